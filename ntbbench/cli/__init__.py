@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Parse, call, print, exit code; nothing imports this package."""

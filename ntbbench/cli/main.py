@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from ntbbench import __version__
+from ntbbench.errors import ExitCode, NtbbenchError
+
+# Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
+COMMANDS = ("sweep", "show", "hardware", "replay")
+
+EPILOG = """\
+exit codes:
+  0    done          1    a finding (a disagreement, a regression)
+  2    bad input     70   internal error          130  interrupted
+Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="ntbbench",
+        description="What does NTB doorbell handling cost, and did a patch make it better?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ntbbench {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(f"ntbbench.cli.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every error is one line on stderr."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except NtbbenchError as error:
+        return fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return fail("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has gone: not an error, but nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except OSError as error:
+        return fail(str(error), ExitCode.BAD_INPUT)
+    except Exception as error:  # the last resort: a user sees one line, never a traceback
+        if os.environ.get("NTBBENCH_DEBUG"):
+            raise
+        return fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL)
+    return code
+
+
+def fail(message: str, code: int) -> int:
+    """Print `message` as one line on stderr and return `code`."""
+    line = " ".join(message.split())
+    print(f"ntbbench: {line}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The errors that reach a user as one line, and the exit codes of every command."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes shared by every command; a command may document more."""
+
+    OK = 0
+    FINDING = 1
+    BAD_INPUT = 2
+    INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130  # 128 + SIGINT
+
+
+class NtbbenchError(Exception):
+    """An error told in one line; `exit_code` is what the command exits with."""
+
+    exit_code: int = ExitCode.INTERNAL
+
+
+class InputError(NtbbenchError):
+    """Bad input: names the field, the value and what is allowed.
+
+    Parameters
+    ----------
+    field : what was set, as the user wrote it (an option, a TOML key, a file name).
+    value : the offending value; shown with repr(), so control characters cannot reach a terminal.
+    allowed : what would have been accepted, or why the value was not.
+    """
+
+    exit_code = ExitCode.BAD_INPUT
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{field}: {value!r}: {allowed}")
+
+
+class ModelDisagreement(NtbbenchError):
+    """Two ways to the same number differ: a defect of ntbbench itself, never of the input."""
+
+    exit_code = ExitCode.INTERNAL
