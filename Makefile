@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Everything lives in .venv/ below this folder; nothing here needs root, but see `browser`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ext/*.h)
+RUNS := results/runs
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test lint wheel checked bench bench-counts browser clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
+
+sweep: $(VENV)/.built  ## the main job: a table here, a report in results/runs/sweep.html
+	$(BIN)/ntbbench sweep -o $(RUNS)/sweep.json --html $(RUNS)/sweep.html
+
+test: $(VENV)/.dev browser  ## build if needed and run all tests
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev  ## ruff, mypy, cython-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint ext
+
+wheel: $(VENV)/.dev  ## build sdist and wheel into dist/, test the installed wheel
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python .ci/test_wheel.py dist
+
+checked: $(VENV)/.dev  ## rebuild the kernels with bounds checks and sanitizers, run their tests
+	.ci/checked
+
+bench: $(VENV)/.dev  ## time the kernels side by side and print the ratios
+	$(BIN)/python -m benches.kernels
+
+bench-counts: $(VENV)/.dev  ## run every bench once, untimed: its exact counts must hold
+	$(BIN)/pytest benches --benchmark-disable
+
+# Reports are tested in a real browser. Debian's chromium is not on PyPI, so it comes from the system.
+browser:
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install chromium >/dev/null; \
+	  else echo "make test opens the reports in Chromium: sudo apt-get install chromium" >&2; exit 1; fi; }
+
+clean:  ## remove the venv and everything built
+	rm -rf $(VENV) .venv-* build dist *.egg-info ext/*.c ntbbench/engine/*.so
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ntbbench needs Python 3.11 or newer with venv: sudo apt-get install python3-venv python3-dev" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.built: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.built
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
