@@ -4,55 +4,60 @@
 from ntbbench.errors import InputError
 from ntbbench.model.names import parse_int
 
-AXIS_FORMS = 'numbers like "1,2,8", "1-16" (by one) or "1,2,4..64" (doubling)'
+AXIS_FORMS = 'numbers like "1,2,8", "1-16" (by one) or "1,2,4..64" (going on as begun, or doubling)'
 
 
 def parse_int_axis(text: str, field: str, low: int = 1, high: int = 64) -> list[int]:
-    """Return the numbers of one axis, in the order written.
+    """Return the numbers of one axis in the order written, each of them once.
 
     Parameters
     ----------
-    text : numbers, ranges "a-b" that count by one, and ranges "a..b" that double from a and end
-        with b, separated by commas.
+    text : numbers and ranges separated by commas. "a-b" counts by one from a to b. "a..b" goes on
+        to b at most, with the step or the factor of the two numbers before it and a itself
+        ("1,2,4..64", "2,4,6..16"); without two such numbers it doubles.
     field : what to call the axis in an error.
     low, high : the smallest and the largest number allowed.
 
     Raises
     ------
-    InputError : anything else, an empty range, or a number given twice.
+    InputError : anything else, a number out of range, or an empty range.
     """
     numbers: list[int] = []
     for part in text.split(","):
-        numbers += parse_part(part.strip(), text, field, (low, high))
-    for number in numbers:
-        if numbers.count(number) > 1:
-            raise InputError(field, text, f"every number once; {number} comes twice")
-    return numbers
-
-
-def parse_part(part: str, text: str, field: str, bounds: tuple[int, int]) -> list[int]:
-    """Return the numbers of one comma-separated part."""
-    for separator in ("..", "-"):
-        first_text, found, last_text = part.partition(separator)
-        if not found:
-            continue
-        if not first_text.strip() or not last_text.strip():
+        first, separator, last = split_range(part)
+        if not first.strip() or (separator and not last.strip()):
             raise InputError(field, text, AXIS_FORMS)
-        first = parse_int(field, first_text, *bounds)
-        last = parse_int(field, last_text, *bounds)
-        if last < first:
-            raise InputError(field, text, f"{part} is empty: the first number is the smaller one")
-        return doubling(first, last) if separator == ".." else list(range(first, last + 1))
-    if not part:
-        raise InputError(field, text, AXIS_FORMS)
-    return [parse_int(field, part, *bounds)]
+        start = parse_int(field, first, low, high)
+        end = parse_int(field, last, low, high) if separator else start
+        if end < start:
+            raise InputError(
+                field, text, f"{part.strip()} is empty: the smaller number comes first"
+            )
+        if separator == "..":
+            numbers += series(numbers[-2:], start, end)
+        else:
+            numbers += range(start, end + 1)
+    return list(dict.fromkeys(numbers))
 
 
-def doubling(first: int, last: int) -> list[int]:
-    """Return first, 2 * first, 4 * first, ... and, whether it is one of them or not, `last`."""
+def split_range(part: str) -> tuple[str, str, str]:
+    """Return first number, separator and last number of one part, as text."""
+    separator = ".." if ".." in part else "-"
+    return part.partition(separator)
+
+
+def series(before: list[int], start: int, end: int) -> list[int]:
+    """Return start and what follows it up to `end`: the series that `before` began."""
+    step, factor = 0, 2
+    if len(before) == 2:
+        first, second = before
+        if second * second == first * start and second % first == 0 and second > first:
+            factor = second // first
+        elif start - second == second - first > 0:
+            step, factor = start - second, 1
     numbers = []
-    number = first
-    while number < last:
+    number = start
+    while number <= end:
         numbers.append(number)
-        number = max(2 * number, 1)
-    return [*numbers, last]
+        number = number * factor + step
+    return numbers

@@ -35,6 +35,8 @@ class Hardware:
     callbacks : the driver has db_vector_count() and db_vector_mask().
     reserved_mask : u64 mask of bits that the hardware has and the driver keeps for other ends.
     lost_mask : u64 mask of bits of db_valid_mask whose ring never arrives: they have no slot.
+    mask_past_end : u64, what `db_vector_mask()` returns for vector db_vector_count, the first one
+        that does not exist.
     refusal : why ntb_transport gets no such device at all; None: it does.
     """
 
@@ -53,6 +55,7 @@ class Hardware:
     callbacks: bool = True
     reserved_mask: int = 0
     lost_mask: int = 0
+    mask_past_end: int = 0
     refusal: str | None = None
 
 

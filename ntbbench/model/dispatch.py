@@ -65,7 +65,7 @@ def msi_refusal(hardware: Hardware, qps: QpCount, queues_requested: int) -> str 
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_probe: use_msi needs a window of its own;
     ntb_transport_setup_qp_msi: a QP without scratchpads for its descriptor keeps its doorbell),
-    Linux 7.2.
+    Linux 7.3.
     """
     if not qps.use_msi:
         return f"use_msi needs more than one memory window, mw_count is {hardware.mw_count}"
@@ -91,7 +91,7 @@ def dispatch_map(hardware: Hardware, dispatch: str, queues: int) -> VectorMap:
     InputError : an unknown dispatch mode.
 
     Source: include/linux/ntb.h (ntb_db_vector_mask), drivers/ntb/ntb_transport.c
-    (ntb_transport_isr), Linux 7.2.
+    (ntb_transport_isr), Linux 7.3.
     """
     check_dispatch(dispatch)
     full = hardware.vector_map

@@ -55,6 +55,7 @@ class EpfDriver:
             source=self.source,
             callbacks=self.callbacks,
             lost_mask=lost,
+            mask_past_end=0 if self.callbacks else valid,
             refusal=None if fits else refusal,
         )
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from ntbbench.model.transport import QpCount
 from ntbbench.model.vectormap import bits_of
 
-NTB_NETDEV_MAX_QUEUES = 64  # drivers/net/ntb_netdev.c, Linux 7.2
-NTB_NETDEV_DEFAULT_QUEUES = 1  # drivers/net/ntb_netdev.c, Linux 7.2
+NTB_NETDEV_MAX_QUEUES = 64  # drivers/net/ntb_netdev.c, Linux 7.3
+NTB_NETDEV_DEFAULT_QUEUES = 1  # drivers/net/ntb_netdev.c, Linux 7.3
 FFS_BITS = 32  # ntb_transport_create_queue() finds a free QP with ffs(), which takes an int
 
 
@@ -32,7 +32,7 @@ def create_queues(requested: int, qps: QpCount) -> Queues:
     `created` is `requested`, or, where the request fails and changes nothing, the default of 1
     queue (0 where not even one QP is possible). `error` then starts with "ENOSPC: ".
 
-    Source: drivers/net/ntb_netdev.c (ntb_netdev_probe, ntb_inc_channels), Linux 7.2;
+    Source: drivers/net/ntb_netdev.c (ntb_netdev_probe, ntb_inc_channels), Linux 7.3;
     drivers/ntb/ntb_transport.c (ntb_transport_create_queue).
 
     Deviates: above NTB_NETDEV_MAX_QUEUES ethtool itself says EINVAL before the driver is asked;
@@ -55,6 +55,6 @@ def queue_bits(qp_bitmap: int) -> list[int]:
     """Return the doorbell bit of each queue that ntb_netdev can get, queue 0 first.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_create_queue: the lowest free QP, found
-    with a 32-bit ffs()), Linux 7.2.
+    with a 32-bit ffs()), Linux 7.3.
     """
     return bits_of(qp_bitmap & (1 << FFS_BITS) - 1)

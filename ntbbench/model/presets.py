@@ -161,6 +161,7 @@ def switchtec() -> Hardware:
         sized="fixed",
         source=SWITCHTEC,
         reserved_mask=low_bits(4) << 28,
+        mask_past_end=low_bits(28),  # the check is `> 1`, and vectors count from 0
     )
 
 
@@ -173,6 +174,7 @@ def switchtec_crosslink() -> Hardware:
         doorbells=60,
         vector_map=masked_map(low_bits(60), [low_bits(60)]),
         reserved_mask=low_bits(4) << 60,
+        mask_past_end=low_bits(60),
     )
 
 
@@ -192,6 +194,7 @@ def idt() -> Hardware:
         sized="fixed",
         source=IDT,
         callbacks=False,
+        mask_past_end=low_bits(32),
         refusal="ntb_transport does not bind (EINVAL): the driver has no inbound memory windows "
         "(mw_set_trans) and no scratchpads",
     )

@@ -90,7 +90,7 @@ class Zipf:
 class Flows:
     """`k` flows send in turn; each one's queue is its hash scaled to the number of queues.
 
-    Source: include/linux/kernel.h (reciprocal_scale), net/core/dev.c (skb_tx_hash), Linux 7.2.
+    Source: include/linux/kernel.h (reciprocal_scale), net/core/dev.c (skb_tx_hash), Linux 7.3.
     Deviates: no RFS, XPS or sockets that remember their queue.
     """
 

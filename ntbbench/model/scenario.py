@@ -2,7 +2,7 @@
 """Scenarios: what one sweep asks for, and the points that it becomes."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from ntbbench.model.custom import Device, build_device
 from ntbbench.model.device import Hardware
 from ntbbench.model.dispatch import Provision, check_dispatch, dispatch_map, provision
 from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, resolve
-from ntbbench.model.names import check_range
-from ntbbench.model.workload import Workload, parse_workload
+from ntbbench.model.names import check_range, unknown
+from ntbbench.model.workload import Workload, parse_workload, queues_needed
 
 __all__ = [
     "PointSpec",
@@ -137,15 +137,23 @@ def load_scenario(path: str | Path) -> Scenario:
         raise InputError("scenario", str(path), str(error.strerror)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("scenario", str(path), f"not TOML in UTF-8: {error}") from None
-    return scenario_from(table, f"scenario {path}")
+    return scenario_from(table, str(path))
 
 
-def scenario_from(table: dict[str, Any], where: str) -> Scenario:
-    """Return the scenario of a table of TOML or JSON, checked."""
+def scenario_from(table: dict[str, Any], source: str) -> Scenario:
+    """Return the scenario of a table of TOML or JSON, checked.
+
+    Raises
+    ------
+    InputError : an unknown key (with the nearest known one), or a bad value; it names `source`.
+    """
     table = dict(table)
+    check_keys(f"scenario {source!r}: key", table, Scenario)
+    for name, device in dict(table.get("device") or {}).items():
+        check_keys(f"scenario {source!r}: device {name!r}: key", device, Device)
     for key, bounds in INT_AXES.items():
         if isinstance(table.get(key), str):
-            table[key] = parse_int_axis(table[key], f"{where}: {key}", *bounds)
+            table[key] = parse_int_axis(table[key], f"scenario {source!r}: {key}", *bounds)
         elif isinstance(table.get(key), int):
             table[key] = [table[key]]
     for key in NAME_AXES:
@@ -154,27 +162,35 @@ def scenario_from(table: dict[str, Any], where: str) -> Scenario:
     try:
         scenario = msgspec.convert(table, Scenario)
     except msgspec.ValidationError as error:
-        raise InputError(where, "", str(error)) from None
-    check_scenario(scenario, where)
+        raise InputError("scenario", source, str(error)) from None
+    check_scenario(scenario, f"scenario {source!r}: ")
     return scenario
 
 
-def check_scenario(scenario: Scenario, where: str = "scenario") -> None:
-    """Raise InputError at the first value out of range."""
+def check_keys(field: str, table: object, record: type[Struct]) -> None:
+    """Raise InputError at the first key of `table` that is not a field of `record`."""
+    known = record.__struct_fields__
+    for key in table if isinstance(table, dict) else ():
+        if key not in known:
+            raise unknown(field, str(key), known)
+
+
+def check_scenario(scenario: Scenario, prefix: str = "") -> None:
+    """Raise InputError at the first value out of range; `prefix` goes before the key."""
     for key, bounds in NUMBERS.items():
         number = getattr(scenario, key)
         if number is not None:
-            check_range(f"{where}: {key}", number, *bounds)
+            check_range(f"{prefix}{key}", number, *bounds)
     for key, bounds in INT_AXES.items():
         for number in getattr(scenario, key):
-            check_range(f"{where}: {key}", number, *bounds)
+            check_range(f"{prefix}{key}", number, *bounds)
     for key in (*NAME_AXES, *INT_AXES):
         values = getattr(scenario, key)
         if not values and key != "vectors":
-            raise InputError(f"{where}: {key}", values, "at least one value")
+            raise InputError(f"{prefix}{key}", values, "at least one value")
         for value in values:
             if values.count(value) > 1:
-                raise InputError(f"{where}: {key}", value, "every value once")
+                raise InputError(f"{prefix}{key}", value, "every value once")
     for dispatch in scenario.dispatch:
         check_dispatch(dispatch)
 
@@ -192,6 +208,10 @@ def expand(scenario: Scenario) -> list[PointSpec]:
     check_scenario(scenario)
     custom = {name: build_device(name, device) for name, device in scenario.device.items()}
     workloads = [parse_workload(spec) for spec in scenario.workload]
+    for workload in workloads:
+        if queues_needed(workload) > max(scenario.queues):
+            allowed = f"a queue below {max(scenario.queues)}, the largest number of queues"
+            raise InputError("workload", workload.spec, allowed)
     points: list[PointSpec] = []
     for name in scenario.hardware:
         sizes = sized(scenario, name, custom)
@@ -230,8 +250,18 @@ def cells(
             seed=scenario.seed,
             drain=scenario.drain,
             max_num_clients=scenario.max_num_clients,
-            provision=provision(hardware, dispatch, queues, scenario.max_num_clients),
+            provision=usable(
+                provision(hardware, dispatch, queues, scenario.max_num_clients), workload
+            ),
         )
         for queues in scenario.queues
         for workload in workloads
     ]
+
+
+def usable(given: Provision, workload: Workload) -> Provision:
+    """Return what the device gives; a workload that needs more queues than exist fails too."""
+    needed = queues_needed(workload)
+    if given.reason is None and needed > given.queues:
+        return replace(given, reason=f"workload {workload.spec} needs {needed} queues")
+    return given

@@ -28,7 +28,7 @@ class VectorMap:
         `db_valid_mask` that no source covers, or more than 64 sources.
 
     Source: drivers/ntb/core.c (ntb_db_event), include/linux/ntb.h (ntb_db_vector_count,
-    ntb_db_vector_mask), Linux 7.2.
+    ntb_db_vector_mask), Linux 7.3.
     """
 
     db_valid_mask: int

@@ -28,7 +28,7 @@ from ntbbench.model.stream import Sender, Stream, ring_stream
 from ntbbench.model.vectormap import VectorMap
 from ntbbench.model.workload_log import Log, read_log
 
-__all__ = ["Stream", "Workload", "make_stream", "parse_workload"]
+__all__ = ["Stream", "Workload", "make_stream", "parse_workload", "queues_needed"]
 
 FLOWS_MAX = 65536
 BURST_MAX = 4096
@@ -67,6 +67,12 @@ def make_stream(
     burst, rings = (workload.size, workload.of) if isinstance(workload, Burst) else (1, workload)
     sender = Sender(rings.pattern(queues, seed), burst, tuple(bits))
     return ring_stream(sender, vector_map, interrupts, generator(seed, RING_STREAM))
+
+
+def queues_needed(workload: Workload) -> int:
+    """Return the smallest number of queues that has every queue the workload names."""
+    rings = workload.of if isinstance(workload, Burst) else workload
+    return rings.queue + 1 if isinstance(rings, Hot) else 1
 
 
 def parse_workload(spec: str) -> Workload:
