@@ -28,7 +28,7 @@ MEANINGS = {
     Role.TOP: "the top valid bit, which ntb_transport never uses (ilog2)",
     Role.LINK: "link events, outside db_valid_mask",
     Role.RESERVED: "kept by the driver or lost to an erratum, outside db_valid_mask",
-    Role.OTHER: "covered by an interrupt, outside db_valid_mask",
+    Role.OTHER: "no doorbell: outside db_valid_mask",
 }
 
 
