@@ -54,9 +54,8 @@ def qp_count(
     where it is the smaller number, and then the windows are not looked at. qp_count is unsigned
     and wraps: with an empty db_valid_mask the QPs exist, but none is in qp_bitmap.
 
-    Deviates: `qp_count` counts the QPs of qp_bitmap, which clients can get; where the mask has holes
-    or is empty, the kernel's own number is larger. A count that wrapped and met no limit fails in
-    the kernel for want of memory; here it is no QP.
+    Deviates: `qp_count` counts the QPs of qp_bitmap, which clients can get; with holes in the mask
+    the kernel's number is larger. A wrapped count without a limit is ENOMEM there, no QP here.
     """
     if spad_count is not None and spad_count < NTB_TRANSPORT_MIN_SPADS:
         return unbound(f"{spad_count} scratchpads, at least {NTB_TRANSPORT_MIN_SPADS} needed")
