@@ -17,9 +17,15 @@ NEW_FILE_MODE = 0o666  # less the umask, as for any other file that a user creat
 
 
 def write_json(path: Path, record: Struct) -> None:
-    """Write `record` as indented JSON: the whole file appears at once, or the old one stays."""
-    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    write_bytes(path, text + b"\n")
+    """Write `record` as JSON, a line a field and a line an item of a list of records.
+
+    The whole file appears at once, or the old one stays. Two versions of it differ in few lines.
+    """
+    fields = (
+        b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
+        for name in record.__struct_fields__
+    )
+    write_bytes(path, b"{\n" + b",\n".join(fields) + b"\n}\n")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -124,6 +130,12 @@ def _schema(path: Path, data: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         allowed = f"a result of ntbbench, but this is not whole JSON: {error}"
     raise InputError("result file", str(path), allowed)
+
+
+def _spread(value: object) -> bytes:
+    if not isinstance(value, list) or not value:
+        return msgspec.json.encode(value)
+    return b"[\n" + b",\n".join(msgspec.json.encode(item) for item in value) + b"\n]"
 
 
 def _temporary(target: Path) -> Path:
