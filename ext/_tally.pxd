@@ -129,6 +129,8 @@ cdef struct BitTally:
     uint64_t eights
     uint64_t lanes[8]
     int blocks
+    uint64_t word[WORDS_A_BLOCK]  # those of the next block that came one by one
+    int words
 
 
 cdef inline uint64_t add(uint64_t *sum, uint64_t a, uint64_t b) noexcept nogil:
@@ -165,6 +167,15 @@ cdef inline void tally_block(BitTally *tally, const uint64_t *w, uint64_t *count
         tally_flush(tally, counts)
 
 
+cdef inline void tally_word(BitTally *tally, uint64_t word, uint64_t *counts) noexcept nogil:
+    """Count one word."""
+    tally.word[tally.words] = word
+    tally.words += 1
+    if tally.words == WORDS_A_BLOCK:
+        tally_block(tally, tally.word, counts)
+        tally.words = 0
+
+
 cdef inline void tally_flush(BitTally *tally, uint64_t *counts) noexcept nogil:
     """Empty the byte lanes into uint64[64]; each of their units is a block's worth of a bit."""
     cdef int n
@@ -177,6 +188,8 @@ cdef inline void tally_flush(BitTally *tally, uint64_t *counts) noexcept nogil:
 cdef inline void tally_finish(BitTally *tally, uint64_t *counts) noexcept nogil:
     """Empty the whole tally into uint64[64]."""
     cdef int n
+    while tally.words:
+        tally_word(tally, 0, counts)
     tally_flush(tally, counts)
     for n in range(64):
         counts[n] += (
