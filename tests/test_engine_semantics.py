@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Counts worked out by hand from what the driver and the softirq do."""
 
+import doctest
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,7 @@ def test_a_device_without_vectors_counts_nothing(kernel: str) -> None:
     counts = count(kernel, [], [])
     assert counts.interrupts == counts.schedule_calls == 0
     assert counts.vector_interrupts.shape == (0,)
+
+
+def test_the_example_of_the_package_holds() -> None:
+    assert doctest.testmod(engine) == doctest.TestResults(failed=0, attempted=6)
