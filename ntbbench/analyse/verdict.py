@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Does a doorbell of one driver wake the right queue of the other? A verdict, computed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from ntbbench.model.pair.behaviour import Receiving, Sending, receiving, sending, valid_mask
+from ntbbench.model.pair.joined import Direction, Setting, transport_qps
+from ntbbench.model.pair.kernel import Hazard
+from ntbbench.model.pair.patches import Driver
+
+
+class Verdict(StrEnum):
+    """What becomes of the doorbells of one direction, the worst first."""
+
+    LINK_DOWN = "link-down"
+    MISSED = "missed"
+    MISROUTED = "misrouted"
+    FALLBACK = "fallback"
+    PER_VECTOR = "per-vector"
+
+
+WORKS = frozenset({Verdict.FALLBACK, Verdict.PER_VECTOR})
+
+Slots = tuple[tuple[int, ...], ...]
+Masks = tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Single-bit rings of bits 0 .. qp_count-1, one case each, summed.
+
+    Parameters
+    ----------
+    cases : rings.
+    interrupts : interrupts that told the NTB core of a vector.
+    schedule_calls : tasklet_schedule() calls of the doorbell path.
+    missed : cases whose QP was not scheduled.
+    misrouted : those of them that scheduled another QP instead.
+    """
+
+    cases: int
+    interrupts: int
+    schedule_calls: int
+    missed: int
+    misrouted: int
+
+    @property
+    def amplification(self) -> float | None:
+        """schedule_calls / interrupts; None where nothing was delivered."""
+        return self.schedule_calls / self.interrupts if self.interrupts else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict on one direction of one pair in one setting."""
+
+    verdict: Verdict
+    counts: Counts
+    hazards: tuple[Hazard, ...]
+
+
+NOTHING = Counts(0, 0, 0, 0, 0)
+
+
+def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> Outcome:
+    """Return what becomes of the doorbells of one direction.
+
+    Raises
+    ------
+    DriverError : a driver that refuses the setting.
+    """
+    sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
+    sends = sending(sender, setting.slots_of(sender.side))
+    receives = receiving(receiver, setting.slots_of(receiver.side), setting.doorbell)
+    ep_qps, rc_qps = (
+        side_qp_count(side, setting.slots_of(side.side), setting.mw_count) for side in (ep, rc)
+    )
+    hazards = _hazards(sends, receives, min(ep_qps, rc_qps))
+    if ep_qps != rc_qps:
+        return Outcome(Verdict.LINK_DOWN, NOTHING, hazards)
+    counts = count_rings(*views(sends, receives, ep_qps))
+    return Outcome(verdict_of(counts, receives.fallback), counts, hazards)
+
+
+@cache
+def side_qp_count(driver: Driver, slots: int, mw_count: int) -> int:
+    """Return the QPs that ntb_transport makes of one side."""
+    return transport_qps(valid_mask(driver, slots), mw_count).qp_count
+
+
+def views(sends: Sending, receives: Receiving, qp_count: int) -> tuple[Slots, Masks]:
+    """Return as much of two behaviours as the bits 0 .. qp_count-1 can touch."""
+    return sends.slots[:qp_count], receives.masks[: qp_count + 2]
+
+
+@cache
+def count_rings(slots: Slots, masks: Masks) -> Counts:
+    """Ring each bit once and count what the receiver's transport schedules.
+
+    Parameters
+    ----------
+    slots : for each bit, the slots on the wire.
+    masks : for each slot, the vector masks that its interrupt brings; None: no interrupt.
+    """
+    qp_bitmap = (1 << len(slots)) - 1
+    interrupts = schedule_calls = missed = misrouted = 0
+    for bit, rung in enumerate(slots):
+        woken = 0
+        for slot in rung:
+            told = masks[slot]
+            interrupts += told is not None
+            for mask in told or ():
+                woken |= mask & qp_bitmap
+                schedule_calls += (mask & qp_bitmap).bit_count()
+        if not woken >> bit & 1:
+            missed += 1
+            misrouted += woken != 0
+    return Counts(len(slots), interrupts, schedule_calls, missed, misrouted)
+
+
+def verdict_of(counts: Counts, fallback: bool) -> Verdict:
+    """Return the verdict on a link that is up.
+
+    A pair that works is `per-vector` when the driver has vector callbacks and each interrupt
+    schedules one tasklet; the embedded doorbell fires every vector, so it never is.
+    """
+    if counts.missed:
+        return Verdict.MISSED if counts.missed > counts.misrouted else Verdict.MISROUTED
+    if fallback or counts.schedule_calls != counts.interrupts:
+        return Verdict.FALLBACK
+    return Verdict.PER_VECTOR
+
+
+def _hazards(sends: Sending, receives: Receiving, qp_count: int) -> tuple[Hazard, ...]:
+    met = set(sends.hazards | receives.hazards)
+    for bit, rung in enumerate(sends.slots[:qp_count]):
+        shown = [receives.db_reads[slot] for slot in rung if receives.masks[slot] is not None]
+        if any(word != 1 << bit for word in shown):
+            met.add(Hazard.WRONG_BIT)
+    return tuple(hazard for hazard in Hazard if hazard in met)
