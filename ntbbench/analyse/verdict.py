@@ -4,11 +4,20 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import NamedTuple
 
-from ntbbench.model.pair.behaviour import Receiving, Sending, receiving, sending, valid_mask
+from ntbbench.model.pair.behaviour import (
+    RESERVED_SLOTS,
+    Receiving,
+    Sending,
+    receiving,
+    sending,
+    valid_mask,
+)
 from ntbbench.model.pair.joined import Direction, Setting, transport_qps
 from ntbbench.model.pair.kernel import Hazard
 from ntbbench.model.pair.patches import Driver
+from ntbbench.model.pair.vntb import Doorbell
 
 
 class Verdict(StrEnum):
@@ -64,6 +73,42 @@ class Outcome:
 NOTHING = Counts(0, 0, 0, 0, 0)
 
 
+class Traits(NamedTuple):
+    """As much of one side as decides a verdict; sides with equal traits cannot be told apart.
+
+    Parameters
+    ----------
+    qp_count : QPs of its ntb_transport.
+    slots : for bits 0 .. qp_count-1, the slots that a ring puts on the wire.
+    masks : for the slots that such bits can touch, the vector masks of the interrupt.
+    fallback : the driver has no vector callbacks.
+    """
+
+    qp_count: int
+    slots: Slots
+    masks: Masks
+    fallback: bool
+
+
+@cache
+def traits(driver: Driver, slots: int, mw_count: int, doorbell: Doorbell) -> Traits:
+    """Return the traits of one side; `slots` as in `behaviour.sending`."""
+    qp_count = transport_qps(valid_mask(driver, slots), mw_count).qp_count
+    receives = receiving(driver, slots, doorbell)
+    return Traits(
+        qp_count=qp_count,
+        slots=sending(driver, slots).slots[:qp_count],
+        masks=receives.masks[: qp_count + RESERVED_SLOTS],
+        fallback=receives.fallback,
+    )
+
+
+def setting_traits(driver: Driver, setting: Setting) -> Traits:
+    """Return the traits of one side in a setting."""
+    slots = setting.slots_of(driver.side)
+    return traits(driver, slots, setting.mw_count, setting.doorbell)
+
+
 def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> Outcome:
     """Return what becomes of the doorbells of one direction.
 
@@ -71,31 +116,27 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
     ------
     DriverError : a driver that refuses the setting.
     """
+    ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
+    verdict, counts = judge(direction, ep_traits, rc_traits)
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    sends = sending(sender, setting.slots_of(sender.side))
-    receives = receiving(receiver, setting.slots_of(receiver.side), setting.doorbell)
-    ep_qps, rc_qps = (
-        side_qp_count(side, setting.slots_of(side.side), setting.mw_count) for side in (ep, rc)
+    hazards = _hazards(
+        sending(sender, setting.slots_of(sender.side)),
+        receiving(receiver, setting.slots_of(receiver.side), setting.doorbell),
+        min(ep_traits.qp_count, rc_traits.qp_count),
     )
-    hazards = _hazards(sends, receives, min(ep_qps, rc_qps))
-    if ep_qps != rc_qps:
-        return Outcome(Verdict.LINK_DOWN, NOTHING, hazards)
-    counts = count_rings(*views(sends, receives, ep_qps))
-    return Outcome(verdict_of(counts, receives.fallback), counts, hazards)
+    return Outcome(verdict, counts, hazards)
 
 
 @cache
-def side_qp_count(driver: Driver, slots: int, mw_count: int) -> int:
-    """Return the QPs that ntb_transport makes of one side."""
-    return transport_qps(valid_mask(driver, slots), mw_count).qp_count
+def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, Counts]:
+    """Return the verdict on one direction and the counts behind it."""
+    if ep.qp_count != rc.qp_count:
+        return Verdict.LINK_DOWN, NOTHING
+    sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
+    counts = count_rings(sender.slots, receiver.masks)
+    return verdict_of(counts, receiver.fallback), counts
 
 
-def views(sends: Sending, receives: Receiving, qp_count: int) -> tuple[Slots, Masks]:
-    """Return as much of two behaviours as the bits 0 .. qp_count-1 can touch."""
-    return sends.slots[:qp_count], receives.masks[: qp_count + 2]
-
-
-@cache
 def count_rings(slots: Slots, masks: Masks) -> Counts:
     """Ring each bit once and count what the receiver's transport schedules.
 

@@ -14,10 +14,17 @@ from ntbbench.model.pair.epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.model.pair.joined import bound_vntb, probed_epf
 from ntbbench.model.pair.kernel import DriverError, Hazard
 from ntbbench.model.pair.patches import Driver
-from ntbbench.model.pair.slots import EP_DB_COUNT_MAX, MW_COUNT_MAX, U64, U64_BITS
+from ntbbench.model.pair.slots import (
+    EP_DB_COUNT_MAX,
+    EPF_IRQ_DB_START,
+    MW_COUNT_MAX,
+    U64,
+    U64_BITS,
+)
 from ntbbench.model.pair.vntb import Doorbell, Vntb
 
 QP_BITS = MW_COUNT_MAX  # QPs that the pair's windows can give: ntb_transport rings their bits only
+RESERVED_SLOTS = EPF_IRQ_DB_START  # bit b rings slot b + 2, so qp_count bits touch qp_count + 2
 # db_counts that someone may write after attach: the largest that patch 4 accepts, and one that
 # no shift of a u64 survives.
 REWRITTEN_DB_COUNTS = (EP_DB_COUNT_MAX, U64_BITS + 1)
@@ -97,7 +104,7 @@ def receiving(driver: Driver, slots: int, doorbell: Doorbell) -> Receiving:
     device = _device(driver, slots, doorbell, log)
     masks: list[tuple[int, ...] | None] = []
     db_reads = []
-    for slot in range(QP_BITS + 2):
+    for slot in range(QP_BITS + RESERVED_SLOTS):
         masks.append(_deliver(device, slot, log))
         db_reads.append(device.db_read())
         device.db_clear(U64)

@@ -2,7 +2,7 @@
 """Both drivers joined by their wire: a setting, the link, and one ring in either direction."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,8 @@ from ntbbench.model.pair.vntb import Doorbell, RaiseMsi, Vntb
 from ntbbench.model.transport import QpCount, qp_count
 
 Direction = Literal["ep-to-rc", "rc-to-ep"]
+Arrive = Callable[[int], None]  # hands a slot's interrupt or write to the receiving driver
+OnSlot = Callable[[int, Arrive], None]  # stands on the wire and calls Arrive
 DIRECTIONS: tuple[Direction, Direction] = ("ep-to-rc", "rc-to-ep")
 EP_SLOTS_MIN = EPF_IRQ_DB_START + 1  # what patch 4 accepts: link, reserved, one doorbell
 
@@ -78,6 +80,8 @@ class Pair:
     irqs : Linux irq numbers of the root complex's vectors; None: one after the other.
     ep_event, rc_event : receive ntb_db_event() on either side.
 
+    `on_slot` stands on the wire: it sees every slot that is rung.
+
     Raises
     ------
     DriverError : a driver that refuses the setting.
@@ -93,25 +97,28 @@ class Pair:
         irqs: Sequence[int] | None = None,
     ) -> None:
         self.setting = setting
-        self.msis: list[int] = []  # raised towards the root complex
-        self.slots: list[int] = []  # written towards the endpoint
+        self.on_slot: OnSlot = _arrive
         self.ep = bound_vntb(ep, setting.ep_slots, setting.doorbell, ep_event, self._take_msi)
         irqs = contiguous_irqs(setting.rc_vectors) if irqs is None else irqs
         self.rc = probed_epf(rc, irqs, rc_event, self._take_write)
 
     def _take_msi(self, number: int) -> None:
-        self.msis.append(number)
+        """Carry an MSI to the root complex; MSI n is slot n - 1."""
         if number > len(self.rc.irqs):
             raise DriverError(
                 errno.EINVAL,
                 "pci_epc_raise_irq",
                 f"MSI {number} of {len(self.rc.irqs)} granted",
             )
-        self.rc.isr(number - 1)
+        self.on_slot(number - 1, self.rc.isr)
 
     def _take_write(self, slot: int) -> None:
-        self.slots.append(slot)
-        self.ep.write_doorbell(slot)
+        """Carry a doorbell write to the endpoint."""
+        self.on_slot(slot, self.ep.write_doorbell)
+
+
+def _arrive(slot: int, arrive: Arrive) -> None:
+    arrive(slot)
 
 
 def bound_vntb(
