@@ -19,6 +19,8 @@ from ntbbench.model.pair.slots import (
 from ntbbench.model.pair.vntb import Doorbell
 
 COMPAT_SCHEMA = "ntbbench.compat/1"
+EP_SLOTS = range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1)
+RC_VECTORS = range(RC_VECTORS_MIN, RC_VECTORS_MAX + 1)
 
 CellName = int | str
 
@@ -123,8 +125,8 @@ def all_settings() -> Iterator[Setting]:
     """Yield every setting: slots, vectors, windows and doorbell modes that both drivers accept."""
     for mw_count, ep_slots, rc_vectors, doorbell in product(
         range(1, MW_COUNT_MAX + 1),
-        range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1),
-        range(RC_VECTORS_MIN, RC_VECTORS_MAX + 1),
+        EP_SLOTS,
+        RC_VECTORS,
         Doorbell,
     ):
         yield Setting(ep_slots, rc_vectors, mw_count, doorbell)
@@ -155,13 +157,9 @@ def exhaustive() -> Exhaustive:
 
 
 @cache
-def row_traits(
-    side: Side, slots: int, mw_count: int, doorbell: Doorbell
-) -> tuple[Traits, ...]:
+def row_traits(side: Side, slots: int, mw_count: int, doorbell: Doorbell) -> tuple[Traits, ...]:
     """Return the traits of all rows (or columns) of one side."""
-    return tuple(
-        traits(cell_driver(side, name), slots, mw_count, doorbell) for name in rows(side)
-    )
+    return tuple(traits(cell_driver(side, name), slots, mw_count, doorbell) for name in rows(side))
 
 
 @cache

@@ -4,7 +4,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import NamedTuple
 
 from ntbbench.model.pair.behaviour import (
     RESERVED_SLOTS,
@@ -73,8 +72,12 @@ class Outcome:
 NOTHING = Counts(0, 0, 0, 0, 0)
 
 
-class Traits(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Traits:
     """As much of one side as decides a verdict; sides with equal traits cannot be told apart.
+
+    Made by `traits` alone, which gives equal ones out as one object: they compare and hash by
+    identity, which thousands of settings need.
 
     Parameters
     ----------
@@ -90,16 +93,19 @@ class Traits(NamedTuple):
     fallback: bool
 
 
+_the_traits = cache(Traits)
+
+
 @cache
 def traits(driver: Driver, slots: int, mw_count: int, doorbell: Doorbell) -> Traits:
     """Return the traits of one side; `slots` as in `behaviour.sending`."""
     qp_count = transport_qps(valid_mask(driver, slots), mw_count).qp_count
     receives = receiving(driver, slots, doorbell)
-    return Traits(
-        qp_count=qp_count,
-        slots=sending(driver, slots).slots[:qp_count],
-        masks=receives.masks[: qp_count + RESERVED_SLOTS],
-        fallback=receives.fallback,
+    return _the_traits(
+        qp_count,
+        sending(driver, slots).slots[:qp_count],
+        receives.masks[: qp_count + RESERVED_SLOTS],
+        receives.fallback,
     )
 
 

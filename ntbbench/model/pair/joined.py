@@ -42,7 +42,8 @@ class Setting:
 
     Raises
     ------
-    InputError : a number outside what any accepted configuration has.
+    DriverError : a number that a driver refuses.
+    InputError : a number that no driver is ever given.
     """
 
     ep_slots: int = 8
@@ -52,8 +53,8 @@ class Setting:
 
     def __post_init__(self) -> None:
         check_slots(self.ep_slots)
-        check_range("--rc-vectors", self.rc_vectors, RC_VECTORS_MIN, RC_VECTORS_MAX)
-        check_range("--mw-count", self.mw_count, 1, MW_COUNT_MAX)
+        check_vectors(self.rc_vectors)
+        check_windows(self.mw_count)
 
     def slots_of(self, side: Side) -> int:
         """Return the slots of one side, link and reserved included."""
@@ -68,6 +69,26 @@ def check_slots(ep_slots: int) -> None:
             f"--ep-slots: {ep_slots}: db_count",
             f"out of range ({EP_SLOTS_MIN} - {EP_DB_COUNT_MAX})",
         )
+
+
+def check_vectors(rc_vectors: int) -> None:
+    """Raise what pci_alloc_irq_vectors() says of too few vectors; more are never asked for."""
+    if rc_vectors < RC_VECTORS_MIN:
+        raise DriverError(
+            errno.ENOSPC,
+            f"--rc-vectors: {rc_vectors}: pci_alloc_irq_vectors",
+            f"out of range ({RC_VECTORS_MIN} - {RC_VECTORS_MAX})",
+        )
+    check_range("--rc-vectors", rc_vectors, RC_VECTORS_MIN, RC_VECTORS_MAX)
+
+
+def check_windows(mw_count: int) -> None:
+    """Raise what configfs says of too many windows; without one there is no QP."""
+    if mw_count > MW_COUNT_MAX:
+        raise DriverError(
+            errno.EINVAL, f"--mw-count: {mw_count}: num_mws", f"out of range (1 - {MW_COUNT_MAX})"
+        )
+    check_range("--mw-count", mw_count, 1, MW_COUNT_MAX)
 
 
 class Pair:

@@ -10,6 +10,10 @@ from ntbbench.errors import ExitCode, NtbbenchError
 from ntbbench.model.pair.slots import U64
 
 
+# Linux has two names for this number, and C libraries prefer the other one.
+ERRNO_NAMES = {errno.EOPNOTSUPP: "EOPNOTSUPP"}
+
+
 class Hazard(StrEnum):
     """What may go wrong although the doorbell arrives."""
 
@@ -33,7 +37,9 @@ class DriverError(NtbbenchError):
     def __init__(self, code: int, call: str, message: str) -> None:
         self.code = code
         self.call = call
-        super().__init__(f"{call}: -{errno.errorcode[code]}: {message}")
+        self.words = message
+        self.name = ERRNO_NAMES.get(code, errno.errorcode[code])
+        super().__init__(f"{call}: -{self.name}: {message}")
 
 
 class Sanitizer:

@@ -71,11 +71,12 @@ def _qps_text(mask: int, count: int) -> str:
 def _sending(trace: RingTrace) -> Iterator[Step]:
     side = trace.sender.side.upper()
     yield Step(f"{side} transport", f"rings bits {_list(bits_of(trace.db_bits))}, may not sleep")
-    if trace.error is not None:
-        yield Step(f"{side} driver", trace.error, wrong=True)
+    if trace.refused is not None:
+        yield Step(f"{side} driver", str(trace.refused), wrong=True)
     elif trace.pending is not None:
         yield Step(
-            f"{side} driver", f"peer_db_pending = {trace.pending:#x}; a work item will raise the MSIs"
+            f"{side} driver",
+            f"peer_db_pending = {trace.pending:#x}; a work item will raise the MSIs",
         )
     else:
         lowest, *others = bits_of(trace.db_bits)
@@ -148,9 +149,7 @@ def _end(trace: RingTrace) -> Iterator[Step]:
     if trace.runs:
         yield Step(f"{side} softirq", f"tasklets run: QPs {_list(trace.runs)}")
     if trace.race_checks:
-        yield Step(
-            f"{side} softirq", f"race check: db_read() named QPs {_list(trace.race_checks)}"
-        )
+        yield Step(f"{side} softirq", f"race check: db_read() named QPs {_list(trace.race_checks)}")
     rung = bits_of(trace.db_bits & trace.receiver_qps)
     asleep = sleeping(trace)
     if asleep:

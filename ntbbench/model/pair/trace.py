@@ -46,7 +46,7 @@ class RingTrace:
     direction, ep, rc, setting, db_bits : what was asked.
     ep_mask, rc_mask : db_valid_mask of either side.
     ep_qps, rc_qps : the transports' QPs.
-    error : the errno of peer_db_set(), in words; None: it returned 0.
+    refused : the errno of peer_db_set(); None: it returned 0.
     pending : peer_db_pending after the call; None where the driver has none.
     slots : the slots on the wire, in order.
     failed_raises : MSIs that the controller refused, in words.
@@ -64,7 +64,7 @@ class RingTrace:
     rc_mask: int = 0
     ep_qps: QpCount | None = None
     rc_qps: QpCount | None = None
-    error: str | None = None
+    refused: DriverError | None = None
     pending: int | None = None
     slots: list[SlotTrace] = field(default_factory=list)
     failed_raises: list[str] = field(default_factory=list)
@@ -196,7 +196,7 @@ def _send(trace: RingTrace, pair: Pair) -> None:
         with sender.sanitizer.atomic():
             sender.peer_db_set(trace.db_bits)
     except DriverError as error:
-        trace.error = str(error)
+        trace.refused = error
     if isinstance(sender, Vntb) and sender.driver.has(2):
         trace.pending = sender.peer_db_work.pending
         sender.run_peer_db_work()

@@ -148,7 +148,9 @@ class Vntb:
     def db_valid_mask(self) -> int:
         """Return the doorbell bits: before patch 6 link and reserved slot count as doorbells."""
         if not self.driver.has(6):
-            return (self.sanitizer.bit(self.config.db_count, U64_BITS, "BIT_ULL(db_count)") - 1) & U64
+            return (
+                self.sanitizer.bit(self.config.db_count, U64_BITS, "BIT_ULL(db_count)") - 1
+            ) & U64
         return (1 << self.db_vector_count()) - 1
 
     def db_vector_count(self) -> int:
