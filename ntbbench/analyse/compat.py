@@ -40,10 +40,10 @@ class Cell(Struct, frozen=True, kw_only=True):
 
 
 class BrokenCell(Struct, frozen=True, kw_only=True):
-    """A cell that does not work."""
+    """A cell of two prefixes that does not work."""
 
-    ep: CellName
-    rc: CellName
+    ep: int
+    rc: int
     verdict: str
 
 
@@ -175,10 +175,10 @@ def broken_cells(
         verdict, _ = judge(direction, ep_side, rc_side)
         if verdict in WORKS or ep_name == rc_name == ROOT_FIX:
             continue
-        if ROOT_FIX in (ep_name, rc_name):
-            root_fix += 1
-        else:
+        if isinstance(ep_name, int) and isinstance(rc_name, int):
             broken.append(BrokenCell(ep=ep_name, rc=rc_name, verdict=str(verdict)))
+        else:
+            root_fix += 1
     return tuple(broken), root_fix
 
 

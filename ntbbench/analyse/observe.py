@@ -105,7 +105,7 @@ def _register(driver: Driver, setting: Setting) -> str:
 
 
 def _calls(driver: Driver, setting: Setting) -> str:
-    """Return how many tasklets one doorbell schedules, from the runs of a client without reposts."""
+    """Return how many tasklets one doorbell schedules: the runs that are no race check."""
     cost = race_cost(*_facing(driver), setting, Client.SILENT)
     per_qp = (runs - hits for runs, hits in zip(cost.runs, cost.race_checks, strict=True))
     return ", ".join(map(str, per_qp))

@@ -12,7 +12,15 @@ from ntbbench.analyse.verdict import WORKS, Outcome, outcome
 from ntbbench.model.pair.behaviour import receiving, sending
 from ntbbench.model.pair.joined import DIRECTIONS, Direction, Setting
 from ntbbench.model.pair.kernel import Hazard
-from ntbbench.model.pair.patches import KERNELS, PATCHES, Driver, Side, driver, side_patches
+from ntbbench.model.pair.patches import (
+    KERNELS,
+    PATCHES,
+    SIDES,
+    Driver,
+    Side,
+    driver,
+    side_patches,
+)
 
 Subset = frozenset[int]
 PEER_SIDE: dict[Side, Side] = {"ep": "rc", "rc": "ep"}
@@ -111,7 +119,7 @@ def dependencies(setting: Setting) -> Dependencies:
     ------
     DriverError : a driver that refuses the setting.
     """
-    ep_safe, rc_safe = (safe_sets(side, setting) for side in ("ep", "rc"))
+    ep_safe, rc_safe = (safe_sets(side, setting) for side in SIDES)
     # Both halves live in one kernel, but a half meets only the other half of its peer.
     safe = [ep | rc for ep, rc in product(ep_safe, rc_safe)]
     numbers = [patch.number for patch in PATCHES]
@@ -204,7 +212,7 @@ def _unsafe_order(number: int, without: int, setting: Setting) -> UnsafeOrder:
 
 def _cures(setting: Setting) -> list[HazardCure]:
     cures = []
-    for side, hazard in product(("ep", "rc"), Hazard):
+    for side, hazard in product(SIDES, Hazard):
         numbers = side_patches(side)
         free = [s for s in powerset(numbers) if hazard not in own_hazards(driver(side, s), setting)]
         minimal = minimal_sets(free)

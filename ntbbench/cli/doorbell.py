@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     db_bits = parse_bits(args.bits)
     irqs = IRQS[args.irqs](setting.rc_vectors)
     ways = DIRECTIONS if args.direction == "both" else (args.direction,)
-    traces = [ring(way, ep, rc, setting, db_bits, irqs) for way in ways]
+    traces = [ring(way, ep, rc, setting, db_bits, irqs=irqs) for way in ways]
     for trace in traces:
         refuse(trace)
     told = collected([story_of(trace) for trace in traces], setting)

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Thousands of settings in which cells stop working, folded into a few rows."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable
 
 from ntbbench.analyse.compat import BrokenCell, Regression
 
 GROUP_HEADERS = ("windows", "EP slots", "RC vectors", "directions", "cells EP/RC", "verdict")
-
-Key = tuple[Hashable, ...]
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -22,36 +20,35 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def grouped(regressions: Iterable[Regression]) -> list[list[str]]:
-    """Return rows that list every setting: equal ones merged by mode, direction, vectors, slots."""
-    merged: dict[Key, set[str]] = {}
+    """Return rows that list every setting: equal ones merged by way, vectors, slots."""
+    by_way: dict[tuple[int, int, int, str, str], set[str]] = {}
     for r in regressions:
         for verdict, cells in _cells(r.cells).items():
-            key = (r.mw_count, r.ep_slots, r.rc_vectors, cells, verdict)
-            merged.setdefault(key, set()).add(f"{r.direction} {r.doorbell}")
-    by_vectors: dict[Key, list[int]] = {}
-    for (windows, slots, vectors, cells, verdict), ways in merged.items():
-        key = (windows, slots, _ways(ways), cells, verdict)
-        by_vectors.setdefault(key, []).append(_int(vectors))
-    by_slots: dict[Key, list[int]] = {}
-    for (windows, slots, way, cells, verdict), vectors in by_vectors.items():
-        by_slots.setdefault((windows, ranges(vectors), way, cells, verdict), []).append(_int(slots))
+            place = (r.mw_count, r.ep_slots, r.rc_vectors, cells, verdict)
+            by_way.setdefault(place, set()).add(f"{r.direction} {r.doorbell}")
+    by_vectors: dict[tuple[int, int, str, str, str], list[int]] = {}
+    for (windows, slots, vectors, cells, verdict), ways in by_way.items():
+        by_vectors.setdefault((windows, slots, _ways(ways), cells, verdict), []).append(vectors)
+    by_slots: dict[tuple[int, str, str, str, str], list[int]] = {}
+    for (windows, slots, way, cells, verdict), many in by_vectors.items():
+        by_slots.setdefault((windows, ranges(many), way, cells, verdict), []).append(slots)
     return [
-        [str(windows), ranges(slots), str(vectors), str(way), str(cells), str(verdict)]
-        for (windows, vectors, way, cells, verdict), slots in by_slots.items()
+        [str(windows), ranges(slots_in), vectors_in, way, cells, verdict]
+        for (windows, vectors_in, way, cells, verdict), slots_in in by_slots.items()
     ]
 
 
-def _cells(cells: Iterable[BrokenCell]) -> Mapping[str, str]:
+def _cells(cells: Iterable[BrokenCell]) -> dict[str, str]:
     """Return for each verdict its cells, as products of ranges."""
     columns: dict[tuple[str, int], list[int]] = {}
     for cell in cells:
-        columns.setdefault((cell.verdict, _int(cell.ep)), []).append(_int(cell.rc))
-    rows: dict[tuple[str, str], list[int]] = {}
+        columns.setdefault((cell.verdict, cell.ep), []).append(cell.rc)
+    merged: dict[tuple[str, str], list[int]] = {}
     for (verdict, ep), rc in columns.items():
-        rows.setdefault((verdict, ranges(rc)), []).append(ep)
+        merged.setdefault((verdict, ranges(rc)), []).append(ep)
     texts: dict[str, list[str]] = {}
-    for (verdict, rc_text), ep in rows.items():
-        texts.setdefault(verdict, []).append(f"{ranges(ep)}/{rc_text}")
+    for (verdict, rc_text), eps in merged.items():
+        texts.setdefault(verdict, []).append(f"{ranges(eps)}/{rc_text}")
     return {verdict: " ".join(parts) for verdict, parts in texts.items()}
 
 
@@ -67,9 +64,3 @@ def _ways(ways: set[str]) -> str:
         direction if len(modes) == 3 else f"{direction} ({','.join(modes)})"
         for direction, modes in by_direction.items()
     )
-
-
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"{value!r} is not a number of patches, slots or vectors")
-    return value

@@ -113,6 +113,7 @@ class Pair:
         ep: Driver,
         rc: Driver,
         setting: Setting,
+        *,
         ep_event: DbEvent,
         rc_event: DbEvent,
         irqs: Sequence[int] | None = None,

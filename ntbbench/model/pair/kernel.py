@@ -9,7 +9,6 @@ from enum import StrEnum
 from ntbbench.errors import ExitCode, NtbbenchError
 from ntbbench.model.pair.slots import U64
 
-
 # Linux has two names for this number, and C libraries prefer the other one.
 ERRNO_NAMES = {errno.EOPNOTSUPP: "EOPNOTSUPP"}
 

@@ -120,7 +120,10 @@ def prefix(side: Side, count: int) -> Driver:
     numbers = side_patches(side)
     if not 0 <= count <= len(numbers):
         raise InputError(
-            f"--{side}", count, f"a prefix of 0..{len(numbers)} patches, or {ROOT_FIX}"
+            f"--{side}",
+            count,
+            f"a prefix of 0..{len(numbers)} patches, or {ROOT_FIX}; one patch alone is "
+            f"set:{numbers[-1]}",
         )
     return driver(side, numbers[:count])
 

@@ -139,6 +139,7 @@ def ring(
     rc: Driver,
     setting: Setting,
     db_bits: int,
+    *,
     irqs: Sequence[int] | None = None,
     client: Client = Client.REPOSTS,
 ) -> RingTrace:
@@ -158,12 +159,12 @@ def ring(
     """
     trace = RingTrace(direction, ep, rc, setting, db_bits)
     above = _Receiver(trace)
-    pair = Pair(ep, rc, setting, above.db_event, above.db_event, irqs)
+    pair = Pair(ep, rc, setting, ep_event=above.db_event, rc_event=above.db_event, irqs=irqs)
     receiver: Vntb | Epf = pair.rc if direction == "ep-to-rc" else pair.ep
     _probe(trace, pair)
     check_bits(db_bits, trace.sender, trace.ep_mask)
     above.transport = Transport(receiver, trace.receiver_qps, client)
-    above.transport.packets = {bit: 1 for bit in bits_of(db_bits & trace.receiver_qps)}
+    above.transport.packets = dict.fromkeys(bits_of(db_bits & trace.receiver_qps), 1)
     pair.on_slot = lambda slot, arrive: _log_slot(above, receiver, slot, arrive)
     _send(trace, pair)
     above.transport.softirq()
