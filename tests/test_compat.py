@@ -4,6 +4,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pair_strategies import drivers
+from pair_strategies import settings as pair_settings
 
 from ntbbench.analyse.compat import Exhaustive, compat, exhaustive, rows
 from ntbbench.analyse.verdict import WORKS, Verdict, outcome, setting_traits
@@ -13,8 +15,6 @@ from ntbbench.model.pair.patches import ROOT_FIX, Driver, cell_driver
 from ntbbench.model.pair.story import sleeping, tell, woken
 from ntbbench.model.pair.trace import ring
 from ntbbench.model.pair.vntb import Doorbell
-from pair_strategies import drivers
-from pair_strategies import settings as pair_settings
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,9 @@ def test_hazards_of_the_endpoint_that_is_rung() -> None:
 
 
 def test_embedded_doorbell_fires_every_vector() -> None:
-    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting(doorbell=Doorbell.EMBEDDED)).cells}
+    cells = {
+        (c.direction, c.ep, c.rc): c for c in compat(Setting(doorbell=Doorbell.EMBEDDED)).cells
+    }
     assert cells["rc-to-ep", 7, 5].amplification == 4
     assert cells["rc-to-ep", 7, 5].verdict == "fallback"
     assert cells["rc-to-ep", 6, 5].amplification == 6 * 4  # six callbacks of four QPs each
@@ -148,7 +150,7 @@ def test_exhaustive_counts(found: Exhaustive) -> None:
 
 
 def test_exhaustive_finds_only_links_that_do_not_come_up(found: Exhaustive) -> None:
-    """A prefix never misses or misroutes what 0/0 delivered; but patches 6 and 9 change qp_count."""
+    """A prefix never misses what 0/0 delivered; but patches 6 and 9 change qp_count."""
     assert {cell.verdict for r in found.regressions for cell in r.cells} == {"link-down"}
 
 
@@ -180,9 +182,7 @@ def test_exhaustive_lists_what_the_matrix_shows(
     cells = [c for c in compat(setting).cells if c.direction == way]
     works = {str(verdict) for verdict in WORKS}
     base = outcome(way, cell_driver("ep", 0), cell_driver("rc", 0), setting)
-    shown = {
-        (c.ep, c.rc) for c in cells if c.verdict not in works and ROOT_FIX not in (c.ep, c.rc)
-    }
+    shown = {(c.ep, c.rc) for c in cells if c.verdict not in works and ROOT_FIX not in (c.ep, c.rc)}
     listed = {
         (cell.ep, cell.rc)
         for r in found.regressions

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from pair_strategies import drivers, unpatched, whole
 
 from ntbbench.model.pair.epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.model.pair.kernel import DriverError, Hazard
 from ntbbench.model.pair.patches import Driver, driver
-from pair_strategies import drivers, unpatched, whole
 
 U64 = (1 << 64) - 1
 

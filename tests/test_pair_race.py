@@ -2,6 +2,7 @@
 """Tasklet runs of a doorbell, against what was measured on the real pair (ntb-facts, section 9)."""
 
 import pytest
+from pair_strategies import unpatched, whole
 
 from ntbbench.analyse.patches import race_costs
 from ntbbench.analyse.race import race_cost
@@ -9,7 +10,6 @@ from ntbbench.model.pair.device import db_vector_mask
 from ntbbench.model.pair.joined import DIRECTIONS, Direction, Pair, Setting
 from ntbbench.model.pair.transport import Client, Transport
 from ntbbench.model.pair.vntb import Doorbell
-from pair_strategies import unpatched, whole
 
 FOUR = Setting()
 LINK_UP = 1  # the measured runs saw one doorbell and packet more while the link came up

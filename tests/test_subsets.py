@@ -6,6 +6,7 @@ from itertools import combinations, permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pair_strategies import EP_PATCHES, RC_PATCHES, subsets, unpatched, whole
 
 from ntbbench.analyse.elsewhere import elsewhere
 from ntbbench.analyse.observe import effects
@@ -20,7 +21,6 @@ from ntbbench.analyse.subsets import (
 from ntbbench.analyse.verdict import WORKS, outcome
 from ntbbench.model.pair.joined import DIRECTIONS, Setting
 from ntbbench.model.pair.patches import driver
-from pair_strategies import EP_PATCHES, RC_PATCHES, subsets, unpatched, whole
 
 SETS = st.lists(st.frozensets(st.integers(0, 5)), max_size=12)
 
@@ -35,7 +35,9 @@ def safe(ep: frozenset[int], rc: frozenset[int]) -> bool:
     setting = Setting()
     pairs = [(driver("ep", ep), peer) for peer in (unpatched("rc"), whole("rc"))]
     pairs += [(peer, driver("rc", rc)) for peer in (unpatched("ep"), whole("ep"))]
-    return all(outcome(way, *pair, setting).verdict in WORKS for pair in pairs for way in DIRECTIONS)
+    return all(
+        outcome(way, *pair, setting).verdict in WORKS for pair in pairs for way in DIRECTIONS
+    )
 
 
 def test_counts(found: Dependencies) -> None:
