@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The points of a sweep as tables: a group a device, a row a dispatch, a column a queue count."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,10 +94,13 @@ def queue_counts(groups: Sequence[Group]) -> list[int]:
 
 
 def refusals_of(points: Iterable[Point]) -> list[Refusal]:
-    """Return the unavailable points, those of one reason merged into full products of values."""
+    """Return the unavailable points, those of one reason merged into full products of values.
+
+    Reasons that differ only in the queues asked for are one: Q stands for that number.
+    """
     refusals = [
         Refusal(
-            reason=point.reason,
+            reason=_general(point),
             hardware=(point.hardware,),
             dispatch=(point.dispatch,),
             doorbells=(point.doorbells,),
@@ -118,6 +122,11 @@ def by_reason(refusals: Iterable[Refusal]) -> list[tuple[str, list[Refusal]]]:
     for refusal in refusals:
         found.setdefault(refusal.reason, []).append(refusal)
     return list(found.items())
+
+
+def _general(point: UnavailablePoint) -> str:
+    """Return the reason with Q for the number of queues asked for (ntbbench.model.netdev)."""
+    return re.sub(rf"^ENOSPC: {point.queues_requested} queues?\b", "ENOSPC: Q queues", point.reason)
 
 
 def _rows_of(points: Sequence[Point]) -> tuple[Row, ...]:

@@ -16,6 +16,8 @@ def printable(text: str) -> str:
 
     Control, format and bidirectional characters become their Python escapes, so they stay visible.
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
