@@ -139,7 +139,7 @@ def _matrix(
 ) -> str:
     cells = {(c.ep, c.rc): c for c in result.cells if c.direction == direction}
     body = [[str(ep), *(show(cells[ep, rc]) for rc in rows("rc"))] for ep in rows("ep")]
-    headers = ["EP \\ RC", *map(str, rows("rc"))]
+    headers = ["EP/RC", *map(str, rows("rc"))]
     return tabulate(body, headers, tablefmt=tablefmt, disable_numparse=True)
 
 

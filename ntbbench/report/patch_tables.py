@@ -77,7 +77,7 @@ def _requires(result: PatchesResult) -> PatchTable:
         "A patch requires another when every safe subset that holds it holds the other too.",
         ("patch", "subject", "requires", "smallest safe set"),
         body,
-        (6, 42, 8, 18),
+        (6, 38, 8, 18),
     )
 
 

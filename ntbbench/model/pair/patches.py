@@ -89,9 +89,11 @@ class Driver:
         if not self.patches:
             return "unpatched"
         ordered = sorted(self.patches)
+        first, last = ordered[0], ordered[-1]
+        if first == last:
+            return f"patch {first}"
         if ordered == list(numbers[: len(ordered)]):
-            last = ordered[-1]
-            return f"patch {last}" if ordered == [last] else f"patches {ordered[0]}-{last}"
+            return f"patches {first}-{last}"
         return "patches " + ",".join(map(str, ordered))
 
 
