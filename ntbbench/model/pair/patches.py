@@ -142,14 +142,16 @@ def cell_driver(side: Side, cell: int | str) -> Driver:
 
 
 # Kernels whose sources were read: (patches of ep, of rc, prerequisites of ep, of rc).
+STABLE = (
+    frozenset[int](),
+    frozenset({9, 10, 11}),
+    frozenset({"db-count-zero"}),
+    frozenset({"irq-base", "isr-unwind"}),
+)
 KERNELS: dict[str, tuple[frozenset[int], frozenset[int], frozenset[str], frozenset[str]]] = {
+    "6.1.192": STABLE,
     "6.12.95": (frozenset(), frozenset(), frozenset(), frozenset()),
-    "6.12.117": (
-        frozenset(),
-        frozenset({9, 10, 11}),
-        frozenset({"db-count-zero"}),
-        frozenset({"irq-base", "isr-unwind"}),
-    ),
+    "6.12.117": STABLE,
     "7.3": (
         frozenset(side_patches("ep")),
         frozenset(side_patches("rc")),
