@@ -11,6 +11,7 @@ from ntbbench.errors import InputError
 from ntbbench.model.vectormap import DB_BITS_MAX
 
 PARTS = ("point", "trace", "state")
+KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")
 SETTING = re.compile(r"(\w+)=([^=]*?)(?=\s+\w+=|\s*$)")
 NUMBER = re.compile(r"\d{1,18}")
 POINTER = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
@@ -61,16 +62,15 @@ def read_point(path: Path) -> Point:
                 raise bad_line(path, number, line, f"{key} is set twice")
             found[key] = (number, value)
 
+    for key in KEYS:
+        if key not in found:
+            raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
+
     def whole(key: str, high: int) -> int:
-        number, value = setting(key)
+        number, value = found[key]
         return _whole(path, number, key, value, high)
 
-    def setting(key: str) -> tuple[int, str]:
-        if key not in found:
-            raise bad_line(path, 1, "", f"{key}= is missing")
-        return found[key]
-
-    number, senders = setting("sending_qps")
+    number, senders = found["sending_qps"]
     qps = tuple(_whole(path, number, "sending_qps", q, DB_BITS_MAX - 1) for q in senders.split())
     if not qps:
         raise bad_line(path, number, "sending_qps=", "at least one qp_num")
@@ -160,7 +160,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
     """Return the decimal number in `text`."""
     if NUMBER.fullmatch(text) is None or not text.isascii() or int(text) > high:
-        raise bad_line(path, number, f"{key} {text}", f"a whole number from 0 to {high}")
+        raise bad_line(path, number, f"{key}={text}", f"a whole number from 0 to {high}")
     return int(text)
 
 

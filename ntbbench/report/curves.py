@@ -27,11 +27,12 @@ BAR_HEIGHT = 18  # px
 
 @dataclass(frozen=True)
 class Reading:
-    """A number that is drawn, and its interval."""
+    """A number that is drawn, its interval, and both in words."""
 
     value: float
     low: float
     high: float
+    text: str
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Quantity:
 
 
 def _read_amplification(point: OkPoint) -> Reading:
-    return Reading(point.amplification, point.amplification, point.amplification)
+    value = point.amplification
+    return Reading(value, value, value, wording.number(value))
 
 
 def _read_cost(point: OkPoint) -> Reading | None:
     timing = wording.timing_of(point)
-    return None if timing is None else Reading(timing.median, timing.low, timing.high)
+    if timing is None:
+        return None
+    return Reading(timing.median, timing.low, timing.high, wording.interval(timing))
 
 
 AMPLIFICATION = Quantity("amplification", _read_amplification)
@@ -157,10 +161,10 @@ def _bars(dispatch: str, known: Sequence[tuple[int, OkPoint, Reading]]) -> go.Ba
         orientation="h",
         y=[at for at, _, _ in known],
         x=[reading.value for reading in readings],
-        error_x=_errors(readings),
         name=label(dispatch),
         marker={"color": STYLES.get(dispatch, OTHER_STYLE)[0]},
-        texttemplate="%{x:.3~r}",
+        text=[reading.text for reading in readings],
+        texttemplate="%{text}",
         textposition="auto",
         insidetextanchor="start",
         constraintext="none",

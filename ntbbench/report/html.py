@@ -11,7 +11,6 @@ from ntbbench.report.page import Cell, Column, Facts, Figure, Notes, Page, Secti
 from ntbbench.report.pivot import Group, by_reason, groups_of, refusals_of
 
 MESSAGES_MAX = 20  # of one kind of warning
-LIST_MAX = 1000  # entries of a list in the environment
 
 # What every point has, what a measured one has besides, in the order of the columns.
 ASKED = (
@@ -57,8 +56,8 @@ def sweep_page(result: SweepResult) -> Page:
         parts += _devices(groups, result.points)
     parts += [*_refused(result), *_lost(result), *_warnings(result)]
     parts.append(Section("All points", (_points_table(result.points),), name="points"))
-    facts = Facts(tuple(wording.facts(result.environment, LIST_MAX)))
-    asked = Facts(tuple(wording.facts(result.scenario, LIST_MAX)))
+    facts = Facts(tuple(wording.facts(result.environment)))
+    asked = Facts(tuple(wording.facts(result.scenario)))
     parts.append(Section("Environment", (facts,), name="environment"))
     parts.append(Section("Scenario", (asked,), name="scenario"))
     lines = [wording.headline(result), wording.setup(result)]
@@ -79,7 +78,7 @@ def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
         blocks.append(
             Figure(
                 "overview-cost",
-                "What a dispatch costs there: median and 95 % interval.",
+                "What a dispatch costs there: median (95 % interval), ns.",
                 curves.bars(groups, curves.COST),
             )
         )

@@ -10,11 +10,11 @@ from ntbbench.report.pivot import Group, Row
 
 INK = "#1b1f24"
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
-# Okabe and Ito's palette; every dispatch has a dash of its own as well.
+# The hues of Okabe and Ito's palette, dark enough for white text; a dash of its own for each too.
 STYLES = {
-    "fallback": ("#d55e00", "solid"),
+    "fallback": ("#bd5300", "solid"),
     "per-vector": ("#0072b2", "dash"),
-    "msi": ("#009e73", "dot"),
+    "msi": ("#007a59", "dot"),
 }
 OTHER_STYLE = ("#56606a", "dashdot")
 # A legend at the figure's lower edge, where no height of a plot moves it onto the axis' title.
