@@ -134,6 +134,19 @@ def test_embedded_doorbell_fires_every_vector() -> None:
     assert cells["ep-to-rc", 7, 5].amplification == 1
 
 
+@pytest.mark.parametrize("mode", list(Doorbell))
+def test_with_one_queue_the_callbacks_tell_fallback_from_per_vector(mode: Doorbell) -> None:
+    """Amplification is 1 either way, but in the embedded mode without masks: a call a slot."""
+    cells = {
+        (c.direction, c.ep, c.rc): (c.verdict, c.amplification)
+        for c in compat(Setting(mw_count=1, doorbell=mode)).cells
+    }
+    assert cells["ep-to-rc", 0, 4] == ("fallback", 1)
+    assert cells["ep-to-rc", 0, 5] == ("per-vector", 1)
+    assert cells["rc-to-ep", 6, 0] == ("fallback", 6 if mode is Doorbell.EMBEDDED else 1)
+    assert cells["rc-to-ep", 7, 0] == ("per-vector", 1)
+
+
 def test_polled_ring_beyond_db_count_is_lost_before_the_series() -> None:
     """db_count 3 makes two QPs of three bits, but only bit 0 has a slot."""
     cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting(3, 16, 2)).cells}
