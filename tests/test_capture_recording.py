@@ -148,6 +148,15 @@ def test_a_qp_whose_link_is_down_is_not_active(tmp_path: Path) -> None:
     assert read_recording(copy(BURST, tmp_path / "r", state=down)).device.active_mask == 0b0111
 
 
+def test_a_qp_that_was_not_created_is_left_out(tmp_path: Path) -> None:
+    def more(text: str) -> str:
+        absent = "port 1 qp {} up 0 tx 0 rx 0 bad 0 ptr 0x0000000000000000\n"
+        return text + absent.format(4) + absent.format(5)
+
+    recording = read_recording(copy(BURST, tmp_path / "r", state=more))
+    assert recording.qp_count() == 4
+
+
 def test_two_senders_are_refused(tmp_path: Path) -> None:
     def both(text: str) -> str:
         return text.replace("ntb=0xff3c3b5481f8e028", "ntb=0xff3c3b5481f8f028", 1)

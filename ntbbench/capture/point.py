@@ -86,6 +86,8 @@ def read_point(path: Path) -> Point:
 def read_state(path: Path) -> tuple[Qp, ...]:
     """Read `state`: one line a QP, `port P qp N up U tx T rx R bad B ptr 0xADDRESS`, in any order.
 
+    A QP that the client has not created (up 0, ptr 0) is left out.
+
     Raises
     ------
     InputError : a line is malformed, a QP or an address appears twice, or there is no QP.
@@ -93,6 +95,8 @@ def read_state(path: Path) -> tuple[Qp, ...]:
     qps: list[Qp] = []
     for number, line in _lines(path):
         qp = _qp(path, number, line)
+        if not qp.ptr and not qp.is_up:
+            continue  # the client has not created it
         if any((qp.port, qp.qp_num) == (old.port, old.qp_num) for old in qps):
             raise bad_line(path, number, line, f"port {qp.port} qp {qp.qp_num} is there twice")
         if any(qp.ptr == old.ptr for old in qps):
@@ -110,12 +114,13 @@ def _qp(path: Path, number: int, line: str) -> Qp:
     if len(words) % 2 or len(fields) != len(words) // 2 or missing:
         raise bad_line(path, number, line, "port P qp N up U tx T rx R bad B ptr 0xADDRESS")
     pointer = POINTER.fullmatch(fields["ptr"])
-    if pointer is None or int(pointer[1], 16) == 0:
+    is_up = _whole(path, number, "up", fields["up"], 1) == 1
+    if pointer is None or (is_up and int(pointer[1], 16) == 0):
         raise bad_line(path, number, f"ptr {fields['ptr']}", "an address of 64 bits, not 0")
     return Qp(
         port=_whole(path, number, "port", fields["port"], PORTS_MAX),
         qp_num=_whole(path, number, "qp", fields["qp"], DB_BITS_MAX - 1),
-        is_up=_whole(path, number, "up", fields["up"], 1) == 1,
+        is_up=is_up,
         ptr=int(pointer[1], 16),
         tx=_whole(path, number, "tx", fields.get("tx", "0"), 1 << 63),
         rx=_whole(path, number, "rx", fields.get("rx", "0"), 1 << 63),
