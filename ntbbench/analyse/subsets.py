@@ -8,8 +8,14 @@ from math import factorial
 
 from msgspec import Struct
 
-from ntbbench.analyse.verdict import WORKS, Outcome, outcome
-from ntbbench.model.pair.behaviour import receiving, sending
+from ntbbench.analyse.verdict import (
+    WORKS,
+    Outcome,
+    outcome,
+    receiving_hazards,
+    sending_hazards,
+)
+from ntbbench.model.pair.behaviour import receiving
 from ntbbench.model.pair.joined import DIRECTIONS, Direction, Setting
 from ntbbench.model.pair.kernel import Hazard
 from ntbbench.model.pair.patches import (
@@ -225,7 +231,7 @@ def own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
     """Return one side's hazards in both directions, whoever its peer is."""
     slots = setting.slots_of(own.side)
     receives = receiving(own, slots, setting.doorbell)
-    met = sending(own, slots).hazards | receives.hazards
+    met = sending_hazards(own, setting) | receiving_hazards(own, setting)
     shown = enumerate(receives.db_reads[own.db_start :])
     wrong = any(word != 1 << bit for bit, word in shown if own.db_start + bit < slots)
     return met | {Hazard.WRONG_BIT} if wrong else met

@@ -9,6 +9,8 @@ from ntbbench.model.pair.behaviour import (
     RESERVED_SLOTS,
     Receiving,
     Sending,
+    rare_receiving_hazards,
+    rare_sending_hazards,
     receiving,
     sending,
     valid_mask,
@@ -125,12 +127,29 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
     ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
     verdict, counts = judge(direction, ep_traits, rc_traits)
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    hazards = _hazards(
+    met = sending_hazards(sender, setting) | receiving_hazards(receiver, setting)
+    if _shows_wrong_bits(
         sending(sender, setting.slots_of(sender.side)),
         receiving(receiver, setting.slots_of(receiver.side), setting.doorbell),
         min(ep_traits.qp_count, rc_traits.qp_count),
-    )
-    return Outcome(verdict, counts, hazards)
+    ):
+        met |= {Hazard.WRONG_BIT}
+    return Outcome(verdict, counts, tuple(hazard for hazard in Hazard if hazard in met))
+
+
+def sending_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+    """Return the hazards of a side that rings, in all ways that are examined."""
+    slots = setting.slots_of(own.side)
+    return sending(own, slots).hazards | rare_sending_hazards(own, slots)
+
+
+def receiving_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+    """Return the hazards of a side that is rung, in all ways that are examined.
+
+    Whether db_read() shows the wrong bit depends on what the peer rings, and is not among them.
+    """
+    side = (own, setting.slots_of(own.side), setting.doorbell)
+    return receiving(*side).hazards | rare_receiving_hazards(*side)
 
 
 @cache
@@ -180,10 +199,10 @@ def verdict_of(counts: Counts, fallback: bool) -> Verdict:
     return Verdict.PER_VECTOR
 
 
-def _hazards(sends: Sending, receives: Receiving, qp_count: int) -> tuple[Hazard, ...]:
-    met = set(sends.hazards | receives.hazards)
-    for bit, rung in enumerate(sends.slots[:qp_count]):
-        shown = [receives.db_reads[slot] for slot in rung if receives.masks[slot] is not None]
-        if any(word != 1 << bit for word in shown):
-            met.add(Hazard.WRONG_BIT)
-    return tuple(hazard for hazard in Hazard if hazard in met)
+def _shows_wrong_bits(sends: Sending, receives: Receiving, qp_count: int) -> bool:
+    """Return whether db_read() shows anything but the rung bit after some ring."""
+    return any(
+        receives.masks[slot] is not None and receives.db_reads[slot] != 1 << bit
+        for bit, rung in enumerate(sends.slots[:qp_count])
+        for slot in rung
+    )

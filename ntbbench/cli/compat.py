@@ -15,6 +15,7 @@ from ntbbench.cli.pair_options import (
     write,
 )
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import write_bytes
 from ntbbench.model.pair.patches import ROOT_FIX, Side
 from ntbbench.report import compat as report
 from ntbbench.report import story
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     result = compat(setting, exhaustive() if args.exhaustive else None)
     write(args, report.FORMATS[name](result))
     if args.html:
-        Path(args.html).write_text(report.FORMATS["html"](result), encoding="utf-8")
+        write_bytes(Path(args.html), report.FORMATS["html"](result).encode())
     return ExitCode.OK
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ntbbench.measure.files import write_bytes
 from ntbbench.model.names import parse_int
 from ntbbench.model.pair.joined import Setting
 from ntbbench.model.pair.vntb import Doorbell
@@ -83,4 +84,4 @@ def write(args: argparse.Namespace, text: str) -> None:
     if args.output is None:
         sys.stdout.write(text)
     else:
-        Path(args.output).write_text(text, encoding="utf-8")
+        write_bytes(Path(args.output), text.encode())

@@ -15,6 +15,7 @@ from ntbbench.cli.pair_options import (
     write,
 )
 from ntbbench.errors import ExitCode
+from ntbbench.measure.files import write_bytes
 from ntbbench.model.names import parse_int
 from ntbbench.report import patches as report
 
@@ -54,5 +55,5 @@ def run(args: argparse.Namespace) -> int:
     result = analyse(setting_of(args), parse_int("--seed", args.seed, 0, U32_MAX))
     write(args, report.FORMATS[chosen_format(args)](result))
     if args.html:
-        Path(args.html).write_text(report.FORMATS["html"](result), encoding="utf-8")
+        write_bytes(Path(args.html), report.FORMATS["html"](result).encode())
     return ExitCode.OK

@@ -37,7 +37,7 @@ class Sending:
     Parameters
     ----------
     slots : for bits 0 .. QP_BITS-1, the slots that the wire carries; () after an errno.
-    hazards : met while ringing, in any of the ways that are examined.
+    hazards : met while ringing; `rare_sending_hazards` looks for more.
     """
 
     slots: tuple[tuple[int, ...], ...]
@@ -54,7 +54,7 @@ class Receiving:
         reports, in order; None where nothing reaches the NTB core.
     db_reads : for the same slots, db_read() after the interrupt, nothing cleared.
     fallback : the core falls back to db_valid_mask.
-    hazards : met while receiving, in any of the ways that are examined.
+    hazards : met while receiving; `rare_receiving_hazards` looks for more.
     """
 
     masks: tuple[tuple[int, ...] | None, ...]
@@ -71,7 +71,7 @@ def valid_mask(driver: Driver, slots: int) -> int:
 
 @cache
 def sending(driver: Driver, slots: int) -> Sending:
-    """Run the sending half of one side: each bit alone, then the ways that only give hazards.
+    """Run the sending half of one side: each bit alone.
 
     Parameters
     ----------
@@ -82,13 +82,21 @@ def sending(driver: Driver, slots: int) -> Sending:
     log = Log()
     device = _device(driver, slots, Doorbell.POLL, log)
     rung = tuple(_ring(device, 1 << bit, log) for bit in range(QP_BITS))
-    _ring(device, device.db_valid_mask(), log)  # several bits at once
+    return Sending(rung, device.sanitizer.hazards)
+
+
+@cache
+def rare_sending_hazards(driver: Driver, slots: int) -> frozenset[Hazard]:
+    """Return the hazards of ringing several bits at once, and after a late configfs write."""
+    log = Log()
+    device = _device(driver, slots, Doorbell.POLL, log)
+    _ring(device, device.db_valid_mask(), log)
     hazards = device.sanitizer.hazards
     if driver.side == "ep":
         for other in _rewritten(driver, slots, Doorbell.POLL, log):
             _ring(other, 1, log)
             hazards |= other.sanitizer.hazards
-    return Sending(rung, hazards)
+    return hazards
 
 
 @cache
@@ -108,8 +116,8 @@ def receiving(driver: Driver, slots: int, doorbell: Doorbell) -> Receiving:
         masks.append(_deliver(device, slot, log))
         db_reads.append(device.db_read())
         device.db_clear(U64)
-    hazards = device.sanitizer.hazards | _rare_hazards(driver, slots, doorbell)
-    return Receiving(tuple(masks), tuple(db_reads), device.db_vector_ops is None, hazards)
+    fallback = device.db_vector_ops is None
+    return Receiving(tuple(masks), tuple(db_reads), fallback, device.sanitizer.hazards)
 
 
 class Log:
@@ -169,7 +177,8 @@ def _deliver(device: Epf | Vntb, slot: int, log: Log) -> tuple[int, ...] | None:
     return tuple(log.masks) or None
 
 
-def _rare_hazards(driver: Driver, slots: int, doorbell: Doorbell) -> frozenset[Hazard]:
+@cache
+def rare_receiving_hazards(driver: Driver, slots: int, doorbell: Doorbell) -> frozenset[Hazard]:
     """Return the hazards of irqs that do not follow each other, or of a late configfs write."""
     log = Log()
     hazards: frozenset[Hazard] = frozenset()
