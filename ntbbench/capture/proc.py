@@ -19,7 +19,7 @@ U32 = 1 << 32
 HALF = 1 << 31
 SINGLE = frozenset({"ERR", "MIS"})  # rows with one count for all CPUs
 # PCI-MSIX-0000:00:01.0 0-edge name | IO-APIC 2-edge timer | GICv3 27 Level arch_timer
-CHIP = re.compile(r"(\S+)\s+(?:(\d{1,19})(?:-\S+)?\s+)?(?:(?:Edge|Level)\s+)?(.*)")
+CHIP = re.compile(r"(\S+)\s+(?:(\d{1,19})(?:-\S+)?(?:\s+|$))?(?:(?:Edge|Level)(?:\s+|$))?(.*)")
 
 
 @dataclass(frozen=True)

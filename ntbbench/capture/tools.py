@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Readers of what tools print: bpftrace, iperf3, ntb_perf, ethtool -l, intel's debugfs info."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ntbbench.capture.lines import bad_line
+from ntbbench.capture.measured import Count, DeviceFacts, Throughput
+from ntbbench.capture.whole import read_lines, read_small
+from ntbbench.errors import InputError
+from ntbbench.model.device import shift_masks
+from ntbbench.model.vectormap import DB_BITS_MAX
+
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+NTB_PERF = re.compile(r"(\d{1,5}): copied (\d{1,19}) bytes in (\d{1,19}) usecs, (\d{1,19}) MBytes/s")
+NTB_PERF_ERROR = re.compile(r"\d{1,5}: error status -?\d{1,5}|\s*Test status: .*|\s*Peer .*")
+INFO = re.compile(r"(.+?) -\s+(\S.*)")
+COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")
+ENTRIES_MAX = 1 << 16
+BPFTRACE_TYPES = frozenset(
+    {"attached_probes", "map", "hist", "stats", "printf", "time", "lost_events", "helper_error"}
+    | {"syscall", "join", "cat", "system", "clear", "value"}
+)
+
+
+class BpfLine(msgspec.Struct):
+    """One line of `bpftrace -f json`."""
+
+    type: str
+    data: Any = None
+
+
+def read_bpftrace(path: Path, source: str) -> list[Count]:
+    """Return the entries of all maps of counts.
+
+    Raises
+    ------
+    InputError : a line that is no object with a type, lost events, or no map.
+    """
+    counts: list[Count] = []
+    maps = 0
+    for number, text in read_lines(path):
+        if not (line := text.strip()):
+            continue
+        try:
+            item = msgspec.json.decode(line, type=BpfLine)
+        except BAD_JSON:
+            raise bad_line(path, number, line, "one JSON object a line, with a type") from None
+        if item.type not in BPFTRACE_TYPES:
+            raise bad_line(path, number, line, "a line of bpftrace -f json")
+        if item.type == "lost_events":
+            raise bad_line(path, number, line, "bpftrace lost events: counts would be wrong")
+        maps += item.type in {"map", "hist", "stats"}
+        if item.type == "map":
+            counts += _map_counts(path, number, line, item.data, source)
+        if len(counts) > ENTRIES_MAX:
+            raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
+    if not maps:
+        raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
+    return counts
+
+
+def _map_counts(path: Path, number: int, line: str, data: object, source: str) -> list[Count]:
+    if not isinstance(data, dict):
+        raise bad_line(path, number, line, "a map: name, then entries")
+    rows = []
+    for name, entries in data.items():
+        pairs = entries.items() if isinstance(entries, dict) else [("", entries)]
+        for key, value in pairs:
+            if isinstance(value, bool) or not isinstance(value, int):
+                continue  # a map of texts or nested values counts nothing
+            rows.append(Count(source=source, name=name, key=str(key), value=value))
+    return rows
+
+
+def read_iperf3(path: Path, source: str) -> Throughput:
+    """Return what `iperf3 -J` measured.
+
+    Raises
+    ------
+    InputError : no whole JSON of iperf3, a run that ended in an error, or a number missing.
+    """
+    try:
+        record = msgspec.json.decode(read_small(path))
+    except BAD_JSON as error:
+        raise InputError(str(path), "iperf3", f"no whole JSON: {error}") from None
+    if not isinstance(record, dict) or "start" not in record or "end" not in record:
+        raise InputError(str(path), "iperf3", "an object with start and end, as iperf3 -J prints")
+    if "error" in record:
+        raise InputError(str(path), str(record["error"]), "a run that ended without an error")
+    protocol = _text(path, record, "start.test_start.protocol")
+    streams = _number(path, record, "start.test_start.num_streams")
+    end = "end.sum" if protocol == "UDP" else "end.sum_received"
+    return Throughput(
+        source=source,
+        tool="iperf3",
+        what=f"{protocol}, {streams:.0f} streams",
+        bits_per_second=_number(path, record, f"{end}.bits_per_second"),
+        seconds=_number(path, record, f"{end}.seconds"),
+        retransmits=_whole(record, "end.sum_sent.retransmits"),
+        lost_percent=_optional(record, "end.sum.lost_percent"),
+        cpu_host_percent=_optional(record, "end.cpu_utilization_percent.host_total"),
+        cpu_remote_percent=_optional(record, "end.cpu_utilization_percent.remote_total"),
+    )
+
+
+def _find(record: object, name: str) -> object:
+    for key in name.split("."):
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
+
+
+def _optional(record: object, name: str) -> float | None:
+    value = _find(record, name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 1e18 else None  # type: ignore[arg-type,operator]
+
+
+def _whole(record: object, name: str) -> int | None:
+    value = _optional(record, name)
+    return None if value is None else int(value)
+
+
+def _number(path: Path, record: object, name: str) -> float:
+    value = _optional(record, name)
+    if value is None:
+        raise InputError(str(path), name, "a number, 0 or more: missing or damaged")
+    return value
+
+
+def _text(path: Path, record: object, name: str) -> str:
+    value = _find(record, name)
+    if value not in {"TCP", "UDP", "SCTP"}:
+        raise InputError(str(path), name, "TCP, UDP or SCTP: missing or damaged")
+    return str(value)
+
+
+def read_ntb_perf(path: Path, source: str, cautions: list[str]) -> list[Throughput]:
+    """Return one throughput a thread of ntb_perf's lines.
+
+    Raises
+    ------
+    InputError : another line, or a rate that its bytes and time do not give.
+    """
+    rows = []
+    for number, line in enumerate(read_small(path).split("\n"), 1):
+        stripped = line.strip()
+        match = NTB_PERF.fullmatch(stripped)
+        if match is not None:
+            thread, copied, usecs, rate = map(int, match.groups())
+            if not usecs or copied // usecs != rate:
+                raise bad_line(path, number, line, "a rate that is bytes / usecs: damaged")
+            bits = copied * 8 / (usecs / 1e6)
+            rows.append(
+                Throughput(
+                    source=source,
+                    tool="ntb_perf",
+                    what=f"thread {thread}",
+                    bits_per_second=bits,
+                    seconds=usecs / 1e6,
+                )
+            )
+        elif NTB_PERF_ERROR.fullmatch(stripped):
+            cautions.append(f"{path}:{number}: ntb_perf says: {stripped}")
+        elif stripped:
+            raise bad_line(path, number, line, "N: copied B bytes in T usecs, R MBytes/s")
+    if not rows:
+        raise InputError(str(path), "no thread", "at least one line of a finished thread")
+    return rows
+
+
+def read_ethtool(path: Path, source: str) -> list[Count]:
+    """Return the combined channels of `ethtool -l`: pre-set maximum, then current.
+
+    Raises
+    ------
+    InputError : not the two sections of ethtool -l.
+    """
+    found = COMBINED.findall(read_small(path))
+    if len(found) != 2:
+        raise InputError(str(path), f"{len(found)} Combined:", "two, as ethtool -l prints")
+    names = ("combined_max", "combined")
+    return [
+        Count(source=source, name=name, key=path.name, value=int(text))
+        for name, text in zip(names, found, strict=True)
+        if text != "n/a"
+    ]
+
+
+def read_pingpong(path: Path, source: str) -> Count:
+    """Return ntb_pingpong's `count`: one number, one for each doorbell event."""
+    text = read_small(path).strip()
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10):
+        raise InputError(str(path), text[:40], "one decimal number")
+    return Count(source=source, name="pingpong", key="", value=int(text))
+
+
+def read_info(path: Path, source: str) -> DeviceFacts:
+    """Rebuild an intel device from its debugfs `info`.
+
+    Raises
+    ------
+    InputError : a line that the map needs is missing or out of range, or the masks exclude
+        each other.
+
+    Source: Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen1.c (ndev_ntb_debugfs_read, ndev_vec_mask).
+    """
+    found: dict[str, str] = {}
+    for line in read_small(path).split("\n"):
+        if (match := INFO.fullmatch(line.strip())) is not None:
+            found.setdefault(match[1], match[2])
+
+    def whole(name: str, high: int, base: int = 10) -> int:
+        text = found.get(f"Doorbell {name}")
+        if text is None:
+            raise InputError(str(path), f"Doorbell {name}", "missing: cut off, or not intel's info")
+        digits = text.removeprefix("0x") if base == 16 else text
+        if not re.fullmatch(r"[0-9a-fA-F]{1,16}" if base == 16 else r"\d{1,4}", digits):
+            raise InputError(str(path), f"Doorbell {name} - {text}", "a number")
+        if not 0 <= int(digits, base) <= high:
+            raise InputError(str(path), f"Doorbell {name} - {text}", f"0 to {high}")
+        return int(digits, base)
+
+    ones = (1 << DB_BITS_MAX) - 1
+    count, vectors = whole("Count", DB_BITS_MAX), whole("Vector Count", DB_BITS_MAX)
+    shift = whole("Vector Shift", DB_BITS_MAX)
+    valid, link = whole("Valid Mask", ones, 16), whole("Link Mask", ones, 16)
+    if valid & link or valid.bit_count() > count or not valid:
+        raise InputError(
+            str(path), f"valid mask {valid:#x}, link mask {link:#x}", f"{count} bits, none in both"
+        )
+    return DeviceFacts(
+        source=source,
+        db_valid_mask=hex(valid),
+        vector_masks=[hex(mask & valid) for mask in shift_masks(vectors, shift)],
+        link_mask=hex(link),
+        db_read="latched",
+    )
