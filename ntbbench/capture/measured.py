@@ -7,9 +7,13 @@ MEASURED_SCHEMA = "ntbbench.measured/1"
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """One place that numbers come from; every number names it by `name`."""
+    """One place that numbers come from; every number names it by `name`.
+
+    `capture`: the folder, or the file given by itself.
+    """
 
     name: str
+    capture: str
     kind: str
     gives: str
     cannot_tell: str
@@ -132,7 +136,7 @@ class Throughput(Struct, frozen=True, kw_only=True):
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """A number of another kind: an entry of a bpftrace map, ethtool's channels, pingpong's count."""
+    """A number of another kind: a bpftrace map's entry, ethtool's channels, pingpong's count."""
 
     source: str
     name: str

@@ -95,7 +95,7 @@ def find_stats(folder: Path) -> dict[tuple[str, int], Path]:
 
 
 def qp_runs(
-    device: str, qp_num: int, before: Stats, after: Stats, source: str, cautions: list[str]
+    device: str, qp_num: int, readings: tuple[Stats, Stats], source: str, cautions: list[str]
 ) -> QpRuns:
     """Return the bounds of the runs of one QP's tasklet between two readings.
 
@@ -105,6 +105,7 @@ def qp_runs(
 
     Source: Linux 6.12 drivers/ntb/ntb_transport.c (ntb_process_rxc, ntb_transport_rxc_db).
     """
+    before, after = readings
     where = f"{after.path}: {device} qp{qp_num}"
     link = "up" if before.is_up and after.is_up else "down"
     known = before.is_up and after.is_up

@@ -41,6 +41,12 @@ class Tally:
     has_schedules: bool = False
     ringing: dict[int, tuple[int, str]] = field(default_factory=dict)  # CPU -> pid, context
 
+    def keys(self) -> int:
+        """Return how many different things are counted."""
+        addresses = len(self.doorbell) + len(self.other) + len(self.entered) + len(self.runs)
+        names = len(self.vectors) + len(self.handlers) + len(self.softirqs)
+        return addresses + names + len(self.ringing)
+
 
 def read_traced(path: Path, source: str, qps: tuple[Qp, ...], cautions: list[str]) -> Traced:
     """Count the trace at `path`; `qps` give addresses their qp_num, where the capture has them.
@@ -94,8 +100,7 @@ def _count(path: Path, tally: Tally, event: Event) -> None:
         tally.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
     elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):
         tally.softirqs[match[1]] += 1
-    counters = (tally.vectors, tally.doorbell, tally.other, tally.runs, tally.handlers)
-    if max(map(len, (*counters, tally.softirqs, tally.ringing, tally.entered))) > KEYS_MAX:
+    if tally.keys() > KEYS_MAX:
         raise InputError(f"{path}:{event.line}", KEYS_MAX, "fewer different addresses or handlers")
 
 

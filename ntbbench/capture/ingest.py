@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Capture folders and single files, read into one record of measured numbers."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ntbbench.capture import kinds
+from ntbbench.capture.bounds import amplifications
+from ntbbench.capture.measured import DeviceFacts, Irq, Measured, Softirq, Source
+from ntbbench.capture.ntb_lines import Slot, find_slots
+from ntbbench.capture.point import Qp, read_point, read_state
+from ntbbench.capture.proc import Delta, changed, difference, read_snapshot
+from ntbbench.capture.qpstats import find_stats, qp_runs, read_stats_file
+from ntbbench.capture.tools import (
+    read_bpftrace,
+    read_ethtool,
+    read_info,
+    read_iperf3,
+    read_ntb_perf,
+    read_pingpong,
+)
+from ntbbench.capture.traced import read_traced
+from ntbbench.errors import InputError
+
+PARTS = ("before-interrupts", "before-softirqs", "before-stats", "trace", "capture")
+PARTS_AFTER = ("after-interrupts", "after-softirqs", "after-stats")
+TEXTS = frozenset({"kernel", "capture", "unread", "state", "point", "trace", "README.md"})
+FILES_MAX = 1000  # of one folder
+LOOP_DOORBELLS = 16
+
+
+def ingest(paths: Sequence[Path]) -> Measured:
+    """Read folders and files; a file that cannot be used is one line of `errors`.
+
+    Parameters
+    ----------
+    paths : capture folders, folders of capture folders, or single files of a known format.
+    """
+    measured = Measured()
+    for path in paths:
+        for capture in _captures(path, measured.errors):
+            _Capture(capture, measured).read()
+    return measured
+
+
+def _captures(path: Path, errors: list[str]) -> list[Path]:
+    """Return the capture folders or the one file that `path` stands for."""
+    if not path.is_dir():
+        return [path]
+    if _is_capture(path) or not any(child.is_dir() for child in path.iterdir()):
+        return [path]
+    found = [child for child in sorted(path.iterdir()) if child.is_dir() and _is_capture(child)]
+    if not found:
+        errors.append(str(InputError("DIR", str(path), "holds no capture: " + ", ".join(PARTS))))
+    return found
+
+
+def _is_capture(folder: Path) -> bool:
+    return any((folder / part).exists() for part in (*PARTS, *PARTS_AFTER))
+
+
+class _Capture:
+    """One folder or file on its way into `measured`; each part fails by itself."""
+
+    def __init__(self, path: Path, measured: Measured) -> None:
+        self.path = path
+        self.measured = measured
+        self.qps: tuple[Qp, ...] = ()
+
+    def read(self) -> None:
+        if not self.path.is_dir():
+            self._try(self.path, lambda: self._file(self.path))
+        else:
+            self._folder()
+        amplifications(self.measured, str(self.path))
+
+    def _folder(self) -> None:
+        self._pair("interrupts", self._interrupts)
+        self._pair("softirqs", self._softirqs)
+        self._pair("stats", self._stats)
+        if (state := self.path / "state").is_file():
+            self._try(state, lambda: self._state(state))
+        if (point := self.path / "point").is_file():
+            self._try(point, lambda: self._point(point))
+        files = [p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in TEXTS]
+        files += [p for name in ("ethtool", "info") for p in sorted(self.path.glob(f"{name}/*"))]
+        if (trace := self.path / "trace").is_file():
+            files.append(trace)
+        for path in files[:FILES_MAX]:
+            if not path.name.startswith(("before-", "after-")):
+                self._try(path, lambda path=path: self._file(path))  # type: ignore[misc]
+        if len(files) > FILES_MAX:
+            self._error(InputError(str(self.path), len(files), f"at most {FILES_MAX} files"))
+        if not any(source.capture == str(self.path) for source in self.measured.sources):
+            self._error(InputError(str(self.path), "nothing usable", "a capture: see docs"))
+
+    def _try(self, path: Path, read: Callable[[], None]) -> None:
+        try:
+            read()
+        except InputError as error:
+            self._error(error)
+        except OSError as error:
+            self._error(InputError(str(path), "", f"cannot be read: {error.strerror}"))
+
+    def _error(self, error: InputError) -> None:
+        self.measured.errors.append(" ".join(str(error).split()))
+
+    def _source(self, path: Path, kind: kinds.Kind) -> str:
+        self.measured.sources.append(
+            Source(
+                name=str(path),
+                capture=str(self.path),
+                kind=kind.name,
+                gives=kind.gives,
+                cannot_tell=kind.cannot_tell,
+            )
+        )
+        return str(path)
+
+    def _pair(self, name: str, read: Callable[[Path, Path], None]) -> None:
+        before, after = self.path / f"before-{name}", self.path / f"after-{name}"
+        if before.exists() and after.exists():
+            self._try(after, lambda: read(before, after))
+        elif before.exists() or after.exists():
+            there, gone = (before, after) if before.exists() else (after, before)
+            self._error(InputError(str(there), gone.name, f"missing: {kinds.SNAPSHOT}"))
+
+    def _interrupts(self, before: Path, after: Path) -> None:
+        old, new = read_snapshot(before), read_snapshot(after)
+        slots = find_slots(new.rows.values())
+        noted: list[str] = []
+        deltas = difference(old, new, noted)
+        source = self._source(after, kinds.INTERRUPTS)
+        self.measured.cautions.extend(noted)
+        for label in dict.fromkeys((*slots, *changed(deltas))):
+            row, slot = new.rows[label], slots.get(label)
+            self.measured.interrupts.append(
+                _irq(label, (row.chip, row.action), deltas[label], slot, source)
+            )
+
+    def _softirqs(self, before: Path, after: Path) -> None:
+        old, new = read_snapshot(before), read_snapshot(after)
+        noted: list[str] = []
+        deltas = difference(old, new, noted)
+        source = self._source(after, kinds.SOFTIRQS)
+        self.measured.cautions.extend(noted)
+        for label in changed(deltas):
+            delta = deltas[label]
+            self.measured.softirqs.append(
+                Softirq(
+                    name=label,
+                    cpus=list(delta.cpus),
+                    per_cpu=list(delta.per_cpu),
+                    total=delta.total,
+                    at_least=delta.at_least,
+                    source=source,
+                )
+            )
+
+    def _stats(self, before: Path, after: Path) -> None:
+        old, new = find_stats(before), find_stats(after)
+        source = ""
+        for device, qp_num in sorted({*old, *new}):
+            paths = old.get((device, qp_num)), new.get((device, qp_num))
+            if paths[0] is None or paths[1] is None:
+                self.measured.cautions.append(
+                    f"{after}: {device} qp{qp_num} is in one snapshot only: its runs are not known"
+                )
+                continue
+            readings = read_stats_file(paths[0]), read_stats_file(paths[1])
+            source = source or self._source(after, kinds.STATS)
+            runs = qp_runs(device, qp_num, readings, source, self.measured.cautions)
+            self.measured.qps.append(runs)
+
+    def _state(self, path: Path) -> None:
+        self.qps = read_state(path)
+
+    def _point(self, path: Path) -> None:
+        point = read_point(path)
+        masks = [0] * point.vectors
+        for bit in range(LOOP_DOORBELLS if masks else 0):
+            masks[bit % point.vectors] |= 1 << bit
+        self.measured.devices.append(
+            DeviceFacts(
+                source=self._source(path, kinds.POINT),
+                db_valid_mask=hex((1 << LOOP_DOORBELLS) - 1),
+                vector_masks=[hex(mask) for mask in masks],
+                link_mask="0x0",
+                db_read="latched" if point.db_read_latched else "zero",
+            )
+        )
+
+    def _file(self, path: Path) -> None:
+        kind, name, to = kinds.kind_of(path), str(path), self.measured
+        if kind is kinds.TRACE:
+            to.traces.append(read_traced(path, name, self.qps, to.cautions))
+        elif kind is kinds.BPFTRACE:
+            to.counts.extend(read_bpftrace(path, name))
+        elif kind is kinds.IPERF3:
+            to.throughput.append(read_iperf3(path, name))
+        elif kind is kinds.NTB_PERF_KIND:
+            to.throughput.extend(read_ntb_perf(path, name, to.cautions))
+        elif kind is kinds.ETHTOOL:
+            to.counts.extend(read_ethtool(path, name))
+        elif kind is kinds.INFO:
+            to.devices.append(read_info(path, name))
+        else:
+            to.counts.append(read_pingpong(path, name))
+        self._source(path, kind)
+
+
+def _irq(
+    label: str, what: tuple[str, str], delta: Delta, slot: Slot | None, source: str
+) -> Irq:
+    return Irq(
+        label=label,
+        chip=what[0],
+        action=what[1],
+        cpus=list(delta.cpus),
+        per_cpu=list(delta.per_cpu),
+        total=delta.total,
+        at_least=delta.at_least,
+        source=source,
+        slot=None if slot is None else slot.slot,
+        role="" if slot is None else slot.role,
+        is_doorbell=slot is not None and slot.is_doorbell,
+    )
