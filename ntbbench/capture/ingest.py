@@ -123,7 +123,7 @@ class _Capture:
             self._try(after, lambda: read(before, after))
         elif before.exists() or after.exists():
             there, gone = (before, after) if before.exists() else (after, before)
-            self._error(InputError(str(there), gone.name, f"missing: {kinds.SNAPSHOT}"))
+            self.measured.cautions.append(f"{there}: no {gone.name} beside it: no difference")
 
     def _interrupts(self, before: Path, after: Path) -> None:
         old, new = read_snapshot(before), read_snapshot(after)

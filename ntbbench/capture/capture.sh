@@ -1,0 +1,189 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Record an NTB machine's counters before and after an interval, and a trace of it.
+#
+#   sh capture.sh DIR [SECONDS]
+#
+# DIR is made (it must not exist, or be empty); SECONDS defaults to 10. What could not be read is
+# said on stderr and kept in DIR/unread. Nothing else is written but, where tracing is possible,
+# one tracing instance of our own and kprobes of the group `ntbbench`, both removed at the end.
+# NTBBENCH_ROOT stands before /proc and /sys: for tests, and for the root of another system.
+
+set -u
+LC_ALL=C
+export LC_ALL
+
+fail() {
+	echo "ntbbench: $*" >&2
+	exit 2
+}
+
+dir=${1-}
+seconds=${2-10}
+root=${NTBBENCH_ROOT-}
+[ $# -le 2 ] && [ -n "$dir" ] || fail "usage: sh capture.sh DIR [SECONDS]"
+case $seconds in
+'' | *[!0-9]*) fail "SECONDS: '$seconds': a whole number from 0 to 86400" ;;
+esac
+[ ${#seconds} -le 5 ] && [ "$seconds" -le 86400 ] ||
+	fail "SECONDS: '$seconds': a whole number from 0 to 86400"
+case $dir in
+-*) dir=./$dir ;;
+esac
+if [ -e "$dir" ]; then
+	[ -d "$dir" ] || fail "DIR: '$dir': is there already and is no folder"
+	[ -z "$(ls -A "$dir" 2>/dev/null)" ] || fail "DIR: '$dir': is there already and not empty"
+fi
+mkdir -p "$dir" 2>/dev/null && [ -w "$dir" ] || fail "DIR: '$dir': cannot be made or written"
+
+debugfs=$root/sys/kernel/debug
+tracefs=$root/sys/kernel/tracing
+instance=
+probes=
+sleeper=
+
+unread() { # what, why
+	echo "$1: $2" >>"$dir/unread"
+	echo "ntbbench: not read: $1: $2" >&2
+}
+
+copy() { # from, to
+	if ! [ -e "$1" ]; then
+		unread "${1#"$root"}" "not there"
+	elif ! cat "$1" >"$2" 2>/dev/null; then
+		rm -f "$2"
+		unread "${1#"$root"}" "permission denied: needs root"
+	fi
+}
+
+# Why a file of debugfs or tracefs is not to be seen.
+hidden() { # what, its file system, its mount point
+	if ! [ -d "$3" ]; then
+		unread "$1" "no $2 in this kernel"
+	elif ! [ -r "$3" ] || ! [ -x "$3" ]; then
+		unread "$1" "permission denied: needs root"
+	elif [ -z "$(ls "$3" 2>/dev/null)" ]; then
+		unread "$1" "$2 is not mounted: as root, mount -t $2 none $3"
+	else
+		unread "$1" "not there (is its driver loaded?)"
+	fi
+}
+
+stats() { # before or after
+	found=
+	for file in "$debugfs"/ntb_transport/*/qp*/stats; do
+		[ -e "$file" ] || continue
+		found=yes
+		qp=${file%/stats}
+		device=${qp%/*}
+		mkdir -p "$dir/$1-stats/${device##*/}"
+		copy "$file" "$dir/$1-stats/${device##*/}/${qp##*/}"
+	done
+	if [ -z "$found" ] && [ "$1" = before ]; then
+		hidden /sys/kernel/debug/ntb_transport debugfs "$debugfs"
+	fi
+}
+
+snapshot() { # before or after
+	copy "$root/proc/interrupts" "$dir/$1-interrupts"
+	copy "$root/proc/softirqs" "$dir/$1-softirqs"
+	stats "$1"
+}
+
+once() {
+	copy "$root/proc/sys/kernel/osrelease" "$dir/kernel"
+	for file in "$debugfs"/ntb_hw_intel/*/info; do
+		[ -e "$file" ] || continue
+		device=${file%/info}
+		mkdir -p "$dir/info"
+		copy "$file" "$dir/info/${device##*/}"
+	done
+	for net in "$root"/sys/class/net/*; do
+		driver=$(readlink "$net/device/driver" 2>/dev/null) || continue
+		[ "${driver##*/}" = ntb_netdev ] || [ "${driver##*/}" = ntb_transport ] || continue
+		name=${net##*/}
+		mkdir -p "$dir/ethtool"
+		if ! command -v ethtool >/dev/null 2>&1; then
+			unread "ethtool -l $name" "ethtool is not installed"
+		elif ! ethtool -l "$name" >"$dir/ethtool/$name" 2>/dev/null; then
+			rm -f "$dir/ethtool/$name"
+			unread "ethtool -l $name" "the driver does not tell"
+		fi
+	done
+}
+
+probe() { # name, function, arguments
+	if echo "p:ntbbench/$1 $2 $3" >>"$tracefs/kprobe_events" 2>/dev/null; then
+		probes="$probes $1"
+		echo 1 >"$instance/events/ntbbench/$1/enable" 2>/dev/null
+	else
+		unread "probe on $2" "the kernel does not take it (is ntb_transport loaded?)"
+	fi
+}
+
+trace_start() {
+	if ! [ -d "$tracefs/instances" ] || ! [ -w "$tracefs/instances" ]; then
+		hidden "trace" tracefs "$tracefs"
+		return
+	fi
+	instance=$tracefs/instances/ntbbench-$$
+	if ! mkdir "$instance" 2>/dev/null; then
+		instance=
+		unread trace "no tracing instance: permission denied, needs root"
+		return
+	fi
+	echo 0 >"$instance/tracing_on"
+	echo 8192 >"$instance/buffer_size_kb"
+	for event in irq_handler_entry softirq_entry tasklet_entry tasklet_exit; do
+		[ -d "$instance/events/irq/$event" ] || continue
+		echo 1 >"$instance/events/irq/$event/enable"
+	done
+	case $(uname -m) in
+	x86_64) first=%di second=%si ;;
+	aarch64) first=%x0 second=%x1 ;;
+	*) first= second= ;;
+	esac
+	if ! [ -e "$tracefs/kprobe_events" ]; then
+		unread "probes" "no kprobes in this kernel: wakeups are not traced"
+	elif [ -z "$first" ]; then
+		unread "probes" "the argument registers of $(uname -m) are not known"
+	else
+		probe db_event ntb_transport_doorbell_callback "ctx=$first:x64 vector=$second:s32"
+		probe tasklet_schedule __tasklet_schedule "tasklet=$first:x64"
+		probe rxc_db ntb_transport_rxc_db "qp=$first:x64"
+	fi
+	echo 1 >"$instance/tracing_on"
+}
+
+trace_end() {
+	[ -n "$instance" ] || return 0
+	echo 0 >"$instance/tracing_on"
+	[ "$1" = drop ] || copy "$instance/trace" "$dir/trace"
+	for name in $probes; do
+		echo 0 >"$instance/events/ntbbench/$name/enable" 2>/dev/null
+		echo "-:ntbbench/$name" >>"$tracefs/kprobe_events" 2>/dev/null
+	done
+	rmdir "$instance" 2>/dev/null || unread "$instance" "cannot be removed"
+	instance=
+	probes=
+}
+
+stop() {
+	[ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null
+	trace_end drop
+	echo "ntbbench: interrupted" >&2
+	exit 130
+}
+trap stop HUP INT TERM
+
+printf 'ntbbench.capture/1\nseconds=%s\n' "$seconds" >"$dir/capture"
+once
+trace_start
+snapshot before
+sleep "$seconds" &
+sleeper=$!
+wait "$sleeper"
+sleeper=
+snapshot after
+trace_end keep
+exit 0

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The capture script: what `ntbbench capture` runs, and a board without Python runs by itself."""
+
+import os
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+SECONDS_MAX = 86400
+
+
+def script_text() -> str:
+    """Return the POSIX shell script."""
+    return files("ntbbench.capture").joinpath("capture.sh").read_text(encoding="utf-8")
+
+
+def run_script(folder: Path, seconds: int) -> int:
+    """Run the script with /bin/sh, its messages on our stderr, and return its exit code.
+
+    On Ctrl-C the script removes its tracing instance before this returns.
+    """
+    # -s reads the script from the pipe: the package may lie in a zip file.
+    command = ["/bin/sh", "-s", "--", os.fspath(folder), str(seconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            process.communicate(script_text())
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+        return process.returncode

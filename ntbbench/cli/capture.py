@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench capture`: a real machine's counters before and after an interval."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ntbbench.capture.script import SECONDS_MAX, run_script, script_text
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.model.names import parse_int
+
+DESCRIPTION = """\
+Record /proc/interrupts, /proc/softirqs, ntb_transport's debugfs counters and ethtool -l
+before and after an interval, and a trace of it where the machine allows one.
+`ntbbench ingest DIR` reads the folder. What could not be read is said on stderr with
+the privilege that is missing, and kept in DIR/unread.
+"""
+EPILOG = """\
+exit codes: 0 recorded, 2 DIR cannot be used, 130 interrupted
+
+examples:
+  ntbbench capture -o before-patch --seconds 30
+  ntbbench capture --print-script > capture.sh    # on the board: sh capture.sh DIR 30
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "capture",
+        help="record the counters of this machine around an interval",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="new or empty folder")
+    parser.add_argument("--seconds", metavar="N", help="length of the interval (default 10)")
+    parser.add_argument(
+        "--print-script", action="store_true", help="print the POSIX shell script, record nothing"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record, or print the script."""
+    if args.print_script:
+        if args.output is not None or args.seconds is not None:
+            raise InputError("--print-script", True, "alone: the script takes DIR and SECONDS")
+        sys.stdout.write(script_text())
+        return ExitCode.OK
+    if args.output is None:
+        raise InputError("-o", None, "the folder to record into (or --print-script)")
+    seconds = parse_int("--seconds", args.seconds or "10", 0, SECONDS_MAX)
+    code = run_script(args.output, seconds)
+    if code == ExitCode.OK:
+        print(f"ntbbench: recorded to {args.output}", file=sys.stderr)
+    return code
