@@ -28,7 +28,7 @@ def amplifications(measured: Measured, capture: str) -> None:
         if traced is not None:
             counted, sources, note = traced.db_events, [traced.source], ABOVE + BEYOND
     if qps:
-        _of_stats(measured, capture, qps, counted, sources, note)
+        _of_stats(measured, capture, qps, (counted, sources, note))
     _of_maps(measured, names)
 
 
@@ -46,10 +46,9 @@ def _of_stats(
     measured: Measured,
     capture: str,
     qps: list[QpRuns],
-    interrupts: int | None,
-    sources: list[str],
-    note: str,
+    counted: tuple[int | None, list[str], str],
 ) -> None:
+    interrupts, sources, note = counted
     up = [qp for qp in qps if qp.link != "down"]
     lows = [qp.runs_low for qp in up if qp.runs_low is not None]
     highs = [qp.runs_high for qp in up if qp.runs_high is not None]

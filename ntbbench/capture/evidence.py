@@ -123,7 +123,9 @@ def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
     for qp in qps:
         old = runs.get(qp.qp_num, (0, 0))
         new = (qp.runs_low, qp.runs_high)
-        low, high = (None if a is None or b is None else a + b for a, b in zip(old, new, strict=True))
+        low, high = (
+            None if a is None or b is None else a + b for a, b in zip(old, new, strict=True)
+        )
         runs[qp.qp_num] = (low, high)
     return runs
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A capture held against the model of its device: predicted, measured, and the likely causes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ntbbench.capture.evidence import Bounds, Evidence
@@ -216,9 +216,13 @@ def _verdict(predicted: Bounds, measured: Bounds) -> str:
     return INSIDE
 
 
-def _sum(values: "Sequence[int | None] | object") -> int | None:
-    known = list(values)  # type: ignore[call-overload]
-    return None if None in known else sum(known)
+def _sum(values: Iterable[int | None]) -> int | None:
+    total = 0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
 
 
 def _causes(
@@ -239,7 +243,9 @@ def _causes(
         text = "a vector covers several active QPs: each of its interrupts schedules all of them"
         add("shared-vector", shared, text)
     if subject.db_read == "latched":
-        text = "db_read() still shows the rung bit at the end of the run: one more, empty run a ring"
+        text = (
+            "db_read() still shows the rung bit at the end of the run: one more, empty run a ring"
+        )
         add("race-check", packets, text)
     elif subject.db_read == "legacy":
         text = "db_read() shows wrong bits: the race check hits the QPs that they name"

@@ -209,9 +209,7 @@ class _Capture:
         self._source(path, kind)
 
 
-def _irq(
-    label: str, what: tuple[str, str], delta: Delta, slot: Slot | None, source: str
-) -> Irq:
+def _irq(label: str, what: tuple[str, str], delta: Delta, slot: Slot | None, source: str) -> Irq:
     return Irq(
         label=label,
         chip=what[0],

@@ -107,14 +107,10 @@ def _row(path: Path, number: int, line: str, cpus: tuple[str, ...]) -> Row:
     if label.isdigit() and (found := CHIP.fullmatch(tail)) is not None:
         chip, action = found[1], found[3].strip()
         hwirq = None if found[2] is None else int(found[2])
-    return Row(
-        label, dict(zip(columns, map(int, counts), strict=True)), chip, hwirq, action
-    )
+    return Row(label, dict(zip(columns, map(int, counts), strict=True)), chip, hwirq, action)
 
 
-def difference(
-    before: Snapshot, after: Snapshot, cautions: list[str]
-) -> dict[str, Delta]:
+def difference(before: Snapshot, after: Snapshot, cautions: list[str]) -> dict[str, Delta]:
     """Return what each row of `after` counted since `before`; say what cannot be known."""
     cautions += _cpu_cautions(before, after)
     deltas = {}
@@ -156,9 +152,7 @@ def _delta(path: Path, old: Row, new: Row, cautions: list[str]) -> Delta:
     return Delta(cpus, tuple(per_cpu))
 
 
-def _one(
-    path: Path, row: Row, cpu: str, before: int | None, cautions: list[str]
-) -> int | None:
+def _one(path: Path, row: Row, cpu: str, before: int | None, cautions: list[str]) -> int | None:
     after = row.counts.get(cpu)
     if before is None or after is None:
         return None

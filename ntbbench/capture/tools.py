@@ -15,7 +15,9 @@ from ntbbench.model.device import shift_masks
 from ntbbench.model.vectormap import DB_BITS_MAX
 
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-NTB_PERF = re.compile(r"(\d{1,5}): copied (\d{1,19}) bytes in (\d{1,19}) usecs, (\d{1,19}) MBytes/s")
+NTB_PERF = re.compile(
+    r"(\d{1,5}): copied (\d{1,19}) bytes in (\d{1,19}) usecs, (\d{1,19}) MBytes/s"
+)
 NTB_PERF_ERROR = re.compile(r"\d{1,5}: error status -?\d{1,5}|\s*Test status: .*|\s*Peer .*")
 INFO = re.compile(r"(.+?) -\s+(\S.*)")
 COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")

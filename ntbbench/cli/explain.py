@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench explain`: measured numbers beside what the model of the device predicts."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ntbbench.capture.evidence import find_evidence, load_measured
+from ntbbench.capture.explain import explain, subjects_of
+from ntbbench.capture.explained import EXCESS, FEWER, Explanations
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import check_writable, write_json
+from ntbbench.model.names import parse_int
+from ntbbench.report.explain import FORMATS
+
+DESCRIPTION = """\
+Hold what `ntbbench ingest -o MEASURED.json` measured against the model of the device:
+by vector and QP, predicted and measured, and the likely causes of more than one
+tasklet run an interrupt. The device is the one named, else the one that the capture
+describes (intel's debugfs info, a recording's point), else each one that its interrupt
+lines may belong to.
+"""
+EPILOG = """\
+exit codes:
+  0  the measurement is inside the bounds of the (or one) device, or too little is known
+  1  it is outside those of every device
+  2  no result of ingest, or no device named and none to be told
+
+example:
+  ntbbench explain measured.json --hardware ntb_hw_epf-v4
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="hold measured numbers against the model of the device",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("measured", metavar="MEASURED.json", type=Path)
+    parser.add_argument("--hardware", metavar="A,B", help="presets, see `ntbbench hardware`")
+    parser.add_argument("--doorbells", metavar="N", help="db_count of the epf drivers (default 16)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
+    parser.add_argument("-o", "--output", metavar="FILE.json", type=Path, help="write JSON too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the explanations; a measurement that no device's model allows is a finding."""
+    if args.output is not None:
+        check_writable(args.output)
+    doorbells = args.doorbells and parse_int("--doorbells", args.doorbells, 1, 64)
+    names = [name.strip() for name in args.hardware.split(",")] if args.hardware else []
+    captures = find_evidence(load_measured(args.measured))
+    if not captures:
+        raise InputError(
+            str(args.measured), "no NTB counter", "stats of a QP or interrupts of an NTB line"
+        )
+    by_capture = [
+        [explain(evidence, subject) for subject in subjects_of(evidence, names, doorbells)]
+        for evidence in captures
+    ]
+    record = Explanations(explanations=[one for group in by_capture for one in group])
+    if args.output is not None:
+        write_json(args.output, record)
+    sys.stdout.write(FORMATS[args.format](record))
+    bad = any(all(one.verdict in {EXCESS, FEWER} for one in group) for group in by_capture)
+    return ExitCode.FINDING if bad else ExitCode.OK

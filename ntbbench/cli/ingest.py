@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench ingest`: captures and files of tools as measured numbers with bounds."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ntbbench.capture.ingest import ingest
+from ntbbench.cli.main import fail
+from ntbbench.errors import ExitCode
+from ntbbench.measure.files import check_writable, write_json
+from ntbbench.report.ingest import FORMATS
+
+DESCRIPTION = """\
+Read capture folders (see `ntbbench capture`), and single files: ftrace text, what
+`trace-cmd report` and `perf script` print, `bpftrace -f json`, `iperf3 -J`, ntb_perf's
+lines, `ethtool -l`, intel's debugfs info. Every number names its source, and every
+source says what it cannot tell.
+"""
+EPILOG = """\
+exit codes:
+  0  everything was read; cautions are in the report
+  2  a file is damaged, cut off or foreign: one line each on stderr, the rest is reported
+
+examples:
+  ntbbench ingest tests/data/linux-6.12-ntb-loop/fallback-four-qps
+  ntbbench ingest DIR -o measured.json && ntbbench explain measured.json
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "ingest",
+        help="read captures of real machines into measured numbers",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", metavar="DIR|FILE", type=Path, nargs="+")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
+    parser.add_argument("-o", "--output", metavar="FILE.json", type=Path, help="write JSON too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was measured; each file that cannot be used is one line on stderr."""
+    if args.output is not None:
+        check_writable(args.output)
+    measured = ingest(args.paths)
+    for error in measured.errors:
+        fail(error, ExitCode.BAD_INPUT)
+    if measured.sources:
+        if args.output is not None:
+            write_json(args.output, measured)
+        sys.stdout.write(FORMATS[args.format](measured))
+    return ExitCode.BAD_INPUT if measured.errors else ExitCode.OK
