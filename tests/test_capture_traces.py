@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Traces of three printers and output of tools, as Debian's programs printed them; and damaged."""
+
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from captures import FOUR, TOOLS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ntbbench.capture.events import TraceText, read_events
+from ntbbench.capture.ingest import ingest
+from ntbbench.capture.kinds import kind_of
+from ntbbench.capture.measured import Traced
+from ntbbench.capture.traced import read_traced
+
+PRINTED = {
+    "ftrace.txt": ("ftrace text", "trace"),
+    "trace-cmd.txt": ("trace-cmd report", "trace"),
+    "perf-script.txt": ("perf script", "trace"),
+}
+FILES = [p for p in sorted(TOOLS.iterdir()) if p.is_file()]
+REAL = [*FILES, FOUR / "trace", FOUR / "state", FOUR / "point"]
+
+
+def traced(path: Path) -> Traced:
+    return read_traced(path, "here", (), [])
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_what_was_printed_here_for_ordinary_interrupts(name: str) -> None:
+    """Counted by a plain search: handlers and softirqs are the same."""
+    path = TOOLS / name
+    text = path.read_text()
+    result = traced(path)
+    assert result.format == PRINTED[name][0]
+    assert kind_of(path).name == "trace"
+    expected = Counter(re.findall(r"softirq_entry:\s+vec=\d+ \[action=(\w+)\]", text))
+    assert result.softirqs == dict(sorted(expected.items()))
+    assert expected
+    handlers = Counter(re.findall(r"irq_handler_entry:\s+irq=(\d+) name=(\S+)", text))
+    assert {(str(h.irq), h.name): sum(h.per_cpu.values()) for h in result.handlers} == handlers
+    assert handlers
+    assert result.events == sum(": " in x and "#" not in x for x in text.splitlines())
+
+
+def as_perf(line: str) -> str:
+    """Print an event of a recording as perf script prints a probe."""
+    match = re.match(r"\s*(\S+)-(\d+)\s+\[(\d+)\] \S+\s+([\d.]+): (\w+): (?:\([^)]*\) )?(.*)", line)
+    if match is None:
+        return line
+    event = {
+        "db_event": "probe:ntb_transport_doorbell_callback",
+        "tasklet_schedule": "probe:__tasklet_schedule",
+        "rxc_db": "probe:ntb_transport_rxc_db",
+    }.get(match[5], f"irq:{match[5]}")
+    return f"{match[1]:>16} {match[2]} [{match[3]}] {match[4]}: {event}: {match[6]}"
+
+
+def test_a_recording_printed_by_perf_gives_the_same_counts(tmp_path: Path) -> None:
+    lines = (FOUR / "trace").read_text().splitlines()
+    path = tmp_path / "perf.txt"
+    path.write_text("\n".join(as_perf(x) for x in lines if not x.startswith("#")) + "\n")
+    theirs, ours = traced(path), traced(FOUR / "trace")
+    assert theirs.format == "perf script"
+    assert theirs.db_events == ours.db_events == 160
+    assert theirs.woken == ours.woken
+    assert theirs.db_events_per_vector == {str(v): 40 for v in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("3520/3520", "3520/3900", "overwritten"),
+        ("3520/3520", "3530/3530", "cut off"),
+        ("              sh-459     [000] .....     4.8", "CPU:0 [LOST 7 EVENTS]\n", "lost 7 events"),
+        ("db_event: ", "db_event\n", "a line of ftrace"),
+    ],
+)
+def test_a_trace_that_lacks_events_is_refused(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text((FOUR / "trace").read_text().replace(old, new, 1))
+    measured = ingest([path])
+    assert told in measured.errors[0]
+    assert measured.traces == []
+
+
+def test_a_trace_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
+    text = (FOUR / "trace").read_text()
+    for keep in (len(text) - 1, len(text) // 2, text.rindex("\n", 0, len(text) - 1) + 1):
+        path = tmp_path / "t.txt"
+        path.write_text(text[:keep])
+        assert len(ingest([path]).errors) == 1
+
+
+def test_bpftrace_maps(tmp_path: Path) -> None:
+    counts = ingest([TOOLS / "bpftrace.json"]).counts
+    assert {c.key: c.value for c in counts if c.name == "@irq"} == {
+        "41,virtio3-rx": 1,
+        "42,virtio3-tx": 2,
+    }
+    path = tmp_path / "ntb.json"
+    path.write_text(
+        '{"type": "attached_probes", "data": {"probes": 3}}\n'
+        '{"type": "map", "data": {"@events": 40}}\n'
+        '{"type": "map", "data": {"@wake": {"18446612682070000000": 40, "7": 120}}}\n'
+    )
+    (ratio,) = ingest([path]).amplification
+    assert (ratio.quantity, ratio.low, ratio.high) == ("doorbell wakeups", 4.0, 4.0)
+    path.write_text(path.read_text() + '{"type": "lost_events", "data": {"events": 5}}\n')
+    assert "lost" in ingest([path]).errors[0]
+
+
+def test_bpftrace_kprobes_cannot_run_where_the_kernel_has_none() -> None:
+    """The maps above are of tracepoints: the recording kernel was built without kprobes."""
+    assert "kprobe" not in (TOOLS / "bpftrace.json").read_text()
+
+
+def test_iperf3() -> None:
+    tcp, udp = ingest([TOOLS / "iperf3-tcp.json", TOOLS / "iperf3-udp.json"]).throughput
+    assert tcp.what == "TCP, 2 streams"
+    assert tcp.bits_per_second == pytest.approx(25103905923.56)
+    assert tcp.retransmits == 0
+    assert (udp.what, udp.lost_percent) == ("UDP, 1 streams", 0.0)
+    (error,) = ingest([TOOLS / "iperf3-refused.json"]).errors
+    assert "unable to connect to server" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "rates", "told"),
+    [
+        ("0: copied 4294967296 bytes in 2000000 usecs, 2147 MBytes/s\n", [17179869184.0], ""),
+        ("0: copied 100 bytes in 10 usecs, 11 MBytes/s\n", [], "damaged"),
+        ("0: copied 100 bytes in 0 usecs, 11 MBytes/s\n", [], "damaged"),
+        ("0: copied 100 bytes in 10 usecs, 10 MBytes/s\nxyz\n", [], "copied B bytes"),
+    ],
+)
+def test_ntb_perf(tmp_path: Path, text: str, rates: list[float], told: str) -> None:
+    path = tmp_path / "perf"
+    path.write_text(text)
+    measured = ingest([path])
+    assert [row.bits_per_second for row in measured.throughput] == rates
+    assert [told in error for error in measured.errors] == [True] * bool(told)
+
+
+def test_ethtool_gives_the_second_combined_as_current() -> None:
+    counts = ingest([TOOLS / "ethtool-l.txt"]).counts
+    assert [(c.name, c.value) for c in counts] == [("combined_max", 1), ("combined", 1)]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"\0" * 50, b"PERFILE2\x68\0", b"\x7fELF\x02", b"x"])
+def test_foreign_files_are_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(data)
+    (error,) = ingest([path]).errors
+    assert "\n" not in error
+
+
+def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("x" * (1 << 22))
+    assert "characters" in ingest([path]).errors[0]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_mutated_real_files_never_crash(data: st.DataObject, tmp_path_factory: object) -> None:
+    """Only InputError may escape a reader, and `ingest` turns it into a line."""
+    source = data.draw(st.sampled_from(REAL))
+    text = bytearray(source.read_bytes()[: data.draw(st.sampled_from([2000, 8000]))])
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, max(len(text) - 1, 0)))
+        end = at + data.draw(st.integers(0, 40))
+        text[at:end] = data.draw(
+            st.one_of(st.binary(max_size=12), st.sampled_from([b"\n", b"-1", b"9" * 30, b"{", b"0x"]))
+        )
+    folder = tmp_path_factory.mktemp("fuzz")  # type: ignore[attr-defined]
+    path = folder / "file"
+    path.write_bytes(bytes(text))
+    measured = ingest([path])
+    assert len(measured.errors) <= 1
+    assert all("\n" not in error for error in measured.errors)
+    if measured.errors:
+        assert measured.traces == []
+        assert measured.throughput == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_mutated_folders_never_crash(data: st.DataObject, tmp_path_factory: object) -> None:
+    folder = tmp_path_factory.mktemp("fuzz") / "c"  # type: ignore[attr-defined]
+    shutil.copytree(FOUR, folder, ignore=shutil.ignore_patterns("trace"))
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    path = data.draw(st.sampled_from(files))
+    text = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, max(len(text) - 1, 0)))
+    text[at : at + data.draw(st.integers(0, 400))] = data.draw(st.binary(max_size=6))
+    path.write_bytes(bytes(text))
+    measured = ingest([folder])
+    assert all(qp.runs_low is None or 0 <= qp.runs_low < 2**64 for qp in measured.qps)
+    assert all("\n" not in line for line in (*measured.errors, *measured.cautions))
+
+
+def test_events_carry_cpu_and_pid() -> None:
+    facts = TraceText()
+    first = next(read_events(TOOLS / "perf-script.txt", facts))
+    assert first.pid >= 0
+    assert first.context == ""
+    assert first.name.startswith(("softirq", "irq_handler"))
