@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench capture`, and the printed script with other shells: the same folder, byte for byte."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from captures import FOUR, PCI, TOOLS
+
+from ntbbench.capture.ingest import ingest
+from ntbbench.cli.main import main
+
+INFO = """\
+NTB Device Information:
+Connection Topology -\tB2B_USD
+Doorbell Count -\t15
+Doorbell Vector Count -\t4
+Doorbell Vector Shift -\t5
+Doorbell Valid Mask -\t0x7fff
+Doorbell Link Mask -\t0x8000
+"""
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc and a /sys as of a machine with NTB, without a tracefs."""
+    root = tmp_path / "machine"
+    (root / "proc/sys/kernel").mkdir(parents=True)
+    (root / "proc/sys/kernel/osrelease").write_text("6.12.95\n")
+    for name in ("interrupts", "softirqs"):
+        shutil.copy(TOOLS / "snapshots" / f"before-{name}", root / "proc" / name)
+    debugfs = root / "sys/kernel/debug"
+    for qp_num in range(2):
+        folder = debugfs / "ntb_transport" / PCI / f"qp{qp_num}"
+        folder.mkdir(parents=True)
+        shutil.copy(FOUR / "before-stats" / PCI / f"qp{qp_num}", folder / "stats")
+    (debugfs / "ntb_hw_intel" / PCI).mkdir(parents=True)
+    (debugfs / "ntb_hw_intel" / PCI / "info").write_text(INFO)
+    monkeypatch.setenv("NTBBENCH_ROOT", str(root))
+    return root
+
+
+def layout(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["capture", "--print-script"]) == 0
+    path = tmp_path / "capture.sh"
+    path.write_text(capsys.readouterr().out)
+    return path
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_makes_the_same_folder(
+    shell: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    path = script(tmp_path, capfd)
+    assert main(["capture", "-o", str(ours), "--seconds", "0"]) == 0
+    told = capfd.readouterr().err
+    command = [*SHELLS[shell], str(path), str(theirs), "0"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert layout(ours) == layout(theirs)
+    assert layout(ours).keys() == {
+        "capture",
+        "kernel",
+        "unread",
+        "before-interrupts",
+        "after-interrupts",
+        "before-softirqs",
+        "after-softirqs",
+        f"before-stats/{PCI}/qp0",
+        f"before-stats/{PCI}/qp1",
+        f"after-stats/{PCI}/qp0",
+        f"after-stats/{PCI}/qp1",
+        f"info/{PCI}",
+    }
+    assert told.startswith(result.stderr)
+    assert (ours / "unread").read_text() == "trace: no tracefs in this kernel\n"
+
+
+def test_what_was_captured_can_be_ingested(machine: Path, tmp_path: Path) -> None:
+    assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "0"]) == 0
+    measured = ingest([tmp_path / "c"])
+    assert measured.errors == []
+    assert [(qp.runs_low, qp.runs_high) for qp in measured.qps] == [(0, 0), (0, 0)]
+    (device,) = measured.devices
+    assert device.vector_masks == ["0x1f", "0x3e0", "0x7c00", "0x0"]
+    assert machine.is_dir()
+
+
+def test_nothing_outside_the_folder_changes(machine: Path, tmp_path: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in machine.rglob("*")}
+    assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "0"]) == 0
+    assert {p: p.stat().st_mtime_ns for p in machine.rglob("*")} == before
+
+
+def test_what_is_missing_is_said(
+    machine: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(machine / "sys/kernel/debug")
+    (machine / "sys/kernel/debug").mkdir()
+    (machine / "proc/softirqs").unlink()
+    assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "0"]) == 0
+    err = capfd.readouterr().err.splitlines()
+    assert "ntbbench: not read: /proc/softirqs: not there" in err
+    assert any("debugfs is not mounted: as root, mount -t debugfs" in line for line in err)
+    assert not (tmp_path / "c/before-softirqs").exists()
+
+
+def test_without_the_privilege_it_names_the_privilege(machine: Path, tmp_path: Path) -> None:
+    """Run as another user where the test may (as root); the tests' own user is refused too."""
+    (machine / "sys/kernel/debug").chmod(0o700 if os.geteuid() == 0 else 0o000)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    work = tmp_path / "work"
+    work.mkdir()
+    work.chmod(0o777)
+    path = tmp_path / "capture.sh"
+    source = Path(__file__).parent.parent / "ntbbench/capture/capture.sh"
+    path.write_text(source.read_text())
+    user = 65534 if os.geteuid() == 0 else None
+    result = subprocess.run(
+        ["sh", str(path), str(work / "c"), "0"],
+        capture_output=True,
+        text=True,
+        check=True,
+        user=user,
+        cwd="/",
+    )
+    (machine / "sys/kernel/debug").chmod(0o755)
+    assert "/sys/kernel/debug/ntb_transport: permission denied: needs root" in result.stderr
+    assert (work / "c/before-interrupts").is_file()
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["capture"], "-o"),
+        (["capture", "-o", "{d}/full"], "not empty"),
+        (["capture", "-o", "{d}/full/file"], "no folder"),
+        (["capture", "-o", "{d}/full/file/x"], "cannot be made"),
+        (["capture", "-o", "{d}/x", "--seconds", "-1"], "--seconds"),
+        (["capture", "-o", "{d}/x", "--seconds", "86401"], "--seconds"),
+        (["capture", "-o", "{d}/x", "--print-script"], "alone"),
+    ],
+)
+def test_bad_input_is_one_line(
+    args: list[str], told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    assert main([arg.format(d=tmp_path) for arg in args]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert told in line
+
+
+@pytest.mark.usefixtures("machine")
+def test_an_interrupted_capture_ends_at_once(tmp_path: Path) -> None:
+    source = Path(__file__).parent.parent / "ntbbench/capture/capture.sh"
+    process = subprocess.Popen(
+        ["sh", str(source), str(tmp_path / "c"), "600"], stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / f"c/before-stats/{PCI}/qp1").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.endswith("ntbbench: interrupted\n")
+
+
+def test_this_machine_can_be_captured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NTBBENCH_ROOT", raising=False)
+    assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "1"]) == 0
+    measured = ingest([tmp_path / "c"])
+    assert [e for e in measured.errors if "trace" not in e] == []
+    assert measured.softirqs
+    assert "recorded to" in capfd.readouterr().err

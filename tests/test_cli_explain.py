@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench explain`: predicted and measured by vector and QP, and the likely causes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from captures import FOUR, PCI, capture, edit
+from recordings import LOOP_612
+
+from ntbbench.cli.main import main
+
+ZERO = [[0, 0]] * 6
+SLOTS = [[3, 0], [0, 0], [40, 0], [40, 0], [40, 0], [40, 0]]
+
+
+def explained(folder: Path, *args: str) -> tuple[int, list[dict[str, Any]]]:
+    measured, target = folder.parent / "m.json", folder.parent / "e.json"
+    assert main(["ingest", str(folder), "-o", str(measured)]) == 0
+    code = main(["explain", str(measured), "-o", str(target), *args])
+    record = json.loads(target.read_text())
+    assert record["schema"] == "ntbbench.explain/1"
+    return code, record["explanations"]
+
+
+def codes(one: dict[str, Any]) -> dict[str, int | None]:
+    return {cause["code"]: cause["at_most"] for cause in one["causes"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "fan_out", "causes"),
+    [
+        ("fallback-four-qps", 4, {"fallback-mask", "race-check", "full-budget"}),
+        ("two-vectors-four-qps", 2, {"shared-vector", "race-check", "full-budget"}),
+        ("per-vector-four-qps", 1, {"race-check", "full-budget"}),
+        ("per-vector-one-qp-unlatched", 1, {"full-budget"}),
+    ],
+)
+def test_recordings(name: str, fan_out: int, causes: set[str], tmp_path: Path) -> None:
+    measured, target = tmp_path / "m.json", tmp_path / "e.json"
+    assert main(["ingest", str(LOOP_612 / name), "-o", str(measured)]) == 0
+    assert main(["explain", str(measured), "-o", str(target)]) == 0
+    (one,) = json.loads(target.read_text())["explanations"]
+    assert one["predicted_amplification"] == fan_out
+    assert one["verdict"] == "inside"
+    assert codes(one).keys() == causes
+    assert one["unexplained"] == 0
+    for qp in one["qps"]:
+        assert qp["predicted_low"] <= qp["measured_low"] <= qp["measured_high"]
+        assert qp["measured_high"] <= qp["predicted_high"]
+
+
+def test_candidates_of_the_lines_tell_old_from_new_driver(tmp_path: Path) -> None:
+    """Five runs an interrupt: the legacy driver's fallback makes them, the new one cannot."""
+    code, (legacy, new) = explained(capture(tmp_path / "c", ZERO, SLOTS))
+    assert code == 0
+    assert (legacy["device"], legacy["verdict"]) == ("ntb_hw_epf-legacy", "inside")
+    assert codes(legacy)["fallback-mask"] == 480
+    assert codes(legacy)["link-interrupts"] is None
+    assert (new["device"], new["verdict"]) == ("ntb_hw_epf-v4", "excess")
+    assert new["predicted_amplification"] == 1
+    assert new["unexplained"] == 800 - new["predicted_runs_high"] > 0
+    assert [row["interrupts"] for row in new["vectors"]] == [40] * 4
+
+
+def test_a_named_device_that_cannot_be_is_a_finding(tmp_path: Path) -> None:
+    code, (one,) = explained(capture(tmp_path / "c", ZERO, SLOTS), "--hardware", "ntb_hw_epf-v4")
+    assert code == 1
+    assert one["verdict"] == "excess"
+
+
+def test_intel_rebuilt_from_info(tmp_path: Path) -> None:
+    """Three vectors of five bits: all four QPs lie under vector 0."""
+    folder = capture(tmp_path / "c", ZERO[:3], [[160, 0], [0, 0], [0, 0]], action="ndev_vec_isr")
+    (folder / "info").mkdir()
+    (folder / "info" / PCI).write_text(
+        "NTB Device Information:\nDoorbell Count -\t15\nDoorbell Vector Count -\t4\n"
+        "Doorbell Vector Shift -\t5\nDoorbell Valid Mask -\t0x7fff\n"
+        "Doorbell Link Mask -\t0x8000\n"
+    )
+    code, (one,) = explained(folder)
+    assert code == 0
+    assert one["device"] == "rebuilt from the capture"
+    (vector,) = one["vectors"]
+    assert (vector["db_vector_mask"], vector["fan_out"]) == ("0x1f", 4)
+    assert codes(one)["shared-vector"] == 480
+    assert "link-interrupts" in codes(one)
+
+
+def test_amd_with_msi(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO[:1], [[160, 0]], action="ndev_irq_isr")
+    _, (one,) = explained(folder, "--hardware", "ntb_hw_amd-intx")
+    assert "amd-msi" in codes(one)
+    assert any("no doorbell on this device" in caution for caution in one["cautions"])
+
+
+def test_netdev_reposts(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    (folder / "ethtool").mkdir()
+    (folder / "ethtool" / "eth1").write_text(
+        "Channel parameters for eth1:\nPre-set maximums:\nCombined:\t8\n"
+        "Current hardware settings:\nCombined:\t4\n"
+    )
+    _, (one, _) = explained(folder)
+    assert codes(one)["buffer-repost"] == 160
+
+
+def test_text_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, measured = capture(tmp_path / ("x" * 99), ZERO, SLOTS), tmp_path / "m.json"
+    assert main(["ingest", str(folder), str(FOUR), "-o", str(measured)]) == 0
+    capsys.readouterr()
+    for style in ("text", "md", "csv", "json"):
+        assert main(["explain", str(measured), "--format", style]) == 0
+        out = capsys.readouterr().out
+        assert "fallback-mask" in out or style == "csv"
+        if style == "text":
+            assert out.isascii()
+            assert max(map(len, out.splitlines())) <= 80
+            assert "MORE runs than the model of this device allows" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("make", ["gone", "text", "foreign", "half", "masks", "no-ntb"])
+def test_bad_input_is_one_line(
+    make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.json"
+    assert main(["ingest", str(FOUR), "-o", str(path)]) == 0
+    text = path.read_text()
+    if make == "masks":
+        edit(path, '"0xffff"', '"0xfffg"')
+    else:
+        path.write_text(
+            {
+                "gone": "",
+                "text": "hello",
+                "foreign": '{"schema": "ntbbench.sweep/1"}',
+                "half": text[: len(text) // 2],
+                "no-ntb": '{"schema": "ntbbench.measured/1"}',
+            }[make]
+        )
+    if make == "gone":
+        path.unlink()
+    capsys.readouterr()
+    assert main(["explain", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+
+
+def test_a_device_that_nothing_tells_must_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = tmp_path / "m.json"
+    assert main(["ingest", str(FOUR / "trace"), "-o", str(measured)]) == 0
+    capsys.readouterr()
+    assert main(["explain", str(measured)]) == 2
+    assert "--hardware" in capsys.readouterr().err
+    assert main(["explain", str(measured), "--hardware", "ntb_hw_epf-legacy"]) == 0
