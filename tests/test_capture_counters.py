@@ -11,8 +11,8 @@ from ntbbench.capture.ingest import ingest
 from ntbbench.capture.measured import Measured
 from ntbbench.capture.ntb_lines import find_slots
 from ntbbench.capture.proc import difference, read_snapshot
-from ntbbench.capture.replay import replay_log
 from ntbbench.capture.records import points_of
+from ntbbench.capture.replay import replay_log
 from ntbbench.errors import InputError
 
 ZERO = [[0, 0]] * 6
@@ -136,7 +136,11 @@ def test_a_full_budget_widens_the_bounds(tmp_path: Path) -> None:
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     for qp_num in range(4):
         for when in ("before", "after"):
-            edit(folder / f"{when}-stats" / PCI / f"qp{qp_num}", "max_entry - \t15", "max_entry - \t4")
+            edit(
+                folder / f"{when}-stats" / PCI / f"qp{qp_num}",
+                "max_entry - \t15",
+                "max_entry - \t4",
+            )
     qp = only(folder).qps[0]
     assert (qp.runs_low, qp.runs_high) == (200, 210)
 

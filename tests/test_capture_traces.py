@@ -76,7 +76,11 @@ def test_a_recording_printed_by_perf_gives_the_same_counts(tmp_path: Path) -> No
     [
         ("3520/3520", "3520/3900", "overwritten"),
         ("3520/3520", "3530/3530", "cut off"),
-        ("              sh-459     [000] .....     4.8", "CPU:0 [LOST 7 EVENTS]\n", "lost 7 events"),
+        (
+            "              sh-459     [000] .....     4.8",
+            "CPU:0 [LOST 7 EVENTS]\n",
+            "lost 7 events",
+        ),
         ("db_event: ", "db_event\n", "a line of ftrace"),
     ],
 )
@@ -172,7 +176,9 @@ def test_mutated_real_files_never_crash(data: st.DataObject, tmp_path_factory: o
         at = data.draw(st.integers(0, max(len(text) - 1, 0)))
         end = at + data.draw(st.integers(0, 40))
         text[at:end] = data.draw(
-            st.one_of(st.binary(max_size=12), st.sampled_from([b"\n", b"-1", b"9" * 30, b"{", b"0x"]))
+            st.one_of(
+                st.binary(max_size=12), st.sampled_from([b"\n", b"-1", b"9" * 30, b"{", b"0x"])
+            )
         )
     folder = tmp_path_factory.mktemp("fuzz")  # type: ignore[attr-defined]
     path = folder / "file"

@@ -40,7 +40,9 @@ def test_the_written_file_is_what_is_printed(
 
 def test_text_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = capture(tmp_path / ("a\x1b[31m" + "x" * 90), [[0, 0]] * 6, SLOTS)
-    tools = [str(p) for p in TOOLS.glob("*") if p.suffix in {".txt", ".json"} and "ref" not in p.name]
+    tools = [
+        str(p) for p in TOOLS.glob("*") if p.suffix in {".txt", ".json"} and "ref" not in p.name
+    ]
     assert main(["ingest", str(LOOP_612), str(folder), *tools]) == 0
     out = capsys.readouterr().out
     assert out.isascii()

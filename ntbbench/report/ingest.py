@@ -240,5 +240,5 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
     for rate in measured.throughput:
         bits = rate.bits_per_second
         yield [rate.source, "bits_per_second", rate.tool, rate.what, bits, bits]
-    for count in measured.counts:
-        yield [count.source, "count", count.name, count.key, count.value, count.value]
+    for entry in measured.counts:
+        yield [entry.source, "count", entry.name, entry.key, entry.value, entry.value]

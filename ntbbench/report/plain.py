@@ -63,8 +63,15 @@ def _grid(table: Table) -> list[str]:
     cells = [[_fold(cell, w) for cell, w in zip(row, widths, strict=True)] for row in rows]
     headers = [_fold(header, w) for header, w in zip(table.headers, widths, strict=True)]
     align = ["left" if _is_text(column[1:]) else "right" for column in columns]
-    text = tabulate(cells, headers, "simple", disable_numparse=True, colalign=align)
-    return [(INDENT + line).rstrip() for line in text.splitlines()]
+    lines = tabulate(
+        [headers, *cells],
+        tablefmt="plain",  # its header would pad every column by two more
+        disable_numparse=True,
+        colalign=align,
+    ).splitlines()
+    top = max(1 + header.count("\n") for header in headers)
+    lines.insert(top, "-" * max(map(len, lines)))
+    return [(INDENT + line).rstrip() for line in lines]
 
 
 def _fold(cell: str, width: int) -> str:
