@@ -10,7 +10,8 @@ from ntbbench import __version__
 from ntbbench.analyse import pairing, significance
 from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
 from ntbbench.analyse.exact import compare_exact
-from ntbbench.analyse.noisy import Estimate, estimates
+from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
+from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.verdict import Terms, decide, judged_missing
@@ -46,38 +47,40 @@ def compare(
     environment = pairing.environments(base, candidates, policy.ignore_environment, force)
     if environment.differences and force is None:
         raise IncomparableError(environment.differences)
-    found = list(pairing.matches(base, candidates, policy, paired=paired))
-    for match in found:
+    comparisons: list[Comparison | None] = []
+    noisy: dict[int, Match] = {}
+    for match in pairing.matches(base, candidates, policy, paired=paired):
         pairing.check_kinds(match)
-    noisy = [i for i, match in enumerate(found) if match.known().kind == "noisy"]
-    guesses = estimates([found[i] for i in noisy], policy, paired=paired)
-    family = family_of(guesses, policy)
-    terms = Terms(policy, family, environment)
-    comparisons: dict[int, Comparison] = {}
-    adjusted = iter(adjust_all(guesses, policy))
-    for i, guess in zip(noisy, guesses, strict=True):
-        if guess is not None:
-            comparisons[i] = decide(found[i], guess, next(adjusted), terms)
-    for i, match in enumerate(found):
         if match.base is None or match.candidate is None:
-            comparisons[i] = judged_missing(match, policy)
-        elif match.known().kind == "exact":
-            comparisons[i] = compare_exact(match, policy)
-    ordered = [comparisons[i] for i in range(len(found))]
-    return report_of(base, candidates, ordered, terms, paired=paired)
+            comparisons.append(judged_missing(match, policy))
+        elif match.base.kind == "exact":
+            comparisons.append(compare_exact(match, policy))
+        else:
+            noisy[len(comparisons)] = match
+            comparisons.append(None)
+    found = list(noisy.values())
+    guesses = estimates(found, policy, paired=paired)
+    terms = Terms(policy, family_of(guesses, policy), environment, paired)
+    add_detectable(found, guesses, policy, terms.level())
+    for (i, match), guess, p in zip(
+        noisy.items(), guesses, adjust_all(guesses, policy), strict=True
+    ):
+        comparisons[i] = decide(match, guess, p, terms)
+    whole = [comparison for comparison in comparisons if comparison is not None]
+    return report_of(base, candidates, whole, terms)
 
 
-def adjust_all(guesses: Sequence[Estimate | None], policy: Policy) -> list[float]:
-    """Return the adjusted p-value of each guess that exists; NaN where none was tested."""
-    p = np.array([guess.p_value for guess in guesses if guess is not None], dtype=np.float64)
+def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
+    """Return the adjusted p-value of each guess; NaN where none was tested."""
+    p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
     tested = ~np.isnan(p)
     p[tested] = significance.adjust(p[tested], policy.correction)
     return [float(value) for value in p]
 
 
-def family_of(guesses: Sequence[Estimate | None], policy: Policy) -> Family:
+def family_of(guesses: Sequence[Estimate], policy: Policy) -> Family:
     """Return the family: every noisy comparison that could be tested, of every candidate."""
-    size = sum(guess is not None and not np.isnan(guess.p_value) for guess in guesses)
+    size = sum(not np.isnan(guess.p_value) for guess in guesses)
     return Family(
         size=size,
         correction=policy.correction,
@@ -91,8 +94,6 @@ def report_of(
     candidates: Sequence[Variant],
     comparisons: list[Comparison],
     terms: Terms,
-    *,
-    paired: bool,
 ) -> Report:
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
@@ -102,8 +103,8 @@ def report_of(
         ntbbench_version=__version__,
         base=base.label,
         candidates=[candidate.label for candidate in candidates],
-        test=test_name(policy, paired=paired),
-        paired=paired,
+        test=test_name(policy, paired=terms.paired),
+        paired=terms.paired,
         threshold=policy.threshold,
         resamples=policy.resamples,
         exit_code=next((code for code in PRECEDENCE if code in causes), 0),

@@ -12,7 +12,7 @@ Verdict = Literal["regressed", "improved", "equivalent", "inconclusive"]
 Side = Literal["base", "candidate"]
 
 
-class Warned(Struct, frozen=True, kw_only=True):
+class Warned(Struct, frozen=True, kw_only=True, gc=False):
     """A warning that travels with a comparison; `code` is from the list in cautions.py."""
 
     code: str
@@ -20,7 +20,7 @@ class Warned(Struct, frozen=True, kw_only=True):
     remedy: str
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class Summary(Struct, frozen=True, kw_only=True, gc=False):
     """One side's samples in numbers; `sd` is null for a single sample."""
 
     n: int
@@ -32,18 +32,17 @@ class Summary(Struct, frozen=True, kw_only=True):
     outliers: int  # outside Tukey's outer fences; reported, never dropped
 
 
-class Comparison(Struct, frozen=True, kw_only=True):
-    """One metric of one candidate against the base; `ratio` is candidate / base."""
+class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One metric of one candidate against the base; `ratio` is candidate / base.
+
+    The fields below `warnings` are left out of the JSON where they say nothing.
+    """
 
     metric: str
     base: str  # the label of the base variant
     candidate: str
     kind: Kind
     verdict: Verdict
-    reason: str
-    unit: str
-    better: Better
-    threshold: float  # 0.02: two per cent; exact metrics have 0
     ratio: float | None
     ratio_low: float | None
     ratio_high: float | None
@@ -52,14 +51,18 @@ class Comparison(Struct, frozen=True, kw_only=True):
     n_base: int
     n_candidate: int
     minimal_detectable_effect: float | None  # relative; null: no effect is, with these n
-    runs_needed: int | None  # a side, to settle an inconclusive one
-    base_value: int | float | str | None  # of an exact metric
-    candidate_value: int | float | str | None
-    base_summary: Summary | None
-    candidate_summary: Summary | None
+    warnings: tuple[Warned, ...]
+    reason: str = ""
+    unit: str = ""
+    better: Better = "lower"
+    threshold: float = 0.0  # 0.02: two per cent; exact metrics have 0
+    runs_needed: int | None = None  # a side, to settle an inconclusive one
+    base_value: int | float | str | None = None  # of an exact metric
+    candidate_value: int | float | str | None = None
+    base_summary: Summary | None = None
+    candidate_summary: Summary | None = None
     missing: Side | None = None  # the side where the metric does not exist
     place: Place | None = None
-    warnings: tuple[Warned, ...] = ()
 
 
 class Family(Struct, frozen=True, kw_only=True):

@@ -25,10 +25,9 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         candidate=match.candidate_label,
         kind="exact",
         verdict=verdict,
-        reason="unchanged" if verdict == "equivalent" else "changed",
+        reason="" if verdict == "equivalent" else "changed",
         unit=base.unit,
         better=better,
-        threshold=0.0,
         ratio=ratio,
         ratio_low=ratio,
         ratio_high=ratio,
@@ -37,12 +36,10 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         n_base=1,
         n_candidate=1,
         minimal_detectable_effect=None,
-        runs_needed=None,
         base_value=base.value,
         candidate_value=candidate.value,
-        base_summary=None,
-        candidate_summary=None,
         place=base.place,
+        warnings=(),
     )
 
 

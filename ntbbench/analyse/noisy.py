@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Noisy metrics: estimates and tests of many comparisons, grouped by their sample sizes."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,32 +30,33 @@ class Estimate:
     p_value: float  # NaN: not tested, and not in the family
     base: Summary
     candidate: Summary
-    spread: detectable.Spread | None  # one row
+    variances: tuple[float, float]  # relative, of one run of each side
+    sizes: detectable.Sizes
     cautions: list[tuple[str, str]] = field(default_factory=list)
+    effect: float = math.nan  # see add_detectable
+    runs: int = 0
 
 
-def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[Estimate | None]:
-    """Return the estimate of each match; None where a side is missing."""
+def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[Estimate]:
+    """Return the estimate of each match, both of whose sides have samples."""
     sizes: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, match in enumerate(found):
-        n, m = (
-            0 if s is None or s.samples is None else len(s.samples)
-            for s in (match.base, match.candidate)
-        )
-        if n and m:
-            sizes[n, m].append(index)
-    result: list[Estimate | None] = [None] * len(found)
+        sizes[count(match.base), count(match.candidate)].append(index)
+    result: dict[int, Estimate] = {}
     for (n, m), indices in sizes.items():
         step = max(1, FENCED // (n + m))
         for start in range(0, len(indices), step):
             rows = indices[start : start + step]
             base = stacked([found[i].base for i in rows])
             candidate = stacked([found[i].candidate for i in rows])
-            for i, estimate in zip(
-                rows, estimate_batch(base, candidate, policy, paired=paired), strict=True
-            ):
-                result[i] = estimate
-    return result
+            batch = estimate_batch(base, candidate, policy, paired=paired)
+            result.update(zip(rows, batch, strict=True))
+    return [result[index] for index in range(len(found))]
+
+
+def count(series: Series | None) -> int:
+    """Return the number of samples."""
+    return 0 if series is None or series.samples is None else len(series.samples)
 
 
 def stacked(series: Sequence[Series | None]) -> Array:
@@ -72,8 +74,7 @@ def estimate_batch(
     sides = [summaries(base), summaries(candidate)]
     codes = [cautions_of(base), cautions_of(candidate)]
     uneven = unequal_spread(base, candidate)
-    n, m = base.shape[1], candidate.shape[1]
-    spread = detectable.spread_of(base, candidate, paired=paired) if min(n, m) > 1 else None
+    spread = detectable.spread_of(base, candidate, paired=paired)
     return [
         Estimate(
             ratio=float(bounds.ratio[i]),
@@ -82,7 +83,8 @@ def estimate_batch(
             p_value=float(p[i]),
             base=sides[0][i],
             candidate=sides[1][i],
-            spread=one_row(spread, i),
+            variances=(float(spread.base[i]), float(spread.candidate[i])),
+            sizes=spread.sizes,
             cautions=both_sides(codes[0][i], codes[1][i])
             + ([("unequal-spread", "")] if uneven[i] and not paired else []),
         )
@@ -90,17 +92,25 @@ def estimate_batch(
     ]
 
 
-def one_row(spread: detectable.Spread | None, row: int) -> detectable.Spread | None:
-    """Return the spread of one comparison of a batch."""
-    if spread is None:
-        return None
-    return detectable.Spread(
-        spread.base[row : row + 1],
-        spread.candidate[row : row + 1],
-        spread.n_base,
-        spread.n_candidate,
-        spread.paired,
-    )
+def add_detectable(
+    found: Sequence[Match], guesses: Sequence[Estimate], policy: Policy, level: float
+) -> None:
+    """Fill in what each estimate could have detected and the runs that would settle it.
+
+    `level` is the one the first of the family must reach, so the family must be known before.
+    """
+    sizes: dict[detectable.Sizes, list[tuple[Match, Estimate]]] = defaultdict(list)
+    for match, guess in zip(found, guesses, strict=True):
+        if guess.sizes.smaller() > 1:
+            sizes[guess.sizes].append((match, guess))
+    for shape, rows in sizes.items():
+        variances = np.array([guess.variances for _, guess in rows])
+        thresholds = np.array([policy.threshold_for(match.metric) for match, _ in rows])
+        spread = detectable.Spread(variances[:, 0], variances[:, 1], shape)
+        effects = detectable.minimal_effect(spread, policy.test, level)
+        runs = detectable.runs_needed(spread, policy.test, level, thresholds)
+        for (_, guess), effect, run in zip(rows, effects.tolist(), runs.tolist(), strict=True):
+            guess.effect, guess.runs = effect, run
 
 
 def p_values(base: Array, candidate: Array, test: significance.Test, *, paired: bool) -> Array:

@@ -2,7 +2,7 @@
 """Which series of the base meets which of a candidate, and whether the two may be compared."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,13 @@ def matches(
     """Yield every metric of the base with each candidate, then what only a candidate has."""
     for candidate in candidates:
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
+        # Nothing is looked up by metric where nothing is said by metric.
+        absent = base.absent.keys() | candidate.absent.keys()
         for name in names:
             rule = policy.rule_for(name) if policy.rule else None
             if rule is not None and rule.ignore is not None:
                 continue
-            if name in base.absent or name in candidate.absent:
+            if name in absent:
                 continue  # its `status` metric tells why there is no value
             match = Match(
                 metric=name,
@@ -68,6 +70,8 @@ def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
             raise InputError("--paired", counts, PAIRABLE)
         return match
     shared, first, second = np.intersect1d(rows[0], rows[1], return_indices=True)
+    if len(shared) == 0:
+        return replace(match, candidate=None)
     return Match(
         metric=match.metric,
         base_label=match.base_label,
@@ -115,7 +119,8 @@ def environments(
     base: Variant, candidates: Sequence[Variant], ignore: Sequence[str], force: str | None
 ) -> Environment:
     """Return where the environments differ; a key that one side does not know is a note."""
-    differences, notes = [], []
+    differences: list[str] = []
+    notes: list[str] = []
     for candidate in candidates:
         if base.source != candidate.source:
             differences.append(f"schema: {base.source!r} against {candidate.source!r}")

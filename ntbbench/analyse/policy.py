@@ -62,7 +62,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def better_for(self, metric: str, own: Better) -> Better:
         """Return the direction of `metric`: a rule's, else the user's, else the metric's own."""
-        rule = self.rule_for(metric)
+        rule = self.rule_for(metric) if self.rule else None
         if rule is not None and rule.better is not None:
             return rule.better
         return "higher" if self.higher_is_better and own == "lower" else own

@@ -17,12 +17,11 @@ class Place(Struct, frozen=True, kw_only=True, gc=False):
     """Where in a sweep a metric was taken: the axes of the heatmaps."""
 
     group: str  # what the two axes do not say, hardware and dispatch first
-    quantity: str
     queues: int
     doorbells: int
 
 
-class Series(Struct, frozen=True, kw_only=True):
+class Series(Struct, frozen=True, kw_only=True, gc=False):
     """One metric of one variant: samples if noisy, one value if exact."""
 
     metric: str

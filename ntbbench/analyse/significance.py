@@ -6,6 +6,7 @@ a row; the result is float64[B]. NaN stands for "no such test exists for these d
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import combinations
 from math import comb
 from typing import Literal
@@ -73,7 +74,7 @@ def symmetric_change(base: Array, candidate: Array) -> Array:
     """
     total = base + candidate
     change = np.divide(candidate - base, total, out=np.zeros_like(total), where=total > 0)
-    return np.round(change, 12)
+    return np.asarray(np.round(change, 12), dtype=np.float64)
 
 
 def wilcoxon(base: Array, candidate: Array) -> Array:
@@ -158,7 +159,7 @@ def flips(size: int) -> Iterator[Array]:
     """Yield -1/+1 weights [P, size]: all of them, or the observed one and 9,999 at random."""
     if 2**size <= ENUMERATED:
         bits = (np.arange(2**size)[:, None] >> np.arange(size)) & 1
-        yield 1.0 - 2.0 * bits
+        yield np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
         return
     yield np.ones((1, size))
     rng = np.random.Generator(np.random.PCG64DXSM(size))
@@ -172,6 +173,7 @@ def shuffled(draw: Callable[[int], Array], size: int) -> Iterator[Array]:
         yield draw(min(step, SHUFFLES - start))
 
 
+@cache
 def smallest_p(test: Test, n: int, m: int, *, paired: bool) -> float:
     """Return the smallest p-value that `test` can give for these sample sizes."""
     if min(n, m) < 2:

@@ -17,9 +17,9 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.analyse import detectable
 from ntbbench.analyse.cautions import FEW, warned
 from ntbbench.analyse.comparison import Comparison, Environment, Family, Verdict, Warned
+from ntbbench.analyse.detectable import fewest
 from ntbbench.analyse.noisy import Estimate
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
@@ -34,6 +34,7 @@ class Terms:
     policy: Policy
     family: Family
     environment: Environment
+    paired: bool
 
     def level(self) -> float:
         """Return the level that the first of the family must reach."""
@@ -48,16 +49,10 @@ def decide(
     terms: Terms,
 ) -> Comparison:
     """Return the comparison of two noisy series that both exist."""
-    policy, level = terms.policy, terms.level()
+    policy = terms.policy
     threshold = policy.threshold_for(match.metric)
     better = policy.better_for(match.metric, match.known().better)
     verdict, reason = verdict_of(guess, p_adjusted, threshold, better, policy.alpha)
-    effect, runs = None, None
-    if guess.spread is not None:
-        effect = number(detectable.minimal_effect(guess.spread, policy.test, level)[0])
-        if verdict == "inconclusive":
-            wanted = detectable.runs_needed(guess.spread, policy.test, level, threshold)[0]
-            runs = int(wanted) or None
     known = match.known()
     return Comparison(
         metric=match.metric,
@@ -76,10 +71,8 @@ def decide(
         p_adjusted=number(p_adjusted),
         n_base=guess.base.n,
         n_candidate=guess.candidate.n,
-        minimal_detectable_effect=effect,
-        runs_needed=runs,
-        base_value=None,
-        candidate_value=None,
+        minimal_detectable_effect=number(guess.effect),
+        runs_needed=(guess.runs or None) if verdict == "inconclusive" else None,
         base_summary=guess.base,
         candidate_summary=guess.candidate,
         place=known.place,
@@ -115,9 +108,9 @@ def warnings_of(
     """Return every warning that travels with one comparison."""
     policy, level, environment = terms.policy, terms.level(), terms.environment
     found = [warned(code, detail) for code, detail in guess.cautions]
-    paired = guess.spread is not None and guess.spread.paired
+    paired = terms.paired
     if smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired) >= level:
-        needed = detectable.fewest(policy.test, level, paired=paired)
+        needed = fewest(policy.test, level, paired=paired)
         found.append(warned("cannot-reach-alpha", f"at least {needed} runs a side are needed"))
     if p_adjusted < policy.alpha and 1 / (1 + threshold) <= guess.ratio <= 1 + threshold:
         found.append(warned("small-difference"))
@@ -154,11 +147,8 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
         n_base=0 if here else n,
         n_candidate=n if here else 0,
         minimal_detectable_effect=None,
-        runs_needed=None,
         base_value=None if here else known.value,
         candidate_value=known.value if here else None,
-        base_summary=None,
-        candidate_summary=None,
         missing="base" if here else "candidate",
         place=known.place,
         warnings=(

@@ -164,6 +164,8 @@ def run_comparison(args: argparse.Namespace) -> Report:
         raise InputError("--raw", args.format, "--format mail")
     variants = variants_of(args)
     report = compare(variants[0], variants[1:], policy, paired=args.paired, force=args.force)
+    if args.html is None and not args.raw:
+        variants.clear()  # the report holds what the other outputs need; large inputs are large
     for name, path in outputs:
         path.write_text(FORMATS[name](report), encoding="utf-8")
     if args.html is not None:

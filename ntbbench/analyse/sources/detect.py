@@ -2,8 +2,9 @@
 """Which format a file is in, by what it holds; and several files that are one variant."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -14,6 +15,8 @@ from ntbbench.analyse.sources import compat, csv_runs, iperf3, pyperf, pytest_be
 from ntbbench.analyse.sources.checked import read_bytes
 from ntbbench.errors import InputError
 
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 FORMATS = (
     "a result of `ntbbench sweep` or `compat`, JSON of pytest-benchmark, pyperf or iperf3, "
     "or a CSV of runs"
@@ -91,7 +94,9 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
     raise InputError("input", where, FORMATS)
 
 
-def decoded(read, data, label, where):  # type: ignore[no-untyped-def]
+def decoded(
+    read: Callable[[Input, str, str], Output], data: Input, label: str, where: str
+) -> Output:
     """Return what `read` gives; whatever is wrong with the text becomes one line."""
     try:
         return read(data, label, where)

@@ -4,7 +4,7 @@
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources.checked import samples_of
@@ -52,7 +52,7 @@ class Run(Struct, frozen=True):
     error: str | None = None
 
 
-def read(documents: list[Raw] | list[bytes], label: str, where: str) -> Variant:
+def read(documents: list[bytes], label: str, where: str) -> Variant:
     """Return the variant of one run or of several of the same kind.
 
     Raises

@@ -16,7 +16,8 @@ from ntbbench.analyse.sources.checked import samples_of, split_environment
 PREFIX = "ntbbench.sweep/"
 KNOWN = "ntbbench.sweep/1"
 
-# The direction of each count: lower is better but for what the user asked for.
+# The direction of each count: lower is better but for what the user asked for. The other ratios
+# of a point follow from these.
 COUNTS: dict[str, Better] = {
     "queues": "higher",
     "qp_count": "higher",
@@ -32,9 +33,6 @@ COUNTS: dict[str, Better] = {
     "missed": "lower",
     "misrouted": "lower",
     "amplification": "lower",
-    "effective_amplification": "lower",
-    "expected_amplification": "lower",
-    "spurious_ratio": "lower",
 }
 LISTS = (
     "qp_schedule_calls",
@@ -82,9 +80,6 @@ class Cell(Struct, frozen=True, kw_only=True):
     missed: Number = UNSET
     misrouted: Number = UNSET
     amplification: Number = UNSET
-    effective_amplification: Number = UNSET
-    expected_amplification: Number = UNSET
-    spurious_ratio: Number = UNSET
     qp_schedule_calls: Counts = UNSET
     qp_wakeups: Counts = UNSET
     qp_spurious_wakeups: Counts = UNSET
@@ -146,16 +141,10 @@ def read(data: bytes, label: str, where: str) -> Variant:
 
 def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
     """Add every metric of one point to `variant`."""
-    group = cell.group()
+    place = Place(group=cell.group(), queues=cell.queues_requested, doorbells=cell.doorbells)
 
     def add(quantity: str, **fields: Any) -> None:
         metric = f"{name}:{quantity}"
-        place = Place(
-            group=group,
-            quantity=quantity,
-            queues=cell.queues_requested,
-            doorbells=cell.doorbells,
-        )
         variant.series[metric] = Series(metric=metric, place=place, **fields)
 
     rank = 1 if cell.status == "ok" else 0
