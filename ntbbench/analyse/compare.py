@@ -126,23 +126,25 @@ def report_of(
 def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, str]:
     """Return every exit code that has a cause, with the cause in words."""
     causes: dict[int, str] = {}
-    missing = sum(c.missing is not None for c in comparisons)
+    missing = regressed = undecided = fatal = 0
+    for c in comparisons:
+        missing += c.missing is not None
+        regressed += c.verdict == "regressed"
+        undecided += c.verdict == "inconclusive" and c.missing is None
+        fatal += any(w.code in policy.fatal_warnings for w in c.warnings)
     if missing == len(comparisons):
         causes[ExitCode.MISSING] = "nothing was measured on both sides"
     elif missing:
         causes[ExitCode.MISSING] = f"{missing} metrics exist on one side only"
-    regressed = sum(c.verdict == "regressed" for c in comparisons)
     if regressed:
         causes[ExitCode.FINDING] = f"{regressed} regressed"
-    open_ones = sum(c.verdict == "inconclusive" and c.missing is None for c in comparisons)
-    if open_ones and policy.fail_inconclusive:
-        causes[ExitCode.INCONCLUSIVE] = f"{open_ones} inconclusive, and the policy says that fails"
-    fatal = sum(any(w.code in policy.fatal_warnings for w in c.warnings) for c in comparisons)
+    failing = []
+    if undecided and policy.fail_inconclusive:
+        failing.append(f"{undecided} inconclusive, and the policy says that fails")
     if fatal:
-        text = f"{fatal} carry a warning that the policy calls fatal"
-        causes[ExitCode.INCONCLUSIVE] = "; ".join(
-            filter(None, [causes.get(ExitCode.INCONCLUSIVE), text])
-        )
+        failing.append(f"{fatal} carry a warning that the policy calls fatal")
+    if failing:
+        causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ntbbench.analyse.significance import Test, smallest_p
+from ntbbench.analyse.policy import Test
+from ntbbench.analyse.significance import smallest_p
 
 Array = NDArray[np.float64]
 POWER = 0.8
@@ -37,7 +38,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Relative variance of one run on each side, float64[B]; of pairs the base holds the ratio's."""
+    """Relative variance of one run on each side, float64[B]; of pairs `base` holds the ratio's."""
 
     base: Array
     candidate: Array
@@ -60,7 +61,7 @@ class Spread:
         ):
             whole += variance / n
             parts += (variance / n) ** 2 / (n - 1)
-        return np.divide(whole**2, parts, out=least, where=parts > 0)
+        return np.asarray(np.divide(whole**2, parts, out=least, where=parts > 0), dtype=np.float64)
 
 
 def spread_of(base: Array, candidate: Array, *, paired: bool) -> Spread:
@@ -79,7 +80,8 @@ def relative_variance(samples: Array) -> Array:
         return np.full(len(samples), np.nan)
     centre = np.median(samples, axis=1)
     variance = samples.var(axis=1, ddof=1)
-    return np.divide(variance, centre**2, out=np.full_like(centre, np.nan), where=centre > 0)
+    relative = np.divide(variance, centre**2, out=np.full_like(centre, np.nan), where=centre > 0)
+    return np.asarray(relative, dtype=np.float64)
 
 
 def minimal_effect(spread: Spread, test: Test, level: float) -> Array:

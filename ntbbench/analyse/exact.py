@@ -17,8 +17,12 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
     assert base is not None
     assert candidate is not None
     better = policy.better_for(match.metric, base.better)
-    ratio = ratio_of(base.value, candidate.value)
-    verdict = direction(base, candidate, better)
+    if base.value == candidate.value:
+        verdict: Verdict = "equivalent"
+        ratio = None if isinstance(base.value, str) else 1.0
+    else:
+        verdict = direction(base, candidate, better)
+        ratio = ratio_of(base.value, candidate.value)
     return Comparison(
         metric=match.metric,
         base=match.base_label,
@@ -47,15 +51,11 @@ def ratio_of(base: int | float | str | None, candidate: int | float | str | None
     """Return candidate / base of two numbers; None for words and for a base of zero."""
     if isinstance(base, str) or isinstance(candidate, str) or base is None or candidate is None:
         return None
-    if base == candidate:
-        return 1.0
     return candidate / base if base else None
 
 
 def direction(base: Series, candidate: Series, better: Better) -> Verdict:
-    """Return whether the value changed and for the better or the worse."""
-    if base.value == candidate.value:
-        return "equivalent"
+    """Return whether a change is for the better or for the worse."""
     left: object = base.value if base.rank is None else -base.rank
     right: object = candidate.value if candidate.rank is None else -candidate.rank
     ordered = isinstance(left, int | float) and isinstance(right, int | float)

@@ -13,7 +13,7 @@ from ntbbench.analyse import detectable, interval, significance
 from ntbbench.analyse.cautions import cautions_of, outlier_counts, unequal_spread
 from ntbbench.analyse.comparison import Summary
 from ntbbench.analyse.pairing import Match
-from ntbbench.analyse.policy import LEVEL, Policy
+from ntbbench.analyse.policy import LEVEL, Policy, Test
 from ntbbench.analyse.series import Series
 
 Array = NDArray[np.float64]
@@ -113,7 +113,7 @@ def add_detectable(
             guess.effect, guess.runs = effect, run
 
 
-def p_values(base: Array, candidate: Array, test: significance.Test, *, paired: bool) -> Array:
+def p_values(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
     """Return the p-values of the chosen test; NaN with fewer than two samples on a side."""
     if min(base.shape[1], candidate.shape[1]) < 2:
         return np.full(len(base), np.nan)

@@ -2,9 +2,10 @@
 """Which series of the base meets which of a candidate, and whether the two may be compared."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ntbbench.analyse.comparison import Environment
@@ -16,8 +17,7 @@ LONG = 80  # of two longer texts only the words that differ are shown
 PAIRABLE = "as many samples on both sides, taken in turn"
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True, kw_only=True, gc=False):
     """One metric of the base and of one candidate; None where a side does not have it."""
 
     metric: str

@@ -9,11 +9,14 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from ntbbench.analyse.cautions import CAUTIONS
+from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.series import Better
-from ntbbench.analyse.significance import CORRECTIONS, TESTS, Correction, Test
 from ntbbench.errors import InputError
 
+Test = Literal["mann-whitney", "permutation", "welch"]
+Correction = Literal["holm", "bh", "none"]
+TESTS: tuple[Test, ...] = ("mann-whitney", "permutation", "welch")
+CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
 ALPHA = 0.05
 THRESHOLD = 0.02
 RESAMPLES = 2_000

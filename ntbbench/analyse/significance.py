@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations
 from math import comb
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ntbbench.analyse.policy import Correction, Test
+
 Array = NDArray[np.float64]
-Test = Literal["mann-whitney", "permutation", "welch"]
-Correction = Literal["holm", "bh", "none"]
-TESTS: tuple[Test, ...] = ("mann-whitney", "permutation", "welch")
-CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
 
 # scipy switches to the normal approximation where both sides have more than 8.
 EXACT_SIDE = 8

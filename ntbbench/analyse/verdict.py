@@ -17,7 +17,7 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.analyse.cautions import FEW, warned
+from ntbbench.analyse.caution_list import FEW, warned
 from ntbbench.analyse.comparison import Comparison, Environment, Family, Verdict, Warned
 from ntbbench.analyse.detectable import fewest
 from ntbbench.analyse.noisy import Estimate

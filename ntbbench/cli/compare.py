@@ -33,7 +33,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; verdicts decide the exit code only where an option asks for that."""
-    report = options.run_comparison(args)
+    from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
+
+    report = run_comparison(args)
     asked = args.fail_inconclusive or args.fatal_warning
     if asked or report.exit_code == ExitCode.MISSING:
         return report.exit_code

@@ -33,4 +33,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Print the report and return its exit code."""
-    return options.run_comparison(args).exit_code
+    from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
+
+    return run_comparison(args).exit_code

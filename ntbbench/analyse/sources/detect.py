@@ -84,13 +84,15 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
     probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, str(path))
     where = str(path)
     if isinstance(probe.schema, str):
-        for reader in (sweep, compat):
-            if probe.schema.startswith(reader.PREFIX):
-                return decoded(reader.read, data, label, where)
+        if probe.schema.startswith(sweep.PREFIX):
+            return decoded(sweep.read, data, label, where)
+        if probe.schema.startswith(compat.PREFIX):
+            return decoded(compat.read, data, label, where)
         raise InputError(f"{where}: schema", probe.schema, f"{sweep.KNOWN} or {compat.KNOWN}")
     if probe.benchmarks is not UNSET:
-        reader = pytest_benchmark if probe.machine_info is not UNSET else pyperf
-        return decoded(reader.read, data, label, where)
+        if probe.machine_info is not UNSET:
+            return decoded(pytest_benchmark.read, data, label, where)
+        return decoded(pyperf.read, data, label, where)
     raise InputError("input", where, FORMATS)
 
 

@@ -2,12 +2,14 @@
 """The report for a terminal of 80 columns."""
 
 import textwrap
+from collections import Counter
 
 from ntbbench.analyse.comparison import Comparison, Report
 from ntbbench.report.comparison import wording
 
 WIDTH = 80
 NOTES = 8
+ENTRIES = 200
 EQUIVALENT = 40  # more than as many are only counted
 
 
@@ -21,8 +23,12 @@ def render(report: Report) -> str:
     same = [c for c in shown if wording.state(c) == "equivalent"]
     if len(same) > EQUIVALENT:
         shown = [c for c in shown if wording.state(c) != "equivalent"]
-    for comparison in shown:
+    for comparison in shown[:ENTRIES]:
         lines += entry(comparison, several=len(report.candidates) > 1)
+    if len(shown) > ENTRIES:
+        left = Counter(wording.state(c) for c in shown[ENTRIES:])
+        counts = ", ".join(f"{left[state]} {state}" for state in wording.SEVERITY if left[state])
+        lines += wrapped(f"and {counts} that --format json, csv or --html show")
     if len(same) > EQUIVALENT:
         lines.append(f"{len(same)} noisy metrics are equivalent")
     exact = sum(wording.unchanged(c) for c in ordered)
