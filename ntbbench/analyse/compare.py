@@ -120,6 +120,9 @@ def report_of(
             warned=sum(bool(c.warnings) for c in comparisons),
         ),
         comparisons=comparisons,
+        places={
+            key: place for variant in (*candidates, base) for key, place in variant.places.items()
+        },
     )
 
 

@@ -62,7 +62,6 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     base_summary: Summary | None = None
     candidate_summary: Summary | None = None
     missing: Side | None = None  # the side where the metric does not exist
-    place: Place | None = None
 
 
 class Family(Struct, frozen=True, kw_only=True):
@@ -111,3 +110,4 @@ class Report(Struct, frozen=True, kw_only=True):
     environment: Environment
     totals: Totals
     comparisons: list[Comparison] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

@@ -42,7 +42,6 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         minimal_detectable_effect=None,
         base_value=base.value,
         candidate_value=candidate.value,
-        place=base.place,
         warnings=(),
     )
 

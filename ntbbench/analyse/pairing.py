@@ -90,7 +90,6 @@ def with_samples(series: Series, samples: NDArray[np.float64]) -> Series:
         unit=series.unit,
         better=series.better,
         samples=samples,
-        place=series.place,
         cautions=series.cautions,
     )
 

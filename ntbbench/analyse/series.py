@@ -14,7 +14,7 @@ ExactValue = int | float | str
 
 
 class Place(Struct, frozen=True, kw_only=True, gc=False):
-    """Where in a sweep a metric was taken: the axes of the heatmaps."""
+    """Where in a sweep a point lies: the axes of the heatmaps."""
 
     group: str  # what the two axes do not say, hardware and dispatch first
     queues: int
@@ -31,7 +31,6 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
     value: ExactValue | None = None
     rank: int | None = None  # of a value that is a word: the higher the better
-    place: Place | None = None
     cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series
 
 
@@ -49,4 +48,5 @@ class Variant:
     environment: dict[str, str] = field(default_factory=dict)
     context: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)  # metric: why it has no value here
+    places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
     row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric; CSV only

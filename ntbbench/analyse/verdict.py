@@ -75,7 +75,6 @@ def decide(
         runs_needed=(guess.runs or None) if verdict == "inconclusive" else None,
         base_summary=guess.base,
         candidate_summary=guess.candidate,
-        place=known.place,
         warnings=warnings_of(match, guess, p_adjusted, threshold, terms),
     )
 
@@ -150,7 +149,6 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
         base_value=None if here else known.value,
         candidate_value=known.value if here else None,
         missing="base" if here else "candidate",
-        place=known.place,
         warnings=(
             warned("missing", f"not in {match.base_label if here else match.candidate_label}"),
         ),

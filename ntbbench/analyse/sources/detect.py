@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -160,9 +161,8 @@ def joined(variants: Sequence[Variant], argument: str) -> Variant:
             unit=one.unit,
             better=one.better,
             samples=medians,
-            place=one.place,
         )
-    return Variant(first.label, first.source, series, first.environment, first.context)
+    return replace(first, series=series)
 
 
 def unique_labels(variants: Sequence[Variant]) -> list[Variant]:
@@ -174,15 +174,5 @@ def unique_labels(variants: Sequence[Variant]) -> list[Variant]:
         while label in seen:
             label, number = f"{variant.label} ({number})", number + 1
         seen.add(label)
-        result.append(
-            Variant(
-                label,
-                variant.source,
-                variant.series,
-                variant.environment,
-                variant.context,
-                variant.absent,
-                variant.row_numbers,
-            )
-        )
+        result.append(replace(variant, label=label))
     return result

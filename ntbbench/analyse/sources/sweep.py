@@ -5,6 +5,7 @@ Only the fields a comparison needs are read, so that results of neighbouring ver
 """
 
 from collections import Counter
+from sys import intern
 from typing import Any, Literal
 
 import msgspec
@@ -141,28 +142,33 @@ def read(data: bytes, label: str, where: str) -> Variant:
 
 def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
     """Add every metric of one point to `variant`."""
-    place = Place(group=cell.group(), queues=cell.queues_requested, doorbells=cell.doorbells)
-
-    def add(quantity: str, **fields: Any) -> None:
-        metric = f"{name}:{quantity}"
-        variant.series[metric] = Series(metric=metric, place=place, **fields)
-
+    series = variant.series
+    variant.places[name] = Place(
+        group=cell.group(), queues=cell.queues_requested, doorbells=cell.doorbells
+    )
     rank = 1 if cell.status == "ok" else 0
-    add("status", kind="exact", better="higher", value=cell.status, rank=rank)
+    add(series, name, "status", kind="exact", better="higher", value=cell.status, rank=rank)
     if cell.status != "ok":
         for quantity in (*COUNTS, "ns_per_dispatch", "distribution"):
             variant.absent[f"{name}:{quantity}"] = "unavailable"
         return
     for quantity, better in COUNTS.items():
         value = getattr(cell, quantity)
+        metric = intern(f"{name}:{quantity}")  # both sides share the text
         if value is None:
-            variant.absent[f"{name}:{quantity}"] = "not defined on this device"
+            variant.absent[metric] = "not defined on this device"
         elif value is not UNSET:
-            add(quantity, kind="exact", better=better, value=value)
+            series[metric] = Series(metric=metric, kind="exact", better=better, value=value)
     lists = [getattr(cell, field) for field in LISTS]
     if any(counts is not UNSET for counts in lists):
         text = ";".join("" if c is UNSET else ",".join(map(str, c)) for c in lists)
-        add("distribution", kind="exact", better="none", value=text)
+        add(series, name, "distribution", kind="exact", better="none", value=text)
     if isinstance(cell.ns_per_dispatch, Samples) and cell.ns_per_dispatch.samples:
         samples = samples_of(cell.ns_per_dispatch.samples, where, f"{name}:ns_per_dispatch")
-        add("ns_per_dispatch", kind="noisy", unit="ns", samples=samples)
+        add(series, name, "ns_per_dispatch", kind="noisy", unit="ns", samples=samples)
+
+
+def add(series: dict[str, Series], name: str, quantity: str, **fields: Any) -> None:
+    """Add one metric of the point `name`."""
+    metric = intern(f"{name}:{quantity}")
+    series[metric] = Series(metric=metric, **fields)
