@@ -12,9 +12,15 @@ from ntbbench.model.names import check_range, parse_int, parse_settings
 from ntbbench.model.vectormap import DB_BITS_MAX, check_u64
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,39}")
-SPAD_COUNT_MAX = 4096
 U64_MAX = (1 << DB_BITS_MAX) - 1
-KEYS = ("doorbells", "vectors", "shift", "masks", "mw_count", "spad_count", "link_mask", "db_read")
+NUMBERS = {
+    "doorbells": (1, DB_BITS_MAX),
+    "vectors": (1, DB_BITS_MAX),
+    "shift": (1, DB_BITS_MAX),
+    "mw_count": (0, MW_COUNT_MAX),
+    "spad_count": (0, MW_COUNT_MAX),
+}
+KEYS = (*NUMBERS, "masks", "link_mask", "db_read")
 
 
 class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,14 +61,13 @@ def parse_device(text: str) -> tuple[str, Device]:
     field = f"device {name}"
     if not colon or not rest.strip():
         raise InputError("device", text, "NAME:key=value,... with keys " + ", ".join(KEYS))
+    check_name(name)
     settings = parse_settings(field, rest, KEYS)
-    numbers: dict[str, int | None] = {}
-    for key in ("doorbells", "vectors", "shift"):
-        value = settings.get(key)
-        numbers[key] = None if value is None else parse_int(f"{field}: {key}", value, 1, 64)
-    for key, high in (("mw_count", MW_COUNT_MAX), ("spad_count", SPAD_COUNT_MAX)):
-        value = settings.get(key)
-        numbers[key] = None if value is None else parse_int(f"{field}: {key}", value, 0, high)
+    numbers = {
+        key: parse_int(f"{field}: {key}", settings[key], *bounds)
+        for key, bounds in NUMBERS.items()
+        if key in settings
+    }
     masks = settings.get("masks")
     device = Device(
         **numbers,
@@ -91,10 +96,7 @@ def build_device(name: str, device: Device) -> Hardware:
         overlapping masks, or a doorbell without a vector.
     """
     field = f"device {name}"
-    if not NAME.fullmatch(name):
-        raise InputError("device", name, "a name of letters, digits, '.', '_' and '-', at most 40")
-    if name in hardware_names():
-        raise InputError("device", name, "a name that no preset has")
+    check_name(name)
     irq_masks = explicit_masks(field, device) or shifted_masks(field, device)
     valid = 0
     for vector, mask in enumerate(irq_masks):
@@ -120,6 +122,14 @@ def build_device(name: str, device: Device) -> Hardware:
         sized="fixed",
         source="-",
     )
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless a custom device may have this name."""
+    if not NAME.fullmatch(name):
+        raise InputError("device", name, "a name of letters, digits, '.', '_' and '-', at most 40")
+    if name in hardware_names():
+        raise InputError("device", name, "a name that no preset has")
 
 
 def explicit_masks(field: str, device: Device) -> list[int] | None:

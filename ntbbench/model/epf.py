@@ -36,7 +36,7 @@ class EpfDriver:
         fits = low <= db_count <= high
         refusal = f"{self.driver} takes a db_count from {low} to {high}, not {db_count} (EINVAL)"
         valid = low_bits(db_count - self.valid_less) if fits else 0
-        lost = valid & ~low_bits(db_count - self.real_less) if fits else 0
+        lost = valid & ~low_bits(max(db_count - self.real_less, 0)) if fits else 0
         build: Callable[..., VectorMap] = masked_map if self.callbacks else plain_map
         vector_map = build(valid, shift_masks(valid.bit_length(), 1))
         db_read: DbRead = "latched" if self.callbacks else "legacy"

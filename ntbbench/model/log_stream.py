@@ -45,7 +45,7 @@ def log_stream(log: Log, vector_map: VectorMap, active: int) -> Stream:
 def bits_in_turn(log: Log, vector_map: VectorMap, active: int) -> tuple[U8, U64]:
     """Return the interrupts of a log of vectors, each with the next bit of its vector."""
     if log.vectors is None:
-        raise InputError(f"log {log.path}", "", "a vector column")
+        raise InputError(f"log {log.path!r}", "", "a vector column")
     rung = np.zeros(len(log.vectors), dtype=np.uint64)
     for source in np.unique(log.vectors).tolist():
         rows = np.flatnonzero(log.vectors == source)
@@ -54,7 +54,7 @@ def bits_in_turn(log: Log, vector_map: VectorMap, active: int) -> tuple[U8, U64]
         bits = bits_of(mask & active) or bits_of(mask)
         if not bits:
             allowed = f"a vector with doorbells, of 0 to {known - 1}"
-            raise InputError(f"log {log.path}: row {rows[0] + 1}: vector", source, allowed)
+            raise InputError(f"log {log.path!r}: row {rows[0] + 1}: vector", source, allowed)
         turns = np.array([1 << bit for bit in bits], dtype=np.uint64)
         rung[rows] = turns[np.arange(len(rows)) % len(turns)]
     return log.vectors, rung
@@ -73,7 +73,7 @@ def check_bits(log: Log, vector_map: VectorMap) -> None:
     if len(wrong):
         row = wrong[0]
         raise InputError(
-            f"log {log.path}: row {row + 1}: db_bits",
+            f"log {log.path!r}: row {row + 1}: db_bits",
             hex(log.db_bits[row]),
             f"doorbell bits of this device and vector: {int(allowed[row]):#x}",
         )

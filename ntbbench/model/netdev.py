@@ -45,7 +45,8 @@ def create_queues(requested: int, qps: QpCount) -> Queues:
     if available < qps.qp_count:
         limit = f"a QP is found with a {FFS_BITS}-bit ffs(), QP_LINKS has {FFS_BITS} bits"
     created = min(available, NTB_NETDEV_DEFAULT_QUEUES)
-    error = f"ENOSPC: {requested} queues requested, {available} possible: {limit}"
+    noun = "queue" if requested == 1 else "queues"
+    error = f"ENOSPC: {requested} {noun} requested, {available} possible: {limit}"
     if requested > NTB_NETDEV_MAX_QUEUES:
         error += f"; ethtool refuses more than {NTB_NETDEV_MAX_QUEUES} with EINVAL"
     return Queues(created, error)

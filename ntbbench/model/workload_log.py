@@ -64,13 +64,13 @@ def read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
             if len(set(header)) < len(header):
-                raise InputError(f"log {path}", header, "each column once")
+                raise InputError(f"log {path!r}", header, "each column once")
             places = [(name, header.index(name)) for name in COLUMNS if name in header]
             columns = {name: [] for name, _ in places}
             for row in rows:
                 if not row:
                     continue
-                where = f"log {path}: line {rows.line_num}"
+                where = f"log {path!r}: line {rows.line_num}"
                 if len(row) != len(header):
                     raise InputError(where, len(row), f"{len(header)} cells, as in the header")
                 for name, place in places:
@@ -78,7 +78,7 @@ def read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
     except OSError as error:
         raise InputError("workload: log", path, str(error.strerror)) from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"log {path}", "", f"not a CSV file in UTF-8: {error}") from None
+        raise InputError(f"log {path!r}", "", f"not a CSV file in UTF-8: {error}") from None
     kinds = {"time": np.float64, "vector": np.uint8, "db_bits": np.uint64}
     return {name: np.array(cells, dtype=kinds[name]) for name, cells in columns.items()}
 
@@ -107,44 +107,46 @@ def read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
     except OSError as error:
         raise InputError("workload: log", path, error.strerror or str(error)) from None
     except (ValueError, EOFError, BadZipFile, KeyError) as error:
-        raise InputError(f"log {path}", "", f"not a NumPy file without pickles: {error}") from None
+        raise InputError(
+            f"log {path!r}", "", f"not a NumPy file without pickles: {error}"
+        ) from None
     limits = {"vector": (VECTOR_MAX, np.uint8), "db_bits": (U64_MAX, np.uint64)}
     for name, (high, kind) in limits.items():
         if name not in found:
             continue
         column = found[name]
         if column.dtype.kind not in "iu":
-            raise InputError(f"log {path}: {name}", str(column.dtype), "whole numbers")
+            raise InputError(f"log {path!r}: {name}", str(column.dtype), "whole numbers")
         wrong = (column < 0) | (column > high)
         if wrong.any():
-            raise InputError(f"log {path}: {name}", int(column[wrong].flat[0]), f"0 to {high}")
+            raise InputError(f"log {path!r}: {name}", int(column[wrong].flat[0]), f"0 to {high}")
         found[name] = column.astype(kind)
     if "time" in found and found["time"].dtype.kind not in "iuf":
-        raise InputError(f"log {path}: time", str(found["time"].dtype), "numbers")
+        raise InputError(f"log {path!r}: time", str(found["time"].dtype), "numbers")
     return found
 
 
 def check_columns(path: str, columns: dict[str, npt.NDArray[Any]]) -> Log:
     """Return the log of these columns, or raise InputError at the first row that is wrong."""
     if "time" not in columns or len(columns) < 2:
-        raise InputError(f"log {path}", sorted(columns), WANTED)
+        raise InputError(f"log {path!r}", sorted(columns), WANTED)
     if any(column.ndim != 1 for column in columns.values()):
-        raise InputError(f"log {path}", [c.shape for c in columns.values()], "one dimension")
+        raise InputError(f"log {path!r}", [c.shape for c in columns.values()], "one dimension")
     if len({len(column) for column in columns.values()}) != 1:
-        raise InputError(f"log {path}", [len(c) for c in columns.values()], "equal lengths")
+        raise InputError(f"log {path!r}", [len(c) for c in columns.values()], "equal lengths")
     time = columns["time"].astype(np.float64)
     if not len(time):
-        raise InputError(f"log {path}", 0, "at least one row")
+        raise InputError(f"log {path!r}", 0, "at least one row")
     if not np.isfinite(time).all():
-        raise InputError(f"log {path}: time", "nan or inf", "finite numbers")
+        raise InputError(f"log {path!r}: time", "nan or inf", "finite numbers")
     back = np.flatnonzero(time[1:] < time[:-1])
     if len(back):
         row = int(back[0]) + 2
         raise InputError(
-            f"log {path}: row {row}: time", float(time[row - 1]), "times never go back"
+            f"log {path!r}: row {row}: time", float(time[row - 1]), "times that never go back"
         )
     db_bits = columns.get("db_bits")
     if db_bits is not None and not db_bits.all():
         row = int(np.flatnonzero(db_bits == 0)[0]) + 1
-        raise InputError(f"log {path}: row {row}: db_bits", 0, "at least one rung bit")
+        raise InputError(f"log {path!r}: row {row}: db_bits", 0, "at least one rung bit")
     return Log(path, columns.get("vector"), db_bits)

@@ -15,7 +15,8 @@ from ntbbench.report.pivot import Group, by_reason, groups_of, queue_counts, ref
 MESSAGES_MAX = 3  # of one kind of warning
 # What would start markup, a mention, an issue number or a link. An underscore inside a word
 # (ntb_hw_epf) starts nothing and stays readable.
-MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=^\d)[.)]|^[-+=#]")
+MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+BLOCK = re.compile(r"^(\d*)([-+=#.)])")  # at the start of a line: a list, a heading
 LINKS = re.compile(r"@(?=\w)|#(?=\d)|(?<=www)\.|:(?=//)", re.IGNORECASE)
 
 Show = Callable[[OkPoint], str]
@@ -32,7 +33,7 @@ def render(result: SweepResult) -> str:
     blocks += [*_refused(result.points), *_lost(result.points), *_warnings(result)]
     facts = wording.facts(result.environment, wording.LIST_MAX)
     if facts:
-        lines = [f"- {escaped(name)}: {escaped(value)}" for name, value in facts]
+        lines = [_item(f"{name}: {value}") for name, value in facts]
         blocks.append(_folded("Environment", "\n".join(lines)))
     return "\n\n".join(blocks) + "\n"
 
@@ -94,8 +95,8 @@ def _pivot(title: str, groups: Sequence[Group], show: Show) -> str:
 def _refused(points: Sequence[Point]) -> Iterator[str]:
     lines: list[str] = []
     for reason, refusals in by_reason(refusals_of(points)):
-        lines.append(f"- {escaped(reason)}")
-        lines += [f"  - {escaped(str(refusal))}" for refusal in refusals]
+        lines.append(_item(reason))
+        lines += ["  " + _item(str(refusal)) for refusal in refusals]
     if lines:
         yield _folded("Unavailable points", "\n".join(lines))
 
@@ -115,10 +116,14 @@ def _lost(points: Iterable[Point]) -> Iterator[str]:
 def _warnings(result: SweepResult) -> Iterator[str]:
     lines: list[str] = []
     for group in cautions_of(result):
-        lines.append(f"- {escaped(group.code)}: {escaped(group.remedy)}")
-        lines += [f"  - {escaped(message)}" for message in group.head(MESSAGES_MAX)]
+        lines.append(_item(f"{group.code}: {group.remedy}"))
+        lines += ["  " + _item(message) for message in group.head(MESSAGES_MAX)]
     if lines:
         yield "\n".join(["**Warnings**", "", *lines])
+
+
+def _item(text: str) -> str:
+    return "- " + BLOCK.sub(r"\1\\\2", escaped(text))
 
 
 def _folded(title: str, body: str) -> str:
