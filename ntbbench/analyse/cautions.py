@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 ENOUGH_FOR_SHAPE = 10  # below it nothing can be said of drift or of two modes
 FENCE = 3.0  # Tukey's outer fences, in interquartile ranges
 MODE_DISTANCE = 5.0  # Ashman's D of two clusters; a normal split at its mean has 2.6, a uniform 3.5
+MODE_SCATTER = 20.0  # few samples cluster by chance: D must exceed MODE_DISTANCE + this / n
 MODE_SHARE = 0.15  # the smaller cluster's share: fewer are outliers
 DRIFT_P = 0.001
 DRIFT_RHO = 0.3  # in long series the faintest trend is significant
@@ -38,6 +39,7 @@ def bimodal(samples: Array) -> NDArray[np.bool_]:
     smaller = max(2, int(np.ceil(MODE_SHARE * n)))
     if n < ENOUGH_FOR_SHAPE:
         return np.zeros(count, dtype=np.bool_)
+    distance = MODE_DISTANCE + MODE_SCATTER / n
     ordered = np.sort(samples, axis=1)
     ordered = ordered - ordered.mean(axis=1, keepdims=True)
     cuts = np.arange(smaller, n - smaller + 1)
@@ -50,7 +52,7 @@ def bimodal(samples: Array) -> NDArray[np.bool_]:
         np.take_along_axis(x, best, axis=1)[:, 0]
         for x in (np.abs(right - left), np.maximum(inside_left + inside_right, 0.0))
     )
-    return np.asarray((gap > 0) & (np.sqrt(2) * gap > MODE_DISTANCE * np.sqrt(spread)))
+    return np.asarray((gap > 0) & (np.sqrt(2) * gap > distance * np.sqrt(spread)))
 
 
 def drifting(samples: Array) -> NDArray[np.bool_]:

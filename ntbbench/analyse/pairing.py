@@ -14,6 +14,7 @@ from ntbbench.analyse.series import Series, Variant
 from ntbbench.errors import InputError
 
 LONG = 80  # of two longer texts only the words that differ are shown
+POINT = "status"  # the metric that stands for a whole point
 PAIRABLE = "as many samples on both sides, taken in turn"
 
 
@@ -42,12 +43,16 @@ def matches(
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
         # Nothing is looked up by metric where nothing is said by metric.
         absent = base.absent.keys() | candidate.absent.keys()
+        alone = base.places.keys() ^ candidate.places.keys()
         for name in names:
             rule = policy.rule_for(name) if policy.rule else None
             if rule is not None and rule.ignore is not None:
                 continue
             if name in absent:
                 continue  # its `status` metric tells why there is no value
+            point, _, quantity = name.rpartition(":")
+            if quantity != POINT and point in alone:
+                continue  # a point that one side does not have is one finding, not twenty
             match = Match(
                 metric=name,
                 base_label=base.label,

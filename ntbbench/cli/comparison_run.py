@@ -92,9 +92,9 @@ def run_comparison(args: argparse.Namespace) -> Report:
     for name, path in outputs:
         path.write_text(FORMATS[name](report), encoding="utf-8")
     if args.html is not None:
-        from ntbbench.report.comparison import html  # noqa: PLC0415 -- loads plotly
+        from ntbbench.report.comparison.html import render as render_html  # noqa: PLC0415 -- loads plotly
 
-        args.html.write_text(html.render(report, tuple(variants)), encoding="utf-8")
+        args.html.write_text(render_html(report, tuple(variants)), encoding="utf-8")
     if args.raw:
         show(mail.render_with_runs(report, tuple(variants)))
     else:
