@@ -9,6 +9,7 @@ Holm over all series and both tests.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import ruptures
@@ -111,10 +112,7 @@ def steps_of(name: str, values: Array, p: float) -> list[Change]:
     algorithm = ruptures.Pelt(model="l2", min_size=SMALLEST_SEGMENT, jump=1)
     penalty = PENALTY * noise**2 * np.log(len(values))
     ends = [0, *algorithm.fit(values.reshape(-1, 1)).predict(pen=penalty)]
-    levels = [
-        float(np.exp(np.median(values[start:end])))
-        for start, end in zip(ends, ends[1:], strict=False)
-    ]
+    levels = [float(np.exp(np.median(values[start:end]))) for start, end in pairwise(ends)]
     return [
         Change(
             metric=name,

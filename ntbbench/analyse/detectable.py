@@ -2,8 +2,8 @@
 """The smallest effect that data can show, and how many runs would settle a question.
 
 Normal theory on the relative standard error of each side's location; the efficiency of the
-rank tests against t is 3/pi (Hodges and Lehmann 1956). Heavy tails make it pessimistic, never
-optimistic: docs/statistics.md measures the power at the effect stated here.
+rank tests against t is 3/pi of normal noise (Hodges and Lehmann 1956) and higher of heavy tails.
+An approximation: a shift of the effect stated is found in 70 to 95 % of simulated experiments.
 """
 
 from dataclasses import dataclass

@@ -55,8 +55,8 @@ def ratio_of(base: int | float | str | None, candidate: int | float | str | None
 
 def direction(base: Series, candidate: Series, better: Better) -> Verdict:
     """Return whether a change is for the better or for the worse."""
-    left: object = base.value if base.rank is None else -base.rank
-    right: object = candidate.value if candidate.rank is None else -candidate.rank
+    left: object = base.value if base.rank is None else base.rank
+    right: object = candidate.value if candidate.rank is None else candidate.rank
     ordered = isinstance(left, int | float) and isinstance(right, int | float)
     if not ordered or better == "none":
         return "regressed"

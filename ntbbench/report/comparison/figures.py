@@ -3,6 +3,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from os.path import commonprefix
 
 import numpy as np
 import plotly.graph_objects as go
@@ -22,13 +23,13 @@ COLOURS = {
 }
 ORDER = tuple(COLOURS)  # from best to worst, the codes of the heatmap
 MARGIN = {"t": 30, "b": 40, "l": 40, "r": 20}
+AXIS = 44  # characters of a name
 SAMPLES = 400  # shown of a side; more are thinned evenly
 GROUPS = 24
 
 
 def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
     """Return the change of each metric with its interval, the first on top."""
-    several = len({c.candidate for c in comparisons}) > 1
     figure = go.Figure()
     for state, colour in COLOURS.items():
         rows = [(i, c) for i, c in enumerate(comparisons) if wording.state(c) == state]
@@ -65,7 +66,7 @@ def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
     figure.update_yaxes(
         tickmode="array",
         tickvals=list(range(len(comparisons))),
-        ticktext=[label(tail(f"{c.metric}{suffix(c, several)}")) for c in comparisons],
+        ticktext=names(comparisons),
         autorange="reversed",
         automargin=True,
     )
@@ -75,14 +76,17 @@ def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
     return figure
 
 
-def suffix(comparison: Comparison, several: bool) -> str:
-    """Return the candidate where there are several."""
-    return f" ({comparison.candidate})" if several else ""
-
-
-def tail(metric: str) -> str:
-    """Return a name whose end is kept: that is where names of sweeps and tests differ."""
-    return metric if len(metric) <= 28 else f"\u2026{metric[-27:]}"
+def names(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return names for an axis: without what all have in common at either end."""
+    several = len({c.candidate for c in comparisons}) > 1
+    whole = [c.metric + (f" ({c.candidate})" if several else "") for c in comparisons]
+    if len(set(whole)) < 2:
+        return [label(name, AXIS) for name in whole]
+    head = len(commonprefix(whole))  # noqa: RUF071 - characters, not paths
+    rest = [name[head:] for name in whole]
+    foot = len(commonprefix([name[::-1] for name in rest]))  # noqa: RUF071
+    cut = [name[: len(name) - foot] for name in rest]
+    return [label(name if all(cut) else full, AXIS) for name, full in zip(cut, whole, strict=True)]
 
 
 def percent(ratio: float | None) -> float:
