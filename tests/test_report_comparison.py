@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from compare_data import HOSTILE, pytest_benchmark, runs_csv, samples, sweep, written
 from playwright.sync_api import Page, sync_playwright
@@ -27,8 +28,6 @@ CHROMIUM = "/usr/bin/chromium"
 
 
 def variants() -> tuple[Variant, ...]:
-    import numpy as np
-
     sides = []
     for label, factor in (("base", 1.0), (HOSTILE[0], 1.1), ("\x1b]0;x\x07", 1.0)):
         series: dict[str, Series] = {}
@@ -198,7 +197,8 @@ def test_page_of_a_sweep(browser, tmp_path: Path) -> None:
     assert rows.count() == 7  # six timings and one count that changed
     assert "regressed" in rows.first.inner_text()
     cells = page.evaluate(
-        "document.getElementById('heatmap-0').querySelector('.js-plotly-plot, .plotly')?.data?.[0]?.z ?? document.getElementById('heatmap-0').data?.[0]?.z ?? null"
+        "() => { const f = document.getElementById('heatmap-0');"
+        " return (f.data ?? f.querySelector('.js-plotly-plot').data)[0].z; }"
     )
     flat = [value for line in cells for value in line]
     assert flat.count(4) == 2  # two cells are regressed

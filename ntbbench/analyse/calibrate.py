@@ -106,7 +106,7 @@ def floors(
                 metric=name,
                 noise_floor=float(np.quantile(changes, 0.95)),
                 largest_change=largest,
-                threshold=max(policy.threshold, np.ceil(largest * HEADROOM * 1000) / 1000),
+                threshold=max(policy.threshold, float(np.ceil(largest * HEADROOM * 1000)) / 1000),
                 false_alarms=sum(name in family for family in alarms),
             )
         )

@@ -52,18 +52,20 @@ def changes(series: Mapping[str, Array], better: Mapping[str, str], policy: Poli
     adjusted = dict(zip(tests, significance.adjust(p, "holm").tolist(), strict=True))
     found = []
     for name, values in known.items():
-        steps = []
-        if adjusted[name, "step"] < policy.alpha:
-            steps = steps_of(name, values, adjusted[name, "step"])
-        if not steps and adjusted[name, "drift"] < policy.alpha:
-            steps = [drift_of(name, values, adjusted[name, "drift"])]
+        threshold = float(np.log1p(policy.threshold_for(name)))
         higher = policy.better_for(name, "higher" if better[name] == "higher" else "lower")
-        threshold = np.log1p(policy.threshold_for(name))
-        for step in steps:
-            if abs(np.log(step.ratio)) > threshold:
-                worse = (step.ratio > 1) == (higher != "higher")
-                found.append(judged(step, worse=worse))
+        seen: list[Change] = []
+        if adjusted[name, "step"] < policy.alpha:
+            seen = beyond(steps_of(name, values, adjusted[name, "step"]), threshold)
+        if not seen and adjusted[name, "drift"] < policy.alpha:
+            seen = beyond([drift_of(name, values, adjusted[name, "drift"])], threshold)
+        found += [judged(c, worse=(c.ratio > 1) == (higher != "higher")) for c in seen]
     return found
+
+
+def beyond(found: list[Change], threshold: float) -> list[Change]:
+    """Return the changes whose log ratio is beyond the threshold."""
+    return [change for change in found if abs(np.log(change.ratio)) > threshold]
 
 
 def judged(change: Change, *, worse: bool) -> Change:
