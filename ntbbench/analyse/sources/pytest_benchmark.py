@@ -11,7 +11,14 @@ from ntbbench.analyse.sources.checked import flatten, samples_of
 from ntbbench.errors import InputError
 
 SOURCE = "pytest-benchmark"
-STRICT = ("machine", "python_compiler", "python_implementation", "cpu.brand_raw", "cpu.flags")
+STRICT = (
+    "machine",
+    "python_compiler",
+    "python_implementation",
+    "cpu.brand_raw",
+    "cpu.flags",
+    "counter",  # of benches.instructions: perf and callgrind count differently
+)
 CONTEXT = ("node", "release", "python_version")
 
 
