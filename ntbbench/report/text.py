@@ -2,6 +2,7 @@
 """A sweep for a terminal or a mail: plain ASCII, never wider than 80 columns."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from textwrap import wrap
 
 from tabulate import tabulate
@@ -59,7 +60,7 @@ def _summary(groups: Sequence[Group]) -> list[str]:
     points = [point for row in best for point in row if point is not None]
     headers = [
         *("dispatch", "Q", "door-\nbells", "vec-\ntors"),
-        *("amplifi-\ncation", "effec-\ntive", "spuri-\nous"),
+        *("amplif-\nication", "effec-\ntive", "spuri-\nous"),
         *(["ns a dispatch\n(95 % interval)"] if wording.timed(points) else []),
     ]
     rows = [_summary_row(point, len(headers)) for point in points]
@@ -113,7 +114,7 @@ def _with_numbers(groups: Sequence[Group], counts: Sequence[int]) -> list[Group]
     for group in groups:
         rows = [r for r in group.rows if any(p.queues_requested in counts for p in _measured(r))]
         if rows:
-            kept.append(Group(group.title, tuple(rows)))
+            kept.append(replace(group, rows=tuple(rows)))
     return kept
 
 
@@ -236,10 +237,11 @@ def _dispatch(name: str) -> str:
 
 def _folded(text: str, indent: int = 0, hanging: int = 0) -> list[str]:
     """Return `text` as ASCII lines of at most WIDTH columns."""
-    return wrap(
+    lines = wrap(
         ascii_only(text),
         WIDTH,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hanging),
         break_on_hyphens=False,
     )
+    return [line.rstrip() for line in lines]
