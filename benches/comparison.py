@@ -80,7 +80,7 @@ def point(
         "effective_amplification": float(queues),
         "expected_amplification": float(queues),
         "spurious_ratio": 0.0,
-        **{name: 100_000 * queues for name in COUNTS},
+        **dict.fromkeys(COUNTS, 100000 * queues),
         **{name: [100_000] * queues for name in per_qp},
         **{name: [100_000] * vectors for name in per_vector},
         "ns_per_dispatch": {

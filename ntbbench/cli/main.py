@@ -12,7 +12,7 @@ from ntbbench import __version__
 from ntbbench.errors import ExitCode, NtbbenchError
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
-COMMANDS = ("compare", "gate", "calibrate", "history")
+COMMANDS = ("sweep", "show", "hardware", "replay", "compare", "gate", "calibrate", "history")
 
 EPILOG = """\
 exit codes:

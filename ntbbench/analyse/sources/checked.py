@@ -13,8 +13,21 @@ from ntbbench.errors import InputError
 LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
 # These change from run to run on one and the same machine.
-VOLATILE_WORDS = ("time", "date", "load", "freq", "mhz", "hz", "pid", "argv", "command", "temp")
-LOOSE_WORDS = ("governor", "count", "affinity", "kernel", "host", "commit")
+VOLATILE_WORDS = (
+    "time",
+    "date",
+    "load",
+    "freq",
+    "mhz",
+    "hz",
+    "pid",
+    "argv",
+    "command",
+    "temp",
+    "started",
+    "resolution",
+)
+LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
 
 def read_bytes(path: Path) -> bytes:

@@ -45,7 +45,7 @@ LISTS = (
     "vector_wakeups",
 )
 Number = int | float | UnsetType | None
-Counts = list[int] | UnsetType
+Counts = msgspec.Raw | UnsetType  # only ever compared as a whole
 
 
 class Samples(Struct, frozen=True, gc=False):
@@ -161,7 +161,8 @@ def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
             series[metric] = Series(metric=metric, kind="exact", better=better, value=value)
     lists = [getattr(cell, field) for field in LISTS]
     if any(counts is not UNSET for counts in lists):
-        text = ";".join("" if c is UNSET else ",".join(map(str, c)) for c in lists)
+        joined = b";".join(b"" if counts is UNSET else bytes(counts) for counts in lists)
+        text = joined.translate(None, b" \t\r\n").decode()  # other writers indent
         add(series, name, "distribution", kind="exact", better="none", value=text)
     if isinstance(cell.ns_per_dispatch, Samples) and cell.ns_per_dispatch.samples:
         samples = samples_of(cell.ns_per_dispatch.samples, where, f"{name}:ns_per_dispatch")

@@ -8,6 +8,8 @@ from ntbbench.analyse.comparison import Comparison, Report
 from ntbbench.report.comparison import wording
 
 WIDTH = 80
+LABEL = 14
+INDENT = "    "
 NOTES = 8
 ENTRIES = 200
 EQUIVALENT = 40  # more than as many are only counted
@@ -54,20 +56,19 @@ def entry(comparison: Comparison, *, several: bool) -> list[str]:
     name = wording.visible(comparison.metric)
     if several:
         name = f"{name} ({wording.visible(comparison.candidate)})"
-    state = wording.state(comparison)
-    lines = wrapped(f"{state:<13}{name}", 13)
-    lines += wrapped(" " * 13 + wording.change_of(comparison), 13)
+    state = f"{wording.state(comparison):<{LABEL}}"
+    fits = len(state) + len(name) <= WIDTH
+    lines = [state + name] if fits else [state.rstrip(), *wrapped(f"{INDENT}{name}", INDENT)]
+    lines += wrapped(INDENT + wording.change_of(comparison), INDENT)
     question = wording.open_question(comparison)
     if question:
-        lines += wrapped(" " * 13 + question, 13)
+        lines += wrapped(INDENT + question, INDENT)
     for warning in comparison.warnings:
         if warning.code != "missing":
-            lines += wrapped(f"{' ' * 13}! {wording.visible(warning.message)}", 15)
+            lines += wrapped(f"{INDENT}! {wording.visible(warning.message)}", f"{INDENT}  ")
     return lines
 
 
-def wrapped(text: str, indent: int = 0) -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
     """Return `text` in lines of at most 80 columns."""
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False, drop_whitespace=True
-    ) or [""]
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [""]

@@ -9,6 +9,7 @@ from ntbbench.analyse.comparison import Comparison, Report
 SEVERITY = ("missing", "regressed", "inconclusive", "improved", "equivalent")
 SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))}
 DASH = "-"
+HOPELESS = 10_000  # runs that nobody makes
 
 
 def visible(text: str) -> str:
@@ -125,8 +126,11 @@ def open_question(comparison: Comparison) -> str:
         comparison.reason,
         "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
     ]
-    if comparison.runs_needed:
-        parts.append(f"about {comparison.runs_needed} runs a side would settle it")
+    runs = comparison.runs_needed
+    if runs is not None and runs > HOPELESS:
+        parts.append(f"more than {HOPELESS} runs a side would settle it: quiet the machine first")
+    elif runs is not None:
+        parts.append(f"about {runs} runs a side would settle it")
     return "; ".join(parts)
 
 
