@@ -26,6 +26,8 @@ from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Better
 from ntbbench.analyse.significance import smallest_p
 
+ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -92,13 +94,23 @@ def verdict_of(
     if significant and beyond and (guess.low > 1 or guess.high < 1):
         worse = (guess.ratio > 1) == (better != "higher")
         return ("regressed" if worse else "improved"), "significant and beyond the threshold"
-    if guess.low >= lower and guess.high <= upper:
+    if within(guess, threshold):
         if enough:
             return "equivalent", "the interval lies within the threshold"
         return "inconclusive", f"fewer than {FEW} samples a side cannot show that nothing changed"
     if significant:
         return "inconclusive", "significant, but the threshold lies within the interval"
     return "inconclusive", "not significant, and the interval reaches beyond the threshold"
+
+
+def within(guess: Estimate, threshold: float) -> bool:
+    """Return whether the interval lies inside the threshold; to touch it is not to be inside.
+
+    In whole numbers a change of exactly 2 % is no rarity, and neither is no change at all.
+    """
+    upper = (1 + threshold) * (1 - ROUNDING)
+    inside = guess.low > 1 / upper and guess.high < upper
+    return inside or guess.low == guess.high == 1.0
 
 
 def warnings_of(
