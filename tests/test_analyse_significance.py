@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """p-values against published values and against scipy; the corrections of a family."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,3 +127,12 @@ def test_corrections_never_lower_a_p_value(values: list[float]) -> None:
 def test_pairs_with_the_same_ratio_stay_tied() -> None:
     base = np.array([[100.0, 200.0, 300.0, 77.0, 13.0]])
     assert np.ptp(significance.symmetric_change(base, base * 1.05)) == 0
+
+
+def test_millions_of_samples_take_no_exact_count() -> None:
+    """The number of arrangements of a million samples has 600,000 digits."""
+    assert significance.smallest_p("mann-whitney", 10**6, 10**6, paired=False) == 0.0
+    assert significance.smallest_p("permutation", 10**6, 10**6, paired=False) == 2 / 10_000
+    assert significance.smallest_p("mann-whitney", 10**6, 10**6, paired=True) < 1e-300
+    for n, m in ((5, 5), (8, 50), (30, 31)):
+        assert significance.arrangements_of(n, m) == pytest.approx(math.comb(n + m, n), rel=1e-9)

@@ -5,6 +5,7 @@ Every function takes a batch: `base` is float64[B, n] and `candidate` float64[B,
 a row; the result is float64[B]. NaN stands for "no such test exists for these data".
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations
@@ -39,7 +40,7 @@ def mann_whitney(base: Array, candidate: Array) -> Array:
     if (~tied).any():
         p[~tied] = stats.mannwhitneyu(base[~tied], candidate[~tied], axis=1).pvalue
     varied = tied & (ordered[:, 0] != ordered[:, -1])  # all equal: p is 1
-    if varied.any() and comb(n + m, n) <= ENUMERATED:
+    if varied.any() and arrangements_of(n, m) <= ENUMERATED:
         p[varied] = split_p(stats.rankdata(both[varied], axis=1), n)
     elif varied.any():
         p[varied] = stats.mannwhitneyu(
@@ -85,7 +86,11 @@ def wilcoxon(base: Array, candidate: Array) -> Array:
     for row in np.flatnonzero(awkward & (size[:, -1] > 0)):
         moved = change[row][change[row] != 0]  # Wilcoxon's rule: a pair without change says nothing
         ranked = stats.rankdata(np.abs(moved)) * np.sign(moved)
-        p[row] = sign_p(ranked[None, :])[0] if 2 ** len(moved) <= ENUMERATED else normal_p(ranked)
+        p[row] = (
+            sign_p(ranked[None, :])[0]
+            if len(moved) < 60 and 2 ** len(moved) <= ENUMERATED
+            else normal_p(ranked)
+        )
     return p
 
 
@@ -139,9 +144,20 @@ def arranged_p(values: Array, observed: Array, arrangements: Iterator[Array]) ->
     return np.asarray(np.minimum(2 * np.minimum(above, below) / total, 1.0), dtype=np.float64)
 
 
+def arrangements_of(n: int, m: int) -> float:
+    """Return the number of ways to choose n of n + m; infinity beyond what a double holds.
+
+    Not by exact integers: of millions of samples those have millions of digits.
+    """
+    size = math.lgamma(n + m + 1) - math.lgamma(n + 1) - math.lgamma(m + 1)
+    if n + m <= 60:
+        return float(comb(n + m, n))
+    return math.exp(size) if size < 700 else math.inf
+
+
 def splits(size: int, n: int) -> Iterator[Array]:
     """Yield 0/1 weights [P, size] that choose n of size columns: all ways, or the first + 9,999."""
-    if comb(size, n) <= ENUMERATED:
+    if arrangements_of(n, size - n) <= ENUMERATED:
         chosen = np.array(list(combinations(range(size), n)))
         weights = np.zeros((len(chosen), size))
         np.put_along_axis(weights, chosen, 1.0, axis=1)
@@ -156,7 +172,7 @@ def splits(size: int, n: int) -> Iterator[Array]:
 
 def flips(size: int) -> Iterator[Array]:
     """Yield -1/+1 weights [P, size]: all of them, or the observed one and 9,999 at random."""
-    if 2**size <= ENUMERATED:
+    if 2.0 ** min(size, 1000) <= ENUMERATED:
         bits = (np.arange(2**size)[:, None] >> np.arange(size)) & 1
         yield np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
         return
@@ -179,7 +195,7 @@ def smallest_p(test: Test, n: int, m: int, *, paired: bool) -> float:
         return 1.0
     if test == "welch":
         return 0.0
-    ways = 2**n if paired else comb(n + m, n)
+    ways = 2.0 ** min(n, 1000) if paired else arrangements_of(n, m)
     exact = 2 / ways
     if test == "permutation":
         return exact if ways <= ENUMERATED else 2 / (SHUFFLES + 1)
