@@ -465,6 +465,8 @@ def test_policy_files(ntbbench, tmp_path: Path) -> None:
     policy.write_text('threshold = 0.3\n[[rule]]\nmetric = "x"\nignore = "flaky"\n')
     assert ntbbench("gate", base, new, "--policy", policy).code == 0
     assert ntbbench("gate", base, new, "--policy", policy, "--threshold", "0.01").code == 1
+    policy.write_text('gate_on = "exact"\n')
+    assert ntbbench("gate", base, new, "--policy", policy, "--fail-inconclusive").code == 0
     policy.write_text('fatal_warnings = ["one-process"]\nthreshold = 0.3\n')
     assert ntbbench("gate", base, new, "--policy", policy).code == 3
     for text in (

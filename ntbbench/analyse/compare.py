@@ -107,6 +107,7 @@ def report_of(
         paired=terms.paired,
         threshold=policy.threshold,
         resamples=policy.resamples,
+        gate_on=policy.gate_on,
         exit_code=next((code for code in PRECEDENCE if code in causes), 0),
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
@@ -132,6 +133,8 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, st
     missing = regressed = undecided = fatal = 0
     for c in comparisons:
         missing += c.missing is not None
+        if policy.gate_on == "exact" and c.kind == "noisy":
+            continue
         regressed += c.verdict == "regressed"
         undecided += c.verdict == "inconclusive" and c.missing is None
         fatal += any(w.code in policy.fatal_warnings for w in c.warnings)

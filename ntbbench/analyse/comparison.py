@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from ntbbench.analyse.series import Better, Kind, Place
 
 COMPARE_SCHEMA = "ntbbench.compare/1"
+GateOn = Literal["all", "exact"]
 Verdict = Literal["regressed", "improved", "equivalent", "inconclusive"]
 Side = Literal["base", "candidate"]
 
@@ -104,6 +105,7 @@ class Report(Struct, frozen=True, kw_only=True):
     paired: bool
     threshold: float
     resamples: int
+    gate_on: GateOn  # exact: a noisy metric is reported and fails nothing
     exit_code: int
     causes: list[str]  # why the exit code is not 0, in the order of precedence
     family: Family

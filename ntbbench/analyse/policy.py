@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.analyse.caution_list import CAUTIONS
+from ntbbench.analyse.comparison import GateOn
 from ntbbench.analyse.series import Better
 from ntbbench.errors import InputError
 
@@ -49,6 +50,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     test: Test = "mann-whitney"
     higher_is_better: bool = False
     fail_inconclusive: bool = False
+    gate_on: GateOn = "all"  # exact: times are reported, and only counts can fail
     fatal_warnings: tuple[str, ...] = ()
     ignore_environment: tuple[str, ...] = ()
     resamples: int = RESAMPLES

@@ -23,6 +23,8 @@ def render(report: Report) -> str:
     shown["notice"] = 1
     for comparison in wording.by_severity(report.comparisons):
         level = LEVELS.get(wording.state(comparison))
+        if level == "error" and wording.reported_only(comparison, report):
+            level = "warning"
         if level is not None and shown[level] < MOST:
             shown[level] += 1
             lines.append(annotation(level, comparison))

@@ -40,6 +40,8 @@ def outcome(comparison: Comparison, report: Report) -> str:
     """Return the JUnit element of a comparison that did not pass, or ""."""
     if comparison.missing:
         return "error"
+    if wording.reported_only(comparison, report):
+        return "skipped" if comparison.verdict in ("regressed", "inconclusive") else ""
     if comparison.verdict == "regressed":
         return "failure"
     if comparison.verdict == "inconclusive":

@@ -39,6 +39,12 @@ def size(comparison: Comparison) -> float:
     return abs(math.log(ratio)) if ratio > 0 else math.inf
 
 
+def reported_only(comparison: Comparison, report: Report) -> bool:
+    """Return whether the policy lets this comparison fail nothing, whatever its verdict."""
+    noisy = comparison.kind == "noisy" and not comparison.missing
+    return noisy and report.gate_on == "exact"
+
+
 def unchanged(comparison: Comparison) -> bool:
     """Return whether this is an exact metric that did not change."""
     return comparison.kind == "exact" and state(comparison) == "equivalent"
@@ -153,6 +159,7 @@ def family_line(report: Report) -> str:
         f"over a family of {family.size}: {family.description}; threshold "
         f"{report.threshold * 100:g} %; 95 % BCa intervals of the ratio"
         f"{' of pairs' if report.paired else ' of medians'}"
+        f"{'; only exact metrics can fail the gate' if report.gate_on == 'exact' else ''}"
     )
 
 
