@@ -428,6 +428,11 @@ def test_compat_results(ntbbench, tmp_path: Path) -> None:
         '{"benchmarks": [{"name": "x", "stats": {"data": [1e999]}}], "machine_info": {}}',
         '{"benchmarks": [{"name": "x", "stats": {"data": [1]}}, '
         '{"name": "x", "stats": {"data": [1]}}], "machine_info": {}}',
+        '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1e999}}], '
+        '"machine_info": {}}',
+        '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1'
+        + "0" * 400
+        + '}}], "machine_info": {}}',
         '{"benchmarks": [{"runs": [{"values": [1]}]}]}',
         '{"start": {}, "end": {}, "intervals": [{"sum": {}}]}',
     ],
@@ -499,3 +504,12 @@ def test_every_test_finds_a_clear_change(ntbbench, tmp_path: Path, test, pairs) 
     assert gate_runs(ntbbench, path, "--test", test, *pairs).code == 1
     same = runs_csv(tmp_path / "b.csv", {"a": samples(1, 12), "b": samples(2, 12)})
     assert gate_runs(ntbbench, same, "--test", test, *pairs).code == 0
+
+
+def test_a_count_that_becomes_null_is_missing(ntbbench, tmp_path: Path) -> None:
+    files = [
+        written(tmp_path / f"{i}.json", changed(sweep(), 0, race_check_runs=count))
+        for i, count in enumerate((7, None))
+    ]
+    assert ntbbench("gate", *files).code == 4
+    assert ntbbench("gate", files[1], files[1]).code == 0

@@ -50,12 +50,12 @@ def compare(
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
     for match in pairing.matches(base, candidates, policy, paired=paired):
-        pairing.check_kinds(match)
         if match.base is None or match.candidate is None:
             comparisons.append(judged_missing(match, policy))
-        elif match.base.kind == "exact":
+        elif match.base.kind == "exact" == match.candidate.kind:
             comparisons.append(compare_exact(match, policy))
         else:
+            pairing.check_kinds(match)
             noisy[len(comparisons)] = match
             comparisons.append(None)
     found = list(noisy.values())

@@ -48,10 +48,7 @@ def ratio_of_medians(base: Array, candidate: Array, *, level: float, resamples: 
     step = max(1, CHUNK // resamples)
     for start in range(0, len(ratio), step):
         rows = slice(start, start + step)
-        drawn = [
-            (side[rows][:, pick[0]] + side[rows][:, pick[1]]) / 2
-            for side, pick in zip(low_high, picks, strict=True)
-        ]
+        drawn = [resampled(s[rows], pick) for s, pick in zip(low_high, picks, strict=True)]
         bounds[:, rows] = bca(divide(drawn[1], drawn[0]), ratio[rows], skew[rows], level)
     return Interval(ratio, bounds[0], bounds[1])
 
@@ -64,6 +61,13 @@ def median_of_ratios(base: Array, candidate: Array, *, level: float, resamples: 
         level=level,
         resamples=resamples,
     )
+
+
+def resampled(ordered: Array, pick: tuple[NDArray[np.intp], ...]) -> Array:
+    """Return the medians, [B, R], of resamples of sorted rows."""
+    if ordered.shape[1] % 2:  # both ranks are the same
+        return ordered[:, pick[0]]
+    return (ordered[:, pick[0]] + ordered[:, pick[1]]) / 2
 
 
 def divide(over: Array, under: Array) -> Array:

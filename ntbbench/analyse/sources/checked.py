@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntbbench.errors import InputError
 
 LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
+LARGEST_COUNT = 1 << 63
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
 # These change from run to run on one and the same machine.
 VOLATILE_WORDS = (
@@ -67,6 +68,19 @@ def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64
             f"{where}: {metric}", float(samples[wrong[0]]), "a finite number that is not negative"
         )
     return samples
+
+
+def exact_value(value: float, where: str, metric: str) -> float:
+    """Return a count, or another exact number, as it is.
+
+    Raises
+    ------
+    InputError
+        if it is not finite or too large for 64 bits.
+    """
+    if not -LARGEST_COUNT < value < LARGEST_COUNT:
+        raise InputError(f"{where}: {metric}", value, "a finite number below 2^63")
+    return value
 
 
 def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

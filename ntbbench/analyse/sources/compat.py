@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.analyse.series import Series, Variant
-from ntbbench.analyse.sources.checked import split_environment
+from ntbbench.analyse.sources.checked import exact_value, split_environment
 from ntbbench.errors import InputError
 
 PREFIX = "ntbbench.compat/"
@@ -79,14 +79,14 @@ def add_cell(variant: Variant, cell: Cell, where: str) -> None:
 
     rank = VERDICTS.index(cell.verdict)
     add("verdict", better="higher", value=cell.verdict, rank=rank)
-    add("missed", value=cell.missed)
-    add("misrouted", value=cell.misrouted)
+    add("missed", value=exact_value(cell.missed, where, name))
+    add("misrouted", value=exact_value(cell.misrouted, where, name))
     if cell.cases is not UNSET:
         add("cases", better="none", value=cell.cases)
     if cell.amplification is None:
         variant.absent[f"{name}:amplification"] = "not defined where the link is down"
     else:
-        add("amplification", value=cell.amplification)
+        add("amplification", value=exact_value(cell.amplification, where, name))
     hazards = sorted(
         h if isinstance(h, str) else msgspec.json.encode(h, order="sorted").decode()
         for h in cell.hazards

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.analyse.series import Series, Variant
-from ntbbench.analyse.sources.checked import flatten, samples_of
+from ntbbench.analyse.sources.checked import exact_value, flatten, samples_of
 from ntbbench.errors import InputError
 
 SOURCE = "pytest-benchmark"
@@ -90,4 +90,6 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
         metric = f"{name}:{key}"
         if metric in variant.series:
             raise InputError(f"{where}: benchmarks", metric, "each name once")
-        variant.series[metric] = Series(metric=metric, kind="exact", value=value)
+        variant.series[metric] = Series(
+            metric=metric, kind="exact", value=exact_value(value, where, metric)
+        )

@@ -5,14 +5,15 @@ Only the fields a comparison needs are read, so that results of neighbouring ver
 """
 
 from collections import Counter
-from sys import intern
+from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.analyse.series import Better, Place, Series, Variant
-from ntbbench.analyse.sources.checked import samples_of, split_environment
+from ntbbench.analyse.sources.checked import exact_value, samples_of, split_environment
 
 PREFIX = "ntbbench.sweep/"
 KNOWN = "ntbbench.sweep/1"
@@ -44,6 +45,9 @@ LISTS = (
     "vector_schedule_calls",
     "vector_wakeups",
 )
+BETTER = tuple(COUNTS.values())
+VALUES = attrgetter(*COUNTS)
+SPREADS = attrgetter(*LISTS)
 Number = int | float | UnsetType | None
 Counts = msgspec.Raw | UnsetType  # only ever compared as a whole
 
@@ -142,34 +146,36 @@ def read(data: bytes, label: str, where: str) -> Variant:
 
 def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
     """Add every metric of one point to `variant`."""
+    metrics = names_of(name)
     series = variant.series
     variant.places[name] = Place(
         group=cell.group(), queues=cell.queues_requested, doorbells=cell.doorbells
     )
+    status = f"{name}:status"
     rank = 1 if cell.status == "ok" else 0
-    add(series, name, "status", kind="exact", better="higher", value=cell.status, rank=rank)
+    series[status] = Series(
+        metric=status, kind="exact", better="higher", value=cell.status, rank=rank
+    )
     if cell.status != "ok":
-        for quantity in (*COUNTS, "ns_per_dispatch", "distribution"):
-            variant.absent[f"{name}:{quantity}"] = "unavailable"
+        variant.absent.update(dict.fromkeys(metrics, "unavailable"))
         return
-    for quantity, better in COUNTS.items():
-        value = getattr(cell, quantity)
-        metric = intern(f"{name}:{quantity}")  # both sides share the text
-        if value is None:
-            variant.absent[metric] = "not defined on this device"
-        elif value is not UNSET:
-            series[metric] = Series(metric=metric, kind="exact", better=better, value=value)
-    lists = [getattr(cell, field) for field in LISTS]
-    if any(counts is not UNSET for counts in lists):
-        joined = b";".join(b"" if counts is UNSET else bytes(counts) for counts in lists)
+    # A count that is null (race_check_runs of a driver whose db_read() lies) does not exist.
+    for metric, better, value in zip(metrics, BETTER, VALUES(cell), strict=False):
+        if value is not UNSET and value is not None:
+            exact = exact_value(value, where, metric)
+            series[metric] = Series(metric=metric, kind="exact", better=better, value=exact)
+    distribution, timing = metrics[-2:]
+    lists = [counts for counts in SPREADS(cell) if counts is not UNSET]
+    if lists:
+        joined = b";".join(map(bytes, lists))
         text = joined.translate(None, b" \t\r\n").decode()  # other writers indent
-        add(series, name, "distribution", kind="exact", better="none", value=text)
+        series[distribution] = Series(metric=distribution, kind="exact", better="none", value=text)
     if isinstance(cell.ns_per_dispatch, Samples) and cell.ns_per_dispatch.samples:
-        samples = samples_of(cell.ns_per_dispatch.samples, where, f"{name}:ns_per_dispatch")
-        add(series, name, "ns_per_dispatch", kind="noisy", unit="ns", samples=samples)
+        samples = samples_of(cell.ns_per_dispatch.samples, where, timing)
+        series[timing] = Series(metric=timing, kind="noisy", unit="ns", samples=samples)
 
 
-def add(series: dict[str, Series], name: str, quantity: str, **fields: Any) -> None:
-    """Add one metric of the point `name`."""
-    metric = intern(f"{name}:{quantity}")
-    series[metric] = Series(metric=metric, **fields)
+@cache
+def names_of(point: str) -> tuple[str, ...]:
+    """Return the names of all metrics of a point but its status; both sides share the texts."""
+    return tuple(f"{point}:{quantity}" for quantity in (*COUNTS, "distribution", "ns_per_dispatch"))
