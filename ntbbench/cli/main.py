@@ -12,7 +12,19 @@ from ntbbench import __version__
 from ntbbench.errors import ExitCode, NtbbenchError
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
-COMMANDS = ("sweep", "show", "hardware", "replay", "compat", "patches", "doorbell")
+COMMANDS = (
+    "sweep",
+    "show",
+    "hardware",
+    "replay",
+    "compat",
+    "patches",
+    "doorbell",
+    "compare",
+    "gate",
+    "calibrate",
+    "history",
+)
 
 EPILOG = """\
 exit codes:
