@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from ntbbench.analyse import significance
+from ntbbench.analyse.decision import verdict_of
 from ntbbench.analyse.noisy import estimate_batch
 from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.decision import verdict_of
 
 Array = NDArray[np.float64]
 METRICS = 10

@@ -9,12 +9,12 @@ import numpy as np
 from ntbbench import __version__
 from ntbbench.analyse import pairing, significance
 from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
+from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
 from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Variant
-from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.errors import ExitCode, IncomparableError
 
 # With several causes the exit code is the first of these; the first two end in an error.
