@@ -53,9 +53,10 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    stdin: str = "",
     timeout: float | None = None,
 ) -> Output:
-    """Run a program to its end and return what it said.
+    """Run a program to its end on `stdin` and return what it said.
 
     A child never outlives this process, however that ends: the kernel kills it.
 
@@ -68,7 +69,7 @@ def run(
         [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
         cwd=cwd,
         env={**os.environ, **ENGLISH, **(env or {})},
-        stdin=subprocess.DEVNULL,
+        input=stdin.encode(),
         capture_output=True,
         timeout=timeout,
         check=False,
