@@ -28,7 +28,7 @@ class VectorMap:
         `db_valid_mask` that no source covers, or more than 64 sources.
 
     Source: drivers/ntb/core.c (ntb_db_event), include/linux/ntb.h (ntb_db_vector_count,
-    ntb_db_vector_mask), Linux 7.2.
+    ntb_db_vector_mask), Linux 7.3.
     """
 
     db_valid_mask: int
@@ -38,9 +38,10 @@ class VectorMap:
 
     def __post_init__(self) -> None:
         check_u64("db_valid_mask", self.db_valid_mask)
-        for name, masks in (("irq_masks", self.irq_masks), ("db_vector_masks", self.db_vector_masks)):
-            for vector, mask in enumerate(masks):
-                check_u64(f"{name}[{vector}]", mask)
+        for vector, mask in enumerate(self.irq_masks):
+            check_u64(f"irq_masks[{vector}]", mask)
+        for vector, mask in enumerate(self.db_vector_masks):
+            check_u64(f"db_vector_masks[{vector}]", mask)
         if not len(self.irq_masks) == len(self.db_vector_masks) <= DB_BITS_MAX:
             raise InputError(
                 "db_vector_masks",

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench hardware`: list the devices, or draw one doorbell map bit by bit."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.model.custom import Device as CustomDevice
+from ntbbench.model.custom import build_device, parse_device
+from ntbbench.model.device import Hardware
+from ntbbench.model.dispatch import provision
+from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, hardware_names, resolve
+from ntbbench.model.names import parse_int
+from ntbbench.model.scenario import CLIENTS_MAX, load_scenario
+from ntbbench.report.hardware import LIST_FORMATS, MAP_FORMATS
+from ntbbench.report.hardware_rows import Device
+
+DESCRIPTION = """\
+List every NTB device that ntbbench knows, or draw the doorbell map of one of them bit by bit:
+which interrupt a bit raises, which QP it belongs to, which QPs wake together.
+"""
+EXAMPLES = """\
+examples:
+  ntbbench hardware
+  ntbbench hardware ntb_hw_intel-gen1 --mw-count 4
+  ntbbench hardware generic --doorbells 16 --vectors 4
+  ntbbench hardware board --device board:doorbells=16,vectors=4,shift=5
+  ntbbench hardware odd --device odd:masks=0x1f/0x3e0/0x400
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "hardware",
+        help="list NTB devices, or draw one doorbell map bit by bit",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the device to draw")
+    parser.add_argument(
+        "--doorbells", metavar="D", help="db_count of the epf drivers, bits of generic (default 16)"
+    )
+    parser.add_argument("--vectors", metavar="V", help="vectors of generic (default: D)")
+    parser.add_argument("--mw-count", metavar="N", help="memory windows instead of the device's")
+    parser.add_argument(
+        "--max-num-clients", metavar="N", default="0", help="of ntb_transport (default 0: unset)"
+    )
+    parser.add_argument(
+        "--device",
+        metavar="NAME:KEY=VALUE,...",
+        action="append",
+        default=[],
+        help="a custom device",
+    )
+    parser.add_argument(
+        "--scenario", metavar="FILE", help="take custom devices from this TOML file"
+    )
+    parser.add_argument("--format", choices=tuple(LIST_FORMATS), default="text")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list, or the map of one device."""
+    custom = custom_devices(args.device, args.scenario)
+    if args.name is not None:
+        device = pick(args, args.name, custom)
+        if device.hardware.sized == "db_count" and device.hardware.refusal:
+            raise InputError("--doorbells", args.doorbells, device.hardware.refusal)
+        sys.stdout.write(MAP_FORMATS[args.format](device))
+        return ExitCode.OK
+    names = (*hardware_names(), *custom)
+    devices = [pick(args, name, custom) for name in names]
+    sys.stdout.write(LIST_FORMATS[args.format](devices))
+    return ExitCode.OK
+
+
+def pick(args: argparse.Namespace, name: str, custom: Mapping[str, Hardware]) -> Device:
+    """Return one device as the options size it, and its queue pairs."""
+    hardware = resolve(
+        name,
+        optional_int("--doorbells", args.doorbells, 1, DOORBELLS_MAX),
+        optional_int("--vectors", args.vectors, 1, DOORBELLS_MAX),
+        optional_int("--mw-count", args.mw_count, 0, MW_COUNT_MAX),
+        custom,
+    )
+    clients = parse_int("--max-num-clients", args.max_num_clients, 0, CLIENTS_MAX)
+    return Device(hardware, provision(hardware, "per-vector", 1, clients).qps)
+
+
+def optional_int(field: str, text: str | None, low: int, high: int) -> int | None:
+    """Return the number of an option, None where it is not given."""
+    return None if text is None else parse_int(field, text, low, high)
+
+
+def custom_devices(specs: list[str], scenario: str | None) -> dict[str, Hardware]:
+    """Return the devices of the --device options and of a scenario.
+
+    Raises
+    ------
+    InputError : a bad device, or a name given twice.
+    """
+    found: dict[str, CustomDevice] = dict(load_scenario(scenario).device) if scenario else {}
+    for text in specs:
+        name, device = parse_device(text)
+        if name in found:
+            raise InputError("--device", name, "each device once")
+        found[name] = device
+    return {name: build_device(name, device) for name, device in found.items()}

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from ntbbench.engine.counts import U64Array
+from ntbbench.engine.segment import U8Array
+
+def run(
+    vectors: U8Array,
+    rung: U64Array,
+    qp_masks: U64Array,
+    active: int,
+    drain: int,
+    state: U64Array,
+    totals: U64Array,
+    qp: U64Array,
+    vector: U64Array,
+) -> None: ...

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Result files: written whole or not at all, and read with one clear line about a bad one."""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ntbbench.errors import InputError
+from ntbbench.measure.records import SWEEP_SCHEMA, SweepResult
+
+NEW_FILE_MODE = 0o666  # less the umask, as for any other file that a user creates
+
+
+def write_json(path: Path, record: Struct) -> None:
+    """Write `record` as indented JSON: the whole file appears at once, or the old one stays."""
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    write_bytes(path, text + b"\n")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file beside `path`, force it to the disk, and rename it.
+
+    What a link points to is replaced, not the link. A device or a pipe is written to directly.
+
+    Raises
+    ------
+    InputError : the operating system refuses; the message names `path` and its reason.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+        else:
+            _replace(target, data)
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def check_writable(path: Path) -> None:
+    """Make sure, before a run starts, that `path` can be written when it ends.
+
+    Raises
+    ------
+    InputError : `path` is a folder, or its folder is missing or read-only.
+    """
+    target = path.resolve()
+    if target.is_dir():
+        raise InputError("output", str(path), "a file, not a folder")
+    if target.exists() and not target.is_file():
+        return
+    try:
+        probe = _temporary(target)
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
+        probe.unlink()
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def load_result(path: Path) -> SweepResult:
+    """Return the sweep in a result file.
+
+    Raises
+    ------
+    InputError : the file cannot be read, is truncated, is not a result of ntbbench, or is of
+        another kind or a version that this ntbbench does not know.
+    """
+    data = _read(path)
+    schema = _schema(path, data)
+    if schema != SWEEP_SCHEMA:
+        raise InputError(str(path), schema, f"schema {SWEEP_SCHEMA!r}, which this ntbbench reads")
+    try:
+        return msgspec.json.decode(data, type=SweepResult)
+    except msgspec.ValidationError as error:
+        raise InputError(str(path), SWEEP_SCHEMA, f"damaged: {error}") from None
+
+
+def schema_of(path: Path) -> str:
+    """Return the `schema` of a result file of any kind.
+
+    Raises
+    ------
+    InputError : the file cannot be read, is truncated, or is not a result of ntbbench.
+    """
+    return _schema(path, _read(path))
+
+
+class _Header(Struct):
+    schema: str
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError("result file", str(path), error.strerror or str(error)) from None
+
+
+def _schema(path: Path, data: bytes) -> str:
+    try:
+        return msgspec.json.decode(data, type=_Header).schema
+    except msgspec.ValidationError:
+        allowed = "a result of ntbbench: a JSON object with a schema"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        allowed = f"a result of ntbbench, but this is not whole JSON: {error}"
+    raise InputError("result file", str(path), allowed)
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Put `data` into place; after a crash there is the old file or the new one, never half."""
+    temporary = _temporary(target)
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself is on the disk only after this
+    finally:
+        os.close(folder)
+
+
+def _refused(path: Path, error: OSError) -> InputError:
+    return InputError("output", str(path), f"cannot be written: {error.strerror or error}")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many queue pairs ntb_transport makes of a device, and which limit decided."""
+
+from dataclasses import dataclass
+
+NTB_TRANSPORT_MIN_SPADS = 6  # drivers/ntb/ntb_transport.c: MW0_SZ_HIGH + 2
+MW0_SZ_HIGH = 4  # drivers/ntb/ntb_transport.c: the first scratchpad of the window sizes
+SPADS_A_WINDOW = 2  # a window's size is 64 bits, a scratchpad 32
+SPADS_AN_MSI = 2  # an MSI descriptor: address offset and data
+QP_COUNT_MAX = 64  # qp_bitmap is a u64
+UINT_BITS = 32  # qp_count is an unsigned int and wraps below 0
+
+
+@dataclass(frozen=True)
+class QpCount:
+    """The queue pairs of one transport and the limit that decided their number.
+
+    Parameters
+    ----------
+    qp_count : QPs in `qp_bitmap`, that is QPs that a client can get.
+    limit : the limit that decided, with its numbers.
+    qp_bitmap : u64, one bit a QP; QP n rings doorbell bit n.
+    use_msi : use_msi was asked for and the device has a window to spare for it.
+    msi_qp_count : QPs whose MSI descriptor fits into the scratchpads; None: no limit.
+    """
+
+    qp_count: int
+    limit: str
+    qp_bitmap: int
+    use_msi: bool
+    msi_qp_count: int | None
+
+
+def qp_count(
+    db_valid_mask: int,
+    *,
+    mw_count: int | None,
+    spad_count: int | None,
+    use_msi: bool,
+    max_num_clients: int,
+) -> QpCount:
+    """Return the queue pairs that ntb_transport makes of a device.
+
+    Parameters
+    ----------
+    db_valid_mask : u64 mask of the doorbell bits.
+    mw_count : outbound memory windows; None: unlimited.
+    spad_count : scratchpads; None: unlimited.
+    use_msi : the module parameter; it takes effect on a device with more than one window only.
+    max_num_clients : the module parameter; 0: unset.
+
+    Source: drivers/ntb/ntb_transport.c (ntb_transport_probe, ntb_transport_setup_qp_msi),
+    Linux 6.12 and 7.3. `ilog2()` leaves the highest doorbell bit unused. max_num_clients applies
+    where it is the smaller number, and then the windows are not looked at. qp_count is unsigned
+    and wraps: with an empty db_valid_mask the QPs exist, but none is in qp_bitmap.
+
+    Deviates: the `qp_count` here counts the QPs of qp_bitmap, which is what clients can get; where
+    the mask has holes or is empty, the kernel's own qp_count is larger. A count that wrapped and
+    met no limit fails in the kernel for want of memory; here it is no QP.
+    """
+    if spad_count is not None and spad_count < NTB_TRANSPORT_MIN_SPADS:
+        limit = (
+            f"ntb_transport does not bind (EINVAL): {spad_count} scratchpads, "
+            f"at least {NTB_TRANSPORT_MIN_SPADS} needed"
+        )
+        return QpCount(0, limit, 0, False, None)
+    msi = use_msi and (mw_count is None or mw_count > 1)
+    windows, windows_limit = memory_windows(mw_count, spad_count, msi)
+    count = (db_valid_mask.bit_length() - 1 - msi) % (1 << UINT_BITS)
+    limit = doorbell_limit(db_valid_mask, msi)
+    if max_num_clients and max_num_clients < count:
+        count, limit = max_num_clients, f"max_num_clients = {max_num_clients}"
+    elif windows is not None and windows < count:
+        count, limit = windows, windows_limit
+    bitmap = db_valid_mask & ((1 << count) - 1) if count <= QP_COUNT_MAX else 0
+    if not bitmap and count:
+        limit = doorbell_limit(db_valid_mask, msi)
+    return QpCount(bitmap.bit_count(), limit, bitmap, msi, msi_descriptors(windows, spad_count))
+
+
+def memory_windows(
+    mw_count: int | None, spad_count: int | None, msi: bool
+) -> tuple[int | None, str]:
+    """Return how many windows carry QPs (None: no limit) and the words for that limit."""
+    limits: list[tuple[int, str]] = []
+    if mw_count is not None:
+        used = f"mw_count {mw_count}" + (", the last one kept for MSI" if msi else "")
+        limits.append((mw_count - msi, used))
+    if spad_count is not None:
+        by_spads = (spad_count - MW0_SZ_HIGH) // SPADS_A_WINDOW
+        limits.append((by_spads, f"{spad_count} scratchpads hold the sizes of {by_spads}"))
+    if not limits:
+        return None, ""
+    windows, why = min(limits)
+    return windows, f"{windows} memory window{'s' * (windows != 1)} ({why})"
+
+
+def doorbell_limit(db_valid_mask: int, msi: bool) -> str:
+    """Return the words for the limit that the doorbell bits set."""
+    if not db_valid_mask:
+        return "doorbell bits: db_valid_mask is 0"
+    usable = db_valid_mask.bit_length() - 1
+    text = f"doorbell bits: ilog2(db_valid_mask {db_valid_mask:#x}) = {usable}"
+    return text + (", 1 of them for use_msi" if msi else "")
+
+
+def msi_descriptors(windows: int | None, spad_count: int | None) -> int | None:
+    """Return how many QPs find scratchpads for their MSI descriptor; None: all."""
+    if spad_count is None or windows is None:
+        return None
+    free = spad_count - MW0_SZ_HIGH - windows * SPADS_A_WINDOW
+    return max(free, 0) // SPADS_AN_MSI

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The frame of every HTML report: one file, no network, nothing in it taken for markup.
+
+A report fills a `Page` with sections of blocks and calls `render`. The blocks are records of
+plain text and numbers; the template escapes all of it, so a report never builds HTML itself.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from textwrap import wrap
+from typing import Any, ClassVar
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from ntbbench.report.wording import printable
+
+LABEL_MAX = 28  # characters of a name on an axis or in a legend
+HOVER_WIDTH = 60
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a sortable table; `hint` is shown when the pointer rests on its header."""
+
+    title: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows; `value` is what a numeric column sorts by, at full precision."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that the reader sorts by a click or a key on a header, and filters by a text."""
+
+    kind: ClassVar[str] = "table"
+    name: str  # an identifier, unique on the page
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    filterable: bool = True
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plotly figure; its `caption` says in words what is drawn. Texts in it: see `label`."""
+
+    kind: ClassVar[str] = "figure"
+    name: str  # an identifier, unique on the page
+    caption: str
+    figure: go.Figure
+
+    @property
+    def data(self) -> Markup:
+        """The figure as JSON that is inert inside a script element."""
+        text: str = self.figure.to_json()
+        return Markup(text.translate(INERT))  # noqa: S704 - no markup is left in it
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and their values."""
+
+    kind: ClassVar[str] = "facts"
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Notes:
+    """A list of sentences, each with sentences of its own below it."""
+
+    kind: ClassVar[str] = "notes"
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+Block = Table | Figure | Facts | Notes
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page; sections without a `name` are not in the page's contents."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    name: str = ""
+    intro: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    lines: tuple[str, ...]  # what the report is about, below the title
+    sections: tuple[Section, ...]
+
+
+# A JSON string may spell any character as an escape, so no tag and no comment can begin in it.
+INERT: Mapping[int, str] = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'\u2028\u2029"}
+
+
+def render(page: Page) -> str:
+    """Return `page` as one HTML file that holds plotly.js once and asks for nothing else."""
+    loader = PackageLoader("ntbbench.report", "assets")
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    drawn = any(isinstance(block, Figure) for part in page.sections for block in part.blocks)
+    scripts = [get_plotlyjs()] if drawn else []
+    scripts.append(loader.get_source(environment, "page.js")[0])
+    style = loader.get_source(environment, "page.css")[0]
+    return environment.get_template("page.html").render(
+        page=page,
+        style=Markup(style),  # noqa: S704 - a file of this package
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - plotly.js and page.js
+        hashes=[_hash(script) for script in scripts],
+    )
+
+
+def label(text: str, length: int = LABEL_MAX) -> str:
+    """Return `text` for a plotly label, at most `length` characters of it.
+
+    plotly reads a small HTML in its labels, so what could be a tag or an entity is escaped.
+    """
+    text = printable(text)
+    return escape(text if len(text) <= length else f"{text[: length - 1]}\u2026", quote=False)
+
+
+def hover(*lines: str) -> str:
+    """Return `lines` for a plotly hover label, folded so that a long name stays on the screen."""
+    folded = [part for line in lines for part in wrap(printable(line), HOVER_WIDTH)]
+    return "<br>".join(escape(part, quote=False) for part in folded)
+
+
+def _finalize(value: Any) -> Any:
+    """Make every text that the template writes printable; autoescape comes after."""
+    return printable(value) if type(value) is str else value
+
+
+def _hash(script: str) -> str:
+    """Return a script's hash for the page's policy: a script that is not ours does not run."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

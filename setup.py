@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Build of the compiled kernels; everything else about the package is in pyproject.toml.
+
+NTBBENCH_CHECKED=1 builds the checked variant: index checks, C asserts, address and undefined
+behaviour sanitizers. It has its own build directory, so the two never share an object.
+"""
+
+import os
+import shlex
+import sysconfig
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNELS = ("_msi", "_scan", "_softirq")
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "embedsignature": False,
+}
+PORTABLE = ["-O3"]  # never -march=native: a wheel runs on every machine of its architecture
+CHECKED = [
+    "-O1",
+    "-g",
+    "-UNDEBUG",
+    "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+]
+
+
+def is_checked() -> bool:
+    """Read NTBBENCH_CHECKED; a typing error there must not build the wrong variant."""
+    value = os.environ.get("NTBBENCH_CHECKED", "0")
+    if value not in ("0", "1"):
+        raise SystemExit(f"NTBBENCH_CHECKED: {value!r}: 0 or 1")
+    return value == "1"
+
+
+def extensions(checked: bool, flags: list[str]) -> list[Extension]:
+    """Name every compiled module; a glob would build an empty wheel and report success."""
+    link = [flag for flag in flags if flag.startswith("-fsanitize")]
+    cflags = [sysconfig.get_config_var("CFLAGS") or "", os.environ.get("CFLAGS", ""), *flags]
+    recorded = " ".join(shlex.split(" ".join(cflags)))
+    build = Extension(
+        "ntbbench.engine._build",
+        ["ext/_build.pyx"],
+        define_macros=[
+            ("NTBBENCH_FLAGS", f'"{recorded}"'),
+            ("NTBBENCH_CHECKED", str(int(checked))),
+        ],
+        extra_compile_args=flags,
+        extra_link_args=link,
+    )
+    kernels = [
+        Extension(
+            f"ntbbench.engine.{name}",
+            [f"ext/{name}.pyx"],
+            depends=["ext/_bits.pxd"],
+            extra_compile_args=flags,
+            extra_link_args=link,
+        )
+        for name in KERNELS
+    ]
+    return [build, *kernels]
+
+
+checked = is_checked()
+base = "build/checked" if checked else "build"
+setup(
+    ext_modules=cythonize(
+        extensions(checked, CHECKED if checked else PORTABLE),
+        include_path=["ext"],
+        build_dir=f"{base}/cython",
+        compiler_directives=DIRECTIVES
+        | {"boundscheck": checked, "initializedcheck": checked, "cdivision": not checked},
+    ),
+    options={"build": {"build_base": base}},
+)
