@@ -11,7 +11,7 @@ from ntbbench import __version__
 from ntbbench.errors import ExitCode, NtbbenchError
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
-COMMANDS = ("sweep", "show", "hardware", "replay")
+COMMANDS = ("sweep", "show", "hardware", "replay", "lab")
 
 EPILOG = """\
 exit codes:
