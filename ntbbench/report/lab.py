@@ -25,8 +25,17 @@ TOTALS: tuple[tuple[str, Callable[[LabPoint], int], Callable[[LabPoint], int | N
     ("tasklet runs", lambda p: sum(p.runs_per_qp), lambda p: sum(p.predicted_runs_per_qp)),
 )
 HEADERS = ("", "measured", "predicted", "difference")
-SUMMARY = ("vec-\ntors", "db_read", "door-\nbells", "events", "sche-\ndules", "runs\nmeasured",
-           "runs\npredicted", "runs a\ndoorbell", "verdict")  # fmt: skip
+SUMMARY = (
+    "vec-\ntors",
+    "db_read",
+    "door-\nbells",
+    "events",
+    "sche-\ndules",
+    "runs",
+    "pre-\ndicted",
+    "a door-\nbell",
+    "verdict",
+)
 COLUMNS = (
     Column("vectors", "0: no vector callbacks; k: bit b belongs to vector b % k"),
     Column("db_read", "latched: shows a rung bit until db_clear(); zero: always 0"),

@@ -82,9 +82,6 @@ static const struct ntb_dev_ops loop_ops_vectors;
 
 static unsigned int vectors;
 static bool db_latched = true;
-module_param(db_latched, bool, 0644);
-MODULE_PARM_DESC(db_latched,
-		 "db_read() shows a rung bit until db_clear(); N: always 0");
 
 static struct loop_port *to_loop(struct ntb_dev *ntb)
 {
@@ -124,6 +121,45 @@ static const struct kernel_param_ops vectors_param = {
 module_param_cb(vectors, &vectors_param, &vectors, 0644);
 MODULE_PARM_DESC(vectors,
 		 "0: no db_vector callbacks; k: bit b belongs to vector b % k");
+
+static void loop_forget_delivered(struct loop_port *port)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&port->lock, flags);
+	port->db_bits &= port->db_mask;
+	spin_unlock_irqrestore(&port->lock, flags);
+}
+
+/*
+ * While db_read() reads 0 nobody clears a bit: bits that were delivered
+ * meanwhile must not show up once it reads the latch again.
+ */
+static int db_latched_set(const char *value, const struct kernel_param *kp)
+{
+	struct loop_pair *pair;
+	int rc;
+
+	mutex_lock(&loop_mutex);
+	rc = param_set_bool(value, kp);
+	if (!rc)
+		list_for_each_entry(pair, &loop_pairs, entry)
+			if (pair->registered) {
+				loop_forget_delivered(pair->port[0]);
+				loop_forget_delivered(pair->port[1]);
+			}
+	mutex_unlock(&loop_mutex);
+	return rc;
+}
+
+static const struct kernel_param_ops db_latched_param = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = db_latched_set,
+	.get = param_get_bool,
+};
+module_param_cb(db_latched, &db_latched_param, &db_latched, 0644);
+MODULE_PARM_DESC(db_latched,
+		 "db_read() shows a rung bit until db_clear(); N: always 0");
 
 /* DMA memory of a port: its BAR, handed out from the start */
 
