@@ -12,7 +12,7 @@ import sysconfig
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ("_msi", "_scan", "_softirq")
+KERNELS = ("_bitset", "_histogram", "_msi", "_scan", "_softirq")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -60,7 +60,7 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
         Extension(
             f"ntbbench.engine.{name}",
             [f"ext/{name}.pyx"],
-            depends=["ext/_bits.pxd"],
+            depends=["ext/_bits.pxd", "ext/_tally.pxd"],
             extra_compile_args=flags,
             extra_link_args=link,
         )

@@ -18,23 +18,29 @@ cdef extern from *:
 
 cdef enum:
     QP_COUNT_MAX = 64  # qp_bitmap is a u64
-    VECTOR_COUNT_MAX = 256  # every value of a uint8 vector indexes inside the tables
+    # A power of two: kernels take vectors modulo this, so that a stream changed behind their back
+    # counts wrongly but touches no foreign memory.
+    VECTOR_COUNT_MAX = 64
 
-# state: uint64[3], carried from one segment of a run to the next
+# The caller's `counters`, uint64[COUNTER_WORDS]: the state that a run carries from one segment to
+# the next, the totals, then one word a QP and one word a vector in each row. Constant offsets into
+# one contiguous buffer: with a 2-D view the literal loop is a tenth slower, for want of strides
+# known when compiling.
 cdef enum:
-    SCHED, PENDING, PHASE, STATE_WORDS
-
-# totals: uint64[3]
-cdef enum:
-    SCAN_ITERATIONS, MISSED, MISROUTED, TOTAL_WORDS
-
-# qp: uint64[4, 64]
-cdef enum:
-    QP_SCHEDULE_CALLS, QP_WAKEUPS, QP_USEFUL, QP_SPURIOUS, QP_ROWS
-
-# vector: uint64[3, 256]
-cdef enum:
-    VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, VECTOR_ROWS
+    SCHED = 0
+    PENDING = 1
+    PHASE = 2
+    SCAN_ITERATIONS = 3
+    MISSED = 4
+    MISROUTED = 5
+    QP_SCHEDULE_CALLS = 6
+    QP_WAKEUPS = 70
+    QP_USEFUL = 134
+    QP_SPURIOUS = 198
+    VECTOR_INTERRUPTS = 262
+    VECTOR_SCHEDULE_CALLS = 326
+    VECTOR_WAKEUPS = 390
+    COUNTER_WORDS = 454
 
 
 cdef inline uint64_t popcount64(uint64_t word) noexcept nogil:
@@ -46,32 +52,20 @@ cdef inline uint64_t popcount64(uint64_t word) noexcept nogil:
 
 
 cdef inline int check_buffers(
+    Py_ssize_t vectors,
+    Py_ssize_t rung,
     Py_ssize_t masks,
-    const uint64_t[::1] state,
-    const uint64_t[::1] totals,
-    const uint64_t[:, ::1] qp,
-    const uint64_t[:, ::1] vector,
-) except -1:
-    if masks != VECTOR_COUNT_MAX:
-        raise ValueError(f"db_vector_masks: {masks} masks: allowed 256, unused vectors 0")
-    if state.shape[0] != STATE_WORDS:
-        raise ValueError(f"state: {state.shape[0]} words: allowed 3")
-    if totals.shape[0] != TOTAL_WORDS:
-        raise ValueError(f"totals: {totals.shape[0]} words: allowed 3")
-    if qp.shape[0] != QP_ROWS or qp.shape[1] != QP_COUNT_MAX:
-        raise ValueError(f"qp: {qp.shape[0]} x {qp.shape[1]}: allowed 4 x 64")
-    if vector.shape[0] != VECTOR_ROWS or vector.shape[1] != VECTOR_COUNT_MAX:
-        raise ValueError(f"vector: {vector.shape[0]} x {vector.shape[1]}: allowed 3 x 256")
-    return 0
-
-
-cdef inline int check_stream(
-    Py_ssize_t vectors, Py_ssize_t rung, uint64_t drain, const uint64_t[::1] state
+    uint64_t drain,
+    const uint64_t[::1] counters,
 ) except -1:
     if vectors != rung:
         raise ValueError(f"rung: {rung} words for {vectors} vectors: allowed one an interrupt")
+    if masks != VECTOR_COUNT_MAX:
+        raise ValueError(f"db_vector_masks: {masks} masks: allowed {VECTOR_COUNT_MAX}")
     if drain == 0:
         raise ValueError("drain: 0: allowed 1 .. 2**64-1")
-    if state[PHASE] >= drain:
-        raise ValueError(f"state: {state[PHASE]} interrupts since the softirq: allowed below drain")
+    if counters.shape[0] != COUNTER_WORDS:
+        raise ValueError(f"counters: {counters.shape[0]} words: allowed {COUNTER_WORDS}")
+    if counters[PHASE] >= drain:
+        raise ValueError(f"counters[2]: {counters[PHASE]} interrupts: allowed below drain, {drain}")
     return 0

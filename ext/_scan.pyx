@@ -3,9 +3,83 @@
 
 from _bits cimport (
     MISROUTED, MISSED, PENDING, PHASE, QP_COUNT_MAX, QP_SCHEDULE_CALLS, QP_SPURIOUS, QP_USEFUL,
-    QP_WAKEUPS, SCAN_ITERATIONS, SCHED, VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS,
-    check_buffers, check_stream, ffs64, popcount64, uint8_t, uint64_t,
+    QP_WAKEUPS, SCAN_ITERATIONS, SCHED, VECTOR_COUNT_MAX, VECTOR_INTERRUPTS,
+    VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, check_buffers, ffs64, popcount64, uint8_t, uint64_t,
 )
+
+
+cdef struct Receiver:
+    uint8_t active[QP_COUNT_MAX]
+    uint8_t sched[QP_COUNT_MAX]
+    uint8_t pending[QP_COUNT_MAX]
+    uint8_t tasklet_vec[QP_COUNT_MAX]  # the scheduled tasklets, as on the CPU's list
+    unsigned int tasklet_count
+
+
+cdef inline int load(
+    Receiver *receiver, uint64_t active, const uint64_t[::1] counters
+) except -1 nogil:
+    cdef int qp_num
+    receiver.tasklet_count = 0
+    for qp_num in range(QP_COUNT_MAX):
+        receiver.active[qp_num] = active >> qp_num & 1
+        receiver.sched[qp_num] = counters[SCHED] >> qp_num & 1
+        receiver.pending[qp_num] = counters[PENDING] >> qp_num & 1
+        if receiver.sched[qp_num]:
+            receiver.tasklet_vec[receiver.tasklet_count] = qp_num
+            receiver.tasklet_count += 1
+    return 0
+
+
+cdef inline int store(const Receiver *receiver, uint64_t[::1] counters) except -1 nogil:
+    cdef int qp_num
+    counters[SCHED] = 0
+    counters[PENDING] = 0
+    for qp_num in range(QP_COUNT_MAX):
+        counters[SCHED] |= <uint64_t>receiver.sched[qp_num] << qp_num
+        counters[PENDING] |= <uint64_t>receiver.pending[qp_num] << qp_num
+    return 0
+
+
+cdef inline int doorbell(
+    Receiver *receiver, uint64_t db_bits, unsigned int vector, uint64_t[::1] counters
+) except -1 nogil:
+    cdef uint64_t scan_iterations = 0
+    cdef uint64_t schedule_calls = 0
+    cdef uint64_t wakeups = 0
+    cdef unsigned int qp_num
+    while db_bits:
+        qp_num = ffs64(db_bits)
+        scan_iterations += 1
+        if receiver.active[qp_num]:
+            schedule_calls += 1
+            counters[QP_SCHEDULE_CALLS + qp_num] += 1
+            if not receiver.sched[qp_num]:
+                receiver.sched[qp_num] = 1
+                receiver.tasklet_vec[receiver.tasklet_count] = qp_num
+                receiver.tasklet_count += 1
+                wakeups += 1
+                counters[QP_WAKEUPS + qp_num] += 1
+        db_bits &= ~(<uint64_t>1 << qp_num)
+    counters[SCAN_ITERATIONS] += scan_iterations
+    counters[VECTOR_INTERRUPTS + vector] += 1
+    counters[VECTOR_SCHEDULE_CALLS + vector] += schedule_calls
+    counters[VECTOR_WAKEUPS + vector] += wakeups
+    return 0
+
+
+cdef inline int softirq(Receiver *receiver, uint64_t[::1] counters) except -1 nogil:
+    cdef unsigned int qp_num, k
+    for k in range(receiver.tasklet_count):
+        qp_num = receiver.tasklet_vec[k]
+        receiver.sched[qp_num] = 0
+        if receiver.pending[qp_num]:
+            counters[QP_USEFUL + qp_num] += 1
+        else:
+            counters[QP_SPURIOUS + qp_num] += 1
+        receiver.pending[qp_num] = 0
+    receiver.tasklet_count = 0
+    return 0
 
 
 cdef int dispatch(
@@ -16,72 +90,32 @@ cdef int dispatch(
     uint64_t qp_bitmap_free,
     uint64_t active,
     uint64_t drain,
-    uint64_t[::1] state,
-    uint64_t[::1] totals,
-    uint64_t[:, ::1] qp,
-    uint64_t[:, ::1] vector,
+    uint64_t[::1] counters,
 ) except -1 nogil:
-    cdef uint8_t qp_active[QP_COUNT_MAX]
-    cdef uint8_t qp_sched[QP_COUNT_MAX]
-    cdef uint8_t qp_pending[QP_COUNT_MAX]
-    cdef uint8_t tasklet_vec[QP_COUNT_MAX]  # the scheduled tasklets, as this_cpu's list
-    cdef int tasklet_count = 0
-    cdef uint64_t phase = state[PHASE]
-    cdef uint64_t db_bits, bits, lost
-    cdef unsigned int qp_num, v
-    cdef int k
+    cdef Receiver receiver
+    cdef uint64_t phase = counters[PHASE]
+    cdef uint64_t arrived, db_bits, missed
+    cdef unsigned int vector
     cdef Py_ssize_t i
-
-    for k in range(QP_COUNT_MAX):
-        qp_active[k] = (active >> k) & 1
-        qp_sched[k] = (state[SCHED] >> k) & 1
-        qp_pending[k] = (state[PENDING] >> k) & 1
-        if qp_sched[k]:
-            tasklet_vec[tasklet_count] = k
-            tasklet_count += 1
-
+    load(&receiver, active, counters)
     for i in range(vectors.shape[0]):
-        v = vectors[i]
-        bits = rung[i] & active
-        db_bits = qp_bitmap & ~qp_bitmap_free & db_vector_masks[v]
-        lost = bits & ~db_bits
-        if lost:
-            totals[MISSED] += popcount64(lost)
-            totals[MISROUTED] += popcount64(db_bits & active & ~bits)
-        while bits:
-            qp_num = ffs64(bits)
-            qp_pending[qp_num] = 1
-            bits &= ~(<uint64_t>1 << qp_num)
-        vector[VECTOR_INTERRUPTS, v] += 1
-        while db_bits:
-            qp_num = ffs64(db_bits)
-            totals[SCAN_ITERATIONS] += 1
-            if qp_active[qp_num]:
-                qp[QP_SCHEDULE_CALLS, qp_num] += 1
-                vector[VECTOR_SCHEDULE_CALLS, v] += 1
-                if not qp_sched[qp_num]:
-                    qp_sched[qp_num] = 1
-                    tasklet_vec[tasklet_count] = qp_num
-                    tasklet_count += 1
-                    qp[QP_WAKEUPS, qp_num] += 1
-                    vector[VECTOR_WAKEUPS, v] += 1
-            db_bits &= ~(<uint64_t>1 << qp_num)
+        vector = vectors[i] & (VECTOR_COUNT_MAX - 1)
+        arrived = rung[i] & active
+        db_bits = qp_bitmap & ~qp_bitmap_free & db_vector_masks[vector]
+        missed = arrived & ~db_bits
+        if missed:
+            counters[MISSED] += popcount64(missed)
+            counters[MISROUTED] += popcount64(db_bits & active & ~arrived)
+        while arrived:
+            receiver.pending[ffs64(arrived)] = 1
+            arrived &= arrived - 1
+        doorbell(&receiver, db_bits, vector, counters)
         phase += 1
         if phase == drain:
-            for k in range(tasklet_count):
-                qp_num = tasklet_vec[k]
-                qp_sched[qp_num] = 0
-                qp[QP_USEFUL if qp_pending[qp_num] else QP_SPURIOUS, qp_num] += 1
-                qp_pending[qp_num] = 0
-            tasklet_count = 0
+            softirq(&receiver, counters)
             phase = 0
-
-    state[SCHED] = 0
-    state[PENDING] = 0
-    for k in range(QP_COUNT_MAX):
-        state[SCHED] |= <uint64_t>qp_sched[k] << k
-        state[PENDING] |= <uint64_t>qp_pending[k] << k
-    state[PHASE] = phase
+    store(&receiver, counters)
+    counters[PHASE] = phase
     return 0
 
 
@@ -93,15 +127,10 @@ def run(
     uint64_t qp_bitmap_free,
     uint64_t active,
     uint64_t drain,
-    uint64_t[::1] state,
-    uint64_t[::1] totals,
-    uint64_t[:, ::1] qp,
-    uint64_t[:, ::1] vector,
+    uint64_t[::1] counters,
 ):
-    check_buffers(db_vector_masks.shape[0], state, totals, qp, vector)
-    check_stream(vectors.shape[0], rung.shape[0], drain, state)
+    check_buffers(vectors.shape[0], rung.shape[0], db_vector_masks.shape[0], drain, counters)
     with nogil:
         dispatch(
-            vectors, rung, db_vector_masks, qp_bitmap, qp_bitmap_free, active, drain,
-            state, totals, qp, vector,
+            vectors, rung, db_vector_masks, qp_bitmap, qp_bitmap_free, active, drain, counters
         )

@@ -106,7 +106,7 @@ def unavailable(
     reason: str | None = None,
     **changes: object,
 ) -> UnavailablePoint:
-    text = f"ENOSPC: {queues} queues asked, ntb_transport gives {doorbells - 1} (db_valid_mask)"
+    text = f"ENOSPC: {queues} queues requested, {doorbells - 1} possible: db_valid_mask"
     fields = {**axes(hardware, dispatch, doorbells, queues), "queues": 1, **changes}
     return UnavailablePoint(**fields, reason=text if reason is None else reason)
 

@@ -8,8 +8,5 @@ def run(
     qp_masks: U64Array,
     active: int,
     drain: int,
-    state: U64Array,
-    totals: U64Array,
-    qp: U64Array,
-    vector: U64Array,
+    counters: U64Array,
 ) -> None: ...

@@ -10,8 +10,5 @@ def run(
     qp_bitmap_free: int,
     active: int,
     drain: int,
-    state: U64Array,
-    totals: U64Array,
-    qp: U64Array,
-    vector: U64Array,
+    counters: U64Array,
 ) -> None: ...

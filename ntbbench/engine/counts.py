@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 from ntbbench.model.vectormap import DB_BITS_MAX
 
 QP_COUNT_MAX = DB_BITS_MAX  # qp_bitmap is a u64 (ntb_transport.c)
-# Every value of a uint8 vector is inside the tables, so that a stream changed behind the
-# engine's back counts wrongly but never touches foreign memory.
-VECTOR_TABLE = 256
+VECTOR_COUNT_MAX = DB_BITS_MAX  # a source raises at least one bit that no other source does
 
-# The rows and words of the buffers, as ext/_bits.pxd has them.
-SCHED, PENDING, PHASE, STATE_WORDS = range(4)
-SCAN_ITERATIONS, MISSED, MISROUTED, TOTAL_WORDS = range(4)
+# The words of `counters`, as ext/_bits.pxd has them: the state, the totals, then rows by qp_num
+# and rows by vector.
+SCHED, PENDING, PHASE, SCAN_ITERATIONS, MISSED, MISROUTED, HEAD_WORDS = range(7)
 QP_SCHEDULE_CALLS, QP_WAKEUPS, QP_USEFUL, QP_SPURIOUS, QP_ROWS = range(5)
 VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, VECTOR_ROWS = range(4)
 
@@ -67,28 +65,25 @@ class Counts:
 
 
 class Counters:
-    """The buffers of one receiver, which every kernel updates in place.
+    """The state and the counts of one receiver, which every kernel updates in place.
 
-    state : uint64[3]; the QPs whose tasklet is scheduled, the QPs with a packet that no run has
-        consumed, and the interrupts since the softirq last ran.
-    totals : uint64[3]; scan iterations, missed, misrouted.
+    block : uint64[454]; what the compiled kernels get. The other three are views of it.
+    head : uint64[6]; the QPs whose tasklet is scheduled, the QPs with a packet that no run has
+        consumed, the interrupts since the softirq last ran; scan iterations, missed, misrouted.
     qp : uint64[4, 64]; schedule calls, wakeups, useful and spurious runs, by qp_num.
-    vector : uint64[3, 256]; interrupts, schedule calls, wakeups, by interrupt source.
+    vector : uint64[3, 64]; interrupts, schedule calls, wakeups, by interrupt source.
     """
 
     def __init__(self) -> None:
-        words = STATE_WORDS + TOTAL_WORDS
-        qp_words = QP_ROWS * QP_COUNT_MAX
-        # One block, so that a reset is one call.
-        self._block = np.zeros(words + qp_words + VECTOR_ROWS * VECTOR_TABLE, np.uint64)
-        self.state = self._block[:STATE_WORDS]
-        self.totals = self._block[STATE_WORDS:words]
-        self.qp = self._block[words : words + qp_words].reshape(QP_ROWS, QP_COUNT_MAX)
-        self.vector = self._block[words + qp_words :].reshape(VECTOR_ROWS, VECTOR_TABLE)
+        qp_end = HEAD_WORDS + QP_ROWS * QP_COUNT_MAX
+        self.block = np.zeros(qp_end + VECTOR_ROWS * VECTOR_COUNT_MAX, np.uint64)
+        self.head = self.block[:HEAD_WORDS]
+        self.qp = self.block[HEAD_WORDS:qp_end].reshape(QP_ROWS, QP_COUNT_MAX)
+        self.vector = self.block[qp_end:].reshape(VECTOR_ROWS, VECTOR_COUNT_MAX)
 
     def reset(self) -> None:
         """Forget the state and every count."""
-        self._block.fill(0)
+        self.block.fill(0)
 
     def read(self, vector_count: int) -> Counts:
         """Return a copy of the counts so far, for a device of `vector_count` vectors."""
@@ -98,14 +93,14 @@ class Counters:
         wakeups = int(qp[QP_WAKEUPS].sum())
         return Counts(
             interrupts=int(vector[VECTOR_INTERRUPTS].sum()),
-            scan_iterations=int(self.totals[SCAN_ITERATIONS]),
+            scan_iterations=int(self.head[SCAN_ITERATIONS]),
             schedule_calls=schedule_calls,
             wakeups=wakeups,
             merged=schedule_calls - wakeups,
             useful_wakeups=int(qp[QP_USEFUL].sum()),
             spurious_wakeups=int(qp[QP_SPURIOUS].sum()),
-            missed=int(self.totals[MISSED]),
-            misrouted=int(self.totals[MISROUTED]),
+            missed=int(self.head[MISSED]),
+            misrouted=int(self.head[MISROUTED]),
             qp_schedule_calls=qp[QP_SCHEDULE_CALLS],
             qp_wakeups=qp[QP_WAKEUPS],
             qp_useful_wakeups=qp[QP_USEFUL],

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ntbbench.engine import _msi, _scan, _softirq, reference
+from ntbbench.engine import _bitset, _histogram, _msi, _scan, _softirq, reference
 from ntbbench.engine.counts import Counters, U64Array
+from ntbbench.engine.encoding import encode
 from ntbbench.engine.segment import Receiver, Segment
 from ntbbench.errors import InputError
 
@@ -44,10 +45,38 @@ def bind_scan(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
         segment.qp_bitmap_free,
         segment.active,
         receiver.drain,
-        counters.state,
-        counters.totals,
-        counters.qp,
-        counters.vector,
+        counters.block,
+    )
+
+
+def bind_bitset(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
+    """Bind the kernel with a word where the driver has a flag a QP."""
+    return partial(
+        _bitset.run,
+        segment.vectors,
+        segment.rung,
+        receiver.db_vector_masks,
+        segment.qp_bitmap,
+        segment.qp_bitmap_free,
+        segment.active,
+        receiver.drain,
+        counters.block,
+    )
+
+
+def bind_histogram(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
+    """Bind the kernel that counts from a histogram; the order must not matter."""
+    coded = encode(receiver, segment)
+    return partial(
+        _histogram.run,
+        coded.codes,
+        coded.code_vectors,
+        coded.code_rung,
+        receiver.db_vector_masks,
+        segment.qp_bitmap,
+        segment.qp_bitmap_free,
+        segment.active,
+        counters.block,
     )
 
 
@@ -60,10 +89,7 @@ def bind_msi(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
         one_hot(receiver),
         segment.active,
         receiver.drain,
-        counters.state,
-        counters.totals,
-        counters.qp,
-        counters.vector,
+        counters.block,
     )
 
 
@@ -84,12 +110,14 @@ def softirq_reference(counters: Counters) -> Run:
 
 def softirq_compiled(counters: Counters) -> Run:
     """Bind the compiled softirq."""
-    return partial(_softirq.run, counters.state, counters.qp)
+    return partial(_softirq.run, counters.block)
 
 
 KERNEL_OF_NAME = {
     "reference": Kernel(bind_reference, softirq_reference),
     "scan": Kernel(bind_scan, softirq_compiled),
+    "bitset": Kernel(bind_bitset, softirq_compiled),
+    "histogram": Kernel(bind_histogram, softirq_compiled),
     "msi": Kernel(bind_msi, softirq_compiled),
 }
 KERNELS = tuple(KERNEL_OF_NAME)

@@ -33,7 +33,7 @@ def dispatch(receiver: Receiver, segment: Segment, counters: Counters) -> None:
     alive = segment.qp_bitmap & ~segment.qp_bitmap_free
     for vector, rung in zip(segment.vectors.tolist(), segment.rung.tolist(), strict=True):
         db_bits = alive & int(receiver.db_vector_masks[vector])
-        counters.totals[SCAN_ITERATIONS] += len(bits_of(db_bits))
+        counters.head[SCAN_ITERATIONS] += len(bits_of(db_bits))
         interrupt(
             counters,
             vector,
@@ -63,7 +63,7 @@ def interrupt(
 ) -> None:
     """Count one interrupt: its packets arrive, then each QP in `called` is scheduled."""
     arrived = rung & active
-    sched, pending, phase = counters.state.tolist()
+    sched, pending, phase = counters.head[: PHASE + 1].tolist()
     counters.vector[VECTOR_INTERRUPTS, vector] += 1
     for qp_num in bits_of(called):
         counters.qp[QP_SCHEDULE_CALLS, qp_num] += 1
@@ -73,20 +73,20 @@ def interrupt(
             counters.vector[VECTOR_WAKEUPS, vector] += 1
     missed = bits_of(arrived & ~called)
     if missed:
-        counters.totals[MISSED] += len(missed)
-        counters.totals[MISROUTED] += len(bits_of(called & ~rung))
-    counters.state[SCHED] = sched | called
-    counters.state[PENDING] = pending | arrived
-    counters.state[PHASE] = phase + 1
+        counters.head[MISSED] += len(missed)
+        counters.head[MISROUTED] += len(bits_of(called & ~rung))
+    counters.head[SCHED] = sched | called
+    counters.head[PENDING] = pending | arrived
+    counters.head[PHASE] = phase + 1
     if phase + 1 == drain:
         softirq(counters)
 
 
 def softirq(counters: Counters) -> None:
     """Run every scheduled tasklet once."""
-    sched, pending, _ = counters.state.tolist()
+    sched, pending, _ = counters.head[: PHASE + 1].tolist()
     for qp_num in bits_of(sched):
         counters.qp[QP_USEFUL if pending >> qp_num & 1 else QP_SPURIOUS, qp_num] += 1
-    counters.state[SCHED] = 0
-    counters.state[PENDING] = pending & ~sched
-    counters.state[PHASE] = 0
+    counters.head[SCHED] = 0
+    counters.head[PENDING] = pending & ~sched
+    counters.head[PHASE] = 0

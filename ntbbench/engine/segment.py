@@ -8,9 +8,9 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from ntbbench.engine.counts import VECTOR_TABLE, U64Array
+from ntbbench.engine.counts import VECTOR_COUNT_MAX, U64Array
 from ntbbench.errors import InputError
-from ntbbench.model.vectormap import DB_BITS_MAX, check_u64
+from ntbbench.model.vectormap import check_u64
 
 U8Array = NDArray[np.uint8]
 
@@ -21,7 +21,7 @@ class Receiver:
 
     Parameters
     ----------
-    db_vector_masks : uint64[256]; those beyond `vector_count` are 0.
+    db_vector_masks : uint64[64]; those beyond `vector_count` are 0.
     vector_count : interrupt sources of the device, 0 .. 64.
     drain : interrupts before the softirq runs.
     """
@@ -52,9 +52,9 @@ class Segment:
 def check_receiver(masks: U64Array, drain: SupportsIndex) -> Receiver:
     """Return the checked receiver; InputError names what is wrong."""
     check_array("masks", masks, np.uint64)
-    if masks.size > DB_BITS_MAX:
-        raise InputError("masks", masks.size, f"at most {DB_BITS_MAX} vectors, one mask each")
-    table = np.zeros(VECTOR_TABLE, np.uint64)
+    if masks.size > VECTOR_COUNT_MAX:
+        raise InputError("masks", masks.size, f"at most {VECTOR_COUNT_MAX} vectors, one mask each")
+    table = np.zeros(VECTOR_COUNT_MAX, np.uint64)
     table[: masks.size] = masks
     interrupts = check_int("drain", drain)
     if interrupts < 1:

@@ -3,6 +3,8 @@
 
 import os
 import secrets
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -37,6 +39,22 @@ def write_bytes(path: Path, data: bytes) -> None:
             _replace(target, data)
     except OSError as error:
         raise _refused(path, error) from None
+
+
+def new_run(folder: Path, kind: str) -> Path:
+    """Return a name for a new result below `folder`, which is made if it is missing.
+
+    Raises
+    ------
+    InputError : the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from None
+    stem = f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    return next(path for name in names if not (path := folder / f"{name}.json").exists())
 
 
 def check_writable(path: Path) -> None:

@@ -42,7 +42,7 @@ class Hooks:
 
     Parameters
     ----------
-    progress : told the phase, what is done of it, and its total.
+    progress : told the phase, the steps done (cells counted, samples taken) and all steps.
     stop : asked between cells, from several threads, whether to end here.
     save : given the unfinished result now and then.
     """
@@ -63,6 +63,7 @@ class Sweep:
         self.environment = environments.environment(clock)
         self.cautions: list[Caution] = []
         self._saved = clock.clock()
+        self._done = self._total = 0
 
     @property
     def complete(self) -> bool:
@@ -95,7 +96,7 @@ class Sweep:
         for cell in self.cells:
             cell.point = cell.point or cells.unavailable(cell)
         left = [cell for cell in self.cells if cell.point is None]
-        total, done = len(self.cells), len(self.cells) - len(left)
+        self._start(len(left))
         jobs = self.scenario.jobs or environments.usable_cores()
         executor = ThreadPoolExecutor(jobs)
         try:
@@ -104,16 +105,13 @@ class Sweep:
                 counted = future.result()
                 for cell, point in counted:
                     cell.point = point
-                done += len(counted)
-                self._tell("counting", done, total)
+                self._tell("counting", len(counted))
         finally:
             executor.shutdown(cancel_futures=True)
 
     def time(self) -> None:
         """Take the missing samples: one of every cell, then the next of every cell."""
         repeats = self.scenario.repeats
-        total = repeats * sum(isinstance(cell.point, OkPoint) for cell in self.cells)
-        done = sum(len(cell.samples) for cell in self.cells)
         for repeat in range(repeats):
             for group in groups_of([c for c in self.cells if c.wants_sample(repeat + 1)]):
                 if self.hooks.stop():
@@ -121,8 +119,13 @@ class Sweep:
                 stream = cells.timed_stream(group[0])
                 for cell in group:
                     cells.sample(cell, stream, self.timer)
-                done += len(group)
-                self._tell("timing", done, total)
+                self._tell("timing", len(group))
+
+    def _start(self, left: int) -> None:
+        """Work out the steps: a cell counted is one, and a sample is one."""
+        available = sum(cell.spec.provision.reason is None for cell in self.cells)
+        self._total = len(self.cells) + self.scenario.repeats * available
+        self._done = len(self.cells) - left + sum(len(cell.samples) for cell in self.cells)
 
     def _count_group(self, group: Group) -> Counted:
         """Count cells that share a stream; runs in a thread and changes nothing."""
@@ -135,8 +138,9 @@ class Sweep:
             counted.append((cell, cells.count(cell, stream)))
         return counted
 
-    def _tell(self, phase: str, done: int, total: int) -> None:
-        self.hooks.progress(phase, done, total)
+    def _tell(self, phase: str, steps: int) -> None:
+        self._done += steps
+        self.hooks.progress(phase, self._done, self._total)
         now = self.timer.clock()
         if now - self._saved >= SAVE_INTERVAL:
             self.hooks.save(self.result())

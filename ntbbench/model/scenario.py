@@ -33,6 +33,7 @@ INTERRUPTS_MAX = 1_000_000_000
 SEED_MAX = (1 << 64) - 1
 REPEATS_MAX = 1000
 JOBS_MAX = 1024
+POINTS_MAX = 250_000  # some 250 MB of points
 CLIENTS_MAX = (1 << 32) - 1  # an unsigned int
 DEFAULT_HARDWARE = (
     "ntb_hw_epf-legacy",
@@ -149,7 +150,8 @@ def scenario_from(table: dict[str, Any], source: str) -> Scenario:
     """
     table = dict(table)
     check_keys(f"scenario {source!r}: key", table, Scenario)
-    for name, device in dict(table.get("device") or {}).items():
+    devices = table.get("device")
+    for name, device in devices.items() if isinstance(devices, dict) else ():
         check_keys(f"scenario {source!r}: device {name!r}: key", device, Device)
     for key, bounds in INT_AXES.items():
         if isinstance(table.get(key), str):
@@ -212,9 +214,12 @@ def expand(scenario: Scenario) -> list[PointSpec]:
         if queues_needed(workload) > max(scenario.queues):
             allowed = f"a queue below {max(scenario.queues)}, the largest number of queues"
             raise InputError("workload", workload.spec, allowed)
+    devices = [sized(scenario, name, custom) for name in scenario.hardware]
+    count = sum(map(len, devices)) * len(scenario.dispatch) * len(scenario.queues) * len(workloads)
+    if count > POINTS_MAX:
+        raise InputError("scenario", f"{count} points", f"{POINTS_MAX} points at most")
     points: list[PointSpec] = []
-    for name in scenario.hardware:
-        sizes = sized(scenario, name, custom)
+    for sizes in devices:
         for dispatch in scenario.dispatch:
             for hardware in sizes:
                 points += cells(scenario, hardware, dispatch, workloads)

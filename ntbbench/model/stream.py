@@ -8,6 +8,7 @@ the workload's definition on a path of their own.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,10 @@ U64 = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.intp]
 GUIDE_BUCKETS = 4096
 FIRST_BURSTS = 1024
-BLOCK_RINGS = 1 << 18  # bounds the memory of a long run of long bursts
+# Rings made at a time. It bounds the memory, and arrays of 128 KiB are twice as fast as larger
+# ones, for which malloc takes fresh pages each time; a block of bursts takes more calls.
+RINGS_BLOCK = 1 << 14
+BURSTS_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,11 @@ class Cycle:
         """Return `count` queues, the first one at ring `start` of the run."""
         first = start % len(self.queues)
         copies = -(-(first + count) // len(self.queues))
-        return np.tile(np.array(self.queues, dtype=np.intp), copies)[first : first + count]
+        return np.tile(self._cycle, copies)[first : first + count]
+
+    @cached_property
+    def _cycle(self) -> Indices:
+        return np.array(self.queues, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -71,16 +79,29 @@ class Draws:
         only the others are searched for, which makes it some four times faster than searching all.
         Reference: L. Devroye, Non-Uniform Random Variate Generation (1986), section III.2.4.
         """
-        edges = np.cumsum([float(weight) for weight in self.weights])[:-1]
-        borders = np.arange(GUIDE_BUCKETS + 1) / GUIDE_BUCKETS
-        guide = np.searchsorted(edges, borders, side="right")
         drawn = rng.random(count)
         # Exact: a multiplication by a power of two.
         buckets = (drawn * GUIDE_BUCKETS).astype(np.intp)
-        queues = guide[buckets]
-        unclear = np.flatnonzero((guide[1:] != guide[:-1])[buckets])
-        queues[unclear] = np.searchsorted(edges, drawn[unclear], side="right")
+        queues = self._guide[buckets]
+        unclear = np.flatnonzero(self._divided[buckets])
+        queues[unclear] = np.searchsorted(self._edges, drawn[unclear], side="right")
         return queues
+
+    @cached_property
+    def _edges(self) -> npt.NDArray[np.float64]:
+        """Where one queue's share of [0, 1) ends and the next one's begins."""
+        return np.cumsum([float(weight) for weight in self.weights])[:-1]
+
+    @cached_property
+    def _guide(self) -> Indices:
+        """The queue at the lower end of each bucket; one entry more than there are buckets."""
+        borders = np.arange(GUIDE_BUCKETS + 1) / GUIDE_BUCKETS
+        return np.searchsorted(self._edges, borders, side="right")
+
+    @cached_property
+    def _divided(self) -> npt.NDArray[np.bool_]:
+        """Whether a bucket belongs to more than one queue."""
+        return np.diff(self._guide) > 0
 
 
 Pattern = Cycle | Draws
@@ -121,8 +142,8 @@ def ring_stream(
         np.array([1 << bit for bit in sender.bits], dtype=np.uint64),
     )
     if sender.burst == 1:
-        queues = sender.pattern.take(interrupts, 0, rng)
-        vectors, rung, rings = tables.sources[queues], tables.bits[queues], interrupts
+        vectors, rung = one_by_one(sender.pattern, tables, interrupts, rng)
+        rings = interrupts
     else:
         vectors, rung, sizes = coalesce(sender, tables, interrupts, rng)
         rings = int(sizes.sum())
@@ -134,6 +155,19 @@ def ring_stream(
     return Stream(vectors, rung, rings, rates, exact=False, trials=-(-rings // sender.burst))
 
 
+def one_by_one(
+    pattern: Pattern, tables: Tables, interrupts: int, rng: np.random.Generator
+) -> tuple[U8, U64]:
+    """Return source and rung bit of `interrupts` interrupts, each from one ring."""
+    vectors = np.empty(interrupts, dtype=np.uint8)
+    rung = np.empty(interrupts, dtype=np.uint64)
+    for first in range(0, interrupts, RINGS_BLOCK):
+        queues = pattern.take(min(RINGS_BLOCK, interrupts - first), first, rng)
+        vectors[first : first + RINGS_BLOCK] = tables.sources[queues]
+        rung[first : first + RINGS_BLOCK] = tables.bits[queues]
+    return vectors, rung
+
+
 def coalesce(
     sender: Sender, tables: Tables, interrupts: int, rng: np.random.Generator
 ) -> tuple[U8, U64, Indices]:
@@ -143,7 +177,7 @@ def coalesce(
     while have < interrupts:
         # Guessed from the interrupts a burst so far; a wrong guess costs one more round.
         wanted = (interrupts - have) * bursts // have + 1 if have else FIRST_BURSTS
-        count = max(1, min(wanted, interrupts - have, BLOCK_RINGS // sender.burst))
+        count = max(1, min(wanted, interrupts - have, BURSTS_BLOCK // sender.burst))
         queues = sender.pattern.take(count * sender.burst, bursts * sender.burst, rng)
         rows = queues.reshape(count, sender.burst)
         blocks.append(pending_sources(tables.sources[rows], tables.bits[rows]))

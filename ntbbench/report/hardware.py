@@ -25,9 +25,9 @@ HEADERS = ["name", "bits", "link bits", "vectors", "bits a vector", "windows", "
 SHORT_HEADERS = ["name", "bits", "link\nbits", "vec-\ntors", "bits a\nvector", "win-\ndows", "QPs"]
 ALIGN = ("left", "right", "right", "right", "right", "right", "right")
 NOTE = """\
-bits: in db_valid_mask. Bits a vector: the largest db_vector_mask(); "all" without
-vector callbacks. QPs: what ntb_transport makes of it (other limits: --mw-count).
-ntbbench hardware NAME draws one map bit by bit."""
+bits: in db_valid_mask. bits a vector: of the largest db_vector_mask(), or "all"
+without vector callbacks. QPs: what ntb_transport makes of the device.
+`ntbbench hardware NAME` draws one map bit by bit."""
 
 
 def cells(device: Device) -> list[str]:

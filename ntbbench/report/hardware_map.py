@@ -30,7 +30,7 @@ def draw(device: Device) -> str:
     """Return one device: its facts, its bits, its vectors, and which QPs wake together."""
     bits = doorbell_bits(device.hardware, device.qps)
     blocks = [
-        [f"{device.hardware.name}: {device.hardware.description}"],
+        wrap(f"{device.hardware.name}: {device.hardware.description}", WIDTH),
         list(facts(device)),
         list(bit_rows(bits)),
         list(legend(bits)),

@@ -4,13 +4,13 @@
 from collections.abc import Sequence
 
 from ntbbench.measure.records import OkPoint, Point, SweepResult
-from ntbbench.report import figures, page, wording
+from ntbbench.report import curves, heatmap, page, wording
 from ntbbench.report.cautions import cautions_of
+from ntbbench.report.look import row_name
 from ntbbench.report.page import Cell, Column, Facts, Figure, Notes, Page, Section, Table
 from ntbbench.report.pivot import Group, by_reason, groups_of, refusals_of
 
 MESSAGES_MAX = 20  # of one kind of warning
-LIST_MAX = 1000  # entries of a list in the environment
 
 # What every point has, what a measured one has besides, in the order of the columns.
 ASKED = (
@@ -56,8 +56,8 @@ def sweep_page(result: SweepResult) -> Page:
         parts += _devices(groups, result.points)
     parts += [*_refused(result), *_lost(result), *_warnings(result)]
     parts.append(Section("All points", (_points_table(result.points),), name="points"))
-    facts = Facts(tuple(wording.facts(result.environment, LIST_MAX)))
-    asked = Facts(tuple(wording.facts(result.scenario, LIST_MAX)))
+    facts = Facts(tuple(wording.facts(result.environment)))
+    asked = Facts(tuple(wording.facts(result.scenario)))
     parts.append(Section("Environment", (facts,), name="environment"))
     parts.append(Section("Scenario", (asked,), name="scenario"))
     lines = [wording.headline(result), wording.setup(result)]
@@ -71,15 +71,15 @@ def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
         Figure(
             "overview-amplification",
             "Wakeup amplification of each device at the most queues that it gave.",
-            figures.bars(groups, figures.AMPLIFICATION),
+            curves.bars(groups, curves.AMPLIFICATION),
         )
     ]
     if wording.timed(points):
         blocks.append(
             Figure(
                 "overview-cost",
-                "What a dispatch costs there: median and 95 % interval.",
-                figures.bars(groups, figures.COST),
+                "What a dispatch costs there: median (95 % interval), ns.",
+                curves.bars(groups, curves.COST),
             )
         )
     intro = f"Amplification: {wording.AMPLIFICATION}. Cost: {wording.COST}."
@@ -87,7 +87,7 @@ def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
 
 
 def _devices(groups: Sequence[Group], points: Sequence[Point]) -> list[Section]:
-    scale = figures.heat_range(points)
+    scale = heatmap.heat_range(points)
     intro = (
         "One colour scale for all heatmaps. Grey: unavailable; the reason is shown when the "
         "pointer rests on the cell. Empty: not asked."
@@ -96,23 +96,25 @@ def _devices(groups: Sequence[Group], points: Sequence[Point]) -> list[Section]:
     for at, group in enumerate(groups):
         blocks = [_heat_figure(at, group, scale)]
         if any(wording.ok_points(row.cells.values()) for row in group.rows):
-            blocks.append(_curve_figure(f"curve-{at}", group, figures.AMPLIFICATION))
+            blocks.append(_curve_figure(f"curve-{at}", group, curves.AMPLIFICATION))
         if wording.timed(point for row in group.rows for point in row.cells.values()):
-            blocks.append(_curve_figure(f"cost-{at}", group, figures.COST))
+            blocks.append(_curve_figure(f"cost-{at}", group, curves.COST))
         parts.append(Section(group.title, tuple(blocks)))
     return parts
 
 
-def _heat_figure(at: int, group: Group, scale: figures.HeatRange) -> Figure:
+def _heat_figure(at: int, group: Group, scale: heatmap.HeatRange) -> Figure:
     caption = f"{group.title}: amplification over queues and doorbells, by dispatch."
-    return Figure(f"heatmap-{at}", caption, figures.heatmaps(group, scale))
+    plot = heatmap.heatmaps(group, scale)
+    return Figure(f"heatmap-{at}", caption, plot, wide=heatmap.is_wide(group))
 
 
-def _curve_figure(name: str, group: Group, quantity: figures.Quantity) -> Figure:
+def _curve_figure(name: str, group: Group, quantity: curves.Quantity) -> Figure:
     caption = f"{group.title}: {quantity.title} over queues, by dispatch and doorbells."
-    if len(figures.chosen_rows(group)) < len(group.rows):
-        caption += f" At most {figures.CURVES_MAX} doorbell counts a dispatch are drawn."
-    return Figure(name, caption, figures.curves(group, quantity))
+    drawn = curves.symbols_of(group)
+    if any(row_name(group, row) not in drawn for row in group.rows):
+        caption += f" Drawn are {len(drawn)} of the doorbell counts."
+    return Figure(name, caption, curves.curves(group, quantity))
 
 
 def _refused(result: SweepResult) -> list[Section]:

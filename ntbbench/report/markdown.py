@@ -31,10 +31,8 @@ def render(result: SweepResult) -> str:
     if wording.timed(result.points):
         blocks.append(_folded("Cost of a dispatch, ns (95 % interval)", _pivot("", groups, _cost)))
     blocks += [*_refused(result.points), *_lost(result.points), *_warnings(result)]
-    facts = wording.facts(result.environment, wording.LIST_MAX)
-    if facts:
-        lines = [_item(f"{name}: {value}") for name, value in facts]
-        blocks.append(_folded("Environment", "\n".join(lines)))
+    facts = [_item(line) for line in wording.brief_facts(result.environment)]
+    blocks.append(_folded("Environment", "\n".join(facts)))
     return "\n\n".join(blocks) + "\n"
 
 

@@ -22,6 +22,7 @@ from ntbbench.report.wording import printable
 
 LABEL_MAX = 28  # characters of a name on an axis or in a legend
 HOVER_WIDTH = 60
+ROWS_SHOWN = 500  # of a table at once, until the reader asks for all: a browser lays out no more
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ class Table:
     name: str  # an identifier, unique on the page
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    filterable: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Figure:
     name: str  # an identifier, unique on the page
     caption: str
     figure: go.Figure
+    wide: bool = False  # takes the whole width of the page
 
     @property
     def data(self) -> Markup:
@@ -126,6 +127,7 @@ def render(page: Page) -> str:
     style = loader.get_source(environment, "page.css")[0]
     return environment.get_template("page.html").render(
         page=page,
+        rows_shown=ROWS_SHOWN,
         style=Markup(style),  # noqa: S704 - a file of this package
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - plotly.js and page.js
         hashes=[_hash(script) for script in scripts],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The points of a sweep as tables: a group a device, a row a dispatch, a column a queue count."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from ntbbench.measure.records import OkPoint, Point, UnavailablePoint
 # Beyond the hardware itself: what may differ between two points of one device and is neither a
 # row nor a column of the table.
 CIRCUMSTANCES = ("workload", "mw_count", "max_num_clients", "drain", "seed")
-MERGED_AXES = ("queues_requested", "doorbells", "vectors", "dispatch", "hardware")
+MERGED_AXES = ("queues_requested", "sizes", "dispatch", "hardware")
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,16 @@ class Refusal:
     reason: str
     hardware: tuple[str, ...]
     dispatch: tuple[str, ...]
-    doorbells: tuple[int, ...]
-    vectors: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]  # doorbells and vectors
     queues_requested: tuple[int, ...]
     queues: int  # created
 
     def __str__(self) -> str:
-        asked = _numbers(self.queues_requested)
+        asked = ",".join(str(count) for count in self.queues_requested)
+        sizes = ", ".join(f"{doorbells}/{vectors}" for doorbells, vectors in self.sizes)
         return (
             f"{', '.join(self.hardware)}: {', '.join(self.dispatch)}; "
-            f"doorbells {_numbers(self.doorbells)}; vectors {_numbers(self.vectors)}; "
-            f"queues asked {asked}, created {self.queues}"
+            f"doorbells/vectors {sizes}; queues asked {asked}, created {self.queues}"
         )
 
 
@@ -93,14 +93,16 @@ def queue_counts(groups: Sequence[Group]) -> list[int]:
 
 
 def refusals_of(points: Iterable[Point]) -> list[Refusal]:
-    """Return the unavailable points, those of one reason merged into full products of values."""
+    """Return the unavailable points, those of one reason merged into full products of values.
+
+    Reasons that differ only in the queues asked for are one: Q stands for that number.
+    """
     refusals = [
         Refusal(
-            reason=point.reason,
+            reason=_general(point),
             hardware=(point.hardware,),
             dispatch=(point.dispatch,),
-            doorbells=(point.doorbells,),
-            vectors=(point.vectors,),
+            sizes=((point.doorbells, point.vectors),),
             queues_requested=(point.queues_requested,),
             queues=point.queues,
         )
@@ -118,6 +120,11 @@ def by_reason(refusals: Iterable[Refusal]) -> list[tuple[str, list[Refusal]]]:
     for refusal in refusals:
         found.setdefault(refusal.reason, []).append(refusal)
     return list(found.items())
+
+
+def _general(point: UnavailablePoint) -> str:
+    """Return the reason with Q for the number of queues asked for (ntbbench.model.netdev)."""
+    return re.sub(rf"^ENOSPC: {point.queues_requested} queues?\b", "ENOSPC: Q queues", point.reason)
 
 
 def _rows_of(points: Sequence[Point]) -> tuple[Row, ...]:
@@ -167,7 +174,3 @@ def _merge(refusals: Iterable[Refusal], axis: str) -> list[Refusal]:
 def _with(refusal: Refusal, axis: str, values: tuple[Any, ...]) -> Refusal:
     changes: dict[str, Any] = {axis: values}
     return replace(refusal, **changes)
-
-
-def _numbers(values: Sequence[int]) -> str:
-    return ",".join(str(value) for value in values)

@@ -21,6 +21,9 @@ MESSAGES_MAX = 3  # of one kind of warning
 UNAVAILABLE = "-"
 NOT_ASKED = ""
 
+LEGEND = "Q: ntb_netdev queues asked for; -: unavailable, see below"
+LEGEND_FAR = "; +-3x: three medians away"
+
 # What a cell of a pivot shows of a measured point.
 Show = Callable[[OkPoint], str]
 
@@ -92,10 +95,26 @@ def _pivot(title: str, groups: Sequence[Group], show: Show) -> Iterator[list[str
     column = max(len(f"Q={counts[-1]}"), *map(len, cells), 1) + GAP
     step = max(1, (WIDTH - _label_width(groups)) // column)
     for start in range(0, len(counts), step):
-        lines = _folded(title if start == 0 else f"{title.partition(':')[0]}, continued")
+        chosen = counts[start : start + step]
         if start == 0:
-            lines += _folded("Q: ntb_netdev queues asked for; -: unavailable, see below")
-        yield lines + _pivot_table(groups, counts[start : start + step], show)
+            far = any(cell.endswith("x") for cell in cells)
+            lines = _folded(title) + _folded(LEGEND + (LEGEND_FAR if far else ""))
+            kept = groups
+        else:  # a row without a number has been told already, and its reason is below
+            lines = _folded(f"{title.partition(':')[0]}, continued")
+            kept = _with_numbers(groups, chosen)
+        if kept:
+            yield lines + _pivot_table(kept, chosen, show)
+
+
+def _with_numbers(groups: Sequence[Group], counts: Sequence[int]) -> list[Group]:
+    """Return the groups and rows that were measured at any of these queue counts."""
+    kept: list[Group] = []
+    for group in groups:
+        rows = [r for r in group.rows if any(p.queues_requested in counts for p in _measured(r))]
+        if rows:
+            kept.append(Group(group.title, tuple(rows)))
+    return kept
 
 
 def _label_width(groups: Sequence[Group]) -> int:
@@ -182,10 +201,9 @@ def _warnings(result: SweepResult) -> list[str]:
 
 
 def _environment(result: SweepResult) -> list[str]:
-    rows = wording.facts(result.environment, wording.LIST_MAX)
-    lines = ["Environment"] if rows else []
-    for name, value in rows:
-        lines += _folded(f"{name}: {value}", indent=2, hanging=2)
+    lines = ["Environment"]
+    for line in wording.brief_facts(result.environment):
+        lines += _folded(line, indent=2, hanging=2)
     return lines
 
 

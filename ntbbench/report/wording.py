@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every format says alike: numbers with their units, safe names, the facts of a sweep."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 from ntbbench.measure.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
 
 AMPLIFICATION = "tasklet_schedule() calls a doorbell interrupt; 1 is ideal"
 COST = "CPU time of one dispatch, from the vector to its tasklet_schedule() calls"
-LIST_MAX = 12  # see `facts`
+UNITS = {"resolution": " s"}  # of numbers in the environment
+ENTRIES_MAX = 12  # of a list in a few lines; a longer one (the CPU's flags) is counted
 
 
 def printable(text: str) -> str:
@@ -16,6 +18,8 @@ def printable(text: str) -> str:
 
     Control, format and bidirectional characters become their Python escapes, so they stay visible.
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
@@ -45,10 +49,14 @@ def interval(timing: Timing) -> str:
 
 
 def spread(timing: Timing) -> str:
-    """Return the median in ns and its interval's farther end in percent of it: `23.1 +-2%`."""
+    """Return the median in ns and how far the interval's farther end is from it.
+
+    In percent of the median, `23.1 +-2%`, or, from 100 % on, in medians: `23.1 +-3x`.
+    """
     farther = max(timing.high - timing.median, timing.median - timing.low)
-    percent = f"{100 * farther / timing.median:.0f}" if timing.median > 0 else "?"
-    return f"{nanoseconds(timing.median)} +-{percent}%"
+    ratio = farther / timing.median if timing.median > 0 else inf
+    shown = f"{100 * ratio:.0f}%" if ratio < 0.995 else f"{ratio:.0f}x"
+    return f"{nanoseconds(timing.median)} +-{shown}"
 
 
 def percent(ratio: float) -> str:
@@ -100,9 +108,7 @@ def setup(result: SweepResult) -> str:
     parts.append(f"drain {number_list(p.drain for p in points)}")
     parts.append(f"seed {number_list(p.seed for p in points)}")
     samples = {len(t.samples) for t in map(timing_of, points) if t is not None}
-    parts.append(
-        f"{number_list(samples)} samples a timing" if samples else "counts only, not timed"
-    )
+    parts.append(f"{number_list(samples)} samples" if samples else "counts only, not timed")
     return ", ".join(parts)
 
 
@@ -118,27 +124,38 @@ def lost(points: Iterable[Point]) -> list[OkPoint]:
     return [point for point in ok_points(points) if point.missed or point.misrouted]
 
 
-def facts(record: dict[str, Any], list_max: int, prefix: str = "") -> list[tuple[str, str]]:
-    """Return a nested record as rows: the dotted name and its value as text.
-
-    A list of more than `list_max` entries (the CPU's flags) is counted, not spelled out.
-    """
+def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a nested record as rows: the dotted name and its value as text."""
     rows: list[tuple[str, str]] = []
     for key, value in record.items():
-        name = f"{prefix}{key}"
         if isinstance(value, dict):
-            rows += facts(value, list_max, f"{name}.")
-        elif isinstance(value, list):
-            rows.append((name, _listed(value, list_max)))
+            rows += [(f"{key}.{name}", text) for name, text in facts(value)]
         else:
-            rows.append((name, "unknown" if value is None else str(value)))
+            rows.append((key, _plain(value) + UNITS.get(key, "")))
     return rows
 
 
-def _listed(values: Sequence[object], list_max: int) -> str:
-    if len(values) > list_max:
-        return f"{len(values)} entries, in the JSON"
-    return ", ".join(str(value) for value in values) or "none"
+def brief_facts(record: Mapping[str, Any]) -> list[str]:
+    """Return a nested record as a few lines: one a key, and no long list."""
+    lines: list[str] = []
+    for key, value in record.items():
+        inner = facts(value) if isinstance(value, dict) else [("", _plain(value))]
+        parts = [f"{name} {_brief(text)}".strip() for name, text in inner]
+        lines.append(f"{key}: {'; '.join(parts)}")
+    return lines
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def _brief(text: str) -> str:
+    entries = text.count(", ") + 1
+    return f"{entries} entries, in the JSON" if entries > ENTRIES_MAX else text
 
 
 def _distinct(texts: Iterable[str]) -> str:

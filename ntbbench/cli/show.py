@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench show`: a saved result in any format."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ntbbench.cli import options
+from ntbbench.errors import ExitCode
+from ntbbench.measure.files import load_result, schema_of
+from ntbbench.measure.records import SWEEP_SCHEMA
+from ntbbench.model.names import unknown
+
+DESCRIPTION = """\
+Show a saved result: a table here, a page for a browser, or its numbers for another tool.
+"""
+EPILOG = """\
+examples:
+  ntbbench show results/runs/sweep.json
+  ntbbench show run.json --format md
+  ntbbench show run.json --format csv > run.csv
+  ntbbench show run.json --html run.html
+"""
+
+
+def _sweep(path: Path, reports: options.Reports) -> None:
+    options.publish(load_result(path), reports)
+
+
+# How a result file of each schema is shown.
+KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {SWEEP_SCHEMA: _sweep}
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "show",
+        help="show a saved result in any format",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE.json", help="a result that ntbbench saved")
+    options.add_report_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the result.
+
+    Raises
+    ------
+    InputError : an unknown format, a page that cannot be written, a file that is no result, or a
+        result of a schema that this ntbbench does not know.
+    """
+    reports = options.reports_of(args)
+    path = Path(args.file)
+    schema = schema_of(path)
+    if schema not in KINDS:
+        raise unknown(f"{path}: schema", schema, KINDS)
+    KINDS[schema](path, reports)
+    return ExitCode.OK

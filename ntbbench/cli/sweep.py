@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench sweep`: measure wakeup amplification over queue and doorbell counts."""
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ntbbench.cli import options
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import check_writable, load_result, new_run, write_json
+from ntbbench.measure.records import OkPoint, SweepResult
+from ntbbench.measure.resume import check_same
+from ntbbench.measure.sweep import Hooks, run_sweep
+from ntbbench.model.scenario import Scenario, load_scenario, scenario_from
+
+RUNS = Path("results/runs")
+BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
+
+DESCRIPTION = """\
+Sweep queue and doorbell counts: how many receive tasklets does one doorbell interrupt
+schedule, and what does the dispatch cost? Every point is checked against the analytic law.
+"""
+EPILOG = """\
+Numbers are lists and ranges: 1,2,8   1-16 (by one)   1,2,4..64 (doubling).
+Workloads: uniform  round-robin  hot:queue=0,share=0.9  zipf:s=1.1  flows:k=16
+           burst:size=4,of=uniform  log:FILE.csv|.npy|.npz
+A SCENARIO.toml has the same keys (max_num_clients, ...); options override it.
+
+examples:
+  ntbbench sweep
+  ntbbench sweep --hardware generic --queues 1-16 --doorbells 32 --vectors 1,4,32
+  ntbbench sweep --workload zipf --drain 8 --repeats 0 --format md
+  ntbbench sweep scenario.toml -o run.json --html run.html
+  ntbbench sweep --resume run.json
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call is to do.
+
+    Parameters
+    ----------
+    scenario : what to sweep.
+    previous : an earlier result of it to go on from.
+    output : the result file.
+    """
+
+    scenario: Scenario
+    previous: SweepResult | None
+    output: Path
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "sweep",
+        help="measure wakeup amplification over queue and doorbell counts",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="what to sweep")
+    options.add_scenario_options(parser)
+    options.add_report_options(parser)
+    group = parser.add_argument_group("result file")
+    group.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.json",
+        help=f"the result (default {RUNS}/sweep-<UTC time>.json)",
+    )
+    group.add_argument("--resume", metavar="FILE.json", help="go on with an interrupted sweep")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep, save, report."""
+    reports = options.reports_of(args)
+    plan = plan_of(args)
+    if reports.html is not None and reports.html.resolve() == plan.output.resolve():
+        raise InputError("--html", args.html, "another file than the result's")
+    if plan.previous is not None and plan.previous.complete:
+        tell(f"{args.resume} is complete: there is nothing to go on with")
+        result = plan.previous
+    else:
+        result = swept(plan)
+    write_json(plan.output, result)
+    if not result.complete:
+        tell(f"interrupted; what is finished is saved; go on with: {resume_command(args, plan)}")
+        return ExitCode.INTERRUPTED
+    if args.output is None and args.resume is None:
+        tell(f"saved {plan.output}")
+    options.publish(result, reports)
+    return verdict(result)
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """Return what to do; nothing has been run or written when an error comes.
+
+    Raises
+    ------
+    InputError : bad options, scenario, file to resume, or a result that could not be written.
+    """
+    base = Scenario() if args.scenario is None else load_scenario(args.scenario)
+    previous = None
+    if args.resume is not None:
+        previous = load_result(Path(args.resume))
+        recorded = scenario_from(previous.scenario, args.resume)
+        base = base if args.scenario is not None else recorded
+    scenario = options.scenario_with(args, base)
+    if args.resume is not None:
+        check_same(recorded, scenario, args.resume)
+    chosen = args.output or args.resume
+    output = new_run(RUNS, "sweep") if chosen is None else Path(chosen)
+    check_writable(output)
+    return Plan(scenario, previous, output)
+
+
+def swept(plan: Plan) -> SweepResult:
+    """Run the sweep with a bar on a terminal, saved now and then, until it ends or SIGINT."""
+    with interrupts() as stop, bar() as progress:
+        hooks = Hooks(
+            progress=progress,
+            stop=stop.is_set,
+            save=lambda unfinished: write_json(plan.output, unfinished),
+        )
+        return run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """Yield an event that the first SIGINT sets; the second one raises KeyboardInterrupt.
+
+    Also where a shell started the command in the background, with SIGINT ignored.
+    """
+    stop = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may set a handler, and only it is interrupted
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield the call that moves a progress bar on stderr; nothing is drawn but on a terminal."""
+    with tqdm(
+        disable=not sys.stderr.isatty(), file=sys.stderr, delay=BAR_DELAY, leave=False, ncols=78
+    ) as drawn:
+
+        def progress(phase: str, done: int, total: int) -> None:
+            drawn.total = total
+            drawn.set_description(phase, refresh=False)
+            drawn.update(done - drawn.n)
+
+        yield progress
+
+
+def resume_command(args: argparse.Namespace, plan: Plan) -> str:
+    """Return the command line that goes on with an interrupted sweep and ends like this one."""
+    words = ["ntbbench", "sweep", "--resume", str(plan.output)]
+    for option in ("jobs", "html"):
+        value = getattr(args, option)
+        words += [] if value is None else [f"--{option}", value]
+    words += [] if args.format == "text" else ["--format", args.format]
+    return shlex.join(words)
+
+
+def verdict(result: SweepResult) -> int:
+    """Return the exit code: a doorbell that woke nobody, or somebody else, is a finding."""
+    lost = sum(
+        isinstance(point, OkPoint) and (point.missed > 0 or point.misrouted > 0)
+        for point in result.points
+    )
+    if lost:
+        tell(f"{lost} points missed doorbells: see the report")
+    return ExitCode.FINDING if lost else ExitCode.OK
+
+
+def tell(message: str) -> None:
+    """Print one line on stderr."""
+    print(f"ntbbench: {message}", file=sys.stderr)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Heatmaps of a device: amplification over queues and doorbells, by dispatch mode."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ntbbench.measure.records import OkPoint, Point, UnavailablePoint
+from ntbbench.report import wording
+from ntbbench.report.look import INK, framed, point_hover, row_name
+from ntbbench.report.page import hover, label
+from ntbbench.report.pivot import Group, Row
+
+# Viridis grows in lightness evenly, also to readers with a colour vision deficiency, and has no
+# grey, which is the unavailable cells'; reversed, the ideal is light and amplification dark.
+HEAT_SCALE = "Viridis_r"
+GREY = "#d8d8d8"
+CELL_HEIGHT = 34  # px of a heatmap's row,
+HEAT_HEIGHT = 520  # less where there are so many that all of them would be higher than this,
+CELL_HEIGHT_MIN = 10  # but not less than that
+PANEL_CELLS_MAX = 12  # cells side by side in a third of the page
+TEXT_CELLS_MAX = 48  # cells side by side that leave room for their numbers
+
+
+@dataclass(frozen=True)
+class HeatRange:
+    """The ends of the colour scale that all heatmaps of a page share."""
+
+    low: float
+    high: float
+
+
+def heat_range(points: Sequence[Point]) -> HeatRange:
+    """Return the range of the amplification of all points, at least 1 .. 2."""
+    values = [point.amplification for point in wording.ok_points(points)]
+    return HeatRange(min([1.0, *values]), max([2.0, *values]))
+
+
+def heatmaps(group: Group, scale: HeatRange) -> go.Figure:
+    """Return one device's amplification over queues x doorbells, a panel a dispatch mode."""
+    counts = group.queue_counts
+    names = list(dict.fromkeys(row_name(group, row) for row in group.rows))
+    panels = group.dispatches
+    titles = [label(dispatch) for dispatch in panels]
+    figure = make_subplots(
+        cols=len(panels), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.04
+    )
+    for column, dispatch in enumerate(panels, start=1):
+        rows = {row_name(group, row): row for row in group.rows if row.dispatch == dispatch}
+        grid = [[_at(rows.get(name), count) for count in counts] for name in names]
+        for cells in (_measured_cells(dispatch, grid), _refused_cells(grid)):
+            cells.update(x=[str(count) for count in counts], y=names)
+            figure.add_trace(cells, row=1, col=column)
+    if len(counts) * len(panels) <= TEXT_CELLS_MAX:
+        figure.update_traces(xgap=2, ygap=2)
+    else:
+        figure.update_traces(texttemplate=None)
+    figure.update_xaxes(type="category", showgrid=False, title_text="queues")
+    figure.update_yaxes(type="category", showgrid=False)
+    figure.update_yaxes(title_text="doorbells", row=1, col=1)
+    cell = max(CELL_HEIGHT_MIN, min(CELL_HEIGHT, HEAT_HEIGHT // len(names)))
+    figure = framed(figure, cell * len(names) + 170)
+    figure.update_layout(coloraxis=_colour_axis(scale), margin_t=36)  # the panels' titles
+    return figure
+
+
+def is_wide(group: Group) -> bool:
+    """Tell whether the heatmaps of one device need more than a third of the page."""
+    return len(group.queue_counts) * len(group.dispatches) > PANEL_CELLS_MAX
+
+
+def _at(row: Row | None, queues: int) -> Point | None:
+    return None if row is None else row.cells.get(queues)
+
+
+def _measured_cells(dispatch: str, grid: Sequence[Sequence[Point | None]]) -> go.Heatmap:
+    return go.Heatmap(
+        name=label(dispatch),
+        z=[[p.amplification if isinstance(p, OkPoint) else None for p in row] for row in grid],
+        hovertext=[[point_hover(p) if isinstance(p, OkPoint) else "" for p in row] for row in grid],
+        coloraxis="coloraxis",
+        texttemplate="%{z:.2f}",
+        hovertemplate="%{hovertext}<extra></extra>",
+        hoverongaps=False,
+    )
+
+
+def _refused_cells(grid: Sequence[Sequence[Point | None]]) -> go.Heatmap:
+    refused = [[p if isinstance(p, UnavailablePoint) else None for p in row] for row in grid]
+    return go.Heatmap(
+        name="unavailable",
+        z=[[None if p is None else 0 for p in row] for row in refused],
+        text=[["" if p is None else "n/a" for p in row] for row in refused],
+        hovertext=[["" if p is None else _refused_hover(p) for p in row] for row in refused],
+        colorscale=[[0, GREY], [1, GREY]],
+        showscale=False,
+        texttemplate="%{text}",  # a constant would be written over every other cell as well
+        textfont={"color": INK},
+        hovertemplate="%{hovertext}<extra></extra>",
+        hoverongaps=False,
+    )
+
+
+def _colour_axis(scale: HeatRange) -> go.layout.Coloraxis:
+    return go.layout.Coloraxis(
+        colorscale=HEAT_SCALE,
+        cmin=scale.low,
+        cmax=scale.high,
+        colorbar={
+            "orientation": "h",
+            "thickness": 8,
+            "len": 0.7,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "outlinewidth": 0,
+        },
+    )
+
+
+def _refused_hover(point: UnavailablePoint) -> str:
+    return hover(
+        f"{point.hardware}, {point.dispatch}, {point.doorbells} doorbells",
+        f"unavailable: {point.queues_requested} queues asked, {point.queues} created",
+        point.reason,
+    )
