@@ -96,7 +96,7 @@ def test_a_patched_header_of_the_developer_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With ntb_db_vector_mask() broken, sixteen vectors behave as none: the lab must see it."""
-    callback = "return ntb->ops->db_vector_mask(ntb, db_vector);"
+    callback = "return ntb->ops->db_vector_mask(ntb, vector);"
     tree = patched_tree(
         tmp_path, "include/linux/ntb.h", lambda text: text.replace(callback, "return ~0ULL;")
     )

@@ -25,7 +25,10 @@ PROBE_SECONDS = 10
 PROBE_PORT = "0x501"
 PROBE_CODE = bytes.fromhex("ba0105b02aeef4")
 PROBE_STATUS = 0x2A << 1 | 1  # what isa-debug-exit makes of the value
-PANIC = re.compile(r"(Kernel panic - not syncing: .*|BUG: .*|Oops: .*)")
+PANIC = re.compile(r"Kernel panic - not syncing: .*")
+CAUSE = re.compile(r"kernel BUG at .*|BUG: .*|Oops: .*")
+PLACE = re.compile(r"RIP: \d+:\S+")
+COMPLAINT = re.compile(r"WARNING: .*|BUG: .*")
 STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 
 
@@ -109,17 +112,17 @@ def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -
 
 
 def last_words(console: str) -> str:
-    """Return in one line why the kernel died: its first BUG or Oops and its panic, else its end."""
+    """Return in one line why the kernel died: first cause, where, and panic; else its last line."""
+    found = [pattern.search(console) for pattern in (CAUSE, PLACE, PANIC)]
+    if found[-1] is not None:
+        return "; ".join(match[0].strip() for match in found if match is not None)
     lines = [STAMP.sub("", line).strip() for line in console.splitlines()]
-    causes = [match[1] for line in lines if (match := PANIC.search(line))]
-    if causes:
-        return "; ".join(dict.fromkeys([causes[0], causes[-1]]))
     return next((line for line in reversed(lines) if line), "")
 
 
 def complaints(console: str) -> list[str]:
     """Return the kernel's warnings (WARN, lockdep and the like), one line each."""
-    return [STAMP.sub("", line).strip() for line in console.splitlines() if "WARNING: " in line]
+    return [match.strip() for match in COMPLAINT.findall(console)]
 
 
 def _read(path: Path) -> str:
