@@ -4,20 +4,20 @@
 import argparse
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.build import Kernel, check_kbuild, check_source
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.doctor import examine, install_command
+from ntbbench.lab.evaluate import DB_READS
 from ntbbench.lab.fetch import CachedKernel, fetch
 from ntbbench.lab.kernels import parse_spec
-from ntbbench.lab.run import DB_READS, DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
-from ntbbench.measure.files import check_writable, write_bytes, write_json
+from ntbbench.lab.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
+from ntbbench.measure.files import check_writable, new_run, write_bytes, write_json
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int, unknown
-from ntbbench.report.lab import FORMATS, render_html
+from ntbbench.report.lab import FORMATS
 
 DEFAULT_KERNEL = "debian:6.12"
 GAP_MAX = 1_000_000  # us
@@ -70,7 +70,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         _add_cache(action)
 
 
-def _add_cache(parser: argparse.ArgumentParser) -> None:
+def _add_cache(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--cache",
         metavar="DIR",
@@ -93,30 +93,42 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     kernel.add_argument("--source", metavar="DIR", type=Path, help="NTB files of this kernel tree")
     kernel.add_argument("--image", metavar="BZIMAGE", type=Path, help="boot your own kernel")
     kernel.add_argument("--kbuild", metavar="DIR", type=Path, help="its build folder")
-    _add_cache(kernel)  # type: ignore[arg-type]  # a group adds arguments as a parser does
+    _add_cache(kernel)
     points = parser.add_argument_group("points: one for each --vectors and --db-read")
-    points.add_argument("--vectors", metavar="LIST", default="0,1,2,4,16",
-                        help="0: no callbacks; k: bit b belongs to vector b %% k (default %(default)s)")  # fmt: skip
+    points.add_argument(
+        "--vectors",
+        metavar="LIST",
+        default="0,1,2,4,16",
+        help="0: no callbacks; k: bit b belongs to vector b %% k (default %(default)s)",
+    )
     points.add_argument("--queues", metavar="N", default="4", help="QPs of each port (default 4)")
     points.add_argument("--db-read", metavar="LIST", default="latched", help="latched, zero")
     points.add_argument("--senders", metavar="LIST", help="QPs that send (default: all)")
     points.add_argument("--order", choices=ORDERS, default="turn", help="in turn, or all at once")
-    points.add_argument("--gap", metavar="US", default="1000", help="between packets (default 1000)")
+    points.add_argument(
+        "--gap", metavar="US", default="1000", help="between packets (default 1000)"
+    )
     points.add_argument("--packets", metavar="N", default="50", help="of each QP (default 50)")
     points.add_argument("--accel", choices=ACCELERATORS, default="auto")
     output = parser.add_argument_group("output")
     output.add_argument("--format", choices=tuple(FORMATS), default="text")
     output.add_argument("-o", metavar="FILE.json", dest="output", type=Path)
     output.add_argument("--html", metavar="FILE.html", type=Path)
-    output.add_argument("--keep", metavar="DIR", type=Path, nargs="?", const=Path(),
-                        help="keep the raw recordings (default DIR: beside the result)")  # fmt: skip
+    output.add_argument(
+        "--keep",
+        metavar="DIR",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        help="keep the raw recordings, in DIR or beside the result",
+    )
     parser.set_defaults(run=run_run)
 
 
 def run_run(args: argparse.Namespace) -> int:
     """Run the points, save and print them; a point that the model does not predict is a finding."""
     plan = plan_of(args)
-    output = args.output or _default_output()
+    output = args.output or new_run(RUNS, "lab")
     for path in filter(None, (output, args.html)):
         check_writable(path)
     cache = Cache(default_root(args.cache))
@@ -126,9 +138,11 @@ def run_run(args: argparse.Namespace) -> int:
         if args.keep is not None:
             folder = output.with_suffix("") if args.keep == Path() else args.keep
             _check_empty(folder)
-        result = run_lab(cache, kernel, plan, folder, say, args.accel)
+        result = run_lab(cache, kernel, plan, folder, say=say, accel=args.accel)
     write_json(output, result)
     if args.html is not None:
+        from ntbbench.report.lab_html import render_html  # noqa: PLC0415  # plotly takes long
+
         write_bytes(args.html, render_html(result).encode())
     if args.output is None:
         say(f"result saved to {output}")
@@ -215,11 +229,6 @@ def kernel_of(args: argparse.Namespace, cache: Cache) -> Kernel:
 def say(text: str) -> None:
     """Tell the user on stderr what is going on."""
     print(f"ntbbench lab: {text}", file=sys.stderr, flush=True)
-
-
-def _default_output() -> Path:
-    RUNS.mkdir(parents=True, exist_ok=True)
-    return RUNS / f"lab-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
 
 
 def _check_empty(folder: Path) -> None:

@@ -34,7 +34,6 @@ class Package:
 
     name: str
     version: str
-    source: str
     depends: tuple[str, ...]
     limits: tuple[tuple[str, str], ...]  # (name, at least this version)
     size: int
@@ -120,7 +119,8 @@ class Archive:
         return run([tool, "-q", *options, *arguments], cwd=cwd)
 
 
-VersionKey = tuple[int, tuple[tuple[tuple[int, ...], int], ...], tuple[tuple[tuple[int, ...], int], ...]]
+PartKey = tuple[tuple[tuple[int, ...], int], ...]  # texts and numbers in turn
+VersionKey = tuple[int, PartKey, PartKey]  # epoch, upstream version, revision
 
 
 def version_key(version: str) -> VersionKey:
@@ -134,9 +134,9 @@ def version_key(version: str) -> VersionKey:
     return int(epoch or 0), _part_key(upstream), _part_key(revision)
 
 
-def _part_key(part: str) -> tuple[tuple[tuple[int, ...], int], ...]:
+def _part_key(part: str) -> PartKey:
     pieces = re.findall(r"([^0-9]*)([0-9]*)", part)
-    return tuple((tuple(map(_weight, text)) + (0,), int(number or 0)) for text, number in pieces)
+    return tuple(((*map(_weight, text), 0), int(number or 0)) for text, number in pieces)
 
 
 def _weight(character: str) -> int:
@@ -147,14 +147,13 @@ def _weight(character: str) -> int:
 
 def parse_stanza(text: str) -> Package:
     """Return the package that one stanza of `apt-cache show` describes."""
-    fields = dict(re.findall(r"^([A-Za-z-]+): *(.*)$", text, re.MULTILINE))
+    fields: dict[str, str] = dict(re.findall(r"^([A-Za-z-]+): *(.*)$", text, re.MULTILINE))
     first = [part.split("|")[0].strip() for part in fields.get("Depends", "").split(",")]
     limits = re.findall(r"([a-z0-9.+-]+)(?::\w+)? \(>= ([^)]+)\)", ", ".join(first))
     return Package(
         name=fields["Package"],
         version=fields["Version"],
-        source=fields.get("Source", fields["Package"]).split(" ")[0],
-        depends=tuple(re.split(r"[ (:]", part)[0] for part in first if part),
+        depends=tuple(re.findall(r"(?:^|, )([a-z0-9.+-]+)", ", ".join(first))),
         limits=tuple(limits),
         size=int(fields.get("Size", 0)),
     )

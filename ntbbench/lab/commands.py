@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ntbbench.lab.errors import MissingTool
+from ntbbench.lab.errors import MissingToolError
 
+SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # an ordinary user's PATH often lacks them
 ENGLISH = {"LC_ALL": "C", "LANG": "C"}  # messages are parsed and shown
 
 
@@ -36,15 +37,13 @@ class Output:
 def program(name: str) -> str:
     """Return the path of program `name`.
 
-    The administrator's folders count too: an ordinary user's PATH often lacks them.
-
     Raises
     ------
-    MissingTool : it is not installed.
+    MissingToolError : it is not installed.
     """
-    path = shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDERS}")
     if path is None:
-        raise MissingTool(f"{name}: not found on this machine: see `ntbbench lab doctor`")
+        raise MissingToolError(f"{name}: not found on this machine: see `ntbbench lab doctor`")
     return path
 
 
@@ -65,7 +64,7 @@ def run(
     subprocess.TimeoutExpired : it took longer than `timeout` seconds (and was killed).
     """
     setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
-    result = subprocess.run(
+    result = subprocess.run(  # noqa: S603 - our own arguments, no shell
         [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
         cwd=cwd,
         env={**os.environ, **ENGLISH, **(env or {})},
@@ -87,12 +86,14 @@ def reading(command: Sequence[str | Path]) -> Iterator[IO[bytes]]:
 
     Whether the program succeeded shows in what it wrote: the reader must know the format's end.
     """
-    with subprocess.Popen(
-        [program(str(command[0])), *(str(part) for part in command[1:])],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
+    with (
+        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            [program(str(command[0])), *(str(part) for part in command[1:])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child
+    ):
         assert child.stdout is not None
         try:
             yield child.stdout

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ntbbench.lab.apt import KEYRING
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.commands import program
-from ntbbench.lab.errors import MissingTool
+from ntbbench.lab.errors import MissingToolError
 from ntbbench.lab.fetch import cached, verify
 from ntbbench.lab.qemu import QEMU, kvm_runs
 
@@ -67,7 +67,7 @@ def install_command(needs: list[Need], spec: str) -> str:
 def _program(name: str, package: str, what: str) -> Need:
     try:
         return Need(name, True, program(name), package)
-    except MissingTool:
+    except MissingToolError:
         return Need(name, False, f"{what} (package {package}; installing it needs root)", package)
 
 

@@ -6,7 +6,7 @@ from ntbbench.errors import ExitCode, NtbbenchError
 LAB_FAILED = 3  # exit code: the build or the guest failed, so there is nothing to compare
 
 
-class MissingTool(NtbbenchError):
+class MissingToolError(NtbbenchError):
     """This machine lacks a program; the message names the command that installs it."""
 
     exit_code = ExitCode.BAD_INPUT

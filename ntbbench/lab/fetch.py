@@ -213,7 +213,7 @@ def wrap_programs(headers: Path, runtime: Path) -> None:
     Each program becomes a script that starts it through its own loader: this machine's libc is
     older than the one that they were linked with.
     """
-    up = "$(dirname \"$(readlink -f \"$0\")\")"
+    up = '$(dirname "$(readlink -f "$0")")'
     for path in sorted((headers / "usr" / "lib").rglob("*")):
         if path.is_symlink() or not path.is_file() or not path.stat().st_mode & stat.S_IXUSR:
             continue

@@ -73,12 +73,13 @@ class Recordings:
 
 
 def record(
+    points: list[PointPlan],
+    folder: Path,
+    *,
+    queues: int,
     image: Path,
     modules: Path,
-    queues: int,
-    points: list[PointPlan],
     accel: tuple[str, ...],
-    folder: Path,
 ) -> Recordings:
     """Boot `image` once, run `points` and leave their recordings below `folder`.
 

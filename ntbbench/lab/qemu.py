@@ -47,7 +47,7 @@ def kvm_runs() -> bool:
     with tempfile.TemporaryDirectory() as name:
         disk = Path(name) / "probe.img"
         disk.write_bytes(PROBE_CODE.ljust(510, b"\0") + b"\x55\xaa")
-        command = [
+        command: list[str | Path] = [
             *(QEMU, *KVM_OPTIONS, "-m", "16", "-display", "none", "-nodefaults", "-no-reboot"),
             *("-device", f"isa-debug-exit,iobase={PROBE_PORT},iosize=1"),
             *("-drive", f"file={disk},format=raw,if=ide"),
@@ -71,7 +71,15 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
         (root / folder).mkdir(exist_ok=True)
     shutil.copy(program("busybox"), root / "bin" / "busybox")
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-    command = ["cpio", "--create", "--quiet", "--format=newc", "--owner=0:0", "-F", initramfs]
+    command: list[str | Path] = [
+        "cpio",
+        "--create",
+        "--quiet",
+        "--format=newc",
+        "--owner=0:0",
+        "-F",
+        initramfs,
+    ]
     result = run(command, cwd=root, stdin=names)
     if result.status:
         raise GuestError(f"cannot pack the guest's files: {result.last_words}")
@@ -90,7 +98,7 @@ def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -
     """
     with tempfile.TemporaryDirectory() as name:
         console, data = Path(name) / "console", Path(name) / "data"
-        command = [
+        command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
             *("-m", MEMORY, "-kernel", image, "-initrd", initramfs, "-append", COMMAND_LINE),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
