@@ -110,6 +110,7 @@ def events_per_vector(recording: Recording) -> dict[str, int]:
 
 def _notes(told: ReplayPoint) -> Iterator[str]:
     for difference in told.differences:
+        where = "" if difference.qp_num is None else f" of QP {difference.qp_num}"
         for cause in difference.causes:
-            yield f"{difference.quantity}: {cause.count:+d}: {cause.text}"
+            yield f"{difference.quantity}{where}: {cause.count:+d}: {cause.text}"
     yield from told.cautions
