@@ -115,6 +115,12 @@ INTERRUPT_TERMS: tuple[Term, ...] = (
         lambda story, _tally, _qp: story.unasked,
     ),
     Term(
+        "doorbell events that only their schedules show (did the probe miss them?)",
+        False,
+        -1,
+        lambda story, _tally, _qp: -story.unseen_events,
+    ),
+    Term(
         "rings with no doorbell event (did the probe miss it?)",
         False,
         -1,
@@ -158,6 +164,18 @@ def find_differences(story: Story, tally: Tally, qp_count: int) -> list[Differen
         for quantity, qp_num, terms, recorded, predicted in rows
         if recorded != predicted
     ]
+
+
+def find_doubts(story: Story, tally: Tally, qp_count: int) -> list[str]:
+    """Return what the rules and the trace do not bring together, whether totals differ or not."""
+    qps = range(qp_count)
+    counts = [
+        (term.text, sum(abs(term.count_of(story, tally, q)) for q in (qps if per_qp else [0])))
+        for terms, per_qp in ((INTERRUPT_TERMS, False), (RUN_TERMS, True))
+        for term in terms
+        if not term.explained
+    ]
+    return [f"{count} {text}" for text, count in counts if count]
 
 
 def _causes(terms: Sequence[Term], story: Story, tally: Tally, qp_num: int) -> list[Cause]:

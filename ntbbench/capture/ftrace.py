@@ -20,8 +20,7 @@ LINE = re.compile(
 )
 HEADER = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d{1,18})/(\d{1,18})")
 LOST = re.compile(r"CPU:?\s*(\d+)\s*\[(?:LOST (\d+) EVENTS?|EVENTS DROPPED)\]")
-FIELD = re.compile(r"\b(ntb|bits|ctx|vector|tasklet|qp)=(-?(?:0x)?[0-9a-fA-F]+)\b")
-ADDRESS_DIGITS = 16  # of a 64-bit pointer or mask in hexadecimal
+FIELD = re.compile(r"\b(ntb|bits|ctx|vector|tasklet|qp)=(-?(?:0x)?[0-9a-fA-F]{1,32})\b")
 VECTOR_DIGITS = 10  # of a signed 32-bit number
 
 # kernel/trace/trace_output.c, trace_print_lat_fmt(): need_resched() is TIF_NEED_RESCHED, not the
@@ -48,24 +47,32 @@ class Kind(Enum):
     EXIT = "tasklet_exit"
 
 
-KINDS = {kind.value: kind for kind in Kind}
-# The field that each probe counts, and the one that tells whose it is.
-VALUES = {
-    Kind.RING: ("bits", "ntb"),
-    Kind.DB_EVENT: ("vector", "ctx"),
-    Kind.SCHEDULE: ("tasklet", None),
-    Kind.RUN: ("qp", None),
-    Kind.ENTRY: ("tasklet", None),
-    Kind.EXIT: ("tasklet", None),
+class Probe(NamedTuple):
+    """An event's kind, the field that it counts, the one that tells whose it is (or None)."""
+
+    kind: Kind
+    field: str
+    owner: str | None
+    is_ours: bool  # False: the kernel's own event, which prints any driver's tasklet
+
+
+PROBES = {
+    probe.kind.value: probe
+    for probe in (
+        Probe(Kind.RING, "bits", "ntb", True),
+        Probe(Kind.DB_EVENT, "vector", "ctx", True),
+        Probe(Kind.SCHEDULE, "tasklet", None, True),
+        Probe(Kind.RUN, "qp", None, True),
+        Probe(Kind.ENTRY, "tasklet", None, False),
+        Probe(Kind.EXIT, "tasklet", None, False),
+    )
 }
-# The kernel's own events print any driver's tasklet, by name if it has one: not ours then.
-FOREIGN_POSSIBLE = frozenset({Kind.ENTRY, Kind.EXIT})
 
 
 class TraceEvent(NamedTuple):
     """One probe hit: line number, seconds, CPU, pid, and what the flags column says.
 
-    `value` is the field that `VALUES` names first, `owner` the second (0 where there is none).
+    `value` is the field that `PROBES` names, `owner` whose it is (0 where that is not told).
     Without a flags column `context` is HARDIRQ and `need_resched` is False.
     """
 
@@ -85,13 +92,12 @@ class TraceFacts:
     """What the reader learned beside the events; complete once the events are consumed.
 
     `entries` is what the header says is in the buffer (None: no header), `lines` the event lines
-    that were read, `flags` whether the flags column is there, `kinds` the probes that hit.
+    that were read, `flags` whether the flags column is there.
     """
 
     entries: int | None = None
     lines: int = 0
     flags: bool = False
-    kinds: frozenset[Kind] = frozenset()
 
 
 def read_trace(path: Path, facts: TraceFacts) -> Iterator[TraceEvent]:
@@ -119,10 +125,11 @@ def _events(path: Path, file: TextIO, facts: TraceFacts) -> Iterator[TraceEvent]
             if match is None:
                 raise _not_a_line(path, number, text)
             facts.lines += 1
-            facts.flags = facts.flags or match["flags"] is not None
-            event = _event(path, number, line, match)
+            if match["flags"] is not None:
+                facts.flags = True
+            probe = PROBES.get(match["event"])
+            event = None if probe is None else _event(path, number, match, probe)
             if event is not None:
-                facts.kinds |= {event.kind}
                 yield event
 
 
@@ -149,17 +156,12 @@ def _not_a_line(path: Path, number: int, text: str) -> InputError:
     return bad_line(path, number, text, "an ftrace line: comm-pid [cpu] flags seconds: event: ...")
 
 
-def _event(path: Path, number: int, line: str, match: re.Match[str]) -> TraceEvent | None:
-    """Return the event of a line, or None if it is not one of `Kind`."""
-    kind = KINDS.get(match["event"])
-    if kind is None:
+def _event(path: Path, number: int, match: re.Match[str], probe: Probe) -> TraceEvent | None:
+    """Return the event of a line, or None if it is of a tasklet that the kernel knows by name."""
+    found = dict(FIELD.findall(match["body"] or ""))
+    if probe.field not in found and not probe.is_ours:
         return None
-    body = match["body"] or ""
-    found = dict(FIELD.findall(body))
-    name, owner = VALUES[kind]
-    if kind in FOREIGN_POSSIBLE and name not in found:
-        return None
-    flags = match["flags"]
+    flags, owner = match["flags"], found.get(probe.owner)
     return TraceEvent(
         line=number,
         time=float(match["time"]),
@@ -167,20 +169,22 @@ def _event(path: Path, number: int, line: str, match: re.Match[str]) -> TraceEve
         pid=int(match["pid"]),
         context=CONTEXTS.get(flags[2], Context.HARDIRQ) if flags else Context.HARDIRQ,
         need_resched=flags is not None and flags[1] in NEED_RESCHED,
-        kind=kind,
-        value=_number(path, number, line, name, found.get(name)),
-        owner=_number(path, number, line, owner, found[owner]) if owner in found else 0,
+        kind=probe.kind,
+        value=_number(path, number, probe.field, found.get(probe.field, "")),
+        owner=0 if owner is None else _number(path, number, "owner", owner),
     )
 
 
-def _number(path: Path, number: int, line: str, name: str | None, text: str | None) -> int:
-    """Return the value of a field: a vector is a signed decimal, all others are hexadecimal."""
-    if text is None:
-        raise bad_line(path, number, line, f"the event needs {name}=")
-    is_vector = name == "vector"
-    digits = text.lower().removeprefix("0x")
-    limit = VECTOR_DIGITS if is_vector else ADDRESS_DIGITS
-    if not digits.isalnum() or len(digits) > limit or (is_vector and not digits.isdecimal()):
-        allowed = "a vector number, 0 or more" if is_vector else "a hexadecimal number of 64 bits"
-        raise bad_line(path, number, f"{name}={text}", allowed)
-    return int(digits, 10 if is_vector else 16)
+def _number(path: Path, number: int, name: str, text: str) -> int:
+    """Return the value of a field: a vector is a decimal number, all others are hexadecimal."""
+    if name == "vector":
+        if not text.isdecimal() or len(text) > VECTOR_DIGITS:
+            raise bad_line(path, number, f"{name}={text}", "a vector number, 0 or more")
+        return int(text)
+    try:
+        value = int(text, 16)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise bad_line(path, number, f"{name}={text}", "a hexadecimal number of 64 bits")
+    return value

@@ -11,6 +11,7 @@ from ntbbench.errors import InputError
 from ntbbench.model.vectormap import DB_BITS_MAX
 
 PARTS = ("point", "trace", "state")
+KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")
 SETTING = re.compile(r"(\w+)=([^=]*?)(?=\s+\w+=|\s*$)")
 NUMBER = re.compile(r"\d{1,18}")
 POINTER = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
@@ -61,16 +62,15 @@ def read_point(path: Path) -> Point:
                 raise bad_line(path, number, line, f"{key} is set twice")
             found[key] = (number, value)
 
+    for key in KEYS:
+        if key not in found:
+            raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
+
     def whole(key: str, high: int) -> int:
-        number, value = setting(key)
+        number, value = found[key]
         return _whole(path, number, key, value, high)
 
-    def setting(key: str) -> tuple[int, str]:
-        if key not in found:
-            raise bad_line(path, 1, "", f"{key}= is missing")
-        return found[key]
-
-    number, senders = setting("sending_qps")
+    number, senders = found["sending_qps"]
     qps = tuple(_whole(path, number, "sending_qps", q, DB_BITS_MAX - 1) for q in senders.split())
     if not qps:
         raise bad_line(path, number, "sending_qps=", "at least one qp_num")
@@ -86,6 +86,8 @@ def read_point(path: Path) -> Point:
 def read_state(path: Path) -> tuple[Qp, ...]:
     """Read `state`: one line a QP, `port P qp N up U tx T rx R bad B ptr 0xADDRESS`, in any order.
 
+    A QP that the client has not created (up 0, ptr 0) is left out.
+
     Raises
     ------
     InputError : a line is malformed, a QP or an address appears twice, or there is no QP.
@@ -93,6 +95,8 @@ def read_state(path: Path) -> tuple[Qp, ...]:
     qps: list[Qp] = []
     for number, line in _lines(path):
         qp = _qp(path, number, line)
+        if not qp.ptr and not qp.is_up:
+            continue  # the client has not created it
         if any((qp.port, qp.qp_num) == (old.port, old.qp_num) for old in qps):
             raise bad_line(path, number, line, f"port {qp.port} qp {qp.qp_num} is there twice")
         if any(qp.ptr == old.ptr for old in qps):
@@ -110,12 +114,13 @@ def _qp(path: Path, number: int, line: str) -> Qp:
     if len(words) % 2 or len(fields) != len(words) // 2 or missing:
         raise bad_line(path, number, line, "port P qp N up U tx T rx R bad B ptr 0xADDRESS")
     pointer = POINTER.fullmatch(fields["ptr"])
-    if pointer is None or int(pointer[1], 16) == 0:
+    is_up = _whole(path, number, "up", fields["up"], 1) == 1
+    if pointer is None or (is_up and int(pointer[1], 16) == 0):
         raise bad_line(path, number, f"ptr {fields['ptr']}", "an address of 64 bits, not 0")
     return Qp(
         port=_whole(path, number, "port", fields["port"], PORTS_MAX),
         qp_num=_whole(path, number, "qp", fields["qp"], DB_BITS_MAX - 1),
-        is_up=_whole(path, number, "up", fields["up"], 1) == 1,
+        is_up=is_up,
         ptr=int(pointer[1], 16),
         tx=_whole(path, number, "tx", fields.get("tx", "0"), 1 << 63),
         rx=_whole(path, number, "rx", fields.get("rx", "0"), 1 << 63),
@@ -160,7 +165,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
     """Return the decimal number in `text`."""
     if NUMBER.fullmatch(text) is None or not text.isascii() or int(text) > high:
-        raise bad_line(path, number, f"{key} {text}", f"a whole number from 0 to {high}")
+        raise bad_line(path, number, f"{key}={text}", f"a whole number from 0 to {high}")
     return int(text)
 
 

@@ -173,7 +173,7 @@ def _missing_lines(
             raise InputError(
                 str(folder / "trace"), where, "the recording is incomplete: the trace is cut off"
             )
-        cautions.append(f"the trace holds {where}; all doorbells are there, so it was filtered")
+        cautions.append(f"the trace holds {where} that its header counts; all doorbells are there")
     if rung.total() != expected:
         cautions.append(
             f"{rung.total()} doorbells for {expected} packets in `point`: "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from ntbbench.capture.causes import find_differences, wakeups_of
+from ntbbench.capture.causes import find_differences, find_doubts, wakeups_of
 from ntbbench.capture.ftrace import Kind
 from ntbbench.capture.point import PARTS
 from ntbbench.capture.recording import Recording, read_recording
@@ -91,6 +91,7 @@ def replay(folder: Path, name: str) -> ReplayPoint:
     log = recording.doorbell_log()
     tally = predict(log)
     differences = find_differences(story, tally, recording.qp_count())
+    doubts = find_doubts(story, tally, recording.qp_count())
     point = recording.point
     return ReplayPoint(
         name=name,
@@ -107,11 +108,11 @@ def replay(folder: Path, name: str) -> ReplayPoint:
         rings=sum(ring.db_bits.bit_count() for ring in log.rings()),
         spaced=log.is_spaced(),
         prediction_uses=_uses(recording, log),
-        verdict=_verdict(log, differences),
+        verdict=_verdict(differences, log.is_spaced() or bool(doubts)),
         recorded=_side(story, recording.qp_count(), story.unasked),
         predicted=_side(tally, recording.qp_count(), 0),
         differences=differences,
-        cautions=[*recording.cautions, *_absent(recording)],
+        cautions=[*recording.cautions, *_absent(recording), *doubts],
     )
 
 
@@ -139,11 +140,11 @@ def _uses(recording: Recording, log: DoorbellLog) -> list[str]:
     return RINGS_USED + EVENTS_USED + (FLAGS_USED if recording.has_flags else [])
 
 
-def _verdict(log: DoorbellLog, differences: list[Difference]) -> str:
+def _verdict(differences: list[Difference], must_agree: bool) -> str:
+    """Return the verdict; `must_agree`: the prediction is exact, or the trace is in doubt."""
     if not differences:
         return AGREES
-    explained = all(cause.explained for d in differences for cause in d.causes)
-    return EXPLAINED if explained and not log.is_spaced() else DISAGREES
+    return DISAGREES if must_agree else EXPLAINED
 
 
 def _side(tally: Tally, qp_count: int, unasked: int) -> Side:

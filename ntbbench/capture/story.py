@@ -33,6 +33,7 @@ class Story(Tally):
     unseen_schedules : runs of a tasklet that no recorded schedule had put on a list.
     unseen_runs : schedules of a tasklet that was on a list already: a run in between is missing.
     in_flight : tasklets on a list when the recording ends.
+    unseen_events : interrupts that only their schedules show.
     unasked : doorbell events of a vector that nothing had rung.
     undelivered : bits rung and pending when the recording ends.
     unserved : u64 mask of the active QPs' bits that are latched, or whose packets no run has
@@ -47,6 +48,7 @@ class Story(Tally):
     unseen_schedules: list[int] = field(default_factory=_zeros)
     unseen_runs: list[int] = field(default_factory=_zeros)
     in_flight: list[int] = field(default_factory=_zeros)
+    unseen_events: int = 0
     unasked: int = 0
     undelivered: int = 0
     unserved: int = 0
@@ -71,6 +73,14 @@ class _Run:
     reposted: bool = False
 
 
+@dataclass
+class _Calls:
+    """The calls of a doorbell event on a CPU: QPs whose schedule is due, QPs thought merged."""
+
+    due: set[int] = field(default_factory=set)
+    merged: set[int] = field(default_factory=set)
+
+
 class _Teller:
     def __init__(self, device: LoopDevice) -> None:
         self._story = Story()
@@ -82,7 +92,7 @@ class _Teller:
         self._packets = _zeros()
         self._scheduled = 0  # u64 mask, as SCHED
         self._reposted = 0  # u64 mask: scheduled by their own run
-        self._calls: dict[int, set[int]] = {}  # by CPU: QPs a doorbell call is due for
+        self._calls: dict[int, _Calls] = {}  # by CPU
         self._runs: dict[int, _Run] = {}  # by CPU
 
     def tell(self, events: Iterable[TraceEvent]) -> Story:
@@ -129,38 +139,61 @@ class _Teller:
             self._story.unasked += 1
             return
         self._story.interrupts += 1
+        self._call(event.cpu, db_bit)
+
+    def _call(self, cpu: int, db_bit: int) -> None:
+        """Judge each call of a doorbell callback: merged, or its schedule is due."""
+        calls = self._calls[cpu] = _Calls()
         for qp_num in bits_of(self._masks[db_bit] & self._device.active_mask):
             self._story.schedule_calls[qp_num] += 1
             if self._scheduled >> qp_num & 1:
-                self._merge(qp_num)
+                calls.merged.add(qp_num)
+                self._merge(qp_num, 1)
             else:
-                self._calls.setdefault(event.cpu, set()).add(qp_num)
+                calls.due.add(qp_num)
 
-    def _merge(self, qp_num: int) -> None:
-        self._story.merged[qp_num] += 1
-        self._story.merged_repost[qp_num] += self._reposted >> qp_num & 1
+    def _merge(self, qp_num: int, count: int) -> None:
+        self._story.merged[qp_num] += count
+        if self._reposted >> qp_num & 1:
+            self._story.merged_repost[qp_num] += count
 
     def _end_calls(self, cpu: int) -> None:
         """Judge the calls that no schedule followed: another CPU may have been faster."""
-        for qp_num in self._calls.pop(cpu, set()):
+        for qp_num in self._calls.pop(cpu, _Calls()).due:
             if self._scheduled >> qp_num & 1:
-                self._merge(qp_num)
+                self._merge(qp_num, 1)
             else:
                 self._story.unmet[qp_num] += 1
 
     def _schedule(self, event: TraceEvent) -> None:
         qp_num, run = event.value, self._runs.get(event.cpu)
+        own = run is not None and run.qp_num == qp_num and not run.reposted
+        if event.cpu not in self._calls and not own and event.context is not Context.TASK:
+            self._find_unseen_event(event.cpu, qp_num)
+        calls = self._calls.get(event.cpu, _Calls())
         self._story.unseen_runs[qp_num] += self._scheduled >> qp_num & 1
+        if qp_num in calls.merged:  # it was not: a run before it is not in the trace
+            calls.merged.remove(qp_num)
+            calls.due.add(qp_num)
+            self._merge(qp_num, -1)
         self._scheduled |= 1 << qp_num
         self._reposted &= ~(1 << qp_num)
-        due = self._calls.get(event.cpu, set())
-        if qp_num in due:
-            due.remove(qp_num)
+        if qp_num in calls.due:
+            calls.due.remove(qp_num)
             self._story.doorbell[qp_num] += 1
-        elif run is not None and run.qp_num == qp_num and not run.reposted:
+        elif own and run is not None:
             self._repost(run)
         else:
             self._story.other[qp_num] += 1
+
+    def _find_unseen_event(self, cpu: int, qp_num: int) -> None:
+        """Deliver the pending interrupt that must have come, for it alone schedules this QP."""
+        for db_bit in self._pending.rest():
+            if self._masks[db_bit] & self._device.active_mask & 1 << qp_num:
+                self._pending.deliver(self._device.vector_of(db_bit))
+                self._story.unseen_events += 1
+                self._call(cpu, db_bit)
+                return
 
     def _repost(self, run: _Run) -> None:
         run.reposted = True

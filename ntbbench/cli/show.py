@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ntbbench.cli import options
-from ntbbench.errors import ExitCode
+from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import load_result, schema_of
 from ntbbench.measure.records import SWEEP_SCHEMA
 from ntbbench.model.names import unknown
@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     """
     reports = options.reports_of(args)
     path = Path(args.file)
+    if reports.html is not None and reports.html.resolve() == path.resolve():
+        raise InputError("--html", args.html, "another file than the result's")
     schema = schema_of(path)
     if schema not in KINDS:
         raise unknown(f"{path}: schema", schema, KINDS)

@@ -57,9 +57,8 @@ def check_receiver(masks: U64Array, drain: SupportsIndex) -> Receiver:
     table = np.zeros(VECTOR_COUNT_MAX, np.uint64)
     table[: masks.size] = masks
     interrupts = check_int("drain", drain)
-    if interrupts < 1:
+    if not 1 <= interrupts < 1 << 64:
         raise InputError("drain", interrupts, "1 .. 2**64-1 interrupts before the softirq runs")
-    check_u64("drain", interrupts)
     return Receiver(db_vector_masks=table, vector_count=masks.size, drain=interrupts)
 
 

@@ -3,7 +3,9 @@
 
 import os
 import secrets
+import stat
 from datetime import UTC, datetime
+from errno import EISDIR
 from itertools import count
 from pathlib import Path
 
@@ -13,13 +15,21 @@ from msgspec import Struct
 from ntbbench.errors import InputError
 from ntbbench.measure.records import SWEEP_SCHEMA, SweepResult
 
+# A ValidationError is a DecodeError too: JSON, but not of the record's form.
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 NEW_FILE_MODE = 0o666  # less the umask, as for any other file that a user creates
 
 
 def write_json(path: Path, record: Struct) -> None:
-    """Write `record` as indented JSON: the whole file appears at once, or the old one stays."""
-    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    write_bytes(path, text + b"\n")
+    """Write `record` as JSON, a line a field and a line an item of a list of records.
+
+    The whole file appears at once, or the old one stays. Two versions of it differ in few lines.
+    """
+    fields = (
+        b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
+        for name in record.__struct_fields__
+    )
+    write_bytes(path, b"{\n" + b",\n".join(fields) + b"\n}\n")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -33,7 +43,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     try:
         target = path.resolve()
-        if target.exists() and not target.is_file():
+        if _is_special(target):
             target.write_bytes(data)
         else:
             _replace(target, data)
@@ -64,12 +74,10 @@ def check_writable(path: Path) -> None:
     ------
     InputError : `path` is a folder, or its folder is missing or read-only.
     """
-    target = path.resolve()
-    if target.is_dir():
-        raise InputError("output", str(path), "a file, not a folder")
-    if target.exists() and not target.is_file():
-        return
     try:
+        target = path.resolve()
+        if _is_special(target):
+            return
         probe = _temporary(target)
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
         probe.unlink()
@@ -91,7 +99,7 @@ def load_result(path: Path) -> SweepResult:
         raise InputError(str(path), schema, f"schema {SWEEP_SCHEMA!r}, which this ntbbench reads")
     try:
         return msgspec.json.decode(data, type=SweepResult)
-    except msgspec.ValidationError as error:
+    except BAD_JSON as error:
         raise InputError(str(path), SWEEP_SCHEMA, f"damaged: {error}") from None
 
 
@@ -121,13 +129,30 @@ def _schema(path: Path, data: bytes) -> str:
         return msgspec.json.decode(data, type=_Header).schema
     except msgspec.ValidationError:
         allowed = "a result of ntbbench: a JSON object with a schema"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except BAD_JSON as error:
         allowed = f"a result of ntbbench, but this is not whole JSON: {error}"
     raise InputError("result file", str(path), allowed)
 
 
+def _spread(value: object) -> bytes:
+    if not isinstance(value, list) or not value:
+        return msgspec.json.encode(value)
+    return b"[\n" + b",\n".join(msgspec.json.encode(item) for item in value) + b"\n]"
+
+
+def _is_special(target: Path) -> bool:
+    """Tell whether `target` is a device or a pipe; OSError where it is a folder."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(EISDIR, "Is a directory")
+    return not stat.S_ISREG(mode)
+
+
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    return target.with_name(f".ntbbench-{secrets.token_hex(4)}.tmp")
 
 
 def _replace(target: Path, data: bytes) -> None:

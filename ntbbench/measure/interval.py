@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from ntbbench.measure.records import Timing
 
@@ -56,6 +55,8 @@ def _chunk(table: list[list[float]]) -> list[Timing]:
 
 def _interval(values: Floats) -> tuple[Floats, Floats]:
     """Return the lower and upper ends for float64[rows, samples], at least two samples."""
+    from scipy.stats import bootstrap  # noqa: PLC0415  # a second that only timed sweeps pay
+
     interval = bootstrap(
         (values,),
         np.median,

@@ -9,12 +9,13 @@ number.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
 from ntbbench.engine import Counts
 from ntbbench.errors import ModelDisagreement
-from ntbbench.model.stream import Stream
+from ntbbench.model.stream import Rate, Stream
 
 # A right sweep of ten thousand cells raises a false alarm once in 10**8 such sweeps.
 FALSE_ALARM = 1e-12
@@ -25,11 +26,14 @@ def fan_outs(db_vector_masks: Sequence[int], active: int) -> tuple[int, ...]:
     return tuple((mask & active).bit_count() for mask in db_vector_masks)
 
 
-def expected_amplification(rates: Sequence[Fraction | float], fan_out: Sequence[int]) -> Fraction:
+def expected_amplification(rates: Sequence[Rate], fan_out: Sequence[int]) -> Fraction:
     """Return the amplification that the law gives; a float rate is taken for what it is exactly."""
-    shares = [Fraction(rate) for rate in rates]
-    weighted = (share * calls for share, calls in zip(shares, fan_out, strict=True))
-    return sum(weighted, Fraction(0)) / sum(shares, Fraction(0))
+    ratios = [rate.as_integer_ratio() for rate in rates]
+    # Whole numbers in the proportion of the rates: adding fractions would cost ten times as much.
+    common = math.lcm(*(denominator for _, denominator in ratios))
+    weights = [numerator * (common // denominator) for numerator, denominator in ratios]
+    weighted = sum(weight * calls for weight, calls in zip(weights, fan_out, strict=True))
+    return Fraction(weighted, sum(weights))
 
 
 def check(stream: Stream, fan_out: Sequence[int], drain: int, counts: Counts) -> Fraction:
@@ -58,10 +62,10 @@ def check(stream: Stream, fan_out: Sequence[int], drain: int, counts: Counts) ->
     expected = expected_amplification(stream.rates, fan_out)
     measured = Fraction(counts.schedule_calls, counts.interrupts)
     if stream.exact:
-        shares = [Fraction(n, counts.interrupts) for n in counts.vector_interrupts.tolist()]
-        _equal("share of each source", shares, list(stream.rates))
+        wanted = [rate * counts.interrupts for rate in stream.rates]
+        _equal("interrupts by source", counts.vector_interrupts.tolist(), wanted)
         _equal("amplification", measured, expected)
-    elif abs(measured - expected) > chance(stream, fan_out):
+    elif measured != expected and abs(measured - expected) > chance(stream, fan_out):
         raise ModelDisagreement(
             f"defect of ntbbench: amplification {float(measured)} counted, {float(expected)} "
             f"expected: farther apart than {counts.interrupts} draws can be"
@@ -84,11 +88,12 @@ def chance(stream: Stream, fan_out: Sequence[int]) -> Fraction:
     """
     interrupts = len(stream.vectors)
     expected = expected_amplification(stream.rates, fan_out)
-    terms = [calls - expected for rate, calls in zip(stream.rates, fan_out, strict=True) if rate]
+    reached = Counter(calls for rate, calls in zip(stream.rates, fan_out, strict=True) if rate)
+    terms = {calls - expected: sources for calls, sources in reached.items()}
     if stream.trials == interrupts:
         span = max(terms) - min(terms)
     else:
-        span = sum((abs(term) for term in terms), Fraction(0))
+        span = sum((abs(term) * sources for term, sources in terms.items()), Fraction(0))
     deviation = math.sqrt(math.log(2 / FALSE_ALARM) / (2 * interrupts)) + 1 / interrupts
     return span * Fraction(deviation)
 

@@ -224,7 +224,9 @@ class _Burst:
         self._receiver = _receiver(log.device)
         self._masks = log.device.vector_map().db_vector_masks
         self._pending = PendingIrqs(log.device)
+        self._device = log.device
         self._raised: dict[int, DoorbellEvent] = {}  # by CPU: no pass since this event
+        self._beside: dict[int, set[int]] = {}  # by CPU: the vectors pending at that event
         self._deferred: dict[int, DoorbellEvent] = {}  # by CPU: left to ksoftirqd since this event
 
     def advance(self, item: Ring | DoorbellEvent) -> None:
@@ -239,6 +241,7 @@ class _Burst:
         elif (db_bit := self._pending.deliver(item.vector)) is not None:
             self._receiver.interrupt(self._masks[db_bit], item.cpu)
             self._raised[item.cpu] = item
+            self._beside[item.cpu] = {self._device.vector_of(b) for b in self._pending.rest()}
 
     def finish(self) -> Tally:
         """Deliver what is still pending, let every softirq run, and return the tally."""
@@ -255,7 +258,7 @@ class _Burst:
         since = item.time - event.time
         if item.cpu != cpu and since < ELSEWHERE:
             return  # that CPU may still be in its interrupt
-        if item.cpu == cpu and isinstance(item, DoorbellEvent) and since < ONE_HARDIRQ:
+        if item.cpu == cpu and since < ONE_HARDIRQ and self._was_pending(item):
             return  # one more of the same hardirq
         del self._raised[cpu]
         in_task = event.context is Context.TASK
@@ -267,6 +270,10 @@ class _Burst:
             self._deferred[cpu] = event
         else:
             self._receiver.drain(cpu)
+
+    def _was_pending(self, item: Ring | DoorbellEvent) -> bool:
+        """Return whether `item` is an interrupt that was pending at the last one of its CPU."""
+        return isinstance(item, DoorbellEvent) and item.vector in self._beside[item.cpu]
 
     def _give_to_ksoftirqd(self, cpu: int, item: Ring | DoorbellEvent) -> None:
         event = self._deferred[cpu]

@@ -54,16 +54,11 @@ def qp_count(
     where it is the smaller number, and then the windows are not looked at. qp_count is unsigned
     and wraps: with an empty db_valid_mask the QPs exist, but none is in qp_bitmap.
 
-    Deviates: the `qp_count` here counts the QPs of qp_bitmap, which is what clients can get; where
-    the mask has holes or is empty, the kernel's own qp_count is larger. A count that wrapped and
-    met no limit fails in the kernel for want of memory; here it is no QP.
+    Deviates: `qp_count` counts the QPs of qp_bitmap, which clients can get; with holes in the mask
+    the kernel's number is larger. A wrapped count without a limit is ENOMEM there, no QP here.
     """
     if spad_count is not None and spad_count < NTB_TRANSPORT_MIN_SPADS:
-        limit = (
-            f"ntb_transport does not bind (EINVAL): {spad_count} scratchpads, "
-            f"at least {NTB_TRANSPORT_MIN_SPADS} needed"
-        )
-        return QpCount(0, limit, 0, False, None)
+        return unbound(f"{spad_count} scratchpads, at least {NTB_TRANSPORT_MIN_SPADS} needed")
     msi = use_msi and (mw_count is None or mw_count > 1)
     windows, windows_limit = memory_windows(mw_count, spad_count, msi)
     count = (db_valid_mask.bit_length() - 1 - msi) % (1 << UINT_BITS)
@@ -76,6 +71,11 @@ def qp_count(
     if not bitmap and count:
         limit = doorbell_limit(db_valid_mask, msi)
     return QpCount(bitmap.bit_count(), limit, bitmap, msi, msi_descriptors(windows, spad_count))
+
+
+def unbound(why: str) -> QpCount:
+    """Return what there is of a device that ntb_transport refuses."""
+    return QpCount(0, f"ntb_transport does not bind (EINVAL): {why}", 0, False, None)
 
 
 def memory_windows(

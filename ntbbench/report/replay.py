@@ -24,28 +24,21 @@ from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
-NAME_MAX = 30  # of a recording in the summary; its block has the whole name
+NAME_MIN = 10  # of a recording in the summary; its block has the whole name
+GAP = 2  # tabulate puts two spaces between columns
 ALIGN = ("left", "right", "right", "right")
 HEADERS = ("", "recorded", "predicted", "difference")
 SUMMARY_TOPS = ("", "inter-", "wakeups", "", "runs", "", "")
-SUMMARY_HEADERS = (
-    "recording",
-    "rupts",
-    "recorded",
-    "predicted",
-    "recorded",
-    "predicted",
-    "verdict",
-)
+SUMMARY_HEADERS = ("recording", "rupts", "rec.", "pred.", "rec.", "pred.", "verdict")
 VERDICTS = {
     AGREES: "agrees",
     EXPLAINED: "explained",
     DISAGREES: "DISAGREES",
 }
 NOTE = """\
-wakeups: tasklets put on a list by any cause. schedule calls: of the doorbell
-callback; merged ones met SCHED set and leave no trace, so the recorded number is
-derived. race check: a run that finds its bit in db_read() goes back on the list."""
+wakeups: tasklets put on a list, by any cause. schedule calls: of the doorbell
+callback; merged ones met SCHED set and leave no trace, so what is recorded is
+derived. race check: a run that finds its bit in db_read() schedules itself."""
 
 
 def render_text(replay: Replay) -> str:
@@ -95,18 +88,21 @@ def _summary(points: Sequence[ReplayPoint]) -> str:
     """Return one line a recording, below what their verdicts sum up to."""
     rows = [
         (
-            _short(point.name),
-            point.recorded.interrupts,
-            point.recorded.wakeups,
-            point.predicted.wakeups,
-            point.recorded.runs,
-            point.predicted.runs,
+            str(point.recorded.interrupts),
+            str(point.recorded.wakeups),
+            str(point.predicted.wakeups),
+            str(point.recorded.runs),
+            str(point.predicted.runs),
             VERDICTS[point.verdict],
         )
         for point in points
     ]
+    columns = zip(*rows, SUMMARY_TOPS[1:], SUMMARY_HEADERS[1:], strict=True)
+    room = WIDTH - sum(GAP + max(map(len, column)) for column in columns)
+    names = [_short(point.name, max(room, NAME_MIN)) for point in points]
+    named = [(name, *row) for name, row in zip(names, rows, strict=True)]
     lines = tabulate(
-        [SUMMARY_TOPS, SUMMARY_HEADERS, *rows],
+        [SUMMARY_TOPS, SUMMARY_HEADERS, *named],
         tablefmt="plain",  # its header would pad every column by two more
         disable_numparse=True,
         colalign=("left", *["right"] * 5, "left"),
@@ -225,6 +221,7 @@ def _folded(text: str, indent: str) -> list[str]:
     return wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
 
 
-def _short(text: str, limit: int = NAME_MAX) -> str:
-    shown = ascii_only(text)
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+def _short(name: str, limit: int) -> str:
+    """Return a name for a column; of a long one the end, where recordings of a folder differ."""
+    shown = ascii_only(name)
+    return shown if len(shown) <= limit else "..." + shown[3 - limit :]

@@ -59,7 +59,7 @@ def _summary(groups: Sequence[Group]) -> list[str]:
     points = [point for row in best for point in row if point is not None]
     headers = [
         *("dispatch", "Q", "door-\nbells", "vec-\ntors"),
-        *("amplifi-\ncation", "effec-\ntive", "spuri-\nous"),
+        *("amplif-\nication", "effec-\ntive", "spuri-\nous"),
         *(["ns a dispatch\n(95 % interval)"] if wording.timed(points) else []),
     ]
     rows = [_summary_row(point, len(headers)) for point in points]
@@ -236,10 +236,11 @@ def _dispatch(name: str) -> str:
 
 def _folded(text: str, indent: int = 0, hanging: int = 0) -> list[str]:
     """Return `text` as ASCII lines of at most WIDTH columns."""
-    return wrap(
+    lines = wrap(
         ascii_only(text),
         WIDTH,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hanging),
         break_on_hyphens=False,
     )
+    return [line.rstrip() for line in lines]

@@ -54,8 +54,8 @@
       row.hidden = !match || matches > Number(holder.dataset.shown);
     }
     const shown = Math.min(matches, Number(holder.dataset.shown));
-    const first = shown < matches ? `the first ${shown} of ` : "";
-    holder.querySelector("output").textContent = `${first}${matches} of ${rows.length} rows`;
+    holder.querySelector("output").textContent =
+      shown < matches ? `the first ${shown} of ${matches} rows` : `${matches} of ${rows.length} rows`;
     holder.querySelector(".tools button").hidden = shown === matches;
   }
 

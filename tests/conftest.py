@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures that several test modules share: the browser that opens the HTML reports."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+# A page opened at a width; after the test it must have been silent and have asked for nothing.
+OpenPage = Callable[..., Page]
+
+
+@contextmanager
+def silent_page(browser: Browser, path: Path, width: int = 1400) -> Iterator[Page]:
+    """Open an HTML file; at the end: no console message, no error, no request but for the file."""
+    noise: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.on("console", lambda message: noise.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: noise.append(f"error: {error}"))
+    page.on("request", lambda request: noise.append(request.url))
+    page.goto(path.as_uri())
+    yield page
+    page.close()
+    assert noise == [path.as_uri()]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, headless. Without it the reports are untested: that is a failure."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.fail("no chromium on the PATH: install the package `chromium`", pytrace=False)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=executable,
+            headless=True,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Open HTML files, each as a `silent_page` until the end of the test."""
+    with ExitStack() as pages:
+        yield lambda path, width=1400: pages.enter_context(silent_page(browser, path, width))
