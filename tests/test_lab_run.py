@@ -145,9 +145,20 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code: int) -> None:
-    command = [sys.executable, "-m", "ntbbench.cli.main", "lab", "run", "--vectors", "0"]
+    # a test run in the background ignores SIGINT, and its children would too
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
     with subprocess.Popen(
-        [*command, "--packets", "500", "-o", str(tmp_path / "x.json")],
+        [
+            *command,
+            "lab",
+            "run",
+            "--vectors",
+            "0",
+            "--packets",
+            "500",
+            "-o",
+            str(tmp_path / "x.json"),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     ) as lab:

@@ -188,6 +188,18 @@ def test_json_is_the_record() -> None:
     assert next(iter(json.loads(FORMATS["json"](RESULT)))) == "schema"
 
 
+def test_show_reads_a_lab_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lab.json"
+    path.write_bytes(msgspec.json.encode(RESULT))
+    for name, render in FORMATS.items():
+        page = tmp_path / f"{name}.html"
+        assert main(["show", str(path), "--format", name, "--html", str(page)]) == 0
+        assert capsys.readouterr().out == render(RESULT)
+        assert page.read_text() == render_html(RESULT)
+    path.write_bytes(msgspec.json.encode(RESULT)[:-40])
+    assert main(["show", str(path)]) == 2
+
+
 def test_markdown_and_html_escape_what_they_tell() -> None:
     assert "&lt;scheduled&gt;" in FORMATS["md"](RESULT)
     html = render_html(RESULT)

@@ -13,6 +13,7 @@ from ntbbench.lab.doctor import examine, install_command
 from ntbbench.lab.evaluate import DB_READS
 from ntbbench.lab.fetch import CachedKernel, fetch
 from ntbbench.lab.kernels import parse_spec
+from ntbbench.lab.records import LabResult
 from ntbbench.lab.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
 from ntbbench.measure.files import check_writable, new_run, write_bytes, write_json
 from ntbbench.model.axes import parse_int_axis
@@ -140,16 +141,21 @@ def run_run(args: argparse.Namespace) -> int:
             _check_empty(folder)
         result = run_lab(cache, kernel, plan, folder, say=say, accel=args.accel)
     write_json(output, result)
-    if args.html is not None:
-        from ntbbench.report.lab_html import render_html  # noqa: PLC0415  # plotly takes long
-
-        write_bytes(args.html, render_html(result).encode())
     if args.output is None:
         say(f"result saved to {output}")
     if args.keep is not None:
         say(f"recordings kept in {folder}")
-    sys.stdout.write(FORMATS[args.format](result))
+    publish(result, args.format, args.html)
     return ExitCode.OK if all(point.agrees for point in result.points) else ExitCode.FINDING
+
+
+def publish(result: LabResult, name: str, html: Path | None) -> None:
+    """Print the result in format `name` on stdout; write the page to `html` if it is given."""
+    if html is not None:
+        from ntbbench.report.lab_html import render_html  # noqa: PLC0415  # plotly takes long
+
+        write_bytes(html, render_html(result).encode())
+    sys.stdout.write(FORMATS[name](result))
 
 
 def run_doctor(args: argparse.Namespace) -> int:

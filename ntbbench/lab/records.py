@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The plain records of a lab run, from the guest to the report: a field is a key of the JSON."""
 
+from pathlib import Path
+
+import msgspec
 from msgspec import Struct, field
+
+from ntbbench.errors import InputError
 
 LAB_SCHEMA = "ntbbench.lab/1"
 
@@ -48,3 +53,18 @@ class LabResult(Struct, frozen=True, kw_only=True):
     environment: dict[str, str]
     points: list[LabPoint]
     warnings: list[str] = field(default_factory=list)
+
+
+def load_lab_result(path: Path) -> LabResult:
+    """Return the lab run in a result file.
+
+    Raises
+    ------
+    InputError : the file cannot be read, or is damaged.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LabResult)
+    except OSError as error:
+        raise InputError("result file", str(path), error.strerror or str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(str(path), LAB_SCHEMA, f"damaged: {error}") from None
