@@ -78,6 +78,29 @@ def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
     return place
 
 
+def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
+    """Return the guest's program `name`, linked statically: there is no other in the guest.
+
+    Raises
+    ------
+    BuildError : with the compiler's first error.
+    """
+    source = Path(str(files("ntbbench.lab") / "guest" / f"{name}.c"))
+    place = cache.root / "programs" / hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+
+    def compile_into(folder: Path) -> None:
+        command: list[str | Path] = ["gcc", "-O2", "-static", "-o", folder / name, source]
+        result = run(command)
+        if result.status:
+            raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
+
+    with cache.lock():
+        if not place.is_dir():
+            say(f"building {name}")
+            cache.publish(place, compile_into)
+    return place / name
+
+
 def compiler_settings(kbuild: Path) -> tuple[str, ...]:
     """Return the make settings that let this machine's compiler build for `kbuild`.
 

@@ -57,6 +57,34 @@ class PointPlan:
 
 
 @dataclass(frozen=True)
+class Task:
+    """What the guest does in one boot.
+
+    Parameters
+    ----------
+    script : which of guest/ it runs: `points` or `netdev`.
+    lines : one line a point, for the script.
+    names : of the recordings that must come back, in order.
+    seconds : what it may take; generous, for it only ends a guest that hangs.
+    """
+
+    script: str
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+    seconds: float
+
+
+def points_task(points: list[PointPlan]) -> Task:
+    """Return the task that records `points`."""
+    return Task(
+        script="points",
+        lines=tuple(point.line for point in points),
+        names=tuple(point.name for point in points),
+        seconds=BOOT_SECONDS + sum(point.seconds for point in points),
+    )
+
+
+@dataclass(frozen=True)
 class Recordings:
     """What one boot recorded.
 
@@ -73,33 +101,38 @@ class Recordings:
 
 
 def record(
-    points: list[PointPlan],
+    task: Task,
     folder: Path,
     *,
     queues: int,
     image: Path,
     modules: Path,
     accel: tuple[str, ...],
+    programs: tuple[Path, ...] = (),
 ) -> Recordings:
-    """Boot `image` once, run `points` and leave their recordings below `folder`.
+    """Boot `image` once, run `task` and leave its recordings below `folder`.
 
     Raises
     ------
     GuestError : the guest panicked, hung, gave up, or left no whole recording.
     """
+    scripts = Path(str(files("ntbbench.lab") / "guest"))
     with tempfile.TemporaryDirectory() as name:
         root, initramfs = Path(name) / "root", Path(name) / "initramfs"
         (root / "lib").mkdir(parents=True)
-        shutil.copy(str(files("ntbbench.lab") / "guest" / "init"), root / "init")
+        (root / "bin").mkdir()
+        shutil.copy(scripts / "init", root / "init")
         (root / "init").chmod(0o755)
+        shutil.copy(scripts / task.script, root / "task")
         for module in MODULES:
             shutil.copy(modules / module, root / "lib" / module)
+        for program in programs:
+            shutil.copy(program, root / "bin" / program.name)
         (root / "queues").write_text(f"{queues}\n")
-        (root / "points").write_text("".join(point.line for point in points))
+        (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
-        seconds = BOOT_SECONDS + sum(point.seconds for point in points)
-        booted = boot(image, initramfs, accel, seconds)
-    return Recordings(unpack(booted, [point.name for point in points], folder), folder, booted)
+        booted = boot(image, initramfs, accel, task.seconds)
+    return Recordings(unpack(booted, list(task.names), folder), folder, booted)
 
 
 def unpack(booted: Boot, names: list[str], folder: Path) -> str:

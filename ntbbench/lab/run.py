@@ -10,7 +10,7 @@ from ntbbench.lab.build import Kernel, build
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.commands import run
 from ntbbench.lab.evaluate import evaluate
-from ntbbench.lab.guest import PointPlan, record
+from ntbbench.lab.guest import PointPlan, points_task, record
 from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, complaints
 from ntbbench.lab.records import LabResult
 
@@ -97,7 +97,12 @@ def run_lab(
     points = plan.points()
     say(f"booting {kernel.label} ({name}): {len(points)} points")
     recordings = record(
-        points, folder, queues=plan.queues, image=kernel.image, modules=modules, accel=options
+        points_task(points),
+        folder,
+        queues=plan.queues,
+        image=kernel.image,
+        modules=modules,
+        accel=options,
     )
     warned = complaints(recordings.boot.console)
     version = (folder / "kernel").read_text().splitlines()[1]
