@@ -6,12 +6,19 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ntbbench.cli.lab_kernel import (
+    DEFAULT_KERNEL,
+    add_cache_option,
+    add_kernel_options,
+    kernel_of,
+    say,
+)
+from ntbbench.cli.lab_netdev import add_netdev
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.build import Kernel, check_kbuild, check_source
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.doctor import examine, install_command
 from ntbbench.lab.evaluate import DB_READS
-from ntbbench.lab.fetch import CachedKernel, fetch
+from ntbbench.lab.fetch import fetch
 from ntbbench.lab.kernels import parse_spec
 from ntbbench.lab.records import LabResult
 from ntbbench.lab.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
@@ -20,11 +27,9 @@ from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int, unknown
 from ntbbench.report.lab import FORMATS
 
-DEFAULT_KERNEL = "debian:6.12"
 GAP_MAX = 1_000_000  # us
 PACKETS_MAX = 100_000
 RUNS = Path("results") / "runs"
-ACCELERATORS = ("auto", "kvm", "tcg")
 
 DESCRIPTION = """\
 Boot a Debian kernel in QEMU, build its own unmodified NTB core and ntb_transport (or those of
@@ -47,7 +52,7 @@ examples:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its three subcommands to the command line."""
+    """Add the command and its subcommands to the command line."""
     parser = subparsers.add_parser(
         "lab",
         help="run the real Linux NTB code in QEMU beside the model",
@@ -57,6 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     actions = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     _add_run(actions)
+    add_netdev(actions)
     doctor = actions.add_parser(
         "doctor", help="say what this machine lacks for the lab", allow_abbrev=False
     )
@@ -68,16 +74,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fetching.set_defaults(run=run_fetch)
     for action in (doctor, fetching):
         action.add_argument("--kernel", metavar="debian:VERSION", default=DEFAULT_KERNEL)
-        _add_cache(action)
-
-
-def _add_cache(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--cache",
-        metavar="DIR",
-        type=Path,
-        help="where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)",
-    )
+        add_cache_option(action)
 
 
 def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -89,12 +86,7 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    kernel = parser.add_argument_group("kernel")
-    kernel.add_argument("--kernel", metavar="debian:VERSION", help=f"default {DEFAULT_KERNEL}")
-    kernel.add_argument("--source", metavar="DIR", type=Path, help="NTB files of this kernel tree")
-    kernel.add_argument("--image", metavar="BZIMAGE", type=Path, help="boot your own kernel")
-    kernel.add_argument("--kbuild", metavar="DIR", type=Path, help="its build folder")
-    _add_cache(kernel)
+    add_kernel_options(parser)
     points = parser.add_argument_group("points: one for each --vectors and --db-read")
     points.add_argument(
         "--vectors",
@@ -110,7 +102,6 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--gap", metavar="US", default="1000", help="between packets (default 1000)"
     )
     points.add_argument("--packets", metavar="N", default="50", help="of each QP (default 50)")
-    points.add_argument("--accel", choices=ACCELERATORS, default="auto")
     output = parser.add_argument_group("output")
     output.add_argument("--format", choices=tuple(FORMATS), default="text")
     output.add_argument("-o", metavar="FILE.json", dest="output", type=Path)
@@ -201,40 +192,6 @@ def plan_of(args: argparse.Namespace) -> LabPlan:
         gap_us=parse_int("--gap", args.gap, 0, GAP_MAX),
         packets=parse_int("--packets", args.packets, 1, PACKETS_MAX),
     )
-
-
-def kernel_of(args: argparse.Namespace, cache: Cache) -> Kernel:
-    """Return the kernel to boot with its NTB files, fetching what is missing.
-
-    Raises
-    ------
-    InputError : options that exclude each other, or a folder that is not what it should be.
-    """
-    if (args.image is None) != (args.kbuild is None):
-        raise InputError("--image", str(args.image), "goes together with --kbuild")
-    if args.image is not None and args.kernel is not None:
-        raise InputError("--kernel", args.kernel, "not with --image: one kernel only")
-    if args.source is not None:
-        check_source("--source", args.source)
-    if args.image is None:
-        spec = args.kernel or DEFAULT_KERNEL
-        kernel: CachedKernel = fetch(cache, parse_spec(spec), say)
-        source = kernel.source if args.source is None else args.source.absolute()
-        return Kernel(spec, kernel.image, kernel.kbuild, source)
-    if not args.image.is_file():
-        raise InputError("--image", str(args.image), "a kernel's bzImage")
-    check_kbuild("--kbuild", args.kbuild)
-    kbuild = args.kbuild.absolute()
-    tree = kbuild / "source" if (kbuild / "source").is_dir() else kbuild
-    if args.source is None:
-        check_source("--kbuild", tree)
-    source = tree if args.source is None else args.source.absolute()
-    return Kernel(str(args.image), args.image.absolute(), kbuild, source)
-
-
-def say(text: str) -> None:
-    """Tell the user on stderr what is going on."""
-    print(f"ntbbench lab: {text}", file=sys.stderr, flush=True)
 
 
 def _check_empty(folder: Path) -> None:

@@ -18,7 +18,7 @@ PROGRAMS = {
     QEMU: ("qemu-system-x86", "runs the guest"),
     "busybox": ("busybox-static", "the guest's only program"),
     "cpio": ("cpio", "packs the guest's files"),
-    "gcc": ("gcc", "builds the modules"),
+    "gcc": ("gcc libc6-dev", "builds the modules"),
     "make": ("make", "builds the modules"),
     "dpkg-deb": ("dpkg", "unpacks the kernel packages"),
     "apt-get": ("apt", "fetches the kernel packages"),

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec import Struct
-
 from ntbbench.capture.point import read_stats
 from ntbbench.lab.build import Kernel, build, build_program
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.guest import BOOT_SECONDS, Task, record
+from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
 from ntbbench.lab.qemu import KVM_OPTIONS, accelerator
 
-NETDEV_SCHEMA = "ntbbench.lab-netdev/1"
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
+FAST_FACTOR = 20  # so that what happens once, at the start, weighs little
 RECEIVER = 1  # the flows go from port 0 to port 1
 LOOP_LINE = re.compile(r"port (\d+) bit (\d+) rung (\d+) delivered (\d+)")
 
@@ -31,7 +30,7 @@ class NetdevPlan:
     vectors : 0: no vector callbacks; k: bit b belongs to vector b % k.
     queues : queues of each interface, where the kernel has multi-queue ntb_netdev.
     flows : UDP flows, which the stack hashes to queues.
-    packets : datagrams a flow.
+    packets : datagrams a spaced flow; one as fast as it goes sends FAST_FACTOR times as many.
     gap_us : between two datagrams of the spaced flows.
     """
 
@@ -46,44 +45,10 @@ class NetdevPlan:
         points = [(v, gap) for v in self.vectors for gap in (self.gap_us, 0)]
         names = tuple(f"vectors-{v}-{'spaced' if gap else 'fast'}" for v, gap in points)
         lines = tuple(
-            f"{name} {v} {self.flows} {self.packets} {gap}\n"
+            f"{name} {v} {self.flows} {self.packets * (1 if gap else FAST_FACTOR)} {gap}\n"
             for name, (v, gap) in zip(names, points, strict=True)
         )
         return Task("netdev", lines, names, BOOT_SECONDS + FLOW_SECONDS * len(points))
-
-
-class NetdevPoint(Struct, frozen=True, kw_only=True):
-    """One set of flows; lists are by qp_num of the receiving port.
-
-    `runs_per_qp` counts tasklet runs that ended on an empty ring (rx_ring_empty), by any cause.
-    """
-
-    name: str
-    vectors: int
-    queues: int  # that the interfaces have
-    active_qps: int
-    gap_us: int
-    packets_sent: int
-    packets_received: int
-    seconds: float  # of the guest's clock
-    bits_per_second: float
-    doorbells_per_qp: list[int]
-    events: int
-    runs_per_qp: list[int]
-    runs_per_event: float
-    predicted_runs_per_qp: list[int] | None  # None: the flow is not spaced
-    agrees: bool
-
-
-class NetdevResult(Struct, frozen=True, kw_only=True):
-    """Flows over ntb_netdev in one boot of a real kernel."""
-
-    schema: str = NETDEV_SCHEMA
-    kernel: str
-    kernel_source: str
-    accelerator: str
-    ping: str
-    points: list[NetdevPoint]
 
 
 def run_netdev(
