@@ -32,7 +32,7 @@ def run(command: str, folder: Path) -> str:
     env = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "COLUMNS": "80"}
     done = subprocess.run(
         command, shell=True, cwd=folder, env=env, text=True, timeout=TIMEOUT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+        capture_output=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode in (0, 1), f"{command}: exit {done.returncode}: {done.stderr}"

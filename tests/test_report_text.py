@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from report_records import ok, result, timing, unavailable
 
 from ntbbench.measure.records import Caution, SweepResult
+from ntbbench.measure.sweep import run_sweep
+from ntbbench.model.hardware import hardware_names
 from ntbbench.model.netdev import create_queues
+from ntbbench.model.scenario import Scenario
 from ntbbench.model.transport import qp_count
 from ntbbench.report import text
 
@@ -208,3 +211,23 @@ def test_any_name_and_number_fits(
             environment={reason: {hardware: [reason]}},
         )
     )
+
+
+def test_a_real_sweep_of_every_device_fits() -> None:
+    scenario = Scenario(
+        hardware=list(hardware_names()),
+        queues=[1, 2, 15, 64],
+        doorbells=[16],
+        dispatch=["fallback", "per-vector", "msi"],
+        workload=["zipf", "burst"],
+        interrupts=200,
+        repeats=0,
+        drain=4,
+    )
+    found = run_sweep(scenario)
+    lines = lines_of(found)
+    asked = {point.hardware for point in found.points}
+    assert asked == set(hardware_names())
+    shown = " ".join(lines)
+    assert all(name in shown for name in asked)
+    assert "ENOSPC: Q queues requested" in shown

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from ntbbench import __version__
 from ntbbench.errors import ExitCode, NtbbenchError
@@ -21,9 +22,17 @@ Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose usage errors are one line, as every other error; subcommands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with BAD_INPUT."""
+        sys.exit(fail(f"{message} (see {self.prog} --help)", ExitCode.BAD_INPUT))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ntbbench",
         description="What does NTB doorbell handling cost, and did a patch make it better?",
         epilog=EPILOG,

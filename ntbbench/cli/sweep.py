@@ -164,7 +164,12 @@ def interrupts() -> Iterator[threading.Event]:
 def bar() -> Iterator[Callable[[str, int, int], None]]:
     """Yield the call that moves a progress bar on stderr; nothing is drawn but on a terminal."""
     with tqdm(
-        disable=not sys.stderr.isatty(), file=sys.stderr, delay=BAR_DELAY, leave=False, ncols=78
+        disable=not sys.stderr.isatty(),
+        file=sys.stderr,
+        delay=BAR_DELAY,
+        leave=False,
+        ncols=78,
+        nrows=24,  # a terminal that tells no size would get no bar
     ) as drawn:
 
         def progress(phase: str, done: int, total: int) -> None:

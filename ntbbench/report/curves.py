@@ -98,7 +98,10 @@ def bars(groups: Sequence[Group], quantity: Quantity) -> go.Figure:
                 known.append((at, point, reading))
         figure.add_trace(_bars(dispatch, known))
     # Numbered positions, not categories: two long names that are cut alike stay two devices.
-    ticks = [label(group.title) for group in groups]
+    ticks = [
+        "<br>".join(label(part) for part in (group.hardware, group.circumstances) if part)
+        for group in groups
+    ]
     figure.update_yaxes(tickvals=list(range(len(groups))), ticktext=ticks, autorange="reversed")
     figure.update_xaxes(title_text=quantity.title, rangemode="tozero")
     figure.update_layout(barmode="group", bargap=0.25, showlegend=True, legend=BOTTOM)
@@ -118,7 +121,7 @@ def _curve(row: Row, symbol: str, known: Sequence[tuple[OkPoint, Reading]]) -> g
     return go.Scatter(
         x=[point.queues for point, _ in known],
         y=[reading.value for _, reading in known],
-        error_y=_errors([reading for _, reading in known]),
+        error_y=_errors([reading for _, reading in known], colour),
         name=label(row.dispatch),
         legendgroup=label(row.dispatch),
         showlegend=False,
@@ -174,7 +177,7 @@ def _bars(dispatch: str, known: Sequence[tuple[int, OkPoint, Reading]]) -> go.Ba
     )
 
 
-def _errors(readings: Sequence[Reading]) -> dict[str, object]:
+def _errors(readings: Sequence[Reading], colour: str) -> dict[str, object]:
     above = [reading.high - reading.value for reading in readings]
     below = [reading.value - reading.low for reading in readings]
     return {
@@ -183,5 +186,5 @@ def _errors(readings: Sequence[Reading]) -> dict[str, object]:
         "arrayminus": below,
         "visible": any([*above, *below]),
         "thickness": 1.5,
-        "color": INK,
+        "color": colour,
     }

@@ -13,15 +13,18 @@ from ntbbench.report.look import INK, framed, point_hover, row_name
 from ntbbench.report.page import hover, label
 from ntbbench.report.pivot import Group, Row
 
-# Viridis grows in lightness evenly, also to readers with a colour vision deficiency, and has no
-# grey, which is the unavailable cells'; reversed, the ideal is light and amplification dark.
-HEAT_SCALE = "Viridis_r"
+# ColorBrewer's YlOrBr, safe for readers with a colour vision deficiency, without its darkest
+# steps: dark text has a contrast of at least 5 on all of it. The ideal is light.
+HEAT_SCALE = ("#fff7bc", "#fee391", "#fec44f", "#fe9929", "#ec7014")
 GREY = "#d8d8d8"
+REFUSED = "unavailable"
+GAP = 2  # px
 CELL_HEIGHT = 34  # px of a heatmap's row,
 HEAT_HEIGHT = 520  # less where there are so many that all of them would be higher than this,
 CELL_HEIGHT_MIN = 10  # but not less than that
 PANEL_CELLS_MAX = 12  # cells side by side in a third of the page
-TEXT_CELLS_MAX = 48  # cells side by side that leave room for their numbers
+MARK_CELLS_MAX = 24  # cells side by side with a mark in the unavailable ones
+TEXT_CELLS_MAX = 48  # cells side by side with numbers in them, and gaps between
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,11 @@ def heatmaps(group: Group, scale: HeatRange) -> go.Figure:
         for cells in (_measured_cells(dispatch, grid), _refused_cells(grid)):
             cells.update(x=[str(count) for count in counts], y=names)
             figure.add_trace(cells, row=1, col=column)
-    if len(counts) * len(panels) <= TEXT_CELLS_MAX:
-        figure.update_traces(xgap=2, ygap=2)
-    else:
-        figure.update_traces(texttemplate=None)
+    wide = len(counts) * len(panels)
+    if wide > MARK_CELLS_MAX:
+        figure.update_traces(selector={"name": REFUSED}, texttemplate=None)
+    if wide > TEXT_CELLS_MAX:
+        figure.update_traces(texttemplate=None, xgap=0, ygap=0)
     figure.update_xaxes(type="category", showgrid=False, title_text="queues")
     figure.update_yaxes(type="category", showgrid=False)
     figure.update_yaxes(title_text="doorbells", row=1, col=1)
@@ -82,15 +86,18 @@ def _measured_cells(dispatch: str, grid: Sequence[Sequence[Point | None]]) -> go
         hovertext=[[point_hover(p) if isinstance(p, OkPoint) else "" for p in row] for row in grid],
         coloraxis="coloraxis",
         texttemplate="%{z:.2f}",
+        textfont={"color": INK},
         hovertemplate="%{hovertext}<extra></extra>",
         hoverongaps=False,
+        xgap=GAP,
+        ygap=GAP,
     )
 
 
 def _refused_cells(grid: Sequence[Sequence[Point | None]]) -> go.Heatmap:
     refused = [[p if isinstance(p, UnavailablePoint) else None for p in row] for row in grid]
     return go.Heatmap(
-        name="unavailable",
+        name=REFUSED,
         z=[[None if p is None else 0 for p in row] for row in refused],
         text=[["" if p is None else "n/a" for p in row] for row in refused],
         hovertext=[["" if p is None else _refused_hover(p) for p in row] for row in refused],
@@ -100,12 +107,14 @@ def _refused_cells(grid: Sequence[Sequence[Point | None]]) -> go.Heatmap:
         textfont={"color": INK},
         hovertemplate="%{hovertext}<extra></extra>",
         hoverongaps=False,
+        xgap=GAP,
+        ygap=GAP,
     )
 
 
 def _colour_axis(scale: HeatRange) -> go.layout.Coloraxis:
     return go.layout.Coloraxis(
-        colorscale=HEAT_SCALE,
+        colorscale=list(HEAT_SCALE),
         cmin=scale.low,
         cmax=scale.high,
         colorbar={

@@ -33,8 +33,14 @@ class Row:
 class Group:
     """One device under one set of circumstances."""
 
-    title: str  # as written in the scenario: every format escapes it
+    hardware: str  # as written in the scenario: every format escapes it
+    circumstances: str  # that tell it from the device's other groups, empty where there are none
     rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """The device and its circumstances."""
+        return ", ".join(part for part in (self.hardware, self.circumstances) if part)
 
     @property
     def queue_counts(self) -> list[int]:
@@ -84,7 +90,10 @@ def groups_of(points: Iterable[Point]) -> list[Group]:
     for point in points:
         found.setdefault((point.hardware, *_circumstances(point)), []).append(point)
     varying = _varying(points)
-    return [Group(_title(members[0], varying), _rows_of(members)) for members in found.values()]
+    return [
+        Group(members[0].hardware, _told(members[0], varying), _rows_of(members))
+        for members in found.values()
+    ]
 
 
 def queue_counts(groups: Sequence[Group]) -> list[int]:
@@ -158,9 +167,8 @@ def _varying(points: Sequence[Point]) -> dict[str, list[str]]:
     }
 
 
-def _title(point: Point, varying: Mapping[str, Sequence[str]]) -> str:
-    extras = [f"{name} {getattr(point, name)}" for name in varying[point.hardware]]
-    return ", ".join([point.hardware, *extras])
+def _told(point: Point, varying: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name} {getattr(point, name)}" for name in varying[point.hardware])
 
 
 def _merge(refusals: Iterable[Refusal], axis: str) -> list[Refusal]:

@@ -2,6 +2,7 @@
 """A sweep for a terminal or a mail: plain ASCII, never wider than 80 columns."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from textwrap import wrap
 
 from tabulate import tabulate
@@ -113,7 +114,7 @@ def _with_numbers(groups: Sequence[Group], counts: Sequence[int]) -> list[Group]
     for group in groups:
         rows = [r for r in group.rows if any(p.queues_requested in counts for p in _measured(r))]
         if rows:
-            kept.append(Group(group.title, tuple(rows)))
+            kept.append(replace(group, rows=tuple(rows)))
     return kept
 
 
