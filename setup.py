@@ -60,7 +60,8 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
         Extension(
             f"ntbbench.engine.{name}",
             [f"ext/{name}.pyx"],
-            depends=["ext/_bits.pxd", "ext/_tally.pxd"],
+            depends=["ext/_bits.pxd", "ext/_tally.pxd", "ext/lanes.h"],
+            include_dirs=["ext"],
             extra_compile_args=flags,
             extra_link_args=link,
         )

@@ -170,7 +170,7 @@ cdef int dispatch(
     memset(useful, 0, sizeof(useful))
     for v in range(VECTOR_COUNT_MAX):
         called[v] = qp_mask & active & db_vector_masks[v]
-    tally_codes(vectors, interrupts)
+    tally_codes(vectors, VECTOR_COUNT_MAX, interrupts)
     count_calls(interrupts, db_vector_masks, qp_mask, active, calls, fan_out, counters)
     if drain == 1:
         dispatch_each(vectors, rung, called, active, useful, counters)

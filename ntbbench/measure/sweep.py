@@ -17,7 +17,8 @@ from ntbbench.measure.records import Caution, OkPoint, Point, SweepResult
 from ntbbench.measure.timing import NS, Timer, timer
 from ntbbench.model.scenario import Scenario, expand
 
-SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run
+SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
+SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms a point
 
 Group = list[Cell]  # cells with the same interrupts
 Counted = list[tuple[Cell, Point]]
@@ -62,7 +63,7 @@ class Sweep:
         self.cells = [Cell(spec) for spec in expand(scenario)]
         self.environment = environments.environment(clock)
         self.cautions: list[Caution] = []
-        self._saved = clock.clock()
+        self._next_save = clock.clock() + SAVE_INTERVAL
         self._done = self._total = 0
 
     @property
@@ -142,9 +143,10 @@ class Sweep:
         self._done += steps
         self.hooks.progress(phase, self._done, self._total)
         now = self.timer.clock()
-        if now - self._saved >= SAVE_INTERVAL:
+        if now >= self._next_save:
             self.hooks.save(self.result())
-            self._saved = self.timer.clock()
+            after = self.timer.clock()
+            self._next_save = after + max(SAVE_INTERVAL, SAVE_SHARE * (after - now))
 
 
 def groups_of(chosen: Sequence[Cell]) -> list[Group]:
