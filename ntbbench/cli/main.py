@@ -24,6 +24,7 @@ COMMANDS = (
     "gate",
     "calibrate",
     "history",
+    "lab",
 )
 
 EPILOG = """\
