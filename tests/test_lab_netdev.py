@@ -15,6 +15,9 @@ from ntbbench.lab.netdev import NetdevPlan, evaluate, predicted_runs
 from ntbbench.lab.netdev_records import NetdevResult
 from ntbbench.report.lab_netdev import FORMATS
 
+# Boots a real kernel: `make test-guest`.
+pytestmark = pytest.mark.guest
+
 
 @pytest.fixture(scope="module")
 def flows(tmp_path_factory: pytest.TempPathFactory) -> NetdevResult:

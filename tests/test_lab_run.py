@@ -17,6 +17,9 @@ from ntbbench.capture.replay import replay_log
 from ntbbench.lab.errors import LAB_FAILED, GuestError
 from ntbbench.lab.qemu import TCG, boot
 
+# Boots a real kernel: `make test-guest`.
+pytestmark = pytest.mark.guest
+
 SIX_POINTS = ("--vectors", "0,2,16", "--db-read", "latched,zero", "--packets", "20")
 ONE_POINT = ("--vectors", "16", "--packets", "5")
 QUEUES = 4
