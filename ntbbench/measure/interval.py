@@ -69,6 +69,6 @@ def _interval(values: Floats) -> tuple[Floats, Floats]:
     # Interpolating between resamples rounds: an end may come out one ulp beyond what was measured.
     medians = np.median(values, axis=1)
     return (
-        np.clip(interval.low, values.min(axis=1), medians),
-        np.clip(interval.high, medians, values.max(axis=1)),
+        np.asarray(np.clip(interval.low, values.min(axis=1), medians)),
+        np.asarray(np.clip(interval.high, medians, values.max(axis=1))),
     )
