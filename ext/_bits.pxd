@@ -69,3 +69,15 @@ cdef inline int check_buffers(
     if counters[PHASE] >= drain:
         raise ValueError(f"counters[2]: {counters[PHASE]} interrupts: allowed below drain, {drain}")
     return 0
+
+
+cdef inline int run_tasklets(
+    uint64_t sched, uint64_t pending, uint64_t[::1] counters
+) except -1 nogil:
+    """Count a run of each scheduled tasklet by whether it finds a packet."""
+    cdef unsigned int qp_num
+    while sched:
+        qp_num = ffs64(sched)
+        counters[(QP_USEFUL if pending >> qp_num & 1 else QP_SPURIOUS) + qp_num] += 1
+        sched &= sched - 1
+    return 0

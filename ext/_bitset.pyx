@@ -10,14 +10,31 @@ from _bits cimport (
 )
 from _tally cimport (
     WORDS_A_BLOCK, BitTally, count_calls, tally_block, tally_codes, tally_finish,
+    tally_word,
 )
 
 
-cdef inline int count_missed(
-    uint64_t arrived, uint64_t called, uint64_t[::1] counters
+cdef int count_missed(
+    const uint8_t[::1] vectors,
+    const uint64_t[::1] rung,
+    const uint64_t *called,
+    uint64_t active,
+    uint64_t[::1] counters,
 ) except -1 nogil:
-    counters[MISSED] += popcount64(arrived & ~called)
-    counters[MISROUTED] += popcount64(called & ~arrived)
+    # Misses depend on no state, and are rare: a first pass finds out whether there are any.
+    cdef uint64_t missed = 0
+    cdef uint64_t arrived, bits
+    cdef Py_ssize_t i
+    for i in range(vectors.shape[0]):
+        missed |= rung[i] & ~called[vectors[i] & (VECTOR_COUNT_MAX - 1)]
+    if missed & active == 0:
+        return 0
+    for i in range(vectors.shape[0]):
+        arrived = rung[i] & active
+        bits = called[vectors[i] & (VECTOR_COUNT_MAX - 1)]
+        if arrived & ~bits:
+            counters[MISSED] += popcount64(arrived & ~bits)
+            counters[MISROUTED] += popcount64(bits & ~arrived)
     return 0
 
 
@@ -34,7 +51,7 @@ cdef int dispatch_each(
     cdef BitTally tally
     cdef uint64_t block[WORDS_A_BLOCK]
     cdef uint64_t pending = counters[PENDING]
-    cdef uint64_t arrived, bits
+    cdef uint64_t bits
     cdef Py_ssize_t base = 0
     cdef Py_ssize_t i
     memset(&tally, 0, sizeof(tally))
@@ -43,11 +60,8 @@ cdef int dispatch_each(
         if base + WORDS_A_BLOCK > vectors.shape[0]:
             memset(block, 0, sizeof(block))
         for i in range(base, min(base + WORDS_A_BLOCK, vectors.shape[0])):
-            arrived = rung[i] & active
             bits = called[vectors[i] & (VECTOR_COUNT_MAX - 1)]
-            if arrived & ~bits:
-                count_missed(arrived, bits, counters)
-            pending |= arrived
+            pending |= rung[i] & active
             block[i - base] = pending & bits
             pending &= ~bits
         tally_block(&tally, block, useful)
@@ -67,11 +81,32 @@ cdef bint vectors_share(const uint64_t *called) noexcept nogil:
     return False
 
 
-cdef int add_vector_wakeups(
-    const uint64_t *called, const uint64_t *wakeups, uint64_t[::1] counters
+cdef int count_vector_wakeups(
+    const uint8_t[::1] vectors,
+    const uint64_t *called,
+    uint64_t drain,
+    const uint64_t *wakeups,
+    uint64_t sched,
+    uint64_t[::1] counters,
 ) except -1 nogil:
+    # Where vectors share a QP, the one that came first woke it; else its vector follows from the
+    # QP. A loop of its own: with it, that of dispatch_merging runs out of registers.
+    cdef uint64_t phase = counters[PHASE]
     cdef uint64_t bits
+    cdef Py_ssize_t i
     cdef int v
+    if vectors_share(called):
+        for i in range(vectors.shape[0]):
+            bits = called[vectors[i] & (VECTOR_COUNT_MAX - 1)]
+            counters[VECTOR_WAKEUPS + (vectors[i] & (VECTOR_COUNT_MAX - 1))] += popcount64(
+                bits & ~sched
+            )
+            sched |= bits
+            phase += 1
+            if phase == drain:
+                sched = 0
+                phase = 0
+        return 0
     for v in range(VECTOR_COUNT_MAX):
         bits = called[v]
         while bits:
@@ -91,59 +126,52 @@ cdef int dispatch_merging(
     uint64_t[::1] counters,
 ) except -1 nogil:
     # A QP is woken once between two softirqs, however many calls it gets: the words of the softirq
-    # say who ran, and with what. Where vectors share a QP, the one that came first woke it; else
-    # its vector follows from the QP.
+    # say who ran, and with what.
     cdef BitTally woken, found
-    cdef uint64_t woken_block[WORDS_A_BLOCK]
-    cdef uint64_t found_block[WORDS_A_BLOCK]
     cdef uint64_t sched = counters[SCHED]
     cdef uint64_t carried = sched  # woken and counted in an earlier segment
     cdef uint64_t pending = counters[PENDING]
     cdef uint64_t phase = counters[PHASE]
-    cdef uint64_t arrived, bits
     cdef Py_ssize_t i
-    cdef unsigned int v
-    cdef int filled = 0
-    cdef bint shared = vectors_share(called)
     memset(&woken, 0, sizeof(woken))
     memset(&found, 0, sizeof(found))
     for i in range(vectors.shape[0]):
-        v = vectors[i] & (VECTOR_COUNT_MAX - 1)
-        arrived = rung[i] & active
-        bits = called[v]
-        if arrived & ~bits:
-            count_missed(arrived, bits, counters)
-        if shared:
-            counters[VECTOR_WAKEUPS + v] += popcount64(bits & ~sched)
-        sched |= bits
-        pending |= arrived
+        sched |= called[vectors[i] & (VECTOR_COUNT_MAX - 1)]
+        pending |= rung[i] & active
         phase += 1
         if phase == drain:
-            woken_block[filled] = sched & ~carried
-            found_block[filled] = sched & pending
-            filled += 1
-            if filled == WORDS_A_BLOCK:
-                tally_block(&woken, woken_block, wakeups)
-                tally_block(&found, found_block, useful)
-                filled = 0
+            tally_word(&woken, sched & ~carried, wakeups)
+            tally_word(&found, sched & pending, useful)
             pending &= ~sched
             sched = 0
             carried = 0
             phase = 0
-    woken_block[filled] = sched & ~carried  # woken, not yet run
-    found_block[filled] = 0
-    filled += 1
-    memset(&woken_block[filled], 0, (WORDS_A_BLOCK - filled) * sizeof(uint64_t))
-    memset(&found_block[filled], 0, (WORDS_A_BLOCK - filled) * sizeof(uint64_t))
-    tally_block(&woken, woken_block, wakeups)
-    tally_block(&found, found_block, useful)
+    tally_word(&woken, sched & ~carried, wakeups)  # woken, not yet run
     tally_finish(&woken, wakeups)
     tally_finish(&found, useful)
-    if not shared:
-        add_vector_wakeups(called, wakeups, counters)
+    count_vector_wakeups(vectors, called, drain, wakeups, counters[SCHED], counters)
     counters[SCHED] = sched
     counters[PENDING] = pending
     counters[PHASE] = phase
+    return 0
+
+
+cdef int add_qp_counts(
+    const uint64_t *calls,
+    const uint64_t *wakeups,
+    const uint64_t *useful,
+    uint64_t carried,
+    uint64_t[::1] counters,
+) except -1 nogil:
+    cdef uint64_t runs
+    cdef int qp_num
+    for qp_num in range(QP_COUNT_MAX):
+        # Runs are the wakeups and what an earlier segment left, less what this one leaves.
+        runs = wakeups[qp_num] + (carried >> qp_num & 1) - (counters[SCHED] >> qp_num & 1)
+        counters[QP_SCHEDULE_CALLS + qp_num] += calls[qp_num]
+        counters[QP_WAKEUPS + qp_num] += wakeups[qp_num]
+        counters[QP_USEFUL + qp_num] += useful[qp_num]
+        counters[QP_SPURIOUS + qp_num] += runs - useful[qp_num]
     return 0
 
 
@@ -170,7 +198,8 @@ cdef int dispatch(
     memset(useful, 0, sizeof(useful))
     for v in range(VECTOR_COUNT_MAX):
         called[v] = qp_mask & active & db_vector_masks[v]
-    tally_codes(vectors, interrupts)
+    tally_codes(vectors, VECTOR_COUNT_MAX, interrupts)
+    count_missed(vectors, rung, called, active, counters)
     count_calls(interrupts, db_vector_masks, qp_mask, active, calls, fan_out, counters)
     if drain == 1:
         dispatch_each(vectors, rung, called, active, useful, counters)
@@ -180,17 +209,7 @@ cdef int dispatch(
             wakeups[qp_num] = calls[qp_num]
     else:
         dispatch_merging(vectors, rung, called, active, drain, wakeups, useful, counters)
-    for qp_num in range(QP_COUNT_MAX):
-        counters[QP_SCHEDULE_CALLS + qp_num] += calls[qp_num]
-        counters[QP_WAKEUPS + qp_num] += wakeups[qp_num]
-        counters[QP_USEFUL + qp_num] += useful[qp_num]
-        # Runs are the wakeups and what an earlier segment left, less what this one leaves.
-        counters[QP_SPURIOUS + qp_num] += (
-            wakeups[qp_num]
-            + (carried >> qp_num & 1)
-            - (counters[SCHED] >> qp_num & 1)
-            - useful[qp_num]
-        )
+    add_qp_counts(calls, wakeups, useful, carried, counters)
     return 0
 
 

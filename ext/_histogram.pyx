@@ -18,13 +18,13 @@ cdef int check_codes(
     uint64_t active,
     const uint64_t[::1] counters,
 ) except -1:
-    cdef int code
-    if code_vectors.shape[0] != CODE_COUNT_MAX or code_rung.shape[0] != CODE_COUNT_MAX:
+    cdef Py_ssize_t code
+    if not code_vectors.shape[0] == code_rung.shape[0] <= CODE_COUNT_MAX:
         raise ValueError(
             f"code_vectors, code_rung: {code_vectors.shape[0]}, {code_rung.shape[0]} codes: "
-            f"allowed {CODE_COUNT_MAX}"
+            f"allowed as many of one as of the other, at most {CODE_COUNT_MAX}"
         )
-    for code in range(CODE_COUNT_MAX):
+    for code in range(code_vectors.shape[0]):
         if code_vectors[code] >= VECTOR_COUNT_MAX:
             raise ValueError(f"code_vectors[{code}]: {code_vectors[code]}: allowed 0 .. 63")
         if code_rung[code] & active & ~(db_vector_masks[code_vectors[code]] & qp_mask):
@@ -48,13 +48,14 @@ cdef int dispatch(
     cdef uint64_t fan_out[VECTOR_COUNT_MAX]
     cdef uint64_t calls[QP_COUNT_MAX]
     cdef uint64_t useful[QP_COUNT_MAX]
-    cdef int code, v, qp_num
+    cdef Py_ssize_t code
+    cdef int v, qp_num
     memset(occurrences, 0, sizeof(occurrences))
     memset(interrupts, 0, sizeof(interrupts))
     memset(calls, 0, sizeof(calls))
     memset(useful, 0, sizeof(useful))
-    tally_codes(codes, occurrences)
-    for code in range(CODE_COUNT_MAX):
+    tally_codes(codes, <int>code_vectors.shape[0], occurrences)
+    for code in range(code_vectors.shape[0]):
         if occurrences[code] == 0:
             continue
         interrupts[code_vectors[code]] += occurrences[code]

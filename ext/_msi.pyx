@@ -2,9 +2,9 @@
 """The dispatch with use_msi: the interrupt names its QP, so there is no bit loop."""
 
 from _bits cimport (
-    MISROUTED, MISSED, PENDING, PHASE, QP_SCHEDULE_CALLS, QP_SPURIOUS, QP_USEFUL, QP_WAKEUPS,
-    SCHED, VECTOR_COUNT_MAX, VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS,
-    check_buffers, ffs64, popcount64, uint8_t, uint64_t,
+    MISROUTED, MISSED, PENDING, PHASE, QP_SCHEDULE_CALLS, QP_WAKEUPS, SCHED, VECTOR_COUNT_MAX,
+    VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, check_buffers, ffs64, popcount64,
+    run_tasklets, uint8_t, uint64_t,
 )
 
 
@@ -19,18 +19,17 @@ cdef int dispatch(
     cdef uint64_t sched = counters[SCHED]
     cdef uint64_t pending = counters[PENDING]
     cdef uint64_t phase = counters[PHASE]
-    cdef uint64_t qp_mask, lost, bits
+    cdef uint64_t qp_mask, missed
     cdef unsigned int qp_num, v
     cdef Py_ssize_t i
-
     for i in range(vectors.shape[0]):
         v = vectors[i] & (VECTOR_COUNT_MAX - 1)
         qp_mask = qp_masks[v]
         qp_num = ffs64(qp_mask)
         pending |= rung[i] & active
-        lost = rung[i] & active & ~qp_mask
-        if lost:
-            counters[MISSED] += popcount64(lost)
+        missed = rung[i] & active & ~qp_mask
+        if missed:
+            counters[MISSED] += popcount64(missed)
             counters[MISROUTED] += (qp_mask & rung[i]) == 0
         counters[VECTOR_INTERRUPTS + v] += 1
         counters[VECTOR_SCHEDULE_CALLS + v] += 1
@@ -41,15 +40,10 @@ cdef int dispatch(
         sched |= qp_mask
         phase += 1
         if phase == drain:
-            bits = sched
-            while bits:
-                qp_num = ffs64(bits)
-                counters[(QP_USEFUL if (pending >> qp_num) & 1 else QP_SPURIOUS) + qp_num] += 1
-                bits &= bits - 1
+            run_tasklets(sched, pending, counters)
             pending &= ~sched
             sched = 0
             phase = 0
-
     counters[SCHED] = sched
     counters[PENDING] = pending
     counters[PHASE] = phase

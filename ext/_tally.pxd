@@ -9,9 +9,16 @@ from _bits cimport (
     SCAN_ITERATIONS, VECTOR_COUNT_MAX, VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, ffs64, popcount64,
 )
 
+cdef extern from "lanes.h" nogil:
+    enum:
+        LANES_BYTES
+        LANES_LOADS_MAX
+    void lanes_tally_four(const uint8_t *, Py_ssize_t, uint8_t, uint64_t *) noexcept
+
 cdef enum:
     CODE_BITS = 6
     CODE_COUNT_MAX = 1 << CODE_BITS
+    FEW_CODES = 16  # up to so many, comparing with each is faster than a table
     PAIR_COUNT_MAX = 1 << 2 * CODE_BITS
     # A cache line more: at equal addresses modulo 4 KiB, the tables would wait for each other.
     PAIR_TABLE_WORDS = PAIR_COUNT_MAX + 16
@@ -21,10 +28,34 @@ cdef enum:
     BLOCKS_A_FLUSH = 255  # what the byte lanes below hold
 
 
-cdef inline int tally_codes(const uint8_t[::1] codes, uint64_t *counts) except -1 nogil:
-    """Add to uint64[64] how often each code below 64 occurs; higher bits of a code are ignored.
+cdef inline int tally_codes(
+    const uint8_t[::1] codes, int code_count, uint64_t *counts
+) except -1 nogil:
+    """Add to uint64[64] how often each code below `code_count` occurs; at most 64 codes."""
+    if code_count <= FEW_CODES:
+        return tally_few_codes(codes, code_count, counts)
+    return tally_many_codes(codes, counts)
 
-    Two codes are one index into a table of pairs, which halves the stores, the limit of a
+
+cdef inline int tally_few_codes(
+    const uint8_t[::1] codes, int code_count, uint64_t *counts
+) except -1 nogil:
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t loads
+    cdef int code
+    while i + LANES_BYTES <= codes.shape[0]:
+        loads = min((codes.shape[0] - i) // LANES_BYTES, <Py_ssize_t>LANES_LOADS_MAX)
+        for code in range(0, code_count, 4):
+            lanes_tally_four(&codes[i], loads, code, counts)
+        i += LANES_BYTES * loads
+    while i < codes.shape[0]:
+        counts[codes[i] & (CODE_COUNT_MAX - 1)] += 1
+        i += 1
+    return 0
+
+
+cdef inline int tally_many_codes(const uint8_t[::1] codes, uint64_t *counts) except -1 nogil:
+    """Two codes are one index into a table of pairs, which halves the stores, the limit of a
     histogram of bytes. Two tables, so that a repeated pair does not wait for its last store.
     """
     cdef uint32_t table[2][PAIR_TABLE_WORDS]
@@ -98,6 +129,8 @@ cdef struct BitTally:
     uint64_t eights
     uint64_t lanes[8]
     int blocks
+    uint64_t word[WORDS_A_BLOCK]  # those of the next block that came one by one
+    int words
 
 
 cdef inline uint64_t add(uint64_t *sum, uint64_t a, uint64_t b) noexcept nogil:
@@ -134,6 +167,15 @@ cdef inline void tally_block(BitTally *tally, const uint64_t *w, uint64_t *count
         tally_flush(tally, counts)
 
 
+cdef inline void tally_word(BitTally *tally, uint64_t word, uint64_t *counts) noexcept nogil:
+    """Count one word."""
+    tally.word[tally.words] = word
+    tally.words += 1
+    if tally.words == WORDS_A_BLOCK:
+        tally_block(tally, tally.word, counts)
+        tally.words = 0
+
+
 cdef inline void tally_flush(BitTally *tally, uint64_t *counts) noexcept nogil:
     """Empty the byte lanes into uint64[64]; each of their units is a block's worth of a bit."""
     cdef int n
@@ -146,6 +188,8 @@ cdef inline void tally_flush(BitTally *tally, uint64_t *counts) noexcept nogil:
 cdef inline void tally_finish(BitTally *tally, uint64_t *counts) noexcept nogil:
     """Empty the whole tally into uint64[64]."""
     cdef int n
+    while tally.words:
+        tally_word(tally, 0, counts)
     tally_flush(tally, counts)
     for n in range(64):
         counts[n] += (

@@ -79,6 +79,22 @@ def test_long_streams_fill_and_flush_every_counter(
     assert engine.count(kernel, vectors, rung, masks, **words_) == expected
 
 
+@pytest.mark.parametrize("kernel", [*SEQUENTIAL, "histogram"])
+@pytest.mark.parametrize("drain", [1, 2])
+def test_one_hot_queue_overflows_no_lane(kernel: str, drain: int) -> None:
+    drain = 1 if kernel == "histogram" else drain
+    interrupts = 17_000  # beyond what the byte lanes of every counter hold, even at drain 2
+    vectors = np.zeros(interrupts, np.uint8)
+    rung = np.full(interrupts, 1 << 63, np.uint64)
+    counts = engine.count(
+        kernel, vectors, rung, rung[:1], qp_bitmap=1 << 63, active=1 << 63, drain=drain
+    )
+    assert counts.vector_interrupts.tolist() == [interrupts]
+    assert np.flatnonzero(counts.qp_useful_wakeups).tolist() == [63]
+    assert counts.useful_wakeups == counts.wakeups == interrupts // drain
+    assert counts.spurious_wakeups == 0
+
+
 @pytest.mark.parametrize("kernel", ["reference", "scan", "bitset", "histogram", "msi"])
 @pytest.mark.parametrize("bit", EDGE_BITS)
 def test_one_bit_at_the_edges_of_a_word(kernel: str, bit: int) -> None:

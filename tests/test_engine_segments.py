@@ -4,7 +4,7 @@
 from itertools import pairwise
 
 import numpy as np
-from engine_cases import Case, cases, drains, mask_lists, segments, words
+from engine_cases import Case, cases, drains, mask_lists, qp_words, segments, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -17,7 +17,7 @@ SEQUENTIAL = ("reference", "scan", "bitset")
 class Receivers(RuleBasedStateMachine):
     """One receiver a kernel, all of them fed alike, always with the same counts."""
 
-    @initialize(masks=mask_lists(), drain=drains, qp_bitmap=words, active=words)
+    @initialize(masks=mask_lists(), drain=drains, qp_bitmap=qp_words, active=qp_words)
     def start(self, masks: list[int], drain: int, qp_bitmap: int, active: int) -> None:
         self.vector_count = len(masks)
         self.words = {"qp_bitmap": qp_bitmap, "qp_bitmap_free": 0, "active": active}
@@ -25,11 +25,11 @@ class Receivers(RuleBasedStateMachine):
         self.runs = [SegmentedRun(kernel, array, drain=drain) for kernel in SEQUENTIAL]
         self.fed = 0
 
-    @rule(active=words)
+    @rule(active=qp_words)
     def links_change(self, active: int) -> None:
         self.words["active"] = active
 
-    @rule(qp_bitmap=words, qp_bitmap_free=words)
+    @rule(qp_bitmap=qp_words, qp_bitmap_free=words)
     def queues_change(self, qp_bitmap: int, qp_bitmap_free: int) -> None:
         self.words |= {"qp_bitmap": qp_bitmap, "qp_bitmap_free": qp_bitmap_free}
 
@@ -81,3 +81,14 @@ def test_a_qp_that_goes_inactive_still_runs_its_tasklet() -> None:
         run.feed(vectors, rung, qp_bitmap=1, active=0)
         counts = run.counts()
         assert (counts.schedule_calls, counts.wakeups, counts.useful_wakeups) == (1, 1, 1)
+
+
+def test_a_missed_packet_outlives_the_end_of_a_stream() -> None:
+    for kernel in SEQUENTIAL:
+        run = SegmentedRun(kernel, np.array([0, 1], np.uint64), drain=2)
+        run.feed(np.array([0], np.uint8), np.array([1], np.uint64), qp_bitmap=1, active=1)
+        run.finish()
+        run.feed(np.array([1], np.uint8), np.array([0], np.uint64), qp_bitmap=1, active=1)
+        run.finish()
+        counts = run.counts()
+        assert (counts.missed, counts.useful_wakeups, counts.spurious_wakeups) == (1, 1, 0)

@@ -348,15 +348,14 @@ def test_resuming_points_of_another_scenario() -> None:
 
 
 def test_a_long_run_is_saved_now_and_then() -> None:
-    """A clock on which every reading takes ten seconds: saved after every third step or so."""
+    """A clock on which every reading takes ten seconds: so does a saving, and pauses grow."""
     readings = iter(range(0, 10**15, 10 * NS))
     saved: list[SweepResult] = []
     result = run_sweep(
         changed(SMALL, jobs=1),
-        hooks=Hooks(save=saved.append),
-        clock=Timer(lambda: next(readings), 1),
+        hooks=Hooks(save=saved.append, clock=lambda: next(readings)),
     )
-    assert len(saved) > 3
+    assert len(saved) >= 2
     assert all(not part.complete for part in saved)
     sizes = [len(part.points) for part in saved]
     assert sizes == sorted(sizes)

@@ -12,7 +12,20 @@ from ntbbench import __version__
 from ntbbench.errors import ExitCode, NtbbenchError
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
-COMMANDS = ("sweep", "show", "hardware", "replay")
+COMMANDS = (
+    "sweep",
+    "show",
+    "hardware",
+    "replay",
+    "compat",
+    "patches",
+    "doorbell",
+    "compare",
+    "gate",
+    "calibrate",
+    "history",
+    "lab",
+)
 
 EPILOG = """\
 exit codes:
@@ -48,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error is one line on stderr."""
-    args = build_parser().parse_args(argv)
     try:
+        args = build_parser().parse_args(argv)
         code: int = args.run(args)
         sys.stdout.flush()
     except NtbbenchError as error:

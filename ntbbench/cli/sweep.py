@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
         result = plan.previous
     else:
         result = swept(plan)
-    write_json(plan.output, result)
+    if result is not plan.previous or args.output is not None:
+        write_json(plan.output, result)
     if not result.complete:
         tell(f"interrupted; what is finished is saved; go on with: {resume_command(args, plan)}")
         return ExitCode.INTERRUPTED

@@ -18,9 +18,9 @@ class Coded:
 
     Parameters
     ----------
-    codes : uint8[N], below 64.
-    code_vectors : uint8[64], the source of an interrupt of each code; 0 for unused codes.
-    code_rung : uint64[64], the bits that it delivers; 0 for unused codes.
+    codes : uint8[N], below C, which is at most 64.
+    code_vectors : uint8[C], the source of an interrupt of each code.
+    code_rung : uint64[C], the bits that it delivers.
     """
 
     codes: U8Array
@@ -49,20 +49,15 @@ def encode(receiver: Receiver, segment: Segment) -> Coded:
             f"at most {CODE_COUNT_MAX} for kernel 'histogram'",
         )
     rung_num_of, vector_of = np.divmod(pair_of, len(receiver.db_vector_masks))
-    code_vectors = np.zeros(CODE_COUNT_MAX, np.uint8)
-    code_vectors[: len(pair_of)] = vector_of
-    code_rung = np.zeros(CODE_COUNT_MAX, np.uint64)
-    code_rung[: len(pair_of)] = rung_of[rung_num_of]
-    check_scheduled(receiver, segment, code_vectors, code_rung)
-    return Coded(codes.astype(np.uint8), code_vectors, code_rung)
+    coded = Coded(codes.astype(np.uint8), vector_of.astype(np.uint8), rung_of[rung_num_of])
+    check_scheduled(receiver, segment, coded)
+    return coded
 
 
-def check_scheduled(
-    receiver: Receiver, segment: Segment, code_vectors: U8Array, code_rung: U64Array
-) -> None:
+def check_scheduled(receiver: Receiver, segment: Segment, coded: Coded) -> None:
     """Raise InputError where an active QP is rung by an interrupt that does not schedule it."""
     exists = segment.qp_bitmap & ~segment.qp_bitmap_free
-    for vector, rung in zip(code_vectors.tolist(), code_rung.tolist(), strict=True):
+    for vector, rung in zip(coded.code_vectors.tolist(), coded.code_rung.tolist(), strict=True):
         missed = rung & segment.active & ~(exists & int(receiver.db_vector_masks[vector]))
         if missed:
             raise InputError(

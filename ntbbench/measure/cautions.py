@@ -31,7 +31,7 @@ UNSTABLE_TIMING = Kind(
     "unstable-timing", "leave the machine to the sweep, fix the CPU frequency, raise --repeats"
 )
 EQUAL_SAMPLES = Kind("equal-samples", "the interval says nothing: raise --repeats, check the clock")
-COARSE_CLOCK = Kind("coarse-clock", "choose a finer clocksource (see the kernel's clocksource=)")
+COARSE_CLOCK = Kind("coarse-clock", "time on a machine or kernel with a finer clock")
 CHECKED_BUILD = Kind("checked-build", "build without NTBBENCH_CHECKED; these timings mean nothing")
 FREQUENCY_SCALING = Kind(
     "frequency-scaling", f"set the {STEADY_GOVERNOR} governor while a sweep is timed"

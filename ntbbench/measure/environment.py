@@ -53,7 +53,10 @@ class Git(Struct, frozen=True, kw_only=True):
 
 
 class ClockRecord(Struct, frozen=True, kw_only=True):
-    """The clock of the timed samples; `resolution` is its smallest step seen, in seconds."""
+    """The clock of the timed samples: CPU time of a thread.
+
+    `resolution` is the smallest step that it showed, in seconds.
+    """
 
     name: str
     implementation: str
@@ -90,8 +93,8 @@ def environment(timer: Timer) -> Environment:
         libraries={name: version(name) for name in LIBRARIES},
         git=git(Path(ntbbench.__file__).parent, Path.cwd()),
         clock=ClockRecord(
-            name="perf_counter",
-            implementation=time.get_clock_info("perf_counter").implementation,
+            name="thread_time",
+            implementation=time.get_clock_info("thread_time").implementation,
             resolution=timer.resolution / NS,
         ),
         started=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sweep: count every cell on all cores, then time the cells in turn on one."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from ntbbench.measure.cautions import cautions_of
 from ntbbench.measure.cell import Cell, StreamKey
 from ntbbench.measure.interval import timings
 from ntbbench.measure.records import Caution, OkPoint, Point, SweepResult
-from ntbbench.measure.timing import NS, Timer, timer
+from ntbbench.measure.timing import NS, Clock, Timer, timer
 from ntbbench.model.scenario import Scenario, expand
 
-SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run
+SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
+SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms a point
 
 Group = list[Cell]  # cells with the same interrupts
 Counted = list[tuple[Cell, Point]]
@@ -45,11 +47,13 @@ class Hooks:
     progress : told the phase, the steps done (cells counted, samples taken) and all steps.
     stop : asked between cells, from several threads, whether to end here.
     save : given the unfinished result now and then.
+    clock : nanoseconds that go on while a thread waits; decides when to save.
     """
 
     progress: Callable[[str, int, int], None] = ignore_progress
     stop: Callable[[], bool] = never
     save: Callable[[SweepResult], None] = keep_nothing
+    clock: Clock = time.monotonic_ns
 
 
 class Sweep:
@@ -62,7 +66,7 @@ class Sweep:
         self.cells = [Cell(spec) for spec in expand(scenario)]
         self.environment = environments.environment(clock)
         self.cautions: list[Caution] = []
-        self._saved = clock.clock()
+        self._next_save = hooks.clock() + SAVE_INTERVAL
         self._done = self._total = 0
 
     @property
@@ -141,10 +145,11 @@ class Sweep:
     def _tell(self, phase: str, steps: int) -> None:
         self._done += steps
         self.hooks.progress(phase, self._done, self._total)
-        now = self.timer.clock()
-        if now - self._saved >= SAVE_INTERVAL:
+        now = self.hooks.clock()
+        if now >= self._next_save:
             self.hooks.save(self.result())
-            self._saved = self.timer.clock()
+            after = self.hooks.clock()
+            self._next_save = after + max(SAVE_INTERVAL, SAVE_SHARE * (after - now))
 
 
 def groups_of(chosen: Sequence[Cell]) -> list[Group]:

@@ -58,7 +58,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     interrupts : doorbell interrupts a point; a log has its own number.
     seed : of all draws, u64.
     repeats : timed samples a point; 0: counts only.
-    jobs : processes; 0: one a core.
+    jobs : threads that count; 0: one a core.
     mw_count : memory windows instead of the device's own; None: keep them.
     max_num_clients : ntb_transport's module parameter; 0: unset.
     drain : interrupts between two runs of the softirq.

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Time every implementation in turn, in one process, and print the ratios of docs/kernels.md.
+
+Round-robin, because a machine's speed drifts: each round runs each implementation once, so that
+all see the same drift. A time is the least of the rounds, in CPU time of the thread: what other
+processes take is no cost of a kernel. Exit code 1: a target is missed.
+"""
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from tabulate import tabulate
+
+from benches.baseline import Baseline
+from benches.cases import Case, all_cases
+from benches.implementations import Implementation, implementations
+from ntbbench import engine
+
+TURN_NS = 2_000_000
+NAMES = ("reference", "numpy", "C", "scan", "bitset", "bincount", "histogram")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Nanoseconds a dispatch of a case, by name of the implementation."""
+
+    case: Case
+    ns: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A number that the kernels must keep: at most (or, where `at_least`, at least) `limit`."""
+
+    what: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def time_turn(implementation: Implementation, repeats: int) -> float:
+    """Run an implementation `repeats` times, and return its nanoseconds a dispatch."""
+    start = time.thread_time_ns()
+    for _ in range(repeats):
+        implementation.run()
+    elapsed = time.thread_time_ns() - start
+    return elapsed / repeats / implementation.case.vectors.size
+
+
+def repeats_of(implementation: Implementation) -> int:
+    """Return how often a turn runs it: the quickest would else be timed on cold caches."""
+    batch = time_turn(implementation, 1) * implementation.case.vectors.size
+    return max(1, round(TURN_NS / batch))
+
+
+def check_counts(prepared: list[Implementation]) -> None:
+    """End the program where two implementations disagree: a wrong loop has no speed."""
+    for implementation in prepared:
+        case = implementation.case
+        if implementation.counts() != engine.count("scan", *case.positional, **case.keywords):
+            raise SystemExit(f"{case.name}: {implementation.name} counts otherwise than scan")
+
+
+def measure(case: Case, baseline: Baseline, rounds: int) -> Measured:
+    """Time one case; the runs that set the repeats warm up, and are not counted."""
+    prepared = implementations(case, baseline)
+    repeats = [repeats_of(implementation) for implementation in prepared]
+    check_counts(prepared)
+    ns = {implementation.name: math.inf for implementation in prepared}
+    for _ in range(rounds):
+        for implementation, times in zip(prepared, repeats, strict=True):
+            found = time_turn(implementation, times)
+            ns[implementation.name] = min(ns[implementation.name], found)
+    return Measured(case, ns)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Return the mean of ratios."""
+    return math.exp(fmean(math.log(value) for value in values))
+
+
+def ratio(measured: list[Measured], name: str, base: str) -> float:
+    """Return the geometric mean of `name` over `base`, over the cases that have both."""
+    return geometric_mean(
+        row.ns[name] / row.ns[base] for row in measured if name in row.ns and base in row.ns
+    )
+
+
+def targets(measured: list[Measured]) -> list[Target]:
+    """Return the targets of docs/kernels.md, all of them geometric means over the cases."""
+    histogram = geometric_mean(row.ns["histogram"] for row in measured if "histogram" in row.ns)
+    return [
+        Target("scan / C", ratio(measured, "scan", "C"), 1.05),
+        Target("bitset / C", ratio(measured, "bitset", "C"), 0.5),
+        Target("histogram, ns a dispatch", histogram, 0.30),
+        Target("bincount / histogram", ratio(measured, "bincount", "histogram"), 15, at_least=True),
+    ]
+
+
+def print_cases(measured: list[Measured]) -> None:
+    """Print nanoseconds a dispatch by case, and the ratios by kind of case."""
+    rows = [
+        [row.case.dispatch, row.case.drain, row.case.queues, *(row.ns.get(n) for n in NAMES)]
+        for row in measured
+    ]
+    print("\nns a dispatch")
+    print(tabulate(rows, ["dispatch", "drain", "Q", *NAMES], floatfmt=".3f"))
+    kinds: dict[tuple[str, int], list[Measured]] = {}
+    for row in measured:
+        kinds.setdefault((row.case.dispatch, row.case.drain), []).append(row)
+    names = ("reference", "numpy", "scan", "bitset")
+    rows = [[*key, *(ratio(kind, name, "C") for name in names)] for key, kind in kinds.items()]
+    print("\ntimes the C loop, geometric mean over Q")
+    print(tabulate(rows, ["dispatch", "drain", *names], floatfmt=".3f"))
+
+
+def print_targets(found: list[Target]) -> None:
+    """Print each target, its limit, and whether it is met."""
+    print()
+    rows = [
+        [
+            target.what,
+            f"{target.value:.3f}",
+            f"{'>=' if target.at_least else '<='} {target.limit}",
+            "met" if target.met else "MISSED",
+        ]
+        for target in found
+    ]
+    print(tabulate(rows, ["target", "value", "limit", ""], disable_numparse=True))
+
+
+def main() -> int:
+    """Measure and print; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benches.kernels", allow_abbrev=False)
+    parser.add_argument("--interrupts", type=int, default=1 << 19, help="a batch (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="of each case (%(default)s)")
+    args = parser.parse_args()
+    if args.interrupts < 1 or args.rounds < 1:
+        parser.error("--interrupts, --rounds: at least 1")
+    if engine.BUILD.checked:
+        parser.error("the engine is the checked build (NTBBENCH_CHECKED=1): not one to time")
+    print(f"{engine.BUILD.compiler}: {engine.BUILD.flags}")
+    print(f"{args.interrupts} interrupts a batch, {args.rounds} rounds")
+    with tempfile.TemporaryDirectory() as directory:
+        baseline = Baseline(Path(directory))
+        measured = [measure(case, baseline, args.rounds) for case in all_cases(args.interrupts)]
+    print_cases(measured)
+    found = targets(measured)
+    print_targets(found)
+    return 0 if all(target.met for target in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

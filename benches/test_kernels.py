@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One benchmark an implementation and case; the counts are asserted, the time never.
+
+The groups of pytest-benchmark put the implementations of a case side by side. It times them one
+after the other, so ratios are those of `python -m benches.kernels`.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benches.baseline import Baseline
+from benches.cases import DISPATCHES, DRAINS, QUEUES, make_case
+from benches.implementations import implementations
+from ntbbench.engine import Counts
+
+INTERRUPTS = 1 << 14
+ROUNDS = 5
+ORDERED = ("reference", "numpy", "C", "scan", "bitset")
+ORDERLESS = ("bincount", "histogram")
+
+
+def exact_counts(counts: Counts) -> dict[str, int | list[int]]:
+    """Return the counts as what a benchmark's extra_info can hold."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in asdict(counts).items()
+    }
+
+
+def check_law(counts: Counts, interrupts: int, queues: int, dispatch: str, drain: int) -> None:
+    """Assert what the fan-out alone decides."""
+    fan_out = queues if dispatch == "fallback" else 1
+    assert counts.interrupts == interrupts
+    assert counts.schedule_calls == counts.scan_iterations == interrupts * fan_out
+    assert counts.wakeups + counts.merged == counts.schedule_calls
+    assert counts.useful_wakeups + counts.spurious_wakeups == counts.wakeups
+    assert counts.missed == counts.misrouted == 0
+    if dispatch == "fallback":
+        assert counts.wakeups == -(-interrupts // drain) * queues
+    if drain == 1:
+        assert counts.useful_wakeups == interrupts
+
+
+@pytest.mark.parametrize("queues", QUEUES)
+@pytest.mark.parametrize("dispatch", DISPATCHES)
+@pytest.mark.parametrize(
+    ("name", "drain"),
+    [(name, drain) for drain in DRAINS for name in ORDERED] + [(name, 1) for name in ORDERLESS],
+)
+def test_kernel(
+    benchmark: BenchmarkFixture,
+    baseline: Baseline,
+    name: str,
+    queues: int,
+    dispatch: str,
+    drain: int,
+) -> None:
+    case = make_case(queues, dispatch, drain, INTERRUPTS)
+    prepared = {found.name: found for found in implementations(case, baseline)}
+    timed, scan = prepared[name], prepared["scan"]
+    benchmark.group = case.name
+    benchmark.pedantic(timed.run, rounds=ROUNDS, warmup_rounds=1)
+    scan.run()
+    check_law(scan.counts(), INTERRUPTS, queues, dispatch, drain)
+    counts = timed.counts()
+    if name == "reference":  # counts the first interrupts only
+        check_law(counts, timed.case.vectors.size, queues, dispatch, drain)
+    else:
+        assert counts == scan.counts()
+    benchmark.extra_info.update(exact_counts(counts))

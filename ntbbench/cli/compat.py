@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench compat`: which prefix of one half of the series works with which of the other."""
+
+import argparse
+from pathlib import Path
+
+from ntbbench.analyse.compat import CellName, compat, exhaustive, rows
+from ntbbench.analyse.stories import stories
+from ntbbench.cli.pair_options import (
+    add_html,
+    add_output,
+    add_setting,
+    chosen_format,
+    setting_of,
+    write,
+)
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import write_bytes
+from ntbbench.model.pair.patches import ROOT_FIX, Side
+from ntbbench.report import compat as report
+from ntbbench.report import story
+
+DESCRIPTION = """\
+Pair every prefix of the endpoint's patches (pci-epf-vntb, 0..7 of patches 1-7) with every prefix
+of the root complex's (ntb_hw_epf, 0..5 of patches 8-12), and with the rejected root fix, and say
+what becomes of the doorbells in both directions.
+"""
+EXAMPLES = """\
+verdicts, the worst first:
+  link-down   the two transports compute different qp_count and never come up
+  missed      a rung queue is not woken
+  misrouted   so are others, and each time another queue is woken instead
+  fallback    works; every doorbell wakes all queues
+  per-vector  works; a doorbell wakes its own queue
+
+examples:
+  ntbbench compat
+  ntbbench compat --explain root-fix/5
+  ntbbench compat --ep-slots 6 --exhaustive
+  ntbbench compat --doorbell embedded --html compat.html
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "compat",
+        help="old and new kernels on either side of the epf pair: what works",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--exhaustive",
+        action="store_true",
+        help="also search all slots, vectors, windows and doorbell modes",
+    )
+    parser.add_argument(
+        "--explain",
+        metavar="EP/RC",
+        help=f"tell the story of one doorbell in this cell, like 7/0 or {ROOT_FIX}/5",
+    )
+    add_setting(parser)
+    add_output(parser, report.FORMATS)
+    add_html(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the matrix, or the story of one cell."""
+    setting = setting_of(args)
+    name = chosen_format(args)
+    if args.explain is not None:
+        if name not in story.FORMATS or args.html or args.exhaustive:
+            raise InputError(
+                "--explain",
+                args.explain,
+                f"one cell's story as {', '.join(story.FORMATS)}; without --html, --exhaustive",
+            )
+        ep, rc = parse_cell(args.explain)
+        write(args, story.FORMATS[name](stories(ep, rc, setting)))
+        return ExitCode.OK
+    result = compat(setting, exhaustive() if args.exhaustive else None)
+    write(args, report.FORMATS[name](result))
+    if args.html:
+        write_bytes(Path(args.html), report.FORMATS["html"](result).encode())
+    return ExitCode.OK
+
+
+def parse_cell(text: str) -> tuple[CellName, CellName]:
+    """Return the row and the column of "EP/RC".
+
+    Raises
+    ------
+    InputError : no such cell.
+    """
+    ep, slash, rc = text.partition("/")
+    names = (_name("ep", ep), _name("rc", rc)) if slash else (None, None)
+    if names[0] is None or names[1] is None:
+        raise InputError(
+            "--explain", text, f"EP/RC: 0..7 or {ROOT_FIX}, a slash, 0..5 or {ROOT_FIX}"
+        )
+    return names[0], names[1]
+
+
+def _name(side: Side, text: str) -> CellName | None:
+    return next((name for name in rows(side) if str(name) == text.strip()), None)
