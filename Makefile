@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint wheel checked bench bench-counts browser clean
+.PHONY: help sweep test test-guest lint wheel checked bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -16,8 +16,11 @@ help:  ## list the targets
 sweep: $(VENV)/.built  ## the main job: a table here, a report in results/runs/sweep.html
 	$(BIN)/ntbbench sweep -o $(RUNS)/sweep.json --html $(RUNS)/sweep.html
 
-test: $(VENV)/.dev browser  ## build if needed and run all tests
-	$(BIN)/pytest
+test: $(VENV)/.dev browser  ## build if needed and run all tests but those of test-guest
+	$(BIN)/pytest -m 'not guest'
+
+test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
+	$(BIN)/pytest -m guest
 
 lint: $(VENV)/.dev  ## ruff, mypy, cython-lint
 	$(BIN)/ruff check .
@@ -44,6 +47,13 @@ browser:
 	@command -v chromium >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install chromium >/dev/null; \
 	  else echo "make test opens the reports in Chromium: sudo apt-get install chromium" >&2; exit 1; fi; }
+
+# The lab runs a real kernel in QEMU; the kernel itself is fetched by the tests, into the cache.
+GUEST := qemu-system-x86 busybox-static cpio make gcc libc6-dev debian-archive-keyring
+guest:
+	@command -v qemu-system-x86_64 >/dev/null && command -v busybox >/dev/null && command -v cpio >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install --no-install-recommends $(GUEST) >/dev/null; \
+	  else echo "make test-guest boots kernels in QEMU: sudo apt-get install $(GUEST)" >&2; exit 1; fi; }
 
 clean:  ## remove the venv and everything built
 	rm -rf $(VENV) .venv-* build dist *.egg-info ext/*.c ntbbench/engine/*.so

@@ -10,6 +10,9 @@ class ExitCode(IntEnum):
     OK = 0
     FINDING = 1
     BAD_INPUT = 2
+    INCONCLUSIVE = 3  # `gate`, where its policy says that fails
+    MISSING = 4  # `compare`, `gate`: nothing measured, or a benchmark on one side only
+    INCOMPARABLE = 5  # `compare`, `gate`: the environments differ
     INTERNAL = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130  # 128 + SIGINT
 
@@ -37,6 +40,20 @@ class InputError(NtbbenchError):
         self.value = value
         self.allowed = allowed
         super().__init__(f"{field}: {value!r}: {allowed}")
+
+
+class IncomparableError(NtbbenchError):
+    """The two sides were not measured under the same conditions; `differences` says where."""
+
+    exit_code = ExitCode.INCOMPARABLE
+
+    def __init__(self, differences: list[str]) -> None:
+        self.differences = differences
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        shown = "; ".join(differences[:3])
+        super().__init__(
+            f"the two sides are not comparable: {shown}{more}; --force WHY compares all the same"
+        )
 
 
 class ModelDisagreement(NtbbenchError):

@@ -16,8 +16,9 @@ ALLOWED = {
     "measure": {"model", "engine"},
     "analyse": {"model", "measure"},
     "capture": {"model"},
-    "report": {"model", "measure", "analyse", "capture"},
-    "cli": {"model", "engine", "measure", "analyse", "capture", "report"},
+    "lab": {"model", "capture"},
+    "report": {"model", "measure", "analyse", "capture", "lab"},
+    "cli": {"model", "engine", "measure", "analyse", "capture", "lab", "report"},
 }
 CLOCKS = {"time", "timeit"}
 

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+GUEST_PAGES = {"lab.md"}  # their commands boot a real kernel: `make test-guest`
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TIMEOUT = 120
 
@@ -39,7 +40,15 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page, id=page.name, marks=[pytest.mark.guest] if page.name in GUEST_PAGES else []
+        )
+        for page in PAGES
+    ],
+)
 def test_commands_of_the_page(page: Path, tmp_path: Path) -> None:
     """A block's output must match; `...` stands for what differs from run to run."""
     for name in ("docs", "tests", "results"):

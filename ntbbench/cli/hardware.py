@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`ntbbench hardware`: list the devices, or draw one doorbell map bit by bit."""
+"""`ntbbench hardware`: list the devices, draw one doorbell map bit by bit, or audit them."""
 
 import argparse
 import sys
 from collections.abc import Mapping
 
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.model.audit import audit, findings
+from ntbbench.model.audit_records import DeviceAudit
+from ntbbench.model.conduct import conduct_of
 from ntbbench.model.custom import Device as CustomDevice
 from ntbbench.model.custom import build_device, parse_device
 from ntbbench.model.device import Hardware
@@ -14,11 +17,15 @@ from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, hardware_names,
 from ntbbench.model.names import parse_int
 from ntbbench.model.scenario import CLIENTS_MAX, load_scenario
 from ntbbench.report.hardware import LIST_FORMATS, MAP_FORMATS
+from ntbbench.report.hardware_audit import AUDIT_FORMATS
 from ntbbench.report.hardware_rows import Device
 
 DESCRIPTION = """\
 List every NTB device that ntbbench knows, or draw the doorbell map of one of them bit by bit:
 which interrupt a bit raises, which QP it belongs to, which QPs wake together.
+--audit checks what must hold between doorbells, vectors and QPs, and names the line of the
+driver for each violation; it exits with 1 when there is one. The epf drivers are audited at every
+db_count that they take, or at --doorbells.
 """
 EXAMPLES = """\
 examples:
@@ -27,6 +34,8 @@ examples:
   ntbbench hardware generic --doorbells 16 --vectors 4
   ntbbench hardware board --device board:doorbells=16,vectors=4,shift=5
   ntbbench hardware odd --device odd:masks=0x1f/0x3e0/0x400
+  ntbbench hardware --audit
+  ntbbench hardware --audit pci-epf-vntb-legacy --doorbells 4
 """
 
 
@@ -40,7 +49,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the device to draw")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the device to draw or audit")
+    parser.add_argument(
+        "--audit", action="store_true", help="check all devices, or NAME, against their drivers"
+    )
     parser.add_argument(
         "--doorbells", metavar="D", help="db_count of the epf drivers, bits of generic (default 16)"
     )
@@ -64,18 +76,56 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list, or the map of one device."""
+    """Print the list, the map of one device, or the audit."""
     custom = custom_devices(args.device, args.scenario)
+    if args.audit:
+        return run_audit(args, custom)
     if args.name is not None:
         device = pick(args, args.name, custom)
-        if device.hardware.sized == "db_count" and device.hardware.refusal:
-            raise InputError("--doorbells", args.doorbells, device.hardware.refusal)
+        refuse_size(args.doorbells, device.hardware)
         sys.stdout.write(MAP_FORMATS[args.format](device))
         return ExitCode.OK
     names = (*hardware_names(), *custom)
     devices = [pick(args, name, custom) for name in names]
     sys.stdout.write(LIST_FORMATS[args.format](devices))
     return ExitCode.OK
+
+
+def run_audit(args: argparse.Namespace, custom: Mapping[str, Hardware]) -> int:
+    """Print what the devices, or the one named, break; FINDING if anything."""
+    names = (*hardware_names(), *custom) if args.name is None else (args.name,)
+    devices = {name: pick(args, name, custom).hardware for name in names}
+    if args.name is not None:
+        refuse_size(args.doorbells, devices[args.name])
+    audits = [audit_device(args, name, devices[name], custom) for name in names]
+    sys.stdout.write(AUDIT_FORMATS[args.format](audits))
+    return ExitCode.FINDING if any(audit.findings for audit in audits) else ExitCode.OK
+
+
+def audit_device(
+    args: argparse.Namespace, name: str, hardware: Hardware, custom: Mapping[str, Hardware]
+) -> DeviceAudit:
+    """Return the audit of one device, at each db_count where none was asked for."""
+    sizes: dict[int | None, Hardware] = {None: hardware}
+    if hardware.sized == "db_count":
+        sizes = {hardware.doorbells: hardware}
+    if hardware.sized == "db_count" and args.doorbells is None:
+        every = range(1, DOORBELLS_MAX + 1)
+        sizes = {size: resolve(name, size, None, hardware.mw_count, custom) for size in every}
+        sizes = {size: device for size, device in sizes.items() if not device.refusal}
+    elif hardware.sized == "db_count" and hardware.refusal:
+        return DeviceAudit(name, (), (), hardware.refusal)
+    clients = parse_int("--max-num-clients", args.max_num_clients, 0, CLIENTS_MAX)
+    found = findings(
+        (size, audit(device, conduct_of(device), clients)) for size, device in sizes.items()
+    )
+    return DeviceAudit(name, tuple(size for size in sizes if size is not None), found, None)
+
+
+def refuse_size(doorbells: str | None, hardware: Hardware) -> None:
+    """Raise InputError if the driver makes no device of this db_count."""
+    if hardware.sized == "db_count" and hardware.refusal:
+        raise InputError("--doorbells", doorbells, hardware.refusal)
 
 
 def pick(args: argparse.Namespace, name: str, custom: Mapping[str, Hardware]) -> Device:

@@ -104,10 +104,12 @@ class Reports:
 
     Parameters
     ----------
-    render : from the result to what goes to stdout.
+    name : the format of stdout, one of FORMATS.
+    render : from a sweep to what goes to stdout.
     html : where to write the page; None: nowhere.
     """
 
+    name: str
     render: Callable[[SweepResult], str]
     html: Path | None
 
@@ -136,7 +138,7 @@ def reports_of(args: argparse.Namespace) -> Reports:
     html = None if args.html is None else Path(args.html)
     if html is not None:
         check_writable(html)
-    return Reports(FORMATS[args.format], html)
+    return Reports(args.format, FORMATS[args.format], html)
 
 
 def publish(result: SweepResult, reports: Reports) -> None:

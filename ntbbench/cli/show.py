@@ -5,8 +5,9 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ntbbench.cli import options
+from ntbbench.cli import lab, options
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.lab.records import LAB_SCHEMA, load_lab_result
 from ntbbench.measure.files import load_result, schema_of
 from ntbbench.measure.records import SWEEP_SCHEMA
 from ntbbench.model.names import unknown
@@ -27,8 +28,15 @@ def _sweep(path: Path, reports: options.Reports) -> None:
     options.publish(load_result(path), reports)
 
 
+def _lab(path: Path, reports: options.Reports) -> None:
+    lab.publish(load_lab_result(path), reports.name, reports.html)
+
+
 # How a result file of each schema is shown.
-KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {SWEEP_SCHEMA: _sweep}
+KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
+    SWEEP_SCHEMA: _sweep,
+    LAB_SCHEMA: _lab,
+}
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

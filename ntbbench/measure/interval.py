@@ -66,4 +66,9 @@ def _interval(values: Floats) -> tuple[Floats, Floats]:
         method="percentile",  # BCa divides by zero where samples are equal
         rng=np.random.default_rng(RESAMPLE_SEED),
     ).confidence_interval
-    return np.asarray(interval.low), np.asarray(interval.high)
+    # Interpolating between resamples rounds: an end may come out one ulp beyond what was measured.
+    medians = np.median(values, axis=1)
+    return (
+        np.asarray(np.clip(interval.low, values.min(axis=1), medians)),
+        np.asarray(np.clip(interval.high, medians, values.max(axis=1))),
+    )

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The closed list of warnings of a comparison, each with its remedy."""
+
+from ntbbench.analyse.comparison import Warned
+
+FEW = 5  # below it a 95 % interval of a median does not exist: 1 - 2 / 2^5 is 94 %
+UNSTABLE = 0.10  # interquartile range over median
+
+# code: (message, remedy)
+CAUTIONS: dict[str, tuple[str, str]] = {
+    "too-few-samples": (
+        f"fewer than {FEW} samples on a side",
+        f"take at least {FEW} runs of each",
+    ),
+    "cannot-reach-alpha": (
+        "with so few samples in so large a family no difference, however large, is significant",
+        "take more runs, or compare fewer metrics at a time",
+    ),
+    "outliers": (
+        "samples lie outside Tukey's outer fences; they are kept",
+        "look for what else ran; pin the CPU and its frequency",
+    ),
+    "bimodal": (
+        "the samples form two separate groups",
+        "find the second state (frequency, placement, SMT sibling) and fix it",
+    ),
+    "drifting": (
+        "the samples rise or fall with time",
+        "warm up longer; interleave base and candidate and use --paired",
+    ),
+    "unstable": (
+        f"the interquartile range exceeds {UNSTABLE:.0%} of the median",
+        "quiet the machine; use longer runs",
+    ),
+    "unequal-spread": (
+        "one side varies far more than the other; the rank test then answers to more than a shift "
+        "and gives false alarms more often than alpha says",
+        "find out why one side is noisier; look at the distributions; try --test welch",
+    ),
+    "zero-variance": (
+        "all samples of a side are equal",
+        "check that the clock is fine enough; if this is a count, treat it as exact",
+    ),
+    "zero-values": (
+        "a sample is zero, so a ratio to it is undefined",
+        "measure longer, or in a finer unit",
+    ),
+    "incomplete-pairs": (
+        "rows with an empty cell make no pair and were left out",
+        "fill the rows, or compare without --paired",
+    ),
+    "one-process": (
+        "all samples come from one process or one connection, so what differs between processes "
+        "is not in the interval",
+        "repeat in fresh processes; see `ntbbench calibrate`",
+    ),
+    "few-processes": (
+        "the values of a few processes are treated as independent, which they are not",
+        "use at least 5 processes; then each counts as one sample",
+    ),
+    "averaged-by-process": (
+        "the values of one process are not independent: each process counts as one sample",
+        "none needed",
+    ),
+    "missing": (
+        "the metric exists on one side only",
+        "run the missing benchmark, or take it out of the baseline on purpose",
+    ),
+    "forced": (
+        "the two sides come from environments that differ, and --force compared them all the same",
+        "measure both sides on the same machine with the same build",
+    ),
+    "small-difference": (
+        "significant, yet smaller than the threshold",
+        "lower the threshold if so small a change matters",
+    ),
+}
+
+
+def warned(code: str, detail: str = "") -> Warned:
+    """Return the warning `code`, with what is particular to this case."""
+    message, remedy = CAUTIONS[code]
+    return Warned(code=code, message=f"{message}: {detail}" if detail else message, remedy=remedy)

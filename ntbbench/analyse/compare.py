@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From variants to a report: estimates, the family's correction, verdicts, the exit code."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from ntbbench import __version__
+from ntbbench.analyse import pairing, significance
+from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
+from ntbbench.analyse.decision import Terms, decide, judged_missing
+from ntbbench.analyse.exact import compare_exact
+from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
+from ntbbench.analyse.pairing import Match
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Variant
+from ntbbench.errors import ExitCode, IncomparableError
+
+# With several causes the exit code is the first of these; the first two end in an error.
+PRECEDENCE = (
+    ExitCode.BAD_INPUT,
+    ExitCode.INCOMPARABLE,
+    ExitCode.MISSING,
+    ExitCode.FINDING,
+    ExitCode.INCONCLUSIVE,
+)
+
+
+def compare(
+    base: Variant,
+    candidates: Sequence[Variant],
+    policy: Policy,
+    *,
+    paired: bool = False,
+    force: str | None = None,
+) -> Report:
+    """Compare each candidate with the base, metric by metric.
+
+    Raises
+    ------
+    IncomparableError
+        if the environments differ and `force` does not say why to compare all the same.
+    InputError
+        for series of different units or kinds, and for pairs that are none.
+    """
+    environment = pairing.environments(base, candidates, policy.ignore_environment, force)
+    if environment.differences and force is None:
+        raise IncomparableError(environment.differences)
+    comparisons: list[Comparison | None] = []
+    noisy: dict[int, Match] = {}
+    for match in pairing.matches(base, candidates, policy, paired=paired):
+        if match.base is None or match.candidate is None:
+            comparisons.append(judged_missing(match, policy))
+        elif match.base.kind == "exact" == match.candidate.kind:
+            comparisons.append(compare_exact(match, policy))
+        else:
+            pairing.check_kinds(match)
+            noisy[len(comparisons)] = match
+            comparisons.append(None)
+    found = list(noisy.values())
+    guesses = estimates(found, policy, paired=paired)
+    terms = Terms(policy, family_of(guesses, policy), environment, paired)
+    add_detectable(found, guesses, policy, terms.level())
+    for (i, match), guess, p in zip(
+        noisy.items(), guesses, adjust_all(guesses, policy), strict=True
+    ):
+        comparisons[i] = decide(match, guess, p, terms)
+    whole = [comparison for comparison in comparisons if comparison is not None]
+    return report_of(base, candidates, whole, terms)
+
+
+def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
+    """Return the adjusted p-value of each guess; NaN where none was tested."""
+    p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
+    tested = ~np.isnan(p)
+    p[tested] = significance.adjust(p[tested], policy.correction)
+    return [float(value) for value in p]
+
+
+def family_of(guesses: Sequence[Estimate], policy: Policy) -> Family:
+    """Return the family: every noisy comparison that could be tested, of every candidate."""
+    size = sum(not np.isnan(guess.p_value) for guess in guesses)
+    return Family(
+        size=size,
+        correction=policy.correction,
+        alpha=policy.alpha,
+        description="every noisy metric of every candidate that has at least two samples a side",
+    )
+
+
+def report_of(
+    base: Variant,
+    candidates: Sequence[Variant],
+    comparisons: list[Comparison],
+    terms: Terms,
+) -> Report:
+    """Return the report, with the exit code that the gate gives."""
+    policy = terms.policy
+    causes = causes_of(comparisons, policy)
+    verdicts = Counter(c.verdict for c in comparisons)
+    return Report(
+        ntbbench_version=__version__,
+        base=base.label,
+        candidates=[candidate.label for candidate in candidates],
+        test=test_name(policy, paired=terms.paired),
+        paired=terms.paired,
+        threshold=policy.threshold,
+        resamples=policy.resamples,
+        gate_on=policy.gate_on,
+        exit_code=next((code for code in PRECEDENCE if code in causes), 0),
+        causes=[causes[code] for code in PRECEDENCE if code in causes],
+        family=terms.family,
+        environment=terms.environment,
+        totals=Totals(
+            regressed=verdicts["regressed"],
+            improved=verdicts["improved"],
+            equivalent=verdicts["equivalent"],
+            inconclusive=verdicts["inconclusive"],
+            missing=sum(c.missing is not None for c in comparisons),
+            warned=sum(bool(c.warnings) for c in comparisons),
+        ),
+        comparisons=comparisons,
+        places={
+            key: place for variant in (*candidates, base) for key, place in variant.places.items()
+        },
+    )
+
+
+def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, str]:
+    """Return every exit code that has a cause, with the cause in words."""
+    causes: dict[int, str] = {}
+    missing = regressed = undecided = fatal = 0
+    for c in comparisons:
+        missing += c.missing is not None
+        if policy.gate_on == "exact" and c.kind == "noisy":
+            continue
+        regressed += c.verdict == "regressed"
+        undecided += c.verdict == "inconclusive" and c.missing is None
+        fatal += any(w.code in policy.fatal_warnings for w in c.warnings)
+    if missing == len(comparisons):
+        causes[ExitCode.MISSING] = "nothing was measured on both sides"
+    elif missing:
+        causes[ExitCode.MISSING] = f"{missing} metrics exist on one side only"
+    if regressed:
+        causes[ExitCode.FINDING] = f"{regressed} regressed"
+    failing = []
+    if undecided and policy.fail_inconclusive:
+        failing.append(f"{undecided} inconclusive, and the policy says that fails")
+    if fatal:
+        failing.append(f"{fatal} carry a warning that the policy calls fatal")
+    if failing:
+        causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
+    return causes
+
+
+def test_name(policy: Policy, *, paired: bool) -> str:
+    """Return the name of the test in full."""
+    names = {
+        "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
+        "permutation": ("permutation of the means", "sign flips of the relative changes"),
+        "welch": ("Welch's t", "paired t of the relative changes"),
+    }
+    return names[policy.test][paired]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Exact metrics: counts and words. Any change is a finding; there is nothing to estimate."""
+
+from ntbbench.analyse.comparison import Comparison, Verdict
+from ntbbench.analyse.pairing import Match
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Better, Series
+
+
+def compare_exact(match: Match, policy: Policy) -> Comparison:
+    """Return the comparison of two exact series that both exist.
+
+    A change for the better is `improved`; a change for the worse, or of a metric for which no
+    direction is known, is `regressed`.
+    """
+    base, candidate = match.base, match.candidate
+    assert base is not None
+    assert candidate is not None
+    better = policy.better_for(match.metric, base.better)
+    if base.value == candidate.value:
+        verdict: Verdict = "equivalent"
+        ratio = None if isinstance(base.value, str) else 1.0
+    else:
+        verdict = direction(base, candidate, better)
+        ratio = ratio_of(base.value, candidate.value)
+    return Comparison(
+        metric=match.metric,
+        base=match.base_label,
+        candidate=match.candidate_label,
+        kind="exact",
+        verdict=verdict,
+        reason="" if verdict == "equivalent" else "changed",
+        unit=base.unit,
+        better=better,
+        ratio=ratio,
+        ratio_low=ratio,
+        ratio_high=ratio,
+        p_value=None,
+        p_adjusted=None,
+        n_base=1,
+        n_candidate=1,
+        minimal_detectable_effect=None,
+        base_value=base.value,
+        candidate_value=candidate.value,
+        warnings=(),
+    )
+
+
+def ratio_of(base: int | float | str | None, candidate: int | float | str | None) -> float | None:
+    """Return candidate / base of two numbers; None for words and for a base of zero."""
+    if isinstance(base, str) or isinstance(candidate, str) or base is None or candidate is None:
+        return None
+    return candidate / base if base else None
+
+
+def direction(base: Series, candidate: Series, better: Better) -> Verdict:
+    """Return whether a change is for the better or for the worse."""
+    left: object = base.value if base.rank is None else base.rank
+    right: object = candidate.value if candidate.rank is None else candidate.rank
+    ordered = isinstance(left, int | float) and isinstance(right, int | float)
+    if not ordered or better == "none":
+        return "regressed"
+    assert isinstance(left, int | float)
+    assert isinstance(right, int | float)
+    return "improved" if (right < left) == (better == "lower") else "regressed"

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Results of successive commits in one SQLite file.
+
+SQLite of the standard library: one file, transactions (an interrupted `add` leaves nothing
+behind), and any other tool can read it. Of a noisy metric the median and n are kept, of an exact
+one the value.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+
+from ntbbench.analyse.series import Variant
+from ntbbench.errors import InputError
+
+VERSION = 1
+TABLES = """
+CREATE TABLE IF NOT EXISTS results (
+  id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
+  environment TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS metrics (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, unit TEXT NOT NULL,
+  better TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS points (
+  result INTEGER NOT NULL REFERENCES results ON DELETE CASCADE,
+  metric INTEGER NOT NULL REFERENCES metrics, n INTEGER NOT NULL, value,
+  PRIMARY KEY (result, metric)) WITHOUT ROWID;
+"""
+
+
+class Track(Struct, frozen=True, kw_only=True):
+    """One metric over the commits that have it, in the order they were added."""
+
+    metric: str
+    kind: str
+    unit: str
+    better: str
+    labels: list[str]
+    values: list[int | float | str]
+    environments: list[str]
+
+
+@contextmanager
+def opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to the store, committed on success, undone on any error.
+
+    Raises
+    ------
+    InputError
+        if there is no such file (unless it is to be created) or it is no store of this version.
+    """
+    if not create and not path.exists():
+        raise InputError("--store", str(path), "a store; `ntbbench history add` makes one")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path)
+    except (OSError, sqlite3.Error) as error:
+        raise InputError("--store", str(path), str(error)) from error
+    try:
+        with connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if version != VERSION and tables:
+                raise InputError("--store", str(path), f"a store of version {VERSION}")
+            connection.executescript(TABLES)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise InputError("--store", str(path), f"a store of ntbbench: {error}") from error
+    finally:
+        connection.close()
+
+
+def add(path: Path, label: str, variant: Variant) -> int:
+    """Store a result under the name of its commit and return how many metrics it has.
+
+    Raises
+    ------
+    InputError
+        for a label that is there already, and for a result without metrics.
+    """
+    if not variant.series:
+        raise InputError("RESULT", variant.label, "a result with at least one metric")
+    environment = "; ".join(f"{key}={value}" for key, value in sorted(variant.environment.items()))
+    with opened(path, create=True) as connection:
+        if connection.execute("SELECT 1 FROM results WHERE label = ?", (label,)).fetchone():
+            raise InputError("--commit", label, "a commit that the store does not hold yet")
+        result = connection.execute(
+            "INSERT INTO results (label, source, environment) VALUES (?, ?, ?)",
+            (label, variant.source, environment),
+        ).lastrowid
+        connection.executemany(
+            "INSERT OR IGNORE INTO metrics (name, kind, unit, better) VALUES (?, ?, ?, ?)",
+            [(s.metric, s.kind, s.unit, s.better) for s in variant.series.values()],
+        )
+        connection.executemany(
+            "INSERT INTO points SELECT ?, id, ?, ? FROM metrics WHERE name = ?",
+            [
+                (result, 1, s.value, s.metric)
+                if s.samples is None
+                else (result, len(s.samples), float(np.median(s.samples)), s.metric)
+                for s in variant.series.values()
+            ],
+        )
+    return len(variant.series)
+
+
+def tracks(path: Path, pattern: str) -> list[Track]:
+    """Return every metric whose name matches the glob `pattern`."""
+    query = """
+      SELECT metrics.name, kind, unit, better, label, value, environment
+      FROM points JOIN metrics ON metrics.id = points.metric JOIN results ON results.id = result
+      WHERE metrics.name GLOB ? ORDER BY metrics.id, results.id"""
+    found: dict[str, Track] = {}
+    with opened(path, create=False) as connection:
+        for name, kind, unit, better, label, value, environment in connection.execute(
+            query, (pattern,)
+        ):
+            track = found.get(name)
+            if track is None:
+                track = found[name] = Track(
+                    metric=name,
+                    kind=kind,
+                    unit=unit,
+                    better=better,
+                    labels=[],
+                    values=[],
+                    environments=[],
+                )
+            track.labels.append(label)
+            track.values.append(value)
+            track.environments.append(environment)
+    return list(found.values())

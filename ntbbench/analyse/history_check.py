@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The history checked: steps and drift of noisy metrics, every change of exact ones."""
+
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+
+from ntbbench.analyse import history
+from ntbbench.analyse.changepoints import FEWEST, Change, changes
+from ntbbench.analyse.exact import direction
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Better, Series
+
+HISTORY_SCHEMA = "ntbbench.history/1"
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """A value of an exact metric that is not that of the commit before."""
+
+    metric: str
+    commit: str
+    before: int | float | str
+    after: int | float | str
+    verdict: str
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """A step or drift of a noisy metric, with the commit it is seen at."""
+
+    commit: str
+    change: Change
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """What `history check` found."""
+
+    schema: str = HISTORY_SCHEMA
+    metrics: int
+    too_short: int  # noisy metrics with too few commits to say anything
+    changes: list[Finding]
+    exact: list[Step]
+    notes: list[str]
+
+
+def check(path: Path, pattern: str, policy: Policy) -> Checked:
+    """Return every change in the store; a rule of the policy that says `ignore` is heeded."""
+    found = [
+        track
+        for track in history.tracks(path, pattern)
+        if (rule := policy.rule_for(track.metric)) is None or rule.ignore is None
+    ]
+    noisy = {
+        t.metric: (t, np.array(t.values, dtype=np.float64)) for t in found if t.kind == "noisy"
+    }
+    series = {name: values for name, (_, values) in noisy.items()}
+    seen = changes(series, {name: t.better for name, (t, _) in noisy.items()}, policy)
+    notes = []
+    environments = {text for track in found for text in track.environments}
+    if len(environments) > 1:
+        notes.append(f"the results come from {len(environments)} environments")
+    return Checked(
+        metrics=len(found),
+        too_short=sum(len(values) < FEWEST for values in series.values()),
+        changes=[Finding(commit=noisy[c.metric][0].labels[c.index], change=c) for c in seen],
+        exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
+        notes=notes,
+    )
+
+
+def exact_steps(track: history.Track, policy: Policy) -> list[Step]:
+    """Return the commits at which an exact metric changed."""
+    own: Better = "higher" if track.better == "higher" else "lower"
+    better: Better = "none" if track.better == "none" else policy.better_for(track.metric, own)
+    steps = []
+    for i in range(1, len(track.values)):
+        before, after = track.values[i - 1], track.values[i]
+        if before != after:
+            sides = [Series(metric=track.metric, kind="exact", value=v) for v in (before, after)]
+            verdict = direction(sides[0], sides[1], better)
+            steps.append(
+                Step(
+                    metric=track.metric,
+                    commit=track.labels[i],
+                    before=before,
+                    after=after,
+                    verdict=verdict,
+                )
+            )
+    return steps

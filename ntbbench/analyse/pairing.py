@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which series of the base meets which of a candidate, and whether the two may be compared."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from ntbbench.analyse.comparison import Environment
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Series, Variant
+from ntbbench.errors import InputError
+
+LONG = 80  # of two longer texts only the words that differ are shown
+POINT = "status"  # the metric that stands for a whole point
+PAIRABLE = "as many samples on both sides, taken in turn"
+
+
+class Match(Struct, frozen=True, kw_only=True, gc=False):
+    """One metric of the base and of one candidate; None where a side does not have it."""
+
+    metric: str
+    base_label: str
+    candidate_label: str
+    base: Series | None
+    candidate: Series | None
+    dropped: int = 0  # rows that made no pair
+
+    def known(self) -> Series:
+        """Return the side that exists, the base's first."""
+        known = self.base if self.base is not None else self.candidate
+        assert known is not None
+        return known
+
+
+def matches(
+    base: Variant, candidates: Sequence[Variant], policy: Policy, *, paired: bool
+) -> Iterator[Match]:
+    """Yield every metric of the base with each candidate, then what only a candidate has."""
+    for candidate in candidates:
+        names = [*base.series, *(name for name in candidate.series if name not in base.series)]
+        # Nothing is looked up by metric where nothing is said by metric.
+        absent = base.absent.keys() | candidate.absent.keys()
+        alone = base.places.keys() ^ candidate.places.keys()
+        for name in names:
+            rule = policy.rule_for(name) if policy.rule else None
+            if rule is not None and rule.ignore is not None:
+                continue
+            if name in absent:
+                continue  # its `status` metric tells why there is no value
+            point, _, quantity = name.rpartition(":")
+            if quantity != POINT and point in alone:
+                continue  # a point that one side does not have is one finding, not twenty
+            match = Match(
+                metric=name,
+                base_label=base.label,
+                candidate_label=candidate.label,
+                base=base.series.get(name),
+                candidate=candidate.series.get(name),
+            )
+            yield in_pairs(match, base, candidate) if paired else match
+
+
+def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
+    """Return `match` with the samples of both sides in the same rows."""
+    one, other = match.base, match.candidate
+    if one is None or other is None or one.samples is None or other.samples is None:
+        return match
+    rows = [variant.row_numbers.get(match.metric) for variant in (base, candidate)]
+    if rows[0] is None or rows[1] is None:
+        if len(one.samples) != len(other.samples):
+            counts = f"{len(one.samples)} and {len(other.samples)} samples of {match.metric!r}"
+            raise InputError("--paired", counts, PAIRABLE)
+        return match
+    shared, first, second = np.intersect1d(rows[0], rows[1], return_indices=True)
+    if len(shared) == 0:
+        return replace(match, candidate=None)
+    return Match(
+        metric=match.metric,
+        base_label=match.base_label,
+        candidate_label=match.candidate_label,
+        base=with_samples(one, one.samples[first]),
+        candidate=with_samples(other, other.samples[second]),
+        dropped=max(len(rows[0]), len(rows[1])) - len(shared),
+    )
+
+
+def with_samples(series: Series, samples: NDArray[np.float64]) -> Series:
+    """Return `series` with other samples."""
+    return Series(
+        metric=series.metric,
+        kind=series.kind,
+        unit=series.unit,
+        better=series.better,
+        samples=samples,
+        cautions=series.cautions,
+    )
+
+
+def check_kinds(match: Match) -> None:
+    """Refuse two series that are not the same quantity.
+
+    Raises
+    ------
+    InputError
+        if the units or the kinds differ.
+    """
+    one, other = match.base, match.candidate
+    if one is None or other is None:
+        return
+    for what, left, right in (("unit", one.unit, other.unit), ("kind", one.kind, other.kind)):
+        if left != right:
+            raise InputError(
+                f"{what} of {match.metric!r}",
+                f"{left} in {match.base_label}, {right} in {match.candidate_label}",
+                f"the same {what} on both sides",
+            )
+
+
+def environments(
+    base: Variant, candidates: Sequence[Variant], ignore: Sequence[str], force: str | None
+) -> Environment:
+    """Return where the environments differ; a key that one side does not know is a note."""
+    differences: list[str] = []
+    notes: list[str] = []
+    for candidate in candidates:
+        if base.source != candidate.source:
+            differences.append(f"schema: {base.source!r} against {candidate.source!r}")
+        for key in sorted({*base.environment, *candidate.environment} - {*ignore}):
+            text, known = difference(key, base.environment, candidate.environment)
+            if text:
+                (differences if known else notes).append(f"{text} ({candidate.label})")
+        for key in sorted({*base.context, *candidate.context} - {*ignore}):
+            text, _ = difference(key, base.context, candidate.context)
+            if text:
+                notes.append(f"{text} ({candidate.label})")
+    return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
+
+
+def difference(key: str, base: dict[str, str], candidate: dict[str, str]) -> tuple[str, bool]:
+    """Return how `key` differs ("" if it does not) and whether both sides know it."""
+    left, right = base.get(key), candidate.get(key)
+    if left == right:
+        return "", True
+    if left is not None and right is not None and min(len(left), len(right)) > LONG:
+        left, right = only_in(left, right), only_in(right, left)
+        return f"{key}: {left!r} against {right!r} (what one side has alone)", True
+    shown = [repr(side) if side is not None else "unknown" for side in (left, right)]
+    return f"{key}: {shown[0]} against {shown[1]}", left is not None and right is not None
+
+
+def only_in(text: str, other: str) -> str:
+    """Return the words of `text` that are not in `other`, the first ten."""
+    words = sorted(set(text.split()) - set(other.split()))
+    return " ".join(words[:10]) + (" ..." if len(words) > 10 else "")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What counts as a change and what fails: defaults, and the policy file of the gate."""
+
+import tomllib
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ntbbench.analyse.caution_list import CAUTIONS
+from ntbbench.analyse.comparison import GateOn
+from ntbbench.analyse.series import Better
+from ntbbench.errors import InputError
+
+Test = Literal["mann-whitney", "permutation", "welch"]
+Correction = Literal["holm", "bh", "none"]
+TESTS: tuple[Test, ...] = ("mann-whitney", "permutation", "welch")
+CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
+ALPHA = 0.05
+THRESHOLD = 0.02
+RESAMPLES = 2_000
+LEVEL = 0.95
+MOST_RESAMPLES = 100_000
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds for the metrics it names; the first rule that names a metric is used."""
+
+    metric: str | None = None  # the whole name
+    pattern: str | None = None  # a glob over the whole name: * ? [abc]
+    threshold: float | None = None
+    better: Literal["lower", "higher"] | None = None
+    ignore: str | None = None  # why: the metric is left out, and the report says so
+
+    def names(self, metric: str) -> bool:
+        """Return whether this rule is about `metric`."""
+        if self.metric is not None:
+            return metric == self.metric
+        return self.pattern is not None and fnmatchcase(metric, self.pattern)
+
+
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting of a comparison and its gate; the keys of the TOML file."""
+
+    alpha: float = ALPHA
+    threshold: float = THRESHOLD
+    correction: Correction = "holm"
+    test: Test = "mann-whitney"
+    higher_is_better: bool = False
+    fail_inconclusive: bool = False
+    gate_on: GateOn = "all"  # exact: times are reported, and only counts can fail
+    fatal_warnings: tuple[str, ...] = ()
+    ignore_environment: tuple[str, ...] = ()
+    resamples: int = RESAMPLES
+    rule: tuple[Rule, ...] = ()
+
+    def rule_for(self, metric: str) -> Rule | None:
+        """Return the first rule that names `metric`."""
+        return next((rule for rule in self.rule if rule.names(metric)), None)
+
+    def threshold_for(self, metric: str) -> float:
+        """Return the relative change of `metric` from which on it matters."""
+        rule = self.rule_for(metric)
+        return self.threshold if rule is None or rule.threshold is None else rule.threshold
+
+    def better_for(self, metric: str, own: Better) -> Better:
+        """Return the direction of `metric`: a rule's, else the user's, else the metric's own."""
+        rule = self.rule_for(metric) if self.rule else None
+        if rule is not None and rule.better is not None:
+            return rule.better
+        return "higher" if self.higher_is_better and own == "lower" else own
+
+
+def check(policy: Policy) -> Policy:
+    """Return `policy` if every value is one that can be used.
+
+    Raises
+    ------
+    InputError
+        naming the key, its value and what is allowed.
+    """
+    if not 0 < policy.alpha < 1:
+        raise InputError("alpha", policy.alpha, "a number between 0 and 1, both excluded")
+    for threshold in (policy.threshold, *(rule.threshold for rule in policy.rule)):
+        if threshold is not None and not 0 <= threshold < 10:
+            raise InputError("threshold", threshold, "a fraction from 0 to below 10 (0.02 is 2 %)")
+    if policy.correction not in CORRECTIONS:
+        raise InputError("correction", policy.correction, f"one of {', '.join(CORRECTIONS)}")
+    if policy.test not in TESTS:
+        raise InputError("test", policy.test, f"one of {', '.join(TESTS)}")
+    if not 200 <= policy.resamples <= MOST_RESAMPLES:
+        raise InputError("resamples", policy.resamples, f"from 200 to {MOST_RESAMPLES}")
+    for code in policy.fatal_warnings:
+        if code not in CAUTIONS:
+            raise InputError("fatal_warnings", code, f"one of {', '.join(CAUTIONS)}")
+    for rule in policy.rule:
+        if (rule.metric is None) == (rule.pattern is None):
+            raise InputError("rule", msgspec.to_builtins(rule), "exactly one of metric, pattern")
+        if rule.ignore is not None and not rule.ignore.strip():
+            raise InputError("rule.ignore", rule.ignore, "a text that says why")
+    return policy
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy from a TOML file.
+
+    Raises
+    ------
+    InputError
+        for text that is no TOML, unknown keys, wrong types and values that cannot be used.
+    """
+    try:
+        return check(msgspec.toml.decode(path.read_bytes(), type=Policy))
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("--policy", str(path), str(error)) from error

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a comparison reads: one variant's measurements, whatever tool wrote them."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+Kind = Literal["exact", "noisy"]
+Better = Literal["lower", "higher", "none"]  # none: no direction is known, any change is worse
+ExactValue = int | float | str
+
+
+class Place(Struct, frozen=True, kw_only=True, gc=False):
+    """Where in a sweep a point lies: the axes of the heatmaps."""
+
+    group: str  # what the two axes do not say, hardware and dispatch first
+    queues: int
+    doorbells: int
+
+
+class Series(Struct, frozen=True, kw_only=True, gc=False):
+    """One metric of one variant: samples if noisy, one value if exact."""
+
+    metric: str
+    kind: Kind
+    unit: str = ""
+    better: Better = "lower"
+    samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
+    value: ExactValue | None = None
+    rank: int | None = None  # of a value that is a word: the higher the better
+    cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """All metrics of one side of a comparison, and the machine they were taken on.
+
+    `environment` holds what must agree for times and counts to be comparable; `context` what is
+    shown when it differs but refuses nothing (the kernel release, the host name, the commit).
+    """
+
+    label: str
+    source: str  # the format: ntbbench.sweep/1, ntbbench.compat/1, pytest-benchmark, ...
+    series: dict[str, Series]
+    environment: dict[str, str] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)  # metric: why it has no value here
+    places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
+    row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric; CSV only

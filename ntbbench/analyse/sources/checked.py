@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks that every reader shares: finite numbers, sizes, environments."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from msgspec import UNSET, UnsetType
+from numpy.typing import ArrayLike, NDArray
+
+from ntbbench.errors import InputError
+
+LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
+LARGEST_COUNT = 1 << 63
+STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
+# These change from run to run on one and the same machine.
+VOLATILE_WORDS = (
+    "time",
+    "date",
+    "load",
+    "freq",
+    "mhz",
+    "hz",
+    "pid",
+    "argv",
+    "command",
+    "temp",
+    "started",
+    "resolution",
+)
+LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file that is neither empty nor too large.
+
+    Raises
+    ------
+    InputError
+        if it cannot be read, is empty or larger than 1 GiB.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {size}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError("input", str(path), error.strerror or "cannot be read") from error
+    except MemoryError as error:
+        raise InputError("input", str(path), "a file that fits in memory") from error
+    if not data.strip():
+        raise InputError("input", str(path), "a result; this file is empty")
+    return data
+
+
+def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64]:
+    """Return samples as float64[n].
+
+    Raises
+    ------
+    InputError
+        if one is not finite or negative.
+    """
+    samples = np.asarray(values, dtype=np.float64)
+    wrong = np.flatnonzero(~np.isfinite(samples) | (samples < 0))
+    if len(wrong):
+        raise InputError(
+            f"{where}: {metric}", float(samples[wrong[0]]), "a finite number that is not negative"
+        )
+    return samples
+
+
+def exact_value(value: float, where: str, metric: str) -> float:
+    """Return a count, or another exact number, as it is.
+
+    Raises
+    ------
+    InputError
+        if it is not finite or too large for 64 bits.
+    """
+    if not -LARGEST_COUNT < value < LARGEST_COUNT:
+        raise InputError(f"{where}: {metric}", value, "a finite number below 2^63")
+    return value
+
+
+def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) of every leaf of nested dicts; a list is its words, sorted."""
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{name}.")
+        elif isinstance(value, list):
+            yield name, " ".join(sorted(str(item) for item in value))
+        elif value is not None:
+            yield name, str(value)
+
+
+def split_environment(
+    environment: Mapping[str, object],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what must agree (CPU, compiler, flags) and what is only told when it differs."""
+    strict: dict[str, str] = {}
+    loose: dict[str, str] = {}
+    for key, value in flatten(environment):
+        words = key.lower()
+        if any(word in words for word in VOLATILE_WORDS):
+            continue
+        named = any(word in words for word in STRICT_WORDS)
+        (strict if named and not any(w in words for w in LOOSE_WORDS) else loose)[key] = value
+    return strict, loose
+
+
+def present(value: object) -> bool:
+    """Return whether an optional field of a record has a value."""
+    return not isinstance(value, UnsetType) and value is not UNSET and value is not None

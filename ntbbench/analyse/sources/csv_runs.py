@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A plain CSV of runs: a column a variant (or a metric), a row a run, empty cells missing."""
+
+import csv
+import io
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ntbbench.analyse.series import Series, Variant
+from ntbbench.analyse.sources.checked import LARGEST
+from ntbbench.errors import InputError
+
+SOURCE = "csv"
+ALLOWED = "a finite decimal number that is not negative, or an empty cell"
+
+
+class Column:
+    """The numbers of one column and the rows they stand in."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.values = array("d")
+        self.rows = array("q")
+
+    def series(self, metric: str) -> Series:
+        """Return the column as a noisy series."""
+        return Series(metric=metric, kind="noisy", samples=np.frombuffer(self.values))
+
+    def row_numbers(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return the data row of each sample."""
+        return np.frombuffer(self.rows, dtype=np.int64)
+
+
+def load_runs(paths: Sequence[Path]) -> list[Variant]:
+    """Return a variant a column, the first the base; each file is one metric, named by its stem.
+
+    Raises
+    ------
+    InputError
+        for anything that is not such a table, naming the row and the column.
+    """
+    variants: dict[str, Variant] = {}
+    for path in paths:
+        metric = path.stem
+        if any(metric in variant.series for variant in variants.values()):
+            raise InputError("--runs", str(path), "files with different names")
+        for column in read_columns(path):
+            variant = variants.setdefault(column.name, Variant(column.name, SOURCE, {}))
+            if column.values:
+                variant.series[metric] = column.series(metric)
+                variant.row_numbers[metric] = column.row_numbers()
+    return list(variants.values())
+
+
+def load_columns(path: Path, label: str) -> Variant:
+    """Return one variant whose metrics are the columns of a CSV."""
+    columns = [column for column in read_columns(path) if column.values]
+    return Variant(
+        label,
+        SOURCE,
+        {column.name: column.series(column.name) for column in columns},
+        row_numbers={column.name: column.row_numbers() for column in columns},
+    )
+
+
+def read_columns(path: Path) -> list[Column]:
+    """Return the columns of a CSV file, read row by row."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError("input", str(path), f"at most {LARGEST} bytes")
+        with path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
+            return parse(csv.reader(text, strict=True), path)
+    except OSError as error:
+        raise InputError("input", str(path), error.strerror or "cannot be read") from error
+    except UnicodeDecodeError as error:
+        raise InputError("input", str(path), "text in UTF-8") from error
+    except csv.Error as error:
+        raise InputError("input", str(path), f"a CSV table: {error}") from error
+
+
+def parse(rows: Iterator[list[str]], path: Path) -> list[Column]:
+    """Return the columns of a table with a header."""
+    header = next(rows, None)
+    if not header:
+        raise InputError("input", str(path), "a header with a variant a column; this file is empty")
+    for index, name in enumerate(header):
+        if not name.strip():
+            raise InputError(f"{path}: column {index + 1}", name, "a name")
+        if name in header[:index]:
+            raise InputError(f"{path}: header", name, "each name once")
+        if is_number(name):
+            raise InputError(
+                f"{path}: header", name, "a name, not a number: is the header missing?"
+            )
+    columns = [Column(name) for name in header]
+    for number, row in enumerate(rows, start=1):
+        if not row and len(header) > 1:  # a blank line
+            continue
+        if len(row) > len(header) or (len(row) < len(header) and len(header) > 1):
+            raise InputError(
+                f"{path}: row {number}", f"{len(row)} cells", f"{len(header)}, as in the header"
+            )
+        for column, cell in zip(columns, row, strict=False):
+            if cell:
+                column.values.append(checked_number(cell, path, number, column.name))
+                column.rows.append(number)
+    return columns
+
+
+def is_number(text: str) -> bool:
+    """Return whether `text` reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def checked_number(cell: str, path: Path, number: int, name: str) -> float:
+    """Return the number in a cell.
+
+    Raises
+    ------
+    InputError
+        for text, NaN, infinities, numbers too large for a double, and negative ones.
+    """
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    # float() takes digit separators and the digits of every script; a table of runs has neither.
+    if not math.isfinite(value) or value < 0 or "_" in cell or not cell.isascii():
+        raise InputError(f"{path}: row {number}, column {name!r}", cell, ALLOWED)
+    return value

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench calibrate`: A/A runs on this machine, and thresholds that the gate can use."""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ntbbench.errors import ExitCode, InputError
+
+OUTPUT = "{output}"
+DEFAULT = (
+    f"{shlex.quote(sys.executable)} -m ntbbench.cli.main sweep --hardware ntb_hw_epf-v4 "
+    f"--queues 1,4 --doorbells 8 --repeats 10 --format json -o {OUTPUT}"
+)
+EPILOG = """\
+Give results of the same thing measured several times, or let this command measure:
+  ntbbench calibrate a1.json a2.json a3.json a4.json -o thresholds.toml
+  ntbbench calibrate --rounds 10 --command \\
+    'pytest benches/ --benchmark-json={output}' -o thresholds.toml
+  ntbbench gate base.json new.json --policy thresholds.toml
+exit codes: 0 done; 1 an exact metric differs between runs; 2 bad input; 70 internal error
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="A/A runs: the false-alarm rate and the noise floor of this machine",
+        description="Measure the same thing several times and learn how far it wanders.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("results", nargs="*", metavar="RESULT", help="results of the same thing")
+    parser.add_argument("--rounds", type=int, default=10, help="runs of the command (default 10)")
+    parser.add_argument(
+        "--command",
+        default=DEFAULT,
+        help="what writes one result to {output}; run without a shell (default: a small sweep)",
+    )
+    parser.add_argument("--policy", type=Path, metavar="FILE.toml", help="the gate's policy")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.toml", help="the thresholds")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure or read the runs, and report."""
+    from ntbbench.analyse.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
+    from ntbbench.analyse.policy import Policy, load_policy  # noqa: PLC0415
+    from ntbbench.analyse.sources import load_variant, unique_labels  # noqa: PLC0415
+    from ntbbench.report import calibration  # noqa: PLC0415
+
+    policy = Policy() if args.policy is None else load_policy(args.policy)
+    with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
+        files = args.results or measured(args.command, args.rounds, Path(folder))
+        found = calibrate(unique_labels([load_variant(str(file)) for file in files]), policy)
+    if args.output is not None:
+        args.output.write_text(calibration.render_policy(found), encoding="utf-8")
+    shown = calibration.render_text if args.format == "text" else calibration.render_json
+    sys.stdout.write(shown(found))
+    return ExitCode.FINDING if found.exact_differences else ExitCode.OK
+
+
+def measured(command: str, rounds: int, folder: Path) -> list[Path]:
+    """Run the command `rounds` times and return the results it wrote.
+
+    Raises
+    ------
+    InputError
+        if the command cannot be run, fails, or writes no result.
+    """
+    if not 4 <= rounds <= 1000:
+        raise InputError("--rounds", rounds, "from 4 to 1000")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError("--command", command, f"a command line: {error}") from error
+    if not any(OUTPUT in word for word in words):
+        raise InputError("--command", command, f"a command with {OUTPUT} in it")
+    files = []
+    for number in range(1, rounds + 1):
+        file = folder / f"run{number}.json"
+        print(f"ntbbench: A/A run {number} of {rounds}", file=sys.stderr)
+        filled = [word.replace(OUTPUT, str(file)) for word in words]
+        try:
+            done = subprocess.run(filled, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        except OSError as error:
+            raise InputError("--command", words[0], error.strerror or "cannot be run") from error
+        if done.returncode or not file.exists():
+            why = f"a command that exits 0 and writes {OUTPUT}; this exits {done.returncode}"
+            raise InputError("--command", command, why)
+        files.append(file)
+    return files

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `compare` and `gate` share: read the inputs, compare, write the outputs.
+
+Apart from their options because scipy takes a second to load, which `--help` need not wait for.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ntbbench.analyse.compare import compare
+from ntbbench.analyse.comparison import Report
+from ntbbench.analyse.policy import Policy, check, load_policy
+from ntbbench.analyse.series import Variant
+from ntbbench.analyse.sources import compat, load_runs, load_variant, sweep, unique_labels
+from ntbbench.errors import InputError
+from ntbbench.report.comparison import FORMATS, mail, markdown
+
+PIECE = 1 << 20
+SETTINGS = ("alpha", "threshold", "correction", "test", "resamples")
+
+
+def policy_of(args: argparse.Namespace) -> Policy:
+    """Return the policy file's settings with the options' in their place."""
+    policy = Policy() if args.policy is None else load_policy(args.policy)
+    changes = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    if args.higher_is_better:
+        changes["higher_is_better"] = True
+    if args.fail_inconclusive:
+        changes["fail_inconclusive"] = True
+    changes["fatal_warnings"] = (*policy.fatal_warnings, *args.fatal_warning)
+    changes["ignore_environment"] = (*policy.ignore_environment, *args.ignore_environment)
+    return check(msgspec.structs.replace(policy, **changes))
+
+
+def variants_of(args: argparse.Namespace) -> list[Variant]:
+    """Return the variants, the base first.
+
+    Raises
+    ------
+    InputError
+        where nothing says what to compare with what.
+    """
+    single_csv = len(args.results) == 1 and args.results[0].lower().endswith(".csv")
+    if args.runs and args.results:
+        raise InputError("--runs", " ".join(args.results), "no other results beside it")
+    if args.runs or single_csv:
+        return load_runs(args.runs or [Path(args.results[0])])
+    if len(args.results) < 2:
+        raise InputError("RESULT", " ".join(args.results), "a base and at least one candidate")
+    variants = unique_labels([load_variant(argument) for argument in args.results])
+    sources = {variant.source for variant in variants}
+    if len(sources) == 1:
+        (source,) = sources
+        if source.startswith("ntbbench.") and source not in (sweep.KNOWN, compat.KNOWN):
+            raise InputError("schema", source, f"{sweep.KNOWN} or {compat.KNOWN}")
+    return variants
+
+
+def outputs_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
+    """Return the (format, file) pairs of --write.
+
+    Raises
+    ------
+    InputError
+        for anything that is not FORMAT=FILE.
+    """
+    pairs = []
+    for text in args.write:
+        name, _, file = text.partition("=")
+        if name not in FORMATS or not file:
+            raise InputError("--write", text, f"FORMAT=FILE with one of {', '.join(FORMATS)}")
+        pairs.append((name, Path(file)))
+    return pairs
+
+
+def run_comparison(args: argparse.Namespace) -> Report:
+    """Read, compare, write every output, and return the report."""
+    policy = policy_of(args)
+    outputs = outputs_of(args)
+    if args.force is not None and not args.force.strip():
+        raise InputError("--force", args.force, "a text that says why")
+    if args.raw and args.format != "mail":
+        raise InputError("--raw", args.format, "--format mail")
+    variants = variants_of(args)
+    report = compare(variants[0], variants[1:], policy, paired=args.paired, force=args.force)
+    if args.html is None and not args.raw:
+        variants.clear()  # the report holds what the other outputs need; large inputs are large
+    for name, path in outputs:
+        path.write_text(FORMATS[name](report), encoding="utf-8")
+    if args.html is not None:
+        from ntbbench.report.comparison.html import render as render_html  # noqa: PLC0415 -- loads plotly
+
+        args.html.write_text(render_html(report, tuple(variants)), encoding="utf-8")
+    if args.raw:
+        show(mail.render_with_runs(report, tuple(variants)))
+    else:
+        show(FORMATS[args.format](report))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if args.format == "github" and summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(markdown.render(report))
+    return report
+
+
+def show(text: str) -> None:
+    """Write to standard output piece by piece: each piece is copied on its way."""
+    for start in range(0, len(text), PIECE):
+        sys.stdout.write(text[start : start + PIECE])

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench gate`: `compare` with an exit code for CI."""
+
+import argparse
+
+from ntbbench.cli import comparison_options as options
+
+EPILOG = """\
+exit codes:
+  0  pass                        1  regression
+  2  bad input or usage          3  inconclusive, or a fatal warning, where the policy says so
+  4  nothing measured, or a metric on one side only
+  5  incomparable environments   70 internal error
+With several causes the code is the first of 2, 5, 4, 1, 3.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "gate",
+        help="compare, and exit 1 on a regression",
+        description="Compare candidates with a base and exit with the verdict.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    options.add_inputs(parser)
+    options.add_policy(parser)
+    options.add_outputs(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report and return its exit code."""
+    from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
+
+    return run_comparison(args).exit_code

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench history`: results of successive commits, and the changes no single gate sees."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ntbbench.errors import ExitCode
+
+STORE = Path("results/history.sqlite")
+EPILOG = "exit codes: 0 no regression; 1 `check` found one; 2 bad input; 4 nothing to check"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "history",
+        help="keep results of successive commits and find change points",
+        description="Keep results of successive commits in a SQLite file and find change points.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    adding = actions.add_parser("add", help="store a result", allow_abbrev=False)
+    adding.add_argument("result", metavar="RESULT")
+    adding.add_argument("--commit", required=True, metavar="NAME", help="what was measured")
+    adding.set_defaults(run=run_add)
+    showing = actions.add_parser("show", help="print the stored values", allow_abbrev=False)
+    showing.set_defaults(run=run_show)
+    checking = actions.add_parser("check", help="find steps and drift", allow_abbrev=False)
+    checking.add_argument("--policy", type=Path, metavar="FILE.toml", help="as of the gate")
+    checking.set_defaults(run=run_check)
+    for action in (adding, showing, checking):
+        action.add_argument("--store", type=Path, default=STORE, help=f"default {STORE}")
+    for action in (showing, checking):
+        action.add_argument("--metric", default="*", metavar="GLOB", help="default: all")
+        action.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Store one result."""
+    from ntbbench.analyse import history  # noqa: PLC0415 -- loads numpy
+    from ntbbench.analyse.sources import load_variant  # noqa: PLC0415
+
+    count = history.add(args.store, args.commit, load_variant(args.result))
+    print(f"{count} metrics of {args.commit!r} stored in {args.store}")
+    return ExitCode.OK
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print the stored values."""
+    from ntbbench.analyse import history  # noqa: PLC0415
+    from ntbbench.report import history as output  # noqa: PLC0415
+
+    found = history.tracks(args.store, args.metric)
+    as_text = args.format == "text"
+    sys.stdout.write(output.render_tracks(found) if as_text else output.render_json(found))
+    return ExitCode.OK
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Print what changed; 1 if something became worse."""
+    from ntbbench.analyse.history_check import check  # noqa: PLC0415 -- loads scipy, ruptures
+    from ntbbench.analyse.policy import Policy, load_policy  # noqa: PLC0415
+    from ntbbench.report import history as output  # noqa: PLC0415
+
+    policy = Policy() if args.policy is None else load_policy(args.policy)
+    found = check(args.store, args.metric, policy)
+    as_text = args.format == "text"
+    sys.stdout.write(output.render_checked(found) if as_text else output.render_json(found))
+    if not found.metrics:
+        return ExitCode.MISSING
+    worse = any(f.change.worse for f in found.changes)
+    return ExitCode.FINDING if worse or any(s.verdict == "regressed" for s in found.exact) else 0

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Options that the lab's subcommands share: which kernel, from where, and how it runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ntbbench.errors import InputError
+from ntbbench.lab.build import Kernel, check_kbuild, check_source
+from ntbbench.lab.cache import Cache
+from ntbbench.lab.fetch import CachedKernel, fetch
+from ntbbench.lab.kernels import parse_spec
+
+DEFAULT_KERNEL = "debian:6.12"
+ACCELERATORS = ("auto", "kvm", "tcg")
+
+
+def add_kernel_options(parser: argparse.ArgumentParser) -> None:
+    """Add --kernel, --source, --image, --kbuild, --accel and --cache."""
+    kernel = parser.add_argument_group("kernel")
+    kernel.add_argument("--kernel", metavar="debian:VERSION", help=f"default {DEFAULT_KERNEL}")
+    kernel.add_argument("--source", metavar="DIR", type=Path, help="NTB files of this kernel tree")
+    kernel.add_argument("--image", metavar="BZIMAGE", type=Path, help="boot your own kernel")
+    kernel.add_argument("--kbuild", metavar="DIR", type=Path, help="its build folder")
+    kernel.add_argument(
+        "--accel", choices=ACCELERATORS, default="auto", help="auto: KVM where it runs a guest"
+    )
+    add_cache_option(kernel)
+
+
+def add_cache_option(parser: argparse._ActionsContainer) -> None:
+    """Add --cache."""
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        type=Path,
+        help="where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)",
+    )
+
+
+def kernel_of(args: argparse.Namespace, cache: Cache) -> Kernel:
+    """Return the kernel to boot with its NTB files, fetching what is missing.
+
+    Raises
+    ------
+    InputError : options that exclude each other, or a folder that is not what it should be.
+    """
+    if (args.image is None) != (args.kbuild is None):
+        raise InputError("--image", str(args.image), "goes together with --kbuild")
+    if args.image is not None and args.kernel is not None:
+        raise InputError("--kernel", args.kernel, "not with --image: one kernel only")
+    if args.source is not None:
+        check_source("--source", args.source)
+    if args.image is None:
+        spec = args.kernel or DEFAULT_KERNEL
+        kernel: CachedKernel = fetch(cache, parse_spec(spec), say)
+        source = kernel.source if args.source is None else args.source.absolute()
+        return Kernel(spec, kernel.image, kernel.kbuild, source)
+    if not args.image.is_file():
+        raise InputError("--image", str(args.image), "a kernel's bzImage")
+    check_kbuild("--kbuild", args.kbuild)
+    kbuild = args.kbuild.absolute()
+    tree = kbuild / "source" if (kbuild / "source").is_dir() else kbuild
+    if args.source is None:
+        check_source("--kbuild", tree)
+    source = tree if args.source is None else args.source.absolute()
+    return Kernel(str(args.image), args.image.absolute(), kbuild, source)
+
+
+def say(text: str) -> None:
+    """Tell the user on stderr what is going on."""
+    print(f"ntbbench lab: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Running other programs: where they are, what they said, and no stray child left behind."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ntbbench.lab.errors import MissingToolError
+
+SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # an ordinary user's PATH often lacks them
+ENGLISH = {"LC_ALL": "C", "LANG": "C"}  # messages are parsed and shown
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a program left: its exit status and its two streams, decoded leniently."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last_words(self) -> str:
+        """The last non-empty line of stderr, else of stdout."""
+        for stream in (self.stderr, self.stdout):
+            lines = [line.strip() for line in stream.splitlines() if line.strip()]
+            if lines:
+                return lines[-1]
+        return f"no message, exit status {self.status}"
+
+
+def program(name: str) -> str:
+    """Return the path of program `name`.
+
+    Raises
+    ------
+    MissingToolError : it is not installed.
+    """
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDERS}")
+    if path is None:
+        raise MissingToolError(f"{name}: not found on this machine: see `ntbbench lab doctor`")
+    return path
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    timeout: float | None = None,
+) -> Output:
+    """Run a program to its end on `stdin` and return what it said.
+
+    A child never outlives this process, however that ends: the kernel kills it.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired : it took longer than `timeout` seconds (and was killed).
+    """
+    setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
+    result = subprocess.run(  # noqa: S603 - our own arguments, no shell
+        [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
+        cwd=cwd,
+        env={**os.environ, **ENGLISH, **(env or {})},
+        input=stdin.encode(),
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Output(
+        result.returncode,
+        result.stdout.decode(errors="replace"),
+        result.stderr.decode(errors="replace"),
+    )
+
+
+@contextmanager
+def reading(command: Sequence[str | Path]) -> Iterator[IO[bytes]]:
+    """Run a program and read its output as it comes; what is left unread is not waited for.
+
+    Whether the program succeeded shows in what it wrote: the reader must know the format's end.
+    """
+    with (
+        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            [program(str(command[0])), *(str(part) for part in command[1:])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child
+    ):
+        assert child.stdout is not None
+        try:
+            yield child.stdout
+        finally:
+            child.kill()

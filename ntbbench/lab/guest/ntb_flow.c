@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ntb_flow - what the guest needs of a network and busybox does not have:
+ *
+ *   ntb_flow channels DEVICE N
+ *	ethtool -L DEVICE combined N; prints the number there is afterwards
+ *   ntb_flow send ADDRESS PORT FLOWS PACKETS SIZE GAP_US
+ *	PACKETS datagrams from each of FLOWS sockets in turn; prints how many
+ *	and the seconds it took
+ *   ntb_flow receive PORT IDLE_SECONDS
+ *	prints how many datagrams came until none did for a while
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FLOWS_MAX	64
+#define SIZE_MAX_BYTES	1472
+#define RECEIVE_BUFFER	(1 << 22)
+#define FIRST_WAIT	10	/* the first datagram may take its time */
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+static int channels(const char *device, unsigned int count)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq request = { .ifr_data = (void *)&channels };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0)
+		return fail("socket");
+	strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+	if (ioctl(fd, SIOCETHTOOL, &request))
+		return fail("get channels");
+	channels.cmd = ETHTOOL_SCHANNELS;
+	channels.combined_count = count;
+	if (ioctl(fd, SIOCETHTOOL, &request))
+		return fail("set channels");
+	channels.cmd = ETHTOOL_GCHANNELS;
+	if (ioctl(fd, SIOCETHTOOL, &request))
+		return fail("get channels");
+	printf("%u\n", channels.combined_count);
+	return 0;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static int open_flows(int *fds, int flows, const struct sockaddr_in *peer)
+{
+	int i;
+
+	for (i = 0; i < flows; i++) {
+		fds[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		if (fds[i] < 0 ||
+		    connect(fds[i], (const void *)peer, sizeof(*peer)))
+			return fail("flow");
+	}
+	return 0;
+}
+
+static int send_flows(const struct sockaddr_in *peer, int flows, long packets,
+		      int size, int gap)
+{
+	char data[SIZE_MAX_BYTES] = { 0 };
+	int fds[FLOWS_MAX];
+	long round, sent = 0;
+	double start;
+	int i;
+
+	if (open_flows(fds, flows, peer))
+		return 1;
+	start = now();
+	for (round = 0; round < packets; round++)
+		for (i = 0; i < flows; i++) {
+			if (send(fds[i], data, size, 0) != size)
+				return fail("send");
+			sent++;
+			if (gap)
+				usleep(gap);
+		}
+	printf("%ld %.9f\n", sent, now() - start);
+	return 0;
+}
+
+static int receive(const struct sockaddr_in *own, int idle)
+{
+	struct timeval first = { .tv_sec = FIRST_WAIT * idle };
+	struct timeval timeout = { .tv_sec = idle };
+	int buffer = RECEIVE_BUFFER;
+	char data[SIZE_MAX_BYTES];
+	long received = 0;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0 || bind(fd, (const void *)own, sizeof(*own)))
+		return fail("bind");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &first, sizeof(first));
+	while (recv(fd, data, sizeof(data), 0) >= 0) {
+		received++;
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+			   sizeof(timeout));
+	}
+	printf("%ld\n", received);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	int flows, size;
+
+	if (argc == 4 && !strcmp(argv[1], "channels"))
+		return channels(argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "receive")) {
+		address.sin_port = htons(atoi(argv[2]));
+		return receive(&address, atoi(argv[3]));
+	}
+	if (argc != 8 || strcmp(argv[1], "send") ||
+	    !inet_aton(argv[2], &address.sin_addr))
+		return 2;
+	address.sin_port = htons(atoi(argv[3]));
+	flows = atoi(argv[4]);
+	size = atoi(argv[6]);
+	if (flows < 1 || flows > FLOWS_MAX || size < 1 || size > SIZE_MAX_BYTES)
+		return 2;
+	return send_flows(&address, flows, atol(argv[5]), size, atoi(argv[7]));
+}

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""CSV, a row a comparison: unscaled numbers, in the order of the input."""
+
+import csv
+import io
+
+from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.report.comparison import wording
+
+PLAIN = (
+    "metric",
+    "base",
+    "candidate",
+    "kind",
+    "verdict",
+    "reason",
+    "unit",
+    "better",
+    "threshold",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "p_value",
+    "p_adjusted",
+    "n_base",
+    "n_candidate",
+    "minimal_detectable_effect",
+    "runs_needed",
+    "base_value",
+    "candidate_value",
+    "missing",
+)
+SUMMARY = ("mean", "minimum", "maximum", "median", "sd", "outliers")
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would execute
+
+
+def render(report: Report) -> str:
+    """Return the report as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    sides = [f"{side}_{name}" for side in ("base", "candidate") for name in SUMMARY]
+    writer.writerow([*PLAIN, *sides, "warnings"])
+    for comparison in report.comparisons:
+        writer.writerow(row(comparison))
+    return text.getvalue()
+
+
+def row(comparison: Comparison) -> list[object]:
+    """Return the cells of one comparison."""
+    cells = [cell(getattr(comparison, name)) for name in PLAIN]
+    for side in (comparison.base_summary, comparison.candidate_summary):
+        cells += ["" if side is None else cell(getattr(side, name)) for name in SUMMARY]
+    return [*cells, " ".join(warning.code for warning in comparison.warnings)]
+
+
+def cell(value: object) -> object:
+    """Return a cell; text that a spreadsheet would take for a formula gets an apostrophe."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = wording.visible(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The figures of the comparison's page."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from os.path import commonprefix
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.analyse.series import Series
+from ntbbench.report.comparison import wording
+from ntbbench.report.page import hover, label
+
+# Told apart without red and green (Okabe and Ito), and by their names in the hover and legend.
+COLOURS = {
+    "improved": "#009e73",
+    "equivalent": "#d9d9d9",
+    "inconclusive": "#56b4e9",
+    "missing": "#f0e442",
+    "regressed": "#d55e00",
+}
+ORDER = tuple(COLOURS)  # from best to worst, the codes of the heatmap
+MARGIN = {"t": 30, "b": 40, "l": 40, "r": 20}
+AXIS = 44  # characters of a name
+SAMPLES = 400  # shown of a side; more are thinned evenly
+GROUPS = 24
+
+
+def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
+    """Return the change of each metric with its interval, the first on top."""
+    figure = go.Figure()
+    for state, colour in COLOURS.items():
+        rows = [(i, c) for i, c in enumerate(comparisons) if wording.state(c) == state]
+        if not rows:
+            continue
+        change = [percent(c.ratio) for _, c in rows]
+        low = [percent(c.ratio_low) for _, c in rows]
+        high = [percent(c.ratio_high) for _, c in rows]
+        figure.add_scatter(
+            x=change,
+            y=[i for i, _ in rows],
+            name=state,
+            mode="markers",
+            marker={"color": colour, "size": 9, "line": {"width": 1, "color": "#333"}},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [h - x for h, x in zip(high, change, strict=True)],
+                "arrayminus": [x - b for x, b in zip(change, low, strict=True)],
+                "color": "#333",
+            },
+            text=[hover(c.metric, c.candidate, state, wording.change_of(c)) for _, c in rows],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    threshold = max((c.threshold for c in comparisons), default=0.0)
+    figure.add_vrect(
+        x0=percent(1 / (1 + threshold)),
+        x1=percent(1 + threshold),
+        fillcolor="#eee",
+        line_width=0,
+        layer="below",
+    )
+    figure.add_vline(x=0, line={"color": "#333", "width": 1})
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(len(comparisons))),
+        ticktext=names(comparisons),
+        autorange="reversed",
+        automargin=True,
+    )
+    figure.update_xaxes(title="change of the median, %", automargin=True)
+    figure.update_layout(height=110 + 30 * len(comparisons), template="plotly_white", margin=MARGIN)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1, "yanchor": "bottom"})
+    return figure
+
+
+def names(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return names for an axis: without what all have in common at either end."""
+    several = len({c.candidate for c in comparisons}) > 1
+    whole = [c.metric + (f" ({c.candidate})" if several else "") for c in comparisons]
+    if len(set(whole)) < 2:
+        return [label(name, AXIS) for name in whole]
+    head = len(commonprefix(whole))  # noqa: RUF071 - characters, not paths
+    rest = [name[head:] for name in whole]
+    foot = len(commonprefix([name[::-1] for name in rest]))  # noqa: RUF071
+    cut = [name[: len(name) - foot] for name in rest]
+    return [label(name if all(cut) else full, AXIS) for name, full in zip(cut, whole, strict=True)]
+
+
+def percent(ratio: float | None) -> float:
+    """Return the change in per cent of a ratio that is known."""
+    return 0.0 if ratio is None else (ratio - 1) * 100
+
+
+def distribution(sides: Sequence[tuple[str, Series]]) -> go.Figure:
+    """Return the samples of both sides as boxes with every point beside them."""
+    figure = go.Figure()
+    unit = ""
+    for (name, series), colour in zip(sides, ("#0072b2", "#d55e00"), strict=True):
+        if series.samples is None:
+            continue
+        unit = series.unit
+        step = max(1, -(-len(series.samples) // SAMPLES))
+        figure.add_box(
+            x=series.samples[::step].tolist(),
+            name=label(name),
+            boxpoints="all",
+            jitter=0.6,
+            pointpos=0,
+            marker={"color": colour, "size": 5, "opacity": 0.6},
+            line={"width": 1},
+        )
+    figure.update_xaxes(title=unit, automargin=True)
+    figure.update_yaxes(automargin=True)
+    figure.update_layout(height=190, showlegend=False, template="plotly_white", margin=MARGIN)
+    return figure
+
+
+def heatmaps(report: Report) -> Iterator[tuple[str, go.Figure]]:
+    """Yield, for each group of points, the worst verdict over queues and doorbells."""
+    groups: dict[str, dict[tuple[int, int], list[Comparison]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for comparison in report.comparisons:
+        place = report.places.get(comparison.metric.rpartition(":")[0])
+        if place is not None:
+            groups[place.group][place.queues, place.doorbells].append(comparison)
+    worst_first = sorted(
+        groups.items(),
+        key=lambda item: -max(severity(c) for cell in item[1].values() for c in cell),
+    )
+    for group, cells in worst_first[:GROUPS]:
+        yield group, heatmap(cells)
+
+
+def severity(comparison: Comparison) -> int:
+    """Return the place of a verdict from best to worst."""
+    return ORDER.index(wording.state(comparison))
+
+
+def heatmap(cells: dict[tuple[int, int], list[Comparison]]) -> go.Figure:
+    """Return one map; a cell is improved only if nothing in it is worse than equivalent."""
+    queues = sorted({q for q, _ in cells})
+    doorbells = sorted({d for _, d in cells})
+    values = np.full((len(queues), len(doorbells)), np.nan)
+    texts = [["" for _ in doorbells] for _ in queues]
+    for (q, d), found in cells.items():
+        place = queues.index(q), doorbells.index(d)
+        states = {wording.state(c) for c in found}
+        worst = max(states, key=ORDER.index)
+        shown = "improved" if worst == "equivalent" and "improved" in states else worst
+        values[place] = ORDER.index(shown)
+        changed = [c for c in found if wording.state(c) == shown and shown != "equivalent"]
+        lines = [f"{c.metric.rpartition(':')[2]}: {wording.change_of(c)}" for c in changed[:6]]
+        texts[place[0]][place[1]] = hover(f"{q} queues, {d} doorbells: {shown}", *lines)
+    steps = [(i + side) / len(ORDER) for i in range(len(ORDER)) for side in (0, 1)]
+    scale = [[at, COLOURS[ORDER[i // 2]]] for i, at in enumerate(steps)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[None if np.isnan(v) else v for v in line] for line in values.tolist()],
+            x=[str(d) for d in doorbells],
+            y=[str(q) for q in queues],
+            text=texts,
+            hovertemplate="%{text}<extra></extra>",
+            zmin=-0.5,
+            zmax=len(ORDER) - 0.5,
+            colorscale=scale,
+            colorbar={"tickvals": list(range(len(ORDER))), "ticktext": list(ORDER)},
+            xgap=2,
+            ygap=2,
+        )
+    )
+    figure.update_xaxes(title="doorbells", type="category", automargin=True)
+    figure.update_yaxes(title="queues", type="category", automargin=True)
+    height = 90 + 32 * max(4, len(queues))
+    figure.update_layout(height=height, template="plotly_white", margin=MARGIN)
+    return figure

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""JSON: the record itself, schema ntbbench.compare/1."""
+
+import msgspec
+
+from ntbbench.analyse.comparison import Report
+
+READABLE = 1_000  # more comparisons are written without indentation: half the size
+
+
+def render(report: Report) -> str:
+    """Return the report as JSON; a number that is not defined is null."""
+    packed = msgspec.json.encode(report)
+    if len(report.comparisons) <= READABLE:
+        packed = msgspec.json.format(packed, indent=1)
+    return packed.decode() + "\n"

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plain text for a mailing list: at most 75 columns, no tabs, aligned, ASCII where the names are.
+
+The columns are those in which kernel developers post measurements: n, mean, min, max, median and
+SD of each side; below them the change, its interval, p, and the verdict.
+"""
+
+import textwrap
+
+from ntbbench.analyse.comparison import Comparison, Report, Summary
+from ntbbench.analyse.series import Variant
+from ntbbench.report.comparison import wording
+
+WIDTH = 75
+LABEL = 13
+COLUMNS = ("n", "mean", "min", "max", "median", "SD")
+WIDTHS = (7, 11, 11, 11, 11, 11)
+
+
+def render(report: Report) -> str:
+    """Return the report as the body of a mail."""
+    return compose(report, ())
+
+
+def render_with_runs(report: Report, variants: tuple[Variant, ...]) -> str:
+    """Return the report with every sample of every noisy metric below it."""
+    return compose(report, variants)
+
+
+def compose(report: Report, variants: tuple[Variant, ...]) -> str:
+    """Return the report; the raw runs are those of `variants`."""
+    lines = wrapped(f"Base: {wording.visible(report.base)}")
+    for candidate in report.candidates:
+        lines += wrapped(f"Candidate: {wording.visible(candidate)}")
+    lines += wrapped(f"Result: {wording.totals_line(report)}")
+    for text in wording.environment_lines(report):
+        lines += wrapped(wording.visible(text))
+    if report.family.size:
+        lines += ["", *wrapped(f"Method: {wording.family_line(report)}.")]
+    exact = [c for c in report.comparisons if c.kind == "exact" and not wording.unchanged(c)]
+    for comparison in wording.by_severity(c for c in report.comparisons if c.kind == "noisy"):
+        lines += ["", *noisy(comparison)]
+    if exact:
+        lines += ["", "Exact metrics that changed:"]
+    for comparison in wording.by_severity(exact):
+        lines += wrapped(f"  {wording.visible(comparison.metric)}", 4)
+        lines += wrapped(f"    {wording.state(comparison)}: {wording.change_of(comparison)}", 6)
+    same = sum(wording.unchanged(c) for c in report.comparisons)
+    if same:
+        lines += ["", f"{same} exact metrics are unchanged."]
+    for variant in variants:
+        lines += raw_runs(variant)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def noisy(comparison: Comparison) -> list[str]:
+    """Return the block of one noisy metric."""
+    sides = (comparison.base_summary, comparison.candidate_summary)
+    factor, unit = wording.scale_of(
+        (side.maximum for side in sides if side is not None), comparison.unit
+    )
+    name = wording.visible(comparison.metric) + (f" ({unit})" if unit else "")
+    lines = wrapped(name, 2)
+    if comparison.missing:
+        return [*lines, *wrapped(f"  {comparison.reason}", 2)]
+    lines.append(" " * LABEL + "".join(f"{c:>{w}}" for c, w in zip(COLUMNS, WIDTHS, strict=True)))
+    for label, side in zip((comparison.base, comparison.candidate), sides, strict=True):
+        if side is not None:
+            lines.append(row(label, side, factor))
+    better = "higher" if comparison.better == "higher" else "lower"
+    change = f"  change {wording.percent(comparison.ratio)}"
+    p = f"  p {wording.probability(comparison.p_value)}"
+    lines += wrapped(f"{change:<24}95 % interval {wording.interval(comparison)}", 2)
+    lines += wrapped(f"{p:<24}adjusted {wording.probability(comparison.p_adjusted)}", 2)
+    lines += wrapped(f"  verdict: {comparison.verdict.upper()} ({better} is better)", 2)
+    question = wording.open_question(comparison)
+    if question:
+        lines += wrapped(f"  {question}", 2)
+    for warning in comparison.warnings:
+        lines += wrapped(f"  ! {wording.visible(warning.message)}", 4)
+    return lines
+
+
+def row(label: str, side: Summary, factor: float) -> str:
+    """Return the line of one side."""
+    shown = wording.visible(label)
+    shown = shown if len(shown) < LABEL else f"{shown[: LABEL - 4]}..."
+    values = (side.mean, side.minimum, side.maximum, side.median)
+    cells = [str(side.n), *(wording.figure(value, factor) for value in values)]
+    cells.append(wording.DASH if side.sd is None else wording.figure(side.sd, factor))
+    return f"{shown:<{LABEL}}" + "".join(
+        f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)
+    )
+
+
+def raw_runs(variant: Variant) -> list[str]:
+    """Return every sample of a variant, in the order they were taken."""
+    lines = []
+    for series in variant.series.values():
+        if series.samples is None:
+            continue
+        factor, unit = wording.scale_of(series.samples.tolist(), series.unit)
+        title = f"Runs of {wording.visible(variant.label)}, {wording.visible(series.metric)}"
+        lines += ["", *wrapped(f"{title} ({unit or 'no unit'}):", 2)]
+        numbers = " ".join(wording.figure(value, factor) for value in series.samples.tolist())
+        lines += textwrap.wrap(numbers, WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return lines
+
+
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Return `text` in lines of at most 75 columns."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False) or [
+        ""
+    ]

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How the reports say numbers, names and verdicts; nothing here is escaped for a format."""
+
+import math
+from collections.abc import Iterable
+
+from ntbbench.analyse.comparison import Comparison, Report
+
+SEVERITY = ("missing", "regressed", "inconclusive", "improved", "equivalent")
+SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))}
+DASH = "-"
+HOPELESS = 10_000  # runs that nobody makes
+
+
+def visible(text: str) -> str:
+    """Return `text` on one line with every character that is not printable shown as an escape.
+
+    No escape sequence reaches a terminal, no newline breaks a table, no bidirectional control
+    reorders a line.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def state(comparison: Comparison) -> str:
+    """Return the verdict, or `missing`."""
+    return "missing" if comparison.missing else comparison.verdict
+
+
+def by_severity(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """Return the comparisons with what needs a look first, the largest change first."""
+    return sorted(comparisons, key=lambda c: (SEVERITY.index(state(c)), -size(c)))
+
+
+def size(comparison: Comparison) -> float:
+    """Return the size of the change as |log ratio|; 0 where it is unknown."""
+    ratio = comparison.ratio
+    if ratio is None:
+        return 0.0
+    return abs(math.log(ratio)) if ratio > 0 else math.inf
+
+
+def reported_only(comparison: Comparison, report: Report) -> bool:
+    """Return whether the policy lets this comparison fail nothing, whatever its verdict."""
+    noisy = comparison.kind == "noisy" and not comparison.missing
+    return noisy and report.gate_on == "exact"
+
+
+def unchanged(comparison: Comparison) -> bool:
+    """Return whether this is an exact metric that did not change."""
+    return comparison.kind == "exact" and state(comparison) == "equivalent"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio as a signed change in per cent."""
+    if ratio is None:
+        return DASH
+    change = (ratio - 1) * 100
+    places = 2 if abs(change) < 10 else 1 if abs(change) < 1000 else 0
+    return f"{change:+.{places}f} %"
+
+
+def interval(comparison: Comparison) -> str:
+    """Return the interval of the change, an open end as `..`."""
+    if comparison.ratio_low is None and comparison.ratio_high is None:
+        return DASH
+    low, high = (
+        ".." if bound is None else percent(bound).removesuffix(" %")
+        for bound in (comparison.ratio_low, comparison.ratio_high)
+    )
+    return f"[{low}, {high}] %"
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value in four characters or so."""
+    if p is None:
+        return DASH
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+
+
+def effect(value: float | None) -> str:
+    """Return a relative effect in per cent."""
+    return DASH if value is None else f"{value * 100:.3g} %"
+
+
+def scale_of(values: Iterable[float], unit: str) -> tuple[float, str]:
+    """Return the factor and the unit in which numbers of this size read well."""
+    largest = max(values, default=0.0)
+    for factor, name in SCALES.get(unit, ()):
+        if largest >= factor:
+            return factor, name
+    return (1e-9, "ns") if unit == "s" else (1.0, unit)
+
+
+def figure(value: float, factor: float = 1.0) -> str:
+    """Return a number with five significant digits."""
+    scaled = value / factor
+    if scaled and not 1e-3 <= abs(scaled) < 1e7:
+        return f"{scaled:.4g}"
+    digits = max(0, 4 - (math.floor(math.log10(abs(scaled))) if scaled else 0))
+    return f"{scaled:.{min(digits, 4)}f}"
+
+
+def exact_value(value: int | float | str | None) -> str:
+    """Return an exact value; a long list of counts is told, not shown."""
+    if value is None:
+        return DASH
+    text = visible(str(value)) if value != "" else "none"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def change_of(comparison: Comparison) -> str:
+    """Return what happened to a metric in one line of words and numbers."""
+    if comparison.missing:
+        return comparison.reason
+    if comparison.kind == "exact":
+        values = (comparison.base_value, comparison.candidate_value)
+        shown = " -> ".join(exact_value(value) for value in values)
+        return shown if comparison.ratio is None else f"{shown} ({percent(comparison.ratio)})"
+    return (
+        f"{percent(comparison.ratio)} {interval(comparison)}, "
+        f"p {probability(comparison.p_value)} (adjusted {probability(comparison.p_adjusted)}), "
+        f"n {comparison.n_base}/{comparison.n_candidate}"
+    )
+
+
+def open_question(comparison: Comparison) -> str:
+    """Return what an inconclusive comparison could have seen and what would settle it."""
+    if comparison.verdict != "inconclusive" or comparison.missing:
+        return ""
+    smallest = comparison.minimal_detectable_effect
+    parts = [
+        comparison.reason,
+        "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
+    ]
+    runs = comparison.runs_needed
+    if runs is not None and runs > HOPELESS:
+        parts.append(f"more than {HOPELESS} runs a side would settle it: quiet the machine first")
+    elif runs is not None:
+        parts.append(f"about {runs} runs a side would settle it")
+    return "; ".join(parts)
+
+
+def totals_line(report: Report) -> str:
+    """Return the counts of all verdicts."""
+    t = report.totals
+    return (
+        f"{t.regressed} regressed, {t.improved} improved, {t.equivalent} equivalent, "
+        f"{t.inconclusive} inconclusive"
+        + (f" ({t.missing} of these missing on one side)" if t.missing else "")
+    )
+
+
+def family_line(report: Report) -> str:
+    """Return what was tested together and how."""
+    family = report.family
+    names = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "no"}
+    return (
+        f"{report.test}, two-sided, alpha {family.alpha:g}; {names[family.correction]} correction "
+        f"over a family of {family.size}: {family.description}; threshold "
+        f"{report.threshold * 100:g} %; 95 % BCa intervals of the ratio"
+        f"{' of pairs' if report.paired else ' of medians'}"
+        f"{'; only exact metrics can fail the gate' if report.gate_on == 'exact' else ''}"
+    )
+
+
+def environment_lines(report: Report) -> list[str]:
+    """Return what is to be said of the two environments."""
+    environment = report.environment
+    lines = [f"differs: {text}" for text in environment.differences]
+    if environment.differences:
+        lines.append(f"compared all the same (--force): {environment.forced}")
+    lines += [f"note: {text}" for text in environment.notes]
+    if environment.ignored:
+        lines.append(f"not looked at: {', '.join(environment.ignored)}")
+    return lines

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the lab's tests share: the kernel they run, and a patched copy of its NTB files."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ntbbench.cli.main import main
+from ntbbench.lab.cache import Cache, default_root
+from ntbbench.lab.fetch import CachedKernel, fetch
+
+VERSION = "6.12"
+CACHE = Cache(default_root(None))
+
+
+def kernel() -> CachedKernel:
+    """Return the tests' kernel, fetched from Debian the first time."""
+    return fetch(CACHE, VERSION, print)
+
+
+def patched_tree(folder: Path, name: str, patch: Callable[[str], str]) -> Path:
+    """Return a tree of the kernel's NTB files in which `patch` changed file `name`."""
+    tree = folder / "linux"
+    shutil.copytree(kernel().source, tree)
+    before = (tree / name).read_text()
+    after = patch(before)
+    assert after != before
+    (tree / name).write_text(after)
+    return tree
+
+
+def lab_run(*arguments: str | Path) -> int:
+    """Run `ntbbench lab run` with `arguments` in this process and return its exit code."""
+    words: Sequence[str] = ["lab", "run", *(str(argument) for argument in arguments)]
+    return main(words)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The four-state verdict: its symmetry, its edges, and what the warnings say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntbbench.analyse import cautions
+from ntbbench.analyse.compare import compare
+from ntbbench.analyse.comparison import Comparison
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Series, Variant
+
+MIRROR = {"regressed": "improved", "improved": "regressed"}
+
+
+def judged(base: list[float], candidate: list[float], policy: Policy | None = None) -> Comparison:
+    sides = [
+        Variant(label, "csv", {"m": Series(metric="m", kind="noisy", samples=np.array(values))})
+        for label, values in (("a", base), ("b", candidate))
+    ]
+    return compare(sides[0], sides[1:], policy or Policy()).comparisons[0]
+
+
+numbers = st.lists(st.integers(900, 1100).map(float), min_size=1, max_size=14)
+
+
+@given(numbers, numbers, st.sampled_from([0.0, 0.02, 0.5]))
+@settings(max_examples=60, deadline=None)
+def test_exchanging_the_sides_mirrors_the_verdict(
+    base: list[float], candidate: list[float], threshold: float
+) -> None:
+    policy = Policy(threshold=threshold)
+    one, other = judged(base, candidate, policy), judged(candidate, base, policy)
+    assert one.p_value == pytest.approx(other.p_value) if one.p_value else other.p_value is None
+    if "equivalent" not in (one.verdict, other.verdict):  # bounds are drawn anew for each side
+        close = (one.verdict, other.verdict)
+        assert (
+            close[1] in (MIRROR.get(close[0], close[0]), "inconclusive")
+            or close[0] == "inconclusive"
+        )
+    assert one.verdict not in MIRROR or other.verdict != one.verdict
+
+
+@given(numbers)
+@settings(max_examples=40, deadline=None)
+def test_a_result_compared_with_itself_is_never_changed(values: list[float]) -> None:
+    assert judged(values, values).verdict in ("equivalent", "inconclusive")
+
+
+@given(numbers, numbers, st.sampled_from([1e-9, 1e3]))
+@settings(max_examples=40, deadline=None)
+def test_the_unit_does_not_matter(base: list[float], candidate: list[float], unit: float) -> None:
+    one = judged(base, candidate)
+    other = judged([x * unit for x in base], [x * unit for x in candidate])
+    assert one.verdict == other.verdict
+    assert one.ratio == pytest.approx(other.ratio)
+
+
+def test_a_change_of_exactly_the_threshold_is_not_equivalent() -> None:
+    assert judged([100.0] * 10, [102.0] * 10).verdict == "inconclusive"
+    assert judged([100.0] * 10, [101.0] * 10).verdict == "equivalent"
+    assert judged([100.0] * 10, [103.0] * 10).verdict == "regressed"
+    assert judged([100.0] * 10, [100.0] * 10, Policy(threshold=0.0)).verdict == "equivalent"
+
+
+def test_significant_and_small_is_told() -> None:
+    rng = np.random.default_rng(1)
+    found = judged(rng.normal(100, 0.1, 30).tolist(), rng.normal(101, 0.1, 30).tolist())
+    assert found.verdict == "equivalent"
+    assert found.p_value is not None
+    assert found.p_value < 0.001
+    assert "small-difference" in {w.code for w in found.warnings}
+
+
+def test_runs_needed_do_settle_it() -> None:
+    rng = np.random.default_rng(2)
+    found = judged(rng.normal(100, 3, 8).tolist(), rng.normal(100, 3, 8).tolist())
+    assert found.verdict == "inconclusive"
+    assert found.runs_needed is not None
+    settled = [
+        judged(
+            rng.normal(100, 3, found.runs_needed).tolist(),
+            rng.normal(100, 3, found.runs_needed).tolist(),
+        ).verdict
+        for _ in range(20)
+    ]
+    assert settled.count("equivalent") >= 12
+
+
+@pytest.mark.parametrize(
+    ("code", "values"),
+    [
+        ("outliers", [100, 101, 99, 100, 102, 98, 100, 101, 99, 160]),
+        ("bimodal", [100, 101, 99, 100, 102, 130, 131, 129, 130, 132, 100, 130]),
+        ("drifting", list(range(100, 112))),
+        ("unstable", [80, 120, 90, 110, 100, 70, 130]),
+        ("zero-variance", [100] * 6),
+        ("too-few-samples", [100, 101]),
+        ("zero-values", [0, 100, 100, 101, 102, 103]),
+    ],
+)
+def test_each_warning_is_raised_and_only_there(code: str, values: list[float]) -> None:
+    quiet = 100 + np.array([[0.1, -0.8, 1.6, -0.3, 0.8, -1.6, 0.3, -0.1, 1.1, -1.1, 0.5, -0.5]])
+    assert code in {c for c, _ in cautions.cautions_of(np.array([values], dtype=float))[0]}
+    assert cautions.cautions_of(quiet) == [[]]
+
+
+def test_warnings_of_quiet_noise_are_rare() -> None:
+    rng = np.random.default_rng(4)
+    for n in (10, 20, 50):
+        samples = rng.normal(100, 1, (4000, n))
+        assert cautions.bimodal(samples).mean() < 0.02
+        assert cautions.drifting(samples).mean() < 0.004

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`history` and `calibrate` from the command line."""
+
+import json
+import shlex
+import sqlite3
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compare_data import changed, pytest_benchmark, sweep, written
+
+from ntbbench.analyse import changepoints
+from ntbbench.analyse.policy import Policy, load_policy
+from ntbbench.cli.main import main
+
+
+def run(capsys, *arguments: object) -> tuple[int, str]:
+    code = main([str(argument) for argument in arguments])
+    return code, capsys.readouterr().out
+
+
+def fill(capsys, tmp_path: Path, levels: list[float]) -> Path:
+    store = tmp_path / "h" / "store.sqlite"
+    for i, level in enumerate(levels):
+        file = written(tmp_path / "r.json", pytest_benchmark(i, 9, bench=level))
+        assert run(capsys, "history", "add", file, "--commit", f"c{i}", "--store", store)[0] == 0
+    return store
+
+
+def check(capsys, store: Path) -> tuple[int, dict]:
+    code, out = run(capsys, "history", "check", "--store", store, "--format", "json")
+    return code, json.loads(out)
+
+
+def test_a_step_is_found_at_its_commit(capsys, tmp_path: Path) -> None:
+    store = fill(capsys, tmp_path, [1e-3] * 10 + [1.06e-3] * 8)
+    code, found = check(capsys, store)
+    (step,) = found["changes"]
+    assert (code, step["commit"], step["change"]["kind"]) == (1, "c10", "step")
+    assert step["change"]["ratio"] == pytest.approx(1.06, abs=0.005)
+
+
+def test_drift_that_no_gate_sees_is_found(capsys, tmp_path: Path) -> None:
+    store = fill(capsys, tmp_path, [1e-3 * 1.004**i for i in range(20)])
+    code, found = check(capsys, store)
+    assert code == 1
+    assert all(change["change"]["worse"] for change in found["changes"])
+    first, last = found["changes"][0]["change"], found["changes"][-1]["change"]
+    assert last["after"] / first["before"] > 1.04
+
+
+def test_a_quiet_history_and_an_improvement_pass(capsys, tmp_path: Path) -> None:
+    code, found = check(capsys, fill(capsys, tmp_path, [1e-3] * 14))
+    assert (code, found["changes"]) == (0, [])
+    other = tmp_path / "other"
+    other.mkdir()
+    code, found = check(capsys, fill(capsys, other, [1e-3] * 8 + [0.9e-3] * 8))
+    assert (code, [c["change"]["worse"] for c in found["changes"]]) == (0, [False])
+
+
+def test_exact_changes_need_no_history(capsys, tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    for name, record in (("a", sweep()), ("b", changed(sweep(), 0, wakeups=1001))):
+        file = written(tmp_path / "r.json", record)
+        run(capsys, "history", "add", file, "--commit", name, "--store", store)
+    code, found = check(capsys, store)
+    assert code == 1
+    assert [(s["commit"], s["before"], s["after"]) for s in found["exact"]] == [("b", 1000, 1001)]
+    assert "1001" in run(capsys, "history", "check", "--store", store)[1]
+    assert "1001" in run(capsys, "history", "show", "--store", store, "--metric", "*:wakeups")[1]
+
+
+def test_bad_stores_are_2(capsys, tmp_path: Path) -> None:
+    good = written(tmp_path / "r.json", sweep())
+    assert run(capsys, "history", "check", "--store", tmp_path / "none")[0] == 2
+    (tmp_path / "text").write_text("no database, though long enough to be read as one" * 20)
+    assert run(capsys, "history", "check", "--store", tmp_path / "text")[0] == 2
+    foreign = tmp_path / "foreign.sqlite"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE x (y)")
+    connection.close()
+    assert run(capsys, "history", "check", "--store", foreign)[0] == 2
+    store = tmp_path / "s.sqlite"
+    add = ("history", "add", good, "--commit", "c", "--store", store)
+    assert [run(capsys, *add)[0], run(capsys, *add)[0]] == [0, 2]
+
+
+def test_histories_without_a_change_rarely_alarm() -> None:
+    rng = np.random.default_rng(8)
+    alarms = 0
+    for _ in range(60):
+        series = {f"m{i}": np.exp(rng.normal(0, 0.03, 20)) for i in range(5)}
+        alarms += bool(
+            changepoints.changes(series, dict.fromkeys(series, "lower"), Policy(threshold=0.0))
+        )
+    assert alarms <= 9  # P(more) < 1e-3 at a true 5 %
+
+
+def test_calibrate_learns_thresholds_the_gate_can_use(capsys, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    files = [
+        written(
+            tmp_path / f"{i}.json", pytest_benchmark(i, 30, a=1e-3 * rng.normal(1, 0.06), b=1e-3)
+        )
+        for i in range(10)
+    ]
+    policy = tmp_path / "thresholds.toml"
+    code, out = run(capsys, "calibrate", *files, "-o", policy, "--format", "json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["schema"] == "ntbbench.calibrate/1"
+    assert found["alarms"] >= 3  # within one process the wandering of `a` looks like a change
+    floors = {floor["metric"].rpartition("::")[2]: floor for floor in found["floors"]}
+    assert floors["a"]["threshold"] > 0.05 > floors["b"]["threshold"]
+    assert len(load_policy(policy).rule) == 2
+    code, _ = run(capsys, "gate", files[0], files[1], "--policy", policy)
+    assert code == 0
+    assert "noise floor" in run(capsys, "calibrate", *files)[1]
+
+
+def test_calibrate_names_metrics_that_are_not_exact(capsys, tmp_path: Path) -> None:
+    files = [written(tmp_path / f"{i}.json", changed(sweep(), 0, wakeups=i)) for i in range(4)]
+    code, out = run(capsys, "calibrate", *files)
+    assert code == 1
+    assert "not exact" in out
+
+
+def test_calibrate_runs_a_command_without_a_shell(capsys, tmp_path: Path) -> None:
+    source = written(tmp_path / "source.json", pytest_benchmark(1, 9, x=1.0))
+    copy = f"import shutil, sys; shutil.copy({source!r}, sys.argv[1])"
+    command = shlex.join([sys.executable, "-c", copy, "{output}"])
+    code, out = run(capsys, "calibrate", "--rounds", 4, "--command", command)
+    assert (code, "4 runs" in out) == (0, True)
+    for bad in ("true", "false {output}", "true {output}", "no-such-program {output}", "'"):
+        assert run(capsys, "calibrate", "--rounds", 4, "--command", bad)[0] == 2
+    assert run(capsys, "calibrate", "--rounds", 1)[0] == 2

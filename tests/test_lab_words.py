@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the lab says: options it refuses, guests it gives up, reports in every format."""
+
+import base64
+import csv
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ntbbench.cli.main import main
+from ntbbench.lab.errors import GuestError
+from ntbbench.lab.guest import PointPlan, unpack
+from ntbbench.lab.qemu import Boot, complaints, last_words
+from ntbbench.lab.records import LabPoint, LabResult
+from ntbbench.report.lab import FORMATS
+from ntbbench.report.lab_html import render_html
+
+# What a guest printed whose doorbell callback called BUG().
+PANIC = """\
+[    5.010203] ------------[ cut here ]------------
+[    5.010204] kernel BUG at ntb_transport.c:2540!
+[    5.010305] Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
+[    5.010405] RIP: 0010:ntb_transport_doorbell_callback+0x14/0x150 [ntb_transport]
+[    5.010505] RIP: 0010:usleep_range_state+0x10/0x80
+[    5.010605] Kernel panic - not syncing: Fatal exception in interrupt
+[    5.010705] Rebooting in 1 seconds..
+"""
+POINT = LabPoint(
+    name="vectors-2-latched",
+    vectors=2,
+    db_read="latched",
+    queues=2,
+    sending_qps=[0, 1],
+    order="turn",
+    gap_us=0,
+    packets=10,
+    doorbells_rung=20,
+    events=19,
+    events_per_vector={"0": 10, "1": 9},
+    tasklet_schedules=38,
+    predicted_tasklet_schedules=40,
+    packets_received=20,
+    runs_per_qp=[20, 18],
+    predicted_runs_per_qp=[20, 20],
+    difference_per_qp=[0, -2],
+    least_runs_per_qp=[1, 1],
+    most_runs_per_qp=[20, 20],
+    spaced=False,
+    agrees=True,
+    notes=["runs: -2: doorbell calls that met the tasklet <scheduled>"],
+)
+RESULT = LabResult(
+    kernel="6.12.95+deb12-amd64",
+    kernel_version="Linux version 6.12.95+deb12-amd64 (debian-kernel@lists.debian.org)",
+    kernel_source="debian:6.12",
+    ntb_source="linux-source",
+    accelerator="tcg",
+    environment={"qemu": "QEMU emulator version 7.2"},
+    points=[POINT, msgspec.structs.replace(POINT, agrees=False)],
+    warnings=["the guest kernel warned: WARNING: possible recursion"],
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--vectors 17", "--vectors: 17: a whole number from 0 to 16"),
+        ("--vectors x", "--vectors: 'x': a whole number from 0 to 16"),
+        ("--queues 15", "--queues: 15: a whole number from 1 to 14"),
+        ("--queues 2 --senders 2", "--senders: 2: a whole number from 0 to 1"),
+        ("--db-read latch", "--db-read: 'latch': unknown; did you mean latched?"),
+        ("--gap -1", "--gap: '-1': a whole number from 0 to 1000000"),
+        ("--packets 0", "--packets: 0: a whole number from 1 to 100000"),
+        ("--packets 100000", "--packets: 100000: at most "),
+        ("--kernel 6.12", "--kernel: '6.12': debian:VERSION"),
+        ("--image bzImage", "--image: 'bzImage': goes together with --kbuild"),
+        ("--image x --kbuild . --kernel debian:6.12", "--kernel: 'debian:6.12': not with --image"),
+        ("--image x --kbuild .", "--image: 'x': a kernel's bzImage"),
+        ("--source .", "--source: '.': a kernel tree with drivers/ntb/core.c"),
+        ("-o missing/x.json", "output: 'missing/x.json': cannot be written"),
+    ],
+)
+def test_bad_options_are_one_line(
+    arguments: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab", "run", *arguments.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ntbbench: {told}")
+
+
+def test_a_kernel_with_its_own_ntb_core_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "include" / "config").mkdir(parents=True)
+    (tmp_path / "include" / "config" / "auto.conf").write_text("CONFIG_NTB=y\n")
+    (tmp_path / "bzImage").touch()
+    options = ["--image", str(tmp_path / "bzImage"), "--kbuild", str(tmp_path)]
+    assert main(["lab", "run", *options, "-o", str(tmp_path / "x.json")]) == 2
+    assert "CONFIG_NTB=n or m" in capsys.readouterr().err
+
+
+def test_last_words_name_cause_place_and_panic() -> None:
+    assert last_words(PANIC) == (
+        "kernel BUG at ntb_transport.c:2540!; "
+        "RIP: 0010:ntb_transport_doorbell_callback+0x14/0x150; "
+        "Kernel panic - not syncing: Fatal exception in interrupt"
+    )
+    assert last_words("[    1.0] first\n[    2.0] second\n\n") == "second"
+    assert last_words("") == ""
+
+
+def test_a_warning_of_the_kernel_is_kept() -> None:
+    console = "[    1.5] WARNING: CPU: 0 PID: 1 at core.c:1 f+0x1/0x2\n[    2.0] fine\n"
+    assert complaints(console) == ["WARNING: CPU: 0 PID: 1 at core.c:1 f+0x1/0x2"]
+
+
+def packed(**files: str) -> str:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return base64.encodebytes(data.getvalue()).decode()
+
+
+HEAD = "@@ kernel 6.12.95\n@@ version Linux version 6.12.95 (x)\n"
+
+
+def test_recordings_are_unpacked(tmp_path: Path) -> None:
+    data = f"{HEAD}@@ point one\n{packed(point='vectors=0')}@@ end\n@@ done\n"
+    assert unpack(Boot("", data), ["one"], tmp_path) == "6.12.95"
+    assert (tmp_path / "kernel").read_text() == "6.12.95\nLinux version 6.12.95 (x)\n"
+    assert (tmp_path / "one" / "point").read_text() == "vectors=0"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("", "before it had recorded every point"),
+        ("@@ failed cannot load ntb.ko: bad\n", "the guest gave up: cannot load ntb.ko: bad"),
+        (f"{HEAD}@@ point one\n{packed(point='x')}@@ end\n", "before it had recorded every"),
+        (f"{HEAD}@@ point two\n{packed(point='x')}@@ end\n@@ done\n", "before it had recorded"),
+        (f"{HEAD}@@ point one\n{packed(point='x')[:40]}\n@@ end\n@@ done\n", "arrived damaged"),
+        (f"{HEAD}@@ point one\nnothing\n@@ end\n@@ done\n", "arrived damaged"),
+    ],
+)
+def test_a_broken_report_of_the_guest_is_told(data: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(GuestError, match=told):
+        unpack(Boot("", data), ["one"], tmp_path)
+
+
+def test_the_guest_is_told_each_point_on_a_line() -> None:
+    plan = PointPlan("p", 4, True, 1000, 50, "turn", (0, 3))
+    assert plan.line == "p 4 1 1000 50 turn 0 3\n"
+
+
+def test_text_fits_a_terminal_and_tells_each_number() -> None:
+    text = FORMATS["text"](RESULT)
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "agrees in 1 of 2 points" in text
+    assert "DISAGREES" in text and "in bounds" in text
+    assert "events by vector: 0: 10, 1: 9" in text
+    assert "QP 0: 1 .. 20" in text
+    assert "possible recursion" in text
+
+
+def test_csv_has_a_row_a_qp() -> None:
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](RESULT))))
+    assert [row["qp_num"] for row in rows] == ["0", "1"] * 2
+    assert [row["runs"] for row in rows] == ["20", "18"] * 2
+    assert rows[1]["difference"] == "-2"
+    assert rows[0]["agrees"] == "True"
+
+
+def test_json_is_the_record() -> None:
+    assert msgspec.json.decode(FORMATS["json"](RESULT), type=LabResult) == RESULT
+    assert next(iter(json.loads(FORMATS["json"](RESULT)))) == "schema"
+
+
+def test_show_reads_a_lab_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lab.json"
+    path.write_bytes(msgspec.json.encode(RESULT))
+    for name, render in FORMATS.items():
+        page = tmp_path / f"{name}.html"
+        assert main(["show", str(path), "--format", name, "--html", str(page)]) == 0
+        assert capsys.readouterr().out == render(RESULT)
+        assert page.read_text() == render_html(RESULT)
+    path.write_bytes(msgspec.json.encode(RESULT)[:-40])
+    assert main(["show", str(path)]) == 2
+
+
+def test_markdown_and_html_escape_what_they_tell() -> None:
+    assert "&lt;scheduled&gt;" in FORMATS["md"](RESULT)
+    html = render_html(RESULT)
+    assert "&lt;scheduled&gt;" in html and "<scheduled>" not in html
+    assert "6.12.95+deb12-amd64" in html
