@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Traces of three printers and output of tools, as Debian's programs printed them; and damaged."""
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -158,6 +159,18 @@ def test_foreign_files_are_one_line(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     (error,) = ingest([path]).errors
     assert "\n" not in error
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in ingest([tmp_path / "pipe"]).errors[0]
+
+
+@pytest.mark.parametrize("text", ["x" + " " * 2000, "x -1 " * 400, "x-1 [" * 400, "1 [0] " * 330])
+def test_hostile_lines_take_no_time(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "f"
+    path.write_text((text + "!\n") * 2000)
+    assert len(ingest([path]).errors) == 1
 
 
 def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:

@@ -92,7 +92,11 @@ class _Capture:
         if len(files) > FILES_MAX:
             self._error(InputError(str(self.path), len(files), f"at most {FILES_MAX} files"))
         if not any(source.capture == str(self.path) for source in self.measured.sources):
-            self._error(InputError(str(self.path), "nothing usable", "a capture: see docs"))
+            self._error(
+                InputError(
+                    str(self.path), "nothing usable", "before- and after- snapshots, or a trace"
+                )
+            )
 
     def _try(self, path: Path, read: Callable[[], None]) -> None:
         try:

@@ -67,6 +67,8 @@ def kind_of(path: Path) -> Kind:
     ------
     InputError : it cannot be read, is empty, binary, or a lone snapshot of counters.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(str(path), "no regular file", "a file (save what a pipe gives first)")
     with open_text(path) as file:
         try:
             head = file.read(HEAD)

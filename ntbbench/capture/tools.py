@@ -22,6 +22,7 @@ NTB_PERF_ERROR = re.compile(r"\d{1,5}: error status -?\d{1,5}|\s*Test status: .*
 INFO = re.compile(r"(.+?) -\s+(\S.*)")
 COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")
 ENTRIES_MAX = 1 << 16
+MAP_MAX = 1 << 23  # characters of one map
 BPFTRACE_TYPES = frozenset(
     {"attached_probes", "map", "hist", "stats", "printf", "time", "lost_events", "helper_error"}
     | {"syscall", "join", "cat", "system", "clear", "value"}
@@ -44,7 +45,7 @@ def read_bpftrace(path: Path, source: str) -> list[Count]:
     """
     counts: list[Count] = []
     maps = 0
-    for number, text in read_lines(path):
+    for number, text in read_lines(path, MAP_MAX):
         if not (line := text.strip()):
             continue
         try:

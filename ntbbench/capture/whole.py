@@ -8,7 +8,7 @@ from ntbbench.capture.lines import open_text
 from ntbbench.errors import InputError
 
 SIZE_MAX = 1 << 24  # characters; /proc/interrupts of a thousand CPUs has some 10 MB
-LINE_MAX = 1 << 16
+LINE_MAX = 1 << 11  # of a trace; patterns may take the square of it
 
 
 def read_small(path: Path) -> str:
@@ -30,25 +30,25 @@ def read_small(path: Path) -> str:
     return text
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path, longest: int = LINE_MAX) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and text of each line, its end included; memory stays bounded.
 
     Raises
     ------
-    InputError : the file cannot be read, or a line has more than `LINE_MAX` characters.
+    InputError : the file cannot be read, or a line has more than `longest` characters.
     """
     with open_text(path) as file:
         number = 0
         while True:
             try:
-                line = file.readline(LINE_MAX + 1)
+                line = file.readline(longest + 1)
             except OSError as error:
                 raise InputError(str(path), "", f"cannot be read: {error.strerror}") from None
             if not line:
                 return
             number += 1
-            if len(line) > LINE_MAX:
+            if len(line) > longest:
                 raise InputError(
-                    f"{path}:{number}", line[:40], f"a line of at most {LINE_MAX} characters"
+                    f"{path}:{number}", line[:40], f"a line of at most {longest} characters"
                 )
             yield number, line
