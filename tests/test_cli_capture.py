@@ -59,7 +59,10 @@ def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 
 @pytest.mark.usefixtures("machine")
-@pytest.mark.parametrize("shell", SHELLS)
+# busybox comes with the tools of the guest; the other two are on every Debian.
+@pytest.mark.parametrize(
+    "shell", ["dash", "bash", pytest.param("busybox", marks=pytest.mark.guest)]
+)
 def test_the_script_makes_the_same_folder(
     shell: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
