@@ -165,7 +165,7 @@ def _grid(result: CompatResult, direction: str, title: str) -> page.Figure:
     )
     figure = go.Figure(heatmap)
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(height=420, margin={"l": 90, "r": 20, "t": 30, "b": 40})
+    figure.update_layout(height=430, margin={"l": 90, "r": 20, "t": 56, "b": 16})
     figure.update_xaxes(side="top")
     return page.Figure(f"grid-{direction}", f"{title}: the verdict on each pair", figure)
 
