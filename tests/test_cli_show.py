@@ -91,3 +91,10 @@ def test_the_page_must_not_replace_the_result(
     assert main(["show", str(saved), "--html", str(saved)]) == 2
     assert "--html" in capsys.readouterr().err
     assert saved.read_bytes() == before
+
+
+def test_links_in_a_circle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to("circle")
+    assert main(["show", str(circle), "--html", str(tmp_path / "page.html")]) == 2
+    assert "Too many levels of symbolic links" in capsys.readouterr().err

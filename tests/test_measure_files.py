@@ -102,6 +102,28 @@ def test_a_device_is_written_to_not_replaced(tmp_path: Path) -> None:
     assert stat.S_ISCHR(null.stat().st_mode)
 
 
+def test_a_link_to_a_pipe_is_written_through(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    link = tmp_path / "stdout"
+    link.symlink_to(f"/proc/self/fd/{writer}")  # as /dev/stdout is, in a pipeline
+    check_writable(link)
+    write_bytes(link, b"whole")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b"whole"
+    assert link.is_symlink()
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to("circle")
+    for refused in (check_writable, load_result, schema_of):
+        with pytest.raises(InputError, match="Too many levels of symbolic links"):
+            refused(circle)
+    with pytest.raises(InputError, match="Too many levels of symbolic links"):
+        write_bytes(circle, b"")
+
+
 def test_new_runs_never_share_a_name(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "runs"
     paths = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from ntbbench.cli import lab, options
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.records import LAB_SCHEMA, load_lab_result
-from ntbbench.measure.files import load_result, schema_of
+from ntbbench.measure.files import load_result, real_path, schema_of
 from ntbbench.measure.records import SWEEP_SCHEMA
 from ntbbench.model.names import unknown
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """
     reports = options.reports_of(args)
     path = Path(args.file)
-    if reports.html is not None and reports.html.resolve() == path.resolve():
+    if reports.html is not None and real_path(reports.html) == real_path(path):
         raise InputError("--html", args.html, "another file than the result's")
     schema = schema_of(path)
     if schema not in KINDS:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ntbbench.cli import options
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, load_result, new_run, write_json
+from ntbbench.measure.files import check_writable, load_result, new_run, real_path, write_json
 from ntbbench.measure.records import OkPoint, SweepResult
 from ntbbench.measure.resume import check_same
 from ntbbench.measure.sweep import Hooks, run_sweep
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     """Sweep, save, report."""
     reports = options.reports_of(args)
     plan = plan_of(args)
-    if reports.html is not None and reports.html.resolve() == plan.output.resolve():
+    if reports.html is not None and real_path(reports.html) == real_path(plan.output):
         raise InputError("--html", args.html, "another file than the result's")
     if plan.previous is not None and plan.previous.complete:
         tell(f"{args.resume} is complete: there is nothing to go on with")

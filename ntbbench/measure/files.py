@@ -42,11 +42,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     InputError : the operating system refuses; the message names `path` and its reason.
     """
     try:
-        target = path.resolve()
-        if _is_special(target):
-            target.write_bytes(data)
+        if _is_special(path):
+            path.write_bytes(data)
         else:
-            _replace(target, data)
+            _replace(real_path(path), data)
     except OSError as error:
         raise _refused(path, error) from None
 
@@ -75,14 +74,21 @@ def check_writable(path: Path) -> None:
     InputError : `path` is a folder, or its folder is missing or read-only.
     """
     try:
-        target = path.resolve()
-        if _is_special(target):
+        if _is_special(path):
             return
-        probe = _temporary(target)
+        probe = _temporary(real_path(path))
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
         probe.unlink()
     except OSError as error:
         raise _refused(path, error) from None
+
+
+def real_path(path: Path) -> Path:
+    """Return `path` with every link followed; links that lead round in a circle stay.
+
+    `Path.resolve()` raises a RuntimeError at such a circle before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
 
 
 def load_result(path: Path) -> SweepResult:
@@ -140,10 +146,13 @@ def _spread(value: object) -> bytes:
     return b"[\n" + b",\n".join(msgspec.json.encode(item) for item in value) + b"\n]"
 
 
-def _is_special(target: Path) -> bool:
-    """Tell whether `target` is a device or a pipe; OSError where it is a folder."""
+def _is_special(path: Path) -> bool:
+    """Tell whether `path` leads to a device or a pipe; OSError where it leads to a folder.
+
+    The links are the kernel's to follow: /dev/stdout may lead to a pipe, which has no name.
+    """
     try:
-        mode = target.stat().st_mode
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return False
     if stat.S_ISDIR(mode):
