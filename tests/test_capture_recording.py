@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recordings import LOOP_612, by_line, copy, moved_tasklets, swapped_ports, without
+from recordings import LOOP_612, Edit, by_line, copy, moved_tasklets, swapped_ports, without
 
 from ntbbench.capture.ftrace import Kind
 from ntbbench.capture.recording import read_recording
@@ -182,6 +182,13 @@ def test_a_truncated_trace_is_never_counted(tmp_path: Path, share: float) -> Non
 
     with pytest.raises(InputError, match="incomplete"):
         replay(copy(BURST, tmp_path / "r", trace=cut), "r")
+
+
+@pytest.mark.parametrize(
+    "trace", [lambda _: "", lambda _: "# tracer: nop\n", without("peer_db_set")]
+)
+def test_a_trace_without_rings_agrees_with_nothing(tmp_path: Path, trace: Edit) -> None:
+    assert "'no peer_db_set': 60 packets" in refusal(copy(BURST, tmp_path / "r", trace=trace))
 
 
 def test_missing_probes_are_a_caution(tmp_path: Path) -> None:

@@ -166,6 +166,9 @@ def _missing_lines(
     """Return cautions on what the trace lacks; raise when that may be something we count."""
     rung = Counter(b for e in events if e.kind is Kind.RING for b in bits_of(e.value))
     expected = point.packets_per_qp * len(point.sending_qps)
+    if expected and not rung:
+        reason = f"{expected} packets in `point`: without a ring there is nothing to predict from"
+        raise InputError(str(folder / "trace"), "no peer_db_set", reason)
     cautions = []
     if facts.entries is not None and facts.lines < facts.entries:
         where = f"{facts.lines} of {facts.entries} lines"
