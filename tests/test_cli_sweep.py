@@ -374,6 +374,23 @@ def resume_words(stderr: str) -> list[str]:
     return shlex.split(told[1])
 
 
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_as_good_as_the_null_device(redirection: str) -> None:
+    words = [*NTBBENCH, *SMALL, "--format", "json"]  # without -o: stderr tells the file's name
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.join(words)} {redirection}"],
+        check=False,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    (saved,) = Path("results/runs").iterdir()
+    if redirection == "2>&-":
+        assert json.loads(done.stdout) == json.loads(saved.read_text())
+    else:
+        assert done.stdout == b""
+
+
 @pytest.mark.parametrize("arguments", [LONG_TIMING, LONG_COUNTING], ids=["timing", "counting"])
 def test_ctrl_c_keeps_what_is_finished(arguments: list[str]) -> None:
     """Without -o: the folder of runs appears when the options are checked and the run begins."""

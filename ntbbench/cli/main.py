@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from ntbbench import __version__
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error is one line on stderr."""
+    replace_closed_streams()
     try:
         args = build_parser().parse_args(argv)
         code: int = args.run(args)
@@ -83,6 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL)
     return code
+
+
+def replace_closed_streams() -> None:
+    """Send to the null device what would go to a stream that the caller closed (`>&-`, `2>&-`).
+
+    Python has None for it, and `print(file=None)` would put a message for stderr on stdout.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def fail(message: str, code: int) -> int:
