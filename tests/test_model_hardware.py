@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.errors import InputError
+from ntbbench.model.dispatch import provision
 from ntbbench.model.hardware import hardware_names, resolve
 from ntbbench.model.vectormap import bits_of
 
@@ -185,3 +186,12 @@ def test_unknown_name_gets_the_nearest_known() -> None:
         resolve("ntb_hw_epf_v4")
     with pytest.raises(InputError, match="hardware: 'zzz': unknown; known: generic, "):
         resolve("zzz")
+
+
+def test_windows_asked_for_come_with_their_scratchpads() -> None:
+    # 16 scratchpads hold the sizes of 6 windows: they must not take back what was asked for.
+    own, asked = resolve("ntb_hw_intel-gen1"), resolve("ntb_hw_intel-gen1", mw_count=16)
+    assert (own.mw_count, own.spad_count) == (2, 16)
+    assert provision(own, "per-vector", 14).reason is not None
+    assert provision(asked, "per-vector", 14).queues == 14
+    assert provision(asked, "msi", 13).reason is None

@@ -33,7 +33,7 @@ NUMBERS_HELP = {
     "seed": "of all random draws; the same seed gives the same counts",
     "repeats": "timed samples a point; 0: counts only",
     "jobs": "threads that count; 0: one a core",
-    "mw_count": "memory windows instead of the device's own",
+    "mw_count": "memory windows instead of the device's own, with scratchpads enough for them",
     "max_num_clients": "of ntb_transport; 0: unset",
     "drain": "interrupts between two runs of the softirq",
 }

@@ -41,7 +41,8 @@ def resolve(
     doorbells : 1 to 64: db_count of the epf drivers, bits of `generic`; None: 16. Devices of fixed
         size ignore it.
     vectors : 1 to 64: interrupt vectors of `generic`; None: one a doorbell. All others ignore it.
-    mw_count : memory windows instead of the device's own; None: keep them.
+    mw_count : memory windows instead of the device's own; a preset then has scratchpads enough for
+        them. None: keep both.
     devices : custom devices by name.
 
     Raises
@@ -57,7 +58,11 @@ def resolve(
     hardware = custom.get(name) or _preset(name, db_count, vectors)
     if mw_count is None:
         return hardware
-    return replace(hardware, mw_count=check_range("mw_count", mw_count, 0, MW_COUNT_MAX))
+    # A device with other windows is a supposition: its scratchpads are supposed to match, or the
+    # real device's few would take back what was asked for.
+    windows = check_range("mw_count", mw_count, 0, MW_COUNT_MAX)
+    spads = hardware.spad_count if name in custom else None
+    return replace(hardware, mw_count=windows, spad_count=spads)
 
 
 def _preset(name: str, doorbells: int, vectors: int | None) -> Hardware:
