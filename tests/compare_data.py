@@ -164,3 +164,20 @@ def changed(record: dict[str, Any], index: int, **fields: Any) -> dict[str, Any]
     other = copy.deepcopy(record)
     other["points"][index].update(fields)
     return other
+
+
+def lab(**fields: object) -> dict[str, Any]:
+    """A lab result of one point; `fields` replace the point's own."""
+    point = {
+        "vectors": 0,
+        "db_read": "latched",
+        "queues": 2,
+        "sending_qps": [0, 1],
+        "doorbells_rung": 100,
+        "events": 100,
+        "tasklet_schedules": 300,
+        "packets_received": 100,
+        "runs_per_qp": [150, 150],
+        "agrees": True,
+    }
+    return {"schema": "ntbbench.lab/1", "kernel": "6.12", "points": [point | fields]}

@@ -11,6 +11,7 @@ from compare_data import (
     changed,
     compat,
     iperf3,
+    lab,
     pyperf,
     pytest_benchmark,
     runs_csv,
@@ -129,6 +130,24 @@ def test_one_sample_is_inconclusive_with_nulls(ntbbench, tmp_path) -> None:
     assert only["p_value"] is None
     assert only["ratio_low"] is None
     assert ran.report["family"]["size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, 0),
+        ({"runs_per_qp": [100, 100], "tasklet_schedules": 200}, 0),  # fewer: improved
+        ({"runs_per_qp": [150, 151]}, 1),
+        ({"packets_received": 99}, 1),
+        ({"agrees": False}, 1),
+        ({"vectors": 2}, 4),  # another point: both are missing on one side
+        ({"doorbells_rung": -1}, 2),
+    ],
+)
+def test_lab_results(ntbbench, tmp_path: Path, fields: dict[str, object], code: int) -> None:
+    base = written(tmp_path / "a.json", lab())
+    new = written(tmp_path / "b.json", lab(**fields) | {"kernel": "7.3"})
+    assert ntbbench("gate", base, new).code == code
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Report
 from ntbbench.analyse.policy import Policy, check, load_policy
 from ntbbench.analyse.series import Variant
-from ntbbench.analyse.sources import compat, load_runs, load_variant, sweep, unique_labels
+from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
 from ntbbench.errors import InputError
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
@@ -55,8 +55,8 @@ def variants_of(args: argparse.Namespace) -> list[Variant]:
     sources = {variant.source for variant in variants}
     if len(sources) == 1:
         (source,) = sources
-        if source.startswith("ntbbench.") and source not in (sweep.KNOWN, compat.KNOWN):
-            raise InputError("schema", source, f"{sweep.KNOWN} or {compat.KNOWN}")
+        if source.startswith("ntbbench.") and source not in KNOWN_SCHEMAS:
+            raise InputError("schema", source, " or ".join(KNOWN_SCHEMAS))
     return variants
 
 

@@ -12,16 +12,31 @@ import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ntbbench.analyse.series import Series, Variant
-from ntbbench.analyse.sources import compat, csv_runs, iperf3, pyperf, pytest_benchmark, sweep
+from ntbbench.analyse.sources import (
+    compat,
+    csv_runs,
+    iperf3,
+    lab,
+    pyperf,
+    pytest_benchmark,
+    sweep,
+)
 from ntbbench.analyse.sources.checked import read_bytes
 from ntbbench.errors import InputError
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 FORMATS = (
-    "a result of `ntbbench sweep` or `compat`, JSON of pytest-benchmark, pyperf or iperf3, "
-    "or a CSV of runs"
+    "a result of `ntbbench sweep`, `compat` or `lab run`, JSON of pytest-benchmark, pyperf or "
+    "iperf3, or a CSV of runs"
 )
+# Our own results, by what their `schema` begins with.
+OWN: dict[str, Callable[[bytes, str, str], Variant]] = {
+    sweep.PREFIX: sweep.read,
+    compat.PREFIX: compat.read,
+    lab.PREFIX: lab.read,
+}
+KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN)
 
 
 class Probe(Struct):
@@ -85,11 +100,10 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
     probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, str(path))
     where = str(path)
     if isinstance(probe.schema, str):
-        if probe.schema.startswith(sweep.PREFIX):
-            return decoded(sweep.read, data, label, where)
-        if probe.schema.startswith(compat.PREFIX):
-            return decoded(compat.read, data, label, where)
-        raise InputError(f"{where}: schema", probe.schema, f"{sweep.KNOWN} or {compat.KNOWN}")
+        for prefix, read in OWN.items():
+            if probe.schema.startswith(prefix):
+                return decoded(read, data, label, where)
+        raise InputError(f"{where}: schema", probe.schema, " or ".join(KNOWN_SCHEMAS))
     if probe.benchmarks is not UNSET:
         if probe.machine_info is not UNSET:
             return decoded(pytest_benchmark.read, data, label, where)
