@@ -12,6 +12,7 @@ import pytest
 from captures import FOUR, PCI, TOOLS
 
 from ntbbench.capture.ingest import ingest
+from ntbbench.capture.script import script_text
 from ntbbench.cli.main import main
 
 INFO = """\
@@ -129,8 +130,7 @@ def test_without_the_privilege_it_names_the_privilege(machine: Path, tmp_path: P
     work.mkdir()
     work.chmod(0o777)
     path = tmp_path / "capture.sh"
-    source = Path(__file__).parent.parent / "ntbbench/capture/capture.sh"
-    path.write_text(source.read_text())
+    path.write_text(script_text())
     user = 65534 if os.geteuid() == 0 else None
     result = subprocess.run(
         ["sh", str(path), str(work / "c"), "0"],
@@ -170,11 +170,13 @@ def test_bad_input_is_one_line(
 
 @pytest.mark.usefixtures("machine")
 def test_an_interrupted_capture_ends_at_once(tmp_path: Path) -> None:
-    source = Path(__file__).parent.parent / "ntbbench/capture/capture.sh"
+    path = tmp_path / "capture.sh"
+    path.write_text(script_text())
     process = subprocess.Popen(
-        ["sh", str(source), str(tmp_path / "c"), "600"], stderr=subprocess.PIPE, text=True
+        ["sh", str(path), str(tmp_path / "c"), "600"], stderr=subprocess.PIPE, text=True
     )
     while not (tmp_path / f"c/before-stats/{PCI}/qp1").exists():
+        assert process.poll() is None
         time.sleep(0.01)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
