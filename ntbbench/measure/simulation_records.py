@@ -2,7 +2,7 @@
 """The plain records of a simulation, from the replications to the report.
 
 They are what the result files hold: a field here is a key of the JSON. Durations are float
-seconds, rates bits a second; histograms count picoseconds.
+seconds, rates bits a second; histograms count nanoseconds.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from ntbbench.measure.records import Caution
 
 SIMULATION_SCHEMA = "ntbbench.simulation/1"
-CPU_KINDS = ("hardirq", "useful_softirq", "empty_softirq", "spinning", "idle")
+CPU_KINDS = ("hardirq", "useful_softirq", "empty_softirq", "spinning", "kthread", "idle")
 QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 
 
@@ -27,7 +27,8 @@ class Estimate(Struct, frozen=True, kw_only=True):
 class Counts(Struct, frozen=True, kw_only=True):
     """What happened on the receiver while it was measured; see docs/metrics.md."""
 
-    packets: int  # taken from the rings and passed on
+    packets: int  # consumed from the rings
+    delivered: int  # to the client: what throughput counts
     rings: int
     interrupts: int
     scan_iterations: int
@@ -39,8 +40,11 @@ class Counts(Struct, frozen=True, kw_only=True):
     race_check_runs: int
     missed: int
     misrouted: int
-    drops: int
-    ring_full_stops: int
+    wiped: int  # rings that the poll cleared without an event of their own
+    drops: int  # on a full socket buffer
+    ring_full_stops: int  # of a queue with fewer than tx_stop free entries
+    ring_full: int  # sends refused with -EAGAIN
+    ksoftirqd: int  # times a softirq left its list to ksoftirqd
 
 
 class Replication(Struct, frozen=True, kw_only=True):
@@ -52,13 +56,15 @@ class Replication(Struct, frozen=True, kw_only=True):
     p99: float
     p999: float
     cpu_seconds: dict[str, float]  # by CPU_KINDS, the sum over the receiver's CPUs
+    sender_cpu_seconds: float
     counts: Counts
     wakeups_by_cause: dict[str, int]
-    latencies: str  # an HDR histogram of picoseconds, V2, compressed, base64
+    empty_runs_by_cause: dict[str, int]
+    latencies: str  # an HDR histogram of nanoseconds, V2, compressed, base64
 
 
 class Latency(Struct, frozen=True, kw_only=True):
-    """Quantiles of the time from the sender's enqueue to the receiver's rx_handler."""
+    """Quantiles of the time from the start of a packet's send to its delivery."""
 
     p50: Estimate
     p99: Estimate
@@ -80,14 +86,17 @@ class SimulationAxes(Struct, frozen=True, kw_only=True):
 class OkSimulation(SimulationAxes, frozen=True, kw_only=True, tag_field="status", tag="ok"):
     """A point that was simulated.
 
-    The counts of metrics.md are sums over the replications, exact for a seed; `estimates` holds
+    The counts are sums over the replications, exact for a seed; `estimates` holds
     them per replication.
     """
 
+    payload: int  # bytes of a packet that throughput counts
     throughput_bps: Estimate
     latency: Latency
-    cpu_seconds: dict[str, Estimate]
+    cpu_seconds: dict[str, Estimate]  # by CPU_KINDS
+    sender_cpu_seconds: Estimate
     packets: int
+    delivered: int
     rings: int
     interrupts: int
     scan_iterations: int
@@ -99,12 +108,16 @@ class OkSimulation(SimulationAxes, frozen=True, kw_only=True, tag_field="status"
     race_check_runs: int
     missed: int
     misrouted: int
+    wiped: int
     drops: int
     ring_full_stops: int
+    ring_full: int
+    ksoftirqd: int
     amplification: float
     effective_amplification: float
     spurious_ratio: float
     wakeups_by_cause: dict[str, int]
+    empty_runs_by_cause: dict[str, int]
     estimates: dict[str, Estimate]  # counts and ratios, a replication
     replications: list[Replication]
 

@@ -7,6 +7,7 @@ import msgspec
 
 from ntbbench.measure.simulation_records import (
     CPU_KINDS,
+    Counts,
     Estimate,
     OkSimulation,
     SimulationPoint,
@@ -27,22 +28,7 @@ MBIT = 1e6
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 AXES = ("protocol", "dispatch", "affinity", "queues")
 AXIS_HEADERS = ("proto", "dispatch", "affinity", "Q")
-COUNTS = (
-    "packets",
-    "rings",
-    "interrupts",
-    "scan_iterations",
-    "schedule_calls",
-    "wakeups",
-    "merged",
-    "spurious_wakeups",
-    "useful_wakeups",
-    "race_check_runs",
-    "missed",
-    "misrouted",
-    "drops",
-    "ring_full_stops",
-)
+COUNTS = Counts.__struct_fields__
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
 
 
@@ -95,15 +81,17 @@ def head(result: SimulationResult) -> list[str]:
     counted = f"{plural(len(points), 'point')}: {len(points) - refused} ok"
     counted += f", {refused} unavailable" if refused else ""
     asked = result.scenario
+    how = asked.get("run", {})
     runs = max((len(p.replications) for p in ok_points(points)), default=0)
     lines = [
         f"ntbbench simulate, {counted}",
-        f"{asked.get('name', '?')}, placement {asked.get('placement', '?')}, "
-        f"{plural(runs, 'replication')}, seed {asked.get('seed', '?')}. Simulated, not measured; "
-        "means over replications and their 95 % intervals.",
+        f"{asked.get('name', '?')}, placement {how.get('placement', '?')}, "
+        f"{plural(runs, 'replication')} of {how.get('duration', '?')}, "
+        f"seed {how.get('seed', '?')}. Simulated, not measured; means over replications and "
+        "their 95 % intervals.",
     ]
-    if asked.get("fitted"):
-        lines.append(str(asked["fitted"]))
+    if asked.get("note"):
+        lines.append(f"Scenario: {asked['note']}.")
     if not result.complete:
         lines.append("interrupted: what is finished; go on with: ntbbench simulate --resume FILE")
     lines += [f"{caution.message}: {caution.remedy}" for caution in result.warnings]
@@ -116,13 +104,13 @@ def tables(result: SimulationResult) -> list[Table]:
     refused = [p for p in result.points if isinstance(p, UnavailableSimulation)]
     return [
         Table(
-            "Throughput (payload) and latency from enqueue to rx_handler",
+            "Throughput (payload) and latency from a packet's send to its delivery",
             (*AXIS_HEADERS, "Mbit/s", "95 %", "p50", "p99", "p99.9"),
             [(*_axes(p), *rate_cells(p.throughput_bps), *_latency_cells(p)) for p in points],
         ),
         Table(
             "CPU time of the receiver, seconds a replication, all CPUs",
-            (*AXIS_HEADERS, "hardirq", "useful", "empty", "spinning", "idle"),
+            (*AXIS_HEADERS, "hardirq", "useful", "empty", "spin", "kthr.", "idle"),
             [(*_axes(p), *(_short(p.cpu_seconds[k].mean) for k in CPU_KINDS)) for p in points],
             ["useful, empty: softirq time in runs that found a packet, that found none"],
         ),

@@ -11,7 +11,7 @@ from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import hover, label
 from ntbbench.report.simulation import duration, rate_cells
 
-PS = 1e12  # picoseconds in a second
+NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.
 AFFINITIES = {"single": ("circle-open", "solid"), "spread": ("square", "dash")}
 OTHER_AFFINITY = ("diamond-open", "dot")
@@ -20,6 +20,7 @@ KIND_COLOURS = {
     "useful_softirq": "#0072b2",
     "empty_softirq": "#d6a400",
     "spinning": "#b5179e",
+    "kthread": "#56606a",
     "idle": "#d8dee4",
 }
 KIND_NAMES = {
@@ -27,6 +28,7 @@ KIND_NAMES = {
     "useful_softirq": "useful softirq",
     "empty_softirq": "empty softirq",
     "spinning": "spinning",
+    "kthread": "kthreads",
     "idle": "idle",
 }
 BAR_HEIGHT = 24  # px
@@ -157,10 +159,10 @@ def tail_of(histogram: str) -> tuple[list[float], list[float]]:
     above = total
     for item in decoded.get_recorded_iterator():
         if not values:
-            values.append(decoded.get_lowest_equivalent_value(item.value_iterated_to) / PS)
+            values.append(decoded.get_lowest_equivalent_value(item.value_iterated_to) / NS)
             shares.append(1.0)
         above -= item.count_added_in_this_iter_step
-        values.append(item.value_iterated_to / PS)
+        values.append(item.value_iterated_to / NS)
         # A logarithmic axis has no 0: the slowest packet stands at half a packet.
         shares.append(max(above, 0.5) / total)
     return values, shares

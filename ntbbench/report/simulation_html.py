@@ -59,7 +59,7 @@ def _protocol(protocol: str, points: Sequence[OkSimulation]) -> list[Section]:
         curves.append(
             Figure(
                 f"latency-{name}-{protocol}",
-                f"Latency of {protocol} over queues: {title}, from enqueue to rx_handler.",
+                f"Latency of {protocol} over queues: {title}, from send to delivery.",
                 figures.over_queues(points, _latency(name), f"{title}, ms", MS),
             )
         )

@@ -79,11 +79,8 @@ def read(data: bytes, label: str, where: str) -> Variant:
     The machine that simulated is told and never compared: it has no part in the result.
     """
     result = msgspec.json.decode(data, type=Simulation)
-    strict = {
-        f"scenario.{key}": str(result.scenario[key])
-        for key in STRICT_KEYS
-        if key in result.scenario
-    }
+    how = result.scenario.get("run", {})
+    strict = {f"scenario.run.{key}": str(how[key]) for key in STRICT_KEYS if key in how}
     context = {"ntbbench": str(result.environment.get("ntbbench", "?"))}
     variant = Variant(label, result.schema, {}, strict, context)
     for point in result.points:

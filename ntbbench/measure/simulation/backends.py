@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import ntbbench
 from ntbbench.errors import InputError
@@ -90,7 +90,7 @@ def dask(scheduler: str) -> Iterator[Place]:
         allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
         raise InputError("--backend", "dask", allowed) from None
     try:
-        client = Client(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = f"a scheduler that answers: {' '.join(str(error).split())}"
         raise InputError("--scheduler", scheduler, reason) from None

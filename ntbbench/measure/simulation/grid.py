@@ -42,35 +42,47 @@ class Hooks:
     clock: Callable[[], float] = time.monotonic
 
 
-def missing(specs: Sequence[PointSpec], found: Found, replications: int) -> list[list[int]]:
-    """Return the numbers of the replications that each point still lacks."""
-    return [
-        [number for number in range(replications) if number not in have]
-        if spec.reason is None
-        else []
-        for spec, have in zip(specs, found, strict=True)
-    ]
+@dataclass(frozen=True)
+class Grid:
+    """What is to be run.
+
+    Parameters
+    ----------
+    specs : the points, of one scenario.
+    replications : of each point that can be had.
+    engine : of ntbbench.engine.datapath; all give the same.
+    """
+
+    specs: Sequence[PointSpec]
+    replications: int
+    engine: str
+
+    def missing(self, found: Found) -> list[list[int]]:
+        """Return the numbers of the replications that each point still lacks."""
+        return [
+            [number for number in range(self.replications) if number not in have]
+            if spec.reason is None
+            else []
+            for spec, have in zip(self.specs, found, strict=True)
+        ]
+
+    @property
+    def total(self) -> int:
+        """All replications."""
+        return sum(spec.reason is None for spec in self.specs) * self.replications
 
 
-def run_grid(
-    specs: Sequence[PointSpec],
-    found: Found,
-    replications: int,
-    engine: str,
-    place: Place,
-    hooks: Hooks,
-) -> None:
+def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
 
     Raises
     ------
     InputError : a point's system is refused. Whatever was found before stays in `found`.
     """
-    lacking = missing(specs, found, replications)
+    lacking = grid.missing(found)
     left = sum(map(len, lacking))
-    total = sum(spec.reason is None for spec in specs) * replications
     size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * place.slots)))
-    waiting = chunks(specs, lacking, size, engine)
+    waiting = chunks(grid, lacking, size)
     running: dict[Future[list[Replication]], int] = {}
     next_save = hooks.clock() + SAVE_INTERVAL
     while True:
@@ -84,17 +96,14 @@ def run_grid(
             have = found[running.pop(future)]
             have |= {one.replication: one for one in future.result()}
         if done:
-            have_all = sum(map(len, found))
-            hooks.progress("simulating", have_all, total)
+            hooks.progress("simulating", sum(map(len, found)), grid.total)
         if hooks.clock() >= next_save:
             hooks.save(found)
             next_save = hooks.clock() + SAVE_INTERVAL
 
 
-def chunks(
-    specs: Sequence[PointSpec], lacking: Sequence[Sequence[int]], size: int, engine: str
-) -> Iterator[Chunk]:
+def chunks(grid: Grid, lacking: Sequence[Sequence[int]], size: int) -> Iterator[Chunk]:
     """Yield what is to be done, `size` replications of one point at a time."""
-    for number, (spec, numbers) in enumerate(zip(specs, lacking, strict=True)):
+    for number, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):
         for start in range(0, len(numbers), size):
-            yield Chunk(number, spec, tuple(numbers[start : start + size]), engine)
+            yield Chunk(number, spec, tuple(numbers[start : start + size]), grid.engine)

@@ -5,7 +5,6 @@ A section is a msgspec Struct whose fields are `Annotated[type, Duration | Count
 """
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -161,7 +160,6 @@ class Flag:
 Kind = Duration | Share | Count | Counts | Word | Flag
 
 
-@cache
 def kinds(section: type[Struct]) -> dict[str, Kind]:
     """Return what each key of a section may be."""
     hints = get_type_hints(section, include_extras=True)

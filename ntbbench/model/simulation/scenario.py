@@ -10,7 +10,7 @@ from ntbbench.model.simulation.keys import Count, Counts, Duration, Flag, Share,
 from ntbbench.model.simulation.units import FS, RATES, SIZES
 
 CPUS_MAX = 1024
-FLOWS_MAX = 4096
+FLOWS_MAX = 1024
 COST_MAX = 0.1  # seconds: above it, no cost of a packet or an interrupt is meant
 BYTE_COST_MAX = 1e-4  # seconds: 10 kB/s
 LATENCY_MAX = 10.0
