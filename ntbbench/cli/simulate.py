@@ -12,6 +12,7 @@ import msgspec
 
 import ntbbench
 from ntbbench.cli.progress import RUNS, bar, interrupts, tell
+from ntbbench.engine.datapath import simulate_logged
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure import environment as environments
 from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes, write_json
@@ -25,8 +26,11 @@ from ntbbench.model.simulation import load
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.keys import kinds
 from ntbbench.model.simulation.point import expand
+from ntbbench.model.simulation.resolve import engine_seed, resolve
 from ntbbench.model.simulation.scenario import Run, Scenario
+from ntbbench.report import timeline
 from ntbbench.report.simulation import FORMATS
+from ntbbench.report.wording import plural
 
 BACKENDS = ("local", "dask")
 ENGINES = ("specialised", "general", "reference")
@@ -113,6 +117,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"the result (default {RUNS}/simulation-<UTC time>.json)",
     )
     group.add_argument("--html", metavar="FILE", help="write a self-contained page too")
+    group.add_argument(
+        "--timeline",
+        metavar="FILE.json",
+        help="the first point's events for ui.perfetto.dev or chrome://tracing",
+    )
     group.add_argument("--resume", metavar="FILE.json", help="go on with an interrupted run")
     parser.set_defaults(run=run)
 
@@ -131,7 +140,29 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None and args.resume is None:
         tell(f"saved {plan.output}")
     publish(result, args.format, None if args.html is None else Path(args.html))
+    if args.timeline is not None:
+        write_timeline(Path(args.timeline), plan.grid)
     return verdict(result)
+
+
+def write_timeline(path: Path, grid: Grid) -> None:
+    """Write the timeline of the first point that can be had, in its first replication.
+
+    Raises
+    ------
+    InputError : no point can be had.
+    """
+    spec = next((spec for spec in grid.specs if spec.reason is None), None)
+    if spec is None:
+        raise InputError("--timeline", str(path), "a point that the device can give")
+    system = resolve(spec, 0)
+    _, rows = simulate_logged(system, engine_seed(spec, 0), grid.engine, capacity=timeline.ROWS_MAX)
+    about = (
+        f"{spec.protocol} {spec.dispatch} {spec.affinity}, {plural(spec.queues, 'queue')}: "
+        f"replication 0 of {spec.scenario.name}, simulated"
+    )
+    write_bytes(path, timeline.render(system, rows, about).encode())
+    tell(f"timeline of {about}: {path}, {plural(len(rows), 'event')}")
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -190,7 +221,7 @@ def check_outputs(args: argparse.Namespace, plan: Plan) -> None:
     """Raise InputError unless every file can be written, each to a place of its own."""
     taken = {real_path(plan.output): "the result's"}
     check_writable(plan.output)
-    for option in ("html",):
+    for option in ("html", "timeline"):
         text = getattr(args, option)
         if text is None:
             continue

@@ -109,7 +109,7 @@ def tables(result: SimulationResult) -> list[Table]:
             [(*_axes(p), *rate_cells(p.throughput_bps), *_latency_cells(p)) for p in points],
         ),
         Table(
-            "CPU time of the receiver, seconds a replication, all CPUs",
+            "CPU time of the receiver, ms a replication, all CPUs",
             (*AXIS_HEADERS, "hardirq", "useful", "empty", "spin", "kthr.", "idle"),
             [(*_axes(p), *(_short(p.cpu_seconds[k].mean) for k in CPU_KINDS)) for p in points],
             ["useful, empty: softirq time in runs that found a packet, that found none"],
@@ -201,7 +201,8 @@ def _causes(points: Sequence[OkSimulation]) -> list[str]:
 
 
 def _short(seconds: float) -> str:
-    return f"{seconds:.3g}" if seconds >= 0.001 or seconds == 0 else f"{seconds:.1e}"
+    milliseconds = seconds * 1e3
+    return f"{milliseconds:.0f}" if milliseconds >= 1000 else f"{milliseconds:.3g}"
 
 
 def _estimate_names(result: SimulationResult) -> list[str]:

@@ -113,7 +113,8 @@ def cpu_bars(points: Sequence[OkSimulation]) -> go.Figure:
     names = [label(point_name(point), 40) for point in points]
     figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed")
     figure.update_xaxes(title_text="CPU seconds a replication, all CPUs of the receiver")
-    figure.update_layout(barmode="stack", bargap=0.25, showlegend=True, legend=BOTTOM)
+    legend = {**BOTTOM, "traceorder": "normal"}
+    figure.update_layout(barmode="stack", bargap=0.25, showlegend=True, legend=legend)
     return framed(figure, BAR_HEIGHT * len(points) + 130)
 
 

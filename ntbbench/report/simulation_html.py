@@ -53,6 +53,7 @@ def _protocol(protocol: str, points: Sequence[OkSimulation]) -> list[Section]:
             f"throughput-{protocol}",
             f"Throughput of {protocol} over queues: payload, mean and 95 % interval.",
             figures.over_queues(points, lambda p: p.throughput_bps, "Mbit/s", MBIT),
+            wide=True,
         )
     ]
     for name, title in LATENCIES:

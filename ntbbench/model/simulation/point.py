@@ -67,10 +67,11 @@ class PointSpec:
 
     @property
     def payload(self) -> int:
-        """Payload bytes of a packet, the same on every queue: TCP fills the smallest MTU."""
+        """Payload bytes of a packet, the same on every queue: TCP's fit the smallest MTU."""
+        length = self.scenario.traffic.length
         if self.protocol == "udp":
-            return self.scenario.traffic.length
-        return min(ring.mtu for ring in self.rings) - HEADERS["tcp"]
+            return length
+        return min(length, min(ring.mtu for ring in self.rings) - HEADERS["tcp"])
 
     @property
     def size(self) -> int:

@@ -70,7 +70,9 @@ class Traffic(Struct, frozen=True, kw_only=True):
     """What the sender's sockets do."""
 
     flows: Annotated[int, Count(1, FLOWS_MAX, "streams, iperf3 -P")] = 16
-    length: Annotated[int, Count(1, 1 << 20, "payload of a UDP packet, iperf3 -l", SIZES)] = 65480
+    length: Annotated[
+        int, Count(1, 1 << 20, "payload of a packet, iperf3 -l; TCP's are cut to the MTU", SIZES)
+    ] = 65480
     window: Annotated[
         int, Count(1, 1 << 40, "bytes that a TCP flow has under way at most", SIZES)
     ] = 4 << 20
