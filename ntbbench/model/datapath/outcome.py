@@ -45,6 +45,7 @@ class Happening(IntEnum):
     DROP = 14  # the socket buffer is full (flow, 0); cpu -1
     POLL_BEGIN = 15  # the poll comes to a set slot (source, 0)
     POLL_END = 16  # its event is done, the slot cleared (source, rings wiped)
+    OFFER = 17  # an open flow has a packet, which its socket buffer takes (flow, 0); cpu -1
 
 
 LATENCY_BITS = 10  # a bucket is at most 1/1024 of its value wide, as HdrHistogram with 3 digits

@@ -109,7 +109,7 @@ class Source:
     ----------
     cpu : its affinity, one of the receiver's CPUs.
     callbacks : u64 each: what `ntb_db_vector_mask()` returns for the vectors that its handler
-        reports, in order. One of them, except where a source stands for many (the embedded doorbell).
+        reports, in order. One, except where a source stands for many (the embedded doorbell).
     kind : "event": through ntb_db_event(), ctx_lock, db_read() and the bit loop; "msi": use_msi's
         handler, which schedules the QPs of `callbacks` without any of these.
     """
