@@ -16,6 +16,7 @@ from ntbbench.errors import ExitCode, NtbbenchError
 COMMANDS = (
     "sweep",
     "simulate",
+    "fit",
     "show",
     "hardware",
     "replay",

@@ -14,6 +14,8 @@ from ntbbench.errors import InputError
 from ntbbench.model.names import unknown
 from ntbbench.model.simulation.units import PS, duration_text, share_ppm, ticks, whole
 
+TEXT_MAX = 1000  # characters of a note
+
 Section = TypeVar("Section", bound=Struct)
 
 
@@ -117,7 +119,7 @@ class Word:
 
     def parse(self, name: str, value: object) -> str:
         """Return the word."""
-        if not isinstance(value, str) or not value.isprintable() or len(value) > 400:
+        if not isinstance(value, str) or not value.isprintable() or len(value) > TEXT_MAX:
             raise InputError(name, value, self.allowed)
         if self.known and value not in self.known:
             raise unknown(name, value, self.known)

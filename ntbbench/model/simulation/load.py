@@ -23,7 +23,6 @@ WORD_AXES = {"dispatch": DISPATCHES, "affinity": AFFINITIES, "protocol": PROTOCO
 AXES = ("queues", *WORD_AXES)
 TEXTS = ("name", "note")
 TOP = (*TEXTS, *AXES, *SECTIONS, "preset")
-TEXT_MAX = 400
 
 
 def preset(name: str) -> Scenario:
