@@ -74,6 +74,7 @@ class Timeline:
     )
     sent: dict[int, deque[Sent]] = field(default_factory=lambda: defaultdict(deque))
     rung: dict[int, list[Sent]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[int, list[Sent]] = field(default_factory=dict)
     spins: dict[int, Spin] = field(default_factory=dict)
     arrows: int = 0
 
@@ -88,7 +89,7 @@ class Timeline:
         if happening in BEGINS:
             self.open[(happening, row.cpu)].append(row)
             if happening in (Happening.IRQ_BEGIN, Happening.POLL_BEGIN):
-                self._deliver(row)
+                self.taken[row.cpu] = self.rung.pop(row.index, [])
         elif happening in ENDS:
             waiting = self.open[(ENDS[happening], row.cpu)]
             if waiting:  # a log may begin in the middle
@@ -100,6 +101,8 @@ class Timeline:
 
     def _slice(self, begin: Logged, end: Logged) -> None:
         name, args = describe(begin, end)
+        if begin.happening in (Happening.IRQ_BEGIN, Happening.POLL_BEGIN):
+            self._deliver(begin)
         self._complete(self._cpu(begin.cpu), name, begin.time_ps, end.time_ps, args)
         if begin.happening is Happening.RUN_BEGIN:
             args = args | {"cpu": begin.cpu}
@@ -129,7 +132,7 @@ class Timeline:
 
     def _deliver(self, row: Logged) -> None:
         """Draw the doorbells that an interrupt stands for, from the end of the send to it."""
-        for one in self.rung.pop(row.index, []):
+        for one in self.taken.pop(row.cpu, []):
             self.arrows += 1
             shared = {"name": "doorbell", "cat": "doorbell", "id": self.arrows}
             for phase, track, time_ps in (

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Results of `ntbbench simulate`: a sample a replication of what a user would feel.
 
-Counts that follow the throughput (rings, interrupts, wakeups) have no better direction of their
-own and are left to their ratios; what must never happen is exact.
+Counts and times that follow the throughput (rings, interrupts, hardirq time) have no better
+direction of their own: they are compared an interrupt or a packet. What must never happen is exact.
 """
 
 from typing import Annotated, Any, Literal
@@ -128,8 +128,8 @@ def samples_by_metric(point: Point, where: str) -> list[tuple[str, str, Better, 
     for kind in WASTE:
         if any(kind not in run.cpu_seconds for run in runs):
             raise InputError(where, point.name(), f"cpu_seconds of {kind} in every replication")
-        spent = [run.cpu_seconds[kind] for run in runs]
-        found.append((f"cpu_{kind}", "s", "lower", spent))
+        spent = [run.cpu_seconds[kind] / max(run.counts.packets, 1) for run in runs]
+        found.append((f"cpu_{kind}_per_packet", "s", "lower", spent))
     counts = [run.counts for run in runs]
     per_interrupt = [max(count.interrupts, 1) for count in counts]
     calls = [c.schedule_calls / n for c, n in zip(counts, per_interrupt, strict=True)]
