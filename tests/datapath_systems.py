@@ -129,7 +129,7 @@ def systems(draw: st.DrawFn) -> System:
 
 @st.composite
 def contended_systems(draw: st.DrawFn) -> System:
-    """Every interrupt wakes every queue, on several CPUs, under load: CPUs meet running tasklets."""
+    """Every interrupt wakes every queue, on several CPUs: CPUs meet running tasklets."""
     cpus, queues = draw(st.integers(2, 4)), draw(st.integers(1, 4))
     every = (1 << queues) - 1
     flow = st.builds(
