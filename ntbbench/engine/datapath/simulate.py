@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Simulating a point: check, plan, run, count."""
 
-from ntbbench.engine.datapath import reference
+from ntbbench.engine import _datapath_heap, _datapath_slots
+from ntbbench.engine.datapath import buffers, reference
 from ntbbench.engine.datapath.plan import plan
 from ntbbench.engine.datapath.result import outcome
 from ntbbench.model.datapath.checks import check_range, check_system
@@ -9,7 +10,11 @@ from ntbbench.model.datapath.outcome import Logged, Outcome
 from ntbbench.model.datapath.system import System
 from ntbbench.model.names import unknown
 
-ENGINES = ("specialised", "general", "reference")
+COMPILED = {
+    "specialised": buffers.Engine(_datapath_slots.run, buffers.tree_of),
+    "general": buffers.Engine(_datapath_heap.run, buffers.heap_of),
+}
+ENGINES = (*COMPILED, "reference")
 SEED_MAX = (1 << 64) - 1
 LOG_MAX = 10**7
 
@@ -40,5 +45,8 @@ def simulate_logged(
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     resolved = plan(system)
-    run, rows = reference.run(resolved, seed, capacity)
+    if engine == "reference":
+        run, rows = reference.run(resolved, seed, capacity)
+    else:
+        run, rows = buffers.run(resolved, seed, COMPILED[engine], capacity)
     return outcome(resolved, run), tuple(Logged(*row) for row in rows)
