@@ -44,7 +44,7 @@ RCAR_S4_SPIDER = Scenario(
         spin=500 * NS,
         wakeup=20 * US,
         packet=20 * US,
-        byte=13_000_000,
+        byte=13_320_000,
         spread=20_000,
     ),
 )
