@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from conftest import silent_page
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 
@@ -38,6 +38,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         f"name = {json.dumps(HOSTILE)}\n[run]\nduration = '5ms'\nwarmup = '1ms'\nreplications = 3\n"
     )
     words = ["--protocol", "tcp,udp", "--queues", "1,2,4", "-o", str(folder / "result.json")]
+    words += ["--jobs", "1"]
     assert main(["simulate", str(scenario), *words, "--html", str(folder / "page.html")]) == 0
     return folder / "page.html", json.loads((folder / "result.json").read_bytes())
 
@@ -225,6 +226,7 @@ def test_an_empty_log_is_a_timeline() -> None:
 def test_the_command_writes_a_timeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "trace.json"
     words = ["--queues", "2", "--replications", "2", "--duration", "2ms", "--timeline", str(path)]
+    words += ["--jobs", "1"]
     assert main(["simulate", *words, "-o", str(tmp_path / "result.json")]) == 0
     assert "timeline of tcp fallback single, 2 queues" in capsys.readouterr().err
     document = check_format(path.read_text())
@@ -237,6 +239,7 @@ def test_the_command_writes_a_timeline(tmp_path: Path, capsys: pytest.CaptureFix
 # Fits.
 
 
+@settings(deadline=None)  # the machine is shared
 @given(cost=st.integers(1, 10**9), fixed=st.integers(1, 10**12), below=st.floats(0, 0.9))
 def test_a_crossing_is_found(cost: int, fixed: int, below: float) -> None:
     """A rate that stays flat first, as where the sender is the slower side."""
