@@ -133,7 +133,7 @@ def traced(*settings: str, dispatch: str = "fallback", affinity: str = "spread")
     spec = PointSpec(scenario, 4, dispatch, affinity, "tcp")
     system = resolve(spec, 0)
     outcome, rows = simulate_logged(
-        system, engine_seed(spec, 0), "reference", capacity=timeline.ROWS_MAX
+        system, engine_seed(spec, 0), "specialised", capacity=timeline.ROWS_MAX
     )
     return outcome, rows, check_format(timeline.render(system, rows, "a test"))
 
@@ -255,8 +255,8 @@ def test_a_crossing_is_found(cost: int, fixed: int, below: float) -> None:
 def test_a_fit_recovers_the_cost_that_made_the_throughput() -> None:
     scenario = with_settings(preset("generic"), [*SHORT, "warmup=10ms", "duration=20ms"])
     for byte in (300_000, 2_000_000):
-        made = throughput(with_byte(scenario, byte), "tcp", byte, "reference")
-        found = fit(scenario, "tcp", target_of([made], 0.01), "reference")
+        made = throughput(with_byte(scenario, byte), "tcp", byte, "specialised")
+        found = fit(scenario, "tcp", target_of([made], 0.01), "specialised")
         assert found.low < byte < found.high
         assert found.byte == pytest.approx(byte, rel=0.01)
 

@@ -84,7 +84,12 @@ def _curve(line: Sequence[OkSimulation], values: Sequence[Estimate], scale: floa
         name=label(f"{line[0].dispatch}, {line[0].affinity}"),
         mode="lines+markers",
         line={"color": colour, "dash": dash, "width": 1.5},
-        marker={"symbol": symbol, "size": 9, "color": colour, "line": {"width": 2}},
+        marker={
+            "symbol": symbol,
+            "size": 9,
+            "color": colour,
+            "line": {"width": 2, "color": colour},
+        },
         hovertext=[point_hover(point) for point in line],
         hovertemplate="%{hovertext}<extra></extra>",
     )
