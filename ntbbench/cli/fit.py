@@ -10,6 +10,7 @@ import numpy as np
 
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.progress import tell
+from ntbbench.engine.datapath import ENGINES
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, write_bytes
 from ntbbench.measure.simulation.fit import Fit, Target, fit, target_of, with_byte
@@ -19,7 +20,6 @@ from ntbbench.model.simulation.keys import kinds
 from ntbbench.model.simulation.scenario import PROTOCOLS, Scenario, Traffic
 from ntbbench.model.simulation.units import FS, RATES, duration_text, share_ppm, whole
 
-ENGINES = ("specialised", "general", "reference")
 RATE_MAX = 10**13  # bit/s
 ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
 

@@ -29,6 +29,10 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 AXES = ("protocol", "dispatch", "affinity", "queues")
 AXIS_HEADERS = ("proto", "dispatch", "affinity", "Q")
 COUNTS = Counts.__struct_fields__
+WAKEUPS_NOTE = (
+    "ampl., effect.: tasklet_schedule() calls and wakeups an interrupt; spurious: share of those "
+    "wakeups' runs that found no packet; stops: of a queue on a full ring"
+)
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
 
 
@@ -101,7 +105,6 @@ def head(result: SimulationResult) -> list[str]:
 def tables(result: SimulationResult) -> list[Table]:
     """Return the tables of a result; a point is one row of each."""
     points = ok_points(result.points)
-    refused = [p for p in result.points if isinstance(p, UnavailableSimulation)]
     return [
         Table(
             "Throughput (payload) and latency from a packet's send to its delivery",
@@ -118,28 +121,28 @@ def tables(result: SimulationResult) -> list[Table]:
             "Wakeups",
             (*AXIS_HEADERS, "ampl.", "effect.", "spurious", "drops", "stops"),
             [(*_axes(p), *_wakeup_cells(p)) for p in points],
-            [
-                "ampl., effect.: tasklet_schedule() calls and wakeups an interrupt; spurious: "
-                "share of those wakeups' runs that found no packet; stops: of a queue on a full "
-                "ring",
-            ],
+            [WAKEUPS_NOTE],
         ),
-        Table(
-            "Wakeups by cause",
-            (*AXIS_HEADERS, *_causes(points)),
-            [
-                (*_axes(p), *(str(p.wakeups_by_cause.get(c, 0)) for c in _causes(points)))
-                for p in points
-            ],
-        ),
+        _causes(points),
+        *_exceptions(result),
+    ]
+
+
+def _causes(points: Sequence[OkSimulation]) -> Table:
+    causes = list(dict.fromkeys(cause for point in points for cause in point.wakeups_by_cause))
+    rows = [(*_axes(p), *(str(p.wakeups_by_cause.get(c, 0)) for c in causes)) for p in points]
+    return Table("Wakeups by cause", (*AXIS_HEADERS, *causes), rows)
+
+
+def _exceptions(result: SimulationResult) -> list[Table]:
+    """Return the tables of what should not be; they are empty, and left out, where it is not."""
+    lost = [p for p in ok_points(result.points) if p.missed or p.misrouted]
+    refused = [p for p in result.points if isinstance(p, UnavailableSimulation)]
+    return [
         Table(
             "Missed or misrouted doorbells",
             (*AXIS_HEADERS, "missed", "misrouted"),
-            [
-                (*_axes(p), str(p.missed), str(p.misrouted))
-                for p in points
-                if p.missed or p.misrouted
-            ],
+            [(*_axes(p), str(p.missed), str(p.misrouted)) for p in lost],
         ),
         Table(
             "Unavailable points",
@@ -194,10 +197,6 @@ def _wakeup_cells(point: OkSimulation) -> tuple[str, ...]:
         str(point.drops),
         str(point.ring_full_stops),
     )
-
-
-def _causes(points: Sequence[OkSimulation]) -> list[str]:
-    return list(dict.fromkeys(cause for point in points for cause in point.wakeups_by_cause))
 
 
 def _short(seconds: float) -> str:
