@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from ntbbench.analyse.gains import gains
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
 from ntbbench.measure.simulation import backends
@@ -28,7 +29,8 @@ from ntbbench.measure.simulation.estimate import estimate
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
 from ntbbench.measure.simulation.histogram import histogram_of, quantiles
 from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
-from ntbbench.measure.simulation_records import CPU_KINDS, Counts
+from ntbbench.measure.simulation.result import load_simulation
+from ntbbench.measure.simulation_records import CPU_KINDS, Counts, OkSimulation
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
 from ntbbench.model.simulation.load import preset, with_settings
 from ntbbench.model.simulation.point import PointSpec, expand
@@ -355,6 +357,25 @@ def test_metrics_have_samples_and_directions(result_file: Path) -> None:
     assert series.samples is not None
     assert len(series.samples) == 3
     assert variant.series["tcp/fallback/spread/q2/hash:missed"].value == 0
+
+
+def test_gains_are_ratios_of_the_same_replication(result_file: Path) -> None:
+    result = load_simulation(result_file)
+    found = gains(result)
+    assert len(found) == 2 * 3  # of two queues: all but fallback, single
+    for gain in found:
+        (base,) = [
+            point
+            for point in result.points
+            if isinstance(point, OkSimulation)
+            and (point.dispatch, point.affinity) == ("fallback", "single")
+            and (point.queues, point.protocol) == (gain.point.queues, gain.point.protocol)
+        ]
+        pairs = zip(gain.point.replications, base.replications, strict=True)
+        ratios = [run.throughput_bps / under.throughput_bps for run, under in pairs]
+        assert gain.ratio.mean == pytest.approx(np.mean(ratios))
+        assert gain.ratio.low is not None
+        assert gain.ratio.low <= gain.ratio.mean
 
 
 # Bad input.

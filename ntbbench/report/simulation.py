@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ntbbench.analyse.gains import gains
 from ntbbench.measure.simulation_records import (
     CPU_KINDS,
     Counts,
@@ -124,8 +125,23 @@ def tables(result: SimulationResult) -> list[Table]:
             [WAKEUPS_NOTE],
         ),
         _causes(points),
+        gains_table(result),
         *_exceptions(result),
     ]
+
+
+def gains_table(result: SimulationResult) -> Table:
+    """Return what the mask and the affinity give, as times the throughput without either."""
+    rows = [
+        (*_axes(gain.point), f"{gain.ratio.mean:.2f}x", interval(gain.ratio, "{:.2f}".format))
+        for gain in gains(result)
+    ]
+    return Table(
+        "Mask or affinity? Throughput over that of fallback, single, with as many queues",
+        (*AXIS_HEADERS, "gain", "95 %"),
+        rows,
+        ["ratios of the same replication, so with the same flow hashes"],
+    )
 
 
 def _causes(points: Sequence[OkSimulation]) -> Table:

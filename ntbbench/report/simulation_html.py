@@ -12,7 +12,14 @@ from ntbbench.measure.simulation_records import (
 from ntbbench.report import page, wording
 from ntbbench.report import simulation_figures as figures
 from ntbbench.report.page import Cell, Column, Facts, Figure, Notes, Page, Section, Table
-from ntbbench.report.simulation import COUNTS, RATIOS, head, named_estimates, ok_points
+from ntbbench.report.simulation import (
+    COUNTS,
+    RATIOS,
+    gains_table,
+    head,
+    named_estimates,
+    ok_points,
+)
 
 MBIT = 1e-6  # Mbit/s in a bit/s
 MS = 1e3  # milliseconds in a second
@@ -31,6 +38,7 @@ def simulation_page(result: SimulationResult) -> Page:
     parts: list[Section] = []
     for protocol in dict.fromkeys(point.protocol for point in points):
         parts += _protocol(protocol, [p for p in points if p.protocol == protocol])
+    parts += _gains(result)
     refused = [p for p in result.points if isinstance(p, UnavailableSimulation)]
     if refused:
         rows = tuple(
@@ -78,6 +86,17 @@ def _protocol(protocol: str, points: Sequence[OkSimulation]) -> list[Section]:
         caption += f" Drawn are the first {figures.LINES_MAX} points."
     tails = Figure(f"distribution-{protocol}", caption, figures.distributions(drawn), wide=True)
     return [Section(protocol.upper(), (*curves, bars, tails), name=protocol)]
+
+
+def _gains(result: SimulationResult) -> list[Section]:
+    """Return the section that answers whether the mask or the affinity helps."""
+    table = gains_table(result)
+    if not table.rows:
+        return []
+    columns = tuple(Column(header) for header in table.headers)
+    rows = tuple(tuple(Cell(cell) for cell in row) for row in table.rows)
+    block = Table("gains-table", columns, rows)
+    return [Section("Mask or affinity?", (block,), name="gains", intro=f"{table.title[18:]}.")]
 
 
 def _latency(name: str) -> "figures.Read":
