@@ -532,3 +532,37 @@ def test_a_count_that_becomes_null_is_missing(ntbbench, tmp_path: Path) -> None:
     ]
     assert ntbbench("gate", *files).code == 4
     assert ntbbench("gate", files[1], files[1]).code == 0
+
+
+def other_machine(record: dict[str, Any]) -> dict[str, Any]:
+    record["metadata"]["cpu_model_name"] = "Example 2"
+    return record
+
+
+def test_bad_input_goes_before_incomparable_environments(ntbbench, tmp_path: Path) -> None:
+    base = written(tmp_path / "a.json", pyperf())
+    bytes_used = other_machine(pyperf())
+    bytes_used["metadata"]["unit"] = "byte"
+    ran = ntbbench("gate", base, written(tmp_path / "b.json", bytes_used))
+    assert (ran.code, "unit of 'bench'" in ran.err) == (2, True)
+    fewer = written(tmp_path / "c.json", other_machine(pyperf(processes=9)))
+    ran = ntbbench("gate", base, fewer, "--paired")
+    assert (ran.code, "--paired" in ran.err) == (2, True)
+    assert ntbbench("gate", base, fewer).code == 5
+
+
+@pytest.mark.parametrize("option", ["--html", "--write"])
+def test_an_output_that_cannot_be_written_is_bad_input(ntbbench, tmp_path: Path, option) -> None:
+    base = written(tmp_path / "a.json", pyperf())
+    new = written(tmp_path / "b.json", other_machine(pyperf()))
+    for path in (tmp_path, tmp_path / "none" / "x"):
+        ran = ntbbench("gate", base, new, option, f"md={path}" if option == "--write" else path)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f"ntbbench: output: '{path}'")
+
+
+def test_a_policy_that_is_not_there_is_named(ntbbench, tmp_path: Path) -> None:
+    runs = runs_csv(tmp_path / "r.csv", {"a": samples(1, 5), "b": samples(2, 5)})
+    ran = ntbbench("gate", "--runs", runs, "--policy", tmp_path / "none.toml")
+    assert ran.code == 2
+    assert ran.err == f"ntbbench: --policy: '{tmp_path / 'none.toml'}': No such file or directory\n"

@@ -44,20 +44,22 @@ def compare(
     InputError
         for series of different units or kinds, and for pairs that are none.
     """
+    # Bad input goes before incomparable environments, so all of it is looked at first.
+    met = list(pairing.matches(base, candidates, policy, paired=paired))
     environment = pairing.environments(base, candidates, policy.ignore_environment, force)
     if environment.differences and force is None:
         raise IncomparableError(environment.differences)
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
-    for match in pairing.matches(base, candidates, policy, paired=paired):
+    for match in met:
         if match.base is None or match.candidate is None:
             comparisons.append(judged_missing(match, policy))
-        elif match.base.kind == "exact" == match.candidate.kind:
+        elif match.base.kind == "exact":
             comparisons.append(compare_exact(match, policy))
         else:
-            pairing.check_kinds(match)
             noisy[len(comparisons)] = match
             comparisons.append(None)
+    met.clear()
     found = list(noisy.values())
     guesses = estimates(found, policy, paired=paired)
     terms = Terms(policy, family_of(guesses, policy), environment, paired)

@@ -38,7 +38,13 @@ class Match(Struct, frozen=True, kw_only=True, gc=False):
 def matches(
     base: Variant, candidates: Sequence[Variant], policy: Policy, *, paired: bool
 ) -> Iterator[Match]:
-    """Yield every metric of the base with each candidate, then what only a candidate has."""
+    """Yield every metric of the base with each candidate, then what only a candidate has.
+
+    Raises
+    ------
+    InputError
+        for series of different units or kinds, and for pairs that are none.
+    """
     for candidate in candidates:
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
         # Nothing is looked up by metric where nothing is said by metric.
@@ -60,6 +66,7 @@ def matches(
                 base=base.series.get(name),
                 candidate=candidate.series.get(name),
             )
+            check_kinds(match)
             yield in_pairs(match, base, candidate) if paired else match
 
 

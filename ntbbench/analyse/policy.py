@@ -109,9 +109,11 @@ def load_policy(path: Path) -> Policy:
     Raises
     ------
     InputError
-        for text that is no TOML, unknown keys, wrong types and values that cannot be used.
+        for a file that cannot be read, text that is no TOML, unknown keys, wrong types and values that cannot be used.
     """
     try:
         return check(msgspec.toml.decode(path.read_bytes(), type=Policy))
+    except OSError as error:
+        raise InputError("--policy", str(path), error.strerror or "cannot be read") from error
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("--policy", str(path), str(error)) from error

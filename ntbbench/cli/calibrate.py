@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import check_writable, write_bytes
 
 OUTPUT = "{output}"
 DEFAULT = (
@@ -56,11 +57,13 @@ def run(args: argparse.Namespace) -> int:
     from ntbbench.report import calibration  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
+    if args.output is not None:
+        check_writable(args.output)
     with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
         files = args.results or measured(args.command, args.rounds, Path(folder))
         found = calibrate(unique_labels([load_variant(str(file)) for file in files]), policy)
     if args.output is not None:
-        args.output.write_text(calibration.render_policy(found), encoding="utf-8")
+        write_bytes(args.output, calibration.render_policy(found).encode())
     shown = calibration.render_text if args.format == "text" else calibration.render_json
     sys.stdout.write(shown(found))
     return ExitCode.FINDING if found.exact_differences else ExitCode.OK
