@@ -62,12 +62,13 @@ def compare(
     met.clear()
     found = list(noisy.values())
     guesses = estimates(found, policy, paired=paired)
-    terms = Terms(policy, family_of(guesses, policy), environment, paired)
-    add_detectable(found, guesses, policy, terms.level())
-    for (i, match), guess, p in zip(
-        noisy.items(), guesses, adjust_all(guesses, policy), strict=True
-    ):
-        comparisons[i] = decide(match, guess, p, terms)
+    p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
+    level = significance.next_level(p[~np.isnan(p)], policy.correction, policy.alpha)
+    terms = Terms(policy, family_of(guesses, policy), environment, paired, level)
+    adjusted = adjust_all(guesses, policy)
+    add_detectable(found, guesses, policy, level)
+    for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
+        comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
     return report_of(base, candidates, whole, terms)
 

@@ -37,11 +37,7 @@ class Terms:
     family: Family
     environment: Environment
     paired: bool
-
-    def level(self) -> float:
-        """Return the level that the first of the family must reach."""
-        alpha = self.policy.alpha
-        return alpha if self.policy.correction == "none" else alpha / max(1, self.family.size)
+    level: float  # below which one more p-value of the family would be significant
 
 
 def decide(
@@ -117,12 +113,18 @@ def warnings_of(
     match: Match, guess: Estimate, p_adjusted: float, threshold: float, terms: Terms
 ) -> tuple[Warned, ...]:
     """Return every warning that travels with one comparison."""
-    policy, level, environment = terms.policy, terms.level(), terms.environment
+    policy, level, environment = terms.policy, terms.level, terms.environment
     found = [warned(code, detail) for code, detail in guess.cautions]
     paired = terms.paired
-    if smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired) >= level:
+    smallest = smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired)
+    if smallest >= level and not p_adjusted < policy.alpha:
         needed = fewest(policy.test, level, paired=paired)
-        found.append(warned("cannot-reach-alpha", f"at least {needed} runs a side are needed"))
+        detail = (
+            f"at least {needed} runs a side are needed"
+            if needed
+            else f"no number of runs is enough for --test {policy.test}"
+        )
+        found.append(warned("cannot-reach-alpha", detail))
     if p_adjusted < policy.alpha and 1 / (1 + threshold) <= guess.ratio <= 1 + threshold:
         found.append(warned("small-difference"))
     if match.dropped:

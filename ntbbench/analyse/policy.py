@@ -109,7 +109,8 @@ def load_policy(path: Path) -> Policy:
     Raises
     ------
     InputError
-        for a file that cannot be read, text that is no TOML, unknown keys, wrong types and values that cannot be used.
+        for a file that cannot be read, text that is no TOML, unknown keys, wrong types and values
+        that cannot be used.
     """
     try:
         return check(msgspec.toml.decode(path.read_bytes(), type=Policy))
