@@ -135,6 +135,23 @@ def iperf3(rate: float, seed: int = 1, intervals: int = 10) -> dict[str, Any]:
     }
 
 
+def iperf3_udp(sent: float, lost: float, *, old: bool = False) -> dict[str, Any]:
+    """A run whose client sent datagrams; `old` versions have no sum_received."""
+    end = {"sum": {"bits_per_second": sent, "seconds": 10.0, "lost_percent": lost}}
+    if not old:
+        end["sum_received"] = {
+            "bits_per_second": sent * (1 - lost / 100),
+            "seconds": 10.0,
+            "lost_percent": lost,
+        }
+    interval = {"sum": {"bits_per_second": sent, "seconds": 1.0, "sender": True}}
+    return {
+        "start": {"test_start": {"protocol": "UDP"}},
+        "intervals": [interval] * 10,
+        "end": end,
+    }
+
+
 def compat(**verdicts: str) -> dict[str, Any]:
     cells = []
     for ep in (0, 7):

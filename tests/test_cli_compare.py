@@ -11,6 +11,7 @@ from compare_data import (
     changed,
     compat,
     iperf3,
+    iperf3_udp,
     lab,
     pyperf,
     pytest_benchmark,
@@ -566,3 +567,45 @@ def test_a_policy_that_is_not_there_is_named(ntbbench, tmp_path: Path) -> None:
     ran = ntbbench("gate", "--runs", runs, "--policy", tmp_path / "none.toml")
     assert ran.code == 2
     assert ran.err == f"ntbbench: --policy: '{tmp_path / 'none.toml'}': No such file or directory\n"
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_datagrams_that_did_not_arrive_are_no_throughput(ntbbench, tmp_path: Path, old) -> None:
+    sides = []
+    for name, lost in (("a", 0.5), ("b", 20.0)):
+        runs = [iperf3_udp(1e8, lost + i / 10, old=old) for i in range(6)]
+        sides.append(tmp_path / f"{name}.json")
+        sides[-1].write_text("\n".join(map(json.dumps, runs)))
+    ran = ntbbench("gate", *sides, "--format", "json")
+    assert ran.code == 1
+    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
+        "throughput": "regressed",
+        "lost_percent": "regressed",
+    }
+    assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
+    # What one run's sender sent each second says nothing of what arrived.
+    for side in sides:
+        side.write_text(side.read_text().splitlines()[0])
+    ran = ntbbench("gate", *sides, "--format", "json")
+    assert ran.comparisons["throughput"]["n_base"] == 1
+    assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
+
+
+def test_both_ways_of_a_bidirectional_run(ntbbench, tmp_path: Path) -> None:
+    base, new = iperf3(1e9), iperf3(1e9)
+    for record, back in ((base, 2e9), (new, 1e9)):
+        for second, rate in zip(
+            record["intervals"][:-1], samples(5, 10, back, back / 200), strict=True
+        ):
+            second["sum_bidir_reverse"] = {"bits_per_second": rate, "seconds": 1.0}
+    ran = ntbbench(
+        "gate",
+        written(tmp_path / "a.json", base),
+        written(tmp_path / "b.json", new),
+        "--format",
+        "json",
+    )
+    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
+        "throughput": "equivalent",
+        "throughput_reverse": "regressed",
+    }

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from ntbbench.analyse.comparison import Comparison, Report
 
 SEVERITY = ("missing", "regressed", "inconclusive", "improved", "equivalent")
-SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))}
+SCALES = {
+    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
+    "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
+}
 DASH = "-"
 HOPELESS = 10_000  # runs that nobody makes
 
