@@ -2,7 +2,10 @@
 """`compare` and `gate` from the command line: the contract of inputs, JSON and exit codes."""
 
 import copy
+import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -374,8 +377,41 @@ def test_pytest_benchmark_and_its_counts(ntbbench, tmp_path: Path) -> None:
     assert {m: c["kind"] for m, c in ran.comparisons.items()} == {
         name: "noisy",
         f"{name}:instructions": "exact",
+        f"{name}:listed": "exact",
     }
-    assert {c["verdict"] for c in ran.comparisons.values()} == {"regressed"}
+    assert {m for m, c in ran.comparisons.items() if c["verdict"] == "regressed"} == {
+        name,
+        f"{name}:instructions",
+    }
+
+
+def test_counts_in_lists_and_objects_of_extra_info(ntbbench, tmp_path: Path) -> None:
+    files = []
+    for name, last in (("a", 3), ("b", 4)):
+        record = pytest_benchmark()
+        record["benchmarks"][0]["extra_info"] = {
+            "per_qp": [[1, 2], [last]],
+            "of": {"vector": {"0": 7}, "irq": last * 1.5},
+            "flag": True,
+            "measured": [0.1 * last],
+            "words": ["a", 1],
+            "empty": [],
+            "none": None,
+        }
+        files.append(written(tmp_path / f"{name}.json", record))
+    ran = ntbbench("gate", *files, "--format", "json")
+    exact = {
+        m.partition("::test_scan:")[2]: c
+        for m, c in ran.comparisons.items()
+        if ":of" in m or ":per" in m
+    }
+    assert ran.code == 1
+    assert len(ran.comparisons) == 4  # and the timing
+    assert {m: c["verdict"] for m, c in exact.items()} == {
+        "per_qp": "regressed",
+        "of.vector.0": "equivalent",
+        "of.irq": "regressed",
+    }
 
 
 def test_pyperf_processes_are_the_samples(ntbbench, tmp_path: Path) -> None:
@@ -609,3 +645,51 @@ def test_both_ways_of_a_bidirectional_run(ntbbench, tmp_path: Path) -> None:
         "throughput": "equivalent",
         "throughput_reverse": "regressed",
     }
+
+
+@pytest.mark.parametrize("value", ["1e-320", "1e200", "1.7e308"])
+def test_numbers_that_cannot_be_computed_with_are_bad_input(ntbbench, tmp_path, value) -> None:
+    runs = tmp_path / "r.csv"
+    runs.write_text(f"a,b\n1,2\n1,{value}\n")
+    ran = ntbbench("gate", "--runs", runs)
+    assert (ran.code, "row 2, column 'b'" in ran.err) == (2, True)
+    record = pytest_benchmark(1, 3)
+    record["benchmarks"][0]["stats"]["data"][1] = float(value)
+    ran = ntbbench("gate", *[written(tmp_path / "a.json", record)] * 2)
+    assert (ran.code, "1e-75 to 1e75" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("exponent", [-75, 74])
+def test_the_largest_and_smallest_numbers_compare(ntbbench, tmp_path: Path, exponent: int) -> None:
+    unit = 10.0**exponent
+    columns = {"a": samples(1, 8), "b": samples(2, 8, 110.0)}
+    scaled = {name: [v / 100 * unit * 2 for v in values] for name, values in columns.items()}
+    runs = runs_csv(tmp_path / "r.csv", scaled)
+    for options in ([], ["--paired"], ["--test", "welch"], ["--test", "permutation"]):
+        ran = gate_runs(ntbbench, runs, *options)
+        (found,) = ran.report["comparisons"]
+        assert (ran.code, found["verdict"]) == (1, "regressed")
+        assert found["ratio"] == pytest.approx(1.1, abs=0.02)
+
+
+def test_pyperf_packs_its_files(ntbbench, tmp_path: Path) -> None:
+    packed = tmp_path / "a.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(pyperf()).encode()))
+    plain = written(tmp_path / "b.json", pyperf())
+    assert ntbbench("gate", packed, plain).code == 0
+    whole = packed.read_bytes()
+    for damaged in (whole[:-9], whole[:3], whole[:40] + b"xx" + whole[42:]):
+        packed.write_bytes(damaged)
+        ran = ntbbench("gate", packed, plain)
+        assert (ran.code, "gzip" in ran.err) == (2, True)
+
+
+def test_a_pipe_is_read_once(ntbbench, tmp_path: Path) -> None:
+    runs = runs_csv(tmp_path / "r.csv", {"m": samples(1, 8), "k": samples(2, 8)})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(runs.read_bytes()))
+    writer.start()
+    ran = ntbbench("gate", pipe, runs)
+    writer.join()
+    assert (ran.code, ran.err) == (0, "")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks that every reader shares: finite numbers, sizes, environments."""
 
+import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,8 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntbbench.errors import InputError
 
+GZIP = b"\x1f\x8b"
 LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
 LARGEST_COUNT = 1 << 63
+# The fourth power of a sample must be finite (Welch's degrees of freedom), and its inverse.
+LARGEST_SAMPLE = 1e75
+SMALLEST_SAMPLE = 1e-75
+ALLOWED = "zero, or a finite number from 1e-75 to 1e75"
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
 # These change from run to run on one and the same machine.
 VOLATILE_WORDS = (
@@ -43,7 +50,9 @@ def read_bytes(path: Path) -> bytes:
         size = path.stat().st_size
         if size > LARGEST:
             raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {size}")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
+            data = unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read()
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
     except MemoryError as error:
@@ -53,20 +62,35 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def unpacked(file: gzip.GzipFile, path: Path) -> bytes:
+    """Return what a gzip file holds.
+
+    Raises
+    ------
+    InputError
+        for a damaged file, and for one that grows beyond 1 GiB.
+    """
+    try:
+        data = file.read(LARGEST + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError("input", str(path), f"a complete gzip file: {error}") from error
+    if len(data) > LARGEST:
+        raise InputError("input", str(path), f"at most {LARGEST} bytes when unpacked")
+    return data
+
+
 def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64]:
     """Return samples as float64[n].
 
     Raises
     ------
     InputError
-        if one is not finite or negative.
+        if one is negative, not finite, or too large or small to compute with.
     """
     samples = np.asarray(values, dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(samples) | (samples < 0))
-    if len(wrong):
-        raise InputError(
-            f"{where}: {metric}", float(samples[wrong[0]]), "a finite number that is not negative"
-        )
+    usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
+    if not usable.all():
+        raise InputError(f"{where}: {metric}", float(samples[~usable][0]), ALLOWED)
     return samples
 
 
