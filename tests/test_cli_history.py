@@ -194,3 +194,43 @@ def test_a_step_is_found_among_a_thousand_metrics() -> None:
     series["m7"][14:] *= 1.1
     found = changepoints.changes(series, dict.fromkeys(series, "lower"), Policy())
     assert [(c.metric, c.kind, c.index) for c in found] == [("m7", "step", 14)]
+
+
+def calibration(capsys, tmp_path: Path, records: list[dict], *options: str) -> tuple[int, str]:
+    files = [written(tmp_path / f"{i}.json", record) for i, record in enumerate(records)]
+    code = main(["calibrate", *files, *options])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def test_runs_that_are_not_of_the_same_thing_are_refused(capsys, tmp_path: Path) -> None:
+    runs = [pytest_benchmark(i) for i in range(4)]
+    runs[3]["machine_info"]["cpu"]["brand_raw"] = "Example 2"
+    code, text = calibration(capsys, tmp_path, runs)
+    assert (code, "cpu.brand_raw" in text, "--force" in text) == (5, True, False)
+    code, text = calibration(capsys, tmp_path, [*runs[:3], pyperf()])
+    assert (code, "schema" in text) == (5, True)
+
+
+def test_calibrate_tells_what_it_could_not_measure(capsys, tmp_path: Path) -> None:
+    runs = [pytest_benchmark(i, test_a=1e-3, idle=0.0) for i in range(4)]
+    assert calibration(capsys, tmp_path, runs)[0] == 0
+    runs[2]["benchmarks"].pop(0)
+    code, out = calibration(capsys, tmp_path, runs, "--format", "json")
+    found = json.loads(out)
+    assert code == 4
+    name = "benches/test_x.py::"
+    assert found["missing"] == [
+        name + "test_a",
+        f"{name}test_a:instructions",
+        f"{name}test_a:listed",
+    ]
+    assert (found["zeros"], found["exact_differences"]) == ([name + "idle"], [])
+    assert f"not in every run: {name}test_a\n" in calibration(capsys, tmp_path, runs)[1]
+
+
+def test_long_names_of_a_calibration_can_be_told_apart(capsys, tmp_path: Path) -> None:
+    runs = [sweep(i, 6) for i in range(4)]
+    out = calibration(capsys, tmp_path, runs)[1]
+    assert {"q1/d4", "q1/d8", "q2/d4", "q2/d8", "q4/d4", "q4/d8"} <= set(out.split())
+    assert max(map(len, out.splitlines())) <= 80

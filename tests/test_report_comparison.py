@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compare_data import HOSTILE, pytest_benchmark, runs_csv, samples, sweep, written
+from hypothesis import given
+from hypothesis import strategies as st
 from playwright.sync_api import Page, sync_playwright
 
 from ntbbench.analyse.caution_list import CAUTIONS
@@ -21,7 +23,7 @@ from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources import load_runs, load_variant
 from ntbbench.cli.main import main
-from ntbbench.report.comparison import FORMATS, mail
+from ntbbench.report.comparison import FORMATS, mail, wording
 from ntbbench.report.comparison.html import render as render_html
 
 CHROMIUM = "/usr/bin/chromium"
@@ -226,3 +228,23 @@ def test_outputs_of_runs_and_pytest_benchmark_agree(tmp_path: Path) -> None:
         assert change.replace("%", "%25" if name == "github" else "%") in FORMATS[name](report)
     path = runs_csv(tmp_path / "t.csv", {"a": [1.0, 2.0], "b": [3.0]})
     assert [v.label for v in load_runs([path])] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a/q1/d4/x:ns", "a/q2/d4/x:ns", "a/q2/d8/x:ns"], ["q1/d4", "q2/d4", "q2/d8"]),
+        (["b/t.py::f[1]", "b/t.py::f[12]"], ["f[1]", "f[12]"]),
+        (["a", "a/a"], ["a", "a/a"]),
+        (["a/", "a//"], ["a/", "a//"]),
+        (["same", "same"], ["same", "same"]),
+        (["", "a"], ["", "a"]),
+    ],
+)
+def test_names_are_cut_between_their_parts(names: list[str], shown: list[str]) -> None:
+    assert wording.apart(names) == shown
+
+
+@given(st.lists(st.text("ab/: "), unique=True))
+def test_cut_names_stay_apart(names: list[str]) -> None:
+    assert len(set(wording.apart(names))) == len(names)

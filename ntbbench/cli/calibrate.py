@@ -22,7 +22,8 @@ Give results of the same thing measured several times, or let this command measu
   ntbbench calibrate --rounds 10 --command \\
     'pytest benches/ --benchmark-json={output}' -o thresholds.toml
   ntbbench gate base.json new.json --policy thresholds.toml
-exit codes: 0 done; 1 an exact metric differs between runs; 2 bad input; 70 internal error
+exit codes: 0 done; 1 an exact metric differs between runs; 2 bad input; 4 a metric is not in
+every run, or there is none; 5 the runs come from different environments; 70 internal error
 """
 
 
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         write_bytes(args.output, calibration.render_policy(found).encode())
     shown = calibration.render_text if args.format == "text" else calibration.render_json
     sys.stdout.write(shown(found))
+    if found.missing or not found.metrics:
+        return ExitCode.MISSING
     return ExitCode.FINDING if found.exact_differences else ExitCode.OK
 
 

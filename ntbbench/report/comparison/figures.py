@@ -3,7 +3,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from os.path import commonprefix
 
 import numpy as np
 import plotly.graph_objects as go
@@ -80,13 +79,7 @@ def names(comparisons: Sequence[Comparison]) -> list[str]:
     """Return names for an axis: without what all have in common at either end."""
     several = len({c.candidate for c in comparisons}) > 1
     whole = [c.metric + (f" ({c.candidate})" if several else "") for c in comparisons]
-    if len(set(whole)) < 2:
-        return [label(name, AXIS) for name in whole]
-    head = len(commonprefix(whole))  # noqa: RUF071 - characters, not paths
-    rest = [name[head:] for name in whole]
-    foot = len(commonprefix([name[::-1] for name in rest]))  # noqa: RUF071
-    cut = [name[: len(name) - foot] for name in rest]
-    return [label(name if all(cut) else full, AXIS) for name, full in zip(cut, whole, strict=True)]
+    return [label(name, AXIS) for name in wording.apart(whole)]
 
 
 def percent(ratio: float | None) -> float:

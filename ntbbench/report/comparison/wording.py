@@ -2,7 +2,8 @@
 """How the reports say numbers, names and verdicts; nothing here is escaped for a format."""
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report
 
@@ -12,6 +13,7 @@ SCALES = {
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
 }
 DASH = "-"
+PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
 HOPELESS = 10_000  # runs that nobody makes
 
 
@@ -22,6 +24,22 @@ def visible(text: str) -> str:
     reorders a line.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def apart(names: Sequence[str]) -> list[str]:
+    """Return the names without the parts that all have in common at either end.
+
+    A name is cut between its parts, not within one: `q2/d8`, not `2/d8`.
+    """
+    parts = [PART.findall(name) for name in names]
+    if len(set(names)) < 2:
+        return list(names)
+    shortest = min(map(len, parts)) - 1
+    head = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
+    rest = shortest - head
+    foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
+    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
+    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
 
 
 def state(comparison: Comparison) -> str:
