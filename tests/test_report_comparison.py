@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.compare import compare
-from ntbbench.analyse.comparison import Report
+from ntbbench.analyse.comparison import Report, Summary
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources import load_runs, load_variant
@@ -248,3 +248,46 @@ def test_names_are_cut_between_their_parts(names: list[str], shown: list[str]) -
 @given(st.lists(st.text("ab/: "), unique=True))
 def test_cut_names_stay_apart(names: list[str]) -> None:
     assert len(set(wording.apart(names))) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("policy", "failures"),
+    [
+        (Policy(), {"slow"}),
+        (Policy(fail_inconclusive=True), {"slow", "noisy"}),
+        (Policy(fatal_warnings=("zero-variance",)), {"slow", "still"}),
+        (Policy(gate_on="exact", fail_inconclusive=True), set()),
+    ],
+)
+def test_junit_fails_what_the_policy_fails(policy: Policy, failures: set[str]) -> None:
+    still = [100.0] * 8
+    pairs = {
+        "slow": (samples(1, 8), samples(2, 8, 120.0)),
+        "noisy": (samples(3, 8, 100, 20), samples(4, 8, 100, 20)),
+        "still": (still, still),
+    }
+    sides = [
+        Variant(
+            label,
+            "csv",
+            {
+                name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
+                for name, pair in pairs.items()
+            },
+        )
+        for side, label in enumerate(("a", "b"))
+    ]
+    suite = ET.fromstring(FORMATS["junit"](compare(sides[0], sides[1:], policy)))
+    assert {case.get("name") for case in suite if case.find("failure") is not None} == failures
+
+
+@pytest.mark.parametrize("n", [1, 9_999_999, 123_456_789])
+@pytest.mark.parametrize("scale", [1e-75, 1.0, 9.99999e74])
+def test_a_line_of_mail_fits_whatever_its_numbers(n: int, scale: float) -> None:
+    side = Summary(
+        n=n, mean=scale, minimum=scale / 3, maximum=scale, median=scale, sd=scale / 7, outliers=0
+    )
+    line = mail.row("a-label-that-is-long", mail.rows([side, side], 1.0)[0])
+    assert len(line) <= mail.WIDTH
+    assert line.split()[-6] == str(n)
+    assert len(line.split()) == 7  # nothing touches

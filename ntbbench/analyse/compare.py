@@ -111,6 +111,8 @@ def report_of(
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,
+        fail_inconclusive=policy.fail_inconclusive,
+        fatal_warnings=policy.fatal_warnings,
         exit_code=next((code for code in PRECEDENCE if code in causes), 0),
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
@@ -144,14 +146,16 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, st
     if missing == len(comparisons):
         causes[ExitCode.MISSING] = "nothing was measured on both sides"
     elif missing:
-        causes[ExitCode.MISSING] = f"{missing} metrics exist on one side only"
+        metrics = "metric exists" if missing == 1 else "metrics exist"
+        causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
     if regressed:
         causes[ExitCode.FINDING] = f"{regressed} regressed"
     failing = []
     if undecided and policy.fail_inconclusive:
         failing.append(f"{undecided} inconclusive, and the policy says that fails")
     if fatal:
-        failing.append(f"{fatal} carry a warning that the policy calls fatal")
+        carry = "carries" if fatal == 1 else "carry"
+        failing.append(f"{fatal} {carry} a warning that the policy calls fatal")
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes

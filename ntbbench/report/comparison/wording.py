@@ -114,11 +114,25 @@ def scale_of(values: Iterable[float], unit: str) -> tuple[float, str]:
 
 def figure(value: float, factor: float = 1.0) -> str:
     """Return a number with five significant digits."""
-    scaled = value / factor
-    if scaled and not 1e-3 <= abs(scaled) < 1e7:
-        return f"{scaled:.4g}"
-    digits = max(0, 4 - (math.floor(math.log10(abs(scaled))) if scaled else 0))
-    return f"{scaled:.{min(digits, 4)}f}"
+    return aligned([value], factor)[0]
+
+
+def aligned(values: Sequence[float | None], factor: float = 1.0) -> list[str]:
+    """Return numbers with as many decimals as the largest of them needs for five digits."""
+    scaled = [value / factor for value in values if value is not None]
+    largest = max(map(abs, scaled), default=0.0)
+    decimals = 4
+    if largest:
+        # What rounds up to the next power of ten has a digit more.
+        decimals = max(0, 4 - math.floor(math.log10(float(f"{largest:.4e}"))))
+    return [
+        DASH
+        if value is None
+        else f"{value / factor:.4g}"
+        if value and not 1e-3 <= abs(value / factor) < 1e7
+        else f"{value / factor:.{min(decimals, 4)}f}"
+        for value in values
+    ]
 
 
 def exact_value(value: int | float | str | None) -> str:
