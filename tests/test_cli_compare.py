@@ -693,3 +693,19 @@ def test_a_pipe_is_read_once(ntbbench, tmp_path: Path) -> None:
     ran = ntbbench("gate", pipe, runs)
     writer.join()
     assert (ran.code, ran.err) == (0, "")
+
+
+def test_rows_that_make_no_pair_at_all_are_told_as_such(ntbbench, tmp_path: Path) -> None:
+    runs = tmp_path / "r.csv"
+    runs.write_text("a,b\n" + "1,\n" * 6 + ",2\n" * 6)
+    ran = gate_runs(ntbbench, runs, "--paired")
+    (found,) = ran.report["comparisons"]
+    assert (ran.code, found["verdict"]) == (4, "inconclusive")
+    assert found["reason"] == "no row has a number on both sides"
+    assert gate_runs(ntbbench, runs).code == 1
+
+
+def test_a_negative_count_is_bad_input(ntbbench, tmp_path: Path) -> None:
+    base = written(tmp_path / "a.json", sweep())
+    ran = ntbbench("gate", base, written(tmp_path / "b.json", changed(sweep(), 0, wakeups=-1)))
+    assert (ran.code, ":wakeups: -1: a count" in ran.err) == (2, True)

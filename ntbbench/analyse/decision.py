@@ -26,6 +26,7 @@ from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Better
 from ntbbench.analyse.significance import smallest_p
 
+NO_PAIR = "no row has a number on both sides"
 ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
 
 
@@ -142,13 +143,14 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
     known = match.known()
     n = 1 if known.samples is None else len(known.samples)
     here = match.candidate is not None
+    absent = f"not in {match.base_label if here else match.candidate_label}"
     return Comparison(
         metric=match.metric,
         base=match.base_label,
         candidate=match.candidate_label,
         kind=known.kind,
         verdict="inconclusive",
-        reason=f"missing in the {'base' if here else 'candidate'}",
+        reason=NO_PAIR if match.dropped else f"missing in the {'base' if here else 'candidate'}",
         unit=known.unit,
         better=policy.better_for(match.metric, known.better),
         threshold=policy.threshold_for(match.metric) if known.kind == "noisy" else 0.0,
@@ -163,9 +165,7 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
         base_value=None if here else known.value,
         candidate_value=known.value if here else None,
         missing="base" if here else "candidate",
-        warnings=(
-            warned("missing", f"not in {match.base_label if here else match.candidate_label}"),
-        ),
+        warnings=(warned("missing", NO_PAIR if match.dropped else absent),),
     )
 
 

@@ -83,7 +83,7 @@ def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
         return match
     shared, first, second = np.intersect1d(rows[0], rows[1], return_indices=True)
     if len(shared) == 0:
-        return replace(match, candidate=None)
+        return replace(match, candidate=None, dropped=max(map(len, (rows[0], rows[1]))))
     return Match(
         metric=match.metric,
         base_label=match.base_label,
