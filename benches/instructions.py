@@ -2,6 +2,7 @@
 """Instructions a dispatch of the compiled kernels: exact companions to the timings.
 
     python -m benches.instructions -o instructions.json
+    pytest benches/ --benchmark-json=new.json && python -m benches.instructions --into new.json
 
 Counted by `perf stat` where the machine has counters, else by `valgrind --tool=callgrind`
 (`--counter` takes one of them). A case runs in fresh processes with many repeats of its stream and
@@ -21,18 +22,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from benches.cases import DISPATCHES, DRAINS, make_case
 from ntbbench import engine
+from ntbbench.measure.files import write_bytes
 
 INTERRUPTS = 10_000
 QUEUES = (4, 64)
+METRIC = "instructions_per_dispatch"
 KERNELS = ("scan", "bitset", "histogram")
-ENGINE = str(Path(engine.__file__).parent)
+ENGINE = f"{Path(engine.__file__).parent}/"
 Count = Callable[[Sequence[str]], int]
 
 
@@ -149,6 +153,12 @@ def main() -> None:
     """Count, and write what the gate reads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("instructions.json"))
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="a result of pytest-benchmark to add the counts to",
+    )
     parser.add_argument("--queues", type=int, nargs="*", default=list(QUEUES))
     parser.add_argument("--counter", choices=("perf", "callgrind"))
     parser.add_argument("--work", nargs=5, help=argparse.SUPPRESS)
@@ -160,17 +170,46 @@ def main() -> None:
     # Hash seeds and the environment's size move a few instructions in the interpreter.
     os.environ.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1")
     by = counter(args.counter)
-    benchmarks = []
+    counts = {}
     for kernel, dispatch, drain, queues in cases(args.queues):
-        value = per_dispatch(by, kernel, dispatch, drain, queues)
         label = f"test_kernel[{kernel}-{drain}-{dispatch}-{queues}]"
-        print(f"{label:<40} {value:10.1f} instructions a dispatch", flush=True)
-        named = {"name": label, "fullname": f"benches/test_kernels.py::{label}"}
-        extra = {"instructions_per_dispatch": value}
-        benchmarks.append(named | {"extra_info": extra, "stats": {"data": []}})
+        counts[label] = per_dispatch(by, kernel, dispatch, drain, queues)
+        print(f"{label:<40} {counts[label]:10.1f} instructions a dispatch", flush=True)
+    record = alone(counts, by) if args.into is None else joined(args.into, counts, by)
+    write_bytes(args.into or args.output, json.dumps(record, indent=1).encode() + b"\n")
+
+
+def alone(counts: Mapping[str, float], by: Counter) -> dict[str, Any]:
+    """Return the counts as a result of pytest-benchmark without timings."""
     machine = {"machine": platform.machine(), "python_compiler": platform.python_compiler()}
-    record = {"machine_info": machine | {"counter": by.name}, "benchmarks": benchmarks}
-    args.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    benchmarks = [
+        {
+            "name": label,
+            "fullname": f"benches/test_kernels.py::{label}",
+            "extra_info": {METRIC: value},
+            "stats": {"data": []},
+        }
+        for label, value in counts.items()
+    ]
+    return {"machine_info": machine | {"counter": by.name}, "benchmarks": benchmarks}
+
+
+def joined(path: Path, counts: Mapping[str, float], by: Counter) -> dict[str, Any]:
+    """Return a result of pytest-benchmark with each count beside its timing.
+
+    Raises
+    ------
+    SystemExit
+        if a count has no timing there.
+    """
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    timings = {benchmark["name"]: benchmark for benchmark in record["benchmarks"]}
+    for label, value in counts.items():
+        if label not in timings:
+            raise SystemExit(f"{path} has no timing of {label}")
+        timings[label]["extra_info"][METRIC] = value
+    record["machine_info"]["counter"] = by.name
+    return record
 
 
 if __name__ == "__main__":
