@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ntbbench.analyse.series import Series, Variant
+
 HOSTILE = (
     "<script>alert(1)</script>",
     "\x1b[31mred\x1b[0m",
@@ -25,6 +27,21 @@ HOSTILE = (
 
 def samples(seed: int, n: int, centre: float = 100.0, spread: float = 0.5) -> list[float]:
     return (np.random.default_rng(seed).normal(centre, spread, n)).tolist()
+
+
+def noisy_sides(**pairs: tuple[list[float], list[float]]) -> list[Variant]:
+    """Two variants with the same noisy metrics: of each, the base's samples and the candidate's."""
+    return [
+        Variant(
+            label,
+            "csv",
+            {
+                name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
+                for name, pair in pairs.items()
+            },
+        )
+        for side, label in enumerate(("a", "b"))
+    ]
 
 
 def runs_csv(path: Path, columns: dict[str, list[float | None]]) -> Path:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from compare_data import noisy_sides
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,16 +13,12 @@ from ntbbench.analyse import cautions
 from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Comparison
 from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.series import Series, Variant
 
 MIRROR = {"regressed": "improved", "improved": "regressed"}
 
 
 def judged(base: list[float], candidate: list[float], policy: Policy | None = None) -> Comparison:
-    sides = [
-        Variant(label, "csv", {"m": Series(metric="m", kind="noisy", samples=np.array(values))})
-        for label, values in (("a", base), ("b", candidate))
-    ]
+    sides = noisy_sides(m=(base, candidate))
     return compare(sides[0], sides[1:], policy or Policy()).comparisons[0]
 
 
@@ -118,17 +115,7 @@ def test_warnings_of_quiet_noise_are_rare() -> None:
 
 
 def family(policy: Policy, **pairs: tuple[list[float], list[float]]) -> dict[str, Comparison]:
-    sides = [
-        Variant(
-            label,
-            "csv",
-            {
-                name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
-                for name, pair in pairs.items()
-            },
-        )
-        for side, label in enumerate(("a", "b"))
-    ]
+    sides = noisy_sides(**pairs)
     return {c.metric: c for c in compare(sides[0], sides[1:], policy).comparisons}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_data import HOSTILE, pytest_benchmark, runs_csv, samples, sweep, written
+from compare_data import HOSTILE, noisy_sides, pytest_benchmark, runs_csv, samples, sweep, written
 from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Page, sync_playwright
@@ -266,17 +266,7 @@ def test_junit_fails_what_the_policy_fails(policy: Policy, failures: set[str]) -
         "noisy": (samples(3, 8, 100, 20), samples(4, 8, 100, 20)),
         "still": (still, still),
     }
-    sides = [
-        Variant(
-            label,
-            "csv",
-            {
-                name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
-                for name, pair in pairs.items()
-            },
-        )
-        for side, label in enumerate(("a", "b"))
-    ]
+    sides = noisy_sides(**pairs)
     suite = ET.fromstring(FORMATS["junit"](compare(sides[0], sides[1:], policy)))
     assert {case.get("name") for case in suite if case.find("failure") is not None} == failures
 
