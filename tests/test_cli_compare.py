@@ -709,3 +709,22 @@ def test_a_negative_count_is_bad_input(ntbbench, tmp_path: Path) -> None:
     base = written(tmp_path / "a.json", sweep())
     ran = ntbbench("gate", base, written(tmp_path / "b.json", changed(sweep(), 0, wakeups=-1)))
     assert (ran.code, ":wakeups: -1: a count" in ran.err) == (2, True)
+
+
+def test_higher_is_better_leaves_what_a_format_says(ntbbench, tmp_path: Path) -> None:
+    sides = []
+    for name, cpu in (("a", 40.0), ("b", 60.0)):
+        runs = [iperf3(1e9, i) for i in range(6)]
+        for i, run in enumerate(runs):
+            run["end"]["cpu_utilization_percent"] = {"host_total": cpu + i / 10, "remote_total": 50}
+        sides.append(tmp_path / f"{name}.json")
+        sides[-1].write_text("\n".join(map(json.dumps, runs)))
+    ran = ntbbench("gate", *sides, "--higher-is-better", "--format", "json")
+    assert (ran.code, ran.comparisons["cpu_host"]["verdict"]) == (1, "regressed")
+    more = written(tmp_path / "m.json", changed(sweep(), 0, wakeups=1001))
+    base = written(tmp_path / "s.json", sweep())
+    assert ntbbench("gate", base, more, "--higher-is-better").code == 1
+    faster = pytest_benchmark(2, test_scan=1.1e-3)
+    base = written(tmp_path / "p.json", pytest_benchmark())
+    new = written(tmp_path / "q.json", faster)
+    assert ntbbench("gate", base, new, "--higher-is-better").code == 0

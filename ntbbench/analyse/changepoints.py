@@ -20,6 +20,7 @@ from scipy import stats
 
 from ntbbench.analyse import significance
 from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Own
 
 Array = NDArray[np.float64]
 FEWEST = 8  # commits
@@ -44,7 +45,7 @@ class Change(Struct, frozen=True, kw_only=True):
     worse: bool
 
 
-def changes(series: Mapping[str, Array], better: Mapping[str, str], policy: Policy) -> list[Change]:
+def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Policy) -> list[Change]:
     """Return the steps and drifts of all series, float64[n] each, in the order of commits."""
     known = {
         name: np.log(values)
@@ -61,7 +62,7 @@ def changes(series: Mapping[str, Array], better: Mapping[str, str], policy: Poli
     found = []
     for name, values in known.items():
         threshold = float(np.log1p(policy.threshold_for(name)))
-        higher = policy.better_for(name, "higher" if better[name] == "higher" else "lower")
+        higher = policy.better_for(name, better[name])
         seen: list[Change] = []
         if adjusted[name, "step"] < policy.alpha:
             seen = beyond(steps_of(name, values, adjusted[name, "step"]), threshold)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from ntbbench.analyse.series import Variant
+from ntbbench.analyse.series import Own, Variant
 from ntbbench.errors import InputError
 
 VERSION = 2
@@ -39,7 +39,7 @@ class Track(Struct, frozen=True, kw_only=True):
     metric: str
     kind: str
     unit: str
-    better: str
+    better: Own
     results: list[int]  # the place of each commit in the store
     labels: list[str]
     values: list[int | float | str]

@@ -12,7 +12,7 @@ from ntbbench.analyse import history
 from ntbbench.analyse.changepoints import FEWEST, Change, changes
 from ntbbench.analyse.exact import direction
 from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.series import Better, Series
+from ntbbench.analyse.series import Series
 
 Array = NDArray[np.float64]
 HISTORY_SCHEMA = "ntbbench.history/1"
@@ -85,8 +85,7 @@ def notes_of(found: Sequence[history.Track], series: Sequence[Array]) -> list[st
 
 def exact_steps(track: history.Track, policy: Policy) -> list[Step]:
     """Return the commits at which an exact metric changed."""
-    own: Better = "higher" if track.better == "higher" else "lower"
-    better: Better = "none" if track.better == "none" else policy.better_for(track.metric, own)
+    better = policy.better_for(track.metric, track.better)
     steps = []
     for i in range(1, len(track.values)):
         before, after = track.values[i - 1], track.values[i]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from ntbbench.analyse.comparison import Environment
 from ntbbench.analyse.policy import Policy
@@ -84,25 +83,11 @@ def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
     shared, first, second = np.intersect1d(rows[0], rows[1], return_indices=True)
     if len(shared) == 0:
         return replace(match, candidate=None, dropped=max(map(len, (rows[0], rows[1]))))
-    return Match(
-        metric=match.metric,
-        base_label=match.base_label,
-        candidate_label=match.candidate_label,
-        base=with_samples(one, one.samples[first]),
-        candidate=with_samples(other, other.samples[second]),
+    return replace(
+        match,
+        base=replace(one, samples=one.samples[first]),
+        candidate=replace(other, samples=other.samples[second]),
         dropped=max(len(rows[0]), len(rows[1])) - len(shared),
-    )
-
-
-def with_samples(series: Series, samples: NDArray[np.float64]) -> Series:
-    """Return `series` with other samples."""
-    return Series(
-        metric=series.metric,
-        kind=series.kind,
-        unit=series.unit,
-        better=series.better,
-        samples=samples,
-        cautions=series.cautions,
     )
 
 

@@ -183,4 +183,6 @@ def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
         ("cpu_remote", [cpu.remote_total for cpu in known]),
     ):
         samples = samples_of(values, where, metric)
-        variant.series[metric] = Series(metric=metric, kind="noisy", unit="%", samples=samples)
+        variant.series[metric] = Series(
+            metric=metric, kind="noisy", unit="%", better="lower", samples=samples
+        )

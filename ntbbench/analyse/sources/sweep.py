@@ -175,7 +175,9 @@ def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
         series[distribution] = Series(metric=distribution, kind="exact", better="none", value=text)
     if isinstance(cell.ns_per_dispatch, Samples) and cell.ns_per_dispatch.samples:
         samples = samples_of(cell.ns_per_dispatch.samples, where, timing)
-        series[timing] = Series(metric=timing, kind="noisy", unit="ns", samples=samples)
+        series[timing] = Series(
+            metric=timing, kind="noisy", unit="ns", better="lower", samples=samples
+        )
 
 
 @cache
