@@ -728,3 +728,28 @@ def test_higher_is_better_leaves_what_a_format_says(ntbbench, tmp_path: Path) ->
     base = written(tmp_path / "p.json", pytest_benchmark())
     new = written(tmp_path / "q.json", faster)
     assert ntbbench("gate", base, new, "--higher-is-better").code == 0
+
+
+@pytest.mark.parametrize("arguments", [["--runs", "/dev/zero"], ["/dev/zero", "/dev/zero"]])
+def test_a_device_is_no_input(ntbbench, arguments: list[str]) -> None:
+    ran = ntbbench("gate", *arguments)
+    assert (ran.code, ran.err) == (2, "ntbbench: input: '/dev/zero': a file or a pipe, no device\n")
+
+
+@pytest.mark.parametrize("as_runs", [True, False])
+def test_a_pipe_and_a_packed_file_end_at_the_largest_size(
+    ntbbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_runs: bool
+) -> None:
+    monkeypatch.setattr("ntbbench.analyse.sources.checked.LARGEST", 1000)
+    text = b"a,b\n" + b"1,2\n" * 400
+    packed = tmp_path / "a.json"
+    packed.write_bytes(gzip.compress(text))
+    ran = ntbbench("gate", packed, packed)
+    assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(text))
+    writer.start()
+    ran = ntbbench("gate", *(["--runs", pipe] if as_runs else [pipe, packed]))
+    writer.join()
+    assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)

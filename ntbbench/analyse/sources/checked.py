@@ -2,6 +2,7 @@
 """Checks that every reader shares: finite numbers, sizes, environments."""
 
 import gzip
+import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -47,36 +48,50 @@ def read_bytes(path: Path) -> bytes:
         if it cannot be read, is empty or larger than 1 GiB.
     """
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {size}")
+        check_size(path)
         with path.open("rb") as file:
             packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
-            data = unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read()
+            data = unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
     except MemoryError as error:
         raise InputError("input", str(path), "a file that fits in memory") from error
+    if len(data) > LARGEST:  # of a pipe or packed: only reading tells
+        raise InputError("input", str(path), f"at most {LARGEST} bytes")
     if not data.strip():
         raise InputError("input", str(path), "a result; this file is empty")
     return data
 
 
-def unpacked(file: gzip.GzipFile, path: Path) -> bytes:
-    """Return what a gzip file holds.
+def check_size(path: Path) -> None:
+    """Refuse what is too large to read, and devices: /dev/zero has no end.
 
     Raises
     ------
     InputError
-        for a damaged file, and for one that grows beyond 1 GiB.
+        for a device, and for a file larger than 1 GiB.
+    OSError
+        if there is no such file.
+    """
+    found = path.stat()
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        raise InputError("input", str(path), "a file or a pipe, no device")
+    if found.st_size > LARGEST:
+        raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {found.st_size}")
+
+
+def unpacked(file: gzip.GzipFile, path: Path) -> bytes:
+    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it.
+
+    Raises
+    ------
+    InputError
+        for a damaged file.
     """
     try:
-        data = file.read(LARGEST + 1)
+        return file.read(LARGEST + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError("input", str(path), f"a complete gzip file: {error}") from error
-    if len(data) > LARGEST:
-        raise InputError("input", str(path), f"at most {LARGEST} bytes when unpacked")
-    return data
 
 
 def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64]:

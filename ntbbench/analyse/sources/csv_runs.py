@@ -13,7 +13,12 @@ import numpy as np
 
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources.checked import ALLOWED as NUMBERS
-from ntbbench.analyse.sources.checked import LARGEST, LARGEST_SAMPLE, SMALLEST_SAMPLE
+from ntbbench.analyse.sources.checked import (
+    LARGEST_SAMPLE,
+    SMALLEST_SAMPLE,
+    check_size,
+    read_bytes,
+)
 from ntbbench.errors import InputError
 
 SOURCE = "csv"
@@ -82,8 +87,9 @@ def variant_of(found: Sequence[Column], label: str) -> Variant:
 def read_columns(path: Path) -> list[Column]:
     """Return the columns of a CSV file, read row by row."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError("input", str(path), f"at most {LARGEST} bytes")
+        check_size(path)
+        if not path.is_file():
+            return columns_of(io.BytesIO(read_bytes(path)), path)
         with path.open("rb") as raw:
             return columns_of(raw, path)
     except OSError as error:
