@@ -2,6 +2,7 @@
 """`ntbbench explain`: predicted and measured by vector and QP, and the likely causes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,23 @@ def test_candidates_of_the_lines_tell_old_from_new_driver(tmp_path: Path) -> Non
     assert new["predicted_amplification"] == 1
     assert new["unexplained"] == 800 - new["predicted_runs_high"] > 0
     assert [row["interrupts"] for row in new["vectors"]] == [40] * 4
+
+
+def test_wrong_bits_of_db_read_wake_a_qp_without_packets(tmp_path: Path) -> None:
+    """Bit 1 rings 40 times; the legacy db_read() shows bit 2, so QP 2 runs twice each time."""
+    folder = capture(tmp_path / "c", ZERO, [[0, 0]] * 3 + [[40, 0]] + [[0, 0]] * 2)
+    for qp_num, runs, packets in ((0, 40, 0), (1, 40, 40), (2, 80, 0), (3, 40, 0)):
+        for when, factor in (("before", 0), ("after", 1)):
+            path = folder / f"{when}-stats" / PCI / f"qp{qp_num}"
+            lines = {"rx_ring_empty": runs * factor, "rx_pkts": packets * factor}
+            text = path.read_text()
+            for name, value in lines.items():
+                text = re.sub(rf"{name} -\s+\d+", f"{name} - \t{value}", text)
+            path.write_text(text)
+    code, (one,) = explained(folder, "--hardware", "ntb_hw_epf-legacy")
+    assert [qp["measured_low"] for qp in one["qps"]] == [40, 40, 80, 40]
+    assert [qp["verdict"] for qp in one["qps"]] == ["inside"] * 4
+    assert (code, one["verdict"], one["unexplained"]) == (0, "inside", 0)
 
 
 def test_a_named_device_that_cannot_be_is_a_finding(tmp_path: Path) -> None:

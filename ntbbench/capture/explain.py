@@ -182,12 +182,13 @@ def _qp(evidence: Evidence, subject: Subject, qp_num: int, vectors: list[VectorR
     """Return one QP's row.
 
     The upper bound: a run for each doorbell call, and one more for each race check and each
-    buffer repost, which merge; a full budget adds its own. Calls that merge make fewer: the lower
-    bound is one run where anything was called.
+    buffer repost, which merge; a full budget adds its own. A race check hits the QP whose packet
+    came, but with wrong bits in db_read() ("legacy") any QP. Calls that merge make fewer: the
+    lower bound is one run where anything was called.
     """
     own = [row.interrupts for row in vectors if subject.mask(row.vector) >> qp_num & 1]
     calls = _sum(own)
-    packets = evidence.rx_pkts.get(qp_num)
+    packets = None if subject.db_read == "legacy" else evidence.rx_pkts.get(qp_num)
     extra = calls if packets is None or calls is None else min(calls, packets)
     needs_extra = subject.db_read != "zero" or evidence.has_netdev
     measured = evidence.runs[qp_num]
