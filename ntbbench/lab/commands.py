@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,26 +58,34 @@ def run(
 ) -> Output:
     """Run a program to its end on `stdin` and return what it said.
 
-    A child never outlives this process, however that ends: the kernel kills it.
+    A child never outlives this process: on an interrupt its whole process group is killed (make
+    has children of its own), and however else this process ends, the kernel kills the child.
 
     Raises
     ------
     subprocess.TimeoutExpired : it took longer than `timeout` seconds (and was killed).
     """
     setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
-    result = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
-        cwd=cwd,
-        env={**os.environ, **ENGLISH, **(env or {})},
-        input=stdin.encode(),
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
+    with (
+        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
+            cwd=cwd,
+            env={**os.environ, **ENGLISH, **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        ) as child
+    ):
+        try:
+            stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
+        except BaseException:  # an interrupt too: it is raised again
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
     return Output(
-        result.returncode,
-        result.stdout.decode(errors="replace"),
-        result.stderr.decode(errors="replace"),
+        child.returncode,
+        stdout.decode(errors="replace"),
+        stderr.decode(errors="replace"),
     )
 
 
