@@ -113,6 +113,30 @@ def test_amd_with_msi(tmp_path: Path) -> None:
     assert any("no doorbell on this device" in caution for caution in one["cautions"])
 
 
+def test_amd_with_msi_as_a_machine_shows_it(tmp_path: Path) -> None:
+    """The line is there, no interrupt comes, every QP is down: that is all there is to see."""
+    folder = capture(tmp_path / "c", ZERO[:1], ZERO[:1], action="ndev_irq_isr")
+    for path in folder.glob("*-stats/*/qp*"):
+        path.write_text("")
+    code, (intel, amd) = explained(folder)
+    assert (intel["device"], amd["device"]) == ("ntb_hw_intel-gen1-intx", "ntb_hw_amd-intx")
+    assert "amd-msi" in codes(amd)
+    assert "amd-msi" not in codes(intel)
+    assert (code, amd["verdict"], amd["interrupts"]) == (0, "unknown", 0)
+
+
+def test_interrupts_of_a_vector_without_doorbells_are_no_doorbells(tmp_path: Path) -> None:
+    """Vector 3 of gen1 covers the link bit alone: its interrupts must not lower the ratio."""
+    slots = [[160, 0], [0, 0], [0, 0], [37, 0]]
+    folder = capture(tmp_path / "c", ZERO[:4], slots, action="ndev_vec_isr")
+    code, (one,) = explained(folder, "--hardware", "ntb_hw_intel-gen1")
+    assert (code, one["interrupts"], one["predicted_amplification"]) == (0, 160, 4)
+    assert one["excess"] == 800 - 160
+    assert [row["vector"] for row in one["vectors"]] == [0]
+    (text,) = [cause["text"] for cause in one["causes"] if cause["code"] == "link-interrupts"]
+    assert text.startswith("37 interrupts")
+
+
 def test_netdev_reposts(tmp_path: Path) -> None:
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     (folder / "ethtool").mkdir()

@@ -61,10 +61,10 @@ def load_measured(path: Path) -> Measured:
 
 
 def find_evidence(measured: Measured) -> list[Evidence]:
-    """Return the evidence of each capture that has runs or interrupts of NTB."""
+    """Return the evidence of each capture that has runs, interrupts or interrupt lines of NTB."""
     captures = dict.fromkeys(source.capture for source in measured.sources)
     found = [_evidence(measured, capture) for capture in captures]
-    return [one for one in found if one.runs or one.interrupts]
+    return [one for one in found if one.runs or one.interrupts or one.actions]
 
 
 def _evidence(measured: Measured, capture: str) -> Evidence:
