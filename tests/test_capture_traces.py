@@ -103,6 +103,48 @@ def test_a_trace_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
         assert len(ingest([path]).errors) == 1
 
 
+def split_by_cpu(folder: Path, gone: set[int]) -> None:
+    """Give each second doorbell of a recording to CPU 1, and drop what the CPUs `gone` saw late."""
+    lines = (FOUR / "trace").read_text().splitlines()
+    cpu, doorbells, kept = 0, 0, []
+    for line in lines:
+        if "peer_db_set:" in line:
+            doorbells += 1
+            cpu = doorbells % 2
+        late = doorbells > 100
+        if line.startswith("#") or not (late and cpu in gone):
+            kept.append(line.replace("[000]", f"[00{cpu}]"))
+    events = sum(not line.startswith("#") for line in kept)
+    text = "\n".join(kept).replace("3520/3520", f"{events}/{events}") + "\n"
+    folder.mkdir()
+    (folder / "trace").write_text(text)
+
+
+def test_a_trace_whose_buffer_was_full_is_counted_up_to_there(tmp_path: Path) -> None:
+    """CPU 1 recorded no more after its 50th doorbell; CPU 0 went on to its 80th."""
+    folder = tmp_path / "c"
+    split_by_cpu(folder, {1})
+    (folder / "trace-full").write_text("CPU1 dropped 660\n")
+    measured = ingest([folder])
+    assert measured.errors == []
+    (trace,) = measured.traces
+    assert trace.db_events == 99  # 49 of CPU 0 and 50 of CPU 1
+    assert [woken.doorbell for woken in trace.woken] == [99] * 4
+    assert sum(woken.runs or 0 for woken in trace.woken) == 99 * 5
+    assert any("CPU1 was full" in caution for caution in measured.cautions)
+    assert {row.low for row in measured.amplification} == {4.0, 5.0}
+
+
+@pytest.mark.parametrize("text", ["CPU1 dropped\n", "x\n", "CPU7 dropped 3\n"])
+def test_a_bad_list_of_full_buffers_is_one_line(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "c"
+    split_by_cpu(folder, set())
+    (folder / "trace-full").write_text(text)
+    measured = ingest([folder])
+    assert measured.traces == []
+    assert len(measured.errors) == 2  # and that nothing usable is left
+
+
 def test_bpftrace_maps_of_tracepoints_as_kprobes_do_not_run_on_that_kernel(tmp_path: Path) -> None:
     counts = ingest([TOOLS / "bpftrace.json"]).counts
     assert {c.key: c.value for c in counts if c.name == "@irq"} == {

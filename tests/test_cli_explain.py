@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,18 @@ def test_interrupts_of_a_vector_without_doorbells_are_no_doorbells(tmp_path: Pat
     assert [row["vector"] for row in one["vectors"]] == [0]
     (text,) = [cause["text"] for cause in one["causes"] if cause["code"] == "link-interrupts"]
     assert text.startswith("37 interrupts")
+
+
+def test_runs_of_a_trace_are_held_against_the_trace_s_own_interrupts(tmp_path: Path) -> None:
+    """The snapshots may cover more time than a trace whose buffer was full."""
+    folder = capture(tmp_path / "c", ZERO, [[9000, 0]] * 6)
+    for when in ("before", "after"):
+        shutil.rmtree(folder / f"{when}-stats")
+    shutil.copy(FOUR / "trace", folder / "trace")
+    _, (one, _) = explained(folder)
+    assert one["device"] == "ntb_hw_epf-legacy"
+    assert (one["interrupts"], one["measured_runs_low"]) == (160, 800)
+    assert one["verdict"] == "inside"
 
 
 def test_netdev_reposts(tmp_path: Path) -> None:

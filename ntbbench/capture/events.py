@@ -24,7 +24,10 @@ FTRACE, TRACE_CMD, PERF_SCRIPT = "ftrace text", "trace-cmd report", "perf script
 
 
 class Event(NamedTuple):
-    """One line: CPU, pid, the hardirq or softirq character of its flags ('' where not told)."""
+    """One line: CPU, pid, the hardirq or softirq character of its flags ('' where not told).
+
+    `time` is in seconds.
+    """
 
     line: int
     cpu: int
@@ -32,6 +35,7 @@ class Event(NamedTuple):
     context: str
     name: str
     body: str
+    time: float
 
 
 @dataclass
@@ -87,6 +91,7 @@ def _event(number: int, match: re.Match[str]) -> Event:
         context=flags[2] if flags else "",
         name=match["event"],
         body=match["body"] or "",
+        time=float(match["time"]),
     )
 
 

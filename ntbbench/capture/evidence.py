@@ -76,14 +76,18 @@ def _evidence(measured: Measured, capture: str) -> Evidence:
     doorbells = [irq for irq in lines if irq.is_doorbell]
     interrupts: int | None = None
     per_vector: dict[int, int] | None = None
-    if doorbells and all(irq.total is not None for irq in doorbells):
+    runs = _runs_of_stats(qps)
+    traced = (None, None) if runs else _of_trace(traces)
+    if traced[0] is not None:  # the runs are the trace's, which need not cover the same time
+        interrupts, per_vector = traced
+    elif doorbells and all(irq.total is not None for irq in doorbells):
         interrupts = sum(irq.at_least for irq in doorbells)
         slots = [(BIT.match(irq.role), irq.at_least) for irq in doorbells]
         if all(match for match, _ in slots):
             per_vector = {int(match[1]): count for match, count in slots if match}
     elif not doorbells:
         interrupts, per_vector = _of_trace(traces)
-    runs = _runs_of_stats(qps) or _runs_of_traces(traces, cautions)
+    runs = runs or _runs_of_traces(traces, cautions)
     packets: Counter[int] = Counter()
     for qp in qps:
         packets[qp.qp_num] += qp.rx_pkts or 0
