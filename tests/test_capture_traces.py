@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Traces of three printers and output of tools, as Debian's programs printed them; and damaged."""
 
+import json
 import os
 import re
 import shutil
@@ -171,6 +172,55 @@ def test_iperf3() -> None:
     assert (udp.what, udp.lost_percent) == ("UDP, 1 streams", 0.0)
     (error,) = ingest([TOOLS / "iperf3-refused.json"]).errors
     assert "unable to connect to server" in error
+
+
+def test_iperf3_udp_is_what_arrived_whichever_end_tells() -> None:
+    """The sender sent 22 Gbit/s, of which 85 % were lost; `end.sum` is the sender's."""
+    names = ("iperf3-udp-lossy.json", "iperf3-udp-server.json")
+    client, server = ingest([TOOLS / name for name in names]).throughput
+    assert client.bits_per_second == server.bits_per_second == pytest.approx(2940962029.3188834)
+    assert client.lost_percent == pytest.approx(85.2580308477328)
+    assert client.cpu_remote_percent is not None
+    assert server.cpu_remote_percent is None
+
+
+def test_iperf3_of_both_directions_is_two_rates() -> None:
+    there, back = ingest([TOOLS / "iperf3-bidir.json"]).throughput
+    assert (there.what, back.what) == ("TCP, 1 streams", "TCP, 1 streams, reverse")
+    assert there.bits_per_second == pytest.approx(6798597711.363872)
+    assert back.bits_per_second == pytest.approx(6738679968.27633)
+    assert (there.retransmits, back.retransmits) == (6, 3)
+
+
+def test_iperf3_server_that_only_sent_gives_no_rate() -> None:
+    """It prints 0 for what the client received."""
+    measured = ingest([TOOLS / "iperf3-server-reverse.json"])
+    assert measured.throughput == []
+    assert "the client's iperf3 -J" in measured.errors[0]
+
+
+def test_iperf3_without_sum_received_is_named_as_sent(tmp_path: Path) -> None:
+    record = json.loads((TOOLS / "iperf3-udp-lossy.json").read_text())
+    del record["end"]["sum_received"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(record))
+    (row,) = ingest([path]).throughput
+    assert row.what == "UDP, 1 streams, as sent"
+    assert row.bits_per_second == pytest.approx(22352849912.881477)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sh 459 [000] 4.8: probe:ntb_transport_doorbell_callback__return: (ffffc050 <- ffffc040)",
+        "sh-459 [000] d.h1. 4.8: db_event: (ntb_db_event+0x4a/0x70 [ntb] <- "
+        "ntb_transport_doorbell_callback)",
+    ],
+)
+def test_a_return_probe_is_no_second_event(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(f"{line}\n")
+    assert traced(path).db_events is None
 
 
 @pytest.mark.parametrize(

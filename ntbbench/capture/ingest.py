@@ -203,7 +203,7 @@ class _Capture:
         elif kind is kinds.BPFTRACE:
             to.counts.extend(read_bpftrace(path, name))
         elif kind is kinds.IPERF3:
-            to.throughput.append(read_iperf3(path, name))
+            to.throughput.extend(read_iperf3(path, name, to.cautions))
         elif kind is kinds.NTB_PERF_KIND:
             to.throughput.extend(read_ntb_perf(path, name, to.cautions))
         elif kind is kinds.ETHTOOL:

@@ -22,6 +22,7 @@ RUN = "ntb_transport_rxc_db"
 # The names that a recording's own probes have; any other probe is known by its function.
 PROBES = {"db_event": CALLBACK, "tasklet_schedule": SCHEDULE, "rxc_db": RUN}
 SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[\w+\])?\)")
+RETURNED = re.compile(r"\([^()]* <- ")
 FIELD = re.compile(r"\b(\w+)=((?:0x)?[0-9a-fA-F]{1,16})\b")
 HANDLER = re.compile(r"irq=(\d{1,10}) name=(.{0,200})")
 SOFTIRQ = re.compile(r"vec=\d{1,2} \[action=(\w{1,20})\]")
@@ -156,7 +157,12 @@ def _count(path: Path, tally: Tally, event: Event) -> None:
 
 
 def _probe(event: Event) -> str:
-    """Return the function that a probe's event stands for; '': it is no probe of ours."""
+    """Return the function that a probe's event stands for; '': it is no probe of ours.
+
+    A return probe, `(caller <- function)`, is another event of the same call.
+    """
+    if RETURNED.match(event.body):
+        return ""
     if (match := SYMBOL.match(event.body)) is not None:
         return match[1]
     if event.name in PROBES:
