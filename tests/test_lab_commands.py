@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbbench.lab.commands import run
+from ntbbench.lab.commands import Output, run
 
 
 def alive(pid: int) -> bool:
@@ -33,3 +33,23 @@ def test_the_children_of_a_program_end_with_it(tmp_path: Path) -> None:
 def test_what_a_program_said_and_read() -> None:
     output = run(["sh", "-c", "cat; echo why >&2; echo >&2; exit 3"], stdin="in")
     assert (output.status, output.stdout, output.last_words) == (3, "in", "why")
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            "E: Failed to fetch http://x/InRelease  Could not connect to 127.0.0.1:9 (refused)\n"
+            "E: Some index files failed to download. They have been ignored.\n",
+            "E: Failed to fetch http://x/InRelease  Could not connect to 127.0.0.1:9 (refused)",
+        ),
+        (
+            "tar: ./usr/x: Cannot write: No space left on device\n"
+            "dpkg-deb: error: tar subprocess returned error exit status 2\n",
+            "tar: ./usr/x: Cannot write: No space left on device",
+        ),
+    ],
+)
+def test_the_cause_goes_before_the_last_line(said: str, cause: str) -> None:
+    """What apt-get prints without a network, and dpkg-deb on a full disk."""
+    assert Output(100, "", said).last_words == cause

@@ -2,6 +2,7 @@
 """Running other programs: where they are, what they said, and no stray child left behind."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import IO
 from ntbbench.lab.errors import MissingToolError
 
 SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # an ordinary user's PATH often lacks them
+CAUSE = re.compile(r"No space left on device|Could not (?:resolve|connect)|Unable to connect")
 ENGLISH = {"LC_ALL": "C", "LANG": "C"}  # messages are parsed and shown
 
 
@@ -27,7 +29,14 @@ class Output:
 
     @property
     def last_words(self) -> str:
-        """The last non-empty line of stderr, else of stdout."""
+        """The last non-empty line of stderr, else of stdout.
+
+        What the system said to it goes before: apt's and dpkg's own last line is that something
+        failed, not why.
+        """
+        causes = [line.strip() for line in self.stderr.splitlines() if CAUSE.search(line)]
+        if causes:
+            return causes[0]
         for stream in (self.stderr, self.stdout):
             lines = [line.strip() for line in stream.splitlines() if line.strip()]
             if lines:
