@@ -49,6 +49,12 @@ def test_ordinary_interrupts_where_trace_cmd_can_report_but_not_record(name: str
     assert result.events == sum(": " in x and "#" not in x for x in text.splitlines())
 
 
+def test_trace_cmd_names_a_cpu_without_events(tmp_path: Path) -> None:
+    path, printed = tmp_path / "t.txt", TOOLS / "trace-cmd.txt"
+    path.write_text(f"CPU 1 is empty\n{printed.read_text()}")
+    assert traced(path) == traced(printed)
+
+
 def as_perf(line: str) -> str:
     """Print an event of a recording as perf script prints a probe."""
     match = re.match(r"\s*(\S+)-(\d+)\s+\[(\d+)\] \S+\s+([\d.]+): (\w+): (?:\([^)]*\) )?(.*)", line)

@@ -17,7 +17,8 @@ PERF = re.compile(
     r"\s*(?P<comm>\S.*?)\s+(?P<pid>-?\d{1,10})(?:/\d{1,10})?\s+\[(?P<cpu>\d{1,5})\]\s+"
     r"(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
 )
-CPUS = re.compile(r"cpus=\d{1,5}")  # the first line of trace-cmd report
+# The first lines of trace-cmd report; older versions name each CPU without an event.
+CPUS = re.compile(r"cpus=\d{1,5}|CPU \d{1,5} is empty")
 STARTED = re.compile(r"##### CPU \d{1,5} buffer started ####")
 PERF_LOST = re.compile(r"PERF_RECORD_LOST\b.*?(\d+)?\s*$")
 FTRACE, TRACE_CMD, PERF_SCRIPT = "ftrace text", "trace-cmd report", "perf script"
