@@ -22,6 +22,9 @@ KERNELS = (
     "_scan",
     "_softirq",
 )
+# Two words stored apart and then loaded as a pair wait for each other: the datapath engines live on
+# words that were stored just now.
+UNPAIRED = {name: ["-fno-tree-slp-vectorize"] for name in ("_datapath_heap", "_datapath_slots")}
 SHARED = (".pxd", ".pxi", ".h")
 
 DIRECTIVES = {
@@ -74,7 +77,7 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
             [f"ext/{name}.pyx"],
             depends=[str(path) for path in Path("ext").iterdir() if path.suffix in SHARED],
             include_dirs=["ext"],
-            extra_compile_args=flags,
+            extra_compile_args=flags + UNPAIRED.get(name, []),
             extra_link_args=link,
         )
         for name in KERNELS

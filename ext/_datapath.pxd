@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The caller's buffers of the datapath engines: rows of 64-bit words, each row one struct. The Python
-# side (ntbbench/engine/datapath/buffers.py) names the same columns in the same order.
+# The caller's buffers of the datapath engines: rows of 64-bit words, each row one struct, filled up to
+# a power of two so that a row's address is a shift. The Python side (ntbbench/engine/datapath/rows.py)
+# names the same columns in the same order.
 
 from libc.stdint cimport int64_t, uint64_t
 
@@ -15,7 +16,7 @@ cdef extern from *:
     int bit_length "ntb_bit_length"(uint64_t word) noexcept nogil
 
 cdef enum:
-    SLOT_BITS = 12  # of a key; above them its time
+    SLOT_BITS = 11  # of a key; above them its time
     SLOT_POLL = 0
     SLOT_WORK = 1
     CAUSES = 4
@@ -50,7 +51,7 @@ cdef enum:
     REPOST = 2
     BUDGET = 3
 
-    # columns of the CPUs' counts
+    # columns of CpuRow.counts
     PS_HARDIRQ = 0
     PS_USEFUL = 1
     PS_EMPTY = 2
@@ -58,9 +59,11 @@ cdef enum:
     PS_SENDER = 4
     PS_KTHREAD = 5
     LEFT_TO_KSOFTIRQD = 6
-    CPU_COUNTS = 7
+    PS_RUN = 7  # of the run on this CPU, not yet known whether useful
+    PS_IDLE = 8
+    CPU_COUNTS = 9
 
-    # columns of the queues' counts
+    # columns of QueueRow.counts
     RINGS = 0
     CALLS = 1
     WAKEUPS = 5
@@ -76,7 +79,7 @@ cdef enum:
     RING_FULL = 24
     QUEUE_COUNTS = 25
 
-    # columns of the flows' counts
+    # columns of FlowRow.counts
     OFFERED = 0
     SENT = 1
     DELIVERED = 2
@@ -115,6 +118,7 @@ cdef struct CpuRow:
     int64_t task_step
     int64_t task_left
     int64_t since
+    int64_t at  # the column of counts that time since then belongs to
     int64_t irq
     uint64_t pending
     int64_t raised
@@ -123,7 +127,6 @@ cdef struct CpuRow:
     int64_t taken_head
     int64_t queue
     int64_t got
-    int64_t run_ps
     int64_t pass_cost
     int64_t copy_flow
     int64_t copy_stamp
@@ -141,6 +144,8 @@ cdef struct CpuRow:
     int64_t poll
     int64_t poll_source
     uint64_t stream
+    int64_t counts[CPU_COUNTS]
+    int64_t padding[24]
 
 cdef struct QueueRow:
     int64_t bit
@@ -168,6 +173,8 @@ cdef struct QueueRow:
     int64_t channel_cpu
     uint64_t copy_stream
     uint64_t channel_stream
+    int64_t counts[QUEUE_COUNTS]
+    int64_t padding[14]
 
 cdef struct FlowRow:
     int64_t kind
@@ -194,6 +201,8 @@ cdef struct FlowRow:
     int64_t tail
     uint64_t gap_stream
     uint64_t send_stream
+    int64_t counts[FLOW_COUNTS]
+    int64_t padding[24]
 
 cdef struct SourceRow:
     int64_t cpu
@@ -202,13 +211,16 @@ cdef struct SourceRow:
     int64_t callbacks_base
     int64_t callbacks_count
     uint64_t rung
+    int64_t interrupts
+    int64_t padding
 
 cdef struct EntryRow:
     int64_t flow
     int64_t stamp
     int64_t time  # of its arrival, then of its DMA's completion
 
-cdef struct SystemRow:
+# All else; the pointers behind its numbers are set anew in each call.
+cdef struct Machine:
     int64_t link_ps
     int64_t hardirq_ps
     int64_t db_read_ps
@@ -260,9 +272,6 @@ cdef struct SystemRow:
     int64_t latency_high  # the sum is high << 32 plus low
     int64_t latency_low
     int64_t log_count
-
-cdef struct Machine:
-    SystemRow *system
     CpuRow *cpus
     QueueRow *queues
     FlowRow *flows
@@ -274,16 +283,12 @@ cdef struct Machine:
     int64_t *to_advance
     int64_t advance_mask
     const int64_t *log_table
-    int64_t *queue_counts
-    int64_t *flow_counts
-    int64_t *cpu_counts
-    int64_t *interrupts
     int64_t *latency
     int64_t *log_rows
     int64_t log_capacity
     uint64_t *keys
     int64_t slot_count  # of keys
     uint64_t *tree  # the specialised engine's minima; the general engine's heap
-    const uint64_t *root  # of the specialised engine: the topmost minima
+    uint64_t *root  # of the specialised engine: the topmost minima
     int64_t *places  # of the general engine: where in the heap each slot is; -1: nowhere
     int64_t heap_size

@@ -42,7 +42,7 @@ cdef inline int64_t drawn(const Machine *m, const Duration *d, uint64_t *stream)
 
 cdef inline int64_t jiffies(Machine *m) noexcept nogil:
     """The number of the jiffy that now is in; divides only where another has begun."""
-    cdef SystemRow *s = m.system
+    cdef Machine *s = m
     if s.now - s.jiffy_begin >= s.jiffy_ps:
         s.jiffies = s.now // s.jiffy_ps
         s.jiffy_begin = s.jiffies * s.jiffy_ps
@@ -51,38 +51,46 @@ cdef inline int64_t jiffies(Machine *m) noexcept nogil:
 
 cdef inline int64_t jiffies_later(Machine *m, int64_t count) noexcept nogil:
     """When a timer armed now expires: the timer wheel rounds up by one."""
-    return (jiffies(m) + count + 1) * m.system.jiffy_ps
+    return (jiffies(m) + count + 1) * m.jiffy_ps
 
 
 cdef inline void log_row(
     Machine *m, int64_t happening, int64_t cpu, int64_t index, int64_t value
 ) noexcept nogil:
     cdef int64_t *row
-    if m.system.log_count < m.log_capacity:
-        row = m.log_rows + LOG_WORDS * m.system.log_count
-        row[0] = m.system.now
+    if m.log_count < m.log_capacity:
+        row = m.log_rows + LOG_WORDS * m.log_count
+        row[0] = m.now
         row[1] = happening
         row[2] = cpu
         row[3] = index
         row[4] = value
-        m.system.log_count += 1
+        m.log_count += 1
 
 
 cdef inline void touch(Machine *m, int64_t cpu) noexcept nogil:
     """Let a CPU look, once this event has been handled, at what it has to do."""
     if not m.cpus[cpu].queued:
         m.cpus[cpu].queued = 1
-        m.to_advance[m.system.advance_tail & m.advance_mask] = cpu
-        m.system.advance_tail += 1
+        m.to_advance[m.advance_tail & m.advance_mask] = cpu
+        m.advance_tail += 1
 
 
-cdef inline void begin_step(
-    Machine *m, int64_t cpu, int64_t *left, int64_t duration
+cdef inline void book(const Machine *m, CpuRow *cpu) noexcept nogil:
+    """Book the time since the last booking on what the CPU is at."""
+    cpu.counts[cpu.at] += m.now - cpu.since
+    cpu.since = m.now
+
+
+cdef inline bint begin_step(
+    Machine *m, int64_t cpu_number, CpuRow *cpu, int64_t *left, int64_t at, int64_t duration
 ) noexcept nogil:
-    """Let a step take its time; one that takes none has ended."""
-    m.cpus[cpu].since = m.system.now
-    if duration:
-        left[0] = RUNNING
-        set_slot(m, m.system.slot_cpu + cpu, m.system.now + duration)
-    else:
+    """Let a step take its time; True: it takes none and has ended."""
+    cpu.since = m.now
+    cpu.at = at
+    if duration == 0:
         left[0] = ENDED
+        return True
+    left[0] = RUNNING
+    set_slot(m, m.slot_cpu + cpu_number, m.now + duration)
+    return False

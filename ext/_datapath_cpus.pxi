@@ -3,77 +3,59 @@
 # ntbbench/engine/datapath/reference/cpus.py and loop.py, which say why.
 
 
-cdef inline void account(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
-    """Book the time since the last booking on what the CPU is at."""
-    cdef int64_t elapsed = m.system.now - cpu.since
-    cdef int64_t *ps = m.cpu_counts + CPU_COUNTS * cpu_number
-    cdef int64_t waited
-    cpu.since = m.system.now
-    if cpu.irq >= 0:
-        waited = min(cpu.lock_wait, elapsed)
-        cpu.lock_wait -= waited
-        ps[PS_SPINNING] += waited
-        ps[PS_HARDIRQ] += elapsed - waited
-    elif cpu.soft_step == SPIN:
-        ps[PS_SPINNING] += elapsed
-    elif cpu.soft_step:
-        cpu.run_ps += elapsed
-    elif cpu.task_step == SEND:
-        ps[PS_SENDER] += elapsed
-    elif cpu.task_step != NOTHING and cpu.task_step != KSOFTIRQD:
-        ps[PS_KTHREAD] += elapsed
-
-
-cdef inline void resume(Machine *m, int64_t cpu_number, int64_t *left) noexcept nogil:
+cdef inline void resume(
+    Machine *m, int64_t cpu_number, CpuRow *cpu, int64_t *left, int64_t at
+) noexcept nogil:
     """Go on with a step that was interrupted."""
-    m.cpus[cpu_number].since = m.system.now
-    set_slot(m, m.system.slot_cpu + cpu_number, m.system.now + left[0])
+    cpu.since = m.now
+    cpu.at = at
+    set_slot(m, m.slot_cpu + cpu_number, m.now + left[0])
     left[0] = RUNNING
 
 
-cdef inline void suspend(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
-    """Interrupt the step that the CPU is in, if any."""
-    cdef int64_t slot = m.system.slot_cpu + cpu_number
-    cdef int64_t left
-    if cpu.soft_step:
-        if cpu.soft_left != RUNNING:
-            return
-    elif cpu.task_step == NOTHING or cpu.task_left != RUNNING:
-        return
-    account(m, cpu_number, cpu)
-    left = <int64_t>(m.keys[slot] >> SLOT_BITS) - m.system.now
-    cancel_slot(m, slot)
-    if cpu.soft_step:
-        cpu.soft_left = left
-    else:
-        cpu.task_left = left
+cdef inline bint suspend(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
+    """Note how much is left of the step that the CPU is in; False: it is in none."""
+    cdef int64_t *left = &cpu.soft_left if cpu.soft_step else &cpu.task_left
+    book(m, cpu)
+    if left[0] != RUNNING:
+        return False
+    left[0] = time_of_slot(m, m.slot_cpu + cpu_number) - m.now
+    return True
 
 
 cdef inline void end_hardirq(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
     """The handler has run: its tasklets are scheduled, a softirq is raised."""
     cdef int64_t calls = call_back(m, cpu_number, cpu.irq, cpu.irq_rung)
     log_row(m, LOG_IRQ_END, cpu_number, cpu.irq, calls)
+    cpu.counts[PS_SPINNING] += cpu.lock_wait
+    cpu.counts[PS_HARDIRQ] -= cpu.lock_wait
     cpu.irq = -1
     cpu.raised = 1
 
 
-cdef inline void begin_hardirq(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
-    """Take the lowest pending interrupt."""
+cdef inline bint begin_hardirq(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
+    """Take the lowest pending interrupt; True: its handler takes no time and has ended."""
     cdef int64_t number = ffs64(cpu.pending)
     cdef SourceRow *source = &m.sources[number]
+    cdef bint interrupted = suspend(m, cpu_number, cpu)
     cdef int64_t duration
-    suspend(m, cpu_number, cpu)
     cpu.pending &= cpu.pending - 1
     cpu.irq = number
     cpu.irq_rung = latch(m, source)
-    cpu.lock_wait = wait_for_lock(m, source, m.system.now + m.system.hardirq_ps)
+    cpu.lock_wait = wait_for_lock(m, source, m.now + m.hardirq_ps)
     log_row(m, LOG_IRQ_BEGIN, cpu_number, number, 0)
-    cpu.since = m.system.now
-    duration = m.system.hardirq_ps + cpu.lock_wait + source.section_ps
-    if duration:
-        set_slot(m, m.system.slot_cpu + cpu_number, m.system.now + duration)
-    else:
+    duration = m.hardirq_ps + cpu.lock_wait + source.section_ps
+    if duration == 0:
+        if interrupted:
+            cancel_slot(m, m.slot_cpu + cpu_number)
         end_hardirq(m, cpu_number, cpu)
+        return True
+    cpu.at = PS_HARDIRQ
+    if interrupted:
+        move_slot(m, m.slot_cpu + cpu_number, m.now + duration)
+    else:
+        set_slot(m, m.slot_cpu + cpu_number, m.now + duration)
+    return False
 
 
 cdef inline void begin_pass(Machine *m, CpuRow *cpu) noexcept nogil:
@@ -81,22 +63,28 @@ cdef inline void begin_pass(Machine *m, CpuRow *cpu) noexcept nogil:
     cpu.passes += 1
     cpu.taken_head = cpu.list_head
     cpu.list_head = -1
-    cpu.pass_cost = m.system.pass_ps
+    cpu.pass_cost = m.pass_ps
 
 
 cdef inline void begin_softirq(Machine *m, CpuRow *cpu) noexcept nogil:
     """Begin to work on the list: the first pass, and until when."""
     cpu.raised = 0
     cpu.passes = 0
-    cpu.deadline = jiffies(m) + m.system.softirq_jiffies
+    cpu.deadline = jiffies(m) + m.softirq_jiffies
     begin_pass(m, cpu)
 
 
-cdef inline void next_tasklet(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
-    """Begin with the next tasklet of the pass."""
+cdef inline int64_t at_of_soft(const CpuRow *cpu) noexcept nogil:
+    return PS_SPINNING if cpu.soft_step == SPIN else PS_RUN
+
+
+cdef inline bint next_tasklet(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
+    """Begin with the next tasklet of the pass; True: its first step takes no time."""
     cdef int64_t queue_number = cpu.taken_head
+    cdef int64_t duration
     cpu.taken_head = m.queues[queue_number].next
-    begin_step(m, cpu_number, &cpu.soft_left, begin_run(m, cpu_number, cpu, queue_number))
+    duration = begin_run(m, cpu_number, cpu, queue_number)
+    return begin_step(m, cpu_number, cpu, &cpu.soft_left, at_of_soft(cpu), duration)
 
 
 cdef inline bint may_restart(Machine *m, const CpuRow *cpu) noexcept nogil:
@@ -104,13 +92,13 @@ cdef inline bint may_restart(Machine *m, const CpuRow *cpu) noexcept nogil:
     return (
         jiffies(m) < cpu.deadline
         and not cpu.resched
-        and not m.system.need_resched
-        and cpu.passes < m.system.max_restart
+        and not m.need_resched
+        and cpu.passes < m.max_restart
     )
 
 
 cdef void leave_to_ksoftirqd(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
-    m.cpu_counts[CPU_COUNTS * cpu_number + LEFT_TO_KSOFTIRQD] += 1
+    cpu.counts[LEFT_TO_KSOFTIRQD] += 1
     if cpu.ksoftirqd == 0:
         cpu.ksoftirqd = 1
     log_row(m, LOG_KSOFTIRQD, cpu_number, cpu.passes, 0)
@@ -133,25 +121,23 @@ cdef inline bint soft_goes_on(Machine *m, int64_t cpu_number, CpuRow *cpu) noexc
     if cpu.soft_left == RUNNING:
         return False
     if cpu.soft_left != ENDED:
-        resume(m, cpu_number, &cpu.soft_left)
+        resume(m, cpu_number, cpu, &cpu.soft_left, at_of_soft(cpu))
         return False
     duration = go_on(m, cpu_number, cpu)
     if duration >= 0:
-        begin_step(m, cpu_number, &cpu.soft_left, duration)
-        return duration == 0
+        return begin_step(m, cpu_number, cpu, &cpu.soft_left, PS_RUN, duration)
     if cpu.taken_head >= 0:
-        next_tasklet(m, cpu_number, cpu)
-    elif cpu.list_head >= 0 and may_restart(m, cpu):
+        return next_tasklet(m, cpu_number, cpu)
+    if cpu.list_head >= 0 and may_restart(m, cpu):
         begin_pass(m, cpu)
-        next_tasklet(m, cpu_number, cpu)
-    else:
-        end_softirq(m, cpu_number, cpu)
+        return next_tasklet(m, cpu_number, cpu)
+    end_softirq(m, cpu_number, cpu)
     return True
 
 
 cdef void next_slot(Machine *m, int64_t cpu_number, CpuRow *cpu, int64_t first) noexcept nogil:
     """Report the next set slot from `first` on; behind the last, arm the next poll."""
-    cdef SystemRow *s = m.system
+    cdef Machine *s = m
     cdef uint64_t slots = s.polled >> first << first if first < 64 else 0
     cdef int64_t number
     if not slots:
@@ -163,7 +149,14 @@ cdef void next_slot(Machine *m, int64_t cpu_number, CpuRow *cpu, int64_t first) 
     wait_for_lock(m, &m.sources[number], s.now)
     cpu.task_step = POLL_SLOT
     log_row(m, LOG_POLL_BEGIN, cpu_number, number, 0)
-    begin_step(m, cpu_number, &cpu.task_left, m.sources[number].section_ps + s.slot_ps)
+    begin_step(
+        m,
+        cpu_number,
+        cpu,
+        &cpu.task_left,
+        PS_KTHREAD,
+        m.sources[number].section_ps + s.slot_ps,
+    )
 
 
 cdef void end_slot(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
@@ -175,10 +168,10 @@ cdef void end_slot(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
     wiped = m.sources[number].rung
     m.sources[number].rung = 0
     while wiped:
-        m.queue_counts[QUEUE_COUNTS * ffs64(wiped) + WIPED] += 1
+        m.queues[ffs64(wiped)].counts[WIPED] += 1
         count += 1
         wiped &= wiped - 1
-    m.system.polled &= ~(<uint64_t>1 << number)
+    m.polled &= ~(<uint64_t>1 << number)
     log_row(m, LOG_POLL_END, cpu_number, number, count)
     if cpu.list_head >= 0 and cpu.ksoftirqd == 0:
         cpu.passes = 0
@@ -214,14 +207,14 @@ cdef inline bint begin_task(
         if cpu.poll:
             cpu.poll = 0
             cpu.task_step = POLL_WAKE
-            begin_step(m, cpu_number, &cpu.task_left, m.system.wakeup_ps)
+            begin_step(m, cpu_number, cpu, &cpu.task_left, PS_KTHREAD, m.wakeup_ps)
             return True
     elif kind == 1:
         if cpu.ksoftirqd:
             cpu.task_step = KSOFTIRQD_WAKE
-            number = m.system.wakeup_ps if cpu.ksoftirqd == 1 else 0
+            number = m.wakeup_ps if cpu.ksoftirqd == 1 else 0
             cpu.ksoftirqd = 2
-            begin_step(m, cpu_number, &cpu.task_left, number)
+            begin_step(m, cpu_number, cpu, &cpu.task_left, PS_KTHREAD, number)
             return True
     else:
         while cpu.ready_head >= 0:
@@ -240,7 +233,13 @@ cdef inline bint task_goes_on(Machine *m, int64_t cpu_number, CpuRow *cpu) noexc
         if cpu.task_left == RUNNING:
             return False
         if cpu.task_left != ENDED:
-            resume(m, cpu_number, &cpu.task_left)
+            resume(
+                m,
+                cpu_number,
+                cpu,
+                &cpu.task_left,
+                PS_SENDER if cpu.task_step == SEND else PS_KTHREAD,
+            )
             return False
         end_task_step(m, cpu_number, cpu)
         return True
@@ -251,6 +250,8 @@ cdef inline bint task_goes_on(Machine *m, int64_t cpu_number, CpuRow *cpu) noexc
             cpu.turn = kind + 1 if kind < 2 else 0
             return True
         kind = kind + 1 if kind < 2 else 0
+    book(m, cpu)
+    cpu.at = PS_IDLE
     return False
 
 
@@ -259,14 +260,17 @@ cdef inline void advance(Machine *m, int64_t cpu_number) noexcept nogil:
     cdef CpuRow *cpu = &m.cpus[cpu_number]
     while cpu.irq < 0:
         if cpu.pending and cpu.task_step != POLL_SLOT:
-            begin_hardirq(m, cpu_number, cpu)
+            if not begin_hardirq(m, cpu_number, cpu):
+                return
         elif cpu.soft_step != NOTHING:
             if not soft_goes_on(m, cpu_number, cpu):
                 return
         elif cpu.raised and cpu.list_head >= 0 and cpu.task_step != POLL_SLOT:
-            suspend(m, cpu_number, cpu)
+            if suspend(m, cpu_number, cpu):
+                cancel_slot(m, m.slot_cpu + cpu_number)
             begin_softirq(m, cpu)
-            next_tasklet(m, cpu_number, cpu)
+            if not next_tasklet(m, cpu_number, cpu):
+                return
         elif not task_goes_on(m, cpu_number, cpu):
             return
 
@@ -274,7 +278,7 @@ cdef inline void advance(Machine *m, int64_t cpu_number) noexcept nogil:
 cdef inline void cpu_event(Machine *m, int64_t cpu_number) noexcept nogil:
     """The step of a CPU has ended."""
     cdef CpuRow *cpu = &m.cpus[cpu_number]
-    account(m, cpu_number, cpu)
+    book(m, cpu)
     if cpu.irq >= 0:
         end_hardirq(m, cpu_number, cpu)
     elif cpu.soft_step != NOTHING:
@@ -286,7 +290,7 @@ cdef inline void cpu_event(Machine *m, int64_t cpu_number) noexcept nogil:
 
 cdef inline void handle(Machine *m, int64_t slot) noexcept nogil:
     """Handle the event of a slot."""
-    cdef SystemRow *s = m.system
+    cdef Machine *s = m
     if slot >= s.slot_cpu:
         cpu_event(m, slot - s.slot_cpu)
     elif slot >= s.slot_flow:
@@ -306,9 +310,8 @@ cdef inline void handle(Machine *m, int64_t slot) noexcept nogil:
 
 cdef void go_until(Machine *m, int64_t until) noexcept nogil:
     """Handle every event before `until`, then book all CPU time up to there."""
-    cdef SystemRow *s = m.system
+    cdef Machine *s = m
     cdef int64_t slot, number
-    cdef CpuRow *cpu
     while True:
         slot = pop_slot(m, until)
         if slot < 0:
@@ -325,10 +328,15 @@ cdef void go_until(Machine *m, int64_t until) noexcept nogil:
 
 cdef void settle(Machine *m, int64_t cpu_count) noexcept nogil:
     """Book all CPU time up to now."""
-    cdef int64_t number
+    cdef int64_t number, waited
     cdef CpuRow *cpu
     for number in range(cpu_count):
         cpu = &m.cpus[number]
-        account(m, number, cpu)
-        m.cpu_counts[CPU_COUNTS * number + (PS_USEFUL if cpu.got else PS_EMPTY)] += cpu.run_ps
-        cpu.run_ps = 0
+        if cpu.irq >= 0:
+            waited = min(cpu.lock_wait, m.now - cpu.since)
+            cpu.lock_wait -= waited
+            cpu.counts[PS_SPINNING] += waited
+            cpu.counts[PS_HARDIRQ] -= waited
+        book(m, cpu)
+        cpu.counts[PS_USEFUL if cpu.got else PS_EMPTY] += cpu.counts[PS_RUN]
+        cpu.counts[PS_RUN] = 0

@@ -12,7 +12,7 @@ cdef enum:
     FAN = 4
     FAN_BITS = 2
 
-cdef int64_t TIME_END = (<int64_t>1 << (64 - SLOT_BITS)) - 1
+cdef int64_t TIME_END = (<int64_t>1 << 52) - (<int64_t>1 << 42) - 2
 cdef uint64_t NONE = 0xFFFFFFFFFFFFFFFFULL
 
 
@@ -73,13 +73,23 @@ cdef inline void remove(Machine *m, int64_t place) noexcept nogil:
 
 
 cdef inline void set_slot(Machine *m, int64_t slot, int64_t time) noexcept nogil:
-    """Make the event of a slot pending at `time`, in place of the one it had."""
+    """Make an event pending at `time` for a slot that has none."""
     cdef uint64_t key = (<uint64_t>min(time, TIME_END) << SLOT_BITS) | <uint64_t>slot
-    if m.places[slot] >= 0:
-        remove(m, m.places[slot])
     m.keys[slot] = key
     m.heap_size += 1
     rise(m, m.heap_size - 1, key)
+
+
+cdef inline void move_slot(Machine *m, int64_t slot, int64_t time) noexcept nogil:
+    """Make the event of a slot pending at `time`, in place of the one it had, if any."""
+    if m.places[slot] >= 0:
+        remove(m, m.places[slot])
+    set_slot(m, slot, time)
+
+
+cdef inline int64_t time_of_slot(const Machine *m, int64_t slot) noexcept nogil:
+    """When the pending event of a slot is due."""
+    return <int64_t>(m.keys[slot] >> SLOT_BITS)
 
 
 cdef inline void cancel_slot(Machine *m, int64_t slot) noexcept nogil:
@@ -95,7 +105,7 @@ cdef inline int64_t pop_slot(Machine *m, int64_t until) noexcept nogil:
         return -1
     remove(m, 0)
     m.keys[slot_of(key)] = NONE
-    m.system.now = <int64_t>(key >> SLOT_BITS)
+    m.now = <int64_t>(key >> SLOT_BITS)
     return slot_of(key)
 
 

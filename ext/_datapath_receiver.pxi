@@ -11,10 +11,10 @@ cdef inline uint64_t latch(Machine *m, SourceRow *source) noexcept nogil:
     source.rung = 0
     while rest:
         db_bits = m.queues[ffs64(rest)].db_bits
-        if m.system.overwrite and db_bits:
-            m.system.db = db_bits
+        if m.overwrite and db_bits:
+            m.db = db_bits
         else:
-            m.system.db |= db_bits
+            m.db |= db_bits
         rest &= rest - 1
     return rung
 
@@ -26,8 +26,8 @@ cdef inline int64_t wait_for_lock(
     cdef int64_t wait
     if not source.scans or not source.callbacks_count:
         return 0
-    wait = max(m.system.lock_free - since, <int64_t>0)
-    m.system.lock_free = since + wait + source.section_ps
+    wait = max(m.lock_free - since, <int64_t>0)
+    m.lock_free = since + wait + source.section_ps
     return wait
 
 
@@ -37,11 +37,11 @@ cdef inline void schedule(
     """tasklet_schedule() on a CPU."""
     cdef QueueRow *queue = &m.queues[queue_number]
     cdef CpuRow *cpu = &m.cpus[cpu_number]
-    m.queue_counts[QUEUE_COUNTS * queue_number + CALLS + cause] += 1
+    m.queues[queue_number].counts[CALLS + cause] += 1
     if queue.scheduled:
         log_row(m, LOG_MERGED, cpu_number, queue_number, cause)
         return
-    m.queue_counts[QUEUE_COUNTS * queue_number + WAKEUPS + cause] += 1
+    m.queues[queue_number].counts[WAKEUPS + cause] += 1
     queue.scheduled = 1
     queue.cause = cause
     put_on_list(m, cpu, queue_number)
@@ -59,10 +59,10 @@ cdef inline void put_on_list(Machine *m, CpuRow *cpu, int64_t queue_number) noex
 
 cdef void count_misses(Machine *m, uint64_t missed, uint64_t misrouted) noexcept nogil:
     while missed:
-        m.queue_counts[QUEUE_COUNTS * ffs64(missed) + MISSED] += 1
+        m.queues[ffs64(missed)].counts[MISSED] += 1
         missed &= missed - 1
     while misrouted:
-        m.queue_counts[QUEUE_COUNTS * ffs64(misrouted) + MISROUTED] += 1
+        m.queues[ffs64(misrouted)].counts[MISROUTED] += 1
         misrouted &= misrouted - 1
 
 
@@ -75,7 +75,7 @@ cdef inline int64_t call_back(
     cdef uint64_t called = 0
     cdef uint64_t rest
     cdef int64_t i
-    m.interrupts[number] += 1
+    source.interrupts += 1
     for i in range(source.callbacks_count):
         rest = m.callbacks[source.callbacks_base + i]
         called |= rest
@@ -84,7 +84,7 @@ cdef inline int64_t call_back(
             calls += 1
             rest &= rest - 1
     if source.scans:
-        m.system.scan_iterations += calls
+        m.scan_iterations += calls
     if rung & ~called:
         count_misses(m, rung & ~called, called & ~rung)
     return calls
@@ -102,22 +102,22 @@ cdef inline int64_t begin_run(
         put_on_list(m, cpu, queue_number)
         cpu.soft_step = SPIN
         log_row(m, LOG_SPIN, cpu_number, queue_number, 0)
-        return extra + m.system.spin_ps
+        return extra + m.spin_ps
     queue.scheduled = 0
     queue.running_on = cpu_number
     queue.run_cause = queue.cause
     cpu.got = 0
     cpu.soft_step = START
     log_row(m, LOG_RUN_BEGIN, cpu_number, queue_number, queue.run_cause)
-    return extra + drawn(m, &m.system.tasklet, &cpu.stream)
+    return extra + drawn(m, &m.tasklet, &cpu.stream)
 
 
 cdef inline void count_latency(Machine *m, int64_t latency) noexcept nogil:
     cdef uint64_t unit = <uint64_t>latency // 1000
     cdef int octave = max(bit_length(unit | 1) - 11, 0)
     m.latency[(octave << 10) + (unit >> octave)] += 1
-    m.system.latency_high += latency >> 32
-    m.system.latency_low += latency & 0xFFFFFFFFLL
+    m.latency_high += latency >> 32
+    m.latency_low += latency & 0xFFFFFFFFLL
 
 
 cdef inline void deliver(
@@ -126,20 +126,20 @@ cdef inline void deliver(
     """Free the entry and hand the packet to the client."""
     cdef FlowRow *flow = &m.flows[number]
     m.queues[queue_number].done += 1
-    m.queue_counts[QUEUE_COUNTS * queue_number + PACKETS] += 1
-    m.flow_counts[FLOW_COUNTS * number + DELIVERED] += 1
-    count_latency(m, m.system.now - stamp)
-    log_row(m, LOG_DELIVER, cpu_number, number, m.system.now - stamp)
+    m.queues[queue_number].counts[PACKETS] += 1
+    m.flows[number].counts[DELIVERED] += 1
+    count_latency(m, m.now - stamp)
+    log_row(m, LOG_DELIVER, cpu_number, number, m.now - stamp)
     if flow.kind != CLOSED:
         return
     if flow.ack_ps == 0:
         flow.outstanding -= 1
         wake_flow(m, number)
         return
-    m.waiting[flow.base + (flow.tail & flow.mask)] = m.system.now + flow.ack_ps
+    m.waiting[flow.base + (flow.tail & flow.mask)] = m.now + flow.ack_ps
     flow.tail += 1
     if flow.tail - flow.head == 1:
-        set_slot(m, m.system.slot_flow + number, m.system.now + flow.ack_ps)
+        set_slot(m, m.slot_flow + number, m.now + flow.ack_ps)
 
 
 cdef inline int64_t begin_copy(Machine *m, CpuRow *cpu, int64_t queue_number) noexcept nogil:
@@ -156,13 +156,13 @@ cdef inline int64_t begin_copy(Machine *m, CpuRow *cpu, int64_t queue_number) no
 cdef void submit(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
     """Put a packet on its queue's DMA channel; its entry is the last one taken."""
     cdef QueueRow *queue = &m.queues[cpu.queue]
-    queue.channel_free = max(queue.channel_free, m.system.now) + drawn(
+    queue.channel_free = max(queue.channel_free, m.now) + drawn(
         m, &m.flows[cpu.copy_flow].channel, &queue.channel_stream
     )
     queue.channel_cpu = cpu_number
     m.entries[queue.base + ((queue.taken - 1) & queue.mask)].time = queue.channel_free
     if queue.taken - queue.done == 1:
-        set_slot(m, m.system.slot_dma + cpu.queue, queue.channel_free)
+        set_slot(m, m.slot_dma + cpu.queue, queue.channel_free)
 
 
 cdef void dma_event(Machine *m, int64_t number) noexcept nogil:
@@ -177,11 +177,11 @@ cdef void dma_event(Machine *m, int64_t number) noexcept nogil:
     if following != queue.taken - copying:
         set_slot(
             m,
-            m.system.slot_dma + number,
+            m.slot_dma + number,
             m.entries[queue.base + (following & queue.mask)].time,
         )
     deliver(m, number, entry.flow, entry.stamp, -1)
-    if m.system.reposts:
+    if m.reposts:
         schedule(m, queue.channel_cpu, number, REPOST)
         m.cpus[queue.channel_cpu].raised = 1
         touch(m, queue.channel_cpu)
@@ -190,22 +190,22 @@ cdef void dma_event(Machine *m, int64_t number) noexcept nogil:
 cdef inline void end_copy(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
     """The CPU has done its part of a packet: it is delivered, or on the DMA channel."""
     cpu.got += 1
-    if m.system.has_channel:
+    if m.has_channel:
         submit(m, cpu_number, cpu)
         return
     deliver(m, cpu.queue, cpu.copy_flow, cpu.copy_stamp, cpu_number)
-    if m.system.reposts:
+    if m.reposts:
         schedule(m, cpu_number, cpu.queue, REPOST)
 
 
 cdef inline void end_run(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept nogil:
     """A run is over: drop RUN, and now it is known whether it was useful."""
     cdef QueueRow *queue = &m.queues[cpu.queue]
-    cdef int64_t *counts = m.queue_counts + QUEUE_COUNTS * cpu.queue + queue.run_cause
+    cdef int64_t *counts = queue.counts + queue.run_cause
     queue.running_on = -1
     counts[USEFUL if cpu.got else EMPTY] += 1
-    m.cpu_counts[CPU_COUNTS * cpu_number + (PS_USEFUL if cpu.got else PS_EMPTY)] += cpu.run_ps
-    cpu.run_ps = 0
+    cpu.counts[PS_USEFUL if cpu.got else PS_EMPTY] += cpu.counts[PS_RUN]
+    cpu.counts[PS_RUN] = 0
     log_row(m, LOG_RUN_END, cpu_number, cpu.queue, cpu.got)
 
 
@@ -224,13 +224,13 @@ cdef inline int64_t go_on(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept 
             return begin_copy(m, cpu, cpu.queue)
         else:
             cpu.soft_step = READ
-            return m.system.db_read_ps
+            return m.db_read_ps
     elif cpu.soft_step == READ:
         bit = <uint64_t>1 << queue.bit
-        if m.system.db & bit:
-            m.system.db = 0 if m.system.overwrite else m.system.db & ~bit
+        if m.db & bit:
+            m.db = 0 if m.overwrite else m.db & ~bit
             cpu.soft_step = CLEAR
-            return m.system.db_clear_ps
+            return m.db_clear_ps
     else:
         schedule(m, cpu_number, cpu.queue, RACE_CHECK)
     end_run(m, cpu_number, cpu)

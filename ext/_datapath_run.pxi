@@ -5,7 +5,7 @@ cdef enum:
     WORD = 8
 
 SIZES = {
-    "system": sizeof(SystemRow) // WORD,
+    "system": sizeof(Machine) // WORD,
     "cpus": sizeof(CpuRow) // WORD,
     "queues": sizeof(QueueRow) // WORD,
     "flows": sizeof(FlowRow) // WORD,
@@ -36,10 +36,6 @@ def run(
     int64_t[::1] waiting,
     int64_t[::1] to_advance,
     const int64_t[::1] log_table,
-    int64_t[:, ::1] queue_counts,
-    int64_t[:, ::1] flow_counts,
-    int64_t[:, ::1] cpu_counts,
-    int64_t[::1] interrupts,
     int64_t[::1] latency,
     int64_t[:, ::1] log_rows,
     uint64_t[::1] keys,
@@ -47,12 +43,11 @@ def run(
     int64_t[::1] places,
 ):
     """Handle every event before `until`; the buffers are those of Buffers, which checks them."""
-    cdef Machine machine
-    cdef Machine *m = &machine
+    cdef Machine *m
     cdef Py_ssize_t cpu_count = cpus.shape[0]
-    if system.shape[0] * WORD != sizeof(SystemRow):
-        raise ValueError(f"system: {system.shape[0]} words: allowed {sizeof(SystemRow) // WORD}")
-    m.system = <SystemRow *>&system[0]
+    if system.shape[0] * WORD != sizeof(Machine):
+        raise ValueError(f"system: {system.shape[0]} words: allowed {sizeof(Machine) // WORD}")
+    m = <Machine *>&system[0]
     m.cpus = <CpuRow *>&cpus[0, 0]
     m.queues = <QueueRow *>&queues[0, 0]
     m.flows = <FlowRow *>&flows[0, 0]
@@ -64,10 +59,6 @@ def run(
     m.to_advance = &to_advance[0]
     m.advance_mask = to_advance.shape[0] - 1
     m.log_table = &log_table[0]
-    m.queue_counts = &queue_counts[0, 0]
-    m.flow_counts = &flow_counts[0, 0]
-    m.cpu_counts = &cpu_counts[0, 0]
-    m.interrupts = &interrupts[0]
     m.latency = &latency[0]
     m.log_rows = &log_rows[0, 0]
     m.log_capacity = log_rows.shape[0] - 1

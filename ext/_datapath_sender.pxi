@@ -42,13 +42,13 @@ cdef void next_packet(Machine *m, int64_t number) noexcept nogil:
     if flow.kind == OPEN:
         set_slot(
             m,
-            m.system.slot_flow + number,
-            m.system.now + drawn(m, &flow.gap, &flow.gap_stream),
+            m.slot_flow + number,
+            m.now + drawn(m, &flow.gap, &flow.gap_stream),
         )
         return
     flow.next_time += 1
     if flow.next_time < flow.times_count:
-        set_slot(m, m.system.slot_flow + number, m.times[flow.times_base + flow.next_time])
+        set_slot(m, m.slot_flow + number, m.times[flow.times_base + flow.next_time])
 
 
 cdef inline void flow_event(Machine *m, int64_t number) noexcept nogil:
@@ -61,7 +61,7 @@ cdef inline void flow_event(Machine *m, int64_t number) noexcept nogil:
             if flow.head != flow.tail:
                 set_slot(
                     m,
-                    m.system.slot_flow + number,
+                    m.slot_flow + number,
                     m.waiting[flow.base + (flow.head & flow.mask)],
                 )
         flow.started = 1
@@ -71,12 +71,12 @@ cdef inline void flow_event(Machine *m, int64_t number) noexcept nogil:
     if flow.kind == OPEN and not flow.started:
         flow.started = 1
         return
-    m.flow_counts[FLOW_COUNTS * number + OFFERED] += 1
+    m.flows[number].counts[OFFERED] += 1
     if flow.tail - flow.head == flow.backlog:
-        m.flow_counts[FLOW_COUNTS * number + DROPPED] += 1
+        m.flows[number].counts[DROPPED] += 1
         log_row(m, LOG_DROP, -1, number, 0)
         return
-    m.waiting[flow.base + (flow.tail & flow.mask)] = m.system.now
+    m.waiting[flow.base + (flow.tail & flow.mask)] = m.now
     flow.tail += 1
     log_row(m, LOG_OFFER, -1, number, 0)
     wake_flow(m, number)
@@ -92,13 +92,13 @@ cdef inline void add_waiter(Machine *m, QueueRow *queue, int64_t number) noexcep
 
 
 cdef inline void arm_timer(Machine *m, int64_t number) noexcept nogil:
-    set_slot(m, m.system.slot_timer + number, jiffies_later(m, m.system.timer_jiffies))
+    move_slot(m, m.slot_timer + number, jiffies_later(m, m.timer_jiffies))
 
 
 cdef void stop_queue(Machine *m, int64_t number) noexcept nogil:
     cdef QueueRow *queue = &m.queues[number]
     queue.stopped = 1
-    m.queue_counts[QUEUE_COUNTS * number + STOPS] += 1
+    m.queues[number].counts[STOPS] += 1
     log_row(m, LOG_STOP, -1, number, free_entries(queue))
     arm_timer(m, number)
 
@@ -106,7 +106,7 @@ cdef void stop_queue(Machine *m, int64_t number) noexcept nogil:
 cdef void wake_queue(Machine *m, int64_t number) noexcept nogil:
     cdef QueueRow *queue = &m.queues[number]
     queue.stopped = 0
-    m.queue_counts[QUEUE_COUNTS * number + WAKES] += 1
+    m.queues[number].counts[WAKES] += 1
     log_row(m, LOG_WAKE, -1, number, free_entries(queue))
 
 
@@ -114,13 +114,13 @@ cdef inline bint may_enter(Machine *m, int64_t number) noexcept nogil:
     """Apply tx_stop and the full ring to the next packet of a queue."""
     cdef QueueRow *queue = &m.queues[number]
     cdef int64_t free = free_entries(queue)
-    if free < m.system.tx_stop:
+    if free < m.tx_stop:
         stop_queue(m, number)
-        if m.system.busy:
+        if m.busy:
             return False
     if free:
         return True
-    m.queue_counts[QUEUE_COUNTS * number + RING_FULL] += 1
+    m.queues[number].counts[RING_FULL] += 1
     if not queue.stopped:
         stop_queue(m, number)
     return False
@@ -138,8 +138,8 @@ cdef inline void hand_over(Machine *m, int64_t number) noexcept nogil:
 
 cdef void timer_event(Machine *m, int64_t number) noexcept nogil:
     cdef QueueRow *queue = &m.queues[number]
-    m.queue_counts[QUEUE_COUNTS * number + TIMER] += 1
-    if free_entries(queue) < max(m.system.tx_stop, <int64_t>1):
+    m.queues[number].counts[TIMER] += 1
+    if free_entries(queue) < max(m.tx_stop, <int64_t>1):
         arm_timer(m, number)
     elif queue.stopped:
         wake_queue(m, number)
@@ -150,16 +150,18 @@ cdef inline void begin_send(Machine *m, int64_t cpu_number, int64_t number) noex
     cdef FlowRow *flow = &m.flows[number]
     cdef CpuRow *cpu = &m.cpus[cpu_number]
     if flow.kind == CLOSED or flow.kind == BACK_TO_BACK:
-        m.flow_counts[FLOW_COUNTS * number + OFFERED] += 1
+        m.flows[number].counts[OFFERED] += 1
         flow.outstanding += 1
-        flow.stamp = m.system.now
+        flow.stamp = m.now
     else:
         flow.stamp = m.waiting[flow.base + (flow.head & flow.mask)]
         flow.head += 1
     log_row(m, LOG_SEND_BEGIN, cpu_number, number, flow.queue)
     cpu.flow = number
     cpu.task_step = SEND
-    begin_step(m, cpu_number, &cpu.task_left, drawn(m, &flow.send, &flow.send_stream))
+    begin_step(
+        m, cpu_number, cpu, &cpu.task_left, PS_SENDER, drawn(m, &flow.send, &flow.send_stream)
+    )
 
 
 cdef inline bint try_send(Machine *m, int64_t cpu_number, int64_t number) noexcept nogil:
@@ -189,7 +191,7 @@ cdef inline void raise_source(Machine *m, int64_t queue_number) noexcept nogil:
 
 cdef void ring_elsewhere(Machine *m, int64_t number) noexcept nogil:
     """Set the poll's slot, or peer_db_pending and its work item."""
-    cdef SystemRow *s = m.system
+    cdef Machine *s = m
     if s.has_poll:
         m.sources[m.queues[number].source].rung |= <uint64_t>1 << number
         s.polled |= <uint64_t>1 << m.queues[number].source
@@ -203,9 +205,9 @@ cdef void ring_elsewhere(Machine *m, int64_t number) noexcept nogil:
 cdef inline void arrive(Machine *m, int64_t number) noexcept nogil:
     """The first packet on the link shows in the ring, and its doorbell goes its way."""
     m.queues[number].arrived += 1
-    m.queue_counts[QUEUE_COUNTS * number + RINGS] += 1
+    m.queues[number].counts[RINGS] += 1
     log_row(m, LOG_RING, -1, number, m.queues[number].source)
-    if m.system.has_poll or m.system.has_deferral:
+    if m.has_poll or m.has_deferral:
         ring_elsewhere(m, number)
     else:
         raise_source(m, number)
@@ -217,7 +219,7 @@ cdef inline void link_event(Machine *m, int64_t number) noexcept nogil:
     if following != queue.sent:
         set_slot(
             m,
-            m.system.slot_link + number,
+            m.slot_link + number,
             m.entries[queue.base + (following & queue.mask)].time,
         )
     arrive(m, number)
@@ -231,21 +233,21 @@ cdef inline void end_send(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept 
     cdef EntryRow *entry = &m.entries[queue.base + (queue.sent & queue.mask)]
     cdef int64_t free
     cpu.flow = -1
-    m.flow_counts[FLOW_COUNTS * number + SENT] += 1
+    m.flows[number].counts[SENT] += 1
     queue.locked = 0
     log_row(m, LOG_SEND_END, cpu_number, number, flow.queue)
     entry.flow = number
     entry.stamp = flow.stamp
-    entry.time = m.system.now + m.system.link_ps
+    entry.time = m.now + m.link_ps
     queue.sent += 1
-    if m.system.link_ps == 0:
+    if m.link_ps == 0:
         arrive(m, flow.queue)
     elif queue.sent - queue.arrived == 1:
-        set_slot(m, m.system.slot_link + flow.queue, entry.time)
+        set_slot(m, m.slot_link + flow.queue, entry.time)
     free = free_entries(queue)
-    if queue.stopped and free >= max(m.system.tx_start, <int64_t>1):
+    if queue.stopped and free >= max(m.tx_start, <int64_t>1):
         wake_queue(m, flow.queue)
-    if not queue.stopped and free < m.system.tx_stop:
+    if not queue.stopped and free < m.tx_stop:
         stop_queue(m, flow.queue)
     hand_over(m, flow.queue)
     flow.listed = 0
@@ -254,7 +256,7 @@ cdef inline void end_send(Machine *m, int64_t cpu_number, CpuRow *cpu) noexcept 
 
 cdef void work_event(Machine *m) noexcept nogil:
     """The work item begins a run or has raised an interrupt: raise the next or take a snapshot."""
-    cdef SystemRow *s = m.system
+    cdef Machine *s = m
     cdef int64_t queue_number
     if s.work_raising >= 0:
         raise_source(m, s.work_raising)

@@ -22,46 +22,45 @@ from ntbbench.engine.datapath.result import (
 )
 from ntbbench.model.datapath.outcome import Happening
 
-FAN = 8  # of the specialised engine's tree
+FAN = 8  # of the specialised engine's tree; its keys' BIAS, and its key of no event
+BIAS = np.uint64(1 << 52)
+FARTHEST = np.uint64(0x7FEFFFFFFFFFFFFF)
 ENTRY_WORDS = 3
 LOG_WORDS = 5
 
 U64Array = NDArray[np.uint64]
-Index = Callable[[U64Array], tuple[U64Array, I64Array]]
+Index = Callable[[U64Array], tuple[U64Array, U64Array, I64Array]]
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A compiled engine: its loop, and what it keeps beside the keys, from the first keys."""
+    """A compiled engine: its loop, and what it makes of the first keys: keys, tree, places."""
 
     go: Callable[..., None]
     index: Index
 
 
-def tree_of(keys: U64Array) -> tuple[U64Array, I64Array]:
-    """Return the least of each eight keys, of each eight of these, until there are eight."""
-    levels = []
-    below = keys
-    while len(below) > FAN:
-        least = below.reshape(-1, FAN).min(axis=1)
-        below = padded(least)
-        levels.append(below)
-    return np.concatenate(levels), np.zeros(1, np.int64)
+def tree_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
+    """Return the keys as doubles' bits, and the least of each eight, of each eight of these ..."""
+    keys = np.where(keys == NONE, FARTHEST, keys + BIAS)
+    levels = [keys]
+    while len(levels[-1]) > FAN:
+        levels.append(padded(levels[-1].reshape(-1, FAN).min(axis=1), FARTHEST))
+    return keys, np.concatenate(levels[1:]), np.zeros(1, np.int64)
 
 
-def heap_of(keys: U64Array) -> tuple[U64Array, I64Array]:
-    """Return a heap of the pending keys (sorted is one), and the place of each slot in it."""
+def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
+    """Return the keys, a heap of those pending (sorted is one), the place of each slot in it."""
     heap = np.sort(keys)
     places = np.full(len(keys), -1, np.int64)
-    pending = heap[heap != NONE]
-    places[(pending & np.uint64((1 << SLOT_BITS) - 1)).astype(np.int64)] = np.arange(len(pending))
-    return heap, places
+    slots = heap[heap != NONE] & np.uint64((1 << SLOT_BITS) - 1)
+    places[slots.astype(np.int64)] = np.arange(len(slots))
+    return keys, heap, places
 
 
-def padded(keys: U64Array) -> U64Array:
-    """Return keys filled up to a multiple of FAN."""
-    size = max(-(-len(keys) // FAN), 1) * FAN
-    return np.concatenate([keys, np.full(size - len(keys), NONE, np.uint64)])
+def padded(keys: U64Array, key: int | np.uint64) -> U64Array:
+    """Return keys filled up with `key` to a multiple of FAN."""
+    return np.concatenate([keys, np.full(-len(keys) % FAN, key, np.uint64)])
 
 
 def first_keys(plan: Plan) -> U64Array:
@@ -69,7 +68,7 @@ def first_keys(plan: Plan) -> U64Array:
     keys = np.full(max(plan.slots, FAN + 1), NONE, np.uint64)
     for slot, time in first_events(plan):
         keys[slot] = time << SLOT_BITS | slot
-    return padded(keys)
+    return padded(keys, NONE)
 
 
 def first_events(plan: Plan) -> list[tuple[int, int]]:
@@ -91,31 +90,28 @@ class Buffers:
         flow_rows, waiting, times = rows.flow_rows(plan, of_flows)
         source_rows, callbacks = rows.source_rows(plan)
         system = rows.system_row(plan, work)
-        cpus, queues, flows = len(plan.cpus), len(queue_rows), len(flow_rows)
-        keys = first_keys(plan)
+        cpu_rows = [rows.cpu_row(state) for state in of_cpus]
+        tables = [rows.table(some) for some in (cpu_rows, queue_rows, flow_rows, source_rows)]
         self.plan = plan
         self.engine = engine
         self.column = {name: number for number, name in enumerate(system)}
         self.system = rows.table([system])[0]
-        self.queue_counts = np.zeros((queues, QUEUE_COUNTS), np.int64)
-        self.flow_counts = np.zeros((flows, FLOW_COUNTS), np.int64)
-        self.cpu_counts = np.zeros((cpus, CPU_COUNTS), np.int64)
-        self.interrupts = np.zeros(len(source_rows), np.int64)
+        self.cpu_counts = rows.counts_of(cpu_rows, tables[0], CPU_COUNTS)
+        self.queue_counts = rows.counts_of(queue_rows, tables[1], QUEUE_COUNTS)
+        self.flow_counts = rows.counts_of(flow_rows, tables[2], FLOW_COUNTS)
+        self.interrupts = rows.counts_of(source_rows, tables[3], 1)
         self.latency = np.zeros(LATENCY_BUCKETS, np.int64)
         self.log_rows = np.zeros((log_capacity + 1, LOG_WORDS), np.int64)
         self.state = (
-            rows.table([rows.cpu_row(state) for state in of_cpus]),
-            rows.table(queue_rows),
-            rows.table(flow_rows),
-            rows.table(source_rows),
+            *tables,
             np.zeros((entries, ENTRY_WORDS), np.int64),
             np.array([*callbacks, 0], np.uint64),
             np.array([*times, 0], np.int64),
             np.zeros(waiting, np.int64),
-            np.zeros(rows.power_of_two(cpus + 1), np.int64),
+            np.zeros(rows.power_of_two(len(cpu_rows) + 1), np.int64),
             np.array(log_table(), np.int64),
         )
-        self.events = (keys, *engine.index(keys))
+        self.events = engine.index(first_keys(plan))
 
     def go_until(self, until: int) -> None:
         """Handle every event before `until`; the GIL is released meanwhile."""
@@ -123,10 +119,6 @@ class Buffers:
             until,
             self.system,
             *self.state,
-            self.queue_counts,
-            self.flow_counts,
-            self.cpu_counts,
-            self.interrupts,
             self.latency,
             self.log_rows,
             *self.events,
@@ -142,7 +134,7 @@ class Buffers:
             queues=self.queue_counts.copy(),
             flows=self.flow_counts.copy(),
             cpus=self.cpu_counts.copy(),
-            interrupts=self.interrupts.copy(),
+            interrupts=self.interrupts[:, 0].copy(),
             latency=self.latency.copy(),
             latency_sum_ps=(self.word("latency_high") << 32) + self.word("latency_low"),
             scan_iterations=self.word("scan_iterations"),

@@ -10,10 +10,11 @@ import numpy as np
 
 from ntbbench.engine.datapath.draws import stream
 from ntbbench.engine.datapath.plan import Duration, FlowPlan, Plan
-from ntbbench.engine.datapath.result import I64Array
+from ntbbench.engine.datapath.result import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNTS, I64Array
 
 ENDED = -2  # of a step
 WRAP = 1 << 64
+POINTERS = 20  # words of Machine that a call sets
 
 Columns = dict[str, int]
 
@@ -22,6 +23,17 @@ def table(rows: Sequence[Columns]) -> I64Array:
     """Return int64[rows, columns]; u64 values keep their bits."""
     words = [[value % WRAP for value in row.values()] for row in rows]
     return np.array(words, np.uint64).view(np.int64)
+
+
+def zeros(name: str, count: int) -> Columns:
+    """Return `count` columns that begin as 0."""
+    return {f"{name}.{number}": 0 for number in range(count)}
+
+
+def counts_of(rows: Sequence[Columns], words: I64Array, width: int) -> I64Array:
+    """Return the view of a table's counts."""
+    first = list(rows[0]).index("counts.0")
+    return words[:, first : first + width]
 
 
 def duration(name: str, value: Duration) -> Columns:
@@ -49,7 +61,7 @@ def streams(plan: Plan, seed: int) -> tuple[int, list[int], list[int], list[int]
 
 
 def system_row(plan: Plan, work_stream: int) -> Columns:
-    """Return the struct SystemRow."""
+    """Return the struct Machine."""
     system, costs = plan.system, plan.system.costs
     transmit, softirq = system.transmit, system.softirq
     poll, deferral = system.poll, system.deferral
@@ -94,6 +106,7 @@ def system_row(plan: Plan, work_stream: int) -> Columns:
         "work_stream": work_stream,
         **dict.fromkeys(("advance_head", "advance_tail"), 0),
         **dict.fromkeys(("latency_high", "latency_low", "log_count"), 0),
+        **zeros("pointers", POINTERS),
     }
 
 
@@ -101,13 +114,15 @@ def cpu_row(state: int) -> Columns:
     """Return the struct CpuRow of a CPU that has done nothing yet."""
     return {
         **{"soft_step": 0, "soft_left": ENDED, "task_step": 0, "task_left": ENDED},
-        **{"since": 0, "irq": -1, "pending": 0, "raised": 0},
+        **{"since": 0, "at": CPU_COUNTS + 1, "irq": -1, "pending": 0, "raised": 0},
         **{"list_head": -1, "list_tail": -1, "taken_head": -1, "queue": -1},
-        **dict.fromkeys(("got", "run_ps", "pass_cost", "copy_flow", "copy_stamp"), 0),
+        **dict.fromkeys(("got", "pass_cost", "copy_flow", "copy_stamp"), 0),
         **dict.fromkeys(("irq_rung", "lock_wait", "passes", "deadline", "resched"), 0),
         **dict.fromkeys(("queued", "ksoftirqd", "turn"), 0),
         **{"flow": -1, "ready_head": -1, "ready_tail": -1, "poll": 0, "poll_source": 0},
         "stream": state,
+        **zeros("counts", CPU_COUNTS + 2),  # then of the run on it, and idle
+        **zeros("padding", 24),
     }
 
 
@@ -131,6 +146,8 @@ def queue_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int]:
             **{"channel_free": 0, "channel_cpu": 0},
             "copy_stream": states[2 * n],
             "channel_stream": states[2 * n + 1],
+            **zeros("counts", QUEUE_COUNTS),
+            **zeros("padding", 14),
         }
         for n, queue in enumerate(queues)
     ]
@@ -157,6 +174,8 @@ def flow_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int, list[i
             **{"next": -1, "head": 0, "tail": 0},
             "gap_stream": states[2 * n],
             "send_stream": states[2 * n + 1],
+            **zeros("counts", FLOW_COUNTS),
+            **zeros("padding", 24),
         }
         for n, flow in enumerate(plan.flows)
     ]
@@ -186,6 +205,8 @@ def source_rows(plan: Plan) -> tuple[list[Columns], list[int]]:
             "callbacks_base": base[n],
             "callbacks_count": len(source.callbacks),
             "rung": 0,
+            **zeros("counts", 1),
+            "padding": 0,
         }
         for n, source in enumerate(plan.sources)
     ]

@@ -9,7 +9,7 @@ from ntbbench.model.datapath.system import PS_A_SECOND, Cost, Draw, Flow, Queue,
 from ntbbench.model.vectormap import DB_BITS_MAX, check_u64
 
 CPUS_MAX = 1024  # a host
-FLOWS_MAX = 1024
+FLOWS_MAX = 512
 TIME_MAX_PS = 3600 * PS_A_SECOND  # time and tie rule share a u64: docs/datapath.md
 COST_MAX_PS = PS_A_SECOND  # a second for one packet, interrupt or run is a slip of the unit
 ENTRIES_MAX = 1 << 16
