@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ext/*.h)
+SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ext/*.pxi ext/*.h)
 RUNS := results/runs
 
 .DEFAULT_GOAL := help

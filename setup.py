@@ -8,11 +8,24 @@ behaviour sanitizers. It has its own build directory, so the two never share an 
 import os
 import shlex
 import sysconfig
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ("_bitset", "_histogram", "_msi", "_scan", "_softirq")
+KERNELS = (
+    "_bitset",
+    "_datapath_heap",
+    "_datapath_slots",
+    "_histogram",
+    "_msi",
+    "_scan",
+    "_softirq",
+)
+# Two words stored apart and then loaded as a pair wait for each other: the datapath engines live on
+# words that were stored just now.
+UNPAIRED = {name: ["-fno-tree-slp-vectorize"] for name in ("_datapath_heap", "_datapath_slots")}
+SHARED = (".pxd", ".pxi", ".h")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -62,9 +75,9 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
         Extension(
             f"ntbbench.engine.{name}",
             [f"ext/{name}.pyx"],
-            depends=["ext/_bits.pxd", "ext/_tally.pxd", "ext/lanes.h"],
+            depends=[str(path) for path in Path("ext").iterdir() if path.suffix in SHARED],
             include_dirs=["ext"],
-            extra_compile_args=flags,
+            extra_compile_args=flags + UNPAIRED.get(name, []),
             extra_link_args=link,
         )
         for name in KERNELS

@@ -19,7 +19,8 @@ import pytest
 from report_records import ok, result, unavailable
 
 from ntbbench.cli.main import main
-from ntbbench.cli.sweep import interrupts, verdict
+from ntbbench.cli.progress import interrupts
+from ntbbench.cli.sweep import verdict
 from ntbbench.measure.files import load_result, write_json
 
 NTBBENCH = [sys.executable, "-m", "ntbbench.cli.main"]

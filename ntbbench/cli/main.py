@@ -15,6 +15,8 @@ from ntbbench.errors import ExitCode, NtbbenchError
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
 COMMANDS = (
     "sweep",
+    "simulate",
+    "fit",
     "show",
     "hardware",
     "replay",

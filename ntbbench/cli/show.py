@@ -5,11 +5,13 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ntbbench.cli import lab, options
+from ntbbench.cli import lab, options, simulate
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.records import LAB_SCHEMA, load_lab_result
 from ntbbench.measure.files import load_result, real_path, schema_of
 from ntbbench.measure.records import SWEEP_SCHEMA
+from ntbbench.measure.simulation.result import load_simulation
+from ntbbench.measure.simulation_records import SIMULATION_SCHEMA
 from ntbbench.model.names import unknown
 
 DESCRIPTION = """\
@@ -32,10 +34,15 @@ def _lab(path: Path, reports: options.Reports) -> None:
     lab.publish(load_lab_result(path), reports.name, reports.html)
 
 
+def _simulation(path: Path, reports: options.Reports) -> None:
+    simulate.publish(load_simulation(path), reports.name, reports.html)
+
+
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
     LAB_SCHEMA: _lab,
+    SIMULATION_SCHEMA: _simulation,
 }
 
 

@@ -3,26 +3,17 @@
 
 import argparse
 import shlex
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ntbbench.cli import options
+from ntbbench.cli.progress import RUNS, bar, interrupts, tell
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, load_result, new_run, real_path, write_json
 from ntbbench.measure.records import OkPoint, SweepResult
 from ntbbench.measure.resume import check_same
 from ntbbench.measure.sweep import Hooks, run_sweep
 from ntbbench.model.scenario import Scenario, load_scenario, scenario_from
-
-RUNS = Path("results/runs")
-BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
 
 DESCRIPTION = """\
 Sweep queue and doorbell counts: how many receive tasklets does one doorbell interrupt
@@ -138,49 +129,6 @@ def swept(plan: Plan) -> SweepResult:
         return run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
 
 
-@contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """Yield an event that the first SIGINT sets; the second one raises KeyboardInterrupt.
-
-    Also where a shell started the command in the background, with SIGINT ignored.
-    """
-    stop = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may set a handler, and only it is interrupted
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield the call that moves a progress bar on stderr; nothing is drawn but on a terminal."""
-    with tqdm(
-        disable=not sys.stderr.isatty(),
-        file=sys.stderr,
-        delay=BAR_DELAY,
-        leave=False,
-        ncols=78,
-        nrows=24,  # a terminal that tells no size would get no bar
-    ) as drawn:
-
-        def progress(phase: str, done: int, total: int) -> None:
-            drawn.total = total
-            drawn.set_description(phase, refresh=False)
-            drawn.update(done - drawn.n)
-
-        yield progress
-
-
 def resume_command(args: argparse.Namespace, plan: Plan) -> str:
     """Return the command line that goes on with an interrupted sweep and ends like this one."""
     words = ["ntbbench", "sweep", "--resume", str(plan.output)]
@@ -200,8 +148,3 @@ def verdict(result: SweepResult) -> int:
     if lost:
         tell(f"{lost} points missed doorbells: see the report")
     return ExitCode.FINDING if lost else ExitCode.OK
-
-
-def tell(message: str) -> None:
-    """Print one line on stderr."""
-    print(f"ntbbench: {message}", file=sys.stderr)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from errno import EISDIR
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +18,7 @@ from ntbbench.measure.records import SWEEP_SCHEMA, SweepResult
 
 # A ValidationError is a DecodeError too: JSON, but not of the record's form.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+Record = TypeVar("Record", bound=Struct)
 NEW_FILE_MODE = 0o666  # less the umask, as for any other file that a user creates
 
 
@@ -99,14 +101,24 @@ def load_result(path: Path) -> SweepResult:
     InputError : the file cannot be read, is truncated, is not a result of ntbbench, or is of
         another kind or a version that this ntbbench does not know.
     """
+    return load_as(path, SWEEP_SCHEMA, SweepResult)
+
+
+def load_as(path: Path, known: str, record: type[Record]) -> Record:
+    """Return the record in a result file of the schema `known`.
+
+    Raises
+    ------
+    InputError : as `load_result` does.
+    """
     data = _read(path)
     schema = _schema(path, data)
-    if schema != SWEEP_SCHEMA:
-        raise InputError(str(path), schema, f"schema {SWEEP_SCHEMA!r}, which this ntbbench reads")
+    if schema != known:
+        raise InputError(str(path), schema, f"schema {known!r}, which this ntbbench reads")
     try:
-        return msgspec.json.decode(data, type=SweepResult)
+        return msgspec.json.decode(data, type=record)
     except BAD_JSON as error:
-        raise InputError(str(path), SWEEP_SCHEMA, f"damaged: {error}") from None
+        raise InputError(str(path), known, f"damaged: {error}") from None
 
 
 def schema_of(path: Path) -> str:

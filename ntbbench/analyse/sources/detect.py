@@ -19,6 +19,7 @@ from ntbbench.analyse.sources import (
     lab,
     pyperf,
     pytest_benchmark,
+    simulation,
     sweep,
 )
 from ntbbench.analyse.sources.checked import read_bytes
@@ -27,16 +28,17 @@ from ntbbench.errors import InputError
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 FORMATS = (
-    "a result of `ntbbench sweep`, `compat` or `lab run`, JSON of pytest-benchmark, pyperf or "
-    "iperf3, or a CSV of runs"
+    "a result of `ntbbench sweep`, `simulate`, `compat` or `lab run`, JSON of pytest-benchmark, "
+    "pyperf or iperf3, or a CSV of runs"
 )
 # Our own results, by what their `schema` begins with.
 OWN: dict[str, Callable[[bytes, str, str], Variant]] = {
     sweep.PREFIX: sweep.read,
     compat.PREFIX: compat.read,
     lab.PREFIX: lab.read,
+    simulation.PREFIX: simulation.read,
 }
-KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN)
+KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN, simulation.KNOWN)
 
 
 class Probe(Struct):

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench fit`: a scenario whose copy cost gives a measured single-queue throughput."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ntbbench.analyse.sources import load_variant
+from ntbbench.cli.progress import tell
+from ntbbench.engine.datapath import ENGINES
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import check_writable, write_bytes
+from ntbbench.measure.simulation.fit import Fit, Target, fit, target_of, with_byte
+from ntbbench.model.simulation import load
+from ntbbench.model.simulation.boards import BOARDS
+from ntbbench.model.simulation.keys import kinds
+from ntbbench.model.simulation.scenario import PROTOCOLS, Scenario, Traffic
+from ntbbench.model.simulation.units import FS, RATES, duration_text, share_ppm, whole
+
+RATE_MAX = 10**13  # bit/s
+ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
+
+DESCRIPTION = """\
+Fit the receiver's copy cost a byte to a measured throughput of a single queue, with its interval,
+and write a scenario that `ntbbench simulate` reads. All other costs stay as they are.
+"""
+EPILOG = """\
+examples:
+  ntbbench fit --throughput 583e6 --packet 65480 -o board.toml
+  ntbbench fit --preset rcar-s4-spider --throughput 583e6,589e6 --set receiver.packet=30us
+  ntbbench fit --iperf3 run1.json --iperf3 run2.json -o board.toml
+  ntbbench simulate board.toml --queues 1,2,4
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the command line."""
+    parser = subparsers.add_parser(
+        "fit",
+        help="fit a scenario of simulate to a single-queue measurement",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    group = parser.add_argument_group("measured, with one queue")
+    group.add_argument(
+        "--throughput", metavar="X,Y", help="payload bits a second: 583e6, 583Mbit/s; several runs"
+    )
+    group.add_argument(
+        "--iperf3", metavar="FILE.json", action="append", help="of iperf3 -J; can be given again"
+    )
+    group.add_argument(
+        "--error", metavar="X", default=ERROR, help=f"of a single --throughput (default {ERROR})"
+    )
+    group = parser.add_argument_group("the machine it was measured on")
+    group.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="the other costs")
+    group.add_argument("--preset", metavar="NAME", help=f"or a board: {', '.join(BOARDS)}")
+    group.add_argument("--packet", metavar="BYTES", help="payload of a packet, iperf3 -l")
+    group.add_argument("--flows", metavar="N", help="streams, iperf3 -P")
+    group.add_argument("--window", metavar="BYTES", help="of a TCP flow, iperf3 -w")
+    group.add_argument("--protocol", choices=PROTOCOLS, help="default tcp, or what iperf3 says")
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="as in simulate"
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="all give the same")
+    group.add_argument("-o", "--output", metavar="FILE.toml", help="default: stdout")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, and write the scenario."""
+    if (args.throughput is None) == (args.iperf3 is None):
+        raise InputError("--throughput", args.throughput, "either --throughput or --iperf3")
+    if args.output is not None:
+        check_writable(Path(args.output))
+    settings, target = measured(args)
+    scenario = scenario_of(args, settings)
+    protocol = args.protocol or settings.get("protocol", "tcp")
+    found = fit(scenario, protocol, target, args.engine)
+    told = words(found, target, protocol)
+    fitted = msgspec.structs.replace(with_byte(scenario, found.byte), note="; ".join(told))
+    text = load.to_toml(fitted, told)
+    if args.output is None:
+        sys.stdout.write(text)
+    else:
+        write_bytes(Path(args.output), text.encode())
+        for line in told:
+            print(line)
+        tell(f"saved {args.output}; go on with: ntbbench simulate {args.output}")
+    return ExitCode.OK
+
+
+def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
+    """Return the settings that a measurement knows, and its throughput.
+
+    Raises
+    ------
+    InputError : not a rate above 0, or not a run of iperf3.
+    """
+    error = share_ppm("--error", args.error) / 1_000_000
+    if args.throughput is not None:
+        rates = [
+            float(whole("--throughput", part, 1, RATE_MAX, RATES))
+            for part in args.throughput.split(",")
+        ]
+        return {}, target_of(rates, error)
+    variant = load_variant(",".join(args.iperf3))
+    series = variant.series.get("throughput")
+    if variant.source != "iperf3" or series is None or series.samples is None:
+        raise InputError("--iperf3", ",".join(args.iperf3), "JSON of iperf3 with a throughput")
+    if not np.all(series.samples > 0):
+        raise InputError("--iperf3", float(series.samples.min()), "a throughput above 0")
+    return iperf3_settings(variant.environment), target_of(series.samples.tolist(), error)
+
+
+def iperf3_settings(environment: dict[str, str]) -> dict[str, str]:
+    """Return what a run of iperf3 says of its traffic, by the names of the options."""
+    names = {"blksize": "packet", "num_streams": "flows", "protocol": "protocol"}
+    found = {names[key]: value for key, value in environment.items() if key in names}
+    if "protocol" in found:
+        found["protocol"] = found["protocol"].lower()
+        if found["protocol"] not in PROTOCOLS:
+            raise InputError("--iperf3: protocol", found["protocol"], " or ".join(PROTOCOLS))
+    return found
+
+
+def scenario_of(args: argparse.Namespace, settings: dict[str, str]) -> Scenario:
+    """Return the scenario whose copy cost is to be fitted.
+
+    Raises
+    ------
+    InputError : a file and a preset at once, or any bad value.
+    """
+    if args.scenario is not None and args.preset is not None:
+        raise InputError("--preset", args.preset, "a SCENARIO.toml or a preset, not both")
+    scenario = (
+        load.preset(args.preset or "generic")
+        if args.scenario is None
+        else load.load_scenario(args.scenario)
+    )
+    keys = kinds(Traffic)
+    changes = {}
+    for option, key in (("packet", "length"), ("flows", "flows"), ("window", "window")):
+        text = getattr(args, option) or settings.get(option)
+        if text is not None:
+            changes[key] = keys[key].parse(f"--{option}", text)
+    traffic = msgspec.structs.replace(scenario.traffic, **changes)
+    scenario = msgspec.structs.replace(scenario, traffic=traffic)
+    scenario = load.with_settings(scenario, args.set)
+    load.check_scenario(scenario)
+    return scenario
+
+
+def words(found: Fit, target: Target, protocol: str) -> list[str]:
+    """Return what was fitted, to what, and what it leaves open."""
+    cost, low, high = (duration_text(value, FS) for value in (found.byte, found.low, found.high))
+    return [
+        f"copy cost fitted to the single-queue throughput of {protocol}: {cost} a byte, 95 % "
+        f"interval {low} to {high}",
+        f"measured {target.mean / 1e6:.5g} Mbit/s ({target.low / 1e6:.5g}-"
+        f"{target.high / 1e6:.5g}; {target.how}), simulated {found.throughput_bps / 1e6:.5g}",
+        "all other costs were given, not fitted; whatever is not a single queue is a prediction",
+    ]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The options of `ntbbench simulate`, and the scenario that they say."""
+
+import argparse
+
+import msgspec
+
+from ntbbench.cli.progress import RUNS
+from ntbbench.engine.datapath import ENGINES
+from ntbbench.errors import InputError
+from ntbbench.measure.simulation_records import SimulationResult
+from ntbbench.model.simulation import load
+from ntbbench.model.simulation.boards import BOARDS
+from ntbbench.model.simulation.keys import kinds
+from ntbbench.model.simulation.scenario import Run, Scenario
+from ntbbench.report.simulation import FORMATS
+
+BACKENDS = ("local", "dask")
+JOBS_MAX = 1024
+RUN_OPTIONS = ("placement", "replications", "seed", "duration", "warmup")
+AXIS_HELP = {
+    "queues": ("1,2,4", "netdev queues"),
+    "dispatch": ("A,B", "fallback, per-vector, msi"),
+    "affinity": ("A,B", "of the interrupts: single, spread"),
+    "protocol": ("A,B", "tcp (closed loop), udp (open loop)"),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option; all are texts, checked by those who use them."""
+    _add_scenario(parser)
+    _add_how(parser)
+    _add_output(parser)
+
+
+def _add_scenario(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="what to simulate")
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"a board instead: {', '.join(BOARDS)} (default generic)"
+    )
+    group = parser.add_argument_group("axes: every combination is a point")
+    for key, (metavar, text) in AXIS_HELP.items():
+        group.add_argument(f"--{key}", metavar=metavar, help=text)
+    group = parser.add_argument_group("scenario")
+    for key in RUN_OPTIONS:
+        kind = kinds(Run)[key]
+        group.add_argument(f"--{key}", metavar="X", help=f"{kind.text} ({kind.allowed})")
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="can be given again"
+    )
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how")
+    group.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="all give the same")
+    group.add_argument("--jobs", metavar="N", default="0", help="processes; 0: one a core")
+    group.add_argument("--backend", choices=BACKENDS, default="local", help="where it runs")
+    group.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", metavar="|".join(FORMATS), default="text", help="of stdout")
+    group.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.json",
+        help=f"the result (default {RUNS}/simulation-<UTC time>.json)",
+    )
+    group.add_argument("--html", metavar="FILE", help="write a self-contained page too")
+    group.add_argument(
+        "--timeline",
+        metavar="FILE.json",
+        help="the first point's events for ui.perfetto.dev or chrome://tracing",
+    )
+    group.add_argument("--resume", metavar="FILE.json", help="go on with an interrupted run")
+
+
+def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> Scenario:
+    """Return the scenario of the options.
+
+    Raises
+    ------
+    InputError : a file and a preset at once, or any bad value.
+    """
+    if args.scenario is not None and args.preset is not None:
+        raise InputError("--preset", args.preset, "a SCENARIO.toml or a preset, not both")
+    if args.scenario is not None:
+        scenario = load.load_scenario(args.scenario)
+    elif args.preset is not None or previous is None:
+        scenario = load.preset(args.preset or "generic")
+    else:
+        scenario = load.scenario_from(previous.scenario, args.resume)
+    axes = {
+        key: load.axis(f"--{key}", key, getattr(args, key))
+        for key in AXIS_HELP
+        if getattr(args, key) is not None
+    }
+    run_keys = {
+        key: kinds(Run)[key].parse(f"--{key}", getattr(args, key))
+        for key in RUN_OPTIONS
+        if getattr(args, key) is not None
+    }
+    asked = msgspec.structs.replace(scenario.run, **run_keys)
+    scenario = msgspec.structs.replace(scenario, **axes, run=asked)
+    scenario = load.with_settings(scenario, args.set)
+    load.check_scenario(scenario)
+    return scenario

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The buffers of a compiled engine, allocated once, however long the time that it simulates."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntbbench.engine.datapath import rows
+from ntbbench.engine.datapath.draws import log_table
+from ntbbench.engine.datapath.plan import NONE, SLOT_BITS, SLOT_POLL, TIMES, Plan
+from ntbbench.engine.datapath.result import (
+    CPU_COUNTS,
+    FLOW_COUNTS,
+    LATENCY_BUCKETS,
+    QUEUE_COUNTS,
+    I64Array,
+    Row,
+    Run,
+    Totals,
+)
+from ntbbench.model.datapath.outcome import Happening
+
+FAN = 8  # of the specialised engine's tree; its keys' BIAS, and its key of no event
+BIAS = np.uint64(1 << 52)
+FARTHEST = np.uint64(0x7FEFFFFFFFFFFFFF)
+ENTRY_WORDS = 3
+LOG_WORDS = 5
+
+U64Array = NDArray[np.uint64]
+Index = Callable[[U64Array], tuple[U64Array, U64Array, I64Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A compiled engine: its loop, and what it makes of the first keys: keys, tree, places."""
+
+    go: Callable[..., None]
+    index: Index
+
+
+def tree_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
+    """Return the keys as doubles' bits, and the least of each eight, of each eight of these ..."""
+    keys = np.where(keys == NONE, FARTHEST, keys + BIAS)
+    levels = [keys]
+    while len(levels[-1]) > FAN:
+        levels.append(padded(levels[-1].reshape(-1, FAN).min(axis=1), FARTHEST))
+    return keys, np.concatenate(levels[1:]), np.zeros(1, np.int64)
+
+
+def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
+    """Return the keys, a heap of those pending (sorted is one), the place of each slot in it."""
+    heap = np.sort(keys)
+    places = np.full(len(keys), -1, np.int64)
+    slots = heap[heap != NONE] & np.uint64((1 << SLOT_BITS) - 1)
+    places[slots.astype(np.int64)] = np.arange(len(slots))
+    return keys, heap, places
+
+
+def padded(keys: U64Array, key: int | np.uint64) -> U64Array:
+    """Return keys filled up with `key` to a multiple of FAN."""
+    return np.concatenate([keys, np.full(-len(keys) % FAN, key, np.uint64)])
+
+
+def first_keys(plan: Plan) -> U64Array:
+    """Return the key of each slot at time 0, filled up so that the tree has a level."""
+    keys = np.full(max(plan.slots, FAN + 1), NONE, np.uint64)
+    for slot, time in first_events(plan):
+        keys[slot] = time << SLOT_BITS | slot
+    return padded(keys, NONE)
+
+
+def first_events(plan: Plan) -> list[tuple[int, int]]:
+    """Return the slots that are pending at first, and when they are due."""
+    poll = plan.system.poll
+    events = [(SLOT_POLL, (poll.jiffies + 1) * plan.system.jiffy_ps)] if poll else []
+    for number, flow in enumerate(plan.flows):
+        times = flow.flow.times_ps if flow.kind == TIMES else (flow.flow.start_ps,)
+        events += [(plan.slot_flow + number, time) for time in times[:1]]
+    return events
+
+
+class Buffers:
+    """One run of a plan on a compiled engine."""
+
+    def __init__(self, plan: Plan, seed: int, engine: Engine, log_capacity: int) -> None:
+        work, of_flows, of_queues, of_cpus = rows.streams(plan, seed)
+        queue_rows, entries = rows.queue_rows(plan, of_queues)
+        flow_rows, waiting, times = rows.flow_rows(plan, of_flows)
+        source_rows, callbacks = rows.source_rows(plan)
+        system = rows.system_row(plan, work)
+        cpu_rows = [rows.cpu_row(state) for state in of_cpus]
+        tables = [rows.table(some) for some in (cpu_rows, queue_rows, flow_rows, source_rows)]
+        self.plan = plan
+        self.engine = engine
+        self.column = {name: number for number, name in enumerate(system)}
+        self.system = rows.table([system])[0]
+        self.cpu_counts = rows.counts_of(cpu_rows, tables[0], CPU_COUNTS)
+        self.queue_counts = rows.counts_of(queue_rows, tables[1], QUEUE_COUNTS)
+        self.flow_counts = rows.counts_of(flow_rows, tables[2], FLOW_COUNTS)
+        self.interrupts = rows.counts_of(source_rows, tables[3], 1)
+        self.latency = np.zeros(LATENCY_BUCKETS, np.int64)
+        self.log_rows = np.zeros((log_capacity + 1, LOG_WORDS), np.int64)
+        self.state = (
+            *tables,
+            np.zeros((entries, ENTRY_WORDS), np.int64),
+            np.array([*callbacks, 0], np.uint64),
+            np.array([*times, 0], np.int64),
+            np.zeros(waiting, np.int64),
+            np.zeros(rows.power_of_two(len(cpu_rows) + 1), np.int64),
+            np.array(log_table(), np.int64),
+        )
+        self.events = engine.index(first_keys(plan))
+
+    def go_until(self, until: int) -> None:
+        """Handle every event before `until`; the GIL is released meanwhile."""
+        self.engine.go(
+            until,
+            self.system,
+            *self.state,
+            self.latency,
+            self.log_rows,
+            *self.events,
+        )
+
+    def word(self, name: str) -> int:
+        """Return a word of the SystemRow."""
+        return int(self.system[self.column[name]])
+
+    def totals(self) -> Totals:
+        """Return a copy of all counts so far."""
+        return Totals(
+            queues=self.queue_counts.copy(),
+            flows=self.flow_counts.copy(),
+            cpus=self.cpu_counts.copy(),
+            interrupts=self.interrupts[:, 0].copy(),
+            latency=self.latency.copy(),
+            latency_sum_ps=(self.word("latency_high") << 32) + self.word("latency_low"),
+            scan_iterations=self.word("scan_iterations"),
+        )
+
+    def log(self) -> list[Row]:
+        """Return the event log."""
+        used = self.log_rows[: self.word("log_count")].tolist()
+        cpus = [*self.plan.cpus, -1]
+        return [(time, Happening(what), cpus[cpu], *rest) for time, what, cpu, *rest in used]
+
+
+def in_system(after: Totals) -> int:
+    """Return the packets between the socket and the client: offered, neither delivered nor lost."""
+    offered, _, delivered, dropped = after.flows.sum(axis=0).tolist()
+    return int(offered - delivered - dropped)
+
+
+def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[Run, list[Row]]:
+    """Simulate a plan on a compiled engine; as `reference.run()`."""
+    buffers = Buffers(plan, seed, engine, log_capacity)
+    buffers.go_until(plan.system.warmup_ps)
+    before = buffers.totals()
+    buffers.go_until(plan.system.end_ps)
+    after = buffers.totals()
+    return Run(before, after, buffers.word("events"), in_system(after)), buffers.log()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where tasks run: in this process, in one process a core, or on a Dask cluster.
+
+All three are a `concurrent.futures.Executor`, so one runner serves them. joblib's backends were
+the alternative: its Dask backend needs distributed all the same, and hides the futures that an
+interrupted grid has to keep apart.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import ntbbench
+from ntbbench.errors import InputError
+from ntbbench.measure.environment import usable_cores
+
+CONNECT_TIMEOUT = 10.0  # seconds until an unreachable scheduler is told
+RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
+QUEUED = 4  # tasks a slot that are handed over in advance; the rest stays cancellable here
+
+
+@dataclass(frozen=True)
+class Place:
+    """An executor and how many tasks it is to be given in advance.
+
+    Parameters
+    ----------
+    executor : where to submit.
+    slots : how many tasks run at once.
+    """
+
+    executor: Executor
+    slots: int
+
+    @property
+    def window(self) -> int:
+        """Tasks under way at once."""
+        return QUEUED * self.slots
+
+
+class Inline(Executor):
+    """Runs each task at once, in the calling thread."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Return a future that is done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # the future's reader gets it, as from any executor
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def local(jobs: int, tasks: int) -> Iterator[Place]:
+    """Yield `jobs` processes on this machine; 0: one a core. A single one is this process."""
+    count = min(jobs or usable_cores(), max(tasks, 1))
+    if count == 1:
+        yield Place(Inline(), 1)
+        return
+    context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=leave_sigint)
+    try:
+        yield Place(executor, count)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def leave_sigint() -> None:
+    """Ignore SIGINT, which a terminal sends to every process: the parent decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def dask(scheduler: str) -> Iterator[Place]:
+    """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
+
+    Raises
+    ------
+    InputError : `distributed` is not installed, nothing answers at `scheduler`, it has no worker,
+        or a worker has another version of ntbbench.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415  # an optional dependency
+    except ImportError:
+        allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
+        raise InputError("--backend", "dask", allowed) from None
+    try:
+        client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = f"a scheduler that answers: {' '.join(str(error).split())}"
+        raise InputError("--scheduler", scheduler, reason) from None
+    try:
+        slots = checked_slots(client, scheduler)
+        executor = client.get_executor(pure=False, retries=RETRIES)
+        try:
+            yield Place(executor, slots)
+        finally:
+            executor.shutdown(wait=False)
+    finally:
+        client.close()
+
+
+def checked_slots(client: Any, scheduler: str) -> int:
+    """Return the threads of the cluster's workers, all of them with this ntbbench."""
+    slots = sum(client.nthreads().values())
+    if not slots:
+        raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
+    for worker, version in sorted(client.run(version_here).items()):
+        if version != ntbbench.__version__:
+            allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
+            raise InputError("--scheduler: ntbbench version", version, allowed)
+    return int(slots)
+
+
+def version_here() -> str:
+    """Return the version of ntbbench where this runs."""
+    return ntbbench.__version__

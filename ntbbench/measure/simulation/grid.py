@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs every replication of every point, on any executor, with the same result on all of them.
+
+A replication depends on its point and its number alone, and is put in its place by them; the
+order in which replications end changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from itertools import islice
+
+from ntbbench.measure.simulation.backends import Place
+from ntbbench.measure.simulation.replicate import Chunk, run_chunk
+from ntbbench.measure.simulation_records import Replication
+from ntbbench.model.simulation.point import PointSpec
+
+CHUNKS_A_SLOT = 8  # at least, so that no slot waits long for the last one
+CHUNK_MAX = 32  # replications: the saving of a handed-over chunk is in the microseconds by then
+WAIT = 0.5  # seconds between two looks at `stop`
+SAVE_INTERVAL = 30.0  # seconds between two savings of a long run
+
+Found = list[dict[int, Replication]]  # of each point, by number
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a caller hears of a grid while it runs.
+
+    Parameters
+    ----------
+    progress : told a word, the replications done and all of them.
+    stop : asked now and then whether to end here; what is under way is waited for and kept.
+    save : given what is found by now.
+    clock : seconds; decides when to save.
+    """
+
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[Found], None] = lambda found: None
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is to be run.
+
+    Parameters
+    ----------
+    specs : the points, of one scenario.
+    replications : of each point that can be had.
+    engine : of ntbbench.engine.datapath; all give the same.
+    """
+
+    specs: Sequence[PointSpec]
+    replications: int
+    engine: str
+
+    def missing(self, found: Found) -> list[list[int]]:
+        """Return the numbers of the replications that each point still lacks."""
+        return [
+            [number for number in range(self.replications) if number not in have]
+            if spec.reason is None
+            else []
+            for spec, have in zip(self.specs, found, strict=True)
+        ]
+
+    @property
+    def total(self) -> int:
+        """All replications."""
+        return sum(spec.reason is None for spec in self.specs) * self.replications
+
+
+def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
+    """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
+
+    Raises
+    ------
+    InputError : a point's system is refused. Whatever was found before stays in `found`.
+    """
+    lacking = grid.missing(found)
+    left = sum(map(len, lacking))
+    size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * place.slots)))
+    waiting = chunks(grid, lacking, size)
+    running: dict[Future[list[Replication]], int] = {}
+    next_save = hooks.clock() + SAVE_INTERVAL
+    while True:
+        if not hooks.stop():
+            for chunk in islice(waiting, place.window - len(running)):
+                running[place.executor.submit(run_chunk, chunk)] = chunk.point
+        if not running:
+            return
+        done, _ = wait(running, timeout=WAIT, return_when=FIRST_COMPLETED)
+        for future in done:
+            have = found[running.pop(future)]
+            have |= {one.replication: one for one in future.result()}
+        if done:
+            hooks.progress("simulating", sum(map(len, found)), grid.total)
+        if hooks.clock() >= next_save:
+            hooks.save(found)
+            next_save = hooks.clock() + SAVE_INTERVAL
+
+
+def chunks(grid: Grid, lacking: Sequence[Sequence[int]], size: int) -> Iterator[Chunk]:
+    """Yield what is to be done, `size` replications of one point at a time."""
+    for number, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):
+        for start in range(0, len(numbers), size):
+            yield Chunk(number, spec, tuple(numbers[start : start + size]), grid.engine)

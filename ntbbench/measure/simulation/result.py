@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A grid's result: made of what was found, saved, read back and gone on with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ntbbench.errors import InputError
+from ntbbench.measure.environment import Environment
+from ntbbench.measure.files import load_as
+from ntbbench.measure.records import Caution
+from ntbbench.measure.simulation.grid import Found, Grid
+from ntbbench.measure.simulation.summary import point_of
+from ntbbench.measure.simulation_records import (
+    SIMULATION_SCHEMA,
+    OkSimulation,
+    SimulationResult,
+)
+from ntbbench.model.simulation.load import to_table
+from ntbbench.model.simulation.point import PointSpec
+from ntbbench.model.simulation.scenario import Scenario
+
+FEW = 5  # replications: below, Student's t stretches the interval to several standard errors
+
+
+def result_of(
+    scenario: Scenario, grid: Grid, found: Found, environment: Environment
+) -> SimulationResult:
+    """Return what is known by now, in axis order; points without a replication are left out."""
+    points = [
+        point_of(spec, [have[number] for number in sorted(have)])
+        for spec, have in zip(grid.specs, found, strict=True)
+        if have or spec.reason is not None
+    ]
+    complete = not any(grid.missing(found))
+    warnings = []
+    if complete and scenario.run.replications < FEW:
+        message = f"{scenario.run.replications} replications a point: wide intervals, or none"
+        remedy = f"use --replications {FEW} or more"
+        warnings.append(Caution(code="few-replications", message=message, remedy=remedy))
+    return SimulationResult(
+        environment=environment.record(),
+        scenario=to_table(scenario),
+        complete=complete,
+        points=points,
+        warnings=warnings,
+    )
+
+
+def load_simulation(path: Path) -> SimulationResult:
+    """Return the simulation in a result file.
+
+    Raises
+    ------
+    InputError : it cannot be read, is damaged, or is of another kind.
+    """
+    return load_as(path, SIMULATION_SCHEMA, SimulationResult)
+
+
+def adopt(
+    scenario: Scenario, specs: Sequence[PointSpec], previous: SimulationResult, version: str
+) -> Found:
+    """Return the replications of an earlier, interrupted run of the same scenario.
+
+    Raises
+    ------
+    InputError : another scenario (the number of replications may grow), or another ntbbench.
+    """
+    recorded = previous.environment.get("ntbbench")
+    if recorded != version:
+        allowed = f"a result of ntbbench {version}; start a new simulation"
+        raise InputError("resume: ntbbench version", recorded, allowed)
+    check_same(previous.scenario, to_table(scenario))
+    places = {_key(spec): number for number, spec in enumerate(specs)}
+    found: Found = [{} for _ in specs]
+    for number, point in enumerate(previous.points):
+        place = places.get((point.queues, point.dispatch, point.affinity, point.protocol))
+        if place is None:
+            raise InputError("resume: point", number, "a point of the scenario in the same file")
+        if isinstance(point, OkSimulation):
+            found[place] = {
+                run.replication: run
+                for run in point.replications
+                if run.replication < scenario.run.replications
+            }
+    return found
+
+
+def check_same(recorded: dict[str, object], asked: dict[str, object]) -> None:
+    """Raise InputError at the first key in which a recorded scenario is not the one asked for."""
+    for key, new in asked.items():
+        old = recorded.get(key)
+        if isinstance(new, dict) and isinstance(old, dict):
+            for inner, value in new.items():
+                if old.get(inner) != value and (key, inner) != ("run", "replications"):
+                    allowed = f"{old.get(inner)!r}, as in the file that is resumed"
+                    raise InputError(f"{key}.{inner}", value, allowed)
+        elif old != new:
+            raise InputError(key, new, f"{old!r}, as in the file that is resumed")
+
+
+def _key(spec: PointSpec) -> tuple[int, str, str, str]:
+    return (spec.queues, spec.dispatch, spec.affinity, spec.protocol)

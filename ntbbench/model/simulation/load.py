@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scenarios from TOML files, presets and `--set key=value`, and back to plain values."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ntbbench.errors import InputError
+from ntbbench.model.axes import parse_int_axis
+from ntbbench.model.dispatch import DISPATCHES
+from ntbbench.model.hardware import hardware_names
+from ntbbench.model.names import unknown
+from ntbbench.model.netdev import NTB_NETDEV_MAX_QUEUES
+from ntbbench.model.simulation import keys
+from ntbbench.model.simulation.boards import BOARDS
+from ntbbench.model.simulation.scenario import AFFINITIES, PROTOCOLS, SECTIONS, Scenario
+
+WORD_AXES = {"dispatch": DISPATCHES, "affinity": AFFINITIES, "protocol": PROTOCOLS}
+AXES = ("queues", *WORD_AXES)
+TEXTS = ("name", "note")
+TOP = (*TEXTS, *AXES, *SECTIONS, "preset")
+
+
+def preset(name: str) -> Scenario:
+    """Return the scenario of a board.
+
+    Raises
+    ------
+    InputError : an unknown name, with the nearest known one.
+    """
+    if name not in BOARDS:
+        raise unknown("preset", name, BOARDS)
+    return BOARDS[name]
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """Return the scenario in a TOML file, checked.
+
+    Raises
+    ------
+    InputError : the file cannot be read, is not TOML, or has an unknown key or a bad value.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError("scenario", str(path), str(error.strerror)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError("scenario", str(path), f"not TOML in UTF-8: {error}") from None
+    return scenario_from(table, str(path))
+
+
+def scenario_from(table: Mapping[str, Any], source: str) -> Scenario:
+    """Return the scenario of a table of TOML or JSON; `preset` names what it starts from.
+
+    Raises
+    ------
+    InputError : an unknown key (with the nearest known one), or a bad value; it names `source`.
+    """
+    prefix = f"scenario {source!r}: "
+    base = BOARDS["generic"]
+    if "preset" in table:
+        if not isinstance(table["preset"], str):
+            raise InputError(f"{prefix}preset", table["preset"], "the name of a board")
+        base = preset(table["preset"])
+    changes: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in TOP:
+            raise unknown(f"{prefix}key", str(key), TOP)
+        if key in SECTIONS:
+            changes[key] = keys.changed(f"{prefix}{key}.", getattr(base, key), value)
+        elif key in AXES:
+            changes[key] = axis(f"{prefix}{key}", key, value)
+        elif key in TEXTS:
+            changes[key] = keys.Word((), "").parse(f"{prefix}{key}", value)
+    scenario = msgspec.structs.replace(base, **changes)
+    check_scenario(scenario, prefix)
+    return scenario
+
+
+def axis(field: str, key: str, value: object) -> tuple[Any, ...]:
+    """Return the values of an axis: a list, one value, or text as on the command line.
+
+    Raises
+    ------
+    InputError : no value, one twice, or one that is not allowed.
+    """
+    if key == "queues":
+        parts = value if isinstance(value, list) else [value]
+        texts = ",".join(str(part) for part in parts if not isinstance(part, bool))
+        found: tuple[Any, ...] = tuple(parse_int_axis(texts, field, 1, NTB_NETDEV_MAX_QUEUES))
+    else:
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, list):
+            raise InputError(field, value, f"a list out of {', '.join(WORD_AXES[key])}")
+        for word in words:
+            if not isinstance(word, str) or word.strip() not in WORD_AXES[key]:
+                raise unknown(field, str(word), WORD_AXES[key])
+        found = tuple(word.strip() for word in words)
+    if not found:
+        raise InputError(field, value, "at least one value")
+    for one in found:
+        if found.count(one) > 1:
+            raise InputError(field, one, "every value once")
+    return found
+
+
+def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:
+    """Return `scenario` with each "section.key=value" of `--set`; a key alone if it is unique.
+
+    Raises
+    ------
+    InputError : another form, an unknown or ambiguous key, or a bad value.
+    """
+    for text in settings:
+        name, equals, value = (piece.strip() for piece in text.partition("="))
+        if not equals or not value:
+            raise InputError("--set", text, "section.key=value")
+        section, key = _place(name)
+        changed = keys.changed("--set ", getattr(scenario, section), {key: value})
+        scenario = msgspec.structs.replace(scenario, **{section: changed})
+    return scenario
+
+
+def check_scenario(scenario: Scenario, prefix: str = "") -> None:
+    """Raise InputError where values do not go together; `prefix` goes before the key."""
+    receiver = scenario.receiver
+    if scenario.device.hardware not in hardware_names():
+        raise unknown(f"{prefix}device.hardware", scenario.device.hardware, hardware_names())
+    used = [("single_cpu", receiver.single_cpu)]
+    used += [("spread_cpus", cpu) for cpu in receiver.spread_cpus]
+    for key, cpu in used:
+        if cpu >= receiver.cpus:
+            allowed = f"a CPU of the receiver, which has 0 to {receiver.cpus - 1}"
+            raise InputError(f"{prefix}receiver.{key}", cpu, allowed)
+    if not scenario.sender.packet and not scenario.sender.byte:
+        allowed = "above 0 with sender.byte 0: a sender without any cost never ends"
+        raise InputError(f"{prefix}sender.packet", 0, allowed)
+
+
+def to_table(scenario: Scenario) -> dict[str, Any]:
+    """Return a scenario as plain values that `scenario_from` reads back to the same one."""
+    table: dict[str, Any] = {key: getattr(scenario, key) for key in TEXTS}
+    table |= {key: list(getattr(scenario, key)) for key in AXES}
+    return table | {key: keys.shown(getattr(scenario, key)) for key in SECTIONS}
+
+
+def to_toml(scenario: Scenario, comments: Iterable[str] = ()) -> str:
+    """Return a scenario as a TOML file that `load_scenario` reads back to the same one."""
+    table = to_table(scenario)
+    lines = [f"# {comment}" for comment in comments]
+    lines += [f"{key} = {_toml(value)}" for key, value in table.items() if key not in SECTIONS]
+    for section in SECTIONS:
+        lines += ["", f"[{section}]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in table[section].items()]
+    return "\n".join(lines) + "\n"
+
+
+def all_keys() -> dict[str, dict[str, keys.Kind]]:
+    """Return every section with its keys and what each may be."""
+    usual = Scenario()
+    return {section: keys.kinds(type(getattr(usual, section))) for section in SECTIONS}
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Return section and key of a name with or without its section."""
+    known = [f"{section}.{key}" for section, found in all_keys().items() for key in found]
+    found = [full for full in known if name in (full, full.partition(".")[2])]
+    if not found:
+        bare = {full.partition(".")[2]: full for full in known}
+        near = get_close_matches(name, [*known, *bare], n=1)
+        hint = f"did you mean {bare.get(near[0], near[0])}? " if near else ""
+        raise InputError("--set: key", name, f"unknown; {hint}known: {', '.join(known)}")
+    if len(found) > 1:
+        raise InputError("--set: key", name, f"one of {', '.join(found)}")
+    section, _, key = found[0].partition(".")
+    return section, key
+
+
+def _toml(value: object) -> str:
+    # What is printable needs only these escapes in a basic string of TOML; JSON has the same.
+    return msgspec.json.encode(value).decode()

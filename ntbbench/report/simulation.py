@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A grid of simulated points in every text format: throughput, latency, CPU time, wakeups."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from ntbbench.analyse.gains import gains
+from ntbbench.measure.simulation_records import (
+    CPU_KINDS,
+    Counts,
+    Estimate,
+    OkSimulation,
+    SimulationPoint,
+    SimulationResult,
+    UnavailableSimulation,
+)
+from ntbbench.report.plain import (
+    Table,
+    csv_text,
+    folded,
+    json_text,
+    markdown_tables,
+    text_tables,
+)
+from ntbbench.report.wording import percent, plural
+
+MBIT = 1e6
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+AXES = ("protocol", "dispatch", "affinity", "queues")
+AXIS_HEADERS = ("proto", "dispatch", "affinity", "Q")
+COUNTS = Counts.__struct_fields__
+WAKEUPS_NOTE = (
+    "ampl., effect.: tasklet_schedule() calls and wakeups an interrupt; spurious: share of those "
+    "wakeups' runs that found no packet; stops: of a queue on a full ring"
+)
+RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
+
+
+def render_text(result: SimulationResult) -> str:
+    """Return the result as plain ASCII of at most 80 columns."""
+    lines = [line for text in head(result) for line in folded(text, "")]
+    return "\n".join([*lines, "", *text_tables(tables(result))]).rstrip() + "\n"
+
+
+def render_markdown(result: SimulationResult) -> str:
+    """Return the result as Markdown."""
+    body = markdown_tables(tables(result), [])
+    return "\n\n".join(["## ntbbench simulate", *head(result)[1:], body]).rstrip() + "\n"
+
+
+def render_csv(result: SimulationResult) -> str:
+    """Return one row a point: axes, status, every estimate with its interval, every count."""
+    headers = [*SimulationAxesNames, "status", "reason"]
+    for name in _estimate_names(result):
+        headers += [f"{name}_mean", f"{name}_low", f"{name}_high"]
+    headers += [*COUNTS, *RATIOS]
+    return csv_text(headers, [_csv_row(result, point) for point in result.points])
+
+
+def render_json(result: SimulationResult) -> str:
+    """Return the result as JSON: the keys and values of the saved file, indented."""
+    return json_text(msgspec.json.encode(result))
+
+
+# `--format NAME` of simulate, and of show for its results.
+FORMATS: Mapping[str, Callable[[SimulationResult], str]] = {
+    "text": render_text,
+    "md": render_markdown,
+    "csv": render_csv,
+    "json": render_json,
+}
+
+SimulationAxesNames = ("queues", "dispatch", "affinity", "protocol", "placement", "hardware")
+
+
+def ok_points(points: Sequence[SimulationPoint]) -> list[OkSimulation]:
+    """Return the points that were simulated."""
+    return [point for point in points if isinstance(point, OkSimulation)]
+
+
+def head(result: SimulationResult) -> list[str]:
+    """Return what was simulated, in a few sentences."""
+    points = result.points
+    refused = len(points) - len(ok_points(points))
+    counted = f"{plural(len(points), 'point')}: {len(points) - refused} ok"
+    counted += f", {refused} unavailable" if refused else ""
+    asked = result.scenario
+    how = asked.get("run", {})
+    runs = max((len(p.replications) for p in ok_points(points)), default=0)
+    lines = [
+        f"ntbbench simulate, {counted}",
+        f"{asked.get('name', '?')}, placement {how.get('placement', '?')}, "
+        f"{plural(runs, 'replication')} of {how.get('duration', '?')}, "
+        f"seed {how.get('seed', '?')}. Simulated, not measured; means over replications and "
+        "their 95 % intervals.",
+    ]
+    if asked.get("note"):
+        lines.append(f"Scenario: {asked['note']}.")
+    if not result.complete:
+        lines.append("interrupted: what is finished; go on with: ntbbench simulate --resume FILE")
+    lines += [f"{caution.message}: {caution.remedy}" for caution in result.warnings]
+    return lines
+
+
+def tables(result: SimulationResult) -> list[Table]:
+    """Return the tables of a result; a point is one row of each."""
+    points = ok_points(result.points)
+    return [
+        Table(
+            "Throughput (payload) and latency from a packet's send to its delivery",
+            (*AXIS_HEADERS, "Mbit/s", "95 %", "p50", "p99", "p99.9"),
+            [(*_axes(p), *rate_cells(p.throughput_bps), *_latency_cells(p)) for p in points],
+        ),
+        Table(
+            "CPU time of the receiver, ms a replication, all CPUs",
+            (*AXIS_HEADERS, "hardirq", "useful", "empty", "spin", "kthr.", "idle"),
+            [(*_axes(p), *(_short(p.cpu_seconds[k].mean) for k in CPU_KINDS)) for p in points],
+            ["useful, empty: softirq time in runs that found a packet, that found none"],
+        ),
+        Table(
+            "Wakeups",
+            (*AXIS_HEADERS, "ampl.", "effect.", "spurious", "drops", "stops"),
+            [(*_axes(p), *_wakeup_cells(p)) for p in points],
+            [WAKEUPS_NOTE],
+        ),
+        _causes(points),
+        gains_table(result),
+        *_exceptions(result),
+    ]
+
+
+def gains_table(result: SimulationResult) -> Table:
+    """Return what the mask and the affinity give, as times the throughput without either."""
+    rows = [
+        (*_axes(gain.point), f"{gain.ratio.mean:.2f}x", interval(gain.ratio, "{:.2f}".format))
+        for gain in gains(result)
+    ]
+    return Table(
+        "Mask or affinity? Throughput over that of fallback, single, with as many queues",
+        (*AXIS_HEADERS, "gain", "95 %"),
+        rows,
+        ["ratios of the same replication, so with the same flow hashes"],
+    )
+
+
+def _causes(points: Sequence[OkSimulation]) -> Table:
+    causes = list(dict.fromkeys(cause for point in points for cause in point.wakeups_by_cause))
+    rows = [(*_axes(p), *(str(p.wakeups_by_cause.get(c, 0)) for c in causes)) for p in points]
+    return Table("Wakeups by cause", (*AXIS_HEADERS, *causes), rows)
+
+
+def _exceptions(result: SimulationResult) -> list[Table]:
+    """Return the tables of what should not be; they are empty, and left out, where it is not."""
+    lost = [p for p in ok_points(result.points) if p.missed or p.misrouted]
+    refused = [p for p in result.points if isinstance(p, UnavailableSimulation)]
+    return [
+        Table(
+            "Missed or misrouted doorbells",
+            (*AXIS_HEADERS, "missed", "misrouted"),
+            [(*_axes(p), str(p.missed), str(p.misrouted)) for p in lost],
+        ),
+        Table(
+            "Unavailable points",
+            (*AXIS_HEADERS, "reason"),
+            [(*_axes(p), p.reason) for p in refused],
+        ),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Return a duration with its unit and four digits: `1.235 ms`."""
+    for size, unit in UNITS:
+        if seconds >= size or (unit == "ns"):
+            return f"{seconds / size:.4g} {unit}"
+    raise AssertionError(seconds)
+
+
+def rate_cells(rate: Estimate) -> tuple[str, str]:
+    """Return a rate in Mbit/s, and its interval."""
+    return f"{rate.mean / MBIT:.5g}", interval(rate, lambda value: f"{value / MBIT:.5g}")
+
+
+def interval(value: Estimate, shown: Callable[[float], str]) -> str:
+    """Return the interval of an estimate; a single run has none."""
+    if value.low is None or value.high is None:
+        return "one run"
+    return f"{shown(value.low)}-{shown(value.high)}"
+
+
+def _axes(point: SimulationPoint) -> tuple[str, ...]:
+    return tuple(str(getattr(point, axis)) for axis in AXES)
+
+
+def _latency_cells(point: OkSimulation) -> tuple[str, ...]:
+    latency = point.latency
+    return tuple(_tight(value.mean) for value in (latency.p50, latency.p99, latency.p999))
+
+
+def _tight(seconds: float) -> str:
+    """Return a duration without a blank and with three digits, for narrow columns."""
+    for size, unit in UNITS:
+        if seconds >= size or unit == "ns":
+            return f"{seconds / size:.3g}{unit}"
+    raise AssertionError(seconds)
+
+
+def _wakeup_cells(point: OkSimulation) -> tuple[str, ...]:
+    return (
+        f"{point.amplification:.2f}",
+        f"{point.effective_amplification:.2f}",
+        percent(point.spurious_ratio),
+        str(point.drops),
+        str(point.ring_full_stops),
+    )
+
+
+def _short(seconds: float) -> str:
+    milliseconds = seconds * 1e3
+    return f"{milliseconds:.0f}" if milliseconds >= 1000 else f"{milliseconds:.3g}"
+
+
+def _estimate_names(result: SimulationResult) -> list[str]:
+    return list(dict.fromkeys(n for p in ok_points(result.points) for n, _ in named_estimates(p)))
+
+
+def named_estimates(point: OkSimulation) -> list[tuple[str, Estimate]]:
+    """Return every estimate of a point by the name that CSV gives it."""
+    return [
+        ("throughput_bps", point.throughput_bps),
+        ("latency_p50", point.latency.p50),
+        ("latency_p99", point.latency.p99),
+        ("latency_p999", point.latency.p999),
+        *((f"cpu_seconds_{kind}", value) for kind, value in point.cpu_seconds.items()),
+    ]
+
+
+def _csv_row(result: SimulationResult, point: SimulationPoint) -> list[object]:
+    row: list[object] = [getattr(point, axis) for axis in SimulationAxesNames]
+    names = _estimate_names(result)
+    if isinstance(point, UnavailableSimulation):
+        return [
+            *row, "unavailable", point.reason,
+            *[None] * (3 * len(names) + len(COUNTS) + len(RATIOS)),
+        ]  # fmt: skip
+    row += ["ok", None]
+    found = dict(named_estimates(point))
+    for name in names:
+        row += [found[name].mean, found[name].low, found[name].high]
+    return [*row, *(getattr(point, name) for name in (*COUNTS, *RATIOS))]

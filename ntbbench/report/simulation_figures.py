@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Figures of simulated points: curves over queues, stacked CPU time, latency distributions."""
+
+from collections.abc import Callable, Sequence
+
+import plotly.graph_objects as go
+from hdrh.histogram import HdrHistogram
+
+from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
+from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
+from ntbbench.report.page import hover, label
+from ntbbench.report.simulation import duration, rate_cells
+
+NS = 1e9  # nanoseconds in a second
+# An affinity has a symbol and a dash, a dispatch its colour.
+AFFINITIES = {"single": ("circle-open", "solid"), "spread": ("square", "dash")}
+OTHER_AFFINITY = ("diamond-open", "dot")
+KIND_COLOURS = {
+    "hardirq": "#bd5300",
+    "useful_softirq": "#0072b2",
+    "empty_softirq": "#d6a400",
+    "spinning": "#b5179e",
+    "kthread": "#56606a",
+    "idle": "#d8dee4",
+}
+KIND_NAMES = {
+    "hardirq": "hardirq",
+    "useful_softirq": "useful softirq",
+    "empty_softirq": "empty softirq",
+    "spinning": "spinning",
+    "kthread": "kthreads",
+    "idle": "idle",
+}
+BAR_HEIGHT = 24  # px
+LINES_MAX = 12  # distributions in one figure: more would hide each other
+PERCENTILE_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
+
+Read = Callable[[OkSimulation], Estimate]
+
+
+def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: float) -> go.Figure:
+    """Return one quantity over the queue count, a line a dispatch and affinity.
+
+    Parameters
+    ----------
+    points : of one protocol.
+    read : the quantity, with its interval, which is drawn where there is one.
+    title : of the axis, with the unit.
+    scale : how much of that unit is one in the record.
+    """
+    figure = go.Figure()
+    for key in dict.fromkeys((point.dispatch, point.affinity) for point in points):
+        line = sorted(
+            (point for point in points if (point.dispatch, point.affinity) == key),
+            key=lambda point: point.queues,
+        )
+        figure.add_trace(_curve(line, [read(point) for point in line], scale))
+    figure.update_xaxes(title_text="queues", rangemode="tozero", dtick=1)
+    figure.update_yaxes(title_text=title, rangemode="tozero")
+    figure.update_layout(legend=BOTTOM, showlegend=True)
+    figure = framed(figure, 380)
+    figure.update_layout(margin_b=110)
+    return figure
+
+
+def _curve(line: Sequence[OkSimulation], values: Sequence[Estimate], scale: float) -> go.Scatter:
+    colour, _ = STYLES.get(line[0].dispatch, OTHER_STYLE)
+    symbol, dash = AFFINITIES.get(line[0].affinity, OTHER_AFFINITY)
+    highs = [value.mean if value.high is None else value.high for value in values]
+    lows = [value.mean if value.low is None else value.low for value in values]
+    above = [(high - value.mean) * scale for high, value in zip(highs, values, strict=True)]
+    below = [(value.mean - low) * scale for low, value in zip(lows, values, strict=True)]
+    return go.Scatter(
+        x=[point.queues for point in line],
+        y=[value.mean * scale for value in values],
+        error_y={
+            "type": "data",
+            "array": above,
+            "arrayminus": below,
+            "visible": any([*above, *below]),
+            "thickness": 1.5,
+            "color": colour,
+        },
+        name=label(f"{line[0].dispatch}, {line[0].affinity}"),
+        mode="lines+markers",
+        line={"color": colour, "dash": dash, "width": 1.5},
+        marker={
+            "symbol": symbol,
+            "size": 9,
+            "color": colour,
+            "line": {"width": 2, "color": colour},
+        },
+        hovertext=[point_hover(point) for point in line],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def cpu_bars(points: Sequence[OkSimulation]) -> go.Figure:
+    """Return the CPU time of each point as one bar, its kinds stacked."""
+    figure = go.Figure()
+    places = list(range(len(points)))
+    for kind in CPU_KINDS:
+        times = [point.cpu_seconds[kind].mean for point in points]
+        figure.add_trace(
+            go.Bar(
+                orientation="h",
+                y=places,
+                x=times,
+                name=KIND_NAMES[kind],
+                marker={"color": KIND_COLOURS[kind]},
+                hovertext=[
+                    hover(point_name(point), f"{KIND_NAMES[kind]} {duration(spent)} a replication")
+                    for point, spent in zip(points, times, strict=True)
+                ],
+                hovertemplate="%{hovertext}<extra></extra>",
+            )
+        )
+    names = [label(point_name(point), 40) for point in points]
+    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed")
+    figure.update_xaxes(title_text="CPU seconds a replication, all CPUs of the receiver")
+    legend = {**BOTTOM, "traceorder": "normal"}
+    figure.update_layout(barmode="stack", bargap=0.25, showlegend=True, legend=legend)
+    return framed(figure, BAR_HEIGHT * len(points) + 130)
+
+
+def distributions(points: Sequence[OkSimulation]) -> go.Figure:
+    """Return the share of packets later than a latency, both axes logarithmic."""
+    figure = go.Figure()
+    for point in points[:LINES_MAX]:
+        values, shares = tail_of(point.latency.histogram)
+        colour, _ = STYLES.get(point.dispatch, OTHER_STYLE)
+        _, dash = AFFINITIES.get(point.affinity, OTHER_AFFINITY)
+        figure.add_trace(
+            go.Scatter(
+                x=[value * 1e6 for value in values],
+                y=shares,
+                name=label(f"{point.dispatch}, {point.affinity}"),
+                mode="lines",
+                line={"color": colour, "dash": dash, "width": 1.5, "shape": "hv"},
+                hovertext=[
+                    hover(point_name(point), f"{100 * share:.4g} % later than {duration(value)}")
+                    for value, share in zip(values, shares, strict=True)
+                ],
+                hovertemplate="%{hovertext}<extra></extra>",
+            )
+        )
+    ticks = [1 - percentile / 100 for percentile in PERCENTILE_TICKS]
+    names = ["all", *(f"p{percentile:g}" for percentile in PERCENTILE_TICKS[1:])]
+    figure.update_xaxes(type="log", title_text="latency, us")
+    figure.update_yaxes(
+        type="log", title_text="share of packets that is later", tickvals=ticks, ticktext=names
+    )
+    figure.update_layout(legend=BOTTOM, showlegend=True)
+    figure = framed(figure, 400)
+    figure.update_layout(margin_b=110)
+    return figure
+
+
+def tail_of(histogram: str) -> tuple[list[float], list[float]]:
+    """Return latencies in seconds, and the share of packets above each, of an HDR histogram."""
+    decoded = HdrHistogram.decode(histogram)
+    total = decoded.get_total_count()
+    values: list[float] = []
+    shares: list[float] = []
+    above = total
+    for item in decoded.get_recorded_iterator():
+        if not values:
+            values.append(decoded.get_lowest_equivalent_value(item.value_iterated_to) / NS)
+            shares.append(1.0)
+        above -= item.count_added_in_this_iter_step
+        values.append(item.value_iterated_to / NS)
+        # A logarithmic axis has no 0: the slowest packet stands at half a packet.
+        shares.append(max(above, 0.5) / total)
+    return values, shares
+
+
+def point_name(point: OkSimulation) -> str:
+    """Return the axes of a point in a few words."""
+    return f"{point.protocol} {point.dispatch} {point.affinity} Q={point.queues}"
+
+
+def point_hover(point: OkSimulation) -> str:
+    """Return what is shown when the pointer rests on a point."""
+    rate, spread = rate_cells(point.throughput_bps)
+    latency = point.latency
+    return hover(
+        point_name(point),
+        f"{rate} Mbit/s ({spread})",
+        f"p50 {duration(latency.p50.mean)}, p99 {duration(latency.p99.mean)}, "
+        f"p99.9 {duration(latency.p999.mean)}",
+        f"amplification {point.amplification:.4g}, effective {point.effective_amplification:.4g}",
+    )

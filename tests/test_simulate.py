@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench simulate`: the grid, its records and formats, interrupted runs, show and compare."""
+
+import csv
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hdrh.histogram import HdrHistogram
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from ntbbench.analyse.gains import gains
+from ntbbench.analyse.sources import load_variant
+from ntbbench.cli.main import main
+from ntbbench.measure.simulation import backends
+from ntbbench.measure.simulation.estimate import estimate
+from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
+from ntbbench.measure.simulation.histogram import histogram_of, quantiles
+from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
+from ntbbench.measure.simulation.result import load_simulation
+from ntbbench.measure.simulation_records import CPU_KINDS, Counts, OkSimulation
+from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
+from ntbbench.model.simulation.load import preset, with_settings
+from ntbbench.model.simulation.point import PointSpec, expand
+from ntbbench.report.simulation import FORMATS
+
+SHORT = ["--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1"]
+SMALL = ["--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT]
+SETTINGS = ["duration=5ms", "warmup=1ms", "traffic.flows=4", "receiver.cpus=4"]
+
+
+def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> PointSpec:
+    scenario = with_settings(preset("generic"), [*SETTINGS, *settings])
+    return PointSpec(scenario, queues, dispatch, "spread", "tcp")
+
+
+def saved(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def result_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("simulate") / "result.json"
+    words = ["--protocol", "tcp,udp", "--affinity", "single,spread", "-o", str(path)]
+    assert main(["simulate", *SMALL, *words]) == 0
+    return path
+
+
+# The record.
+
+
+def test_the_json_is_the_contract(result_file: Path) -> None:
+    result = saved(result_file)
+    assert result["schema"] == "ntbbench.simulation/1"
+    assert result["complete"] is True
+    points = result["points"]
+    keys = ("queues", "dispatch", "affinity", "protocol")
+    axes = [tuple(point[key] for key in keys) for point in points]
+    assert axes == [
+        (queues, dispatch, affinity, protocol)
+        for protocol in ("tcp", "udp")
+        for dispatch in ("fallback", "per-vector")
+        for affinity in ("single", "spread")
+        for queues in (1, 2)
+    ]
+    for point in points:
+        latency = point["latency"]
+        estimates = [point["throughput_bps"], *(latency[q] for q in ("p50", "p99", "p999"))]
+        estimates += point["cpu_seconds"].values()
+        for value in estimates:
+            assert value["low"] <= value["mean"] <= value["high"]
+        assert set(point["cpu_seconds"]) == set(CPU_KINDS)
+        for name in Counts.__struct_fields__:
+            runs = [run["counts"][name] for run in point["replications"]]
+            assert point[name] == sum(runs)
+            assert point["estimates"][name]["mean"] == pytest.approx(np.mean(runs))
+        assert point["amplification"] == point["schedule_calls"] / point["interrupts"]
+        assert point["wakeups_by_cause"]["doorbell"] == point["wakeups"]
+        assert point["wakeups"] + point["merged"] == point["schedule_calls"]
+
+
+def test_cpu_time_is_all_the_time_there_is(result_file: Path) -> None:
+    for point in saved(result_file)["points"]:
+        for run in point["replications"]:
+            assert math.fsum(run["cpu_seconds"].values()) == pytest.approx(16 * 5e-3)
+
+
+def test_throughput_counts_payload(result_file: Path) -> None:
+    for point in saved(result_file)["points"]:
+        assert point["payload"] == (65480 if point["protocol"] == "udp" else 65458)
+        for run in point["replications"]:
+            bits = run["counts"]["delivered"] * point["payload"] * 8
+            assert run["throughput_bps"] == pytest.approx(bits / 5e-3)
+
+
+def test_fallback_wakes_every_queue_and_per_vector_one(result_file: Path) -> None:
+    for point in saved(result_file)["points"]:
+        expected = point["queues"] if point["dispatch"] == "fallback" else 1
+        assert point["amplification"] == pytest.approx(expected)
+
+
+def test_one_queue_is_the_same_in_every_dispatch(result_file: Path) -> None:
+    points = [p for p in saved(result_file)["points"] if p["queues"] == 1]
+    for point in points:
+        (twin,) = [
+            other
+            for other in points
+            if (other["affinity"], other["protocol"]) == (point["affinity"], point["protocol"])
+            and other["dispatch"] == "fallback"
+        ]
+        assert point["replications"] == twin["replications"]
+
+
+def test_a_single_replication_has_no_interval(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    assert main(["simulate", *SMALL, "--replications", "1", "-o", str(path)]) == 0
+    result = saved(path)
+    assert result["points"][0]["throughput_bps"]["low"] is None
+    assert result["warnings"][0]["code"] == "few-replications"
+
+
+def test_what_the_device_cannot_give_stays_in_the_result(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    words = ["--preset", "rcar-s4-spider", "--queues", "2,4", "--dispatch", "msi", *SHORT]
+    assert main(["simulate", *words, "--affinity", "single", "-o", str(path)]) == 0
+    two, four = saved(path)["points"]
+    assert (two["status"], four["status"]) == ("ok", "unavailable")
+    assert four["reason"].startswith("ENOSPC: 4 queues requested, 3 possible")
+
+
+# Numbers.
+
+
+@settings(deadline=None)  # the machine is shared
+@given(st.lists(st.integers(0, 10**12).map(float), min_size=2, max_size=8))
+def test_the_interval_is_students(values: list[float]) -> None:
+    found = estimate(values)
+    if len(set(values)) == 1:
+        assert (found.low, found.mean, found.high) == (values[0],) * 3
+        return
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.high == pytest.approx(high)
+    assert found.low == pytest.approx(max(low, 0), abs=1e-6 * found.high)
+
+
+@settings(deadline=None)  # the machine is shared
+@given(st.integers(0, 3600 * 10**9 - 1))
+def test_the_engines_buckets_are_those_of_the_library(latency_ns: int) -> None:
+    library = HdrHistogram(1, 3600 * 10**9, 3)
+    low = latency_bucket_low(latency_bucket(latency_ns))
+    assert low == library.get_lowest_equivalent_value(latency_ns)
+    assert latency_bucket_low(latency_bucket(latency_ns) + 1) - 1 == (
+        library.get_highest_equivalent_value(latency_ns)
+    )
+
+
+@settings(deadline=None)  # the machine is shared
+@given(st.lists(st.integers(1, 10**10), min_size=1, max_size=200))
+def test_quantiles_are_right_to_three_digits(latencies: list[int]) -> None:
+    counted: dict[int, int] = {}
+    for latency in latencies:
+        bucket = latency_bucket(latency)
+        counted[bucket] = counted.get(bucket, 0) + 1
+    found = quantiles(histogram_of(sorted(counted.items())))
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
+        rank = max(math.floor(share * len(latencies) + 0.5), 1)
+        exact = sorted(latencies)[rank - 1]
+        assert exact * 1e-9 <= found[name] <= exact * 1e-9 * 1.001 + 1e-9
+
+
+def test_no_packet_no_latency() -> None:
+    assert set(quantiles(histogram_of([])).values()) == {0.0}
+
+
+# The grid.
+
+
+def found_on(place: backends.Place, plan: Grid, hooks: Hooks | None = None) -> Found:
+    found: Found = [{} for _ in plan.specs]
+    run_grid(plan, found, place, hooks or Hooks())
+    return found
+
+
+def small_grid(replications: int = 5) -> Grid:
+    scenario = msgspec.structs.replace(spec_of().scenario, queues=(1, 2), dispatch=("fallback",))
+    return Grid(expand(scenario), replications, "specialised")
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_any_number_of_workers_gives_the_same(jobs: int) -> None:
+    plan = small_grid()
+    expected = [{n: replicate(spec, n, "specialised") for n in range(5)} for spec in plan.specs]
+    with backends.local(jobs, 20) as place:
+        assert place.slots == jobs
+        assert found_on(place, plan) == expected
+
+
+def test_chunks_are_replications_one_by_one() -> None:
+    spec = spec_of()
+    together = run_chunk(Chunk(0, spec, (3, 1), "reference"))
+    assert together == [replicate(spec, 3, "reference"), replicate(spec, 1, "reference")]
+
+
+def test_an_end_on_the_way_keeps_what_is_done() -> None:
+    plan = small_grid(40)
+    told: list[int] = []
+    hooks = Hooks(progress=lambda _, done, total: told.append(done), stop=lambda: len(told) > 0)
+    with backends.local(1, 1) as place:
+        found = found_on(place, plan, hooks)
+        assert 0 < sum(map(len, found)) < 160
+        run_grid(plan, found, place, Hooks())
+        assert found == found_on(place, plan)
+
+
+def test_it_is_saved_now_and_then() -> None:
+    now = iter(range(0, 10_000, 20))
+    kept: list[int] = []
+    hooks = Hooks(save=lambda found: kept.append(sum(map(len, found))), clock=lambda: next(now))
+    with backends.local(1, 1) as place:
+        found_on(place, small_grid(40), hooks)
+    assert kept
+    assert kept == sorted(kept)
+
+
+def test_ctrl_c_and_resume(tmp_path: Path) -> None:
+    """A real process, a real SIGINT: exit 130, a readable result, and the rest by --resume."""
+    path, whole = tmp_path / "result.json", tmp_path / "whole.json"
+    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
+    command += ["--replications", "10000", "--jobs", "2"]  # minutes
+    started = subprocess.Popen(
+        [*command, "-o", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+    while started.poll() is None and not children.read_text():
+        time.sleep(0.05)  # the workers are started once SIGINT has its handler
+    time.sleep(2)
+    os.kill(started.pid, signal.SIGINT)
+    _, error = started.communicate(timeout=60)
+    assert started.returncode == 130, error
+    assert "go on with: ntbbench simulate --resume" in error
+    part = saved(path)
+    assert part["complete"] is False
+    done = sum(len(point["replications"]) for point in part["points"])
+    assert done < 8 * 10_000
+    few = ["--replications", "4"]  # also where there are more: the first ones
+    assert main(["simulate", "--resume", str(path), *few, "-o", str(path)]) == 0
+    assert main(["simulate", *SMALL, *few, "-o", str(whole)]) == 0
+    assert saved(path)["points"] == saved(whole)["points"]
+
+
+def test_replications_can_be_added(tmp_path: Path) -> None:
+    path, whole = tmp_path / "result.json", tmp_path / "whole.json"
+    words = ["simulate", "--queues", "1", "--affinity", "single", *SHORT]
+    assert main([*words, "-o", str(path)]) == 0
+    assert main(["simulate", "--resume", str(path), "--replications", "5"]) == 0
+    assert main([*words, "--replications", "5", "-o", str(whole)]) == 0
+    assert saved(path)["points"] == saved(whole)["points"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seed", "2"], "run.seed: 2: 1, as in the file that is resumed"),
+        (["--set", "receiver.hardirq=9us"], "receiver.hardirq: '9us': '1us'"),
+        (["--queues", "1"], "queues: [1]: [1, 2]"),
+    ],
+)
+def test_only_the_same_scenario_goes_on(
+    words: list[str], said: str, result_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = result_file.read_bytes()
+    assert main(["simulate", "--resume", str(result_file), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert result_file.read_bytes() == before
+
+
+# Formats, show, compare, gate.
+
+
+def test_text_is_ascii_of_80_columns(result_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(result_file)]) == 0
+    text = capsys.readouterr().out
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("Mbit/s", "p99.9", "hardirq", "spin", "race_check", "Simulated, not measured"):
+        assert word in text
+
+
+def test_csv_has_a_row_a_point(result_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(result_file), "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    points = saved(result_file)["points"]
+    assert len(rows) == len(points)
+    for row, point in zip(rows, points, strict=True):
+        assert float(row["throughput_bps_mean"]) == point["throughput_bps"]["mean"]
+        assert float(row["latency_p999_high"]) == point["latency"]["p999"]["high"]
+        assert int(row["ring_full_stops"]) == point["ring_full_stops"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_show_prints_what_simulate_printed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "result.json"
+    words = ["--queues", "1", "--affinity", "single", *SHORT, "-o", str(path)]
+    assert main(["simulate", *words, "--format", name]) == 0
+    printed = capsys.readouterr().out
+    assert main(["show", str(path), "--format", name]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_a_result_gates_against_itself(
+    result_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", str(result_file), str(result_file)]) == 0
+    assert "0 regressed" in capsys.readouterr().out
+
+
+def test_a_dearer_copy_is_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["simulate", "--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT]
+    words += ["--replications", "8", "--set", "traffic.start=0"]
+    base, slow = tmp_path / "base.json", tmp_path / "slow.json"
+    assert main([*words, "-o", str(base)]) == 0
+    assert main([*words, "--set", "receiver.byte=0.4ns", "-o", str(slow)]) == 0
+    capsys.readouterr()
+    assert main(["gate", str(base), str(slow), "--format", "json", "--correction", "none"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    verdicts = {c["metric"].rpartition(":")[2]: c["verdict"] for c in report["comparisons"]}
+    assert verdicts["throughput"] == "regressed"
+    assert main(["gate", str(slow), str(base), "--correction", "none"]) == 0
+
+
+def test_runs_of_another_length_are_not_compared(result_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    assert main(["simulate", *SMALL, "--duration", "6ms", "-o", str(other)]) == 0
+    assert main(["compare", str(result_file), str(other)]) == 5
+
+
+def test_metrics_have_samples_and_directions(result_file: Path) -> None:
+    variant = load_variant(str(result_file))
+    series = variant.series["tcp/fallback/spread/q2/hash:throughput"]
+    assert (series.unit, series.better) == ("bit/s", "higher")
+    assert series.samples is not None
+    assert len(series.samples) == 3
+    assert variant.series["tcp/fallback/spread/q2/hash:missed"].value == 0
+
+
+def test_gains_are_ratios_of_the_same_replication(result_file: Path) -> None:
+    result = load_simulation(result_file)
+    found = gains(result)
+    assert len(found) == 2 * 3  # of two queues: all but fallback, single
+    for gain in found:
+        (base,) = [
+            point
+            for point in result.points
+            if isinstance(point, OkSimulation)
+            and (point.dispatch, point.affinity) == ("fallback", "single")
+            and (point.queues, point.protocol) == (gain.point.queues, gain.point.protocol)
+        ]
+        pairs = zip(gain.point.replications, base.replications, strict=True)
+        ratios = [run.throughput_bps / under.throughput_bps for run, under in pairs]
+        assert gain.ratio.mean == pytest.approx(np.mean(ratios))
+        assert gain.ratio.low is not None
+        assert gain.ratio.low <= gain.ratio.mean
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "rcar"], "preset: 'rcar': unknown"),
+        (["x.toml", "--preset", "generic"], "not both"),
+        (["no-such-file.toml"], "no-such-file.toml"),
+        (["--queues", "0"], "--queues"),
+        (["--queues", "1,1000"], "--queues"),
+        (["--dispatch", "pervector"], "did you mean per-vector?"),
+        (["--affinity", "9"], "--affinity"),
+        (["--protocol", "sctp"], "known: tcp, udp"),
+        (["--placement", "random"], "--placement"),
+        (["--replications", "-1"], "--replications"),
+        (["--set", "receiver.hardirk=1us"], "did you mean receiver.hardirq?"),
+        (["--set", "hardirk=1us"], "did you mean receiver.hardirq?"),
+        (["--set", "cpus=3"], "one of sender.cpus, receiver.cpus"),
+        (["--set", "hardirq"], "section.key=value"),
+        (["--set", "receiver.cpus=1025"], "1 to 1024"),
+        (["--set", "receiver.single_cpu=16"], "0 to 15"),
+        (["--jobs", "many"], "--jobs"),
+        (["--format", "xml"], "--format"),
+        (["--resume", "no-such-file.json"], "no-such-file.json"),
+        (["--html", "no-such-folder/x.html"], "--html"),
+        (["--timeline", "no-such-folder/x.json"], "no-such-folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", *words, "-o", "result.json"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line or said.strip("-") in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_outputs_are_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "x")
+    assert main(["simulate", "-o", path, "--html", path]) == 2
+    assert main(["simulate", "-o", "/dev/null", "--timeline", path, "--html", path]) == 2
+    assert "another file than" in capsys.readouterr().err
+
+
+def test_a_scenario_of_toml(tmp_path: Path) -> None:
+    file, path = tmp_path / "board.toml", tmp_path / "result.json"
+    file.write_text('queues = [2]\ndispatch = "msi"\n[run]\nreplications = 2\nduration = "2ms"\n')
+    assert main(["simulate", str(file), "-o", str(path)]) == 0
+    result = saved(path)
+    assert [point["dispatch"] for point in result["points"]] == ["msi", "msi"]
+    assert len(result["points"][0]["replications"]) == 2
