@@ -24,6 +24,16 @@ GAP_MAX = 10_000_000
 CPUS_MAX = 8  # of the guest's kernel: CONFIG_NR_CPUS
 
 
+def _within(option: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(option, value, f"{low} .. {high}")
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(option, value, ", ".join(allowed))
+
+
 @dataclass(frozen=True)
 class PairSetup:
     """What one boot binds together: the two drivers and what configfs and modprobe are told.
@@ -188,13 +198,3 @@ class PairRecordings:
     rc_qp_count: int | None
     points: tuple[PointRecording, ...]
     warnings: tuple[str, ...]
-
-
-def _within(option: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise InputError(option, value, f"{low} .. {high}")
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(option, value, ", ".join(allowed))
