@@ -2,6 +2,9 @@
 /*
  * epc_loop: the module, its instances, and the endpoint controller of each.
  *
+ * The endpoint core's configfs folder holds a reference to the module: unbind
+ * the platform device first, then unload.
+ *
  * Needs x86-64 without ACPI, and memory that the kernel leaves alone, as with
  * memmap=144M$0x10000000 on its command line.
  */
@@ -308,8 +311,7 @@ static struct platform_driver epc_loop_driver = {
 	.probe	= epc_loop_probe,
 	.remove	= epc_loop_remove,
 	.driver	= {
-		.name			= EPC_LOOP_NAME,
-		.suppress_bind_attrs	= true,
+		.name	= EPC_LOOP_NAME,
 	},
 };
 
