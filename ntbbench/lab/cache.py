@@ -26,13 +26,14 @@ class Cache:
     root: Path
 
     @contextmanager
-    def lock(self, say: Callable[[str], None]) -> Iterator[None]:
+    def lock(self, say: Callable[[str], None], name: str = "lock") -> Iterator[None]:
         """Hold the cache for writing; a second run waits here, and `say` is told of the wait.
 
-        The kernel frees it on any exit.
+        What takes minutes has a lock of its own, `name`, and a folder that only its holder writes
+        to. The kernel frees a lock on any exit.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as file:
+        with (self.root / name).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

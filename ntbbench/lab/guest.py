@@ -68,6 +68,7 @@ class Task:
     names : of the recordings that must come back, in order.
     seconds : what it may take; generous, for it only ends a guest that hangs.
     settings : shell variables of the script.
+    may_die : names that a guest which panics need not have recorded.
     """
 
     script: Path
@@ -75,6 +76,7 @@ class Task:
     names: tuple[str, ...]
     seconds: float
     settings: Mapping[str, object]
+    may_die: tuple[str, ...] = ()
 
 
 def script(name: str) -> Path:
@@ -141,7 +143,12 @@ def record(
         (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
         booted = boot(image, initramfs, accel, task.seconds, machine)
-    return Recordings(unpack(booted, list(task.names), folder), folder, booted)
+    names = list(task.names)
+    if booted.panic:
+        if not task.may_die:
+            raise GuestError(f"the guest panicked: {booted.panic}")
+        names = [name for name in names if name not in task.may_die]
+    return Recordings(unpack(booted, names, folder), folder, booted)
 
 
 def unpack(booted: Boot, names: list[str], folder: Path) -> str:
@@ -156,7 +163,10 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
         raise GuestError(f"the guest gave up: {failed[1]}")
     kernel = re.search(rf"^{MARK}kernel (\S+)\n{MARK}version (.*)$", booted.data, re.MULTILINE)
     found = re.findall(rf"^{MARK}point (\S+)\n(.*?)^{MARK}end$", booted.data, re.S | re.M)
-    if kernel is None or [name for name, _ in found] != names or f"{MARK}done" not in booted.data:
+    done = booted.panic or f"{MARK}done" in booted.data
+    if kernel is None or [name for name, _ in found] != names or not done:
+        if booted.panic:
+            raise GuestError(f"the guest panicked: {booted.panic}")
         raise GuestError("the guest powered off before it had recorded every point")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")

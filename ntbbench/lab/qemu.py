@@ -61,10 +61,21 @@ def loopback_machine() -> Machine:
 
 @dataclass(frozen=True)
 class Boot:
-    """What one boot left on its two serial ports."""
+    """What one boot left on its two serial ports.
 
-    console: str  # the kernel's messages
-    data: str  # what /init reported
+    Parameters
+    ----------
+    console : the kernel's messages.
+    data : what /init reported.
+    """
+
+    console: str
+    data: str
+
+    @property
+    def panic(self) -> str:
+        """Why the kernel died, in one line; empty: it did not."""
+        return last_words(self.console) if PANIC.search(self.console) else ""
 
 
 def kvm_runs() -> bool:
@@ -123,7 +134,7 @@ def boot(
 
     Raises
     ------
-    GuestError : it panicked (with its last words), hung, or QEMU itself failed.
+    GuestError : it hung (with its last words), or QEMU itself failed.
     """
     with tempfile.TemporaryDirectory() as name:
         console, data = Path(name) / "console", Path(name) / "data"
@@ -141,16 +152,16 @@ def boot(
             raise GuestError(f"the guest hung: no end after {seconds:.0f} s: {words}") from None
         if result.status:
             raise GuestError(f"QEMU failed: {result.last_words}")
-        booted = Boot(_read(console), _read(data))
-    if PANIC.search(booted.console):
-        raise GuestError(f"the guest panicked: {last_words(booted.console)}")
-    return booted
+        return Boot(_read(console), _read(data))
 
 
 def last_words(console: str) -> str:
     """Return in one line why the kernel died: first cause, where, and panic; else its last line."""
-    found = [pattern.search(console) for pattern in (CAUSE, PLACE, PANIC)]
-    if found[-1] is not None:
+    panic = PANIC.search(console)
+    if panic is not None:
+        cause = CAUSE.search(console)  # the place is that of the cause, not of an earlier warning
+        place = PLACE.search(console, cause.end()) if cause is not None else None
+        found = (cause, place, panic)
         return "; ".join(match[0].strip() for match in found if match is not None)
     lines = [STAMP.sub("", line).strip() for line in console.splitlines()]
     return next((line for line in reversed(lines) if line), "")

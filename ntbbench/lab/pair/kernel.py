@@ -21,6 +21,7 @@ from ntbbench.lab.pair.sources import AFTER_VERSION, DebianSource, fetch_source
 from ntbbench.lab.source import unpack_tree
 
 IMAGE, KBUILD = "bzImage", "kbuild"
+KERNELS = "pair-kernels"  # folder in the cache
 RUN, CHECK = "run", "check"
 FRAGMENTS = {RUN: ("kernel.config",), CHECK: ("kernel.config", "check.config")}
 OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.+)|# (CONFIG_\w+) is not set)$", re.MULTILINE)
@@ -76,12 +77,12 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
         allowed = f"debian:{AFTER_VERSION} or newer: epc_loop needs its PCI endpoint core"
         raise InputError("--kernel", spec, allowed)
     source = fetch_source(cache, wanted, say)
-    place = cache.root / "pair-kernels" / kernel_key(source, variant)
+    place = cache.root / KERNELS / kernel_key(source, variant)
     if not (place / IMAGE).is_file():
         for name in PROGRAMS:
             program(name)
         source = fetch_source(cache, source.manifest.version, say, keep=True)
-        with cache.lock(say):
+        with cache.lock(say, f"{KERNELS}.lock"):
             if not (place / IMAGE).is_file():
                 say(f"building a {variant} kernel from {source.origin} (once; some minutes)")
                 cache.publish(place, lambda folder: _build(folder, source, variant))

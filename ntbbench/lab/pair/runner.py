@@ -150,6 +150,7 @@ def task(plan: PairPlan) -> Task:
         script=Path(str(files("ntbbench.lab.pair") / "guest" / "pair")),
         lines=tuple(_line(point) for point in plan.traffic),
         names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
+        may_die=_round_names(plan),
         seconds=BOOT_SECONDS
         + ROUND_SECONDS * plan.rounds
         + sum(POINT_SECONDS + PACKET_SECONDS * _sent(point) for point in plan.traffic),
