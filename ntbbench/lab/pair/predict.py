@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the model says of one point: the link, and counts for the rings that were sent."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import cast
+
+from ntbbench.lab.pair.plan import MSIS, DriverSource, PairSetup, Traffic
+from ntbbench.lab.pair.tracing import PairTrace
+from ntbbench.model.pair.flow import (
+    POLL,
+    Item,
+    PairFlow,
+    RunBounds,
+    Told,
+    placed_by_events,
+    ring_effects,
+    run_bounds,
+)
+from ntbbench.model.pair.joined import AnySlots, Direction, Setting
+from ntbbench.model.pair.link import PairLink, pair_link
+from ntbbench.model.pair.patches import Driver, driver
+from ntbbench.model.pair.vntb import Doorbell
+
+LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
+FALLBACK, PER_VECTOR = "fallback", "per-vector"
+WORKS = {FALLBACK, PER_VECTOR}
+VECTOR_PATCH = {"ep": 7, "rc": 12}  # gives the driver db_vector_count() and db_vector_mask()
+# From this gap (seconds) on a doorbell's tasklets have run before the next ring, on one CPU.
+SPACED_GAP = 700e-6
+
+
+@dataclass(frozen=True)
+class PairModel:
+    """Both drivers as the model knows them, in the setting of one boot."""
+
+    ep: Driver
+    rc: Driver
+    setting: Setting
+    max_num_clients: int
+
+    def events_a_ring(self, traffic: Traffic) -> int:
+        """Return the most doorbell callbacks that one ring leads to."""
+        direction = cast(Direction, traffic.direction)
+        effects = ring_effects(direction, self.ep, self.rc, self.setting, self.qp_count)
+        return max((len(effect.vectors) for effect in effects), default=0)
+
+    @property
+    def qp_count(self) -> int:
+        """The QPs of both transports; 0 where the link is down."""
+        link = self.link
+        return link.ep.qp_count if link.link == "up" and link.ep else 0
+
+    @property
+    def link(self) -> PairLink:
+        """The link of this pair."""
+        return pair_link(self.ep, self.rc, self.setting, self.max_num_clients)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Counts of one direction; runs by qp_num. `bounds` is None where the counts are exact."""
+
+    msis: int
+    vectors: Counter[int]
+    runs: list[int]
+    refused: Counter[str]
+    bounds: RunBounds | None
+
+
+def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairModel:
+    """Return the model of a boot: the patches found, and the setting asked for."""
+    return PairModel(
+        ep=driver("ep", ep.patches),
+        rc=driver("rc", rc.patches),
+        setting=AnySlots(
+            ep_slots=setup.ep_slots,
+            rc_vectors=MSIS,
+            mw_count=setup.mw_count,
+            doorbell=Doorbell(setup.doorbell),
+        ),
+        max_num_clients=setup.queues or 0,
+    )
+
+
+def predict(
+    model: PairModel,
+    direction: Direction,
+    trace: PairTrace,
+    *,
+    active: Sequence[int],
+    spaced: bool,
+    rx_max_entry: int,
+) -> Prediction:
+    """Return what the receiver does with the rings of `trace`.
+
+    Of a spaced flow the model sees rings and polls alone. Of a burst it also sees where callbacks
+    were: then its runs are an estimate, and `bounds` says what any order allows.
+
+    Parameters
+    ----------
+    active : qp_nums that ntb_netdev owns on the receiver and whose link is up.
+    rx_max_entry : entries of the smallest ring.
+    """
+    qp_count = max(active, default=-1) + 1
+    qp_bitmap = sum(1 << qp_num for qp_num in active)
+    flow = PairFlow(direction, model.ep, model.rc, model.setting, qp_bitmap)
+    bounds = None
+    if spaced:
+        tally = flow.run(rings_and_polls(trace))
+    else:
+        effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
+        packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
+        bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
+        tally = flow.run_apart(placed_by_events(effects, trace.items))
+    return Prediction(
+        msis=sum(tally.msis.values()),
+        vectors=tally.vectors,
+        runs=_by_qp(tally.runs, qp_count),
+        refused=tally.refused,
+        bounds=bounds,
+    )
+
+
+def rings_and_polls(trace: PairTrace) -> Iterator[Item]:
+    """Yield what the model may know of a spaced flow.
+
+    Where a trace has no polls, each callback stands for the poll that it came from.
+    """
+    polls = any(item is POLL for item in trace.items)
+    for item in trace.items:
+        if not isinstance(item, Told):
+            yield item
+        elif not polls:
+            yield POLL
+
+
+def measured_verdict(trace: PairTrace, qp_count: int) -> str:
+    """Return what became of spaced rings, in the words of `ntbbench compat`.
+
+    With one QP a driver without vector callbacks cannot be told from one with them: per-vector.
+    """
+    missed = [wake for wake in trace.wakes if not wake.rung <= wake.ran]
+    if missed:
+        elsewhere = all(wake.ran for wake in missed)
+        return MISROUTED if elsewhere else MISSED
+    only_rung = all(wake.ran == wake.rung for wake in trace.wakes)
+    return PER_VECTOR if only_rung or qp_count == 1 else FALLBACK
+
+
+def predicted_verdict(model: PairModel, direction: Direction) -> str:
+    """Return what the model says of rings of every bit, where the link is up."""
+    count = model.qp_count
+    qps = (1 << count) - 1
+    receiver = model.rc if direction == "ep-to-rc" else model.ep
+    effects = ring_effects(direction, model.ep, model.rc, model.setting, count)
+    woken = [reduce(or_, effect.masks, 0) & qps for effect in effects]
+    missed = [mask for bit, mask in enumerate(woken) if not mask >> bit & 1]
+    if missed:
+        return MISROUTED if all(missed) else MISSED
+    one_each = all(mask == 1 << bit for bit, mask in enumerate(woken))
+    return PER_VECTOR if one_each and receiver.has(VECTOR_PATCH[receiver.side]) else FALLBACK
+
+
+def same_verdict(measured: str, predicted: str, qp_count: int) -> bool:
+    """Return whether two verdicts agree; with one QP the two that work look the same."""
+    return measured == predicted or (qp_count == 1 and {measured, predicted} <= WORKS)
+
+
+def _by_qp(counts: Counter[int], qp_count: int) -> list[int]:
+    return [counts[qp_num] for qp_num in range(qp_count)]
+
+
+def differences(measured: Sequence[int], predicted: Sequence[int]) -> list[int]:
+    """Return measured - predicted, item by item."""
+    return [one - other for one, other in zip(measured, predicted, strict=True)]
