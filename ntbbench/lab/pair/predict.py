@@ -2,7 +2,7 @@
 """What the model says of one point: the link, and counts for the rings that were sent."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -97,8 +97,8 @@ def predict(
 ) -> Prediction:
     """Return what the receiver does with the rings of `trace`.
 
-    Of a spaced flow the model sees rings and polls alone. Of a burst it also sees where callbacks
-    were: then its runs are an estimate, and `bounds` says what any order allows.
+    Of a spaced flow the model sees rings and polls alone. Of a burst that is not polled it also
+    sees where callbacks were. A burst's runs are an estimate; `bounds` says what any order allows.
 
     Parameters
     ----------
@@ -109,12 +109,13 @@ def predict(
     qp_bitmap = sum(1 << qp_num for qp_num in active)
     flow = PairFlow(direction, model.ep, model.rc, model.setting, qp_bitmap)
     bounds = None
-    if spaced:
-        tally = flow.run(rings_and_polls(trace))
-    else:
+    if not spaced:
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
         packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
         bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
+    if spaced or flow.polled:
+        tally = flow.run(rings_and_polls(trace))
+    else:
         tally = flow.run_apart(placed_by_events(effects, trace.items))
     return Prediction(
         msis=sum(tally.msis.values()),
@@ -151,17 +152,25 @@ def measured_verdict(trace: PairTrace, qp_count: int) -> str:
     return PER_VECTOR if only_rung or qp_count == 1 else FALLBACK
 
 
-def predicted_verdict(model: PairModel, direction: Direction) -> str:
-    """Return what the model says of rings of every bit, where the link is up."""
+def predicted_verdict(
+    model: PairModel, direction: Direction, bits: Iterable[int] | None = None
+) -> str:
+    """Return what the model says of rings of `bits`; None: of every QP's bit.
+
+    Only what was rung can be compared: the flows of a point may leave a QP out.
+    """
     count = model.qp_count
+    if not count:
+        return LINK_DOWN
     qps = (1 << count) - 1
     receiver = model.rc if direction == "ep-to-rc" else model.ep
     effects = ring_effects(direction, model.ep, model.rc, model.setting, count)
-    woken = [reduce(or_, effect.masks, 0) & qps for effect in effects]
-    missed = [mask for bit, mask in enumerate(woken) if not mask >> bit & 1]
+    rung = range(count) if bits is None else sorted(bit for bit in bits if bit < count)
+    woken = {bit: reduce(or_, effects[bit].masks, 0) & qps for bit in rung}
+    missed = [mask for bit, mask in woken.items() if not mask >> bit & 1]
     if missed:
         return MISROUTED if all(missed) else MISSED
-    one_each = all(mask == 1 << bit for bit, mask in enumerate(woken))
+    one_each = all(mask == 1 << bit for bit, mask in woken.items())
     return PER_VECTOR if one_each and receiver.has(VECTOR_PATCH[receiver.side]) else FALLBACK
 
 

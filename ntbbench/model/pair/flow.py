@@ -88,7 +88,7 @@ class PairFlow:
         self._pair = Pair(ep, rc, setting, ep_event=self._event, rc_event=self._event)
         self._pair.on_slot = self._on_slot
         self._to_rc = direction == "ep-to-rc"
-        self._polled = not self._to_rc and setting.doorbell is Doorbell.POLL
+        self.polled = not self._to_rc and setting.doorbell is Doorbell.POLL
         receiver: Vntb | Epf = self._pair.rc if self._to_rc else self._pair.ep
         self._transport = Transport(receiver, qp_bitmap, Client.REPOSTS)
 
@@ -118,7 +118,7 @@ class PairFlow:
         return self.tally
 
     def _poll(self) -> None:
-        if self._polled:
+        if self.polled:
             self._pair.ep.poll()
             self._softirq()
 
@@ -134,7 +134,7 @@ class PairFlow:
         except DriverError as error:
             self.tally.refused[str(error)] += 1
         self._pair.ep.run_peer_db_work()
-        if not self._polled:
+        if not self.polled:
             self._softirq()
 
     def _on_slot(self, slot: int, arrive: Arrive) -> None:
