@@ -15,7 +15,7 @@ from lab_kernel import kernel, lab_run, patched_tree
 from ntbbench.capture.records import AGREES
 from ntbbench.capture.replay import replay_log
 from ntbbench.lab.errors import LAB_FAILED, GuestError
-from ntbbench.lab.qemu import TCG, boot
+from ntbbench.lab.qemu import TCG, Machine, boot
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -142,7 +142,7 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     nothing = tmp_path / "initramfs"
     nothing.write_bytes(b"")
     with pytest.raises(GuestError, match="hung: no end after 1 s"):
-        boot(kernel().image, nothing, TCG, 1)
+        boot(kernel().image, nothing, TCG, 1, Machine())
     assert guests_of(os.getpid()) == []
 
 

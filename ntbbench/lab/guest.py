@@ -5,16 +5,17 @@ import base64
 import binascii
 import io
 import re
+import shlex
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ntbbench.lab.build import MODULES
 from ntbbench.lab.errors import GuestError
-from ntbbench.lab.qemu import Boot, boot, pack_initramfs
+from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
 
 BOOT_SECONDS = 60.0
 MARK = "@@ "
@@ -62,25 +63,33 @@ class Task:
 
     Parameters
     ----------
-    script : which of guest/ it runs: `points` or `netdev`.
+    script : the shell script that it runs after what every guest does first.
     lines : one line a point, for the script.
     names : of the recordings that must come back, in order.
     seconds : what it may take; generous, for it only ends a guest that hangs.
+    settings : shell variables of the script.
     """
 
-    script: str
+    script: Path
     lines: tuple[str, ...]
     names: tuple[str, ...]
     seconds: float
+    settings: Mapping[str, object]
 
 
-def points_task(points: list[PointPlan]) -> Task:
+def script(name: str) -> Path:
+    """Return the lab's guest script `name`."""
+    return Path(str(files("ntbbench.lab") / "guest" / name))
+
+
+def points_task(points: list[PointPlan], queues: int) -> Task:
     """Return the task that records `points`."""
     return Task(
-        script="points",
+        script=script("points"),
         lines=tuple(point.line for point in points),
         names=tuple(point.name for point in points),
         seconds=BOOT_SECONDS + sum(point.seconds for point in points),
+        settings={"QUEUES": queues},
     )
 
 
@@ -104,10 +113,10 @@ def record(
     task: Task,
     folder: Path,
     *,
-    queues: int,
     image: Path,
     modules: Path,
     accel: tuple[str, ...],
+    machine: Machine,
     programs: tuple[Path, ...] = (),
 ) -> Recordings:
     """Boot `image` once, run `task` and leave its recordings below `folder`.
@@ -116,22 +125,22 @@ def record(
     ------
     GuestError : the guest panicked, hung, gave up, or left no whole recording.
     """
-    scripts = Path(str(files("ntbbench.lab") / "guest"))
     with tempfile.TemporaryDirectory() as name:
         root, initramfs = Path(name) / "root", Path(name) / "initramfs"
         (root / "lib").mkdir(parents=True)
         (root / "bin").mkdir()
-        shutil.copy(scripts / "init", root / "init")
+        shutil.copy(script("init"), root / "init")
         (root / "init").chmod(0o755)
-        shutil.copy(scripts / task.script, root / "task")
-        for module in MODULES:
-            shutil.copy(modules / module, root / "lib" / module)
+        shutil.copy(task.script, root / "task")
+        for module in sorted(modules.glob("*.ko")):
+            shutil.copy(module, root / "lib")
         for program in programs:
             shutil.copy(program, root / "bin" / program.name)
-        (root / "queues").write_text(f"{queues}\n")
+        words = [f"{name}={shlex.quote(str(value))}\n" for name, value in task.settings.items()]
+        (root / "settings").write_text("".join(words))
         (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
-        booted = boot(image, initramfs, accel, task.seconds)
+        booted = boot(image, initramfs, accel, task.seconds, machine)
     return Recordings(unpack(booted, list(task.names), folder), folder, booted)
 
 

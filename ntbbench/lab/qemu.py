@@ -13,13 +13,13 @@ from ntbbench.lab.errors import GuestError
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
-MEMORY = "512"  # MiB
 WINDOW = "4M"  # a port's inbound memory
 # Two runs see the same time: the guest's clock counts instructions and skips idle time. A host
 # that is busy elsewhere can then not push a guest's softirq into ksoftirqd.
 TCG = ("-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off")
 KVM_OPTIONS = ("-accel", "kvm", "-cpu", "host")
 COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
+MEMORY = 512  # MiB
 PROBE_SECONDS = 10
 # A boot sector that writes 0x2a to the exit port: mov dx, 0x501; mov al, 0x2a; out dx, al; hlt.
 PROBE_PORT = "0x501"
@@ -30,6 +30,33 @@ CAUSE = re.compile(r"kernel BUG at .*|BUG: .*|Oops: .*")
 PLACE = re.compile(r"RIP: \d+:\S+")
 COMPLAINT = re.compile(r"WARNING: .*|BUG: .*")
 STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The virtual machine, beside what every guest has.
+
+    Parameters
+    ----------
+    devices : QEMU's options for its devices.
+    command_line : more words for the kernel.
+    cpus : virtual CPUs.
+    options : QEMU's options for its clock and CPU.
+    """
+
+    devices: tuple[str, ...] = ()
+    command_line: str = ""
+    cpus: int = 1
+    options: tuple[str, ...] = ()
+
+
+def loopback_machine() -> Machine:
+    """Return the machine of the loopback device: two ports, a shared window each."""
+    devices: list[str] = []
+    for port in range(2):
+        backend = f"memory-backend-ram,id=window{port},size={WINDOW},share=on"
+        devices += ["-object", backend, "-device", f"ivshmem-plain,memdev=window{port}"]
+    return Machine(devices=tuple(devices))
 
 
 @dataclass(frozen=True)
@@ -85,7 +112,9 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
         raise GuestError(f"cannot pack the guest's files: {result.last_words}")
 
 
-def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -> Boot:
+def boot(
+    image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float, machine: Machine
+) -> Boot:
     """Boot `image` until the guest powers off and return what it wrote.
 
     Parameters
@@ -100,12 +129,11 @@ def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -
         console, data = Path(name) / "console", Path(name) / "data"
         command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
-            *("-m", MEMORY, "-kernel", image, "-initrd", initramfs, "-append", COMMAND_LINE),
+            *(*machine.options, "-m", f"{MEMORY}", "-smp", f"{machine.cpus}", *machine.devices),
+            *("-kernel", image, "-initrd", initramfs),
+            *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
         ]
-        for port in range(2):
-            backend = f"memory-backend-ram,id=window{port},size={WINDOW},share=on"
-            command += ["-object", backend, "-device", f"ivshmem-plain,memdev=window{port}"]
         try:
             result = run(command, timeout=seconds)
         except subprocess.TimeoutExpired:
