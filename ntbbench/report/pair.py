@@ -43,10 +43,10 @@ def render_text(result: PairResult) -> str:
     # as rows: tabulate pads what it takes for a header by two more
     table = tabulate([heads, names, *rows], tablefmt="plain", disable_numparse=True, colalign=align)
     table = "\n".join(line.rstrip() for line in table.splitlines())
-    blocks = [_folded(headline(result)), table]
+    blocks = [folded(headline(result)), table]
     blocks += ["\n".join(_block(point)) for point in result.points]
-    blocks += ["\n".join(_folded(warning) for warning in result.warnings)] * bool(result.warnings)
-    return "\n\n".join([*blocks, _folded(NOTE)]) + "\n"
+    blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
+    return "\n\n".join([*blocks, folded(NOTE)]) + "\n"
 
 
 def render_markdown(result: PairResult) -> str:
@@ -188,14 +188,14 @@ def _short(name: str) -> str:
 
 
 def _block(point: PairPoint) -> Iterator[str]:
-    yield _folded(title(point))
+    yield folded(title(point))
     if point.link == "up" and point.status != UNAVAILABLE:
         table = tabulate(list(_rows(point)), HEADERS, "simple", colalign=("left", *["right"] * 3))
         yield from ("  " + line for line in table.splitlines())
     for line in [*_facts(point), *point.notes]:
-        yield _folded(line, "  ")
+        yield folded(line, "  ")
     for line in point.warnings:
-        yield _folded(f"the kernel warned: {line}", "  ")
+        yield folded(f"the kernel warned: {line}", "  ")
 
 
 def _facts(point: PairPoint) -> Iterator[str]:
@@ -265,7 +265,8 @@ def _flat(value: object) -> object:
     return "" if value is None else value
 
 
-def _folded(text: str, indent: str = "") -> str:
+def folded(text: str, indent: str = "") -> str:
+    """Return `text` in lines of at most WIDTH columns of ASCII, the first one indented less."""
     lines = wrap(
         ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
         break_on_hyphens=False,

@@ -2,6 +2,7 @@
 """The plain records of a pair run, from the guest to the report: a field is a key of the JSON."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -10,6 +11,7 @@ from ntbbench.errors import InputError
 
 PAIR_SCHEMA = "ntbbench.pair/1"
 OK, UNAVAILABLE = "ok", "unavailable"
+RUN, MATRIX, CHECK = "run", "matrix", "check"
 
 
 class PairPoint(Struct, frozen=True, kw_only=True):
@@ -83,6 +85,8 @@ class PairResult(Struct, frozen=True, kw_only=True):
     """One pair run: which kernel, how it ran, and every point."""
 
     schema: str = PAIR_SCHEMA
+    kind: str = RUN  # run | matrix | check
+    scenario: dict[str, Any] = field(default_factory=dict)  # what was asked, for --resume
     kernel: str  # uname -r of the guest
     kernel_source: str  # what was asked for: debian:7.3, or a tree
     accelerator: str  # tcg | kvm
