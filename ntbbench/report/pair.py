@@ -3,7 +3,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePath
 from textwrap import wrap
 
@@ -92,23 +92,6 @@ def render_csv(result: PairResult) -> str:
 def render_json(result: PairResult) -> str:
     """Return the result as JSON: the keys and values of the saved file, indented."""
     return msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n"
-
-
-def render_html(result: PairResult) -> str:
-    """Return the result as one self-contained HTML page."""
-    from ntbbench.report.pair_html import render_html as page  # noqa: PLC0415  # plotly takes long
-
-    return page(result)
-
-
-# `--format NAME` of lab pair run.
-FORMATS: Mapping[str, Callable[[PairResult], str]] = {
-    "text": render_text,
-    "md": render_markdown,
-    "csv": render_csv,
-    "json": render_json,
-    "html": render_html,
-}
 
 
 def headline(result: PairResult) -> str:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A pair run as one self-contained HTML page."""
 
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
-from ntbbench.report import page
+from collections.abc import Iterator
+
+from ntbbench.lab.pair.records import CHECK, MATRIX, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.report import page, pair_check, pair_matrix
 from ntbbench.report.page import Cell, Column, Facts, Notes, Page, Section, Table
 from ntbbench.report.pair import NOTE, headline, patches_text, title, verdict
 
@@ -32,8 +34,9 @@ COLUMNS = (
 
 def render_html(result: PairResult) -> str:
     """Return the result as one self-contained HTML page."""
+    sections = list(_of_kind(result))
     table = Table("pair-points", COLUMNS, tuple(_cells(point) for point in result.points))
-    sections = [Section("Points", (table,), name="points", intro=" ".join(NOTE.split()))]
+    sections.append(Section("Points", (table,), name="points", intro=NOTE))
     told = ((title(point), _notes(point)) for point in result.points)
     notes = [(name, lines) for name, lines in told if lines]
     notes += [(warning, ()) for warning in result.warnings]
@@ -48,6 +51,24 @@ def render_html(result: PairResult) -> str:
     }
     sections.append(Section("Environment", (Facts(tuple(facts.items())),), name="environment"))
     return page.render(Page("ntbbench lab pair", (headline(result),), tuple(sections)))
+
+
+def _of_kind(result: PairResult) -> Iterator[Section]:
+    """Yield what only a matrix or a check has."""
+    if result.kind == MATRIX:
+        columns = tuple(Column(title) for title in pair_matrix.HEADERS)
+        blocks: list[Table | Notes] = []
+        for number, (name, rows) in enumerate(pair_matrix.tables(result)):
+            cells = tuple(tuple(Cell(text) for text in row.cells) for row in rows)
+            blocks += [Notes(((name, ()),)), Table(f"matrix-{number}", columns, cells)]
+        yield Section("Matrix", tuple(blocks), name="matrix", intro=pair_matrix.NOTE)
+    if result.kind == CHECK:
+        told = tuple(
+            (pair_check.place(found), (found.line, pair_check.seen(found)))
+            for found in result.findings
+        )
+        intro = f"{pair_check.headline(result)}. {pair_check.NOTE}"
+        yield Section("Findings", (Notes(told),) if told else (), name="findings", intro=intro)
 
 
 def _notes(point: PairPoint) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ def _rows(points: list[PairPoint]) -> list[Row]:
     for point in points:
         row = _row(point)
         last = rows[-1] if rows else None
-        if last is not None and replace(last, slots=row.slots) == row:
+        follows = last is not None and point.ep_slots == last.slots[1] + 1
+        if last is not None and follows and replace(last, slots=row.slots) == row:
             rows[-1] = replace(last, slots=(last.slots[0], row.slots[1]))
         else:
             rows.append(row)

@@ -78,7 +78,8 @@ class PairFinding(Struct, frozen=True, kw_only=True):
     function: str  # of the driver that is on its stack; "" where none is
     side: str  # ep | rc; "" where no driver is on its stack
     count: int  # how often it was seen
-    boot: str = ""  # the setup it was seen in
+    boot: str = ""  # the drivers and the setting it was seen in
+    expected: bool = False  # the model knows this hazard of these drivers
 
 
 class PairResult(Struct, frozen=True, kw_only=True):
@@ -96,6 +97,7 @@ class PairResult(Struct, frozen=True, kw_only=True):
     points: list[PairPoint]
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
+    checks: list[str] = field(default_factory=list)  # debug options of the kernel of `check`
     warnings: list[str] = field(default_factory=list)
 
 
