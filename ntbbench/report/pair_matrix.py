@@ -19,7 +19,7 @@ slots: db_count of the endpoint, link and reserved slot included. QPs: qp_count 
 computed on EP and RC. link-down: they differ, and the transport link never comes up; missed: a \
 rung queue is not woken; misrouted: another one is; fallback: every doorbell runs all queues; \
 per-vector: it runs its own. runs a doorbell: receive tasklet runs, measured. With one QP \
-fallback and per-vector look the same."""
+the last two cannot be told apart: works."""
 
 
 @dataclass(frozen=True)

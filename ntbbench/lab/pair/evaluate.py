@@ -12,7 +12,7 @@ from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecordin
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
     SPACED_GAP,
-    WORKS,
+    WORKING,
     PairModel,
     Prediction,
     differences,
@@ -135,7 +135,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     """Return a point whose link is up: counts beside their prediction."""
     traffic = point.traffic
     try:
-        recorded = read_point_folder(point.folder, traffic)
+        recorded = read_point_folder(point.folder, traffic, polled=_is_polled(boot, traffic))
     except InputError as error:
         raise GuestError(f"recording {traffic.name}: {error}") from error
     asked = _asked(boot, traffic)
@@ -154,7 +154,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     verdict = measured_verdict(trace, qp_count) if spaced else ""
     expected = predicted_verdict(boot.model, cast(Direction, traffic.direction), trace.doorbells)
     complaints = list(_complaints(boot, recorded, predicted, traffic))
-    if verdict and not same_verdict(verdict, expected, qp_count):
+    if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
     bounds = predicted.bounds
     return PairPoint(
@@ -186,6 +186,10 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     )
 
 
+def _is_polled(boot: Boot, traffic: Traffic) -> bool:
+    return traffic.direction != EP_TO_RC and boot.recordings.plan.setup.doorbell == "poll"
+
+
 def _complaints(
     boot: Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
 ) -> Iterator[str]:
@@ -196,7 +200,7 @@ def _complaints(
     elif not _qp_counts_agree(boot):
         yield "qp_count is not what the model says"
     direction = cast(Direction, traffic.direction)
-    works = predicted_verdict(boot.model, direction, trace.doorbells) in WORKS
+    works = predicted_verdict(boot.model, direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
     if predicted.bounds is None:

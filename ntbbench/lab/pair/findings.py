@@ -2,9 +2,17 @@
 """What a debug kernel complained of: each kind of finding once, with the line that shows it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+import msgspec
+
+from ntbbench.capture.whole import read_small
+from ntbbench.lab.pair.plan import PairRecordings
+from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
+from ntbbench.model.pair.behaviour import sending
+from ntbbench.model.pair.kernel import Hazard
 from ntbbench.model.pair.patches import Side
 
 # The messages of one console: `[    1.234567] text`, also with a caller in `[T123]`.
@@ -35,6 +43,50 @@ NO_OWNER = ""
 OWNERS: dict[str, Side] = {"pci_epf_vntb": "ep", "ntb_hw_epf": "rc"}
 ENDS = re.compile(r"---\[ end trace|</TASK>")
 LINES_MAX = 400  # a report with a longer stack than this is another message
+
+
+def read_findings(folder: Path) -> list[PairFinding]:
+    """Return what the kernel of one boot complained of, out of every `dmesg` below its folder.
+
+    Raises
+    ------
+    InputError : a file that cannot be read.
+    """
+    logs = [folder / "setup" / "dmesg", *sorted(folder.glob("*/dmesg")), folder / "dmesg"]
+    texts = [read_small(path) for path in dict.fromkeys(logs) if path.is_file()]
+    return find_complaints("\n".join(texts))
+
+
+def known_to_model(
+    findings: Iterable[PairFinding], recordings: PairRecordings
+) -> list[PairFinding]:
+    """Return the findings with the boot that they are of, and whether the model expects them."""
+    setup = recordings.plan.setup
+    boot = (
+        f"EP {setup.ep_driver}, RC {setup.rc_driver}, {setup.ep_slots} slots, "
+        f"{setup.mw_count} windows, {setup.doorbell}"
+    )
+    hazards = expected_hazards(pair_model(setup, recordings.ep, recordings.rc))
+    return [
+        msgspec.structs.replace(
+            finding, boot=boot, expected=(finding.kind, finding.side) in hazards
+        )
+        for finding in findings
+    ]
+
+
+def expected_hazards(model: PairModel) -> set[tuple[str, str]]:
+    """Return kind of finding and side for each hazard that the model's drivers meet here.
+
+    One prerequisite hides another hazard of the root complex: without it the handler of an
+    interrupt may sleep in pci_irq_vector().
+    """
+    sides = ((model.ep, model.setting.ep_slots), (model.rc, model.setting.rc_vectors))
+    return {
+        (SLEEPS, driver.side)
+        for driver, slots in sides
+        if Hazard.SLEEPS in sending(driver, slots).hazards
+    }
 
 
 def find_complaints(log: str) -> list[PairFinding]:

@@ -33,12 +33,13 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    kernel : what was asked for, as the user wrote it.
+    kernel, source : as the user wrote them.
     ep_drivers, rc_drivers, ep_slots, mw_counts : the axes.
     flows, packets, gap_us, queues, doorbell, directions : of every boot.
     """
 
     kernel: str
+    source: str | None = None
     ep_drivers: tuple[str, ...] = (BEFORE, AFTER)
     rc_drivers: tuple[str, ...] = (BEFORE, AFTER)
     ep_slots: tuple[int, ...] = (8,)

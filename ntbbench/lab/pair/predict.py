@@ -26,8 +26,8 @@ from ntbbench.model.pair.patches import Driver, driver
 from ntbbench.model.pair.vntb import Doorbell
 
 LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
-FALLBACK, PER_VECTOR = "fallback", "per-vector"
-WORKS = {FALLBACK, PER_VECTOR}
+FALLBACK, PER_VECTOR, WORKS = "fallback", "per-vector", "works"
+WORKING = {FALLBACK, PER_VECTOR}
 VECTOR_PATCH = {"ep": 7, "rc": 12}  # gives the driver db_vector_count() and db_vector_mask()
 # From this gap (seconds) on a doorbell's tasklets have run before the next ring, on one CPU.
 SPACED_GAP = 700e-6
@@ -142,14 +142,15 @@ def rings_and_polls(trace: PairTrace) -> Iterator[Item]:
 def measured_verdict(trace: PairTrace, qp_count: int) -> str:
     """Return what became of spaced rings, in the words of `ntbbench compat`.
 
-    With one QP a driver without vector callbacks cannot be told from one with them: per-vector.
+    With one QP a driver without vector callbacks cannot be told from one with them: it works.
     """
     missed = [wake for wake in trace.wakes if not wake.rung <= wake.ran]
     if missed:
         elsewhere = all(wake.ran for wake in missed)
         return MISROUTED if elsewhere else MISSED
-    only_rung = all(wake.ran == wake.rung for wake in trace.wakes)
-    return PER_VECTOR if only_rung or qp_count == 1 else FALLBACK
+    if qp_count == 1:
+        return WORKS
+    return PER_VECTOR if all(wake.ran == wake.rung for wake in trace.wakes) else FALLBACK
 
 
 def predicted_verdict(
@@ -174,9 +175,9 @@ def predicted_verdict(
     return PER_VECTOR if one_each and receiver.has(VECTOR_PATCH[receiver.side]) else FALLBACK
 
 
-def same_verdict(measured: str, predicted: str, qp_count: int) -> bool:
+def same_verdict(measured: str, predicted: str) -> bool:
     """Return whether two verdicts agree; with one QP the two that work look the same."""
-    return measured == predicted or (qp_count == 1 and {measured, predicted} <= WORKS)
+    return measured == predicted or (measured == WORKS and predicted in WORKING)
 
 
 def _by_qp(counts: Counter[int], qp_count: int) -> list[int]:

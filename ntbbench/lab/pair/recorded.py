@@ -62,8 +62,8 @@ class RecordedPoint:
         return sorted(qp.qp_num for qp in self.qps if qp.port == port and qp.is_up)
 
 
-def read_point_folder(folder: Path, traffic: Traffic) -> RecordedPoint:
-    """Read the recording of one point whose link is up.
+def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> RecordedPoint:
+    """Read the recording of one point whose link is up; `polled` as in `read_pair_trace`.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def read_point_folder(folder: Path, traffic: Traffic) -> RecordedPoint:
         qps={qp.ptr: (SIDES[qp.port], qp.qp_num) for qp in qps if qp.port < len(SIDES)},
         contexts=read_contexts(folder.parent / "setup" / "trace"),
     )
-    trace = read_pair_trace(folder / "trace", traffic, addresses)
+    trace = read_pair_trace(folder / "trace", traffic, addresses, polled=polled)
     return RecordedPoint(
         trace=trace,
         counted=_count(folder, traffic.receiver, trace),

@@ -62,7 +62,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     difference_per_qp: list[int] = field(default_factory=list)  # measured - predicted
     least_runs_per_qp: list[int] = field(default_factory=list)  # what any order must give
     most_runs_per_qp: list[int] = field(default_factory=list)
-    verdict: str = ""  # link-down | missed | misrouted | fallback | per-vector, as measured
+    # link-down | missed | misrouted | fallback | per-vector, as measured; works: one of the last
+    # two, with one QP; "" for a burst
+    verdict: str = ""
     predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
     spaced: bool = True  # each doorbell was served before the next: then the model is exact
     agrees: bool

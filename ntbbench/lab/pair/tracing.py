@@ -37,7 +37,7 @@ class Addresses:
 
 @dataclass
 class Wake:
-    """Rings with nothing between them, and the QPs that ran before the next ring.
+    """One ring, or the rings that one poll finds, and the QPs that ran before the next.
 
     Parameters
     ----------
@@ -74,6 +74,7 @@ class PairTrace:
     wakes: list[Wake] = field(default_factory=list)
     cpus: set[int] = field(default_factory=set)
     backward: int = 0
+    polled_since: bool = False  # the endpoint polled after the last ring
 
     @property
     def rings(self) -> int:
@@ -81,8 +82,14 @@ class PairTrace:
         return sum(isinstance(item, int) for item in self.items)
 
 
-def read_pair_trace(path: Path, traffic: Traffic, addresses: Addresses) -> PairTrace:
+def read_pair_trace(
+    path: Path, traffic: Traffic, addresses: Addresses, *, polled: bool
+) -> PairTrace:
     """Read the ftrace text at `path`, as far as it is of `traffic`'s direction.
+
+    Parameters
+    ----------
+    polled : the receiver finds its doorbells by polling, so that several rings may be one wake.
 
     Raises
     ------
@@ -91,6 +98,8 @@ def read_pair_trace(path: Path, traffic: Traffic, addresses: Addresses) -> PairT
     trace = PairTrace()
     for event in read_events(path, TraceText()):
         _add(path, trace, event, traffic, addresses)
+        if event.name == "peer_db_set" and not polled:
+            trace.polled_since = True
     return trace
 
 
@@ -104,6 +113,7 @@ def _add(
             trace.msis[_number(path, event, "msi")] += 1
         case "poll":
             trace.items.append(POLL)
+            trace.polled_since = True
         case "db_event":
             context = _number(path, event, "ctx")
             if _known(path, event, addresses.contexts, context) == traffic.receiver:
@@ -133,8 +143,9 @@ def _ring(path: Path, trace: PairTrace, event: Event, traffic: Traffic) -> None:
     bits = _number(path, event, "bits")
     trace.cpus.add(event.cpu)
     trace.items.append(bits)
-    if not trace.wakes or trace.wakes[-1].events or trace.wakes[-1].ran:
+    if not trace.wakes or trace.wakes[-1].events or trace.polled_since:
         trace.wakes.append(Wake())
+    trace.polled_since = False
     for bit in bits_of(bits):
         trace.doorbells[bit] += 1
         trace.wakes[-1].rung.add(bit)
