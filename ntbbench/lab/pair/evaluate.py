@@ -24,6 +24,7 @@ from ntbbench.lab.pair.predict import (
 )
 from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
+from ntbbench.lab.pair.tracing import PairTrace
 from ntbbench.model.pair.joined import Direction
 from ntbbench.model.pair.link import PairLink
 
@@ -140,7 +141,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         raise GuestError(f"recording {traffic.name}: {error}") from error
     asked = _asked(boot, traffic)
     trace = recorded.trace
-    spaced = asked["spaced"] = is_spaced(traffic) and len(trace.cpus) <= 1
+    spaced = is_spaced(traffic) and len(trace.cpus) <= 1
     predicted = predict(
         boot.model,
         cast(Direction, traffic.direction),
@@ -148,6 +149,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         active=recorded.active(traffic.receiver),
         spaced=spaced,
         rx_max_entry=max(recorded.counted.rx_max_entry, 1),
+        preemptible=recorded.preemptible,
     )
     qp_count = len(predicted.runs)
     runs = [trace.runs[qp_num] for qp_num in range(qp_count)]
@@ -157,6 +159,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
     bounds = predicted.bounds
+    asked["spaced"] = predicted.exact and bounds is None
     return PairPoint(
         **asked,
         link=UP,
@@ -182,7 +185,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         verdict=verdict,
         predicted_verdict=expected,
         agrees=not complaints,
-        notes=[*complaints, *_cautions(boot, recorded, traffic)],
+        notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
     )
 
 
@@ -203,21 +206,28 @@ def _complaints(
     works = predicted_verdict(boot.model, direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
-    if predicted.bounds is None:
+    if predicted.exact:
         yield from _exact(trace.msis.total(), predicted.msis, "MSIs")
         yield from _by_vector(trace.vectors, predicted.vectors)
+    else:
+        yield from _coalesced(boot, trace, traffic)
+    if predicted.bounds is None:
         for qp_num, runs in enumerate(predicted.runs):
             yield from _exact(trace.runs[qp_num], runs, f"runs of QP {qp_num}")
         return
-    if not trace.vectors.total() <= trace.rings * max(boot.model.events_a_ring(traffic), 1):
-        yield f"{trace.vectors.total()} events for {trace.rings} doorbells"
-    if traffic.direction == EP_TO_RC and trace.msis.total() > trace.rings:
-        yield f"{trace.msis.total()} MSIs for {trace.rings} doorbells"
     for qp_num, (low, high) in enumerate(
         zip(predicted.bounds.least, predicted.bounds.most, strict=True)
     ):
         if not low <= trace.runs[qp_num] <= high:
             yield f"runs of QP {qp_num}: {trace.runs[qp_num]}, possible are {low} .. {high}"
+
+
+def _coalesced(boot: Boot, trace: PairTrace, traffic: Traffic) -> Iterator[str]:
+    """Yield what cannot come of a burst: more interrupts than rings."""
+    if not trace.vectors.total() <= trace.rings * max(boot.model.events_a_ring(traffic), 1):
+        yield f"{trace.vectors.total()} events for {trace.rings} doorbells"
+    if traffic.direction == EP_TO_RC and trace.msis.total() > trace.rings:
+        yield f"{trace.msis.total()} MSIs for {trace.rings} doorbells"
 
 
 def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
@@ -230,8 +240,15 @@ def _by_vector(measured: Counter[int], predicted: Counter[int]) -> Iterator[str]
         yield from _exact(measured[vector], predicted[vector], f"events of vector {vector}")
 
 
-def _cautions(boot: Boot, recorded: RecordedPoint, traffic: Traffic) -> Iterator[str]:
+def _cautions(
+    boot: Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
+) -> Iterator[str]:
     """Yield what a reader should know beside the counts."""
+    if predicted.exact and predicted.bounds is not None:
+        yield (
+            "a poll found more than one doorbell: whether ksoftirqd preempts it between two "
+            "callbacks is the scheduler's choice, so the runs are only bounded"
+        )
     open_qps = len(recorded.active(traffic.receiver))
     expected = boot.link.ep.qp_count if boot.link.ep else 0
     if open_qps != expected:

@@ -12,6 +12,7 @@ from ntbbench.lab.pair.plan import MSIS, DriverSource, PairSetup, Traffic
 from ntbbench.lab.pair.tracing import PairTrace
 from ntbbench.model.pair.flow import (
     POLL,
+    FlowTally,
     Item,
     PairFlow,
     RunBounds,
@@ -62,12 +63,18 @@ class PairModel:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Counts of one direction; runs by qp_num. `bounds` is None where the counts are exact."""
+    """Counts of one direction; runs by qp_num.
+
+    Parameters
+    ----------
+    exact : MSIs and events are exact, not only bounded by the rings.
+    bounds : of the runs; None where they are exact too.
+    """
 
     msis: int
     vectors: Counter[int]
     runs: list[int]
-    refused: Counter[str]
+    exact: bool
     bounds: RunBounds | None
 
 
@@ -94,36 +101,45 @@ def predict(
     active: Sequence[int],
     spaced: bool,
     rx_max_entry: int,
+    preemptible: bool,
 ) -> Prediction:
     """Return what the receiver does with the rings of `trace`.
 
-    Of a spaced flow the model sees rings and polls alone. Of a burst that is not polled it also
-    sees where callbacks were. A burst's runs are an estimate; `bounds` says what any order allows.
+    Of a spaced or polled flow the model sees rings and polls alone; of another burst also where
+    callbacks were. A burst's runs are an estimate; `bounds` says what any order allows.
 
     Parameters
     ----------
     active : qp_nums that ntb_netdev owns on the receiver and whose link is up.
+    spaced : each doorbell was served before the next one of its QP.
     rx_max_entry : entries of the smallest ring.
+    preemptible : the kernel preempts kernel code: ksoftirqd may run between two callbacks of one
+        poll. Whether it does is the scheduler's business: runs that it changes are bounded.
     """
     qp_count = max(active, default=-1) + 1
-    qp_bitmap = sum(1 << qp_num for qp_num in active)
-    flow = PairFlow(direction, model.ep, model.rc, model.setting, qp_bitmap)
-    bounds = None
+
+    def flow(preempts: bool = False) -> PairFlow:
+        qp_bitmap = sum(1 << qp_num for qp_num in active)
+        pair = (direction, model.ep, model.rc, model.setting, qp_bitmap)
+        return PairFlow(*pair, preempts=lambda: preempts)
+
+    def told(tally: FlowTally, bounds: RunBounds | None) -> Prediction:
+        msis, runs = tally.msis.total(), _by_qp(tally.runs, qp_count)
+        return Prediction(msis, tally.vectors, runs, spaced, bounds)
+
     if not spaced:
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
         packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
         bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
-    if spaced or flow.polled:
-        tally = flow.run(rings_and_polls(trace))
-    else:
-        tally = flow.run_apart(placed_by_events(effects, trace.items))
-    return Prediction(
-        msis=sum(tally.msis.values()),
-        vectors=tally.vectors,
-        runs=_by_qp(tally.runs, qp_count),
-        refused=tally.refused,
-        bounds=bounds,
-    )
+        if flow().polled:
+            return told(flow().run(rings_and_polls(trace)), bounds)
+        return told(flow().run_apart(placed_by_events(effects, trace.items)), bounds)
+    late = flow().run(rings_and_polls(trace))
+    soon = flow(preempts=preemptible).run(rings_and_polls(trace))
+    if late.runs == soon.runs:
+        return told(late, None)
+    least, most = (_by_qp(tally.runs, qp_count) for tally in (late, soon))
+    return told(late, RunBounds(least, most))
 
 
 def rings_and_polls(trace: PairTrace) -> Iterator[Item]:

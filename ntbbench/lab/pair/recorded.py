@@ -15,6 +15,8 @@ from ntbbench.lab.pair.tracing import Addresses, PairTrace, read_pair_trace
 
 SIDES = (EP, RC)  # by port in `state`
 SET_CTX = re.compile(r": set_ctx: .* ctx=0x([0-9a-f]{1,16}) dev=\"([^\"]{1,40})\"")
+# /proc/version of a kernel that preempts kernel code, also of one that may be told not to.
+PREEMPT = re.compile(r" PREEMPT(?:_RT|_DYNAMIC|_LAZY)?\b")
 RX_ERRORS = ("rx_err_no_buf", "rx_err_oflow", "rx_err_ver")
 
 
@@ -47,6 +49,7 @@ class RecordedPoint:
     qps : of both sides, as netdev owns them.
     links : by side, whether each of its QPs is up, by qp_num.
     sent, received : packets, as the two programs counted them.
+    preemptible : the guest's kernel preempts kernel code.
     """
 
     trace: PairTrace
@@ -55,6 +58,7 @@ class RecordedPoint:
     links: dict[str, list[bool]]
     sent: int
     received: int
+    preemptible: bool
 
     def active(self, side: str) -> list[int]:
         """Return the qp_nums of one side that have a link."""
@@ -82,6 +86,7 @@ def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> Record
         links={side: _links(folder, side) for side in SIDES},
         sent=_first_number(folder / "sent"),
         received=_first_number(folder / "received"),
+        preemptible=PREEMPT.search(read_small(folder.parent / "kernel")) is not None,
     )
 
 

@@ -66,7 +66,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     # two, with one QP; "" for a burst
     verdict: str = ""
     predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
-    spaced: bool = True  # each doorbell was served before the next: then the model is exact
+    spaced: bool = True  # doorbells do not meet: the model is exact, not only a bound
     agrees: bool
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # of the guest's kernel

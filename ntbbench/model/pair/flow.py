@@ -6,7 +6,7 @@ The input has rings and polls and no more: there is no field for a recorded even
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -72,18 +72,28 @@ class PairFlow:
     direction : who sends.
     ep, rc, setting : as in `Pair`.
     qp_bitmap : u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
+    preempts : asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
+        what was scheduled so far? A kernel that does not preempt kernel code never does.
 
     Raises
     ------
     DriverError : a driver that refuses the setting.
 
-    Deviates: one CPU, and every doorbell's tasklets have run before the next ring. A polled ring's
-    tasklets run after the poll that finds it (its kworker wakes ksoftirqd).
+    Deviates: one CPU, and every doorbell's tasklets have run before the next ring. Those of a
+    polled ring run in ksoftirqd: after the poll that finds it, or earlier (`preempts`).
     """
 
     def __init__(
-        self, direction: Direction, ep: Driver, rc: Driver, setting: Setting, qp_bitmap: int
+        self,
+        direction: Direction,
+        ep: Driver,
+        rc: Driver,
+        setting: Setting,
+        qp_bitmap: int,
+        *,
+        preempts: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._preempts = preempts
         self.tally = FlowTally()
         self._pair = Pair(ep, rc, setting, ep_event=self._event, rc_event=self._event)
         self._pair.on_slot = self._on_slot
@@ -145,6 +155,8 @@ class PairFlow:
     def _event(self, vector: int) -> None:
         self.tally.vectors[vector] += 1
         self._transport.doorbell_callback(vector)
+        if self.polled and self._preempts():
+            self._softirq()
 
     def _softirq(self) -> None:
         transport = self._transport
