@@ -11,6 +11,7 @@ from ntbbench.capture.whole import read_small
 from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
+from ntbbench.lab.pair.runner import EXPECTED
 from ntbbench.model.pair.behaviour import sending
 from ntbbench.model.pair.kernel import Hazard
 from ntbbench.model.pair.patches import Side
@@ -46,15 +47,14 @@ LINES_MAX = 400  # a report with a longer stack than this is another message
 
 
 def read_findings(folder: Path) -> list[PairFinding]:
-    """Return what the kernel of one boot complained of, out of every `dmesg` below its folder.
+    """Return what the kernel of one boot complained of on its console, from boot to power-off.
 
     Raises
     ------
     InputError : a file that cannot be read.
     """
-    logs = [folder / "setup" / "dmesg", *sorted(folder.glob("*/dmesg")), folder / "dmesg"]
-    texts = [read_small(path) for path in dict.fromkeys(logs) if path.is_file()]
-    return find_complaints("\n".join(texts))
+    found = find_complaints(read_small(folder / "console"))
+    return [finding for finding in found if not EXPECTED.match(finding.line)]
 
 
 def known_to_model(
