@@ -106,7 +106,7 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)
     place = cache.root / "modules" / _key(wanted, settings)
-    with cache.lock():
+    with cache.lock(say):
         if not place.is_dir():
             say(f"building the modules for {wanted.label}")
             cache.publish(place, lambda folder: _make(folder, wanted, settings))
@@ -129,7 +129,7 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
-    with cache.lock():
+    with cache.lock(say):
         if not place.is_dir():
             say(f"building {name}")
             cache.publish(place, compile_into)

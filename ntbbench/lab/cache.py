@@ -26,11 +26,18 @@ class Cache:
     root: Path
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the cache for writing; a second run waits here. The kernel frees it on any exit."""
+    def lock(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Hold the cache for writing; a second run waits here, and `say` is told of the wait.
+
+        The kernel frees it on any exit.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"waiting for another run that writes to {self.root}")
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def publish(self, place: Path, fill: Callable[[Path], None]) -> None:
