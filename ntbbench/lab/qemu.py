@@ -140,7 +140,9 @@ def boot(
         console, data = Path(name) / "console", Path(name) / "data"
         command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
-            *(*machine.options, "-m", f"{MEMORY}", "-smp", f"{machine.cpus}", *machine.devices),
+            # sockets: without ACPI a guest learns of CPUs from a table that has one line a socket
+            *("-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"),
+            *(*machine.options, "-m", f"{MEMORY}", *machine.devices),
             *("-kernel", image, "-initrd", initramfs),
             *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
