@@ -19,6 +19,7 @@ from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
 
 BOOT_SECONDS = 60.0
 MARK = "@@ "
+SPARE_BYTES = 1 << 20  # QEMU does not say when a guest's words do not fit on the disk
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def record(
         (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
         booted = boot(image, initramfs, accel, task.seconds, machine)
+        if shutil.disk_usage(name).free < SPARE_BYTES:
+            raise GuestError(f"the disk of {name} is full: what the guest said may be cut off")
     names = list(task.names)
     if booted.panic:
         if not task.may_die:
@@ -172,6 +175,7 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
     (folder / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")
     for name, packed in found:
         try:
+            shutil.rmtree(folder / name, ignore_errors=True)  # of an earlier boot
             data = base64.b64decode(packed, validate=False)
             with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
                 archive.extractall(folder / name, filter="data")

@@ -31,7 +31,7 @@ STAMPS = {
     "KBUILD_BUILD_USER": "ntbbench",
     "KBUILD_BUILD_HOST": "ntbbench",
 }
-PROGRAMS = ("gcc", "ld", "make", "flex", "bison", "bc", "perl")  # that building a kernel takes
+PROGRAMS = ("gcc", "ld", "make", "flex", "bison", "bc")  # that building a kernel takes
 Say = Callable[[str], None]
 
 
