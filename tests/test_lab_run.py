@@ -3,19 +3,18 @@
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from lab_kernel import kernel, lab_run, patched_tree
+from lab_kernel import gone, guests_of, kernel, lab_run, patched_tree
 
 from ntbbench.capture.records import AGREES
 from ntbbench.capture.replay import replay_log
 from ntbbench.lab.errors import LAB_FAILED, GuestError
-from ntbbench.lab.qemu import TCG, boot
+from ntbbench.lab.qemu import TCG, Machine, boot
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -142,7 +141,7 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     nothing = tmp_path / "initramfs"
     nothing.write_bytes(b"")
     with pytest.raises(GuestError, match="hung: no end after 1 s"):
-        boot(kernel().image, nothing, TCG, 1)
+        boot(kernel().image, nothing, TCG, 1, Machine())
     assert guests_of(os.getpid()) == []
 
 
@@ -177,33 +176,3 @@ def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code:
     for guest in guests:
         assert gone(guest)
     assert not (tmp_path / "x.json").exists()
-
-
-def guests_of(parent: int) -> list[int]:
-    """Return the QEMU processes that `parent` started."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if status(pid, "PPid") == str(parent) and "qemu" in name(pid)]
-
-
-def gone(pid: int) -> bool:
-    """Wait until process `pid` is no more; the kernel kills it, so it takes a moment."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], 10)[0])
-    finally:
-        os.close(descriptor)
-
-
-def name(pid: int) -> str:
-    return status(pid, "Name")
-
-
-def status(pid: int, key: str) -> str:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return next((line.split()[1] for line in lines if line.startswith(f"{key}:")), "")

@@ -14,6 +14,7 @@ from ntbbench.cli.lab_kernel import (
     say,
 )
 from ntbbench.cli.lab_netdev import add_netdev
+from ntbbench.cli.lab_pair import add_pair
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.doctor import examine, install_command
@@ -63,6 +64,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     actions = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     _add_run(actions)
     add_netdev(actions)
+    add_pair(actions)
     doctor = actions.add_parser(
         "doctor", help="say what this machine lacks for the lab", allow_abbrev=False
     )

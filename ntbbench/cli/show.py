@@ -5,8 +5,9 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ntbbench.cli import lab, options, simulate
+from ntbbench.cli import lab, lab_pair_options, options, simulate
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
 from ntbbench.lab.records import LAB_SCHEMA, load_lab_result
 from ntbbench.measure.files import load_result, real_path, schema_of
 from ntbbench.measure.records import SWEEP_SCHEMA
@@ -38,11 +39,16 @@ def _simulation(path: Path, reports: options.Reports) -> None:
     simulate.publish(load_simulation(path), reports.name, reports.html)
 
 
+def _pair(path: Path, reports: options.Reports) -> None:
+    lab_pair_options.publish(load_pair_result(path), reports.name, reports.html)
+
+
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
     LAB_SCHEMA: _lab,
     SIMULATION_SCHEMA: _simulation,
+    PAIR_SCHEMA: _pair,
 }
 
 

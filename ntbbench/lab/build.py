@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -57,7 +57,45 @@ def check_kbuild(option: str, kbuild: Path) -> None:
         raise InputError(option, str(kbuild), "CONFIG_NTB=n or m: the lab loads its own NTB core")
 
 
+@dataclass(frozen=True)
+class ModuleSet:
+    """What to build out of tree, in one folder.
+
+    Parameters
+    ----------
+    label : what it is for, as the user named it.
+    kbuild : folder that `make -C` takes to build modules.
+    sources : files by their name in the build folder.
+    modules : file names that the build must leave.
+    """
+
+    label: str
+    kbuild: Path
+    sources: Mapping[str, Path]
+    modules: tuple[str, ...]
+
+
 def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
+    """Return the folder with the loopback modules, building them unless the cache has just these.
+
+    Raises
+    ------
+    BuildError : with the compiler's first error.
+    """
+    guest = Path(str(files("ntbbench.lab") / "guest"))
+    own = {name: guest / name for name in OWN_FILES}
+    sources = {**ntb_sources(kernel.source), **own}
+    return build_modules(cache, ModuleSet(kernel.label, kernel.kbuild, sources, MODULES), say)
+
+
+def ntb_sources(tree: Path) -> dict[str, Path]:
+    """Return the NTB files of a kernel tree by their name in a build folder."""
+    return {
+        name if name.startswith("include/") else Path(name).name: tree / name for name in NTB_FILES
+    }
+
+
+def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -> Path:
     """Return the folder with the modules, building them unless the cache has just these.
 
     Raises
@@ -66,15 +104,12 @@ def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
     """
     if re.search(r"[\s:]", str(cache.root)):
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
-    sources = {name: kernel.source / name for name in NTB_FILES}
-    guest = Path(str(files("ntbbench.lab") / "guest"))
-    own = {name: guest / name for name in OWN_FILES}
-    settings = compiler_settings(kernel.kbuild)
-    place = cache.root / "modules" / _key(kernel, settings, [*sources.values(), *own.values()])
-    with cache.lock():
+    settings = compiler_settings(wanted.kbuild)
+    place = cache.root / "modules" / _key(wanted, settings)
+    with cache.lock(say):
         if not place.is_dir():
-            say(f"building the modules for {kernel.label}")
-            cache.publish(place, lambda folder: _make(folder, kernel, sources, own, settings))
+            say(f"building the modules for {wanted.label}")
+            cache.publish(place, lambda folder: _make(folder, wanted, settings))
     return place
 
 
@@ -94,7 +129,7 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
-    with cache.lock():
+    with cache.lock(say):
         if not place.is_dir():
             say(f"building {name}")
             cache.publish(place, compile_into)
@@ -118,38 +153,29 @@ def compiler_settings(kbuild: Path) -> tuple[str, ...]:
     return (f"CC={gcc}", *([f"{ALIGNMENT}="] if unknown else []))
 
 
-def _key(kernel: Kernel, settings: tuple[str, ...], sources: list[Path]) -> str:
-    digest = hashlib.sha256(repr((str(kernel.kbuild), settings)).encode())
-    for path in (kernel.kbuild / "Module.symvers", *sources):
+def _key(wanted: ModuleSet, settings: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(repr((str(wanted.kbuild), settings)).encode())
+    for name, path in {"symvers": wanted.kbuild / "Module.symvers", **wanted.sources}.items():
         content = path.read_bytes() if path.is_file() else b""
-        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
 
 
-def _make(
-    folder: Path,
-    kernel: Kernel,
-    sources: dict[str, Path],
-    own: dict[str, Path],
-    settings: tuple[str, ...],
-) -> None:
+def _make(folder: Path, wanted: ModuleSet, settings: tuple[str, ...]) -> None:
     work = folder / "build"
-    (work / "include" / "linux").mkdir(parents=True)
-    for name, path in sources.items():
-        beside = name if name.startswith("include/") else Path(name).name
-        shutil.copyfile(path, work / beside)
-    for name, path in own.items():
+    for name, path in wanted.sources.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, work / name)
     result = run(
-        ["make", f"-j{os.cpu_count() or 1}", "-C", kernel.kbuild, f"M={work}",
+        ["make", f"-j{os.cpu_count() or 1}", "-C", wanted.kbuild, f"M={work}",
          # pahole is not needed: nothing reads the modules' BTF
          "CONFIG_DEBUG_INFO_BTF_MODULES=", *settings, "modules"],
         env=dict.fromkeys(MAKE_STATE, ""),
     )  # fmt: skip
-    missing = [name for name in MODULES if not (work / name).is_file()]
+    missing = [name for name in wanted.modules if not (work / name).is_file()]
     if result.status or missing:
-        raise BuildError(f"{kernel.label}: {first_error(result, work)}")
-    for name in MODULES:
+        raise BuildError(f"{wanted.label}: {first_error(result, work)}")
+    for name in wanted.modules:
         (work / name).rename(folder / name)
     shutil.rmtree(work)
 

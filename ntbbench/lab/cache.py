@@ -26,11 +26,19 @@ class Cache:
     root: Path
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the cache for writing; a second run waits here. The kernel frees it on any exit."""
+    def lock(self, say: Callable[[str], None], name: str = "lock") -> Iterator[None]:
+        """Hold the cache for writing; a second run waits here, and `say` is told of the wait.
+
+        What takes minutes has a lock of its own, `name`, and a folder that only its holder writes
+        to. The kernel frees a lock on any exit.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with (self.root / name).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"waiting for another run that writes to {self.root}")
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def publish(self, place: Path, fill: Callable[[Path], None]) -> None:

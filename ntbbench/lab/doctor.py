@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from ntbbench.lab.apt import KEYRING
 from ntbbench.lab.cache import Cache
@@ -23,7 +24,12 @@ PROGRAMS = {
     "dpkg-deb": ("dpkg", "unpacks the kernel packages"),
     "apt-get": ("apt", "fetches the kernel packages"),
     "setpriv": ("util-linux", "ends the guest with its parent"),
+    "flex": ("flex", "builds the kernel of `lab pair`"),
+    "bison": ("bison", "builds the kernel of `lab pair`"),
+    "bc": ("bc", "builds the kernel of `lab pair`"),
 }
+# header: (Debian package, what for)
+HEADERS = {Path("/usr/include/gelf.h"): ("libelf-dev", "builds the kernel of `lab pair`")}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Need:
 def examine(cache: Cache, wanted: str) -> list[Need]:
     """Return what a run of kernel `wanted` needs, in the order in which a run needs it."""
     needs = [_program(name, package, what) for name, (package, what) in PROGRAMS.items()]
+    needs += [_header(path, package, what) for path, (package, what) in HEADERS.items()]
     needs.append(
         Need(
             "debian-archive-keyring",
@@ -69,6 +76,12 @@ def _program(name: str, package: str, what: str) -> Need:
         return Need(name, True, program(name), package)
     except MissingToolError:
         return Need(name, False, f"{what} (package {package}; installing it needs root)", package)
+
+
+def _header(path: Path, package: str, what: str) -> Need:
+    if path.is_file():
+        return Need(package, True, str(path), package)
+    return Need(package, False, f"{what} (installing it needs root)", package)
 
 
 def _acceleration(machine: str) -> str:

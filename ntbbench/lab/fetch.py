@@ -16,10 +16,10 @@ from ntbbench.lab.cache import CHECKSUMS, Cache, damaged, sha256, write_checksum
 from ntbbench.lab.commands import reading, run
 from ntbbench.lab.errors import FetchError
 from ntbbench.lab.kernels import HEADERS, KernelPackages, matches, resolve
+from ntbbench.lab.source import unpack_files
 
 MANIFEST = "kernel.json"
 IMAGE = re.compile(r"\./(boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz)")
-TARBALL = re.compile(r"\./usr/src/linux-source-[0-9.]+\.tar\.xz")
 NTB_FILES = (
     "drivers/ntb/core.c",
     "drivers/ntb/msi.c",
@@ -107,7 +107,7 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
     ------
     FetchError : no network, no such version, or a package that is not what it should be.
     """
-    with cache.lock():
+    with cache.lock(say):
         kernel = cached(cache, wanted)
         if kernel is not None and not newest:
             return kernel
@@ -138,7 +138,7 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
             fetched.append(_fetched(package, deb))
             if package == packages.source:
                 say("unpacking its NTB sources")
-                _unpack_source(deb, folder / "source")
+                unpack_files(deb, NTB_FILES, folder / "source")
             elif package == packages.image:
                 _unpack_image(deb, folder / "vmlinuz")
             else:
@@ -181,30 +181,6 @@ def _unpack_image(deb: Path, image: Path) -> None:
         except tarfile.TarError as error:
             raise FetchError(f"{deb.name}: {error}") from error
     raise FetchError(f"{deb.name}: holds no boot image")
-
-
-def _unpack_source(deb: Path, folder: Path) -> None:
-    """Take the NTB files out of the tarball inside the package, without unpacking the rest."""
-    missing = set(NTB_FILES)
-    with reading(["dpkg-deb", "--fsys-tarfile", deb]) as stream:
-        try:
-            with tarfile.open(fileobj=stream, mode="r|") as outer:
-                tarball = next((m for m in outer if TARBALL.fullmatch(m.name)), None)
-                packed = outer.extractfile(tarball) if tarball is not None else None
-                if packed is None:
-                    raise FetchError(f"{deb.name}: holds no linux-source tarball")
-                with tarfile.open(fileobj=packed, mode="r|xz") as inner:
-                    while missing and (member := inner.next()) is not None:
-                        name = member.name.partition("/")[2]
-                        file = inner.extractfile(member) if name in missing else None
-                        if file is not None:
-                            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                            (folder / name).write_bytes(file.read())
-                            missing.remove(name)
-        except (tarfile.TarError, EOFError) as error:
-            raise FetchError(f"{deb.name}: {error}") from error
-    if missing:
-        raise FetchError(f"{deb.name}: has no {', '.join(sorted(missing))}")
 
 
 def wrap_programs(headers: Path, runtime: Path) -> None:

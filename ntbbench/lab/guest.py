@@ -6,21 +6,23 @@ import binascii
 import gzip
 import io
 import re
+import shlex
 import shutil
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.errors import InputError
-from ntbbench.lab.build import MODULES
 from ntbbench.lab.errors import GuestError
-from ntbbench.lab.qemu import Boot, boot, pack_initramfs
+from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
 
 BOOT_SECONDS = 60.0
 MARK = "@@ "
+SPARE_BYTES = 1 << 20  # QEMU does not say when a guest's words do not fit on the disk
 
 
 @dataclass(frozen=True)
@@ -65,25 +67,35 @@ class Task:
 
     Parameters
     ----------
-    script : which of guest/ it runs: `points` or `netdev`.
+    script : the shell script that it runs after what every guest does first.
     lines : one line a point, for the script.
     names : of the recordings that must come back, in order.
     seconds : what it may take; generous, for it only ends a guest that hangs.
+    settings : shell variables of the script.
+    may_die : names that a guest which panics need not have recorded.
     """
 
-    script: str
+    script: Path
     lines: tuple[str, ...]
     names: tuple[str, ...]
     seconds: float
+    settings: Mapping[str, object]
+    may_die: tuple[str, ...] = ()
 
 
-def points_task(points: list[PointPlan]) -> Task:
+def script(name: str) -> Path:
+    """Return the lab's guest script `name`."""
+    return Path(str(files("ntbbench.lab") / "guest" / name))
+
+
+def points_task(points: list[PointPlan], queues: int) -> Task:
     """Return the task that records `points`."""
     return Task(
-        script="points",
+        script=script("points"),
         lines=tuple(point.line for point in points),
         names=tuple(point.name for point in points),
         seconds=BOOT_SECONDS + sum(point.seconds for point in points),
+        settings={"QUEUES": queues},
     )
 
 
@@ -107,10 +119,10 @@ def record(
     task: Task,
     folder: Path,
     *,
-    queues: int,
     image: Path,
     modules: Path,
     accel: tuple[str, ...],
+    machine: Machine,
     programs: tuple[Path, ...] = (),
 ) -> Recordings:
     """Boot `image` once, run `task` and leave its recordings below `folder`.
@@ -119,23 +131,30 @@ def record(
     ------
     GuestError : the guest panicked, hung, gave up, or left no whole recording.
     """
-    scripts = Path(str(files("ntbbench.lab") / "guest"))
     with tempfile.TemporaryDirectory() as name:
         root, initramfs = Path(name) / "root", Path(name) / "initramfs"
         (root / "lib").mkdir(parents=True)
         (root / "bin").mkdir()
-        shutil.copy(scripts / "init", root / "init")
+        shutil.copy(script("init"), root / "init")
         (root / "init").chmod(0o755)
-        shutil.copy(scripts / task.script, root / "task")
-        for module in MODULES:
-            shutil.copy(modules / module, root / "lib" / module)
+        shutil.copy(task.script, root / "task")
+        for module in sorted(modules.glob("*.ko")):
+            shutil.copy(module, root / "lib")
         for program in programs:
             shutil.copy(program, root / "bin" / program.name)
-        (root / "queues").write_text(f"{queues}\n")
+        words = [f"{name}={shlex.quote(str(value))}\n" for name, value in task.settings.items()]
+        (root / "settings").write_text("".join(words))
         (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
-        booted = boot(image, initramfs, accel, task.seconds)
-    return Recordings(unpack(booted, list(task.names), folder), folder, booted)
+        booted = boot(image, initramfs, accel, task.seconds, machine)
+        if shutil.disk_usage(name).free < SPARE_BYTES:
+            raise GuestError(f"the disk of {name} is full: what the guest said may be cut off")
+    names = list(task.names)
+    if booted.panic:
+        if not task.may_die:
+            raise GuestError(f"the guest panicked: {booted.panic}")
+        names = [name for name in names if name not in task.may_die]
+    return Recordings(unpack(booted, names, folder), folder, booted)
 
 
 def unpack(booted: Boot, names: list[str], folder: Path) -> str:
@@ -151,7 +170,10 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
         raise GuestError(f"the guest gave up: {failed[1]}")
     kernel = re.search(rf"^{MARK}kernel (\S+)\n{MARK}version (.*)$", booted.data, re.MULTILINE)
     found = re.findall(rf"^{MARK}point (\S+)\n(.*?)^{MARK}end$", booted.data, re.S | re.M)
-    if kernel is None or [name for name, _ in found] != names or f"{MARK}done" not in booted.data:
+    done = booted.panic or f"{MARK}done" in booted.data
+    if kernel is None or [name for name, _ in found] != names or not done:
+        if booted.panic:
+            raise GuestError(f"the guest panicked: {booted.panic}")
         raise GuestError("the guest powered off before it had recorded every point")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +183,10 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
             (whole / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")
             for name, packed in found:
                 _unpack_one(packed, whole / name)
-            whole.rename(folder)
+            folder.mkdir(exist_ok=True)
+            for entry in whole.iterdir():  # nothing can fill a disk from here on
+                shutil.rmtree(folder / entry.name, ignore_errors=True)  # of an earlier boot
+                entry.rename(folder / entry.name)
     except OSError as error:
         raise InputError(str(folder), "", f"cannot be written: {error.strerror}") from error
     return kernel[1]

@@ -10,9 +10,9 @@ from ntbbench.capture.point import read_stats
 from ntbbench.lab.build import Kernel, build, build_program
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import GuestError
-from ntbbench.lab.guest import BOOT_SECONDS, Task, record
+from ntbbench.lab.guest import BOOT_SECONDS, Task, record, script
 from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
-from ntbbench.lab.qemu import KVM_OPTIONS, accelerator
+from ntbbench.lab.qemu import KVM_OPTIONS, accelerator, loopback_machine
 
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
@@ -48,7 +48,8 @@ class NetdevPlan:
             f"{name} {v} {self.flows} {self.packets * (1 if gap else FAST_FACTOR)} {gap}\n"
             for name, (v, gap) in zip(names, points, strict=True)
         )
-        return Task("netdev", lines, names, BOOT_SECONDS + FLOW_SECONDS * len(points))
+        seconds = BOOT_SECONDS + FLOW_SECONDS * len(points)
+        return Task(script("netdev"), lines, names, seconds, {"QUEUES": self.queues})
 
 
 def run_netdev(
@@ -73,10 +74,10 @@ def run_netdev(
     recordings = record(
         task,
         folder,
-        queues=plan.queues,
         image=kernel.image,
         modules=modules,
         accel=options,
+        machine=loopback_machine(),
         programs=(build_program(cache, "ntb_flow", say),),
     )
     spaced = (plan.gap_us, 0) * len(plan.vectors)

@@ -13,13 +13,13 @@ from ntbbench.lab.errors import GuestError
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
-MEMORY = "512"  # MiB
 WINDOW = "4M"  # a port's inbound memory
 # Two runs see the same time: the guest's clock counts instructions and skips idle time. A host
 # that is busy elsewhere can then not push a guest's softirq into ksoftirqd.
 TCG = ("-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off")
 KVM_OPTIONS = ("-accel", "kvm", "-cpu", "host")
 COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
+MEMORY = 512  # MiB
 PROBE_SECONDS = 10
 # A boot sector that writes 0x2a to the exit port: mov dx, 0x501; mov al, 0x2a; out dx, al; hlt.
 PROBE_PORT = "0x501"
@@ -33,11 +33,49 @@ STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 
 
 @dataclass(frozen=True)
-class Boot:
-    """What one boot left on its two serial ports."""
+class Machine:
+    """The virtual machine, beside what every guest has.
 
-    console: str  # the kernel's messages
-    data: str  # what /init reported
+    Parameters
+    ----------
+    devices : QEMU's options for its devices.
+    command_line : more words for the kernel.
+    cpus : virtual CPUs.
+    options : QEMU's options for its clock and CPU.
+    """
+
+    devices: tuple[str, ...] = ()
+    command_line: str = ""
+    cpus: int = 1
+    options: tuple[str, ...] = ()
+
+
+def loopback_machine() -> Machine:
+    """Return the machine of the loopback device: two ports, a shared window each."""
+    devices: list[str] = []
+    for port in range(2):
+        backend = f"memory-backend-ram,id=window{port},size={WINDOW},share=on"
+        devices += ["-object", backend, "-device", f"ivshmem-plain,memdev=window{port}"]
+    return Machine(devices=tuple(devices))
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What one boot left on its two serial ports.
+
+    Parameters
+    ----------
+    console : the kernel's messages.
+    data : what /init reported.
+    """
+
+    console: str
+    data: str
+
+    @property
+    def panic(self) -> str:
+        """Why the kernel died, in one line; empty: it did not."""
+        return last_words(self.console) if PANIC.search(self.console) else ""
 
 
 def kvm_runs() -> bool:
@@ -85,7 +123,9 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
         raise GuestError(f"cannot pack the guest's files: {result.last_words}")
 
 
-def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -> Boot:
+def boot(
+    image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float, machine: Machine
+) -> Boot:
     """Boot `image` until the guest powers off and return what it wrote.
 
     Parameters
@@ -94,18 +134,19 @@ def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -
 
     Raises
     ------
-    GuestError : it panicked (with its last words), hung, or QEMU itself failed.
+    GuestError : it hung (with its last words), or QEMU itself failed.
     """
     with tempfile.TemporaryDirectory() as name:
         console, data = Path(name) / "console", Path(name) / "data"
         command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
-            *("-m", MEMORY, "-kernel", image, "-initrd", initramfs, "-append", COMMAND_LINE),
+            # sockets: without ACPI a guest learns of CPUs from a table that has one line a socket
+            *("-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"),
+            *(*machine.options, "-m", f"{MEMORY}", *machine.devices),
+            *("-kernel", image, "-initrd", initramfs),
+            *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
         ]
-        for port in range(2):
-            backend = f"memory-backend-ram,id=window{port},size={WINDOW},share=on"
-            command += ["-object", backend, "-device", f"ivshmem-plain,memdev=window{port}"]
         try:
             result = run(command, timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -113,16 +154,16 @@ def boot(image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float) -
             raise GuestError(f"the guest hung: no end after {seconds:.0f} s: {words}") from None
         if result.status:
             raise GuestError(f"QEMU failed: {result.last_words}")
-        booted = Boot(_read(console), _read(data))
-    if PANIC.search(booted.console):
-        raise GuestError(f"the guest panicked: {last_words(booted.console)}")
-    return booted
+        return Boot(_read(console), _read(data))
 
 
 def last_words(console: str) -> str:
     """Return in one line why the kernel died: first cause, where, and panic; else its last line."""
-    found = [pattern.search(console) for pattern in (CAUSE, PLACE, PANIC)]
-    if found[-1] is not None:
+    panic = PANIC.search(console)
+    if panic is not None:
+        cause = CAUSE.search(console)  # the place is that of the cause, not of an earlier warning
+        place = PLACE.search(console, cause.end()) if cause is not None else None
+        found = (cause, place, panic)
         return "; ".join(match[0].strip() for match in found if match is not None)
     lines = [STAMP.sub("", line).strip() for line in console.splitlines()]
     return next((line for line in reversed(lines) if line), "")

@@ -11,7 +11,7 @@ from ntbbench.lab.cache import Cache
 from ntbbench.lab.commands import run
 from ntbbench.lab.evaluate import evaluate
 from ntbbench.lab.guest import PointPlan, points_task, record
-from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, complaints
+from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, complaints, loopback_machine
 from ntbbench.lab.records import LabResult
 
 ORDERS = ("turn", "together")
@@ -97,12 +97,12 @@ def run_lab(
     points = plan.points()
     say(f"booting {kernel.label} ({name}): {len(points)} points")
     recordings = record(
-        points_task(points),
+        points_task(points, plan.queues),
         folder,
-        queues=plan.queues,
         image=kernel.image,
         modules=modules,
         accel=options,
+        machine=loopback_machine(),
     )
     warned = complaints(recordings.boot.console)
     version = (folder / "kernel").read_text().splitlines()[1]

@@ -7,6 +7,11 @@
  *   ntb_flow send ADDRESS PORT FLOWS PACKETS SIZE GAP_US
  *	PACKETS datagrams from each of FLOWS sockets in turn; prints how many
  *	and the seconds it took
+ *   ntb_flow steer ADDRESS PORT FLOWS PACKETS SIZE GAP_US QUEUES STATS
+ *	the same, but flow i goes by queue i % QUEUES: the stack hashes a socket
+ *	to a queue at random, so sockets are tried until one fits; the counters
+ *	below STATS, a device's debugfs folder, show which queue a datagram took.
+ *	Sends when a line comes on standard input.
  *   ntb_flow receive PORT IDLE_SECONDS
  *	prints how many datagrams came until none did for a while
  */
@@ -28,6 +33,8 @@
 #define SIZE_MAX_BYTES	1472
 #define RECEIVE_BUFFER	(1 << 22)
 #define FIRST_WAIT	10	/* the first datagram may take its time */
+#define TRIES		1000	/* of a socket until its queue is the wanted one */
+#define LINE_SIZE	128
 
 static int fail(const char *what)
 {
@@ -78,17 +85,73 @@ static int open_flows(int *fds, int flows, const struct sockaddr_in *peer)
 	return 0;
 }
 
-static int send_flows(const struct sockaddr_in *peer, int flows, long packets,
-		      int size, int gap)
+/* Return how many packets QP @qp has sent; 0 also if its link is down. */
+static long long sent_by(const char *stats, int qp)
+{
+	char line[LINE_SIZE];
+	long long count = 0;
+	FILE *file;
+
+	snprintf(line, sizeof(line), "%s/qp%d/stats", stats, qp);
+	file = fopen(line, "r");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "tx_pkts - %lld", &count) == 1)
+			break;
+	fclose(file);
+	return count;
+}
+
+/* Send one datagram and return the queue that it took, or -1. */
+static int queue_of(int fd, int queues, const char *stats)
+{
+	long long before[FLOWS_MAX];
+	int qp, tries;
+
+	for (qp = 0; qp < queues; qp++)
+		before[qp] = sent_by(stats, qp);
+	if (send(fd, stats, 1, 0) != 1)
+		return -1;
+	for (tries = 0; tries < TRIES; tries++) {
+		for (qp = 0; qp < queues; qp++)
+			if (sent_by(stats, qp) != before[qp])
+				return qp;
+		usleep(1000);
+	}
+	return -1;
+}
+
+static int open_steered(int *fds, int flows, const struct sockaddr_in *peer,
+			int queues, const char *stats)
+{
+	int i, tries, queue;
+
+	for (i = 0; i < flows; i++) {
+		for (tries = 0; tries < TRIES; tries++) {
+			if (open_flows(&fds[i], 1, peer))
+				return 1;
+			queue = queue_of(fds[i], queues, stats);
+			if (queue < 0)
+				return fail("which queue");
+			if (queue == i % queues)
+				break;
+			close(fds[i]);
+		}
+		if (tries == TRIES)
+			return fail("no socket for a queue");
+	}
+	getchar();
+	return 0;
+}
+
+static int send_flows(const int *fds, int flows, long packets, int size, int gap)
 {
 	char data[SIZE_MAX_BYTES] = { 0 };
-	int fds[FLOWS_MAX];
 	long round, sent = 0;
 	double start;
 	int i;
 
-	if (open_flows(fds, flows, peer))
-		return 1;
 	start = now();
 	for (round = 0; round < packets; round++)
 		for (i = 0; i < flows; i++) {
@@ -127,7 +190,8 @@ static int receive(const struct sockaddr_in *own, int idle)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };
-	int flows, size;
+	int fds[FLOWS_MAX];
+	int flows, size, queues, steered;
 
 	if (argc == 4 && !strcmp(argv[1], "channels"))
 		return channels(argv[2], atoi(argv[3]));
@@ -135,13 +199,19 @@ int main(int argc, char **argv)
 		address.sin_port = htons(atoi(argv[2]));
 		return receive(&address, atoi(argv[3]));
 	}
-	if (argc != 8 || strcmp(argv[1], "send") ||
+	steered = argc == 10 && !strcmp(argv[1], "steer");
+	if ((!steered && (argc != 8 || strcmp(argv[1], "send"))) ||
 	    !inet_aton(argv[2], &address.sin_addr))
 		return 2;
 	address.sin_port = htons(atoi(argv[3]));
 	flows = atoi(argv[4]);
 	size = atoi(argv[6]);
-	if (flows < 1 || flows > FLOWS_MAX || size < 1 || size > SIZE_MAX_BYTES)
+	queues = steered ? atoi(argv[8]) : 1;
+	if (flows < 1 || flows > FLOWS_MAX || size < 1 ||
+	    size > SIZE_MAX_BYTES || queues < 1 || queues > FLOWS_MAX)
 		return 2;
-	return send_flows(&address, flows, atol(argv[5]), size, atoi(argv[7]));
+	if (steered ? open_steered(fds, flows, &address, queues, argv[9]) :
+		      open_flows(fds, flows, &address))
+		return 1;
+	return send_flows(fds, flows, atol(argv[5]), size, atoi(argv[7]));
 }

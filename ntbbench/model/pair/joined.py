@@ -61,6 +61,15 @@ class Setting:
         return self.ep_slots if side == "ep" else self.rc_vectors
 
 
+class AnySlots(Setting):
+    """A setting whose db_count only the drivers judge: those before patch 4 take 0 to 2 too."""
+
+    def __post_init__(self) -> None:
+        check_range("--ep-slots", self.ep_slots, 0, EP_DB_COUNT_MAX)
+        check_vectors(self.rc_vectors)
+        check_windows(self.mw_count)
+
+
 def check_slots(ep_slots: int) -> None:
     """Raise what the series says of an unusable db_count: EINVAL (patch 4)."""
     if not EP_SLOTS_MIN <= ep_slots <= EP_DB_COUNT_MAX:

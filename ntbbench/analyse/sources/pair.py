@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Results of `ntbbench lab pair`: what the real pair did for each point's packets, all exact."""
+
+from pathlib import PurePath
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ntbbench.analyse.series import Better, Series, Variant
+from ntbbench.analyse.sources.checked import exact_value
+from ntbbench.errors import InputError
+from ntbbench.model.transport import QP_COUNT_MAX
+
+PREFIX = "ntbbench.pair/"
+KNOWN = "ntbbench.pair/1"
+UNAVAILABLE = "unavailable"
+LINKS = ("down", "up")  # worst first
+Count = Annotated[int, Meta(ge=0)]
+# Counts of a point whose link is up, and which way is better.
+COUNTS: tuple[tuple[str, Better], ...] = (
+    ("doorbells_rung", "none"),
+    ("msis_raised", "lower"),
+    ("events", "lower"),
+    ("packets_sent", "none"),
+    ("packets_received", "higher"),
+)
+
+
+class PairPoint(Struct, frozen=True, kw_only=True):
+    """One point, as far as it is compared."""
+
+    status: str = "ok"
+    ep_driver: str
+    rc_driver: str
+    ep_patches: list[int] = []
+    rc_patches: list[int] = []
+    ep_slots: int
+    mw_count: int
+    queues: int | None = None
+    doorbell: str
+    direction: str
+    flows: int = 1
+    packets: int = 0
+    gap_us: int = 0
+    link: str
+    cause: str = ""
+    ep_qp_count: Count | None
+    rc_qp_count: Count | None
+    doorbells_rung: Count
+    msis_raised: Count
+    events: Count
+    packets_sent: Count
+    packets_received: Count
+    runs_per_qp: list[Count]
+    agrees: bool
+    warnings: list[str] = []
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """A pair result, as far as it is compared; another kernel or driver is what one compares."""
+
+    schema: str
+    kernel: str = ""
+    points: list[PairPoint]
+
+
+def read(data: bytes, label: str, where: str) -> Variant:
+    """Return the variant that a pair result holds."""
+    result = msgspec.json.decode(data, type=Pair)
+    context = {"kernel": result.kernel}
+    for side in ("ep", "rc"):
+        for key in ("driver", "patches"):
+            told = {_told(getattr(point, f"{side}_{key}")) for point in result.points}
+            context[f"{side}_{key}"] = "; ".join(sorted(told))
+    variant = Variant(label, result.schema, {}, {}, context)
+    names = _names(result.points)
+    for name, point in zip(names, result.points, strict=True):
+        _add_point(variant, name, point, where)
+    return variant
+
+
+def _told(value: str | list[int]) -> str:
+    return value if isinstance(value, str) else " ".join(map(str, value)) or "none"
+
+
+def _names(points: list[PairPoint]) -> list[str]:
+    """Return a name for each point that does not tell which drivers ran, where it can.
+
+    Two results with one driver pair each are compared point by point although the drivers differ:
+    that is what a patch changes. A matrix has points that differ in their drivers alone.
+    """
+    pairs = {(point.ep_driver, point.rc_driver) for point in points}
+    return [(_drivers(point) if len(pairs) > 1 else "") + _setting(point) for point in points]
+
+
+def _drivers(point: PairPoint) -> str:
+    return f"EP {_short(point.ep_driver)}/RC {_short(point.rc_driver)}/"
+
+
+def _short(driver: str) -> str:
+    return PurePath(driver).name if "/" in driver else driver
+
+
+def _setting(point: PairPoint) -> str:
+    queues = "" if point.queues is None else f"/queues {point.queues}"
+    return (
+        f"{point.direction}/{point.ep_slots} slots/{point.mw_count} windows/{point.doorbell}"
+        f"{queues}/{point.flows} flows of {point.packets}, {point.gap_us} us"
+    )
+
+
+def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> None:
+    """Add every metric of one point.
+
+    Raises
+    ------
+    InputError : a point that stands there twice, or a link that is neither up nor down.
+    """
+    if f"{name}:status" in variant.series:
+        raise InputError(where, name, "each point once")
+    if point.link not in LINKS:
+        raise InputError(f"{where}: link of {name}", point.link, "up or down")
+
+    def add(quantity: str, **fields: Any) -> None:
+        metric = f"{name}:{quantity}"
+        variant.series[metric] = Series(metric=metric, kind="exact", **fields)
+
+    available = point.status != UNAVAILABLE
+    add("status", better="higher", value=point.status, rank=int(available))
+    if not available:
+        _no_counts(variant, name, point.cause)
+        return
+    add("link", better="higher", value=point.link, rank=LINKS.index(point.link))
+    add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees))
+    add("warnings", value=len(point.warnings))
+    add("ep_qp_count", better="higher", value=point.ep_qp_count or 0)
+    add("rc_qp_count", better="higher", value=point.rc_qp_count or 0)
+    if point.link == "down":
+        _no_counts(variant, name, f"the link is down: {point.cause}")
+        return
+    for quantity, better in COUNTS:
+        value = exact_value(getattr(point, quantity), where, name)
+        add(quantity, better=better, value=value)
+    add("runs", value=exact_value(sum(point.runs_per_qp), where, name))
+    for qp_num, runs in enumerate(point.runs_per_qp):
+        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name))
+
+
+def _no_counts(variant: Variant, name: str, why: str) -> None:
+    """Say of every count of a point that it does not exist here: its status or link tells why."""
+    counts = [quantity for quantity, _ in COUNTS]
+    runs = ["runs", *(f"runs of QP {qp_num}" for qp_num in range(QP_COUNT_MAX))]
+    variant.absent.update({f"{name}:{quantity}": why for quantity in (*counts, *runs)})

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench lab pair`: the two real drivers against each other in one guest, beside the model."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from ntbbench.cli import lab_pair_options as options
+from ntbbench.cli.lab_kernel import say
+from ntbbench.cli.lab_pair_check import add_check
+from ntbbench.cli.lab_pair_kernel import pair_lab
+from ntbbench.cli.lab_pair_matrix import add_matrix
+from ntbbench.errors import ExitCode
+from ntbbench.lab.errors import BuildError, GuestError
+from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
+from ntbbench.measure.files import check_writable, new_run, write_json
+
+DESCRIPTION = """\
+Bind the unmodified pci-epf-vntb and ntb_hw_epf to each other over a software endpoint controller
+in one QEMU guest, bring up ntb_transport and multi-queue ntb_netdev, send packets, and count what
+the drivers do beside what the model predicts.
+"""
+RUN_EPILOG = """\
+exit codes:
+  0    the kernel and the model agree in every point, and --require is met
+  1    they do not, or it is not
+  2    bad input, a missing tool, or a package that cannot be had
+  3    a source does not build, or the guest panicked or hung
+  70   internal error          130  interrupted
+  with --bisect, for `git bisect run`:
+  0    good    1  bad, or the guest panicked or hung    125  does not build: skip    255  stop
+
+examples:
+  ntbbench lab pair run
+  ntbbench lab pair run --direction ep-to-rc,rc-to-ep --queues 4 --flows 4
+  ntbbench lab pair run --source ~/linux --rc-driver before     # still links with old peers?
+  git bisect run ntbbench lab pair run --source . --require per-vector --bisect
+"""
+BISECT_SKIP, BISECT_STOP = 125, 255  # git-bisect(1): skip; 128 and more: stop
+
+
+def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `lab pair` and its subcommands to the subcommands of lab."""
+    parser = actions.add_parser(
+        "pair",
+        help="the real driver pair: ntb_hw_epf against pci-epf-vntb",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    inner = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
+    _add_run(inner)
+    add_matrix(inner)
+    add_check(inner)
+
+
+def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = actions.add_parser(
+        "run",
+        help="one pair of drivers: doorbells, MSIs, callbacks, tasklet runs",
+        description=DESCRIPTION,
+        epilog=RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    options.add_kernel(parser)
+    options.add_drivers(parser, AFTER)
+    options.add_setting(parser)
+    options.add_traffic(parser, Traffic(), EP_TO_RC)
+    options.add_output(parser)
+    parser.add_argument(
+        "--require",
+        choices=tuple(REQUIREMENTS),
+        help="a point that is not so is a finding, whatever the model says",
+    )
+    parser.add_argument("--bisect", action="store_true", help="exit codes for `git bisect run`")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one boot; the exit code is that of the points, or of `git bisect run`."""
+    if not args.bisect:
+        return _run(args)
+    try:
+        return _run(args)
+    except KeyboardInterrupt:
+        raise
+    except BuildError as error:
+        say(str(error))
+        return BISECT_SKIP
+    except GuestError as error:
+        say(str(error))
+        return ExitCode.FINDING
+    except Exception as error:  # git would take any code below 128 for a verdict on the commit
+        say(str(error))
+        return BISECT_STOP
+
+
+def _run(args: argparse.Namespace) -> int:
+    plan = plan_of(args)
+    output = args.output or new_run(options.RUNS, "lab-pair")
+    for path in filter(None, (output, args.html)):
+        check_writable(path)
+    lab = pair_lab(args)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.record_folder(args, Path(scratch) / "recordings")
+        points = evaluate(lab.boot(plan, folder))
+    result = PairResult(kind=RUN, points=points, **lab.facts())
+    write_json(output, result)
+    options.tell_saved(args, output)
+    options.publish(result, args.format, args.html)
+    return verdict(points, args.require)
+
+
+def plan_of(args: argparse.Namespace) -> PairPlan:
+    """Return the boot that the options ask for.
+
+    Raises
+    ------
+    InputError : a value out of range.
+    """
+    setup = PairSetup(
+        ep_driver=args.ep_driver, rc_driver=args.rc_driver, **options.setting_of(args)
+    )
+    traffic = options.traffic_of(args)
+    points = tuple(Traffic(direction, *traffic) for direction in options.directions_of(args))
+    return PairPlan(setup, points)
+
+
+def _is_up(point: PairPoint) -> bool:
+    return point.link == "up"
+
+
+def _works(point: PairPoint) -> bool:
+    return _is_up(point) and point.packets_received == point.packets_sent > 0
+
+
+def _per_vector(point: PairPoint) -> bool:
+    return _works(point) and point.verdict == "per-vector"
+
+
+# What --require asks of every point.
+REQUIREMENTS = {"link": _is_up, "packets": _works, "per-vector": _per_vector}
+
+
+def verdict(points: list[PairPoint], required: str | None) -> int:
+    """Return the exit code: a point that differs from the model, or is not as required."""
+    failing = [point for point in points if required and not REQUIREMENTS[required](point)]
+    for point in failing:
+        say(f"--require {required}: {point.direction} is not: {point.cause or point.verdict}")
+    agree = all(point.agrees for point in points)
+    return ExitCode.OK if agree and not failing else ExitCode.FINDING

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench lab pair check`: the pair on a debug kernel, over rounds of unbind and bind."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from ntbbench.cli import lab_pair_options as options
+from ntbbench.cli.lab_pair_kernel import pair_lab
+from ntbbench.errors import ExitCode
+from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.findings import known_to_model, read_findings
+from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.records import CHECK, PairResult
+from ntbbench.measure.files import check_writable, new_run, write_json
+from ntbbench.model.names import parse_int
+
+ROUNDS = 3
+ROUNDS_MAX = 1000
+TRAFFIC = Traffic(packets=20)
+DESCRIPTION = """\
+Run the pair on a kernel that watches itself (sleeping in atomic context, lock order, use after
+free), send packets, unbind and bind the endpoint again --rounds times, and list what the kernel
+complained of, each with the first line that shows it.
+"""
+EPILOG = """\
+exit codes:
+  0  no finding        1  at least one
+  2  bad input         3  a source does not build, or the guest panicked or hung
+
+examples:
+  ntbbench lab pair check
+  ntbbench lab pair check --ep-driver before      # sleeps in atomic context
+  ntbbench lab pair check --source ~/linux --rounds 20
+"""
+
+
+def add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `check` to the subcommands of lab pair."""
+    parser = actions.add_parser(
+        "check",
+        help="the pair on a debug kernel: atomic sleeps, lock order, use after free",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    options.add_kernel(parser)
+    options.add_drivers(parser, AFTER)
+    options.add_setting(parser)
+    options.add_traffic(parser, TRAFFIC, ",".join(DIRECTIONS))
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        default=str(ROUNDS),
+        help=f"times that the endpoint is unbound and bound again (default {ROUNDS})",
+    )
+    options.add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Boot once, list the findings; a finding is one whatever the points say."""
+    rounds = parse_int("--rounds", args.rounds, 0, ROUNDS_MAX)
+    setup = PairSetup(
+        ep_driver=args.ep_driver, rc_driver=args.rc_driver, **options.setting_of(args)
+    )
+    flows = options.traffic_of(args)
+    traffic = tuple(Traffic(direction, *flows) for direction in options.directions_of(args))
+    plan = PairPlan(setup, traffic, rounds=rounds)
+    output = args.output or new_run(options.RUNS, "lab-pair-check")
+    for path in filter(None, (output, args.html)):
+        check_writable(path)
+    lab = pair_lab(args, debug=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.record_folder(args, Path(scratch) / "recordings")
+        recordings = lab.boot(plan, folder)
+        points = evaluate(recordings)
+        findings = known_to_model(read_findings(folder), recordings)
+    result = PairResult(
+        kind=CHECK,
+        points=points,
+        findings=findings,
+        rounds=rounds,
+        checks=lab.checks,
+        **lab.facts(),
+    )
+    write_json(output, result)
+    options.tell_saved(args, output)
+    options.publish(result, args.format, args.html)
+    agree = all(point.agrees for point in points)
+    return ExitCode.OK if agree and not findings else ExitCode.FINDING

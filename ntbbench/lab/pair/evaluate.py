@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One boot of the pair beside its prediction: a record for each of its points."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ntbbench.errors import InputError
+from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecording, Traffic
+from ntbbench.lab.pair.predict import (
+    LINK_DOWN,
+    SPACED_GAP,
+    WORKING,
+    PairModel,
+    Prediction,
+    differences,
+    measured_verdict,
+    pair_model,
+    predict,
+    predicted_verdict,
+    same_verdict,
+)
+from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
+from ntbbench.lab.pair.tracing import PairTrace
+from ntbbench.model.pair.joined import Direction
+from ntbbench.model.pair.link import PairLink
+
+UP, DOWN = "up", "down"
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One boot and its model.
+
+    Parameters
+    ----------
+    shared : values that all of its points have, by their record's field.
+    """
+
+    recordings: PairRecordings
+    model: PairModel
+    link: PairLink
+    shared: dict[str, Any]
+
+
+def evaluate(recordings: PairRecordings) -> list[PairPoint]:
+    """Return the points of one boot, each beside its prediction.
+
+    Raises
+    ------
+    GuestError : a recording is damaged.
+    """
+    boot = _boot(recordings)
+    if not recordings.available:
+        return [_unavailable(boot, traffic) for traffic in recordings.plan.traffic]
+    return [
+        _down(boot, point.traffic) if point.link == DOWN else _up(boot, point)
+        for point in recordings.points
+    ]
+
+
+def _boot(recordings: PairRecordings) -> Boot:
+    setup = recordings.plan.setup
+    model = pair_model(setup, recordings.ep, recordings.rc)
+    link = model.link
+    shared = {
+        "ep_driver": setup.ep_driver,
+        "rc_driver": setup.rc_driver,
+        "ep_patches": sorted(recordings.ep.patches),
+        "rc_patches": sorted(recordings.rc.patches),
+        "ep_slots": setup.ep_slots,
+        "rc_vectors": MSIS,
+        "mw_count": setup.mw_count,
+        "queues": setup.queues,
+        "doorbell": setup.doorbell,
+        "ep_qp_count": recordings.ep_qp_count,
+        "rc_qp_count": recordings.rc_qp_count,
+        "predicted_ep_qp_count": link.ep.qp_count if link.ep else None,
+        "predicted_rc_qp_count": link.rc.qp_count if link.rc else None,
+        "predicted_link": link.link,
+        "warnings": list(recordings.warnings),
+    }
+    return Boot(recordings, model, link, shared)
+
+
+def _asked(boot: Boot, traffic: Traffic) -> dict[str, Any]:
+    return {
+        **boot.shared,
+        "name": traffic.name,
+        "direction": traffic.direction,
+        "flows": traffic.flows,
+        "packets": traffic.packets,
+        "gap_us": traffic.gap_us,
+        "spaced": is_spaced(traffic),
+    }
+
+
+def is_spaced(traffic: Traffic) -> bool:
+    """Return whether each doorbell was served before the next, on one CPU."""
+    return traffic.gap_us * 1e-6 >= SPACED_GAP
+
+
+def _unavailable(boot: Boot, traffic: Traffic) -> PairPoint:
+    """Return a point that this driver cannot give: nothing was measured, nothing differs."""
+    asked = _asked(boot, traffic)
+    return PairPoint(
+        **asked, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=True
+    )
+
+
+def _down(boot: Boot, traffic: Traffic) -> PairPoint:
+    """Return a point without a link: the model agrees if it says so too, QP count for QP count."""
+    asked = _asked(boot, traffic)
+    model, kernel = boot.link.cause, boot.recordings.cause
+    cause = "; ".join(dict.fromkeys(text for text in (model, kernel) if text))
+    return PairPoint(
+        **asked,
+        link=DOWN,
+        cause=cause,
+        verdict=LINK_DOWN,
+        predicted_verdict=predicted_verdict(boot.model, cast(Direction, traffic.direction)),
+        agrees=boot.link.link == DOWN and _qp_counts_agree(boot),
+    )
+
+
+def _qp_counts_agree(boot: Boot) -> bool:
+    measured = boot.recordings.ep_qp_count, boot.recordings.rc_qp_count
+    predicted = boot.shared["predicted_ep_qp_count"], boot.shared["predicted_rc_qp_count"]
+    return measured == predicted
+
+
+def _up(boot: Boot, point: PointRecording) -> PairPoint:
+    """Return a point whose link is up: counts beside their prediction."""
+    traffic = point.traffic
+    try:
+        recorded = read_point_folder(point.folder, traffic, polled=_is_polled(boot, traffic))
+    except InputError as error:
+        raise GuestError(f"recording {traffic.name}: {error}") from error
+    trace, active = recorded.trace, recorded.active(traffic.receiver)
+    spaced = is_spaced(traffic) and len(trace.cpus) <= 1
+    direction = cast(Direction, traffic.direction)
+    predicted = predict(
+        boot.model,
+        direction,
+        trace,
+        active=active,
+        spaced=spaced,
+        rx_max_entry=max(recorded.counted.rx_max_entry, 1),
+        preemptible=recorded.preemptible,
+    )
+    verdict = measured_verdict(trace, len(predicted.runs)) if spaced else ""
+    expected = predicted_verdict(boot.model, direction, trace.doorbells)
+    complaints = list(_complaints(boot, recorded, predicted, traffic))
+    if verdict and not same_verdict(verdict, expected):
+        complaints.append(f"the doorbells are {verdict}, the model says {expected}")
+    asked = {**_asked(boot, traffic), "spaced": predicted.exact and predicted.bounds is None}
+    return PairPoint(
+        **asked,
+        **_counts(recorded, predicted),
+        link=UP,
+        queues_open=len(active),
+        verdict=verdict,
+        predicted_verdict=expected,
+        agrees=not complaints,
+        notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
+    )
+
+
+def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
+    """Return the counts of a point and of its prediction, by their record's field."""
+    trace, bounds = recorded.trace, predicted.bounds
+    qps = range(len(predicted.runs))
+    runs = [trace.runs[qp_num] for qp_num in qps]
+    return {
+        "ep_qp_links": _words(recorded.links["ep"]),
+        "rc_qp_links": _words(recorded.links["rc"]),
+        "doorbells_rung": trace.rings,
+        "doorbells_per_qp": [trace.doorbells[qp_num] for qp_num in qps],
+        "msis_raised": trace.msis.total(),
+        "predicted_msis": predicted.msis,
+        "msis_per_number": _by_key(trace.msis),
+        "events": trace.vectors.total(),
+        "predicted_events": predicted.vectors.total(),
+        "events_per_vector": _by_key(trace.vectors),
+        "predicted_events_per_vector": _by_key(predicted.vectors),
+        "packets_sent": recorded.sent,
+        "packets_received": recorded.received,
+        "runs_per_qp": runs,
+        "predicted_runs_per_qp": predicted.runs,
+        "difference_per_qp": differences(runs, predicted.runs),
+        "least_runs_per_qp": bounds.least if bounds else predicted.runs,
+        "most_runs_per_qp": bounds.most if bounds else predicted.runs,
+    }
+
+
+def _is_polled(boot: Boot, traffic: Traffic) -> bool:
+    return traffic.direction != EP_TO_RC and boot.recordings.plan.setup.doorbell == "poll"
+
+
+def _complaints(
+    boot: Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
+) -> Iterator[str]:
+    """Yield each thing in which the kernel did not do what the model says."""
+    trace = recorded.trace
+    if boot.link.link == DOWN:
+        yield f"the link is up; the model says down: {boot.link.cause}"
+    elif not _qp_counts_agree(boot):
+        yield "qp_count is not what the model says"
+    direction = cast(Direction, traffic.direction)
+    works = predicted_verdict(boot.model, direction, trace.doorbells) in WORKING
+    if recorded.sent != recorded.received and works:
+        yield f"{recorded.sent} packets sent, {recorded.received} received"
+    if predicted.exact:
+        yield from _exact(trace.msis.total(), predicted.msis, "MSIs")
+        yield from _by_vector(trace.vectors, predicted.vectors)
+    else:
+        yield from _coalesced(boot, trace, traffic)
+    if predicted.bounds is None:
+        for qp_num, runs in enumerate(predicted.runs):
+            yield from _exact(trace.runs[qp_num], runs, f"runs of QP {qp_num}")
+        return
+    for qp_num, (low, high) in enumerate(
+        zip(predicted.bounds.least, predicted.bounds.most, strict=True)
+    ):
+        if not low <= trace.runs[qp_num] <= high:
+            yield f"runs of QP {qp_num}: {trace.runs[qp_num]}, possible are {low} .. {high}"
+
+
+def _coalesced(boot: Boot, trace: PairTrace, traffic: Traffic) -> Iterator[str]:
+    """Yield what cannot come of a burst: more interrupts than rings."""
+    if not trace.vectors.total() <= trace.rings * max(boot.model.events_a_ring(traffic), 1):
+        yield f"{trace.vectors.total()} events for {trace.rings} doorbells"
+    if traffic.direction == EP_TO_RC and trace.msis.total() > trace.rings:
+        yield f"{trace.msis.total()} MSIs for {trace.rings} doorbells"
+
+
+def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
+    if measured != predicted:
+        yield f"{what}: {measured}, the model says {predicted}"
+
+
+def _by_vector(measured: Counter[int], predicted: Counter[int]) -> Iterator[str]:
+    for vector in sorted(measured.keys() | predicted.keys()):
+        yield from _exact(measured[vector], predicted[vector], f"events of vector {vector}")
+
+
+def _cautions(
+    boot: Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
+) -> Iterator[str]:
+    """Yield what a reader should know beside the counts."""
+    if predicted.exact and predicted.bounds is not None:
+        yield (
+            "a poll found more than one doorbell: whether ksoftirqd preempts it between two "
+            "callbacks is the scheduler's choice, so the runs are only bounded"
+        )
+    open_qps = len(recorded.active(traffic.receiver))
+    expected = boot.link.ep.qp_count if boot.link.ep else 0
+    if open_qps != expected:
+        yield f"ntb_netdev runs {open_qps} of {expected} QPs"
+    if boot.recordings.plan.setup.queues not in (None, expected):
+        yield f"--queues {boot.recordings.plan.setup.queues}: {expected} QPs possible"
+    other = recorded.trace.rings - recorded.sent
+    if other:
+        yield f"{other:+d} doorbells beside those of the packets sent"
+    if recorded.trace.backward:
+        yield f"{recorded.trace.backward} doorbells the other way"
+    for name, count in recorded.counted.rx_errors.items():
+        if count:
+            yield f"{name}: {count}"
+    yield from recorded.counted.doubts
+
+
+def _by_key(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(key): count for key, count in sorted(counts.items()) if count}
+
+
+def _words(links: list[bool]) -> list[str]:
+    return [UP if is_up else DOWN for is_up in links]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a debug kernel complained of: each kind of finding once, with the line that shows it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from ntbbench.capture.whole import read_small
+from ntbbench.lab.pair.plan import PairRecordings
+from ntbbench.lab.pair.predict import PairModel, pair_model
+from ntbbench.lab.pair.records import PairFinding
+from ntbbench.lab.pair.runner import EXPECTED
+from ntbbench.model.pair.behaviour import sending
+from ntbbench.model.pair.kernel import Hazard
+from ntbbench.model.pair.patches import Side
+
+# The messages of one console: `[    1.234567] text`, also with a caller in `[T123]`.
+STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
+SLEEPS, LOCKING, MEMORY, OTHER = "sleep", "lock order", "memory", "other"
+# What begins a report, first match first.
+KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (SLEEPS, re.compile(r"BUG: sleeping function called from invalid context")),
+    (SLEEPS, re.compile(r"BUG: scheduling while atomic")),
+    (SLEEPS, re.compile(r"\[ BUG: Invalid wait context \]|BUG: Invalid wait context")),
+    (LOCKING, re.compile(r"WARNING: possible (?:circular|recursive) locking")),
+    (LOCKING, re.compile(r"WARNING: (?:possible )?(?:irq lock inversion|inconsistent lock state)")),
+    (LOCKING, re.compile(r"WARNING: \S+-safe -> \S+-unsafe lock order")),
+    (LOCKING, re.compile(r"WARNING: (?:bad unlock balance|held lock freed|suspicious RCU)")),
+    (LOCKING, re.compile(r"DEBUG_LOCKS_WARN_ON")),
+    (MEMORY, re.compile(r"BUG: KASAN: ")),
+    (MEMORY, re.compile(r"BUG: (?:unable to handle|kernel NULL pointer)")),
+    (MEMORY, re.compile(r"(?:list_(?:add|del) corruption|refcount_t: )")),
+    (MEMORY, re.compile(r"UBSAN: ")),
+    (OTHER, re.compile(r"(?:WARNING|BUG): ")),
+    (OTHER, re.compile(r"INFO: task \S+ blocked|kernel BUG at |Oops: ")),
+)
+FRAME = re.compile(
+    r"^\s*(?:\? )?(?:RIP: \d+:)?(?P<name>[\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+ \[(?P<module>\w+)\]"
+)
+NO_OWNER = ""
+# Modules by side, as a stack shows them; the ones that both sides share say nothing.
+OWNERS: dict[str, Side] = {"pci_epf_vntb": "ep", "ntb_hw_epf": "rc"}
+ENDS = re.compile(r"---\[ end trace|</TASK>")
+LINES_MAX = 400  # a report with a longer stack than this is another message
+
+
+def read_findings(folder: Path) -> list[PairFinding]:
+    """Return what the kernel of one boot complained of on its console, from boot to power-off.
+
+    Raises
+    ------
+    InputError : a file that cannot be read.
+    """
+    found = find_complaints(read_small(folder / "console"))
+    return [finding for finding in found if not EXPECTED.match(finding.line)]
+
+
+def known_to_model(
+    findings: Iterable[PairFinding], recordings: PairRecordings
+) -> list[PairFinding]:
+    """Return the findings with the boot that they are of, and whether the model expects them."""
+    setup = recordings.plan.setup
+    boot = (
+        f"EP {setup.ep_driver}, RC {setup.rc_driver}, {setup.ep_slots} slots, "
+        f"{setup.mw_count} windows, {setup.doorbell}"
+    )
+    hazards = expected_hazards(pair_model(setup, recordings.ep, recordings.rc))
+    return [
+        msgspec.structs.replace(
+            finding, boot=boot, expected=(finding.kind, finding.side) in hazards
+        )
+        for finding in findings
+    ]
+
+
+def expected_hazards(model: PairModel) -> set[tuple[str, str]]:
+    """Return kind of finding and side for each hazard that the model's drivers meet here.
+
+    One prerequisite hides another hazard of the root complex: without it the handler of an
+    interrupt may sleep in pci_irq_vector().
+    """
+    sides = ((model.ep, model.setting.ep_slots), (model.rc, model.setting.rc_vectors))
+    return {
+        (SLEEPS, driver.side)
+        for driver, slots in sides
+        if Hazard.SLEEPS in sending(driver, slots).hazards
+    }
+
+
+def find_complaints(log: str) -> list[PairFinding]:
+    """Return what the kernel log `log` complains of, each kind and place once, in order.
+
+    A finding's place is the first function of one of the two drivers in the stack below its line.
+    """
+    found: dict[tuple[str, str, str], PairFinding] = {}
+    lines = [STAMP.sub("", line).rstrip() for line in log.splitlines()]
+    for start, kind in _starts(lines):
+        function, side = _place(lines, start)
+        line = lines[start].strip()
+        key = (kind, function, "" if function else line)
+        old = found.get(key)
+        count = 1 if old is None else old.count + 1
+        first = line if old is None else old.line
+        found[key] = PairFinding(kind=kind, line=first, function=function, side=side, count=count)
+    return list(found.values())
+
+
+def _starts(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield the number and the kind of each line that begins a report."""
+    for number, line in enumerate(lines):
+        kind = next((name for name, pattern in KINDS if pattern.search(line)), None)
+        if kind is not None:
+            yield number, kind
+
+
+def _place(lines: list[str], start: int) -> tuple[str, str]:
+    """Return the driver's function in the stack of the report at `start`, and its side."""
+    for line in lines[start + 1 : start + LINES_MAX]:
+        frame = FRAME.match(line)
+        if frame is not None and frame["module"] in OWNERS:
+            return frame["name"], OWNERS[frame["module"]]
+        if ENDS.search(line) or any(pattern.search(line) for _, pattern in KINDS):
+            break
+    return NO_OWNER, NO_OWNER

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * epc_loop - a software PCI endpoint controller whose host is in the same
+ * kernel. docs/pair-rig.md draws its memory and its interrupts.
+ *
+ *   epc_loop_core.c	 the module, its instances, the endpoint controller
+ *   epc_loop_memory.c	 who gets which memory: windows, registers, DMA
+ *   epc_loop_host.c	 the host's view: configuration space and root bus
+ *   epc_loop_msi.c	 interrupts from the endpoint to the host
+ *   epc_loop_doorbell.c interrupts from the host to the endpoint
+ */
+#ifndef EPC_LOOP_H
+#define EPC_LOOP_H
+
+#include <linux/irq_work.h>
+#include <linux/of.h>
+#include <linux/pci.h>
+#include <linux/pci-epc.h>
+#include <linux/pci-epf.h>
+#include <linux/platform_device.h>
+#include <linux/smp.h>
+
+#define EPC_LOOP_NAME		"epc_loop"
+#define EPC_LOOP_MSIS		32	/* of the MSI capability, PCI spec 6.8.1.3 */
+#define EPC_LOOP_WINDOWS	4	/* pci-epf-vntb.c: MAX_MW */
+#define EPC_LOOP_MSI_CAP	0x50	/* where it lies in configuration space */
+#define EPC_LOOP_CONFIG_SIZE	256
+#define EPC_LOOP_DOMAIN		0x10	/* PCI domain of the first instance */
+
+enum epc_loop_doorbell {
+	EPC_LOOP_POLL,			/* the endpoint polls its memory */
+	EPC_LOOP_EMBEDDED,		/* one interrupt for all slots */
+	EPC_LOOP_MSI,			/* one interrupt a slot */
+};
+
+/**
+ * struct epc_loop_vector - one MSI of the endpoint function
+ * @work: raises @virq in hard interrupt context, on this CPU
+ * @call: the same, on another CPU
+ * @virq: Linux' number of the interrupt; 0: the host has not allocated it
+ * @cpu: where it is raised, by the host's affinity
+ * @raised: calls of raise_irq() for it
+ * @merged: those that found it pending
+ */
+struct epc_loop_vector {
+	struct irq_work work;
+	call_single_data_t call;
+	unsigned int virq;
+	unsigned int cpu;
+	unsigned long raised;
+	unsigned long merged;
+};
+
+/**
+ * struct epc_loop_bar - one BAR of the endpoint function
+ * @phys: its memory; also its address on the host's bus
+ * @size: of the memory; 0: the BAR is not set
+ * @window: number of the inbound window behind it, or -1
+ * @sizing: the host has written all ones to learn the size
+ */
+struct epc_loop_bar {
+	phys_addr_t phys;
+	size_t size;
+	int window;
+	bool sizing;
+};
+
+/**
+ * struct epc_loop_window - one memory window, the same in either direction
+ * @phys: its memory
+ * @bar: the BAR that leads to it; NO_BAR: unused, or outbound
+ * @size: that the BAR or the mapping has
+ * @allocated: a driver got it from its DMA allocator
+ */
+struct epc_loop_window {
+	phys_addr_t phys;
+	enum pci_barno bar;
+	size_t size;
+	bool allocated;
+};
+
+/**
+ * struct epc_loop_edu - QEMU's "edu" device: a register that interrupts
+ * @pdev: the device, or NULL
+ * @regs: its registers
+ * @phys: their address, also on the host's bus
+ * @irq: its one MSI
+ */
+struct epc_loop_edu {
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	phys_addr_t phys;
+	int irq;
+};
+
+/**
+ * struct epc_loop - one instance: a controller, its memory, its host bus
+ * @list: in the list of instances
+ * @id: number of the instance
+ * @dev: the controller's parent
+ * @virtual_dev: PCI device of a pci-epf-vntb without get_dma_dev(), or NULL
+ * @epc: the endpoint controller
+ * @features: what it tells endpoint functions
+ * @doorbell: how the host rings the endpoint
+ * @lock: of @inbound to @broken
+ * @base: the instance's share of the pool
+ * @virt: the same, as the kernel sees it
+ * @window_size: largest window, and the distance between two
+ * @inbound: the host's BARs lead here; the endpoint's DMA memory
+ * @outbound: the endpoint's outbound windows; the host's DMA memory
+ * @registers: bitmap of pages for the endpoint's small allocations
+ * @register_pages: its length
+ * @bar: the function's BARs
+ * @broken: identities that did not hold; a run with one is worthless
+ * @config: the function's configuration space, BARs left out
+ * @attach: attaches or detaches the host bus, as @started says
+ * @started: configfs has started the controller
+ * @sysdata: of the host bus
+ * @bus: the host bus, or NULL
+ * @busn: its bus number
+ * @mem: its window to the pool
+ * @db_mem: its window to the doorbell register
+ * @msi_domain: the host bus' interrupts
+ * @vector: its MSIs
+ * @refused: raise_irq() calls that no interrupt came of
+ * @edu: the doorbell register
+ * @db_domain: one interrupt a slot, behind the doorbell register
+ * @changeset: the nodes that lead a driver to @db_domain
+ * @debugfs: the instance's folder
+ */
+struct epc_loop {
+	struct list_head list;
+	int id;
+	struct device *dev;
+	struct device *virtual_dev;
+	struct pci_epc *epc;
+	struct pci_epc_features features;
+	enum epc_loop_doorbell doorbell;
+
+	struct mutex lock;	/* of @inbound to @broken */
+	phys_addr_t base;
+	void *virt;
+	size_t window_size;
+	struct epc_loop_window inbound[EPC_LOOP_WINDOWS];
+	struct epc_loop_window outbound[EPC_LOOP_WINDOWS];
+	unsigned long *registers;
+	unsigned int register_pages;
+	struct epc_loop_bar bar[PCI_STD_NUM_BARS];
+	unsigned int broken;
+
+	u8 config[EPC_LOOP_CONFIG_SIZE];
+	struct work_struct attach;
+	bool started;
+	struct pci_sysdata sysdata;
+	struct pci_bus *bus;
+	struct resource busn;
+	struct resource mem;
+	struct resource db_mem;
+
+	struct irq_domain *msi_domain;
+	struct epc_loop_vector vector[EPC_LOOP_MSIS];
+	unsigned long refused;
+
+	struct epc_loop_edu edu;
+	struct irq_domain *db_domain;
+	struct of_changeset changeset;
+	struct dentry *debugfs;
+};
+
+/* epc_loop_memory.c */
+int epc_loop_memory_init(struct epc_loop *loop, phys_addr_t base, size_t size);
+int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked);
+void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno);
+int epc_loop_map(struct epc_loop *loop, phys_addr_t phys, u64 pci_addr,
+		 size_t size);
+void epc_loop_unmap(struct epc_loop *loop, phys_addr_t phys);
+void epc_loop_set_host_dma(struct pci_dev *pdev);
+int epc_loop_memory_register(void);
+void epc_loop_memory_unregister(void);
+
+/* epc_loop_host.c */
+void epc_loop_host_init(struct epc_loop *loop);
+void epc_loop_host_exit(struct epc_loop *loop);
+void epc_loop_write_header(struct epc_loop *loop,
+			   const struct pci_epf_header *header);
+struct epc_loop *epc_loop_of_host(struct pci_dev *pdev);
+
+/* epc_loop_msi.c */
+int epc_loop_msi_init(struct epc_loop *loop);
+void epc_loop_set_msi(struct epc_loop *loop, u8 count);
+int epc_loop_get_msi(struct epc_loop *loop);
+int epc_loop_raise_msi(struct epc_loop *loop, u16 number);
+
+/* epc_loop_doorbell.c */
+int epc_loop_doorbell_init(struct epc_loop *loop);
+int epc_loop_doorbell_resource(struct epc_loop *loop,
+			       struct pci_epc_aux_resource *resource);
+
+/* epc_loop_core.c */
+extern struct list_head epc_loops;
+extern struct mutex epc_loops_lock;
+__printf(2, 3) void epc_loop_broken(struct epc_loop *loop, const char *fmt, ...);
+
+#endif /* EPC_LOOP_H */

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * epc_loop: interrupts from the host to the endpoint.
+ *
+ * A write to memory interrupts nobody, so the two interrupt modes need a device
+ * whose register does: QEMU's "edu". Its page lies on the host's bus too, and
+ * pci-epf-vntb makes it the doorbell BAR.
+ *
+ *   embedded	the controller offers the register as the doorbell of its DMA
+ *		engine: every slot writes the same word, one interrupt for all
+ *   msi	slot n writes BIT(n), which the register keeps until it is
+ *		acknowledged; a parent domain makes an interrupt of each bit
+ *
+ * Source: QEMU, docs/specs/edu.rst.
+ */
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/msi.h>
+
+#include "epc_loop.h"
+
+#define EDU_VENDOR_ID	0x1234
+#define EDU_DEVICE_ID	0x11e8
+#define EDU_STATUS	0x24	/* bits raised and not acknowledged */
+#define EDU_RAISE	0x60
+#define EDU_ACK		0x64
+#define EDU_BITS	32	/* of the status; one a slot */
+#define PHANDLE		0x7e570000	/* plus the instance: in no device tree */
+
+/* --- the register --------------------------------------------------------- */
+
+static void put_edu(void *data)
+{
+	struct epc_loop_edu *edu = data;
+
+	pci_free_irq_vectors(edu->pdev);
+	iounmap(edu->regs);
+	pci_disable_device(edu->pdev);
+	pci_dev_put(edu->pdev);
+}
+
+/* Each instance has an edu device of its own: the id-th. */
+static struct pci_dev *find_edu(int id)
+{
+	struct pci_dev *pdev = NULL;
+
+	do {
+		pdev = pci_get_device(EDU_VENDOR_ID, EDU_DEVICE_ID, pdev);
+	} while (pdev && id--);
+	return pdev;
+}
+
+static int enable_edu(struct epc_loop_edu *edu)
+{
+	int ret = pci_enable_device(edu->pdev);
+
+	if (ret)
+		return ret;
+	pci_set_master(edu->pdev);
+	edu->phys = pci_resource_start(edu->pdev, 0);
+	edu->regs = ioremap(edu->phys, PAGE_SIZE);
+	if (!edu->regs) {
+		ret = -ENOMEM;
+		goto err_disable;
+	}
+	ret = pci_alloc_irq_vectors(edu->pdev, 1, 1, PCI_IRQ_MSI);
+	if (ret < 0)
+		goto err_unmap;
+	edu->irq = pci_irq_vector(edu->pdev, 0);
+	return 0;
+
+err_unmap:
+	iounmap(edu->regs);
+err_disable:
+	pci_disable_device(edu->pdev);
+	return ret;
+}
+
+static int get_edu(struct epc_loop *loop)
+{
+	struct epc_loop_edu *edu = &loop->edu;
+	int ret;
+
+	edu->pdev = find_edu(loop->id);
+	if (!edu->pdev) {
+		dev_err(loop->dev, "no edu device: qemu -device edu\n");
+		return -ENODEV;
+	}
+	ret = enable_edu(edu);
+	if (ret) {
+		pci_dev_put(edu->pdev);
+		return ret;
+	}
+	return devm_add_action_or_reset(loop->dev, put_edu, edu);
+}
+
+int epc_loop_doorbell_resource(struct epc_loop *loop,
+			       struct pci_epc_aux_resource *resource)
+{
+	*resource = (struct pci_epc_aux_resource){
+		.type		= PCI_EPC_AUX_DOORBELL_MMIO,
+		.phys_addr	= loop->edu.phys + EDU_RAISE,
+		.size		= sizeof(u32),
+		.bar		= NO_BAR,
+		.u.db_mmio.irq	= loop->edu.irq,
+		.u.db_mmio.data	= BIT(0),
+	};
+	return 0;
+}
+
+/* --- one interrupt a slot ------------------------------------------------- */
+
+#ifdef CONFIG_OF_DYNAMIC
+
+static void nothing(struct irq_data *data)
+{
+}
+
+static void compose_msg(struct irq_data *data, struct msi_msg *msg)
+{
+	struct epc_loop *loop = irq_data_get_irq_chip_data(data);
+	phys_addr_t target = loop->edu.phys + EDU_RAISE;
+
+	msg->address_hi = upper_32_bits(target);
+	msg->address_lo = lower_32_bits(target);
+	msg->data = BIT(data->hwirq);
+}
+
+static struct irq_chip slot_chip = {
+	.name			= "EPC-LOOP-DB",
+	.irq_ack		= nothing,
+	.irq_mask		= nothing,
+	.irq_unmask		= nothing,
+	.irq_compose_msi_msg	= compose_msg,
+};
+
+static int slots_alloc(struct irq_domain *domain, unsigned int virq,
+		       unsigned int count, void *arg)
+{
+	struct msi_desc *desc = ((msi_alloc_info_t *)arg)->desc;
+	unsigned int i;
+
+	if (desc->msi_index + count > EDU_BITS)
+		return -ENOSPC;
+	for (i = 0; i < count; i++)
+		irq_domain_set_info(domain, virq + i, desc->msi_index + i,
+				    &slot_chip, domain->host_data,
+				    handle_edge_irq, NULL, NULL);
+	return 0;
+}
+
+static void slots_free(struct irq_domain *domain, unsigned int virq,
+		       unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		irq_domain_reset_irq_data(irq_domain_get_irq_data(domain,
+								  virq + i));
+}
+
+static const struct irq_domain_ops slots_ops = {
+	.alloc	= slots_alloc,
+	.free	= slots_free,
+};
+
+static bool init_dev_msi_info(struct device *dev, struct irq_domain *domain,
+			      struct irq_domain *real_parent,
+			      struct msi_domain_info *info)
+{
+	if (info->bus_token != DOMAIN_BUS_DEVICE_MSI)
+		return false;
+	info->flags = MSI_FLAG_ALLOC_SIMPLE_MSI_DESCS |
+		      MSI_FLAG_FREE_MSI_DESCS | MSI_FLAG_USE_DEF_DOM_OPS |
+		      MSI_FLAG_USE_DEF_CHIP_OPS | MSI_FLAG_NO_AFFINITY;
+	info->chip->irq_ack = nothing;
+	return true;
+}
+
+static const struct msi_parent_ops parent_ops = {
+	.supported_flags	= MSI_GENERIC_FLAGS_MASK,
+	.bus_select_token	= DOMAIN_BUS_PLATFORM_MSI,
+	.prefix			= "EPC-LOOP-DB-",
+	.init_dev_msi_info	= init_dev_msi_info,
+};
+
+static irqreturn_t dispatch(int irq, void *data)
+{
+	struct epc_loop *loop = data;
+	unsigned long status = readl(loop->edu.regs + EDU_STATUS);
+	unsigned int slot;
+
+	writel(status, loop->edu.regs + EDU_ACK);
+	for_each_set_bit(slot, &status, EDU_BITS)
+		generic_handle_domain_irq(loop->db_domain, slot);
+	return IRQ_RETVAL(status);
+}
+
+static void revert_nodes(void *data)
+{
+	struct epc_loop *loop = data;
+
+	loop->dev->of_node = NULL;
+	of_changeset_revert(&loop->changeset);
+	of_changeset_destroy(&loop->changeset);
+}
+
+/*
+ * pci_epf_alloc_doorbell() finds the interrupts' domain by the msi-parent of
+ * the controller's device tree node, so there must be both nodes.
+ */
+static struct device_node *add_nodes(struct epc_loop *loop)
+{
+	struct of_changeset *changes = &loop->changeset;
+	u32 phandle = PHANDLE + loop->id;
+	struct device_node *parent, *node;
+	int ret;
+
+	of_changeset_init(changes);
+	parent = of_changeset_create_node(changes, of_root, "epc-loop-msi");
+	node = of_changeset_create_node(changes, of_root, "epc-loop");
+	ret = !parent || !node ? -ENOMEM : 0;
+	if (!ret)
+		ret = of_changeset_add_prop_u32(changes, parent, "phandle",
+						phandle);
+	if (!ret)
+		ret = of_changeset_add_prop_u32(changes, parent, "#msi-cells",
+						0);
+	if (!ret)
+		ret = of_changeset_add_prop_u32(changes, node, "msi-parent",
+						phandle);
+	if (!ret)
+		ret = of_changeset_apply(changes);
+	if (ret) {
+		of_changeset_destroy(changes);
+		return ERR_PTR(ret);
+	}
+	parent->phandle = phandle;	/* the node was attached before it had one */
+	loop->dev->of_node = node;
+	ret = devm_add_action_or_reset(loop->dev, revert_nodes, loop);
+	return ret ? ERR_PTR(ret) : parent;
+}
+
+static void remove_domain(void *domain)
+{
+	irq_domain_remove(domain);
+}
+
+static int init_slots(struct epc_loop *loop)
+{
+	struct irq_domain_info info = {
+		.size		= EDU_BITS,
+		.ops		= &slots_ops,
+		.domain_flags	= IRQ_DOMAIN_FLAG_MSI_IMMUTABLE,
+		.host_data	= loop,
+	};
+	struct device_node *parent;
+	int ret;
+
+	if (!of_root)
+		return -ENODEV;
+	parent = add_nodes(loop);
+	if (IS_ERR(parent))
+		return PTR_ERR(parent);
+	info.fwnode = of_fwnode_handle(parent);
+	loop->db_domain = msi_create_parent_irq_domain(&info, &parent_ops);
+	if (!loop->db_domain)
+		return -ENOMEM;
+	ret = devm_add_action_or_reset(loop->dev, remove_domain,
+				       loop->db_domain);
+	if (ret)
+		return ret;
+	return devm_request_irq(loop->dev, loop->edu.irq, dispatch, 0,
+				"epc_loop_db", loop);
+}
+
+#else /* CONFIG_OF_DYNAMIC */
+
+static int init_slots(struct epc_loop *loop)
+{
+	return -ENODEV;
+}
+
+#endif /* CONFIG_OF_DYNAMIC */
+
+int epc_loop_doorbell_init(struct epc_loop *loop)
+{
+	int ret;
+
+	if (loop->doorbell == EPC_LOOP_POLL)
+		return 0;
+	ret = get_edu(loop);
+	if (!ret && loop->doorbell == EPC_LOOP_MSI)
+		ret = init_slots(loop);
+	return ret;
+}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Many boots of the pair: every combination of drivers, slots and windows, several at a time."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from msgspec import Struct
+
+from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.plan import (
+    AFTER,
+    BEFORE,
+    DIRECTIONS,
+    PairPlan,
+    PairRecordings,
+    PairSetup,
+    Traffic,
+)
+from ntbbench.lab.pair.records import PairPoint
+
+BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder
+Key = tuple[object, ...]
+POLL_SECONDS = 0.2  # how soon an interrupt is noticed
+
+
+class MatrixScenario(Struct, frozen=True, kw_only=True):
+    """What a matrix covers: a boot for each combination, all directions in it.
+
+    Parameters
+    ----------
+    kernel, source : as the user wrote them.
+    ep_drivers, rc_drivers, ep_slots, mw_counts : the axes.
+    flows, packets, gap_us, queues, doorbell, directions : of every boot.
+    """
+
+    kernel: str
+    source: str | None = None
+    ep_drivers: tuple[str, ...] = (BEFORE, AFTER)
+    rc_drivers: tuple[str, ...] = (BEFORE, AFTER)
+    ep_slots: tuple[int, ...] = (8,)
+    mw_counts: tuple[int, ...] = (2,)
+    queues: int | None = None
+    doorbell: str = "poll"
+    directions: tuple[str, ...] = DIRECTIONS
+    flows: int = 4
+    packets: int = 20
+    gap_us: int = 12_000
+
+    def plans(self) -> list[PairPlan]:
+        """Return the boots in the order of the axes, windows outermost, drivers innermost.
+
+        Raises
+        ------
+        InputError : a value that no guest can have.
+        """
+        traffic = tuple(
+            Traffic(direction, self.flows, self.packets, self.gap_us)
+            for direction in self.directions
+        )
+        return [
+            PairPlan(
+                PairSetup(
+                    ep_driver=ep,
+                    rc_driver=rc,
+                    ep_slots=slots,
+                    mw_count=windows,
+                    queues=self.queues,
+                    doorbell=self.doorbell,
+                ),
+                traffic,
+            )
+            for windows, slots, ep, rc in product(
+                self.mw_counts, self.ep_slots, self.ep_drivers, self.rc_drivers
+            )
+        ]
+
+
+@dataclass
+class MatrixHooks:
+    """How a matrix talks to its surroundings.
+
+    Parameters
+    ----------
+    boot : boots one plan; called from several threads.
+    save : gets all points that there are, in the order of the plans, after every boot.
+    stop : asked now and then; True: start no more boots.
+    progress : gets how many boots are done, of how many.
+    jobs : boots at a time.
+    """
+
+    boot: BootPair
+    save: Callable[[list[PairPoint]], None]
+    stop: Callable[[], bool] = lambda: False
+    progress: Callable[[int, int], None] = lambda _done, _total: None
+    jobs: int = 1
+    releases: set[str] = field(default_factory=set)  # filled with the guests' uname -r
+
+
+def run_matrix(
+    plans: Sequence[PairPlan], previous: Iterable[PairPoint], hooks: MatrixHooks
+) -> tuple[list[PairPoint], bool]:
+    """Boot the plans that `previous` has no points of; return all points, and whether all are done.
+
+    The order and the content of the result do not depend on `jobs`. An interrupted boot leaves
+    nothing; finished ones are saved.
+
+    Raises
+    ------
+    BuildError, GuestError : of the first boot that failed; what was finished is saved.
+    """
+    done = _adopt(plans, previous)
+    waiting = [plan for plan in plans if plan_key(plan) not in done]
+    hooks.progress(len(done), len(plans))
+    with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
+        running: dict[Future[list[PairPoint]], PairPlan] = {}
+        try:
+            while (waiting and not hooks.stop()) or running:
+                while waiting and len(running) < hooks.jobs and not hooks.stop():
+                    plan = waiting.pop(0)
+                    running[pool.submit(_booted, plan, hooks)] = plan
+                finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    plan = running.pop(future)
+                    if (points := _points(future, hooks)) is not None:
+                        done[plan_key(plan)] = points
+                        hooks.save(_ordered(plans, done))
+                        hooks.progress(len(done), len(plans))
+        finally:
+            waiting.clear()
+    return _ordered(plans, done), len(done) == len(plans)
+
+
+def plan_key(plan: PairPlan) -> Key:
+    """Return what tells one boot of a matrix from another."""
+    setup = plan.setup
+    return setup.ep_driver, setup.rc_driver, setup.ep_slots, setup.mw_count
+
+
+def point_key(point: PairPoint) -> Key:
+    """Return the key of the boot that a point is of."""
+    return point.ep_driver, point.rc_driver, point.ep_slots, point.mw_count
+
+
+def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
+    with tempfile.TemporaryDirectory() as scratch:
+        recordings = hooks.boot(plan, Path(scratch) / "boot")
+        hooks.releases.add(recordings.release)
+        return evaluate(recordings)
+
+
+def _points(future: Future[list[PairPoint]], hooks: MatrixHooks) -> list[PairPoint] | None:
+    """Return the points of a boot; None: the interrupt that stops the matrix stopped it too."""
+    try:
+        return future.result()
+    except GuestError:
+        if hooks.stop():
+            return None
+        raise
+
+
+def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:
+    """Return the points of boots that were finished before: all of their directions, or none."""
+    asked = {plan_key(plan): len(plan.traffic) for plan in plans}
+    found: dict[Key, list[PairPoint]] = {}
+    for point in previous:
+        found.setdefault(point_key(point), []).append(point)
+    return {key: points for key, points in found.items() if asked.get(key) == len(points)}
+
+
+def _ordered(plans: Sequence[PairPlan], done: dict[Key, list[PairPoint]]) -> list[PairPoint]:
+    def points() -> Iterator[PairPoint]:
+        for plan in plans:
+            yield from done.get(plan_key(plan), ())
+
+    return list(points())

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the model says of one point: the link, and counts for the rings that were sent."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import cast
+
+from ntbbench.lab.pair.plan import MSIS, DriverSource, PairSetup, Traffic
+from ntbbench.lab.pair.tracing import PairTrace
+from ntbbench.model.pair.flow import (
+    POLL,
+    FlowTally,
+    Item,
+    PairFlow,
+    RunBounds,
+    Told,
+    placed_by_events,
+    ring_effects,
+    run_bounds,
+)
+from ntbbench.model.pair.joined import AnySlots, Direction, Setting
+from ntbbench.model.pair.link import PairLink, pair_link
+from ntbbench.model.pair.patches import Driver, driver
+from ntbbench.model.pair.vntb import Doorbell
+
+LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
+FALLBACK, PER_VECTOR, WORKS = "fallback", "per-vector", "works"
+WORKING = {FALLBACK, PER_VECTOR}
+VECTOR_PATCH = {"ep": 7, "rc": 12}  # gives the driver db_vector_count() and db_vector_mask()
+# From this gap (seconds) on a doorbell's tasklets have run before the next ring, on one CPU.
+SPACED_GAP = 700e-6
+
+
+@dataclass(frozen=True)
+class PairModel:
+    """Both drivers as the model knows them, in the setting of one boot."""
+
+    ep: Driver
+    rc: Driver
+    setting: Setting
+    max_num_clients: int
+
+    def events_a_ring(self, traffic: Traffic) -> int:
+        """Return the most doorbell callbacks that one ring leads to."""
+        direction = cast(Direction, traffic.direction)
+        effects = ring_effects(direction, self.ep, self.rc, self.setting, self.qp_count)
+        return max((len(effect.vectors) for effect in effects), default=0)
+
+    @property
+    def qp_count(self) -> int:
+        """The QPs of both transports; 0 where the link is down."""
+        link = self.link
+        return link.ep.qp_count if link.link == "up" and link.ep else 0
+
+    @property
+    def link(self) -> PairLink:
+        """The link of this pair."""
+        return pair_link(self.ep, self.rc, self.setting, self.max_num_clients)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Counts of one direction; runs by qp_num.
+
+    Parameters
+    ----------
+    exact : MSIs and events are exact, not only bounded by the rings.
+    bounds : of the runs; None where they are exact too.
+    """
+
+    msis: int
+    vectors: Counter[int]
+    runs: list[int]
+    exact: bool
+    bounds: RunBounds | None
+
+
+def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairModel:
+    """Return the model of a boot: the patches found, and the setting asked for."""
+    return PairModel(
+        ep=driver("ep", ep.patches),
+        rc=driver("rc", rc.patches),
+        setting=AnySlots(
+            ep_slots=setup.ep_slots,
+            rc_vectors=MSIS,
+            mw_count=setup.mw_count,
+            doorbell=Doorbell(setup.doorbell),
+        ),
+        max_num_clients=setup.queues or 0,
+    )
+
+
+def predict(
+    model: PairModel,
+    direction: Direction,
+    trace: PairTrace,
+    *,
+    active: Sequence[int],
+    spaced: bool,
+    rx_max_entry: int,
+    preemptible: bool,
+) -> Prediction:
+    """Return what the receiver does with the rings of `trace`.
+
+    Of a spaced or polled flow the model sees rings and polls alone; of another burst also where
+    callbacks were. A burst's runs are an estimate; `bounds` says what any order allows.
+
+    Parameters
+    ----------
+    active : qp_nums that ntb_netdev owns on the receiver and whose link is up.
+    spaced : each doorbell was served before the next one of its QP.
+    rx_max_entry : entries of the smallest ring.
+    preemptible : the kernel preempts kernel code: ksoftirqd may run between two callbacks of one
+        poll. Whether it does is the scheduler's business: runs that it changes are bounded.
+    """
+    qp_count = max(active, default=-1) + 1
+
+    def flow(preempts: bool = False) -> PairFlow:
+        qp_bitmap = sum(1 << qp_num for qp_num in active)
+        pair = (direction, model.ep, model.rc, model.setting, qp_bitmap)
+        return PairFlow(*pair, preempts=lambda: preempts)
+
+    def told(tally: FlowTally, bounds: RunBounds | None) -> Prediction:
+        msis, runs = tally.msis.total(), _by_qp(tally.runs, qp_count)
+        return Prediction(msis, tally.vectors, runs, spaced, bounds)
+
+    if not spaced:
+        effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
+        packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
+        bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
+        if flow().polled:
+            return told(flow().run(rings_and_polls(trace)), bounds)
+        return told(flow().run_apart(placed_by_events(effects, trace.items)), bounds)
+    late = flow().run(rings_and_polls(trace))
+    soon = flow(preempts=preemptible).run(rings_and_polls(trace))
+    if late.runs == soon.runs:
+        return told(late, None)
+    least, most = (_by_qp(tally.runs, qp_count) for tally in (late, soon))
+    return told(late, RunBounds(least, most))
+
+
+def rings_and_polls(trace: PairTrace) -> Iterator[Item]:
+    """Yield what the model may know of a spaced flow.
+
+    Where a trace has no polls, each callback stands for the poll that it came from.
+    """
+    polls = any(item is POLL for item in trace.items)
+    for item in trace.items:
+        if not isinstance(item, Told):
+            yield item
+        elif not polls:
+            yield POLL
+
+
+def measured_verdict(trace: PairTrace, qp_count: int) -> str:
+    """Return what became of spaced rings, in the words of `ntbbench compat`.
+
+    With one QP a driver without vector callbacks cannot be told from one with them: it works.
+    """
+    missed = [wake for wake in trace.wakes if not wake.rung <= wake.ran]
+    if missed:
+        elsewhere = all(wake.ran for wake in missed)
+        return MISROUTED if elsewhere else MISSED
+    if qp_count == 1:
+        return WORKS
+    return PER_VECTOR if all(wake.ran == wake.rung for wake in trace.wakes) else FALLBACK
+
+
+def predicted_verdict(
+    model: PairModel, direction: Direction, bits: Iterable[int] | None = None
+) -> str:
+    """Return what the model says of rings of `bits`; None: of every QP's bit.
+
+    Only what was rung can be compared: the flows of a point may leave a QP out.
+    """
+    count = model.qp_count
+    if not count:
+        return LINK_DOWN
+    qps = (1 << count) - 1
+    receiver = model.rc if direction == "ep-to-rc" else model.ep
+    effects = ring_effects(direction, model.ep, model.rc, model.setting, count)
+    rung = range(count) if bits is None else sorted(bit for bit in bits if bit < count)
+    woken = {bit: reduce(or_, effects[bit].masks, 0) & qps for bit in rung}
+    missed = [mask for bit, mask in woken.items() if not mask >> bit & 1]
+    if missed:
+        return MISROUTED if all(missed) else MISSED
+    one_each = all(mask == 1 << bit for bit, mask in woken.items())
+    return PER_VECTOR if one_each and receiver.has(VECTOR_PATCH[receiver.side]) else FALLBACK
+
+
+def same_verdict(measured: str, predicted: str) -> bool:
+    """Return whether two verdicts agree; with one QP the two that work look the same."""
+    return measured == predicted or (measured == WORKS and predicted in WORKING)
+
+
+def _by_qp(counts: Counter[int], qp_count: int) -> list[int]:
+    return [counts[qp_num] for qp_num in range(qp_count)]
+
+
+def differences(measured: Sequence[int], predicted: Sequence[int]) -> list[int]:
+    """Return measured - predicted, item by item."""
+    return [one - other for one, other in zip(measured, predicted, strict=True)]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The plain records of a pair run, from the guest to the report: a field is a key of the JSON."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from ntbbench.errors import InputError
+
+PAIR_SCHEMA = "ntbbench.pair/1"
+OK, UNAVAILABLE = "ok", "unavailable"
+RUN, MATRIX, CHECK = "run", "matrix", "check"
+
+
+class PairPoint(Struct, frozen=True, kw_only=True):
+    """What the two real drivers did with one direction's packets, and what the model says they do.
+
+    Lists named `..._per_qp` are by qp_num of the receiving side. With the link down, and where the
+    point is unavailable, counts are 0 and lists empty.
+    """
+
+    name: str
+    status: str = OK  # ok | unavailable: a doorbell mode that the endpoint's driver lacks
+    ep_driver: str  # as it was asked for: before, after, a file, a tree
+    rc_driver: str
+    ep_patches: list[int]  # of the series, found in the driver's source
+    rc_patches: list[int]
+    ep_slots: int  # db_count of the endpoint, link and reserved slot included
+    rc_vectors: int  # MSIs granted to the root complex
+    mw_count: int
+    queues: int | None = None  # max_num_clients; None: unset
+    doorbell: str  # how rings reach the endpoint: poll | msi | embedded
+    direction: str  # ep-to-rc | rc-to-ep
+    flows: int
+    packets: int  # of each flow
+    gap_us: int
+    link: str  # up | down
+    predicted_link: str
+    cause: str = ""  # why the link is down, or the point unavailable
+    ep_qp_count: int | None  # that ntb_transport computed on either side; None: no device there
+    rc_qp_count: int | None
+    predicted_ep_qp_count: int | None
+    predicted_rc_qp_count: int | None
+    queues_open: int = 0  # QPs that ntb_netdev owns on the receiver
+    ep_qp_links: list[str] = field(default_factory=list)  # up | down, by qp_num
+    rc_qp_links: list[str] = field(default_factory=list)
+    doorbells_rung: int = 0  # peer_db_set() calls of the sender
+    doorbells_per_qp: list[int] = field(default_factory=list)
+    msis_raised: int = 0  # towards the root complex; 0 for rc-to-ep
+    predicted_msis: int = 0
+    msis_per_number: dict[str, int] = field(default_factory=dict)  # by the 1-based MSI number
+    events: int = 0  # calls of the receiver's doorbell callback
+    predicted_events: int = 0
+    events_per_vector: dict[str, int] = field(default_factory=dict)
+    predicted_events_per_vector: dict[str, int] = field(default_factory=dict)
+    packets_sent: int = 0
+    packets_received: int = 0
+    runs_per_qp: list[int] = field(default_factory=list)  # of the receive tasklets
+    predicted_runs_per_qp: list[int] = field(default_factory=list)
+    difference_per_qp: list[int] = field(default_factory=list)  # measured - predicted
+    least_runs_per_qp: list[int] = field(default_factory=list)  # what any order must give
+    most_runs_per_qp: list[int] = field(default_factory=list)
+    # link-down | missed | misrouted | fallback | per-vector, as measured; works: one of the last
+    # two, with one QP; "" for a burst
+    verdict: str = ""
+    predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
+    spaced: bool = True  # doorbells do not meet: the model is exact, not only a bound
+    agrees: bool
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # of the guest's kernel
+
+
+class PairFinding(Struct, frozen=True, kw_only=True):
+    """One kind of complaint of the guest's kernel, at one place."""
+
+    kind: str  # sleep | lock order | memory | other
+    line: str  # the first kernel line that shows it
+    function: str  # of the driver that is on its stack; "" where none is
+    side: str  # ep | rc; "" where no driver is on its stack
+    count: int  # how often it was seen
+    boot: str = ""  # the drivers and the setting it was seen in
+    expected: bool = False  # the model knows this hazard of these drivers
+
+
+class PairResult(Struct, frozen=True, kw_only=True):
+    """One pair run: which kernel, how it ran, and every point."""
+
+    schema: str = PAIR_SCHEMA
+    kind: str = RUN  # run | matrix | check
+    scenario: dict[str, Any] = field(default_factory=dict)  # what was asked, for --resume
+    kernel: str  # uname -r of the guest
+    kernel_source: str  # what was asked for: debian:7.3, or a tree
+    accelerator: str  # tcg | kvm
+    deterministic: bool  # the guest's clock counts instructions: two runs give the same counts
+    environment: dict[str, str] = field(default_factory=dict)
+    complete: bool = True  # False: interrupted; the points are those that were finished
+    points: list[PairPoint]
+    findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
+    rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
+    checks: list[str] = field(default_factory=list)  # debug options of the kernel of `check`
+    warnings: list[str] = field(default_factory=list)
+
+
+def load_pair_result(path: Path) -> PairResult:
+    """Return the pair run in a result file.
+
+    Raises
+    ------
+    InputError : the file cannot be read, or is damaged.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PairResult)
+    except OSError as error:
+        raise InputError("result file", str(path), error.strerror or str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(str(path), PAIR_SCHEMA, f"damaged: {error}") from None

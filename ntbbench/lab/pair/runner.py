@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One boot of the driver pair: modules built, guest run, recordings laid out."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from ntbbench.lab.build import ModuleSet, build_modules, build_program, ntb_sources
+from ntbbench.lab.cache import Cache
+from ntbbench.lab.errors import GuestError
+from ntbbench.lab.guest import Recordings, Task, record
+from ntbbench.lab.pair.kernel import PairKernel
+from ntbbench.lab.pair.layout import read_sides, write_point, write_state
+from ntbbench.lab.pair.machine import accelerator_options, machine
+from ntbbench.lab.pair.plan import (
+    EP,
+    MSIS,
+    RC,
+    DriverSource,
+    PairPlan,
+    PairRecordings,
+    PairSetup,
+    PointRecording,
+    Traffic,
+)
+from ntbbench.lab.pair.sources import driver_source
+from ntbbench.lab.qemu import complaints, kvm_runs
+
+MODULES = (
+    "ntb.ko",
+    "ntb_transport.ko",
+    "ntb_netdev.ko",
+    "pci-epf-vntb.ko",
+    "ntb_hw_epf.ko",
+    "epc_loop.ko",
+)
+RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
+WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
+ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
+FRAME = 1 << 16  # ntb_transport.c: transport_mtu
+BOOT_SECONDS = 240.0
+POINT_SECONDS = 60.0
+ROUND_SECONDS = 60.0
+PACKET_SECONDS = 0.1  # of host time, generous: it only ends a guest that hangs
+LINK_TRIES = 500  # of 20 ms: the transport retries every 10
+TRACE_KB_MIN, TRACE_KB_MAX = 8192, 65536
+# A remark of the endpoint core on x86, once a boot, whichever drivers run.
+EXPECTED = re.compile(r"WARNING: drivers/pci/endpoint/pci-epc-core\.c:\d+ at __pci_epc_create\+")
+
+
+@dataclass(frozen=True)
+class PairStack:
+    """What every boot of a run has in common.
+
+    Parameters
+    ----------
+    kernel : the kernel to boot.
+    tree : a kernel tree whose NTB core, transport and network device run; None: the kernel's.
+    """
+
+    kernel: PairKernel
+    tree: Path | None = None
+
+    @property
+    def source(self) -> Path:
+        """The tree whose NTB files are built."""
+        return self.kernel.source.folder if self.tree is None else self.tree
+
+
+def find_drivers(
+    cache: Cache, stack: PairStack, setup: PairSetup, say: Callable[[str], None]
+) -> tuple[DriverSource, DriverSource]:
+    """Return the drivers that a setup names, endpoint first.
+
+    Raises
+    ------
+    InputError, FetchError : one could not be had, or does not fit its name.
+    """
+    source = stack.kernel.source
+    ep = driver_source(cache, EP, setup.ep_driver, source, say)
+    return ep, driver_source(cache, RC, setup.rc_driver, source, say)
+
+
+def boot_pair(
+    cache: Cache,
+    stack: PairStack,
+    plan: PairPlan,
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+) -> PairRecordings:
+    """Carry out `plan` in one boot and leave its recordings below `folder`.
+
+    A link that does not come up, and a doorbell mode that the driver lacks, are results.
+
+    Raises
+    ------
+    InputError, FetchError : a driver could not be had.
+    BuildError, GuestError : the modules did not build, the guest did not finish.
+    """
+    ep, rc = find_drivers(cache, stack, plan.setup, say)
+    if plan.setup.doorbell not in ep.modes:
+        cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {', '.join(ep.modes)}"
+        return _nothing(plan, folder, ep, rc, cause)
+    modules = build_pair(cache, stack, ep, rc, say)
+    programs = (build_program(cache, "ntb_flow", say),)
+    recordings = record(
+        task(plan),
+        folder,
+        image=stack.kernel.image,
+        modules=modules,
+        accel=accelerator_options(
+            plan.deterministic, not plan.deterministic and kvm_runs(), plan.setup.cpus
+        ),
+        machine=machine(plan.setup, plan.deterministic),
+        programs=programs,
+    )
+    return lay_out(plan, ep, rc, recordings)
+
+
+def build_pair(
+    cache: Cache, stack: PairStack, ep: DriverSource, rc: DriverSource, say: Callable[[str], None]
+) -> Path:
+    """Return the folder with the modules of a setup: built in seconds, once.
+
+    Raises
+    ------
+    BuildError : with the compiler's first error.
+    """
+    guest = Path(str(files("ntbbench.lab.pair") / "guest"))
+    own = {path.name: path for path in sorted(guest.glob("epc_loop*.[ch]"))}
+    sources = {
+        **ntb_sources(stack.source),
+        **own,
+        "Kbuild": guest / "Kbuild",
+        "pci-epf-vntb.c": ep.path,
+        "ntb_hw_epf.c": rc.path,
+    }
+    label = f"{ep.spec} on the endpoint, {rc.spec} on the root complex"
+    return build_modules(cache, ModuleSet(label, stack.kernel.kbuild, sources, MODULES), say)
+
+
+def task(plan: PairPlan) -> Task:
+    """Return what the guest does."""
+    setup = plan.setup
+    return Task(
+        script=Path(str(files("ntbbench.lab.pair") / "guest" / "pair")),
+        lines=tuple(_line(point) for point in plan.traffic),
+        names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
+        may_die=_round_names(plan),
+        seconds=BOOT_SECONDS
+        + ROUND_SECONDS * plan.rounds
+        + sum(POINT_SECONDS + PACKET_SECONDS * _sent(point) for point in plan.traffic),
+        settings={
+            "EP_SLOTS": setup.ep_slots,
+            "MW_COUNT": setup.mw_count,
+            "MW_SIZE": window_size(setup),
+            "QUEUES": "" if setup.queues is None else setup.queues,
+            "DOORBELL": setup.doorbell,
+            "ROUNDS": plan.rounds,
+            "LINK_WAIT": LINK_TRIES,
+            "IDLE": max(1, -(-2 * max((p.gap_us for p in plan.traffic), default=0) // 1_000_000)),
+            "TRACE_KB": trace_kb(plan),
+        },
+    )
+
+
+def window_size(setup: PairSetup) -> int:
+    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
+
+    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
+    """
+    asked = min(setup.queues or setup.mw_count, MSIS - 1)
+    wanted = -(-asked // setup.mw_count) * ENTRIES * FRAME
+    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
+
+
+def trace_kb(plan: PairPlan) -> int:
+    """Return the size of the guest's trace buffer, a CPU, for its longest point."""
+    # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
+    qps = min(plan.setup.queues or plan.setup.mw_count, MSIS - 1)
+    events = max((_sent(point) for point in plan.traffic), default=0) * (4 + 8 * (qps + 2))
+    return min(max(events // 16, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
+
+
+def lay_out(
+    plan: PairPlan, ep: DriverSource, rc: DriverSource, recordings: Recordings
+) -> PairRecordings:
+    """Complete the recordings of a boot: `state` and `point`, and what the set-up came to.
+
+    Raises
+    ------
+    GuestError : a recording is not whole.
+    """
+    folder = recordings.folder
+    result = read_result(folder / "setup" / "result")
+    sides = read_sides(folder / "setup" / "trace")
+    points = []
+    for traffic in plan.traffic:
+        place = folder / traffic.name
+        if result["link"] == "up":
+            write_state(place, sides)
+            _check_counts(place)
+        write_point(place, plan.setup, traffic, {EP: ep, RC: rc})
+        points.append(PointRecording(traffic, place, result["link"]))
+    (folder / "console").write_text(recordings.boot.console)
+    return PairRecordings(
+        plan=plan,
+        folder=folder,
+        release=recordings.release,
+        ep=ep,
+        rc=rc,
+        link=result["link"],
+        cause=result["cause"],
+        available=True,
+        ep_qp_count=_count(result["ep_qp_count"]),
+        rc_qp_count=_count(result["rc_qp_count"]),
+        points=tuple(points),
+        warnings=tuple(warnings(recordings.boot.console)),
+    )
+
+
+def warnings(console: str) -> list[str]:
+    """Return the kernel's complaints, but for the one that every boot has."""
+    return [line for line in complaints(console) if not EXPECTED.match(line)]
+
+
+def read_result(path: Path) -> dict[str, str]:
+    """Return the key=value lines of `setup/result`.
+
+    Raises
+    ------
+    GuestError : a key is missing.
+    """
+    lines = path.read_text().splitlines() if path.is_file() else []
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    missing = [key for key in RESULT_KEYS if key not in found]
+    if missing:
+        raise GuestError(f"the guest reported no {missing[0]}")
+    return found
+
+
+def _check_counts(folder: Path) -> None:
+    """Raise GuestError unless the traffic program left both of its counts."""
+    for name in ("sent", "received"):
+        words = (folder / name).read_text().split() if (folder / name).is_file() else []
+        if not words or not words[0].isdigit():
+            raise GuestError(f"{folder.name}: {name}: {' '.join(words) or 'nothing'}")
+
+
+def _nothing(
+    plan: PairPlan, folder: Path, ep: DriverSource, rc: DriverSource, cause: str
+) -> PairRecordings:
+    shutil.rmtree(folder, ignore_errors=True)
+    return PairRecordings(
+        plan=plan,
+        folder=folder,
+        release="",
+        ep=ep,
+        rc=rc,
+        link="down",
+        cause=cause,
+        available=False,
+        ep_qp_count=None,
+        rc_qp_count=None,
+        points=(),
+        warnings=(),
+    )
+
+
+def _line(traffic: Traffic) -> str:
+    numbers = f"{traffic.flows} {traffic.packets} {traffic.gap_us}"
+    return f"{traffic.name} {traffic.sender} {numbers}\n"
+
+
+def _sent(traffic: Traffic) -> int:
+    return traffic.flows * traffic.packets
+
+
+def _round_names(plan: PairPlan) -> tuple[str, ...]:
+    return ("rounds",) if plan.rounds else ()
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isdigit() else None

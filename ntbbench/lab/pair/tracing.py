@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The trace of one point: rings, polls, MSIs, callbacks and runs of one direction, in order."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from ntbbench.capture.events import Event, TraceText, read_events
+from ntbbench.capture.lines import bad_line
+from ntbbench.lab.pair.plan import EP, RC, Traffic
+from ntbbench.model.pair.flow import POLL, Item, Told
+from ntbbench.model.vectormap import bits_of
+
+FIELD = re.compile(r"\b(\w+)=(-?(?:0x)?[0-9a-fA-F]{1,16})\b")
+SENDERS = {"vntb_epf_peer_db_set": EP, "ntb_epf_peer_db_set": RC}
+SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+/")
+U64 = 1 << 64
+Owner = TypeVar("Owner")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Whose an address in a trace is.
+
+    Parameters
+    ----------
+    qps : address of a QP -> (side, qp_num).
+    contexts : address of a transport's context -> side.
+    """
+
+    qps: Mapping[int, tuple[str, int]]
+    contexts: Mapping[int, str]
+
+
+@dataclass
+class Wake:
+    """One ring, or the rings that one poll finds, and the QPs that ran before the next.
+
+    Parameters
+    ----------
+    rung, ran : qp_nums.
+    events : doorbell callbacks.
+    """
+
+    rung: set[int] = field(default_factory=set)
+    ran: set[int] = field(default_factory=set)
+    events: int = 0
+
+
+@dataclass
+class PairTrace:
+    """What one direction did, counted, and its order where that matters.
+
+    Parameters
+    ----------
+    items : rings of the sender, polls of the endpoint and callbacks of the receiver, in order.
+    doorbells : rings of the sender by bit.
+    msis : raised towards the root complex, by their 1-based number (ep-to-rc only).
+    vectors : calls of the receiver's doorbell callback by vector.
+    runs : runs of the receiver's tasklets by qp_num.
+    wakes : what each group of rings led to, in order.
+    cpus : that rings, callbacks and runs were seen on.
+    backward : rings of the receiver: traffic the other way.
+    """
+
+    items: list[Item | Told] = field(default_factory=list)
+    doorbells: Counter[int] = field(default_factory=Counter)
+    msis: Counter[int] = field(default_factory=Counter)
+    vectors: Counter[int] = field(default_factory=Counter)
+    runs: Counter[int] = field(default_factory=Counter)
+    wakes: list[Wake] = field(default_factory=list)
+    cpus: set[int] = field(default_factory=set)
+    backward: int = 0
+    polled_since: bool = False  # the endpoint polled after the last ring
+
+    @property
+    def rings(self) -> int:
+        """How often the sender rang."""
+        return sum(isinstance(item, int) for item in self.items)
+
+
+def read_pair_trace(
+    path: Path, traffic: Traffic, addresses: Addresses, *, polled: bool
+) -> PairTrace:
+    """Read the ftrace text at `path`, as far as it is of `traffic`'s direction.
+
+    Parameters
+    ----------
+    polled : the receiver finds its doorbells by polling, so that several rings may be one wake.
+
+    Raises
+    ------
+    InputError : the file is none, lost events, or names an address that is nobody's.
+    """
+    trace = PairTrace()
+    for event in read_events(path, TraceText()):
+        _add(path, trace, event, traffic, addresses)
+        if event.name == "peer_db_set" and not polled:
+            trace.polled_since = True
+    return trace
+
+
+def _add(
+    path: Path, trace: PairTrace, event: Event, traffic: Traffic, addresses: Addresses
+) -> None:
+    match event.name:
+        case "peer_db_set":
+            _ring(path, trace, event, traffic)
+        case "raise_irq" if traffic.sender == EP:
+            trace.msis[_number(path, event, "msi")] += 1
+        case "poll":
+            trace.items.append(POLL)
+            trace.polled_since = True
+        case "db_event":
+            context = _number(path, event, "ctx")
+            if _known(path, event, addresses.contexts, context) == traffic.receiver:
+                vector = _number(path, event, "vector")
+                trace.cpus.add(event.cpu)
+                trace.vectors[vector] += 1
+                trace.items.append(Told(vector))
+                if trace.wakes:
+                    trace.wakes[-1].events += 1
+        case "rxc_db":
+            side, qp_num = _known(path, event, addresses.qps, _number(path, event, "qp"))
+            if side == traffic.receiver:
+                trace.cpus.add(event.cpu)
+                trace.runs[qp_num] += 1
+                if trace.wakes:
+                    trace.wakes[-1].ran.add(qp_num)
+
+
+def _ring(path: Path, trace: PairTrace, event: Event, traffic: Traffic) -> None:
+    symbol = SYMBOL.match(event.body)
+    side = None if symbol is None else SENDERS.get(symbol[1])
+    if side is None:
+        raise bad_line(path, event.line, event.body, " or ".join(SENDERS))
+    if side != traffic.sender:
+        trace.backward += 1
+        return
+    bits = _number(path, event, "bits")
+    trace.cpus.add(event.cpu)
+    trace.items.append(bits)
+    if not trace.wakes or trace.wakes[-1].events or trace.polled_since:
+        trace.wakes.append(Wake())
+    trace.polled_since = False
+    for bit in bits_of(bits):
+        trace.doorbells[bit] += 1
+        trace.wakes[-1].rung.add(bit)
+
+
+def _known(path: Path, event: Event, owners: Mapping[int, Owner], address: int) -> Owner:
+    if address not in owners:
+        raise bad_line(path, event.line, event.body, "an address of one of the two devices")
+    return owners[address]
+
+
+def _number(path: Path, event: Event, name: str) -> int:
+    text = dict(FIELD.findall(event.body)).get(name, "")
+    try:
+        # Hexadecimal where it says so; %s32 and %u16 print decimals.
+        value = int(text, 16 if "0x" in text else 10)
+    except ValueError:
+        value = -1
+    if not 0 <= value < U64:
+        raise bad_line(path, event.line, event.body, f"{name}=NUMBER")
+    return value

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Debian's linux-source packages: single files or the whole tree out of one, never installed."""
+
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ntbbench.lab.commands import reading
+from ntbbench.lab.errors import FetchError
+
+TARBALL = re.compile(r"\./usr/src/linux-source-[0-9.]+\.tar\.xz")
+# What no build of a small x86-64 kernel compiles; its Kconfig and make files are read all the same.
+UNUSED = re.compile(
+    r"(Documentation|arch/(?!x86/)[^/]+|sound|samples|rust"
+    r"|drivers/(gpu/drm|media|staging|infiniband|scsi|iio|accel|net/(ethernet|wireless|dsa|can|wan))"
+    r"|fs/(xfs|btrfs|ext4|f2fs|ocfs2|smb|nfs|nfsd|ceph|ntfs3|gfs2|afs)"
+    r"|tools/(testing|perf))/"
+)
+READ_ANYWAY = re.compile(r"(Kconfig|Makefile|Kbuild)[^/]*$")
+
+
+def unpack_files(deb: Path, names: tuple[str, ...], folder: Path) -> None:
+    """Take files `names` of the kernel tree out of the package, without unpacking the rest.
+
+    Raises
+    ------
+    FetchError : it is no linux-source package, or lacks a file.
+    """
+    missing = set(names)
+    with _tree(deb) as inner:
+        while missing and (member := inner.next()) is not None:
+            name = member.name.partition("/")[2]
+            file = inner.extractfile(member) if name in missing else None
+            if file is not None:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(file.read())
+                missing.remove(name)
+    if missing:
+        raise FetchError(f"{deb.name}: has no {', '.join(sorted(missing))}")
+
+
+def unpack_tree(deb: Path, folder: Path) -> None:
+    """Unpack the kernel tree, without what a build of a small x86-64 kernel never reads.
+
+    Raises
+    ------
+    FetchError : it is no linux-source package.
+    """
+    with _tree(deb) as inner:
+        for member in inner:
+            member.name = member.name.partition("/")[2]
+            if member.name and (not UNUSED.match(member.name) or READ_ANYWAY.search(member.name)):
+                inner.extract(member, folder, filter="tar")
+
+
+@contextmanager
+def _tree(deb: Path) -> Iterator[tarfile.TarFile]:
+    """Open the tarball inside the package as a stream."""
+    with reading(["dpkg-deb", "--fsys-tarfile", deb]) as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as outer:
+                tarball = next((m for m in outer if TARBALL.fullmatch(m.name)), None)
+                packed = outer.extractfile(tarball) if tarball is not None else None
+                if packed is None:
+                    raise FetchError(f"{deb.name}: holds no linux-source tarball")
+                with tarfile.open(fileobj=packed, mode="r|xz") as inner:
+                    yield inner
+        except (tarfile.TarError, EOFError) as error:
+            raise FetchError(f"{deb.name}: {error}") from error

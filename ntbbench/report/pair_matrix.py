@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A matrix of the pair: what became of the doorbells of each pair of drivers, by slots."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from tabulate import tabulate
+
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.report.markdown import escaped
+from ntbbench.report.pair import driver_name, folded, headline
+from ntbbench.report.wording import ascii_only, plural
+
+HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "verdict")
+AGREES, DIFFERS = "agrees", "DIFFERS"
+NOTE = """\
+slots: db_count of the endpoint, link and reserved slot included. QPs: qp_count that ntb_transport \
+computed on EP and RC. link-down: they differ, and the transport link never comes up; missed: a \
+rung queue is not woken; misrouted: another one is; fallback: every doorbell runs all queues; \
+per-vector: it runs its own. runs/bell: receive tasklet runs a doorbell, measured. With one QP \
+the last two cannot be told apart: works."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Points of one pair of drivers and one number of windows that differ in their slots alone.
+
+    `slots` are the first and the last of the db_counts in a row.
+    """
+
+    ep: str
+    rc: str
+    slots: tuple[int, int]
+    qps: str
+    measured: str
+    model: str
+    runs: str
+    verdict: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as it is shown."""
+        low, high = self.slots
+        slots = str(low) if low == high else f"{low}-{high}"
+        names = (ascii_only(self.ep), ascii_only(self.rc))
+        return (*names, slots, self.qps, self.measured, self.model, self.runs, self.verdict)
+
+
+def render_text(result: PairResult) -> str:
+    """Return the matrix as plain ASCII of at most 80 columns."""
+    blocks = [folded(headline(result))]
+    for title, rows in tables(result):
+        table = tabulate([row.cells for row in rows], HEADERS, "simple", disable_numparse=True)
+        lines = [line.rstrip() for line in table.splitlines()]
+        blocks.append("\n".join([folded(title), *("  " + line for line in lines)]))
+    blocks += ["\n".join(_differences(result, folded))]
+    blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
+    return "\n\n".join([*(block for block in blocks if block), folded(NOTE)]) + "\n"
+
+
+def render_markdown(result: PairResult) -> str:
+    """Return the matrix as Markdown: a table a direction and number of windows."""
+    lines = ["### ntbbench lab pair matrix", "", escaped(headline(result)), ""]
+    for title, rows in tables(result):
+        cells = [[escaped(cell) for cell in row.cells] for row in rows]
+        table = tabulate(cells, HEADERS, "pipe", disable_numparse=True)
+        lines += [f"#### {escaped(title)}", "", table, ""]
+    lines += [f"- {escaped(line)}" for line in _differences(result, str)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def tables(result: PairResult) -> Iterator[tuple[str, list[Row]]]:
+    """Yield a title and its rows for each direction and number of windows."""
+
+    def of_table(point: PairPoint) -> tuple[str, int, str]:
+        return point.direction, point.mw_count, point.doorbell
+
+    def of_pair(point: PairPoint) -> tuple[str, str]:
+        return point.ep_driver, point.rc_driver
+
+    order = {pair: n for n, pair in enumerate(dict.fromkeys(map(of_pair, result.points)))}
+    kinds = {kind: n for n, kind in enumerate(dict.fromkeys(map(of_table, result.points)))}
+    ordered = sorted(
+        result.points, key=lambda p: (kinds[of_table(p)], order[of_pair(p)], p.ep_slots)
+    )
+    for (direction, windows, doorbell), points in groupby(ordered, of_table):
+        how = f", {doorbell}" if direction == "rc-to-ep" else ""
+        yield f"{direction}, {plural(windows, 'window')}{how}", _rows(list(points))
+
+
+def _rows(points: list[PairPoint]) -> list[Row]:
+    rows: list[Row] = []
+    for point in points:
+        row = _row(point)
+        last = rows[-1] if rows else None
+        follows = last is not None and point.ep_slots == last.slots[1] + 1
+        if last is not None and follows and replace(last, slots=row.slots) == row:
+            rows[-1] = replace(last, slots=(last.slots[0], row.slots[1]))
+        else:
+            rows.append(row)
+    return rows
+
+
+def _row(point: PairPoint) -> Row:
+    up = point.link == "up"
+    runs = "-"
+    if up and point.doorbells_rung:
+        runs = f"{sum(point.runs_per_qp) / point.doorbells_rung:.2f}"
+    available = point.status != UNAVAILABLE
+    qps = (point.ep_qp_count, point.rc_qp_count)
+    return Row(
+        ep=driver_name(point.ep_driver),
+        rc=driver_name(point.rc_driver),
+        slots=(point.ep_slots, point.ep_slots),
+        qps="/".join("-" if count is None else str(count) for count in qps),
+        measured=point.verdict if available else UNAVAILABLE,
+        model=point.predicted_verdict if available else "-",
+        runs=runs,
+        verdict=AGREES if point.agrees else DIFFERS,
+    )
+
+
+def _differences(result: PairResult, shown: Callable[[str], str]) -> Iterator[str]:
+    """Yield each point in which model and kernel differ, and in what."""
+    differing = [point for point in result.points if not point.agrees]
+    if result.points and not differing:
+        yield shown("Model and kernel differ in no cell.")
+    for point in differing:
+        where = (
+            f"{point.direction}, EP {driver_name(point.ep_driver)}, RC "
+            f"{driver_name(point.rc_driver)}, {point.ep_slots} slots, "
+            f"{plural(point.mw_count, 'window')}"
+        )
+        told = "; ".join([*([point.cause] if point.cause else []), *point.notes])
+        yield shown(f"{where}: {told}")

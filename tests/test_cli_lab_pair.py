@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ntbbench lab pair` from the command line, on recordings instead of guests."""
+
+import csv
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from pair_recordings import DATA, load
+
+from ntbbench.cli import lab_pair_kernel
+from ntbbench.cli.main import main
+from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
+from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.records import PairPoint, load_pair_result
+
+
+@dataclass
+class Lab:
+    """What the command asked for, and how the guest answers."""
+
+    plans: list[PairPlan]
+    error: Exception | None = None
+    console: str = ""
+    interrupt_after: int = 0
+    change: Callable[[PairRecordings], PairRecordings] = lambda recordings: recordings
+
+    def boot(self, _cache, _stack, plan: PairPlan, folder: Path, *, say) -> PairRecordings:
+        self.plans.append(plan)
+        if len(self.plans) == self.interrupt_after:
+            os.kill(os.getpid(), signal.SIGINT)
+        if self.error is not None:
+            raise self.error
+        folder.mkdir(parents=True)
+        (folder / "console").write_text(self.console)
+        setup = plan.setup
+        ends = {4: "-slots-4", 2: "-slots-2"}.get(setup.ep_slots, "")
+        name = "after-after" if ends else f"{setup.ep_driver}-{setup.rc_driver}"
+        old = load(DATA / f"{name}{ends}")
+        wanted = [traffic.direction for traffic in plan.traffic]
+        points = [p for d in wanted for p in old.points if p.traffic.direction == d]
+        points = [point for point in points if point.traffic.gap_us]
+        setup = replace(old.plan.setup, ep_slots=setup.ep_slots, mw_count=setup.mw_count)
+        plan = replace(old.plan, setup=setup, traffic=tuple(p.traffic for p in points))
+        return self.change(replace(old, plan=plan, points=tuple(points)))
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
+    @dataclass
+    class Manifest:
+        version = "7.3.4-1"
+
+    @dataclass
+    class Source:
+        manifest = Manifest()
+        origin = "linux-source-7.3 7.3.4-1"
+
+    @dataclass
+    class Kernel:
+        label: str
+        folder: Path
+        source = Source()
+
+    fake = Lab([])
+    (tmp_path / "config").write_text("CONFIG_DEBUG_ATOMIC_SLEEP=y\n# CONFIG_KASAN is not set\n")
+    monkeypatch.setattr(lab_pair_kernel, "boot_pair", fake.boot)
+    monkeypatch.setattr(
+        lab_pair_kernel, "pair_kernel", lambda _cache, spec, _say, _kind: Kernel(spec, tmp_path)
+    )
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def points_of(path: Path) -> list[PairPoint]:
+    return load_pair_result(path).points
+
+
+def test_defaults_are_those_that_are_documented(lab: Lab, capsys) -> None:
+    assert main(["lab", "pair", "run"]) == 0
+    ((setup, traffic),) = [(plan.setup, plan.traffic) for plan in lab.plans]
+    assert (setup.ep_driver, setup.rc_driver) == ("after", "after")
+    assert (setup.ep_slots, setup.mw_count, setup.queues) == (8, 2, None)
+    assert setup.doorbell == "poll"
+    assert [point.direction for point in traffic] == ["ep-to-rc"]
+    told = capsys.readouterr()
+    assert "the model agrees in 1 of 1" in " ".join(told.out.split())
+    (saved,) = Path("results/runs").glob("lab-pair-*.json")
+    assert f"result saved to {saved}" in told.err
+
+
+def test_the_json_has_every_field_of_the_schema(lab: Lab, tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    both = ("--direction", "ep-to-rc,rc-to-ep", "--ep-driver", "before")
+    assert main(["lab", "pair", "run", *both, "-o", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["schema"] == "ntbbench.pair/1"
+    first, second = result["points"]
+    assert (first["direction"], second["direction"]) == ("ep-to-rc", "rc-to-ep")
+    assert (first["ep_patches"], first["rc_patches"]) == ([], [8, 9, 10, 11, 12])
+    assert first["runs_per_qp"] == first["predicted_runs_per_qp"]
+    assert (first["link"], first["ep_qp_count"], first["agrees"]) == ("up", 4, True)
+    assert first["msis_raised"] == first["doorbells_rung"] == first["packets_received"] == 20
+
+
+@pytest.mark.parametrize("name", ["text", "md", "csv", "json", "html"])
+def test_every_format_of_every_kind(lab: Lab, name: str, tmp_path: Path, capsys) -> None:
+    for kind in ("run", "matrix", "check"):
+        out = tmp_path / f"{kind}.json"
+        assert main(["lab", "pair", kind, "--format", name, "-o", str(out)]) == 0
+        printed = capsys.readouterr().out
+        assert main(["show", str(out), "--format", name]) == 0 if name != "html" else True
+        if name != "html":
+            assert capsys.readouterr().out == printed
+        if name == "text":
+            assert all(len(line) <= 80 and line.isascii() for line in printed.splitlines())
+        if name == "csv":
+            rows = list(csv.DictReader(io.StringIO(printed)))
+            assert {row["schema"] for row in rows if "schema" in row} == set()
+            assert {row["agrees"] for row in rows} == {"True"}
+        if name == "json":
+            assert json.loads(printed) == json.loads(out.read_text())
+
+
+def test_a_link_that_stays_down_is_a_point_with_its_cause(lab: Lab, tmp_path, capsys) -> None:
+    out = tmp_path / "r.json"
+    assert main(["lab", "pair", "run", "--ep-slots", "4", "-o", str(out)]) == 0
+    (point,) = points_of(out)
+    assert (point.link, point.ep_qp_count, point.rc_qp_count) == ("down", 1, 2)
+    assert "qp_count 1 on EP" in " ".join(capsys.readouterr().out.split())
+
+
+def test_require_makes_a_finding_of_what_the_model_expects(lab: Lab, tmp_path, capsys) -> None:
+    out = ("-o", str(tmp_path / "r.json"))
+    assert main(["lab", "pair", "run", "--ep-slots", "4", "--require", "link", *out]) == 1
+    assert "--require link: ep-to-rc is not: ntb_transport computed" in capsys.readouterr().err
+    assert main(["lab", "pair", "run", "--require", "per-vector", *out]) == 0
+    old = ("--rc-driver", "before", "--require")
+    assert main(["lab", "pair", "run", *old, "per-vector", *out]) == 1
+    assert main(["lab", "pair", "run", *old, "packets", *out]) == 0
+
+
+def test_a_disagreement_is_a_finding(lab: Lab, tmp_path: Path, capsys) -> None:
+    def wrong(recordings: PairRecordings) -> PairRecordings:
+        return replace(recordings, rc=replace(recordings.rc, patches=(8, 9)))
+
+    lab.change = wrong
+    assert main(["lab", "pair", "run", "-o", str(tmp_path / "r.json")]) == 1
+    assert "DISAGREES" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--ep-slots", "33"], "--ep-slots: 33: "),
+        (["--mw-count", "3"], "--mw-count: 3: "),
+        (["--mw-count", "0"], "--mw-count: 0: "),
+        (["--queues", "many"], "--queues: 'many': "),
+        (["--doorbell", "smoke"], "--doorbell"),
+        (["--direction", "up"], "--direction: 'up': "),
+        (["--flows", "0"], "--flows: 0: "),
+        (["--packets", "-1"], "--packets"),
+        (["--gap", "soon"], "--gap: 'soon': "),
+        (["--format", "pdf"], "--format"),
+        (["--record", "full"], "--record: 'full': a new or an empty folder"),
+        (["-o", "no/such/folder.json"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_boots_nothing(lab: Lab, arguments, words, capsys) -> None:
+    Path("full").mkdir()
+    Path("full/something").touch()
+    try:
+        code = main(["lab", "pair", "run", *arguments])
+    except SystemExit as error:
+        code = error.code
+    told = capsys.readouterr().err.splitlines()
+    assert code == 2 and lab.plans == []
+    assert len(told) == 1 and words in told[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "plain", "bisect"),
+    [
+        (BuildError("pci-epf-vntb.c:9: error: expected ';'"), LAB_FAILED, 125),
+        (GuestError("the guest panicked: kernel BUG at vntb.c:1"), LAB_FAILED, 1),
+        (MissingToolError("cpio: not found on this machine"), 2, 255),
+        (RuntimeError("a defect of ours"), 70, 255),
+    ],
+)
+def test_exit_codes_of_failures_fit_git_bisect(lab: Lab, error, plain, bisect, capsys) -> None:
+    lab.error = error
+    assert main(["lab", "pair", "run"]) == plain
+    assert main(["lab", "pair", "run", "--bisect"]) == bisect
+    for line in capsys.readouterr().err.splitlines():
+        assert str(error) in line
+
+
+def test_bad_input_stops_a_bisection(lab: Lab, capsys) -> None:
+    assert main(["lab", "pair", "run", "--bisect", "--ep-slots", "99"]) == 255
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_recordings_are_kept_where_asked(lab: Lab, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "kept"
+    assert main(["lab", "pair", "run", "--record", str(folder)]) == 0
+    assert (folder / "console").is_file()
+    assert f"recordings kept in {folder}" in capsys.readouterr().err
+
+
+MATRIX = ["lab", "pair", "matrix", "--ep-slots", "8,4", "--jobs", "1"]
+
+
+def test_a_matrix_covers_old_and_new_on_either_side(lab: Lab, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "m.json"
+    assert main(["lab", "pair", "matrix", "-o", str(out)]) == 0
+    setups = [(plan.setup.ep_driver, plan.setup.rc_driver) for plan in lab.plans]
+    names = ("before", "after")
+    assert sorted(setups) == sorted((ep, rc) for ep in names for rc in names)
+    assert len(points_of(out)) == 8
+    assert "Model and kernel differ in no cell." in capsys.readouterr().out
+
+
+def test_exhaustive_walks_every_slot_and_window(lab: Lab, tmp_path: Path) -> None:
+    lab.interrupt_after = 1
+    out = tmp_path / "m.json"
+    assert main(["lab", "pair", "matrix", "--exhaustive", "--jobs", "1", "-o", str(out)]) == 130
+    scenario = load_pair_result(out).scenario
+    assert scenario["ep_slots"] == list(range(3, 33))
+    assert scenario["mw_counts"] == [1, 2]
+
+
+def test_an_interrupted_matrix_goes_on_where_it_was(lab: Lab, tmp_path: Path, capsys) -> None:
+    whole, part = tmp_path / "whole.json", tmp_path / "part.json"
+    assert main([*MATRIX, "-o", str(whole)]) == 0
+    lab.interrupt_after = len(lab.plans) + 3
+    assert main([*MATRIX, "-o", str(part)]) == 130
+    told = capsys.readouterr().err
+    assert f"go on with: ntbbench lab pair matrix --resume {part}" in told
+    left = load_pair_result(part)
+    assert not left.complete and 0 < len(left.points) < 16
+    booted = len(lab.plans)
+    assert main(["lab", "pair", "matrix", "--resume", str(part)]) == 0
+    assert len(lab.plans) - booted == (16 - len(left.points)) / 2
+    assert part.read_bytes() == whole.read_bytes()
+
+
+def test_resume_refuses_another_matrix_and_other_files(lab: Lab, tmp_path: Path, capsys) -> None:
+    out, single = tmp_path / "m.json", tmp_path / "r.json"
+    assert main([*MATRIX, "-o", str(out)]) == 0
+    assert main(["lab", "pair", "run", "-o", str(single)]) == 0
+    capsys.readouterr()
+    for options in (["--resume", str(out), "--ep-slots", "5"], ["--resume", str(single)]):
+        assert main(["lab", "pair", "matrix", *options]) == 2
+        assert "--resume" in capsys.readouterr().err
+
+
+def test_exhaustive_sets_its_axes_itself(lab: Lab, capsys) -> None:
+    assert main(["lab", "pair", "matrix", "--exhaustive", "--ep-slots", "5"]) == 2
+    assert "--ep-slots: '5': not with --exhaustive" in capsys.readouterr().err
+
+
+SLEEP = (
+    "[ 1.0] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591\n"
+    "[ 1.0]  vntb_epf_peer_db_set+0x2d/0x60 [pci_epf_vntb]\n"
+)
+
+
+def test_check_lists_findings_with_their_first_line(lab: Lab, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "c.json"
+    lab.console = SLEEP + SLEEP
+    arguments = ["--ep-driver", "before", "--rounds", "5", "-o", str(out)]
+    assert main(["lab", "pair", "check", *arguments]) == 1
+    assert lab.plans[0].rounds == 5
+    result = load_pair_result(out)
+    (found,) = result.findings
+    assert (found.kind, found.side, found.count, found.expected) == ("sleep", "ep", 2, True)
+    assert result.checks == ["DEBUG_ATOMIC_SLEEP"]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 finding sleep: EP, vntb_epf_peer_db_set() BUG: sleeping function" in printed
+
+
+def test_check_without_findings_is_ok(lab: Lab) -> None:
+    assert main(["lab", "pair", "check"]) == 0
+    assert lab.plans[0].rounds == 3
+
+
+def test_a_source_gives_its_drivers_to_both_sides(lab: Lab, tmp_path: Path, capsys) -> None:
+    assert main(["lab", "pair", "run", "--source", str(tmp_path)]) == 2
+    assert f"--source: '{tmp_path}': a kernel tree with" in capsys.readouterr().err
+    tree = tmp_path / "linux"
+    for name in lab_pair_kernel.check_tree.__globals__["FILES"]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    lab.error = BuildError("stop here")
+    assert main(["lab", "pair", "run", "--source", str(tree), "--rc-driver", "before"]) == 3
+    setup = lab.plans[0].setup
+    assert (setup.ep_driver, setup.rc_driver) == (str(tree), "before")
+
+
+def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:
+    old, new, again = (str(tmp_path / f"{name}.json") for name in ("old", "new", "again"))
+    assert main(["lab", "pair", "run", "--rc-driver", "before", "-o", old]) == 0
+    assert main(["lab", "pair", "run", "-o", new]) == 0
+    assert main(["lab", "pair", "run", "-o", again]) == 0
+    assert main(["gate", new, again]) == 0
+    capsys.readouterr()
+    assert main(["compare", old, new]) == 0
+    assert ":runs" in capsys.readouterr().out
+    assert main(["gate", new, old]) == 1
+    down = str(tmp_path / "down.json")
+    assert main(["lab", "pair", "run", "--ep-slots", "4", "-o", down]) == 0
+    data = json.loads(Path(down).read_text())
+    data["points"][0]["ep_slots"] = 8
+    Path(down).write_text(json.dumps(data))
+    assert main(["gate", new, down]) != 0
+    assert "link" in capsys.readouterr().out

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A matrix of boots: in parallel, in one order, interrupted and resumed, saved after each."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pair_recordings import DATA, load
+
+from ntbbench.lab.errors import BuildError, GuestError
+from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, plan_key, point_key, run_matrix
+from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.records import PairPoint
+
+SCENARIO = MatrixScenario(kernel="debian:7.3", ep_slots=(8, 4), mw_counts=(2,))
+
+
+class Rig:
+    """Boots that are recordings of before, with the setting that was asked for."""
+
+    def __init__(self) -> None:
+        self.booted: list[PairPlan] = []
+        self.stopped = threading.Event()
+        self.stop_after = 0
+        self.fail_at = 0
+        self.lock = threading.Lock()
+
+    def boot(self, plan: PairPlan, _folder: Path) -> PairRecordings:
+        with self.lock:
+            self.booted.append(plan)
+            number = len(self.booted)
+        if number == self.stop_after:
+            self.stopped.set()
+        if number == self.fail_at:
+            raise GuestError("the guest hung: no end after 9 s: it said nothing")
+        old = load(DATA / f"{plan.setup.ep_driver}-{plan.setup.rc_driver}")
+        points = tuple(
+            replace(point, traffic=replace(point.traffic))
+            for direction in ("ep-to-rc", "rc-to-ep")
+            for point in old.points
+            if point.traffic.direction == direction and point.traffic.gap_us
+        )
+        setup = replace(plan.setup, queues=4)
+        return replace(old, plan=replace(plan, setup=setup), points=points)
+
+
+def hooks(rig: Rig, jobs: int = 1) -> tuple[MatrixHooks, list[list[PairPoint]]]:
+    saved: list[list[PairPoint]] = []
+    return MatrixHooks(boot=rig.boot, save=saved.append, stop=rig.stopped.is_set, jobs=jobs), saved
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_result_does_not_depend_on_the_jobs(jobs: int) -> None:
+    plans = SCENARIO.plans()
+    points, complete = run_matrix(plans, [], hooks(Rig(), jobs)[0])
+    assert complete
+    assert [point_key(point) for point in points] == [
+        plan_key(plan) for plan in plans for _ in plan.traffic
+    ]
+    assert points == run_matrix(plans, [], hooks(Rig(), 1)[0])[0]
+
+
+def test_plans_walk_windows_slots_and_drivers() -> None:
+    keys = [plan_key(plan) for plan in SCENARIO.plans()]
+    assert len(keys) == len(set(keys)) == 2 * 4
+    assert keys[:2] == [("before", "before", 8, 2), ("before", "after", 8, 2)]
+
+
+def test_every_boot_is_saved_in_order() -> None:
+    called, saved = hooks(Rig())
+    plans = SCENARIO.plans()
+    run_matrix(plans, [], called)
+    assert [len(points) for points in saved] == [2 * n for n in range(1, len(plans) + 1)]
+
+
+def test_what_was_finished_is_not_booted_again() -> None:
+    plans = SCENARIO.plans()
+    rig = Rig()
+    rig.stop_after = 3
+    first, complete = run_matrix(plans, [], hooks(rig)[0])
+    assert not complete and len(first) == 6
+    again = Rig()
+    points, complete = run_matrix(plans, first, hooks(again)[0])
+    assert complete and len(again.booted) == len(plans) - 3
+    assert points == run_matrix(plans, [], hooks(Rig())[0])[0]
+
+
+def test_half_a_boot_is_booted_again() -> None:
+    plans = SCENARIO.plans()
+    points, _ = run_matrix(plans, [], hooks(Rig())[0])
+    again = Rig()
+    run_matrix(plans, points[:-1], hooks(again)[0])
+    assert [plan_key(plan) for plan in again.booted] == [plan_key(plans[-1])]
+
+
+def test_a_boot_that_the_interrupt_killed_leaves_nothing() -> None:
+    rig = Rig()
+    rig.stop_after = rig.fail_at = 2
+    points, complete = run_matrix(SCENARIO.plans(), [], hooks(rig)[0])
+    assert not complete and len(points) == 2
+
+
+def test_a_guest_that_fails_ends_the_matrix_with_what_is_saved() -> None:
+    rig = Rig()
+    rig.fail_at = 3
+    called, saved = hooks(rig)
+    with pytest.raises(GuestError, match="hung"):
+        run_matrix(SCENARIO.plans(), [], called)
+    assert len(saved[-1]) == 4
+
+
+def test_a_source_that_does_not_build_ends_the_matrix() -> None:
+    def boot(_plan: PairPlan, _folder: Path) -> PairRecordings:
+        raise BuildError("pci-epf-vntb.c:1: error: expected ;")
+
+    with pytest.raises(BuildError):
+        run_matrix(SCENARIO.plans(), [], MatrixHooks(boot=boot, save=lambda _: None))
+
+
+def test_points_of_the_rig_are_evaluated() -> None:
+    plan = SCENARIO.plans()[0]
+    points = evaluate(Rig().boot(plan, Path()))
+    assert {point.direction for point in points} == {"ep-to-rc", "rc-to-ep"}

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The real driver pair in its guest: counts, mixes, modes, links that stay down, and faults."""
+
+import filecmp
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lab_kernel import gone, guests_of
+from pair_kernel import CACHE, KERNEL, boot, check_stack, counts, patched_driver, stack
+
+from ntbbench.capture.recording import read_recording
+from ntbbench.lab.errors import BuildError, GuestError
+from ntbbench.lab.pair import runner
+from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, Traffic
+
+# Boots a real kernel, and builds it the first time: `make test-guest`.
+pytestmark = pytest.mark.guest
+
+QPS = 4
+PACKETS = 20  # of a flow; a flow for each QP
+BOTH = (Traffic("ep-to-rc", QPS, PACKETS), Traffic("rc-to-ep", QPS, PACKETS))
+# Receive-tasklet runs of one ring on each of the four QPs, by the receiver's driver: facts measured
+# before. Before the series every QP runs, and the race check hits whichever db_read() names.
+AFTER_RUNS, BEFORE_RC_RUNS, BEFORE_EP_RUNS = 8, 23, 23
+EVERY_SLOT = 6  # doorbells of 8 slots: what one ring of the embedded doorbell reports
+
+
+def plan(ep: str = "after", rc: str = "after", **setting: object) -> PairPlan:
+    """Return a boot of both directions with a flow for each of four QPs."""
+    return PairPlan(PairSetup(ep, rc, queues=QPS, **setting), BOTH)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ep", "rc"),
+    [("after", "after"), ("before", "before"), ("after", "before"), ("before", "after")],
+)
+def test_old_and_new_drivers_carry_traffic_both_ways(ep: str, rc: str, tmp_path: Path) -> None:
+    recordings = boot(plan(ep, rc), tmp_path)
+    assert (recordings.link, recordings.cause, recordings.warnings) == ("up", "", ())
+    assert (recordings.ep_qp_count, recordings.rc_qp_count) == (QPS, QPS)
+    assert recordings.ep.patches == (tuple(range(1, 8)) if ep == "after" else ())
+    assert recordings.rc.patches == (tuple(range(8, 13)) if rc == "after" else ())
+    to_rc, to_ep = (counts(point.folder) for point in recordings.points)
+    rung = QPS * PACKETS
+    assert to_rc == {
+        **dict.fromkeys(("peer_db_set", "raise_irq", "isr", "db_event"), rung),
+        "rxc_db": PACKETS * (AFTER_RUNS if rc == "after" else BEFORE_RC_RUNS),
+    }
+    assert to_ep == {
+        **dict.fromkeys(("peer_db_set", "db_event"), rung),
+        **dict.fromkeys(("raise_irq", "isr"), 0),
+        "rxc_db": PACKETS * (AFTER_RUNS if ep == "after" else BEFORE_EP_RUNS),
+    }
+
+
+def test_two_boots_leave_the_same_files(tmp_path: Path) -> None:
+    bursts = tuple(Traffic(point.direction, QPS, 50, 0) for point in BOTH)
+    for name in ("first", "second"):
+        boot(PairPlan(PairSetup(queues=QPS), bursts), tmp_path / name)
+    assert differing(filecmp.dircmp(tmp_path / "first", tmp_path / "second")) == []
+
+
+def differing(compared: filecmp.dircmp[str]) -> list[str]:
+    """Return the files that are on one side only, or differ; times do not count."""
+    _, wrong, errors = filecmp.cmpfiles(
+        compared.left, compared.right, compared.common_files, shallow=False
+    )
+    below = [name for folder in compared.subdirs.values() for name in differing(folder)]
+    return [*compared.left_only, *compared.right_only, *wrong, *errors, *below]
+
+
+def test_recordings_have_the_layout_of_every_doorbell_recording(tmp_path: Path) -> None:
+    recordings = boot(plan(), tmp_path)
+    for point, port in zip(recordings.points, (1, 0), strict=True):
+        recording = read_recording(point.folder)
+        assert recording.port == port and recording.cautions == ()
+        assert [qp.qp_num for qp in recording.qps if qp.is_up] == list(range(QPS))
+        assert recording.point.sending_qps == tuple(range(QPS))
+
+
+@pytest.mark.parametrize(("doorbell", "events"), [("msi", 1), ("embedded", EVERY_SLOT)])
+def test_interrupt_doorbells(doorbell: str, events: int, tmp_path: Path) -> None:
+    to_rc, to_ep = (counts(p.folder) for p in boot(plan(doorbell=doorbell), tmp_path).points)
+    assert to_rc["db_event"] == QPS * PACKETS
+    assert to_ep["db_event"] == QPS * PACKETS * events
+    assert counts(tmp_path / BOTH[1].name)["rxc_db"] == QPS * PACKETS * (
+        2 if doorbell == "msi" else 2 * QPS
+    )
+
+
+def test_a_mode_that_the_driver_lacks_boots_nothing(tmp_path: Path) -> None:
+    recordings = boot(plan(ep="before", doorbell="msi"), tmp_path / "none")
+    assert not recordings.available and recordings.points == ()
+    assert "6.12.95" in recordings.cause and "no msi doorbells, only poll" in recordings.cause
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_link_that_stays_down_is_a_result(tmp_path: Path) -> None:
+    recordings = boot(plan(ep_slots=4), tmp_path)
+    assert (recordings.link, recordings.ep_qp_count, recordings.rc_qp_count) == ("down", 1, QPS)
+    assert recordings.cause and "\n" not in recordings.cause
+    assert [point.link for point in recordings.points] == ["down", "down"]
+    assert not (recordings.points[0].folder / "trace").exists()
+
+
+def test_an_endpoint_that_does_not_bind_is_a_result(tmp_path: Path) -> None:
+    recordings = boot(plan(ep_slots=2), tmp_path)
+    assert (recordings.link, recordings.ep_qp_count, recordings.rc_qp_count) == ("down", None, None)
+    assert recordings.cause == "pci-epf-vntb refuses db_count=2"
+
+
+@pytest.mark.parametrize("doorbell", ["poll", "msi", "embedded"])
+def test_the_endpoint_unbinds_and_binds_and_all_unloads(doorbell: str, tmp_path: Path) -> None:
+    setup = PairSetup(queues=QPS, doorbell=doorbell)
+    recordings = boot(PairPlan(setup, (Traffic(packets=1),), rounds=2), tmp_path)
+    assert told_of_rounds(recordings) == ["round=1 cause=", "round=2 cause=", "unload cause="]
+    assert recordings.warnings == ()
+
+
+def told_of_rounds(recordings: PairRecordings) -> list[str]:
+    return (recordings.folder / "rounds" / "result").read_text().splitlines()
+
+
+def test_vectors_are_spread_over_the_cpus(tmp_path: Path) -> None:
+    setup = PairSetup(queues=QPS, cpus=2)
+    boot(PairPlan(setup, (Traffic("ep-to-rc", QPS, 5),), deterministic=False), tmp_path)
+    place = tmp_path / Traffic("ep-to-rc", QPS, 5).name
+    lines = (place / "trace").read_text().splitlines()
+    cpus = [line.split("[")[1][:3] for line in lines if ": isr:" in line]
+    assert len(cpus) == QPS * 5
+    assert set(cpus) == {"000", "001"}
+
+
+def test_an_old_endpoint_sleeps_in_atomic_context_and_the_new_does_not(tmp_path: Path) -> None:
+    few = (Traffic("ep-to-rc", 1, 3),)
+    old, new = (
+        boot(PairPlan(PairSetup(ep_driver=ep), few), tmp_path / ep, check_stack())
+        for ep in ("before", "after")
+    )
+    sleeps = [line for line in old.warnings if "sleeping function called from invalid" in line]
+    assert sleeps
+    assert "vntb_epf_peer_db_set" in (old.folder / "console").read_text()
+    assert new.warnings == ()
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+def test_a_driver_that_does_not_build_names_its_line(tmp_path: Path) -> None:
+    driver = patched_driver(tmp_path, EP, lambda text: f"{text}\nint broken(;\n")
+    number = len(driver.read_text().splitlines())
+    modules = set((CACHE.root / "modules").iterdir())
+    with pytest.raises(BuildError, match=rf"pci-epf-vntb\.c:{number}:.*error:"):
+        boot(plan(ep=str(driver)), tmp_path / "out")
+    assert set((CACHE.root / "modules").iterdir()) == modules
+
+
+def in_the_handler(folder: Path, statement: str) -> Path:
+    """Return a ntb_hw_epf whose interrupt handler begins with `statement`."""
+    opening = "static irqreturn_t ntb_epf_vec_isr(int irq, void *dev)\n{"
+    return patched_driver(
+        folder, RC, lambda text: text.replace(opening, f"{opening}\n\t{statement}")
+    )
+
+
+def test_a_guest_that_panics_is_told_in_one_line(tmp_path: Path) -> None:
+    opening = "static irqreturn_t ntb_epf_vec_isr(int irq, void *dev)\n{"
+    driver = patched_driver(
+        tmp_path, RC, lambda text: text.replace(opening, f"{opening}\n\tBUG();")
+    )
+    with pytest.raises(GuestError, match=r"panicked: kernel BUG at .*; RIP: .*ntb_epf_vec_isr"):
+        boot(plan(rc=str(driver)), tmp_path / "out")
+    assert guests_of(os.getpid()) == []
+
+
+def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = in_the_handler(tmp_path, "while (1);")
+    monkeypatch.setattr(runner, "BOOT_SECONDS", 15.0)
+    monkeypatch.setattr(runner, "POINT_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "PACKET_SECONDS", 0.0)
+    with pytest.raises(GuestError, match="hung: no end after 15 s: "):
+        boot(plan(rc=str(driver)), tmp_path / "out")
+    assert guests_of(os.getpid()) == []
+
+
+def test_memory_that_is_not_set_aside_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ntbbench.lab.pair.machine.POOL", "1M$0x1f000000")
+    with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
+        boot(plan(), tmp_path)
+
+
+def test_no_guest_and_no_half_cache_outlive_an_interrupt(tmp_path: Path) -> None:
+    stack()
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
+    words = ["lab", "pair", "run", "--kernel", KERNEL, "--packets", "2000"]
+    output = tmp_path / "x.json"
+    with subprocess.Popen(
+        [*command, *words, "-o", str(output)], stderr=subprocess.PIPE, text=True
+    ) as lab:
+        assert lab.stderr is not None
+        while not (guests := guests_of(lab.pid)):
+            assert lab.poll() is None
+        lab.send_signal(signal.SIGINT)
+        told = lab.stderr.read()
+        assert lab.wait() == 130
+    assert told.splitlines()[-1].endswith("interrupted") and "Traceback" not in told
+    assert all(gone(guest) for guest in guests)
+    assert not output.exists()
+    assert not list((CACHE.root / "modules").glob(".new-*"))
