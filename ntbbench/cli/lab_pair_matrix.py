@@ -11,7 +11,7 @@ import msgspec
 from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
-from ntbbench.cli.sweep import bar, interrupts
+from ntbbench.cli.progress import bar, interrupts
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
