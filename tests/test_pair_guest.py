@@ -40,7 +40,10 @@ def plan(ep: str = "after", rc: str = "after", **setting: object) -> PairPlan:
 )
 def test_old_and_new_drivers_carry_traffic_both_ways(ep: str, rc: str, tmp_path: Path) -> None:
     recordings = boot(plan(ep, rc), tmp_path)
-    assert (recordings.link, recordings.cause, recordings.warnings) == ("up", "", ())
+    assert (recordings.link, recordings.cause) == ("up", "")
+    # The endpoint driver of 6.12 asks for a workqueue in a way that 7.3 warns of.
+    told = [line for line in recordings.warnings if "__alloc_workqueue" not in line]
+    assert told == [] and len(recordings.warnings) == (ep == "before")
     assert (recordings.ep_qp_count, recordings.rc_qp_count) == (QPS, QPS)
     assert recordings.ep.patches == (tuple(range(1, 8)) if ep == "after" else ())
     assert recordings.rc.patches == (tuple(range(8, 13)) if rc == "after" else ())
@@ -168,17 +171,14 @@ def in_the_handler(folder: Path, statement: str) -> Path:
 
 
 def test_a_guest_that_panics_is_told_in_one_line(tmp_path: Path) -> None:
-    opening = "static irqreturn_t ntb_epf_vec_isr(int irq, void *dev)\n{"
-    driver = patched_driver(
-        tmp_path, RC, lambda text: text.replace(opening, f"{opening}\n\tBUG();")
-    )
-    with pytest.raises(GuestError, match=r"panicked: kernel BUG at .*; RIP: .*ntb_epf_vec_isr"):
+    driver = in_the_handler(tmp_path, "WRITE_ONCE(*(int *)8, irq);")
+    with pytest.raises(GuestError, match=r"panicked: BUG: kernel NULL .*; RIP: .*ntb_epf_vec_isr"):
         boot(plan(rc=str(driver)), tmp_path / "out")
     assert guests_of(os.getpid()) == []
 
 
 def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = in_the_handler(tmp_path, "while (1);")
+    driver = in_the_handler(tmp_path, "while (irq) cpu_relax();")
     monkeypatch.setattr(runner, "BOOT_SECONDS", 15.0)
     monkeypatch.setattr(runner, "POINT_SECONDS", 0.0)
     monkeypatch.setattr(runner, "PACKET_SECONDS", 0.0)
