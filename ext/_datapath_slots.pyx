@@ -9,6 +9,16 @@ from libc.stdint cimport int64_t, uint64_t
 from _bits cimport ffs64
 from _datapath cimport *
 
+cdef extern from *:
+    """
+    /* Row i: all ones at place i, else 0. */
+    static const uint64_t ntb_but_one[8][8] = {
+        {-1ULL}, {0, -1ULL}, {0, 0, -1ULL}, {0, 0, 0, -1ULL}, {0, 0, 0, 0, -1ULL},
+        {0, 0, 0, 0, 0, -1ULL}, {0, 0, 0, 0, 0, 0, -1ULL}, {0, 0, 0, 0, 0, 0, 0, -1ULL},
+    };
+    """
+    const uint64_t but_one "ntb_but_one"[8][8]
+
 cdef enum:
     FOUR_BITS = 2
     FAN = 8
@@ -28,6 +38,20 @@ cdef inline uint64_t least_of_four(const uint64_t *w) noexcept nogil:
 
 cdef inline uint64_t least_of_eight(const uint64_t *w) noexcept nogil:
     return least(least_of_four(w), least_of_four(w + 4))
+
+
+cdef inline uint64_t least_but_one(const uint64_t *w, int64_t place) noexcept nogil:
+    """The least of four words but that at `place`."""
+    cdef const uint64_t *but = but_one[place]
+    return least(least(w[0] | but[0], w[1] | but[1]), least(w[2] | but[2], w[3] | but[3]))
+
+
+cdef inline uint64_t least_but_one_of_eight(const uint64_t *w, int64_t place) noexcept nogil:
+    cdef const uint64_t *but = but_one[place]
+    return least(
+        least(least(w[0] | but[0], w[1] | but[1]), least(w[2] | but[2], w[3] | but[3])),
+        least(least(w[4] | but[4], w[5] | but[5]), least(w[6] | but[6], w[7] | but[7])),
+    )
 
 
 cdef inline int64_t padded(int64_t size) noexcept nogil:
@@ -121,9 +145,19 @@ cdef inline int64_t pop_slot(Machine *m, int64_t until) noexcept nogil:
     cdef uint64_t key = m.first
     cdef int64_t time = <int64_t>(key >> SLOT_BITS)
     cdef int64_t slot = <int64_t>(key & ((1 << SLOT_BITS) - 1))
+    cdef int64_t i
+    cdef uint64_t fresh, above
     if time >= until:
         return -1
     m.now = time
+    i = slot >> FOUR_BITS
+    if m.root == m.tree:
+        fresh = least_but_one(m.keys + (i << FOUR_BITS), slot & 3)
+        above = least_but_one_of_eight(m.root, i)
+        m.keys[slot] = NONE
+        m.tree[i] = fresh
+        m.first = least(fresh, above)
+        return slot
     cancel_slot(m, slot)
     return slot
 
