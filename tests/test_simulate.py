@@ -24,6 +24,7 @@ from scipy import stats
 from ntbbench.analyse.gains import gains
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
+from ntbbench.errors import InputError
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation.estimate import estimate
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
@@ -32,6 +33,7 @@ from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
 from ntbbench.measure.simulation.result import load_simulation
 from ntbbench.measure.simulation_records import CPU_KINDS, Counts, OkSimulation
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
+from ntbbench.model.simulation.geometry import Ring
 from ntbbench.model.simulation.load import preset, with_settings
 from ntbbench.model.simulation.point import PointSpec, expand
 from ntbbench.report.simulation import FORMATS
@@ -207,6 +209,19 @@ def test_any_number_of_workers_gives_the_same(jobs: int) -> None:
     with backends.local(jobs, 20) as place:
         assert place.slots == jobs
         assert found_on(place, plan) == expected
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_system_that_the_engines_refuse_is_one_line(jobs: int) -> None:
+    """The error crosses from the worker that met it, whole."""
+    scenario = with_settings(preset("generic"), ["length=1MiB", "sender.byte=10us"])
+    plan = Grid([PointSpec(scenario, 1, "msi", "single", "tcp")], 3, "specialised")
+    plan.specs[0].__dict__["rings"] = (Ring(2 << 20, 15),)  # frames that hold such packets
+    with (
+        backends.local(jobs, 3) as place,
+        pytest.raises(InputError, match=r"costs\.send: .*: at most a second a packet"),
+    ):
+        found_on(place, plan)
 
 
 def test_chunks_are_replications_one_by_one() -> None:
