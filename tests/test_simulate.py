@@ -126,6 +126,28 @@ def test_one_queue_is_the_same_in_every_dispatch(result_file: Path) -> None:
         assert point["replications"] == twin["replications"]
 
 
+@pytest.mark.parametrize("dispatch", ["fallback", "per-vector", "msi"])
+def test_one_cpu_copies_no_faster_with_more_queues(dispatch: str) -> None:
+    """And spread over CPUs, with a queue a flow, the queues are all copied at once."""
+    board = with_settings(
+        preset("rcar-s4-spider"), ["placement=balanced", "receiver.spread=0", "mw_count=8"]
+    )
+
+    def rate(queues: int, affinity: str) -> float:
+        spec = PointSpec(board, queues, dispatch, affinity, "tcp")
+        return replicate(spec, 0, "specialised").throughput_bps
+
+    receiver, packet = board.receiver, PointSpec(board, 1, dispatch, "single", "tcp")
+    copy = receiver.packet + receiver.byte * packet.size / 1000  # picoseconds
+    limit = packet.payload * 8 / copy * 1e12
+    for queues in (1, 2, 4):
+        assert 0.99 * limit < rate(queues, "single") <= limit
+    spread = rate(4, "spread")
+    assert spread <= 4 * limit
+    if dispatch != "fallback":
+        assert spread > 3.95 * limit
+
+
 def test_a_single_replication_has_no_interval(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     assert main(["simulate", *SMALL, "--replications", "1", "-o", str(path)]) == 0
