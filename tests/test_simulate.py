@@ -333,7 +333,7 @@ def test_text_is_ascii_of_80_columns(result_file: Path, capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= 80
-    for word in ("Mbit/s", "p99.9", "hardirq", "spin", "race_check", "Simulated, not measured"):
+    for word in ("Mbit/s", "p99.9", "hardirq", "spin", "repost", "Simulated, not measured"):
         assert word in text
 
 
