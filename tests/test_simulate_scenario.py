@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ntbbench.cli.main import main
 from ntbbench.errors import InputError
 from ntbbench.measure.simulation.fit import fit, target_of, throughput
+from ntbbench.measure.simulation.replicate import replicate
 from ntbbench.model.datapath.checks import check_system
 from ntbbench.model.hardware import hardware_names
 from ntbbench.model.simulation import load
@@ -269,6 +271,28 @@ def test_the_preset_meets_the_published_single_queue_and_nothing_else_was_fitted
     found = fit(board, "tcp", published, "specialised")
     assert found.byte == pytest.approx(board.receiver.byte, rel=1e-3)
     assert found.low < board.receiver.byte < found.high
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("dispatch", "affinity", "hashed", "balanced"),
+    [
+        ("fallback", "single", 0.58, 0.58),
+        ("per-vector", "single", 0.58, 0.58),
+        ("fallback", "spread", 0.8, 1.1),
+        ("per-vector", "spread", 1.6, 2.3),
+    ],
+)
+def test_what_the_documents_say_it_predicts(
+    protocol: str, dispatch: str, affinity: str, hashed: float, balanced: float
+) -> None:
+    for placement, expected in (("hash", hashed), ("balanced", balanced)):
+        spec = spec_of(
+            f"placement={placement}", board="rcar-s4-spider", dispatch=dispatch,
+            affinity=affinity, protocol=protocol,
+        )  # fmt: skip
+        rates = [replicate(spec, number, "specialised").throughput_bps for number in range(10)]
+        assert np.mean(rates) / 1e9 == pytest.approx(expected, rel=0.1)
 
 
 # Systems.
