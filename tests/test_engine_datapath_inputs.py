@@ -12,6 +12,7 @@ from ntbbench.engine import _datapath_heap, _datapath_slots
 from ntbbench.engine.datapath import ENGINES, rows, simulate, simulate_logged
 from ntbbench.engine.datapath.draws import LOG_BITS, draw, minus_log
 from ntbbench.engine.datapath.plan import SLOT_BITS, TIME_END, Duration, plan
+from ntbbench.engine.datapath.result import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNTS
 from ntbbench.errors import InputError
 from ntbbench.model.datapath.checks import FLOWS_MAX, TIME_MAX_PS
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
@@ -140,14 +141,15 @@ def test_the_last_instant_is_simulated(engine: str) -> None:
 @pytest.mark.parametrize("module", [_datapath_slots, _datapath_heap])
 def test_rows_have_the_structs_columns(module: object) -> None:
     resolved = plan(SYSTEM)
-    sizes = {
-        "system": len(rows.system_row(resolved, 0)),
-        "cpus": len(rows.cpu_row(0)),
-        "queues": len(rows.queue_rows(resolved, [0, 0])[0][0]),
-        "flows": len(rows.flow_rows(resolved, [0, 0])[0][0]),
-        "sources": len(rows.source_rows(resolved)[0][0]),
-        "entries": 3,
+    state = {
+        "system": (len(rows.system_row(resolved, 0)), 21),  # pointers
+        "cpus": (len(rows.cpu_row(0)), CPU_COUNTS + 2 + 24),
+        "queues": (len(rows.queue_rows(resolved, [0, 0])[0][0]), QUEUE_COUNTS + 14),
+        "flows": (len(rows.flow_rows(resolved, [0, 0])[0][0]), FLOW_COUNTS + 24),
+        "sources": (len(rows.source_rows(resolved)[0][0]), 1 + 1),
+        "entries": (rows.ENTRY_WORDS, 0),
     }
+    sizes = {name: columns + behind for name, (columns, behind) in state.items()}
     assert sizes == module.SIZES
 
 
