@@ -12,8 +12,11 @@ cdef extern from *:
     {
         return 64 - __builtin_clzll(word);
     }
+
+    #define ntb_unlikely(condition) __builtin_expect(!!(condition), 0)
     """
     int bit_length "ntb_bit_length"(uint64_t word) noexcept nogil
+    bint unlikely "ntb_unlikely"(bint condition) noexcept nogil
 
 cdef enum:
     SLOT_BITS = 11  # of a key; above them its time
