@@ -136,7 +136,9 @@ def main() -> None:
     rows.append(["geometric mean", *(f"{mean[e] / 1e6:.2f}" for e in ENGINES), *ratios(mean)])
     print("million events a second of CPU time; ratios of the specialised engine")
     print(tabulate(rows, ["system", *ENGINES, "/ heapq", "/ SimPy"], disable_numparse=True))
-    print(f"bytes of a run's buffers: {state_bytes(10**9)} for 1 ms, {state_bytes(10**15)} for 1000 s")
+    print(
+        f"bytes of a run's buffers: {state_bytes(10**9)} for 1 ms, {state_bytes(10**15)} for 1000 s"
+    )
     missed = [engine for engine, target in TARGETS.items() if mean[engine] < target]
     for engine in missed:
         print(f"missed: {engine}: {mean[engine] / 1e6:.1f}, target {TARGETS[engine] / 1e6:.0f}")

@@ -139,4 +139,4 @@ def test_ksoftirqd_gets_what_a_softirq_leaves_behind(engine: str) -> None:
     rings = [row.time_ps for row in log if row.happening is Happening.RING]
     assert outcome.ksoftirqd[0] == len(handed) == len(rings)
     runs = [row.time_ps for row in log if row.happening is Happening.RUN_BEGIN]
-    assert runs[-1] == handed[0] + length  # ksoftirqd's own, of the race check left over
+    assert runs[-2] < handed[-1] < runs[-1]  # ksoftirqd's own run: the race check left over
