@@ -59,11 +59,11 @@ def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str])
         ('{"points": []}', "a JSON object with a schema"),
         (
             '{"schema": "ntbbench.sweep/2"}',
-            "known: ntbbench.lab/1, ntbbench.pair/1, ntbbench.sweep/1",
+            "known: ntbbench.lab/1, ntbbench.pair/1, ntbbench.simulation/1, ntbbench.sweep/1",
         ),
         (
             '{"schema": "someone.else/1"}',
-            "known: ntbbench.lab/1, ntbbench.pair/1, ntbbench.sweep/1",
+            "known: ntbbench.lab/1, ntbbench.pair/1, ntbbench.simulation/1, ntbbench.sweep/1",
         ),
         ('{"schema": "ntbbench.sweep/1", "points": 3}', "damaged"),
     ],
