@@ -319,3 +319,20 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     Path(down).write_text(json.dumps(data))
     assert main(["gate", new, down]) != 0
     assert "link" in capsys.readouterr().out
+
+
+def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, tmp_path) -> None:
+    tree = tmp_path / "linux"
+    for name in lab_pair_kernel.check_tree.__globals__["FILES"]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    lab.error = GuestError("killed with the interrupt")
+    lab.interrupt_after = 1
+    out = tmp_path / "m.json"
+    arguments = ["--source", str(tree), "--jobs", "1", "-o", str(out)]
+    assert main(["lab", "pair", "matrix", *arguments]) == 130
+    scenario = load_pair_result(out).scenario
+    assert scenario["ep_drivers"] == ["before", str(tree)]
+    lab.interrupt_after = len(lab.plans) + 1
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 130
+    assert load_pair_result(out).scenario == scenario
