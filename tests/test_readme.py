@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-GUEST_PAGES = {"lab.md"}  # their commands boot a real kernel: `make test-guest`
+GUEST_PAGES = {"lab.md", "pair-lab.md"}  # their commands boot a real kernel: `make test-guest`
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TIMEOUT = 120
 

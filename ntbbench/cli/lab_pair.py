@@ -13,7 +13,7 @@ from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.errors import ExitCode
 from ntbbench.lab.errors import BuildError, GuestError
 from ntbbench.lab.pair.evaluate import evaluate
-from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
 from ntbbench.measure.files import check_writable, new_run, write_json
 
@@ -121,9 +121,7 @@ def plan_of(args: argparse.Namespace) -> PairPlan:
     ------
     InputError : a value out of range.
     """
-    setup = PairSetup(
-        ep_driver=args.ep_driver, rc_driver=args.rc_driver, **options.setting_of(args)
-    )
+    setup = options.setup_of(args)
     traffic = options.traffic_of(args)
     points = tuple(Traffic(direction, *traffic) for direction in options.directions_of(args))
     return PairPlan(setup, points)

@@ -10,7 +10,7 @@ from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.errors import ExitCode
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.findings import known_to_model, read_findings
-from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, Traffic
 from ntbbench.lab.pair.records import CHECK, PairResult
 from ntbbench.measure.files import check_writable, new_run, write_json
 from ntbbench.model.names import parse_int
@@ -62,9 +62,7 @@ def add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run(args: argparse.Namespace) -> int:
     """Boot once, list the findings; a finding is one whatever the points say."""
     rounds = parse_int("--rounds", args.rounds, 0, ROUNDS_MAX)
-    setup = PairSetup(
-        ep_driver=args.ep_driver, rc_driver=args.rc_driver, **options.setting_of(args)
-    )
+    setup = options.setup_of(args)
     flows = options.traffic_of(args)
     traffic = tuple(Traffic(direction, *flows) for direction in options.directions_of(args))
     plan = PairPlan(setup, traffic, rounds=rounds)

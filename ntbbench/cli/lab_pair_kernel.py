@@ -3,14 +3,14 @@
 
 import argparse
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ntbbench.cli.lab_kernel import say
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.pair.kernel import CHECK, RUN, pair_kernel
-from ntbbench.lab.pair.plan import AFTER, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.plan import PairPlan, PairRecordings
 from ntbbench.lab.pair.runner import PairStack, boot_pair
 from ntbbench.lab.pair.sources import check_tree
 from ntbbench.lab.run import environment
@@ -25,7 +25,7 @@ class PairLab:
 
     Parameters
     ----------
-    tree : the user's kernel tree, whose drivers are `after`; None: those of the kernel.
+    tree : the user's kernel tree; None: the kernel's own.
     releases : fills with the guests' uname -r.
     """
 
@@ -41,18 +41,10 @@ class PairLab:
         ------
         BuildError, GuestError : a module did not build, the guest did not finish.
         """
-        plan = replace(plan, setup=self._own_drivers(plan.setup))
         recordings = boot_pair(self.cache, self.stack, plan, folder, say=say)
         if recordings.release:
             self.releases.add(recordings.release)
         return recordings
-
-    def _own_drivers(self, setup: PairSetup) -> PairSetup:
-        after = AFTER if self.tree is None else str(self.tree)
-        ep, rc = (
-            after if driver == AFTER else driver for driver in (setup.ep_driver, setup.rc_driver)
-        )
-        return replace(setup, ep_driver=ep, rc_driver=rc)
 
     @property
     def checks(self) -> list[str]:

@@ -129,8 +129,8 @@ def scenario_of(args: argparse.Namespace) -> MatrixScenario:
     return MatrixScenario(
         kernel=args.kernel,
         source=None if args.source is None else str(args.source.absolute()),
-        ep_drivers=_names(args.ep_driver),
-        rc_drivers=_names(args.rc_driver),
+        ep_drivers=_drivers(args.ep_driver, args),
+        rc_drivers=_drivers(args.rc_driver, args),
         ep_slots=tuple(parse_int_axis(slots, "--ep-slots", 0, SLOTS_MAX)),
         mw_counts=tuple(parse_int_axis(windows, "--mw-count", 1, WINDOWS_MAX)),
         queues=options.queues_of(args),
@@ -174,8 +174,9 @@ def resumed(args: argparse.Namespace, previous: PairResult) -> MatrixScenario:
     return scenario
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+def _drivers(text: str, args: argparse.Namespace) -> tuple[str, ...]:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    return tuple(dict.fromkeys(options.driver_of(name, args) for name in names))
 
 
 def _result(

@@ -4,11 +4,11 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from ntbbench.cli.lab_kernel import add_cache_option, say
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import (
+    AFTER,
     DIRECTIONS,
     DOORBELLS,
     FLOWS_MAX,
@@ -52,6 +52,12 @@ def add_drivers(parser: argparse.ArgumentParser, default: str) -> None:
             default=default,
             help=f"{name} (default {default})",
         )
+
+
+def driver_of(name: str, args: argparse.Namespace) -> str:
+    """Return which driver a name means: with --source `after` is that tree's."""
+    own: Path | None = args.source
+    return name if own is None or name != AFTER else str(own.absolute())
 
 
 def add_setting(parser: argparse.ArgumentParser) -> None:
@@ -127,19 +133,21 @@ def add_output(parser: argparse.ArgumentParser, *, record: bool = True) -> None:
     )
 
 
-def setting_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the setting's values by their name in `PairSetup`.
+def setup_of(args: argparse.Namespace) -> PairSetup:
+    """Return the drivers and the setting of one boot.
 
     Raises
     ------
     InputError : a value out of range.
     """
-    return {
-        "ep_slots": parse_int("--ep-slots", args.ep_slots, 0, SLOTS_MAX),
-        "mw_count": parse_int("--mw-count", args.mw_count, 1, WINDOWS_MAX),
-        "queues": queues_of(args),
-        "doorbell": args.doorbell,
-    }
+    return PairSetup(
+        ep_driver=driver_of(args.ep_driver, args),
+        rc_driver=driver_of(args.rc_driver, args),
+        ep_slots=parse_int("--ep-slots", args.ep_slots, 0, SLOTS_MAX),
+        mw_count=parse_int("--mw-count", args.mw_count, 1, WINDOWS_MAX),
+        queues=queues_of(args),
+        doorbell=args.doorbell,
+    )
 
 
 def queues_of(args: argparse.Namespace) -> int | None:

@@ -99,7 +99,7 @@ def headline(result: PairResult) -> str:
     measured = [point for point in result.points if point.status != UNAVAILABLE]
     agreed = sum(point.agrees for point in measured)
     how = f"{result.kernel_source}, {result.accelerator}"
-    how += ", deterministic" if result.deterministic else ""
+    how += "" if result.deterministic else ", not deterministic"
     text = f"Linux {result.kernel} ({how}): the model agrees in {agreed} of "
     text += plural(len(measured), "point")
     missing = len(result.points) - len(measured)

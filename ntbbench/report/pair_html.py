@@ -57,11 +57,12 @@ def _of_kind(result: PairResult) -> Iterator[Section]:
     """Yield what only a matrix or a check has."""
     if result.kind == MATRIX:
         columns = tuple(Column(title) for title in pair_matrix.HEADERS)
-        blocks: list[Table | Notes] = []
+        intro = pair_matrix.NOTE
         for number, (name, rows) in enumerate(pair_matrix.tables(result)):
             cells = tuple(tuple(Cell(text) for text in row.cells) for row in rows)
-            blocks += [Notes(((name, ()),)), Table(f"matrix-{number}", columns, cells)]
-        yield Section("Matrix", tuple(blocks), name="matrix", intro=pair_matrix.NOTE)
+            table = Table(f"matrix-{number}", columns, cells)
+            yield Section(name, (table,), name=f"of-{number}", intro=intro)
+            intro = ""
     if result.kind == CHECK:
         told = tuple(
             (pair_check.place(found), (found.line, pair_check.seen(found)))

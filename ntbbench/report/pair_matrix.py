@@ -12,13 +12,13 @@ from ntbbench.report.markdown import escaped
 from ntbbench.report.pair import driver_name, folded, headline
 from ntbbench.report.wording import ascii_only, plural
 
-HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs a doorbell", "")
-DIFFERS = "DIFFERS"
+HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "verdict")
+AGREES, DIFFERS = "agrees", "DIFFERS"
 NOTE = """\
 slots: db_count of the endpoint, link and reserved slot included. QPs: qp_count that ntb_transport \
 computed on EP and RC. link-down: they differ, and the transport link never comes up; missed: a \
 rung queue is not woken; misrouted: another one is; fallback: every doorbell runs all queues; \
-per-vector: it runs its own. runs a doorbell: receive tasklet runs, measured. With one QP \
+per-vector: it runs its own. runs/bell: receive tasklet runs a doorbell, measured. With one QP \
 the last two cannot be told apart: works."""
 
 
@@ -36,7 +36,7 @@ class Row:
     measured: str
     model: str
     runs: str
-    mark: str
+    verdict: str
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Row:
         low, high = self.slots
         slots = str(low) if low == high else f"{low}-{high}"
         names = (ascii_only(self.ep), ascii_only(self.rc))
-        return (*names, slots, self.qps, self.measured, self.model, self.runs, self.mark)
+        return (*names, slots, self.qps, self.measured, self.model, self.runs, self.verdict)
 
 
 def render_text(result: PairResult) -> str:
@@ -117,7 +117,7 @@ def _row(point: PairPoint) -> Row:
         measured=point.verdict if available else UNAVAILABLE,
         model=point.predicted_verdict if available else "-",
         runs=runs,
-        mark="" if point.agrees else DIFFERS,
+        verdict=AGREES if point.agrees else DIFFERS,
     )
 
 

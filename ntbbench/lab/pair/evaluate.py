@@ -139,54 +139,61 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         recorded = read_point_folder(point.folder, traffic, polled=_is_polled(boot, traffic))
     except InputError as error:
         raise GuestError(f"recording {traffic.name}: {error}") from error
-    asked = _asked(boot, traffic)
-    trace = recorded.trace
+    trace, active = recorded.trace, recorded.active(traffic.receiver)
     spaced = is_spaced(traffic) and len(trace.cpus) <= 1
+    direction = cast(Direction, traffic.direction)
     predicted = predict(
         boot.model,
-        cast(Direction, traffic.direction),
+        direction,
         trace,
-        active=recorded.active(traffic.receiver),
+        active=active,
         spaced=spaced,
         rx_max_entry=max(recorded.counted.rx_max_entry, 1),
         preemptible=recorded.preemptible,
     )
-    qp_count = len(predicted.runs)
-    runs = [trace.runs[qp_num] for qp_num in range(qp_count)]
-    verdict = measured_verdict(trace, qp_count) if spaced else ""
-    expected = predicted_verdict(boot.model, cast(Direction, traffic.direction), trace.doorbells)
+    verdict = measured_verdict(trace, len(predicted.runs)) if spaced else ""
+    expected = predicted_verdict(boot.model, direction, trace.doorbells)
     complaints = list(_complaints(boot, recorded, predicted, traffic))
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
-    bounds = predicted.bounds
-    asked["spaced"] = predicted.exact and bounds is None
+    asked = {**_asked(boot, traffic), "spaced": predicted.exact and predicted.bounds is None}
     return PairPoint(
         **asked,
+        **_counts(recorded, predicted),
         link=UP,
-        queues_open=len(recorded.active(traffic.receiver)),
-        ep_qp_links=_words(recorded.links["ep"]),
-        rc_qp_links=_words(recorded.links["rc"]),
-        doorbells_rung=trace.rings,
-        doorbells_per_qp=[trace.doorbells[qp_num] for qp_num in range(qp_count)],
-        msis_raised=sum(trace.msis.values()),
-        predicted_msis=predicted.msis,
-        msis_per_number=_by_key(trace.msis),
-        events=sum(trace.vectors.values()),
-        predicted_events=sum(predicted.vectors.values()),
-        events_per_vector=_by_key(trace.vectors),
-        predicted_events_per_vector=_by_key(predicted.vectors),
-        packets_sent=recorded.sent,
-        packets_received=recorded.received,
-        runs_per_qp=runs,
-        predicted_runs_per_qp=predicted.runs,
-        difference_per_qp=differences(runs, predicted.runs),
-        least_runs_per_qp=bounds.least if bounds else predicted.runs,
-        most_runs_per_qp=bounds.most if bounds else predicted.runs,
+        queues_open=len(active),
         verdict=verdict,
         predicted_verdict=expected,
         agrees=not complaints,
         notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
     )
+
+
+def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
+    """Return the counts of a point and of its prediction, by their record's field."""
+    trace, bounds = recorded.trace, predicted.bounds
+    qps = range(len(predicted.runs))
+    runs = [trace.runs[qp_num] for qp_num in qps]
+    return {
+        "ep_qp_links": _words(recorded.links["ep"]),
+        "rc_qp_links": _words(recorded.links["rc"]),
+        "doorbells_rung": trace.rings,
+        "doorbells_per_qp": [trace.doorbells[qp_num] for qp_num in qps],
+        "msis_raised": trace.msis.total(),
+        "predicted_msis": predicted.msis,
+        "msis_per_number": _by_key(trace.msis),
+        "events": trace.vectors.total(),
+        "predicted_events": predicted.vectors.total(),
+        "events_per_vector": _by_key(trace.vectors),
+        "predicted_events_per_vector": _by_key(predicted.vectors),
+        "packets_sent": recorded.sent,
+        "packets_received": recorded.received,
+        "runs_per_qp": runs,
+        "predicted_runs_per_qp": predicted.runs,
+        "difference_per_qp": differences(runs, predicted.runs),
+        "least_runs_per_qp": bounds.least if bounds else predicted.runs,
+        "most_runs_per_qp": bounds.most if bounds else predicted.runs,
+    }
 
 
 def _is_polled(boot: Boot, traffic: Traffic) -> bool:

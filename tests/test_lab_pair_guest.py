@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The real driver pair beside the model: what the facts say, a broken driver, a check."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ntbbench.cli.main import main
+from ntbbench.lab.cache import Cache, default_root
+from ntbbench.lab.pair.sources import fetch_source
+
+# Boots a kernel that is built once: `make test-guest`.
+pytestmark = pytest.mark.guest
+
+BOTH = ("--direction", "ep-to-rc,rc-to-ep")
+FOUR = ("--queues", "4", "--packets", "10")
+
+
+def run(tmp_path: Path, *arguments: str) -> list[dict]:
+    output = tmp_path / "pair.json"
+    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == 0
+    result = json.loads(output.read_text())
+    assert result["schema"] == "ntbbench.pair/1"
+    return result["points"]
+
+
+@pytest.mark.parametrize(
+    ("ep", "rc", "runs"),
+    [
+        ("after", "after", (2, 2)),
+        ("before", "before", (5, 6)),
+        ("after", "before", (5, 2)),
+        ("before", "after", (2, 6)),
+    ],
+)
+def test_a_flow_on_qp_0_costs_what_the_facts_say(tmp_path, ep, rc, runs) -> None:
+    points = run(tmp_path, "--ep-driver", ep, "--rc-driver", rc, *BOTH, *FOUR)
+    for point, runs_a_doorbell in zip(points, runs, strict=True):
+        assert point["link"] == "up" and point["agrees"]
+        assert (point["ep_qp_count"], point["rc_qp_count"]) == (4, 4)
+        assert point["packets_received"] == point["doorbells_rung"] == point["events"] == 10
+        assert sum(point["runs_per_qp"]) == 10 * runs_a_doorbell
+        assert point["runs_per_qp"] == point["predicted_runs_per_qp"]
+    assert points[0]["msis_raised"] == 10
+
+
+def test_two_runs_give_the_same_result(tmp_path: Path) -> None:
+    results = []
+    for name in ("first", "second"):
+        output = tmp_path / f"{name}.json"
+        burst = ("--flows", "4", "--packets", "30", "--gap", "0")
+        assert main(["lab", "pair", "run", *BOTH, *FOUR[:2], *burst, "-o", str(output)]) == 0
+        results.append(output.read_bytes())
+    assert results[0] == results[1]
+    gate = ["gate", *(str(tmp_path / f"{name}.json") for name in ("first", "second"))]
+    assert main(gate) == 0
+
+
+def test_a_broken_driver_of_ones_own_is_a_finding(tmp_path: Path) -> None:
+    """With the endpoint's vector off by one, doorbells wake the wrong queue: bisect says bad."""
+    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
+    name = "drivers/pci/endpoint/functions/pci-epf-vntb.c"
+    broken = tmp_path / "pci-epf-vntb.c"
+    shutil.copy(source / name, broken)
+    text = broken.read_text()
+    marker = "BIT_ULL(db_vector)"
+    assert text.count(marker) == 1
+    broken.write_text(text.replace(marker, "BIT_ULL(db_vector + 1)"))
+    arguments = ["--ep-driver", str(broken), "--direction", "rc-to-ep", *FOUR, "--bisect"]
+    output = tmp_path / "broken.json"
+    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == 1
+    (point,) = json.loads(output.read_text())["points"]
+    assert (point["verdict"], point["predicted_verdict"]) == ("misrouted", "per-vector")
+    broken.write_text("int broken(;\n" + text)
+    assert main(["lab", "pair", "run", *arguments]) == 125
+
+
+def test_check_finds_the_atomic_sleep_before_the_series(tmp_path: Path) -> None:
+    output = tmp_path / "check.json"
+    old = ("--ep-driver", "before", "--packets", "5", "--rounds", "1", "-o", str(output))
+    assert main(["lab", "pair", "check", *old]) == 1
+    found = json.loads(output.read_text())["findings"]
+    sleeps = [finding for finding in found if finding["kind"] == "sleep"]
+    assert any(finding["function"] == "vntb_epf_peer_db_set" for finding in sleeps)
+    assert all(finding["expected"] for finding in sleeps)
