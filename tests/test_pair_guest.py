@@ -182,16 +182,11 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
     assert runner.warnings(recordings.boot.console) == []
 
 
-def test_an_old_endpoint_sleeps_in_atomic_context_and_the_new_does_not(tmp_path: Path) -> None:
-    few = (Traffic("ep-to-rc", 1, 3),)
-    old, new = (
-        boot(PairPlan(PairSetup(ep_driver=ep), few), tmp_path / ep, check_stack())
-        for ep in ("before", "after")
-    )
-    sleeps = [line for line in old.warnings if "sleeping function called from invalid" in line]
-    assert sleeps
-    assert "vntb_epf_peer_db_set" in (old.folder / "console").read_text()
-    assert new.warnings == ()
+def test_a_kernel_that_watches_itself_finds_nothing(tmp_path: Path) -> None:
+    few = (Traffic("ep-to-rc", 1, 3), Traffic("rc-to-ep", 1, 3))
+    recordings = boot(PairPlan(PairSetup(), few, rounds=1), tmp_path, check_stack())
+    assert recordings.warnings == ()
+    assert told_of_rounds(recordings) == ["round=1 cause=", "unload cause="]
 
 
 # --- faults --------------------------------------------------------------------------------------
