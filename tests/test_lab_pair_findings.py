@@ -84,6 +84,19 @@ def test_the_remark_of_every_boot_is_no_finding(tmp_path: Path) -> None:
     assert [found.kind for found in read_findings(tmp_path)] == ["sleep"]
 
 
+def test_a_round_that_fails_without_a_complaint_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "console").write_text("")
+    (tmp_path / "rounds").mkdir()
+    result = tmp_path / "rounds" / "result"
+    result.write_text(
+        "round=1 cause=\nround=2 cause=no link = down\nround=3 cause=no link = down\n"
+    )
+    (found,) = read_findings(tmp_path)
+    assert (found.kind, found.line, found.count) == ("other", "round=2: no link = down", 1)
+    result.write_text("round=1 cause=\nunload cause=\n")
+    assert read_findings(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("boot", "expected"), [("before-after", True), ("after-before", False), ("after-after", False)]
 )

@@ -57,7 +57,21 @@ def read_findings(folder: Path) -> list[PairFinding]:
     InputError : a file that cannot be read.
     """
     found = find_complaints(read_small(folder / "console"))
-    return [finding for finding in found if not EXPECTED.match(finding.line)]
+    kept = [finding for finding in found if not EXPECTED.match(finding.line)]
+    return [*kept, *_failed_rounds(folder / "rounds" / "result")]
+
+
+def _failed_rounds(result: Path) -> Iterator[PairFinding]:
+    """Yield the first round of unbind and bind that failed; the kernel need not have complained.
+
+    A guest that died in one left no result: then its panic is the finding.
+    """
+    lines = read_small(result).splitlines() if result.is_file() else []
+    for line in lines:
+        step, _, cause = line.partition(" cause=")
+        if cause:
+            yield PairFinding(kind=OTHER, line=f"{step}: {cause}", function="", side="", count=1)
+            return
 
 
 def known_to_model(
