@@ -135,6 +135,23 @@ def test_a_link_that_stays_down_is_a_point_with_its_cause(lab: Lab, tmp_path, ca
     assert "qp_count 1 on EP" in " ".join(capsys.readouterr().out.split())
 
 
+def test_an_unavailable_mode_is_told_in_every_format(lab: Lab, tmp_path: Path, capsys) -> None:
+    cause = "pci-epf-vntb of 6.12.95 has no msi doorbells, only poll"
+
+    def missing(recordings: PairRecordings) -> PairRecordings:
+        return replace(recordings, available=False, link="down", cause=cause, points=())
+
+    lab.change = missing
+    out = tmp_path / "r.json"
+    for name in ("text", "md", "csv", "json", "html"):
+        arguments = ["--ep-driver", "before", "--format", name, "-o", str(out)]
+        assert main(["lab", "pair", "run", *arguments]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "unavailable" in printed and cause in printed
+    (point,) = points_of(out)
+    assert (point.status, point.link, point.cause) == ("unavailable", "down", cause)
+
+
 def test_require_makes_a_finding_of_what_the_model_expects(lab: Lab, tmp_path, capsys) -> None:
     out = ("-o", str(tmp_path / "r.json"))
     assert main(["lab", "pair", "run", "--ep-slots", "4", "--require", "link", *out]) == 1
