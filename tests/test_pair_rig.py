@@ -272,7 +272,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(kernel, "unpack_tree", tree)
-    with pytest.raises(FetchError, match="pair-kernels/.*: the disk is full; nothing was kept"):
+    with pytest.raises(FetchError, match=r"pair-kernels/.*: the disk is full; nothing was kept"):
         pair_kernel(Cache(tmp_path), "debian:7.3", print)
     assert list((tmp_path / kernel.KERNELS).iterdir()) == []
 
