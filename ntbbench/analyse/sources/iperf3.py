@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several."""
+"""`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several.
+
+Of UDP what arrived counts, and the share that was lost: the intervals of a sender hold what it
+sent, whatever became of it. With --bidir the way back is a metric of its own.
+"""
 
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ntbbench.analyse.series import Series, Variant
+from ntbbench.analyse.series import Better, Series, Variant
 from ntbbench.analyse.sources.checked import samples_of
 from ntbbench.errors import InputError
 
 SOURCE = "iperf3"
-SETTINGS = ("protocol", "num_streams", "blksize", "reverse", "bidir", "tos")
+SETTINGS = (
+    *("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"),
+    "target_bitrate",
+)
 
 
 class Rate(Struct, frozen=True):
@@ -20,6 +27,8 @@ class Rate(Struct, frozen=True):
     bits_per_second: float
     seconds: float = 0.0
     omitted: bool = False
+    sender: bool = False
+    lost_percent: float | UnsetType = UNSET
 
 
 class Processor(Struct, frozen=True):
@@ -30,10 +39,12 @@ class Processor(Struct, frozen=True):
 
 
 class End(Struct, frozen=True):
-    """The end of a run: of TCP sum_received, of UDP sum."""
+    """The end of a run; old versions have of UDP `sum` alone: the rate sent, and what was lost."""
 
     sum_received: Rate | UnsetType = UNSET
+    sum_received_bidir_reverse: Rate | UnsetType = UNSET
     sum: Rate | UnsetType = UNSET
+    sum_bidir_reverse: Rate | UnsetType = UNSET
     cpu_utilization_percent: Processor | UnsetType = UNSET
 
 
@@ -41,6 +52,7 @@ class Second(Struct, frozen=True):
     """One reporting interval."""
 
     sum: Rate
+    sum_bidir_reverse: Rate | UnsetType = UNSET
 
 
 class Run(Struct, frozen=True):
@@ -50,6 +62,17 @@ class Run(Struct, frozen=True):
     intervals: list[Second] = []
     start: dict[str, Any] = {}
     error: str | None = None
+
+    def datagrams(self) -> bool:
+        """Return whether this is a run of UDP."""
+        test = self.start.get("test_start")
+        return isinstance(test, dict) and test.get("protocol") == "UDP"
+
+    def back(self) -> bool:
+        """Return whether data went back too (--bidir)."""
+        return self.end.sum_received_bidir_reverse is not UNSET or any(
+            second.sum_bidir_reverse is not UNSET for second in self.intervals
+        )
 
 
 def read(documents: list[bytes], label: str, where: str) -> Variant:
@@ -68,16 +91,9 @@ def read(documents: list[bytes], label: str, where: str) -> Variant:
     if any(other != settings[0] for other in settings[1:]):
         raise InputError(where, "runs with different settings", "runs of one kind")
     variant = Variant(label, SOURCE, {}, settings[0])
-    samples, caution = rates(runs, where)
-    if samples:
-        variant.series["throughput"] = Series(
-            metric="throughput",
-            kind="noisy",
-            unit="bit/s",
-            better="higher",
-            samples=samples_of(samples, where, "throughput"),
-            cautions=caution,
-        )
+    add_throughput(variant, runs, "", where)
+    if runs[0].back():
+        add_throughput(variant, runs, "_bidir_reverse", where)
     if len(runs) > 1:
         add_processors(variant, runs, where)
     version = runs[0].start.get("version")
@@ -94,22 +110,66 @@ def settings_of(run: Run) -> dict[str, str]:
     return {key: str(test[key]) for key in SETTINGS if key in test}
 
 
-def rates(runs: list[Run], where: str) -> tuple[list[float], tuple[str, ...]]:
-    """Return bits per second: of each run, or of the full intervals of a single one."""
-    if len(runs) == 1:
-        intervals = [second.sum for second in runs[0].intervals if not second.sum.omitted]
-        longest = max((rate.seconds for rate in intervals), default=0.0)
-        full = [
-            rate for rate in intervals if rate.seconds >= longest / 2
-        ]  # not the stub at the end
-        return [rate.bits_per_second for rate in full], ("one-process",)
-    found = []
-    for run in runs:
-        rate = run.end.sum_received if run.end.sum_received is not UNSET else run.end.sum
-        if isinstance(rate, UnsetType):
-            raise InputError(where, "no end.sum_received", "a complete run of iperf3")
-        found.append(rate.bits_per_second)
-    return found, ()
+def add_throughput(variant: Variant, runs: list[Run], way: str, where: str) -> None:
+    """Add what arrived one way, `way` being what iperf3 puts behind `sum`, and what was lost."""
+    suffix = "_reverse" if way else ""
+    of_intervals = len(runs) == 1 and not (
+        runs[0].datagrams() and any(rate.sender for rate in seconds_of(runs[0], way))
+    )
+    caution = ("one-process",) if len(runs) == 1 else ()
+    rates = (
+        full_intervals(runs[0], way)
+        if of_intervals
+        else [arrived(run.end, way, where) for run in runs]
+    )
+
+    def add(metric: str, unit: str, better: Better, values: list[float]) -> None:
+        variant.series[metric] = Series(
+            metric=metric,
+            kind="noisy",
+            unit=unit,
+            better=better,
+            samples=samples_of(values, where, metric),
+            cautions=caution,
+        )
+
+    if rates:
+        add(f"throughput{suffix}", "bit/s", "higher", rates)
+    lost = [loss(run.end, way) for run in runs] if runs[0].datagrams() else []
+    known = [share for share in lost if share is not None]
+    if known and len(known) == len(lost):
+        add(f"lost_percent{suffix}", "%", "lower", known)
+
+
+def seconds_of(run: Run, way: str) -> list[Rate]:
+    """Return the reporting intervals of one way."""
+    rates = [getattr(second, f"sum{way}") for second in run.intervals]
+    return [rate for rate in rates if rate is not UNSET and not rate.omitted]
+
+
+def full_intervals(run: Run, way: str) -> list[float]:
+    """Return bits per second of the intervals, without the stub at the end."""
+    rates = seconds_of(run, way)
+    longest = max((rate.seconds for rate in rates), default=0.0)
+    return [rate.bits_per_second for rate in rates if rate.seconds >= longest / 2]
+
+
+def arrived(end: End, way: str, where: str) -> float:
+    """Return the bits per second that a whole run brought to the receiver."""
+    received, total = getattr(end, f"sum_received{way}"), getattr(end, f"sum{way}")
+    if received is not UNSET:
+        return float(received.bits_per_second)
+    if total is UNSET:
+        raise InputError(where, f"no end.sum_received{way}", "a complete run of iperf3")
+    return float(total.bits_per_second * (1 - (loss(end, way) or 0.0) / 100))
+
+
+def loss(end: End, way: str) -> float | None:
+    """Return the share of the datagrams that did not arrive, in per cent."""
+    for rate in (getattr(end, f"sum_received{way}"), getattr(end, f"sum{way}")):
+        if rate is not UNSET and rate.lost_percent is not UNSET:
+            return float(rate.lost_percent)
+    return None
 
 
 def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
@@ -123,4 +183,6 @@ def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
         ("cpu_remote", [cpu.remote_total for cpu in known]),
     ):
         samples = samples_of(values, where, metric)
-        variant.series[metric] = Series(metric=metric, kind="noisy", unit="%", samples=samples)
+        variant.series[metric] = Series(
+            metric=metric, kind="noisy", unit="%", better="lower", samples=samples
+        )
