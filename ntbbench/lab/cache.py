@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The cache folder: nothing half-written, one writer at a time, checksums kept."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from ntbbench.lab.errors import FetchError
 
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
 
@@ -46,6 +49,10 @@ class Cache:
 
         Whatever stood at `place` is replaced. A run that dies leaves only a folder named
         `.new-*`, which the next one removes. Call it with the lock held.
+
+        Raises
+        ------
+        FetchError : the disk is full; nothing is left of the attempt.
         """
         place.parent.mkdir(parents=True, exist_ok=True)
         for stale in place.parent.glob(".new-*"):
@@ -57,6 +64,10 @@ class Cache:
             if place.exists():
                 place.rename(fresh.parent / f"{fresh.name}.old")
             fresh.rename(place)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise FetchError(f"{place}: the disk is full; nothing was kept") from error
         finally:
             for left in place.parent.glob(f"{fresh.name}*"):
                 shutil.rmtree(left, ignore_errors=True)
