@@ -3,7 +3,7 @@
 
 from ntbbench.analyse.comparison import Comparison, Report
 from ntbbench.analyse.series import Variant
-from ntbbench.report.comparison import figures, wording
+from ntbbench.report.comparison import figures, gravity, wording
 from ntbbench.report.page import Block, Cell, Column, Facts, Figure, Notes, Page, Section, Table
 from ntbbench.report.page import render as render_page
 
@@ -29,7 +29,7 @@ COLUMNS = (
 
 def render(report: Report, variants: tuple[Variant, ...]) -> str:
     """Return the page; `variants` hold the samples of the distributions."""
-    ordered = wording.by_severity(c for c in report.comparisons if not wording.unchanged(c))
+    ordered = gravity.by_gravity(wording.worth_showing(report), report)
     sections = [
         Section("Verdicts", (facts(report), table(ordered)), "verdicts", left_out(report, ordered)),
         drawn("Intervals", "intervals", intervals(ordered)),

@@ -4,7 +4,7 @@
 import xml.etree.ElementTree as ET
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 
 def render(report: Report) -> str:
@@ -39,11 +39,7 @@ def outcome(comparison: Comparison, report: Report) -> str:
     """Return the JUnit element of a comparison that did not pass, or ""."""
     if comparison.missing:
         return "error"
-    if wording.reported_only(comparison, report):
-        return "skipped" if comparison.verdict in ("regressed", "inconclusive") else ""
-    fatal = any(warning.code in report.fatal_warnings for warning in comparison.warnings)
-    if comparison.verdict == "regressed" or fatal:
+    if gravity.fails(comparison, report):
         return "failure"
-    if comparison.verdict == "inconclusive":
-        return "failure" if report.fail_inconclusive else "skipped"
-    return ""
+    only_told = gravity.reported_only(comparison, report) and comparison.verdict == "regressed"
+    return "skipped" if only_told or comparison.verdict == "inconclusive" else ""

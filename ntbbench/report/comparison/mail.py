@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report, Summary
 from ntbbench.analyse.series import Variant
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 75
 LABEL = 13
@@ -40,11 +40,12 @@ def compose(report: Report, variants: tuple[Variant, ...]) -> str:
     if report.family.size:
         lines += ["", *wrapped(f"Method: {wording.family_line(report)}.")]
     exact = [c for c in report.comparisons if c.kind == "exact" and not wording.unchanged(c)]
-    for comparison in wording.by_severity(c for c in report.comparisons if c.kind == "noisy"):
+    timed = [c for c in report.comparisons if c.kind == "noisy"]
+    for comparison in gravity.by_gravity(timed, report):
         lines += ["", *noisy(comparison)]
     if exact:
         lines += ["", "Exact metrics that changed:"]
-    for comparison in wording.by_severity(exact):
+    for comparison in gravity.by_gravity(exact, report):
         lines += wrapped(f"  {wording.visible(comparison.metric)}", 4)
         lines += wrapped(f"    {wording.state(comparison)}: {wording.change_of(comparison)}", 6)
     same = sum(wording.unchanged(c) for c in report.comparisons)

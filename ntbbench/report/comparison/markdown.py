@@ -4,7 +4,7 @@
 import re
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 ROWS = 100  # a comment on GitHub holds 65,536 characters
 MARKS = {
@@ -23,7 +23,7 @@ def render(report: Report) -> str:
     title = f"{report.base} → {', '.join(report.candidates) or 'nothing'}"
     lines = [f"### ntbbench: {code(title)}", "", f"**{wording.totals_line(report)}**", ""]
     lines += [f"- {code(text)}" for text in wording.environment_lines(report)]
-    shown = [c for c in wording.by_severity(report.comparisons) if not wording.unchanged(c)]
+    shown = gravity.by_gravity(wording.worth_showing(report), report)
     if shown:
         lines += ["", HEADER, RULE, *(row(c, report) for c in shown[:ROWS])]
     if len(shown) > ROWS:

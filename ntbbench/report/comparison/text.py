@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 80
 LABEL = 14
@@ -20,7 +20,7 @@ def render(report: Report) -> str:
     title = f"{report.base} -> {', '.join(report.candidates) or 'nothing'}"
     lines = [*wrapped(wording.visible(title)), *wrapped(wording.totals_line(report)), ""]
     lines += environment(report)
-    ordered = wording.by_severity(report.comparisons)
+    ordered = gravity.by_gravity(report.comparisons, report)
     shown = [c for c in ordered if not wording.unchanged(c)]
     same = [c for c in shown if wording.state(c) == "equivalent"]
     if len(same) > EQUIVALENT:

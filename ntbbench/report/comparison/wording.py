@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report
 
-SEVERITY = ("missing", "regressed", "inconclusive", "improved", "equivalent")
+SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
@@ -47,28 +47,14 @@ def state(comparison: Comparison) -> str:
     return "missing" if comparison.missing else comparison.verdict
 
 
-def by_severity(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Return the comparisons with what needs a look first, the largest change first."""
-    return sorted(comparisons, key=lambda c: (SEVERITY.index(state(c)), -size(c)))
-
-
-def size(comparison: Comparison) -> float:
-    """Return the size of the change as |log ratio|; 0 where it is unknown."""
-    ratio = comparison.ratio
-    if ratio is None:
-        return 0.0
-    return abs(math.log(ratio)) if ratio > 0 else math.inf
-
-
-def reported_only(comparison: Comparison, report: Report) -> bool:
-    """Return whether the policy lets this comparison fail nothing, whatever its verdict."""
-    noisy = comparison.kind == "noisy" and not comparison.missing
-    return noisy and report.gate_on == "exact"
-
-
 def unchanged(comparison: Comparison) -> bool:
     """Return whether this is an exact metric that did not change."""
     return comparison.kind == "exact" and state(comparison) == "equivalent"
+
+
+def worth_showing(report: Report) -> list[Comparison]:
+    """Return every comparison but the exact metrics that did not change."""
+    return [comparison for comparison in report.comparisons if not unchanged(comparison)]
 
 
 def percent(ratio: float | None) -> str:
