@@ -94,6 +94,13 @@ class Totals(Struct, frozen=True, kw_only=True):
     warned: int
 
 
+class Ignored(Struct, frozen=True, kw_only=True, gc=False):
+    """A metric that the policy leaves out, and why."""
+
+    metric: str
+    reason: str
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """The one result object from which every output is made."""
 
@@ -113,5 +120,6 @@ class Report(Struct, frozen=True, kw_only=True):
     family: Family
     environment: Environment
     totals: Totals
+    ignored: list[Ignored] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

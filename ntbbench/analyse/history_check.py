@@ -12,6 +12,7 @@ from ntbbench.analyse import history
 from ntbbench.analyse.changepoints import FEWEST, Change, changes
 from ntbbench.analyse.exact import direction
 from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.policy_notes import ignored_by
 from ntbbench.analyse.series import Series
 
 Array = NDArray[np.float64]
@@ -48,11 +49,10 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 def check(path: Path, pattern: str, policy: Policy) -> Checked:
     """Return every change in the store; a rule of the policy that says `ignore` is heeded."""
-    found = [
-        track
-        for track in history.tracks(path, pattern)
-        if (rule := policy.rule_for(track.metric)) is None or rule.ignore is None
-    ]
+    tracks = history.tracks(path, pattern)
+    ignored = ignored_by(policy, [track.metric for track in tracks])
+    left_out = {item.metric for item in ignored}
+    found = [track for track in tracks if track.metric not in left_out]
     noisy = {
         t.metric: (t, np.array(t.values, dtype=np.float64)) for t in found if t.kind == "noisy"
     }
@@ -63,7 +63,8 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
         too_short=sum(len(values) < FEWEST for values in series.values()),
         changes=[Finding(commit=noisy[c.metric][0].labels[c.index], change=c) for c in seen],
         exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
-        notes=notes_of(found, list(series.values())),
+        notes=notes_of(found, list(series.values()))
+        + [f"the policy ignores {item.metric}: {item.reason}" for item in ignored],
     )
 
 

@@ -35,6 +35,7 @@ def render(report: Report, variants: tuple[Variant, ...]) -> str:
         drawn("Intervals", "intervals", intervals(ordered)),
         drawn("Distributions", "distributions", distributions(ordered, variants)),
         drawn("Verdicts over queues and doorbells", "heatmaps", heatmaps(report)),
+        Section("Ignored by the policy", ignored(report), "ignored"),
         Section("Environment and warnings", (environment(report), cautions(report)), "environment"),
     ]
     return render_page(
@@ -134,6 +135,12 @@ def environment(report: Report) -> Notes:
     """Return what differs between the two environments."""
     lines = wording.environment_lines(report) or ["The environments agree."]
     return Notes(tuple((line, ()) for line in lines))
+
+
+def ignored(report: Report) -> tuple[Notes, ...]:
+    """Return the metrics that the policy leaves out, with its reasons; none: no section."""
+    lines = wording.ignored_lines(report, ROWS)
+    return (Notes(tuple((line, ()) for line in lines)),) if lines else ()
 
 
 def cautions(report: Report) -> Notes:

@@ -13,10 +13,10 @@ def render(report: Report) -> str:
     suite = ET.Element(
         "testsuite",
         name=f"ntbbench: {wording.visible(report.base)}",
-        tests=str(len(outcomes)),
+        tests=str(len(outcomes) + len(report.ignored)),
         failures=str(outcomes.count("failure")),
         errors=str(outcomes.count("error")),
-        skipped=str(outcomes.count("skipped")),
+        skipped=str(outcomes.count("skipped") + len(report.ignored)),
     )
     for comparison, kind in zip(report.comparisons, outcomes, strict=True):
         case = ET.SubElement(
@@ -31,6 +31,14 @@ def render(report: Report) -> str:
         notes = [f"{warning.code}: {warning.message}" for warning in comparison.warnings]
         if notes:
             ET.SubElement(case, "system-out").text = wording.visible("; ".join(notes))
+    for item in report.ignored:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname="ignored by the policy",
+            name=wording.visible(item.metric),
+        )
+        ET.SubElement(case, "skipped", message=f"ignored: {wording.visible(item.reason)}")
     ET.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, "unicode") + "\n"
 

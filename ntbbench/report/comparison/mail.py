@@ -14,6 +14,7 @@ from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 75
 LABEL = 13
+IGNORED = 20
 LABEL_LEAST = 8  # characters of a label that a long n leaves
 COLUMNS = ("n", "mean", "min", "max", "median", "SD")
 WIDTHS = (7, 11, 11, 11, 11, 11)
@@ -51,6 +52,10 @@ def compose(report: Report, variants: tuple[Variant, ...]) -> str:
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
         lines += ["", f"{same} exact metrics are unchanged."]
+    if report.ignored:
+        lines += ["", "Ignored by the policy:"]
+    for text in wording.ignored_lines(report, IGNORED):
+        lines += wrapped(f"  {wording.visible(text)}", 4)
     for variant in variants:
         lines += raw_runs(variant)
     return "\n".join(line.rstrip() for line in lines) + "\n"

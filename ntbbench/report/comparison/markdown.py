@@ -31,6 +31,9 @@ def render(report: Report) -> str:
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
         lines += ["", f"{same} exact metrics are unchanged."]
+    if report.ignored:
+        lines += ["", "Ignored by the policy:", ""]
+    lines += [f"- {code(text)}" for text in wording.ignored_lines(report, ROWS)]
     if report.family.size:
         lines += ["", f"<sub>{wording.family_line(report)}.</sub>"]
     if report.causes:

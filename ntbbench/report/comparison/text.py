@@ -12,6 +12,7 @@ LABEL = 14
 INDENT = "    "
 NOTES = 8
 ENTRIES = 200
+IGNORED = 20
 EQUIVALENT = 40  # more than as many are only counted
 
 
@@ -36,6 +37,10 @@ def render(report: Report) -> str:
     exact = sum(wording.unchanged(c) for c in ordered)
     if exact:
         lines.append(f"{exact} exact metrics are unchanged")
+    if report.ignored:
+        lines.append("ignored by the policy:")
+    for text in wording.ignored_lines(report, IGNORED):
+        lines += wrapped(INDENT + wording.visible(text), f"{INDENT}  ")
     if report.family.size:
         lines += ["", *wrapped(wording.family_line(report))]
     lines += [f"exit {report.exit_code}: {cause}" for cause in report.causes[:1]]

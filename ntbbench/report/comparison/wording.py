@@ -168,7 +168,15 @@ def totals_line(report: Report) -> str:
         f"{t.regressed} regressed, {t.improved} improved, {t.equivalent} equivalent, "
         f"{t.inconclusive} inconclusive"
         + (f" ({t.missing} of these missing on one side)" if t.missing else "")
+        + (f"; {len(report.ignored)} ignored by the policy" if report.ignored else "")
     )
+
+
+def ignored_lines(report: Report, most: int) -> list[str]:
+    """Return each metric that the policy ignores with the reason, at most `most` of them."""
+    lines = [f"{item.metric}: {item.reason}" for item in report.ignored[:most]]
+    more = len(report.ignored) - most
+    return lines + ([f"and {more} more, which --format json names"] if more > 0 else [])
 
 
 def family_line(report: Report) -> str:
