@@ -12,7 +12,8 @@ import pytest
 from compare_data import changed, compat, pyperf, pytest_benchmark, sweep, written
 
 from ntbbench.analyse import changepoints
-from ntbbench.analyse.policy import Policy, load_policy
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.policy_file import load_policy
 from ntbbench.cli.main import main
 
 

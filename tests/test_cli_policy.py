@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 from compare_data import pytest_benchmark, written
+from msgspec.structs import replace
 
+from ntbbench.analyse.calibrate import Calibration, Floor
+from ntbbench.analyse.policy import Policy, Rule
+from ntbbench.analyse.policy_file import KEYS, RULE_KEYS, load_policy
 from ntbbench.cli.main import main
+from ntbbench.report.calibration import render_policy
 
 WHY = "flaky since the new board"
 
@@ -86,3 +91,74 @@ def test_the_history_tells_what_it_ignores(gate, capsys, tmp_path: Path) -> None
     )
     main(["history", "check", "--store", store, "--policy", str(tmp_path / "p.toml")])
     assert f"note: the policy ignores benches/test_x.py::slow: {WHY}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("correction = 'bonferroni'", ["correction: 'bonferroni'", "one of holm, bh, none"]),
+        ("test = 1", ["test: 1", "one of mann-whitney, permutation, welch"]),
+        ("gate_on = 'noisy'", ["gate_on: 'noisy'", "one of all, exact"]),
+        ("alpha = '5%'", ["alpha: '5%'", "a number between 0 and 1"]),
+        ("treshold = 1", ["key: 'treshold'", "did you mean threshold?", "resamples"]),
+        ("rule = 3", ["rule: 3", "[[rule]]"]),
+        ("[[rule]]\nhigher_is_better = true", ["rule 1: key", "better, ignore, metric, pattern"]),
+        ("[[rule]]\nmetric = 'x'\nbetter = 'more'", ["rule 1: better: 'more'", "lower, higher"]),
+        ("[[rule]]\nthreshold = 0.1", ["rule 1", "exactly one of the keys metric and pattern"]),
+        ("[[rule]]\nmetric = 'x'\nignore = ' '", ["rule 1: ignore: ' '", "a text that says why"]),
+        ("fatal_warnings = 'bimodal'", ["fatal_warnings: 'bimodal'", "a list of too-few-samples"]),
+        ("threshold = 2", ["threshold: 2", "for two per cent write 2% or 0.02"]),
+        ("threshold = true", ["threshold: True", "write 2% or 0.02"]),
+        ("[[rule]]\nmetric = 'x'\nthreshold = 1.0", ["rule 1: threshold: 1.0", "2% or 0.02"]),
+    ],
+)
+def test_an_error_of_a_policy_names_key_value_and_what_is_allowed(gate, text, told) -> None:
+    code, out, err = gate(text)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert all(part in err for part in told), err
+    assert "`" not in err  # no word of the library that decodes it
+    assert "$" not in err
+
+
+def test_a_policy_takes_thresholds_as_the_command_line_does(gate) -> None:
+    for text in ('threshold = "10%"', "threshold = 0.1"):
+        assert json.loads(gate(text, "--format", "json")[1])["threshold"] == 0.1
+    _, out, _ = gate('[[rule]]\npattern = "*"\nthreshold = "25%"', "--format", "json")
+    assert {c["threshold"] for c in json.loads(out)["comparisons"] if c["kind"] == "noisy"} == {
+        0.25
+    }
+
+
+@pytest.mark.parametrize("value", ["2", "1", "1.0", "-1%", "nan", "wide", "%", "1000%", ""])
+def test_a_threshold_that_can_hardly_be_meant_is_refused(gate, value: str) -> None:
+    code, out, err = gate("", f"--threshold={value}")
+    assert (code, out) == (2, "")
+    assert f"--threshold: {value!r}" in err
+    assert "write 2% or 0.02" in err
+
+
+def test_a_threshold_above_all_doubt_is_taken(gate) -> None:
+    assert json.loads(gate("", "--threshold=150%", "--format=json")[1])["threshold"] == 1.5
+
+
+def test_every_key_of_a_policy_has_its_line() -> None:
+    assert tuple(KEYS) == Policy.__struct_fields__
+    assert tuple(RULE_KEYS) == Rule.__struct_fields__
+
+
+def test_calibrate_writes_thresholds_above_a_factor_of_two(tmp_path: Path) -> None:
+    floor = Floor(metric="m", noise_floor=1.1, largest_change=1.2, threshold=1.5, false_alarms=0)
+    found = Calibration(
+        runs=4,
+        metrics=1,
+        families=2,
+        alarms=0,
+        alarms_with_thresholds=0,
+        exact_differences=[],
+        missing=[],
+        zeros=[],
+        floors=[floor, replace(floor, metric="n", threshold=0.9999)],
+    )
+    path = tmp_path / "thresholds.toml"
+    path.write_text(render_policy(found))
+    assert [rule.threshold for rule in load_policy(path).rule] == [1.5, 1.0]

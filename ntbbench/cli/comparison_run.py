@@ -13,7 +13,8 @@ import msgspec
 
 from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Report
-from ntbbench.analyse.policy import Policy, check, load_policy
+from ntbbench.analyse.policy import Policy, check, parse_threshold
+from ntbbench.analyse.policy_file import load_policy
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
 from ntbbench.errors import InputError
@@ -21,13 +22,15 @@ from ntbbench.measure.files import check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
 PIECE = 1 << 20
-SETTINGS = ("alpha", "threshold", "correction", "test", "resamples")
+SETTINGS = ("alpha", "correction", "test", "resamples")
 
 
 def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy file's settings with the options' in their place."""
     policy = Policy() if args.policy is None else load_policy(args.policy)
     changes = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    if args.threshold is not None:
+        changes["threshold"] = parse_threshold("--threshold", args.threshold)
     if args.higher_is_better:
         changes["higher_is_better"] = True
     if args.fail_inconclusive:

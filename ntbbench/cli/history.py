@@ -61,7 +61,8 @@ def run_show(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Print what changed; 1 if something became worse."""
     from ntbbench.analyse.history_check import check  # noqa: PLC0415 -- loads scipy, ruptures
-    from ntbbench.analyse.policy import Policy, load_policy  # noqa: PLC0415
+    from ntbbench.analyse.policy import Policy  # noqa: PLC0415
+    from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.report import history as output  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
