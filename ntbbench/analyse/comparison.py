@@ -52,10 +52,10 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     n_base: int
     n_candidate: int
     minimal_detectable_effect: float | None  # relative; null: no effect is, with these n
+    unit: str  # "": none is known
+    better: Better
     warnings: tuple[Warned, ...]
     reason: str = ""
-    unit: str = ""
-    better: Better = "lower"
     threshold: float = 0.0  # 0.02: two per cent; exact metrics have 0
     runs_needed: int | None = None  # a side, to settle an inconclusive one
     base_value: int | float | str | None = None  # of an exact metric

@@ -48,7 +48,7 @@ def annotation(level: str, comparison: Comparison, report: Report) -> str:
     if len(report.candidates) > 1:
         title += f" ({comparison.candidate})"
     question = wording.open_question(comparison)
-    text = wording.change_of(comparison) + (f"; {question}" if question else "")
+    text = wording.change_with_way(comparison) + (f"; {question}" if question else "")
     return command(level, title, text)
 
 

@@ -25,7 +25,7 @@ def render(report: Report) -> str:
             classname=wording.visible(comparison.candidate),
             name=wording.visible(comparison.metric),
         )
-        text = f"{wording.state(comparison)}: {wording.change_of(comparison)}"
+        text = f"{wording.state(comparison)}: {wording.change_with_way(comparison)}"
         if kind:
             ET.SubElement(case, kind, message=text).text = wording.open_question(comparison)
         notes = [f"{warning.code}: {warning.message}" for warning in comparison.warnings]

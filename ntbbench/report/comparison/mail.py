@@ -48,7 +48,9 @@ def compose(report: Report, variants: tuple[Variant, ...]) -> str:
         lines += ["", "Exact metrics that changed:"]
     for comparison in gravity.by_gravity(exact, report):
         lines += wrapped(f"  {wording.visible(comparison.metric)}", 4)
-        lines += wrapped(f"    {wording.state(comparison)}: {wording.change_of(comparison)}", 6)
+        lines += wrapped(
+            f"    {wording.state(comparison)}: {wording.change_with_way(comparison)}", 6
+        )
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
         lines += ["", f"{same} exact metrics are unchanged."]
@@ -76,12 +78,13 @@ def noisy(comparison: Comparison) -> list[str]:
         (comparison.base, comparison.candidate), rows(sides, factor), strict=True
     ):
         lines += [row(label, cells)] if cells else []
-    better = "higher" if comparison.better == "higher" else "lower"
     change = f"  change {wording.percent(comparison.ratio)}"
     p = f"  p {wording.probability(comparison.p_value)}"
     lines += wrapped(f"{change:<24}95 % interval {wording.interval(comparison)}", 2)
     lines += wrapped(f"{p:<24}adjusted {wording.probability(comparison.p_adjusted)}", 2)
-    lines += wrapped(f"  verdict: {comparison.verdict.upper()} ({better} is better)", 2)
+    lines += wrapped(
+        f"  verdict: {comparison.verdict.upper()} ({wording.better_of(comparison)})", 2
+    )
     question = wording.open_question(comparison)
     if question:
         lines += wrapped(f"  {question}", 2)

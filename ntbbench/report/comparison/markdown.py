@@ -14,8 +14,8 @@ MARKS = {
     "improved": ":green_circle: improved",
     "equivalent": ":heavy_equals_sign: equivalent",
 }
-HEADER = "| verdict | metric | change | 95 % interval | p (adjusted) | n | detectable |"
-RULE = "|---|---|---:|---:|---:|---:|---:|"
+HEADER = "| verdict | metric | change | better | 95 % interval | p (adjusted) | n | detectable |"
+RULE = "|---|---|---:|---|---:|---:|---:|---:|"
 
 
 def render(report: Report) -> str:
@@ -49,8 +49,9 @@ def row(comparison: Comparison, report: Report) -> str:
     codes = [w.code for w in comparison.warnings if w.code != "missing"]
     if codes:
         name += f"<br><sub>{', '.join(codes)}</sub>"
+    better = wording.better_of(comparison).removesuffix(" is better")
     if comparison.kind == "exact" or comparison.missing:
-        cells = [code(wording.change_of(comparison)), "", "", "", ""]
+        cells = [code(wording.change_of(comparison)), better, "", "", "", ""]
     else:
         p = f"{wording.probability(comparison.p_value)} "
         p += f"({wording.probability(comparison.p_adjusted)})"
@@ -59,7 +60,14 @@ def row(comparison: Comparison, report: Report) -> str:
             detectable += f"; {comparison.runs_needed} runs settle"
         n = f"{comparison.n_base}/{comparison.n_candidate}"
         change = wording.percent(comparison.ratio)
-        cells = [change, wording.interval(comparison), p.replace("<", "&lt;"), n, detectable]
+        cells = [
+            change,
+            better,
+            wording.interval(comparison),
+            p.replace("<", "&lt;"),
+            n,
+            detectable,
+        ]
     return f"| {' | '.join([MARKS[wording.state(comparison)], name, *cells])} |"
 
 

@@ -61,6 +61,8 @@ def entry(comparison: Comparison, *, several: bool) -> list[str]:
     name = wording.visible(comparison.metric)
     if several:
         name = f"{name} ({wording.visible(comparison.candidate)})"
+    better = wording.better_of(comparison)
+    name += f", {better}" if better else ""
     state = f"{wording.state(comparison):<{LABEL}}"
     fits = len(state) + len(name) <= WIDTH
     lines = [state + name] if fits else [state.rstrip(), *wrapped(f"{INDENT}{name}", INDENT)]

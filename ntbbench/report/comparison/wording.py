@@ -12,6 +12,11 @@ SCALES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
 }
+BETTER = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "none": "any change is worse",
+}
 DASH = "-"
 PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
 HOPELESS = 10_000  # runs that nobody makes
@@ -40,6 +45,13 @@ def apart(names: Sequence[str]) -> list[str]:
     foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
     cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
     return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
+
+
+def better_of(comparison: Comparison) -> str:
+    """Return in words which way is better; of words, which have no more and less, nothing."""
+    if isinstance(comparison.base_value, str) or isinstance(comparison.candidate_value, str):
+        return ""
+    return BETTER[comparison.better]
 
 
 def state(comparison: Comparison) -> str:
@@ -142,6 +154,11 @@ def change_of(comparison: Comparison) -> str:
         f"p {probability(comparison.p_value)} (adjusted {probability(comparison.p_adjusted)}), "
         f"n {comparison.n_base}/{comparison.n_candidate}"
     )
+
+
+def change_with_way(comparison: Comparison) -> str:
+    """Return the change and which way would be better."""
+    return "; ".join(filter(None, (change_of(comparison), better_of(comparison))))
 
 
 def open_question(comparison: Comparison) -> str:
