@@ -17,6 +17,7 @@ from ntbbench.analyse.policy import Policy, check, parse_threshold
 from ntbbench.analyse.policy_file import load_policy
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
+from ntbbench.analyse.sources.checked import printable
 from ntbbench.errors import InputError
 from ntbbench.measure.files import check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
@@ -98,7 +99,8 @@ def run_comparison(args: argparse.Namespace) -> Report:
     if args.raw and args.format != "mail":
         raise InputError("--raw", args.format, "--format mail")
     variants = variants_of(args)
-    report = compare(variants[0], variants[1:], policy, paired=args.paired, force=args.force)
+    why = None if args.force is None else printable(args.force)
+    report = compare(variants[0], variants[1:], policy, paired=args.paired, force=why)
     if args.html is None and not args.raw:
         variants.clear()  # the report holds what the other outputs need; large inputs are large
     for name, path in outputs:

@@ -40,7 +40,8 @@ def render(report: Report) -> str:
         )
         ET.SubElement(case, "skipped", message=f"ignored: {wording.visible(item.reason)}")
     ET.indent(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, "unicode") + "\n"
+    text = ET.tostring(suite, "us-ascii").decode("ascii")  # the same in every locale
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def outcome(comparison: Comparison, report: Report) -> str:

@@ -20,7 +20,7 @@ RULE = "|---|---|---:|---|---:|---:|---:|---:|"
 
 def render(report: Report) -> str:
     """Return the report as Markdown, what needs a look first."""
-    title = f"{report.base} → {', '.join(report.candidates) or 'nothing'}"
+    title = f"{report.base} -> {', '.join(report.candidates) or 'nothing'}"
     lines = [f"### ntbbench: {code(title)}", "", f"**{wording.totals_line(report)}**", ""]
     lines += [f"- {code(text)}" for text in wording.environment_lines(report)]
     shown = gravity.by_gravity(wording.worth_showing(report), report)
