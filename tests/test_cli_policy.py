@@ -70,7 +70,8 @@ def test_csv_has_a_row_for_what_is_ignored(gate) -> None:
 def test_nothing_but_ignored_metrics_is_said(gate) -> None:
     code, out, _ = gate(ignoring("*"), "--format", "text")
     assert code == 4
-    assert "nothing was measured on both sides but what the policy ignores (6)" in out
+    told = "nothing was measured on both sides but what the policy ignores (6)"
+    assert told in " ".join(out.split())
     assert out.count(WHY) == 6
 
 
@@ -162,3 +163,27 @@ def test_calibrate_writes_thresholds_above_a_factor_of_two(tmp_path: Path) -> No
     path = tmp_path / "thresholds.toml"
     path.write_text(render_policy(found))
     assert [rule.threshold for rule in load_policy(path).rule] == [1.5, 1.0]
+
+
+def test_a_fatal_warning_is_named(gate, tmp_path: Path) -> None:
+    junit = tmp_path / "j.xml"
+    text = 'threshold = 0.3\nfatal_warnings = ["one-process", "forced"]'
+    code, out, _ = gate(text, "--write", f"junit={junit}")
+    told = "2 carry a warning that the policy calls fatal: one-process"
+    assert code == 3
+    assert f"exit code of the gate: 3 ({told})" in " ".join(out.split())
+    assert "one-process, which the policy calls fatal: all samples" in junit.read_text()
+    assert "one-process, which the policy calls fatal" in gate(text, "--format", "github")[1]
+
+
+@pytest.mark.parametrize(("name", "told"), [("text", "unchanged\n"), ("md", "unchanged.\n")])
+def test_one_metric_is_and_two_are(gate, name: str, told: str) -> None:
+    assert f"4 exact metrics are {told}" in gate("", "--format", name)[1]
+    ignored = ignoring("*slow:*") + ignoring("*:listed*")
+    assert f"1 exact metric is {told}" in gate(ignored, "--format", name)[1]
+
+
+def test_compare_does_not_claim_the_exit_code_of_the_gate(gate, tmp_path: Path, capsys) -> None:
+    assert "exit code of the gate: 1 (1 regressed)" in gate("")[1]
+    assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
+    assert "\nexit code of the gate: 1 (1 regressed)\n" in capsys.readouterr().out

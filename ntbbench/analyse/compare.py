@@ -138,14 +138,16 @@ def report_of(
 def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -> dict[int, str]:
     """Return every exit code that has a cause, with the cause in words."""
     causes: dict[int, str] = {}
-    missing = regressed = undecided = fatal = 0
+    missing = regressed = undecided = 0
+    fatal: list[set[str]] = []
     for c in comparisons:
         missing += c.missing is not None
         if policy.gate_on == "exact" and c.kind == "noisy":
             continue
         regressed += c.verdict == "regressed"
         undecided += c.verdict == "inconclusive" and c.missing is None
-        fatal += any(w.code in policy.fatal_warnings for w in c.warnings)
+        codes = {w.code for w in c.warnings} & {*policy.fatal_warnings}
+        fatal += [codes] if codes else []
     if missing == len(comparisons):
         but = f" but what the policy ignores ({ignored})" if ignored and not missing else ""
         causes[ExitCode.MISSING] = f"nothing was measured on both sides{but}"
@@ -158,8 +160,9 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -
     if undecided and policy.fail_inconclusive:
         failing.append(f"{undecided} inconclusive, and the policy says that fails")
     if fatal:
-        carry = "carries" if fatal == 1 else "carry"
-        failing.append(f"{fatal} {carry} a warning that the policy calls fatal")
+        carry = "carries" if len(fatal) == 1 else "carry"
+        named = ", ".join(sorted(set().union(*fatal)))
+        failing.append(f"{len(fatal)} {carry} a warning that the policy calls fatal: {named}")
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes

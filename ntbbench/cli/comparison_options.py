@@ -25,7 +25,8 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE.csv",
-        help="a CSV with a variant a column (the first is the base) and a run a row; repeatable",
+        help="a CSV with a variant a column and a run a row; repeatable: each file is a metric, "
+        "columns of one name are one variant, and the first column of the first file is the base",
     )
     parser.add_argument(
         "--paired", action="store_true", help="rows (or samples, in order) are pairs"

@@ -33,8 +33,14 @@ COMMANDS = (
 
 EPILOG = """\
 exit codes:
-  0    done          1    a finding (a disagreement, a regression)
-  2    bad input     70   internal error          130  interrupted
+  0    done
+  1    a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression
+  2    bad input or usage
+  3    `gate`: inconclusive where the policy fails it; `lab`: a build or a guest failed
+  4    `compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it
+  5    `compare`, `gate`, `calibrate`: incomparable environments
+  70   internal error
+  130  interrupted
 Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
 """
 

@@ -48,7 +48,8 @@ def annotation(level: str, comparison: Comparison, report: Report) -> str:
     if len(report.candidates) > 1:
         title += f" ({comparison.candidate})"
     question = wording.open_question(comparison)
-    text = wording.change_with_way(comparison) + (f"; {question}" if question else "")
+    fatal = wording.fatal_warnings(comparison, report)
+    text = "; ".join(filter(None, (wording.change_with_way(comparison), question, fatal)))
     return command(level, title, text)
 
 

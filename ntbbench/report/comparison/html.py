@@ -67,9 +67,12 @@ def facts(report: Report) -> Block:
 def left_out(report: Report, ordered: list[Comparison]) -> str:
     """Return what the table does not hold."""
     same = len(report.comparisons) - len(ordered)
-    texts = [f"{same} exact metrics are unchanged and not listed."] if same else []
+    texts = (
+        [wording.counted(same, "exact metric(s) is|are unchanged and not listed.")] if same else []
+    )
     if len(ordered) > ROWS:
-        texts.append(f"{len(ordered) - ROWS} more rows, less severe, are in the CSV and the JSON.")
+        more = wording.counted(len(ordered) - ROWS, "more row(s), less severe, is|are")
+        texts.append(f"{more} in the CSV and the JSON.")
     return " ".join(texts)
 
 

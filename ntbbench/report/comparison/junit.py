@@ -27,7 +27,15 @@ def render(report: Report) -> str:
         )
         text = f"{wording.state(comparison)}: {wording.change_with_way(comparison)}"
         if kind:
-            ET.SubElement(case, kind, message=text).text = wording.open_question(comparison)
+            ET.SubElement(case, kind, message=text).text = "; ".join(
+                filter(
+                    None,
+                    (
+                        wording.open_question(comparison),
+                        wording.visible(wording.fatal_warnings(comparison, report)),
+                    ),
+                )
+            )
         notes = [f"{warning.code}: {warning.message}" for warning in comparison.warnings]
         if notes:
             ET.SubElement(case, "system-out").text = wording.visible("; ".join(notes))

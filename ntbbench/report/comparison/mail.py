@@ -53,7 +53,7 @@ def compose(report: Report, variants: tuple[Variant, ...]) -> str:
         )
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
-        lines += ["", f"{same} exact metrics are unchanged."]
+        lines += ["", wording.counted(same, "exact metric(s) is|are unchanged.")]
     if report.ignored:
         lines += ["", "Ignored by the policy:"]
     for text in wording.ignored_lines(report, IGNORED):

@@ -27,17 +27,17 @@ def render(report: Report) -> str:
     if shown:
         lines += ["", HEADER, RULE, *(row(c, report) for c in shown[:ROWS])]
     if len(shown) > ROWS:
-        lines += ["", f"{len(shown) - ROWS} more rows are left out."]
+        lines += ["", wording.counted(len(shown) - ROWS, "more row(s) is|are left out.")]
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
-        lines += ["", f"{same} exact metrics are unchanged."]
+        lines += ["", wording.counted(same, "exact metric(s) is|are unchanged.")]
     if report.ignored:
         lines += ["", "Ignored by the policy:", ""]
     lines += [f"- {code(text)}" for text in wording.ignored_lines(report, ROWS)]
     if report.family.size:
         lines += ["", f"<sub>{wording.family_line(report)}.</sub>"]
     if report.causes:
-        lines += ["", f"Exit code {report.exit_code}: {'; '.join(report.causes)}."]
+        lines += ["", f"E{wording.exit_line(report)[1:]}."]
     return "\n".join(lines) + "\n"
 
 

@@ -36,14 +36,14 @@ def render(report: Report) -> str:
         lines.append(f"{len(same)} noisy metrics are equivalent")
     exact = sum(wording.unchanged(c) for c in ordered)
     if exact:
-        lines.append(f"{exact} exact metrics are unchanged")
+        lines.append(wording.counted(exact, "exact metric(s) is|are unchanged"))
     if report.ignored:
         lines.append("ignored by the policy:")
     for text in wording.ignored_lines(report, IGNORED):
         lines += wrapped(INDENT + wording.visible(text), f"{INDENT}  ")
     if report.family.size:
         lines += ["", *wrapped(wording.family_line(report))]
-    lines += [f"exit {report.exit_code}: {cause}" for cause in report.causes[:1]]
+    lines += wrapped(wording.exit_line(report)) if report.causes else []
     return "\n".join(lines) + "\n"
 
 

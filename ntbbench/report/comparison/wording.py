@@ -196,6 +196,24 @@ def ignored_lines(report: Report, most: int) -> list[str]:
     return lines + ([f"and {more} more, which --format json names"] if more > 0 else [])
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number and what it counts; of `metric(s) is|are` the right form."""
+    one = count == 1
+    what = re.sub(r"(\w+)\|(\w+)", r"\1" if one else r"\2", what)
+    return f"{count} {what.replace('(s)', '' if one else 's')}"
+
+
+def fatal_warnings(comparison: Comparison, report: Report) -> str:
+    """Return in words which warnings of a comparison the policy calls fatal."""
+    found = [w for w in comparison.warnings if w.code in report.fatal_warnings]
+    return "; ".join(f"{w.code}, which the policy calls fatal: {w.message}" for w in found)
+
+
+def exit_line(report: Report) -> str:
+    """Return the gate's exit code and every cause; `compare` itself exits 0 on most of them."""
+    return f"exit code of the gate: {report.exit_code} ({'; '.join(report.causes)})"
+
+
 def family_line(report: Report) -> str:
     """Return what was tested together and how."""
     family = report.family
