@@ -23,7 +23,7 @@ from ntbbench.analyse.sources import (
     simulation,
     sweep,
 )
-from ntbbench.analyse.sources.checked import read_bytes
+from ntbbench.analyse.sources.checked import printable, read_bytes
 from ntbbench.errors import InputError
 
 Input = TypeVar("Input")
@@ -75,11 +75,6 @@ def load_variant(argument: str) -> Variant:
         variants = [load_one(path, data, label) for path, data in contents]
         return variants[0] if len(variants) == 1 else joined(variants, argument)
     return csv_runs.load_columns(paths[0], label)
-
-
-def printable(text: str) -> str:
-    """Return a file name as text that can be encoded."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def paths_of(argument: str) -> list[Path]:
