@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from ntbbench.capture.evidence import find_evidence, load_measured
-from ntbbench.capture.explain import explain, subjects_of
+from ntbbench.capture.explain import explain
 from ntbbench.capture.explained import EXCESS, FEWER, Explanations
+from ntbbench.capture.subject import subjects_of
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, write_json
 from ntbbench.model.names import parse_int
