@@ -13,10 +13,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from recordings import PER_VECTOR, copy, one_qp_too_many, without
 
 from ntbbench.cli.main import main
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.evaluate import evaluate
 from ntbbench.lab.guest import PointPlan, unpack
 from ntbbench.lab.qemu import Boot, complaints, last_words
 from ntbbench.lab.records import LabPoint, LabResult
@@ -185,6 +187,20 @@ def test_a_full_disk_leaves_no_half_recording(
 def test_the_guest_is_told_each_point_on_a_line() -> None:
     plan = PointPlan("p", 4, True, 1000, 50, "turn", (0, 3))
     assert plan.line == "p 4 1 1000 50 turn 0 3\n"
+
+
+def test_notes_tell_each_cause_once_in_the_words_of_the_table(tmp_path: Path) -> None:
+    """A callback that schedules QP 3 beside the one of its vector."""
+    edit = without("rxc_db")
+    folder = copy(PER_VECTOR, tmp_path / "r", trace=lambda t: one_qp_too_many(edit(t)))
+    plan = PointPlan("r", 16, True, 700, 40, "turn", (0, 1, 2, 3))
+    point = evaluate(folder, plan, 4)
+    added = point.runs_per_qp[3] - point.predicted_runs_per_qp[3]
+    assert point.agrees is False
+    assert point.notes == [
+        f"tasklet schedules and tasklet runs of QP 3: {added:+d} each: more schedules: "
+        "the doorbell callback scheduled a QP whose bit is not under its vector"
+    ]
 
 
 def test_text_fits_a_terminal_and_tells_each_number() -> None:
