@@ -214,6 +214,16 @@ def test_text_fits_a_terminal_and_tells_each_number() -> None:
     assert "possible recursion" in text
 
 
+def test_a_developers_tree_is_named() -> None:
+    """Else the text of a patched kernel's run is that of the unpatched one."""
+    patched = msgspec.structs.replace(RESULT, source_tree="/home/me/linux")
+    for style in ("text", "md"):
+        words = " ".join(FORMATS[style](patched).split())
+        assert "its NTB files from --source /home/me/linux" in words
+        assert "--source" not in FORMATS[style](RESULT)
+    assert "--source /home/me/linux" in render_html(patched)
+
+
 def test_csv_has_a_row_a_qp() -> None:
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](RESULT))))
     assert [row["qp_num"] for row in rows] == ["0", "1"] * 2

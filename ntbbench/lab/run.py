@@ -111,6 +111,7 @@ def run_lab(
         kernel_version=version,
         kernel_source=kernel.label,
         ntb_source=str(kernel.source),
+        source_tree=kernel.source_tree,
         accelerator=name,
         environment=environment(),
         points=[evaluate(folder / point.name, point, plan.queues) for point in points],
