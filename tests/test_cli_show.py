@@ -57,8 +57,14 @@ def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str])
         ('{"schema": "ntbbench.sweep/1", "poi', "not whole JSON"),
         ("[1, 2]", "a JSON object with a schema"),
         ('{"points": []}', "a JSON object with a schema"),
-        ('{"schema": "ntbbench.sweep/2"}', "known: ntbbench.lab/1, ntbbench.sweep/1"),
-        ('{"schema": "someone.else/1"}', "known: ntbbench.lab/1, ntbbench.sweep/1"),
+        (
+            '{"schema": "ntbbench.sweep/2"}',
+            "known: ntbbench.lab-netdev/1, ntbbench.lab/1, ntbbench.sweep/1",
+        ),
+        (
+            '{"schema": "someone.else/1"}',
+            "known: ntbbench.lab-netdev/1, ntbbench.lab/1, ntbbench.sweep/1",
+        ),
         ('{"schema": "ntbbench.sweep/1", "points": 3}', "damaged"),
     ],
 )

@@ -17,6 +17,7 @@ from ntbbench.analyse.sources import (
     csv_runs,
     iperf3,
     lab,
+    lab_netdev,
     pyperf,
     pytest_benchmark,
     sweep,
@@ -27,16 +28,17 @@ from ntbbench.errors import InputError
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 FORMATS = (
-    "a result of `ntbbench sweep`, `compat` or `lab run`, JSON of pytest-benchmark, pyperf or "
-    "iperf3, or a CSV of runs"
+    "a result of `ntbbench sweep`, `compat`, `lab run` or `lab netdev`, JSON of "
+    "pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results, by what their `schema` begins with.
 OWN: dict[str, Callable[[bytes, str, str], Variant]] = {
     sweep.PREFIX: sweep.read,
     compat.PREFIX: compat.read,
     lab.PREFIX: lab.read,
+    lab_netdev.PREFIX: lab_netdev.read,
 }
-KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN)
+KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN, lab_netdev.KNOWN)
 
 
 class Probe(Struct):
