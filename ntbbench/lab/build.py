@@ -73,7 +73,7 @@ def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
     own = {name: guest / name for name in OWN_FILES}
     settings = compiler_settings(kernel.kbuild)
     place = cache.root / "modules" / _key(kernel, settings, [*sources.values(), *own.values()])
-    with cache.lock():
+    with cache.lock(say):
         if not place.is_dir():
             say(f"building the modules for {kernel.label}")
             cache.publish(place, lambda folder: _make(folder, kernel, sources, own, settings))
@@ -96,7 +96,7 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
-    with cache.lock():
+    with cache.lock(say):
         if not place.is_dir():
             say(f"building {name}")
             cache.publish(place, compile_into)

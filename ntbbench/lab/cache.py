@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.errors import InputError
+
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
 
 
@@ -26,19 +28,58 @@ class Cache:
     root: Path
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the cache for writing; a second run waits here. The kernel frees it on any exit."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def lock(self, say: Callable[[str], None], name: str = "lock") -> Iterator[None]:
+        """Hold the cache for writing; a second run waits here, and `say` is told of the wait.
+
+        The kernel frees the lock `name` on any exit. A cache that this user may only read is held
+        against its writers, who alone can change it; `check_writable()` tells the two apart.
+
+        Raises
+        ------
+        InputError : the folder cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refused(error) from None
+        for mode, how in (("w", fcntl.LOCK_EX), ("r", fcntl.LOCK_SH)):
+            try:
+                file = (self.root / name).open(mode)
+            except OSError:
+                continue
+            with file:
+                try:
+                    fcntl.flock(file, how | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say(f"another run is using the cache {self.root}, waiting")
+                    fcntl.flock(file, how)
+                yield
+            return
+        yield  # no writer has ever been here, and this run is none
+
+    def check_writable(self) -> None:
+        """Raise InputError unless this user may write to the cache."""
+        try:
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: OSError) -> InputError:
+        reason = f"lacks what this run needs and cannot be written: {error.strerror}"
+        return InputError("--cache", str(self.root), reason)
 
     def publish(self, place: Path, fill: Callable[[Path], None]) -> None:
         """Make folder `place` appear all at once: `fill` a temporary one, then rename it.
 
         Whatever stood at `place` is replaced. A run that dies leaves only a folder named
         `.new-*`, which the next one removes. Call it with the lock held.
+
+        Raises
+        ------
+        InputError : this user may not write to the cache.
         """
+        self.check_writable()
         place.parent.mkdir(parents=True, exist_ok=True)
         for stale in place.parent.glob(".new-*"):
             shutil.rmtree(stale)

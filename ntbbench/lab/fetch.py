@@ -107,10 +107,11 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
     ------
     FetchError : no network, no such version, or a package that is not what it should be.
     """
-    with cache.lock():
+    with cache.lock(say):
         kernel = cached(cache, wanted)
         if kernel is not None and not newest:
             return kernel
+        cache.check_writable()
         archive = Archive(cache.root / "apt")
         say("reading Debian's package lists")
         archive.update()
