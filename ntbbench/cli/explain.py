@@ -58,9 +58,8 @@ def run(args: argparse.Namespace) -> int:
     names = [name.strip() for name in args.hardware.split(",")] if args.hardware else []
     captures = find_evidence(load_measured(args.measured))
     if not captures:
-        raise InputError(
-            str(args.measured), "no NTB counter", "stats of a QP or interrupts of an NTB line"
-        )
+        reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
+        raise InputError("MEASURED.json", str(args.measured), reason)
     by_capture = [
         [explain(evidence, subject) for subject in subjects_of(evidence, names, doorbells)]
         for evidence in captures
