@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.capture.point import read_stats
-from ntbbench.lab.build import Kernel, build, build_program
+from ntbbench.lab.build import Kernel, build_program
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.guest import BOOT_SECONDS, Task, record
 from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
 from ntbbench.lab.netdev_rule import likely_cause, predicted_runs, run_bounds
 from ntbbench.lab.qemu import KVM_OPTIONS, accelerator
+from ntbbench.lab.versions import build_tree
 
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
@@ -67,7 +68,7 @@ def run_netdev(
     ------
     BuildError, GuestError : the modules did not build, the guest did not finish.
     """
-    modules = build(cache, kernel, say)
+    modules = build_tree(cache, kernel, say)
     options = accelerator(accel)
     task = plan.task()
     name = "kvm" if options == KVM_OPTIONS else "tcg"
