@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several."""
+"""`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several.
+
+What counts is what arrived: UDP's sender also counts datagrams that were lost, and a server does
+not know what arrived at the client.
+"""
 
 from typing import Any
 
@@ -12,6 +16,8 @@ from ntbbench.errors import InputError
 
 SOURCE = "iperf3"
 SETTINGS = ("protocol", "num_streams", "blksize", "reverse", "bidir", "tos")
+# By metric: whether it is the other direction of a run in both.
+DIRECTIONS = {"throughput": False, "throughput_reverse": True}
 
 
 class Rate(Struct, frozen=True):
@@ -20,6 +26,7 @@ class Rate(Struct, frozen=True):
     bits_per_second: float
     seconds: float = 0.0
     omitted: bool = False
+    lost_percent: float = 0.0
 
 
 class Processor(Struct, frozen=True):
@@ -30,9 +37,10 @@ class Processor(Struct, frozen=True):
 
 
 class End(Struct, frozen=True):
-    """The end of a run: of TCP sum_received, of UDP sum."""
+    """The end of a run; before iperf3 3.7 UDP has `sum` alone, which is what was sent."""
 
     sum_received: Rate | UnsetType = UNSET
+    sum_received_bidir_reverse: Rate | UnsetType = UNSET
     sum: Rate | UnsetType = UNSET
     cpu_utilization_percent: Processor | UnsetType = UNSET
 
@@ -41,6 +49,7 @@ class Second(Struct, frozen=True):
     """One reporting interval."""
 
     sum: Rate
+    sum_bidir_reverse: Rate | UnsetType = UNSET
 
 
 class Run(Struct, frozen=True):
@@ -50,6 +59,19 @@ class Run(Struct, frozen=True):
     intervals: list[Second] = []
     start: dict[str, Any] = {}
     error: str | None = None
+
+    def is_server(self) -> bool:
+        """Return whether the server wrote this."""
+        return "accepted_connection" in self.start
+
+    def setting(self, key: str) -> object:
+        """Return a setting of the test, None where it is not told."""
+        test = self.start.get("test_start")
+        return test.get(key) if isinstance(test, dict) else None
+
+    def receives(self, other: bool) -> bool:
+        """Return whether the writer of this file is the receiver of a direction."""
+        return self.is_server() != (bool(self.setting("reverse")) != other)
 
 
 def read(documents: list[bytes], label: str, where: str) -> Variant:
@@ -68,16 +90,17 @@ def read(documents: list[bytes], label: str, where: str) -> Variant:
     if any(other != settings[0] for other in settings[1:]):
         raise InputError(where, "runs with different settings", "runs of one kind")
     variant = Variant(label, SOURCE, {}, settings[0])
-    samples, caution = rates(runs, where)
-    if samples:
-        variant.series["throughput"] = Series(
-            metric="throughput",
-            kind="noisy",
-            unit="bit/s",
-            better="higher",
-            samples=samples_of(samples, where, "throughput"),
-            cautions=caution,
-        )
+    for metric, other in DIRECTIONS.items():
+        samples, caution = rates(runs, where, other)
+        if samples:
+            variant.series[metric] = Series(
+                metric=metric,
+                kind="noisy",
+                unit="bit/s",
+                better="higher",
+                samples=samples_of(samples, where, metric),
+                cautions=caution,
+            )
     if len(runs) > 1:
         add_processors(variant, runs, where)
     version = runs[0].start.get("version")
@@ -94,26 +117,58 @@ def settings_of(run: Run) -> dict[str, str]:
     return {key: str(test[key]) for key in SETTINGS if key in test}
 
 
-def rates(runs: list[Run], where: str) -> tuple[list[float], tuple[str, ...]]:
-    """Return bits per second: of each run, or of the full intervals of a single one."""
-    if len(runs) == 1:
-        intervals = [second.sum for second in runs[0].intervals if not second.sum.omitted]
-        longest = max((rate.seconds for rate in intervals), default=0.0)
-        full = [
-            rate for rate in intervals if rate.seconds >= longest / 2
-        ]  # not the stub at the end
-        return [rate.bits_per_second for rate in full], ("one-process",)
-    found = []
-    for run in runs:
-        rate = run.end.sum_received if run.end.sum_received is not UNSET else run.end.sum
-        if isinstance(rate, UnsetType):
-            raise InputError(where, "no end.sum_received", "a complete run of iperf3")
-        found.append(rate.bits_per_second)
-    return found, ()
+def rates(runs: list[Run], where: str, other: bool) -> tuple[list[float], tuple[str, ...]]:
+    """Return bits per second that arrived: of each run, or of the full intervals of a single one.
+
+    None for the `other` direction where a run has no such, or is a server's, which does not know.
+
+    Raises
+    ------
+    InputError : nothing says what arrived.
+    """
+    found = [arrived(run, other) for run in runs]
+    if other and not all(found):
+        return [], ()
+    if len(runs) == 1 and (full := full_intervals(runs[0], other)):
+        return full, ("one-process",)
+    if not all(found):
+        if any(run.is_server() and not run.receives(other) for run in runs):
+            raise InputError(where, "a server that only sent", "the client's iperf3 -J")
+        raise InputError(where, "no end.sum_received", "a complete run of iperf3")
+    return [rate.bits_per_second for rate in found if rate is not None], ()
+
+
+def arrived(run: Run, other: bool) -> Rate | None:
+    """Return what arrived in one direction of a run, None where its writer does not know."""
+    if run.is_server() and not run.receives(other):
+        return None
+    rate = run.end.sum_received_bidir_reverse if other else run.end.sum_received
+    if not isinstance(rate, UnsetType):
+        return rate
+    sent = run.end.sum
+    if other or isinstance(sent, UnsetType) or run.is_server():
+        return None
+    return Rate(sent.bits_per_second * (1 - sent.lost_percent / 100), sent.seconds)
+
+
+def full_intervals(run: Run, other: bool) -> list[float]:
+    """Return bits per second of a run's intervals, but for the stub at the end.
+
+    None where they are a sender's and datagrams were lost, or a server's that sends.
+    """
+    if not run.receives(other):
+        ends = (run.end.sum_received, run.end.sum_received_bidir_reverse, run.end.sum)
+        lost = any(rate.lost_percent for rate in ends if not isinstance(rate, UnsetType))
+        if run.is_server() or lost:
+            return []
+    sums = [second.sum_bidir_reverse if other else second.sum for second in run.intervals]
+    kept = [rate for rate in sums if not isinstance(rate, UnsetType) and not rate.omitted]
+    longest = max((rate.seconds for rate in kept), default=0.0)
+    return [rate.bits_per_second for rate in kept if rate.seconds >= longest / 2]
 
 
 def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
-    """Add the CPU use of both ends where every run has it."""
+    """Add the CPU use of both ends where every run has it; a server does not know the client's."""
     used = [run.end.cpu_utilization_percent for run in runs]
     known = [cpu for cpu in used if not isinstance(cpu, UnsetType)]
     if len(known) < len(runs):
@@ -122,5 +177,7 @@ def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
         ("cpu_host", [cpu.host_total for cpu in known]),
         ("cpu_remote", [cpu.remote_total for cpu in known]),
     ):
+        if metric == "cpu_remote" and any(run.is_server() for run in runs):
+            continue
         samples = samples_of(values, where, metric)
         variant.series[metric] = Series(metric=metric, kind="noisy", unit="%", samples=samples)
