@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.errors import InputError
 from ntbbench.lab.errors import FetchError
 
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
@@ -33,16 +34,43 @@ class Cache:
         """Hold the cache for writing; a second run waits here, and `say` is told of the wait.
 
         What takes minutes has a lock of its own, `name`, and a folder that only its holder writes
-        to. The kernel frees a lock on any exit.
+        to. The kernel frees a lock on any exit. A cache that this user may only read is held
+        against its writers, who alone can change it; `check_writable()` tells the two apart.
+
+        Raises
+        ------
+        InputError : the folder cannot be made.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / name).open("w") as file:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refused(error) from None
+        for mode, how in (("w", fcntl.LOCK_EX), ("r", fcntl.LOCK_SH)):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another run that writes to {self.root}")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+                file = (self.root / name).open(mode)
+            except OSError:
+                continue
+            with file:
+                try:
+                    fcntl.flock(file, how | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say(f"another run is using the cache {self.root}, waiting")
+                    fcntl.flock(file, how)
+                yield
+            return
+        yield  # no writer has ever been here, and this run is none
+
+    def check_writable(self) -> None:
+        """Raise InputError unless this user may write to the cache."""
+        try:
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: OSError) -> InputError:
+        reason = f"lacks what this run needs and cannot be written: {error.strerror}"
+        return InputError("--cache", str(self.root), reason)
 
     def publish(self, place: Path, fill: Callable[[Path], None]) -> None:
         """Make folder `place` appear all at once: `fill` a temporary one, then rename it.
@@ -53,7 +81,9 @@ class Cache:
         Raises
         ------
         FetchError : the disk is full; nothing is left of the attempt.
+        InputError : this user may not write to the cache.
         """
+        self.check_writable()
         place.parent.mkdir(parents=True, exist_ok=True)
         for stale in place.parent.glob(".new-*"):
             shutil.rmtree(stale)

@@ -17,6 +17,7 @@ from ntbbench.analyse.sources import (
     csv_runs,
     iperf3,
     lab,
+    lab_netdev,
     pair,
     pyperf,
     pytest_benchmark,
@@ -29,18 +30,22 @@ from ntbbench.errors import InputError
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 FORMATS = (
-    "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, JSON of "
-    "pytest-benchmark, pyperf or iperf3, or a CSV of runs"
+    "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run`, `lab netdev` or `lab pair`, "
+    "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results, by what their `schema` begins with.
 OWN: dict[str, Callable[[bytes, str, str], Variant]] = {
     sweep.PREFIX: sweep.read,
     compat.PREFIX: compat.read,
     lab.PREFIX: lab.read,
+    lab_netdev.PREFIX: lab_netdev.read,
     pair.PREFIX: pair.read,
     simulation.PREFIX: simulation.read,
 }
-KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN, pair.KNOWN, simulation.KNOWN)
+KNOWN_SCHEMAS = (
+    *(sweep.KNOWN, compat.KNOWN, lab.KNOWN, lab_netdev.KNOWN),
+    *(pair.KNOWN, simulation.KNOWN),
+)
 
 
 class Probe(Struct):
