@@ -753,3 +753,24 @@ def test_a_pipe_and_a_packed_file_end_at_the_largest_size(
     ran = ntbbench("gate", *(["--runs", pipe] if as_runs else [pipe, packed]))
     writer.join()
     assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)
+
+
+def test_a_run_that_failed_is_named_by_its_file(ntbbench, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for i in range(3):
+        written(folder / f"{i}.json", iperf3(1e9, i))
+    written(folder / "1.json", iperf3(1e9) | {"error": "the server is busy"})
+    ran = ntbbench("gate", folder, folder)
+    assert (ran.code, ran.out) == (2, "")
+    told = f"input: {str(folder / '1.json')!r}: this run of iperf3 failed: the server is busy"
+    assert told in ran.err
+
+
+def test_an_error_of_the_system_names_the_file(ntbbench, tmp_path: Path, monkeypatch) -> None:
+    path = runs_csv(tmp_path / "t.csv", {"a": samples(1, 8), "b": samples(2, 8)})
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "summary.md"))
+    ran = ntbbench("gate", "--runs", path, "--format", "github")
+    assert ran.code == 2
+    assert ran.err.endswith("none/summary.md': No such file or directory\n")
+    assert "Errno" not in ran.err

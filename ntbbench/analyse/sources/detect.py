@@ -63,7 +63,7 @@ def load_variant(argument: str) -> Variant:
     label = printable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
     if len(paths) > 1 or paths[0].suffix.lower() != ".csv":
         contents = [(path, read_bytes(path)) for path in paths]
-        runs = [piece for path, data in contents for piece in iperf3_runs(path, data)]
+        runs = [(str(path), run) for path, data in contents for run in iperf3_runs(path, data)]
         if runs:
             if any(not iperf3_runs(path, data) for path, data in contents):
                 raise InputError("input", argument, "files of one format")
