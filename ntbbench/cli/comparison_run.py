@@ -108,7 +108,7 @@ def run_comparison(args: argparse.Namespace) -> Report:
     if args.force is not None and not args.force.strip():
         raise InputError("--force", args.force, "a text that says why")
     if args.raw and args.format != "mail":
-        raise InputError("--raw", args.format, "--format mail")
+        raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
     variants = variants_of(args)
     why = None if args.force is None else printable(args.force)
     report = compare(variants[0], variants[1:], policy, paired=args.paired, force=why)
