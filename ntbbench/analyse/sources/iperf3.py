@@ -77,18 +77,15 @@ class Run(Struct, frozen=True):
         return self.is_server() != (bool(self.setting("reverse")) != other)
 
 
-def read(documents: list[bytes], label: str, where: str) -> Variant:
-    """Return the variant of one run or of several of the same kind.
+def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
+    """Return the variant of one run or of several of the same kind, each with the file it is in.
 
     Raises
     ------
     InputError
         for a run that failed, and for runs with different settings.
     """
-    runs = [msgspec.json.decode(document, type=Run) for document in documents]
-    for run in runs:
-        if run.error:
-            raise InputError(where, run.error, "a run of iperf3 that did not fail")
+    runs = [decoded_run(document, file) for file, document in documents]
     settings = [settings_of(run) for run in runs]
     if any(other != settings[0] for other in settings[1:]):
         raise InputError(where, "runs with different settings", "runs of one kind")
@@ -111,6 +108,17 @@ def read(documents: list[bytes], label: str, where: str) -> Variant:
     if isinstance(version, str):
         variant.context["version"] = version
     return variant
+
+
+def decoded_run(document: bytes, file: str) -> Run:
+    """Return one run that did not fail."""
+    try:
+        run = msgspec.json.decode(document, type=Run)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError("input", file, f"a complete run of iperf3: {error}") from error
+    if run.error:
+        raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
+    return run
 
 
 def settings_of(run: Run) -> dict[str, str]:
