@@ -42,7 +42,9 @@ NOISES = (
     Noise("Cauchy (heavier)", lambda rng, size: np.abs(CENTRE + rng.standard_cauchy(size))),
     Noise("whole numbers (ties)", lambda rng, size: np.round(CENTRE + rng.normal(0, 1, size))),
 )
-SIZES = ((5, 5), (5, 20), (8, 8), (10, 10), (10, 50), (20, 20), (30, 15), (50, 50))
+EQUAL = ((5, 5), (8, 8), (10, 10), (20, 20), (50, 50))
+UNEQUAL = ((5, 20), (5, 50), (10, 50), (30, 15), (50, 5))
+SIZES = sorted(EQUAL + UNEQUAL)
 
 
 @dataclass(frozen=True)

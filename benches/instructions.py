@@ -2,12 +2,15 @@
 """Instructions a dispatch of the compiled kernels: exact companions to the timings.
 
     python -m benches.instructions -o instructions.json
+    pytest benches/ --benchmark-json=new.json && python -m benches.instructions --into new.json
 
-Counted by `perf stat` where the machine has counters, else by `valgrind --tool=callgrind`. Each
-kernel runs a stream REPEATS and MORE times in fresh processes; the difference of the two counts
-holds neither the interpreter's start nor the imports. What is left over is the call itself, some
-hundred instructions a batch of 10,000 interrupts. The file is what pytest-benchmark would write,
-with the counts in `extra_info`, so `ntbbench gate` reads them as exact metrics.
+Counted by `perf stat` where the machine has counters, else by `valgrind --tool=callgrind`
+(`--counter` takes one of them). A case runs in fresh processes with many repeats of its stream and
+with none; the difference holds neither the interpreter's start nor the imports. callgrind's counts
+are those inside the engine's extension modules alone, and repeat to the instruction. perf counts
+the whole process: of three counts the smallest is taken, and a tenth of an instruction is as fine
+as it repeats. The file is what pytest-benchmark would write, each case under the name of its timing
+in test_kernels.py and the count in `extra_info`, so `ntbbench gate` reads it as an exact metric.
 """
 
 import argparse
@@ -19,33 +22,38 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from benches.cases import DISPATCHES, DRAINS, make_case
 from ntbbench import engine
+from ntbbench.measure.files import write_bytes
 
-REPEATS, MORE = 20, 120
 INTERRUPTS = 10_000
 QUEUES = (4, 64)
+METRIC = "instructions_per_dispatch"
 KERNELS = ("scan", "bitset", "histogram")
-Counter = Callable[[Sequence[str]], int]
+ENGINE = f"{Path(engine.__file__).parent}/"
+Count = Callable[[Sequence[str]], int]
 
 
-def work(kernel: str, queues: int, repeats: int) -> None:
-    """Run one kernel on a round-robin stream of `queues` doorbells, all on one vector."""
-    bits = np.arange(INTERRUPTS, dtype=np.uint64) % np.uint64(queues)
-    rung = np.left_shift(np.uint64(1), bits)
-    every = (1 << queues) - 1
-    prepared = engine.prepare(
-        kernel,
-        np.zeros(INTERRUPTS, dtype=np.uint8),
-        rung,
-        np.array([every], dtype=np.uint64),
-        qp_bitmap=every,
-        active=every,
-    )
+@dataclass(frozen=True)
+class Counter:
+    """What counts a command, over how many repeats of a stream, and to how many decimals."""
+
+    name: str
+    count: Count
+    repeats: int
+    decimals: int
+
+
+def work(kernel: str, dispatch: str, drain: int, queues: int, repeats: int) -> None:
+    """Run one kernel on the stream of a case."""
+    case = make_case(queues, dispatch, drain, INTERRUPTS)
+    prepared = engine.prepare(kernel, *case.positional, **case.keywords)
     for _ in range(repeats):
         prepared.run()
 
@@ -64,71 +72,144 @@ def perf(command: Sequence[str]) -> int:
     return int(found[1])
 
 
+def smallest_of_three(command: Sequence[str]) -> int:
+    """Return the smallest of perf's counts: whatever else happens only adds to them."""
+    return min(perf(command) for _ in range(3))
+
+
 def callgrind(command: Sequence[str]) -> int:
-    """Return the instructions of a command as valgrind executes them."""
+    """Return the instructions that a command executes inside the engine's extension modules."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "callgrind.out"
         options = ["--tool=callgrind", f"--callgrind-out-file={out}"]
         subprocess.run(["valgrind", *options, *command], capture_output=True, check=True)
-        found = re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.MULTILINE)
-    if found is None:
-        raise RuntimeError("callgrind wrote no summary")
-    return int(found[1])
+        found = self_cost(out.read_text(), ENGINE)
+    if not found:
+        raise RuntimeError("callgrind saw no extension module of the engine")
+    return found
 
 
-def counter() -> tuple[str, Counter]:
-    """Return the name and the function of the counter that works here.
+def self_cost(profile: str, folder: str) -> int:
+    """Return the cost of a callgrind profile inside the objects below `folder`, calls left out.
+
+    `ob=(7) /path` names an object once, `ob=(7)` says it again; the line after `calls=` holds what
+    the callee cost. See "Callgrind Format Specification" in valgrind's manual.
+    """
+    objects: dict[str, str] = {}
+    total, inside, called = 0, False, False
+    for line in profile.splitlines():
+        key, _, value = line.partition("=")
+        if key in ("ob", "cob"):
+            number, _, path = value.partition(" ")
+            path = objects.setdefault(number, path)
+            inside = path.startswith(folder) if key == "ob" else inside
+        elif key == "calls":
+            called = True
+        elif line[:1].isdigit() or line[:1] in ("+", "-", "*"):
+            total += int(line.split()[1]) if inside and not called else 0
+            called = False
+    return total
+
+
+def counter(name: str | None) -> Counter:
+    """Return the counter of that name, or the first one that works here.
 
     Raises
     ------
     SystemExit
         if there is none.
     """
-    if shutil.which("perf"):
+    if name != "callgrind" and shutil.which("perf"):
         try:
             perf([sys.executable, "-c", ""])
-            return "perf stat", perf
+            return Counter("perf stat", smallest_of_three, 2_000, 1)
         except (RuntimeError, subprocess.CalledProcessError):
             pass  # no counters in this (virtual) machine, or not for this user
-    if shutil.which("valgrind"):
-        return "callgrind", callgrind
-    raise SystemExit("neither perf's counters nor valgrind are here")
+    if name != "perf" and shutil.which("valgrind"):
+        return Counter("callgrind", callgrind, 10, 4)
+    raise SystemExit(f"{name or 'neither perf with counters nor valgrind'} is not here")
 
 
-def per_dispatch(count: Counter, kernel: str, queues: int) -> float:
+def total(count: Count, *job: object) -> int:
+    """Return the instructions of one process that does the job."""
+    words = [str(word) for word in job]
+    return count([sys.executable, "-m", "benches.instructions", "--work", *words])
+
+
+def per_dispatch(by: Counter, kernel: str, dispatch: str, drain: int, queues: int) -> float:
     """Return the instructions a dispatched interrupt."""
-    totals = []
-    for repeats in (REPEATS, MORE):
-        job = ["--work", kernel, str(queues), str(repeats)]
-        totals.append(count([sys.executable, "-m", "benches.instructions", *job]))
-    return (totals[1] - totals[0]) / ((MORE - REPEATS) * INTERRUPTS)
+    some, none = (total(by.count, kernel, dispatch, drain, queues, n) for n in (by.repeats, 0))
+    return round((some - none) / (by.repeats * INTERRUPTS), by.decimals)
+
+
+def cases(queues: Sequence[int]) -> Iterator[tuple[str, str, int, int]]:
+    """Yield (kernel, dispatch, drain, queues) of every timing of a kernel; see test_kernels.py."""
+    for kernel, dispatch, drain, count in product(KERNELS, DISPATCHES, DRAINS, queues):
+        if kernel != "histogram" or drain == 1:  # a histogram cannot count merging
+            yield kernel, dispatch, drain, count
 
 
 def main() -> None:
     """Count, and write what the gate reads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("instructions.json"))
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="a result of pytest-benchmark to add the counts to",
+    )
     parser.add_argument("--queues", type=int, nargs="*", default=list(QUEUES))
-    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--counter", choices=("perf", "callgrind"))
+    parser.add_argument("--work", nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
-        work(args.work[0], int(args.work[1]), int(args.work[2]))
+        kernel, dispatch, *numbers = args.work
+        work(kernel, dispatch, *map(int, numbers))
         return
     # Hash seeds and the environment's size move a few instructions in the interpreter.
     os.environ.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1")
-    name, count = counter()
-    benchmarks = []
-    for kernel in KERNELS:
-        for queues in args.queues:
-            # A tenth is far above what the interpreter adds and far below one instruction.
-            value = round(per_dispatch(count, kernel, queues), 1)
-            print(f"{kernel:>10} {queues:>3} queues: {value:8.1f} instructions a dispatch")
-            label = f"instructions[{kernel}-{queues}]"
-            extra = {"instructions_per_dispatch": value}
-            benchmarks.append({"name": label, "extra_info": extra, "stats": {"data": []}})
+    by = counter(args.counter)
+    counts = {}
+    for kernel, dispatch, drain, queues in cases(args.queues):
+        label = f"test_kernel[{kernel}-{drain}-{dispatch}-{queues}]"
+        counts[label] = per_dispatch(by, kernel, dispatch, drain, queues)
+        print(f"{label:<40} {counts[label]:10.1f} instructions a dispatch", flush=True)
+    record = alone(counts, by) if args.into is None else joined(args.into, counts, by)
+    write_bytes(args.into or args.output, json.dumps(record, indent=1).encode() + b"\n")
+
+
+def alone(counts: Mapping[str, float], by: Counter) -> dict[str, Any]:
+    """Return the counts as a result of pytest-benchmark without timings."""
     machine = {"machine": platform.machine(), "python_compiler": platform.python_compiler()}
-    record = {"machine_info": machine | {"counter": name}, "benchmarks": benchmarks}
-    args.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    benchmarks = [
+        {
+            "name": label,
+            "fullname": f"benches/test_kernels.py::{label}",
+            "extra_info": {METRIC: value},
+            "stats": {"data": []},
+        }
+        for label, value in counts.items()
+    ]
+    return {"machine_info": machine | {"counter": by.name}, "benchmarks": benchmarks}
+
+
+def joined(path: Path, counts: Mapping[str, float], by: Counter) -> dict[str, Any]:
+    """Return a result of pytest-benchmark with each count beside its timing.
+
+    Raises
+    ------
+    SystemExit
+        if a count has no timing there.
+    """
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    timings = {benchmark["name"]: benchmark for benchmark in record["benchmarks"]}
+    for label, value in counts.items():
+        if label not in timings:
+            raise SystemExit(f"{path} has no timing of {label}")
+        timings[label]["extra_info"][METRIC] = value
+    record["machine_info"]["counter"] = by.name
+    return record
 
 
 if __name__ == "__main__":

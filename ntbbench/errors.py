@@ -47,13 +47,13 @@ class IncomparableError(NtbbenchError):
 
     exit_code = ExitCode.INCOMPARABLE
 
-    def __init__(self, differences: list[str]) -> None:
+    def __init__(
+        self, differences: list[str], remedy: str = "--force WHY compares all the same"
+    ) -> None:
         self.differences = differences
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         shown = "; ".join(differences[:3])
-        super().__init__(
-            f"the two sides are not comparable: {shown}{more}; --force WHY compares all the same"
-        )
+        super().__init__(f"the two sides are not comparable: {shown}{more}; {remedy}")
 
 
 class ModelDisagreement(NtbbenchError):

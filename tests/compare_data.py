@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ntbbench.analyse.series import Series, Variant
+
 HOSTILE = (
     "<script>alert(1)</script>",
     "\x1b[31mred\x1b[0m",
@@ -25,6 +27,21 @@ HOSTILE = (
 
 def samples(seed: int, n: int, centre: float = 100.0, spread: float = 0.5) -> list[float]:
     return (np.random.default_rng(seed).normal(centre, spread, n)).tolist()
+
+
+def noisy_sides(**pairs: tuple[list[float], list[float]]) -> list[Variant]:
+    """Two variants with the same noisy metrics: of each, the base's samples and the candidate's."""
+    return [
+        Variant(
+            label,
+            "csv",
+            {
+                name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
+                for name, pair in pairs.items()
+            },
+        )
+        for side, label in enumerate(("a", "b"))
+    ]
 
 
 def runs_csv(path: Path, columns: dict[str, list[float | None]]) -> Path:
@@ -132,6 +149,23 @@ def iperf3(rate: float, seed: int = 1, intervals: int = 10) -> dict[str, Any]:
             "sum_received": {"bits_per_second": float(np.mean(rates)), "seconds": 10.0},
             "cpu_utilization_percent": {"host_total": 50.0 + seed / 100, "remote_total": 80.0},
         },
+    }
+
+
+def iperf3_udp(sent: float, lost: float, *, old: bool = False) -> dict[str, Any]:
+    """A run whose client sent datagrams; `old` versions have no sum_received."""
+    end = {"sum": {"bits_per_second": sent, "seconds": 10.0, "lost_percent": lost}}
+    if not old:
+        end["sum_received"] = {
+            "bits_per_second": sent * (1 - lost / 100),
+            "seconds": 10.0,
+            "lost_percent": lost,
+        }
+    interval = {"sum": {"bits_per_second": sent, "seconds": 1.0, "sender": True}}
+    return {
+        "start": {"test_start": {"protocol": "UDP"}},
+        "intervals": [interval] * 10,
+        "end": end,
     }
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ntbbench.analyse import significance
+from ntbbench.analyse.policy import Correction
 
 # Holm's step-down on Wright (1992), Biometrics 48, and R's p.adjust(c(.01,.02,.03,.04,.05)).
 P = np.array([0.01, 0.02, 0.03, 0.04, 0.05])
@@ -136,3 +137,23 @@ def test_millions_of_samples_take_no_exact_count() -> None:
     assert significance.smallest_p("mann-whitney", 10**6, 10**6, paired=True) < 1e-300
     for n, m in ((5, 5), (8, 50), (30, 31)):
         assert significance.arrangements_of(n, m) == pytest.approx(math.comb(n + m, n), rel=1e-9)
+
+
+@given(
+    st.lists(st.sampled_from([1e-9, 1e-4, 0.004, 0.006, 0.01, 0.02, 0.03, 0.06, 0.5]), min_size=1),
+    st.sampled_from(["holm", "bh", "none"]),
+)
+def test_the_next_level_is_what_a_further_p_value_must_reach(
+    values: list[float], correction: Correction
+) -> None:
+    alpha = 0.05
+    level = significance.next_level(np.array(values), correction, alpha)
+    for index, value in enumerate(values):
+        if significance.adjust(np.array(values), correction)[index] < alpha:
+            assert value <= level
+            continue
+        for tried, reaches in ((level * (1 - 1e-9), True), (level * (1 + 1e-9), False)):
+            others = np.array([*values[:index], tried, *values[index + 1 :]])
+            reached = significance.adjust(others, correction)[index] < alpha
+            # Of Benjamini and Hochberg's the level is a bound: what is not below it cannot reach.
+            assert reached == reaches or (correction == "bh" and reaches)

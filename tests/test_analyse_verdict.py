@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The four-state verdict: its symmetry, its edges, and what the warnings say."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
+from compare_data import noisy_sides
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,16 +13,12 @@ from ntbbench.analyse import cautions
 from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Comparison
 from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.series import Series, Variant
 
 MIRROR = {"regressed": "improved", "improved": "regressed"}
 
 
 def judged(base: list[float], candidate: list[float], policy: Policy | None = None) -> Comparison:
-    sides = [
-        Variant(label, "csv", {"m": Series(metric="m", kind="noisy", samples=np.array(values))})
-        for label, values in (("a", base), ("b", candidate))
-    ]
+    sides = noisy_sides(m=(base, candidate))
     return compare(sides[0], sides[1:], policy or Policy()).comparisons[0]
 
 
@@ -113,3 +112,43 @@ def test_warnings_of_quiet_noise_are_rare() -> None:
         samples = rng.normal(100, 1, (4000, n))
         assert cautions.bimodal(samples).mean() < 0.02
         assert cautions.drifting(samples).mean() < 0.004
+
+
+def family(policy: Policy, **pairs: tuple[list[float], list[float]]) -> dict[str, Comparison]:
+    sides = noisy_sides(**pairs)
+    return {c.metric: c for c in compare(sides[0], sides[1:], policy).comparisons}
+
+
+def apart(n: int) -> tuple[list[float], list[float]]:
+    """Two sides without overlap: the smallest p-value that n against n can have."""
+    return [100 + 0.01 * i for i in range(n)], [110 + 0.01 * i for i in range(n)]
+
+
+@pytest.mark.parametrize("correction", ["holm", "bh"])
+def test_what_was_found_could_be_found(correction: Literal["holm", "bh"]) -> None:
+    # p is 0.0079 with 5 against 5, above 0.05 / 10: only what else is found lets it count.
+    large = {f"m{i}": apart(50) for i in range(9)}
+    found = family(Policy(correction=correction), few=apart(5), **large)["few"]
+    assert found.verdict == "regressed"
+    assert found.minimal_detectable_effect is not None
+    assert "cannot-reach-alpha" not in {w.code for w in found.warnings}
+
+
+def test_ten_metrics_of_five_runs_can_be_found_by_bh_and_not_by_holm() -> None:
+    metrics = {f"m{i}": apart(5) for i in range(10)}
+    for correction, verdict in (("bh", "regressed"), ("holm", "inconclusive")):
+        for c in family(Policy(correction=correction), **metrics).values():
+            assert c.verdict == verdict
+            known = c.minimal_detectable_effect is not None
+            warned = "cannot-reach-alpha" in {w.code for w in c.warnings}
+            assert (known, warned) == (verdict == "regressed", verdict != "regressed")
+
+
+def test_no_number_of_runs_lets_random_arrangements_reach_a_large_family() -> None:
+    metrics = {f"m{i}": apart(12) for i in range(250)}
+    for c in family(Policy(test="permutation"), **metrics).values():
+        assert (c.verdict, c.runs_needed) == ("inconclusive", None)
+        assert c.minimal_detectable_effect is None
+        (warning,) = (w for w in c.warnings if w.code == "cannot-reach-alpha")
+        assert warning.message.endswith("no number of runs is enough for --test permutation")
+        assert "--test mann-whitney" in warning.remedy

@@ -17,6 +17,15 @@ def test_count(benchmark):
     benchmark.pedantic(lambda: sum(range(20000)), rounds=8)
 """
 
+COUNTING = """\
+import json, pathlib, sys
+assert sys.argv[1] == "--into"
+path = pathlib.Path(sys.argv[2])
+record = json.loads(path.read_text())
+record["benchmarks"][0]["extra_info"]["instructions_per_dispatch"] = {count}
+path.write_text(json.dumps(record))
+"""
+
 
 def github_steps() -> tuple[list[str], list[str]]:
     """Return the steps of the job, and those that run whatever happened."""
@@ -44,6 +53,9 @@ def project(tmp_path: Path) -> Path:
         program = programs / name
         program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/posted"\n')
         program.chmod(0o755)
+    for name in ("sudo", "apt-get"):  # valgrind is here already, or not needed
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
     starter = programs / "ntbbench"
     starter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ntbbench.cli.main "$@"\n')
     starter.chmod(0o755)
@@ -101,3 +113,15 @@ def test_the_github_job_writes_a_summary(project: Path) -> None:
     (project / "new.json").rename(project / "ci" / "baseline.json")
     assert run_steps(project, github_steps(), 6) == 1
     assert (project / "summary.md").read_text().startswith("### ntbbench")
+
+
+@pytest.mark.parametrize("steps", [github_steps, gitlab_steps])
+def test_instructions_beside_the_timings_are_gated(project: Path, steps) -> None:
+    (project / "benches" / "__init__.py").touch()  # before the benches of this repository
+    counting = project / "benches" / "instructions.py"
+    for count, code in ((100, 4), (100, 0), (101, 1)):
+        counting.write_text(COUNTING.format(count=count))
+        assert run_steps(project, steps(), 5) == code
+        if code == 4:
+            (project / "new.json").rename(project / "ci" / "baseline.json")
+    assert "test_count:instructions_per_dispatch" in (project / "report.md").read_text()

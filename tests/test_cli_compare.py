@@ -2,7 +2,10 @@
 """`compare` and `gate` from the command line: the contract of inputs, JSON and exit codes."""
 
 import copy
+import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from compare_data import (
     changed,
     compat,
     iperf3,
+    iperf3_udp,
     lab,
     pyperf,
     pytest_benchmark,
@@ -373,8 +377,41 @@ def test_pytest_benchmark_and_its_counts(ntbbench, tmp_path: Path) -> None:
     assert {m: c["kind"] for m, c in ran.comparisons.items()} == {
         name: "noisy",
         f"{name}:instructions": "exact",
+        f"{name}:listed": "exact",
     }
-    assert {c["verdict"] for c in ran.comparisons.values()} == {"regressed"}
+    assert {m for m, c in ran.comparisons.items() if c["verdict"] == "regressed"} == {
+        name,
+        f"{name}:instructions",
+    }
+
+
+def test_counts_in_lists_and_objects_of_extra_info(ntbbench, tmp_path: Path) -> None:
+    files = []
+    for name, last in (("a", 3), ("b", 4)):
+        record = pytest_benchmark()
+        record["benchmarks"][0]["extra_info"] = {
+            "per_qp": [[1, 2], [last]],
+            "of": {"vector": {"0": 7}, "irq": last * 1.5},
+            "flag": True,
+            "measured": [0.1 * last],
+            "words": ["a", 1],
+            "empty": [],
+            "none": None,
+        }
+        files.append(written(tmp_path / f"{name}.json", record))
+    ran = ntbbench("gate", *files, "--format", "json")
+    exact = {
+        m.partition("::test_scan:")[2]: c
+        for m, c in ran.comparisons.items()
+        if ":of" in m or ":per" in m
+    }
+    assert ran.code == 1
+    assert len(ran.comparisons) == 4  # and the timing
+    assert {m: c["verdict"] for m, c in exact.items()} == {
+        "per_qp": "regressed",
+        "of.vector.0": "equivalent",
+        "of.irq": "regressed",
+    }
 
 
 def test_pyperf_processes_are_the_samples(ntbbench, tmp_path: Path) -> None:
@@ -532,3 +569,187 @@ def test_a_count_that_becomes_null_is_missing(ntbbench, tmp_path: Path) -> None:
     ]
     assert ntbbench("gate", *files).code == 4
     assert ntbbench("gate", files[1], files[1]).code == 0
+
+
+def other_machine(record: dict[str, Any]) -> dict[str, Any]:
+    record["metadata"]["cpu_model_name"] = "Example 2"
+    return record
+
+
+def test_bad_input_goes_before_incomparable_environments(ntbbench, tmp_path: Path) -> None:
+    base = written(tmp_path / "a.json", pyperf())
+    bytes_used = other_machine(pyperf())
+    bytes_used["metadata"]["unit"] = "byte"
+    ran = ntbbench("gate", base, written(tmp_path / "b.json", bytes_used))
+    assert (ran.code, "unit of 'bench'" in ran.err) == (2, True)
+    fewer = written(tmp_path / "c.json", other_machine(pyperf(processes=9)))
+    ran = ntbbench("gate", base, fewer, "--paired")
+    assert (ran.code, "--paired" in ran.err) == (2, True)
+    assert ntbbench("gate", base, fewer).code == 5
+
+
+@pytest.mark.parametrize("option", ["--html", "--write"])
+def test_an_output_that_cannot_be_written_is_bad_input(ntbbench, tmp_path: Path, option) -> None:
+    base = written(tmp_path / "a.json", pyperf())
+    new = written(tmp_path / "b.json", other_machine(pyperf()))
+    for path in (tmp_path, tmp_path / "none" / "x"):
+        ran = ntbbench("gate", base, new, option, f"md={path}" if option == "--write" else path)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f"ntbbench: output: '{path}'")
+
+
+def test_a_policy_that_is_not_there_is_named(ntbbench, tmp_path: Path) -> None:
+    runs = runs_csv(tmp_path / "r.csv", {"a": samples(1, 5), "b": samples(2, 5)})
+    ran = ntbbench("gate", "--runs", runs, "--policy", tmp_path / "none.toml")
+    assert ran.code == 2
+    assert ran.err == f"ntbbench: --policy: '{tmp_path / 'none.toml'}': No such file or directory\n"
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_datagrams_that_did_not_arrive_are_no_throughput(ntbbench, tmp_path: Path, old) -> None:
+    sides = []
+    for name, lost in (("a", 0.5), ("b", 20.0)):
+        runs = [iperf3_udp(1e8, lost + i / 10, old=old) for i in range(6)]
+        sides.append(tmp_path / f"{name}.json")
+        sides[-1].write_text("\n".join(map(json.dumps, runs)))
+    ran = ntbbench("gate", *sides, "--format", "json")
+    assert ran.code == 1
+    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
+        "throughput": "regressed",
+        "lost_percent": "regressed",
+    }
+    assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
+    # What one run's sender sent each second says nothing of what arrived.
+    for side in sides:
+        side.write_text(side.read_text().splitlines()[0])
+    ran = ntbbench("gate", *sides, "--format", "json")
+    assert ran.comparisons["throughput"]["n_base"] == 1
+    assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
+
+
+def test_both_ways_of_a_bidirectional_run(ntbbench, tmp_path: Path) -> None:
+    base, new = iperf3(1e9), iperf3(1e9)
+    for record, back in ((base, 2e9), (new, 1e9)):
+        for second, rate in zip(
+            record["intervals"][:-1], samples(5, 10, back, back / 200), strict=True
+        ):
+            second["sum_bidir_reverse"] = {"bits_per_second": rate, "seconds": 1.0}
+    ran = ntbbench(
+        "gate",
+        written(tmp_path / "a.json", base),
+        written(tmp_path / "b.json", new),
+        "--format",
+        "json",
+    )
+    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
+        "throughput": "equivalent",
+        "throughput_reverse": "regressed",
+    }
+
+
+@pytest.mark.parametrize("value", ["1e-320", "1e200", "1.7e308"])
+def test_numbers_that_cannot_be_computed_with_are_bad_input(ntbbench, tmp_path, value) -> None:
+    runs = tmp_path / "r.csv"
+    runs.write_text(f"a,b\n1,2\n1,{value}\n")
+    ran = ntbbench("gate", "--runs", runs)
+    assert (ran.code, "row 2, column 'b'" in ran.err) == (2, True)
+    record = pytest_benchmark(1, 3)
+    record["benchmarks"][0]["stats"]["data"][1] = float(value)
+    ran = ntbbench("gate", *[written(tmp_path / "a.json", record)] * 2)
+    assert (ran.code, "1e-75 to 1e75" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("exponent", [-75, 74])
+def test_the_largest_and_smallest_numbers_compare(ntbbench, tmp_path: Path, exponent: int) -> None:
+    unit = 10.0**exponent
+    columns = {"a": samples(1, 8), "b": samples(2, 8, 110.0)}
+    scaled = {name: [v / 100 * unit * 2 for v in values] for name, values in columns.items()}
+    runs = runs_csv(tmp_path / "r.csv", scaled)
+    for options in ([], ["--paired"], ["--test", "welch"], ["--test", "permutation"]):
+        ran = gate_runs(ntbbench, runs, *options)
+        (found,) = ran.report["comparisons"]
+        assert (ran.code, found["verdict"]) == (1, "regressed")
+        assert found["ratio"] == pytest.approx(1.1, abs=0.02)
+
+
+def test_pyperf_packs_its_files(ntbbench, tmp_path: Path) -> None:
+    packed = tmp_path / "a.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(pyperf()).encode()))
+    plain = written(tmp_path / "b.json", pyperf())
+    assert ntbbench("gate", packed, plain).code == 0
+    whole = packed.read_bytes()
+    for damaged in (whole[:-9], whole[:3], whole[:40] + b"xx" + whole[42:]):
+        packed.write_bytes(damaged)
+        ran = ntbbench("gate", packed, plain)
+        assert (ran.code, "gzip" in ran.err) == (2, True)
+
+
+def test_a_pipe_is_read_once(ntbbench, tmp_path: Path) -> None:
+    runs = runs_csv(tmp_path / "r.csv", {"m": samples(1, 8), "k": samples(2, 8)})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(runs.read_bytes()))
+    writer.start()
+    ran = ntbbench("gate", pipe, runs)
+    writer.join()
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_rows_that_make_no_pair_at_all_are_told_as_such(ntbbench, tmp_path: Path) -> None:
+    runs = tmp_path / "r.csv"
+    runs.write_text("a,b\n" + "1,\n" * 6 + ",2\n" * 6)
+    ran = gate_runs(ntbbench, runs, "--paired")
+    (found,) = ran.report["comparisons"]
+    assert (ran.code, found["verdict"]) == (4, "inconclusive")
+    assert found["reason"] == "no row has a number on both sides"
+    assert gate_runs(ntbbench, runs).code == 1
+
+
+def test_a_negative_count_is_bad_input(ntbbench, tmp_path: Path) -> None:
+    base = written(tmp_path / "a.json", sweep())
+    ran = ntbbench("gate", base, written(tmp_path / "b.json", changed(sweep(), 0, wakeups=-1)))
+    assert (ran.code, ":wakeups: -1: a count" in ran.err) == (2, True)
+
+
+def test_higher_is_better_leaves_what_a_format_says(ntbbench, tmp_path: Path) -> None:
+    sides = []
+    for name, cpu in (("a", 40.0), ("b", 60.0)):
+        runs = [iperf3(1e9, i) for i in range(6)]
+        for i, run in enumerate(runs):
+            run["end"]["cpu_utilization_percent"] = {"host_total": cpu + i / 10, "remote_total": 50}
+        sides.append(tmp_path / f"{name}.json")
+        sides[-1].write_text("\n".join(map(json.dumps, runs)))
+    ran = ntbbench("gate", *sides, "--higher-is-better", "--format", "json")
+    assert (ran.code, ran.comparisons["cpu_host"]["verdict"]) == (1, "regressed")
+    more = written(tmp_path / "m.json", changed(sweep(), 0, wakeups=1001))
+    base = written(tmp_path / "s.json", sweep())
+    assert ntbbench("gate", base, more, "--higher-is-better").code == 1
+    faster = pytest_benchmark(2, test_scan=1.1e-3)
+    base = written(tmp_path / "p.json", pytest_benchmark())
+    new = written(tmp_path / "q.json", faster)
+    assert ntbbench("gate", base, new, "--higher-is-better").code == 0
+
+
+@pytest.mark.parametrize("arguments", [["--runs", "/dev/zero"], ["/dev/zero", "/dev/zero"]])
+def test_a_device_is_no_input(ntbbench, arguments: list[str]) -> None:
+    ran = ntbbench("gate", *arguments)
+    assert (ran.code, ran.err) == (2, "ntbbench: input: '/dev/zero': a file or a pipe, no device\n")
+
+
+@pytest.mark.parametrize("as_runs", [True, False])
+def test_a_pipe_and_a_packed_file_end_at_the_largest_size(
+    ntbbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_runs: bool
+) -> None:
+    monkeypatch.setattr("ntbbench.analyse.sources.checked.LARGEST", 1000)
+    text = b"a,b\n" + b"1,2\n" * 400
+    packed = tmp_path / "a.json"
+    packed.write_bytes(gzip.compress(text))
+    ran = ntbbench("gate", packed, packed)
+    assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(text))
+    writer.start()
+    ran = ntbbench("gate", *(["--runs", pipe] if as_runs else [pipe, packed]))
+    writer.join()
+    assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)

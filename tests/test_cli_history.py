@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_data import changed, pytest_benchmark, sweep, written
+from compare_data import changed, compat, pyperf, pytest_benchmark, sweep, written
 
 from ntbbench.analyse import changepoints
 from ntbbench.analyse.policy import Policy, load_policy
@@ -136,3 +136,101 @@ def test_calibrate_runs_a_command_without_a_shell(capsys, tmp_path: Path) -> Non
     for bad in ("true", "false {output}", "true {output}", "no-such-program {output}", "'"):
         assert run(capsys, "calibrate", "--rounds", 4, "--command", bad)[0] == 2
     assert run(capsys, "calibrate", "--rounds", 1)[0] == 2
+
+
+def refused(capsys, *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_better_verdict_is_an_improvement(capsys, tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    for name, verdict in (("a", "missed"), ("b", "per-vector"), ("c", "fallback")):
+        file = written(tmp_path / "r.json", compat(ep7=verdict))
+        run(capsys, "history", "add", file, "--commit", name, "--store", store)
+    code, found = check(capsys, store)
+    assert code == 1
+    assert [(s["commit"], s["verdict"]) for s in found["exact"]] == [
+        ("b", "improved"),
+        ("c", "regressed"),
+    ]
+
+
+def test_another_unit_or_kind_is_refused_and_nothing_is_stored(capsys, tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    record = pyperf()
+    add = ("history", "add", tmp_path / "r.json", "--store", store, "--commit")
+    written(tmp_path / "r.json", record)
+    assert run(capsys, *add, "a")[0] == 0
+    record["metadata"]["unit"] = "byte"
+    written(tmp_path / "r.json", record)
+    assert "RESULT: bench: 'noisy in B': noisy in s, as in the store" in refused(capsys, *add, "b")
+    assert "--commit: ''" in refused(capsys, *add, "")
+    assert run(capsys, "history", "show", "--store", store)[1].count("ms") == 1
+
+
+def test_what_ended_and_what_is_zero_is_told(capsys, tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    for i in range(9):
+        record = pytest_benchmark(i, 9, **{"bench": 1e-3, "idle": 0.0, "old[1]": 1e-3})
+        del record["benchmarks"][0 if i < 8 else 2]["extra_info"]
+        if i == 8:
+            del record["benchmarks"][2]
+        file = written(tmp_path / "r.json", record)
+        run(capsys, "history", "add", file, "--commit", f"c{i}", "--store", store)
+    _, found = check(capsys, store)
+    ended, zeros = found["notes"]
+    assert "metrics are not in the last result" in ended
+    assert zeros == "1 noisy metrics have a median of zero somewhere and are not tested"
+    shown = run(
+        capsys, "history", "show", "--store", store, "--metric", "benches/test_x.py::old[1]"
+    )[1]
+    assert shown.count(" ms") == 8
+
+
+def test_a_step_is_found_among_a_thousand_metrics() -> None:
+    rng = np.random.default_rng(4)
+    series = {f"m{i}": 100 + rng.normal(0, 0.3, 24) for i in range(1000)}
+    series["m7"][14:] *= 1.1
+    found = changepoints.changes(series, dict.fromkeys(series, "lower"), Policy())
+    assert [(c.metric, c.kind, c.index) for c in found] == [("m7", "step", 14)]
+
+
+def calibration(capsys, tmp_path: Path, records: list[dict], *options: str) -> tuple[int, str]:
+    files = [written(tmp_path / f"{i}.json", record) for i, record in enumerate(records)]
+    code = main(["calibrate", *files, *options])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def test_runs_that_are_not_of_the_same_thing_are_refused(capsys, tmp_path: Path) -> None:
+    runs = [pytest_benchmark(i) for i in range(4)]
+    runs[3]["machine_info"]["cpu"]["brand_raw"] = "Example 2"
+    code, text = calibration(capsys, tmp_path, runs)
+    assert (code, "cpu.brand_raw" in text, "--force" in text) == (5, True, False)
+    code, text = calibration(capsys, tmp_path, [*runs[:3], pyperf()])
+    assert (code, "schema" in text) == (5, True)
+
+
+def test_calibrate_tells_what_it_could_not_measure(capsys, tmp_path: Path) -> None:
+    runs = [pytest_benchmark(i, test_a=1e-3, idle=0.0) for i in range(4)]
+    assert calibration(capsys, tmp_path, runs)[0] == 0
+    runs[2]["benchmarks"].pop(0)
+    code, out = calibration(capsys, tmp_path, runs, "--format", "json")
+    found = json.loads(out)
+    assert code == 4
+    name = "benches/test_x.py::"
+    assert found["missing"] == [
+        name + "test_a",
+        f"{name}test_a:instructions",
+        f"{name}test_a:listed",
+    ]
+    assert (found["zeros"], found["exact_differences"]) == ([name + "idle"], [])
+    assert f"not in every run: {name}test_a\n" in calibration(capsys, tmp_path, runs)[1]
+
+
+def test_long_names_of_a_calibration_can_be_told_apart(capsys, tmp_path: Path) -> None:
+    runs = [sweep(i, 6) for i in range(4)]
+    out = calibration(capsys, tmp_path, runs)[1]
+    assert {"q1/d4", "q1/d8", "q2/d4", "q2/d8", "q4/d4", "q4/d8"} <= set(out.split())
+    assert max(map(len, out.splitlines())) <= 80

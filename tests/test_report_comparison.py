@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_data import HOSTILE, pytest_benchmark, runs_csv, samples, sweep, written
+from compare_data import HOSTILE, noisy_sides, pytest_benchmark, runs_csv, samples, sweep, written
+from hypothesis import given
+from hypothesis import strategies as st
 from playwright.sync_api import Page, sync_playwright
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.compare import compare
-from ntbbench.analyse.comparison import Report
+from ntbbench.analyse.comparison import Report, Summary
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources import load_runs, load_variant
 from ntbbench.cli.main import main
-from ntbbench.report.comparison import FORMATS, mail
+from ntbbench.report.comparison import FORMATS, mail, wording
 from ntbbench.report.comparison.html import render as render_html
 
 CHROMIUM = "/usr/bin/chromium"
@@ -226,3 +228,56 @@ def test_outputs_of_runs_and_pytest_benchmark_agree(tmp_path: Path) -> None:
         assert change.replace("%", "%25" if name == "github" else "%") in FORMATS[name](report)
     path = runs_csv(tmp_path / "t.csv", {"a": [1.0, 2.0], "b": [3.0]})
     assert [v.label for v in load_runs([path])] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a/q1/d4/x:ns", "a/q2/d4/x:ns", "a/q2/d8/x:ns"], ["q1/d4", "q2/d4", "q2/d8"]),
+        (["b/t.py::f[1]", "b/t.py::f[12]"], ["f[1]", "f[12]"]),
+        (["a", "a/a"], ["a", "a/a"]),
+        (["a/", "a//"], ["a/", "a//"]),
+        (["same", "same"], ["same", "same"]),
+        (["", "a"], ["", "a"]),
+    ],
+)
+def test_names_are_cut_between_their_parts(names: list[str], shown: list[str]) -> None:
+    assert wording.apart(names) == shown
+
+
+@given(st.lists(st.text("ab/: "), unique=True))
+def test_cut_names_stay_apart(names: list[str]) -> None:
+    assert len(set(wording.apart(names))) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("policy", "failures"),
+    [
+        (Policy(), {"slow"}),
+        (Policy(fail_inconclusive=True), {"slow", "noisy"}),
+        (Policy(fatal_warnings=("zero-variance",)), {"slow", "still"}),
+        (Policy(gate_on="exact", fail_inconclusive=True), set()),
+    ],
+)
+def test_junit_fails_what_the_policy_fails(policy: Policy, failures: set[str]) -> None:
+    still = [100.0] * 8
+    pairs = {
+        "slow": (samples(1, 8), samples(2, 8, 120.0)),
+        "noisy": (samples(3, 8, 100, 20), samples(4, 8, 100, 20)),
+        "still": (still, still),
+    }
+    sides = noisy_sides(**pairs)
+    suite = ET.fromstring(FORMATS["junit"](compare(sides[0], sides[1:], policy)))
+    assert {case.get("name") for case in suite if case.find("failure") is not None} == failures
+
+
+@pytest.mark.parametrize("n", [1, 9_999_999, 123_456_789])
+@pytest.mark.parametrize("scale", [1e-75, 1.0, 9.99999e74])
+def test_a_line_of_mail_fits_whatever_its_numbers(n: int, scale: float) -> None:
+    side = Summary(
+        n=n, mean=scale, minimum=scale / 3, maximum=scale, median=scale, sd=scale / 7, outliers=0
+    )
+    line = mail.row("a-label-that-is-long", mail.rows([side, side], 1.0)[0])
+    assert len(line) <= mail.WIDTH
+    assert line.split()[-6] == str(n)
+    assert len(line.split()) == 7  # nothing touches

@@ -13,9 +13,10 @@ import numpy as np
 from msgspec import Struct
 
 from ntbbench.analyse.compare import compare
+from ntbbench.analyse.pairing import environments
 from ntbbench.analyse.policy import Policy, Rule
 from ntbbench.analyse.series import Variant
-from ntbbench.errors import InputError
+from ntbbench.errors import IncomparableError, InputError
 
 CALIBRATE_SCHEMA = "ntbbench.calibrate/1"
 FEWEST = 4
@@ -37,10 +38,13 @@ class Calibration(Struct, frozen=True, kw_only=True):
 
     schema: str = CALIBRATE_SCHEMA
     runs: int
+    metrics: int  # that every run has
     families: int
     alarms: int  # families with at least one false alarm under the policy as it is
     alarms_with_thresholds: int  # with thresholds taken from the other runs alone
     exact_differences: list[str]  # exact metrics that were not the same in all runs
+    missing: list[str]  # metrics that some runs do not have
+    zeros: list[str]  # noisy metrics with a median of zero: no relative change, no floor
     floors: list[Floor]
 
 
@@ -51,9 +55,14 @@ def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
     ------
     InputError
         for fewer than four runs.
+    IncomparableError
+        for runs of another format or from another environment: those are not the same thing.
     """
     if len(runs) < FEWEST:
         raise InputError("runs", len(runs), f"at least {FEWEST} runs of the same thing")
+    differences = environments(runs[0], runs[1:], policy.ignore_environment, None).differences
+    if differences:
+        raise IncomparableError(differences, "A/A runs are runs of the same thing on one machine")
     medians = medians_of(runs)
     pairs = [(i, i + 1) for i in range(0, len(runs) - 1, 2)]
     plain = [alarms_of(runs[i], runs[j], policy) for i, j in pairs]
@@ -65,10 +74,13 @@ def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
     ]
     return Calibration(
         runs=len(runs),
+        metrics=len(set(runs[0].series).intersection(*(run.series for run in runs))),
         families=len(pairs),
         alarms=sum(map(bool, plain)),
         alarms_with_thresholds=sum(map(bool, held_out)),
         exact_differences=unequal(runs),
+        missing=missing_somewhere(runs),
+        zeros=sorted(name for name, values in medians.items() if min(values) == 0),
         floors=floors(medians, policy, plain),
     )
 
@@ -94,12 +106,12 @@ def without(medians: dict[str, list[float]], left_out: tuple[int, ...]) -> dict[
 def floors(
     medians: dict[str, list[float]], policy: Policy, alarms: Sequence[set[str]]
 ) -> list[Floor]:
-    """Return the noise floor of each metric."""
+    """Return the noise floor of each metric that is never zero."""
     result = []
     for name, values in medians.items():
-        changes = np.array([change(a, b) for a, b in combinations(values, 2)])
-        if not np.isfinite(changes).all():
+        if min(values) == 0:
             continue
+        changes = np.array([change(a, b) for a, b in combinations(values, 2)])
         largest = float(changes.max())
         result.append(
             Floor(
@@ -114,14 +126,13 @@ def floors(
 
 
 def change(one: float, other: float) -> float:
-    """Return the relative change, the larger over the smaller."""
-    low, high = min(one, other), max(one, other)
-    return high / low - 1 if low > 0 else float("inf") if high > 0 else 0.0
+    """Return the relative change of two medians above zero, the larger over the smaller."""
+    return max(one, other) / min(one, other) - 1
 
 
 def alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
     """Return the noisy metrics that a comparison of two equal things calls changed."""
-    report = compare(base, [candidate], policy, force="the runs of a calibration")
+    report = compare(base, [candidate], policy)
     return {
         c.metric
         for c in report.comparisons
@@ -142,5 +153,11 @@ def unequal(runs: Sequence[Variant]) -> list[str]:
         name
         for name, series in first.items()
         if series.kind == "exact"
-        and any(name not in run.series or run.series[name].value != series.value for run in runs)
+        and any(name in run.series and run.series[name].value != series.value for run in runs)
     )
+
+
+def missing_somewhere(runs: Sequence[Variant]) -> list[str]:
+    """Return the metrics that are not in every run."""
+    names = [run.series.keys() for run in runs]
+    return sorted(set().union(*names) - set(names[0]).intersection(*names))

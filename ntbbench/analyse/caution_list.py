@@ -14,7 +14,7 @@ CAUTIONS: dict[str, tuple[str, str]] = {
     ),
     "cannot-reach-alpha": (
         "with so few samples in so large a family no difference, however large, is significant",
-        "take more runs, or compare fewer metrics at a time",
+        "take more runs, compare fewer metrics at a time, or try --test mann-whitney",
     ),
     "outliers": (
         "samples lie outside Tukey's outer fences; they are kept",

@@ -9,6 +9,7 @@ Holm over all series and both tests.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -19,11 +20,15 @@ from scipy import stats
 
 from ntbbench.analyse import significance
 from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.series import Own
 
 Array = NDArray[np.float64]
 FEWEST = 8  # commits
 SMALLEST_SEGMENT = 3
-SHUFFLES = 9_999
+SHUFFLES = 9_999  # at least; more for many series, so that a step can be significant at all
+MOST_SHUFFLES = 499_999
+REFINED = 0.001  # p-values below it are worth more shuffles than SHUFFLES
+CHUNK = 20_000  # shuffles held at a time
 PENALTY = 3.0  # times the noise variance times log n
 
 
@@ -40,7 +45,7 @@ class Change(Struct, frozen=True, kw_only=True):
     worse: bool
 
 
-def changes(series: Mapping[str, Array], better: Mapping[str, str], policy: Policy) -> list[Change]:
+def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Policy) -> list[Change]:
     """Return the steps and drifts of all series, float64[n] each, in the order of commits."""
     known = {
         name: np.log(values)
@@ -48,12 +53,16 @@ def changes(series: Mapping[str, Array], better: Mapping[str, str], policy: Poli
         if len(values) >= FEWEST and (values > 0).all() and np.ptp(values) > 0
     }
     tests = [(name, kind) for name in known for kind in ("step", "drift")]
-    p = np.array([step_p(known[n]) if kind == "step" else drift_p(known[n]) for n, kind in tests])
+    # The smallest p-value, times the number of tests, is to be a tenth of alpha.
+    shuffles = min(MOST_SHUFFLES, max(SHUFFLES, int(10 * len(tests) / policy.alpha)))
+    p = np.array(
+        [step_p(known[n], shuffles) if kind == "step" else drift_p(known[n]) for n, kind in tests]
+    )
     adjusted = dict(zip(tests, significance.adjust(p, "holm").tolist(), strict=True))
     found = []
     for name, values in known.items():
         threshold = float(np.log1p(policy.threshold_for(name)))
-        higher = policy.better_for(name, "higher" if better[name] == "higher" else "lower")
+        higher = policy.better_for(name, better[name])
         seen: list[Change] = []
         if adjusted[name, "step"] < policy.alpha:
             seen = beyond(steps_of(name, values, adjusted[name, "step"]), threshold)
@@ -90,16 +99,33 @@ def gains(rows: Array) -> Array:
     return np.asarray((sums**2 * n / (cuts * (n - cuts))).max(axis=1), dtype=np.float64)
 
 
-def step_p(values: Array) -> float:
+def step_p(values: Array, shuffles: int = SHUFFLES) -> float:
     """Return the permutation p-value of the best single split.
 
     On ranks, so that one wild commit is no step.
     """
     ranks = stats.rankdata(values)
-    rng = np.random.Generator(np.random.PCG64DXSM(len(values)))
-    shuffled = rng.permuted(np.tile(ranks, (SHUFFLES, 1)), axis=1)
-    observed = gains(ranks[None, :])[0]
-    return float((1 + (gains(shuffled) >= observed * (1 - 1e-12)).sum()) / (SHUFFLES + 1))
+    observed = gains(ranks[None, :])[0] * (1 - 1e-12)
+    for count in (SHUFFLES, shuffles):
+        chance = gains_by_chance(tuple(sorted(ranks.tolist())), count)
+        p = float((1 + len(chance) - np.searchsorted(chance, observed)) / (count + 1))
+        if p > REFINED:
+            break
+    return p
+
+
+@lru_cache(maxsize=8)
+def gains_by_chance(ranks: tuple[float, ...], shuffles: int) -> Array:
+    """Return the sorted gains of shuffled series, float64[shuffles]; series of a length share them.
+
+    Without ties the ranks of all series of a length are the same.
+    """
+    rng = np.random.Generator(np.random.PCG64DXSM(len(ranks)))
+    found = [
+        gains(rng.permuted(np.tile(ranks, (min(CHUNK, shuffles - start), 1)), axis=1))
+        for start in range(0, shuffles, CHUNK)
+    ]
+    return np.sort(np.concatenate(found))
 
 
 def drift_p(values: Array) -> float:

@@ -44,28 +44,31 @@ def compare(
     InputError
         for series of different units or kinds, and for pairs that are none.
     """
+    # Bad input goes before incomparable environments, so all of it is looked at first.
+    met = list(pairing.matches(base, candidates, policy, paired=paired))
     environment = pairing.environments(base, candidates, policy.ignore_environment, force)
     if environment.differences and force is None:
         raise IncomparableError(environment.differences)
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
-    for match in pairing.matches(base, candidates, policy, paired=paired):
+    for match in met:
         if match.base is None or match.candidate is None:
             comparisons.append(judged_missing(match, policy))
-        elif match.base.kind == "exact" == match.candidate.kind:
+        elif match.base.kind == "exact":
             comparisons.append(compare_exact(match, policy))
         else:
-            pairing.check_kinds(match)
             noisy[len(comparisons)] = match
             comparisons.append(None)
+    met.clear()
     found = list(noisy.values())
     guesses = estimates(found, policy, paired=paired)
-    terms = Terms(policy, family_of(guesses, policy), environment, paired)
-    add_detectable(found, guesses, policy, terms.level())
-    for (i, match), guess, p in zip(
-        noisy.items(), guesses, adjust_all(guesses, policy), strict=True
-    ):
-        comparisons[i] = decide(match, guess, p, terms)
+    p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
+    level = significance.next_level(p[~np.isnan(p)], policy.correction, policy.alpha)
+    terms = Terms(policy, family_of(guesses, policy), environment, paired, level)
+    adjusted = adjust_all(guesses, policy)
+    add_detectable(found, guesses, policy, level)
+    for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
+        comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
     return report_of(base, candidates, whole, terms)
 
@@ -108,6 +111,8 @@ def report_of(
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,
+        fail_inconclusive=policy.fail_inconclusive,
+        fatal_warnings=policy.fatal_warnings,
         exit_code=next((code for code in PRECEDENCE if code in causes), 0),
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
@@ -141,14 +146,16 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, st
     if missing == len(comparisons):
         causes[ExitCode.MISSING] = "nothing was measured on both sides"
     elif missing:
-        causes[ExitCode.MISSING] = f"{missing} metrics exist on one side only"
+        metrics = "metric exists" if missing == 1 else "metrics exist"
+        causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
     if regressed:
         causes[ExitCode.FINDING] = f"{regressed} regressed"
     failing = []
     if undecided and policy.fail_inconclusive:
         failing.append(f"{undecided} inconclusive, and the policy says that fails")
     if fatal:
-        failing.append(f"{fatal} carry a warning that the policy calls fatal")
+        carry = "carries" if fatal == 1 else "carry"
+        failing.append(f"{fatal} {carry} a warning that the policy calls fatal")
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes

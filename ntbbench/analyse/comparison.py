@@ -106,6 +106,8 @@ class Report(Struct, frozen=True, kw_only=True):
     threshold: float
     resamples: int
     gate_on: GateOn  # exact: a noisy metric is reported and fails nothing
+    fail_inconclusive: bool
+    fatal_warnings: tuple[str, ...]
     exit_code: int
     causes: list[str]  # why the exit code is not 0, in the order of precedence
     family: Family

@@ -26,6 +26,7 @@ from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Better
 from ntbbench.analyse.significance import smallest_p
 
+NO_PAIR = "no row has a number on both sides"
 ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
 
 
@@ -37,11 +38,7 @@ class Terms:
     family: Family
     environment: Environment
     paired: bool
-
-    def level(self) -> float:
-        """Return the level that the first of the family must reach."""
-        alpha = self.policy.alpha
-        return alpha if self.policy.correction == "none" else alpha / max(1, self.family.size)
+    level: float  # below which one more p-value of the family would be significant
 
 
 def decide(
@@ -117,12 +114,18 @@ def warnings_of(
     match: Match, guess: Estimate, p_adjusted: float, threshold: float, terms: Terms
 ) -> tuple[Warned, ...]:
     """Return every warning that travels with one comparison."""
-    policy, level, environment = terms.policy, terms.level(), terms.environment
+    policy, level, environment = terms.policy, terms.level, terms.environment
     found = [warned(code, detail) for code, detail in guess.cautions]
     paired = terms.paired
-    if smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired) >= level:
+    smallest = smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired)
+    if smallest >= level and not p_adjusted < policy.alpha:
         needed = fewest(policy.test, level, paired=paired)
-        found.append(warned("cannot-reach-alpha", f"at least {needed} runs a side are needed"))
+        detail = (
+            f"at least {needed} runs a side are needed"
+            if needed
+            else f"no number of runs is enough for --test {policy.test}"
+        )
+        found.append(warned("cannot-reach-alpha", detail))
     if p_adjusted < policy.alpha and 1 / (1 + threshold) <= guess.ratio <= 1 + threshold:
         found.append(warned("small-difference"))
     if match.dropped:
@@ -140,13 +143,14 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
     known = match.known()
     n = 1 if known.samples is None else len(known.samples)
     here = match.candidate is not None
+    absent = f"not in {match.base_label if here else match.candidate_label}"
     return Comparison(
         metric=match.metric,
         base=match.base_label,
         candidate=match.candidate_label,
         kind=known.kind,
         verdict="inconclusive",
-        reason=f"missing in the {'base' if here else 'candidate'}",
+        reason=NO_PAIR if match.dropped else f"missing in the {'base' if here else 'candidate'}",
         unit=known.unit,
         better=policy.better_for(match.metric, known.better),
         threshold=policy.threshold_for(match.metric) if known.kind == "noisy" else 0.0,
@@ -161,9 +165,7 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
         base_value=None if here else known.value,
         candidate_value=known.value if here else None,
         missing="base" if here else "candidate",
-        warnings=(
-            warned("missing", f"not in {match.base_label if here else match.candidate_label}"),
-        ),
+        warnings=(warned("missing", NO_PAIR if match.dropped else absent),),
     )
 
 

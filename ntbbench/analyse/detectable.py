@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ntbbench.analyse.caution_list import FEW
 from ntbbench.analyse.policy import Test
 from ntbbench.analyse.significance import smallest_p
 
@@ -21,6 +22,7 @@ POWER = 0.8
 RANK_LOSS = np.sqrt(np.pi / 3)  # of a rank test's standard error against t's
 MEDIAN_LOSS = np.sqrt(np.pi / 2)  # of the median's standard error against the mean's
 MOST_RUNS = 1_000_000
+MOST_FEWEST = 200  # runs with which every test that can reach a level at all has reached it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def minimal_effect(spread: Spread, test: Test, level: float) -> Array:
     smallest = smallest_p(
         test, spread.sizes.n_base, spread.sizes.n_candidate, paired=spread.sizes.paired
     )
-    if smallest > level:
+    if smallest >= level:
         return np.full(len(spread.base), np.nan)
     freedom = spread.freedom()
     quantiles = stats.t.isf(level / 2, freedom) + stats.t.isf(1 - POWER, freedom)
@@ -101,13 +103,15 @@ def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> N
     """Return the runs a side that find an effect of `threshold` or show that there is none.
 
     Both with 80 % power: the first by the test at the corrected `level`, the second by a 95 %
-    interval of medians that fits inside the threshold. 0 where the spread is unknown or more
-    than a million runs would be needed.
+    interval of medians that fits inside the threshold. 0 where the spread is unknown, the test
+    cannot reach the level, or more than a million runs would be needed.
     """
     variance = spread.base + spread.candidate
     least = fewest(test, level, paired=spread.sizes.paired)
     loss = RANK_LOSS if test == "mann-whitney" else 1.0
     fits = MEDIAN_LOSS * (stats.norm.isf(0.025) + stats.norm.isf((1 - POWER) / 2))
+    if least == 0:
+        return np.zeros(len(variance), dtype=np.int64)
     runs = np.full(len(variance), float(least))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(5):  # the t quantiles depend on n: a fixed point, reached in a few rounds
@@ -121,8 +125,13 @@ def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> N
 
 @cache
 def fewest(test: Test, level: float, *, paired: bool) -> int:
-    """Return the smallest number of runs a side with which `test` can reach `level` at all."""
-    n = 5  # fewer give an interval that covers less than it says
-    while smallest_p(test, n, n, paired=paired) > level and n < 200:
+    """Return the number of runs a side from which on `test` can reach `level`; 0: it never can.
+
+    The p-values of a test on random arrangements do not fall with more runs.
+    """
+    if smallest_p(test, MOST_FEWEST, MOST_FEWEST, paired=paired) >= level:
+        return 0
+    n = FEW  # fewer give an interval that covers less than it says
+    while smallest_p(test, n, n, paired=paired) >= level:
         n += 1
     return n

@@ -10,14 +10,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
-from ntbbench.analyse.series import Variant
+from ntbbench.analyse.series import Own, Variant
 from ntbbench.errors import InputError
 
-VERSION = 1
+VERSION = 2
 TABLES = """
 CREATE TABLE IF NOT EXISTS results (
   id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
@@ -27,7 +28,7 @@ CREATE TABLE IF NOT EXISTS metrics (
   better TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS points (
   result INTEGER NOT NULL REFERENCES results ON DELETE CASCADE,
-  metric INTEGER NOT NULL REFERENCES metrics, n INTEGER NOT NULL, value,
+  metric INTEGER NOT NULL REFERENCES metrics, n INTEGER NOT NULL, value, rank INTEGER,
   PRIMARY KEY (result, metric)) WITHOUT ROWID;
 """
 
@@ -38,9 +39,11 @@ class Track(Struct, frozen=True, kw_only=True):
     metric: str
     kind: str
     unit: str
-    better: str
+    better: Own
+    results: list[int]  # the place of each commit in the store
     labels: list[str]
     values: list[int | float | str]
+    ranks: list[int | None]  # of values that are words: the higher the better
     environments: list[str]
 
 
@@ -59,7 +62,8 @@ def opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise InputError("--store", str(path), str(error)) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("--store", str(path), f"cannot be opened: {reason}") from error
     try:
         with connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -81,8 +85,11 @@ def add(path: Path, label: str, variant: Variant) -> int:
     Raises
     ------
     InputError
-        for a label that is there already, and for a result without metrics.
+        for a label that is empty or there already, for a result without metrics, and for a metric
+        that the store has in another unit or of another kind.
     """
+    if not label.strip():
+        raise InputError("--commit", label, "a name")
     if not variant.series:
         raise InputError("RESULT", variant.label, "a result with at least one metric")
     environment = "; ".join(f"{key}={value}" for key, value in sorted(variant.environment.items()))
@@ -97,29 +104,39 @@ def add(path: Path, label: str, variant: Variant) -> int:
             "INSERT OR IGNORE INTO metrics (name, kind, unit, better) VALUES (?, ?, ?, ?)",
             [(s.metric, s.kind, s.unit, s.better) for s in variant.series.values()],
         )
+        check_quantities(connection, variant)
         connection.executemany(
-            "INSERT INTO points SELECT ?, id, ?, ? FROM metrics WHERE name = ?",
+            "INSERT INTO points SELECT ?, id, ?, ?, ? FROM metrics WHERE name = ?",
             [
-                (result, 1, s.value, s.metric)
+                (result, 1, s.value, s.rank, s.metric)
                 if s.samples is None
-                else (result, len(s.samples), float(np.median(s.samples)), s.metric)
+                else (result, len(s.samples), float(np.median(s.samples)), None, s.metric)
                 for s in variant.series.values()
             ],
         )
     return len(variant.series)
 
 
+def check_quantities(connection: sqlite3.Connection, variant: Variant) -> None:
+    """Refuse metrics that are not the quantity that the store has under their name."""
+    for name, kind, unit in connection.execute("SELECT name, kind, unit FROM metrics"):
+        series = variant.series.get(name)
+        if series is not None and (series.kind, series.unit) != (kind, unit):
+            stored, given = (
+                f"{k} in {u or 'no unit'}" for k, u in ((kind, unit), (series.kind, series.unit))
+            )
+            raise InputError(f"RESULT: {name}", given, f"{stored}, as in the store")
+
+
 def tracks(path: Path, pattern: str) -> list[Track]:
-    """Return every metric whose name matches the glob `pattern`."""
+    """Return every metric whose name is `pattern` or matches it as a glob."""
     query = """
-      SELECT metrics.name, kind, unit, better, label, value, environment
+      SELECT metrics.name, kind, unit, better, results.id, label, value, rank, environment
       FROM points JOIN metrics ON metrics.id = points.metric JOIN results ON results.id = result
-      WHERE metrics.name GLOB ? ORDER BY metrics.id, results.id"""
+      WHERE metrics.name GLOB ?1 OR metrics.name = ?1 ORDER BY metrics.id, results.id"""
     found: dict[str, Track] = {}
     with opened(path, create=False) as connection:
-        for name, kind, unit, better, label, value, environment in connection.execute(
-            query, (pattern,)
-        ):
+        for name, kind, unit, better, *point in connection.execute(query, (pattern,)):
             track = found.get(name)
             if track is None:
                 track = found[name] = Track(
@@ -127,11 +144,19 @@ def tracks(path: Path, pattern: str) -> list[Track]:
                     kind=kind,
                     unit=unit,
                     better=better,
+                    results=[],
                     labels=[],
                     values=[],
+                    ranks=[],
                     environments=[],
                 )
-            track.labels.append(label)
-            track.values.append(value)
-            track.environments.append(environment)
+            fields: tuple[list[Any], ...] = (
+                track.results,
+                track.labels,
+                track.values,
+                track.ranks,
+                track.environments,
+            )
+            for field, value in zip(fields, point, strict=True):
+                field.append(value)
     return list(found.values())

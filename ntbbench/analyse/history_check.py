@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The history checked: steps and drift of noisy metrics, every change of exact ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from ntbbench.analyse import history
 from ntbbench.analyse.changepoints import FEWEST, Change, changes
 from ntbbench.analyse.exact import direction
 from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.series import Better, Series
+from ntbbench.analyse.series import Series
 
+Array = NDArray[np.float64]
 HISTORY_SCHEMA = "ntbbench.history/1"
 
 
@@ -55,28 +58,44 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
     }
     series = {name: values for name, (_, values) in noisy.items()}
     seen = changes(series, {name: t.better for name, (t, _) in noisy.items()}, policy)
-    notes = []
-    environments = {text for track in found for text in track.environments}
-    if len(environments) > 1:
-        notes.append(f"the results come from {len(environments)} environments")
     return Checked(
         metrics=len(found),
         too_short=sum(len(values) < FEWEST for values in series.values()),
         changes=[Finding(commit=noisy[c.metric][0].labels[c.index], change=c) for c in seen],
         exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
-        notes=notes,
+        notes=notes_of(found, list(series.values())),
     )
+
+
+def notes_of(found: Sequence[history.Track], series: Sequence[Array]) -> list[str]:
+    """Return what the findings cannot say: other machines, metrics that ended, zeros."""
+    notes = []
+    environments = {text for track in found for text in track.environments}
+    if len(environments) > 1:
+        notes.append(f"the results come from {len(environments)} environments")
+    last = max((track.results[-1] for track in found), default=0)
+    ended = [track for track in found if track.results[-1] < last]
+    if ended:
+        notes.append(f"{len(ended)} metrics are not in the last result, {ended[0].metric} first")
+    zeros = sum(len(values) >= FEWEST and not (values > 0).all() for values in series)
+    if zeros:
+        notes.append(f"{zeros} noisy metrics have a median of zero somewhere and are not tested")
+    return notes
 
 
 def exact_steps(track: history.Track, policy: Policy) -> list[Step]:
     """Return the commits at which an exact metric changed."""
-    own: Better = "higher" if track.better == "higher" else "lower"
-    better: Better = "none" if track.better == "none" else policy.better_for(track.metric, own)
+    better = policy.better_for(track.metric, track.better)
     steps = []
     for i in range(1, len(track.values)):
         before, after = track.values[i - 1], track.values[i]
         if before != after:
-            sides = [Series(metric=track.metric, kind="exact", value=v) for v in (before, after)]
+            sides = [
+                Series(
+                    metric=track.metric, kind="exact", value=track.values[j], rank=track.ranks[j]
+                )
+                for j in (i - 1, i)
+            ]
             verdict = direction(sides[0], sides[1], better)
             steps.append(
                 Step(

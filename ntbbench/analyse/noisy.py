@@ -97,7 +97,7 @@ def add_detectable(
 ) -> None:
     """Fill in what each estimate could have detected and the runs that would settle it.
 
-    `level` is the one the first of the family must reach, so the family must be known before.
+    `level` is the one that another finding must reach, so the family must be tested before.
     """
     sizes: dict[detectable.Sizes, list[tuple[Match, Estimate]]] = defaultdict(list)
     for match, guess in zip(found, guesses, strict=True):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from ntbbench.analyse.comparison import Environment
 from ntbbench.analyse.policy import Policy
@@ -38,7 +37,13 @@ class Match(Struct, frozen=True, kw_only=True, gc=False):
 def matches(
     base: Variant, candidates: Sequence[Variant], policy: Policy, *, paired: bool
 ) -> Iterator[Match]:
-    """Yield every metric of the base with each candidate, then what only a candidate has."""
+    """Yield every metric of the base with each candidate, then what only a candidate has.
+
+    Raises
+    ------
+    InputError
+        for series of different units or kinds, and for pairs that are none.
+    """
     for candidate in candidates:
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
         # Nothing is looked up by metric where nothing is said by metric.
@@ -60,6 +65,7 @@ def matches(
                 base=base.series.get(name),
                 candidate=candidate.series.get(name),
             )
+            check_kinds(match)
             yield in_pairs(match, base, candidate) if paired else match
 
 
@@ -76,26 +82,12 @@ def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
         return match
     shared, first, second = np.intersect1d(rows[0], rows[1], return_indices=True)
     if len(shared) == 0:
-        return replace(match, candidate=None)
-    return Match(
-        metric=match.metric,
-        base_label=match.base_label,
-        candidate_label=match.candidate_label,
-        base=with_samples(one, one.samples[first]),
-        candidate=with_samples(other, other.samples[second]),
+        return replace(match, candidate=None, dropped=max(map(len, (rows[0], rows[1]))))
+    return replace(
+        match,
+        base=replace(one, samples=one.samples[first]),
+        candidate=replace(other, samples=other.samples[second]),
         dropped=max(len(rows[0]), len(rows[1])) - len(shared),
-    )
-
-
-def with_samples(series: Series, samples: NDArray[np.float64]) -> Series:
-    """Return `series` with other samples."""
-    return Series(
-        metric=series.metric,
-        kind=series.kind,
-        unit=series.unit,
-        better=series.better,
-        samples=samples,
-        cautions=series.cautions,
     )
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.comparison import GateOn
-from ntbbench.analyse.series import Better
+from ntbbench.analyse.series import Better, Own
 from ntbbench.errors import InputError
 
 Test = Literal["mann-whitney", "permutation", "welch"]
@@ -65,12 +65,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         rule = self.rule_for(metric)
         return self.threshold if rule is None or rule.threshold is None else rule.threshold
 
-    def better_for(self, metric: str, own: Better) -> Better:
-        """Return the direction of `metric`: a rule's, else the user's, else the metric's own."""
+    def better_for(self, metric: str, own: Own) -> Better:
+        """Return the direction of `metric`: a rule's, else the metric's own, else the user's."""
         rule = self.rule_for(metric) if self.rule else None
         if rule is not None and rule.better is not None:
             return rule.better
-        return "higher" if self.higher_is_better and own == "lower" else own
+        if own == "unsaid":
+            return "higher" if self.higher_is_better else "lower"
+        return own
 
 
 def check(policy: Policy) -> Policy:
@@ -109,9 +111,12 @@ def load_policy(path: Path) -> Policy:
     Raises
     ------
     InputError
-        for text that is no TOML, unknown keys, wrong types and values that cannot be used.
+        for a file that cannot be read, text that is no TOML, unknown keys, wrong types and values
+        that cannot be used.
     """
     try:
         return check(msgspec.toml.decode(path.read_bytes(), type=Policy))
+    except OSError as error:
+        raise InputError("--policy", str(path), error.strerror or "cannot be read") from error
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("--policy", str(path), str(error)) from error

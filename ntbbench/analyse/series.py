@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Kind = Literal["exact", "noisy"]
 Better = Literal["lower", "higher", "none"]  # none: no direction is known, any change is worse
+Own = Literal["lower", "higher", "none", "unsaid"]  # unsaid: lower, but for --higher-is-better
 ExactValue = int | float | str
 
 
@@ -27,7 +28,7 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     metric: str
     kind: Kind
     unit: str = ""
-    better: Better = "lower"
+    better: Own = "unsaid"
     samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
     value: ExactValue | None = None
     rank: int | None = None  # of a value that is a word: the higher the better

@@ -223,3 +223,20 @@ def adjust(p: Array, correction: Correction) -> Array:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
+
+
+def next_level(p: Array, correction: Correction, alpha: float) -> float:
+    """Return the level below which one more p-value of the family `p` would be significant.
+
+    Holm steps down: after k rejections the next needs alpha / (size - k). Benjamini and Hochberg
+    step up: the level is j alpha / size for the largest j with j - 1 others at or below it.
+    """
+    size = len(p)
+    if correction == "none" or size == 0:
+        return alpha
+    if correction == "holm":
+        rejected = int((adjust(p, "holm") < alpha).sum())
+        return alpha / max(1, size - rejected)
+    steps = alpha * np.arange(1, size + 1) / size
+    fits = np.concatenate([[0.0], np.sort(p)[:-1]]) <= steps
+    return float(steps[np.flatnonzero(fits)[-1]])

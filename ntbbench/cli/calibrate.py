@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import check_writable, write_bytes
 
 OUTPUT = "{output}"
 DEFAULT = (
@@ -21,7 +22,8 @@ Give results of the same thing measured several times, or let this command measu
   ntbbench calibrate --rounds 10 --command \\
     'pytest benches/ --benchmark-json={output}' -o thresholds.toml
   ntbbench gate base.json new.json --policy thresholds.toml
-exit codes: 0 done; 1 an exact metric differs between runs; 2 bad input; 70 internal error
+exit codes: 0 done; 1 an exact metric differs between runs; 2 bad input; 4 a metric is not in
+every run, or there is none; 5 the runs come from different environments; 70 internal error
 """
 
 
@@ -56,13 +58,17 @@ def run(args: argparse.Namespace) -> int:
     from ntbbench.report import calibration  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
+    if args.output is not None:
+        check_writable(args.output)
     with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
         files = args.results or measured(args.command, args.rounds, Path(folder))
         found = calibrate(unique_labels([load_variant(str(file)) for file in files]), policy)
     if args.output is not None:
-        args.output.write_text(calibration.render_policy(found), encoding="utf-8")
+        write_bytes(args.output, calibration.render_policy(found).encode())
     shown = calibration.render_text if args.format == "text" else calibration.render_json
     sys.stdout.write(shown(found))
+    if found.missing or not found.metrics:
+        return ExitCode.MISSING
     return ExitCode.FINDING if found.exact_differences else ExitCode.OK
 
 

@@ -46,7 +46,11 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--correction", choices=CORRECTIONS, help="over the family (default holm)")
     group.add_argument("--test", choices=TESTS, help="default mann-whitney")
     group.add_argument("--resamples", type=int, help="of the bootstrap (default 2000)")
-    group.add_argument("--higher-is-better", action="store_true", help="for throughputs")
+    group.add_argument(
+        "--higher-is-better",
+        action="store_true",
+        help="for throughputs; a metric whose direction its format says keeps it",
+    )
     group.add_argument(
         "--fail-inconclusive", action="store_true", help="exit 3 if anything stays inconclusive"
     )

@@ -17,6 +17,7 @@ from ntbbench.analyse.policy import Policy, check, load_policy
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
 from ntbbench.errors import InputError
+from ntbbench.measure.files import check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
 PIECE = 1 << 20
@@ -77,10 +78,18 @@ def outputs_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
     return pairs
 
 
+def check_outputs(args: argparse.Namespace) -> list[tuple[str, Path]]:
+    """Return the pairs of --write if every output can be written, before anything is compared."""
+    outputs = outputs_of(args)
+    for path in (*(path for _, path in outputs), *([] if args.html is None else [args.html])):
+        check_writable(path)
+    return outputs
+
+
 def run_comparison(args: argparse.Namespace) -> Report:
     """Read, compare, write every output, and return the report."""
     policy = policy_of(args)
-    outputs = outputs_of(args)
+    outputs = check_outputs(args)
     if args.force is not None and not args.force.strip():
         raise InputError("--force", args.force, "a text that says why")
     if args.raw and args.format != "mail":
@@ -90,11 +99,11 @@ def run_comparison(args: argparse.Namespace) -> Report:
     if args.html is None and not args.raw:
         variants.clear()  # the report holds what the other outputs need; large inputs are large
     for name, path in outputs:
-        path.write_text(FORMATS[name](report), encoding="utf-8")
+        write_bytes(path, FORMATS[name](report).encode())
     if args.html is not None:
         from ntbbench.report.comparison.html import render as render_html  # noqa: PLC0415 -- loads plotly
 
-        args.html.write_text(render_html(report, tuple(variants)), encoding="utf-8")
+        write_bytes(args.html, render_html(report, tuple(variants)).encode())
     if args.raw:
         show(mail.render_with_runs(report, tuple(variants)))
     else:

@@ -2,14 +2,16 @@
 """The outputs of a calibration: text, JSON, and the thresholds as a policy file of the gate."""
 
 import json
+from textwrap import wrap
 
 import msgspec
 from tabulate import tabulate
 
 from ntbbench.analyse.calibrate import Calibration
-from ntbbench.report.comparison.wording import visible
+from ntbbench.report.comparison.wording import apart, visible
 
 ROWS = 50
+NAME = 34  # characters of a line of a name
 
 
 def render_text(calibration: Calibration) -> str:
@@ -20,28 +22,30 @@ def render_text(calibration: Calibration) -> str:
         f"false alarms with the policy as it is: {c.alarms} of {c.families} families",
         f"with thresholds learnt from the other runs: {c.alarms_with_thresholds} of {c.families}",
     ]
-    lines += [f"not exact, it differs between runs: {visible(n)}" for n in c.exact_differences]
+    for what, names in (
+        ("not exact, it differs between runs", c.exact_differences),
+        ("not in every run", c.missing),
+        ("zero somewhere, so it has no relative change", c.zeros),
+    ):
+        lines += [f"{what}: {visible(name)}" for name in names[:ROWS]]
+        lines += [f"{what}: {len(names) - ROWS} more"] if len(names) > ROWS else []
     ordered = sorted(c.floors, key=lambda floor: -floor.noise_floor)
+    short = apart([floor.metric for floor in ordered[:ROWS]])
     rows = [
         [
-            shortened(visible(floor.metric)),
+            "\n".join(wrap(visible(name), NAME)),
             f"{floor.noise_floor:.2%}",
             f"{floor.largest_change:.2%}",
             f"{floor.threshold:.1%}",
             floor.false_alarms,
         ]
-        for floor in ordered[:ROWS]
+        for name, floor in zip(short, ordered[:ROWS], strict=True)
     ]
     headers = ["benchmark", "noise floor", "largest", "threshold", "alarms"]
     lines += ["", tabulate(rows, headers, tablefmt="simple", disable_numparse=True)]
     if len(ordered) > ROWS:
         lines.append(f"and {len(ordered) - ROWS} quieter ones")
     return "\n".join(lines) + "\n"
-
-
-def shortened(name: str) -> str:
-    """Return the end of a long name, where names of benchmarks differ."""
-    return name if len(name) <= 34 else f"...{name[-31:]}"
 
 
 def render_json(calibration: Calibration) -> str:

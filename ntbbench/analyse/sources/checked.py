@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks that every reader shares: finite numbers, sizes, environments."""
 
+import gzip
+import stat
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,8 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntbbench.errors import InputError
 
+GZIP = b"\x1f\x8b"
 LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
 LARGEST_COUNT = 1 << 63
+# The fourth power of a sample must be finite (Welch's degrees of freedom), and its inverse.
+LARGEST_SAMPLE = 1e75
+SMALLEST_SAMPLE = 1e-75
+ALLOWED = "zero, or a finite number from 1e-75 to 1e75"
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
 # These change from run to run on one and the same machine.
 VOLATILE_WORDS = (
@@ -40,17 +48,50 @@ def read_bytes(path: Path) -> bytes:
         if it cannot be read, is empty or larger than 1 GiB.
     """
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {size}")
-        data = path.read_bytes()
+        check_size(path)
+        with path.open("rb") as file:
+            packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
+            data = unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
     except MemoryError as error:
         raise InputError("input", str(path), "a file that fits in memory") from error
+    if len(data) > LARGEST:  # of a pipe or packed: only reading tells
+        raise InputError("input", str(path), f"at most {LARGEST} bytes")
     if not data.strip():
         raise InputError("input", str(path), "a result; this file is empty")
     return data
+
+
+def check_size(path: Path) -> None:
+    """Refuse what is too large to read, and devices: /dev/zero has no end.
+
+    Raises
+    ------
+    InputError
+        for a device, and for a file larger than 1 GiB.
+    OSError
+        if there is no such file.
+    """
+    found = path.stat()
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        raise InputError("input", str(path), "a file or a pipe, no device")
+    if found.st_size > LARGEST:
+        raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {found.st_size}")
+
+
+def unpacked(file: gzip.GzipFile, path: Path) -> bytes:
+    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it.
+
+    Raises
+    ------
+    InputError
+        for a damaged file.
+    """
+    try:
+        return file.read(LARGEST + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError("input", str(path), f"a complete gzip file: {error}") from error
 
 
 def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64]:
@@ -59,14 +100,12 @@ def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64
     Raises
     ------
     InputError
-        if one is not finite or negative.
+        if one is negative, not finite, or too large or small to compute with.
     """
     samples = np.asarray(values, dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(samples) | (samples < 0))
-    if len(wrong):
-        raise InputError(
-            f"{where}: {metric}", float(samples[wrong[0]]), "a finite number that is not negative"
-        )
+    usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
+    if not usable.all():
+        raise InputError(f"{where}: {metric}", float(samples[~usable][0]), ALLOWED)
     return samples
 
 

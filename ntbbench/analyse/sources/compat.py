@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ntbbench.analyse.series import Series, Variant
+from ntbbench.analyse.series import Better, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value, split_environment
 from ntbbench.errors import InputError
 
@@ -73,9 +73,9 @@ def add_cell(variant: Variant, cell: Cell, where: str) -> None:
     if cell.verdict not in VERDICTS:
         raise InputError(f"{where}: verdict of {name}", cell.verdict, f"one of {VERDICTS}")
 
-    def add(quantity: str, **fields: Any) -> None:
+    def add(quantity: str, better: Better = "lower", **fields: Any) -> None:
         metric = f"{name}:{quantity}"
-        variant.series[metric] = Series(metric=metric, kind="exact", **fields)
+        variant.series[metric] = Series(metric=metric, kind="exact", better=better, **fields)
 
     rank = VERDICTS.index(cell.verdict)
     add("verdict", better="higher", value=cell.verdict, rank=rank)

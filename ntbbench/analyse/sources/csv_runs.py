@@ -7,15 +7,22 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ntbbench.analyse.series import Series, Variant
-from ntbbench.analyse.sources.checked import LARGEST
+from ntbbench.analyse.sources.checked import ALLOWED as NUMBERS
+from ntbbench.analyse.sources.checked import (
+    LARGEST_SAMPLE,
+    SMALLEST_SAMPLE,
+    check_size,
+    read_bytes,
+)
 from ntbbench.errors import InputError
 
 SOURCE = "csv"
-ALLOWED = "a finite decimal number that is not negative, or an empty cell"
+ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"
 
 
 class Column:
@@ -58,7 +65,17 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
 
 def load_columns(path: Path, label: str) -> Variant:
     """Return one variant whose metrics are the columns of a CSV."""
-    columns = [column for column in read_columns(path) if column.values]
+    return variant_of(read_columns(path), label)
+
+
+def decode_columns(data: bytes, path: Path, label: str) -> Variant:
+    """Return the same of a CSV that was read already: a pipe is read once."""
+    return variant_of(columns_of(io.BytesIO(data), path), label)
+
+
+def variant_of(found: Sequence[Column], label: str) -> Variant:
+    """Return one variant whose metrics are the columns that are not empty."""
+    columns = [column for column in found if column.values]
     return Variant(
         label,
         SOURCE,
@@ -70,12 +87,20 @@ def load_columns(path: Path, label: str) -> Variant:
 def read_columns(path: Path) -> list[Column]:
     """Return the columns of a CSV file, read row by row."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError("input", str(path), f"at most {LARGEST} bytes")
-        with path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
-            return parse(csv.reader(text, strict=True), path)
+        check_size(path)
+        if not path.is_file():
+            return columns_of(io.BytesIO(read_bytes(path)), path)
+        with path.open("rb") as raw:
+            return columns_of(raw, path)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
+
+
+def columns_of(raw: BinaryIO, path: Path) -> list[Column]:
+    """Return the columns of CSV text in UTF-8."""
+    try:
+        with io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
+            return parse(csv.reader(text, strict=True), path)
     except UnicodeDecodeError as error:
         raise InputError("input", str(path), "text in UTF-8") from error
     except csv.Error as error:
@@ -87,15 +112,17 @@ def parse(rows: Iterator[list[str]], path: Path) -> list[Column]:
     header = next(rows, None)
     if not header:
         raise InputError("input", str(path), "a header with a variant a column; this file is empty")
+    seen: set[str] = set()
     for index, name in enumerate(header):
         if not name.strip():
             raise InputError(f"{path}: column {index + 1}", name, "a name")
-        if name in header[:index]:
+        if name in seen:
             raise InputError(f"{path}: header", name, "each name once")
         if is_number(name):
             raise InputError(
                 f"{path}: header", name, "a name, not a number: is the header missing?"
             )
+        seen.add(name)
     columns = [Column(name) for name in header]
     for number, row in enumerate(rows, start=1):
         if not row and len(header) > 1:  # a blank line
@@ -126,13 +153,14 @@ def checked_number(cell: str, path: Path, number: int, name: str) -> float:
     Raises
     ------
     InputError
-        for text, NaN, infinities, numbers too large for a double, and negative ones.
+        for text, NaN, infinities, negative numbers, and those too large or small to compute with.
     """
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
     # float() takes digit separators and the digits of every script; a table of runs has neither.
-    if not math.isfinite(value) or value < 0 or "_" in cell or not cell.isascii():
+    usable = value == 0 or SMALLEST_SAMPLE <= value <= LARGEST_SAMPLE  # False for NaN
+    if not usable or "_" in cell or not cell.isascii():
         raise InputError(f"{path}: row {number}, column {name!r}", cell, ALLOWED)
     return value

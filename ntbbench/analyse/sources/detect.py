@@ -98,7 +98,7 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
     if data.lstrip()[:1] not in (b"{", b"["):
         if path.suffix.lower() in (".json", ".gz", ".xz", ".zip"):
             raise InputError("input", str(path), FORMATS)
-        return csv_runs.load_columns(path, label)
+        return csv_runs.decode_columns(data, path, label)
     probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, str(path))
     where = str(path)
     if isinstance(probe.schema, str):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from ntbbench.analyse.series import Series, Variant
+from ntbbench.analyse.series import Better, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value
 from ntbbench.errors import InputError
 
@@ -62,9 +62,9 @@ def add_point(variant: Variant, point: LabPoint, where: str) -> None:
     if f"{name}:agrees" in variant.series:
         raise InputError(where, name, "each point once")
 
-    def add(quantity: str, **fields: Any) -> None:
+    def add(quantity: str, better: Better = "lower", **fields: Any) -> None:
         metric = f"{name}:{quantity}"
-        variant.series[metric] = Series(metric=metric, kind="exact", **fields)
+        variant.series[metric] = Series(metric=metric, kind="exact", better=better, **fields)
 
     add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees))
     rung = exact_value(point.doorbells_rung, where, name)

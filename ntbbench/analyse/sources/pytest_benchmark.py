@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `pytest --benchmark-json` writes; numbers in `extra_info` are read as exact metrics."""
+"""What `pytest --benchmark-json` writes; numbers in `extra_info` are read as exact metrics.
 
+Numbers in objects too, by their dotted keys. A list of whole numbers is one metric: counts of each
+queue, say. Words describe, and lists with fractions are taken for measurements.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -84,12 +89,36 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
             samples=samples_of(rounds, where, name),
             cautions=("one-process",),
         )
-    for key, value in benchmark.extra_info.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue  # words and lists describe a benchmark; only numbers are counted
+    for key, value in numbers_of(benchmark.extra_info):
         metric = f"{name}:{key}"
         if metric in variant.series:
             raise InputError(f"{where}: benchmarks", metric, "each name once")
-        variant.series[metric] = Series(
-            metric=metric, kind="exact", value=exact_value(value, where, metric)
-        )
+        if isinstance(value, list):
+            text = msgspec.json.encode(value).decode()
+            variant.series[metric] = Series(metric=metric, kind="exact", better="none", value=text)
+        else:
+            variant.series[metric] = Series(
+                metric=metric, kind="exact", value=exact_value(value, where, metric)
+            )
+
+
+def numbers_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, number or list of counts) of what is no word, flag or null."""
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from numbers_of(value, f"{name}.")
+        elif (isinstance(value, list) and value and all(map(countable, value))) or is_number(value):
+            yield name, value
+
+
+def countable(item: object) -> bool:
+    """Return whether an item of a list is a whole number, or a list of such."""
+    if isinstance(item, list):
+        return all(map(countable, item))
+    return isinstance(item, int) and not isinstance(item, bool)
+
+
+def is_number(value: object) -> bool:
+    """Return whether a JSON value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.analyse.series import Better, Place, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value, samples_of, split_environment
+from ntbbench.errors import InputError
 
 PREFIX = "ntbbench.sweep/"
 KNOWN = "ntbbench.sweep/1"
@@ -145,7 +146,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
 
 
 def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
-    """Add every metric of one point to `variant`."""
+    """Add every metric of one point to `variant`; InputError for a count that cannot be one."""
     metrics = names_of(name)
     series = variant.series
     variant.places[name] = Place(
@@ -163,6 +164,8 @@ def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
     for metric, better, value in zip(metrics, BETTER, VALUES(cell), strict=False):
         if value is not UNSET and value is not None:
             exact = exact_value(value, where, metric)
+            if exact < 0:
+                raise InputError(f"{where}: {metric}", value, "a count that is not negative")
             series[metric] = Series(metric=metric, kind="exact", better=better, value=exact)
     distribution, timing = metrics[-2:]
     lists = [counts for counts in SPREADS(cell) if counts is not UNSET]
@@ -172,7 +175,9 @@ def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
         series[distribution] = Series(metric=distribution, kind="exact", better="none", value=text)
     if isinstance(cell.ns_per_dispatch, Samples) and cell.ns_per_dispatch.samples:
         samples = samples_of(cell.ns_per_dispatch.samples, where, timing)
-        series[timing] = Series(metric=timing, kind="noisy", unit="ns", samples=samples)
+        series[timing] = Series(
+            metric=timing, kind="noisy", unit="ns", better="lower", samples=samples
+        )
 
 
 @cache

@@ -3,7 +3,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from os.path import commonprefix
 
 import numpy as np
 import plotly.graph_objects as go
@@ -54,14 +53,17 @@ def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
             text=[hover(c.metric, c.candidate, state, wording.change_of(c)) for _, c in rows],
             hovertemplate="%{text}<extra></extra>",
         )
-    threshold = max((c.threshold for c in comparisons), default=0.0)
-    figure.add_vrect(
-        x0=percent(1 / (1 + threshold)),
-        x1=percent(1 + threshold),
-        fillcolor="#eee",
-        line_width=0,
-        layer="below",
-    )
+    for i, c in enumerate(comparisons):
+        figure.add_shape(
+            type="rect",
+            x0=percent(1 / (1 + c.threshold)),
+            x1=percent(1 + c.threshold),
+            y0=i - 0.5,
+            y1=i + 0.5,
+            fillcolor="#eee",
+            line_width=0,
+            layer="below",
+        )
     figure.add_vline(x=0, line={"color": "#333", "width": 1})
     figure.update_yaxes(
         tickmode="array",
@@ -80,13 +82,7 @@ def names(comparisons: Sequence[Comparison]) -> list[str]:
     """Return names for an axis: without what all have in common at either end."""
     several = len({c.candidate for c in comparisons}) > 1
     whole = [c.metric + (f" ({c.candidate})" if several else "") for c in comparisons]
-    if len(set(whole)) < 2:
-        return [label(name, AXIS) for name in whole]
-    head = len(commonprefix(whole))  # noqa: RUF071 - characters, not paths
-    rest = [name[head:] for name in whole]
-    foot = len(commonprefix([name[::-1] for name in rest]))  # noqa: RUF071
-    cut = [name[: len(name) - foot] for name in rest]
-    return [label(name if all(cut) else full, AXIS) for name, full in zip(cut, whole, strict=True)]
+    return [label(name, AXIS) for name in wording.apart(whole)]
 
 
 def percent(ratio: float | None) -> float:
@@ -97,14 +93,14 @@ def percent(ratio: float | None) -> float:
 def distribution(sides: Sequence[tuple[str, Series]]) -> go.Figure:
     """Return the samples of both sides as boxes with every point beside them."""
     figure = go.Figure()
-    unit = ""
+    largest = [float(series.samples.max()) for _, series in sides if series.samples is not None]
+    factor, unit = wording.scale_of(largest, sides[0][1].unit)
     for (name, series), colour in zip(sides, ("#0072b2", "#d55e00"), strict=True):
         if series.samples is None:
             continue
-        unit = series.unit
         step = max(1, -(-len(series.samples) // SAMPLES))
         figure.add_box(
-            x=series.samples[::step].tolist(),
+            x=(series.samples[::step] / factor).tolist(),
             name=label(name),
             boxpoints="all",
             jitter=0.6,

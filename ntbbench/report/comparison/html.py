@@ -79,7 +79,7 @@ def table(ordered: list[Comparison]) -> Table:
 def row(comparison: Comparison) -> tuple[Cell, ...]:
     """Return one row."""
     c = comparison
-    changed = c.kind == "exact" and not c.missing and c.ratio is None
+    changed = c.missing or (c.kind == "exact" and c.ratio is None)
     change = wording.change_of(c) if changed else wording.percent(c.ratio)
     runs = c.runs_needed
     return (

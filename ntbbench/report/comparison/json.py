@@ -10,7 +10,9 @@ READABLE = 1_000  # more comparisons are written without indentation: half the s
 
 def render(report: Report) -> str:
     """Return the report as JSON; a number that is not defined is null."""
-    packed = msgspec.json.encode(report)
+    packed = bytearray()
+    msgspec.json.Encoder().encode_into(report, packed)
     if len(report.comparisons) <= READABLE:
-        packed = msgspec.json.format(packed, indent=1)
-    return packed.decode() + "\n"
+        packed = bytearray(msgspec.json.format(packed, indent=1))
+    packed += b"\n"  # here and not to the text: of a large report each copy is a hundred megabytes
+    return packed.decode()

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""JUnit XML: a test case a comparison; regressed fails, missing is an error."""
+"""JUnit XML: a test case a comparison; what the policy fails is a failure, missing an error."""
 
 import xml.etree.ElementTree as ET
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.errors import ExitCode
 from ntbbench.report.comparison import wording
 
 
@@ -42,8 +41,9 @@ def outcome(comparison: Comparison, report: Report) -> str:
         return "error"
     if wording.reported_only(comparison, report):
         return "skipped" if comparison.verdict in ("regressed", "inconclusive") else ""
-    if comparison.verdict == "regressed":
+    fatal = any(warning.code in report.fatal_warnings for warning in comparison.warnings)
+    if comparison.verdict == "regressed" or fatal:
         return "failure"
     if comparison.verdict == "inconclusive":
-        return "failure" if report.exit_code == ExitCode.INCONCLUSIVE else "skipped"
+        return "failure" if report.fail_inconclusive else "skipped"
     return ""

@@ -6,6 +6,7 @@ SD of each side; below them the change, its interval, p, and the verdict.
 """
 
 import textwrap
+from collections.abc import Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report, Summary
 from ntbbench.analyse.series import Variant
@@ -13,6 +14,7 @@ from ntbbench.report.comparison import wording
 
 WIDTH = 75
 LABEL = 13
+LABEL_LEAST = 8  # characters of a label that a long n leaves
 COLUMNS = ("n", "mean", "min", "max", "median", "SD")
 WIDTHS = (7, 11, 11, 11, 11, 11)
 
@@ -64,9 +66,10 @@ def noisy(comparison: Comparison) -> list[str]:
     if comparison.missing:
         return [*lines, *wrapped(f"  {comparison.reason}", 2)]
     lines.append(" " * LABEL + "".join(f"{c:>{w}}" for c, w in zip(COLUMNS, WIDTHS, strict=True)))
-    for label, side in zip((comparison.base, comparison.candidate), sides, strict=True):
-        if side is not None:
-            lines.append(row(label, side, factor))
+    for label, cells in zip(
+        (comparison.base, comparison.candidate), rows(sides, factor), strict=True
+    ):
+        lines += [row(label, cells)] if cells else []
     better = "higher" if comparison.better == "higher" else "lower"
     change = f"  change {wording.percent(comparison.ratio)}"
     p = f"  p {wording.probability(comparison.p_value)}"
@@ -81,15 +84,28 @@ def noisy(comparison: Comparison) -> list[str]:
     return lines
 
 
-def row(label: str, side: Summary, factor: float) -> str:
-    """Return the line of one side."""
+def rows(sides: Sequence[Summary | None], factor: float) -> list[list[str]]:
+    """Return the cells of each side, numbers of a column with the same decimals."""
+    known = [side for side in sides if side is not None]
+    columns: list[list[str]] = [[str(side.n) for side in known]]
+    for name in ("mean", "minimum", "maximum", "median", "sd"):
+        values = [getattr(side, name) for side in known]
+        columns.append(wording.aligned(values, factor))
+    found = iter(zip(*columns, strict=True))
+    return [[] if side is None else list(next(found)) for side in sides]
+
+
+def row(label: str, cells: Sequence[str]) -> str:
+    """Return the line of one side; an n of eight digits or more takes from the label's room."""
+    room = LABEL + WIDTHS[0] - 1 - len(cells[0])
+    limit = max(LABEL_LEAST, min(LABEL - 1, room))
     shown = wording.visible(label)
-    shown = shown if len(shown) < LABEL else f"{shown[: LABEL - 4]}..."
-    values = (side.mean, side.minimum, side.maximum, side.median)
-    cells = [str(side.n), *(wording.figure(value, factor) for value in values)]
-    cells.append(wording.DASH if side.sd is None else wording.figure(side.sd, factor))
-    return f"{shown:<{LABEL}}" + "".join(
-        f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)
+    shown = shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+    count = f"{cells[0]:>{LABEL + WIDTHS[0] - len(shown)}}"
+    return (
+        shown
+        + count
+        + "".join(f"{cell:>{width}}" for cell, width in zip(cells[1:], WIDTHS[1:], strict=True))
     )
 
 

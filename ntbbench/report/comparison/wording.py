@@ -2,13 +2,18 @@
 """How the reports say numbers, names and verdicts; nothing here is escaped for a format."""
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report
 
 SEVERITY = ("missing", "regressed", "inconclusive", "improved", "equivalent")
-SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))}
+SCALES = {
+    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
+    "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
+}
 DASH = "-"
+PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
 HOPELESS = 10_000  # runs that nobody makes
 
 
@@ -19,6 +24,22 @@ def visible(text: str) -> str:
     reorders a line.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def apart(names: Sequence[str]) -> list[str]:
+    """Return the names without the parts that all have in common at either end.
+
+    A name is cut between its parts, not within one: `q2/d8`, not `2/d8`.
+    """
+    parts = [PART.findall(name) for name in names]
+    if len(set(names)) < 2:
+        return list(names)
+    shortest = min(map(len, parts)) - 1
+    head = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
+    rest = shortest - head
+    foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
+    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
+    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
 
 
 def state(comparison: Comparison) -> str:
@@ -93,11 +114,25 @@ def scale_of(values: Iterable[float], unit: str) -> tuple[float, str]:
 
 def figure(value: float, factor: float = 1.0) -> str:
     """Return a number with five significant digits."""
-    scaled = value / factor
-    if scaled and not 1e-3 <= abs(scaled) < 1e7:
-        return f"{scaled:.4g}"
-    digits = max(0, 4 - (math.floor(math.log10(abs(scaled))) if scaled else 0))
-    return f"{scaled:.{min(digits, 4)}f}"
+    return aligned([value], factor)[0]
+
+
+def aligned(values: Sequence[float | None], factor: float = 1.0) -> list[str]:
+    """Return numbers with as many decimals as the largest of them needs for five digits."""
+    scaled = [value / factor for value in values if value is not None]
+    largest = max(map(abs, scaled), default=0.0)
+    decimals = 4
+    if largest:
+        # What rounds up to the next power of ten has a digit more.
+        decimals = max(0, 4 - math.floor(math.log10(float(f"{largest:.4e}"))))
+    return [
+        DASH
+        if value is None
+        else f"{value / factor:.4g}"
+        if value and not 1e-3 <= abs(value / factor) < 1e7
+        else f"{value / factor:.{min(decimals, 4)}f}"
+        for value in values
+    ]
 
 
 def exact_value(value: int | float | str | None) -> str:
