@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, write_bytes
+from ntbbench.measure.files import check_no_input, check_writable, write_bytes
 
 OUTPUT = "{output}"
 DEFAULT = (
@@ -53,12 +53,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Measure or read the runs, and report."""
     from ntbbench.analyse.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
-    from ntbbench.analyse.policy import Policy, load_policy  # noqa: PLC0415
+    from ntbbench.analyse.policy import Policy  # noqa: PLC0415
+    from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.analyse.sources import load_variant, unique_labels  # noqa: PLC0415
     from ntbbench.report import calibration  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
     if args.output is not None:
+        read = [*map(Path, args.results), *([] if args.policy is None else [args.policy])]
+        check_no_input("--output", args.output, read)
         check_writable(args.output)
     with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
         files = args.results or measured(args.command, args.rounds, Path(folder))

@@ -33,12 +33,14 @@ class Kernel:
     image : compressed boot image.
     kbuild : folder that `make -C` takes to build modules.
     source : root of a kernel tree; only its NTB files are read.
+    source_tree : the tree of --source as it is to be told; empty: the kernel's own NTB files.
     """
 
     label: str
     image: Path
     kbuild: Path
     source: Path
+    source_tree: str = ""
 
 
 def check_source(option: str, root: Path) -> None:
@@ -106,6 +108,8 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)
     place = cache.root / "modules" / _key(wanted, settings)
+    if place.is_dir():  # it appeared whole: no need to wait for others that build
+        return place
     with cache.lock(say):
         if not place.is_dir():
             say(f"building the modules for {wanted.label}")
@@ -129,6 +133,8 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
+    if place.is_dir():
+        return place / name
     with cache.lock(say):
         if not place.is_dir():
             say(f"building {name}")

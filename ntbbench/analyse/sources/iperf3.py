@@ -2,7 +2,8 @@
 """`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several.
 
 Of UDP what arrived counts, and the share that was lost: the intervals of a sender hold what it
-sent, whatever became of it. With --bidir the way back is a metric of its own.
+sent, whatever became of it. With --bidir the way back is a metric of its own. A server does not
+know what arrived at the client.
 """
 
 from typing import Any
@@ -68,6 +69,15 @@ class Run(Struct, frozen=True):
         test = self.start.get("test_start")
         return isinstance(test, dict) and test.get("protocol") == "UDP"
 
+    def only_sent(self, way: str) -> bool:
+        """Return whether the server wrote this and data went to the client, who alone counted it.
+
+        What has no `way` behind its name went to the server, unless the test is --reverse.
+        """
+        test = self.start.get("test_start")
+        is_reverse = isinstance(test, dict) and bool(test.get("reverse"))
+        return "accepted_connection" in self.start and is_reverse != bool(way)
+
     def back(self) -> bool:
         """Return whether data went back too (--bidir)."""
         return self.end.sum_received_bidir_reverse is not UNSET or any(
@@ -75,18 +85,15 @@ class Run(Struct, frozen=True):
         )
 
 
-def read(documents: list[bytes], label: str, where: str) -> Variant:
-    """Return the variant of one run or of several of the same kind.
+def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
+    """Return the variant of one run or of several of the same kind, each with the file it is in.
 
     Raises
     ------
     InputError
         for a run that failed, and for runs with different settings.
     """
-    runs = [msgspec.json.decode(document, type=Run) for document in documents]
-    for run in runs:
-        if run.error:
-            raise InputError(where, run.error, "a run of iperf3 that did not fail")
+    runs = [decoded_run(document, file) for file, document in documents]
     settings = [settings_of(run) for run in runs]
     if any(other != settings[0] for other in settings[1:]):
         raise InputError(where, "runs with different settings", "runs of one kind")
@@ -102,6 +109,17 @@ def read(documents: list[bytes], label: str, where: str) -> Variant:
     return variant
 
 
+def decoded_run(document: bytes, file: str) -> Run:
+    """Return one run that did not fail."""
+    try:
+        run = msgspec.json.decode(document, type=Run)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError("input", file, f"a complete run of iperf3: {error}") from error
+    if run.error:
+        raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
+    return run
+
+
 def settings_of(run: Run) -> dict[str, str]:
     """Return the settings that decide a throughput."""
     test = run.start.get("test_start")
@@ -112,10 +130,12 @@ def settings_of(run: Run) -> dict[str, str]:
 
 def add_throughput(variant: Variant, runs: list[Run], way: str, where: str) -> None:
     """Add what arrived one way, `way` being what iperf3 puts behind `sum`, and what was lost."""
+    if any(run.only_sent(way) for run in runs):
+        if way:
+            return
+        raise InputError(where, "a server that only sent", "the client's iperf3 -J")
     suffix = "_reverse" if way else ""
-    of_intervals = len(runs) == 1 and not (
-        runs[0].datagrams() and any(rate.sender for rate in seconds_of(runs[0], way))
-    )
+    of_intervals = len(runs) == 1 and not (runs[0].datagrams() and tells_sent(runs[0], way))
     caution = ("one-process",) if len(runs) == 1 else ()
     rates = (
         full_intervals(runs[0], way)
@@ -147,6 +167,12 @@ def seconds_of(run: Run, way: str) -> list[Rate]:
     return [rate for rate in rates if rate is not UNSET and not rate.omitted]
 
 
+def tells_sent(run: Run, way: str) -> bool:
+    """Return whether the intervals are the sender's; old versions, with `sum` alone, do not say."""
+    is_old = run.end.sum_received is UNSET and run.end.sum is not UNSET
+    return is_old or any(rate.sender for rate in seconds_of(run, way))
+
+
 def full_intervals(run: Run, way: str) -> list[float]:
     """Return bits per second of the intervals, without the stub at the end."""
     rates = seconds_of(run, way)
@@ -173,7 +199,7 @@ def loss(end: End, way: str) -> float | None:
 
 
 def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
-    """Add the CPU use of both ends where every run has it."""
+    """Add the CPU use of both ends where every run has it; a server has its own alone."""
     used = [run.end.cpu_utilization_percent for run in runs]
     known = [cpu for cpu in used if not isinstance(cpu, UnsetType)]
     if len(known) < len(runs):
@@ -182,6 +208,8 @@ def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
         ("cpu_host", [cpu.host_total for cpu in known]),
         ("cpu_remote", [cpu.remote_total for cpu in known]),
     ):
+        if metric == "cpu_remote" and any("accepted_connection" in run.start for run in runs):
+            continue
         samples = samples_of(values, where, metric)
         variant.series[metric] = Series(
             metric=metric, kind="noisy", unit="%", better="lower", samples=samples

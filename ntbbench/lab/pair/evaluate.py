@@ -78,8 +78,8 @@ def _boot(recordings: PairRecordings) -> Boot:
         "doorbell": setup.doorbell,
         "ep_qp_count": recordings.ep_qp_count,
         "rc_qp_count": recordings.rc_qp_count,
-        "predicted_ep_qp_count": link.ep.qp_count if link.ep else None,
-        "predicted_rc_qp_count": link.rc.qp_count if link.rc else None,
+        "predicted_ep_qp_count": link.counts[0],
+        "predicted_rc_qp_count": link.counts[1],
         "predicted_link": link.link,
         "warnings": list(recordings.warnings),
     }
@@ -115,7 +115,7 @@ def _down(boot: Boot, traffic: Traffic) -> PairPoint:
     """Return a point without a link: the model agrees if it says so too, QP count for QP count."""
     asked = _asked(boot, traffic)
     model, kernel = boot.link.cause, boot.recordings.cause
-    cause = "; ".join(dict.fromkeys(text for text in (model, kernel) if text))
+    cause = "; ".join(filter(None, [kernel, model and f"the model: {model}"]))
     return PairPoint(
         **asked,
         link=DOWN,
