@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,19 @@ from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
 from ntbbench.errors import InputError
 from ntbbench.measure.simulation import backends
+from ntbbench.measure.simulation import grid as grids
+from ntbbench.measure.simulation import replicate as replicating
 from ntbbench.measure.simulation.estimate import estimate
-from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
+from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.histogram import histogram_of, quantiles
 from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
 from ntbbench.measure.simulation.result import load_simulation
-from ntbbench.measure.simulation_records import CPU_KINDS, Counts, OkSimulation
+from ntbbench.measure.simulation_records import (
+    CPU_KINDS,
+    Counts,
+    OkSimulation,
+    Replication,
+)
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
 from ntbbench.model.simulation.geometry import Ring
 from ntbbench.model.simulation.load import preset, with_settings
@@ -252,6 +261,89 @@ def test_chunks_are_replications_one_by_one() -> None:
     assert together == [replicate(spec, 3, "reference"), replicate(spec, 1, "reference")]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_worker_leaves_of_its_chunk_is_handed_out_again(
+    jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small_grid(40)
+    with backends.local(1, 1) as place:
+        expected = found_on(place, plan)
+    if jobs == 1:
+        monkeypatch.setattr(replicating, "CHUNK_SECONDS", 0.0)
+        assert len(run_chunk(Chunk(0, plan.specs[0], (3, 1, 2), "specialised"))) == 1
+    else:  # the workers are processes of their own: leave something in their place
+        monkeypatch.setattr(grids, "run_chunk", first_of_chunk)
+    with backends.local(jobs, 2) as place:
+        assert found_on(place, plan) == expected
+
+
+def first_of_chunk(chunk: Chunk) -> list[Replication]:
+    return [replicate(chunk.spec, chunk.replications[0], chunk.engine)]
+
+
+class Slow(Executor):
+    """Has begun with the first task and finishes it; the others wait."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.futures.append(future)
+        if len(self.futures) == 1:
+            future.set_running_or_notify_cancel()
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_an_end_takes_back_what_has_not_begun() -> None:
+    executor, plan = Slow(), small_grid(40)
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(bool(executor.futures))
+        return asked[-1]
+
+    found = found_on(backends.Place(executor, 2), plan, Hooks(stop=stop))
+    assert 0 < sum(map(len, found)) < 40
+    first, *others = executor.futures
+    assert not first.cancelled()
+    assert others
+    assert all(future.cancelled() for future in others)
+
+
+def test_a_killed_worker_loses_only_what_it_ran() -> None:
+    plan = small_grid(1000)
+    found: Found = [{} for _ in plan.specs]
+
+    def kill(_: str, done: int, total: int) -> None:
+        os.kill(active_children()[0].pid or 0, signal.SIGKILL)
+
+    with backends.local(2, 4000) as place, pytest.raises(WorkersLost, match="ended from outside"):
+        run_grid(plan, found, place, Hooks(progress=kill))
+    assert 0 < sum(map(len, found)) < 4000
+
+
+def test_what_was_found_before_a_worker_died_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, whole = tmp_path / "result.json", tmp_path / "whole.json"
+
+    def dies(plan: Grid, found: Found, place: backends.Place, hooks: Hooks) -> None:
+        found[0][1] = replicate(plan.specs[0], 1, "specialised")
+        raise WorkersLost("a worker process was ended from outside;")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ntbbench.cli.simulate.run_grid", dies)
+        assert main(["simulate", *SMALL, "-o", str(path)]) == 70
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"go on with: ntbbench simulate --resume {path}" in line
+    assert [len(point["replications"]) for point in saved(path)["points"]] == [1]
+    assert main(["simulate", "--resume", str(path)]) == 0
+    assert main(["simulate", *SMALL, "-o", str(whole)]) == 0
+    assert saved(path)["points"] == saved(whole)["points"]
+
+
 def test_an_end_on_the_way_keeps_what_is_done() -> None:
     plan = small_grid(40)
     told: list[int] = []
@@ -297,6 +389,23 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
     assert main(["simulate", "--resume", str(path), *few, "-o", str(path)]) == 0
     assert main(["simulate", *SMALL, *few, "-o", str(whole)]) == 0
     assert saved(path)["points"] == saved(whole)["points"]
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", "--engine", "reference"]
+    command += ["--duration", "3000s", "--jobs", "2", "-o", str(path)]  # days
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
+    while started.poll() is None and not children.read_text():
+        time.sleep(0.05)
+    for _ in range(2):
+        time.sleep(3)
+        os.kill(started.pid, signal.SIGINT)
+    _, error = started.communicate(timeout=60)
+    assert started.returncode == 130, error
+    assert "go on with: ntbbench simulate --resume" in error
+    assert saved(path)["points"] == []
 
 
 def test_replications_can_be_added(tmp_path: Path) -> None:
@@ -453,6 +562,20 @@ def test_bad_input_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line or said.strip("-") in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_without_end_and_no_name_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = tmp_path / "board.toml"
+    board.write_text("[receiver]\ncpus = " + "9" * 5000 + "\n")
+    assert main(["simulate", "board.toml"]) == 2
+    assert main(["simulate", "-o", ""]) == 2
+    number, name = capsys.readouterr().err.splitlines()
+    assert "board.toml" in number
+    assert "''" in name or "'.'" in name
+    assert list(tmp_path.iterdir()) == [board]
 
 
 def test_two_outputs_are_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

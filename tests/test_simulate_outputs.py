@@ -255,7 +255,7 @@ def test_a_crossing_is_found(cost: int, fixed: int, below: float) -> None:
 def test_a_fit_recovers_the_cost_that_made_the_throughput() -> None:
     scenario = with_settings(preset("generic"), [*SHORT, "warmup=10ms", "duration=20ms"])
     for byte in (300_000, 2_000_000):
-        made = throughput(with_byte(scenario, byte), "tcp", byte, "specialised")
+        made = throughput(with_byte(scenario, "tcp", byte), "tcp", byte, "specialised")
         found = fit(scenario, "tcp", target_of([made], 0.01), "specialised")
         assert found.low < byte < found.high
         assert found.byte == pytest.approx(byte, rel=0.01)

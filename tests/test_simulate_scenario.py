@@ -359,6 +359,15 @@ def test_poll_and_deferral_are_of_doorbells_not_of_msi() -> None:
     assert resolve(spec_of("link.doorbell=deferred", dispatch="msi"), 0).deferral is None
 
 
+@pytest.mark.parametrize(("length", "copied"), [(1023 - 66, "CPU"), (1024 - 66, "DMA")])
+def test_short_packets_are_copied_by_the_cpu_with_a_channel_too(length: int, copied: str) -> None:
+    spec = spec_of("dma=true", f"length={length}", "dma_packet=7us")
+    assert spec.size == length + 66
+    costs = resolve(spec, 0).costs
+    assert (costs.channel is None) == (copied == "CPU")
+    assert (costs.copy.byte_fs > 0) == (copied == "CPU")
+
+
 def test_flows_hash_alike_in_one_replication_and_anew_in_the_next() -> None:
     one, other = spec_of(dispatch="fallback"), spec_of(affinity="single")
     assert queue_of_flow(one, 0) == queue_of_flow(other, 0)

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     found = fit(scenario, protocol, target, args.engine)
     told = words(found, target, protocol)
     longer = long_enough(scenario, protocol, target.mean)
-    fitted = msgspec.structs.replace(with_byte(longer, found.byte), note="; ".join(told))
+    fitted = msgspec.structs.replace(with_byte(longer, protocol, found.byte), note="; ".join(told))
     text = load.to_toml(fitted, told)
     if args.output is None:
         sys.stdout.write(text)

@@ -16,7 +16,7 @@ from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure import environment as environments
 from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes, write_json
 from ntbbench.measure.simulation.backends import Place, dask, local
-from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
+from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.result import adopt, load_simulation, result_of
 from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
 from ntbbench.measure.timing import timer
@@ -135,7 +135,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         found: Found = [{} for _ in specs]
     else:
         found = adopt(scenario, specs, previous, ntbbench.__version__)
-    chosen = args.output or args.resume
+    chosen = args.resume if args.output is None else args.output
     output = new_run(RUNS, "simulation") if chosen is None else Path(chosen)
     grid = Grid(specs, scenario.run.replications, args.engine)
     return Plan(scenario, grid, found, output)
@@ -167,16 +167,20 @@ def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
     left = sum(map(len, plan.grid.missing(plan.found)))
     if not left:
         return result(plan.found)
-    with place_of(args, left) as place, interrupts() as stop, bar() as progress:
-        hooks = Hooks(
-            progress=progress,
-            stop=stop.is_set,
-            save=lambda found: write_json(plan.output, result(found)),
-        )
-        try:
+    try:
+        with place_of(args, left) as place, interrupts() as stop, bar() as progress:
+            hooks = Hooks(
+                progress=progress,
+                stop=stop.is_set,
+                save=lambda found: write_json(plan.output, result(found)),
+            )
             run_grid(plan.grid, plan.found, place, hooks)
-        except KeyboardInterrupt:  # the second one: what ran is not waited for
-            stop.set()
+    except KeyboardInterrupt:  # the second one: what ran was not waited for
+        pass
+    except WorkersLost as error:
+        write_json(plan.output, result(plan.found))
+        on = resume_command(args, plan)
+        raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
     return result(plan.found)
 
 

@@ -66,6 +66,10 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
     executor = ProcessPoolExecutor(count, mp_context=context, initializer=leave_sigint)
     try:
         yield Place(executor, count)
+    except KeyboardInterrupt:  # a second one: a replication can take minutes
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -152,7 +152,7 @@ def crossing(rate: Callable[[int], float], wanted: float, free: float, ceiling: 
 
 def throughput(scenario: Scenario, protocol: str, byte: int, engine: str) -> float:
     """Return the simulated single-queue throughput, bits a second, with a cost a byte."""
-    spec = single_queue(with_byte(scenario, byte), protocol)
+    spec = single_queue(with_byte(scenario, protocol, byte), protocol)
     runs = [replicate(spec, number, engine).throughput_bps for number in range(REPLICATIONS)]
     return math.fsum(runs) / len(runs)
 
@@ -165,9 +165,9 @@ def long_enough(scenario: Scenario, protocol: str, wanted: float) -> Scenario:
     return msgspec.structs.replace(scenario, run=run)
 
 
-def with_byte(scenario: Scenario, byte: int) -> Scenario:
+def with_byte(scenario: Scenario, protocol: str, byte: int) -> Scenario:
     """Return the scenario with another copy cost a byte, of the CPU or of the DMA channel."""
-    key = "dma_byte" if scenario.receiver.dma else "byte"
+    key = "dma_byte" if single_queue(scenario, protocol).dma else "byte"
     receiver = msgspec.structs.replace(scenario.receiver, **{key: byte})
     return msgspec.structs.replace(scenario, receiver=receiver)
 

@@ -6,11 +6,12 @@ order in which replications end changes nothing.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
-from itertools import islice
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from dataclasses import dataclass, replace
 
+from ntbbench.errors import NtbbenchError
 from ntbbench.measure.simulation.backends import Place
 from ntbbench.measure.simulation.replicate import Chunk, run_chunk
 from ntbbench.measure.simulation_records import Replication
@@ -31,7 +32,8 @@ class Hooks:
     Parameters
     ----------
     progress : told a word, the replications done and all of them.
-    stop : asked now and then whether to end here; what is under way is waited for and kept.
+    stop : asked now and then whether to end here; what has begun is waited for and kept, what has
+        not is taken back.
     save : given what is found by now.
     clock : seconds; decides when to save.
     """
@@ -72,34 +74,74 @@ class Grid:
         return sum(spec.reason is None for spec in self.specs) * self.replications
 
 
+class WorkersLost(NtbbenchError):
+    """A worker process ended by itself, with what it had under way; all else was kept."""
+
+
 def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
 
     Raises
     ------
     InputError : a point's system is refused. Whatever was found before stays in `found`.
+    WorkersLost : the executor broke; the same holds.
     """
     lacking = grid.missing(found)
     left = sum(map(len, lacking))
     size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * place.slots)))
     waiting = chunks(grid, lacking, size)
-    running: dict[Future[list[Replication]], int] = {}
+    again: deque[Chunk] = deque()  # what a worker left of its chunk
+    running: dict[Future[list[Replication]], Chunk] = {}
     next_save = hooks.clock() + SAVE_INTERVAL
     while True:
-        if not hooks.stop():
-            for chunk in islice(waiting, place.window - len(running)):
-                running[place.executor.submit(run_chunk, chunk)] = chunk.point
+        if hooks.stop():
+            running = {future: chunk for future, chunk in running.items() if not future.cancel()}
+        else:
+            hand_out(place, again, waiting, running)
         if not running:
             return
         done, _ = wait(running, timeout=WAIT, return_when=FIRST_COMPLETED)
         for future in done:
-            have = found[running.pop(future)]
-            have |= {one.replication: one for one in future.result()}
+            chunk = running.pop(future)
+            runs = result_of_chunk(future)
+            found[chunk.point] |= {one.replication: one for one in runs}
+            if left_over := chunk.replications[len(runs) :]:
+                again.append(replace(chunk, replications=left_over))
         if done:
             hooks.progress("simulating", sum(map(len, found)), grid.total)
         if hooks.clock() >= next_save:
             hooks.save(found)
             next_save = hooks.clock() + SAVE_INTERVAL
+
+
+def hand_out(
+    place: Place,
+    again: deque[Chunk],
+    waiting: Iterator[Chunk],
+    running: dict[Future[list[Replication]], Chunk],
+) -> None:
+    """Let the executor have as much in advance as it is to be given."""
+    while len(running) < place.window:
+        chunk = again.popleft() if again else next(waiting, None)
+        if chunk is None:
+            return
+        try:
+            running[place.executor.submit(run_chunk, chunk)] = chunk
+        except BrokenExecutor as error:
+            raise lost() from error
+
+
+def result_of_chunk(future: Future[list[Replication]]) -> list[Replication]:
+    """Return what a worker found."""
+    try:
+        return future.result()
+    except (BrokenExecutor, CancelledError) as error:
+        raise lost() from error
+
+
+def lost() -> WorkersLost:
+    """Return what is said of a broken executor."""
+    return WorkersLost("a worker process was ended from outside; is the memory short?")
 
 
 def chunks(grid: Grid, lacking: Sequence[Sequence[int]], size: int) -> Iterator[Chunk]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One replication: from a point and a number to its record; what runs on every worker."""
 
+import time
 from dataclasses import dataclass
 
 from ntbbench.engine.datapath import simulate
@@ -12,6 +13,7 @@ from ntbbench.model.simulation.resolve import engine_seed, resolve
 from ntbbench.model.simulation.units import PS
 
 BITS_A_BYTE = 8
+CHUNK_SECONDS = 0.5  # an end waits for what has begun, and a bar and savings for what ends
 KINDS = {
     "hardirq": CpuTime.HARDIRQ,
     "useful_softirq": CpuTime.SOFTIRQ_USEFUL,
@@ -40,8 +42,17 @@ class Chunk:
 
 
 def run_chunk(chunk: Chunk) -> list[Replication]:
-    """Return the records of a chunk's replications, in order."""
-    return [replicate(chunk.spec, number, chunk.engine) for number in chunk.replications]
+    """Return the records of a chunk's replications, in order.
+
+    After CHUNK_SECONDS the rest is left: who asked hands it out again.
+    """
+    found = []
+    end = time.monotonic() + CHUNK_SECONDS
+    for number in chunk.replications:
+        found.append(replicate(chunk.spec, number, chunk.engine))
+        if time.monotonic() >= end:
+            break
+    return found
 
 
 def replicate(spec: PointSpec, number: int, engine: str) -> Replication:

@@ -9,6 +9,7 @@ TRANSPORT_MTU = 0x10000  # module parameter transport_mtu
 TX_STOP = 5  # drivers/net/ntb_netdev.c: free entries below which a queue stops
 TX_START = 10  # free entries from which on the transmit-done handler wakes it
 ETH_HLEN = 14
+COPY_BYTES = 1024  # module parameter copy_bytes: below it the CPU copies, with a channel too
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def load_scenario(path: str | Path) -> Scenario:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError("scenario", str(path), str(error.strerror)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError itself: a number without end
         raise InputError("scenario", str(path), f"not TOML in UTF-8: {error}") from None
     return scenario_from(table, str(path))
 

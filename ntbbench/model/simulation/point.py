@@ -8,7 +8,7 @@ from ntbbench.model.device import Hardware
 from ntbbench.model.dispatch import Provision, provision
 from ntbbench.model.hardware import resolve as resolve_hardware
 from ntbbench.model.netdev import queue_bits
-from ntbbench.model.simulation.geometry import ETH_HLEN, TX_STOP, Ring, ring_of
+from ntbbench.model.simulation.geometry import COPY_BYTES, ETH_HLEN, TX_STOP, Ring, ring_of
 from ntbbench.model.simulation.scenario import Scenario
 from ntbbench.model.transport import memory_windows
 
@@ -77,6 +77,14 @@ class PointSpec:
     def size(self) -> int:
         """Bytes of a packet in its frame: payload and all headers."""
         return self.payload + HEADERS[self.protocol] + ETH_HLEN
+
+    @property
+    def dma(self) -> bool:
+        """Whether a DMA channel copies the packets of this point.
+
+        Source: drivers/ntb/ntb_transport.c (ntb_async_rx), Linux 6.1 to 7.3.
+        """
+        return self.scenario.receiver.dma and self.size >= COPY_BYTES
 
     @cached_property
     def reason(self) -> str | None:

@@ -58,7 +58,7 @@ def resolve(spec: PointSpec, replication: int) -> System:
         sources=sources,
         end_ps=run.warmup + run.duration,
         warmup_ps=run.warmup,
-        costs=_costs(scenario.sender, scenario.receiver, link.latency),
+        costs=_costs(scenario.sender, scenario.receiver, link.latency, spec.dma),
         transmit=Transmit(TX_STOP, TX_START, busy=scenario.device.tx_busy),
         softirq=Softirq(need_resched=scenario.receiver.need_resched),
         poll=poll,
@@ -126,10 +126,10 @@ def _traffic(spec: PointSpec) -> dict[str, object]:
     }
 
 
-def _costs(sender: Sender, receiver: Receiver, latency: int) -> Costs:
+def _costs(sender: Sender, receiver: Receiver, latency: int, dma: bool) -> Costs:
     varied = Draw("uniform", receiver.spread)
-    cpu = Cost(receiver.packet, 0 if receiver.dma else receiver.byte, varied)
-    channel = Cost(receiver.dma_packet, receiver.dma_byte, varied) if receiver.dma else None
+    cpu = Cost(receiver.packet, 0 if dma else receiver.byte, varied)
+    channel = Cost(receiver.dma_packet, receiver.dma_byte, varied) if dma else None
     return Costs(
         send=Cost(sender.packet, sender.byte, Draw("uniform", sender.spread)),
         link_ps=latency,

@@ -139,7 +139,9 @@ class Receiver(Struct, frozen=True, kw_only=True):
     packet: Annotated[int, cost("a packet: header, rx_handler, the stack above")] = 2 * US
     byte: Annotated[int, byte_cost("a byte copied from the window")] = 200_000
     spread: Annotated[int, Share("of these two costs, uniform around the mean")] = 50_000
-    dma: Annotated[bool, Flag("a DMA channel a QP copies; the CPU pays `packet` alone")] = False
+    dma: Annotated[
+        bool, Flag("a DMA channel a QP copies from 1024 bytes on; the CPU pays `packet` alone")
+    ] = False
     dma_packet: Annotated[int, cost("a packet on its DMA channel")] = 2 * US
     dma_byte: Annotated[int, byte_cost("a byte on its DMA channel")] = 100_000
     reposts: Annotated[bool, Flag("rx_handler posts a buffer, as ntb_netdev's")] = True
