@@ -208,6 +208,21 @@ def test_arm64_lines_and_two_devices(tmp_path: Path) -> None:
     assert [slot.slot for slot in slots.values()] == [0, 1, 2, 0, 1, 2]
 
 
+def test_the_rows_that_arm64_ends_with(tmp_path: Path) -> None:
+    """A count a CPU for each kind of IPI, then one count for all CPUs: `Err`."""
+    path = tmp_path / "interrupts"
+    rows = [
+        ("100", [7, 9], "  ITS-MSI 134742016 Edge      ntb_epf"),
+        ("IPI0", [1500, 2500], "      Rescheduling interrupts"),
+        ("Err", [3], ""),
+    ]
+    path.write_text(table(["CPU0", "CPU1"], rows))
+    snapshot = read_snapshot(path)
+    assert snapshot.rows["100"].counts == {"CPU0": 7, "CPU1": 9}
+    assert snapshot.rows["IPI0"].counts == {"CPU0": 1500, "CPU1": 2500}
+    assert snapshot.rows["Err"].counts == {"CPU0": 3}
+
+
 def test_a_lone_snapshot_says_what_it_needs() -> None:
     for path in (FOUR / "after-interrupts", FOUR / "after-stats" / PCI / "qp0"):
         (error,) = ingest([path]).errors

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Traces of three printers and output of tools, as Debian's programs printed them; and damaged."""
 
+import json
 import os
 import re
 import shutil
@@ -46,6 +47,12 @@ def test_ordinary_interrupts_where_trace_cmd_can_report_but_not_record(name: str
     assert {(str(h.irq), h.name): sum(h.per_cpu.values()) for h in result.handlers} == handlers
     assert handlers
     assert result.events == sum(": " in x and "#" not in x for x in text.splitlines())
+
+
+def test_trace_cmd_names_a_cpu_without_events(tmp_path: Path) -> None:
+    path, printed = tmp_path / "t.txt", TOOLS / "trace-cmd.txt"
+    path.write_text(f"CPU 1 is empty\n{printed.read_text()}")
+    assert traced(path) == traced(printed)
 
 
 def as_perf(line: str) -> str:
@@ -103,6 +110,48 @@ def test_a_trace_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
         assert len(ingest([path]).errors) == 1
 
 
+def split_by_cpu(folder: Path, gone: set[int]) -> None:
+    """Give each second doorbell of a recording to CPU 1, and drop what the CPUs `gone` saw late."""
+    lines = (FOUR / "trace").read_text().splitlines()
+    cpu, doorbells, kept = 0, 0, []
+    for line in lines:
+        if "peer_db_set:" in line:
+            doorbells += 1
+            cpu = doorbells % 2
+        late = doorbells > 100
+        if line.startswith("#") or not (late and cpu in gone):
+            kept.append(line.replace("[000]", f"[00{cpu}]"))
+    events = sum(not line.startswith("#") for line in kept)
+    text = "\n".join(kept).replace("3520/3520", f"{events}/{events}") + "\n"
+    folder.mkdir()
+    (folder / "trace").write_text(text)
+
+
+def test_a_trace_whose_buffer_was_full_is_counted_up_to_there(tmp_path: Path) -> None:
+    """CPU 1 recorded no more after its 50th doorbell; CPU 0 went on to its 80th."""
+    folder = tmp_path / "c"
+    split_by_cpu(folder, {1})
+    (folder / "trace-full").write_text("CPU1 dropped 660\n")
+    measured = ingest([folder])
+    assert measured.errors == []
+    (trace,) = measured.traces
+    assert trace.db_events == 99  # 49 of CPU 0 and 50 of CPU 1
+    assert [woken.doorbell for woken in trace.woken] == [99] * 4
+    assert sum(woken.runs or 0 for woken in trace.woken) == 99 * 5
+    assert any("CPU1 was full" in caution for caution in measured.cautions)
+    assert {row.low for row in measured.amplification} == {4.0, 5.0}
+
+
+@pytest.mark.parametrize("text", ["CPU1 dropped\n", "x\n", "CPU7 dropped 3\n"])
+def test_a_bad_list_of_full_buffers_is_one_line(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "c"
+    split_by_cpu(folder, set())
+    (folder / "trace-full").write_text(text)
+    measured = ingest([folder])
+    assert measured.traces == []
+    assert len(measured.errors) == 2  # and that nothing usable is left
+
+
 def test_bpftrace_maps_of_tracepoints_as_kprobes_do_not_run_on_that_kernel(tmp_path: Path) -> None:
     counts = ingest([TOOLS / "bpftrace.json"]).counts
     assert {c.key: c.value for c in counts if c.name == "@irq"} == {
@@ -129,6 +178,55 @@ def test_iperf3() -> None:
     assert (udp.what, udp.lost_percent) == ("UDP, 1 streams", 0.0)
     (error,) = ingest([TOOLS / "iperf3-refused.json"]).errors
     assert "unable to connect to server" in error
+
+
+def test_iperf3_udp_is_what_arrived_whichever_end_tells() -> None:
+    """The sender sent 22 Gbit/s, of which 85 % were lost; `end.sum` is the sender's."""
+    names = ("iperf3-udp-lossy.json", "iperf3-udp-server.json")
+    client, server = ingest([TOOLS / name for name in names]).throughput
+    assert client.bits_per_second == server.bits_per_second == pytest.approx(2940962029.3188834)
+    assert client.lost_percent == pytest.approx(85.2580308477328)
+    assert client.cpu_remote_percent is not None
+    assert server.cpu_remote_percent is None
+
+
+def test_iperf3_of_both_directions_is_two_rates() -> None:
+    there, back = ingest([TOOLS / "iperf3-bidir.json"]).throughput
+    assert (there.what, back.what) == ("TCP, 1 streams", "TCP, 1 streams, reverse")
+    assert there.bits_per_second == pytest.approx(6798597711.363872)
+    assert back.bits_per_second == pytest.approx(6738679968.27633)
+    assert (there.retransmits, back.retransmits) == (6, 3)
+
+
+def test_iperf3_server_that_only_sent_gives_no_rate() -> None:
+    """It prints 0 for what the client received."""
+    measured = ingest([TOOLS / "iperf3-server-reverse.json"])
+    assert measured.throughput == []
+    assert "the client's iperf3 -J" in measured.errors[0]
+
+
+def test_iperf3_without_sum_received_is_named_as_sent(tmp_path: Path) -> None:
+    record = json.loads((TOOLS / "iperf3-udp-lossy.json").read_text())
+    del record["end"]["sum_received"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(record))
+    (row,) = ingest([path]).throughput
+    assert row.what == "UDP, 1 streams, as sent"
+    assert row.bits_per_second == pytest.approx(22352849912.881477)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sh 459 [000] 4.8: probe:ntb_transport_doorbell_callback__return: (ffffc050 <- ffffc040)",
+        "sh-459 [000] d.h1. 4.8: db_event: (ntb_db_event+0x4a/0x70 [ntb] <- "
+        "ntb_transport_doorbell_callback)",
+    ],
+)
+def test_a_return_probe_is_no_second_event(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(f"{line}\n")
+    assert traced(path).db_events is None
 
 
 @pytest.mark.parametrize(

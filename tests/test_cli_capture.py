@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -169,20 +170,34 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.usefixtures("machine")
-def test_an_interrupted_capture_ends_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "capture.sh"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("program", ["script", "command"])
+def test_an_interrupted_capture_keeps_what_it_has_and_ends_at_once(
+    program: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    """A dropped connection (SIGHUP) must not leave a script behind that traces for a day."""
+    folder, path = tmp_path / "c", tmp_path / "capture.sh"
     path.write_text(script_text())
-    process = subprocess.Popen(
-        ["sh", str(path), str(tmp_path / "c"), "600"], stderr=subprocess.PIPE, text=True
-    )
-    while not (tmp_path / f"c/before-stats/{PCI}/qp1").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
+    # a test run in the background ignores SIGINT, and its children would too
+    start = ["env", "--default-signal=INT"]
+    python = [sys.executable, "-m", "ntbbench.cli.main"]
+    command = {
+        "script": [*start, "sh", str(path), str(folder), "600"],
+        "command": [*start, *python, "capture", "-o", str(folder), "--seconds", "600"],
+    }[program]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (folder / f"before-stats/{PCI}/qp1").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)  # the script too has closed its stderr
     assert process.returncode == 130
-    assert err.endswith("ntbbench: interrupted\n")
+    assert err.endswith(f"ntbbench: interrupted: {folder} holds what was recorded until then\n")
+    assert (folder / "capture").read_text().endswith("seconds=600\ninterrupted\n")
+    measured = ingest([folder])
+    assert measured.errors == []
+    assert [qp.runs_low for qp in measured.qps] == [0, 0]
 
 
 def test_this_machine_can_be_captured(

@@ -2,6 +2,8 @@
 """`ntbbench explain`: predicted and measured by vector and QP, and the likely causes."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,23 @@ def test_candidates_of_the_lines_tell_old_from_new_driver(tmp_path: Path) -> Non
     assert [row["interrupts"] for row in new["vectors"]] == [40] * 4
 
 
+def test_wrong_bits_of_db_read_wake_a_qp_without_packets(tmp_path: Path) -> None:
+    """Bit 1 rings 40 times; the legacy db_read() shows bit 2, so QP 2 runs twice each time."""
+    folder = capture(tmp_path / "c", ZERO, [[0, 0]] * 3 + [[40, 0]] + [[0, 0]] * 2)
+    for qp_num, runs, packets in ((0, 40, 0), (1, 40, 40), (2, 80, 0), (3, 40, 0)):
+        for when, factor in (("before", 0), ("after", 1)):
+            path = folder / f"{when}-stats" / PCI / f"qp{qp_num}"
+            lines = {"rx_ring_empty": runs * factor, "rx_pkts": packets * factor}
+            text = path.read_text()
+            for name, value in lines.items():
+                text = re.sub(rf"{name} -\s+\d+", f"{name} - \t{value}", text)
+            path.write_text(text)
+    code, (one,) = explained(folder, "--hardware", "ntb_hw_epf-legacy")
+    assert [qp["measured_low"] for qp in one["qps"]] == [40, 40, 80, 40]
+    assert [qp["verdict"] for qp in one["qps"]] == ["inside"] * 4
+    assert (code, one["verdict"], one["unexplained"]) == (0, "inside", 0)
+
+
 def test_a_named_device_that_cannot_be_is_a_finding(tmp_path: Path) -> None:
     code, (one,) = explained(capture(tmp_path / "c", ZERO, SLOTS), "--hardware", "ntb_hw_epf-v4")
     assert code == 1
@@ -93,6 +112,42 @@ def test_amd_with_msi(tmp_path: Path) -> None:
     _, (one,) = explained(folder, "--hardware", "ntb_hw_amd-intx")
     assert "amd-msi" in codes(one)
     assert any("no doorbell on this device" in caution for caution in one["cautions"])
+
+
+def test_amd_with_msi_as_a_machine_shows_it(tmp_path: Path) -> None:
+    """The line is there, no interrupt comes, every QP is down: that is all there is to see."""
+    folder = capture(tmp_path / "c", ZERO[:1], ZERO[:1], action="ndev_irq_isr")
+    for path in folder.glob("*-stats/*/qp*"):
+        path.write_text("")
+    code, (intel, amd) = explained(folder)
+    assert (intel["device"], amd["device"]) == ("ntb_hw_intel-gen1-intx", "ntb_hw_amd-intx")
+    assert "amd-msi" in codes(amd)
+    assert "amd-msi" not in codes(intel)
+    assert (code, amd["verdict"], amd["interrupts"]) == (0, "unknown", 0)
+
+
+def test_interrupts_of_a_vector_without_doorbells_are_no_doorbells(tmp_path: Path) -> None:
+    """Vector 3 of gen1 covers the link bit alone: its interrupts must not lower the ratio."""
+    slots = [[160, 0], [0, 0], [0, 0], [37, 0]]
+    folder = capture(tmp_path / "c", ZERO[:4], slots, action="ndev_vec_isr")
+    code, (one,) = explained(folder, "--hardware", "ntb_hw_intel-gen1")
+    assert (code, one["interrupts"], one["predicted_amplification"]) == (0, 160, 4)
+    assert one["excess"] == 800 - 160
+    assert [row["vector"] for row in one["vectors"]] == [0]
+    (text,) = [cause["text"] for cause in one["causes"] if cause["code"] == "link-interrupts"]
+    assert text.startswith("37 interrupts")
+
+
+def test_runs_of_a_trace_are_held_against_the_trace_s_own_interrupts(tmp_path: Path) -> None:
+    """The snapshots may cover more time than a trace whose buffer was full."""
+    folder = capture(tmp_path / "c", ZERO, [[9000, 0]] * 6)
+    for when in ("before", "after"):
+        shutil.rmtree(folder / f"{when}-stats")
+    shutil.copy(FOUR / "trace", folder / "trace")
+    _, (one, _) = explained(folder)
+    assert one["device"] == "ntb_hw_epf-legacy"
+    assert (one["interrupts"], one["measured_runs_low"]) == (160, 800)
+    assert one["verdict"] == "inside"
 
 
 def test_netdev_reposts(tmp_path: Path) -> None:

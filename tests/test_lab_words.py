@@ -3,15 +3,19 @@
 
 import base64
 import csv
+import errno
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from ntbbench.cli.main import main
+from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.guest import PointPlan, unpack
 from ntbbench.lab.qemu import Boot, complaints, last_words
@@ -157,6 +161,25 @@ def test_recordings_are_unpacked(tmp_path: Path) -> None:
 def test_a_broken_report_of_the_guest_is_told(data: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(GuestError, match=told):
         unpack(Boot("", data), ["one"], tmp_path)
+
+
+def test_a_full_disk_leaves_no_half_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of two recordings meets it; neither is kept, and the line says where."""
+    data = "".join(f"@@ point {name}\n{packed(point='x')}@@ end\n" for name in ("one", "two"))
+    extract = tarfile.TarFile.extractall
+
+    def fill_up(archive: tarfile.TarFile, path: Path, **options: Any) -> None:
+        extract(archive, path, **options)
+        if path.name == "two":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", fill_up)
+    folder = tmp_path / "kept"
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        unpack(Boot("", f"{HEAD}{data}@@ done\n"), ["one", "two"], folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_guest_is_told_each_point_on_a_line() -> None:

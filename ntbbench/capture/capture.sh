@@ -134,6 +134,7 @@ trace_start() {
 	fi
 	echo 0 >"$instance/tracing_on"
 	echo 8192 >"$instance/buffer_size_kb"
+	echo 0 >"$instance/options/overwrite" # a full buffer keeps its beginning, without a gap
 	for event in irq_handler_entry softirq_entry tasklet_entry tasklet_exit; do
 		[ -d "$instance/events/irq/$event" ] || continue
 		echo 1 >"$instance/events/irq/$event/enable"
@@ -155,10 +156,25 @@ trace_start() {
 	echo 1 >"$instance/tracing_on"
 }
 
+# Name the CPUs whose buffer was full before the end: `ingest` counts up to the first of them.
+trace_full() {
+	for file in "$instance"/per_cpu/cpu*/stats; do
+		dropped=$(sed -n 's/^dropped events: *//p' "$file" 2>/dev/null)
+		[ "${dropped:-0}" != 0 ] || continue
+		cpu=${file%/stats}
+		cpu=${cpu##*/cpu}
+		echo "CPU$cpu dropped $dropped" >>"$dir/trace-full"
+		unread "trace" "the buffer of CPU$cpu was full before the end: $dropped events are not in it"
+	done
+}
+
 trace_end() {
 	[ -n "$instance" ] || return 0
 	echo 0 >"$instance/tracing_on"
-	[ "$1" = drop ] || copy "$instance/trace" "$dir/trace"
+	if [ "$1" = keep ]; then
+		trace_full
+		copy "$instance/trace" "$dir/trace"
+	fi
 	for name in $probes; do
 		echo 0 >"$instance/events/ntbbench/$name/enable" 2>/dev/null
 		echo "-:ntbbench/$name" >>"$tracefs/kprobe_events" 2>/dev/null
@@ -168,10 +184,19 @@ trace_end() {
 	probes=
 }
 
+# An interrupted recording is a shorter one: all counts are differences of its two snapshots.
 stop() {
-	[ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null
-	trace_end drop
-	echo "ntbbench: interrupted" >&2
+	trap '' HUP INT TERM
+	if [ -n "$sleeper" ]; then
+		kill "$sleeper" 2>/dev/null
+		snapshot after
+		trace_end keep
+		echo "interrupted" >>"$dir/capture"
+		echo "ntbbench: interrupted: $dir holds what was recorded until then" >&2
+	else
+		trace_end drop
+		echo "ntbbench: interrupted" >&2
+	fi
 	exit 130
 }
 trap stop HUP INT TERM
@@ -183,7 +208,7 @@ snapshot before
 sleep "$seconds" &
 sleeper=$!
 wait "$sleeper"
-sleeper=
+trap '' HUP INT TERM # nearly done
 snapshot after
 trace_end keep
 exit 0

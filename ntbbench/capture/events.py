@@ -17,14 +17,18 @@ PERF = re.compile(
     r"\s*(?P<comm>\S.*?)\s+(?P<pid>-?\d{1,10})(?:/\d{1,10})?\s+\[(?P<cpu>\d{1,5})\]\s+"
     r"(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
 )
-CPUS = re.compile(r"cpus=\d{1,5}")  # the first line of trace-cmd report
+# The first lines of trace-cmd report; older versions name each CPU without an event.
+CPUS = re.compile(r"cpus=\d{1,5}|CPU \d{1,5} is empty")
 STARTED = re.compile(r"##### CPU \d{1,5} buffer started ####")
 PERF_LOST = re.compile(r"PERF_RECORD_LOST\b.*?(\d+)?\s*$")
 FTRACE, TRACE_CMD, PERF_SCRIPT = "ftrace text", "trace-cmd report", "perf script"
 
 
 class Event(NamedTuple):
-    """One line: CPU, pid, the hardirq or softirq character of its flags ('' where not told)."""
+    """One line: CPU, pid, the hardirq or softirq character of its flags ('' where not told).
+
+    `time` is in seconds.
+    """
 
     line: int
     cpu: int
@@ -32,6 +36,7 @@ class Event(NamedTuple):
     context: str
     name: str
     body: str
+    time: float
 
 
 @dataclass
@@ -87,6 +92,7 @@ def _event(number: int, match: re.Match[str]) -> Event:
         context=flags[2] if flags else "",
         name=match["event"],
         body=match["body"] or "",
+        time=float(match["time"]),
     )
 
 

@@ -61,10 +61,10 @@ def load_measured(path: Path) -> Measured:
 
 
 def find_evidence(measured: Measured) -> list[Evidence]:
-    """Return the evidence of each capture that has runs or interrupts of NTB."""
+    """Return the evidence of each capture that has runs, interrupts or interrupt lines of NTB."""
     captures = dict.fromkeys(source.capture for source in measured.sources)
     found = [_evidence(measured, capture) for capture in captures]
-    return [one for one in found if one.runs or one.interrupts]
+    return [one for one in found if one.runs or one.interrupts or one.actions]
 
 
 def _evidence(measured: Measured, capture: str) -> Evidence:
@@ -76,14 +76,18 @@ def _evidence(measured: Measured, capture: str) -> Evidence:
     doorbells = [irq for irq in lines if irq.is_doorbell]
     interrupts: int | None = None
     per_vector: dict[int, int] | None = None
-    if doorbells and all(irq.total is not None for irq in doorbells):
+    runs = _runs_of_stats(qps)
+    traced = (None, None) if runs else _of_trace(traces)
+    if traced[0] is not None:  # the runs are the trace's, which need not cover the same time
+        interrupts, per_vector = traced
+    elif doorbells and all(irq.total is not None for irq in doorbells):
         interrupts = sum(irq.at_least for irq in doorbells)
         slots = [(BIT.match(irq.role), irq.at_least) for irq in doorbells]
         if all(match for match, _ in slots):
             per_vector = {int(match[1]): count for match, count in slots if match}
     elif not doorbells:
         interrupts, per_vector = _of_trace(traces)
-    runs = _runs_of_stats(qps) or _runs_of_traces(traces, cautions)
+    runs = runs or _runs_of_traces(traces, cautions)
     packets: Counter[int] = Counter()
     for qp in qps:
         packets[qp.qp_num] += qp.rx_pkts or 0

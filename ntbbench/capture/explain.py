@@ -2,7 +2,7 @@
 """A capture held against the model of its device: predicted, measured, and the likely causes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ntbbench.capture.evidence import Bounds, Evidence
 from ntbbench.capture.explained import (
@@ -122,6 +122,7 @@ def subjects_of(evidence: Evidence, names: Sequence[str], doorbells: int | None)
 
 def explain(evidence: Evidence, subject: Subject) -> Explanation:
     """Hold one capture against one device."""
+    evidence = _without_link(evidence, subject)
     active = sum(1 << qp for qp in evidence.active_qps)
     vectors = _vectors(evidence, subject, active)
     qps = [_qp(evidence, subject, qp, vectors) for qp in evidence.active_qps]
@@ -143,13 +144,27 @@ def explain(evidence: Evidence, subject: Subject) -> Explanation:
         predicted_runs_high=predicted[1],
         measured_runs_low=measured[0],
         measured_runs_high=measured[1],
-        verdict=_verdict(predicted, measured),
+        verdict=_verdict(predicted, measured) if qps else UNKNOWN,
         excess=excess,
         unexplained=0 if low is None or limit is None else max(low - limit, 0),
         vectors=vectors,
         qps=qps,
         causes=_causes(evidence, subject, vectors, active),
         cautions=[*evidence.cautions, *_doubts(evidence, subject, active)],
+    )
+
+
+def _without_link(evidence: Evidence, subject: Subject) -> Evidence:
+    """Count apart the interrupts of a vector that makes link events only (ndev_interrupt())."""
+    counts = evidence.per_vector
+    if counts is None or evidence.interrupts is None or not subject.link_mask:
+        return evidence
+    link = sum(count for vector, count in counts.items() if not subject.mask(vector))
+    return replace(
+        evidence,
+        interrupts=evidence.interrupts - link,
+        per_vector={v: count for v, count in counts.items() if subject.mask(v)},
+        link_interrupts=evidence.link_interrupts + link,
     )
 
 
@@ -182,12 +197,13 @@ def _qp(evidence: Evidence, subject: Subject, qp_num: int, vectors: list[VectorR
     """Return one QP's row.
 
     The upper bound: a run for each doorbell call, and one more for each race check and each
-    buffer repost, which merge; a full budget adds its own. Calls that merge make fewer: the lower
-    bound is one run where anything was called.
+    buffer repost, which merge; a full budget adds its own. A race check hits the QP whose packet
+    came, but with wrong bits in db_read() ("legacy") any QP. Calls that merge make fewer: the
+    lower bound is one run where anything was called.
     """
     own = [row.interrupts for row in vectors if subject.mask(row.vector) >> qp_num & 1]
     calls = _sum(own)
-    packets = evidence.rx_pkts.get(qp_num)
+    packets = None if subject.db_read == "legacy" else evidence.rx_pkts.get(qp_num)
     extra = calls if packets is None or calls is None else min(calls, packets)
     needs_extra = subject.db_read != "zero" or evidence.has_netdev
     measured = evidence.runs[qp_num]
@@ -257,13 +273,13 @@ def _causes(
         text = "a run that consumes rx_max_entry packets schedules itself again"
         add("full-budget", evidence.full_budget, text)
     if evidence.link_interrupts:
-        text = f"{evidence.link_interrupts} interrupts of link lines are counted apart"
+        text = f"{evidence.link_interrupts} interrupts carry link events only: counted apart"
         add("link-interrupts", None, text)
     elif subject.link_mask and evidence.actions & {"ndev_vec_isr", "ndev_irq_isr"}:
         text = "the interrupts may hold link events: the amplification is then larger than shown"
         add("link-interrupts", None, text)
     if "ndev_irq_isr" in evidence.actions and subject.name.startswith("ntb_hw_amd"):
-        text = "AMD with MSI or INTx has no doorbell left: ntb_transport creates no QP at all"
+        text = "AMD with MSI or INTx has no doorbell left: no client of ntb_transport gets a QP"
         add("amd-msi", None, text)
     return sorted(found, key=lambda cause: -(cause.at_most or 0))
 

@@ -19,12 +19,13 @@ from ntbbench.capture.tools import (
     read_ntb_perf,
     read_pingpong,
 )
-from ntbbench.capture.traced import read_traced
+from ntbbench.capture.traced import read_full_cpus, read_traced
 from ntbbench.errors import InputError
 
 PARTS = ("before-interrupts", "before-softirqs", "before-stats", "trace", "capture")
 PARTS_AFTER = ("after-interrupts", "after-softirqs", "after-stats")
-TEXTS = frozenset({"kernel", "capture", "unread", "state", "point", "trace", "README.md"})
+FULL = "trace-full"
+TEXTS = frozenset({"kernel", "capture", "unread", "state", "point", "trace", FULL, "README.md"})
 FILES_MAX = 1000  # of one folder
 LOOP_DOORBELLS = 16
 
@@ -197,11 +198,12 @@ class _Capture:
     def _file(self, path: Path) -> None:
         kind, name, to = kinds.kind_of(path), str(path), self.measured
         if kind is kinds.TRACE:
-            to.traces.append(read_traced(path, name, self.qps, to.cautions))
+            full_cpus = read_full_cpus(path.with_name(FULL)) if path.name == "trace" else []
+            to.traces.append(read_traced(path, name, self.qps, to.cautions, full_cpus))
         elif kind is kinds.BPFTRACE:
             to.counts.extend(read_bpftrace(path, name))
         elif kind is kinds.IPERF3:
-            to.throughput.append(read_iperf3(path, name))
+            to.throughput.extend(read_iperf3(path, name, to.cautions))
         elif kind is kinds.NTB_PERF_KIND:
             to.throughput.extend(read_ntb_perf(path, name, to.cautions))
         elif kind is kinds.ETHTOOL:

@@ -17,7 +17,8 @@ U32 = 1 << 32
 # A counter that falls from the upper half of u32 to the lower one has wrapped once; any other
 # fall is a restart: the line was freed and requested again.
 HALF = 1 << 31
-SINGLE = frozenset({"ERR", "MIS"})  # rows with one count for all CPUs
+# Rows with one count for all CPUs: of x86, and of arm and arm64 (arch_show_interrupts).
+SINGLE = frozenset({"ERR", "MIS", "Err"})
 # PCI-MSIX-0000:00:01.0 0-edge name | IO-APIC 2-edge timer | GICv3 27 Level arch_timer
 CHIP = re.compile(r"(\S+)\s+(?:(\d{1,19})(?:-\S+)?(?:\s+|$))?(?:(?:Edge|Level)(?:\s+|$))?(.*)")
 

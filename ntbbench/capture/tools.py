@@ -19,6 +19,7 @@ NTB_PERF = re.compile(
     r"(\d{1,5}): copied (\d{1,19}) bytes in (\d{1,19}) usecs, (\d{1,19}) MBytes/s"
 )
 NTB_PERF_ERROR = re.compile(r"\d{1,5}: error status -?\d{1,5}|\s*Test status: .*|\s*Peer .*")
+BIDIR = "_bidir_reverse"  # of iperf3's keys for the other direction
 INFO = re.compile(r"(.+?) -\s+(\S.*)")
 COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")
 ENTRIES_MAX = 1 << 16
@@ -79,12 +80,15 @@ def _map_counts(path: Path, number: int, line: str, data: object, source: str) -
     return rows
 
 
-def read_iperf3(path: Path, source: str) -> Throughput:
-    """Return what `iperf3 -J` measured.
+def read_iperf3(path: Path, source: str, cautions: list[str]) -> list[Throughput]:
+    """Return what arrived, by `iperf3 -J`: one row, or two of a run in both directions.
+
+    A server's file does not say what arrived at the client.
 
     Raises
     ------
-    InputError : no whole JSON of iperf3, a run that ended in an error, or a number missing.
+    InputError : no whole JSON of iperf3, a run that ended in an error, a number missing, or
+        nothing that says what arrived.
     """
     try:
         record = msgspec.json.decode(read_small(path))
@@ -94,19 +98,44 @@ def read_iperf3(path: Path, source: str) -> Throughput:
         raise InputError(str(path), "iperf3", "an object with start and end, as iperf3 -J prints")
     if "error" in record:
         raise InputError(str(path), str(record["error"]), "a run that ended without an error")
+    is_server = _find(record, "start.accepted_connection") is not None
+    is_reverse = bool(_optional(record, "start.test_start.reverse"))
+    rows = []
+    for suffix in ("", BIDIR):
+        if suffix and _find(record, f"end.sum_received{suffix}") is None:
+            continue
+        if is_server and is_reverse != bool(suffix):
+            cautions.append(f"{path}: iperf3's server does not know what arrived at the client")
+            continue
+        rows.append(_iperf3_row(path, record, source, suffix, is_server))
+    if not rows:
+        raise InputError(str(path), "a server that only sent", "the client's iperf3 -J")
+    return rows
+
+
+def _iperf3_row(
+    path: Path, record: object, source: str, suffix: str, is_server: bool
+) -> Throughput:
+    """Return one direction. UDP's `sum` is what was sent, lost datagrams too: only older iperf3,
+    which has no `sum_received`, is taken by it."""
     protocol = _text(path, record, "start.test_start.protocol")
     streams = _number(path, record, "start.test_start.num_streams")
-    end = "end.sum" if protocol == "UDP" else "end.sum_received"
+    end, what = f"end.sum_received{suffix}", f"{protocol}, {streams:.0f} streams"
+    if protocol == "UDP" and _find(record, end) is None:
+        end, what = f"end.sum{suffix}", f"{what}, as sent"
+    lost = _optional(record, f"{end}.lost_percent")
     return Throughput(
         source=source,
         tool="iperf3",
-        what=f"{protocol}, {streams:.0f} streams",
+        what=f"{what}, reverse" if suffix else what,
         bits_per_second=_number(path, record, f"{end}.bits_per_second"),
         seconds=_number(path, record, f"{end}.seconds"),
-        retransmits=_whole(record, "end.sum_sent.retransmits"),
-        lost_percent=_optional(record, "end.sum.lost_percent"),
+        retransmits=_whole(record, f"end.sum_sent{suffix}.retransmits"),
+        lost_percent=_optional(record, f"end.sum{suffix}.lost_percent") if lost is None else lost,
         cpu_host_percent=_optional(record, "end.cpu_utilization_percent.host_total"),
-        cpu_remote_percent=_optional(record, "end.cpu_utilization_percent.remote_total"),
+        cpu_remote_percent=None
+        if is_server
+        else _optional(record, "end.cpu_utilization_percent.remote_total"),
     )
 
 

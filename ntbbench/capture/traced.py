@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a trace shows: doorbell events, the tasklets that they wake, and handlers, counted."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ntbbench.capture.events import Event, TraceText, read_events
+from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Handler, Traced, Woken
 from ntbbench.capture.point import Qp
 from ntbbench.capture.tasklets import QP_SIZE_MAX
+from ntbbench.capture.whole import read_lines
 from ntbbench.errors import InputError
 
 CALLBACK = "ntb_transport_doorbell_callback"
@@ -19,10 +22,12 @@ RUN = "ntb_transport_rxc_db"
 # The names that a recording's own probes have; any other probe is known by its function.
 PROBES = {"db_event": CALLBACK, "tasklet_schedule": SCHEDULE, "rxc_db": RUN}
 SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[\w+\])?\)")
+RETURNED = re.compile(r"\([^()]* <- ")
 FIELD = re.compile(r"\b(\w+)=((?:0x)?[0-9a-fA-F]{1,16})\b")
 HANDLER = re.compile(r"irq=(\d{1,10}) name=(.{0,200})")
 SOFTIRQ = re.compile(r"vec=\d{1,2} \[action=(\w{1,20})\]")
 OF_TRANSPORT = re.compile(rf"tasklet=(\S+) function={RUN}\b")
+FULL_CPU = re.compile(r"CPU(\d{1,5}) dropped \d{1,20}")
 KEYS_MAX = 1 << 16  # distinct tasklets or handlers; no machine has more
 
 
@@ -48,16 +53,31 @@ class Tally:
         return addresses + names + len(self.ringing)
 
 
-def read_traced(path: Path, source: str, qps: tuple[Qp, ...], cautions: list[str]) -> Traced:
-    """Count the trace at `path`; `qps` give addresses their qp_num, where the capture has them.
+def read_traced(
+    path: Path,
+    source: str,
+    qps: tuple[Qp, ...],
+    cautions: list[str],
+    full_cpus: Collection[int] = (),
+) -> Traced:
+    """Count the trace at `path`.
+
+    Parameters
+    ----------
+    qps : give addresses their qp_num, where the capture has them.
+    full_cpus : whose buffers were full before the trace ended. Only what came before the first of
+        them was full is counted: up to there no event of any CPU is missing.
 
     Raises
     ------
     InputError : as `read_events`, or more addresses than a machine can have.
     """
-    facts, tally = TraceText(), Tally()
+    end = _end_of(path, full_cpus, cautions)
+    facts, tally, counted = TraceText(), Tally(), 0
     for event in read_events(path, facts):
-        _count(path, tally, event)
+        if event.time <= end:
+            _count(path, tally, event)
+            counted += 1
     if facts.started:
         cautions.append(
             f"{path}: a CPU's buffer starts later than the others': its first events may be lost"
@@ -65,13 +85,45 @@ def read_traced(path: Path, source: str, qps: tuple[Qp, ...], cautions: list[str
     return Traced(
         source=source,
         format=facts.format,
-        events=facts.lines,
+        events=counted,
         db_events=tally.db_events,
         db_events_per_vector=dict(sorted(tally.vectors.items(), key=lambda item: _key(item[0]))),
         woken=_woken(tally, qps),
         handlers=_handlers(tally.handlers),
         softirqs=dict(sorted(tally.softirqs.items())),
     )
+
+
+def read_full_cpus(path: Path) -> list[int]:
+    """Return the CPUs that the file beside a trace names as full; none: no such file.
+
+    Raises
+    ------
+    InputError : another line than `CPU1 dropped 20`.
+    """
+    if not path.is_file():
+        return []
+    cpus = []
+    for number, line in read_lines(path):
+        match = FULL_CPU.fullmatch(line.rstrip("\n"))
+        if match is None:
+            raise bad_line(path, number, line, "CPU1 dropped 20, as capture writes")
+        cpus.append(int(match[1]))
+    return cpus
+
+
+def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> float:
+    """Return the time up to which the trace holds the events of every CPU."""
+    if not full_cpus:
+        return math.inf
+    last = {event.cpu: event.time for event in read_events(path, TraceText())}
+    cpu = min(full_cpus, key=lambda cpu: last.get(cpu, -1.0))
+    if cpu not in last:
+        raise InputError(str(path), f"CPU{cpu} was full", "a trace with events of that CPU")
+    cautions.append(
+        f"{path}: the buffer of CPU{cpu} was full at {last[cpu]:.6f}: counted up to there"
+    )
+    return last[cpu]
 
 
 def _key(text: str) -> tuple[int, str]:
@@ -105,7 +157,12 @@ def _count(path: Path, tally: Tally, event: Event) -> None:
 
 
 def _probe(event: Event) -> str:
-    """Return the function that a probe's event stands for; '': it is no probe of ours."""
+    """Return the function that a probe's event stands for; '': it is no probe of ours.
+
+    A return probe, `(caller <- function)`, is another event of the same call.
+    """
+    if RETURNED.match(event.body):
+        return ""
     if (match := SYMBOL.match(event.body)) is not None:
         return match[1]
     if event.name in PROBES:

@@ -2,7 +2,9 @@
 """Running other programs: where they are, what they said, and no stray child left behind."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import IO
 from ntbbench.lab.errors import MissingToolError
 
 SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # an ordinary user's PATH often lacks them
+CAUSE = re.compile(r"No space left on device|Could not (?:resolve|connect)|Unable to connect")
 ENGLISH = {"LC_ALL": "C", "LANG": "C"}  # messages are parsed and shown
 
 
@@ -26,7 +29,14 @@ class Output:
 
     @property
     def last_words(self) -> str:
-        """The last non-empty line of stderr, else of stdout."""
+        """The last non-empty line of stderr, else of stdout.
+
+        What the system said to it goes before: apt's and dpkg's own last line is that something
+        failed, not why.
+        """
+        causes = [line.strip() for line in self.stderr.splitlines() if CAUSE.search(line)]
+        if causes:
+            return causes[0]
         for stream in (self.stderr, self.stdout):
             lines = [line.strip() for line in stream.splitlines() if line.strip()]
             if lines:
@@ -57,26 +67,34 @@ def run(
 ) -> Output:
     """Run a program to its end on `stdin` and return what it said.
 
-    A child never outlives this process, however that ends: the kernel kills it.
+    A child never outlives this process: on an interrupt its whole process group is killed (make
+    has children of its own), and however else this process ends, the kernel kills the child.
 
     Raises
     ------
     subprocess.TimeoutExpired : it took longer than `timeout` seconds (and was killed).
     """
     setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
-    result = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
-        cwd=cwd,
-        env={**os.environ, **ENGLISH, **(env or {})},
-        input=stdin.encode(),
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
+    with (
+        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
+            cwd=cwd,
+            env={**os.environ, **ENGLISH, **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        ) as child
+    ):
+        try:
+            stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
+        except BaseException:  # an interrupt too: it is raised again
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
     return Output(
-        result.returncode,
-        result.stdout.decode(errors="replace"),
-        result.stderr.decode(errors="replace"),
+        child.returncode,
+        stdout.decode(errors="replace"),
+        stderr.decode(errors="replace"),
     )
 
 

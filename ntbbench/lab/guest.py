@@ -3,15 +3,18 @@
 
 import base64
 import binascii
+import gzip
 import io
 import re
 import shutil
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from ntbbench.errors import InputError
 from ntbbench.lab.build import MODULES
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.qemu import Boot, boot, pack_initramfs
@@ -141,6 +144,7 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
     Raises
     ------
     GuestError : what it reported is not all of `names`, whole and in order.
+    InputError : `folder` cannot be written; then nothing of it is left.
     """
     failed = re.search(rf"^{MARK}failed (.*)$", booted.data, re.MULTILINE)
     if failed:
@@ -149,13 +153,24 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
     found = re.findall(rf"^{MARK}point (\S+)\n(.*?)^{MARK}end$", booted.data, re.S | re.M)
     if kernel is None or [name for name, _ in found] != names or f"{MARK}done" not in booted.data:
         raise GuestError("the guest powered off before it had recorded every point")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")
-    for name, packed in found:
-        try:
-            data = base64.b64decode(packed, validate=False)
-            with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-                archive.extractall(folder / name, filter="data")
-        except (binascii.Error, tarfile.TarError, EOFError, OSError) as error:
-            raise GuestError(f"recording {name} arrived damaged: {error}") from error
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as fresh:
+            whole = Path(fresh) / "recordings"
+            whole.mkdir()
+            (whole / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")
+            for name, packed in found:
+                _unpack_one(packed, whole / name)
+            whole.rename(folder)
+    except OSError as error:
+        raise InputError(str(folder), "", f"cannot be written: {error.strerror}") from error
     return kernel[1]
+
+
+def _unpack_one(packed: str, folder: Path) -> None:
+    try:
+        data = gzip.decompress(base64.b64decode(packed, validate=False))
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            archive.extractall(folder, filter="data")
+    except (binascii.Error, gzip.BadGzipFile, zlib.error, tarfile.TarError, EOFError) as error:
+        raise GuestError(f"recording {folder.name} arrived damaged: {error}") from error
