@@ -4,6 +4,7 @@
 Usage: test_wheel.py DIST
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 KERNELS = sorted(path.stem for path in (ROOT / "ext").glob("*.pyx"))
 
 
-def run(*command: str | Path, cwd: Path) -> None:
-    """Run a command, ending the script when it fails."""
-    subprocess.run([str(part) for part in command], cwd=cwd, check=True)
+def run(*command: str | Path, cwd: Path, **variables: str) -> None:
+    """Run a command with more environment variables, ending the script when it fails."""
+    words = [str(part) for part in command]
+    subprocess.run(words, cwd=cwd, env=os.environ | variables, check=True)
 
 
 def check_contents(sdist: Path, wheel: Path) -> None:
@@ -55,7 +57,8 @@ def main(dist: Path) -> None:
             shutil.copy(ROOT / file, work / file)
         where = "import ntbbench, sys; sys.exit('site-packages' not in ntbbench.__file__)"
         run(python, "-c", where, cwd=work)
-        run(python, "-m", "pytest", "-q", "-m", "not guest", cwd=work)
+        wheel_here = str(wheel.resolve())  # the CI examples install it as a user would
+        run(python, "-m", "pytest", "-q", "-m", "not guest", cwd=work, NTBBENCH_WHEEL=wheel_here)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ def gitlab_steps() -> tuple[list[str], list[str]]:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `pip install` makes of a checkout, built once."""
+    """What `pip install` makes of a checkout, built once, or the wheel that is under test."""
+    if given := os.environ.get("NTBBENCH_WHEEL"):
+        return Path(given)
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT]
     subprocess.run(command, check=True, capture_output=True)

@@ -52,7 +52,7 @@ def compare(
     idle = idle_keys(policy.ignore_environment, (base, *candidates))
     if environment.differences and force is None:
         raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
-    idle += idle_rules(policy, names_of(base, candidates))
+    idle += idle_rules(policy, names_of(base, candidates) if policy.rule else [])
     environment = replace(environment, notes=environment.notes + idle)
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
@@ -105,7 +105,7 @@ def report_of(
 ) -> Report:
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
-    ignored = ignored_by(policy, names_of(base, candidates))
+    ignored = ignored_by(policy, names_of(base, candidates)) if policy.rule else []
     causes = causes_of(comparisons, policy, len(ignored))
     verdicts = Counter(c.verdict for c in comparisons)
     return Report(

@@ -19,7 +19,7 @@ def render(report: Report) -> str:
     """Return the totals as a notice, at most ten annotations of a level, and what is left out."""
     lines = [command("notice", "ntbbench", wording.totals_line(report))]
     found: dict[str, list[Comparison]] = {level: [] for level in LEVELS}
-    for comparison in gravity.by_gravity(report.comparisons, report):
+    for comparison in gravity.by_gravity(wording.worth_showing(report), report):
         level = level_of(comparison, report)
         if level:
             found[level].append(comparison)

@@ -21,8 +21,8 @@ def render(report: Report) -> str:
     title = f"{report.base} -> {', '.join(report.candidates) or 'nothing'}"
     lines = [*wrapped(wording.visible(title)), *wrapped(wording.totals_line(report)), ""]
     lines += environment(report)
-    ordered = gravity.by_gravity(report.comparisons, report)
-    shown = [c for c in ordered if not wording.unchanged(c)]
+    shown = gravity.by_gravity(wording.worth_showing(report), report)
+    exact = len(report.comparisons) - len(shown)
     same = [c for c in shown if wording.state(c) == "equivalent"]
     if len(same) > EQUIVALENT:
         shown = [c for c in shown if wording.state(c) != "equivalent"]
@@ -34,7 +34,6 @@ def render(report: Report) -> str:
         lines += wrapped(f"and {counts} that --format json, csv or --html show")
     if len(same) > EQUIVALENT:
         lines.append(f"{len(same)} noisy metrics are equivalent")
-    exact = sum(wording.unchanged(c) for c in ordered)
     if exact:
         lines.append(wording.counted(exact, "exact metric(s) is|are unchanged"))
     if report.ignored:
