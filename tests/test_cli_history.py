@@ -270,3 +270,10 @@ def test_a_store_in_a_folder_that_is_not_there_is_refused(capsys, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert main(["history", "add", file, "--commit", "c"]) == 0  # the default's is made
     assert (tmp_path / "results" / "history.sqlite").exists()
+
+
+def test_calibrate_stops_at_the_first_run_that_is_empty(capsys) -> None:
+    assert main(["calibrate", "--rounds", "4", "--command", "touch {output}"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("A/A run") == 1
+    assert "this exits 0 and writes nothing" in told

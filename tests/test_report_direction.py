@@ -68,3 +68,10 @@ def test_the_page_has_a_column_for_the_direction(report: Report) -> None:
         row = re.search(rf"<tr>(?:(?!</tr>).)*t-{way}.*?</tr>", page, re.DOTALL)
         assert row is not None
         assert re.search(rf"<td[^>]*>(<div>)?\s*{way}\s*(</div>)?</td>", row[0])
+
+
+def test_what_is_missing_has_no_direction() -> None:
+    base, candidate = variants()
+    candidate.series.pop("t-lower")
+    report = compare(base, [candidate], Policy())
+    assert "missing       t-lower\n" in FORMATS["text"](report)

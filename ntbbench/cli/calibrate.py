@@ -100,8 +100,10 @@ def measured(command: str, rounds: int, folder: Path) -> list[Path]:
             done = subprocess.run(filled, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
         except OSError as error:
             raise InputError("--command", words[0], error.strerror or "cannot be run") from error
-        if done.returncode or not file.exists():
-            why = f"a command that exits 0 and writes {OUTPUT}; this exits {done.returncode}"
+        written = file.exists() and file.stat().st_size > 0
+        if done.returncode or not written:
+            did = f"exits {done.returncode} and writes {'it' if written else 'nothing'}"
+            why = f"a command that exits 0 and writes {OUTPUT}; this {did}"
             raise InputError("--command", command, why)
         files.append(file)
     return files

@@ -48,8 +48,12 @@ def apart(names: Sequence[str]) -> list[str]:
 
 
 def better_of(comparison: Comparison) -> str:
-    """Return in words which way is better; of words, which have no more and less, nothing."""
-    if isinstance(comparison.base_value, str) or isinstance(comparison.candidate_value, str):
+    """Return which way is better; nothing of words, and of what one side does not have."""
+    if (
+        comparison.missing
+        or isinstance(comparison.base_value, str)
+        or isinstance(comparison.candidate_value, str)
+    ):
         return ""
     return BETTER[comparison.better]
 
