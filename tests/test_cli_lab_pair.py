@@ -135,6 +135,23 @@ def test_a_link_that_stays_down_is_a_point_with_its_cause(lab: Lab, tmp_path, ca
     assert "qp_count 1 on EP" in " ".join(capsys.readouterr().out.split())
 
 
+def test_an_unavailable_mode_is_told_in_every_format(lab: Lab, tmp_path: Path, capsys) -> None:
+    cause = "pci-epf-vntb of 6.12.95 has no msi doorbells, only poll"
+
+    def missing(recordings: PairRecordings) -> PairRecordings:
+        return replace(recordings, available=False, link="down", cause=cause, points=())
+
+    lab.change = missing
+    out = tmp_path / "r.json"
+    for name in ("text", "md", "csv", "json", "html"):
+        arguments = ["--ep-driver", "before", "--format", name, "-o", str(out)]
+        assert main(["lab", "pair", "run", *arguments]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "unavailable" in printed and cause in printed
+    (point,) = points_of(out)
+    assert (point.status, point.link, point.cause) == ("unavailable", "down", cause)
+
+
 def test_require_makes_a_finding_of_what_the_model_expects(lab: Lab, tmp_path, capsys) -> None:
     out = ("-o", str(tmp_path / "r.json"))
     assert main(["lab", "pair", "run", "--ep-slots", "4", "--require", "link", *out]) == 1
@@ -319,3 +336,20 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     Path(down).write_text(json.dumps(data))
     assert main(["gate", new, down]) != 0
     assert "link" in capsys.readouterr().out
+
+
+def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, tmp_path) -> None:
+    tree = tmp_path / "linux"
+    for name in lab_pair_kernel.check_tree.__globals__["FILES"]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    lab.error = GuestError("killed with the interrupt")
+    lab.interrupt_after = 1
+    out = tmp_path / "m.json"
+    arguments = ["--source", str(tree), "--jobs", "1", "-o", str(out)]
+    assert main(["lab", "pair", "matrix", *arguments]) == 130
+    scenario = load_pair_result(out).scenario
+    assert scenario["ep_drivers"] == ["before", str(tree)]
+    lab.interrupt_after = len(lab.plans) + 1
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 130
+    assert load_pair_result(out).scenario == scenario

@@ -50,7 +50,7 @@ def test_a_finding_is_one_complaint_at_one_function_however_often() -> None:
     told = [(f.kind, f.function, f.side, f.count) for f in found]
     assert told == [
         ("sleep", "vntb_epf_peer_db_set", "ep", 3),
-        ("lock order", "epf_ntb_unbind", "ep", 1),
+        ("locking", "epf_ntb_unbind", "ep", 1),
         ("other", "", "", 1),
     ]
     assert found[0].line == (
@@ -84,6 +84,19 @@ def test_the_remark_of_every_boot_is_no_finding(tmp_path: Path) -> None:
     assert [found.kind for found in read_findings(tmp_path)] == ["sleep"]
 
 
+def test_a_round_that_fails_without_a_complaint_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "console").write_text("")
+    (tmp_path / "rounds").mkdir()
+    result = tmp_path / "rounds" / "result"
+    result.write_text(
+        "round=1 cause=\nround=2 cause=no link = down\nround=3 cause=no link = down\n"
+    )
+    (found,) = read_findings(tmp_path)
+    assert (found.kind, found.line, found.count) == ("other", "round=2: no link = down", 1)
+    result.write_text("round=1 cause=\nunload cause=\n")
+    assert read_findings(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("boot", "expected"), [("before-after", True), ("after-before", False), ("after-after", False)]
 )
@@ -95,3 +108,20 @@ def test_the_model_knows_that_an_old_endpoint_sleeps(boot: str, expected: bool) 
     assert found.boot.startswith(f"EP {ep}, RC {rc}, 8 slots")
     model = pair_model(recordings.plan.setup, recordings.ep, recordings.rc)
     assert expected_hazards(model) == ({("sleep", "ep")} if expected else set())
+
+
+def test_what_a_debug_kernel_said_of_an_old_endpoint() -> None:
+    """6.12.95's pci-epf-vntb: sends from atomic context, and does not survive a second bind."""
+    found = read_findings(DATA.parent / "pair-check")
+    told = [(f.kind, f.side, f.function, f.count) for f in found]
+    assert told == [
+        ("other", "ep", "epf_ntb_init", 1),
+        ("locking", "ep", "vntb_epf_peer_db_set", 1),
+        ("sleep", "ep", "vntb_epf_peer_db_set", 3),
+        ("memory", "ep", "pci_vntb_probe", 1),
+        ("memory", "ep", "epf_ntb_unbind", 2),
+        ("other", "ep", "epf_ntb_unbind", 5),
+    ]
+    lines = [f.line for f in found]
+    assert lines[3].startswith("list_add corruption. prev->next should be next")
+    assert lines[4] == "BUG: KASAN: slab-use-after-free in sysfs_remove_file_ns+0x1b/0x40"

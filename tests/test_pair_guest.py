@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ from pair_kernel import CACHE, KERNEL, boot, check_stack, counts, patched_driver
 
 from ntbbench.capture.recording import read_recording
 from ntbbench.lab.errors import BuildError, GuestError
+from ntbbench.lab.guest import Task, record
 from ntbbench.lab.pair import runner
+from ntbbench.lab.pair.machine import machine
 from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, Traffic
+from ntbbench.lab.qemu import TCG
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -138,16 +142,51 @@ def test_vectors_are_spread_over_the_cpus(tmp_path: Path) -> None:
     assert set(cpus) == {"000", "001"}
 
 
-def test_an_old_endpoint_sleeps_in_atomic_context_and_the_new_does_not(tmp_path: Path) -> None:
-    few = (Traffic("ep-to-rc", 1, 3),)
-    old, new = (
-        boot(PairPlan(PairSetup(ep_driver=ep), few), tmp_path / ep, check_stack())
-        for ep in ("before", "after")
+INSTANCES = """
+mkdir -p /config /record/instances
+mount -t configfs config /config
+load epc_loop "instances=2 doorbell=msi"
+cd /config/pci_ep/controllers
+for controller in *; do echo 1 > $controller/start; done
+until_true "no host bus" [ -d /sys/class/pci_bus/0011:00 ]
+ls -d /config/pci_ep/controllers/* /sys/class/pci_bus/001* > /record/instances/made
+for controller in *; do echo 0 > $controller/start; done
+cd /sys/bus/platform/drivers/epc_loop
+for device in epc_loop.*; do echo $device > unbind; done
+cd /
+rmmod epc_loop || finish "failed epc_loop does not unload"
+dmesg > /record/instances/dmesg
+deliver instances
+"""
+
+
+def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
+    script = tmp_path / "instances.sh"
+    script.write_text(INSTANCES)
+    setup = PairSetup(doorbell="msi")
+    two = machine(setup, True)
+    ep, rc = runner.find_drivers(CACHE, stack(), setup, print)
+    recordings = record(
+        Task(script, (), ("instances",), 60, {}),
+        tmp_path / "out",
+        image=stack().kernel.image,
+        modules=runner.build_pair(CACHE, stack(), ep, rc, print),
+        accel=TCG,
+        machine=replace(two, devices=(*two.devices, *two.devices)),
     )
-    sleeps = [line for line in old.warnings if "sleeping function called from invalid" in line]
-    assert sleeps
-    assert "vntb_epf_peer_db_set" in (old.folder / "console").read_text()
-    assert new.warnings == ()
+    made = (recordings.folder / "instances" / "made").read_text().split()
+    assert [path.rpartition("/")[2] for path in made] == [
+        *("epc_loop.0", "epc_loop.1"),
+        *("0010:00", "0011:00"),
+    ]
+    assert runner.warnings(recordings.boot.console) == []
+
+
+def test_a_kernel_that_watches_itself_finds_nothing(tmp_path: Path) -> None:
+    few = (Traffic("ep-to-rc", 1, 3), Traffic("rc-to-ep", 1, 3))
+    recordings = boot(PairPlan(PairSetup(), few, rounds=1), tmp_path, check_stack())
+    assert recordings.warnings == ()
+    assert told_of_rounds(recordings) == ["round=1 cause=", "unload cause="]
 
 
 # --- faults --------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ntbbench.model.pair.patches import Side
 
 # The messages of one console: `[    1.234567] text`, also with a caller in `[T123]`.
 STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
-SLEEPS, LOCKING, MEMORY, OTHER = "sleep", "lock order", "memory", "other"
+SLEEPS, LOCKING, MEMORY, OTHER = "sleep", "locking", "memory", "other"
 # What begins a report, first match first.
 KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (SLEEPS, re.compile(r"BUG: sleeping function called from invalid context")),
@@ -36,8 +36,11 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (OTHER, re.compile(r"(?:WARNING|BUG): ")),
     (OTHER, re.compile(r"INFO: task \S+ blocked|kernel BUG at |Oops: ")),
 )
+SECOND = re.compile(r"(?:WARNING:|kernel BUG at) lib/(?:list_debug|refcount)\.c|Oops: ")
+NEAR = 10  # lines
 FRAME = re.compile(
-    r"^\s*(?:\? )?(?:RIP: \d+:)?(?P<name>[\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+ \[(?P<module>\w+)\]"
+    r"^\s*(?P<doubt>\? )?(?:RIP: \d+:)?(?P<name>[\w.]+)"
+    r"\+0x[0-9a-f]+/0x[0-9a-f]+ \[(?P<module>\w+)\]"
 )
 NO_OWNER = ""
 # Modules by side, as a stack shows them; the ones that both sides share say nothing.
@@ -54,7 +57,21 @@ def read_findings(folder: Path) -> list[PairFinding]:
     InputError : a file that cannot be read.
     """
     found = find_complaints(read_small(folder / "console"))
-    return [finding for finding in found if not EXPECTED.match(finding.line)]
+    kept = [finding for finding in found if not EXPECTED.match(finding.line)]
+    return [*kept, *_failed_rounds(folder / "rounds" / "result")]
+
+
+def _failed_rounds(result: Path) -> Iterator[PairFinding]:
+    """Yield the first round of unbind and bind that failed; the kernel need not have complained.
+
+    A guest that died in one left no result: then its panic is the finding.
+    """
+    lines = read_small(result).splitlines() if result.is_file() else []
+    for line in lines:
+        step, _, cause = line.partition(" cause=")
+        if cause:
+            yield PairFinding(kind=OTHER, line=f"{step}: {cause}", function="", side="", count=1)
+            return
 
 
 def known_to_model(
@@ -108,19 +125,32 @@ def find_complaints(log: str) -> list[PairFinding]:
 
 
 def _starts(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Yield the number and the kind of each line that begins a report."""
+    """Yield the number and the kind of each line that begins a report.
+
+    What a line of SECOND tells belongs to the report that another line has just begun.
+    """
+    begun = -NEAR
     for number, line in enumerate(lines):
         kind = next((name for name, pattern in KINDS if pattern.search(line)), None)
-        if kind is not None:
+        if kind is not None and not (SECOND.search(line) and number - begun < NEAR):
             yield number, kind
+            begun = number
 
 
 def _place(lines: list[str], start: int) -> tuple[str, str]:
-    """Return the driver's function in the stack of the report at `start`, and its side."""
+    """Return the driver's function in the stack of the report at `start`, and its side.
+
+    A frame with a question mark was found on the stack, but may be left over from another call.
+    """
+    doubtful = NO_OWNER, NO_OWNER
     for line in lines[start + 1 : start + LINES_MAX]:
         frame = FRAME.match(line)
         if frame is not None and frame["module"] in OWNERS:
-            return frame["name"], OWNERS[frame["module"]]
-        if ENDS.search(line) or any(pattern.search(line) for _, pattern in KINDS):
+            found = frame["name"], OWNERS[frame["module"]]
+            if not frame["doubt"]:
+                return found
+            doubtful = found if doubtful[0] == NO_OWNER else doubtful
+        begins = any(pattern.search(line) for _, pattern in KINDS) and not SECOND.search(line)
+        if ENDS.search(line) or begins:
             break
-    return NO_OWNER, NO_OWNER
+    return doubtful

@@ -75,7 +75,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
 class PairFinding(Struct, frozen=True, kw_only=True):
     """One kind of complaint of the guest's kernel, at one place."""
 
-    kind: str  # sleep | lock order | memory | other
+    kind: str  # sleep | locking | memory | other
     line: str  # the first kernel line that shows it
     function: str  # of the driver that is on its stack; "" where none is
     side: str  # ep | rc; "" where no driver is on its stack

@@ -206,6 +206,15 @@ static void revert_nodes(void *data)
 	of_changeset_destroy(&loop->changeset);
 }
 
+/* A node below the root, named after the instance. */
+static struct device_node *create_node(struct epc_loop *loop, const char *kind)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s-%d", kind, loop->id);
+	return of_changeset_create_node(&loop->changeset, of_root, name);
+}
+
 /*
  * pci_epf_alloc_doorbell() finds the interrupts' domain by the msi-parent of
  * the controller's device tree node, so there must be both nodes.
@@ -218,8 +227,8 @@ static struct device_node *add_nodes(struct epc_loop *loop)
 	int ret;
 
 	of_changeset_init(changes);
-	parent = of_changeset_create_node(changes, of_root, "epc-loop-msi");
-	node = of_changeset_create_node(changes, of_root, "epc-loop");
+	parent = create_node(loop, "epc-loop-msi");
+	node = create_node(loop, "epc-loop");
 	ret = !parent || !node ? -ENOMEM : 0;
 	if (!ret)
 		ret = of_changeset_add_prop_u32(changes, parent, "phandle",
