@@ -24,7 +24,10 @@ KERNELS = (
 )
 # Two words stored apart and then loaded as a pair wait for each other: the datapath engines live on
 # words that were stored just now.
-UNPAIRED = {name: ["-fno-tree-slp-vectorize"] for name in ("_datapath_heap", "_datapath_slots")}
+UNPAIRED = {
+    name: ["-fno-tree-slp-vectorize", "-fno-tree-reassoc"]
+    for name in ("_datapath_heap", "_datapath_slots")
+}
 SHARED = (".pxd", ".pxi", ".h")
 
 DIRECTIVES = {

@@ -12,7 +12,7 @@ cdef enum:
     FAN = 4
     FAN_BITS = 2
 
-cdef int64_t TIME_END = (<int64_t>1 << 52) - (<int64_t>1 << 42) - 2
+cdef int64_t TIME_END = (<int64_t>1 << (64 - SLOT_BITS)) - 1
 cdef uint64_t NONE = 0xFFFFFFFFFFFFFFFFULL
 
 
@@ -107,6 +107,14 @@ cdef inline int64_t pop_slot(Machine *m, int64_t until) noexcept nogil:
     m.keys[slot_of(key)] = NONE
     m.now = <int64_t>(key >> SLOT_BITS)
     return slot_of(key)
+
+
+cdef void begin_events(Machine *m) noexcept nogil:
+    """Count the pending events, which the caller has put in order."""
+    cdef int64_t slot
+    m.heap_size = 0
+    for slot in range(m.slot_count):
+        m.heap_size += m.places[slot] >= 0
 
 
 include "_datapath_common.pxi"

@@ -14,15 +14,6 @@ SIZES = {
 }
 
 
-cdef int64_t heap_size(const Machine *m) noexcept nogil:
-    """How many events are pending."""
-    cdef int64_t size = 0
-    cdef int64_t slot
-    for slot in range(m.slot_count):
-        size += m.keys[slot] != 0xFFFFFFFFFFFFFFFFULL
-    return size
-
-
 def run(
     int64_t until,
     int64_t[::1] system,
@@ -67,7 +58,7 @@ def run(
     m.places = &places[0]
     m.slot_count = keys.shape[0]
     m.root = &tree[tree.shape[0] - 8]
-    m.heap_size = heap_size(m)
+    begin_events(m)
     with nogil:
         go_until(m, until)
         settle(m, cpu_count)

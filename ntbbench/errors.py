@@ -41,6 +41,10 @@ class InputError(NtbbenchError):
         self.allowed = allowed
         super().__init__(f"{field}: {value!r}: {allowed}")
 
+    def __reduce__(self) -> "tuple[type[InputError], tuple[str, object, str]]":
+        """Let it cross from a worker process; by default only the message would."""
+        return type(self), (self.field, self.value, self.allowed)
+
 
 class IncomparableError(NtbbenchError):
     """The two sides were not measured under the same conditions; `differences` says where."""

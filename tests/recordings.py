@@ -12,6 +12,7 @@ RECORDINGS = sorted(path.parent for path in DATA.glob("linux-*/**/trace"))
 SPACED = [path for path in RECORDINGS if "gap_us=0 " not in (path / "point").read_text()]
 BURSTS = [path for path in RECORDINGS if path not in SPACED]
 LOOP_612 = DATA / "linux-6.12-ntb-loop"
+PER_VECTOR = LOOP_612 / "per-vector-four-qps"
 
 EVENT = re.compile(r"^(\s*)(\S.*?)-(\d+)(\s+)\[(\d+)\] (\S+)(\s+)([\d.]+): (\w+): (.*)$")
 ADDRESS = re.compile(r"0xff[0-9a-f]{14}")
@@ -122,4 +123,22 @@ def foreign_tasklets(text: str) -> str:
                 f"{head}tasklet_entry: tasklet=bh_tasklet function=bh_work [other]",
             ]
         lines.append(line)
+    return recount("\n".join(lines) + "\n")
+
+
+def one_qp_too_many(text: str) -> str:
+    """Let each doorbell callback schedule QP 3 as well, but the one whose QP that is."""
+    (state,) = re.findall(r"port 1 qp 3 .* ptr 0x(\w+)", (PER_VECTOR / "state").read_text())
+    tasklet = f"tasklet={int(state, 16) + 0xF8:#x}"
+    lines, due = [], False
+    for line in text.splitlines():
+        if due and "tasklet_exit" in line:  # it runs where its list is served: after the others
+            lines += [line, *(line.replace("exit", part) for part in ("entry", "exit"))]
+            lines[-2:] = [re.sub(r"tasklet=0x\w+", tasklet, run) for run in lines[-2:]]
+            due = False
+            continue
+        lines.append(line)
+        if "d.h" in line and ": tasklet_schedule: " in line and tasklet not in line:
+            lines.append(re.sub(r"tasklet=0x\w+", tasklet, line))
+            due = True
     return recount("\n".join(lines) + "\n")

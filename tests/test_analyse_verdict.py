@@ -152,3 +152,33 @@ def test_no_number_of_runs_lets_random_arrangements_reach_a_large_family() -> No
         (warning,) = (w for w in c.warnings if w.code == "cannot-reach-alpha")
         assert warning.message.endswith("no number of runs is enough for --test permutation")
         assert "--test mann-whitney" in warning.remedy
+
+
+def test_the_reason_is_what_keeps_it_from_a_verdict() -> None:
+    rng = np.random.default_rng(7)
+    low, high = rng.normal(100, 0.5, 24), rng.normal(120, 0.5, 24)
+    two_modes = [*low[:12], *high[:12]], [*(low[:10] * 1.03), *(high[:14] * 1.03)]
+    judged_modes = judged(*([float(v) for v in side] for side in two_modes))
+    assert judged_modes.p_adjusted is not None
+    assert judged_modes.p_adjusted < 0.05
+    assert judged_modes.ratio_low is not None
+    assert judged_modes.ratio_low <= 1
+    assert judged_modes.reason == "significant, but the interval includes 0 %"
+    near = judged([100 + 0.1 * i for i in range(9)], [102 + 0.1 * i for i in range(9)])
+    assert near.ratio_low is not None
+    assert 1 < near.ratio_low < 1.02
+    assert near.reason == "significant, but the interval includes the threshold"
+
+
+@pytest.mark.parametrize(("n", "metrics", "needed"), [(3, 1, 4), (3, 2, 5), (5, 10, 6)])
+def test_the_runs_that_are_needed_are_those_that_can_reach_alpha(
+    n: int, metrics: int, needed: int
+) -> None:
+    few = family(Policy(), **{f"m{i}": apart(n) for i in range(metrics)})
+    for c in few.values():
+        (warning,) = (w for w in c.warnings if w.code == "cannot-reach-alpha")
+        told = f"in a family of {metrics} it takes at least {needed} runs a side"
+        assert warning.message.endswith(told)
+        assert "so large a family" not in warning.message
+    enough = family(Policy(), **{f"m{i}": apart(needed) for i in range(metrics)})
+    assert {c.verdict for c in enough.values()} == {"regressed"}

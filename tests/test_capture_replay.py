@@ -13,6 +13,7 @@ from recordings import (
     BURSTS,
     DATA,
     LOOP_612,
+    PER_VECTOR,
     RECORDINGS,
     SPACED,
     Edit,
@@ -23,6 +24,7 @@ from recordings import (
     name_of,
     no_flags,
     odd_comm,
+    one_qp_too_many,
     other_symbols,
     receiver_on_cpu1,
     recount,
@@ -209,6 +211,37 @@ def test_a_lost_line_is_a_difference(tmp_path: Path, folder: Path, name: str, sa
     assert point.verdict == DISAGREES
     assert adds_up(point)
     assert any(said in caution for caution in point.cautions)
+
+
+def test_a_schedule_from_inside_the_callback_is_named(tmp_path: Path) -> None:
+    """A patch under test may schedule more than its vector's QPs: no client posted a buffer."""
+    edit = without("rxc_db")  # tasklet_entry stands for the runs
+    folder = copy(PER_VECTOR, tmp_path / "r", trace=lambda t: one_qp_too_many(edit(t)))
+    schedules = [counted(path)[1] for path in (folder, PER_VECTOR)]
+    added = schedules[0] - schedules[1]
+    assert added > 100
+    point = replay(folder, "r")
+    assert point.verdict == DISAGREES
+    assert [(d.quantity, d.qp_num) for d in point.differences] == [("wakeups", 3), ("runs", 3)]
+    for difference in point.differences:
+        (cause,) = difference.causes
+        assert (cause.count, cause.explained) == (added, False)
+        assert cause.text == (
+            "more schedules: the doorbell callback scheduled a QP whose bit is not under its vector"
+        )
+    assert point.recorded.wakeups_by_cause.other == added
+    assert adds_up(point)
+
+
+def test_without_flags_no_schedule_is_laid_to_the_callback(tmp_path: Path) -> None:
+    """Nothing tells then where the callback ends."""
+    edit = without("rxc_db")
+    folder = copy(
+        PER_VECTOR, tmp_path / "r", trace=lambda t: by_line(no_flags)(one_qp_too_many(edit(t)))
+    )
+    texts = {cause.text for d in replay(folder, "r").differences for cause in d.causes}
+    assert not any("not under its vector" in text for text in texts)
+    assert any("without a doorbell" in text for text in texts)
 
 
 def test_a_lost_run_is_a_difference(tmp_path: Path) -> None:

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The shell steps of the CI examples run as they are written, each in a shell of its own."""
+"""The shell steps of the CI examples run as they are written, each in a shell of its own.
+
+They install ntbbench themselves, from a wheel of this tree, into an environment that has it not.
+"""
 
 import os
 import subprocess
 import sys
+import sysconfig
+import venv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import yaml
 
-DOCS = Path(__file__).parent.parent / "docs" / "ci"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs" / "ci"
+OWN = ("ntbbench", "__editable__")  # what an installation of ntbbench itself leaves
 BENCH = """\
 def test_count(benchmark):
     benchmark.extra_info["instructions"] = {count}
@@ -40,6 +47,33 @@ def gitlab_steps() -> tuple[list[str], list[str]]:
     return job["script"], job["after_script"]
 
 
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install` makes of a checkout, built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("ntbbench-*.whl")
+    return built
+
+
+def empty_environment(folder: Path) -> Path:
+    """Make a virtual environment without ntbbench and return its programs' folder.
+
+    It sees the libraries that this interpreter has, so nothing is fetched.
+    """
+    venv.create(folder / "venv", symlinks=True)
+    libraries = folder / "libraries"
+    libraries.mkdir()
+    here = Path(sysconfig.get_path("purelib"))
+    for path in here.iterdir():
+        if not path.name.startswith(OWN) and path.suffix != ".pth":
+            (libraries / path.name).symlink_to(path)
+    relative = here.relative_to(sys.prefix)
+    (folder / "venv" / relative / "libraries.pth").write_text(f"{libraries}\n")
+    return folder / "venv" / "bin"
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with one bench, a policy, and programs that record what they are asked to post."""
@@ -56,20 +90,23 @@ def project(tmp_path: Path) -> Path:
     for name in ("sudo", "apt-get"):  # valgrind is here already, or not needed
         (programs / name).write_text("#!/bin/sh\n")
         (programs / name).chmod(0o755)
-    starter = programs / "ntbbench"
-    starter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ntbbench.cli.main "$@"\n')
-    starter.chmod(0o755)
+    empty_environment(tmp_path)
     return tmp_path
 
 
-def run_steps(project: Path, steps: tuple[list[str], list[str]], count: int) -> int:
-    """Run a job as its service does and return the exit code of the first step that failed."""
+def run_steps(
+    project: Path, steps: tuple[list[str], list[str]], count: int, source: str | Path
+) -> int:
+    """Run a job as its service does and return the exit code of the first step that failed.
+
+    `source` is what the user's variable NTBBENCH says; what the steps print is kept in `printed`.
+    """
     (project / "benches" / "test_count.py").write_text(BENCH.format(count=count))
-    root = str(Path(__file__).parent.parent)
-    environment = os.environ | {
-        "PATH": f"{project / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": root,
-        "NTBBENCH": "pytest",  # what is under test is installed, or on the path, already
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = inherited | {
+        "PATH": f"{project / 'bin'}:{project / 'venv' / 'bin'}:{os.environ['PATH']}",
+        "PIP_NO_INDEX": "1",
+        "NTBBENCH": str(source),
         "PULL_REQUEST": "7",
         "CI_MERGE_REQUEST_IID": "7",
         "CI_API_V4_URL": "https://gitlab.example/api/v4",
@@ -88,6 +125,8 @@ def run_steps(project: Path, steps: tuple[list[str], list[str]], count: int) -> 
             check=False,
         )
         code = done.returncode
+        with (project / "printed").open("a", encoding="utf-8") as file:
+            file.write(done.stdout + done.stderr)
         if code:
             break
     for step in steps[1]:
@@ -96,32 +135,43 @@ def run_steps(project: Path, steps: tuple[list[str], list[str]], count: int) -> 
 
 
 @pytest.mark.parametrize("steps", [github_steps, gitlab_steps])
-def test_a_job_passes_fails_and_posts(project: Path, steps) -> None:
-    assert run_steps(project, steps(), 1000) == 4  # nothing to compare with yet
+def test_a_job_passes_fails_and_posts(project: Path, wheel: Path, steps) -> None:
+    installed = project / "venv" / "bin" / "ntbbench"
+    assert not installed.exists()
+    assert run_steps(project, steps(), 1000, wheel) == 4  # nothing to compare with yet
+    assert installed.exists()
     assert not (project / "posted").exists()
     (project / "new.json").rename(project / "ci" / "baseline.json")
-    assert run_steps(project, steps(), 1000) == 0
+    assert run_steps(project, steps(), 1000, wheel) == 0
     assert "report.md" in (project / "posted").read_text()
-    assert run_steps(project, steps(), 1001) == 1
+    assert run_steps(project, steps(), 1001, wheel) == 1
     assert "regressed" in (project / "report.md").read_text()
     assert ET.parse(project / "report.xml").getroot().get("failures") == "1"
     assert (project / "report.html").stat().st_size > 1_000_000
 
 
-def test_the_github_job_writes_a_summary(project: Path) -> None:
-    run_steps(project, github_steps(), 5)
+def test_the_github_job_writes_a_summary(project: Path, wheel: Path) -> None:
+    run_steps(project, github_steps(), 5, wheel)
     (project / "new.json").rename(project / "ci" / "baseline.json")
-    assert run_steps(project, github_steps(), 6) == 1
+    assert run_steps(project, github_steps(), 6, wheel) == 1
     assert (project / "summary.md").read_text().startswith("### ntbbench")
 
 
 @pytest.mark.parametrize("steps", [github_steps, gitlab_steps])
-def test_instructions_beside_the_timings_are_gated(project: Path, steps) -> None:
-    (project / "benches" / "__init__.py").touch()  # before the benches of this repository
+@pytest.mark.parametrize("source", ["", "ntbbench"])
+def test_a_job_that_does_not_know_where_ntbbench_is_says_so(project: Path, steps, source) -> None:
+    assert run_steps(project, steps(), 1000, source) == 2
+    printed = (project / "printed").read_text()
+    assert "set the variable NTBBENCH to git+https://HOST/OWNER/ntbbench@COMMIT or" in printed
+    assert not (project / "new.json").exists()
+
+
+@pytest.mark.parametrize("steps", [github_steps, gitlab_steps])
+def test_instructions_beside_the_timings_are_gated(project: Path, wheel: Path, steps) -> None:
     counting = project / "benches" / "instructions.py"
     for count, code in ((100, 4), (100, 0), (101, 1)):
         counting.write_text(COUNTING.format(count=count))
-        assert run_steps(project, steps(), 5) == code
+        assert run_steps(project, steps(), 5, wheel) == code
         if code == 4:
             (project / "new.json").rename(project / "ci" / "baseline.json")
     assert "test_count:instructions_per_dispatch" in (project / "report.md").read_text()

@@ -510,7 +510,7 @@ def test_usage_errors_are_2(ntbbench, tmp_path: Path, capsys) -> None:
     assert ntbbench("gate", base, base, "--write", "pdf=x").code == 2
     assert ntbbench("gate", base, base, "--resamples", "1").code == 2
     with pytest.raises(SystemExit) as stop:
-        main(["gate", base, base, "--threshold", "wide"])
+        main(["gate", base, base, "--alpha", "wide"])
     assert stop.value.code == 2
     capsys.readouterr()
 

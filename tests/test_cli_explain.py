@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench explain`: predicted and measured by vector and QP, and the likely causes."""
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -212,3 +214,33 @@ def test_a_device_that_nothing_tells_must_be_named(
     assert main(["explain", str(measured)]) == 2
     assert "--hardware" in capsys.readouterr().err
     assert main(["explain", str(measured), "--hardware", "ntb_hw_epf-legacy"]) == 0
+
+
+def test_without_counters_runs_and_active_qps_are_unknown_not_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A board without root shows /proc/interrupts and no debugfs: nothing there speaks of runs."""
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    for when in ("before", "after"):
+        shutil.rmtree(folder / f"{when}-stats")
+    code, (one,) = explained(folder, "--hardware", "ntb_hw_epf-v4")
+    assert (code, one["verdict"], one["interrupts"]) == (0, "unknown", 160)
+    unknown = {key for key, value in one.items() if value is None}
+    assert unknown == {
+        "active_qps", "predicted_amplification", "predicted_runs_low", "predicted_runs_high",
+        "measured_runs_low", "measured_runs_high", "excess", "unexplained",
+    }  # fmt: skip
+    assert [row["fan_out"] for row in one["vectors"]] == [None] * 4
+    assert [row["predicted_schedule_calls"] for row in one["vectors"]] == [None] * 4
+    assert [row["interrupts"] for row in one["vectors"]] == [40] * 4
+    assert codes(one).keys() == {"link-interrupts"}
+    capsys.readouterr()
+    for style in ("text", "md", "json"):
+        arguments = ["--hardware", "ntb_hw_epf-v4", "--format", style]
+        assert main(["explain", str(tmp_path / "m.json"), *arguments]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert "runs and active QPs not known: no debugfs counters" in told
+        assert "inside the model's bounds" not in told and "measured 0" not in told
+    assert main(["explain", str(tmp_path / "m.json"), *arguments[:2], "--format", "csv"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["device"], row["measured_low"], row["verdict"]) == ("ntb_hw_epf-v4", "", "unknown")

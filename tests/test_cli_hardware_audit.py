@@ -70,11 +70,12 @@ def test_all_devices_in_every_format_agree(capsys: pytest.CaptureFixture[str]) -
     )
 
 
-def test_the_text_fits_a_terminal_but_for_the_lines_of_the_kernel(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    wide = [line for line in audited(capsys, 1).splitlines() if len(line) > 80]
-    assert all(line.startswith("      ") and "(): " in line for line in wide)
+def test_the_text_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """The longest line of a driver stands below its function."""
+    lines = audited(capsys, 1).splitlines()
+    assert max(map(len, lines)) <= 80
+    place = lines.index("      intel_ntb_db_vector_mask():")
+    assert lines[place + 1] == "        if (db_vector < 0 || db_vector > ndev->db_vec_count)"
 
 
 def test_the_pair_is_audited_at_every_size_or_at_the_one_asked_for(

@@ -12,7 +12,8 @@ import pytest
 from compare_data import changed, compat, pyperf, pytest_benchmark, sweep, written
 
 from ntbbench.analyse import changepoints
-from ntbbench.analyse.policy import Policy, load_policy
+from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.policy_file import load_policy
 from ntbbench.cli.main import main
 
 
@@ -22,7 +23,7 @@ def run(capsys, *arguments: object) -> tuple[int, str]:
 
 
 def fill(capsys, tmp_path: Path, levels: list[float]) -> Path:
-    store = tmp_path / "h" / "store.sqlite"
+    store = tmp_path / "store.sqlite"
     for i, level in enumerate(levels):
         file = written(tmp_path / "r.json", pytest_benchmark(i, 9, bench=level))
         assert run(capsys, "history", "add", file, "--commit", f"c{i}", "--store", store)[0] == 0
@@ -181,7 +182,7 @@ def test_what_ended_and_what_is_zero_is_told(capsys, tmp_path: Path) -> None:
     _, found = check(capsys, store)
     ended, zeros = found["notes"]
     assert "metrics are not in the last result" in ended
-    assert zeros == "1 noisy metrics have a median of zero somewhere and are not tested"
+    assert zeros == "1 noisy metric has a median of zero somewhere: not tested"
     shown = run(
         capsys, "history", "show", "--store", store, "--metric", "benches/test_x.py::old[1]"
     )[1]
@@ -234,3 +235,38 @@ def test_long_names_of_a_calibration_can_be_told_apart(capsys, tmp_path: Path) -
     out = calibration(capsys, tmp_path, runs)[1]
     assert {"q1/d4", "q1/d8", "q2/d4", "q2/d8", "q4/d4", "q4/d8"} <= set(out.split())
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_history_too_short_to_check_is_4(capsys, tmp_path: Path) -> None:
+    store = fill(capsys, tmp_path, [1e-3])
+    code, found = check(capsys, store)
+    assert (code, found["checked"], found["metrics"]) == (4, 0, 3)
+    assert "nothing to check" in run(capsys, "history", "check", "--store", store)[1]
+    file = written(tmp_path / "r.json", pytest_benchmark(1, 9, bench=1e-3))
+    run(capsys, "history", "add", file, "--commit", "second", "--store", store)
+    code, found = check(capsys, store)
+    assert (code, found["checked"]) == (0, 2)  # the exact metrics; the noisy one takes 8 commits
+    out = run(capsys, "history", "check", "--store", store)[1]
+    assert "1 noisy metric has too few commits to say anything: it takes 8" in out
+
+
+def test_show_says_that_it_shows_the_last_commits_only(capsys, tmp_path: Path) -> None:
+    store = fill(capsys, tmp_path, [1e-3] * 12)
+    assert "the last 12" not in run(capsys, "history", "show", "--store", store)[1]
+    file = written(tmp_path / "r.json", pytest_benchmark(1, 9, bench=1e-3))
+    run(capsys, "history", "add", file, "--commit", "last", "--store", store)
+    out = run(capsys, "history", "show", "--store", store)[1]
+    assert "(noisy, 13 commits)\n  the last 12; --format json has all\n  c1 " in out
+
+
+def test_a_store_in_a_folder_that_is_not_there_is_refused(capsys, tmp_path, monkeypatch) -> None:
+    file = written(tmp_path / "r.json", pytest_benchmark(1, 9, bench=1e-3))
+    store = tmp_path / "none" / "s.sqlite"
+    assert main(["history", "add", file, "--commit", "c", "--store", str(store)]) == 2
+    assert f"--store: {str(store)!r}: cannot be written" in capsys.readouterr().err
+    assert not store.parent.exists()
+    assert main(["history", "add", file, "--commit", "", "--store", str(tmp_path / "s")]) == 2
+    assert not (tmp_path / "s").exists()
+    monkeypatch.chdir(tmp_path)
+    assert main(["history", "add", file, "--commit", "c"]) == 0  # the default's is made
+    assert (tmp_path / "results" / "history.sqlite").exists()

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from captures import FOUR, TOOLS, capture
+from captures import FOUR, TOOLS, capture, table
 from recordings import LOOP_612
 
 from ntbbench.cli.main import main
@@ -102,3 +102,35 @@ def test_nothing_to_read(tmp_path: Path, make: str, capsys: pytest.CaptureFixtur
     assert out == ""
     assert len(err.splitlines()) == 1
     assert not output.exists()
+
+
+def test_a_machine_without_ntb_is_told_first_and_what_was_not_captured_is_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, reason = tmp_path / "c", "debugfs is not mounted: as root, mount -t debugfs none /x"
+    folder.mkdir()
+    for when, count in (("before", 10), ("after", 90)):
+        rows = [("1", [count, 0], "IO-APIC   1-edge      i8042")]
+        (folder / f"{when}-interrupts").write_text(table(["CPU0", "CPU1"], rows))
+    (folder / "unread").write_text(f"/sys/kernel/debug/ntb_transport: {reason}\n" * 2)
+    measured = tmp_path / "m.json"
+    assert main(["ingest", str(folder), "-o", str(measured)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{folder}: no NTB here")
+    assert (
+        " ".join(out.split()).count(f"not captured: /sys/kernel/debug/ntb_transport: {reason}") == 1
+    )
+    record = json.loads(measured.read_text())
+    assert record["without_ntb"] == [str(folder)]
+    assert main(["ingest", str(folder), "--format", "md"]) == 0
+    assert "no NTB here" in capsys.readouterr().out
+    assert main(["explain", str(measured)]) == 2
+    assert "nothing to explain" in capsys.readouterr().err
+
+
+def test_a_machine_with_ntb_is_not_said_to_have_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = capture(tmp_path / "c", [[0, 0]] * 6, SLOTS)
+    assert main(["ingest", str(FOUR), str(folder)]) == 0
+    assert "no NTB here" not in capsys.readouterr().out

@@ -5,6 +5,7 @@ import argparse
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,10 @@ def test_json_of_many(capsys: pytest.CaptureFixture[str]) -> None:
         assert point["kernel"] == "6.12.95+deb12-amd64"
 
 
-def test_text_fits_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(str(DATA)) == 0
+def test_text_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kernel in DATA.glob("linux-*"):
+        shutil.copytree(kernel, tmp_path / kernel.name)
+    assert run(str(tmp_path)) == 0
     out = capsys.readouterr().out
     assert out.isascii()
     assert max(map(len, out.splitlines())) <= 80

@@ -49,6 +49,12 @@ def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str])
     assert {path.name for path in saved.parent.iterdir()} == {"run.json", "run.html"}
 
 
+KNOWN = (
+    "known: ntbbench.lab-netdev/1, ntbbench.lab/1, ntbbench.pair/1, ntbbench.simulation/1, "
+    "ntbbench.sweep/1"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -59,11 +65,11 @@ def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str])
         ('{"points": []}', "a JSON object with a schema"),
         (
             '{"schema": "ntbbench.sweep/2"}',
-            "known: ntbbench.lab/1, ntbbench.pair/1, ntbbench.sweep/1",
+            KNOWN,
         ),
         (
             '{"schema": "someone.else/1"}',
-            "known: ntbbench.lab/1, ntbbench.pair/1, ntbbench.sweep/1",
+            KNOWN,
         ),
         ('{"schema": "ntbbench.sweep/1", "points": 3}', "damaged"),
     ],

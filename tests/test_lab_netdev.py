@@ -11,8 +11,9 @@ import pytest
 
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import GuestError
-from ntbbench.lab.netdev import NetdevPlan, evaluate, predicted_runs
+from ntbbench.lab.netdev import NetdevPlan, evaluate
 from ntbbench.lab.netdev_records import NetdevResult
+from ntbbench.lab.netdev_rule import predicted_runs
 from ntbbench.report.lab_netdev import FORMATS
 
 # Boots a real kernel: `make test-guest`.
@@ -48,11 +49,14 @@ def test_one_queue_wakes_itself_twice_whatever_the_vectors(flows: NetdevResult) 
 
 def test_flows_in_every_format(flows: NetdevResult) -> None:
     text = FORMATS["text"](flows)
-    assert "4 of 4 points as they must be" in " ".join(text.split())
+    told = " ".join(text.split())
+    assert "the model agrees in 2 of 2 spaced points; 2 of 2 fast in bounds" in told
+    assert "gave 1 of the 4 queues asked for" in told
     assert text.isascii() and max(map(len, text.splitlines())) <= 80
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](flows))))
     assert [row["runs"] for row in rows][::2] == ["80", "80"]
     assert FORMATS["md"](flows).count("\n|") == 6
+    assert [line.startswith("- ") for line in FORMATS["md"](flows).splitlines()].count(True) == 2
     assert msgspec.json.decode(FORMATS["json"](flows), type=NetdevResult) == flows
 
 
@@ -82,7 +86,7 @@ def test_the_guest_is_told_each_flow() -> None:
 
 def test_missing_counters_are_told(tmp_path: Path) -> None:
     with pytest.raises(GuestError, match=r"flows x: .*sent"):
-        evaluate(tmp_path, "x", 0, 1000)
+        evaluate(tmp_path, "x", 0, 1000, flows=1)
 
 
 @pytest.mark.parametrize(

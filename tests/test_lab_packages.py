@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which packages make a kernel, and the cache that holds them: no network, no guest."""
 
+import errno
 import fcntl
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,6 +145,64 @@ def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
     held = Cache(tmp_path).lock(print)
     with held, (tmp_path / "lock").open("w") as other, pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_run_that_waits_for_another_says_so(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def second() -> None:
+        with Cache(tmp_path).lock(told.append):
+            told.append("in")
+
+    with ThreadPoolExecutor(1) as pool:
+        with Cache(tmp_path).lock(told.append):
+            waits = pool.submit(second)
+            while not told:
+                assert not waits.done()
+        waits.result(timeout=10)
+    assert told == [f"another run is using the cache {tmp_path}, waiting", "in"]
+
+
+@pytest.fixture
+def read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that holds a kernel and that nobody may write to: root ignores a folder's mode."""
+    root, opened = tmp_path / "shared", os.open
+    (root / "kernels" / "6.12.1-1").mkdir(parents=True)
+    (root / "kernels" / "6.12.1-1" / "kernel.json").write_text(
+        '{"version": "6.12.1-1", "release": "6.12.1", "packages": []}'
+    )
+    (root / "lock").touch()
+
+    def refuse(path: str, flags: int, *rest: Any, **options: Any) -> int:
+        if str(path).startswith(str(root)) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return opened(path, flags, *rest, **options)
+
+    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr("builtins.open", partial(open, opener=refuse))
+    monkeypatch.setattr("io.open", partial(open, opener=refuse))
+    return root
+
+
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_a_cache_that_may_only_be_read_is_used(read_only: Path, has_lock: bool) -> None:
+    if not has_lock:
+        (read_only / "lock").unlink()
+    assert main(["lab", "fetch", "--cache", str(read_only)]) == 0
+
+
+def test_what_a_read_only_cache_lacks_is_one_line(
+    read_only: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["lab", "fetch", "--kernel", "debian:7.3", "--cache", str(read_only)]
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"ntbbench: --cache: '{read_only}': lacks what this run needs and cannot be written: "
+        "Read-only file system"
+    )
+    with pytest.raises(InputError, match="cannot be written"):
+        Cache(read_only).publish(read_only / "modules" / "one", lambda _: None)
 
 
 def test_a_changed_file_is_found(tmp_path: Path) -> None:

@@ -8,18 +8,24 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from recordings import PER_VECTOR, copy, one_qp_too_many, without
 
 from ntbbench.cli.main import main
 from ntbbench.errors import InputError
-from ntbbench.lab.errors import GuestError
+from ntbbench.lab.build import Kernel
+from ntbbench.lab.cache import Cache
+from ntbbench.lab.errors import BuildError, GuestError
+from ntbbench.lab.evaluate import evaluate
 from ntbbench.lab.guest import PointPlan, unpack
 from ntbbench.lab.qemu import Boot, complaints, last_words
 from ntbbench.lab.records import LabPoint, LabResult
+from ntbbench.lab.versions import build_tree
 from ntbbench.report.lab import FORMATS
 from ntbbench.report.lab_html import render_html
 
@@ -112,6 +118,36 @@ def test_a_kernel_with_its_own_ntb_core_is_refused(
     assert "CONFIG_NTB=n or m" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("makefile", "told"),
+    [
+        ("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION = -rc2\n", "Linux 7.3.0-rc2, "),
+        ("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 9\nEXTRAVERSION =\n", None),
+        (None, "the kernel is 6.12.117+deb12-amd64; --source has no Makefile"),
+    ],
+)
+def test_a_tree_that_does_not_build_tells_both_versions_where_they_differ(
+    makefile: str | None, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "include" / "config").mkdir(parents=True)
+    (tmp_path / "include" / "config" / "kernel.release").write_text("6.12.117+deb12-amd64\n")
+    if makefile is not None:
+        (tmp_path / "Makefile").write_text(makefile)
+
+    def fails(*_: object) -> Path:
+        raise BuildError("debian:6.12: ntb_transport.c:1540:26: error: implicit declaration")
+
+    monkeypatch.setattr("ntbbench.lab.versions.build", fails)
+    kernel = Kernel("debian:6.12", tmp_path / "image", tmp_path, tmp_path, str(tmp_path))
+    for own in (kernel, replace(kernel, source_tree="")):
+        with pytest.raises(BuildError, match=r"1540:26: error: implicit declaration") as caught:
+            build_tree(Cache(tmp_path / "cache"), own, print)
+        if told is not None and own is kernel:
+            assert told in str(caught.value)
+        else:
+            assert "(" not in str(caught.value)
+
+
 def test_last_words_name_cause_place_and_panic() -> None:
     assert last_words(PANIC) == (
         "kernel BUG at ntb_transport.c:2540!; "
@@ -187,6 +223,20 @@ def test_the_guest_is_told_each_point_on_a_line() -> None:
     assert plan.line == "p 4 1 1000 50 turn 0 3\n"
 
 
+def test_notes_tell_each_cause_once_in_the_words_of_the_table(tmp_path: Path) -> None:
+    """A callback that schedules QP 3 beside the one of its vector."""
+    edit = without("rxc_db")
+    folder = copy(PER_VECTOR, tmp_path / "r", trace=lambda t: one_qp_too_many(edit(t)))
+    plan = PointPlan("r", 16, True, 700, 40, "turn", (0, 1, 2, 3))
+    point = evaluate(folder, plan, 4)
+    added = point.runs_per_qp[3] - point.predicted_runs_per_qp[3]
+    assert point.agrees is False
+    assert point.notes == [
+        f"tasklet schedules and tasklet runs of QP 3: {added:+d} each: more schedules: "
+        "the doorbell callback scheduled a QP whose bit is not under its vector"
+    ]
+
+
 def test_text_fits_a_terminal_and_tells_each_number() -> None:
     text = FORMATS["text"](RESULT)
     assert text.isascii()
@@ -196,6 +246,16 @@ def test_text_fits_a_terminal_and_tells_each_number() -> None:
     assert "events by vector: 0: 10, 1: 9" in text
     assert "QP 0: 1 .. 20" in text
     assert "possible recursion" in text
+
+
+def test_a_developers_tree_is_named() -> None:
+    """Else the text of a patched kernel's run is that of the unpatched one."""
+    patched = msgspec.structs.replace(RESULT, source_tree="/home/me/linux")
+    for style in ("text", "md"):
+        words = " ".join(FORMATS[style](patched).split())
+        assert "its NTB files from --source /home/me/linux" in words
+        assert "--source" not in FORMATS[style](RESULT)
+    assert "--source /home/me/linux" in render_html(patched)
 
 
 def test_csv_has_a_row_a_qp() -> None:

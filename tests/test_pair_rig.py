@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The pair's rig without a guest: patches, keys, plans, layout, sources, faults."""
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -256,6 +257,22 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
 
     monkeypatch.setattr(kernel, "unpack_tree", tree)
     with pytest.raises(BuildError, match=r"7\.3\.4-1: kernel/x\.c:1: error: no"):
+        pair_kernel(Cache(tmp_path), "debian:7.3", print)
+    assert list((tmp_path / kernel.KERNELS).iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = debian_source(tmp_path, "7.3.4-1", patches=True)
+    source.package.touch()
+
+    def tree(deb: Path, folder: Path) -> None:
+        folder.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kernel, "unpack_tree", tree)
+    with pytest.raises(FetchError, match=r"pair-kernels/.*: the disk is full; nothing was kept"):
         pair_kernel(Cache(tmp_path), "debian:7.3", print)
     assert list((tmp_path / kernel.KERNELS).iterdir()) == []
 

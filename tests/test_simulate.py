@@ -24,6 +24,7 @@ from scipy import stats
 from ntbbench.analyse.gains import gains
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
+from ntbbench.errors import InputError
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation.estimate import estimate
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
@@ -32,6 +33,7 @@ from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
 from ntbbench.measure.simulation.result import load_simulation
 from ntbbench.measure.simulation_records import CPU_KINDS, Counts, OkSimulation
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
+from ntbbench.model.simulation.geometry import Ring
 from ntbbench.model.simulation.load import preset, with_settings
 from ntbbench.model.simulation.point import PointSpec, expand
 from ntbbench.report.simulation import FORMATS
@@ -124,6 +126,28 @@ def test_one_queue_is_the_same_in_every_dispatch(result_file: Path) -> None:
         assert point["replications"] == twin["replications"]
 
 
+@pytest.mark.parametrize("dispatch", ["fallback", "per-vector", "msi"])
+def test_one_cpu_copies_no_faster_with_more_queues(dispatch: str) -> None:
+    """And spread over CPUs, with a queue a flow, the queues are all copied at once."""
+    board = with_settings(
+        preset("rcar-s4-spider"), ["placement=balanced", "receiver.spread=0", "mw_count=8"]
+    )
+
+    def rate(queues: int, affinity: str) -> float:
+        spec = PointSpec(board, queues, dispatch, affinity, "tcp")
+        return replicate(spec, 0, "specialised").throughput_bps
+
+    receiver, packet = board.receiver, PointSpec(board, 1, dispatch, "single", "tcp")
+    copy = receiver.packet + receiver.byte * packet.size / 1000  # picoseconds
+    limit = packet.payload * 8 / copy * 1e12
+    for queues in (1, 2, 4):
+        assert 0.99 * limit < rate(queues, "single") <= limit
+    spread = rate(4, "spread")
+    assert spread <= 4 * limit
+    if dispatch != "fallback":
+        assert spread > 3.95 * limit
+
+
 def test_a_single_replication_has_no_interval(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     assert main(["simulate", *SMALL, "--replications", "1", "-o", str(path)]) == 0
@@ -207,6 +231,19 @@ def test_any_number_of_workers_gives_the_same(jobs: int) -> None:
     with backends.local(jobs, 20) as place:
         assert place.slots == jobs
         assert found_on(place, plan) == expected
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_system_that_the_engines_refuse_is_one_line(jobs: int) -> None:
+    """The error crosses from the worker that met it, whole."""
+    scenario = with_settings(preset("generic"), ["length=1MiB", "sender.byte=10us"])
+    plan = Grid([PointSpec(scenario, 1, "msi", "single", "tcp")], 3, "specialised")
+    plan.specs[0].__dict__["rings"] = (Ring(2 << 20, 15),)  # frames that hold such packets
+    with (
+        backends.local(jobs, 3) as place,
+        pytest.raises(InputError, match=r"costs\.send: .*: at most a second a packet"),
+    ):
+        found_on(place, plan)
 
 
 def test_chunks_are_replications_one_by_one() -> None:
@@ -296,7 +333,7 @@ def test_text_is_ascii_of_80_columns(result_file: Path, capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= 80
-    for word in ("Mbit/s", "p99.9", "hardirq", "spin", "race_check", "Simulated, not measured"):
+    for word in ("Mbit/s", "p99.9", "hardirq", "spin", "repost", "Simulated, not measured"):
         assert word in text
 
 

@@ -2,12 +2,14 @@
 """Scenarios of simulate: keys, presets, TOML there and back, rings, systems, bad input."""
 
 import contextlib
+import pickle
 import string
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 from ntbbench.cli.main import main
 from ntbbench.errors import InputError
 from ntbbench.measure.simulation.fit import fit, target_of, throughput
+from ntbbench.measure.simulation.replicate import replicate
 from ntbbench.model.datapath.checks import check_system
+from ntbbench.model.hardware import hardware_names
 from ntbbench.model.simulation import load
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.geometry import ring_of
@@ -81,7 +85,8 @@ def test_every_key_takes_its_range_and_survives(data: st.DataObject, name: str) 
     try:
         scenario = load.scenario_from(table, "x")
     except InputError as error:  # only what single keys cannot know: the CPUs there are
-        assert error.field.endswith(("single_cpu", "spread_cpus", "sender.packet"))
+        alone = ("single_cpu", "spread_cpus", "sender.packet", "run.duration", "traffic.rate")
+        assert error.field.endswith(alone)
         return
     assert load.scenario_from(tomllib.loads(load.to_toml(scenario)), "y") == scenario
 
@@ -165,6 +170,8 @@ def test_a_bad_value_is_one_line(
         ({"preset": "rcar-s4-spidr"}, "did you mean rcar-s4-spider?"),
         ({"preset": 1}, "the name of a board"),
         ({"sender": {"packet": 0, "byte": 0}}, "never ends"),
+        ({"run": {"duration": 3600}}, "an hour at most"),
+        ({"traffic": {"rate": 1}}, "at least 146 bit/s"),
     ],
 )
 def test_a_bad_table_is_told(table: dict[str, Any], said: str) -> None:
@@ -264,6 +271,28 @@ def test_the_preset_meets_the_published_single_queue_and_nothing_else_was_fitted
     found = fit(board, "tcp", published, "specialised")
     assert found.byte == pytest.approx(board.receiver.byte, rel=1e-3)
     assert found.low < board.receiver.byte < found.high
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("dispatch", "affinity", "hashed", "balanced"),
+    [
+        ("fallback", "single", 0.58, 0.58),
+        ("per-vector", "single", 0.58, 0.58),
+        ("fallback", "spread", 0.8, 1.1),
+        ("per-vector", "spread", 1.6, 2.3),
+    ],
+)
+def test_what_the_documents_say_it_predicts(
+    protocol: str, dispatch: str, affinity: str, hashed: float, balanced: float
+) -> None:
+    for placement, expected in (("hash", hashed), ("balanced", balanced)):
+        spec = spec_of(
+            f"placement={placement}", board="rcar-s4-spider", dispatch=dispatch,
+            affinity=affinity, protocol=protocol,
+        )  # fmt: skip
+        rates = [replicate(spec, number, "specialised").throughput_bps for number in range(10)]
+        assert np.mean(rates) / 1e9 == pytest.approx(expected, rel=0.1)
 
 
 # Systems.
@@ -368,6 +397,33 @@ def test_every_point_is_a_system_that_the_engines_take(changes: list[str]) -> No
             assert spec.queues > 6
 
 
+def ends_of(kind: Kind) -> list[object]:
+    if isinstance(kind, Duration | Count):
+        return [kind.low, kind.high]
+    if isinstance(kind, Share):
+        return [0, 1]
+    if isinstance(kind, Flag):
+        return [True, False]
+    if isinstance(kind, Word):
+        return list(kind.known or ("generic", *hardware_names()))
+    return [[], [0], [15]]
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_ends_of_every_range_are_systems_or_one_line(name: str) -> None:
+    section, _, key = name.partition(".")
+    for value in ends_of(KEYS[name]):
+        try:
+            scenario = load.scenario_from({section: {key: value}}, "x")
+            axes = {"dispatch": ("fallback", "msi"), "protocol": ("tcp", "udp")}
+            for spec in expand(msgspec.structs.replace(scenario, **axes, queues=(1, 33))):
+                if spec.reason is None:
+                    check_system(resolve(spec, 0))
+        except InputError as error:
+            assert pickle.loads(pickle.dumps(error)).args == error.args
+            assert value in (1023, 3600), (name, value, str(error))  # too far, too long
+
+
 def test_the_documents_list_every_key() -> None:
     rows = [line for line in DOC.read_text().splitlines() if line.startswith("| `")]
     told = {row.split("`")[1]: row for row in rows}
@@ -379,7 +435,7 @@ def test_the_documents_list_every_key() -> None:
         for key, value in table.items()
     }
     for name, kind in KEYS.items():
-        assert kind.text in told[name], name
+        assert f"| {kind.text} | {kind.allowed} |" in told[name], name
         assert f"| {text_of(usual[name])} |" in told[name], name
 
 

@@ -13,7 +13,7 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         f"take at least {FEW} runs of each",
     ),
     "cannot-reach-alpha": (
-        "with so few samples in so large a family no difference, however large, is significant",
+        "with so few samples no difference, however large, is significant",
         "take more runs, compare fewer metrics at a time, or try --test mann-whitney",
     ),
     "outliers": (

@@ -14,6 +14,7 @@ from ntbbench.analyse.exact import compare_exact
 from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.policy_notes import ignored_by, names_of
 from ntbbench.analyse.series import Variant
 from ntbbench.errors import ExitCode, IncomparableError
 
@@ -100,7 +101,8 @@ def report_of(
 ) -> Report:
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
-    causes = causes_of(comparisons, policy)
+    ignored = ignored_by(policy, names_of(base, candidates))
+    causes = causes_of(comparisons, policy, len(ignored))
     verdicts = Counter(c.verdict for c in comparisons)
     return Report(
         ntbbench_version=__version__,
@@ -125,6 +127,7 @@ def report_of(
             missing=sum(c.missing is not None for c in comparisons),
             warned=sum(bool(c.warnings) for c in comparisons),
         ),
+        ignored=ignored,
         comparisons=comparisons,
         places={
             key: place for variant in (*candidates, base) for key, place in variant.places.items()
@@ -132,19 +135,22 @@ def report_of(
     )
 
 
-def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, str]:
+def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -> dict[int, str]:
     """Return every exit code that has a cause, with the cause in words."""
     causes: dict[int, str] = {}
-    missing = regressed = undecided = fatal = 0
+    missing = regressed = undecided = 0
+    fatal: list[set[str]] = []
     for c in comparisons:
         missing += c.missing is not None
         if policy.gate_on == "exact" and c.kind == "noisy":
             continue
         regressed += c.verdict == "regressed"
         undecided += c.verdict == "inconclusive" and c.missing is None
-        fatal += any(w.code in policy.fatal_warnings for w in c.warnings)
+        codes = {w.code for w in c.warnings} & {*policy.fatal_warnings}
+        fatal += [codes] if codes else []
     if missing == len(comparisons):
-        causes[ExitCode.MISSING] = "nothing was measured on both sides"
+        but = f" but what the policy ignores ({ignored})" if ignored and not missing else ""
+        causes[ExitCode.MISSING] = f"nothing was measured on both sides{but}"
     elif missing:
         metrics = "metric exists" if missing == 1 else "metrics exist"
         causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
@@ -154,8 +160,9 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy) -> dict[int, st
     if undecided and policy.fail_inconclusive:
         failing.append(f"{undecided} inconclusive, and the policy says that fails")
     if fatal:
-        carry = "carries" if fatal == 1 else "carry"
-        failing.append(f"{fatal} {carry} a warning that the policy calls fatal")
+        carry = "carries" if len(fatal) == 1 else "carry"
+        named = ", ".join(sorted(set().union(*fatal)))
+        failing.append(f"{len(fatal)} {carry} a warning that the policy calls fatal: {named}")
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes

@@ -52,10 +52,10 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     n_base: int
     n_candidate: int
     minimal_detectable_effect: float | None  # relative; null: no effect is, with these n
+    unit: str  # "": none is known
+    better: Better
     warnings: tuple[Warned, ...]
     reason: str = ""
-    unit: str = ""
-    better: Better = "lower"
     threshold: float = 0.0  # 0.02: two per cent; exact metrics have 0
     runs_needed: int | None = None  # a side, to settle an inconclusive one
     base_value: int | float | str | None = None  # of an exact metric
@@ -94,6 +94,13 @@ class Totals(Struct, frozen=True, kw_only=True):
     warned: int
 
 
+class Ignored(Struct, frozen=True, kw_only=True, gc=False):
+    """A metric that the policy leaves out, and why."""
+
+    metric: str
+    reason: str
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """The one result object from which every output is made."""
 
@@ -113,5 +120,6 @@ class Report(Struct, frozen=True, kw_only=True):
     family: Family
     environment: Environment
     totals: Totals
+    ignored: list[Ignored] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

@@ -96,7 +96,9 @@ def verdict_of(
             return "equivalent", "the interval lies within the threshold"
         return "inconclusive", f"fewer than {FEW} samples a side cannot show that nothing changed"
     if significant:
-        return "inconclusive", "significant, but the threshold lies within the interval"
+        either_way = guess.low <= 1 <= guess.high
+        why = "includes 0 %" if either_way else "includes the threshold"
+        return "inconclusive", f"significant, but the interval {why}"
     return "inconclusive", "not significant, and the interval reaches beyond the threshold"
 
 
@@ -121,7 +123,7 @@ def warnings_of(
     if smallest >= level and not p_adjusted < policy.alpha:
         needed = fewest(policy.test, level, paired=paired)
         detail = (
-            f"at least {needed} runs a side are needed"
+            f"in a family of {terms.family.size} it takes at least {needed} runs a side"
             if needed
             else f"no number of runs is enough for --test {policy.test}"
         )

@@ -108,17 +108,18 @@ def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> N
     """
     variance = spread.base + spread.candidate
     least = fewest(test, level, paired=spread.sizes.paired)
+    enough = max(least, FEW)  # fewer give an interval that covers less than it says
     loss = RANK_LOSS if test == "mann-whitney" else 1.0
     fits = MEDIAN_LOSS * (stats.norm.isf(0.025) + stats.norm.isf((1 - POWER) / 2))
     if least == 0:
         return np.zeros(len(variance), dtype=np.int64)
-    runs = np.full(len(variance), float(least))
+    runs = np.full(len(variance), float(enough))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(5):  # the t quantiles depend on n: a fixed point, reached in a few rounds
             freedom = (1 if spread.sizes.paired else 2) * (runs - 1)
             found = loss * (stats.t.isf(level / 2, freedom) + stats.t.isf(1 - POWER, freedom))
             wanted = np.ceil(variance * (np.maximum(found, fits) / threshold) ** 2)
-            runs = np.fmax(np.fmin(wanted, MOST_RUNS), least)
+            runs = np.fmax(np.fmin(wanted, MOST_RUNS), enough)
     settled = np.isfinite(wanted) & (wanted < MOST_RUNS)
     return np.where(settled, runs, 0).astype(np.int64)
 
@@ -131,7 +132,7 @@ def fewest(test: Test, level: float, *, paired: bool) -> int:
     """
     if smallest_p(test, MOST_FEWEST, MOST_FEWEST, paired=paired) >= level:
         return 0
-    n = FEW  # fewer give an interval that covers less than it says
+    n = 2
     while smallest_p(test, n, n, paired=paired) >= level:
         n += 1
     return n

@@ -9,8 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
-
 from ntbbench.measure.simulation_records import Estimate, OkSimulation, SimulationResult
 
 CONFIDENCE = 0.95
@@ -65,6 +63,8 @@ def mean_of(ratios: Sequence[float]) -> Estimate:
     mean = math.fsum(ratios) / len(ratios)
     if len(ratios) < 2:
         return Estimate(mean=mean, low=None, high=None)
+    from scipy.special import stdtrit  # noqa: PLC0415  # scipy takes long to import
+
     squares = math.fsum((ratio - mean) ** 2 for ratio in ratios)
     error = math.sqrt(squares / (len(ratios) - 1) / len(ratios))
     half = float(stdtrit(len(ratios) - 1, (1 + CONFIDENCE) / 2)) * error

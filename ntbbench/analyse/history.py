@@ -58,12 +58,12 @@ def opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
     """
     if not create and not path.exists():
         raise InputError("--store", str(path), "a store; `ntbbench history add` makes one")
+    if not path.parent.is_dir():
+        raise InputError("--store", str(path), "cannot be written: its folder does not exist")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path)
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError("--store", str(path), f"cannot be opened: {reason}") from error
+    except sqlite3.Error as error:
+        raise InputError("--store", str(path), f"cannot be opened: {error}") from error
     try:
         with connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -12,6 +12,7 @@ from ntbbench.analyse import history
 from ntbbench.analyse.changepoints import FEWEST, Change, changes
 from ntbbench.analyse.exact import direction
 from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.policy_notes import ignored_by
 from ntbbench.analyse.series import Series
 
 Array = NDArray[np.float64]
@@ -40,6 +41,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 
     schema: str = HISTORY_SCHEMA
     metrics: int
+    checked: int  # metrics with commits enough for a finding
     too_short: int  # noisy metrics with too few commits to say anything
     changes: list[Finding]
     exact: list[Step]
@@ -48,11 +50,10 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 def check(path: Path, pattern: str, policy: Policy) -> Checked:
     """Return every change in the store; a rule of the policy that says `ignore` is heeded."""
-    found = [
-        track
-        for track in history.tracks(path, pattern)
-        if (rule := policy.rule_for(track.metric)) is None or rule.ignore is None
-    ]
+    tracks = history.tracks(path, pattern)
+    ignored = ignored_by(policy, [track.metric for track in tracks])
+    left_out = {item.metric for item in ignored}
+    found = [track for track in tracks if track.metric not in left_out]
     noisy = {
         t.metric: (t, np.array(t.values, dtype=np.float64)) for t in found if t.kind == "noisy"
     }
@@ -60,10 +61,12 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
     seen = changes(series, {name: t.better for name, (t, _) in noisy.items()}, policy)
     return Checked(
         metrics=len(found),
+        checked=sum(len(t.values) >= (2 if t.kind == "exact" else FEWEST) for t in found),
         too_short=sum(len(values) < FEWEST for values in series.values()),
         changes=[Finding(commit=noisy[c.metric][0].labels[c.index], change=c) for c in seen],
         exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
-        notes=notes_of(found, list(series.values())),
+        notes=notes_of(found, list(series.values()))
+        + [f"the policy ignores {item.metric}: {item.reason}" for item in ignored],
     )
 
 
@@ -76,10 +79,12 @@ def notes_of(found: Sequence[history.Track], series: Sequence[Array]) -> list[st
     last = max((track.results[-1] for track in found), default=0)
     ended = [track for track in found if track.results[-1] < last]
     if ended:
-        notes.append(f"{len(ended)} metrics are not in the last result, {ended[0].metric} first")
+        are = "metric is" if len(ended) == 1 else "metrics are"
+        notes.append(f"{len(ended)} {are} not in the last result, {ended[0].metric} first")
     zeros = sum(len(values) >= FEWEST and not (values > 0).all() for values in series)
     if zeros:
-        notes.append(f"{zeros} noisy metrics have a median of zero somewhere and are not tested")
+        have = "noisy metric has" if zeros == 1 else "noisy metrics have"
+        notes.append(f"{zeros} {have} a median of zero somewhere: not tested")
     return notes
 
 

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What counts as a change and what fails: defaults, and the policy file of the gate."""
 
-import tomllib
+import math
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from ntbbench.analyse.caution_list import CAUTIONS
@@ -23,6 +21,8 @@ THRESHOLD = 0.02
 RESAMPLES = 2_000
 LEVEL = 0.95
 MOST_RESAMPLES = 100_000
+MOST_THRESHOLD = 10.0
+THRESHOLDS = "below 1, which is 100 %: for two per cent write 2% or 0.02"
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,8 +75,31 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return own
 
 
-def check(policy: Policy) -> Policy:
+def parse_threshold(field: str, value: object) -> float:
+    """Return the fraction that `value`, a number or a text such as 2%, stands for.
+
+    A bare number of 1 or more is refused: whoever writes 2 means 2 %, not 200 %.
+
+    Raises
+    ------
+    InputError
+        for anything else.
+    """
+    text = str(value).strip()
+    percent = text.endswith("%") and isinstance(value, str)
+    try:
+        number = float(text.removesuffix("%")) / 100 if percent else float(text)
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not 0 <= number < (MOST_THRESHOLD if percent else 1):
+        raise InputError(field, value, THRESHOLDS)
+    return number
+
+
+def check(policy: Policy, where: str = "") -> Policy:
     """Return `policy` if every value is one that can be used.
+
+    `where` stands before the key in the error.
 
     Raises
     ------
@@ -84,39 +107,31 @@ def check(policy: Policy) -> Policy:
         naming the key, its value and what is allowed.
     """
     if not 0 < policy.alpha < 1:
-        raise InputError("alpha", policy.alpha, "a number between 0 and 1, both excluded")
+        raise InputError(f"{where}alpha", policy.alpha, "a number between 0 and 1, both excluded")
     for threshold in (policy.threshold, *(rule.threshold for rule in policy.rule)):
-        if threshold is not None and not 0 <= threshold < 10:
-            raise InputError("threshold", threshold, "a fraction from 0 to below 10 (0.02 is 2 %)")
+        if threshold is not None and not 0 <= threshold < MOST_THRESHOLD:
+            raise InputError(f"{where}threshold", threshold, THRESHOLDS)
     if policy.correction not in CORRECTIONS:
-        raise InputError("correction", policy.correction, f"one of {', '.join(CORRECTIONS)}")
+        raise InputError(
+            f"{where}correction", policy.correction, f"one of {', '.join(CORRECTIONS)}"
+        )
     if policy.test not in TESTS:
-        raise InputError("test", policy.test, f"one of {', '.join(TESTS)}")
+        raise InputError(f"{where}test", policy.test, f"one of {', '.join(TESTS)}")
     if not 200 <= policy.resamples <= MOST_RESAMPLES:
-        raise InputError("resamples", policy.resamples, f"from 200 to {MOST_RESAMPLES}")
+        allowed = f"a whole number from 200 to {MOST_RESAMPLES}"
+        raise InputError(f"{where}resamples", policy.resamples, allowed)
     for code in policy.fatal_warnings:
         if code not in CAUTIONS:
-            raise InputError("fatal_warnings", code, f"one of {', '.join(CAUTIONS)}")
-    for rule in policy.rule:
-        if (rule.metric is None) == (rule.pattern is None):
-            raise InputError("rule", msgspec.to_builtins(rule), "exactly one of metric, pattern")
-        if rule.ignore is not None and not rule.ignore.strip():
-            raise InputError("rule.ignore", rule.ignore, "a text that says why")
+            raise InputError(f"{where}fatal_warnings", code, f"one of {', '.join(CAUTIONS)}")
+    for number, rule in enumerate(policy.rule, start=1):
+        check_rule(rule, f"{where}rule {number}")
     return policy
 
 
-def load_policy(path: Path) -> Policy:
-    """Read a policy from a TOML file.
-
-    Raises
-    ------
-    InputError
-        for a file that cannot be read, text that is no TOML, unknown keys, wrong types and values
-        that cannot be used.
-    """
-    try:
-        return check(msgspec.toml.decode(path.read_bytes(), type=Policy))
-    except OSError as error:
-        raise InputError("--policy", str(path), error.strerror or "cannot be read") from error
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("--policy", str(path), str(error)) from error
+def check_rule(rule: Rule, where: str) -> None:
+    """Refuse a rule that names no metrics, or that ignores some without a reason."""
+    if (rule.metric is None) == (rule.pattern is None):
+        given = " and ".join(key for key in ("metric", "pattern") if getattr(rule, key) is not None)
+        raise InputError(where, given or "no metric", "exactly one of the keys metric and pattern")
+    if rule.ignore is not None and not rule.ignore.strip():
+        raise InputError(f"{where}: ignore", rule.ignore, "a text that says why")

@@ -74,10 +74,16 @@ WAKEUP_TERMS: tuple[Term, ...] = (
         lambda story, _, q: -story.unmet[q],
     ),
     Term(
+        "schedules: the doorbell callback scheduled a QP whose bit is not under its vector",
+        False,
+        1,
+        lambda story, _, q: story.beyond_vector[q],
+    ),
+    Term(
         "schedules without a doorbell or a race check (does the client post buffers?)",
         False,
         1,
-        lambda story, _, q: story.other[q],
+        lambda story, _, q: story.other[q] - story.beyond_vector[q],
     ),
 )
 RUN_TERMS: tuple[Term, ...] = (

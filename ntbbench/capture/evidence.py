@@ -23,11 +23,14 @@ class _Header(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one capture says. `per_vector` is None where vectors are not told apart."""
+    """What one capture says. `per_vector` is None where vectors are not told apart.
+
+    `active_qps` is None where neither counters of ntb_transport nor a trace show any QP.
+    """
 
     capture: str
     actions: frozenset[str]
-    active_qps: tuple[int, ...]
+    active_qps: tuple[int, ...] | None
     interrupts: int | None
     per_vector: dict[int, int] | None
     runs: dict[int, Bounds]
@@ -70,7 +73,8 @@ def find_evidence(measured: Measured) -> list[Evidence]:
 def _evidence(measured: Measured, capture: str) -> Evidence:
     names = {source.name for source in measured.sources if source.capture == capture}
     lines = [irq for irq in measured.interrupts if irq.source in names and irq.slot is not None]
-    qps = [qp for qp in measured.qps if qp.source in names and qp.link != "down"]
+    listed = [qp for qp in measured.qps if qp.source in names]
+    qps = [qp for qp in listed if qp.link != "down"]
     traces = [trace for trace in measured.traces if trace.source in names]
     cautions: list[str] = []
     doorbells = [irq for irq in lines if irq.is_doorbell]
@@ -95,7 +99,7 @@ def _evidence(measured: Measured, capture: str) -> Evidence:
     return Evidence(
         capture=capture,
         actions=frozenset(part.strip() for parts in split for part in parts) & ACTIONS.keys(),
-        active_qps=tuple(sorted(runs)),
+        active_qps=tuple(sorted(runs)) if runs or listed else None,
         interrupts=interrupts,
         per_vector=per_vector,
         runs=runs,

@@ -8,11 +8,11 @@ INSIDE, EXCESS, FEWER, UNKNOWN = "inside", "excess", "fewer", "unknown"
 
 
 class VectorRow(Struct, frozen=True, kw_only=True):
-    """One vector: its mask, its active QPs, interrupts measured (None: not told apart)."""
+    """One vector: its mask, its active QPs, interrupts measured; None: not known."""
 
     vector: int
     db_vector_mask: str
-    fan_out: int
+    fan_out: int | None
     interrupts: int | None
     predicted_schedule_calls: int | None
 
@@ -43,13 +43,13 @@ class Explanation(Struct, frozen=True, kw_only=True):
     """One capture beside one device. `interrupts` None: not measured.
 
     `excess`: measured runs (lower bound) beyond one an interrupt; `unexplained`: those beyond the
-    model's upper bound.
+    model's upper bound. None: not known, as without counters of ntb_transport and without a trace.
     """
 
     capture: str
     device: str
     source: str
-    active_qps: list[int]
+    active_qps: list[int] | None
     interrupts: int | None
     predicted_amplification: float | None
     predicted_runs_low: int | None
@@ -58,7 +58,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     measured_runs_high: int | None
     verdict: str
     excess: int | None
-    unexplained: int
+    unexplained: int | None
     vectors: list[VectorRow] = field(default_factory=list)
     qps: list[QpRow] = field(default_factory=list)
     causes: list[LikelyCause] = field(default_factory=list)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ntbbench.capture import kinds
 from ntbbench.capture.bounds import amplifications
 from ntbbench.capture.measured import DeviceFacts, Irq, Measured, Softirq, Source
-from ntbbench.capture.ntb_lines import Slot, find_slots
+from ntbbench.capture.ntb_lines import ACTIONS, Slot, find_slots
 from ntbbench.capture.point import Qp, read_point, read_state
 from ntbbench.capture.proc import Delta, changed, difference, read_snapshot
 from ntbbench.capture.qpstats import find_stats, qp_runs, read_stats_file
@@ -20,6 +20,7 @@ from ntbbench.capture.tools import (
     read_pingpong,
 )
 from ntbbench.capture.traced import read_full_cpus, read_traced
+from ntbbench.capture.whole import read_small
 from ntbbench.errors import InputError
 
 PARTS = ("before-interrupts", "before-softirqs", "before-stats", "trace", "capture")
@@ -28,6 +29,8 @@ FULL = "trace-full"
 TEXTS = frozenset({"kernel", "capture", "unread", "state", "point", "trace", FULL, "README.md"})
 FILES_MAX = 1000  # of one folder
 LOOP_DOORBELLS = 16
+CHANNELS = frozenset({"combined", "combined_max"})  # any network device has them
+UNREAD_MAX = 100  # lines that are repeated
 
 
 def ingest(paths: Sequence[Path]) -> Measured:
@@ -90,6 +93,10 @@ class _Capture:
         for path in files[:FILES_MAX]:
             if not path.name.startswith(("before-", "after-")):
                 self._try(path, lambda path=path: self._file(path))  # type: ignore[misc]
+        if (unread := self.path / "unread").is_file():
+            self._try(unread, lambda: self._unread(unread))
+        if self._has_no_ntb():
+            self.measured.without_ntb.append(str(self.path))
         if len(files) > FILES_MAX:
             self._error(InputError(str(self.path), len(files), f"at most {FILES_MAX} files"))
         if not any(source.capture == str(self.path) for source in self.measured.sources):
@@ -98,6 +105,28 @@ class _Capture:
                     str(self.path), "nothing usable", "before- and after- snapshots, or a trace"
                 )
             )
+
+    def _unread(self, path: Path) -> None:
+        """Repeat what `capture` could not read, each once: both snapshots meet the same."""
+        told = dict.fromkeys(line.strip() for line in read_small(path).splitlines())
+        texts = [text for text in told if text][:UNREAD_MAX]
+        self.measured.cautions.extend(f"{self.path}: not captured: {text}" for text in texts)
+
+    def _has_no_ntb(self) -> bool:
+        """Return whether the interrupts were read, and neither they nor anything else is NTB's."""
+        to = self.measured
+        own = {source.name: source for source in to.sources if source.capture == str(self.path)}
+        if not any(source.kind == kinds.INTERRUPTS.name for source in own.values()):
+            return False
+        found = [irq.source for irq in to.interrupts if irq.slot is not None]
+        found += [qp.source for qp in to.qps] + [device.source for device in to.devices]
+        found += [count.source for count in to.counts if count.name not in CHANNELS]
+        found += [
+            trace.source
+            for trace in to.traces
+            if trace.db_events or trace.woken or any(h.name in ACTIONS for h in trace.handlers)
+        ]
+        return own.keys().isdisjoint(found)
 
     def _try(self, path: Path, read: Callable[[], None]) -> None:
         try:

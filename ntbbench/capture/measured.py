@@ -158,9 +158,14 @@ class DeviceFacts(Struct, frozen=True, kw_only=True):
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """All that the given folders and files say."""
+    """All that the given folders and files say.
+
+    `without_ntb`: captures whose /proc/interrupts has no line of an NTB driver and that have
+    nothing else of NTB.
+    """
 
     schema: str = MEASURED_SCHEMA
+    without_ntb: list[str] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     amplification: list[Amplification] = field(default_factory=list)
     interrupts: list[Irq] = field(default_factory=list)

@@ -28,6 +28,8 @@ class Story(Tally):
     merged_repost : of `merged`, those that met a tasklet which its own last run had put back.
     race_merged : race checks that met SCHED set by a doorbell that came during the run.
     other : schedules that neither a doorbell nor a rule of the run explains.
+    beyond_vector : of `other`, those that the doorbell callback itself made, of a QP whose bit is
+        not under its vector.
     unmet : doorbell calls that found SCHED clear and have no schedule in the trace.
     skipped : runs with their bit latched long before, and no race check.
     unseen_schedules : runs of a tasklet that no recorded schedule had put on a list.
@@ -43,6 +45,7 @@ class Story(Tally):
     merged_repost: list[int] = field(default_factory=_zeros)
     race_merged: list[int] = field(default_factory=_zeros)
     other: list[int] = field(default_factory=_zeros)
+    beyond_vector: list[int] = field(default_factory=_zeros)
     unmet: list[int] = field(default_factory=_zeros)
     skipped: list[int] = field(default_factory=_zeros)
     unseen_schedules: list[int] = field(default_factory=_zeros)
@@ -60,7 +63,7 @@ class Story(Tally):
 
 def tell(recording: Recording) -> Story:
     """Return the story of a recording; reads its events once, in order."""
-    return _Teller(recording.device).tell(recording.events)
+    return _Teller(recording.device, recording.has_flags).tell(recording.events)
 
 
 @dataclass
@@ -75,16 +78,22 @@ class _Run:
 
 @dataclass
 class _Calls:
-    """The calls of a doorbell event on a CPU: QPs whose schedule is due, QPs thought merged."""
+    """The calls of a doorbell event on a CPU: QPs whose schedule is due, QPs thought merged.
 
+    `mask`: the QPs under its vector. `event`: None where only the schedules show it.
+    """
+
+    mask: int = 0
+    event: TraceEvent | None = None
     due: set[int] = field(default_factory=set)
     merged: set[int] = field(default_factory=set)
 
 
 class _Teller:
-    def __init__(self, device: LoopDevice) -> None:
+    def __init__(self, device: LoopDevice, has_flags: bool) -> None:
         self._story = Story()
         self._device = device
+        self._has_flags = has_flags
         self._masks = device.vector_map().db_vector_masks
         self._pending = PendingIrqs(device)
         self._rung: dict[int, float] = {}  # latched bits and when they were last rung
@@ -139,11 +148,11 @@ class _Teller:
             self._story.unasked += 1
             return
         self._story.interrupts += 1
-        self._call(event.cpu, db_bit)
+        self._call(event.cpu, db_bit, event)
 
-    def _call(self, cpu: int, db_bit: int) -> None:
+    def _call(self, cpu: int, db_bit: int, event: TraceEvent | None = None) -> None:
         """Judge each call of a doorbell callback: merged, or its schedule is due."""
-        calls = self._calls[cpu] = _Calls()
+        calls = self._calls[cpu] = _Calls(self._masks[db_bit], event)
         for qp_num in bits_of(self._masks[db_bit] & self._device.active_mask):
             self._story.schedule_calls[qp_num] += 1
             if self._scheduled >> qp_num & 1:
@@ -181,10 +190,24 @@ class _Teller:
         if qp_num in calls.due:
             calls.due.remove(qp_num)
             self._story.doorbell[qp_num] += 1
+        elif self._is_of_callback(event, calls.event) and not calls.mask >> qp_num & 1:
+            self._story.beyond_vector[qp_num] += 1
+            self._story.other[qp_num] += 1
         elif own and run is not None:
             self._repost(run)
         else:
             self._story.other[qp_num] += 1
+
+    def _is_of_callback(self, schedule: TraceEvent, event: TraceEvent | None) -> bool:
+        """Return whether the last doorbell event of its CPU made this schedule, by the flags.
+
+        Nothing else came between them, and the callback runs through in one context.
+        """
+        return (
+            self._has_flags
+            and event is not None
+            and (schedule.context, schedule.pid) == (event.context, event.pid)
+        )
 
     def _find_unseen_event(self, cpu: int, qp_num: int) -> None:
         """Deliver the pending interrupt that must have come, for it alone schedules this QP."""

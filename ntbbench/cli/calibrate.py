@@ -53,7 +53,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Measure or read the runs, and report."""
     from ntbbench.analyse.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
-    from ntbbench.analyse.policy import Policy, load_policy  # noqa: PLC0415
+    from ntbbench.analyse.policy import Policy  # noqa: PLC0415
+    from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.analyse.sources import load_variant, unique_labels  # noqa: PLC0415
     from ntbbench.report import calibration  # noqa: PLC0415
 

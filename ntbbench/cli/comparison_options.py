@@ -25,7 +25,8 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE.csv",
-        help="a CSV with a variant a column (the first is the base) and a run a row; repeatable",
+        help="a CSV with a variant a column and a run a row; repeatable: each file is a metric, "
+        "columns of one name are one variant, and the first column of the first file is the base",
     )
     parser.add_argument(
         "--paired", action="store_true", help="rows (or samples, in order) are pairs"
@@ -41,7 +42,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--policy", type=Path, metavar="FILE.toml", help="thresholds by metric")
     group.add_argument("--alpha", type=float, help="chance of any false alarm (default 0.05)")
     group.add_argument(
-        "--threshold", type=fraction, help="relative change that matters, 0.02 or 2%% (default)"
+        "--threshold", metavar="SHARE", help="relative change that matters, 2%% or 0.02 (default)"
     )
     group.add_argument("--correction", choices=CORRECTIONS, help="over the family (default holm)")
     group.add_argument("--test", choices=TESTS, help="default mann-whitney")
@@ -86,8 +87,3 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--raw", action="store_true", help="with --format mail: every run below the report"
     )
-
-
-def fraction(text: str) -> float:
-    """Return 0.02 for both 0.02 and 2%."""
-    return float(text[:-1]) / 100 if text.endswith("%") else float(text)

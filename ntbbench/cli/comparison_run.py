@@ -13,21 +13,25 @@ import msgspec
 
 from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Report
-from ntbbench.analyse.policy import Policy, check, load_policy
+from ntbbench.analyse.policy import Policy, check, parse_threshold
+from ntbbench.analyse.policy_file import load_policy
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
+from ntbbench.analyse.sources.checked import printable
 from ntbbench.errors import InputError
 from ntbbench.measure.files import check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
 PIECE = 1 << 20
-SETTINGS = ("alpha", "threshold", "correction", "test", "resamples")
+SETTINGS = ("alpha", "correction", "test", "resamples")
 
 
 def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy file's settings with the options' in their place."""
     policy = Policy() if args.policy is None else load_policy(args.policy)
     changes = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    if args.threshold is not None:
+        changes["threshold"] = parse_threshold("--threshold", args.threshold)
     if args.higher_is_better:
         changes["higher_is_better"] = True
     if args.fail_inconclusive:
@@ -95,7 +99,8 @@ def run_comparison(args: argparse.Namespace) -> Report:
     if args.raw and args.format != "mail":
         raise InputError("--raw", args.format, "--format mail")
     variants = variants_of(args)
-    report = compare(variants[0], variants[1:], policy, paired=args.paired, force=args.force)
+    why = None if args.force is None else printable(args.force)
+    report = compare(variants[0], variants[1:], policy, paired=args.paired, force=why)
     if args.html is None and not args.raw:
         variants.clear()  # the report holds what the other outputs need; large inputs are large
     for name, path in outputs:

@@ -38,6 +38,11 @@ examples:
   ntbbench compat --explain root-fix/5
   ntbbench compat --ep-slots 6 --exhaustive
   ntbbench compat --doorbell embedded --html compat.html
+
+exit codes:
+  0  the matrix is printed, whatever its verdicts
+  2  bad input or usage, and what a driver refuses
+  70 internal error
 """
 
 

@@ -32,6 +32,11 @@ examples:
   ntbbench doorbell --ep all --rc set:12 --bits 0
   ntbbench doorbell --ep 0 --rc 6.12.117 --bits 1 --direction ep-to-rc
   ntbbench doorbell --ep 7 --rc 5 --bits 0,2 --irqs scattered
+
+exit codes:
+  0  the trace is printed, whatever became of the ring
+  2  bad input or usage, and what a driver refuses
+  70 internal error
 """
 IRQS = {"contiguous": contiguous_irqs, "scattered": scattered_irqs}
 

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from ntbbench.capture.evidence import find_evidence, load_measured
-from ntbbench.capture.explain import explain, subjects_of
+from ntbbench.capture.explain import explain
 from ntbbench.capture.explained import EXCESS, FEWER, Explanations
+from ntbbench.capture.subject import subjects_of
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, write_json
 from ntbbench.model.names import parse_int
@@ -57,9 +58,8 @@ def run(args: argparse.Namespace) -> int:
     names = [name.strip() for name in args.hardware.split(",")] if args.hardware else []
     captures = find_evidence(load_measured(args.measured))
     if not captures:
-        raise InputError(
-            str(args.measured), "no NTB counter", "stats of a QP or interrupts of an NTB line"
-        )
+        reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
+        raise InputError("MEASURED.json", str(args.measured), reason)
     by_capture = [
         [explain(evidence, subject) for subject in subjects_of(evidence, names, doorbells)]
         for evidence in captures

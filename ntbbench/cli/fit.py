@@ -13,7 +13,7 @@ from ntbbench.cli.progress import tell
 from ntbbench.engine.datapath import ENGINES
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, write_bytes
-from ntbbench.measure.simulation.fit import Fit, Target, fit, target_of, with_byte
+from ntbbench.measure.simulation.fit import Fit, Target, fit, long_enough, target_of, with_byte
 from ntbbench.model.simulation import load
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.keys import kinds
@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     protocol = args.protocol or settings.get("protocol", "tcp")
     found = fit(scenario, protocol, target, args.engine)
     told = words(found, target, protocol)
-    fitted = msgspec.structs.replace(with_byte(scenario, found.byte), note="; ".join(told))
+    longer = long_enough(scenario, protocol, target.mean)
+    fitted = msgspec.structs.replace(with_byte(longer, found.byte), note="; ".join(told))
     text = load.to_toml(fitted, told)
     if args.output is None:
         sys.stdout.write(text)

@@ -8,7 +8,10 @@ from pathlib import Path
 from ntbbench.errors import ExitCode
 
 STORE = Path("results/history.sqlite")
-EPILOG = "exit codes: 0 no regression; 1 `check` found one; 2 bad input; 4 nothing to check"
+EPILOG = (
+    "exit codes: 0 no regression; 1 `check` found one; 2 bad input; 4 nothing to check: no noisy "
+    "metric has 8 commits, no exact one 2"
+)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,9 +44,13 @@ def run_add(args: argparse.Namespace) -> int:
     """Store one result."""
     from ntbbench.analyse import history  # noqa: PLC0415 -- loads numpy
     from ntbbench.analyse.sources import load_variant  # noqa: PLC0415
+    from ntbbench.report.comparison.wording import counted  # noqa: PLC0415
 
-    count = history.add(args.store, args.commit, load_variant(args.result))
-    print(f"{count} metrics of {args.commit!r} stored in {args.store}")
+    variant = load_variant(args.result)
+    if args.store == STORE:  # the folder of the default is ours; any other is the user's
+        args.store.parent.mkdir(exist_ok=True)
+    count = history.add(args.store, args.commit, variant)
+    print(f"{counted(count, 'metric(s)')} of {args.commit!r} stored in {args.store}")
     return ExitCode.OK
 
 
@@ -61,14 +68,15 @@ def run_show(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Print what changed; 1 if something became worse."""
     from ntbbench.analyse.history_check import check  # noqa: PLC0415 -- loads scipy, ruptures
-    from ntbbench.analyse.policy import Policy, load_policy  # noqa: PLC0415
+    from ntbbench.analyse.policy import Policy  # noqa: PLC0415
+    from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.report import history as output  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
     found = check(args.store, args.metric, policy)
     as_text = args.format == "text"
     sys.stdout.write(output.render_checked(found) if as_text else output.render_json(found))
-    if not found.metrics:
+    if not found.checked:
         return ExitCode.MISSING
     worse = any(f.change.worse for f in found.changes)
     return ExitCode.FINDING if worse or any(s.verdict == "regressed" for s in found.exact) else 0

@@ -49,13 +49,14 @@ def kernel_of(args: argparse.Namespace, cache: Cache) -> Kernel:
         raise InputError("--image", str(args.image), "goes together with --kbuild")
     if args.image is not None and args.kernel is not None:
         raise InputError("--kernel", args.kernel, "not with --image: one kernel only")
+    tree_told = "" if args.source is None else str(args.source.absolute())
     if args.source is not None:
         check_source("--source", args.source)
     if args.image is None:
         spec = args.kernel or DEFAULT_KERNEL
         kernel: CachedKernel = fetch(cache, parse_spec(spec), say)
         source = kernel.source if args.source is None else args.source.absolute()
-        return Kernel(spec, kernel.image, kernel.kbuild, source)
+        return Kernel(spec, kernel.image, kernel.kbuild, source, tree_told)
     if not args.image.is_file():
         raise InputError("--image", str(args.image), "a kernel's bzImage")
     check_kbuild("--kbuild", args.kbuild)
@@ -64,7 +65,7 @@ def kernel_of(args: argparse.Namespace, cache: Cache) -> Kernel:
     if args.source is None:
         check_source("--kbuild", tree)
     source = tree if args.source is None else args.source.absolute()
-    return Kernel(str(args.image), args.image.absolute(), kbuild, source)
+    return Kernel(str(args.image), args.image.absolute(), kbuild, source, tree_told)
 
 
 def say(text: str) -> None:

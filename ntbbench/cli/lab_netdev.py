@@ -10,6 +10,7 @@ from ntbbench.cli.lab_kernel import add_kernel_options, kernel_of, say
 from ntbbench.errors import ExitCode
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.netdev import NetdevPlan, run_netdev
+from ntbbench.lab.netdev_records import NetdevResult
 from ntbbench.lab.run import DOORBELLS, QUEUES_MAX
 from ntbbench.measure.files import check_writable, new_run, write_json
 from ntbbench.model.axes import parse_int_axis
@@ -73,5 +74,10 @@ def run(args: argparse.Namespace) -> int:
     write_json(output, result)
     if args.output is None:
         say(f"result saved to {output}")
-    sys.stdout.write(FORMATS[args.format](result))
+    publish(result, args.format)
     return ExitCode.OK if all(point.agrees for point in result.points) else ExitCode.FINDING
+
+
+def publish(result: NetdevResult, name: str) -> None:
+    """Print the result in format `name` on stdout."""
+    sys.stdout.write(FORMATS[name](result))

@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
 from ntbbench import __version__
+from ntbbench.cli.streams import prepare_streams
 from ntbbench.errors import ExitCode, NtbbenchError
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
@@ -35,8 +35,14 @@ COMMANDS = (
 
 EPILOG = """\
 exit codes:
-  0    done          1    a finding (a disagreement, a regression)
-  2    bad input     70   internal error          130  interrupted
+  0    done
+  1    a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression
+  2    bad input or usage
+  3    `gate`: inconclusive where the policy fails it; `lab`: a build or a guest failed
+  4    `compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it
+  5    `compare`, `gate`, `calibrate`: incomparable environments
+  70   internal error
+  130  interrupted
 Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
 """
 
@@ -67,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error is one line on stderr."""
-    replace_closed_streams()
+    prepare_streams()
     try:
         args = build_parser().parse_args(argv)
         code: int = args.run(args)
@@ -87,16 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL)
     return code
-
-
-def replace_closed_streams() -> None:
-    """Send to the null device what would go to a stream that the caller closed (`>&-`, `2>&-`).
-
-    Python has None for it, and `print(file=None)` would put a message for stderr on stdout.
-    """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def fail(message: str, code: int) -> int:

@@ -64,7 +64,13 @@ def add_output(parser: argparse.ArgumentParser, formats: Mapping[str, object]) -
     """Add --format and -o."""
     group = parser.add_argument_group("output")
     aliases = [alias for alias, name in FORMAT_ALIASES.items() if name in formats]
-    group.add_argument("--format", choices=[*formats, *aliases], default="text")
+    group.add_argument(
+        "--format",
+        choices=[*formats, *aliases],
+        metavar="|".join(formats),
+        default="text",
+        help="of the output (default text)",
+    )
     group.add_argument("-o", "--output", metavar="FILE", help="write there instead of stdout")
 
 

@@ -28,6 +28,11 @@ EXAMPLES = """\
 examples:
   ntbbench patches
   ntbbench patches --format json -o patches.json --html patches.html
+
+exit codes:
+  0  the analysis is printed, whatever it says
+  2  bad input or usage, and what a driver refuses
+  70 internal error
 """
 
 

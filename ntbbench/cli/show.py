@@ -5,8 +5,11 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ntbbench.cli import lab, lab_pair_options, options, simulate
+from ntbbench.capture.explained import EXPLAIN_SCHEMA
+from ntbbench.capture.measured import MEASURED_SCHEMA
+from ntbbench.cli import lab, lab_netdev, lab_pair_options, options, simulate
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.lab.netdev_records import NETDEV_SCHEMA, load_netdev_result
 from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
 from ntbbench.lab.records import LAB_SCHEMA, load_lab_result
 from ntbbench.measure.files import load_result, real_path, schema_of
@@ -43,12 +46,25 @@ def _pair(path: Path, reports: options.Reports) -> None:
     lab_pair_options.publish(load_pair_result(path), reports.name, reports.html)
 
 
+def _netdev(path: Path, reports: options.Reports) -> None:
+    if reports.html is not None:
+        raise InputError("--html", str(reports.html), "no page of `lab netdev`; --format md")
+    lab_netdev.publish(load_netdev_result(path), reports.name)
+
+
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
     LAB_SCHEMA: _lab,
     SIMULATION_SCHEMA: _simulation,
     PAIR_SCHEMA: _pair,
+    NETDEV_SCHEMA: _netdev,
+}
+# What reads a file of ours that is no result of a run.
+READERS = {
+    MEASURED_SCHEMA: "`ntbbench explain` reads what `ntbbench ingest` measured",
+    EXPLAIN_SCHEMA: "`ntbbench explain` itself prints it: --format",
+    "ntbbench.compat/1": "`ntbbench compat` itself prints it; compare and gate read it",
 }
 
 
@@ -80,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     if reports.html is not None and real_path(reports.html) == real_path(path):
         raise InputError("--html", args.html, "another file than the result's")
     schema = schema_of(path)
+    if schema in READERS:
+        raise InputError(f"{path}: schema", schema, READERS[schema])
     if schema not in KINDS:
         raise unknown(f"{path}: schema", schema, KINDS)
     KINDS[schema](path, reports)

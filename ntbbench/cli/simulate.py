@@ -20,6 +20,7 @@ from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
 from ntbbench.measure.simulation.result import adopt, load_simulation, result_of
 from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
 from ntbbench.measure.timing import timer
+from ntbbench.model.datapath.checks import check_system
 from ntbbench.model.names import parse_int, unknown
 from ntbbench.model.simulation.point import expand
 from ntbbench.model.simulation.resolve import engine_seed, resolve
@@ -127,6 +128,9 @@ def plan_of(args: argparse.Namespace) -> Plan:
     previous = None if args.resume is None else load_simulation(Path(args.resume))
     scenario = scenario_of(args, previous)
     specs = expand(scenario)
+    for spec in specs:
+        if spec.reason is None:
+            check_system(resolve(spec, 0))
     if previous is None:
         found: Found = [{} for _ in specs]
     else:

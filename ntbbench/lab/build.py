@@ -33,12 +33,14 @@ class Kernel:
     image : compressed boot image.
     kbuild : folder that `make -C` takes to build modules.
     source : root of a kernel tree; only its NTB files are read.
+    source_tree : the tree of --source as it is to be told; empty: the kernel's own NTB files.
     """
 
     label: str
     image: Path
     kbuild: Path
     source: Path
+    source_tree: str = ""
 
 
 def check_source(option: str, root: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The cache folder: nothing half-written, one writer at a time, checksums kept."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -10,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from ntbbench.errors import InputError
+from ntbbench.lab.errors import FetchError
 
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
 
@@ -30,23 +34,56 @@ class Cache:
         """Hold the cache for writing; a second run waits here, and `say` is told of the wait.
 
         What takes minutes has a lock of its own, `name`, and a folder that only its holder writes
-        to. The kernel frees a lock on any exit.
+        to. The kernel frees a lock on any exit. A cache that this user may only read is held
+        against its writers, who alone can change it; `check_writable()` tells the two apart.
+
+        Raises
+        ------
+        InputError : the folder cannot be made.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / name).open("w") as file:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refused(error) from None
+        for mode, how in (("w", fcntl.LOCK_EX), ("r", fcntl.LOCK_SH)):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another run that writes to {self.root}")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+                file = (self.root / name).open(mode)
+            except OSError:
+                continue
+            with file:
+                try:
+                    fcntl.flock(file, how | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say(f"another run is using the cache {self.root}, waiting")
+                    fcntl.flock(file, how)
+                yield
+            return
+        yield  # no writer has ever been here, and this run is none
+
+    def check_writable(self) -> None:
+        """Raise InputError unless this user may write to the cache."""
+        try:
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: OSError) -> InputError:
+        reason = f"lacks what this run needs and cannot be written: {error.strerror}"
+        return InputError("--cache", str(self.root), reason)
 
     def publish(self, place: Path, fill: Callable[[Path], None]) -> None:
         """Make folder `place` appear all at once: `fill` a temporary one, then rename it.
 
         Whatever stood at `place` is replaced. A run that dies leaves only a folder named
         `.new-*`, which the next one removes. Call it with the lock held.
+
+        Raises
+        ------
+        FetchError : the disk is full; nothing is left of the attempt.
+        InputError : this user may not write to the cache.
         """
+        self.check_writable()
         place.parent.mkdir(parents=True, exist_ok=True)
         for stale in place.parent.glob(".new-*"):
             shutil.rmtree(stale)
@@ -57,6 +94,10 @@ class Cache:
             if place.exists():
                 place.rename(fresh.parent / f"{fresh.name}.old")
             fresh.rename(place)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise FetchError(f"{place}: the disk is full; nothing was kept") from error
         finally:
             for left in place.parent.glob(f"{fresh.name}*"):
                 shutil.rmtree(left, ignore_errors=True)

@@ -17,6 +17,12 @@ from ntbbench.lab.records import LabPoint
 from ntbbench.model.vectormap import bits_of
 
 DB_READS = ("latched", "zero")
+# What the report's tables call a replay's quantities.
+QUANTITIES = {
+    "interrupts": "doorbell events",
+    "wakeups": "tasklet schedules",
+    "runs": "tasklet runs",
+}
 
 
 def evaluate(folder: Path, plan: PointPlan, queues: int) -> LabPoint:
@@ -109,8 +115,20 @@ def events_per_vector(recording: Recording) -> dict[str, int]:
 
 
 def _notes(told: ReplayPoint) -> Iterator[str]:
+    """Yield each cause once, with what it adds to and the QPs, then the cautions beyond them."""
+    found: dict[tuple[str, int], dict[str, list[int]]] = {}
     for difference in told.differences:
-        where = "" if difference.qp_num is None else f" of QP {difference.qp_num}"
         for cause in difference.causes:
-            yield f"{difference.quantity}{where}: {cause.count:+d}: {cause.text}"
-    yield from told.cautions
+            quantities = found.setdefault((cause.text, cause.count), {})
+            qps = quantities.setdefault(QUANTITIES[difference.quantity], [])
+            qps += [] if difference.qp_num is None else [difference.qp_num]
+    for (text, count), quantities in found.items():
+        by_qps: dict[tuple[int, ...], list[str]] = {}
+        for name, numbers in quantities.items():
+            by_qps.setdefault(tuple(numbers), []).append(name)
+        for of_qps, names in by_qps.items():
+            where = f" of QP {', '.join(map(str, of_qps))}" if of_qps else ""
+            each = " each" if len(of_qps) * len(names) > 1 else ""
+            yield f"{' and '.join(names)}{where}: {count:+d}{each}: {text}"
+    texts = {text.partition(" ")[2] for text, _ in found}
+    yield from (text for text in told.cautions if text.partition(" ")[2] not in texts)

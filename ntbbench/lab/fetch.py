@@ -111,6 +111,7 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
         kernel = cached(cache, wanted)
         if kernel is not None and not newest:
             return kernel
+        cache.check_writable()
         archive = Archive(cache.root / "apt")
         say("reading Debian's package lists")
         archive.update()

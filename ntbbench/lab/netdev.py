@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.capture.point import read_stats
-from ntbbench.lab.build import Kernel, build, build_program
+from ntbbench.lab.build import Kernel, build_program
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.guest import BOOT_SECONDS, Task, record, script
 from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
+from ntbbench.lab.netdev_rule import likely_cause, predicted_runs, run_bounds
 from ntbbench.lab.qemu import KVM_OPTIONS, accelerator, loopback_machine
+from ntbbench.lab.versions import build_tree
 
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
@@ -67,10 +69,12 @@ def run_netdev(
     ------
     BuildError, GuestError : the modules did not build, the guest did not finish.
     """
-    modules = build(cache, kernel, say)
+    modules = build_tree(cache, kernel, say)
     options = accelerator(accel)
     task = plan.task()
-    say(f"booting {kernel.label}: {len(task.names)} flows over ntb_netdev")
+    name = "kvm" if options == KVM_OPTIONS else "tcg"
+    told = f"{len(task.names)} points of {plan.flows} flows over ntb_netdev"
+    say(f"booting {kernel.label} ({name}): {told}")
     recordings = record(
         task,
         folder,
@@ -84,16 +88,36 @@ def run_netdev(
     vectors = [v for v in plan.vectors for _ in (0, 1)]
     points = zip(task.names, vectors, spaced, strict=True)
     ping = (folder / task.names[0] / "ping").read_text()
+    results = [evaluate(folder / name, name, v, gap, flows=plan.flows) for name, v, gap in points]
     return NetdevResult(
         kernel=recordings.release,
         kernel_source=kernel.label,
-        accelerator="kvm" if options == KVM_OPTIONS else "tcg",
+        ntb_source=str(kernel.source),
+        source_tree=kernel.source_tree,
+        accelerator=name,
         ping=next((line for line in ping.splitlines() if "packet loss" in line), ping.strip()),
-        points=[evaluate(folder / name, name, v, gap) for name, v, gap in points],
+        queues_asked=plan.queues,
+        points=results,
+        warnings=_cautions(plan, recordings.release, results),
     )
 
 
-def evaluate(folder: Path, name: str, vectors: int, gap_us: int) -> NetdevPoint:
+def _cautions(plan: NetdevPlan, release: str, points: list[NetdevPoint]) -> list[str]:
+    """Return what keeps the flows from showing what was asked for."""
+    queues = min(point.queues for point in points)
+    least = min(point.active_qps for point in points)
+    found = []
+    if queues < plan.queues:
+        found.append(
+            f"ntb_netdev of Linux {release} gave {queues} of the {plan.queues} queues asked for "
+            "(more than one needs 7.2 or later: --kernel debian:7.3)"
+        )
+    if least == 1:
+        found.append("one QP is active: neither the vector map nor a patch of its use can show")
+    return found
+
+
+def evaluate(folder: Path, name: str, vectors: int, gap_us: int, *, flows: int) -> NetdevPoint:
     """Return the flows whose counters are in `folder`.
 
     Raises
@@ -105,18 +129,26 @@ def evaluate(folder: Path, name: str, vectors: int, gap_us: int) -> NetdevPoint:
         received = int((folder / "received").read_text())
         channels = (folder / "channels").read_text().split()
         rung, delivered = _doorbells(folder)
-        runs = _runs(folder)
+        runs, rx_max_entry = _runs(folder)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise GuestError(f"flows {name}: {error}") from error
     queues = min(int(count) for count in channels) if all(map(str.isdigit, channels)) else 1
     doorbells = [rung[qp] for qp in range(len(runs))]
     events = sum(delivered.values())
     expected = predicted_runs(doorbells, vectors) if gap_us else None
+    by_bit = [delivered[qp] for qp in range(len(runs))]
+    least, most = run_bounds(doorbells, by_bit, vectors, rx_max_entry)
+    notes = _lost(int(sent), sum(doorbells), received)
+    if expected is not None:
+        notes += [f"likely cause: {likely_cause(doorbells, runs, vectors)}"] * (expected != runs)
+    else:
+        notes += _beyond(runs, least, most)
     return NetdevPoint(
         name=name,
         vectors=vectors,
         queues=queues,
         active_qps=len(runs),
+        flows=flows,
         gap_us=gap_us,
         packets_sent=int(sent),
         packets_received=received,
@@ -127,26 +159,28 @@ def evaluate(folder: Path, name: str, vectors: int, gap_us: int) -> NetdevPoint:
         runs_per_qp=runs,
         runs_per_event=sum(runs) / max(events, 1),
         predicted_runs_per_qp=expected,
-        agrees=received == int(sent) == sum(doorbells) and expected in (None, runs),
+        difference_per_qp=(
+            None if expected is None else [a - b for a, b in zip(runs, expected, strict=True)]
+        ),
+        least_runs_per_qp=least,
+        most_runs_per_qp=most,
+        checked="exact" if gap_us else "bounds",
+        agrees=not notes,
+        notes=notes,
     )
 
 
-def predicted_runs(doorbells: list[int], vectors: int) -> list[int]:
-    """Return each QP's runs for spaced doorbells: one for each event that wakes it, one for itself.
+def _lost(sent: int, rung: int, received: int) -> list[str]:
+    whole = sent == rung == received
+    return [] if whole else [f"{sent} packets sent, {rung} doorbells, {received} received"]
 
-    ntb_netdev posts a buffer for each packet, which schedules the tasklet of that QP once more; the
-    race check then meets it scheduled.
 
-    Source: Linux 7.3, drivers/ntb/ntb_transport.c (ntb_transport_doorbell_callback,
-    ntb_transport_rxc_db, ntb_transport_rx_enqueue), drivers/net/ntb_netdev.c.
-    """
-
-    def wakes(bit: int, qp_num: int) -> bool:
-        return vectors == 0 or bit % vectors == qp_num % vectors
-
+def _beyond(runs: list[int], least: list[int], most: list[int]) -> list[str]:
+    rows = enumerate(zip(least, runs, most, strict=True))
     return [
-        own + sum(count for bit, count in enumerate(doorbells) if wakes(bit, qp_num))
-        for qp_num, own in enumerate(doorbells)
+        f"runs of QP {qp_num}: {count}; any order of these doorbells gives {low} .. {high}"
+        for qp_num, (low, count, high) in rows
+        if not low <= count <= high
     ]
 
 
@@ -166,10 +200,16 @@ def _doorbells(folder: Path) -> tuple[dict[int, int], dict[int, int]]:
     )
 
 
-def _runs(folder: Path) -> list[int]:
-    """Return the runs of the receiving port's QPs; a QP without a link has no counters."""
+def _runs(folder: Path) -> tuple[list[int], int]:
+    """Return the runs of the receiving port's QPs, and rx_max_entry.
+
+    A QP without a link has no counters.
+    """
     before, after = (read_stats(folder / f"{when}-stats") for when in ("before", "after"))
     port = sorted({name.split("/")[0] for name in after})[RECEIVER]
     qps = [name for name in after if name.startswith(f"{port}/") and after[name]]
+    if not qps:
+        raise ValueError("no QP of the receiving port has a link")
     qps.sort(key=lambda name: int(name.rpartition("qp")[2]))
-    return [after[qp]["rx_ring_empty"] - before[qp]["rx_ring_empty"] for qp in qps]
+    runs = [after[qp]["rx_ring_empty"] - before[qp]["rx_ring_empty"] for qp in qps]
+    return runs, min(after[qp]["rx_max_entry"] for qp in qps)

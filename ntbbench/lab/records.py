@@ -49,6 +49,7 @@ class LabResult(Struct, frozen=True, kw_only=True):
     kernel_version: str  # its /proc/version
     kernel_source: str  # what was asked for: debian:6.12, or the image's path
     ntb_source: str  # where the NTB files came from
+    source_tree: str = ""  # the tree of --source; empty: the kernel's own NTB files
     accelerator: str  # kvm | tcg
     environment: dict[str, str]
     points: list[LabPoint]

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.errors import InputError
-from ntbbench.lab.build import Kernel, build
+from ntbbench.lab.build import Kernel
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.commands import run
 from ntbbench.lab.evaluate import evaluate
 from ntbbench.lab.guest import PointPlan, points_task, record
 from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, complaints, loopback_machine
 from ntbbench.lab.records import LabResult
+from ntbbench.lab.versions import build_tree
 
 ORDERS = ("turn", "together")
 DOORBELLS = 16  # of the loopback device
@@ -91,7 +92,7 @@ def run_lab(
     ------
     BuildError, GuestError : the modules did not build, the guest did not finish.
     """
-    modules = build(cache, kernel, say)
+    modules = build_tree(cache, kernel, say)
     options = accelerator(accel)
     name = "kvm" if options == KVM_OPTIONS else "tcg"
     points = plan.points()
@@ -111,6 +112,7 @@ def run_lab(
         kernel_version=version,
         kernel_source=kernel.label,
         ntb_source=str(kernel.source),
+        source_tree=kernel.source_tree,
         accelerator=name,
         environment=environment(),
         points=[evaluate(folder / point.name, point, plan.queues) for point in points],

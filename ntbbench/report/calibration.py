@@ -59,6 +59,11 @@ def render_policy(calibration: Calibration) -> str:
     for floor in calibration.floors:
         # A JSON string is a TOML basic string once DEL, which TOML forbids, is an escape.
         name = json.dumps(floor.metric).replace("\x7f", "\\u007f")
-        lines += ["", "[[rule]]", f"metric = {name}", f"threshold = {floor.threshold:.3f}"]
+        lines += ["", "[[rule]]", f"metric = {name}", f"threshold = {threshold(floor.threshold)}"]
         lines.append(f"# noise floor {floor.noise_floor:.4f}, largest {floor.largest_change:.4f}")
     return "\n".join(lines) + "\n"
+
+
+def threshold(value: float) -> str:
+    """Return a threshold as TOML; 100 % and more are taken only as a percentage."""
+    return f"{value:.3f}" if value < 0.9995 else f'"{value * 100:.1f}%"'

@@ -46,7 +46,7 @@ def render_markdown(record: Explanations) -> str:
 
 
 def render_csv(record: Explanations) -> str:
-    """Return one row a QP of each explanation."""
+    """Return one row a QP of each explanation, or one of no QP where none is known."""
     rows = [
         [
             one.capture,
@@ -60,6 +60,11 @@ def render_csv(record: Explanations) -> str:
         ]
         for one in record.explanations
         for qp in one.qps
+    ]
+    rows += [
+        [one.capture, one.device, *[None] * 5, one.verdict]
+        for one in record.explanations
+        if not one.qps
     ]
     bounds = ["predicted_low", "predicted_high", "measured_low", "measured_high"]
     return csv_text(["capture", "device", "qp_num", *bounds, "verdict"], rows)
@@ -86,6 +91,8 @@ def _title(one: Explanation) -> str:
 def _told(one: Explanation) -> str:
     """Return the whole in one sentence."""
     verdict = VERDICTS.get(one.verdict, "not enough is known to compare")
+    if one.active_qps is None:
+        return f"{verdict}: {number(one.interrupts)} interrupts"
     fan_out = number(one.predicted_amplification)
     more = f"; {one.excess} runs beyond one an interrupt" if one.excess else ""
     left = f", {one.unexplained} of them beyond the model" if one.unexplained else ""
@@ -105,7 +112,7 @@ def _tables(one: Explanation) -> Iterator[Table]:
         [
             str(row.vector),
             row.db_vector_mask,
-            str(row.fan_out),
+            number(row.fan_out),
             number(row.interrupts),
             number(row.predicted_schedule_calls),
         ]

@@ -65,7 +65,7 @@ COLUMNS = [
 
 
 def audit_text(audits: Sequence[DeviceAudit]) -> str:
-    """Return one block a device, at most 80 columns but for a driver's own lines."""
+    """Return one block a device, at most 80 columns."""
     blocks = ["\n".join(device_lines(audit)) for audit in audits]
     return "\n\n".join([*blocks, summary(audits)]) + "\n"
 
@@ -93,7 +93,12 @@ def finding_lines(finding: Finding) -> Iterator[str]:
         yield f"    {NO_DRIVER}"
         return
     yield f"    {place(violation.where)}"
-    yield f"      {violation.where.function}(): {violation.where.text}"
+    function, line = f"      {violation.where.function}():", violation.where.text
+    if len(f"{function} {line}") <= WIDTH:
+        yield f"{function} {line}"
+        return
+    yield function
+    yield from wrap(line, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 10)
 
 
 def sizes_of(finding: Finding) -> str:

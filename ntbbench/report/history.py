@@ -3,9 +3,17 @@
 
 import msgspec
 
+from ntbbench.analyse.changepoints import FEWEST
 from ntbbench.analyse.history import Track
 from ntbbench.analyse.history_check import Checked
-from ntbbench.report.comparison.wording import figure, percent, probability, scale_of, visible
+from ntbbench.report.comparison.wording import (
+    counted,
+    figure,
+    percent,
+    probability,
+    scale_of,
+    visible,
+)
 
 SHOWN = 12  # commits of a metric on a terminal
 
@@ -14,7 +22,11 @@ def render_tracks(tracks: list[Track]) -> str:
     """Return the last values of each metric."""
     lines = []
     for track in tracks:
-        lines.append(f"{visible(track.metric)} ({track.kind}, {len(track.values)} commits)")
+        lines.append(
+            f"{visible(track.metric)} ({track.kind}, {counted(len(track.values), 'commit(s)')})"
+        )
+        if len(track.values) > SHOWN:
+            lines.append(f"  the last {SHOWN}; --format json has all")
         numbers = [v for v in track.values if not isinstance(v, str)]
         factor, unit = scale_of(numbers, track.unit)
         for label, value in list(zip(track.labels, track.values, strict=True))[-SHOWN:]:
@@ -31,7 +43,7 @@ def render_json(record: Checked | list[Track]) -> str:
 
 def render_checked(checked: Checked) -> str:
     """Return the findings, the worse ones first."""
-    lines = [f"{checked.metrics} metrics"]
+    lines = [counted(checked.metrics, "metric(s)")]
     for finding in sorted(checked.changes, key=lambda f: not f.change.worse):
         c = finding.change
         lines.append(f"{'regressed' if c.worse else 'improved'}: {visible(c.metric)}")
@@ -44,9 +56,14 @@ def render_checked(checked: Checked) -> str:
         lines.append(f"{step.verdict}: {visible(step.metric)}")
         before, after = (visible(str(v))[:30] for v in (step.before, step.after))
         lines.append(f"  {before} -> {after} at {visible(step.commit)}")
-    if not checked.changes and not checked.exact:
+    if not checked.checked:
+        lines.append(f"nothing to check: a noisy metric takes {FEWEST} commits, an exact one 2")
+    elif not checked.changes and not checked.exact:
         lines.append("no change found")
     if checked.too_short:
-        lines.append(f"{checked.too_short} noisy metrics have too few commits to say anything")
+        lines.append(
+            counted(checked.too_short, "noisy metric(s) has|have too few commits to say anything")
+            + f": it takes {FEWEST}"
+        )
     lines += [f"note: {visible(note)}" for note in checked.notes]
     return "\n".join(lines) + "\n"

@@ -23,7 +23,8 @@ UNKNOWN = "?"
 
 def render_text(measured: Measured) -> str:
     """Return the measured numbers as plain ASCII of at most 80 columns."""
-    lines = text_tables(list(_tables(measured)))
+    lines = [line for text in _without_ntb(measured) for line in (*folded(text, ""), "")]
+    lines += text_tables(list(_tables(measured)))
     for title, texts in (("Sources", _sources(measured)), ("Cautions", measured.cautions)):
         if texts:
             lines += ["", title]
@@ -41,7 +42,9 @@ def render_markdown(measured: Measured) -> str:
         ("Cautions", measured.cautions),
         ("Not used", measured.errors),
     ]
-    return markdown_tables(list(_tables(measured)), lists)
+    above = [("No NTB", _without_ntb(measured))]
+    tables = markdown_tables(list(_tables(measured)), lists)
+    return f"{markdown_tables([], above)}\n{tables}" if measured.without_ntb else tables
 
 
 def render_csv(measured: Measured) -> str:
@@ -62,6 +65,14 @@ FORMATS: Mapping[str, Callable[[Measured], str]] = {
     "csv": render_csv,
     "json": render_json,
 }
+
+
+def _without_ntb(measured: Measured) -> list[str]:
+    return [
+        f"{capture}: no NTB here: no interrupt line of an NTB driver, no counters of "
+        "ntb_transport, no trace of either (is the driver loaded?)"
+        for capture in measured.without_ntb
+    ]
 
 
 def _sources(measured: Measured) -> list[str]:

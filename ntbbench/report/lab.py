@@ -108,9 +108,15 @@ def headline(result: LabResult) -> str:
     """Return in one sentence what was run and how many points agree."""
     agreed = sum(point.agrees for point in result.points)
     return (
-        f"Linux {result.kernel} ({result.kernel_source}, {result.accelerator}): the model agrees "
+        f"Linux {result.kernel} ({result.kernel_source}, {result.accelerator})"
+        f"{tree(result.source_tree)}: the model agrees "
         f"in {agreed} of {plural(len(result.points), 'point')}"
     )
+
+
+def tree(source_tree: str) -> str:
+    """Return where the NTB files are from if not from the kernel itself, for a headline."""
+    return f", its NTB files from --source {source_tree}" if source_tree else ""
 
 
 def verdict(point: LabPoint) -> str:

@@ -10,12 +10,20 @@ import msgspec
 from tabulate import tabulate
 
 from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
+from ntbbench.report.lab import tree
 from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
 HEADERS = ("flows", "vectors", "queues", "packets", "received", "runs an event", "Mbit/s", "ratio")
-LISTS = ("doorbells_per_qp", "runs_per_qp", "predicted_runs_per_qp")
+LISTS = (
+    "doorbells_per_qp",
+    "runs_per_qp",
+    "predicted_runs_per_qp",
+    "difference_per_qp",
+    "least_runs_per_qp",
+    "most_runs_per_qp",
+)
 NOTE = """\
 runs: receive tasklet runs that ended on an empty ring (rx_ring_empty). ratio: throughput over \
 that of the first point of the same pace. The guest's clock counts instructions where \
@@ -26,26 +34,32 @@ def render_text(result: NetdevResult) -> str:
     """Return the result as plain ASCII of at most 80 columns."""
     table = tabulate([HEADERS, *_rows(result)], tablefmt="plain", disable_numparse=True)
     blocks = ["\n".join(_block(point)) for point in result.points]
-    return "\n\n".join([_folded(headline(result)), table, *blocks, _folded(NOTE)]) + "\n"
+    cautions = "\n".join(_folded(f"caution: {warning}") for warning in result.warnings)
+    parts = [_folded(headline(result)), cautions, table, *blocks, _folded(NOTE)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def render_markdown(result: NetdevResult) -> str:
-    """Return the result as Markdown: one table."""
+    """Return the result as Markdown: one table, then what speaks against it."""
     table = tabulate(list(_rows(result)), HEADERS, "pipe", disable_numparse=True)
-    return f"### ntbbench lab netdev\n\n{escaped(headline(result))}\n\n{table}\n"
+    lines = [f"- {escaped(warning)}" for warning in result.warnings]
+    for point in result.points:
+        lines += [f"- {escaped(text)}" for text in (*_told(point),) if not point.agrees]
+    ending = "\n" + "\n".join(lines) + "\n" if lines else ""
+    return f"### ntbbench lab netdev\n\n{escaped(headline(result))}\n\n{table}\n{ending}"
 
 
 def render_csv(result: NetdevResult) -> str:
     """Return one row a point and QP: the point's numbers, then those of the QP."""
     out = io.StringIO()
-    scalars = [name for name in NetdevPoint.__struct_fields__ if name not in LISTS]
+    scalars = [name for name in NetdevPoint.__struct_fields__ if name not in (*LISTS, "notes")]
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow([*scalars, "qp_num", "doorbells", "runs", "predicted_runs"])
+    writer.writerow([*scalars, "qp_num", *(name.removesuffix("_per_qp") for name in LISTS)])
     for point in result.points:
         shared = [getattr(point, name) for name in scalars]
         for qp_num in range(point.active_qps):
             lists = [getattr(point, name) for name in LISTS]
-            writer.writerow([*shared, qp_num, *(None if x is None else x[qp_num] for x in lists)])
+            writer.writerow([*shared, qp_num, *(x[qp_num] if x else None for x in lists)])
     return out.getvalue()
 
 
@@ -64,13 +78,25 @@ FORMATS: Mapping[str, Callable[[NetdevResult], str]] = {
 
 
 def headline(result: NetdevResult) -> str:
-    """Return in one sentence what was run and how many points agree."""
-    agreed = sum(point.agrees for point in result.points)
+    """Return in one sentence what was run, how many spaced points agree, and the fast apart."""
+    spaced = [point.agrees for point in result.points if point.gap_us]
+    fast = [point.agrees for point in result.points if not point.gap_us]
+    counts = [f"the model agrees in {sum(spaced)} of {plural(len(spaced), 'spaced point')}"]
+    counts += [f"{sum(fast)} of {len(fast)} fast in bounds, their runs not predicted"] * bool(fast)
     return (
-        f"Linux {result.kernel} ({result.kernel_source}, {result.accelerator}), UDP over "
-        f"ntb_netdev: {agreed} of {plural(len(result.points), 'point')} as they must be; "
+        f"Linux {result.kernel} ({result.kernel_source}, {result.accelerator})"
+        f"{tree(result.source_tree)}, UDP over ntb_netdev: {'; '.join(counts)}; "
         f"ping: {result.ping}"
     )
+
+
+def verdict(point: NetdevPoint) -> str:
+    """Return what the comparison says of a point."""
+    if not point.agrees:
+        return "DISAGREES"
+    if point.gap_us:
+        return "agrees"
+    return "no packet lost, runs in bounds (not predicted: the flow is not spaced)"
 
 
 def ratio(result: NetdevResult, point: NetdevPoint) -> float:
@@ -94,15 +120,26 @@ def _rows(result: NetdevResult) -> Iterator[tuple[str, ...]]:
 
 
 def _block(point: NetdevPoint) -> Iterator[str]:
-    verdict = "as it must be" if point.agrees else "DISAGREES"
-    yield _folded(f"{point.name}: {verdict}")
-    expected = point.predicted_runs_per_qp
-    for name, numbers in (
-        ("doorbells", point.doorbells_per_qp),
-        ("runs", point.runs_per_qp),
-        *([("runs predicted", expected)] if expected is not None else []),
-    ):
-        yield _folded(f"{name} by QP: {', '.join(map(str, numbers))}", "  ")
+    first, *rest = _told(point)
+    yield _folded(first)
+    yield from (_folded(line, "  ") for line in rest)
+
+
+def _told(point: NetdevPoint) -> Iterator[str]:
+    """Yield a point's verdict, its numbers by QP, and why it does not agree."""
+    yield f"{point.name}: {verdict(point)}"
+    rows = [("doorbells", point.doorbells_per_qp), ("runs", point.runs_per_qp)]
+    if point.predicted_runs_per_qp is not None:
+        rows.append(("runs predicted", point.predicted_runs_per_qp))
+    for name, numbers in rows:
+        yield f"{name} by QP: {', '.join(map(str, numbers))}"
+    if any(point.difference_per_qp or ()):
+        shown = ", ".join(f"{number:+d}" for number in point.difference_per_qp or ())
+        yield f"difference by QP: {shown} (all: {sum(point.difference_per_qp or ()):+d})"
+    if not point.gap_us and point.most_runs_per_qp:
+        bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
+        yield f"bounds of the runs by QP: {', '.join(f'{low} .. {high}' for low, high in bounds)}"
+    yield from point.notes
 
 
 def _folded(text: str, indent: str = "") -> str:

@@ -31,8 +31,9 @@ AXES = ("protocol", "dispatch", "affinity", "queues")
 AXIS_HEADERS = ("proto", "dispatch", "affinity", "Q")
 COUNTS = Counts.__struct_fields__
 WAKEUPS_NOTE = (
-    "ampl., effect.: tasklet_schedule() calls and wakeups an interrupt; spurious: share of those "
-    "wakeups' runs that found no packet; stops: of a queue on a full ring"
+    "ampl., eff.: tasklet_schedule() calls and wakeups an interrupt; spur.: share of those "
+    "wakeups' runs that found no packet; drops, stops on a full ring: a replication, with the "
+    "half width of the 95 % interval"
 )
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
 
@@ -111,6 +112,7 @@ def tables(result: SimulationResult) -> list[Table]:
             "Throughput (payload) and latency from a packet's send to its delivery",
             (*AXIS_HEADERS, "Mbit/s", "95 %", "p50", "p99", "p99.9"),
             [(*_axes(p), *rate_cells(p.throughput_bps), *_latency_cells(p)) for p in points],
+            ["intervals of all numbers: --format csv, --format json, --html"],
         ),
         Table(
             "CPU time of the receiver, ms a replication, all CPUs",
@@ -120,7 +122,7 @@ def tables(result: SimulationResult) -> list[Table]:
         ),
         Table(
             "Wakeups",
-            (*AXIS_HEADERS, "ampl.", "effect.", "spurious", "drops", "stops"),
+            (*AXIS_HEADERS, "ampl.", "eff.", "spur.", "drops", "stops"),
             [(*_axes(p), *_wakeup_cells(p)) for p in points],
             [WAKEUPS_NOTE],
         ),
@@ -145,9 +147,12 @@ def gains_table(result: SimulationResult) -> Table:
 
 
 def _causes(points: Sequence[OkSimulation]) -> Table:
-    causes = list(dict.fromkeys(cause for point in points for cause in point.wakeups_by_cause))
-    rows = [(*_axes(p), *(str(p.wakeups_by_cause.get(c, 0)) for c in causes)) for p in points]
-    return Table("Wakeups by cause", (*AXIS_HEADERS, *causes), rows)
+    """Return the wakeups of each cause that there is, a replication."""
+    causes = dict.fromkeys(c for point in points for c, n in point.wakeups_by_cause.items() if n)
+    rows = [
+        (*_axes(p), *(spread(p.estimates[f"wakeups_{cause}"]) for cause in causes)) for p in points
+    ]
+    return Table("Wakeups by cause, a replication", (*AXIS_HEADERS, *causes), rows)
 
 
 def _exceptions(result: SimulationResult) -> list[Table]:
@@ -188,6 +193,14 @@ def interval(value: Estimate, shown: Callable[[float], str]) -> str:
     return f"{shown(value.low)}-{shown(value.high)}"
 
 
+def spread(value: Estimate) -> str:
+    """Return a count a replication, and half the width of its interval in percent of it."""
+    mean = f"{value.mean:.5g}"
+    if value.high is None or value.high == value.mean or not value.mean:
+        return mean
+    return f"{mean} +-{(value.high - value.mean) / value.mean:.1%}"
+
+
 def _axes(point: SimulationPoint) -> tuple[str, ...]:
     return tuple(str(getattr(point, axis)) for axis in AXES)
 
@@ -210,14 +223,14 @@ def _wakeup_cells(point: OkSimulation) -> tuple[str, ...]:
         f"{point.amplification:.2f}",
         f"{point.effective_amplification:.2f}",
         percent(point.spurious_ratio),
-        str(point.drops),
-        str(point.ring_full_stops),
+        spread(point.estimates["drops"]),
+        spread(point.estimates["ring_full_stops"]),
     )
 
 
 def _short(seconds: float) -> str:
     milliseconds = seconds * 1e3
-    return f"{milliseconds:.0f}" if milliseconds >= 1000 else f"{milliseconds:.3g}"
+    return f"{milliseconds:.0f}" if 1000 <= milliseconds < 1e5 else f"{milliseconds:.3g}"
 
 
 def _estimate_names(result: SimulationResult) -> list[str]:
@@ -232,6 +245,8 @@ def named_estimates(point: OkSimulation) -> list[tuple[str, Estimate]]:
         ("latency_p99", point.latency.p99),
         ("latency_p999", point.latency.p999),
         *((f"cpu_seconds_{kind}", value) for kind, value in point.cpu_seconds.items()),
+        ("sender_cpu_seconds", point.sender_cpu_seconds),
+        *((f"{name}_a_replication", value) for name, value in point.estimates.items()),
     ]
 
 

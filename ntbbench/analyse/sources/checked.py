@@ -39,6 +39,11 @@ VOLATILE_WORDS = (
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
 
+def printable(text: str) -> str:
+    """Return a file name as text that can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file that is neither empty nor too large.
 

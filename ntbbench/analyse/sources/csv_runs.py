@@ -17,6 +17,7 @@ from ntbbench.analyse.sources.checked import (
     LARGEST_SAMPLE,
     SMALLEST_SAMPLE,
     check_size,
+    printable,
     read_bytes,
 )
 from ntbbench.errors import InputError
@@ -52,7 +53,7 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
     """
     variants: dict[str, Variant] = {}
     for path in paths:
-        metric = path.stem
+        metric = printable(path.stem)
         if any(metric in variant.series for variant in variants.values()):
             raise InputError("--runs", str(path), "files with different names")
         for column in read_columns(path):

@@ -17,30 +17,35 @@ from ntbbench.analyse.sources import (
     csv_runs,
     iperf3,
     lab,
+    lab_netdev,
     pair,
     pyperf,
     pytest_benchmark,
     simulation,
     sweep,
 )
-from ntbbench.analyse.sources.checked import read_bytes
+from ntbbench.analyse.sources.checked import printable, read_bytes
 from ntbbench.errors import InputError
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 FORMATS = (
-    "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, JSON of "
-    "pytest-benchmark, pyperf or iperf3, or a CSV of runs"
+    "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run`, `lab netdev` or `lab pair`, "
+    "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results, by what their `schema` begins with.
 OWN: dict[str, Callable[[bytes, str, str], Variant]] = {
     sweep.PREFIX: sweep.read,
     compat.PREFIX: compat.read,
     lab.PREFIX: lab.read,
+    lab_netdev.PREFIX: lab_netdev.read,
     pair.PREFIX: pair.read,
     simulation.PREFIX: simulation.read,
 }
-KNOWN_SCHEMAS = (sweep.KNOWN, compat.KNOWN, lab.KNOWN, pair.KNOWN, simulation.KNOWN)
+KNOWN_SCHEMAS = (
+    *(sweep.KNOWN, compat.KNOWN, lab.KNOWN, lab_netdev.KNOWN),
+    *(pair.KNOWN, simulation.KNOWN),
+)
 
 
 class Probe(Struct):
@@ -75,11 +80,6 @@ def load_variant(argument: str) -> Variant:
         variants = [load_one(path, data, label) for path, data in contents]
         return variants[0] if len(variants) == 1 else joined(variants, argument)
     return csv_runs.load_columns(paths[0], label)
-
-
-def printable(text: str) -> str:
-    """Return a file name as text that can be encoded."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def paths_of(argument: str) -> list[Path]:

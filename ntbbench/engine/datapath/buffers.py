@@ -22,9 +22,8 @@ from ntbbench.engine.datapath.result import (
 )
 from ntbbench.model.datapath.outcome import Happening
 
-FAN = 8  # of the specialised engine's tree; its keys' BIAS, and its key of no event
-BIAS = np.uint64(1 << 52)
-FARTHEST = np.uint64(0x7FEFFFFFFFFFFFFF)
+FOUR = 4  # keys below a place of the first level of the specialised engine's tree,
+FAN = 8  # places below one of the next
 ENTRY_WORDS = 3
 LOG_WORDS = 5
 
@@ -41,12 +40,11 @@ class Engine:
 
 
 def tree_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
-    """Return the keys as doubles' bits, and the least of each eight, of each eight of these ..."""
-    keys = np.where(keys == NONE, FARTHEST, keys + BIAS)
-    levels = [keys]
+    """Return the keys, and the least of each four, of each eight of these, and so on to eight."""
+    levels = [padded(keys.reshape(-1, FOUR).min(axis=1))]
     while len(levels[-1]) > FAN:
-        levels.append(padded(levels[-1].reshape(-1, FAN).min(axis=1), FARTHEST))
-    return keys, np.concatenate(levels[1:]), np.zeros(1, np.int64)
+        levels.append(padded(levels[-1].reshape(-1, FAN).min(axis=1)))
+    return keys, np.concatenate(levels), np.zeros(1, np.int64)
 
 
 def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
@@ -58,17 +56,17 @@ def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
     return keys, heap, places
 
 
-def padded(keys: U64Array, key: int | np.uint64) -> U64Array:
-    """Return keys filled up with `key` to a multiple of FAN."""
-    return np.concatenate([keys, np.full(-len(keys) % FAN, key, np.uint64)])
+def padded(keys: U64Array) -> U64Array:
+    """Return keys filled up with no event to a multiple of FAN."""
+    return np.concatenate([keys, np.full(-len(keys) % FAN, NONE, np.uint64)])
 
 
 def first_keys(plan: Plan) -> U64Array:
-    """Return the key of each slot at time 0, filled up so that the tree has a level."""
-    keys = np.full(max(plan.slots, FAN + 1), NONE, np.uint64)
+    """Return the key of each slot at time 0."""
+    keys = np.full(plan.slots, NONE, np.uint64)
     for slot, time in first_events(plan):
         keys[slot] = time << SLOT_BITS | slot
-    return padded(keys, NONE)
+    return padded(keys)
 
 
 def first_events(plan: Plan) -> list[tuple[int, int]]:

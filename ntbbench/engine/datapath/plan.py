@@ -16,9 +16,7 @@ from ntbbench.model.datapath.system import Draw, Flow, System
 from ntbbench.model.vectormap import bits_of
 
 SLOT_BITS = 11
-# No event is later. checks.TIME_MAX_PS is below; the specialised engine needs keys less than the
-# bits of a double's infinity (ext/_datapath_slots.pyx).
-TIME_END = (1 << 52) - (1 << 42) - 2
+TIME_END = (1 << 64 - SLOT_BITS) - 1  # no event is later; checks.TIME_MAX_PS is below
 NONE = (1 << 64) - 1  # the key of a slot without an event
 PPM = 10**6
 

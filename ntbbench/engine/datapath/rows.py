@@ -14,7 +14,7 @@ from ntbbench.engine.datapath.result import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNT
 
 ENDED = -2  # of a step
 WRAP = 1 << 64
-POINTERS = 20  # words of Machine that a call sets
+POINTERS = 21  # words of Machine that a call sets
 
 Columns = dict[str, int]
 

@@ -115,7 +115,7 @@ def _down(boot: Boot, traffic: Traffic) -> PairPoint:
     """Return a point without a link: the model agrees if it says so too, QP count for QP count."""
     asked = _asked(boot, traffic)
     model, kernel = boot.link.cause, boot.recordings.cause
-    cause = "; ".join(dict.fromkeys(text for text in (model, kernel) if text))
+    cause = "; ".join(filter(None, [kernel, model and f"the model: {model}"]))
     return PairPoint(
         **asked,
         link=DOWN,

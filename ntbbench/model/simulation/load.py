@@ -11,6 +11,7 @@ import msgspec
 
 from ntbbench.errors import InputError
 from ntbbench.model.axes import parse_int_axis
+from ntbbench.model.datapath.checks import TIME_MAX_PS
 from ntbbench.model.dispatch import DISPATCHES
 from ntbbench.model.hardware import hardware_names
 from ntbbench.model.names import unknown
@@ -18,10 +19,12 @@ from ntbbench.model.netdev import NTB_NETDEV_MAX_QUEUES
 from ntbbench.model.simulation import keys
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.scenario import AFFINITIES, PROTOCOLS, SECTIONS, Scenario
+from ntbbench.model.simulation.units import PS, duration_text
 
 WORD_AXES = {"dispatch": DISPATCHES, "affinity": AFFINITIES, "protocol": PROTOCOLS}
 AXES = ("queues", *WORD_AXES)
 TEXTS = ("name", "note")
+BITS_A_BYTE = 8
 TOP = (*TEXTS, *AXES, *SECTIONS, "preset")
 
 
@@ -136,9 +139,22 @@ def check_scenario(scenario: Scenario, prefix: str = "") -> None:
         if cpu >= receiver.cpus:
             allowed = f"a CPU of the receiver, which has 0 to {receiver.cpus - 1}"
             raise InputError(f"{prefix}receiver.{key}", cpu, allowed)
+    check_times(scenario, prefix)
     if not scenario.sender.packet and not scenario.sender.byte:
         allowed = "above 0 with sender.byte 0: a sender without any cost never ends"
         raise InputError(f"{prefix}sender.packet", 0, allowed)
+
+
+def check_times(scenario: Scenario, prefix: str) -> None:
+    """Raise InputError where a run, or the gap between two packets, is longer than an hour."""
+    run, traffic = scenario.run, scenario.traffic
+    if run.warmup + run.duration > TIME_MAX_PS:
+        allowed = "an hour at most, the warm-up included"
+        raise InputError(f"{prefix}run.duration", duration_text(run.duration, PS), allowed)
+    slowest = -(-traffic.length * BITS_A_BYTE * PS // TIME_MAX_PS)
+    if 0 < traffic.rate < slowest:
+        allowed = f"0, or at least {slowest} bit/s: a packet of {traffic.length} bytes an hour"
+        raise InputError(f"{prefix}traffic.rate", traffic.rate, allowed)
 
 
 def to_table(scenario: Scenario) -> dict[str, Any]:

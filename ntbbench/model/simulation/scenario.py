@@ -5,15 +5,14 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
+from ntbbench.model.datapath.checks import CPUS_MAX, FLOWS_MAX
 from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX
 from ntbbench.model.simulation.keys import Count, Counts, Duration, Flag, Share, Word
 from ntbbench.model.simulation.units import FS, RATES, SIZES
 
-CPUS_MAX = 1024
-FLOWS_MAX = 1024
 COST_MAX = 0.1  # seconds: above it, no cost of a packet or an interrupt is meant
-BYTE_COST_MAX = 1e-4  # seconds: 10 kB/s
-LATENCY_MAX = 10.0
+BYTE_COST_MAX = 1e-5  # seconds: 100 kB/s
+LATENCY_MAX = 1.0
 TIME_MAX = 3600.0
 
 US = 10**6  # picoseconds
@@ -57,7 +56,7 @@ class Device(Struct, frozen=True, kw_only=True):
     ] = DOORBELLS_MAX
     vectors: Annotated[int, Count(0, DOORBELLS_MAX, "of generic; 0: one a doorbell")] = 0
     mw_count: Annotated[int, Count(0, MW_COUNT_MAX, "memory windows; 0: the device's own")] = 0
-    window_size: Annotated[int, Count(1, 1 << 40, "bytes of each window", SIZES)] = 1 << 20
+    window_size: Annotated[int, Count(1, 1 << 32, "bytes of each window", SIZES)] = 1 << 20
     transport_mtu: Annotated[int, Count(64, 1 << 30, "of ntb_transport", SIZES)] = 0x10000
     max_num_clients: Annotated[int, Count(0, 64, "of ntb_transport; 0: unset")] = 0
     tx_busy: Annotated[

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""CSV, a row a comparison: unscaled numbers, in the order of the input."""
+"""CSV, a row a comparison: unscaled numbers, in the order of the input.
+
+What the policy ignores stands below them, with the verdict `ignored` and its reason alone.
+"""
 
 import csv
 import io
@@ -42,6 +45,10 @@ def render(report: Report) -> str:
     writer.writerow([*PLAIN, *sides, "warnings"])
     for comparison in report.comparisons:
         writer.writerow(row(comparison))
+    for item in report.ignored:
+        known = {"metric": item.metric, "verdict": "ignored", "reason": item.reason}
+        plain = [cell(known.get(name)) for name in PLAIN]
+        writer.writerow([*plain, *("" for _ in sides), ""])
     return text.getvalue()
 
 

@@ -4,39 +4,60 @@
 The escapes are those of actions/toolkit, packages/core/src/command.ts.
 """
 
-from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from collections import Counter
+from collections.abc import Sequence
 
-LEVELS = {
-    "missing": "error",
-    "regressed": "error",
-    "inconclusive": "warning",
-    "improved": "notice",
-}
+from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.report.comparison import gravity, wording
+
+LEVELS = ("error", "warning", "notice")  # from what fails to what is good news
 MOST = 10  # GitHub shows as many of a level a step
+OWN = 2  # notices that are of no comparison: the totals, and what is left out
 
 
 def render(report: Report) -> str:
-    """Return the annotations, at most ten of a level, and the totals as a notice."""
+    """Return the totals as a notice, at most ten annotations of a level, and what is left out."""
     lines = [command("notice", "ntbbench", wording.totals_line(report))]
-    shown = dict.fromkeys(LEVELS.values(), 0)
-    shown["notice"] = 1
-    for comparison in wording.by_severity(report.comparisons):
-        level = LEVELS.get(wording.state(comparison))
-        if level == "error" and wording.reported_only(comparison, report):
-            level = "warning"
-        if level is not None and shown[level] < MOST:
-            shown[level] += 1
-            lines.append(annotation(level, comparison))
+    found: dict[str, list[Comparison]] = {level: [] for level in LEVELS}
+    for comparison in gravity.by_gravity(report.comparisons, report):
+        level = level_of(comparison, report)
+        if level:
+            found[level].append(comparison)
+    left: list[Comparison] = []
+    for level, comparisons in found.items():
+        most = MOST - OWN if level == "notice" else MOST
+        lines += [annotation(level, comparison, report) for comparison in comparisons[:most]]
+        left += comparisons[most:]
+    if left:
+        lines.append(command("notice", f"ntbbench: and {len(left)} more", left_out(left)))
     return "\n".join(lines) + "\n"
 
 
-def annotation(level: str, comparison: Comparison) -> str:
+def level_of(comparison: Comparison, report: Report) -> str:
+    """Return the level of the annotation of a comparison, "" where none is needed."""
+    if gravity.fails(comparison, report):
+        return "error"
+    if comparison.verdict in ("regressed", "inconclusive"):
+        return "warning"
+    return "notice" if comparison.verdict == "improved" else ""
+
+
+def annotation(level: str, comparison: Comparison, report: Report) -> str:
     """Return the annotation of one comparison."""
     title = f"{wording.state(comparison)}: {comparison.metric}"
+    if len(report.candidates) > 1:
+        title += f" ({comparison.candidate})"
     question = wording.open_question(comparison)
-    text = wording.change_of(comparison) + (f"; {question}" if question else "")
+    fatal = wording.fatal_warnings(comparison, report)
+    text = "; ".join(filter(None, (wording.change_with_way(comparison), question, fatal)))
     return command(level, title, text)
+
+
+def left_out(comparisons: Sequence[Comparison]) -> str:
+    """Return how many comparisons of each state have no annotation, and where they are."""
+    left = Counter(wording.state(comparison) for comparison in comparisons)
+    counts = ", ".join(f"{left[state]} {state}" for state in wording.SEVERITY if left[state])
+    return f"and {counts}; the job's summary and --write csv=FILE have more"
 
 
 def command(level: str, title: str, text: str) -> str:

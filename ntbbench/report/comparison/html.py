@@ -3,7 +3,7 @@
 
 from ntbbench.analyse.comparison import Comparison, Report
 from ntbbench.analyse.series import Variant
-from ntbbench.report.comparison import figures, wording
+from ntbbench.report.comparison import figures, gravity, wording
 from ntbbench.report.page import Block, Cell, Column, Facts, Figure, Notes, Page, Section, Table
 from ntbbench.report.page import render as render_page
 
@@ -15,6 +15,7 @@ COLUMNS = (
     Column("metric"),
     Column("candidate"),
     Column("change", "candidate against base"),
+    Column("better", "lower or higher; of words, which have no more and less, nothing"),
     Column("from", "lower end of the 95 % BCa interval of the change"),
     Column("to", "upper end of the 95 % BCa interval of the change"),
     Column("p", "of the test"),
@@ -29,12 +30,13 @@ COLUMNS = (
 
 def render(report: Report, variants: tuple[Variant, ...]) -> str:
     """Return the page; `variants` hold the samples of the distributions."""
-    ordered = wording.by_severity(c for c in report.comparisons if not wording.unchanged(c))
+    ordered = gravity.by_gravity(wording.worth_showing(report), report)
     sections = [
         Section("Verdicts", (facts(report), table(ordered)), "verdicts", left_out(report, ordered)),
         drawn("Intervals", "intervals", intervals(ordered)),
         drawn("Distributions", "distributions", distributions(ordered, variants)),
         drawn("Verdicts over queues and doorbells", "heatmaps", heatmaps(report)),
+        Section("Ignored by the policy", ignored(report), "ignored"),
         Section("Environment and warnings", (environment(report), cautions(report)), "environment"),
     ]
     return render_page(
@@ -65,9 +67,12 @@ def facts(report: Report) -> Block:
 def left_out(report: Report, ordered: list[Comparison]) -> str:
     """Return what the table does not hold."""
     same = len(report.comparisons) - len(ordered)
-    texts = [f"{same} exact metrics are unchanged and not listed."] if same else []
+    texts = (
+        [wording.counted(same, "exact metric(s) is|are unchanged and not listed.")] if same else []
+    )
     if len(ordered) > ROWS:
-        texts.append(f"{len(ordered) - ROWS} more rows, less severe, are in the CSV and the JSON.")
+        more = wording.counted(len(ordered) - ROWS, "more row(s), less severe, is|are")
+        texts.append(f"{more} in the CSV and the JSON.")
     return " ".join(texts)
 
 
@@ -87,6 +92,7 @@ def row(comparison: Comparison) -> tuple[Cell, ...]:
         Cell(c.metric),
         Cell(c.candidate),
         Cell(change, c.ratio),
+        Cell(wording.better_of(c).removesuffix(" is better")),
         Cell(wording.percent(c.ratio_low), c.ratio_low),
         Cell(wording.percent(c.ratio_high), c.ratio_high),
         Cell(wording.probability(c.p_value), c.p_value),
@@ -134,6 +140,12 @@ def environment(report: Report) -> Notes:
     """Return what differs between the two environments."""
     lines = wording.environment_lines(report) or ["The environments agree."]
     return Notes(tuple((line, ()) for line in lines))
+
+
+def ignored(report: Report) -> tuple[Notes, ...]:
+    """Return the metrics that the policy leaves out, with its reasons; none: no section."""
+    lines = wording.ignored_lines(report, ROWS)
+    return (Notes(tuple((line, ()) for line in lines)),) if lines else ()
 
 
 def cautions(report: Report) -> Notes:

@@ -4,7 +4,7 @@
 import xml.etree.ElementTree as ET
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 
 def render(report: Report) -> str:
@@ -13,10 +13,10 @@ def render(report: Report) -> str:
     suite = ET.Element(
         "testsuite",
         name=f"ntbbench: {wording.visible(report.base)}",
-        tests=str(len(outcomes)),
+        tests=str(len(outcomes) + len(report.ignored)),
         failures=str(outcomes.count("failure")),
         errors=str(outcomes.count("error")),
-        skipped=str(outcomes.count("skipped")),
+        skipped=str(outcomes.count("skipped") + len(report.ignored)),
     )
     for comparison, kind in zip(report.comparisons, outcomes, strict=True):
         case = ET.SubElement(
@@ -25,25 +25,38 @@ def render(report: Report) -> str:
             classname=wording.visible(comparison.candidate),
             name=wording.visible(comparison.metric),
         )
-        text = f"{wording.state(comparison)}: {wording.change_of(comparison)}"
+        text = f"{wording.state(comparison)}: {wording.change_with_way(comparison)}"
         if kind:
-            ET.SubElement(case, kind, message=text).text = wording.open_question(comparison)
+            ET.SubElement(case, kind, message=text).text = "; ".join(
+                filter(
+                    None,
+                    (
+                        wording.open_question(comparison),
+                        wording.visible(wording.fatal_warnings(comparison, report)),
+                    ),
+                )
+            )
         notes = [f"{warning.code}: {warning.message}" for warning in comparison.warnings]
         if notes:
             ET.SubElement(case, "system-out").text = wording.visible("; ".join(notes))
+    for item in report.ignored:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname="ignored by the policy",
+            name=wording.visible(item.metric),
+        )
+        ET.SubElement(case, "skipped", message=f"ignored: {wording.visible(item.reason)}")
     ET.indent(suite)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, "unicode") + "\n"
+    text = ET.tostring(suite, "us-ascii").decode("ascii")  # the same in every locale
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def outcome(comparison: Comparison, report: Report) -> str:
     """Return the JUnit element of a comparison that did not pass, or ""."""
     if comparison.missing:
         return "error"
-    if wording.reported_only(comparison, report):
-        return "skipped" if comparison.verdict in ("regressed", "inconclusive") else ""
-    fatal = any(warning.code in report.fatal_warnings for warning in comparison.warnings)
-    if comparison.verdict == "regressed" or fatal:
+    if gravity.fails(comparison, report):
         return "failure"
-    if comparison.verdict == "inconclusive":
-        return "failure" if report.fail_inconclusive else "skipped"
-    return ""
+    only_told = gravity.reported_only(comparison, report) and comparison.verdict == "regressed"
+    return "skipped" if only_told or comparison.verdict == "inconclusive" else ""

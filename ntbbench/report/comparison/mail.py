@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report, Summary
 from ntbbench.analyse.series import Variant
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 75
 LABEL = 13
+IGNORED = 20
 LABEL_LEAST = 8  # characters of a label that a long n leaves
 COLUMNS = ("n", "mean", "min", "max", "median", "SD")
 WIDTHS = (7, 11, 11, 11, 11, 11)
@@ -40,16 +41,23 @@ def compose(report: Report, variants: tuple[Variant, ...]) -> str:
     if report.family.size:
         lines += ["", *wrapped(f"Method: {wording.family_line(report)}.")]
     exact = [c for c in report.comparisons if c.kind == "exact" and not wording.unchanged(c)]
-    for comparison in wording.by_severity(c for c in report.comparisons if c.kind == "noisy"):
+    timed = [c for c in report.comparisons if c.kind == "noisy"]
+    for comparison in gravity.by_gravity(timed, report):
         lines += ["", *noisy(comparison)]
     if exact:
         lines += ["", "Exact metrics that changed:"]
-    for comparison in wording.by_severity(exact):
+    for comparison in gravity.by_gravity(exact, report):
         lines += wrapped(f"  {wording.visible(comparison.metric)}", 4)
-        lines += wrapped(f"    {wording.state(comparison)}: {wording.change_of(comparison)}", 6)
+        lines += wrapped(
+            f"    {wording.state(comparison)}: {wording.change_with_way(comparison)}", 6
+        )
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
-        lines += ["", f"{same} exact metrics are unchanged."]
+        lines += ["", wording.counted(same, "exact metric(s) is|are unchanged.")]
+    if report.ignored:
+        lines += ["", "Ignored by the policy:"]
+    for text in wording.ignored_lines(report, IGNORED):
+        lines += wrapped(f"  {wording.visible(text)}", 4)
     for variant in variants:
         lines += raw_runs(variant)
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -70,12 +78,13 @@ def noisy(comparison: Comparison) -> list[str]:
         (comparison.base, comparison.candidate), rows(sides, factor), strict=True
     ):
         lines += [row(label, cells)] if cells else []
-    better = "higher" if comparison.better == "higher" else "lower"
     change = f"  change {wording.percent(comparison.ratio)}"
     p = f"  p {wording.probability(comparison.p_value)}"
     lines += wrapped(f"{change:<24}95 % interval {wording.interval(comparison)}", 2)
     lines += wrapped(f"{p:<24}adjusted {wording.probability(comparison.p_adjusted)}", 2)
-    lines += wrapped(f"  verdict: {comparison.verdict.upper()} ({better} is better)", 2)
+    lines += wrapped(
+        f"  verdict: {comparison.verdict.upper()} ({wording.better_of(comparison)})", 2
+    )
     question = wording.open_question(comparison)
     if question:
         lines += wrapped(f"  {question}", 2)

@@ -4,7 +4,7 @@
 import re
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 ROWS = 100  # a comment on GitHub holds 65,536 characters
 MARKS = {
@@ -14,27 +14,30 @@ MARKS = {
     "improved": ":green_circle: improved",
     "equivalent": ":heavy_equals_sign: equivalent",
 }
-HEADER = "| verdict | metric | change | 95 % interval | p (adjusted) | n | detectable |"
-RULE = "|---|---|---:|---:|---:|---:|---:|"
+HEADER = "| verdict | metric | change | better | 95 % interval | p (adjusted) | n | detectable |"
+RULE = "|---|---|---:|---|---:|---:|---:|---:|"
 
 
 def render(report: Report) -> str:
     """Return the report as Markdown, what needs a look first."""
-    title = f"{report.base} → {', '.join(report.candidates) or 'nothing'}"
+    title = f"{report.base} -> {', '.join(report.candidates) or 'nothing'}"
     lines = [f"### ntbbench: {code(title)}", "", f"**{wording.totals_line(report)}**", ""]
     lines += [f"- {code(text)}" for text in wording.environment_lines(report)]
-    shown = [c for c in wording.by_severity(report.comparisons) if not wording.unchanged(c)]
+    shown = gravity.by_gravity(wording.worth_showing(report), report)
     if shown:
         lines += ["", HEADER, RULE, *(row(c, report) for c in shown[:ROWS])]
     if len(shown) > ROWS:
-        lines += ["", f"{len(shown) - ROWS} more rows are left out."]
+        lines += ["", wording.counted(len(shown) - ROWS, "more row(s) is|are left out.")]
     same = sum(wording.unchanged(c) for c in report.comparisons)
     if same:
-        lines += ["", f"{same} exact metrics are unchanged."]
+        lines += ["", wording.counted(same, "exact metric(s) is|are unchanged.")]
+    if report.ignored:
+        lines += ["", "Ignored by the policy:", ""]
+    lines += [f"- {code(text)}" for text in wording.ignored_lines(report, ROWS)]
     if report.family.size:
         lines += ["", f"<sub>{wording.family_line(report)}.</sub>"]
     if report.causes:
-        lines += ["", f"Exit code {report.exit_code}: {'; '.join(report.causes)}."]
+        lines += ["", f"E{wording.exit_line(report)[1:]}."]
     return "\n".join(lines) + "\n"
 
 
@@ -46,8 +49,9 @@ def row(comparison: Comparison, report: Report) -> str:
     codes = [w.code for w in comparison.warnings if w.code != "missing"]
     if codes:
         name += f"<br><sub>{', '.join(codes)}</sub>"
+    better = wording.better_of(comparison).removesuffix(" is better")
     if comparison.kind == "exact" or comparison.missing:
-        cells = [code(wording.change_of(comparison)), "", "", "", ""]
+        cells = [code(wording.change_of(comparison)), better, "", "", "", ""]
     else:
         p = f"{wording.probability(comparison.p_value)} "
         p += f"({wording.probability(comparison.p_adjusted)})"
@@ -56,7 +60,14 @@ def row(comparison: Comparison, report: Report) -> str:
             detectable += f"; {comparison.runs_needed} runs settle"
         n = f"{comparison.n_base}/{comparison.n_candidate}"
         change = wording.percent(comparison.ratio)
-        cells = [change, wording.interval(comparison), p.replace("<", "&lt;"), n, detectable]
+        cells = [
+            change,
+            better,
+            wording.interval(comparison),
+            p.replace("<", "&lt;"),
+            n,
+            detectable,
+        ]
     return f"| {' | '.join([MARKS[wording.state(comparison)], name, *cells])} |"
 
 

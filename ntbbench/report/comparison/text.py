@@ -5,13 +5,14 @@ import textwrap
 from collections import Counter
 
 from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.report.comparison import wording
+from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 80
 LABEL = 14
 INDENT = "    "
 NOTES = 8
 ENTRIES = 200
+IGNORED = 20
 EQUIVALENT = 40  # more than as many are only counted
 
 
@@ -20,7 +21,7 @@ def render(report: Report) -> str:
     title = f"{report.base} -> {', '.join(report.candidates) or 'nothing'}"
     lines = [*wrapped(wording.visible(title)), *wrapped(wording.totals_line(report)), ""]
     lines += environment(report)
-    ordered = wording.by_severity(report.comparisons)
+    ordered = gravity.by_gravity(report.comparisons, report)
     shown = [c for c in ordered if not wording.unchanged(c)]
     same = [c for c in shown if wording.state(c) == "equivalent"]
     if len(same) > EQUIVALENT:
@@ -35,10 +36,14 @@ def render(report: Report) -> str:
         lines.append(f"{len(same)} noisy metrics are equivalent")
     exact = sum(wording.unchanged(c) for c in ordered)
     if exact:
-        lines.append(f"{exact} exact metrics are unchanged")
+        lines.append(wording.counted(exact, "exact metric(s) is|are unchanged"))
+    if report.ignored:
+        lines.append("ignored by the policy:")
+    for text in wording.ignored_lines(report, IGNORED):
+        lines += wrapped(INDENT + wording.visible(text), f"{INDENT}  ")
     if report.family.size:
         lines += ["", *wrapped(wording.family_line(report))]
-    lines += [f"exit {report.exit_code}: {cause}" for cause in report.causes[:1]]
+    lines += wrapped(wording.exit_line(report)) if report.causes else []
     return "\n".join(lines) + "\n"
 
 
@@ -56,6 +61,8 @@ def entry(comparison: Comparison, *, several: bool) -> list[str]:
     name = wording.visible(comparison.metric)
     if several:
         name = f"{name} ({wording.visible(comparison.candidate)})"
+    better = wording.better_of(comparison)
+    name += f", {better}" if better else ""
     state = f"{wording.state(comparison):<{LABEL}}"
     fits = len(state) + len(name) <= WIDTH
     lines = [state + name] if fits else [state.rstrip(), *wrapped(f"{INDENT}{name}", INDENT)]

@@ -7,10 +7,15 @@ from collections.abc import Iterable, Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report
 
-SEVERITY = ("missing", "regressed", "inconclusive", "improved", "equivalent")
+SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
+}
+BETTER = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "none": "any change is worse",
 }
 DASH = "-"
 PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
@@ -42,33 +47,26 @@ def apart(names: Sequence[str]) -> list[str]:
     return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
 
 
+def better_of(comparison: Comparison) -> str:
+    """Return in words which way is better; of words, which have no more and less, nothing."""
+    if isinstance(comparison.base_value, str) or isinstance(comparison.candidate_value, str):
+        return ""
+    return BETTER[comparison.better]
+
+
 def state(comparison: Comparison) -> str:
     """Return the verdict, or `missing`."""
     return "missing" if comparison.missing else comparison.verdict
 
 
-def by_severity(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """Return the comparisons with what needs a look first, the largest change first."""
-    return sorted(comparisons, key=lambda c: (SEVERITY.index(state(c)), -size(c)))
-
-
-def size(comparison: Comparison) -> float:
-    """Return the size of the change as |log ratio|; 0 where it is unknown."""
-    ratio = comparison.ratio
-    if ratio is None:
-        return 0.0
-    return abs(math.log(ratio)) if ratio > 0 else math.inf
-
-
-def reported_only(comparison: Comparison, report: Report) -> bool:
-    """Return whether the policy lets this comparison fail nothing, whatever its verdict."""
-    noisy = comparison.kind == "noisy" and not comparison.missing
-    return noisy and report.gate_on == "exact"
-
-
 def unchanged(comparison: Comparison) -> bool:
     """Return whether this is an exact metric that did not change."""
     return comparison.kind == "exact" and state(comparison) == "equivalent"
+
+
+def worth_showing(report: Report) -> list[Comparison]:
+    """Return every comparison but the exact metrics that did not change."""
+    return [comparison for comparison in report.comparisons if not unchanged(comparison)]
 
 
 def percent(ratio: float | None) -> str:
@@ -158,6 +156,11 @@ def change_of(comparison: Comparison) -> str:
     )
 
 
+def change_with_way(comparison: Comparison) -> str:
+    """Return the change and which way would be better."""
+    return "; ".join(filter(None, (change_of(comparison), better_of(comparison))))
+
+
 def open_question(comparison: Comparison) -> str:
     """Return what an inconclusive comparison could have seen and what would settle it."""
     if comparison.verdict != "inconclusive" or comparison.missing:
@@ -182,7 +185,33 @@ def totals_line(report: Report) -> str:
         f"{t.regressed} regressed, {t.improved} improved, {t.equivalent} equivalent, "
         f"{t.inconclusive} inconclusive"
         + (f" ({t.missing} of these missing on one side)" if t.missing else "")
+        + (f"; {len(report.ignored)} ignored by the policy" if report.ignored else "")
     )
+
+
+def ignored_lines(report: Report, most: int) -> list[str]:
+    """Return each metric that the policy ignores with the reason, at most `most` of them."""
+    lines = [f"{item.metric}: {item.reason}" for item in report.ignored[:most]]
+    more = len(report.ignored) - most
+    return lines + ([f"and {more} more, which --format json names"] if more > 0 else [])
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number and what it counts; of `metric(s) is|are` the right form."""
+    one = count == 1
+    what = re.sub(r"(\w+)\|(\w+)", r"\1" if one else r"\2", what)
+    return f"{count} {what.replace('(s)', '' if one else 's')}"
+
+
+def fatal_warnings(comparison: Comparison, report: Report) -> str:
+    """Return in words which warnings of a comparison the policy calls fatal."""
+    found = [w for w in comparison.warnings if w.code in report.fatal_warnings]
+    return "; ".join(f"{w.code}, which the policy calls fatal: {w.message}" for w in found)
+
+
+def exit_line(report: Report) -> str:
+    """Return the gate's exit code and every cause; `compare` itself exits 0 on most of them."""
+    return f"exit code of the gate: {report.exit_code} ({'; '.join(report.causes)})"
 
 
 def family_line(report: Report) -> str:

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The help says what the exit codes mean, and names each choice once."""
+
+import re
+
+import pytest
+
+from ntbbench.cli.main import COMMANDS, main
+from ntbbench.errors import ExitCode
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_help_lists_every_exit_code(capsys) -> None:
+    codes = help_of(capsys).partition("exit codes:")[2]
+    assert {int(code) for code in re.findall(r"^  (\d+) ", codes, re.MULTILINE)} == {*ExitCode}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["compat", "doorbell", "patches", "compare", "gate", "calibrate", "history", "replay"],
+)
+def test_a_command_lists_its_exit_codes(capsys, command: str) -> None:
+    assert command in COMMANDS
+    assert "exit codes:" in help_of(capsys, command)
+
+
+@pytest.mark.parametrize("command", ["compat", "doorbell", "patches"])
+def test_no_format_is_offered_twice(capsys, command: str) -> None:
+    shown = re.search(r"--format (\S+)", help_of(capsys, command))
+    assert shown is not None
+    assert "md" in shown[1].split("|")
+    assert "markdown" not in shown[1]
+
+
+def test_runs_says_what_several_files_are(capsys) -> None:
+    told = " ".join(help_of(capsys, "gate").split())
+    assert "each file is a metric" in told
+    assert "the first column of the first file is the base" in told
