@@ -18,7 +18,7 @@ from ntbbench.model.pair.flow import (
 )
 from ntbbench.model.pair.joined import DIRECTIONS, AnySlots, Setting
 from ntbbench.model.pair.link import pair_link
-from ntbbench.model.pair.patches import prefix
+from ntbbench.model.pair.patches import Driver, prefix
 from ntbbench.model.pair.vntb import Doorbell
 
 FOUR = Setting()
@@ -146,7 +146,7 @@ def test_verdicts_are_those_of_compat(direction, ep, rc, slots, windows, doorbel
     setting = Setting(ep_slots=slots, mw_count=windows, doorbell=doorbell)
     expected = outcome(direction, *pair, setting).verdict
     link = pair_link(*pair, setting)
-    assert (link.link == "down") == (expected == "link-down") or link.cause.startswith("no QP")
+    assert (link.link == "down") == (expected == "link-down") or link.cause.startswith("no client")
     if link.link == "up":
         model = PairModel(*pair, setting, max_num_clients=0)
         assert predicted_verdict(model, direction) == expected
@@ -182,5 +182,13 @@ def test_max_num_clients_below_the_doorbells_sets_the_count() -> None:
 
 def test_a_refused_db_count_leaves_no_device_on_either_side() -> None:
     link = pair_link(*drivers(True), AnySlots(ep_slots=2, mw_count=2))
-    assert (link.ep, link.rc, link.link) == (None, None, "down")
+    assert (link.ep, link.rc, link.counts, link.link) == (None, None, (None, None), "down")
     assert "db_count: -EINVAL: DB count 2 out of range (3 - 32)" in link.cause
+
+
+def test_a_qp_count_of_no_doorbell_wraps_and_the_windows_limit_it() -> None:
+    """Measured with 6.12.95's endpoint and db_count 0: two QPs published, and no netdev."""
+    old = Driver("ep", frozenset(), frozenset())
+    link = pair_link(old, whole("rc"), AnySlots(ep_slots=0, mw_count=2))
+    assert (link.counts, link.link) == ((2, 2), "down")
+    assert link.cause == "no client gets a QP on EP: doorbell bits: db_valid_mask is 0"

@@ -108,6 +108,8 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)
     place = cache.root / "modules" / _key(wanted, settings)
+    if place.is_dir():  # it appeared whole: no need to wait for others that build
+        return place
     with cache.lock(say):
         if not place.is_dir():
             say(f"building the modules for {wanted.label}")
@@ -131,6 +133,8 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
+    if place.is_dir():
+        return place / name
     with cache.lock(say):
         if not place.is_dir():
             say(f"building {name}")

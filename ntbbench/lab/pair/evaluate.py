@@ -78,8 +78,8 @@ def _boot(recordings: PairRecordings) -> Boot:
         "doorbell": setup.doorbell,
         "ep_qp_count": recordings.ep_qp_count,
         "rc_qp_count": recordings.rc_qp_count,
-        "predicted_ep_qp_count": link.ep.qp_count if link.ep else None,
-        "predicted_rc_qp_count": link.rc.qp_count if link.rc else None,
+        "predicted_ep_qp_count": link.counts[0],
+        "predicted_rc_qp_count": link.counts[1],
         "predicted_link": link.link,
         "warnings": list(recordings.warnings),
     }

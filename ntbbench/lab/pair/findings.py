@@ -12,7 +12,7 @@ from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
 from ntbbench.lab.pair.runner import EXPECTED
-from ntbbench.model.pair.behaviour import sending
+from ntbbench.model.pair.behaviour import receiving, sending
 from ntbbench.model.pair.kernel import Hazard
 from ntbbench.model.pair.patches import Side
 
@@ -93,17 +93,14 @@ def known_to_model(
 
 
 def expected_hazards(model: PairModel) -> set[tuple[str, str]]:
-    """Return kind of finding and side for each hazard that the model's drivers meet here.
-
-    One prerequisite hides another hazard of the root complex: without it the handler of an
-    interrupt may sleep in pci_irq_vector().
-    """
-    sides = ((model.ep, model.setting.ep_slots), (model.rc, model.setting.rc_vectors))
-    return {
-        (SLEEPS, driver.side)
-        for driver, slots in sides
-        if Hazard.SLEEPS in sending(driver, slots).hazards
+    """Return kind of finding and side for each hazard that the model's drivers meet here."""
+    setting = model.setting
+    met = {
+        "ep": sending(model.ep, setting.ep_slots).hazards,
+        "rc": sending(model.rc, setting.rc_vectors).hazards
+        | receiving(model.rc, setting.rc_vectors, setting.doorbell).hazards,
     }
+    return {(SLEEPS, side) for side, hazards in met.items() if Hazard.SLEEPS in hazards}
 
 
 def find_complaints(log: str) -> list[PairFinding]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the model says of one point: the link, and counts for the rings that were sent."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from functools import reduce
 from operator import or_
 from typing import cast
 
-from ntbbench.lab.pair.plan import MSIS, DriverSource, PairSetup, Traffic
+from ntbbench.lab.pair.patches import body, without_comments
+from ntbbench.lab.pair.plan import EP, MSIS, RC, DriverSource, PairSetup, Traffic
 from ntbbench.lab.pair.tracing import PairTrace
 from ntbbench.model.pair.flow import (
     POLL,
@@ -23,7 +25,7 @@ from ntbbench.model.pair.flow import (
 )
 from ntbbench.model.pair.joined import AnySlots, Direction, Setting
 from ntbbench.model.pair.link import PairLink, pair_link
-from ntbbench.model.pair.patches import Driver, driver
+from ntbbench.model.pair.patches import Driver, side_prerequisites
 from ntbbench.model.pair.vntb import Doorbell
 
 LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
@@ -81,8 +83,8 @@ class Prediction:
 def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairModel:
     """Return the model of a boot: the patches found, and the setting asked for."""
     return PairModel(
-        ep=driver("ep", ep.patches),
-        rc=driver("rc", rc.patches),
+        ep=Driver("ep", frozenset(ep.patches), prerequisites(ep)),
+        rc=Driver("rc", frozenset(rc.patches), prerequisites(rc)),
         setting=AnySlots(
             ep_slots=setup.ep_slots,
             rc_vectors=MSIS,
@@ -91,6 +93,22 @@ def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairMode
         ),
         max_num_clients=setup.queues or 0,
     )
+
+
+def prerequisites(source: DriverSource) -> frozenset[str]:
+    """Return what a driver has of what the series was posted on top of, read from its code.
+
+    What the code does not show it is taken to have; so is all of a driver without a file.
+    """
+    found = set(side_prerequisites("ep" if source.side == EP else "rc"))
+    if source.path.is_file():
+        code = without_comments(source.path.read_text(errors="replace"))
+        if source.side == RC and "pci_irq_vector" in body(code, "ntb_epf_vec_isr"):
+            found.discard("irq-base")
+        checks = body(code, "epf_ntb_configure_interrupt")
+        if source.side == EP and not re.search(r"!\s*db_count|db_count (?:<|==)", checks):
+            found.discard("db-count-zero")
+    return frozenset(found)
 
 
 def predict(

@@ -68,6 +68,9 @@ def fetch_source(cache: Cache, wanted: str, say: Say, *, keep: bool = False) -> 
     ------
     FetchError : no network, no such version, or a package that is not what it should be.
     """
+    source = cached_source(cache, wanted)
+    if source is not None and not keep:
+        return source
     with cache.lock(say):
         source = cached_source(cache, wanted)
         if source is not None and (source.package.is_file() or not keep):

@@ -9,7 +9,7 @@ from ntbbench.model.pair.joined import Setting
 from ntbbench.model.pair.kernel import DriverError
 from ntbbench.model.pair.patches import Driver
 from ntbbench.model.pair.slots import SPAD_COUNT
-from ntbbench.model.transport import QpCount, qp_count
+from ntbbench.model.transport import UINT_BITS, QpCount, qp_count
 
 Link = Literal["up", "down"]
 
@@ -21,12 +21,15 @@ class PairLink:
     Parameters
     ----------
     ep, rc : the QPs that each side's ntb_transport makes; None: its driver refuses the setting.
-    link : "up" when both publish the same number of QPs, at least one.
+    counts : nt->qp_count of EP and RC, which they publish. Without a doorbell bit it wraps and the
+        windows limit it, although a client gets no QP.
+    link : "up" when both publish the same number of QPs and a client can get one.
     cause : why the link is down; "" when it is up.
     """
 
     ep: QpCount | None
     rc: QpCount | None
+    counts: tuple[int | None, int | None]
     link: Link
     cause: str
 
@@ -52,20 +55,30 @@ def pair_link(ep: Driver, rc: Driver, setting: Setting, max_num_clients: int = 0
     ep_qps, rc_qps = qps["ep"], qps["rc"]
     if ep_qps is None or rc_qps is None:
         # Without a bound endpoint there is no PCI device for the root complex to find.
-        return PairLink(ep_qps, rc_qps if ep_qps else None, "down", refused)
-    if ep_qps.qp_count != rc_qps.qp_count:
-        return PairLink(ep_qps, rc_qps, "down", qp_counts_differ(ep_qps, rc_qps))
-    if not ep_qps.qp_count:
-        return PairLink(ep_qps, rc_qps, "down", f"no QP on either side: {ep_qps.limit}")
-    return PairLink(ep_qps, rc_qps, "up", "")
+        one = _published(ep, setting, max_num_clients) if ep_qps else None
+        return PairLink(ep_qps, rc_qps if ep_qps else None, (one, None), "down", refused)
+    counts = tuple(_published(driver, setting, max_num_clients) for driver in (ep, rc))
+    both = counts[0], counts[1]
+    if both[0] != both[1]:
+        cause = (
+            f"ntb_transport computed qp_count {both[0]} on EP ({ep_qps.limit}) and {both[1]} on RC "
+            f"({rc_qps.limit}); the link waits for equal NUM_QPS for ever"
+        )
+        return PairLink(ep_qps, rc_qps, both, "down", cause)
+    for side, made in (("EP", ep_qps), ("RC", rc_qps)):
+        if not made.qp_count:
+            cause = f"no client gets a QP on {side}: {made.limit}"
+            return PairLink(ep_qps, rc_qps, both, "down", cause)
+    return PairLink(ep_qps, rc_qps, both, "up", "")
 
 
-def qp_counts_differ(ep: QpCount, rc: QpCount) -> str:
-    """Return in words who computed which qp_count, and from what."""
-    return (
-        f"ntb_transport computed qp_count {ep.qp_count} on EP ({ep.limit}) and {rc.qp_count} on RC "
-        f"({rc.limit}); the link waits for equal NUM_QPS for ever"
-    )
+def _published(driver: Driver, setting: Setting, max_num_clients: int) -> int:
+    """Return nt->qp_count, which wraps for an empty db_valid_mask."""
+    mask = valid_mask(driver, setting.slots_of(driver.side))
+    count = (mask.bit_length() - 1) % (1 << UINT_BITS)
+    if max_num_clients and max_num_clients < count:
+        return max_num_clients
+    return min(count, setting.mw_count)
 
 
 def _qps(driver: Driver, setting: Setting, max_num_clients: int) -> QpCount:
