@@ -200,15 +200,16 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield f"QP links of {side}: {_links(links)}"
     for name, counted in (
         ("MSIs by number", point.msis_per_number),
+        ("predicted by number", point.predicted_msis_per_number if point.spaced else {}),
         ("events by vector", point.events_per_vector),
-        ("predicted by vector", point.predicted_events_per_vector),
+        ("predicted by vector", point.predicted_events_per_vector if point.spaced else {}),
     ):
         if counted:
             yield f"{name}: {', '.join(f'{key}: {count}' for key, count in counted.items())}"
     if not point.spaced:
         bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
         told = ", ".join(f"QP {qp}: {low} .. {high}" for qp, (low, high) in enumerate(bounds))
-        yield f"runs that any order of these doorbells allows: {told}"
+        yield f"runs that any order of these callbacks allows: {told}"
 
 
 def _links(links: list[str]) -> str:

@@ -51,6 +51,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     msis_raised: int = 0  # towards the root complex; 0 for rc-to-ep
     predicted_msis: int = 0
     msis_per_number: dict[str, int] = field(default_factory=dict)  # by the 1-based MSI number
+    predicted_msis_per_number: dict[str, int] = field(default_factory=dict)
     events: int = 0  # calls of the receiver's doorbell callback
     predicted_events: int = 0
     events_per_vector: dict[str, int] = field(default_factory=dict)
