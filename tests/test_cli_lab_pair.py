@@ -338,6 +338,28 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     assert "link" in capsys.readouterr().out
 
 
+def test_a_matrix_of_a_source_meets_one_without(lab: Lab, tmp_path: Path, capsys) -> None:
+    base, own = tmp_path / "base.json", tmp_path / "own.json"
+    assert main(["lab", "pair", "matrix", "-o", str(base)]) == 0
+    text = base.read_text().replace('"after"', '"/home/me/linux"')
+    data = json.loads(text)
+    assert {point["ep_driver"] for point in data["points"]} == {"before", "/home/me/linux"}
+    data["scenario"]["source"] = "/home/me/linux"
+    own.write_text(json.dumps(data))
+    assert main(["gate", str(base), str(own)]) == 0
+    capsys.readouterr()
+    (point,) = [
+        point
+        for point in data["points"]
+        if (point["ep_driver"], point["rc_driver"]) == ("/home/me/linux", "before")
+        and point["direction"] == "ep-to-rc"
+    ]
+    point["runs_per_qp"][0] += 1
+    own.write_text(json.dumps(data))
+    assert main(["gate", str(base), str(own)]) == 1
+    assert "EP after/RC before/ep-to-rc" in capsys.readouterr().out
+
+
 def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, tmp_path) -> None:
     tree = tmp_path / "linux"
     for name in lab_pair_kernel.check_tree.__globals__["FILES"]:
