@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The caller's buffers of the datapath engines: rows of 64-bit words, each row one struct, filled up to
-# a power of two so that a row's address is a shift. The Python side (ntbbench/engine/datapath/rows.py)
-# names the same columns in the same order.
+# The caller's buffers of the datapath engines: rows of 64-bit words, each row one struct, filled up
+# to a power of two so that a row's address is a shift. The Python side
+# (ntbbench/engine/datapath/rows.py) names the same columns in the same order.
 
 from libc.stdint cimport int64_t, uint64_t
 
@@ -12,8 +12,11 @@ cdef extern from *:
     {
         return 64 - __builtin_clzll(word);
     }
+
+    #define ntb_unlikely(condition) __builtin_expect(!!(condition), 0)
     """
     int bit_length "ntb_bit_length"(uint64_t word) noexcept nogil
+    bint unlikely "ntb_unlikely"(bint condition) noexcept nogil
 
 cdef enum:
     SLOT_BITS = 11  # of a key; above them its time

@@ -54,18 +54,24 @@ cdef inline int64_t jiffies_later(Machine *m, int64_t count) noexcept nogil:
     return (jiffies(m) + count + 1) * m.jiffy_ps
 
 
+cdef void write_row(
+    Machine *m, int64_t happening, int64_t cpu, int64_t index, int64_t value
+) noexcept nogil:
+    cdef int64_t *row = m.log_rows + LOG_WORDS * m.log_count
+    row[0] = m.now
+    row[1] = happening
+    row[2] = cpu
+    row[3] = index
+    row[4] = value
+    m.log_count += 1
+
+
 cdef inline void log_row(
     Machine *m, int64_t happening, int64_t cpu, int64_t index, int64_t value
 ) noexcept nogil:
-    cdef int64_t *row
-    if m.log_count < m.log_capacity:
-        row = m.log_rows + LOG_WORDS * m.log_count
-        row[0] = m.now
-        row[1] = happening
-        row[2] = cpu
-        row[3] = index
-        row[4] = value
-        m.log_count += 1
+    """Add a row to the event log while there is room; mostly there is none at all."""
+    if unlikely(m.log_count < m.log_capacity):
+        write_row(m, happening, cpu, index, value)
 
 
 cdef inline void touch(Machine *m, int64_t cpu) noexcept nogil:

@@ -46,14 +46,15 @@ class InputError(NtbbenchError):
         return type(self), (self.field, self.value, self.allowed)
 
 
+REMEDY = "--force WHY compares all the same"
+
+
 class IncomparableError(NtbbenchError):
     """The two sides were not measured under the same conditions; `differences` says where."""
 
     exit_code = ExitCode.INCOMPARABLE
 
-    def __init__(
-        self, differences: list[str], remedy: str = "--force WHY compares all the same"
-    ) -> None:
+    def __init__(self, differences: list[str], remedy: str = REMEDY) -> None:
         self.differences = differences
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         shown = "; ".join(differences[:3])

@@ -753,3 +753,50 @@ def test_a_pipe_and_a_packed_file_end_at_the_largest_size(
     ran = ntbbench("gate", *(["--runs", pipe] if as_runs else [pipe, packed]))
     writer.join()
     assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)
+
+
+def test_a_run_that_failed_is_named_by_its_file(ntbbench, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for i in range(3):
+        written(folder / f"{i}.json", iperf3(1e9, i))
+    written(folder / "1.json", iperf3(1e9) | {"error": "the server is busy"})
+    ran = ntbbench("gate", folder, folder)
+    assert (ran.code, ran.out) == (2, "")
+    told = f"input: {str(folder / '1.json')!r}: this run of iperf3 failed: the server is busy"
+    assert told in ran.err
+
+
+def test_an_error_of_the_system_names_the_file(ntbbench, tmp_path: Path, monkeypatch) -> None:
+    path = runs_csv(tmp_path / "t.csv", {"a": samples(1, 8), "b": samples(2, 8)})
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "summary.md"))
+    ran = ntbbench("gate", "--runs", path, "--format", "github")
+    assert ran.code == 2
+    assert ran.err.endswith("none/summary.md': No such file or directory\n")
+    assert "Errno" not in ran.err
+
+
+@pytest.mark.parametrize("odd", ["environment", "metrics", "count"])
+def test_the_file_of_a_folder_that_is_no_run_of_the_same_is_named(
+    ntbbench, tmp_path: Path, odd: str
+) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for i in range(3):
+        written(folder / f"{i}.json", pytest_benchmark(i))
+    other = pytest_benchmark(1, **({"renamed": 1e-3} if odd == "metrics" else {}))
+    if odd == "environment":
+        other["machine_info"]["cpu"]["flags"] = ["avx9"]
+    if odd == "count":
+        other["benchmarks"][0]["extra_info"]["instructions"] = 7
+    written(folder / "1.json", other)
+    ran = ntbbench("gate", folder, folder)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"ntbbench: input: {str(folder / '1.json')!r}: the ")
+
+
+def test_raw_runs_go_with_mail_only(ntbbench, tmp_path: Path) -> None:
+    path = runs_csv(tmp_path / "t.csv", {"a": samples(1, 8), "b": samples(2, 8)})
+    ran = ntbbench("gate", "--runs", path, "--raw")
+    told = "ntbbench: --raw: '--format text': goes with --format mail only\n"
+    assert (ran.code, ran.err) == (2, told)

@@ -187,3 +187,42 @@ def test_compare_does_not_claim_the_exit_code_of_the_gate(gate, tmp_path: Path, 
     assert "exit code of the gate: 1 (1 regressed)" in gate("")[1]
     assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
     assert "\nexit code of the gate: 1 (1 regressed)\n" in capsys.readouterr().out
+
+
+def test_a_rule_that_names_nothing_is_told(gate) -> None:
+    text = '[[rule]]\npattern = "*::gone"\nthreshold = 0.1\n'
+    told = "note: 1 rule of the policy names no metric of these results: '*::gone'"
+    assert told in gate(text)[1]
+    assert "note: 2 rules of the policy name" in gate(text + text.replace("pattern", "metric"))[1]
+    assert "note: " not in gate(text.replace("gone", "slow"))[1]
+
+
+def test_a_key_of_no_environment_is_told(gate, capsys, tmp_path: Path) -> None:
+    out = gate("", "--ignore-environment", "cpu.flag")[1]
+    told = "--ignore-environment: no environment has the key 'cpu.flag'; did you mean cpu.flags?"
+    assert told in " ".join(out.split())
+    other = pytest_benchmark(5, fast=1e-3, slow=2e-3)
+    other["machine_info"]["cpu"]["flags"] = ["avx9"]
+    base, new = str(tmp_path / "a.json"), written(tmp_path / "b.json", other)
+    assert main(["gate", base, new, "--ignore-environment", "cpu.flag"]) == 5
+    assert told in capsys.readouterr().err
+    assert main(["gate", base, new, "--ignore-environment", "cpu.flags"]) in (0, 1)
+    assert "no environment has" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--write=md={}", "--html={}"])
+@pytest.mark.parametrize("name", ["a.json", "b.json", "p.toml", "link"])
+def test_an_input_is_not_written_over(gate, tmp_path: Path, option: str, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a.json")
+    before = (tmp_path / "a.json").read_bytes()
+    path = tmp_path / name
+    code, out, err = gate("", option.format(path))
+    assert (code, out) == (2, "")
+    assert f"{str(path)!r}: another file: this one is an input" in err
+    assert (tmp_path / "a.json").read_bytes() == before
+
+
+def test_calibrate_writes_over_no_input(tmp_path: Path, capsys) -> None:
+    files = [written(tmp_path / f"{i}.json", pytest_benchmark(i)) for i in range(4)]
+    assert main(["calibrate", *files, "-o", files[0]]) == 2
+    assert "another file: this one is an input" in capsys.readouterr().err

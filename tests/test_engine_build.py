@@ -12,6 +12,10 @@ import pytest
 
 from ntbbench.engine import BUILD, _bitset, _histogram, _msi, _scan
 from ntbbench.engine.counts import Counters
+from ntbbench.engine.datapath.buffers import Buffers
+from ntbbench.engine.datapath.plan import plan
+from ntbbench.engine.datapath.simulate import COMPILED
+from ntbbench.model.datapath.system import Cost, Costs, Flow, Queue, Source, System
 
 
 def test_the_variant_asked_for_is_the_one_under_test() -> None:
@@ -37,6 +41,23 @@ RUNS = {
         _histogram.run, VECTORS, VECTORS[:64], RUNG[:64], ONES, 1, 0, 1, Counters().block
     ),
 }
+
+POINT = System(
+    receiver_cpus=1,
+    sender_cpus=1,
+    flows=(Flow(0, 1, 64, "closed", window=4),),
+    queues=(Queue(0, 0, 16, 16),),
+    sources=(Source(0, (1,)),),
+    end_ps=10**10,
+    costs=Costs(send=Cost(10**6)),
+)
+
+
+def go(engine: str) -> None:
+    Buffers(plan(POINT), 1, COMPILED[engine], 0).go_until(POINT.end_ps)
+
+
+RUNS |= {engine: partial(go, engine) for engine in COMPILED}
 
 
 @pytest.fixture

@@ -218,6 +218,36 @@ def test_page_of_a_sweep(browser, tmp_path: Path) -> None:
     assert page.locator("table tbody tr:visible").first.inner_text() != first
 
 
+def test_page_of_counts_shows_both_values(browser, tmp_path: Path) -> None:
+    sides = [
+        Variant(label, "csv", {"n": Series(metric="n", kind="exact", value=value)})
+        for label, value in (("a", 4), ("b", 5))
+    ]
+    path = tmp_path / "page.html"
+    path.write_text(render_html(compare(sides[0], sides[1:], Policy()), tuple(sides)))
+    page, _ = opened(browser, path)
+    cells = page.locator("table tbody tr").first.locator("td").all_inner_texts()
+    assert "4 -> 5 (+25.0 %)" in cells
+    assert not any(cell.startswith("+25") for cell in cells)  # no interval of what is exact
+
+
+def test_figures_follow_the_width_of_their_page(browser, tmp_path: Path) -> None:
+    sides = noisy_sides(slow=(samples(1, 12), samples(2, 12, 120.0)))
+    path = tmp_path / "page.html"
+    path.write_text(render_html(compare(sides[0], sides[1:], Policy()), tuple(sides)))
+    page, errors = opened(browser, path)
+    # Not the window but the page becomes narrow, as when a scroll bar takes its room.
+    page.evaluate("document.body.style.width = '400px'")
+    page.wait_for_timeout(500)
+    widths = page.evaluate(
+        "() => [...document.querySelectorAll('.plot')].map(p => "
+        "[p.clientWidth, p.querySelector('.main-svg').clientWidth])"
+    )
+    assert len(widths) == 2
+    assert all(plot == drawn < 400 for plot, drawn in widths), widths
+    assert errors == []
+
+
 def test_outputs_of_runs_and_pytest_benchmark_agree(tmp_path: Path) -> None:
     base = load_variant(written(tmp_path / "a.json", pytest_benchmark(1, x=1e-3)))
     new = load_variant(written(tmp_path / "b.json", pytest_benchmark(2, x=2e-3)))

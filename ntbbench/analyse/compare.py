@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.analyse import pairing, significance
@@ -14,9 +15,9 @@ from ntbbench.analyse.exact import compare_exact
 from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.policy_notes import ignored_by, names_of
+from ntbbench.analyse.policy_notes import idle_keys, idle_rules, ignored_by, names_of
 from ntbbench.analyse.series import Variant
-from ntbbench.errors import ExitCode, IncomparableError
+from ntbbench.errors import REMEDY, ExitCode, IncomparableError
 
 # With several causes the exit code is the first of these; the first two end in an error.
 PRECEDENCE = (
@@ -48,8 +49,11 @@ def compare(
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
     environment = pairing.environments(base, candidates, policy.ignore_environment, force)
+    idle = idle_keys(policy.ignore_environment, (base, *candidates))
     if environment.differences and force is None:
-        raise IncomparableError(environment.differences)
+        raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
+    idle += idle_rules(policy, names_of(base, candidates))
+    environment = replace(environment, notes=environment.notes + idle)
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
     for match in met:

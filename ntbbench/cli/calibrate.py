@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, write_bytes
+from ntbbench.measure.files import check_no_input, check_writable, write_bytes
 
 OUTPUT = "{output}"
 DEFAULT = (
@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
     if args.output is not None:
+        read = [*map(Path, args.results), *([] if args.policy is None else [args.policy])]
+        check_no_input("--output", args.output, read)
         check_writable(args.output)
     with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
         files = args.results or measured(args.command, args.rounds, Path(folder))

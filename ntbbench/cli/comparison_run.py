@@ -18,8 +18,9 @@ from ntbbench.analyse.policy_file import load_policy
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
 from ntbbench.analyse.sources.checked import printable
+from ntbbench.analyse.sources.detect import paths_of
 from ntbbench.errors import InputError
-from ntbbench.measure.files import check_writable, write_bytes
+from ntbbench.measure.files import check_no_input, check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
 PIECE = 1 << 20
@@ -82,9 +83,19 @@ def outputs_of(args: argparse.Namespace) -> list[tuple[str, Path]]:
     return pairs
 
 
+def inputs_of(args: argparse.Namespace) -> list[Path]:
+    """Return every file that is read."""
+    files = [path for argument in args.results for path in paths_of(argument)]
+    return [*files, *args.runs, *([] if args.policy is None else [args.policy])]
+
+
 def check_outputs(args: argparse.Namespace) -> list[tuple[str, Path]]:
     """Return the pairs of --write if every output can be written, before anything is compared."""
     outputs = outputs_of(args)
+    inputs = inputs_of(args)
+    for option, path in (*(("--write", path) for _, path in outputs), ("--html", args.html)):
+        if path is not None:
+            check_no_input(option, path, inputs)
     for path in (*(path for _, path in outputs), *([] if args.html is None else [args.html])):
         check_writable(path)
     return outputs
@@ -97,7 +108,7 @@ def run_comparison(args: argparse.Namespace) -> Report:
     if args.force is not None and not args.force.strip():
         raise InputError("--force", args.force, "a text that says why")
     if args.raw and args.format != "mail":
-        raise InputError("--raw", args.format, "--format mail")
+        raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
     variants = variants_of(args)
     why = None if args.force is None else printable(args.force)
     report = compare(variants[0], variants[1:], policy, paired=args.paired, force=why)

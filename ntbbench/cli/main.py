@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except OSError as error:
-        return fail(str(error), ExitCode.BAD_INPUT)
+        reason = error.strerror or str(error)
+        named = f"{error.filename!r}: {reason}" if error.filename is not None else reason
+        return fail(named, ExitCode.BAD_INPUT)
     except Exception as error:  # the last resort: a user sees one line, never a traceback
         if os.environ.get("NTBBENCH_DEBUG"):
             raise

@@ -4,6 +4,7 @@
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from errno import EISDIR
 from itertools import count
@@ -83,6 +84,17 @@ def check_writable(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise _refused(path, error) from None
+
+
+def check_no_input(field: str, path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output in the place of a file that is read; links are followed.
+
+    Raises
+    ------
+    InputError : `path` is one of `inputs`, or leads to one; `field` is the option it is from.
+    """
+    if path.is_file() and real_path(path) in {real_path(file) for file in inputs}:
+        raise InputError(field, str(path), "another file: this one is an input")
 
 
 def real_path(path: Path) -> Path:

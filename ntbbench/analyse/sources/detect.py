@@ -72,13 +72,13 @@ def load_variant(argument: str) -> Variant:
     label = printable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
     if len(paths) > 1 or paths[0].suffix.lower() != ".csv":
         contents = [(path, read_bytes(path)) for path in paths]
-        runs = [piece for path, data in contents for piece in iperf3_runs(path, data)]
+        runs = [(str(path), run) for path, data in contents for run in iperf3_runs(path, data)]
         if runs:
             if any(not iperf3_runs(path, data) for path, data in contents):
                 raise InputError("input", argument, "files of one format")
             return decoded(iperf3.read, runs, label, argument)
         variants = [load_one(path, data, label) for path, data in contents]
-        return variants[0] if len(variants) == 1 else joined(variants, argument)
+        return variants[0] if len(variants) == 1 else joined(variants, paths)
     return csv_runs.load_columns(paths[0], label)
 
 
@@ -149,8 +149,8 @@ def iperf3_runs(path: Path, data: bytes) -> list[bytes]:
     return runs
 
 
-def joined(variants: Sequence[Variant], argument: str) -> Variant:
-    """Return several results as one variant: a noisy sample a file, exact metrics once.
+def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
+    """Return the results in several files as one variant: a noisy sample a file, counts once.
 
     Raises
     ------
@@ -158,18 +158,21 @@ def joined(variants: Sequence[Variant], argument: str) -> Variant:
         if the files differ in format, environment, metrics, or an exact value.
     """
     first = variants[0]
-    for other in variants[1:]:
+    for other, path in zip(variants[1:], paths[1:], strict=True):
         if (other.source, other.environment) != (first.source, first.environment):
-            raise InputError("input", argument, "files of one format from one environment")
+            allowed = f"the format and the environment of {paths[0]}, another run of the same"
+            raise InputError("input", str(path), allowed)
         if other.series.keys() != first.series.keys():
             name = sorted(other.series.keys() ^ first.series.keys())[0]
-            raise InputError("input", argument, f"files with the same metrics; {name!r} is not")
+            raise InputError("input", str(path), f"the metrics of {paths[0]}; {name!r} differs")
     series = {}
     for name, one in first.series.items():
         all_of = [variant.series[name] for variant in variants]
         if one.kind == "exact":
-            if any(s.value != one.value for s in all_of):
-                raise InputError("input", argument, f"one value of the exact metric {name!r}")
+            odd = next((i for i, s in enumerate(all_of) if s.value != one.value), None)
+            if odd is not None:
+                allowed = f"the {name!r} of {paths[0]}, which is exact"
+                raise InputError("input", str(paths[odd]), allowed)
             series[name] = one
             continue
         medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])

@@ -2,7 +2,7 @@
 """The buffers of a compiled engine, allocated once, however long the time that it simulates."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from ntbbench.model.datapath.outcome import Happening
 
 FOUR = 4  # keys below a place of the first level of the specialised engine's tree,
 FAN = 8  # places below one of the next
-ENTRY_WORDS = 3
 LOG_WORDS = 5
 
 U64Array = NDArray[np.uint64]
@@ -79,6 +78,12 @@ def first_events(plan: Plan) -> list[tuple[int, int]]:
     return events
 
 
+def counts_of(words: I64Array, of_rows: list[rows.Columns], width: int) -> I64Array:
+    """Return the view of a table's counts, which come behind the state."""
+    first = len(of_rows[0])
+    return words[:, first : first + width]
+
+
 class Buffers:
     """One run of a plan on a compiled engine."""
 
@@ -89,20 +94,25 @@ class Buffers:
         source_rows, callbacks = rows.source_rows(plan)
         system = rows.system_row(plan, work)
         cpu_rows = [rows.cpu_row(state) for state in of_cpus]
-        tables = [rows.table(some) for some in (cpu_rows, queue_rows, flow_rows, source_rows)]
+        tables = (
+            rows.table(cpu_rows, rows.CPU_WORDS),
+            rows.table(queue_rows, rows.QUEUE_WORDS),
+            rows.table(flow_rows, rows.FLOW_WORDS),
+            rows.table(source_rows, rows.SOURCE_WORDS),
+        )
         self.plan = plan
         self.engine = engine
         self.column = {name: number for number, name in enumerate(system)}
-        self.system = rows.table([system])[0]
-        self.cpu_counts = rows.counts_of(cpu_rows, tables[0], CPU_COUNTS)
-        self.queue_counts = rows.counts_of(queue_rows, tables[1], QUEUE_COUNTS)
-        self.flow_counts = rows.counts_of(flow_rows, tables[2], FLOW_COUNTS)
-        self.interrupts = rows.counts_of(source_rows, tables[3], 1)
+        self.system = rows.table([system], rows.MACHINE_WORDS)[0]
+        self.cpu_counts = counts_of(tables[0], cpu_rows, CPU_COUNTS)
+        self.queue_counts = counts_of(tables[1], queue_rows, QUEUE_COUNTS)
+        self.flow_counts = counts_of(tables[2], flow_rows, FLOW_COUNTS)
+        self.interrupts = counts_of(tables[3], source_rows, 1)
         self.latency = np.zeros(LATENCY_BUCKETS, np.int64)
         self.log_rows = np.zeros((log_capacity + 1, LOG_WORDS), np.int64)
         self.state = (
             *tables,
-            np.zeros((entries, ENTRY_WORDS), np.int64),
+            np.zeros((entries, rows.ENTRY_WORDS), np.int64),
             np.array([*callbacks, 0], np.uint64),
             np.array([*times, 0], np.int64),
             np.zeros(waiting, np.int64),
@@ -127,13 +137,13 @@ class Buffers:
         return int(self.system[self.column[name]])
 
     def totals(self) -> Totals:
-        """Return a copy of all counts so far."""
+        """Return all counts so far: views, which go on counting."""
         return Totals(
-            queues=self.queue_counts.copy(),
-            flows=self.flow_counts.copy(),
-            cpus=self.cpu_counts.copy(),
-            interrupts=self.interrupts[:, 0].copy(),
-            latency=self.latency.copy(),
+            queues=self.queue_counts,
+            flows=self.flow_counts,
+            cpus=self.cpu_counts,
+            interrupts=self.interrupts[:, 0],
+            latency=self.latency,
             latency_sum_ps=(self.word("latency_high") << 32) + self.word("latency_low"),
             scan_iterations=self.word("scan_iterations"),
         )
@@ -151,11 +161,26 @@ def in_system(after: Totals) -> int:
     return int(offered - delivered - dropped)
 
 
+def copy_of(totals: Totals) -> Totals:
+    """Return a copy; of the histogram, mostly zeros in pages never touched, only what is not."""
+    latency = np.zeros_like(totals.latency)
+    filled = np.flatnonzero(totals.latency)
+    latency[filled] = totals.latency[filled]
+    return replace(
+        totals,
+        queues=totals.queues.copy(),
+        flows=totals.flows.copy(),
+        cpus=totals.cpus.copy(),
+        interrupts=totals.interrupts.copy(),
+        latency=latency,
+    )
+
+
 def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[Run, list[Row]]:
     """Simulate a plan on a compiled engine; as `reference.run()`."""
     buffers = Buffers(plan, seed, engine, log_capacity)
     buffers.go_until(plan.system.warmup_ps)
-    before = buffers.totals()
+    before = copy_of(buffers.totals())
     buffers.go_until(plan.system.end_ps)
     after = buffers.totals()
     return Run(before, after, buffers.word("events"), in_system(after)), buffers.log()

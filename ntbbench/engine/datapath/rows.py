@@ -10,30 +10,25 @@ import numpy as np
 
 from ntbbench.engine.datapath.draws import stream
 from ntbbench.engine.datapath.plan import Duration, FlowPlan, Plan
-from ntbbench.engine.datapath.result import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNTS, I64Array
+from ntbbench.engine.datapath.result import CPU_COUNTS, I64Array
 
 ENDED = -2  # of a step
 WRAP = 1 << 64
-POINTERS = 21  # words of Machine that a call sets
+# Words of a row: state, counts (a CPU's, then of the run on it, and idle), padding.
+MACHINE_WORDS = 78  # the last of them pointers, which each call sets
+CPU_WORDS = QUEUE_WORDS = FLOW_WORDS = 64
+SOURCE_WORDS = 8
+ENTRY_WORDS = 3
 
 Columns = dict[str, int]
 
 
-def table(rows: Sequence[Columns]) -> I64Array:
-    """Return int64[rows, columns]; u64 values keep their bits."""
-    words = [[value % WRAP for value in row.values()] for row in rows]
-    return np.array(words, np.uint64).view(np.int64)
-
-
-def zeros(name: str, count: int) -> Columns:
-    """Return `count` columns that begin as 0."""
-    return {f"{name}.{number}": 0 for number in range(count)}
-
-
-def counts_of(rows: Sequence[Columns], words: I64Array, width: int) -> I64Array:
-    """Return the view of a table's counts."""
-    first = list(rows[0]).index("counts.0")
-    return words[:, first : first + width]
+def table(rows: Sequence[Columns], width: int) -> I64Array:
+    """Return int64[rows, width], zero behind the columns; u64 values keep their bits."""
+    words = np.zeros((len(rows), width), np.uint64)
+    for number, row in enumerate(rows):
+        words[number, : len(row)] = [value % WRAP for value in row.values()]
+    return words.view(np.int64)
 
 
 def duration(name: str, value: Duration) -> Columns:
@@ -106,7 +101,6 @@ def system_row(plan: Plan, work_stream: int) -> Columns:
         "work_stream": work_stream,
         **dict.fromkeys(("advance_head", "advance_tail"), 0),
         **dict.fromkeys(("latency_high", "latency_low", "log_count"), 0),
-        **zeros("pointers", POINTERS),
     }
 
 
@@ -121,8 +115,6 @@ def cpu_row(state: int) -> Columns:
         **dict.fromkeys(("queued", "ksoftirqd", "turn"), 0),
         **{"flow": -1, "ready_head": -1, "ready_tail": -1, "poll": 0, "poll_source": 0},
         "stream": state,
-        **zeros("counts", CPU_COUNTS + 2),  # then of the run on it, and idle
-        **zeros("padding", 24),
     }
 
 
@@ -146,8 +138,6 @@ def queue_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int]:
             **{"channel_free": 0, "channel_cpu": 0},
             "copy_stream": states[2 * n],
             "channel_stream": states[2 * n + 1],
-            **zeros("counts", QUEUE_COUNTS),
-            **zeros("padding", 14),
         }
         for n, queue in enumerate(queues)
     ]
@@ -174,8 +164,6 @@ def flow_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int, list[i
             **{"next": -1, "head": 0, "tail": 0},
             "gap_stream": states[2 * n],
             "send_stream": states[2 * n + 1],
-            **zeros("counts", FLOW_COUNTS),
-            **zeros("padding", 24),
         }
         for n, flow in enumerate(plan.flows)
     ]
@@ -205,8 +193,6 @@ def source_rows(plan: Plan) -> tuple[list[Columns], list[int]]:
             "callbacks_base": base[n],
             "callbacks_count": len(source.callbacks),
             "rung": 0,
-            **zeros("counts", 1),
-            "padding": 0,
         }
         for n, source in enumerate(plan.sources)
     ]

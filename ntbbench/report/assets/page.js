@@ -3,10 +3,24 @@
 (function () {
   const PRINT_WIDTH = 680; // px of an A4 page between its margins
 
+  // plotly follows the window; a figure also changes with the scroll bar that the page gets.
+  const widths = new Map();
+  let printing = false;
+  const watcher = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) {
+      if (printing || Math.abs(contentRect.width - widths.get(target)) < 1) continue;
+      widths.set(target, contentRect.width);
+      Plotly.Plots.resize(target);
+    }
+  });
+
   function draw() {
     for (const source of document.querySelectorAll("script[data-plot]")) {
       const { data, layout } = JSON.parse(source.textContent);
-      Plotly.newPlot(source.dataset.plot, data, layout, { responsive: true, displaylogo: false });
+      const plot = document.getElementById(source.dataset.plot);
+      widths.set(plot, plot.clientWidth);
+      Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
+      watcher.observe(plot);
     }
   }
 
@@ -74,6 +88,12 @@
     show(holder);
   }
   draw();
-  window.addEventListener("beforeprint", () => resize({ autosize: false, width: PRINT_WIDTH }));
-  window.addEventListener("afterprint", () => resize({ autosize: true, width: null }));
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    resize({ autosize: false, width: PRINT_WIDTH });
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    resize({ autosize: true, width: null });
+  });
 })();

@@ -84,8 +84,9 @@ def table(ordered: list[Comparison]) -> Table:
 def row(comparison: Comparison) -> tuple[Cell, ...]:
     """Return one row."""
     c = comparison
-    changed = c.missing or (c.kind == "exact" and c.ratio is None)
-    change = wording.change_of(c) if changed else wording.percent(c.ratio)
+    whole = c.missing or c.kind == "exact"
+    change = wording.change_of(c) if whole else wording.percent(c.ratio)
+    low, high = (None, None) if c.kind == "exact" else (c.ratio_low, c.ratio_high)
     runs = c.runs_needed
     return (
         Cell(wording.state(c)),
@@ -93,8 +94,8 @@ def row(comparison: Comparison) -> tuple[Cell, ...]:
         Cell(c.candidate),
         Cell(change, c.ratio),
         Cell(wording.better_of(c).removesuffix(" is better")),
-        Cell(wording.percent(c.ratio_low), c.ratio_low),
-        Cell(wording.percent(c.ratio_high), c.ratio_high),
+        Cell(wording.percent(low), low),
+        Cell(wording.percent(high), high),
         Cell(wording.probability(c.p_value), c.p_value),
         Cell(wording.probability(c.p_adjusted), c.p_adjusted),
         Cell(str(c.n_base), c.n_base),

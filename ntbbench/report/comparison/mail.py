@@ -127,7 +127,7 @@ def raw_runs(variant: Variant) -> list[str]:
         factor, unit = wording.scale_of(series.samples.tolist(), series.unit)
         title = f"Runs of {wording.visible(variant.label)}, {wording.visible(series.metric)}"
         lines += ["", *wrapped(f"{title} ({unit or 'no unit'}):", 2)]
-        numbers = " ".join(wording.figure(value, factor) for value in series.samples.tolist())
+        numbers = " ".join(wording.aligned(series.samples.tolist(), factor))
         lines += textwrap.wrap(numbers, WIDTH, initial_indent="  ", subsequent_indent="  ")
     return lines
 

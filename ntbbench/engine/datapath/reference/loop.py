@@ -17,9 +17,14 @@ from ntbbench.engine.datapath.result import LATENCY_BUCKETS, Row, Run, Totals
 from ntbbench.model.datapath.outcome import CpuTime
 
 
-def run(plan: Plan, seed: int, log_capacity: int = 0) -> tuple[Run, list[Row]]:
-    """Simulate a plan; return its counts and up to `log_capacity` rows of the event log."""
-    m = Machine(plan, seed, log_capacity)
+def run(
+    plan: Plan, seed: int, log_capacity: int = 0, machine: type[Machine] = Machine
+) -> tuple[Run, list[Row]]:
+    """Simulate a plan; return its counts and up to `log_capacity` rows of the event log.
+
+    `machine` may keep its events in another queue (benches/datapath.py).
+    """
+    m = machine(plan, seed, log_capacity)
     begin(m)
     go_until(m, plan.system.warmup_ps)
     before = totals(m)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Events a second of the datapath engines, in turn in one process, and the ratios.
+
+python -m benches.datapath [--rounds N]
+
+Round-robin, because a machine's speed drifts; a rate is the best of the rounds, in CPU time of the
+thread. All engines simulate the same systems and give the same outcomes, or the run ends. heapq is
+the plain-Python reference; SimPy is the same reference with SimPy's environment for its events, one
+callback an event (its processes would cost more). Exit code 1: a target is missed.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import geometric_mean
+
+import simpy
+from tabulate import tabulate
+
+from benches.datapath_systems import SYSTEMS, system
+from ntbbench.engine.datapath import buffers, reference, simulate
+from ntbbench.engine.datapath.plan import NONE, SLOT_BITS, plan
+from ntbbench.engine.datapath.reference.machine import Machine
+from ntbbench.engine.datapath.result import outcome
+from ntbbench.engine.datapath.simulate import COMPILED
+from ntbbench.model.datapath.outcome import Outcome
+from ntbbench.model.datapath.system import System
+
+TARGETS = {"specialised": 60e6, "general": 20e6}
+PYTHON_SHARE = 100  # the Python engines simulate a hundredth of the time
+
+
+class SimpyMachine(Machine):
+    """The reference's machine with its events in a SimPy environment."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.environment = simpy.Environment()
+        self.fired = -1
+
+    def set(self, slot: int, time: int) -> None:
+        key = time << SLOT_BITS | slot
+        self.keys[slot] = key
+        event = simpy.Event(self.environment)
+        event._ok, event._value = True, key
+        event.callbacks.append(self.fire)
+        self.environment.schedule(event, priority=slot, delay=time - self.environment.now)
+
+    def fire(self, event: simpy.Event) -> None:
+        slot = event.value & (1 << SLOT_BITS) - 1
+        if self.keys[slot] == event.value:  # else it was cancelled or moved
+            self.fired = slot
+
+    def pop(self, until: int) -> int:
+        while self.environment.peek() < until:
+            self.fired = -1
+            self.environment.step()
+            if self.fired >= 0:
+                self.keys[self.fired] = NONE
+                self.now = self.environment.now
+                return self.fired
+        return -1
+
+
+def on_simpy(point: System) -> Outcome:
+    resolved = plan(point)
+    return outcome(resolved, reference.run(resolved, 1, 0, SimpyMachine)[0])
+
+
+def compiled(engine: str) -> Callable[[System], Outcome]:
+    return lambda point: simulate(point, 1, engine)
+
+
+ENGINES: dict[str, Callable[[System], Outcome]] = {
+    "specialised": compiled("specialised"),
+    "general": compiled("general"),
+    "heapq": compiled("reference"),
+    "SimPy": on_simpy,
+}
+
+
+def rate(run: Callable[[System], Outcome], point: System) -> float:
+    """Return events a second of one run."""
+    start = time.thread_time_ns()
+    events = run(point).events
+    return events / (time.thread_time_ns() - start) * 1e9
+
+
+def points(name: str) -> dict[str, System]:
+    """Return what each engine simulates of a system: the same, for a shorter time in Python."""
+    whole = system(*SYSTEMS[name])
+    short = replace(whole, end_ps=whole.end_ps // PYTHON_SHARE)
+    return {engine: whole if engine in COMPILED else short for engine in ENGINES}
+
+
+def check(name: str) -> None:
+    """End the run unless all engines give one outcome."""
+    short = points(name)["heapq"]
+    first, *others = [run(short) for run in ENGINES.values()]
+    if any(other != first for other in others):
+        sys.exit(f"{name}: the engines differ")
+
+
+def measure(rounds: int) -> dict[str, dict[str, float]]:
+    """Return the best rate by system and engine."""
+    best: dict[str, dict[str, float]] = {name: dict.fromkeys(ENGINES, 0.0) for name in SYSTEMS}
+    for _ in range(rounds):
+        for name in SYSTEMS:
+            for engine, point in points(name).items():
+                best[name][engine] = max(best[name][engine], rate(ENGINES[engine], point))
+    return best
+
+
+def state_bytes(end_ps: int) -> int:
+    """Return the size of all buffers of a run of the first system."""
+    resolved = plan(replace(system(*next(iter(SYSTEMS.values()))), end_ps=end_ps))
+    run = buffers.Buffers(resolved, 1, COMPILED["specialised"], 0)
+    arrays = (run.system, run.latency, run.log_rows, *run.state, *run.events)
+    return sum(array.nbytes for array in arrays)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    for name in SYSTEMS:
+        check(name)
+    best = measure(rounds)
+    rows = [
+        [name, *(f"{rates[e] / 1e6:.2f}" for e in ENGINES), *ratios(rates)]
+        for name, rates in best.items()
+    ]
+    mean = {e: geometric_mean([rates[e] for rates in best.values()]) for e in ENGINES}
+    rows.append(["geometric mean", *(f"{mean[e] / 1e6:.2f}" for e in ENGINES), *ratios(mean)])
+    print("million events a second of CPU time; ratios of the specialised engine")
+    print(tabulate(rows, ["system", *ENGINES, "/ heapq", "/ SimPy"], disable_numparse=True))
+    print(
+        f"bytes of a run's buffers: {state_bytes(10**9)} for 1 ms, {state_bytes(10**15)} for 1000 s"
+    )
+    missed = [engine for engine, target in TARGETS.items() if mean[engine] < target]
+    for engine in missed:
+        print(f"missed: {engine}: {mean[engine] / 1e6:.1f}, target {TARGETS[engine] / 1e6:.0f}")
+    sys.exit(bool(missed))
+
+
+def ratios(rates: dict[str, float]) -> list[str]:
+    """Return how much faster the specialised engine is than those in Python."""
+    return [f"{rates['specialised'] / rates[other]:.0f}" for other in ("heapq", "SimPy")]
+
+
+if __name__ == "__main__":
+    main()
