@@ -122,6 +122,18 @@ def test_a_link_that_stays_down_says_who_computed_what() -> None:
         assert point.runs_per_qp == [] and point.doorbells_rung == 0
 
 
+def test_fewer_qps_than_asked_for_have_a_cause() -> None:
+    recordings = load(DATA / "after-after")
+    assert recordings.plan.setup.queues == 4
+    assert {point.cause for point in evaluate(recordings)} == {""}
+    setup = replace(recordings.plan.setup, queues=20)  # above what db_count 8 gives: the windows'
+    asked = replace(recordings, plan=replace(recordings.plan, setup=setup))
+    for point in evaluate(asked):
+        assert point.queues_open == 4
+        assert point.cause.startswith("4 of 20 QPs: the model has 2 on EP (")
+        assert "mw_count 2" in point.cause
+
+
 def test_a_refused_bind_is_a_point_with_the_errno() -> None:
     for point in evaluated("after-after-slots-2"):
         assert (point.ep_qp_count, point.rc_qp_count) == (None, None)

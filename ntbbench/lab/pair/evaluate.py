@@ -161,12 +161,23 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         **asked,
         **_counts(recorded, predicted),
         link=UP,
+        cause=_shortage(boot, len(active)),
         queues_open=len(active),
         verdict=verdict,
         predicted_verdict=expected,
         agrees=not complaints,
         notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
     )
+
+
+def _shortage(boot: Boot, open_qps: int) -> str:
+    """Return why there are fewer QPs than were asked for; empty: there are not."""
+    asked = boot.recordings.plan.setup.queues
+    if asked is None or open_qps >= asked:
+        return ""
+    sides = (("EP", boot.link.ep), ("RC", boot.link.rc))
+    made = (f"{qps.qp_count} on {side} ({qps.limit})" for side, qps in sides if qps)
+    return f"{open_qps} of {asked} QPs: the model has {' and '.join(made)}"
 
 
 def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
@@ -266,8 +277,6 @@ def _cautions(
     expected = boot.link.ep.qp_count if boot.link.ep else 0
     if open_qps != expected:
         yield f"ntb_netdev runs {open_qps} of {expected} QPs"
-    if boot.recordings.plan.setup.queues not in (None, expected):
-        yield f"--queues {boot.recordings.plan.setup.queues}: {expected} QPs possible"
     other = recorded.trace.rings - recorded.sent
     if other:
         yield f"{other:+d} doorbells beside those of the packets sent"

@@ -38,7 +38,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     gap_us: int
     link: str  # up | down
     predicted_link: str
-    cause: str = ""  # why the link is down, or the point unavailable
+    cause: str = ""  # why the link is down, QPs are fewer than asked for, or it is unavailable
     ep_qp_count: int | None  # that ntb_transport computed on either side; None: no device there
     rc_qp_count: int | None
     predicted_ep_qp_count: int | None
