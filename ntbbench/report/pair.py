@@ -15,7 +15,7 @@ from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
-NAME_WIDTH = 10  # of a driver in the summary
+NAME_WIDTH = 6  # of a driver in the summary: with `unavailable` there are 80 columns
 HEADERS = ("", "measured", "predicted", "difference")
 SUMMARY = (
     "\ndirection",
