@@ -10,14 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from pair_recordings import DATA, load
 
 from ntbbench.cli import lab_pair_kernel
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
+from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.plan import PairPlan, PairRecordings
-from ntbbench.lab.pair.records import PairPoint, load_pair_result
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, load_pair_result
+from ntbbench.report.pair import render_text
 
 
 @dataclass
@@ -317,6 +320,21 @@ def test_a_source_gives_its_drivers_to_both_sides(lab: Lab, tmp_path: Path, caps
     assert main(["lab", "pair", "run", "--source", str(tree), "--rc-driver", "before"]) == 3
     setup = lab.plans[0].setup
     assert (setup.ep_driver, setup.rc_driver) == (str(tree), "before")
+
+
+def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path) -> None:
+    output = tmp_path / "run.json"
+    assert main(["lab", "pair", "run", "-o", str(output)]) == 0
+    (point,) = load_pair_result(output).points
+    tree = "/home/me/linux-7.3-of-mine"
+    own = {"ep_driver": tree, "rc_driver": f"{tree}/{DRIVERS['rc']}"}
+    points = [
+        msgspec.structs.replace(point, **own, agrees=False, doorbells_rung=10_000, events=10_000),
+        msgspec.structs.replace(point, **own, status=UNAVAILABLE, link="down"),
+    ]
+    text = render_text(msgspec.structs.replace(load_pair_result(output), points=points))
+    assert "DISAGREES" in text and "unavailable" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
 
 
 def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:
