@@ -150,7 +150,7 @@ def patches_text(patches: list[int]) -> str:
 
 def _summary(point: PairPoint) -> list[str]:
     names = (point.ep_driver, point.rc_driver)
-    shown = [_short(ascii_only(driver_name(name))) for name in names]
+    shown = [short_name(ascii_only(driver_name(name))) for name in names]
     if point.status == UNAVAILABLE:
         return [point.direction, *shown, "-", *["-"] * 5, verdict(point)]
     counts = (
@@ -166,7 +166,8 @@ def _summary(point: PairPoint) -> list[str]:
     return [point.direction, *shown, point.link, *texts, verdict(point)]
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """Return a driver's name cut to what a table of 80 columns holds; titles have it whole."""
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}.."
 
 
