@@ -10,14 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from pair_recordings import DATA, load
 
 from ntbbench.cli import lab_pair_kernel
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
+from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.plan import PairPlan, PairRecordings
-from ntbbench.lab.pair.records import PairPoint, load_pair_result
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, load_pair_result
+from ntbbench.report import pair_matrix
+from ntbbench.report.pair import render_text
 
 
 @dataclass
@@ -319,6 +323,23 @@ def test_a_source_gives_its_drivers_to_both_sides(lab: Lab, tmp_path: Path, caps
     assert (setup.ep_driver, setup.rc_driver) == (str(tree), "before")
 
 
+def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path) -> None:
+    output = tmp_path / "run.json"
+    assert main(["lab", "pair", "run", "-o", str(output)]) == 0
+    (point,) = load_pair_result(output).points
+    tree = "/home/me/linux-7.3-of-mine"
+    own = {"ep_driver": tree, "rc_driver": f"{tree}/{DRIVERS['rc']}"}
+    points = [
+        msgspec.structs.replace(point, **own, agrees=False, doorbells_rung=10_000, events=10_000),
+        msgspec.structs.replace(point, **own, status=UNAVAILABLE, link="down"),
+    ]
+    result = msgspec.structs.replace(load_pair_result(output), points=points)
+    for render in (render_text, pair_matrix.render_text):
+        text = render(result)
+        assert "unavailable" in text
+        assert max(len(line) for line in text.splitlines()) <= 80
+
+
 def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:
     old, new, again = (str(tmp_path / f"{name}.json") for name in ("old", "new", "again"))
     assert main(["lab", "pair", "run", "--rc-driver", "before", "-o", old]) == 0
@@ -336,6 +357,28 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     Path(down).write_text(json.dumps(data))
     assert main(["gate", new, down]) != 0
     assert "link" in capsys.readouterr().out
+
+
+def test_a_matrix_of_a_source_meets_one_without(lab: Lab, tmp_path: Path, capsys) -> None:
+    base, own = tmp_path / "base.json", tmp_path / "own.json"
+    assert main(["lab", "pair", "matrix", "-o", str(base)]) == 0
+    text = base.read_text().replace('"after"', '"/home/me/linux"')
+    data = json.loads(text)
+    assert {point["ep_driver"] for point in data["points"]} == {"before", "/home/me/linux"}
+    data["scenario"]["source"] = "/home/me/linux"
+    own.write_text(json.dumps(data))
+    assert main(["gate", str(base), str(own)]) == 0
+    capsys.readouterr()
+    (point,) = [
+        point
+        for point in data["points"]
+        if (point["ep_driver"], point["rc_driver"]) == ("/home/me/linux", "before")
+        and point["direction"] == "ep-to-rc"
+    ]
+    point["runs_per_qp"][0] += 1
+    own.write_text(json.dumps(data))
+    assert main(["gate", str(base), str(own)]) == 1
+    assert "EP after/RC before/ep-to-rc" in capsys.readouterr().out
 
 
 def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, tmp_path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Recordings of the real pair beside the model: counts, verdicts, links, and what must differ."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,7 @@ def test_spaced_points_are_equal_and_bursts_in_bounds(boot: str) -> None:
             assert point.runs_per_qp == point.predicted_runs_per_qp
             assert point.events_per_vector == point.predicted_events_per_vector
             assert point.msis_raised == point.predicted_msis
+            assert point.msis_per_number == point.predicted_msis_per_number
         else:
             runs = zip(
                 point.least_runs_per_qp, point.runs_per_qp, point.most_runs_per_qp, strict=True
@@ -120,6 +122,18 @@ def test_a_link_that_stays_down_says_who_computed_what() -> None:
         assert point.runs_per_qp == [] and point.doorbells_rung == 0
 
 
+def test_fewer_qps_than_asked_for_have_a_cause() -> None:
+    recordings = load(DATA / "after-after")
+    assert recordings.plan.setup.queues == 4
+    assert {point.cause for point in evaluate(recordings)} == {""}
+    setup = replace(recordings.plan.setup, queues=20)  # above what db_count 8 gives: the windows'
+    asked = replace(recordings, plan=replace(recordings.plan, setup=setup))
+    for point in evaluate(asked):
+        assert point.queues_open == 4
+        assert point.cause.startswith("4 of 20 QPs: the model has 2 on EP (")
+        assert "mw_count 2" in point.cause
+
+
 def test_a_refused_bind_is_a_point_with_the_errno() -> None:
     for point in evaluated("after-after-slots-2"):
         assert (point.ep_qp_count, point.rc_qp_count) == (None, None)
@@ -164,6 +178,21 @@ def test_a_link_that_the_model_says_is_up_disagrees_when_it_is_down() -> None:
 def copied(tmp_path: Path, boot: str) -> Path:
     shutil.copytree(DATA / boot, tmp_path / boot)
     return tmp_path / boot
+
+
+def test_msis_of_other_numbers_disagree_in_a_burst_too(tmp_path: Path) -> None:
+    """The number is the wire contract: a pair that moved both sides would not meet old peers."""
+    folder = copied(tmp_path, "after-after")
+    for path in folder.glob("ep-to-rc-*/trace"):
+        text = path.read_text()
+        moved = re.sub(r"\bmsi=(\d+)", lambda found: f"msi={int(found[1]) - 1}", text)
+        assert moved != text
+        path.write_text(moved)
+    points = [point for point in evaluate(load(folder)) if point.direction == "ep-to-rc"]
+    assert {point.spaced for point in points} == {True, False}
+    for point in points:
+        assert not point.agrees
+        assert any(note.startswith("MSI number 2: ") for note in point.notes)
 
 
 def test_a_packet_that_is_lost_disagrees(tmp_path: Path) -> None:

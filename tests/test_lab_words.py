@@ -23,7 +23,7 @@ from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import BuildError, GuestError
 from ntbbench.lab.evaluate import evaluate
 from ntbbench.lab.guest import PointPlan, unpack
-from ntbbench.lab.qemu import Boot, complaints, last_words
+from ntbbench.lab.qemu import Boot, complaints, hung_words, last_words
 from ntbbench.lab.records import LabPoint, LabResult
 from ntbbench.lab.versions import build_tree
 from ntbbench.report.lab import FORMATS
@@ -105,6 +105,19 @@ def test_bad_options_are_one_line(
     assert main(["lab", "run", *arguments.split()]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"ntbbench: {told}")
+
+
+def test_a_guest_that_hung_tells_how_far_it_came() -> None:
+    said = "[    1.5] pci_epf_vntb: Failed to allocate doorbell: -19\n"
+    begun = "@@ kernel 7.3.4\n@@ version Linux\n@@ point setup\nH4sI\n"
+    whole = begun + "@@ end\n"
+    alone = "pci_epf_vntb: Failed to allocate doorbell: -19"
+    assert hung_words(Boot("", "")) == "it said nothing"
+    assert hung_words(Boot(said, "")) == hung_words(Boot(said, begun)) == alone
+    later = whole + "@@ point ep-to-rc\nAAAA\n"
+    for data in (whole, later):
+        assert hung_words(Boot(said, data)) == f"after it had recorded setup: {alone}"
+    assert hung_words(Boot(said, later + "@@ end\n")).startswith("after it had recorded ep-to-rc: ")
 
 
 def test_a_kernel_with_its_own_ntb_core_is_refused(

@@ -446,3 +446,27 @@ def test_the_rig_is_a_kernel_that_is_named() -> None:
 def test_guest_scripts_are_shell() -> None:
     guest = Path(runner.__file__).parent / "guest"
     subprocess.run(["sh", "-n", str(guest / "pair")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "file", "told"),
+    [(True, "msi.c", True), (True, "pci-epf-vntb.c", False), (False, "msi.c", False)],
+)
+def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool, file: str, told: bool
+) -> None:
+    def fails(*_: object) -> Path:
+        raise BuildError(f"tree: {file}:109:9: error: implicit declaration")
+
+    monkeypatch.setattr(runner, "build_modules", fails)
+    manifest = SourceManifest(package="linux-source-7.3", version="7.3.4-1", sha256="0")
+    built = PairKernel("debian:7.3", "run", tmp_path, DebianSource(tmp_path, manifest))
+    stack = runner.PairStack(built, tmp_path if own else None)
+    ep, rc = (
+        DriverSource(side, "after", "here", tmp_path / Path(name).name, (), ("poll",))
+        for side, name in DRIVERS.items()
+    )
+    with pytest.raises(BuildError, match=f"{file}:109") as error:
+        runner.build_pair(Cache(tmp_path), stack, ep, rc, print)
+    hint = "a kernel of linux-source-7.3 7.3.4-1; --ep-driver and --rc-driver take"
+    assert (hint in str(error.value)) == told

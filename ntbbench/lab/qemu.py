@@ -29,6 +29,7 @@ PANIC = re.compile(r"Kernel panic - not syncing: .*")
 CAUSE = re.compile(r"kernel BUG at .*|BUG: .*|Oops: .*")
 PLACE = re.compile(r"RIP: \d+:\S+")
 COMPLAINT = re.compile(r"WARNING: .*|BUG: .*")
+REPORTED = re.compile(r"^@@ point (\S+)$(?=[^@]*^@@ end$)", re.MULTILINE)  # as `init` reports it
 STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 
 
@@ -150,7 +151,7 @@ def boot(
         try:
             result = run(command, timeout=seconds)
         except subprocess.TimeoutExpired:
-            words = last_words(_read(console)) or "it said nothing"
+            words = hung_words(Boot(_read(console), _read(data)))
             raise GuestError(f"the guest hung: no end after {seconds:.0f} s: {words}") from None
         if result.status:
             raise GuestError(f"QEMU failed: {result.last_words}")
@@ -167,6 +168,18 @@ def last_words(console: str) -> str:
         return "; ".join(match[0].strip() for match in found if match is not None)
     lines = [STAMP.sub("", line).strip() for line in console.splitlines()]
     return next((line for line in reversed(lines) if line), "")
+
+
+def hung_words(booted: Boot) -> str:
+    """Return in one line how far a guest came that hung, and what its kernel said last.
+
+    The kernel may have said nothing for long: what the guest has reported tells more.
+    """
+    reported = REPORTED.findall(booted.data)
+    words = last_words(booted.console)
+    if not words:
+        return "it said nothing"
+    return f"after it had recorded {reported[-1]}: {words}" if reported else words
 
 
 def complaints(console: str) -> list[str]:

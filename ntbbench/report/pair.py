@@ -15,7 +15,7 @@ from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
-NAME_WIDTH = 10  # of a driver in the summary
+NAME_WIDTH = 6  # of a driver in the summary: with `unavailable` there are 80 columns
 HEADERS = ("", "measured", "predicted", "difference")
 SUMMARY = (
     "\ndirection",
@@ -150,7 +150,7 @@ def patches_text(patches: list[int]) -> str:
 
 def _summary(point: PairPoint) -> list[str]:
     names = (point.ep_driver, point.rc_driver)
-    shown = [_short(ascii_only(driver_name(name))) for name in names]
+    shown = [short_name(ascii_only(driver_name(name))) for name in names]
     if point.status == UNAVAILABLE:
         return [point.direction, *shown, "-", *["-"] * 5, verdict(point)]
     counts = (
@@ -166,7 +166,8 @@ def _summary(point: PairPoint) -> list[str]:
     return [point.direction, *shown, point.link, *texts, verdict(point)]
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """Return a driver's name cut to what a table of 80 columns holds; titles have it whole."""
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}.."
 
 
@@ -200,15 +201,16 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield f"QP links of {side}: {_links(links)}"
     for name, counted in (
         ("MSIs by number", point.msis_per_number),
+        ("predicted by number", point.predicted_msis_per_number if point.spaced else {}),
         ("events by vector", point.events_per_vector),
-        ("predicted by vector", point.predicted_events_per_vector),
+        ("predicted by vector", point.predicted_events_per_vector if point.spaced else {}),
     ):
         if counted:
             yield f"{name}: {', '.join(f'{key}: {count}' for key, count in counted.items())}"
     if not point.spaced:
         bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
         told = ", ".join(f"QP {qp}: {low} .. {high}" for qp, (low, high) in enumerate(bounds))
-        yield f"runs that any order of these doorbells allows: {told}"
+        yield f"runs that any order of these callbacks allows: {told}"
 
 
 def _links(links: list[str]) -> str:

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.markdown import escaped
-from ntbbench.report.pair import driver_name, folded, headline
+from ntbbench.report.pair import WIDTH, driver_name, folded, headline, short_name
 from ntbbench.report.wording import ascii_only, plural
 
 HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "verdict")
@@ -51,9 +51,11 @@ def render_text(result: PairResult) -> str:
     """Return the matrix as plain ASCII of at most 80 columns."""
     blocks = [folded(headline(result))]
     for title, rows in tables(result):
-        table = tabulate([row.cells for row in rows], HEADERS, "simple", disable_numparse=True)
+        cells = [(*map(short_name, row.cells[:2]), *row.cells[2:]) for row in rows]
+        table = tabulate(cells, HEADERS, "simple", disable_numparse=True)
         lines = [line.rstrip() for line in table.splitlines()]
-        blocks.append("\n".join([folded(title), *("  " + line for line in lines)]))
+        indent = "  " if max(map(len, lines)) <= WIDTH - 2 else ""
+        blocks.append("\n".join([folded(title), *(indent + line for line in lines)]))
     blocks += ["\n".join(_differences(result, folded))]
     blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
     return "\n\n".join([*(block for block in blocks if block), folded(NOTE)]) + "\n"
@@ -117,7 +119,7 @@ def _row(point: PairPoint) -> Row:
         measured=point.verdict if available else UNAVAILABLE,
         model=point.predicted_verdict if available else "-",
         runs=runs,
-        verdict=AGREES if point.agrees else DIFFERS,
+        verdict="-" if not available else AGREES if point.agrees else DIFFERS,
     )
 
 

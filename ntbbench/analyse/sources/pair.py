@@ -15,6 +15,7 @@ from ntbbench.model.transport import QP_COUNT_MAX
 PREFIX = "ntbbench.pair/"
 KNOWN = "ntbbench.pair/1"
 UNAVAILABLE = "unavailable"
+AFTER = "after"  # the driver that carries the series, or what is to replace it
 LINKS = ("down", "up")  # worst first
 Count = Annotated[int, Meta(ge=0)]
 # Counts of a point whose link is up, and which way is better.
@@ -57,11 +58,18 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
 
 
+class Scenario(Struct, frozen=True, kw_only=True):
+    """What a matrix was asked, as far as it names its drivers; of another result: nothing."""
+
+    source: str | None = None  # a kernel tree whose drivers are `after`
+
+
 class Pair(Struct, frozen=True, kw_only=True):
     """A pair result, as far as it is compared; another kernel or driver is what one compares."""
 
     schema: str
     kernel: str = ""
+    scenario: Scenario = Scenario()
     points: list[PairPoint]
 
 
@@ -74,7 +82,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
             told = {_told(getattr(point, f"{side}_{key}")) for point in result.points}
             context[f"{side}_{key}"] = "; ".join(sorted(told))
     variant = Variant(label, result.schema, {}, {}, context)
-    names = _names(result.points)
+    names = _names(result.points, result.scenario.source)
     for name, point in zip(names, result.points, strict=True):
         _add_point(variant, name, point, where)
     return variant
@@ -84,21 +92,26 @@ def _told(value: str | list[int]) -> str:
     return value if isinstance(value, str) else " ".join(map(str, value)) or "none"
 
 
-def _names(points: list[PairPoint]) -> list[str]:
+def _names(points: list[PairPoint], source: str | None) -> list[str]:
     """Return a name for each point that does not tell which drivers ran, where it can.
 
     Two results with one driver pair each are compared point by point although the drivers differ:
-    that is what a patch changes. A matrix has points that differ in their drivers alone.
+    that is what a patch changes. A matrix has points that differ in their drivers alone; those of
+    `source` are its `after`, wherever that tree lies, so that it meets a matrix without one.
     """
     pairs = {(point.ep_driver, point.rc_driver) for point in points}
-    return [(_drivers(point) if len(pairs) > 1 else "") + _setting(point) for point in points]
+    return [
+        (_drivers(point, source) if len(pairs) > 1 else "") + _setting(point) for point in points
+    ]
 
 
-def _drivers(point: PairPoint) -> str:
-    return f"EP {_short(point.ep_driver)}/RC {_short(point.rc_driver)}/"
+def _drivers(point: PairPoint, source: str | None) -> str:
+    return f"EP {_short(point.ep_driver, source)}/RC {_short(point.rc_driver, source)}/"
 
 
-def _short(driver: str) -> str:
+def _short(driver: str, source: str | None) -> str:
+    if driver == source:
+        return AFTER
     return PurePath(driver).name if "/" in driver else driver
 
 

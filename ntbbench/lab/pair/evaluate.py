@@ -161,12 +161,23 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         **asked,
         **_counts(recorded, predicted),
         link=UP,
+        cause=_shortage(boot, len(active)),
         queues_open=len(active),
         verdict=verdict,
         predicted_verdict=expected,
         agrees=not complaints,
         notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
     )
+
+
+def _shortage(boot: Boot, open_qps: int) -> str:
+    """Return why there are fewer QPs than were asked for; empty: there are not."""
+    asked = boot.recordings.plan.setup.queues
+    if asked is None or open_qps >= asked:
+        return ""
+    sides = (("EP", boot.link.ep), ("RC", boot.link.rc))
+    made = (f"{qps.qp_count} on {side} ({qps.limit})" for side, qps in sides if qps)
+    return f"{open_qps} of {asked} QPs: the model has {' and '.join(made)}"
 
 
 def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
@@ -180,8 +191,9 @@ def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
         "doorbells_rung": trace.rings,
         "doorbells_per_qp": [trace.doorbells[qp_num] for qp_num in qps],
         "msis_raised": trace.msis.total(),
-        "predicted_msis": predicted.msis,
+        "predicted_msis": predicted.msis.total(),
         "msis_per_number": _by_key(trace.msis),
+        "predicted_msis_per_number": _by_key(predicted.msis),
         "events": trace.vectors.total(),
         "predicted_events": predicted.vectors.total(),
         "events_per_vector": _by_key(trace.vectors),
@@ -214,10 +226,10 @@ def _complaints(
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
     if predicted.exact:
-        yield from _exact(trace.msis.total(), predicted.msis, "MSIs")
-        yield from _by_vector(trace.vectors, predicted.vectors)
+        yield from _each(trace.msis, predicted.msis, "MSI number")
+        yield from _each(trace.vectors, predicted.vectors, "events of vector")
     else:
-        yield from _coalesced(boot, trace, traffic)
+        yield from _coalesced(boot, trace, predicted, traffic)
     if predicted.bounds is None:
         for qp_num, runs in enumerate(predicted.runs):
             yield from _exact(trace.runs[qp_num], runs, f"runs of QP {qp_num}")
@@ -229,12 +241,17 @@ def _complaints(
             yield f"runs of QP {qp_num}: {trace.runs[qp_num]}, possible are {low} .. {high}"
 
 
-def _coalesced(boot: Boot, trace: PairTrace, traffic: Traffic) -> Iterator[str]:
-    """Yield what cannot come of a burst: more interrupts than rings."""
+def _coalesced(
+    boot: Boot, trace: PairTrace, predicted: Prediction, traffic: Traffic
+) -> Iterator[str]:
+    """Yield what cannot come of a burst: more interrupts than rings, or those of no ring."""
     if not trace.vectors.total() <= trace.rings * max(boot.model.events_a_ring(traffic), 1):
         yield f"{trace.vectors.total()} events for {trace.rings} doorbells"
     if traffic.direction == EP_TO_RC and trace.msis.total() > trace.rings:
         yield f"{trace.msis.total()} MSIs for {trace.rings} doorbells"
+    # The model raises every bit that was rung at least once, however the rings coalesced.
+    for number in sorted(trace.msis.keys() - predicted.msis.keys()):
+        yield from _exact(trace.msis[number], 0, f"MSI number {number}")
 
 
 def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
@@ -242,9 +259,9 @@ def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
         yield f"{what}: {measured}, the model says {predicted}"
 
 
-def _by_vector(measured: Counter[int], predicted: Counter[int]) -> Iterator[str]:
-    for vector in sorted(measured.keys() | predicted.keys()):
-        yield from _exact(measured[vector], predicted[vector], f"events of vector {vector}")
+def _each(measured: Counter[int], predicted: Counter[int], what: str) -> Iterator[str]:
+    for key in sorted(measured.keys() | predicted.keys()):
+        yield from _exact(measured[key], predicted[key], f"{what} {key}")
 
 
 def _cautions(
@@ -260,8 +277,6 @@ def _cautions(
     expected = boot.link.ep.qp_count if boot.link.ep else 0
     if open_qps != expected:
         yield f"ntb_netdev runs {open_qps} of {expected} QPs"
-    if boot.recordings.plan.setup.queues not in (None, expected):
-        yield f"--queues {boot.recordings.plan.setup.queues}: {expected} QPs possible"
     other = recorded.trace.rings - recorded.sent
     if other:
         yield f"{other:+d} doorbells beside those of the packets sent"

@@ -69,11 +69,12 @@ class Prediction:
 
     Parameters
     ----------
+    msis : by their 1-based number, which is the wire contract between the two drivers.
     exact : MSIs and events are exact, not only bounded by the rings.
     bounds : of the runs; None where they are exact too.
     """
 
-    msis: int
+    msis: Counter[int]
     vectors: Counter[int]
     runs: list[int]
     exact: bool
@@ -142,8 +143,8 @@ def predict(
         return PairFlow(*pair, preempts=lambda: preempts)
 
     def told(tally: FlowTally, bounds: RunBounds | None) -> Prediction:
-        msis, runs = tally.msis.total(), _by_qp(tally.runs, qp_count)
-        return Prediction(msis, tally.vectors, runs, spaced, bounds)
+        runs = _by_qp(tally.runs, qp_count)
+        return Prediction(tally.msis, tally.vectors, runs, spaced, bounds)
 
     if not spaced:
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)

@@ -38,7 +38,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     gap_us: int
     link: str  # up | down
     predicted_link: str
-    cause: str = ""  # why the link is down, or the point unavailable
+    cause: str = ""  # why the link is down, QPs are fewer than asked for, or it is unavailable
     ep_qp_count: int | None  # that ntb_transport computed on either side; None: no device there
     rc_qp_count: int | None
     predicted_ep_qp_count: int | None
@@ -51,6 +51,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     msis_raised: int = 0  # towards the root complex; 0 for rc-to-ep
     predicted_msis: int = 0
     msis_per_number: dict[str, int] = field(default_factory=dict)  # by the 1-based MSI number
+    predicted_msis_per_number: dict[str, int] = field(default_factory=dict)
     events: int = 0  # calls of the receiver's doorbell callback
     predicted_events: int = 0
     events_per_vector: dict[str, int] = field(default_factory=dict)

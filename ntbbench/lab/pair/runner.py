@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ntbbench.lab.build import ModuleSet, build_modules, build_program, ntb_sources
 from ntbbench.lab.cache import Cache
-from ntbbench.lab.errors import GuestError
+from ntbbench.lab.errors import BuildError, GuestError
 from ntbbench.lab.guest import Recordings, Task, record
 from ntbbench.lab.pair.kernel import PairKernel
 from ntbbench.lab.pair.layout import read_sides, write_point, write_state
 from ntbbench.lab.pair.machine import accelerator_options, machine
+from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.plan import (
     EP,
     MSIS,
@@ -41,6 +42,10 @@ RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "
 WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
 ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
 FRAME = 1 << 16  # ntb_transport.c: transport_mtu
+OTHER_STACK = (
+    "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
+    "take the two drivers of an older tree alone"
+)
 BOOT_SECONDS = 240.0
 POINT_SECONDS = 60.0
 ROUND_SECONDS = 60.0
@@ -142,7 +147,12 @@ def build_pair(
         "ntb_hw_epf.c": rc.path,
     }
     label = f"{ep.spec} on the endpoint, {rc.spec} on the root complex"
-    return build_modules(cache, ModuleSet(label, stack.kernel.kbuild, sources, MODULES), say)
+    try:
+        return build_modules(cache, ModuleSet(label, stack.kernel.kbuild, sources, MODULES), say)
+    except BuildError as error:
+        if stack.tree is None or any(Path(name).name in str(error) for name in DRIVERS.values()):
+            raise
+        raise BuildError(f"{error}; {OTHER_STACK.format(stack.kernel.source.origin)}") from error
 
 
 def task(plan: PairPlan) -> Task:
