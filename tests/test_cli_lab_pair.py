@@ -2,6 +2,7 @@
 """`ntbbench lab pair` from the command line, on recordings instead of guests."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -321,6 +322,14 @@ def test_a_source_gives_its_drivers_to_both_sides(lab: Lab, tmp_path: Path, caps
     assert main(["lab", "pair", "run", "--source", str(tree), "--rc-driver", "before"]) == 3
     setup = lab.plans[0].setup
     assert (setup.ep_driver, setup.rc_driver) == (str(tree), "before")
+
+
+def test_a_full_cache_is_named_not_the_file_that_was_copied(lab: Lab, tmp_path, capsys) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/package/a.c", None, "/cache/a.c")
+    lab.error = full
+    assert main(["lab", "pair", "run", "-o", str(tmp_path / "x.json")]) == 2
+    assert capsys.readouterr().err == "ntbbench: '/cache/a.c': No space left on device\n"
+    assert not (tmp_path / "x.json").exists()
 
 
 def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path) -> None:
