@@ -341,12 +341,16 @@ def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path
     points = [
         msgspec.structs.replace(point, **own, agrees=False, doorbells_rung=10_000, events=10_000),
         msgspec.structs.replace(point, **own, status=UNAVAILABLE, link="down"),
+        msgspec.structs.replace(point, warnings=["BUG: a", "WARNING: b", "BUG: a"]),
     ]
     result = msgspec.structs.replace(load_pair_result(output), points=points)
     for render in (render_text, pair_matrix.render_text):
         text = render(result)
         assert "unavailable" in text
         assert max(len(line) for line in text.splitlines()) <= 80
+    text = render_text(result)
+    assert text.count("BUG: a") == text.count("the kernel warned 2 times: BUG: a") == 1
+    assert "the kernel warned: WARNING: b" in text
 
 
 def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:
