@@ -2,6 +2,7 @@
 """`ntbbench lab pair` from the command line, on recordings instead of guests."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -323,6 +324,14 @@ def test_a_source_gives_its_drivers_to_both_sides(lab: Lab, tmp_path: Path, caps
     assert (setup.ep_driver, setup.rc_driver) == (str(tree), "before")
 
 
+def test_a_full_cache_is_named_not_the_file_that_was_copied(lab: Lab, tmp_path, capsys) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/package/a.c", None, "/cache/a.c")
+    lab.error = full
+    assert main(["lab", "pair", "run", "-o", str(tmp_path / "x.json")]) == 2
+    assert capsys.readouterr().err == "ntbbench: '/cache/a.c': No space left on device\n"
+    assert not (tmp_path / "x.json").exists()
+
+
 def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path) -> None:
     output = tmp_path / "run.json"
     assert main(["lab", "pair", "run", "-o", str(output)]) == 0
@@ -332,12 +341,16 @@ def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path
     points = [
         msgspec.structs.replace(point, **own, agrees=False, doorbells_rung=10_000, events=10_000),
         msgspec.structs.replace(point, **own, status=UNAVAILABLE, link="down"),
+        msgspec.structs.replace(point, warnings=["BUG: a", "WARNING: b", "BUG: a"]),
     ]
     result = msgspec.structs.replace(load_pair_result(output), points=points)
     for render in (render_text, pair_matrix.render_text):
         text = render(result)
         assert "unavailable" in text
         assert max(len(line) for line in text.splitlines()) <= 80
+    text = render_text(result)
+    assert text.count("BUG: a") == text.count("the kernel warned 2 times: BUG: a") == 1
+    assert "the kernel warned: WARNING: b" in text
 
 
 def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:

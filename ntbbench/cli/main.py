@@ -2,6 +2,7 @@
 """The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -88,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     except OSError as error:
         reason = error.strerror or str(error)
-        named = f"{error.filename!r}: {reason}" if error.filename is not None else reason
+        # of a copy that the disk has no room for: the file that was written, not the one read
+        name = (error.errno == errno.ENOSPC and error.filename2) or error.filename
+        named = f"{name!r}: {reason}" if name is not None else reason
         return fail(named, ExitCode.BAD_INPUT)
     except Exception as error:  # the last resort: a user sees one line, never a traceback
         if os.environ.get("NTBBENCH_DEBUG"):

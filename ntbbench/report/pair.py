@@ -3,6 +3,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePath
 from textwrap import wrap
@@ -61,7 +62,7 @@ def render_markdown(result: PairResult) -> str:
         if point.link == "up" and point.status != UNAVAILABLE:
             aligned = ("left", *["right"] * 3)
             lines += [tabulate(list(_rows(point)), HEADERS, "pipe", colalign=aligned), ""]
-        told = [*_facts(point), *point.notes, *point.warnings]
+        told = [*_facts(point), *point.notes, *warned(point)]
         lines += [*(f"- {escaped(line)}" for line in told), "", "</details>", ""]
     lines += [f"- {escaped(warning)}" for warning in result.warnings]
     return "\n".join(lines).rstrip() + "\n"
@@ -166,6 +167,14 @@ def _summary(point: PairPoint) -> list[str]:
     return [point.direction, *shown, point.link, *texts, verdict(point)]
 
 
+def warned(point: PairPoint) -> list[str]:
+    """Return what the kernel complained of, each line once with how often it came."""
+    return [
+        f"the kernel warned{f' {count} times' if count > 1 else ''}: {line}"
+        for line, count in Counter(point.warnings).items()
+    ]
+
+
 def short_name(name: str) -> str:
     """Return a driver's name cut to what a table of 80 columns holds; titles have it whole."""
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}.."
@@ -178,8 +187,8 @@ def _block(point: PairPoint) -> Iterator[str]:
         yield from ("  " + line for line in table.splitlines())
     for line in [*_facts(point), *point.notes]:
         yield folded(line, "  ")
-    for line in point.warnings:
-        yield folded(f"the kernel warned: {line}", "  ")
+    for line in warned(point):
+        yield folded(line, "  ")
 
 
 def _facts(point: PairPoint) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ntbbench.lab.pair.records import CHECK, MATRIX, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report import page, pair_check, pair_matrix
 from ntbbench.report.page import Cell, Column, Facts, Notes, Page, Section, Table
-from ntbbench.report.pair import NOTE, headline, patches_text, title, verdict
+from ntbbench.report.pair import NOTE, headline, patches_text, title, verdict, warned
 
 COLUMNS = (
     Column("direction"),
@@ -74,8 +74,7 @@ def _of_kind(result: PairResult) -> Iterator[Section]:
 
 def _notes(point: PairPoint) -> tuple[str, ...]:
     cause = (point.cause,) if point.cause else ()
-    warned = (f"the kernel warned: {line}" for line in point.warnings)
-    return (*cause, *point.notes, *warned)
+    return (*cause, *point.notes, *warned(point))
 
 
 def _cells(point: PairPoint) -> tuple[Cell, ...]:
