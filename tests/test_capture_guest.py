@@ -10,7 +10,7 @@ from ntbbench.capture.ingest import ingest
 from ntbbench.capture.script import script_text
 from ntbbench.lab.build import Kernel, build
 from ntbbench.lab.guest import Task, record
-from ntbbench.lab.qemu import TCG
+from ntbbench.lab.qemu import TCG, loopback_machine
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -22,6 +22,7 @@ TRACING=/sys/kernel/tracing
 links_are_up() {{
 	[ "$(grep -c ' up 1 ' $LAB/state)" = $((2 * QUEUES)) ]
 }}
+load_loopback
 load ntb_lab queues=$QUEUES
 until_true "the link did not come up" links_are_up
 echo 1 > $LAB/refill
@@ -47,12 +48,12 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = kernel()
     built = Kernel("debian:6.12", found.image, found.kbuild, found.source)
     record(
-        Task(str(folder / "task"), (), ("capture",), 120.0),
+        Task(folder / "task", (), ("capture",), 120.0, {"QUEUES": 4}),
         folder / "out",
-        queues=4,
         image=found.image,
         modules=build(CACHE, built, print),
         accel=TCG,
+        machine=loopback_machine(),
         programs=(folder / "capture.sh",),
     )
     return folder / "out" / "capture"
