@@ -230,7 +230,9 @@ def _links(links: list[str]) -> str:
 
 def _rows(point: PairPoint) -> Iterator[list[str]]:
     yield _row("packets sent", point.packets_sent, None)
-    yield _row("packets received", point.packets_received, point.packets_sent)
+    # Where a ring is lost its packet waits for what wakes the QP next, if anything does.
+    arrive = point.packets_sent if point.predicted_verdict != "missed" else None
+    yield _row("packets received", point.packets_received, arrive)
     yield _row("doorbells rung", point.doorbells_rung, None)
     exact = point.spaced
     if point.direction == "ep-to-rc":

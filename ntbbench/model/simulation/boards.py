@@ -19,7 +19,6 @@ NS = 10**3  # picoseconds
 GENERIC = Scenario(
     name="generic",
     note="assumed costs of a server with cached windows; nothing is fitted to a measurement",
-    device=Device(window_size=16 << 20),
 )
 
 # Two R-Car S4 Spider boards, EP to RC, as in the list's measurement of the single queue

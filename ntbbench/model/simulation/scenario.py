@@ -56,7 +56,7 @@ class Device(Struct, frozen=True, kw_only=True):
     ] = DOORBELLS_MAX
     vectors: Annotated[int, Count(0, DOORBELLS_MAX, "of generic; 0: one a doorbell")] = 0
     mw_count: Annotated[int, Count(0, MW_COUNT_MAX, "memory windows; 0: the device's own")] = 0
-    window_size: Annotated[int, Count(1, 1 << 32, "bytes of each window", SIZES)] = 1 << 20
+    window_size: Annotated[int, Count(1, 1 << 32, "bytes of each window", SIZES)] = 16 << 20
     transport_mtu: Annotated[int, Count(64, 1 << 30, "of ntb_transport", SIZES)] = 0x10000
     max_num_clients: Annotated[int, Count(0, 64, "of ntb_transport; 0: unset")] = 0
     tx_busy: Annotated[
