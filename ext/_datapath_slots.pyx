@@ -11,7 +11,7 @@ from _bits cimport ffs64
 from _datapath cimport *
 
 cdef enum:
-    LIST_SLOTS = 128  # up to which the pending keys are a list
+    LIST_SLOTS = 128  # up to which the pending keys are a list: with many more pending it is slower
     GUARDS = 4  # words of NONE in front of it
     FOUR_BITS = 2
     FAN = 8
