@@ -291,8 +291,8 @@ cdef struct Machine:
     int64_t log_capacity
     uint64_t *keys
     int64_t slot_count  # of keys
-    uint64_t *tree  # the specialised engine's minima; the general engine's heap
-    uint64_t *root  # of the specialised engine: the topmost minima,
+    uint64_t *tree  # the specialised engine's list or minima; the general engine's heap
+    uint64_t *root  # of the specialised engine: the end of its list, or the topmost minima,
     uint64_t first  # and the least of them
     int64_t *places  # of the general engine: where in the heap each slot is; -1: nowhere
     int64_t heap_size

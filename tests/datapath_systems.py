@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Random small systems: every feature on and off, few flows, close events."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from ntbbench.model.datapath.system import (
@@ -156,4 +158,20 @@ def contended_systems(draw: st.DrawFn) -> System:
         softirq=Softirq(draw(st.sampled_from([1, 10])), draw(st.sampled_from([100 * US, 2 * MS]))),
         reposts=draw(st.booleans()),
         jiffy_ps=100 * US,
+    )
+
+
+@st.composite
+def crowded_systems(draw: st.DrawFn) -> System:
+    """As above among idle queues and flows, and every flow several times over for a short while:
+    as many slots as the engines may have, up to hundreds, tens of them pending."""
+    system = draw(systems() | contended_systems())
+    free = sorted(set(range(64)) - {queue.bit for queue in system.queues})
+    idle = [Queue(bit, 0, 2, 1) for bit in free[: draw(st.sampled_from([20, 30, 60]))]]
+    queues = sorted([*system.queues, *idle], key=lambda queue: queue.bit)
+    busy = [replace(flow, queue=queues.index(system.queues[flow.queue])) for flow in system.flows]
+    nothing = Flow(0, system.flows[0].cpu, 1, "times", backlog=1)
+    flows = [nothing] * draw(st.sampled_from([0, 30, 400])) + busy * draw(st.integers(1, 8))
+    return replace(
+        system, flows=tuple(flows), queues=tuple(queues), end_ps=60 * US, warmup_ps=7 * US
     )

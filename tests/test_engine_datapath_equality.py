@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The compiled engines against the reference: every row of the event log, every count."""
 
-from datapath_systems import contended_systems, systems
+from datapath_systems import contended_systems, crowded_systems, systems
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -9,11 +9,11 @@ from ntbbench.engine.datapath import ENGINES, simulate, simulate_logged
 from ntbbench.model.datapath.system import System
 
 COMPILED = [engine for engine in ENGINES if engine != "reference"]
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @EXAMPLES
-@given(system=systems() | contended_systems(), seed=st.integers(0, 2**64 - 1))
+@given(system=systems() | contended_systems() | crowded_systems(), seed=st.integers(0, 2**64 - 1))
 def test_engines_agree_event_by_event(system: System, seed: int) -> None:
     outcome, log = simulate_logged(system, seed, "reference", capacity=5000)
     for engine in COMPILED:

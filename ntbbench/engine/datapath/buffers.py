@@ -22,6 +22,8 @@ from ntbbench.engine.datapath.result import (
 )
 from ntbbench.model.datapath.outcome import Happening
 
+LIST_SLOTS = 128  # up to which the specialised engine keeps the pending keys in a list,
+GUARDS = 4  # words without a key in front of it
 FOUR = 4  # keys below a place of the first level of the specialised engine's tree,
 FAN = 8  # places below one of the next
 LOG_WORDS = 5
@@ -38,12 +40,25 @@ class Engine:
     index: Index
 
 
-def tree_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
-    """Return the keys, and the least of each four, of each eight of these, and so on to eight."""
+def slots_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
+    """Return the keys, and of few slots those pending as a list, of many the minima as a tree."""
+    index = list_of(keys) if len(keys) <= LIST_SLOTS else tree_of(keys)
+    return keys, index, np.zeros(1, np.int64)
+
+
+def list_of(keys: U64Array) -> U64Array:
+    """Return the pending keys, the first one last, with room for one of every slot."""
+    pending = np.sort(keys[keys != NONE])[::-1]
+    room = np.full(len(keys) - len(pending), NONE, np.uint64)
+    return np.concatenate([np.full(GUARDS, NONE, np.uint64), pending, room])
+
+
+def tree_of(keys: U64Array) -> U64Array:
+    """Return the least of each four keys, of each eight of these, and so on to eight."""
     levels = [padded(keys.reshape(-1, FOUR).min(axis=1))]
     while len(levels[-1]) > FAN:
         levels.append(padded(levels[-1].reshape(-1, FAN).min(axis=1)))
-    return keys, np.concatenate(levels), np.zeros(1, np.int64)
+    return np.concatenate(levels)
 
 
 def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:

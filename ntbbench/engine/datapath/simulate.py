@@ -11,7 +11,7 @@ from ntbbench.model.datapath.system import System
 from ntbbench.model.names import unknown
 
 COMPILED = {
-    "specialised": buffers.Engine(_datapath_slots.run, buffers.tree_of),
+    "specialised": buffers.Engine(_datapath_slots.run, buffers.slots_of),
     "general": buffers.Engine(_datapath_heap.run, buffers.heap_of),
 }
 ENGINES = (*COMPILED, "reference")
