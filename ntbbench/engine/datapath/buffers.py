@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,14 @@ def counts_of(words: I64Array, of_rows: list[rows.Columns], width: int) -> I64Ar
     return words[:, first : first + width]
 
 
+@cache
+def log_words() -> I64Array:
+    """Return the logarithms of every run, as words that no run changes."""
+    words = np.array(log_table(), np.int64)
+    words.flags.writeable = False
+    return words
+
+
 class Buffers:
     """One run of a plan on a compiled engine."""
 
@@ -132,7 +141,7 @@ class Buffers:
             np.array([*times, 0], np.int64),
             np.zeros(waiting, np.int64),
             np.zeros(rows.power_of_two(len(cpu_rows) + 1), np.int64),
-            np.array(log_table(), np.int64),
+            log_words(),
         )
         self.events = engine.index(first_keys(plan))
 

@@ -59,8 +59,9 @@ def outcome(plan: Plan, run: Run) -> Outcome:
     rows = dict(zip(plan.cpus, (after.cpus - before.cpus).tolist(), strict=True))
     idle = [0] * CPU_COUNTS
     cpus = [rows.get(cpu, idle) for cpu in range(plan.system.cpus)]
-    latency = after.latency - before.latency
-    buckets = np.flatnonzero(latency)
+    buckets = np.flatnonzero(after.latency)  # counts never fall: of those left out none is filled
+    packets = after.latency[buckets] - before.latency[buckets]
+    buckets, packets = buckets[packets > 0], packets[packets > 0]
     return Outcome(
         interval_ps=plan.system.end_ps - plan.system.warmup_ps,
         events=run.events,
@@ -70,7 +71,7 @@ def outcome(plan: Plan, run: Run) -> Outcome:
         flows=tuple(FlowCounts(*row) for row in (after.flows - before.flows).tolist()),
         cpu_ps=tuple(tuple(row[:-1]) for row in cpus),
         ksoftirqd=tuple(row[-1] for row in cpus),
-        latency=tuple(zip(buckets.tolist(), latency[buckets].tolist(), strict=True)),
+        latency=tuple(zip(buckets.tolist(), packets.tolist(), strict=True)),
         latency_sum_ps=after.latency_sum_ps - before.latency_sum_ps,
         in_system=run.in_system,
     )
