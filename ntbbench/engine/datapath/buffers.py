@@ -188,7 +188,7 @@ def in_system(after: Totals) -> int:
 def copy_of(totals: Totals) -> Totals:
     """Return a copy; of the histogram, mostly zeros in pages never touched, only what is not."""
     latency = np.zeros_like(totals.latency)
-    filled = np.flatnonzero(totals.latency)
+    filled = np.flatnonzero(totals.latency != 0)
     latency[filled] = totals.latency[filled]
     return replace(
         totals,

@@ -56,7 +56,7 @@ def merged(encoded: Iterable[str]) -> HdrHistogram:
         if one.total_count:
             end = latency_bucket(one.max_value) + 1
             counts[:end] += counts_in(one)[:end]
-    filled = np.flatnonzero(counts)
+    filled = np.flatnonzero(counts != 0)
     if len(filled):
         total.set_internal_tacking_values(int(filled[0]), int(filled[-1]), int(counts.sum()))
     return total
