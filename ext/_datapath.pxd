@@ -14,7 +14,13 @@ cdef extern from *:
     }
 
     #define ntb_unlikely(condition) __builtin_expect(!!(condition), 0)
+
+    /* A module's variable would be loaded anew in each use. */
+    #define NTB_NONE 0xFFFFFFFFFFFFFFFFULL
+    #define NTB_TIME_END ((1LL << (64 - 11)) - 1)
     """
+    const uint64_t NONE "NTB_NONE"  # the key of a slot without an event
+    const int64_t TIME_END "NTB_TIME_END"  # 64 - SLOT_BITS bits: no event is later
     int bit_length "ntb_bit_length"(uint64_t word) noexcept nogil
     bint unlikely "ntb_unlikely"(bint condition) noexcept nogil
 

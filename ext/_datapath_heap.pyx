@@ -12,9 +12,6 @@ cdef enum:
     FAN = 4
     FAN_BITS = 2
 
-cdef int64_t TIME_END = (<int64_t>1 << (64 - SLOT_BITS)) - 1
-cdef uint64_t NONE = 0xFFFFFFFFFFFFFFFFULL
-
 
 cdef inline int64_t slot_of(uint64_t key) noexcept nogil:
     return <int64_t>(key & ((1 << SLOT_BITS) - 1))

@@ -17,9 +17,6 @@ cdef enum:
     FAN = 8
     FAN_BITS = 3
 
-cdef uint64_t NONE = 0xFFFFFFFFFFFFFFFFULL
-cdef int64_t TIME_END = (<int64_t>1 << (64 - SLOT_BITS)) - 1
-
 
 cdef inline uint64_t least(uint64_t a, uint64_t b) noexcept nogil:
     return a if a < b else b
