@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Bad systems: one line that names the field, the value and what is allowed. And the limits."""
 
+import tracemalloc
 from dataclasses import replace
 from decimal import Decimal
 
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benches.datapath_systems import FAST, system
 from ntbbench.engine import _datapath_heap, _datapath_slots
-from ntbbench.engine.datapath import ENGINES, rows, simulate, simulate_logged
+from ntbbench.engine.datapath import ENGINES, buffers, rows, simulate, simulate_logged
 from ntbbench.engine.datapath.draws import LOG_BITS, draw, minus_log
 from ntbbench.engine.datapath.plan import SLOT_BITS, TIME_END, Duration, plan
 from ntbbench.engine.datapath.result import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNTS
+from ntbbench.engine.datapath.simulate import COMPILED
 from ntbbench.errors import InputError
 from ntbbench.model.datapath.checks import FLOWS_MAX, TIME_MAX_PS
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
@@ -172,3 +175,20 @@ def test_latencies_lie_in_their_bucket(latency: int) -> None:
     low, end = latency_bucket_low(bucket), latency_bucket_low(bucket + 1)
     assert low <= latency < end
     assert end - low <= max(1, low >> 10)
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_memory_is_flat_in_simulated_time(engine: str) -> None:
+    def peak(times: int) -> tuple[int, int]:
+        resolved = plan(system("fallback", "spread", FAST, times * 10**9))
+        tracemalloc.start()
+        try:
+            run, _ = buffers.run(resolved, 1, COMPILED[engine], 0)
+            return run.events, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is kept once for all runs
+    (few, small), (many, large) = peak(1), peak(100)
+    assert many > 50 * few
+    assert large < 1.01 * small  # what the interpreter itself keeps moves by a few kilobytes
