@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How much faster two processes run a grid of simulated points than one, beside what the machine
+gives to two processes that share nothing.
+
+python -m benches.datapath_scaling [--rounds N] [--replications R]
+
+The grid is the R-Car board's; a replication lasts the milliseconds that are printed, all above 0.5.
+A round times in turn: one job, two jobs (their processes started before), one process pinned to
+either CPU, two pinned at once. Ratios are of each round; printed is their mean with its 95 %
+interval. Every run must give the same records, or the bench ends.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+
+import msgspec
+from tabulate import tabulate
+
+from ntbbench.measure.simulation.backends import Place, local
+from ntbbench.measure.simulation.estimate import estimate
+from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
+from ntbbench.measure.simulation.replicate import replicate
+from ntbbench.model.simulation.boards import RCAR_S4_SPIDER
+from ntbbench.model.simulation.point import PointSpec, expand
+from ntbbench.model.simulation.scenario import S
+
+TARGET = 1.9
+LEAST = 0.5e-3  # seconds of a replication that the target is for
+DURATIONS = (5, 20)  # simulated seconds
+ENGINE = "specialised"
+
+
+def points(seconds: int) -> list[PointSpec]:
+    """Return the board's points, each run for some simulated seconds."""
+    run = msgspec.structs.replace(RCAR_S4_SPIDER.run, duration=seconds * S)
+    scenario = msgspec.structs.replace(RCAR_S4_SPIDER, run=run)
+    return [spec for spec in expand(scenario) if spec.reason is None]
+
+
+def timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def on(place: Place, grid: Grid) -> tuple[float, Found]:
+    """Return how long a grid takes, and what it found."""
+    found: Found = [{} for _ in grid.specs]
+    return timed(lambda: run_grid(grid, found, place, Hooks())), found
+
+
+def pinned(cpu: int, grid: Grid, ready: Barrier) -> None:
+    """Run the whole grid on one CPU, sharing nothing."""
+    os.sched_setaffinity(0, {cpu})
+    replicate(grid.specs[0], 0, grid.engine)
+    ready.wait()
+    for spec in grid.specs:
+        for number in range(grid.replications):
+            replicate(spec, number, grid.engine)
+
+
+def alone(cpus: list[int], grid: Grid) -> float:
+    """Return how long one process a CPU takes, each for the whole grid."""
+    context = multiprocessing.get_context("forkserver")
+    ready = context.Barrier(len(cpus) + 1)
+    processes = [context.Process(target=pinned, args=(cpu, grid, ready)) for cpu in cpus]
+    for process in processes:
+        process.start()
+    ready.wait()
+    seconds = timed(lambda: [process.join() for process in processes])
+    if any(process.exitcode for process in processes):
+        sys.exit("a pinned process failed")
+    return seconds
+
+
+def ratios(grid: Grid, cpus: list[int], rounds: int) -> tuple[float, list[float], list[float]]:
+    """Return seconds of a replication, the gain of the second job, the gain of a second CPU."""
+    gains, ceilings, least = [], [], float("inf")
+    with local(1, grid.total) as one, local(2, grid.total) as two:
+        on(two, grid)  # starts the processes
+        for _ in range(rounds):
+            single, expected = on(one, grid)
+            double, found = on(two, grid)
+            if found != expected or sum(map(len, found)) != grid.total:
+                sys.exit("one job and two found something else")
+            gains.append(single / double)
+            ceilings.append(sum(alone([cpu], grid) for cpu in cpus) / alone(cpus, grid))
+            least = min(least, single / grid.total)
+    return least, gains, ceilings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--replications", type=int, default=100)
+    args = parser.parse_args()
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    if len(cpus) < 2:
+        sys.exit("needs two CPUs")
+    rows = []
+    for seconds in DURATIONS:
+        grid = Grid(points(seconds), args.replications, ENGINE)
+        least, gains, ceilings = ratios(grid, cpus, args.rounds)
+        met = "too short" if least < LEAST else str(estimate(gains).mean >= TARGET).lower()
+        rows.append([f"{least * 1e3:.2f}", shown(gains), shown(ceilings), met])
+    print(tabulate(rows, ["ms a replication", "two jobs / one", "two CPUs / one", f">= {TARGET}"]))
+
+
+def shown(values: list[float]) -> str:
+    """Return a mean and its 95 % interval."""
+    found = estimate(values)
+    if found.low is None or found.high is None:
+        return f"{found.mean:.2f}"
+    return f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+if __name__ == "__main__":
+    main()
