@@ -31,7 +31,7 @@
 
 #define FLOWS_MAX	64
 #define SIZE_MAX_BYTES	1472
-#define RECEIVE_BUFFER	(1 << 22)
+#define RECEIVE_BUFFER	4194304	/* bytes */
 #define FIRST_WAIT	10	/* the first datagram may take its time */
 #define TRIES		1000	/* of a socket until its queue is the wanted one */
 #define LINE_SIZE	128
@@ -50,16 +50,16 @@ static int channels(const char *device, unsigned int count)
 
 	if (fd < 0)
 		return fail("socket");
-	strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+	snprintf(request.ifr_name, IFNAMSIZ, "%s", device);
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		return fail("get channels");
+		return fail("ETHTOOL_GCHANNELS");
 	channels.cmd = ETHTOOL_SCHANNELS;
 	channels.combined_count = count;
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		return fail("set channels");
+		return fail("ETHTOOL_SCHANNELS");
 	channels.cmd = ETHTOOL_GCHANNELS;
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		return fail("get channels");
+		return fail("ETHTOOL_GCHANNELS");
 	printf("%u\n", channels.combined_count);
 	return 0;
 }
