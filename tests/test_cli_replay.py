@@ -124,3 +124,21 @@ def test_what_is_no_recording(tmp_path: Path, make: str) -> None:
         "empty": "holds no recording",
         "half": "'trace': no such file",
     }[make] in message
+
+
+PAIR = DATA / "pair"
+
+
+@pytest.mark.parametrize(
+    ("boot", "code"),
+    [("after-after", 0), ("after-after-msi", 0), ("before-before", 1), ("after-after-embedded", 1)],
+)
+def test_a_folder_that_the_pair_lab_recorded(
+    boot: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its device is not the loop's: what an old driver's db_read() shows is not modelled here."""
+    assert run(str(PAIR / boot), "--format", "json") == code
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert len(points) == len(list((PAIR / boot).glob("*-to-*")))
+    assert all(point["recorded"]["interrupts"] for point in points)
+    assert {point["verdict"] == "disagrees" for point in points} == {bool(code)}
