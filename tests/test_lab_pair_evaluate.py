@@ -278,6 +278,15 @@ def test_a_packet_that_is_lost_disagrees(tmp_path: Path) -> None:
     assert not any(point.agrees for point in evaluate(load(folder)))
 
 
+def test_a_sender_that_gave_up_says_of_how_many(tmp_path: Path) -> None:
+    folder = copied(tmp_path, "after-after")
+    for path in folder.glob("*/sent"):
+        path.write_text("7 5.0\n")
+    for point in evaluate(load(folder)):
+        asked = point.flows * point.packets
+        assert f"7 of {asked} packets sent: the sender's queue stayed stopped" in point.notes
+
+
 def test_a_run_that_the_trace_lacks_disagrees(tmp_path: Path) -> None:
     folder = copied(tmp_path, "after-after")
     (path,) = [p for p in folder.glob("ep-to-rc-*/trace") if "g0" not in str(p)]

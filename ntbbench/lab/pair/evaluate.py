@@ -251,6 +251,9 @@ def _cautions(
     expected = boot.link.ep.qp_count if boot.link.ep else 0
     if open_qps != expected:
         yield f"ntb_netdev runs {open_qps} of {expected} QPs"
+    asked = traffic.flows * traffic.packets
+    if recorded.sent < asked:
+        yield f"{recorded.sent} of {asked} packets sent: the sender's queue stayed stopped"
     other = recorded.trace.rings - recorded.sent
     if other:
         yield f"{other:+d} doorbells beside those of the packets sent"
