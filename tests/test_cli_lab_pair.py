@@ -6,14 +6,15 @@ import errno
 import io
 import json
 import os
+import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import pytest
-from pair_recordings import DATA, load
+from pair_recordings import DATA, load, pair_result
 
 from ntbbench.cli import lab_pair_kernel
 from ntbbench.cli.main import main
@@ -23,6 +24,7 @@ from ntbbench.lab.pair.plan import PairPlan, PairRecordings
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, load_pair_result
 from ntbbench.report import pair_matrix
 from ntbbench.report.pair import render_text
+from ntbbench.report.pair_kinds import FORMATS
 
 
 @dataclass
@@ -153,8 +155,108 @@ def test_an_unavailable_mode_is_told_in_every_format(lab: Lab, tmp_path: Path, c
         assert main(["lab", "pair", "run", *arguments]) == 0
         printed = " ".join(capsys.readouterr().out.split())
         assert "unavailable" in printed and cause in printed
+        assert "the model agrees" not in printed and "0 of 0" not in printed
     (point,) = points_of(out)
     assert (point.status, point.link, point.cause) == ("unavailable", "down", cause)
+    assert main(["lab", "pair", "run", "--require", "link", "-o", str(out)]) == 1
+    assert cause in capsys.readouterr().err
+
+
+def test_cells_of_a_matrix_that_cannot_be_had_agree_with_nothing(lab, tmp_path, capsys) -> None:
+    """6.x polls only: with another doorbell the rows of its endpoint are not run."""
+    cause = "linux-source-6.12 has no msi doorbells, only poll"
+
+    def missing(recordings: PairRecordings) -> PairRecordings:
+        if recordings.plan.setup.ep_driver != "before":
+            return recordings
+        none = {"ep_qp_count": None, "rc_qp_count": None, "points": ()}
+        return replace(recordings, available=False, link="down", cause=cause, **none)
+
+    lab.change = missing
+    out = tmp_path / "m.json"
+    printed = {}
+    for name in ("text", "md", "csv", "html"):
+        assert main(["lab", "pair", "matrix", "--format", name, "-o", str(out)]) == 0
+        printed[name] = capsys.readouterr().out
+    text = " ".join(printed["text"].split())
+    assert f"the model agrees in 4 of 4 points; 4 unavailable: {cause}" in text
+    assert "Model and kernel differ in no cell that was run." in text
+    row = ["before", "after", "8", "-/-", "unavailable", "-", "-", "-"]
+    for name in ("text", "md"):
+        lines = printed[name].replace("|", " ").splitlines()
+        cells = [line.split() for line in lines if "unavailable" in line]
+        assert [found for found in cells if found[:2] == row[:2]] == [row, row]
+        assert {found[-1] for found in cells if "before" in found[:1]} == {"-"}
+    rows = list(csv.DictReader(io.StringIO(printed["csv"])))
+    statuses = {(found["ep_driver"], found["status"]) for found in rows}
+    assert statuses == {("before", "unavailable"), ("after", "ok")}
+    (table,) = re.findall(r'id="matrix-0".*?</table>', printed["html"], re.DOTALL)
+    shown = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    found = [re.findall(r"<td><div>(.*?)</div></td>", line) for line in shown]
+    assert row in found
+
+
+def test_a_matrix_of_nothing_that_runs_says_so(lab: Lab, tmp_path: Path, capsys) -> None:
+    lab.change = lambda old: replace(old, available=False, link="down", cause="why", points=())
+    assert main(["lab", "pair", "matrix", "-o", str(tmp_path / "m.json")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "nothing was run, 8 points unavailable: why" in text
+    assert "differ in no cell" not in text
+
+
+def test_bounded_counts_are_told_as_ranges(tmp_path: Path) -> None:
+    """A burst, and a poll that the scheduler may cut: the fewest and the most."""
+    result = pair_result("before-after")
+    burst, polled = (
+        next(p for p in result.points if (p.direction, bool(p.gap_us)) == wanted)
+        for wanted in (("ep-to-rc", False), ("rc-to-ep", True))
+    )
+    assert not burst.spaced and not polled.spaced
+    text = render_text(msgspec.structs.replace(result, points=[burst, polled]))
+    rows = {name: line.split() for name, line in _lines(text)}
+    assert rows["MSIs raised"][2:] == ["48", "48", "0"]
+    assert rows["doorbell events"][2:] == ["48", "4-48", "within"]
+    low, high = sum(burst.least_runs_per_qp), sum(burst.most_runs_per_qp)
+    assert rows["tasklet runs"][2:] == ["96", f"{low}-{high}", "within"]
+    low, high = sum(polled.least_runs_per_qp), sum(polled.most_runs_per_qp)
+    assert f" {low}-{high}  in bounds" in text and low < high
+    wide = [c * 1000 for c in burst.most_runs_per_qp]
+    big = msgspec.structs.replace(burst, most_runs_per_qp=wide, least_runs_per_qp=[*wide[:-1], 1])
+    text = render_text(msgspec.structs.replace(result, points=[big]))
+    assert f" {(sum(wide) - wide[-1] + 1) // 1000}k-{sum(wide) // 1000}k  in bounds" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the first point by their name."""
+    for line in text.partition("\n  patches found")[0].splitlines():
+        yield re.split(r"  +", line.strip())[0], line
+
+
+def test_text_tells_what_became_of_doorbells_and_what_the_model_says_apart(capsys) -> None:
+    """JSON `verdict` is the doorbells': where both say `missed`, the model agrees."""
+    result = pair_result("before-after-slots-3")
+    (point,) = [point for point in result.points if point.direction == "rc-to-ep"]
+    assert (point.verdict, point.agrees) == ("missed", True)
+    text = render_text(msgspec.structs.replace(result, points=[point]))
+    assert "doorbells: missed (predicted missed)" in text
+    head, row = text.split("\n\n")[1].splitlines()[1:]
+    assert (head.split()[-1], row.split()[-1]) == ("model", "agrees")
+    assert "<td><div>missed</div></td><td><div>agrees</div></td>" in FORMATS["html"](result)
+
+
+def test_a_side_without_a_device_has_no_qp_count_but_a_cause(lab: Lab, tmp_path, capsys) -> None:
+    out = ("-o", str(tmp_path / "r.json"))
+    assert main(["lab", "pair", "run", "--ep-slots", "2", *out]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "qp_count: none (as predicted): " in text and "None" not in text
+    assert text.count("DB count 2 out of range") == 1
+
+
+def test_the_first_line_says_what_ran_the_guest(lab: Lab, tmp_path: Path, capsys) -> None:
+    assert main(["lab", "pair", "run", "-o", str(tmp_path / "r.json")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(debian:7.3, emulated by QEMU's tcg, counting instructions): " in text
 
 
 def test_require_makes_a_finding_of_what_the_model_expects(lab: Lab, tmp_path, capsys) -> None:
@@ -220,6 +322,18 @@ def test_exit_codes_of_failures_fit_git_bisect(lab: Lab, error, plain, bisect, c
     assert main(["lab", "pair", "run", "--bisect"]) == bisect
     for line in capsys.readouterr().err.splitlines():
         assert str(error) in line
+
+
+@pytest.mark.parametrize("spec", ["foo", "debian:6.12", "7.3"])
+def test_a_kernel_that_the_pair_cannot_boot_is_told_one_that_it_can(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["lab", "pair", "run", "--cache", str(tmp_path / "cache"), "--kernel", spec]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"ntbbench: --kernel: '{spec}': debian:7.3 or newer: ")
+    assert len(told.splitlines()) == 1
 
 
 def test_bad_input_stops_a_bisection(lab: Lab, capsys) -> None:
@@ -370,6 +484,32 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     Path(down).write_text(json.dumps(data))
     assert main(["gate", new, down]) != 0
     assert "link" in capsys.readouterr().out
+
+
+def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, capsys) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    assert main(["lab", "pair", "run", "-o", str(one)]) == 0
+    other.write_text(one.read_text().replace('"gap_us":2000', '"gap_us":9000'))
+    assert one.read_text() != other.read_text()
+    capsys.readouterr()
+    assert main(["gate", str(one), str(other), "--format", "json"]) == 4
+    told = json.loads(capsys.readouterr().out)["comparisons"]
+    assert [found["missing"] for found in told] == ["candidate", "base"]
+    assert all(found["metric"].endswith(":status") for found in told)
+
+
+def test_what_the_kernel_complains_of_is_compared_as_that(lab: Lab, tmp_path, capsys) -> None:
+    quiet, loud = tmp_path / "quiet.json", tmp_path / "loud.json"
+    assert main(["lab", "pair", "run", "-o", str(quiet)]) == 0
+    data = json.loads(quiet.read_text())
+    data["points"][0]["warnings"] = ["WARNING: kernel/workqueue.c:1"]
+    loud.write_text(json.dumps(data))
+    capsys.readouterr()
+    for pair, code, verdict in (((quiet, loud), 1, "regressed"), ((loud, quiet), 0, "improved")):
+        assert main(["gate", *map(str, pair), "--format", "json"]) == code
+        told = json.loads(capsys.readouterr().out)["comparisons"]
+        (found,) = [c for c in told if c["metric"].endswith(":kernel warnings")]
+        assert (found["verdict"], found["better"]) == (verdict, "lower")
 
 
 def test_a_matrix_of_a_source_meets_one_without(lab: Lab, tmp_path: Path, capsys) -> None:

@@ -124,3 +124,25 @@ def test_what_is_no_recording(tmp_path: Path, make: str) -> None:
         "empty": "holds no recording",
         "half": "'trace': no such file",
     }[make] in message
+
+
+PAIR = DATA / "pair"
+PAIR_POINTS = sorted(path.parent for path in PAIR.glob("*/*-to-*/trace"))
+
+
+def test_a_folder_that_the_pair_lab_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(str(PAIR / "after-after"), "--format", "json") == 0
+    names = [point["name"] for point in json.loads(capsys.readouterr().out)["points"]]
+    assert names == [path.name for path in PAIR_POINTS if path.parent.name == "after-after"]
+
+
+@pytest.mark.parametrize("point", PAIR_POINTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_point_of_the_pair(point: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The loop's db_read() shows the bit that was rung; that of an old driver another one."""
+    boot = point.parent.name.split("-")
+    receiver = boot[1] if point.name.startswith("ep-to-rc") else boot[0]
+    agrees = receiver == "after" and "embedded" not in boot
+    assert run(str(point), "--format", "json") == int(not agrees)
+    told = json.loads(capsys.readouterr().out)
+    assert told["verdict"] == ("agrees" if agrees else "disagrees")
+    assert told["recorded"]["interrupts"] and len(told["recorded"]["runs_per_qp"]) in (2, 4)

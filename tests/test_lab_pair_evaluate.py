@@ -3,6 +3,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pair_recordings import BOOTS, DATA, evaluated, load
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.predict import measured_verdict
-from ntbbench.lab.pair.records import UNAVAILABLE
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
 from ntbbench.lab.pair.tracing import PairTrace, Wake
 
 ISSUE_FIELDS = {
@@ -195,11 +196,95 @@ def test_msis_of_other_numbers_disagree_in_a_burst_too(tmp_path: Path) -> None:
         assert any(note.startswith("MSI number 2: ") for note in point.notes)
 
 
+def doctored(folder: Path, point: str, change: Callable[[list[str]], list[str]]) -> PairPoint:
+    """Return a point of a recording whose trace `change` has changed, line by line."""
+    path = folder / point / "trace"
+    lines = [line for line in path.read_text().splitlines(True) if not line.startswith("# entries")]
+    changed = change(lines)
+    assert changed != lines
+    path.write_text("".join(changed))
+    (found,) = [p for p in evaluate(load(folder)) if p.name == point]
+    return found
+
+
+def last_of(lines: list[str], words: str) -> int:
+    return max(number for number, line in enumerate(lines) if words in line)
+
+
+BURST, POLLED_BURST = "ep-to-rc-f4-n12-g0", "rc-to-ep-f4-n12-g0"
+
+
+@pytest.mark.parametrize("boot", ["after-after", "before-after"])
+def test_a_burst_whose_last_msi_is_lost_disagrees(tmp_path: Path, boot: str) -> None:
+    """Patch 2 may raise fewer MSIs than there were doorbells, one after each bit's last."""
+
+    def lose(lines: list[str]) -> list[str]:
+        number = last_of(lines, "msi=3\n")
+        return lines[:number] + lines[number + 1 :]
+
+    point = doctored(copied(tmp_path, boot), BURST, lose)
+    assert not point.agrees
+    told = {
+        "after-after": "did not come after it was asked for",
+        "before-after": "11, possible are 12 .. 12",
+    }
+    assert f"MSI number 3: {told[boot]}" in point.notes
+
+
+@pytest.mark.parametrize("boot", ["after-after", "before-after"])
+def test_an_msi_that_no_doorbell_of_a_burst_asked_for_disagrees(tmp_path: Path, boot: str) -> None:
+    def raise_early(lines: list[str]) -> list[str]:
+        extra = lines[last_of(lines, "msi=3\n")]
+        first = next(number for number, line in enumerate(lines) if ": peer_db_set:" in line)
+        return [*lines[:first], extra, *lines[first:]]
+
+    point = doctored(copied(tmp_path, boot), BURST, raise_early)
+    assert not point.agrees
+    told = {
+        "after-after": "came once more than it was asked for until then",
+        "before-after": "13, possible are 12 .. 12",
+    }
+    assert f"MSI number 3: {told[boot]}" in point.notes
+
+
+@pytest.mark.parametrize(("point", "which"), [(BURST, -1), (POLLED_BURST, 0)])
+def test_a_burst_that_misses_a_callback_disagrees(tmp_path: Path, point: str, which: int) -> None:
+    """The last one of an interrupt; of a poll the first, for a later ring may be wiped."""
+
+    def lose(lines: list[str]) -> list[str]:
+        number = [n for n, line in enumerate(lines) if "vector=2\n" in line][which]
+        return lines[:number] + lines[number + 1 :]
+
+    found = doctored(copied(tmp_path, "after-after"), point, lose)
+    assert not found.agrees
+    assert "events of vector 2: did not come after it was asked for" in found.notes
+
+
+def test_a_burst_says_how_far_it_may_coalesce() -> None:
+    """One MSI a bit at least with patch 2, one a doorbell without it."""
+    for boot, least in (("after-after", 4), ("before-after", 48)):
+        (point,) = [p for p in evaluated(boot) if p.name == BURST]
+        assert (point.least_msis, point.most_msis) == (least, 48)
+        assert (point.least_events, point.most_events) == (4, point.msis_raised)
+    for point in (spaced("after-after", "ep-to-rc"), spaced("after-after", "rc-to-ep")):
+        assert point.least_msis == point.most_msis == point.predicted_msis
+        assert point.least_events == point.most_events == point.predicted_events
+
+
 def test_a_packet_that_is_lost_disagrees(tmp_path: Path) -> None:
     folder = copied(tmp_path, "after-after")
     for path in folder.glob("*/received"):
         path.write_text("1\n")
     assert not any(point.agrees for point in evaluate(load(folder)))
+
+
+def test_a_sender_that_gave_up_says_of_how_many(tmp_path: Path) -> None:
+    folder = copied(tmp_path, "after-after")
+    for path in folder.glob("*/sent"):
+        path.write_text("7 5.0\n")
+    for point in evaluate(load(folder)):
+        asked = point.flows * point.packets
+        assert f"7 of {asked} packets sent: the sender's queue stayed stopped" in point.notes
 
 
 def test_a_run_that_the_trace_lacks_disagrees(tmp_path: Path) -> None:

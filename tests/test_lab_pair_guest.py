@@ -2,13 +2,13 @@
 """The real driver pair beside the model: what the facts say, a broken driver, a check."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from ntbbench.cli.main import main
 from ntbbench.lab.cache import Cache, default_root
+from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.sources import fetch_source
 
 # Boots a kernel that is built once: `make test-guest`.
@@ -58,23 +58,60 @@ def test_two_runs_give_the_same_result(tmp_path: Path) -> None:
     assert main(gate) == 0
 
 
+def broken_endpoint(folder: Path, code: str, instead: str) -> Path:
+    """Return a pci-epf-vntb of one's own in which `instead` stands for `code`."""
+    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
+    text = (source / DRIVERS["ep"]).read_text()
+    assert text.count(code) == 1
+    path = folder / "pci-epf-vntb.c"
+    path.write_text(text.replace(code, instead))
+    return path
+
+
 def test_a_broken_driver_of_ones_own_is_a_finding(tmp_path: Path) -> None:
     """With the endpoint's vector off by one, doorbells wake the wrong queue: bisect says bad."""
-    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
-    name = "drivers/pci/endpoint/functions/pci-epf-vntb.c"
-    broken = tmp_path / "pci-epf-vntb.c"
-    shutil.copy(source / name, broken)
-    text = broken.read_text()
-    marker = "BIT_ULL(db_vector)"
-    assert text.count(marker) == 1
-    broken.write_text(text.replace(marker, "BIT_ULL(db_vector + 1)"))
+    broken = broken_endpoint(tmp_path, "BIT_ULL(db_vector)", "BIT_ULL(db_vector + 1)")
     arguments = ["--ep-driver", str(broken), "--direction", "rc-to-ep", *FOUR, "--bisect"]
     output = tmp_path / "broken.json"
     assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == 1
     (point,) = json.loads(output.read_text())["points"]
     assert (point["verdict"], point["predicted_verdict"]) == ("misrouted", "per-vector")
-    broken.write_text("int broken(;\n" + text)
+    broken.write_text("int broken(;\n" + broken.read_text())
     assert main(["lab", "pair", "run", *arguments]) == 125
+
+
+def test_a_driver_that_rings_nothing_is_a_point_and_no_hang(tmp_path: Path, capsys) -> None:
+    """No packet is taken from the ring, so ntb_netdev stops its queue, and the sender gives up."""
+    silent = broken_endpoint(tmp_path, "atomic64_or(db_bits, &", "atomic64_or(db_bits & ~1ULL, &")
+    output = tmp_path / "silent.json"
+    arguments = ["--ep-driver", str(silent), "--rc-driver", "before", "--require", "packets"]
+    assert main(["lab", "pair", "run", *arguments, "--bisect", "-o", str(output)]) == 1
+    assert "--require packets: ep-to-rc is not" in capsys.readouterr().err
+    (point,) = json.loads(output.read_text())["points"]
+    assert not point["agrees"] and point["msis_raised"] == point["packets_received"] == 0
+    assert 0 < point["packets_sent"] < point["packets"] == 200
+    told = f"{point['packets_sent']} of 200 packets sent: the sender's queue stayed stopped"
+    assert told in point["notes"]
+
+
+def test_a_burst_without_an_msi_for_a_bit_is_out_of_bounds(tmp_path: Path) -> None:
+    """The work drops the MSI of bit 1, and packets of QP 1 wait until another bit is rung."""
+    silent = broken_endpoint(tmp_path, "atomic64_or(db_bits, &", "atomic64_or(db_bits & ~2ULL, &")
+    output = tmp_path / "silent.json"
+    burst = ("--queues", "4", "--flows", "4", "--packets", "5", "--gap", "0")
+    assert main(["lab", "pair", "run", "--ep-driver", str(silent), *burst, "-o", str(output)]) == 1
+    (point,) = json.loads(output.read_text())["points"]
+    assert "MSI number 4: 0, possible are 1 .. 5" in point["notes"]
+
+
+def test_what_a_run_records_is_replayed(tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "kept"
+    run(tmp_path, *BOTH, "--queues", "4", "--flows", "4", "--packets", "5", "--record", str(folder))
+    capsys.readouterr()
+    assert main(["replay", str(folder), "--format", "json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [point["recorded"]["runs"] for point in points] == [40, 40]
+    assert {point["verdict"] for point in points} == {"agrees"}
 
 
 def test_check_finds_the_atomic_sleep_before_the_series(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import Traffic
 from ntbbench.lab.pair.tracing import Addresses, read_pair_trace
-from ntbbench.model.pair.flow import POLL, Told
+from ntbbench.model.pair.flow import POLL, Raised, Told
 
 CONTEXTS = {0x1000: "ep", 0x2000: "rc"}
 QPS = {0x10000 + n * 0x268: ("ep", n) for n in range(4)} | {
@@ -73,6 +73,8 @@ def test_every_event_is_counted_once_on_its_side(tmp_path_factory, events, direc
             kept.append(1 << value)
         elif (kind, side) == ("event", receiver):
             kept.append(Told(value))
+        elif kind == "msi" and sender == "ep":
+            kept.append(Raised(value))
         elif kind == "poll":
             kept.append(POLL)
     assert trace.items == kept

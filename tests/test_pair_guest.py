@@ -191,11 +191,11 @@ def test_a_kernel_that_watches_itself_finds_nothing(tmp_path: Path) -> None:
     assert told_of_rounds(recordings) == ["round=1 cause=", "unload cause="]
 
 
-def test_the_modules_are_in_the_kernels_style() -> None:
+def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
     checkpatch = stack().kernel.kbuild / "scripts" / "checkpatch.pl"
-    guest = Path(runner.__file__).parent / "guest"
-    sources = sorted(guest.glob("*.[ch]"))
-    assert len(sources) == 6
+    lab = Path(runner.__file__).parent
+    sources = [*sorted((lab / "guest").glob("*.[ch]")), *sorted((lab.parent / "guest").glob("*.c"))]
+    assert len(sources) == 6 + 3
     for source in sources:
         command = ["perl", str(checkpatch), "--no-tree", "--strict", "--file", str(source)]
         told = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -48,7 +48,7 @@ def matches(
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
         # Nothing is looked up by metric where nothing is said by metric.
         absent = base.absent.keys() | candidate.absent.keys()
-        alone = base.places.keys() ^ candidate.places.keys()
+        alone = points_of(base) ^ points_of(candidate)
         for name in names:
             rule = policy.rule_for(name) if policy.rule else None
             if rule is not None and rule.ignore is not None:
@@ -67,6 +67,12 @@ def matches(
             )
             check_kinds(match)
             yield in_pairs(match, base, candidate) if paired else match
+
+
+def points_of(variant: Variant) -> set[str]:
+    """Return the points of a variant: what stands before the `:` of a `status`."""
+    ending = f":{POINT}"
+    return {name.removesuffix(ending) for name in variant.series if name.endswith(ending)}
 
 
 def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:

@@ -28,6 +28,7 @@ from ntbbench.errors import InputError
 from ntbbench.model.loopback import DoorbellLog, predict
 from ntbbench.model.softirq import Tally
 
+SETUP = "setup"
 DEPTH_MAX = 3  # folders between LOG and a recording: kernel, direction, point
 RINGS_USED = ["point", "state: active QPs", "peer_db_set: bits, order, spacing"]
 EVENTS_USED = ["db_event: order, vector, CPU, spacing"]
@@ -70,6 +71,8 @@ def find_recordings(log: Path) -> list[Path]:
 
 
 def _recordings_below(folder: Path, depth: int = 0) -> Iterator[Path]:
+    if folder.name == SETUP and (folder / "result").is_file():
+        return  # what `lab pair run --record` keeps of the binding: no doorbell is in it
     if any((folder / part).exists() for part in PARTS):
         yield folder
     elif depth < DEPTH_MAX:

@@ -3,20 +3,31 @@
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import PurePath
-from textwrap import wrap
 
 import msgspec
 from tabulate import tabulate
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.markdown import escaped
+from ntbbench.report.pair_words import (
+    NONE,
+    NOTE,
+    allowed_runs,
+    between,
+    driver_name,
+    folded,
+    headline,
+    judgement,
+    patches_text,
+    qp_counts,
+    title,
+    warned,
+)
 from ntbbench.report.wording import ascii_only, plural
 
-WIDTH = 80
-NAME_WIDTH = 6  # of a driver in the summary: with `unavailable` there are 80 columns
+NAME_WIDTH = 6  # of a driver in the summary, and
+RANGE_WIDTH = 9  # of a range there: with counts of five digits there are 80 columns
 HEADERS = ("", "measured", "predicted", "difference")
 SUMMARY = (
     "\ndirection",
@@ -28,12 +39,9 @@ SUMMARY = (
     "\nevents",
     "\nruns",
     "pre-\ndicted",
-    "\nverdict",
+    "\nmodel",
 )
 LEFT = (0, 1, 2, 3, 9)  # columns of words
-NOTE = """\
-doorbells: peer_db_set() calls of the sender; MSIs: raised towards the root complex; events: calls \
-of ntb_transport's doorbell callback; runs: of all receive tasklets of the receiver."""
 
 
 def render_text(result: PairResult) -> str:
@@ -95,84 +103,28 @@ def render_json(result: PairResult) -> str:
     return msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n"
 
 
-def headline(result: PairResult) -> str:
-    """Return in one sentence what was run and how many points agree."""
-    measured = [point for point in result.points if point.status != UNAVAILABLE]
-    agreed = sum(point.agrees for point in measured)
-    how = f"{result.kernel_source}, {result.accelerator}"
-    how += "" if result.deterministic else ", not deterministic"
-    text = f"Linux {result.kernel} ({how}): the model agrees in {agreed} of "
-    text += plural(len(measured), "point")
-    missing = len(result.points) - len(measured)
-    text += f"; {missing} unavailable" if missing else ""
-    return text if result.complete else f"{text}; interrupted"
-
-
-def verdict(point: PairPoint) -> str:
-    """Return what the comparison says of a point."""
-    if point.status == UNAVAILABLE:
-        return "unavailable"
-    if not point.agrees:
-        return "DISAGREES"
-    return "in bounds" if any(point.difference_per_qp) else "agrees"
-
-
-def driver_name(name: str) -> str:
-    """Return a driver's name without the folders of its path."""
-    return PurePath(name).name if "/" in name else name
-
-
-def title(point: PairPoint) -> str:
-    """Return what a point is of, in one line."""
-    setting = (
-        f"{point.direction}, EP {driver_name(point.ep_driver)}, RC {driver_name(point.rc_driver)}, "
-        f"{point.ep_slots} slots, {plural(point.mw_count, 'window')}, {point.doorbell}"
-    )
-    if point.queues is not None:
-        setting += f", max_num_clients {point.queues}"
-    if point.status == UNAVAILABLE or point.link == "down":
-        return f"{setting}: {verdict(point)}"
-    sent = f"{plural(point.flows, 'flow')} of {plural(point.packets, 'packet')}"
-    return f"{setting}: {sent}, {point.gap_us} us apart: {verdict(point)}"
-
-
-def patches_text(patches: list[int]) -> str:
-    """Return patch numbers as a person writes them: none, 9-11, 1-7, 2,3,7."""
-    if not patches:
-        return "none"
-    runs: list[list[int]] = []
-    for number in sorted(patches):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
-
-
 def _summary(point: PairPoint) -> list[str]:
     names = (point.ep_driver, point.rc_driver)
     shown = [short_name(ascii_only(driver_name(name))) for name in names]
     if point.status == UNAVAILABLE:
-        return [point.direction, *shown, "-", *["-"] * 5, verdict(point)]
+        return [point.direction, *shown, "-", *["-"] * 5, judgement(point)]
     counts = (
-        point.doorbells_rung,
-        point.msis_raised,
-        point.events,
-        sum(point.runs_per_qp),
-        sum(point.predicted_runs_per_qp),
+        str(point.doorbells_rung),
+        str(point.msis_raised),
+        str(point.events),
+        str(sum(point.runs_per_qp)),
+        _short_range(*allowed_runs(point)),
     )
-    texts = ["-" if point.link == "down" else str(count) for count in counts]
+    texts = ["-" if point.link == "down" else count for count in counts]
     if point.direction == "rc-to-ep":
         texts[1] = "-"
-    return [point.direction, *shown, point.link, *texts, verdict(point)]
+    return [point.direction, *shown, point.link, *texts, judgement(point)]
 
 
-def warned(point: PairPoint) -> list[str]:
-    """Return what the kernel complained of, each line once with how often it came."""
-    return [
-        f"the kernel warned{f' {count} times' if count > 1 else ''}: {line}"
-        for line, count in Counter(point.warnings).items()
-    ]
+def _short_range(low: int, high: int) -> str:
+    """Return a range that a narrow column holds: a long one in thousands, rounded outwards."""
+    text = between(low, high)
+    return text if len(text) <= RANGE_WIDTH else f"{low // 1000}k-{-(-high // 1000)}k"
 
 
 def short_name(name: str) -> str:
@@ -195,31 +147,45 @@ def _facts(point: PairPoint) -> Iterator[str]:
     yield (
         f"patches found: EP {patches_text(point.ep_patches)}, RC {patches_text(point.rc_patches)}"
     )
-    if point.cause:
+    no_device = point.ep_qp_count is None and point.rc_qp_count is None
+    if point.cause and (point.status == UNAVAILABLE or not no_device):
         yield point.cause
     if point.status == UNAVAILABLE:
         return
-    predicted = point.predicted_ep_qp_count, point.predicted_rc_qp_count
-    measured = point.ep_qp_count, point.rc_qp_count
-    counts = f"qp_count: EP {measured[0]}, RC {measured[1]}"
+    predicted = qp_counts(point.predicted_ep_qp_count, point.predicted_rc_qp_count)
+    measured = qp_counts(point.ep_qp_count, point.rc_qp_count)
+    counts = f"qp_count: {measured}"
     counts += " (as predicted)" if measured == predicted else f" (predicted {predicted})"
+    counts += f": {point.cause}" if no_device else ""
     yield f"link {point.link} (predicted {point.predicted_link}); {counts}"
     if point.link == "down":
         return
+    if point.verdict:
+        yield f"doorbells: {point.verdict} (predicted {point.predicted_verdict})"
     for side, links in (("EP", point.ep_qp_links), ("RC", point.rc_qp_links)):
         yield f"QP links of {side}: {_links(links)}"
-    for name, counted in (
-        ("MSIs by number", point.msis_per_number),
-        ("predicted by number", point.predicted_msis_per_number if point.spaced else {}),
-        ("events by vector", point.events_per_vector),
-        ("predicted by vector", point.predicted_events_per_vector if point.spaced else {}),
+    for name, counted, predicted_counts in (
+        ("MSIs by number", point.msis_per_number, point.predicted_msis_per_number),
+        ("events by vector", point.events_per_vector, point.predicted_events_per_vector),
     ):
-        if counted:
-            yield f"{name}: {', '.join(f'{key}: {count}' for key, count in counted.items())}"
-    if not point.spaced:
-        bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
-        told = ", ".join(f"QP {qp}: {low} .. {high}" for qp, (low, high) in enumerate(bounds))
-        yield f"runs that any order of these callbacks allows: {told}"
+        yield from _keyed(name, counted, predicted_counts if point.spaced else None)
+    if not point.spaced and point.difference_per_qp:
+        told = ", ".join(f"QP {qp}: {n}" for qp, n in enumerate(point.predicted_runs_per_qp))
+        yield f"estimate of the runs: {told}"
+
+
+def _keyed(name: str, counted: dict[str, int], predicted: dict[str, int] | None) -> Iterator[str]:
+    """Yield counts by number or vector, and their prediction where it is another one."""
+    told = f"{name}: {_by_key(counted)}"
+    if predicted is not None:
+        same = counted == predicted
+        told += " (as predicted)" if same else f" (predicted {_by_key(predicted)})"
+    if counted or predicted:
+        yield told
+
+
+def _by_key(counts: dict[str, int]) -> str:
+    return ", ".join(f"{key}: {count}" for key, count in counts.items()) or NONE
 
 
 def _links(links: list[str]) -> str:
@@ -229,27 +195,34 @@ def _links(links: list[str]) -> str:
 
 
 def _rows(point: PairPoint) -> Iterator[list[str]]:
-    yield _row("packets sent", point.packets_sent, None)
     # Where a ring is lost its packet waits for what wakes the QP next, if anything does.
-    arrive = point.packets_sent if point.predicted_verdict != "missed" else None
+    arrive = (point.packets_sent,) * 2 if point.predicted_verdict != "missed" else None
+    yield _row("packets sent", point.packets_sent, None)
     yield _row("packets received", point.packets_received, arrive)
     yield _row("doorbells rung", point.doorbells_rung, None)
-    exact = point.spaced
+    msis = (point.predicted_msis,) * 2 if point.spaced else (point.least_msis, point.most_msis)
+    events = (
+        (point.least_events, point.most_events)
+        if point.most_events
+        else (point.predicted_events,) * 2
+    )
     if point.direction == "ep-to-rc":
-        yield _row("MSIs raised", point.msis_raised, point.predicted_msis if exact else None)
-    yield _row("doorbell events", point.events, point.predicted_events if exact else None)
-    yield _row("tasklet runs", sum(point.runs_per_qp), sum(point.predicted_runs_per_qp))
+        yield _row("MSIs raised", point.msis_raised, msis)
+    yield _row("doorbell events", point.events, events)
+    yield _row("tasklet runs", sum(point.runs_per_qp), allowed_runs(point))
     for qp_num, runs in enumerate(point.runs_per_qp):
         rung = point.doorbells_per_qp[qp_num] if qp_num < len(point.doorbells_per_qp) else 0
-        name = f"  runs of QP {qp_num} ({plural(rung, 'ring')})"
-        yield _row(name, runs, point.predicted_runs_per_qp[qp_num])
+        allowed = point.least_runs_per_qp[qp_num], point.most_runs_per_qp[qp_num]
+        yield _row(f"  runs of QP {qp_num} ({plural(rung, 'ring')})", runs, allowed)
 
 
-def _row(name: str, measured: int, predicted: int | None) -> list[str]:
-    if predicted is None:
+def _row(name: str, measured: int, allowed: tuple[int, int] | None) -> list[str]:
+    if allowed is None:
         return [name, str(measured), "", ""]
-    difference = measured - predicted
-    return [name, str(measured), str(predicted), f"{difference:+d}" if difference else "0"]
+    low, high = allowed
+    difference = measured - min(max(measured, low), high)
+    inside = "0" if low == high else "within"
+    return [name, str(measured), between(low, high), f"{difference:+d}" if difference else inside]
 
 
 def _flat(value: object) -> object:
@@ -259,12 +232,3 @@ def _flat(value: object) -> object:
     if isinstance(value, dict):
         return " ".join(f"{key}:{count}" for key, count in value.items())
     return "" if value is None else value
-
-
-def folded(text: str, indent: str = "") -> str:
-    """Return `text` in lines of at most WIDTH columns of ASCII, the first one indented less."""
-    lines = wrap(
-        ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
-        break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines)

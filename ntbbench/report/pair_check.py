@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ntbbench.lab.pair.records import PairFinding, PairResult
 from ntbbench.report import pair
 from ntbbench.report.markdown import escaped
-from ntbbench.report.pair import folded
+from ntbbench.report.pair_words import folded
 from ntbbench.report.wording import plural
 
 NOTE = """\

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from ntbbench.lab.pair.records import CHECK, MATRIX, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report import page, pair_check, pair_matrix
 from ntbbench.report.page import Cell, Column, Facts, Notes, Page, Section, Table
-from ntbbench.report.pair import NOTE, headline, patches_text, title, verdict, warned
+from ntbbench.report.pair_words import (
+    NOTE,
+    allowed_runs,
+    between,
+    headline,
+    judgement,
+    patches_text,
+    qp_counts,
+    title,
+    warned,
+)
 
 COLUMNS = (
     Column("direction"),
@@ -28,7 +38,8 @@ COLUMNS = (
     Column("runs predicted"),
     Column("runs per QP"),
     Column("predicted per QP"),
-    Column("verdict"),
+    Column("verdict", "what became of the doorbells, measured; empty for a burst"),
+    Column("model", "whether the counts are what the model says"),
 )
 
 
@@ -85,12 +96,13 @@ def _cells(point: PairPoint) -> tuple[Cell, ...]:
         point.packets_sent,
         point.packets_received,
         sum(point.runs_per_qp),
-        sum(point.predicted_runs_per_qp),
     ]
     measured = point.status != UNAVAILABLE
-    if not measured or point.link == "down":
+    up = measured and point.link == "up"
+    if not up:
         counts = [None] * len(counts)
-    lists = (point.runs_per_qp, point.predicted_runs_per_qp)
+    low, high = allowed_runs(point)
+    bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
     return (
         Cell(point.direction),
         Cell(point.ep_driver),
@@ -101,10 +113,13 @@ def _cells(point: PairPoint) -> tuple[Cell, ...]:
         _number(point.mw_count),
         Cell(point.doorbell),
         Cell(point.link if measured else "-"),
-        Cell(f"{point.ep_qp_count}, {point.rc_qp_count}" if measured else "-"),
+        Cell(qp_counts(point.ep_qp_count, point.rc_qp_count) if measured else "-"),
         *(_number(count) for count in counts),
-        *(Cell(", ".join(map(str, runs)) or "-") for runs in lists),
-        Cell(verdict(point)),
+        Cell(between(low, high), low) if up else _number(None),
+        Cell(", ".join(map(str, point.runs_per_qp)) or "-"),
+        Cell(", ".join(between(*bound) for bound in bounds) or "-"),
+        Cell(point.verdict or "-"),
+        Cell(judgement(point)),
     )
 
 

@@ -9,17 +9,20 @@ from tabulate import tabulate
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.markdown import escaped
-from ntbbench.report.pair import WIDTH, driver_name, folded, headline, short_name
+from ntbbench.report.pair import short_name
+from ntbbench.report.pair_words import WIDTH, driver_name, folded, headline
 from ntbbench.report.wording import ascii_only, plural
 
-HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "verdict")
+HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "match")
 AGREES, DIFFERS = "agrees", "DIFFERS"
 NOTE = """\
 slots: db_count of the endpoint, link and reserved slot included. QPs: qp_count that ntb_transport \
-computed on EP and RC. link-down: they differ, and the transport link never comes up; missed: a \
+computed on EP and RC. measured, model: what becomes of the doorbells, on the kernel and in the \
+model. link-down: the QPs differ, and the transport link never comes up; missed: a \
 rung queue is not woken; misrouted: another one is; fallback: every doorbell runs all queues; \
 per-vector: it runs its own. runs/bell: receive tasklet runs a doorbell, measured. With one QP \
-the last two cannot be told apart: works."""
+the last two cannot be told apart: works. match: whether QPs, verdict and every count are as the \
+model says."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,10 @@ def _row(point: PairPoint) -> Row:
 def _differences(result: PairResult, shown: Callable[[str], str]) -> Iterator[str]:
     """Yield each point in which model and kernel differ, and in what."""
     differing = [point for point in result.points if not point.agrees]
-    if result.points and not differing:
-        yield shown("Model and kernel differ in no cell.")
+    run = [point for point in result.points if point.status != UNAVAILABLE]
+    if run and not differing:
+        all_run = len(run) == len(result.points)
+        yield shown(f"Model and kernel differ in no cell{'' if all_run else ' that was run'}.")
     for point in differing:
         where = (
             f"{point.direction}, EP {driver_name(point.ep_driver)}, RC "

@@ -146,7 +146,7 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         return
     add("link", better="higher", value=point.link, rank=LINKS.index(point.link))
     add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees))
-    add("warnings", value=len(point.warnings))
+    add("kernel warnings", better="lower", value=len(point.warnings))
     add("ep_qp_count", better="higher", value=point.ep_qp_count or 0)
     add("rc_qp_count", better="higher", value=point.rc_qp_count or 0)
     if point.link == "down":

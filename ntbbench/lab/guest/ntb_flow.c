@@ -31,8 +31,9 @@
 
 #define FLOWS_MAX	64
 #define SIZE_MAX_BYTES	1472
-#define RECEIVE_BUFFER	(1 << 22)
+#define RECEIVE_BUFFER	4194304	/* bytes */
 #define FIRST_WAIT	10	/* the first datagram may take its time */
+#define SEND_WAIT	5	/* seconds: a queue that stays stopped so long */
 #define TRIES		1000	/* of a socket until its queue is the wanted one */
 #define LINE_SIZE	128
 
@@ -50,16 +51,16 @@ static int channels(const char *device, unsigned int count)
 
 	if (fd < 0)
 		return fail("socket");
-	strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+	snprintf(request.ifr_name, IFNAMSIZ, "%s", device);
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		return fail("get channels");
+		return fail("ETHTOOL_GCHANNELS");
 	channels.cmd = ETHTOOL_SCHANNELS;
 	channels.combined_count = count;
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		return fail("set channels");
+		return fail("ETHTOOL_SCHANNELS");
 	channels.cmd = ETHTOOL_GCHANNELS;
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		return fail("get channels");
+		return fail("ETHTOOL_GCHANNELS");
 	printf("%u\n", channels.combined_count);
 	return 0;
 }
@@ -74,11 +75,14 @@ static double now(void)
 
 static int open_flows(int *fds, int flows, const struct sockaddr_in *peer)
 {
+	struct timeval wait = { .tv_sec = SEND_WAIT };
 	int i;
 
 	for (i = 0; i < flows; i++) {
 		fds[i] = socket(AF_INET, SOCK_DGRAM, 0);
 		if (fds[i] < 0 ||
+		    setsockopt(fds[i], SOL_SOCKET, SO_SNDTIMEO, &wait,
+			       sizeof(wait)) ||
 		    connect(fds[i], (const void *)peer, sizeof(*peer)))
 			return fail("flow");
 	}
@@ -145,22 +149,22 @@ static int open_steered(int *fds, int flows, const struct sockaddr_in *peer,
 	return 0;
 }
 
+/* A queue that stays stopped ends the flows: what was sent is the result. */
 static int send_flows(const int *fds, int flows, long packets, int size, int gap)
 {
 	char data[SIZE_MAX_BYTES] = { 0 };
-	long round, sent = 0;
-	double start;
-	int i;
+	long sent, total = packets * flows;
+	double start = now();
 
-	start = now();
-	for (round = 0; round < packets; round++)
-		for (i = 0; i < flows; i++) {
-			if (send(fds[i], data, size, 0) != size)
+	for (sent = 0; sent < total; sent++) {
+		if (send(fds[sent % flows], data, size, 0) != size) {
+			if (errno != EAGAIN)
 				return fail("send");
-			sent++;
-			if (gap)
-				usleep(gap);
+			break;
 		}
+		if (gap)
+			usleep(gap);
+	}
 	printf("%ld %.9f\n", sent, now() - start);
 	return 0;
 }

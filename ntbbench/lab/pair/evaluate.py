@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.complaints import count_complaints
 from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecording, Traffic
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
@@ -24,7 +25,7 @@ from ntbbench.lab.pair.predict import (
 )
 from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
-from ntbbench.lab.pair.tracing import PairTrace
+from ntbbench.model.pair.coalesce import Hop
 from ntbbench.model.pair.joined import Direction
 from ntbbench.model.pair.link import PairLink
 
@@ -192,10 +193,12 @@ def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
         "doorbells_per_qp": [trace.doorbells[qp_num] for qp_num in qps],
         "msis_raised": trace.msis.total(),
         "predicted_msis": predicted.msis.total(),
+        **_bounds("msis", predicted.msis, predicted.msi_hops),
         "msis_per_number": _by_key(trace.msis),
         "predicted_msis_per_number": _by_key(predicted.msis),
         "events": trace.vectors.total(),
         "predicted_events": predicted.vectors.total(),
+        **_bounds("events", predicted.vectors, predicted.event_hops),
         "events_per_vector": _by_key(trace.vectors),
         "predicted_events_per_vector": _by_key(predicted.vectors),
         "packets_sent": recorded.sent,
@@ -206,6 +209,13 @@ def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
         "least_runs_per_qp": bounds.least if bounds else predicted.runs,
         "most_runs_per_qp": bounds.most if bounds else predicted.runs,
     }
+
+
+def _bounds(what: str, exact: Counter[int], hops: Mapping[int, Hop]) -> dict[str, int]:
+    """Return the fewest and the most that there may be; without hops the prediction is exact."""
+    least = sum(hop.least for hop in hops.values()) if hops else exact.total()
+    most = sum(hop.most for hop in hops.values()) if hops else exact.total()
+    return {f"least_{what}": least, f"most_{what}": most}
 
 
 def _is_polled(boot: Boot, traffic: Traffic) -> bool:
@@ -225,43 +235,7 @@ def _complaints(
     works = predicted_verdict(boot.model, direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
-    if predicted.exact:
-        yield from _each(trace.msis, predicted.msis, "MSI number")
-        yield from _each(trace.vectors, predicted.vectors, "events of vector")
-    else:
-        yield from _coalesced(boot, trace, predicted, traffic)
-    if predicted.bounds is None:
-        for qp_num, runs in enumerate(predicted.runs):
-            yield from _exact(trace.runs[qp_num], runs, f"runs of QP {qp_num}")
-        return
-    for qp_num, (low, high) in enumerate(
-        zip(predicted.bounds.least, predicted.bounds.most, strict=True)
-    ):
-        if not low <= trace.runs[qp_num] <= high:
-            yield f"runs of QP {qp_num}: {trace.runs[qp_num]}, possible are {low} .. {high}"
-
-
-def _coalesced(
-    boot: Boot, trace: PairTrace, predicted: Prediction, traffic: Traffic
-) -> Iterator[str]:
-    """Yield what cannot come of a burst: more interrupts than rings, or those of no ring."""
-    if not trace.vectors.total() <= trace.rings * max(boot.model.events_a_ring(traffic), 1):
-        yield f"{trace.vectors.total()} events for {trace.rings} doorbells"
-    if traffic.direction == EP_TO_RC and trace.msis.total() > trace.rings:
-        yield f"{trace.msis.total()} MSIs for {trace.rings} doorbells"
-    # The model raises every bit that was rung at least once, however the rings coalesced.
-    for number in sorted(trace.msis.keys() - predicted.msis.keys()):
-        yield from _exact(trace.msis[number], 0, f"MSI number {number}")
-
-
-def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
-    if measured != predicted:
-        yield f"{what}: {measured}, the model says {predicted}"
-
-
-def _each(measured: Counter[int], predicted: Counter[int], what: str) -> Iterator[str]:
-    for key in sorted(measured.keys() | predicted.keys()):
-        yield from _exact(measured[key], predicted[key], f"{what} {key}")
+    yield from count_complaints(trace, predicted)
 
 
 def _cautions(
@@ -277,6 +251,9 @@ def _cautions(
     expected = boot.link.ep.qp_count if boot.link.ep else 0
     if open_qps != expected:
         yield f"ntb_netdev runs {open_qps} of {expected} QPs"
+    asked = traffic.flows * traffic.packets
+    if recorded.sent < asked:
+        yield f"{recorded.sent} of {asked} packets sent: the sender's queue stayed stopped"
     other = recorded.trace.rings - recorded.sent
     if other:
         yield f"{other:+d} doorbells beside those of the packets sent"

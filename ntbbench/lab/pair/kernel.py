@@ -72,10 +72,7 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
     BuildError : with the compiler's first error, or an option that the source does not know.
     MissingToolError : a program that building a kernel takes.
     """
-    wanted = parse_spec(spec)
-    if version_key(wanted) < version_key(AFTER_VERSION):
-        allowed = f"debian:{AFTER_VERSION} or newer: epc_loop needs its PCI endpoint core"
-        raise InputError("--kernel", spec, allowed)
+    wanted = _wanted(spec)
     source = fetch_source(cache, wanted, say)
     place = cache.root / KERNELS / kernel_key(source, variant)
     if not (place / IMAGE).is_file():
@@ -87,6 +84,18 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
                 say(f"building a {variant} kernel from {source.origin} (once; some minutes)")
                 cache.publish(place, lambda folder: _build(folder, source, variant))
     return PairKernel(spec, variant, place, source)
+
+
+def _wanted(spec: str) -> str:
+    """Return the version that `spec` names, of a kernel that epc_loop knows."""
+    allowed = f"debian:{AFTER_VERSION} or newer: epc_loop needs its PCI endpoint core"
+    try:
+        wanted = parse_spec(spec)
+    except InputError:
+        raise InputError("--kernel", spec, allowed) from None
+    if version_key(wanted) < version_key(AFTER_VERSION):
+        raise InputError("--kernel", spec, allowed)
+    return wanted
 
 
 def fragment(variant: str) -> str:

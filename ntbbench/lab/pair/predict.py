@@ -4,19 +4,20 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import cast
 
 from ntbbench.lab.pair.patches import body, without_comments
-from ntbbench.lab.pair.plan import EP, MSIS, RC, DriverSource, PairSetup, Traffic
+from ntbbench.lab.pair.plan import EP, MSIS, RC, DriverSource, PairSetup
 from ntbbench.lab.pair.tracing import PairTrace
+from ntbbench.model.pair.coalesce import Hop, event_hops, msi_hops
 from ntbbench.model.pair.flow import (
     POLL,
     FlowTally,
     Item,
     PairFlow,
+    Poll,
     RunBounds,
     Told,
     placed_by_events,
@@ -32,6 +33,7 @@ LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
 FALLBACK, PER_VECTOR, WORKS = "fallback", "per-vector", "works"
 WORKING = {FALLBACK, PER_VECTOR}
 VECTOR_PATCH = {"ep": 7, "rc": 12}  # gives the driver db_vector_count() and db_vector_mask()
+DEFER_PATCH = 2  # the endpoint gathers its rings in peer_db_pending
 # From this gap (seconds) on a doorbell's tasklets have run before the next ring, on one CPU.
 SPACED_GAP = 700e-6
 
@@ -44,12 +46,6 @@ class PairModel:
     rc: Driver
     setting: Setting
     max_num_clients: int
-
-    def events_a_ring(self, traffic: Traffic) -> int:
-        """Return the most doorbell callbacks that one ring leads to."""
-        direction = cast(Direction, traffic.direction)
-        effects = ring_effects(direction, self.ep, self.rc, self.setting, self.qp_count)
-        return max((len(effect.vectors) for effect in effects), default=0)
 
     @property
     def qp_count(self) -> int:
@@ -70,8 +66,10 @@ class Prediction:
     Parameters
     ----------
     msis : by their 1-based number, which is the wire contract between the two drivers.
-    exact : MSIs and events are exact, not only bounded by the rings.
+    exact : MSIs and events are exact, not only bounded by what caused them.
     bounds : of the runs; None where they are exact too.
+    msi_hops, event_hops : what bounds MSIs and events, by number and by vector; empty where they
+        are exact.
     """
 
     msis: Counter[int]
@@ -79,6 +77,8 @@ class Prediction:
     runs: list[int]
     exact: bool
     bounds: RunBounds | None
+    msi_hops: dict[int, Hop] = field(default_factory=dict)
+    event_hops: dict[int, Hop] = field(default_factory=dict)
 
 
 def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairModel:
@@ -142,17 +142,22 @@ def predict(
         pair = (direction, model.ep, model.rc, model.setting, qp_bitmap)
         return PairFlow(*pair, preempts=lambda: preempts)
 
-    def told(tally: FlowTally, bounds: RunBounds | None) -> Prediction:
+    def told(tally: FlowTally, bounds: RunBounds | None, *hops: dict[int, Hop]) -> Prediction:
         runs = _by_qp(tally.runs, qp_count)
-        return Prediction(tally.msis, tally.vectors, runs, spaced, bounds)
+        return Prediction(tally.msis, tally.vectors, runs, spaced, bounds, *hops)
 
     if not spaced:
+        polled, to_rc = flow().polled, direction == "ep-to-rc"
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
         packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
         bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
-        if flow().polled:
-            return told(flow().run(rings_and_polls(trace)), bounds)
-        return told(flow().run_apart(placed_by_events(effects, trace.items)), bounds)
+        hops = (
+            msi_hops(effects, trace.items, deferred=model.ep.has(DEFER_PATCH)) if to_rc else {},
+            event_hops(effects, trace.items, to_rc=to_rc, polled=polled),
+        )
+        if polled:
+            return told(flow().run(rings_and_polls(trace)), bounds, *hops)
+        return told(flow().run_apart(placed_by_events(effects, trace.items)), bounds, *hops)
     late = flow().run(rings_and_polls(trace))
     soon = flow(preempts=preemptible).run(rings_and_polls(trace))
     if late.runs == soon.runs:
@@ -168,9 +173,9 @@ def rings_and_polls(trace: PairTrace) -> Iterator[Item]:
     """
     polls = any(item is POLL for item in trace.items)
     for item in trace.items:
-        if not isinstance(item, Told):
+        if isinstance(item, int | Poll):
             yield item
-        elif not polls:
+        elif isinstance(item, Told) and not polls:
             yield POLL
 
 

@@ -50,10 +50,14 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     doorbells_per_qp: list[int] = field(default_factory=list)
     msis_raised: int = 0  # towards the root complex; 0 for rc-to-ep
     predicted_msis: int = 0
+    least_msis: int = 0  # what the doorbells allow, however they coalesce; spaced: the prediction
+    most_msis: int = 0
     msis_per_number: dict[str, int] = field(default_factory=dict)  # by the 1-based MSI number
     predicted_msis_per_number: dict[str, int] = field(default_factory=dict)
     events: int = 0  # calls of the receiver's doorbell callback
     predicted_events: int = 0
+    least_events: int = 0  # what the MSIs, or the doorbells of rc-to-ep, allow
+    most_events: int = 0
     events_per_vector: dict[str, int] = field(default_factory=dict)
     predicted_events_per_vector: dict[str, int] = field(default_factory=dict)
     packets_sent: int = 0

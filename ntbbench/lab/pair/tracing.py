@@ -11,7 +11,7 @@ from typing import TypeVar
 from ntbbench.capture.events import Event, TraceText, read_events
 from ntbbench.capture.lines import bad_line
 from ntbbench.lab.pair.plan import EP, RC, Traffic
-from ntbbench.model.pair.flow import POLL, Item, Told
+from ntbbench.model.pair.flow import POLL, Raised, Seen, Told
 from ntbbench.model.vectormap import bits_of
 
 FIELD = re.compile(r"\b(\w+)=(-?(?:0x)?[0-9a-fA-F]{1,16})\b")
@@ -56,17 +56,18 @@ class PairTrace:
 
     Parameters
     ----------
-    items : rings of the sender, polls of the endpoint and callbacks of the receiver, in order.
+    items : rings of the sender, polls of the endpoint, MSIs that it raised and callbacks of the
+        receiver, in order.
     doorbells : rings of the sender by bit.
     msis : raised towards the root complex, by their 1-based number (ep-to-rc only).
     vectors : calls of the receiver's doorbell callback by vector.
     runs : runs of the receiver's tasklets by qp_num.
     wakes : what each group of rings led to, in order.
-    cpus : that rings, callbacks and runs were seen on.
+    cpus : that rings, MSIs, callbacks and runs were seen on.
     backward : rings of the receiver: traffic the other way.
     """
 
-    items: list[Item | Told] = field(default_factory=list)
+    items: list[Seen] = field(default_factory=list)
     doorbells: Counter[int] = field(default_factory=Counter)
     msis: Counter[int] = field(default_factory=Counter)
     vectors: Counter[int] = field(default_factory=Counter)
@@ -110,7 +111,10 @@ def _add(
         case "peer_db_set":
             _ring(path, trace, event, traffic)
         case "raise_irq" if traffic.sender == EP:
-            trace.msis[_number(path, event, "msi")] += 1
+            number = _number(path, event, "msi")
+            trace.cpus.add(event.cpu)
+            trace.msis[number] += 1
+            trace.items.append(Raised(number))
         case "poll":
             trace.items.append(POLL)
             trace.polled_since = True

@@ -40,8 +40,16 @@ class Told:
     vector: int
 
 
+@dataclass(frozen=True)
+class Raised:
+    """The endpoint raised the MSI of this 1-based number: only where rings come too close."""
+
+    number: int
+
+
 POLL = Poll.POLL
 Item = int | Poll  # the db_bits (u64) of one peer_db_set(), or a poll
+Seen = Item | Told | Raised  # what a trace has of a flow
 
 
 @dataclass
@@ -174,11 +182,13 @@ class RingEffect:
 
     Parameters
     ----------
+    msis : raised towards the root complex, by their 1-based number.
     vectors : told to the NTB core, in order.
     masks : `ntb_db_vector_mask()` of each.
     shown : db_read() afterwards, nothing cleared.
     """
 
+    msis: tuple[int, ...]
     vectors: tuple[int, ...]
     masks: tuple[int, ...]
     shown: int
@@ -193,7 +203,14 @@ def ring_effects(
 
 def _effect(direction: Direction, ep: Driver, rc: Driver, setting: Setting, bit: int) -> RingEffect:
     told: list[int] = []
+    rung: list[int] = []
     pair = Pair(ep, rc, setting, ep_event=told.append, rc_event=told.append)
+
+    def on_slot(slot: int, arrive: Arrive) -> None:
+        rung.append(slot)
+        arrive(slot)
+
+    pair.on_slot = on_slot
     receiver: Vntb | Epf = pair.rc if direction == "ep-to-rc" else pair.ep
     sender: Vntb | Epf = pair.ep if direction == "ep-to-rc" else pair.rc
     with contextlib.suppress(DriverError):
@@ -201,7 +218,8 @@ def _effect(direction: Direction, ep: Driver, rc: Driver, setting: Setting, bit:
     pair.ep.run_peer_db_work()
     pair.ep.poll()
     masks = tuple(db_vector_mask(receiver, vector) for vector in told)
-    return RingEffect(tuple(told), masks, receiver.db_read())
+    msis = tuple(slot + 1 for slot in rung) if direction == "ep-to-rc" else ()
+    return RingEffect(msis, tuple(told), masks, receiver.db_read())
 
 
 @dataclass(frozen=True)
@@ -249,7 +267,7 @@ def run_bounds(
 
 
 def placed_by_events(
-    effects: Sequence[RingEffect], items: Iterable["Item | Told"]
+    effects: Sequence[RingEffect], items: Iterable[Seen]
 ) -> Iterator["Packet | Item"]:
     """Yield the items of a flow whose rings may coalesce: a ring takes place where it was told.
 
@@ -266,7 +284,7 @@ def placed_by_events(
         elif isinstance(item, int):
             yield Packet(item)
             pending += [bit for bit in bits_of(item) if bit not in pending]
-        else:
+        elif isinstance(item, Poll):
             yield item
     for bit in pending:
         yield 1 << bit

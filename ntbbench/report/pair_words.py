@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How the reports of the pair say points, counts and what the model says of them."""
+
+from collections import Counter
+from pathlib import PurePath
+from textwrap import wrap
+
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.report.wording import ascii_only, plural
+
+WIDTH = 80
+NONE = "none"
+NOTE = """\
+doorbells: peer_db_set() calls of the sender; MSIs: raised towards the root complex; events: calls \
+of ntb_transport's doorbell callback; runs: of all receive tasklets of the receiver. model: what \
+the comparison says. It agrees where every count is as predicted; where doorbells meet it only \
+bounds them, and a range is the fewest and the most that it allows."""
+AGREES, BOUNDED, DISAGREES, NOT_RUN = "agrees", "in bounds", "DISAGREES", "not run"
+JUDGED = {
+    AGREES: "the model agrees",
+    BOUNDED: "within the model's bounds",
+    DISAGREES: "the model DISAGREES",
+    NOT_RUN: UNAVAILABLE,
+}
+
+
+def headline(result: PairResult) -> str:
+    """Return in one sentence what was run and how many points agree, or why nothing was run."""
+    measured = [point for point in result.points if point.status != UNAVAILABLE]
+    missing = len(result.points) - len(measured)
+    why = "; ".join(dict.fromkeys(p.cause for p in result.points if p.status == UNAVAILABLE))
+    text = f"Linux {result.kernel} ({result.kernel_source}, {_machine(result)}): "
+    if missing and not measured:
+        text += f"nothing was run, {plural(missing, 'point')} unavailable: {why}"
+    else:
+        agreed = sum(point.agrees for point in measured)
+        text += f"the model agrees in {agreed} of {plural(len(measured), 'point')}"
+        text += f"; {missing} unavailable: {why}" if missing else ""
+    return text if result.complete else f"{text}; interrupted"
+
+
+def _machine(result: PairResult) -> str:
+    """Return what ran the guest, and whether its clock makes two runs equal."""
+    how = f"emulated by QEMU's {result.accelerator}" if result.accelerator == "tcg" else "on KVM"
+    return how + (", counting instructions" if result.deterministic else ", not deterministic")
+
+
+def judgement(point: PairPoint) -> str:
+    """Return what the comparison with the model says of a point."""
+    if point.status == UNAVAILABLE:
+        return NOT_RUN
+    if not point.agrees:
+        return DISAGREES
+    return AGREES if point.spaced or point.link == "down" else BOUNDED
+
+
+def between(low: int, high: int) -> str:
+    """Return what the model allows: one number, or the first and the last of a range."""
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def allowed_runs(point: PairPoint) -> tuple[int, int]:
+    """Return the fewest and the most runs that the model allows, all QPs together."""
+    if point.spaced:
+        return (sum(point.predicted_runs_per_qp),) * 2
+    return sum(point.least_runs_per_qp), sum(point.most_runs_per_qp)
+
+
+def driver_name(name: str) -> str:
+    """Return a driver's name without the folders of its path."""
+    return PurePath(name).name if "/" in name else name
+
+
+def title(point: PairPoint) -> str:
+    """Return what a point is of, in one line."""
+    setting = (
+        f"{point.direction}, EP {driver_name(point.ep_driver)}, RC {driver_name(point.rc_driver)}, "
+        f"{point.ep_slots} slots, {plural(point.mw_count, 'window')}, {point.doorbell}"
+    )
+    if point.queues is not None:
+        setting += f", max_num_clients {point.queues}"
+    if point.status == UNAVAILABLE or point.link == "down":
+        return f"{setting}: {JUDGED[judgement(point)]}"
+    sent = f"{plural(point.flows, 'flow')} of {plural(point.packets, 'packet')}"
+    return f"{setting}: {sent}, {point.gap_us} us apart: {JUDGED[judgement(point)]}"
+
+
+def patches_text(patches: list[int]) -> str:
+    """Return patch numbers as a person writes them: none, 9-11, 1-7, 2,3,7."""
+    if not patches:
+        return "none"
+    runs: list[list[int]] = []
+    for number in sorted(patches):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def warned(point: PairPoint) -> list[str]:
+    """Return what the kernel complained of, each line once with how often it came."""
+    return [
+        f"the kernel warned{f' {count} times' if count > 1 else ''}: {line}"
+        for line, count in Counter(point.warnings).items()
+    ]
+
+
+def qp_counts(ep: int | None, rc: int | None) -> str:
+    """Return both sides' qp_count; a side without a device has none."""
+    if ep is None and rc is None:
+        return NONE
+    return ", ".join(
+        f"{side} {NONE if count is None else count}" for side, count in (("EP", ep), ("RC", rc))
+    )
+
+
+def folded(text: str, indent: str = "") -> str:
+    """Return `text` in lines of at most WIDTH columns of ASCII, the first one indented less."""
+    lines = wrap(
+        ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(lines)
