@@ -168,7 +168,7 @@ def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
     if not left:
         return result(plan.found)
     try:
-        with place_of(args, left) as place, interrupts() as stop, bar() as progress:
+        with interrupts() as stop, place_of(args, left) as place, bar() as progress:
             hooks = Hooks(
                 progress=progress,
                 stop=stop.is_set,

@@ -32,8 +32,7 @@ class Hooks:
     Parameters
     ----------
     progress : told a word, the replications done and all of them.
-    stop : asked now and then whether to end here; what has begun is waited for and kept, what has
-        not is taken back.
+    stop : asked now and then whether to end here; what was handed out is waited for and kept.
     save : given what is found by now.
     clock : seconds; decides when to save.
     """
@@ -94,9 +93,10 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     running: dict[Future[list[Replication]], Chunk] = {}
     next_save = hooks.clock() + SAVE_INTERVAL
     while True:
-        if hooks.stop():
-            running = {future: chunk for future, chunk in running.items() if not future.cancel()}
-        else:
+        # Nothing is cancelled: where a worker dies, Python 3.11's pool stumbles over a cancelled
+        # future and leaves the others unanswered for ever (concurrent.futures.process,
+        # terminate_broken()).
+        if not hooks.stop():
             hand_out(place, again, waiting, running)
         if not running:
             return
