@@ -69,7 +69,7 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
     executor = ProcessPoolExecutor(count, mp_context=context)
     try:
         yield Place(executor, count)
-    except KeyboardInterrupt:  # a second one: a replication can take minutes
+    except BaseException:  # nobody waits for the rest, and a replication can take minutes
         for worker in multiprocessing.active_children():
             worker.terminate()
         raise
