@@ -22,11 +22,13 @@ from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
 from ntbbench.measure.timing import timer
 from ntbbench.model.datapath.checks import check_system
 from ntbbench.model.names import parse_int, unknown
+from ntbbench.model.simulation.load import all_keys
 from ntbbench.model.simulation.point import expand
 from ntbbench.model.simulation.resolve import engine_seed, resolve
 from ntbbench.model.simulation.scenario import Scenario
 from ntbbench.report import timeline
 from ntbbench.report.simulation import FORMATS
+from ntbbench.report.simulation_keys import keys_text
 from ntbbench.report.wording import plural
 
 DESCRIPTION = """\
@@ -81,6 +83,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, save, report."""
+    if args.keys:
+        sys.stdout.write(keys_text(all_keys()))
+        return ExitCode.OK
     if args.format not in FORMATS:
         raise unknown("--format", args.format, FORMATS)
     plan = plan_of(args)
