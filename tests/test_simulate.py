@@ -320,6 +320,8 @@ def test_an_interrupt_raises_nothing_where_an_executor_is_waited_for() -> None:
         assert (sigints.asked(), sigints.insisted()) == (True, False)
         os.kill(os.getpid(), signal.SIGINT)
         assert sigints.insisted()
+        with pytest.raises(KeyboardInterrupt):  # whatever it is that does not end
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def blocked_signals() -> set[signal.Signals]:
@@ -433,6 +435,25 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     assert started.returncode == 130, error
     assert "go on with: ntbbench simulate --resume" in error
     assert saved(path)["points"] == []
+
+
+def test_a_second_ctrl_c_ends_what_runs_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There no lock is held, and nobody asks before the replication is done."""
+    path, begun = tmp_path / "result.json", []
+
+    def interrupted(chunk: Chunk) -> list[Replication]:
+        begun.append(chunk)
+        if len(begun) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            raise AssertionError("the second one raised nothing")
+        return run_chunk(chunk)
+
+    monkeypatch.setattr(grids, "run_chunk", interrupted)
+    assert main(["simulate", *SMALL, "-o", str(path)]) == 130
+    assert [len(point["replications"]) for point in saved(path)["points"]] == [3]
 
 
 def test_replications_can_be_added(tmp_path: Path) -> None:

@@ -34,13 +34,21 @@ def interrupts() -> Iterator[threading.Event]:
 
 @dataclass
 class Interrupts:
-    """How often SIGINT came."""
+    """How often SIGINT came.
+
+    Parameters
+    ----------
+    patience : so many raise nothing; the next one does.
+    """
 
     count: int = 0
+    patience: int = 2
 
     def add(self) -> None:
         """Count one more."""
         self.count += 1
+        if self.count > self.patience:
+            raise KeyboardInterrupt
 
     def asked(self) -> bool:
         """Tell whether to end."""
@@ -57,7 +65,7 @@ def counted_interrupts() -> Iterator[Interrupts]:
 
     An exception out of the handler would come anywhere, also while `concurrent.futures.wait()`
     holds some of the futures' locks: it left them taken, and the pool's thread stood still.
-    timeout(1) sends two at once, one to the process and one to its group.
+    timeout(1) sends two at once, one to the process and one to its group. Only a third one raises.
     """
     found = Interrupts()
     with _on_sigint(found.add):

@@ -173,6 +173,7 @@ def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
         try:
             if left:
                 with place_of(args, left) as place, bar() as progress:
+                    sigints.patience -= place.in_process
                     hooks = Hooks(
                         progress=progress,
                         stop=sigints.asked,
@@ -180,7 +181,7 @@ def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
                         save=lambda found: write_json(plan.output, result(found)),
                     )
                     run_grid(plan.grid, plan.found, place, hooks)
-        except GivenUp:
+        except (GivenUp, KeyboardInterrupt):
             pass
         except WorkersLost as error:
             write_json(plan.output, result(plan.found))

@@ -39,9 +39,14 @@ class Place:
     slots: int
 
     @property
+    def in_process(self) -> bool:
+        """Whether `submit` does the task itself: then nothing can ask meanwhile whether to end."""
+        return isinstance(self.executor, Inline)
+
+    @property
     def window(self) -> int:
         """Tasks under way at once."""
-        return QUEUED * self.slots
+        return 1 if self.in_process else QUEUED * self.slots
 
 
 class Inline(Executor):
