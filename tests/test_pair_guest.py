@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datapath_pair import runs_per_qp, system_of
 from lab_kernel import gone, guests_of
 from pair_kernel import CACHE, KERNEL, boot, check_stack, counts, patched_driver, stack
 
 from ntbbench.capture.recording import read_recording
+from ntbbench.engine.datapath import ENGINES, simulate
 from ntbbench.lab.errors import BuildError, GuestError
 from ntbbench.lab.guest import Task, record
 from ntbbench.lab.pair import runner
+from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.machine import machine
 from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, Traffic
 from ntbbench.lab.qemu import TCG
@@ -38,12 +41,18 @@ def plan(ep: str = "after", rc: str = "after", **setting: object) -> PairPlan:
     return PairPlan(PairSetup(ep, rc, queues=QPS, **setting), BOTH)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("ep", "rc"),
-    [("after", "after"), ("before", "before"), ("after", "before"), ("before", "after")],
+@pytest.fixture(
+    scope="module",
+    params=[("after", "after"), ("before", "before"), ("after", "before"), ("before", "after")],
+    ids="-".join,
 )
-def test_old_and_new_drivers_carry_traffic_both_ways(ep: str, rc: str, tmp_path: Path) -> None:
-    recordings = boot(plan(ep, rc), tmp_path)
+def mix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PairRecordings:
+    """A boot with old or new drivers on either side."""
+    return boot(plan(*request.param), tmp_path_factory.mktemp("mix"))
+
+
+def test_old_and_new_drivers_carry_traffic_both_ways(mix: PairRecordings) -> None:
+    recordings, ep, rc = mix, mix.plan.setup.ep_driver, mix.plan.setup.rc_driver
     assert (recordings.link, recordings.cause) == ("up", "")
     # The endpoint driver of 6.12 asks for a workqueue in a way that 7.3 warns of.
     told = [line for line in recordings.warnings if "__alloc_workqueue" not in line]
@@ -62,6 +71,13 @@ def test_old_and_new_drivers_carry_traffic_both_ways(ep: str, rc: str, tmp_path:
         **dict.fromkeys(("raise_irq", "isr"), 0),
         "rxc_db": PACKETS * (AFTER_RUNS if ep == "after" else BEFORE_EP_RUNS),
     }
+
+
+def test_the_simulators_engines_run_as_often_as_the_kernel(mix: PairRecordings) -> None:
+    for point, measured in zip(mix.points, evaluate(mix), strict=True):
+        system = system_of(mix, point)
+        for engine in ENGINES:
+            assert runs_per_qp(simulate(system, 1, engine)) == measured.runs_per_qp
 
 
 def test_two_boots_leave_the_same_files(tmp_path: Path) -> None:

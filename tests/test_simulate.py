@@ -6,14 +6,16 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -26,26 +28,29 @@ from scipy import stats
 from ntbbench.analyse.gains import gains
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
+from ntbbench.cli.progress import counted_interrupts
 from ntbbench.errors import InputError
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation import grid as grids
 from ntbbench.measure.simulation import replicate as replicating
 from ntbbench.measure.simulation.estimate import estimate
-from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
+from ntbbench.measure.simulation.grid import Found, GivenUp, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.histogram import histogram_of, quantiles
 from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
 from ntbbench.measure.simulation.result import load_simulation
+from ntbbench.measure.simulation.summary import point_of
 from ntbbench.measure.simulation_records import (
     CPU_KINDS,
     Counts,
+    Estimate,
     OkSimulation,
     Replication,
 )
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
 from ntbbench.model.simulation.geometry import Ring
-from ntbbench.model.simulation.load import preset, with_settings
+from ntbbench.model.simulation.load import all_keys, preset, with_settings
 from ntbbench.model.simulation.point import PointSpec, expand
-from ntbbench.report.simulation import FORMATS
+from ntbbench.report.simulation import FORMATS, spread
 
 SHORT = ["--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1"]
 SMALL = ["--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT]
@@ -281,35 +286,59 @@ def first_of_chunk(chunk: Chunk) -> list[Replication]:
     return [replicate(chunk.spec, chunk.replications[0], chunk.engine)]
 
 
-class Slow(Executor):
-    """Has begun with the first task and finishes it; the others wait."""
+def test_an_end_waits_for_what_was_handed_out() -> None:
+    """And cancels none of it: Python 3.11's pool hangs where a worker dies beside such a future."""
+    plan, handed = small_grid(40), []
+    with ThreadPoolExecutor(1) as executor:  # one begins, the others wait
 
-    def __init__(self) -> None:
-        self.futures: list[Future[Any]] = []
+        def submit(task: Any, chunk: Chunk) -> "Future[Any]":
+            handed.append(chunk.replications)
+            return executor.submit(task, chunk)
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        self.futures.append(future)
-        if len(self.futures) == 1:
-            future.set_running_or_notify_cancel()
-            future.set_result(fn(*args, **kwargs))
-        return future
+        noted = SimpleNamespace(submit=submit)
+        place = backends.Place(cast(Executor, noted), 2)
+        found = found_on(place, plan, Hooks(stop=lambda: bool(handed)))
+    assert len(handed) == place.window
+    assert sum(map(len, found)) == sum(map(len, handed)) < plan.total
 
 
-def test_an_end_takes_back_what_has_not_begun() -> None:
-    executor, plan = Slow(), small_grid(40)
-    asked: list[bool] = []
+def test_who_insists_waits_for_nothing() -> None:
+    """The task never ends; what was found before stays."""
+    place = backends.Place(cast(Executor, SimpleNamespace(submit=lambda *_: Future())), 2)
+    plan, asked = small_grid(), iter([False, False, True])
+    found: Found = [{0: replicate(plan.specs[0], 0, "specialised")}, {}, {}, {}]
+    with pytest.raises(GivenUp):
+        run_grid(plan, found, place, Hooks(give_up=lambda: next(asked)))
+    assert [len(have) for have in found] == [1, 0, 0, 0]
 
-    def stop() -> bool:
-        asked.append(bool(executor.futures))
-        return asked[-1]
 
-    found = found_on(backends.Place(executor, 2), plan, Hooks(stop=stop))
-    assert 0 < sum(map(len, found)) < 40
-    first, *others = executor.futures
-    assert not first.cancelled()
-    assert others
-    assert all(future.cancelled() for future in others)
+def test_an_interrupt_raises_nothing_where_an_executor_is_waited_for() -> None:
+    """Raised while wait() takes the futures' locks, it would leave some of them taken."""
+    with counted_interrupts() as sigints:
+        assert not sigints.asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (sigints.asked(), sigints.insisted()) == (True, False)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert sigints.insisted()
+        with pytest.raises(KeyboardInterrupt):  # whatever it is that does not end
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def blocked_signals() -> set[signal.Signals]:
+    return {signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+def test_workers_never_see_sigint() -> None:
+    """It is blocked in what forks them, so from their first instruction; and here it is not."""
+    before = blocked_signals()
+    with backends.local(2, 2) as place:
+        assert signal.SIGINT in place.executor.submit(blocked_signals).result()
+        (worker, *_) = active_children()
+        parent = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1]
+        (mask,) = re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{parent}/status").read_text())
+        assert int(parent) != os.getpid()
+        assert int(mask, 16) >> (signal.SIGINT - 1) & 1
+    assert blocked_signals() == before
 
 
 def test_a_killed_worker_loses_only_what_it_ran() -> None:
@@ -408,6 +437,25 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     assert saved(path)["points"] == []
 
 
+def test_a_second_ctrl_c_ends_what_runs_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There no lock is held, and nobody asks before the replication is done."""
+    path, begun = tmp_path / "result.json", []
+
+    def interrupted(chunk: Chunk) -> list[Replication]:
+        begun.append(chunk)
+        if len(begun) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            raise AssertionError("the second one raised nothing")
+        return run_chunk(chunk)
+
+    monkeypatch.setattr(grids, "run_chunk", interrupted)
+    assert main(["simulate", *SMALL, "-o", str(path)]) == 130
+    assert [len(point["replications"]) for point in saved(path)["points"]] == [3]
+
+
 def test_replications_can_be_added(tmp_path: Path) -> None:
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
     words = ["simulate", "--queues", "1", "--affinity", "single", *SHORT]
@@ -432,6 +480,90 @@ def test_only_the_same_scenario_goes_on(
     assert main(["simulate", "--resume", str(result_file), *words]) == 2
     assert said in capsys.readouterr().err
     assert result_file.read_bytes() == before
+
+
+# What is not defined.
+
+
+@pytest.fixture(scope="module")
+def uncounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No interrupt at all: the poll comes after the end; and one in some replications alone."""
+    path = tmp_path_factory.mktemp("uncounted") / "result.json"
+    words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT]
+    words += ["--warmup", "0s", "--set", "link.doorbell=poll", "--set", "traffic.start=0"]
+    assert main(["simulate", *words, "-o", str(path)]) == 0
+    return path
+
+
+def test_a_ratio_of_nothing_is_null_and_a_dash(
+    uncounted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (point,) = saved(uncounted)["points"]
+    assert point["interrupts"] == point["wakeups"] == 0 < point["rings"]
+    for name in ("amplification", "effective_amplification", "spurious_ratio"):
+        assert point[name] is None
+        assert point["estimates"][name] is None
+    shown = {}
+    for form in ("text", "md", "csv"):
+        assert main(["show", str(uncounted), "--format", form]) == 0
+        shown[form] = capsys.readouterr().out
+    assert re.search(r"single +1 +- +- +- +0 ", shown["text"])
+    assert re.search(r"single +\| +1 +\| - +\| - +\| - +\| 0 ", shown["md"])
+    (row,) = csv.DictReader(io.StringIO(shown["csv"]))
+    assert row["amplification"] == row["amplification_a_replication_mean"] == ""
+    page = tmp_path / "page.html"
+    assert main(["show", str(uncounted), "--html", str(page)]) == 0
+    assert "amplification -, effective -" in page.read_text()
+    assert isinstance(load_simulation(uncounted).points[0], OkSimulation)
+
+
+def test_a_ratio_of_nothing_is_not_compared(
+    uncounted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 would be the best amplification there is."""
+    counted = tmp_path / "counted.json"
+    assert main(["simulate", "--resume", str(uncounted), "-o", str(counted)]) == 0
+    result = saved(counted)
+    for run in result["points"][0]["replications"]:
+        run["counts"] |= {"interrupts": 4, "schedule_calls": 8, "wakeups": 6, "spurious_wakeups": 3}
+    counted.write_text(json.dumps(result))
+    capsys.readouterr()
+    for base, candidate in ((uncounted, counted), (counted, uncounted)):
+        assert main(["compare", str(base), str(candidate), "--format", "json"]) == 0
+        names = [c["metric"] for c in json.loads(capsys.readouterr().out)["comparisons"]]
+        assert any(name.endswith(":throughput") for name in names)
+        assert not any("amplification" in name or "spurious" in name for name in names)
+
+
+def test_an_estimate_needs_every_replication(uncounted: Path) -> None:
+    """The sums have a ratio where one replication counted; a mean of some would be of those."""
+    (point,) = load_simulation(uncounted).points
+    assert isinstance(point, OkSimulation)
+    one, *others = point.replications
+    counts = msgspec.structs.replace(one.counts, interrupts=2, schedule_calls=3, wakeups=2)
+    runs = [msgspec.structs.replace(one, counts=counts), *others]
+    found = point_of(spec_of(), runs)
+    assert isinstance(found, OkSimulation)
+    assert (found.amplification, found.spurious_ratio) == (1.5, 0.0)
+    assert found.estimates["amplification"] is None
+    again = point_of(spec_of(), runs[:1]).estimates["amplification"]
+    assert again is not None
+    assert again.mean == 1.5
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Estimate(mean=8.0, low=6.0, high=10.0), "8 +-25.0%"),
+        (Estimate(mean=8.0, low=0.0, high=16.0), "8 +-100.0%"),
+        (Estimate(mean=8.0, low=0.0, high=30.21), "8 (0..30.2)"),
+        (Estimate(mean=8.0, low=None, high=None), "8"),
+        (Estimate(mean=0.0, low=0.0, high=0.0), "0"),
+        (None, "-"),
+    ],
+)
+def test_a_spread_wider_than_its_mean_is_an_interval(value: Estimate | None, shown: str) -> None:
+    assert spread(value) == shown
 
 
 # Formats, show, compare, gate.
@@ -490,6 +622,38 @@ def test_a_dearer_copy_is_a_regression(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["gate", str(slow), str(base), "--correction", "none"]) == 0
 
 
+def test_what_is_one_number_in_every_sample_is_only_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", "--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT]
+    path = tmp_path / "result.json"
+    assert main([*words, "--replications", "8", "-o", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(path), str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "noisy metrics are one number in every sample" in text
+    assert ":throughput" in text
+    assert ":drops" not in text
+    assert ":amplification" not in text
+
+
+def test_the_keys_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["simulate", "--keys"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    listed = {word for line in text.splitlines() for word in line.split()[:1] if "." in word}
+    assert listed == {f"{s}.{key}" for s, found in all_keys().items() for key in found}
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 replication a"), (2, "2 replications a")])
+def test_few_replications_are_told(
+    count: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--queues", "1", "--replications", str(count), "-o", str(tmp_path / "x.json")]
+    assert main(["simulate", *SHORT, *words]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_runs_of_another_length_are_not_compared(result_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     assert main(["simulate", *SMALL, "--duration", "6ms", "-o", str(other)]) == 0
@@ -542,6 +706,7 @@ def test_gains_are_ratios_of_the_same_replication(result_file: Path) -> None:
         (["--replications", "-1"], "--replications"),
         (["--set", "receiver.hardirk=1us"], "did you mean receiver.hardirq?"),
         (["--set", "hardirk=1us"], "did you mean receiver.hardirq?"),
+        (["--set", "x=1"], "--set: key: 'x': unknown; all: ntbbench simulate --keys"),
         (["--set", "cpus=3"], "one of sender.cpus, receiver.cpus"),
         (["--set", "hardirq"], "section.key=value"),
         (["--set", "receiver.cpus=1025"], "1 to 1024"),

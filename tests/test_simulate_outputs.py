@@ -103,6 +103,23 @@ def test_every_plot_is_drawn_and_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 1400
 
 
+def test_the_axis_has_the_queues_that_were_run(page: Page) -> None:
+    ticks = "() => document.getElementById('throughput-tcp').layout.xaxis.tickvals"
+    assert page.evaluate(ticks) == [1, 2, 4]
+
+
+def test_every_column_says_what_it_is_of_and_its_unit(page: Page) -> None:
+    titles = [text.strip() for text in page.locator("#points-table th").all_inner_texts()]
+    assert len(set(titles)) == len(titles)
+    for name, unit in (
+        ("throughput_bps", ", bit/s"),
+        ("latency_p99", ", s"),
+        ("cpu_seconds_idle", ", s"),
+    ):
+        assert {f"{name}{unit}", f"{name} low{unit}", f"{name} high{unit}"} <= set(titles)
+    assert "drops_a_replication low" in titles
+
+
 def test_names_stay_text(page: Page) -> None:
     assert page.locator("main b").count() == 0
     assert HOSTILE in page.locator("body").inner_text()
@@ -286,6 +303,19 @@ def test_a_fitted_scenario_simulates_to_the_measurement(
     assert load_scenario(board).note.startswith("copy cost fitted")
 
 
+@pytest.mark.parametrize(
+    "words", [["--throughput", "9.4e9", "--error", "1"], ["--throughput", "9.4e9,0.1e9"]]
+)
+def test_an_interval_without_an_end_is_told(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The throughput's reaches 0, so no cost is too large; its other end is above what the
+    sender gives, so none is too small."""
+    assert main(["fit", *words, "--set", "duration=20ms", "--set", "sender.packet=40us"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.endswith("interval 0s or more: the interval of the throughput reaches all but 0")
+
+
 IPERF3 = {
     "start": {"test_start": {"protocol": "TCP", "num_streams": 2, "blksize": 32768}},
     "intervals": [
@@ -318,6 +348,7 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--throughput", "1e9", "--packet", "0"], "--packet"),
         (["--throughput", "1e9", "--error", "2"], "a share from 0 to 1"),
         (["--throughput", "1e9", "--set", "receiver.bite=1"], "did you mean receiver.byte?"),
+        (["--throughput", "1e9", "--set", "x=1"], "all: ntbbench simulate --keys"),
         (["--throughput", "1e9", "--protocol", "udp", "--packet", "70000"], "above the MTU"),
         (["--iperf3", "no-such-file.json"], "no-such-file.json"),
     ],

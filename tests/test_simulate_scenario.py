@@ -23,7 +23,7 @@ from ntbbench.model.hardware import hardware_names
 from ntbbench.model.simulation import load
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.geometry import ring_of
-from ntbbench.model.simulation.keys import Count, Counts, Duration, Flag, Kind, Share, Word
+from ntbbench.model.simulation.keys import Choice, Count, Counts, Duration, Flag, Kind, Share, Word
 from ntbbench.model.simulation.load import preset
 from ntbbench.model.simulation.point import PointSpec, expand
 from ntbbench.model.simulation.resolve import engine_seed, queue_of_flow, resolve
@@ -67,6 +67,8 @@ def values_of(kind: Kind) -> st.SearchStrategy[Any]:
         return st.integers(kind.low, kind.high)
     if isinstance(kind, Counts):
         return st.lists(st.integers(kind.low, kind.high), max_size=4)
+    if isinstance(kind, Choice):
+        return st.sampled_from(kind.known)
     if isinstance(kind, Share):
         return st.floats(0, 1)
     if isinstance(kind, Flag):
@@ -106,6 +108,27 @@ def test_set_takes_a_key_without_its_section() -> None:
     assert (receiver.hardirq, receiver.byte, receiver.dma) == (2_000_000, 1_500_000, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("0,1", (0, 1)), ("[0, 1]", (0, 1)), ("3", (3,)), ("[]", ()), ("[ ]", ())],
+)
+def test_set_takes_lists(text: str, cpus: tuple[int, ...]) -> None:
+    """Also the empty one, which puts a board's list back to all CPUs."""
+    board = load.with_settings(Scenario(), ["spread_cpus=5,7"])
+    assert load.with_settings(board, [f"spread_cpus={text}"]).receiver.spread_cpus == cpus
+
+
+@pytest.mark.parametrize("text", ["[0,", "0,]", "0,,1", "[[0]]", "[,]"])
+def test_half_a_list_is_none(text: str) -> None:
+    with pytest.raises(InputError, match="spread_cpus"):
+        load.with_settings(Scenario(), [f"spread_cpus={text}"])
+
+
+def test_queues_of_the_command_line_count_once() -> None:
+    """As in a sweep: ranges may overlap there, a list of a file says each number once."""
+    assert load.axis("--queues", "queues", "1,1-3,2") == (1, 2, 3)
+
+
 # Bad input: one line that names the field, the value and what is allowed.
 
 HOSTILE = [
@@ -133,6 +156,8 @@ HOSTILE = [
     ("run.placement", "random"),
     ("device.hardware", "ntb_hw_epf_v4"),
     ("device.hz", True),
+    ("device.hz", 333),  # within the range of CONFIG_HZ, and no kernel has it
+    ("device.hz", 250.0),
     ("receiver.dma", "maybe"),
     ("link.doorbell", "polled"),
 ]
@@ -164,6 +189,7 @@ def test_a_bad_value_is_one_line(
         ({"queues": []}, "queues"),
         ({"queues": [65]}, "64"),
         ({"queues": [True]}, "queues"),
+        ({"queues": [1, 1]}, "every value once"),
         ({"dispatch": ["per_vector"]}, "did you mean per-vector?"),
         ({"affinity": ["single", "single"]}, "every value once"),
         ({"protocol": 7}, "a list out of tcp, udp"),
@@ -409,6 +435,8 @@ def test_every_point_is_a_system_that_the_engines_take(changes: list[str]) -> No
 def ends_of(kind: Kind) -> list[object]:
     if isinstance(kind, Duration | Count):
         return [kind.low, kind.high]
+    if isinstance(kind, Choice):
+        return [*kind.known]
     if isinstance(kind, Share):
         return [0, 1]
     if isinstance(kind, Flag):

@@ -159,10 +159,14 @@ def scenario_of(args: argparse.Namespace, settings: dict[str, str]) -> Scenario:
 
 def words(found: Fit, target: Target, protocol: str) -> list[str]:
     """Return what was fitted, to what, and what it leaves open."""
-    cost, low, high = (duration_text(value, FS) for value in (found.byte, found.low, found.high))
+    cost, low = (duration_text(value, FS) for value in (found.byte, found.low))
+    if found.high is None:
+        interval = f"{low} or more: the interval of the throughput reaches all but 0"
+    else:
+        interval = f"{low} to {duration_text(found.high, FS)}"
     return [
         f"copy cost fitted to the single-queue throughput of {protocol}: {cost} a byte, 95 % "
-        f"interval {low} to {high}",
+        f"interval {interval}",
         f"measured {target.mean / 1e6:.5g} Mbit/s ({target.low / 1e6:.5g}-"
         f"{target.high / 1e6:.5g}; {target.how}), simulated {found.throughput_bps / 1e6:.5g}",
         "all other costs were given, not fitted; whatever is not a single queue is a prediction",

@@ -9,24 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ntbbench
-from ntbbench.cli.progress import RUNS, bar, interrupts, tell
+from ntbbench.cli.progress import RUNS, bar, counted_interrupts, tell
 from ntbbench.cli.simulate_options import JOBS_MAX, add_options, scenario_of
 from ntbbench.engine.datapath import simulate_logged
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure import environment as environments
 from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes, write_json
 from ntbbench.measure.simulation.backends import Place, dask, local
-from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
+from ntbbench.measure.simulation.grid import Found, GivenUp, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.result import adopt, load_simulation, result_of
 from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
 from ntbbench.measure.timing import timer
 from ntbbench.model.datapath.checks import check_system
 from ntbbench.model.names import parse_int, unknown
+from ntbbench.model.simulation.load import all_keys
 from ntbbench.model.simulation.point import expand
 from ntbbench.model.simulation.resolve import engine_seed, resolve
 from ntbbench.model.simulation.scenario import Scenario
 from ntbbench.report import timeline
 from ntbbench.report.simulation import FORMATS
+from ntbbench.report.simulation_keys import keys_text
 from ntbbench.report.wording import plural
 
 DESCRIPTION = """\
@@ -81,12 +83,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, save, report."""
+    if args.keys:
+        sys.stdout.write(keys_text(all_keys()))
+        return ExitCode.OK
     if args.format not in FORMATS:
         raise unknown("--format", args.format, FORMATS)
     plan = plan_of(args)
     check_outputs(args, plan)
     result = simulated(args, plan)
-    write_json(plan.output, result)
     if not result.complete:
         tell(f"interrupted; what is finished is saved; go on with: {resume_command(args, plan)}")
         return ExitCode.INTERRUPTED
@@ -165,23 +169,27 @@ def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
         return result_of(scenario, plan.grid, found, environment)
 
     left = sum(map(len, plan.grid.missing(plan.found)))
-    if not left:
-        return result(plan.found)
-    try:
-        with place_of(args, left) as place, interrupts() as stop, bar() as progress:
-            hooks = Hooks(
-                progress=progress,
-                stop=stop.is_set,
-                save=lambda found: write_json(plan.output, result(found)),
-            )
-            run_grid(plan.grid, plan.found, place, hooks)
-    except KeyboardInterrupt:  # the second one: what ran was not waited for
-        pass
-    except WorkersLost as error:
-        write_json(plan.output, result(plan.found))
-        on = resume_command(args, plan)
-        raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
-    return result(plan.found)
+    with counted_interrupts() as sigints:
+        try:
+            if left:
+                with place_of(args, left) as place, bar() as progress:
+                    sigints.patience -= place.in_process
+                    hooks = Hooks(
+                        progress=progress,
+                        stop=sigints.asked,
+                        give_up=sigints.insisted,
+                        save=lambda found: write_json(plan.output, result(found)),
+                    )
+                    run_grid(plan.grid, plan.found, place, hooks)
+        except (GivenUp, KeyboardInterrupt):
+            pass
+        except WorkersLost as error:
+            write_json(plan.output, result(plan.found))
+            on = resume_command(args, plan)
+            raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
+        found = result(plan.found)
+        write_json(plan.output, found)  # here, so that no late SIGINT comes between
+        return found
 
 
 def place_of(args: argparse.Namespace, left: int) -> AbstractContextManager[Place]:
@@ -228,5 +236,5 @@ def verdict(result: SimulationResult) -> int:
         for point in result.points
     )
     if lost:
-        tell(f"{lost} points missed doorbells: see the report")
+        tell(f"{plural(lost, 'point')} missed doorbells: see the report")
     return ExitCode.FINDING if lost else ExitCode.OK

@@ -48,6 +48,7 @@ def _add_scenario(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="can be given again"
     )
+    group.add_argument("--keys", action="store_true", help="list the keys of a scenario, and end")
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:

@@ -113,12 +113,13 @@ class OkSimulation(SimulationAxes, frozen=True, kw_only=True, tag_field="status"
     ring_full_stops: int
     ring_full: int
     ksoftirqd: int
-    amplification: float
-    effective_amplification: float
-    spurious_ratio: float
+    amplification: float | None  # of the sums, as the two below; None: nothing was counted
+    effective_amplification: float | None
+    spurious_ratio: float | None
     wakeups_by_cause: dict[str, int]
     empty_runs_by_cause: dict[str, int]
-    estimates: dict[str, Estimate]  # counts and ratios, a replication
+    # Counts and ratios, a replication; None: a ratio that is not defined in every one of them.
+    estimates: dict[str, Estimate | None]
     replications: list[Replication]
 
 

@@ -23,17 +23,19 @@ from ntbbench.report.plain import (
     markdown_tables,
     text_tables,
 )
-from ntbbench.report.wording import percent, plural
+from ntbbench.report.wording import plural
 
 MBIT = 1e6
+DASH = "-"
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 AXES = ("protocol", "dispatch", "affinity", "queues")
 AXIS_HEADERS = ("proto", "dispatch", "affinity", "Q")
 COUNTS = Counts.__struct_fields__
 WAKEUPS_NOTE = (
     "ampl., eff.: tasklet_schedule() calls and wakeups an interrupt; spur.: share of those "
-    "wakeups' runs that found no packet; drops, stops on a full ring: a replication, with the "
-    "half width of the 95 % interval"
+    "wakeups' runs that found no packet; -: nothing was counted; drops, stops on a full ring: a "
+    "replication, with the half width of the 95 % interval, or the interval where that is wider "
+    "than the mean"
 )
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
 
@@ -150,7 +152,9 @@ def _causes(points: Sequence[OkSimulation]) -> Table:
     """Return the wakeups of each cause that there is, a replication."""
     causes = dict.fromkeys(c for point in points for c, n in point.wakeups_by_cause.items() if n)
     rows = [
-        (*_axes(p), *(spread(p.estimates[f"wakeups_{cause}"]) for cause in causes)) for p in points
+        (*_axes(p), *(spread(p.estimates[f"wakeups_{cause}"]) for cause in causes))
+        for p in points
+        if causes
     ]
     return Table("Wakeups by cause, a replication", (*AXIS_HEADERS, *causes), rows)
 
@@ -193,12 +197,25 @@ def interval(value: Estimate, shown: Callable[[float], str]) -> str:
     return f"{shown(value.low)}-{shown(value.high)}"
 
 
-def spread(value: Estimate) -> str:
-    """Return a count a replication, and half the width of its interval in percent of it."""
+def ratio(value: float | None, form: str) -> str:
+    """Return a ratio of counts; a dash where nothing was counted."""
+    return DASH if value is None else format(value, form)
+
+
+def spread(value: Estimate | None) -> str:
+    """Return a count a replication, and half the width of its interval in percent of it.
+
+    From 100 % on the interval itself, for its lower end is cut off at 0.
+    """
+    if value is None:
+        return DASH
     mean = f"{value.mean:.5g}"
-    if value.high is None or value.high == value.mean or not value.mean:
+    if value.high is None or value.low is None or value.high == value.mean or not value.mean:
         return mean
-    return f"{mean} +-{(value.high - value.mean) / value.mean:.1%}"
+    share = (value.high - value.mean) / value.mean
+    if share > 1:
+        return f"{mean} ({value.low:.3g}..{value.high:.3g})"
+    return f"{mean} +-{share:.1%}"
 
 
 def _axes(point: SimulationPoint) -> tuple[str, ...]:
@@ -220,9 +237,9 @@ def _tight(seconds: float) -> str:
 
 def _wakeup_cells(point: OkSimulation) -> tuple[str, ...]:
     return (
-        f"{point.amplification:.2f}",
-        f"{point.effective_amplification:.2f}",
-        percent(point.spurious_ratio),
+        ratio(point.amplification, ".2f"),
+        ratio(point.effective_amplification, ".2f"),
+        ratio(point.spurious_ratio, ".1%"),
         spread(point.estimates["drops"]),
         spread(point.estimates["ring_full_stops"]),
     )
@@ -237,7 +254,7 @@ def _estimate_names(result: SimulationResult) -> list[str]:
     return list(dict.fromkeys(n for p in ok_points(result.points) for n, _ in named_estimates(p)))
 
 
-def named_estimates(point: OkSimulation) -> list[tuple[str, Estimate]]:
+def named_estimates(point: OkSimulation) -> list[tuple[str, Estimate | None]]:
     """Return every estimate of a point by the name that CSV gives it."""
     return [
         ("throughput_bps", point.throughput_bps),
@@ -261,5 +278,10 @@ def _csv_row(result: SimulationResult, point: SimulationPoint) -> list[object]:
     row += ["ok", None]
     found = dict(named_estimates(point))
     for name in names:
-        row += [found[name].mean, found[name].low, found[name].high]
+        row += ends_of(found[name])
     return [*row, *(getattr(point, name) for name in (*COUNTS, *RATIOS))]
+
+
+def ends_of(value: Estimate | None) -> list[float | None]:
+    """Return the mean and the ends of the interval; None where there is none."""
+    return [None, None, None] if value is None else [value.mean, value.low, value.high]

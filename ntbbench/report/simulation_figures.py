@@ -9,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
 from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import hover, label
-from ntbbench.report.simulation import duration, rate_cells
+from ntbbench.report.simulation import duration, rate_cells, ratio
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.
@@ -55,7 +55,8 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
             key=lambda point: point.queues,
         )
         figure.add_trace(_curve(line, [read(point) for point in line], scale))
-    figure.update_xaxes(title_text="queues", rangemode="tozero", dtick=1)
+    run = sorted({point.queues for point in points})
+    figure.update_xaxes(title_text="queues", rangemode="tozero", tickvals=run)
     figure.update_yaxes(title_text=title, rangemode="tozero")
     figure.update_layout(legend=BOTTOM, showlegend=True)
     figure = framed(figure, 380)
@@ -188,5 +189,6 @@ def point_hover(point: OkSimulation) -> str:
         f"{rate} Mbit/s ({spread})",
         f"p50 {duration(latency.p50.mean)}, p99 {duration(latency.p99.mean)}, "
         f"p99.9 {duration(latency.p999.mean)}",
-        f"amplification {point.amplification:.4g}, effective {point.effective_amplification:.4g}",
+        f"amplification {ratio(point.amplification, '.4g')}, "
+        f"effective {ratio(point.effective_amplification, '.4g')}",
     )

@@ -14,7 +14,9 @@ from ntbbench.report import simulation_figures as figures
 from ntbbench.report.page import Cell, Column, Facts, Figure, Notes, Page, Section, Table
 from ntbbench.report.simulation import (
     COUNTS,
+    DASH,
     RATIOS,
+    ends_of,
     gains_table,
     head,
     named_estimates,
@@ -110,9 +112,13 @@ def _latency(name: str) -> "figures.Read":
 def _table(points: Sequence[OkSimulation]) -> Table:
     columns = [Column(axis) for axis in AXES]
     for name, _ in named_estimates(points[0]):
-        columns += [Column(name), Column("low", f"lower end of {name}'s 95 % interval")]
-        columns.append(Column("high", f"upper end of {name}'s 95 % interval"))
-    columns += [Column(name) for name in (*RATIOS, *COUNTS)]
+        unit = f", {_unit(name)}" if _unit(name) else ""
+        columns += [
+            Column(f"{name}{unit}", "mean over the replications"),
+            Column(f"{name} low{unit}", f"lower end of {name}'s 95 % interval"),
+            Column(f"{name} high{unit}", f"upper end of {name}'s 95 % interval"),
+        ]
+    columns += [Column(name, "of all replications together") for name in (*RATIOS, *COUNTS)]
     return Table("points-table", tuple(columns), tuple(_row(point) for point in points))
 
 
@@ -120,13 +126,20 @@ def _row(point: OkSimulation) -> tuple[Cell, ...]:
     cells = [Cell(point.protocol), Cell(point.dispatch), Cell(point.affinity)]
     cells.append(Cell(str(point.queues), point.queues))
     for _, value in named_estimates(point):
-        cells += [_cell(end) for end in (value.mean, value.low, value.high)]
+        cells += [_cell(end) for end in ends_of(value)]
     for name in (*RATIOS, *COUNTS):
         cells.append(_cell(getattr(point, name)))
     return tuple(cells)
 
 
+def _unit(name: str) -> str:
+    """Return the unit of an estimate; counts and ratios have none."""
+    if name == "throughput_bps":
+        return "bit/s"
+    return "s" if name.startswith("latency_") or "cpu_seconds" in name else ""
+
+
 def _cell(value: float | None) -> Cell:
     if value is None:
-        return Cell("")
+        return Cell(DASH)
     return Cell(str(value) if isinstance(value, int) else f"{value:.5g}", value)

@@ -21,6 +21,8 @@ LATENCIES = ("p50", "p99", "p999")
 WASTE = ("hardirq", "empty_softirq", "spinning")  # CPU time that moves no packet
 STRICT_KEYS = ("duration", "warmup")  # runs of another length spread differently
 EXACT = ("missed", "misrouted")
+UNCOUNTED = "not defined in a replication that counted nothing"
+Metric = tuple[str, str, Better, list[float | None]]
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -104,9 +106,13 @@ def add_point(variant: Variant, point: Point, where: str) -> None:
         add(variant, f"{name}:{quantity}", kind="exact", better="lower", value=value)
     for quantity, unit, better, samples in samples_by_metric(point, where):
         metric = f"{name}:{quantity}"
+        known = [sample for sample in samples if sample is not None]
+        if len(known) < len(samples):
+            variant.absent[metric] = UNCOUNTED
+            continue
         add(
             variant, metric, kind="noisy", unit=unit, better=better,
-            samples=samples_of(samples, where, metric),
+            samples=samples_of(known, where, metric),
         )  # fmt: skip
 
 
@@ -115,12 +121,10 @@ def add(variant: Variant, metric: str, **fields: Any) -> None:
     variant.series[metric] = Series(metric=metric, **fields)
 
 
-def samples_by_metric(point: Point, where: str) -> list[tuple[str, str, Better, list[float]]]:
+def samples_by_metric(point: Point, where: str) -> list[Metric]:
     """Return name, unit, direction and one sample a replication of each noisy metric."""
     runs = point.replications
-    found: list[tuple[str, str, Better, list[float]]] = [
-        ("throughput", "bit/s", "higher", [run.throughput_bps for run in runs])
-    ]
+    found: list[Metric] = [("throughput", "bit/s", "higher", [run.throughput_bps for run in runs])]
     found += [
         (f"latency_{name}", "s", "lower", [getattr(run, name) for run in runs])
         for name in LATENCIES
@@ -129,15 +133,19 @@ def samples_by_metric(point: Point, where: str) -> list[tuple[str, str, Better, 
         if any(kind not in run.cpu_seconds for run in runs):
             raise InputError(where, point.name(), f"cpu_seconds of {kind} in every replication")
         spent = [run.cpu_seconds[kind] / max(run.counts.packets, 1) for run in runs]
-        found.append((f"cpu_{kind}_per_packet", "s", "lower", spent))
+        found.append((f"cpu_{kind}_per_packet", "s", "lower", [*spent]))
     counts = [run.counts for run in runs]
-    per_interrupt = [max(count.interrupts, 1) for count in counts]
-    calls = [c.schedule_calls / n for c, n in zip(counts, per_interrupt, strict=True)]
-    woken = [c.wakeups / n for c, n in zip(counts, per_interrupt, strict=True)]
+    calls = [ratio(c.schedule_calls, c.interrupts) for c in counts]
+    woken = [ratio(c.wakeups, c.interrupts) for c in counts]
     found += [
         ("amplification", "", "lower", calls),
         ("effective_amplification", "", "lower", woken),
-        ("spurious_ratio", "", "lower", [c.spurious_wakeups / max(c.wakeups, 1) for c in counts]),
+        ("spurious_ratio", "", "lower", [ratio(c.spurious_wakeups, c.wakeups) for c in counts]),
         ("drops", "", "lower", [float(c.drops) for c in counts]),
     ]
     return found
+
+
+def ratio(over: int, under: int) -> float | None:
+    """Return a ratio of counts; None where nothing was counted, which is no 0 to compare with."""
+    return over / under if under else None

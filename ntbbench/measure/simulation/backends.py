@@ -7,6 +7,8 @@ interrupted grid has to keep apart.
 """
 
 import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -20,7 +22,7 @@ from ntbbench.measure.environment import usable_cores
 
 CONNECT_TIMEOUT = 10.0  # seconds until an unreachable scheduler is told
 RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
-QUEUED = 4  # tasks a slot that are handed over in advance; the rest stays cancellable here
+QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there when it ends
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ class Place:
     slots: int
 
     @property
+    def in_process(self) -> bool:
+        """Whether `submit` does the task itself: then nothing can ask meanwhile whether to end."""
+        return isinstance(self.executor, Inline)
+
+    @property
     def window(self) -> int:
         """Tasks under way at once."""
-        return QUEUED * self.slots
+        return 1 if self.in_process else QUEUED * self.slots
 
 
 class Inline(Executor):
@@ -62,11 +69,12 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
     if count == 1:
         yield Place(Inline(), 1)
         return
+    start_forkserver()
     context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=leave_sigint)
+    executor = ProcessPoolExecutor(count, mp_context=context)
     try:
         yield Place(executor, count)
-    except KeyboardInterrupt:  # a second one: a replication can take minutes
+    except BaseException:  # nobody waits for the rest, and a replication can take minutes
         for worker in multiprocessing.active_children():
             worker.terminate()
         raise
@@ -74,9 +82,19 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def leave_sigint() -> None:
-    """Ignore SIGINT, which a terminal sends to every process: the parent decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def start_forkserver() -> None:
+    """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
+
+    A terminal sends SIGINT to every process of its group, and the parent alone decides. A process
+    that blocks it itself does so too late: in its first tenths of a second SIGINT would end it.
+    """
+    # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

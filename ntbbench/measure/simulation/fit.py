@@ -44,12 +44,20 @@ class Target:
 
 @dataclass(frozen=True)
 class Fit:
-    """The cost that gives the target, in femtoseconds a byte, and those of the interval's ends."""
+    """The cost that gives the target, in femtoseconds a byte, and those of the interval's ends.
+
+    Parameters
+    ----------
+    byte : gives the mean of the target.
+    low : gives the upper end of its interval; 0 where no cost does.
+    high : gives the lower end; None where none that a scenario takes does.
+    throughput_bps : simulated with `byte`.
+    """
 
     byte: int
     low: int
-    high: int
-    throughput_bps: float  # simulated with `byte`
+    high: int | None
+    throughput_bps: float
 
 
 def target_of(samples: Sequence[float], error: float) -> Target:
@@ -88,12 +96,14 @@ def fit(scenario: Scenario, protocol: str, target: Target, engine: str) -> Fit:
 
     Raises
     ------
-    InputError : no cost gives it: with a copy for nothing the other costs allow less, or the
+    InputError : no cost gives its mean: with a copy for nothing the other costs allow less, or the
         cost would be absurd.
     """
     middle = solve(scenario, protocol, target.mean, engine)
-    low = solve(scenario, protocol, target.high, engine)
-    high = solve(scenario, protocol, target.low, engine) if target.low > 0 else byte_max()
+    free = throughput(long_enough(scenario, protocol, target.high), protocol, 0, engine)
+    low = solve(scenario, protocol, target.high, engine) if target.high <= free else 0
+    reached = target.low > slowest(scenario, protocol)
+    high = solve(scenario, protocol, target.low, engine) if reached else None
     longer = long_enough(scenario, protocol, target.mean)
     return Fit(middle, low, high, throughput(longer, protocol, middle, engine))
 
@@ -105,8 +115,8 @@ def solve(scenario: Scenario, protocol: str, wanted: float, engine: str) -> int:
     # What one CPU would need if nothing but the copy took time: no cost can be above it.
     ceiling = math.ceil(spec.payload * BITS_A_BYTE / wanted * FS / spec.size) + 1
     if ceiling > byte_max():
-        slowest = spec.payload * BITS_A_BYTE / (BYTE_COST_MAX * spec.size)
-        raise InputError("--throughput", f"{wanted:.6g} bit/s", f"at least {slowest:.4g} bit/s")
+        allowed = f"at least {slowest(scenario, protocol):.4g} bit/s"
+        raise InputError("--throughput", f"{wanted:.6g} bit/s", allowed)
     free = throughput(scenario, protocol, 0, engine)
     if free < wanted:
         allowed = (
@@ -117,6 +127,13 @@ def solve(scenario: Scenario, protocol: str, wanted: float, engine: str) -> int:
     return crossing(
         lambda byte: throughput(scenario, protocol, byte, engine), wanted, free, ceiling
     )
+
+
+def slowest(scenario: Scenario, protocol: str) -> float:
+    """Return the least throughput that is fitted: the copy alone, at the largest cost."""
+    spec = single_queue(scenario, protocol)
+    least = spec.payload * BITS_A_BYTE / (BYTE_COST_MAX * spec.size)
+    return least * (1 + TOLERANCE)  # `solve` rounds the cost up
 
 
 def crossing(rate: Callable[[int], float], wanted: float, free: float, ceiling: int) -> int:

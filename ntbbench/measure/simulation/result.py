@@ -33,8 +33,11 @@ def result_of(
     ]
     complete = not any(grid.missing(found))
     warnings = []
-    if complete and scenario.run.replications < FEW:
-        message = f"{scenario.run.replications} replications a point: wide intervals, or none"
+    few = scenario.run.replications
+    if complete and few < FEW:
+        message = f"{few} replications a point: wide intervals"
+        if few == 1:
+            message = "1 replication a point: no intervals"
         remedy = f"use --replications {FEW} or more"
         warnings.append(Caution(code="few-replications", message=message, remedy=remedy))
     return SimulationResult(

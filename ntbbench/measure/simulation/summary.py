@@ -58,9 +58,9 @@ def point_of(spec: PointSpec, runs: Sequence[Replication]) -> SimulationPoint:
     )
 
 
-def ratio(over: int, under: int) -> float:
-    """Return a ratio of counts, 0 where nothing was counted."""
-    return over / under if under else 0.0
+def ratio(over: int, under: int) -> float | None:
+    """Return a ratio of counts; None where nothing was counted: 0 would be the best there is."""
+    return over / under if under else None
 
 
 def _latency(runs: Sequence[Replication]) -> Latency:
@@ -72,13 +72,19 @@ def _latency(runs: Sequence[Replication]) -> Latency:
     )
 
 
-def _estimates(runs: Sequence[Replication]) -> dict[str, Estimate]:
-    """Return every count and ratio, and every cause's wakeups, a replication."""
-    found = {name: estimate([float(getattr(run.counts, name)) for run in runs]) for name in COUNTS}
+def _estimates(runs: Sequence[Replication]) -> dict[str, Estimate | None]:
+    """Return every count and ratio, and every cause's wakeups, a replication.
+
+    A ratio has no estimate where a replication has none: the mean of the others would be that of
+    the replications with interrupts, and its interval say nothing of all of them.
+    """
+    found: dict[str, Estimate | None] = {
+        name: estimate([float(getattr(run.counts, name)) for run in runs]) for name in COUNTS
+    }
     for name, (over, under) in RATIOS.items():
-        found[name] = estimate(
-            [ratio(getattr(run.counts, over), getattr(run.counts, under)) for run in runs]
-        )
+        ratios = [ratio(getattr(run.counts, over), getattr(run.counts, under)) for run in runs]
+        defined = [value for value in ratios if value is not None]
+        found[name] = estimate(defined) if len(defined) == len(ratios) else None
     for cause in runs[0].wakeups_by_cause:
         found[f"wakeups_{cause}"] = estimate([float(run.wakeups_by_cause[cause]) for run in runs])
     return found

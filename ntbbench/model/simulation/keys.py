@@ -86,8 +86,33 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One whole number out of a few."""
+
+    known: tuple[int, ...]
+    text: str
+
+    def parse(self, name: str, value: object) -> int:
+        """Return the number."""
+        words = {str(number): number for number in self.known}
+        found = words.get(value) if isinstance(value, str) else value
+        if not isinstance(found, int) or found not in self.known:
+            raise InputError(name, value, f"one of {self.allowed}")
+        return found
+
+    def show(self, value: Any) -> object:
+        """Return the number."""
+        return value
+
+    @property
+    def allowed(self) -> str:
+        """The numbers."""
+        return ", ".join(map(str, self.known))
+
+
+@dataclass(frozen=True)
 class Counts:
-    """A list of whole numbers; on the command line with commas."""
+    """A list of whole numbers; on the command line `0,1` or `[0,1]`, and `[]`."""
 
     low: int
     high: int
@@ -95,9 +120,10 @@ class Counts:
 
     def parse(self, name: str, value: object) -> tuple[int, ...]:
         """Return the numbers."""
-        parts = value.split(",") if isinstance(value, str) else value
+        parts = _parts(value) if isinstance(value, str) else value
         if not isinstance(parts, list):
-            raise InputError(name, value, f"a list of whole numbers from {self.low} to {self.high}")
+            allowed = f"a list of whole numbers from {self.low} to {self.high}: 0,1 or [0,1] or []"
+            raise InputError(name, value, allowed)
         return tuple(whole(name, part, self.low, self.high, {}) for part in parts)
 
     def show(self, value: Any) -> object:
@@ -159,7 +185,15 @@ class Flag:
         return "true, false"
 
 
-Kind = Duration | Share | Count | Counts | Word | Flag
+Kind = Duration | Share | Count | Choice | Counts | Word | Flag
+
+
+def _parts(text: str) -> list[str]:
+    """Return the parts of a list, with or without brackets around it."""
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].strip()
+    return text.split(",") if text else []
 
 
 def kinds(section: type[Struct]) -> dict[str, Kind]:

@@ -91,10 +91,14 @@ def axis(field: str, key: str, value: object) -> tuple[Any, ...]:
     ------
     InputError : no value, one twice, or one that is not allowed.
     """
-    if key == "queues":
+    if key == "queues":  # ranges may overlap, as in a sweep; a list of numbers says each once
         parts = value if isinstance(value, list) else [value]
-        texts = ",".join(str(part) for part in parts if not isinstance(part, bool))
-        found: tuple[Any, ...] = tuple(parse_int_axis(texts, field, 1, NTB_NETDEV_MAX_QUEUES))
+        texts = [str(part) for part in parts if not isinstance(part, bool)]
+        found: tuple[Any, ...] = tuple(
+            number
+            for text in texts or [""]
+            for number in parse_int_axis(text, field, 1, NTB_NETDEV_MAX_QUEUES)
+        )
     else:
         words = value.split(",") if isinstance(value, str) else value
         if not isinstance(words, list):
@@ -189,7 +193,7 @@ def _place(name: str) -> tuple[str, str]:
         bare = {full.partition(".")[2]: full for full in known}
         near = get_close_matches(name, [*known, *bare], n=1)
         hint = f"did you mean {bare.get(near[0], near[0])}? " if near else ""
-        raise InputError("--set: key", name, f"unknown; {hint}known: {', '.join(known)}")
+        raise InputError("--set: key", name, f"unknown; {hint}all: ntbbench simulate --keys")
     if len(found) > 1:
         raise InputError("--set: key", name, f"one of {', '.join(found)}")
     section, _, key = found[0].partition(".")

@@ -7,13 +7,15 @@ from msgspec import Struct
 
 from ntbbench.model.datapath.checks import CPUS_MAX, FLOWS_MAX
 from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX
-from ntbbench.model.simulation.keys import Count, Counts, Duration, Flag, Share, Word
+from ntbbench.model.simulation.keys import Choice, Count, Counts, Duration, Flag, Share, Word
 from ntbbench.model.simulation.units import FS, RATES, SIZES
 
 COST_MAX = 0.1  # seconds: above it, no cost of a packet or an interrupt is meant
 BYTE_COST_MAX = 1e-5  # seconds: 100 kB/s
 LATENCY_MAX = 1.0
 TIME_MAX = 3600.0
+
+HZ = (100, 250, 300, 1000)  # kernel/Kconfig.hz
 
 US = 10**6  # picoseconds
 MS = 10**9
@@ -62,7 +64,7 @@ class Device(Struct, frozen=True, kw_only=True):
     tx_busy: Annotated[
         bool, Flag("below tx_stop a packet is returned (7.x), not sent all the same (6.12)")
     ] = True
-    hz: Annotated[int, Count(100, 1000, "CONFIG_HZ: timers fire on jiffies")] = 250
+    hz: Annotated[int, Choice(HZ, "CONFIG_HZ: timers fire on jiffies")] = 250
 
 
 class Traffic(Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ def render(report: Report) -> str:
     lines += environment(report)
     shown = gravity.by_gravity(wording.worth_showing(report), report)
     exact = len(report.comparisons) - len(shown)
+    constant = sum(map(wording.constant, shown))
+    shown = [c for c in shown if not wording.constant(c)]
     same = [c for c in shown if wording.state(c) == "equivalent"]
     if len(same) > EQUIVALENT:
         shown = [c for c in shown if wording.state(c) != "equivalent"]
@@ -34,6 +36,8 @@ def render(report: Report) -> str:
         lines += wrapped(f"and {counts} that --format json, csv or --html show")
     if len(same) > EQUIVALENT:
         lines.append(f"{len(same)} noisy metrics are equivalent")
+    if constant:
+        lines.append(wording.counted(constant, "noisy metric(s) is|are one number in every sample"))
     if exact:
         lines.append(wording.counted(exact, "exact metric(s) is|are unchanged"))
     if report.ignored:

@@ -73,6 +73,13 @@ def worth_showing(report: Report) -> list[Comparison]:
     return [comparison for comparison in report.comparisons if not unchanged(comparison)]
 
 
+def constant(comparison: Comparison) -> bool:
+    """Return whether a noisy metric is equivalent with one and the same number in every sample."""
+    sides = (comparison.base_summary, comparison.candidate_summary)
+    ends = {end for side in sides if side is not None for end in (side.minimum, side.maximum)}
+    return comparison.kind == "noisy" and state(comparison) == "equivalent" and len(ends) == 1
+
+
 def percent(ratio: float | None) -> str:
     """Return a ratio as a signed change in per cent."""
     if ratio is None:
