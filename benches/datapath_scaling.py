@@ -31,7 +31,7 @@ from ntbbench.model.simulation.scenario import S
 
 TARGET = 1.9
 LEAST = 0.5e-3  # seconds of a replication that the target is for
-DURATIONS = (5, 20)  # simulated seconds
+DURATIONS = (1, 5, 20)  # simulated seconds
 ENGINE = "specialised"
 
 

@@ -67,7 +67,7 @@ def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -
     with backends.dask(running.address) as place:
         found = run_on(place, Hooks(progress=progress))
     assert killed.is_set()
-    assert told[0] < REPLICATIONS  # it died in the middle
+    assert told[0] <= told[-1] // 2  # it died in the middle
     assert found == expected
     assert told == sorted(told)
     assert told[-1] == sum(map(len, expected))  # nothing lost, nothing counted twice

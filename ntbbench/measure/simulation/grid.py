@@ -17,8 +17,8 @@ from ntbbench.measure.simulation.replicate import Chunk, run_chunk
 from ntbbench.measure.simulation_records import Replication
 from ntbbench.model.simulation.point import PointSpec
 
-CHUNKS_A_SLOT = 8  # at least, so that no slot waits long for the last one
-CHUNK_MAX = 32  # replications: the saving of a handed-over chunk is in the microseconds by then
+CHUNKS_A_SLOT = 2  # of what is left: chunks shrink, so that no slot waits long for the last one
+CHUNK_MAX = 128  # replications; a chunk costs the parent most of a millisecond
 WAIT = 0.5  # seconds between two looks at `stop`
 SAVE_INTERVAL = 30.0  # seconds between two savings of a long run
 
@@ -92,10 +92,7 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     WorkersLost : the executor broke; the same holds.
     GivenUp : `hooks.give_up()`; the same holds.
     """
-    lacking = grid.missing(found)
-    left = sum(map(len, lacking))
-    size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * place.slots)))
-    waiting = chunks(grid, lacking, size)
+    waiting = chunks(grid, grid.missing(found), place.slots)
     again: deque[Chunk] = deque()  # what a worker left of its chunk
     running: dict[Future[list[Replication]], Chunk] = {}
     next_save = hooks.clock() + SAVE_INTERVAL
@@ -153,8 +150,14 @@ def lost() -> WorkersLost:
     return WorkersLost("a worker process was ended from outside; is the memory short?")
 
 
-def chunks(grid: Grid, lacking: Sequence[Sequence[int]], size: int) -> Iterator[Chunk]:
-    """Yield what is to be done, `size` replications of one point at a time."""
-    for number, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):
-        for start in range(0, len(numbers), size):
-            yield Chunk(number, spec, tuple(numbers[start : start + size]), grid.engine)
+def chunks(grid: Grid, lacking: Sequence[Sequence[int]], slots: int) -> Iterator[Chunk]:
+    """Yield what is to be done, some replications of one point at a time, fewer towards the end."""
+    left = sum(map(len, lacking))
+    for point, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):
+        start = 0
+        while start < len(numbers):
+            size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * slots)))
+            part = tuple(numbers[start : start + size])
+            yield Chunk(point, spec, part, grid.engine)
+            start += len(part)
+            left -= len(part)
