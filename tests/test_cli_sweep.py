@@ -394,10 +394,14 @@ def test_a_closed_stream_is_as_good_as_the_null_device(redirection: str) -> None
 
 @pytest.mark.parametrize("arguments", [LONG_TIMING, LONG_COUNTING], ids=["timing", "counting"])
 def test_ctrl_c_keeps_what_is_finished(arguments: list[str]) -> None:
-    """Without -o: the folder of runs appears when the options are checked and the run begins."""
+    """Without -o: the folder of runs appears when the options are checked and the run begins.
+
+    SIGINT comes twice, as timeout(1) sends it.
+    """
     process = start([*arguments, "--format", "csv"], subprocess.PIPE)
     wait_for(Path("results/runs"))
     time.sleep(2.0)
+    process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130

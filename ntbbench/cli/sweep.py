@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.cli import options
-from ntbbench.cli.progress import RUNS, bar, interrupts, tell
+from ntbbench.cli.progress import RUNS, bar, counted_interrupts, tell
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, load_result, new_run, real_path, write_json
 from ntbbench.measure.records import OkPoint, SweepResult
@@ -83,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
     if plan.previous is not None and plan.previous.complete:
         tell(f"{args.resume} is complete: there is nothing to go on with")
         result = plan.previous
+        if args.output is not None:
+            write_json(plan.output, result)
     else:
         result = swept(plan)
-    if result is not plan.previous or args.output is not None:
-        write_json(plan.output, result)
     if not result.complete:
         tell(f"interrupted; what is finished is saved; go on with: {resume_command(args, plan)}")
         return ExitCode.INTERRUPTED
@@ -119,14 +119,19 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 
 def swept(plan: Plan) -> SweepResult:
-    """Run the sweep with a bar on a terminal, saved now and then, until it ends or SIGINT."""
-    with interrupts() as stop, bar() as progress:
+    """Run the sweep with a bar on a terminal until it ends or SIGINT; save it now and then.
+
+    The end is saved here too: timeout(1) sends two SIGINTs, and the second must find a handler.
+    """
+    with counted_interrupts() as sigints, bar() as progress:
         hooks = Hooks(
             progress=progress,
-            stop=stop.is_set,
+            stop=sigints.asked,
             save=lambda unfinished: write_json(plan.output, unfinished),
         )
-        return run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
+        result = run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
+        write_json(plan.output, result)
+        return result
 
 
 def resume_command(args: argparse.Namespace, plan: Plan) -> str:

@@ -52,9 +52,9 @@ class Replication(Struct, frozen=True, kw_only=True):
 
     replication: int
     throughput_bps: float
-    p50: float
-    p99: float
-    p999: float
+    p50: float | None
+    p99: float | None
+    p999: float | None
     cpu_seconds: dict[str, float]  # by CPU_KINDS, the sum over the receiver's CPUs
     sender_cpu_seconds: float
     counts: Counts
@@ -66,9 +66,9 @@ class Replication(Struct, frozen=True, kw_only=True):
 class Latency(Struct, frozen=True, kw_only=True):
     """Quantiles of the time from the start of a packet's send to its delivery."""
 
-    p50: Estimate
-    p99: Estimate
-    p999: Estimate
+    p50: Estimate | None
+    p99: Estimate | None
+    p999: Estimate | None
     histogram: str  # of all replications, as in Replication
 
 

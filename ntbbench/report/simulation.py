@@ -224,7 +224,8 @@ def _axes(point: SimulationPoint) -> tuple[str, ...]:
 
 def _latency_cells(point: OkSimulation) -> tuple[str, ...]:
     latency = point.latency
-    return tuple(_tight(value.mean) for value in (latency.p50, latency.p99, latency.p999))
+    values = (latency.p50, latency.p99, latency.p999)
+    return tuple(DASH if value is None else _tight(value.mean) for value in values)
 
 
 def _tight(seconds: float) -> str:

@@ -9,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
 from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import hover, label
-from ntbbench.report.simulation import duration, rate_cells, ratio
+from ntbbench.report.simulation import DASH, duration, rate_cells, ratio
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.
@@ -35,7 +35,7 @@ BAR_HEIGHT = 24  # px
 LINES_MAX = 12  # distributions in one figure: more would hide each other
 PERCENTILE_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
-Read = Callable[[OkSimulation], Estimate]
+Read = Callable[[OkSimulation], Estimate | None]
 
 
 def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: float) -> go.Figure:
@@ -44,7 +44,7 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
     Parameters
     ----------
     points : of one protocol.
-    read : the quantity, with its interval, which is drawn where there is one.
+    read : the quantity, with its interval, which is drawn where there is one; None: not there.
     title : of the axis, with the unit.
     scale : how much of that unit is one in the record.
     """
@@ -54,7 +54,9 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
             (point for point in points if (point.dispatch, point.affinity) == key),
             key=lambda point: point.queues,
         )
-        figure.add_trace(_curve(line, [read(point) for point in line], scale))
+        values = [(point, value) for point in line if (value := read(point)) is not None]
+        if values:
+            figure.add_trace(_curve(values, scale))
     run = sorted({point.queues for point in points})
     figure.update_xaxes(title_text="queues", rangemode="tozero", tickvals=run)
     figure.update_yaxes(title_text=title, rangemode="tozero")
@@ -64,7 +66,8 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
     return figure
 
 
-def _curve(line: Sequence[OkSimulation], values: Sequence[Estimate], scale: float) -> go.Scatter:
+def _curve(found: Sequence[tuple[OkSimulation, Estimate]], scale: float) -> go.Scatter:
+    line, values = zip(*found, strict=True)
     colour, _ = STYLES.get(line[0].dispatch, OTHER_STYLE)
     symbol, dash = AFFINITIES.get(line[0].affinity, OTHER_AFFINITY)
     highs = [value.mean if value.high is None else value.high for value in values]
@@ -187,8 +190,13 @@ def point_hover(point: OkSimulation) -> str:
     return hover(
         point_name(point),
         f"{rate} Mbit/s ({spread})",
-        f"p50 {duration(latency.p50.mean)}, p99 {duration(latency.p99.mean)}, "
-        f"p99.9 {duration(latency.p999.mean)}",
+        f"p50 {latency_of(latency.p50)}, p99 {latency_of(latency.p99)}, "
+        f"p99.9 {latency_of(latency.p999)}",
         f"amplification {ratio(point.amplification, '.4g')}, "
         f"effective {ratio(point.effective_amplification, '.4g')}",
     )
+
+
+def latency_of(value: Estimate | None) -> str:
+    """Return a latency's mean; a dash where no packet was delivered."""
+    return DASH if value is None else duration(value.mean)

@@ -102,8 +102,8 @@ def _gains(result: SimulationResult) -> list[Section]:
 
 
 def _latency(name: str) -> "figures.Read":
-    def read(point: OkSimulation) -> Estimate:
-        value: Estimate = getattr(point.latency, name)
+    def read(point: OkSimulation) -> Estimate | None:
+        value: Estimate | None = getattr(point.latency, name)
         return value
 
     return read

@@ -40,9 +40,9 @@ class Run(Struct, frozen=True, kw_only=True):
     """One replication."""
 
     throughput_bps: float
-    p50: float
-    p99: float
-    p999: float
+    p50: float | None
+    p99: float | None
+    p999: float | None
     cpu_seconds: dict[str, float]
     counts: Counted
 

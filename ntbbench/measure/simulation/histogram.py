@@ -68,10 +68,10 @@ def encoded(histogram: HdrHistogram) -> str:
     return text.decode("ascii")
 
 
-def quantiles(histogram: HdrHistogram) -> dict[str, float]:
-    """Return p50, p99 and p999 in seconds; all 0 where no packet was delivered."""
+def quantiles(histogram: HdrHistogram) -> dict[str, float | None]:
+    """Return p50, p99 and p999 in seconds; all None where no packet was delivered."""
     if not histogram.get_total_count():
-        return dict.fromkeys(QUANTILES, 0.0)
+        return dict.fromkeys(QUANTILES)
     upto = np.cumsum(counts_in(histogram)[: latency_bucket(histogram.max_value) + 1])
     return {name: at(histogram, upto, percentile) for name, percentile in QUANTILES.items()}
 

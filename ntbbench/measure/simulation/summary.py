@@ -65,29 +65,35 @@ def ratio(over: int, under: int) -> float | None:
 
 def _latency(runs: Sequence[Replication]) -> Latency:
     return Latency(
-        p50=_over(runs, lambda run: run.p50),
-        p99=_over(runs, lambda run: run.p99),
-        p999=_over(runs, lambda run: run.p999),
+        p50=over_defined([run.p50 for run in runs]),
+        p99=over_defined([run.p99 for run in runs]),
+        p999=over_defined([run.p999 for run in runs]),
         histogram=encoded(merged(run.latencies for run in runs)),
     )
 
 
 def _estimates(runs: Sequence[Replication]) -> dict[str, Estimate | None]:
-    """Return every count and ratio, and every cause's wakeups, a replication.
-
-    A ratio has no estimate where a replication has none: the mean of the others would be that of
-    the replications with interrupts, and its interval say nothing of all of them.
-    """
+    """Return every count and ratio, and every cause's wakeups, a replication."""
     found: dict[str, Estimate | None] = {
         name: estimate([float(getattr(run.counts, name)) for run in runs]) for name in COUNTS
     }
     for name, (over, under) in RATIOS.items():
-        ratios = [ratio(getattr(run.counts, over), getattr(run.counts, under)) for run in runs]
-        defined = [value for value in ratios if value is not None]
-        found[name] = estimate(defined) if len(defined) == len(ratios) else None
+        found[name] = over_defined(
+            [ratio(getattr(run.counts, over), getattr(run.counts, under)) for run in runs]
+        )
     for cause in runs[0].wakeups_by_cause:
         found[f"wakeups_{cause}"] = estimate([float(run.wakeups_by_cause[cause]) for run in runs])
     return found
+
+
+def over_defined(values: Sequence[float | None]) -> Estimate | None:
+    """Return the estimate of what a replication may not have, None where one has none.
+
+    The mean of the others would be that of the replications with interrupts, or with packets, and
+    its interval say nothing of all of them.
+    """
+    defined = [value for value in values if value is not None]
+    return estimate(defined) if len(defined) == len(values) else None
 
 
 def _over(runs: Sequence[Replication], read: Callable[[Replication], float]) -> Estimate:
