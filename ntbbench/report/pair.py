@@ -105,7 +105,7 @@ def headline(result: PairResult) -> str:
     text += plural(len(measured), "point")
     missing = len(result.points) - len(measured)
     text += f"; {missing} unavailable" if missing else ""
-    return text if result.complete else f"{text}; interrupted"
+    return text if result.complete else f"{text}; not finished"
 
 
 def verdict(point: PairPoint) -> str:
