@@ -11,6 +11,7 @@ from ntbbench.capture.script import script_text
 from ntbbench.lab.build import Kernel, build
 from ntbbench.lab.guest import Task, record
 from ntbbench.lab.qemu import TCG, loopback_machine
+from ntbbench.lab.watch import Limits
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -48,7 +49,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = kernel()
     built = Kernel("debian:6.12", found.image, found.kbuild, found.source)
     record(
-        Task(folder / "task", (), ("capture",), 120.0, {"QUEUES": 4}),
+        Task(folder / "task", (), ("capture",), Limits(120), {"QUEUES": 4}),
         folder / "out",
         image=found.image,
         modules=build(CACHE, built, print),

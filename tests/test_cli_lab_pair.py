@@ -425,6 +425,82 @@ def test_check_without_findings_is_ok(lab: Lab) -> None:
     assert lab.plans[0].rounds == 3
 
 
+STUCK = (
+    "[ 2.0] Oops: invalid opcode: 0000 [#1] SMP\n"
+    "[ 2.0] RIP: 0010:queued_spin_lock_slowpath+0x6/0xf0\n"
+    "[ 2.0]  ntb_epf_peer_db_set+0x8/0x20 [ntb_hw_epf]\n"
+    "[ 2.0]  </TASK>\n"
+)
+HUNG = "the guest hung: no end after 9 s of processor time: in ntb_epf_peer_db_set() of ntb_hw_epf"
+PANIC = (
+    "[ 2.0] BUG: unable to handle page fault for address: ffff\n"
+    "[ 2.0] RIP: 0010:ntb_epf_peer_db_set+0x8/0x20 [ntb_hw_epf]\n"
+    "[ 2.0] Kernel panic - not syncing: Fatal exception\n"
+)
+PANICKED = "the guest panicked: BUG: unable to handle page fault for address: ffff"
+
+
+@pytest.mark.parametrize("points", [0, 1])
+@pytest.mark.parametrize(
+    ("end", "died", "kinds"),
+    [(STUCK, HUNG, ["sleep", "hang"]), (PANIC, PANICKED, ["sleep", "memory", "panic"])],
+)
+def test_check_keeps_what_a_guest_said_before_it_died(
+    lab: Lab, end: str, died: str, kinds: list[str], points: int, tmp_path: Path, capsys
+) -> None:
+    def dies(recordings: PairRecordings) -> PairRecordings:
+        return replace(recordings, points=recordings.points[:points], died=died)
+
+    lab.console, lab.change = SLEEP + end, dies
+    out = tmp_path / "c.json"
+    assert main(["lab", "pair", "check", "-o", str(out)]) == 1
+    assert lab.plans[0].may_die
+    result = load_pair_result(out)
+    assert result.kind == "check" and not result.complete and len(result.points) == points
+    assert [found.kind for found in result.findings] == kinds
+    last = result.findings[-1]
+    assert (last.line, last.function, last.side) == (died, "ntb_epf_peer_db_set", "rc")
+    told = " ".join(capsys.readouterr().out.split())
+    assert died in told and "sleeping function called" in told
+    for name in ("md", "csv", "json", "html"):
+        assert main(["lab", "pair", "check", "--format", name, "-o", str(out)]) == 1
+
+
+def test_a_guest_that_never_came_to_the_drivers_is_no_finding(lab: Lab, tmp_path: Path) -> None:
+    lab.error = GuestError("the guest hung: no end after 9 s of processor time: it said nothing")
+    assert main(["lab", "pair", "check", "-o", str(tmp_path / "c.json")]) == LAB_FAILED
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_a_matrix_names_the_boot_that_died_and_goes_on_with_it(
+    lab: Lab, tmp_path: Path, capsys
+) -> None:
+    matrix = ["lab", "pair", "matrix", "--jobs", "1"]
+    whole, part = tmp_path / "whole.json", tmp_path / "part.json"
+    assert main([*matrix, "-o", str(whole)]) == 0
+
+    def dies(recordings: PairRecordings) -> PairRecordings:
+        if lab.plans[-1].setup.ep_driver == "before":
+            raise GuestError(HUNG)
+        return recordings
+
+    lab.change = dies
+    capsys.readouterr()
+    assert main([*matrix, "-o", str(part)]) == LAB_FAILED
+    told = capsys.readouterr().err.splitlines()
+    cells = [f"EP before, RC {rc}, 8 slots, 2 windows, poll: {HUNG}" for rc in ("before", "after")]
+    assert all(any(line.endswith(cell) for line in told[:-1]) for cell in cells)
+    assert f"2 of 4 boots failed, the first: {cells[0]}; finished boots are saved" in told[-1]
+    assert told[-1].endswith(f"go on with: ntbbench lab pair matrix --resume {part}")
+    left = load_pair_result(part)
+    assert not left.complete and len(left.points) == 4
+    lab.change = lambda recordings: recordings
+    booted = len(lab.plans)
+    assert main(["lab", "pair", "matrix", "--resume", str(part), "--jobs", "1"]) == 0
+    assert len(lab.plans) - booted == 2
+    assert part.read_bytes() == whole.read_bytes()
+
+
 def test_a_source_gives_its_drivers_to_both_sides(lab: Lab, tmp_path: Path, capsys) -> None:
     assert main(["lab", "pair", "run", "--source", str(tmp_path)]) == 2
     assert f"--source: '{tmp_path}': a kernel tree with" in capsys.readouterr().err

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ntbbench.cli import lab_pair_check
+from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.main import main
 from ntbbench.lab.cache import Cache, default_root
+from ntbbench.lab.pair import task
 from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.sources import fetch_source
+from ntbbench.lab.watch import Limits
 
 # Boots a kernel that is built once: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -112,6 +116,62 @@ def test_what_a_run_records_is_replayed(tmp_path: Path, capsys) -> None:
     points = json.loads(capsys.readouterr().out)["points"]
     assert [point["recorded"]["runs"] for point in points] == [40, 40]
     assert {point["verdict"] for point in points} == {"agrees"}
+
+
+# pci_epf_write_msi_msg(), of the endpoint core, looks for its controller under a raw spinlock.
+UNDER_RAW_LOCK = ("sleep", "[ BUG: Invalid wait context ]", "epf_ntb_bind", 1)
+
+
+@pytest.mark.parametrize(
+    ("doorbell", "findings"), [("poll", []), ("msi", [UNDER_RAW_LOCK]), ("embedded", [])]
+)
+def test_check_finds_nothing_of_the_drivers_after_the_series(
+    doorbell: str, findings: list[tuple[str, str, str, int]], tmp_path: Path
+) -> None:
+    """On a debug kernel, over rounds of unbind and bind, and the counts are the model's there."""
+    output, kept = tmp_path / "check.json", tmp_path / "kept"
+    few = (*BOTH, "--packets", "5", "--rounds", "2", "--doorbell", doorbell)
+    saved = ("--record", str(kept), "-o", str(output))
+    assert main(["lab", "pair", "check", *few, *saved]) == bool(findings)
+    result = json.loads(output.read_text())
+    keys = ("kind", "line", "function", "count")
+    assert [tuple(found[key] for key in keys) for found in result["findings"]] == findings
+    assert result["complete"] and "KASAN" in result["checks"]
+    assert len(result["points"]) == 2
+    for point in result["points"]:
+        assert point["agrees"] and point["packets_received"] == point["doorbells_rung"] == 5
+        assert point["runs_per_qp"] == point["predicted_runs_per_qp"]
+    rounds = (kept / "rounds" / "result").read_text().splitlines()
+    assert rounds == ["round=1 cause=", "round=2 cause=", "unload cause="]
+
+
+def test_check_keeps_what_a_guest_said_before_it_hung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the plain kernel, for it is quicker, and on the second packet of the second direction."""
+    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
+    name = "drivers/ntb/hw/epf/ntb_hw_epf.c"
+    driver = tmp_path / "ntb_hw_epf.c"
+    opening = "static int ntb_epf_peer_db_set(struct ntb_dev *ntb, u64 db_bits)\n{"
+    text = (source / name).read_text()
+    assert text.count(opening) == 1
+    hang = "\tstatic int rung;\n\n\tWARN_ON(1);\n\twhile (rung++)\n\t\tcpu_relax();\n"
+    driver.write_text(text.replace(opening, f"{opening}\n{hang}"))
+    monkeypatch.setattr(
+        lab_pair_check, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug)
+    )
+    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(15))
+    output = tmp_path / "check.json"
+    words = ("--rc-driver", str(driver), *BOTH, *FOUR, "--rounds", "1", "-o", str(output))
+    assert main(["lab", "pair", "check", *words]) == 1
+    result = json.loads(output.read_text())
+    assert result["kind"] == "check" and not result["complete"]
+    assert [point["direction"] for point in result["points"]] == ["ep-to-rc"]
+    assert result["points"][0]["agrees"]
+    assert [found["kind"] for found in result["findings"]] == ["other", "hang"]
+    assert {found["function"] for found in result["findings"]} == {"ntb_epf_peer_db_set"}
+    end = "after it had recorded ep-to-rc-f1-n10-g12000: in ntb_epf_peer_db_set() of ntb_hw_epf"
+    assert result["findings"][1]["line"].endswith(end)
 
 
 def test_check_finds_the_atomic_sleep_before_the_series(tmp_path: Path) -> None:

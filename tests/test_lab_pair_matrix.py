@@ -102,21 +102,63 @@ def test_a_boot_that_the_interrupt_killed_leaves_nothing() -> None:
     assert not complete and len(points) == 2
 
 
-def test_a_guest_that_fails_ends_the_matrix_with_what_is_saved() -> None:
-    rig = Rig()
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_guest_that_fails_keeps_no_other_from_its_boot(jobs: int) -> None:
+    plans, rig = SCENARIO.plans(), Rig()
     rig.fail_at = 3
-    called, saved = hooks(rig)
-    with pytest.raises(GuestError, match="hung"):
-        run_matrix(SCENARIO.plans(), [], called)
-    assert len(saved[-1]) == 4
+    called, saved = hooks(rig, jobs)
+    told: list[str] = []
+    called.failed = told.append
+    with pytest.raises(GuestError, match=r"^1 of 8 boots failed, the first: EP .*hung") as caught:
+        run_matrix(plans, [], called)
+    assert len(rig.booted) == len(plans) and len(saved[-1]) == 2 * (len(plans) - 1)
+    failed = rig.booted[2]
+    assert told == [f"{failed.setup.label}: the guest hung: no end after 9 s: it said nothing"]
+    assert told[0] in str(caught.value)
+    again = Rig()
+    points, complete = run_matrix(plans, saved[-1], hooks(again)[0])
+    assert complete and again.booted == [failed]
+    assert points == run_matrix(plans, [], hooks(Rig())[0])[0]
+
+
+def test_a_matrix_of_which_every_guest_fails_leaves_a_file_to_go_on_with() -> None:
+    def boot(_plan: PairPlan, _folder: Path) -> PairRecordings:
+        raise GuestError("the guest panicked: kernel BUG at vntb.c:1")
+
+    saved: list[list[PairPoint]] = []
+    with pytest.raises(GuestError, match="8 of 8 boots failed"):
+        run_matrix(SCENARIO.plans(), [], MatrixHooks(boot=boot, save=saved.append))
+    assert saved == [[]]
 
 
 def test_a_source_that_does_not_build_ends_the_matrix() -> None:
-    def boot(_plan: PairPlan, _folder: Path) -> PairRecordings:
+    booted: list[PairPlan] = []
+
+    def boot(plan: PairPlan, _folder: Path) -> PairRecordings:
+        booted.append(plan)
         raise BuildError("pci-epf-vntb.c:1: error: expected ;")
 
     with pytest.raises(BuildError):
         run_matrix(SCENARIO.plans(), [], MatrixHooks(boot=boot, save=lambda _: None))
+    assert len(booted) == 1
+
+
+def test_a_boot_beside_a_source_that_does_not_build_is_saved() -> None:
+    rig, both = Rig(), threading.Barrier(2, timeout=60)
+    refused = threading.Event()
+
+    def boot(plan: PairPlan, folder: Path) -> PairRecordings:
+        both.wait()
+        if plan == SCENARIO.plans()[0]:
+            refused.set()
+            raise BuildError("pci-epf-vntb.c:1: error: expected ;")
+        refused.wait()
+        return rig.boot(plan, folder)
+
+    saved: list[list[PairPoint]] = []
+    with pytest.raises(BuildError):
+        run_matrix(SCENARIO.plans()[:2], [], MatrixHooks(boot=boot, save=saved.append, jobs=2))
+    assert [len(points) for points in saved] == [2]
 
 
 def test_points_of_the_rig_are_evaluated() -> None:

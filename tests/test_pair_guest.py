@@ -6,23 +6,25 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from datapath_pair import runs_per_qp, system_of
 from lab_kernel import gone, guests_of
-from pair_kernel import CACHE, KERNEL, boot, check_stack, counts, patched_driver, stack
+from pair_kernel import CACHE, KERNEL, boot, counts, patched_driver, stack
 
 from ntbbench.capture.recording import read_recording
 from ntbbench.engine.datapath import ENGINES, simulate
 from ntbbench.lab.errors import BuildError, GuestError
 from ntbbench.lab.guest import Task, record
-from ntbbench.lab.pair import runner
+from ntbbench.lab.pair import runner, task
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.machine import machine
 from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, Traffic
 from ntbbench.lab.qemu import TCG
+from ntbbench.lab.watch import Limits
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -185,7 +187,7 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
     two = machine(setup, True)
     ep, rc = runner.find_drivers(CACHE, stack(), setup, print)
     recordings = record(
-        Task(script, (), ("instances",), 60, {}),
+        Task(script, (), ("instances",), Limits(60), {}),
         tmp_path / "out",
         image=stack().kernel.image,
         modules=runner.build_pair(CACHE, stack(), ep, rc, print),
@@ -198,13 +200,6 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
         *("0010:00", "0011:00"),
     ]
     assert runner.warnings(recordings.boot.console) == []
-
-
-def test_a_kernel_that_watches_itself_finds_nothing(tmp_path: Path) -> None:
-    few = (Traffic("ep-to-rc", 1, 3), Traffic("rc-to-ep", 1, 3))
-    recordings = boot(PairPlan(PairSetup(), few, rounds=1), tmp_path, check_stack())
-    assert recordings.warnings == ()
-    assert told_of_rounds(recordings) == ["round=1 cause=", "unload cause="]
 
 
 def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
@@ -245,13 +240,48 @@ def test_a_guest_that_panics_is_told_in_one_line(tmp_path: Path) -> None:
     assert guests_of(os.getpid()) == []
 
 
-def test_a_guest_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = in_the_handler(tmp_path, "while (irq) cpu_relax();")
-    monkeypatch.setattr(runner, "BOOT_SECONDS", 15.0)
-    monkeypatch.setattr(runner, "POINT_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "PACKET_SECONDS", 0.0)
-    with pytest.raises(GuestError, match="hung: no end after 15 s: "):
+LINK_ENABLE = (
+    "static int ntb_epf_link_enable(struct ntb_dev *ntb,\n"
+    "\t\t\t       enum ntb_speed max_speed,\n"
+    "\t\t\t       enum ntb_width max_width)\n{"
+)
+
+
+def on_the_link(folder: Path, statements: str) -> Path:
+    """Return a ntb_hw_epf that begins to enable its link, in its probe, with `statements`."""
+    return patched_driver(
+        folder, RC, lambda text: text.replace(LINK_ENABLE, f"{LINK_ENABLE}\n\t{statements}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("hang", "statements", "told"),
+    [
+        # with interrupts on and off; the last is blocked, and the CPU idle
+        (on_the_link, "while (ntb) cpu_relax();", "in ntb_epf_link_enable() of ntb_hw_epf"),
+        (in_the_handler, "while (irq) cpu_relax();", "in ntb_epf_vec_isr() of ntb_hw_epf"),
+        (
+            on_the_link,
+            "set_current_state(TASK_UNINTERRUPTIBLE); schedule();",
+            "the CPU was idle; ",
+        ),
+    ],
+)
+def test_a_guest_that_hangs_tells_where(
+    hang: Callable[[Path, str], Path],
+    statements: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = hang(tmp_path, statements)
+    # a healthy boot comes to the first packet, and to the end without a link, in less
+    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(12))
+    with pytest.raises(GuestError) as caught:
         boot(plan(rc=str(driver)), tmp_path / "out")
+    line = str(caught.value)
+    assert line.startswith("the guest hung: no end after 12 s of processor time: ")
+    assert told in line and "\n" not in line
     assert guests_of(os.getpid()) == []
 
 

@@ -14,14 +14,15 @@ from ntbbench.errors import InputError
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import BuildError, FetchError, GuestError, MissingToolError
 from ntbbench.lab.guest import Recordings
-from ntbbench.lab.pair import kernel, runner, sources
+from ntbbench.lab.pair import kernel, runner, sources, task
 from ntbbench.lab.pair.kernel import PairKernel, fragment, kernel_key, pair_kernel, untaken
 from ntbbench.lab.pair.layout import read_sides, write_point, write_state
 from ntbbench.lab.pair.machine import accelerator_options, machine
 from ntbbench.lab.pair.patches import DRIVERS, carried, check_fits, doorbell_modes
 from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairSetup, Traffic
 from ntbbench.lab.pair.sources import DebianSource, SourceManifest, driver_source, fetch_source
-from ntbbench.lab.qemu import Boot, last_words
+from ntbbench.lab.qemu import Boot
+from ntbbench.lab.words import last_words
 
 # Drivers reduced to what tells the patches apart, written after the series' own diffs.
 EP_BEFORE = """
@@ -313,13 +314,13 @@ def test_windows_hold_rings_and_the_trace_holds_a_point(
     mw_count: int, queues: int | None, flows: int, packets: int
 ) -> None:
     setup = PairSetup(mw_count=mw_count, queues=queues)
-    size = runner.window_size(setup)
-    assert size & (size - 1) == 0 and runner.WINDOW_MIN <= size <= runner.WINDOW_MAX
+    size = task.window_size(setup)
+    assert size & (size - 1) == 0 and task.WINDOW_MIN <= size <= task.WINDOW_MAX
     a_window = -(-min(queues or mw_count, 14) // mw_count)
-    if size < runner.WINDOW_MAX:
-        assert size // a_window // runner.FRAME >= runner.ENTRIES
-    kb = runner.trace_kb(PairPlan(setup, (Traffic("ep-to-rc", flows, packets),)))
-    assert runner.TRACE_KB_MIN <= kb <= runner.TRACE_KB_MAX
+    if size < task.WINDOW_MAX:
+        assert size // a_window // task.FRAME >= task.ENTRIES
+    kb = task.trace_kb(PairPlan(setup, (Traffic("ep-to-rc", flows, packets),)))
+    assert task.TRACE_KB_MIN <= kb <= task.TRACE_KB_MAX
 
 
 def test_a_deterministic_machine_takes_no_clock_and_no_chance_from_the_host() -> None:
@@ -432,7 +433,8 @@ def test_the_place_of_a_panic_is_that_of_its_cause() -> None:
         "BUG: kernel NULL pointer dereference, address: 0000000000000020; "
         "RIP: 0010:klist_put+0x1b/0xa0; Kernel panic - not syncing: Fatal exception"
     )
-    assert Boot(console, "").panic and not Boot("all is well\n", "").panic
+    assert Boot(console, "").died.startswith("the guest panicked: BUG: kernel NULL pointer")
+    assert Boot("all is well\n", "").died == ""
 
 
 def test_the_rig_is_a_kernel_that_is_named() -> None:

@@ -25,8 +25,10 @@ complained of, each with the first line that shows it.
 """
 EPILOG = """\
 exit codes:
-  0  no finding        1  at least one
-  2  bad input         3  a source does not build, or the guest panicked or hung
+  0  no finding
+  1  at least one; that the guest panicked or hung is the last one, after what it said before
+  2  bad input
+  3  a source does not build, or the guest did not get as far as loading the drivers
 
 examples:
   ntbbench lab pair check
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     setup = options.setup_of(args)
     flows = options.traffic_of(args)
     traffic = tuple(Traffic(direction, *flows) for direction in options.directions_of(args))
-    plan = PairPlan(setup, traffic, rounds=rounds)
+    plan = PairPlan(setup, traffic, rounds=rounds, may_die=True)
     output = args.output or new_run(options.RUNS, "lab-pair-check")
     for path in filter(None, (output, args.html)):
         check_writable(path)
@@ -74,12 +76,14 @@ def run(args: argparse.Namespace) -> int:
         folder = options.record_folder(args, Path(scratch) / "recordings")
         recordings = lab.boot(plan, folder)
         points = evaluate(recordings)
-        findings = known_to_model(read_findings(folder), recordings)
+        found = read_findings(folder, recordings.died) if recordings.available else []
+        findings = known_to_model(found, recordings)
     result = PairResult(
         kind=CHECK,
         points=points,
         findings=findings,
         rounds=rounds,
+        complete=not recordings.died,
         checks=lab.checks,
         **lab.facts(),
     )

@@ -13,6 +13,7 @@ from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.errors import ExitCode, InputError
+from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
@@ -33,7 +34,9 @@ windows is one boot; the guest's clock counts instructions, so the counts do not
 EPILOG = """\
 exit codes:
   0    model and kernel agree in every cell     1   they differ in at least one
-  2    bad input      3   a source does not build, or a guest panicked or hung
+  2    bad input
+  3    a source does not build, or guests panicked or hung: the other boots are saved, and --resume
+       tries those again
   70   internal error
   130  interrupted: finished boots are saved, and --resume goes on
 
@@ -98,14 +101,17 @@ def run(args: argparse.Namespace) -> int:
             save=save,
             stop=stop.is_set,
             progress=lambda done, of: progress("boots", done, of),
+            failed=say,
             jobs=jobs,
         )
-        points, complete = run_matrix(plans, previous.points if previous else [], hooks)
+        try:
+            points, complete = run_matrix(plans, previous.points if previous else [], hooks)
+        except GuestError as error:
+            raise GuestError(f"{error}; finished boots are saved; {_go_on(output)}") from error
     result = _result(lab, scenario, points, complete=complete)
     write_json(output, result)
     if not complete:
-        again = shlex.join(["ntbbench", "lab", "pair", "matrix", "--resume", str(output)])
-        say(f"interrupted; finished boots are saved; go on with: {again}")
+        say(f"interrupted; finished boots are saved; {_go_on(output)}")
         return ExitCode.INTERRUPTED
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)
@@ -172,6 +178,11 @@ def resumed(args: argparse.Namespace, previous: PairResult) -> MatrixScenario:
     args.kernel = scenario.kernel
     args.source = None if scenario.source is None else Path(scenario.source)
     return scenario
+
+
+def _go_on(output: Path) -> str:
+    again = ["ntbbench", "lab", "pair", "matrix", "--resume", str(output)]
+    return f"go on with: {shlex.join(again)}"
 
 
 def _drivers(text: str, args: argparse.Namespace) -> tuple[str, ...]:

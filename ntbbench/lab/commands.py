@@ -57,6 +57,41 @@ def program(name: str) -> str:
     return path
 
 
+@contextmanager
+def started(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stderr: IO[bytes] | int = subprocess.PIPE,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and wait for its end on leaving.
+
+    A child never outlives this process: on an exception, an interrupt too, its whole process group
+    is killed (make has children of its own), and however else this process ends, the kernel kills
+    the child.
+    """
+    setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
+    with (
+        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
+            [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
+            cwd=cwd,
+            env={**os.environ, **ENGLISH, **(env or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            process_group=0,
+        ) as child
+    ):
+        try:
+            yield child
+        except BaseException:  # it is raised again
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -67,30 +102,12 @@ def run(
 ) -> Output:
     """Run a program to its end on `stdin` and return what it said.
 
-    A child never outlives this process: on an interrupt its whole process group is killed (make
-    has children of its own), and however else this process ends, the kernel kills the child.
-
     Raises
     ------
     subprocess.TimeoutExpired : it took longer than `timeout` seconds (and was killed).
     """
-    setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
-    with (
-        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-            [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
-            cwd=cwd,
-            env={**os.environ, **ENGLISH, **(env or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        ) as child
-    ):
-        try:
-            stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
-        except BaseException:  # an interrupt too: it is raised again
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
+    with started(command, cwd=cwd, env=env) as child:
+        stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
     return Output(
         child.returncode,
         stdout.decode(errors="replace"),

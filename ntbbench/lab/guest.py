@@ -19,9 +19,13 @@ from pathlib import Path
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
+from ntbbench.lab.watch import Limits
 
-BOOT_SECONDS = 60.0
+# Processor time of the guest; Debian's kernel needs some 20 s to boot.
+BOOT_SECONDS = 120.0
+POINT_SECONDS, PACKET_SECONDS = 30.0, 0.05
 MARK = "@@ "
+POINT = re.compile(rf"^{MARK}point (\S+)\n([^@]*)^{MARK}end$", re.MULTILINE)  # whole ones
 SPARE_BYTES = 1 << 20  # QEMU does not say when a guest's words do not fit on the disk
 
 
@@ -56,9 +60,13 @@ class PointPlan:
 
     @property
     def seconds(self) -> float:
-        """What the point may take: generous, for it only ends a guest that hangs."""
-        sent = self.packets * len(self.sending_qps)
-        return 30 + sent * (0.05 + self.gap_us * 1e-5)
+        """Processor time that the point may take."""
+        return POINT_SECONDS + PACKET_SECONDS * self.packets * len(self.sending_qps)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Real time that it may sleep, where the guest's clock does not skip it."""
+        return 2e-6 * self.gap_us * self.packets * len(self.sending_qps)
 
 
 @dataclass(frozen=True)
@@ -70,17 +78,17 @@ class Task:
     script : the shell script that it runs after what every guest does first.
     lines : one line a point, for the script.
     names : of the recordings that must come back, in order.
-    seconds : what it may take; generous, for it only ends a guest that hangs.
+    limits : what it may take; generous, for they only end a guest that hangs.
     settings : shell variables of the script.
-    may_die : names that a guest which panics need not have recorded.
+    may_die : what a guest that panics or hangs has recorded by then is a result.
     """
 
     script: Path
     lines: tuple[str, ...]
     names: tuple[str, ...]
-    seconds: float
+    limits: Limits
     settings: Mapping[str, object]
-    may_die: tuple[str, ...] = ()
+    may_die: bool = False
 
 
 def script(name: str) -> Path:
@@ -94,7 +102,10 @@ def points_task(points: list[PointPlan], queues: int) -> Task:
         script=script("points"),
         lines=tuple(point.line for point in points),
         names=tuple(point.name for point in points),
-        seconds=BOOT_SECONDS + sum(point.seconds for point in points),
+        limits=Limits(
+            BOOT_SECONDS + sum(point.seconds for point in points),
+            sum(point.idle_seconds for point in points),
+        ),
         settings={"QUEUES": queues},
     )
 
@@ -129,7 +140,7 @@ def record(
 
     Raises
     ------
-    GuestError : the guest panicked, hung, gave up, or left no whole recording.
+    GuestError : the guest panicked or hung and may not, gave up, or left no whole recording.
     """
     with tempfile.TemporaryDirectory() as name:
         root, initramfs = Path(name) / "root", Path(name) / "initramfs"
@@ -146,14 +157,14 @@ def record(
         (root / "settings").write_text("".join(words))
         (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
-        booted = boot(image, initramfs, accel, task.seconds, machine)
+        booted = boot(image, initramfs, accel, task.limits, machine)
         if shutil.disk_usage(name).free < SPARE_BYTES:
             raise GuestError(f"the disk of {name} is full: what the guest said may be cut off")
     names = list(task.names)
-    if booted.panic:
+    if booted.died:
         if not task.may_die:
-            raise GuestError(f"the guest panicked: {booted.panic}")
-        names = [name for name in names if name not in task.may_die]
+            raise GuestError(booted.died)
+        names = names[: len(POINT.findall(booted.data))]
     return Recordings(unpack(booted, names, folder), folder, booted)
 
 
@@ -169,11 +180,11 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
     if failed:
         raise GuestError(f"the guest gave up: {failed[1]}")
     kernel = re.search(rf"^{MARK}kernel (\S+)\n{MARK}version (.*)$", booted.data, re.MULTILINE)
-    found = re.findall(rf"^{MARK}point (\S+)\n(.*?)^{MARK}end$", booted.data, re.S | re.M)
-    done = booted.panic or f"{MARK}done" in booted.data
+    found = POINT.findall(booted.data)
+    done = booted.died or f"{MARK}done" in booted.data
     if kernel is None or [name for name, _ in found] != names or not done:
-        if booted.panic:
-            raise GuestError(f"the guest panicked: {booted.panic}")
+        if booted.died:
+            raise GuestError(booted.died)
         raise GuestError("the guest powered off before it had recorded every point")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

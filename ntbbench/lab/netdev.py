@@ -15,6 +15,7 @@ from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
 from ntbbench.lab.netdev_rule import likely_cause, predicted_runs, run_bounds
 from ntbbench.lab.qemu import KVM_OPTIONS, accelerator, loopback_machine
 from ntbbench.lab.versions import build_tree
+from ntbbench.lab.watch import Limits
 
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
@@ -50,8 +51,8 @@ class NetdevPlan:
             f"{name} {v} {self.flows} {self.packets * (1 if gap else FAST_FACTOR)} {gap}\n"
             for name, (v, gap) in zip(names, points, strict=True)
         )
-        seconds = BOOT_SECONDS + FLOW_SECONDS * len(points)
-        return Task(script("netdev"), lines, names, seconds, {"QUEUES": self.queues})
+        limits = Limits(BOOT_SECONDS + FLOW_SECONDS * len(points))
+        return Task(script("netdev"), lines, names, limits, {"QUEUES": self.queues})
 
 
 def run_netdev(

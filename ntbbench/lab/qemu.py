@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One boot of a kernel in QEMU, from the initramfs to its last words."""
 
-import re
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.lab.commands import program, run
+from ntbbench.lab.commands import Output, program, run, started
+from ntbbench.lab.debugger import debugger_port
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.watch import Limits, exceeded, hear_last_words
+from ntbbench.lab.words import PANIC, hung_words, last_words
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
@@ -21,16 +23,11 @@ KVM_OPTIONS = ("-accel", "kvm", "-cpu", "host")
 COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
 MEMORY = 512  # MiB
 PROBE_SECONDS = 10
+HUNG = "the guest hung"
 # A boot sector that writes 0x2a to the exit port: mov dx, 0x501; mov al, 0x2a; out dx, al; hlt.
 PROBE_PORT = "0x501"
 PROBE_CODE = bytes.fromhex("ba0105b02aeef4")
 PROBE_STATUS = 0x2A << 1 | 1  # what isa-debug-exit makes of the value
-PANIC = re.compile(r"Kernel panic - not syncing: .*")
-CAUSE = re.compile(r"kernel BUG at .*|BUG: .*|Oops: .*")
-PLACE = re.compile(r"RIP: \d+:\S+")
-COMPLAINT = re.compile(r"WARNING: .*|BUG: .*")
-REPORTED = re.compile(r"^@@ point (\S+)$(?=[^@]*^@@ end$)", re.MULTILINE)  # as `init` reports it
-STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 
 
 @dataclass(frozen=True)
@@ -68,15 +65,22 @@ class Boot:
     ----------
     console : the kernel's messages.
     data : what /init reported.
+    limit : how long it ran without an end, if it hung; empty: it ended.
     """
 
     console: str
     data: str
+    limit: str = ""
 
     @property
-    def panic(self) -> str:
-        """Why the kernel died, in one line; empty: it did not."""
-        return last_words(self.console) if PANIC.search(self.console) else ""
+    def died(self) -> str:
+        """How the guest panicked or hung, in one line; empty: it did neither."""
+        if self.limit:
+            words = hung_words(self.console, self.data)
+            return f"{HUNG}: no end after {self.limit}: {words}"
+        if PANIC.search(self.console):
+            return f"the guest panicked: {last_words(self.console)}"
+        return ""
 
 
 def kvm_runs() -> bool:
@@ -125,20 +129,20 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
 
 
 def boot(
-    image: Path, initramfs: Path, accel: tuple[str, ...], seconds: float, machine: Machine
+    image: Path, initramfs: Path, accel: tuple[str, ...], limits: Limits, machine: Machine
 ) -> Boot:
-    """Boot `image` until the guest powers off and return what it wrote.
+    """Boot `image` until the guest powers off, panics or hangs, and return what it wrote.
 
     Parameters
     ----------
-    seconds : how long the guest may take.
+    limits : what the guest may take.
 
     Raises
     ------
-    GuestError : it hung (with its last words), or QEMU itself failed.
+    GuestError : QEMU itself failed.
     """
     with tempfile.TemporaryDirectory() as name:
-        console, data = Path(name) / "console", Path(name) / "data"
+        console, data, errors = (Path(name) / part for part in ("console", "data", "errors"))
         command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
             # sockets: without ACPI a guest learns of CPUs from a table that has one line a socket
@@ -148,43 +152,17 @@ def boot(
             *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
         ]
-        try:
-            result = run(command, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            words = hung_words(Boot(_read(console), _read(data)))
-            raise GuestError(f"the guest hung: no end after {seconds:.0f} s: {words}") from None
-        if result.status:
-            raise GuestError(f"QEMU failed: {result.last_words}")
-        return Boot(_read(console), _read(data))
-
-
-def last_words(console: str) -> str:
-    """Return in one line why the kernel died: first cause, where, and panic; else its last line."""
-    panic = PANIC.search(console)
-    if panic is not None:
-        cause = CAUSE.search(console)  # the place is that of the cause, not of an earlier warning
-        place = PLACE.search(console, cause.end()) if cause is not None else None
-        found = (cause, place, panic)
-        return "; ".join(match[0].strip() for match in found if match is not None)
-    lines = [STAMP.sub("", line).strip() for line in console.splitlines()]
-    return next((line for line in reversed(lines) if line), "")
-
-
-def hung_words(booted: Boot) -> str:
-    """Return in one line how far a guest came that hung, and what its kernel said last.
-
-    The kernel may have said nothing for long: what the guest has reported tells more.
-    """
-    reported = REPORTED.findall(booted.data)
-    words = last_words(booted.console)
-    if not words:
-        return "it said nothing"
-    return f"after it had recorded {reported[-1]}: {words}" if reported else words
-
-
-def complaints(console: str) -> list[str]:
-    """Return the kernel's warnings (WARN, lockdep and the like), one line each."""
-    return [match.strip() for match in COMPLAINT.findall(console)]
+        with debugger_port(Path(name)) as port, errors.open("wb") as file:
+            command += port.options
+            with started(command, stderr=file, pass_fds=(port.descriptor,)) as qemu:
+                limit = exceeded(qemu, limits)
+                if limit:
+                    hear_last_words(qemu, port)
+        if qemu.returncode and not limit:
+            raise GuestError(
+                f"QEMU failed: {Output(qemu.returncode, '', _read(errors)).last_words}"
+            )
+        return Boot(_read(console), _read(data), limit)
 
 
 def _read(path: Path) -> str:

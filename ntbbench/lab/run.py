@@ -11,9 +11,10 @@ from ntbbench.lab.cache import Cache
 from ntbbench.lab.commands import run
 from ntbbench.lab.evaluate import evaluate
 from ntbbench.lab.guest import PointPlan, points_task, record
-from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, complaints, loopback_machine
+from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, loopback_machine
 from ntbbench.lab.records import LabResult
 from ntbbench.lab.versions import build_tree
+from ntbbench.lab.words import complaints
 
 ORDERS = ("turn", "together")
 DOORBELLS = 16  # of the loopback device

@@ -36,7 +36,7 @@ def headline(result: PairResult) -> str:
         agreed = sum(point.agrees for point in measured)
         text += f"the model agrees in {agreed} of {plural(len(measured), 'point')}"
         text += f"; {missing} unavailable: {why}" if missing else ""
-    return text if result.complete else f"{text}; interrupted"
+    return text if result.complete else f"{text}; not finished"
 
 
 def _machine(result: PairResult) -> str:

@@ -12,6 +12,9 @@ from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
 from ntbbench.lab.pair.runner import EXPECTED
+from ntbbench.lab.qemu import HUNG
+from ntbbench.lab.words import PANIC as PANIC_LINE
+from ntbbench.lab.words import before_oops, cause_of, stacks_of_hang
 from ntbbench.model.pair.behaviour import receiving, sending
 from ntbbench.model.pair.kernel import Hazard
 from ntbbench.model.pair.patches import Side
@@ -19,6 +22,7 @@ from ntbbench.model.pair.patches import Side
 # The messages of one console: `[    1.234567] text`, also with a caller in `[T123]`.
 STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 SLEEPS, LOCKING, MEMORY, OTHER = "sleep", "locking", "memory", "other"
+PANIC, HANG = "panic", "hang"  # the end of a guest that died; its line is that of the lab
 # What begins a report, first match first.
 KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (SLEEPS, re.compile(r"BUG: sleeping function called from invalid context")),
@@ -49,16 +53,42 @@ ENDS = re.compile(r"---\[ end trace|</TASK>")
 LINES_MAX = 400  # a report with a longer stack than this is another message
 
 
-def read_findings(folder: Path) -> list[PairFinding]:
-    """Return what the kernel of one boot complained of on its console, from boot to power-off.
+def read_findings(folder: Path, died: str = "") -> list[PairFinding]:
+    """Return what the kernel of one boot complained of on its console, from boot to its end.
+
+    Parameters
+    ----------
+    died : how the guest panicked or hung, if it did: the last finding.
 
     Raises
     ------
     InputError : a file that cannot be read.
     """
-    found = find_complaints(read_small(folder / "console"))
+    console = read_small(folder / "console")
+    hung = died.startswith(HUNG)
+    found = find_complaints(before_oops(console) if hung else console)
     kept = [finding for finding in found if not EXPECTED.match(finding.line)]
-    return [*kept, *_failed_rounds(folder / "rounds" / "result")]
+    end = [_end(console, died)] if died else []
+    return [*kept, *_failed_rounds(folder / "rounds" / "result"), *end]
+
+
+def _end(console: str, died: str) -> PairFinding:
+    """Return the finding of a guest that died, at the innermost function of a driver."""
+    hung = died.startswith(HUNG)
+    if hung:
+        stack, blocked = stacks_of_hang(console)
+        reports = [f"\n{text}" for text in (stack, *blocked.values())]
+    else:
+        cause = cause_of(console) or PANIC_LINE.search(console)
+        reports = [] if cause is None else [console[cause.start() :]]
+    places = (_place(_unstamped(report), 0) for report in reports)
+    function, side = next((place for place in places if place[0]), (NO_OWNER, NO_OWNER))
+    kind = HANG if hung else PANIC
+    return PairFinding(kind=kind, line=died, function=function, side=side, count=1)
+
+
+def _unstamped(log: str) -> list[str]:
+    return [STAMP.sub("", line).rstrip() for line in log.splitlines()]
 
 
 def _failed_rounds(result: Path) -> Iterator[PairFinding]:
@@ -79,14 +109,10 @@ def known_to_model(
 ) -> list[PairFinding]:
     """Return the findings with the boot that they are of, and whether the model expects them."""
     setup = recordings.plan.setup
-    boot = (
-        f"EP {setup.ep_driver}, RC {setup.rc_driver}, {setup.ep_slots} slots, "
-        f"{setup.mw_count} windows, {setup.doorbell}"
-    )
     hazards = expected_hazards(pair_model(setup, recordings.ep, recordings.rc))
     return [
         msgspec.structs.replace(
-            finding, boot=boot, expected=(finding.kind, finding.side) in hazards
+            finding, boot=setup.label, expected=(finding.kind, finding.side) in hazards
         )
         for finding in findings
     ]
@@ -109,7 +135,7 @@ def find_complaints(log: str) -> list[PairFinding]:
     A finding's place is the first function of one of the two drivers in the stack below its line.
     """
     found: dict[tuple[str, str, str], PairFinding] = {}
-    lines = [STAMP.sub("", line).rstrip() for line in log.splitlines()]
+    lines = _unstamped(log)
     for start, kind in _starts(lines):
         function, side = _place(lines, start)
         line = lines[start].strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ntbbench.errors import NtbbenchError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.plan import (
@@ -90,6 +91,7 @@ class MatrixHooks:
     save : gets all points that there are, in the order of the plans, after every boot.
     stop : asked now and then; True: start no more boots.
     progress : gets how many boots are done, of how many.
+    failed : gets, for each guest that panicked or hung, which boot it was and how it ended.
     jobs : boots at a time.
     """
 
@@ -97,6 +99,7 @@ class MatrixHooks:
     save: Callable[[list[PairPoint]], None]
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[int, int], None] = lambda _done, _total: None
+    failed: Callable[[str], None] = lambda _told: None
     jobs: int = 1
     releases: set[str] = field(default_factory=set)  # filled with the guests' uname -r
 
@@ -107,15 +110,17 @@ def run_matrix(
     """Boot the plans that `previous` has no points of; return all points, and whether all are done.
 
     The order and the content of the result do not depend on `jobs`. An interrupted boot leaves
-    nothing; finished ones are saved.
+    nothing; finished ones are saved. A guest that panics or hangs keeps no other from its boot; a
+    source that does not build ends the matrix once the running boots have ended.
 
     Raises
     ------
-    BuildError, GuestError : of the first boot that failed; what was finished is saved.
+    BuildError : a source did not build; what was finished is saved.
+    GuestError : guests panicked or hung: how many, and the first in the order of the plans.
     """
-    done = _adopt(plans, previous)
-    waiting = [plan for plan in plans if plan_key(plan) not in done]
-    hooks.progress(len(done), len(plans))
+    ended = _Ended(_adopt(plans, previous))
+    waiting = [plan for plan in plans if plan_key(plan) not in ended.done]
+    hooks.progress(len(ended.done), len(plans))
     with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
         running: dict[Future[list[PairPoint]], PairPlan] = {}
         try:
@@ -125,14 +130,45 @@ def run_matrix(
                     running[pool.submit(_booted, plan, hooks)] = plan
                 finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    plan = running.pop(future)
-                    if (points := _points(future, hooks)) is not None:
-                        done[plan_key(plan)] = points
-                        hooks.save(_ordered(plans, done))
-                        hooks.progress(len(done), len(plans))
+                    if _collect(future, running.pop(future), ended, hooks):
+                        hooks.save(_ordered(plans, ended.done))
+                        hooks.progress(len(ended.done), len(plans))
+                if ended.refused is not None:
+                    waiting.clear()
         finally:
             waiting.clear()
-    return _ordered(plans, done), len(done) == len(plans)
+    if ended.refused is not None:
+        raise ended.refused
+    if ended.died and not hooks.stop():
+        hooks.save(_ordered(plans, ended.done))  # there may be none: --resume needs the file
+        first = next(ended.died[key] for key in map(plan_key, plans) if key in ended.died)
+        raise GuestError(f"{len(ended.died)} of {len(plans)} boots failed, the first: {first}")
+    return _ordered(plans, ended.done), len(ended.done) == len(plans)
+
+
+@dataclass
+class _Ended:
+    """What became of the boots: points, how the guest died, what no other boot could mend."""
+
+    done: dict[Key, list[PairPoint]]
+    died: dict[Key, str] = field(default_factory=dict)
+    refused: NtbbenchError | None = None
+
+
+def _collect(
+    future: Future[list[PairPoint]], plan: PairPlan, ended: _Ended, hooks: MatrixHooks
+) -> bool:
+    """Note what became of a boot; return whether it gave points."""
+    key = plan_key(plan)
+    try:
+        ended.done[key] = future.result()
+    except GuestError as error:
+        if not hooks.stop():  # else the interrupt that stops the matrix stopped the guest too
+            ended.died[key] = f"{plan.setup.label}: {error}"
+            hooks.failed(ended.died[key])
+    except NtbbenchError as error:
+        ended.refused = ended.refused or error
+    return key in ended.done
 
 
 def plan_key(plan: PairPlan) -> Key:
@@ -151,16 +187,6 @@ def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
         recordings = hooks.boot(plan, Path(scratch) / "boot")
         hooks.releases.add(recordings.release)
         return evaluate(recordings)
-
-
-def _points(future: Future[list[PairPoint]], hooks: MatrixHooks) -> list[PairPoint] | None:
-    """Return the points of a boot; None: the interrupt that stops the matrix stopped it too."""
-    try:
-        return future.result()
-    except GuestError:
-        if hooks.stop():
-            return None
-        raise
 
 
 def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:

@@ -69,6 +69,14 @@ class PairSetup:
         _one_of("--doorbell", self.doorbell, DOORBELLS)
         _within("--cpus", self.cpus, 1, CPUS_MAX)
 
+    @property
+    def label(self) -> str:
+        """The setup in words, for findings and errors."""
+        return (
+            f"EP {self.ep_driver}, RC {self.rc_driver}, {self.ep_slots} slots, "
+            f"{self.mw_count} windows, {self.doorbell}"
+        )
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -115,12 +123,14 @@ class PairPlan:
     Parameters
     ----------
     rounds : how often the endpoint is unbound and bound again after the points (`lab pair check`).
+    may_die : a guest that panics or hangs is a result: with the points that were finished.
     deterministic : QEMU counts instructions: two runs give the same counts.
     """
 
     setup: PairSetup
     traffic: tuple[Traffic, ...] = (Traffic(),)
     rounds: int = 0
+    may_die: bool = False
     deterministic: bool = True
 
     def __post_init__(self) -> None:
@@ -184,6 +194,7 @@ class PairRecordings:
     available : False: the driver has not this doorbell mode, and nothing was booted.
     ep_qp_count, rc_qp_count : QPs that each side's ntb_transport computed; None: it has no device.
     warnings : the guest kernel's complaints, one line each.
+    died : how the guest panicked or hung, in one line; empty: it did neither.
     """
 
     plan: PairPlan
@@ -193,8 +204,9 @@ class PairRecordings:
     rc: DriverSource
     link: str
     cause: str
-    available: bool
-    ep_qp_count: int | None
-    rc_qp_count: int | None
-    points: tuple[PointRecording, ...]
-    warnings: tuple[str, ...]
+    available: bool = True
+    ep_qp_count: int | None = None
+    rc_qp_count: int | None = None
+    points: tuple[PointRecording, ...] = ()
+    warnings: tuple[str, ...] = ()
+    died: str = ""

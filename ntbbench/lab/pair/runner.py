@@ -11,24 +11,24 @@ from pathlib import Path
 from ntbbench.lab.build import ModuleSet, build_modules, build_program, ntb_sources
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import BuildError, GuestError
-from ntbbench.lab.guest import Recordings, Task, record
-from ntbbench.lab.pair.kernel import PairKernel
+from ntbbench.lab.guest import Recordings, record
+from ntbbench.lab.pair.kernel import CHECK, PairKernel
 from ntbbench.lab.pair.layout import read_sides, write_point, write_state
 from ntbbench.lab.pair.machine import accelerator_options, machine
 from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.plan import (
     EP,
-    MSIS,
     RC,
     DriverSource,
     PairPlan,
     PairRecordings,
     PairSetup,
     PointRecording,
-    Traffic,
 )
 from ntbbench.lab.pair.sources import driver_source
-from ntbbench.lab.qemu import complaints, kvm_runs
+from ntbbench.lab.pair.task import task
+from ntbbench.lab.qemu import kvm_runs
+from ntbbench.lab.words import complaints
 
 MODULES = (
     "ntb.ko",
@@ -39,21 +39,10 @@ MODULES = (
     "epc_loop.ko",
 )
 RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
-WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
-ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
-FRAME = 1 << 16  # ntb_transport.c: transport_mtu
 OTHER_STACK = (
     "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
     "take the two drivers of an older tree alone"
 )
-BOOT_SECONDS = 240.0
-POINT_SECONDS = 60.0
-ROUND_SECONDS = 60.0
-PACKET_SECONDS = 0.1  # of host time, generous: it only ends a guest that hangs
-# Tries, of 20 ms and more, until a link counts as down: a multiple of what one takes to come up.
-# Where doorbells interrupt, the endpoint looks for commands every 500 ms only.
-LINK_TRIES = {"poll": 150, "msi": 400, "embedded": 400}
-TRACE_KB_MIN, TRACE_KB_MAX = 8192, 65536
 # A remark of the endpoint core on x86, once a boot, whichever drivers run.
 EXPECTED = re.compile(r"WARNING: drivers/pci/endpoint/pci-epc-core\.c:\d+ at __pci_epc_create\+")
 
@@ -111,18 +100,20 @@ def boot_pair(
     ep, rc = find_drivers(cache, stack, plan.setup, say)
     if plan.setup.doorbell not in ep.modes:
         cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {', '.join(ep.modes)}"
-        return _nothing(plan, folder, ep, rc, cause)
+        shutil.rmtree(folder, ignore_errors=True)
+        return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
+    debug = stack.kernel.variant == CHECK
     modules = build_pair(cache, stack, ep, rc, say)
     programs = (build_program(cache, "ntb_flow", say),)
     recordings = record(
-        task(plan),
+        task(plan, debug),
         folder,
         image=stack.kernel.image,
         modules=modules,
         accel=accelerator_options(
             plan.deterministic, not plan.deterministic and kvm_runs(), plan.setup.cpus
         ),
-        machine=machine(plan.setup, plan.deterministic),
+        machine=machine(plan.setup, plan.deterministic, debug),
         programs=programs,
     )
     return lay_out(plan, ep, rc, recordings)
@@ -155,70 +146,33 @@ def build_pair(
         raise BuildError(f"{error}; {OTHER_STACK.format(stack.kernel.source.origin)}") from error
 
 
-def task(plan: PairPlan) -> Task:
-    """Return what the guest does."""
-    setup = plan.setup
-    return Task(
-        script=Path(str(files("ntbbench.lab.pair") / "guest" / "pair")),
-        lines=tuple(_line(point) for point in plan.traffic),
-        names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
-        may_die=_round_names(plan),
-        seconds=BOOT_SECONDS
-        + ROUND_SECONDS * plan.rounds
-        + sum(POINT_SECONDS + PACKET_SECONDS * _sent(point) for point in plan.traffic),
-        settings={
-            "EP_SLOTS": setup.ep_slots,
-            "MW_COUNT": setup.mw_count,
-            "MW_SIZE": window_size(setup),
-            "QUEUES": "" if setup.queues is None else setup.queues,
-            "DOORBELL": setup.doorbell,
-            "ROUNDS": plan.rounds,
-            "LINK_WAIT": LINK_TRIES[setup.doorbell],
-            "IDLE": max(1, -(-2 * max((p.gap_us for p in plan.traffic), default=0) // 1_000_000)),
-            "TRACE_KB": trace_kb(plan),
-        },
-    )
-
-
-def window_size(setup: PairSetup) -> int:
-    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
-
-    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
-    """
-    asked = min(setup.queues or setup.mw_count, MSIS - 1)
-    wanted = -(-asked // setup.mw_count) * ENTRIES * FRAME
-    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
-
-
-def trace_kb(plan: PairPlan) -> int:
-    """Return the size of the guest's trace buffer, a CPU, for its longest point."""
-    # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
-    qps = min(plan.setup.queues or plan.setup.mw_count, MSIS - 1)
-    events = max((_sent(point) for point in plan.traffic), default=0) * (4 + 8 * (qps + 2))
-    return min(max(events // 16, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
-
-
 def lay_out(
     plan: PairPlan, ep: DriverSource, rc: DriverSource, recordings: Recordings
 ) -> PairRecordings:
     """Complete the recordings of a boot: `state` and `point`, and what the set-up came to.
 
+    A guest that died has recorded the first of its points, or not even its set-up.
+
     Raises
     ------
     GuestError : a recording is not whole.
     """
-    folder = recordings.folder
+    folder, died = recordings.folder, recordings.boot.died
+    (folder / "console").write_text(recordings.boot.console)
+    if died and not (folder / "setup").is_dir():
+        return PairRecordings(plan, folder, recordings.release, ep, rc, "down", died, died=died)
     result = read_result(folder / "setup" / "result")
     sides = read_sides(folder / "setup" / "trace")
     points = []
     for traffic in plan.traffic:
         place = folder / traffic.name
+        if died and not place.is_dir():
+            break
         if result["link"] == "up":
             write_state(place, sides)
             _check_counts(place)
         write_point(place, plan.setup, traffic, {EP: ep, RC: rc})
         points.append(PointRecording(traffic, place, result["link"]))
-    (folder / "console").write_text(recordings.boot.console)
     return PairRecordings(
         plan=plan,
         folder=folder,
@@ -232,6 +186,7 @@ def lay_out(
         rc_qp_count=_count(result["rc_qp_count"]),
         points=tuple(points),
         warnings=tuple(warnings(recordings.boot.console)),
+        died=died,
     )
 
 
@@ -261,39 +216,6 @@ def _check_counts(folder: Path) -> None:
         words = (folder / name).read_text().split() if (folder / name).is_file() else []
         if not words or not words[0].isdigit():
             raise GuestError(f"{folder.name}: {name}: {' '.join(words) or 'nothing'}")
-
-
-def _nothing(
-    plan: PairPlan, folder: Path, ep: DriverSource, rc: DriverSource, cause: str
-) -> PairRecordings:
-    shutil.rmtree(folder, ignore_errors=True)
-    return PairRecordings(
-        plan=plan,
-        folder=folder,
-        release="",
-        ep=ep,
-        rc=rc,
-        link="down",
-        cause=cause,
-        available=False,
-        ep_qp_count=None,
-        rc_qp_count=None,
-        points=(),
-        warnings=(),
-    )
-
-
-def _line(traffic: Traffic) -> str:
-    numbers = f"{traffic.flows} {traffic.packets} {traffic.gap_us}"
-    return f"{traffic.name} {traffic.sender} {numbers}\n"
-
-
-def _sent(traffic: Traffic) -> int:
-    return traffic.flows * traffic.packets
-
-
-def _round_names(plan: PairPlan) -> tuple[str, ...]:
-    return ("rounds",) if plan.rounds else ()
 
 
 def _count(text: str) -> int | None:
