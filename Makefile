@@ -26,7 +26,7 @@ lint: $(VENV)/.dev  ## ruff, mypy, cython-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext  # it calls pycodestyle by name
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext benches  # it calls pycodestyle by name
 
 wheel: $(VENV)/.dev  ## build sdist and wheel into dist/, test the installed wheel
 	rm -rf dist

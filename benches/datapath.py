@@ -6,19 +6,23 @@ python -m benches.datapath [--rounds N]
 Round-robin, because a machine's speed drifts; a rate is the best of the rounds, in CPU time of the
 thread. All engines simulate the same systems and give the same outcomes, or the run ends. heapq is
 the plain-Python reference; SimPy is the same reference with SimPy's environment for its events, one
-callback an event (its processes would cost more). Exit code 1: a target is missed.
+callback an event (its processes would cost more). ns-3, where Debian's libns3-dev is, is the
+compiled engines' model with ns-3's Simulator for its events. Exit code 1: a target is missed.
 """
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from statistics import geometric_mean
 
 import simpy
 from tabulate import tabulate
 
+from benches import ns3
 from benches.datapath_systems import SYSTEMS, system
 from ntbbench.engine.datapath import buffers, reference, simulate
 from ntbbench.engine.datapath.plan import NONE, SLOT_BITS, plan
@@ -73,12 +77,14 @@ def compiled(engine: str) -> Callable[[System], Outcome]:
     return lambda point: simulate(point, 1, engine)
 
 
-ENGINES: dict[str, Callable[[System], Outcome]] = {
+Engines = dict[str, Callable[[System], Outcome]]
+ENGINES: Engines = {
     "specialised": compiled("specialised"),
     "general": compiled("general"),
     "heapq": compiled("reference"),
     "SimPy": on_simpy,
 }
+IN_PYTHON = ("heapq", "SimPy")
 
 
 def rate(run: Callable[[System], Outcome], point: System) -> float:
@@ -88,29 +94,34 @@ def rate(run: Callable[[System], Outcome], point: System) -> float:
     return events / (time.thread_time_ns() - start) * 1e9
 
 
-def points(name: str) -> dict[str, System]:
+def points(name: str, engines: Engines) -> dict[str, System]:
     """Return what each engine simulates of a system: the same, for a shorter time in Python."""
     whole = system(*SYSTEMS[name])
     short = replace(whole, end_ps=whole.end_ps // PYTHON_SHARE)
-    return {engine: whole if engine in COMPILED else short for engine in ENGINES}
+    return {engine: short if engine in IN_PYTHON else whole for engine in engines}
 
 
-def check(name: str) -> None:
+def check(name: str, engines: Engines) -> None:
     """End the run unless all engines give one outcome."""
-    short = points(name)["heapq"]
-    first, *others = [run(short) for run in ENGINES.values()]
+    short = points(name, engines)["heapq"]
+    first, *others = [run(short) for run in engines.values()]
     if any(other != first for other in others):
         sys.exit(f"{name}: the engines differ")
 
 
-def measure(rounds: int) -> dict[str, dict[str, float]]:
+def measure(rounds: int, engines: Engines) -> dict[str, dict[str, float]]:
     """Return the best rate by system and engine."""
-    best: dict[str, dict[str, float]] = {name: dict.fromkeys(ENGINES, 0.0) for name in SYSTEMS}
+    best: dict[str, dict[str, float]] = {name: dict.fromkeys(engines, 0.0) for name in SYSTEMS}
     for _ in range(rounds):
         for name in SYSTEMS:
-            for engine, point in points(name).items():
-                best[name][engine] = max(best[name][engine], rate(ENGINES[engine], point))
+            for engine, point in points(name, engines).items():
+                best[name][engine] = max(best[name][engine], rate(engines[engine], point))
     return best
+
+
+def installed(directory: Path) -> Engines:
+    """Return all engines, and ns-3 where it is installed."""
+    return ENGINES | ({"ns-3": ns3.on_ns3(directory)} if ns3.HEADER.is_file() else {})
 
 
 def state_bytes(end_ps: int) -> int:
@@ -125,17 +136,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as directory:
+        engines = installed(Path(directory))
     for name in SYSTEMS:
-        check(name)
-    best = measure(rounds)
-    rows = [
-        [name, *(f"{rates[e] / 1e6:.2f}" for e in ENGINES), *ratios(rates)]
-        for name, rates in best.items()
-    ]
-    mean = {e: geometric_mean([rates[e] for rates in best.values()]) for e in ENGINES}
-    rows.append(["geometric mean", *(f"{mean[e] / 1e6:.2f}" for e in ENGINES), *ratios(mean)])
-    print("million events a second of CPU time; ratios of the specialised engine")
-    print(tabulate(rows, ["system", *ENGINES, "/ heapq", "/ SimPy"], disable_numparse=True))
+        check(name, engines)
+    best = measure(rounds, engines)
+    mean = {e: geometric_mean([rates[e] for rates in best.values()]) for e in engines}
+    print(table(best | {"geometric mean": mean}))
+    if "ns-3" not in engines:
+        print("ns-3: not installed: libns3-dev")
     print(
         f"bytes of a run's buffers: {state_bytes(10**9)} for 1 ms, {state_bytes(10**15)} for 1000 s"
     )
@@ -145,9 +154,21 @@ def main() -> None:
     sys.exit(bool(missed))
 
 
-def ratios(rates: dict[str, float]) -> list[str]:
-    """Return how much faster the specialised engine is than those in Python."""
-    return [f"{rates['specialised'] / rates[other]:.0f}" for other in ("heapq", "SimPy")]
+def table(rates: dict[str, dict[str, float]]) -> str:
+    """Return the rates, and how much faster the specialised engine is than those not of here."""
+    engines = list(next(iter(rates.values())))
+    others = [engine for engine in engines if engine not in COMPILED]
+    rows = [
+        [
+            name,
+            *(f"{row[engine] / 1e6:.2f}" for engine in engines),
+            *(f"{row['specialised'] / row[other]:.3g}" for other in others),
+        ]
+        for name, row in rates.items()
+    ]
+    headers = ["system", *engines, *(f"/ {other}" for other in others)]
+    title = "million events a second of CPU time; ratios of the specialised engine"
+    return f"{title}\n{tabulate(rows, headers, disable_numparse=True)}"
 
 
 if __name__ == "__main__":
