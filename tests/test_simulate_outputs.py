@@ -152,7 +152,7 @@ def traced(*settings: str, dispatch: str = "fallback", affinity: str = "spread")
     outcome, rows = simulate_logged(
         system, engine_seed(spec, 0), "specialised", capacity=timeline.ROWS_MAX
     )
-    return outcome, rows, check_format(timeline.render(system, rows, "a test"))
+    return outcome, rows, check_format(timeline.render(system, rows, "a test").text)
 
 
 def check_format(text: str) -> dict[str, Any]:
@@ -231,12 +231,20 @@ def test_a_timeline_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "EVENTS_MAX", 100)
     _, _, document = traced()
     assert len(document["traceEvents"]) < 150
-    assert 0 < document["otherData"]["end_us"] < 5000
+    end = document["otherData"]["end_us"]
+    assert 0 < end < 5000
+    assert document["otherData"]["cut"] == f"cut at {end / 1e6:.3g} s of 0.005 s"
+
+
+def test_a_log_that_may_not_be_whole_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert traced()[2]["otherData"]["cut"] == ""
+    monkeypatch.setattr(timeline, "ROWS_MAX", 200)
+    assert traced()[2]["otherData"]["cut"].endswith(" s of 0.005 s")
 
 
 def test_an_empty_log_is_a_timeline() -> None:
     spec = PointSpec(with_settings(preset("generic"), SHORT), 1, "msi", "single", "udp")
-    document = check_format(timeline.render(resolve(spec, 0), (), "nothing"))
+    document = check_format(timeline.render(resolve(spec, 0), (), "nothing").text)
     assert document["otherData"]["rows"] == 0
 
 
@@ -245,8 +253,11 @@ def test_the_command_writes_a_timeline(tmp_path: Path, capsys: pytest.CaptureFix
     words = ["--queues", "2", "--replications", "2", "--duration", "2ms", "--timeline", str(path)]
     words += ["--jobs", "1"]
     assert main(["simulate", *words, "-o", str(tmp_path / "result.json")]) == 0
-    assert "timeline of tcp fallback single, 2 queues" in capsys.readouterr().err
+    (said,) = (line for line in capsys.readouterr().err.splitlines() if "timeline" in line)
+    assert "timeline of tcp fallback single, 2 queues" in said
     document = check_format(path.read_text())
+    assert said.endswith(f", {len(document['traceEvents'])} trace events")
+    assert document["otherData"]["cut"] == ""
     tracks = {
         event["args"]["name"] for event in document["traceEvents"] if event["name"] == "thread_name"
     }

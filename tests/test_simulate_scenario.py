@@ -123,7 +123,7 @@ def test_a_note_claims_no_fit_of_costs_that_were_changed(tmp_path: Path) -> None
 
 def test_a_note_names_some_of_many_changed_keys() -> None:
     keys = ("hardirq", "db_read", "db_clear", "scan", "softirq", "tasklet", "spin", "packet")
-    receiver = {key: "3us" for key in keys}
+    receiver = dict.fromkeys(keys, "3us")
     note = load.scenario_from({"receiver": receiver}, "test").note
     assert "receiver.tasklet and 2 more: no longer" in note
 
