@@ -108,6 +108,31 @@ def test_the_axis_has_the_queues_that_were_run(page: Page) -> None:
     assert page.evaluate(ticks) == [1, 2, 4]
 
 
+def test_no_point_stands_at_the_edge(page: Page) -> None:
+    """A grid of one queue count would else be a column at the right edge, under the toolbar."""
+    low, high = page.evaluate("document.getElementById('throughput-tcp')._fullLayout.xaxis.range")
+    assert low <= 0.5
+    assert high >= 4.5
+
+
+def test_curves_that_are_the_same_are_all_seen(page: Page) -> None:
+    """Of one affinity, a later dispatch lies inside an earlier one: both look through."""
+    looks = page.evaluate(
+        "document.getElementById('throughput-tcp').data.map("
+        "d => [d.name, d.line.width, d.marker.size, d.marker.symbol])"
+    )
+    for affinity in ("single", "spread"):
+        (_, *first), (_, *second) = (look for look in looks if look[0].endswith(affinity))
+        assert first[0] > second[0]
+        assert first[1] > second[1] + 2
+        assert first[2] == second[2]
+        assert first[2].endswith("-open")
+
+
+def test_the_gains_say_what_their_interval_is(page: Page) -> None:
+    assert "it may exceed the number of queues" in page.locator("#gains").inner_text()
+
+
 def test_every_column_says_what_it_is_of_and_its_unit(page: Page) -> None:
     titles = [text.strip() for text in page.locator("#points-table th").all_inner_texts()]
     assert len(set(titles)) == len(titles)
