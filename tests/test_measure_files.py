@@ -114,6 +114,14 @@ def test_a_link_to_a_pipe_is_written_through(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
+def test_a_dash_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be a file named `-`, where its user expects stdout."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="/dev/stdout prints it"):
+        check_writable(Path("-"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     circle = tmp_path / "circle"
     circle.symlink_to("circle")

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.compare import compare
-from ntbbench.analyse.comparison import Report, Summary
+from ntbbench.analyse.comparison import Comparison, Report, Summary
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources import load_runs, load_variant
@@ -311,3 +311,23 @@ def test_a_line_of_mail_fits_whatever_its_numbers(n: int, scale: float) -> None:
     assert len(line) <= mail.WIDTH
     assert line.split()[-6] == str(n)
     assert len(line.split()) == 7  # nothing touches
+
+
+@pytest.mark.parametrize(
+    ("simulated", "runs", "said"),
+    [
+        (False, 20, "about 20 runs a side would settle it"),
+        (False, 20_000, "more than 10000 runs a side would settle it: quiet the machine first"),
+        (True, 20, "about 20 replications a side would settle it"),
+        (True, 20_000, "more than 10000 replications a side would settle it"),
+    ],
+)
+def test_what_would_settle_it(simulated: bool, runs: int, said: str) -> None:
+    """Replications of a simulation have no machine to quiet."""
+    comparison = Comparison(
+        metric="m", base="a", candidate="b", kind="noisy", verdict="inconclusive", ratio=1.1,
+        ratio_low=0.9, ratio_high=1.2, p_value=0.2, p_adjusted=0.2, n_base=8, n_candidate=8,
+        minimal_detectable_effect=0.5, unit="s", better="lower", warnings=(), runs_needed=runs,
+        simulated=simulated,
+    )  # fmt: skip
+    assert wording.open_question(comparison).rpartition("; ")[2] == said

@@ -30,6 +30,7 @@ from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import counted_interrupts
 from ntbbench.errors import InputError
+from ntbbench.measure.files import write_json
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation import grid as grids
 from ntbbench.measure.simulation import replicate as replicating
@@ -640,12 +641,54 @@ def test_what_is_one_number_in_every_sample_is_only_counted(
     assert ":amplification" not in text
 
 
+def test_what_settles_a_simulation_is_replications(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No machine can be quieted for numbers that depend on the seed alone."""
+    words = ["simulate", "--queues", "4", "--affinity", "spread", *SHORT, "--replications", "8"]
+    paths = [tmp_path / "base.json", tmp_path / "other.json"]
+    for path, seed in zip(paths, "12", strict=True):
+        assert main([*words, "--seed", seed, "-o", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["compare", *map(str, paths), "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    noisy = [c for c in report["comparisons"] if c["kind"] == "noisy"]
+    warned = {w["code"]: w["remedy"] for c in noisy for w in c["warnings"]}
+    assert warned["unstable"] == "simulate more replications"
+    assert any(c["verdict"] == "inconclusive" for c in noisy)
+    assert main(["compare", *map(str, paths)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "replications a side would settle it" in text
+    assert "quiet the machine" not in text
+    assert "runs a side would settle" not in text
+
+
 def test_the_keys_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["simulate", "--keys"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     listed = {word for line in text.splitlines() for word in line.split()[:1] if "." in word}
     assert listed == {f"{s}.{key}" for s, found in all_keys().items() for key in found}
+
+
+def test_an_unfinished_grid_says_how_much_is_there(
+    result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = load_simulation(result_file)
+    first, second = (p for p in result.points[:2] if isinstance(p, OkSimulation))
+    asked = {"queues": [1, 2], "dispatch": ["fallback", "msi"], "affinity": ["spread"]}
+    asked |= {"protocol": ["tcp"], "run": {"replications": 7, "duration": "5ms"}}
+    few = msgspec.structs.replace(second, replications=second.replications[:1])
+    part = msgspec.structs.replace(result, complete=False, points=[first, few], scenario=asked)
+    path = tmp_path / "part.json"
+    write_json(path, part)
+    assert main(["show", str(path)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "not finished: 4 of 28 replications, 4 points; go on with" in text
+    assert "up to 3 replications of 5ms" in text
+    write_json(path, msgspec.structs.replace(part, scenario={}))
+    assert main(["show", str(path)]) == 0
+    assert "not finished: 4 replications; go on" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 replication a"), (2, "2 replications a")])

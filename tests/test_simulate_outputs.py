@@ -108,6 +108,31 @@ def test_the_axis_has_the_queues_that_were_run(page: Page) -> None:
     assert page.evaluate(ticks) == [1, 2, 4]
 
 
+def test_no_point_stands_at_the_edge(page: Page) -> None:
+    """A grid of one queue count would else be a column at the right edge, under the toolbar."""
+    low, high = page.evaluate("document.getElementById('throughput-tcp')._fullLayout.xaxis.range")
+    assert low <= 0.5
+    assert high >= 4.5
+
+
+def test_curves_that_are_the_same_are_all_seen(page: Page) -> None:
+    """Of one affinity, a later dispatch lies inside an earlier one: both look through."""
+    looks = page.evaluate(
+        "document.getElementById('throughput-tcp').data.map("
+        "d => [d.name, d.line.width, d.marker.size, d.marker.symbol])"
+    )
+    for affinity in ("single", "spread"):
+        (_, *first), (_, *second) = (look for look in looks if look[0].endswith(affinity))
+        assert first[0] > second[0]
+        assert first[1] > second[1] + 2
+        assert first[2] == second[2]
+        assert first[2].endswith("-open")
+
+
+def test_the_gains_say_what_their_interval_is(page: Page) -> None:
+    assert "it may exceed the number of queues" in page.locator("#gains").inner_text()
+
+
 def test_every_column_says_what_it_is_of_and_its_unit(page: Page) -> None:
     titles = [text.strip() for text in page.locator("#points-table th").all_inner_texts()]
     assert len(set(titles)) == len(titles)
@@ -152,7 +177,7 @@ def traced(*settings: str, dispatch: str = "fallback", affinity: str = "spread")
     outcome, rows = simulate_logged(
         system, engine_seed(spec, 0), "specialised", capacity=timeline.ROWS_MAX
     )
-    return outcome, rows, check_format(timeline.render(system, rows, "a test"))
+    return outcome, rows, check_format(timeline.render(system, rows, "a test").text)
 
 
 def check_format(text: str) -> dict[str, Any]:
@@ -231,12 +256,20 @@ def test_a_timeline_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "EVENTS_MAX", 100)
     _, _, document = traced()
     assert len(document["traceEvents"]) < 150
-    assert 0 < document["otherData"]["end_us"] < 5000
+    end = document["otherData"]["end_us"]
+    assert 0 < end < 5000
+    assert document["otherData"]["cut"] == f"cut at {end / 1e6:.3g} s of 0.005 s"
+
+
+def test_a_log_that_may_not_be_whole_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert traced()[2]["otherData"]["cut"] == ""
+    monkeypatch.setattr(timeline, "ROWS_MAX", 200)
+    assert traced()[2]["otherData"]["cut"].endswith(" s of 0.005 s")
 
 
 def test_an_empty_log_is_a_timeline() -> None:
     spec = PointSpec(with_settings(preset("generic"), SHORT), 1, "msi", "single", "udp")
-    document = check_format(timeline.render(resolve(spec, 0), (), "nothing"))
+    document = check_format(timeline.render(resolve(spec, 0), (), "nothing").text)
     assert document["otherData"]["rows"] == 0
 
 
@@ -245,8 +278,11 @@ def test_the_command_writes_a_timeline(tmp_path: Path, capsys: pytest.CaptureFix
     words = ["--queues", "2", "--replications", "2", "--duration", "2ms", "--timeline", str(path)]
     words += ["--jobs", "1"]
     assert main(["simulate", *words, "-o", str(tmp_path / "result.json")]) == 0
-    assert "timeline of tcp fallback single, 2 queues" in capsys.readouterr().err
+    (said,) = (line for line in capsys.readouterr().err.splitlines() if "timeline" in line)
+    assert "timeline of tcp fallback single, 2 queues" in said
     document = check_format(path.read_text())
+    assert said.endswith(f", {len(document['traceEvents'])} trace events")
+    assert document["otherData"]["cut"] == ""
     tracks = {
         event["args"]["name"] for event in document["traceEvents"] if event["name"] == "thread_name"
     }
@@ -293,8 +329,9 @@ def test_a_fitted_scenario_simulates_to_the_measurement(
     words = ["--throughput", "9.4e9", "--packet", "65480", "--flows", "4", "-o", str(board)]
     assert main(["fit", *words]) == 0
     out, err = capsys.readouterr()
-    assert "95 % interval" in out
-    assert "assumed to be within 2.0%" in out
+    told = " ".join(out.split())
+    assert "95 % interval" in told
+    assert "assumed to be within 2.0%" in told
     assert f"ntbbench simulate {board}" in err
     words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback"]
     assert main(["simulate", str(board), *words, "-o", str(path)]) == 0
@@ -312,8 +349,9 @@ def test_an_interval_without_an_end_is_told(
     """The throughput's reaches 0, so no cost is too large; its other end is above what the
     sender gives, so none is too small."""
     assert main(["fit", *words, "--set", "duration=20ms", "--set", "sender.packet=40us"]) == 0
-    line = capsys.readouterr().out.splitlines()[0]
-    assert line.endswith("interval 0s or more: the interval of the throughput reaches all but 0")
+    comments = [line[2:] for line in capsys.readouterr().out.splitlines() if line[:2] == "# "]
+    said = "interval 0s or more: the interval of the throughput reaches all but 0 measured"
+    assert said in " ".join(comments)
 
 
 IPERF3 = {
@@ -324,6 +362,22 @@ IPERF3 = {
     ],
     "end": {"sum_received": {"bits_per_second": 9.4e9}},
 }
+
+
+def test_a_fit_keeps_the_duration_that_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slow queue needs a longer run than the scenario's; the fit makes it for itself alone."""
+    mine, board = tmp_path / "mine.toml", tmp_path / "board.toml"
+    mine.write_text('[run]\nduration = "30ms"\n')
+    assert main(["fit", str(mine), "--throughput", "9.4e9", "-o", str(board)]) == 0
+    told = capsys.readouterr().out
+    assert load_scenario(board).run.duration == 30 * 10**9
+    assert "the scenario keeps its duration of 30ms" in " ".join(told.split())
+    comments = [line for line in board.read_text().splitlines() if line.startswith("#")]
+    assert max(map(len, [*comments, *told.splitlines()])) <= 80
+    assert main(["fit", str(mine), "--throughput", "9.4e9", "--set", "duration=1s"]) == 0
+    assert "keeps its duration" not in capsys.readouterr().out
 
 
 def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,7 +393,8 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "either --throughput or --iperf3"),
+        ([], "one of --throughput, --iperf3"),
+        (["--throughput", "583e6,584e6", "--error", "0.1"], "--error: '0.1'"),
         (["--throughput", "1e9", "--iperf3", "x.json"], "either --throughput or --iperf3"),
         (["--throughput", "0"], "--throughput: '0'"),
         (["--throughput", "fast"], "--throughput: 'fast'"),

@@ -102,6 +102,32 @@ def test_a_file_starts_from_its_preset(tmp_path: Path) -> None:
     assert scenario.sender == load.preset("rcar-s4-spider").sender
 
 
+def test_a_note_claims_no_fit_of_costs_that_were_changed(tmp_path: Path) -> None:
+    board = preset("rcar-s4-spider")
+    path = tmp_path / "board.toml"
+    path.write_text('preset = "rcar-s4-spider"\nqueues = [4]\n[run]\nduration = 1\n')
+    assert load.load_scenario(path).note == board.note  # axes and runs are no costs
+    path.write_text('preset = "rcar-s4-spider"\n[receiver]\nbyte = "1ns"\n')
+    changed = load.load_scenario(path)
+    assert changed.note == (
+        "based on rcar-s4-spider, changed: receiver.byte: no longer as fitted or assumed there"
+    )
+    more = load.with_true_note(load.with_settings(changed, ["hz=1000"]), changed)
+    assert "changed: device.hz, receiver.byte:" in more.note
+    back = load.with_true_note(load.with_settings(changed, ["receiver.byte=13.32ns"]), changed)
+    assert back == board
+    assert load.scenario_from(load.to_table(more), "saved") == more
+    path.write_text('note = "mine"\n[receiver]\nbyte = "1ns"\n')
+    assert load.load_scenario(path).note == "mine"
+
+
+def test_a_note_names_some_of_many_changed_keys() -> None:
+    keys = ("hardirq", "db_read", "db_clear", "scan", "softirq", "tasklet", "spin", "packet")
+    receiver = dict.fromkeys(keys, "3us")
+    note = load.scenario_from({"receiver": receiver}, "test").note
+    assert "receiver.tasklet and 2 more: no longer" in note
+
+
 def test_set_takes_a_key_without_its_section() -> None:
     scenario = load.with_settings(Scenario(), ["hardirq=2us", "receiver.byte=1.5ns", "dma=true"])
     receiver = scenario.receiver

@@ -76,8 +76,14 @@ CAUTIONS: dict[str, tuple[str, str]] = {
     ),
 }
 
+# Of these the remedy is about the machine, which has no part in what was simulated.
+OF_THE_MACHINE = ("outliers", "bimodal", "drifting", "unstable")
+MORE_REPLICATIONS = "simulate more replications"
 
-def warned(code: str, detail: str = "") -> Warned:
+
+def warned(code: str, detail: str = "", *, simulated: bool = False) -> Warned:
     """Return the warning `code`, with what is particular to this case."""
     message, remedy = CAUTIONS[code]
+    if simulated and code in OF_THE_MACHINE:
+        remedy = MORE_REPLICATIONS
     return Warned(code=code, message=f"{message}: {detail}" if detail else message, remedy=remedy)

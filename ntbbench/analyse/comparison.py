@@ -62,6 +62,7 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     candidate_value: int | float | str | None = None
     base_summary: Summary | None = None
     candidate_summary: Summary | None = None
+    simulated: bool = False  # its samples are replications of a simulation
     missing: Side | None = None  # the side where the metric does not exist
 
 

@@ -74,6 +74,7 @@ def decide(
         runs_needed=(guess.runs or None) if verdict == "inconclusive" else None,
         base_summary=guess.base,
         candidate_summary=guess.candidate,
+        simulated=known.simulated,
         warnings=warnings_of(match, guess, p_adjusted, threshold, terms),
     )
 
@@ -117,7 +118,8 @@ def warnings_of(
 ) -> tuple[Warned, ...]:
     """Return every warning that travels with one comparison."""
     policy, level, environment = terms.policy, terms.level, terms.environment
-    found = [warned(code, detail) for code, detail in guess.cautions]
+    simulated = match.known().simulated
+    found = [warned(code, detail, simulated=simulated) for code, detail in guess.cautions]
     paired = terms.paired
     smallest = smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired)
     if smallest >= level and not p_adjusted < policy.alpha:

@@ -3,7 +3,9 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import msgspec
 import numpy as np
@@ -13,14 +15,24 @@ from ntbbench.cli.progress import tell
 from ntbbench.engine.datapath import ENGINES
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, write_bytes
-from ntbbench.measure.simulation.fit import Fit, Target, fit, long_enough, target_of, with_byte
+from ntbbench.measure.simulation.fit import (
+    PACKETS_MIN,
+    Fit,
+    Target,
+    fit,
+    long_enough,
+    target_of,
+    with_byte,
+)
 from ntbbench.model.simulation import load
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.keys import kinds
 from ntbbench.model.simulation.scenario import PROTOCOLS, Scenario, Traffic
-from ntbbench.model.simulation.units import FS, RATES, duration_text, share_ppm, whole
+from ntbbench.model.simulation.units import FS, PS, RATES, duration_text, share_ppm, whole
+from ntbbench.report.plain import folded
 
 RATE_MAX = 10**13  # bit/s
+COMMENT_WIDTH = 78  # columns of a line's text, after "# "
 ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
 
 DESCRIPTION = """\
@@ -53,9 +65,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     group.add_argument(
         "--iperf3", metavar="FILE.json", action="append", help="of iperf3 -J; can be given again"
     )
-    group.add_argument(
-        "--error", metavar="X", default=ERROR, help=f"of a single --throughput (default {ERROR})"
-    )
+    group.add_argument("--error", metavar="X", help=f"of a single --throughput (default {ERROR})")
     group = parser.add_argument_group("the machine it was measured on")
     group.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="the other costs")
     group.add_argument("--preset", metavar="NAME", help=f"or a board: {', '.join(BOARDS)}")
@@ -74,7 +84,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Fit, and write the scenario."""
-    if (args.throughput is None) == (args.iperf3 is None):
+    if args.throughput is None and args.iperf3 is None:
+        raise InputError("fit", "no measurement", "one of --throughput, --iperf3 is needed")
+    if args.throughput is not None and args.iperf3 is not None:
         raise InputError("--throughput", args.throughput, "either --throughput or --iperf3")
     if args.output is not None:
         check_writable(Path(args.output))
@@ -83,14 +95,15 @@ def run(args: argparse.Namespace) -> int:
     protocol = args.protocol or settings.get("protocol", "tcp")
     found = fit(scenario, protocol, target, args.engine)
     told = words(found, target, protocol)
-    longer = long_enough(scenario, protocol, target.mean)
-    fitted = msgspec.structs.replace(with_byte(longer, protocol, found.byte), note="; ".join(told))
-    text = load.to_toml(fitted, told)
+    fitted = with_byte(scenario, protocol, found.byte)
+    fitted = msgspec.structs.replace(fitted, note="; ".join(told))
+    told += run_words(scenario, long_enough(scenario, protocol, target.mean))
+    text = load.to_toml(fitted, [line for text in told for line in wrap(text, COMMENT_WIDTH)])
     if args.output is None:
         sys.stdout.write(text)
     else:
         write_bytes(Path(args.output), text.encode())
-        for line in told:
+        for line in (line for text in told for line in folded(text, "")):
             print(line)
         tell(f"saved {args.output}; go on with: ntbbench simulate {args.output}")
     return ExitCode.OK
@@ -101,14 +114,15 @@ def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
 
     Raises
     ------
-    InputError : not a rate above 0, or not a run of iperf3.
+    InputError : not a rate above 0, not a run of iperf3, or an error beside several values.
     """
-    error = share_ppm("--error", args.error) / 1_000_000
+    error = share_ppm("--error", ERROR if args.error is None else args.error) / 1_000_000
     if args.throughput is not None:
         rates = [
             float(whole("--throughput", part, 1, RATE_MAX, RATES))
             for part in args.throughput.split(",")
         ]
+        check_error(args.error, rates)
         return {}, target_of(rates, error)
     variant = load_variant(",".join(args.iperf3))
     series = variant.series.get("throughput")
@@ -116,7 +130,26 @@ def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
         raise InputError("--iperf3", ",".join(args.iperf3), "JSON of iperf3 with a throughput")
     if not np.all(series.samples > 0):
         raise InputError("--iperf3", float(series.samples.min()), "a throughput above 0")
-    return iperf3_settings(variant.environment), target_of(series.samples.tolist(), error)
+    rates = series.samples.tolist()
+    check_error(args.error, rates)
+    return iperf3_settings(variant.environment), target_of(rates, error)
+
+
+def check_error(error: str | None, rates: Sequence[float]) -> None:
+    """Raise InputError where an assumed error is given though the values show their own."""
+    if error is not None and len(rates) > 1:
+        allowed = f"only with a single value: {len(rates)} have their t interval"
+        raise InputError("--error", error, allowed)
+
+
+def run_words(asked: Scenario, longer: Scenario) -> list[str]:
+    """Return that the fit simulated longer than the scenario says, if it did."""
+    if asked.run.duration == longer.run.duration:
+        return []
+    return [
+        f"the fit simulated {longer.run.duration / PS:.4g} s a replication, for {PACKETS_MIN} "
+        f"packets of it; the scenario keeps its duration of {duration_text(asked.run.duration, PS)}"
+    ]
 
 
 def iperf3_settings(environment: dict[str, str]) -> dict[str, str]:

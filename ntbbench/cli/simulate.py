@@ -118,8 +118,10 @@ def write_timeline(path: Path, grid: Grid) -> None:
         f"{spec.protocol} {spec.dispatch} {spec.affinity}, {plural(spec.queues, 'queue')}: "
         f"replication 0 of {spec.scenario.name}, simulated"
     )
-    write_bytes(path, timeline.render(system, rows, about).encode())
-    tell(f"timeline of {about}: {path}, {plural(len(rows), 'event')}")
+    drawn = timeline.render(system, rows, about)
+    write_bytes(path, drawn.text.encode())
+    told = f"timeline of {about}: {path}, {plural(drawn.events, 'trace event')}"
+    tell(", ".join(filter(None, (told, drawn.cut))))
 
 
 def plan_of(args: argparse.Namespace) -> Plan:

@@ -74,7 +74,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="the first point's events for ui.perfetto.dev or chrome://tracing",
     )
-    group.add_argument("--resume", metavar="FILE.json", help="go on with an interrupted run")
+    group.add_argument(
+        "--resume",
+        metavar="FILE.json",
+        help="go on with an interrupted run, or add replications to a finished one",
+    )
 
 
 def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> Scenario:
@@ -104,6 +108,6 @@ def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> 
     }
     asked = msgspec.structs.replace(scenario.run, **run_keys)
     scenario = msgspec.structs.replace(scenario, **axes, run=asked)
-    scenario = load.with_settings(scenario, args.set)
+    scenario = load.with_true_note(load.with_settings(scenario, args.set), scenario)
     load.check_scenario(scenario)
     return scenario

@@ -74,8 +74,11 @@ def check_writable(path: Path) -> None:
 
     Raises
     ------
-    InputError : `path` is a folder, or its folder is missing or read-only.
+    InputError : `path` is a folder, or its folder is missing or read-only, or it is `-`, which
+        elsewhere means stdout and would be a file of that name.
     """
+    if str(path) == "-":
+        raise InputError("output", "-", "a file; /dev/stdout prints it")
     try:
         if _is_special(path):
             return

@@ -23,6 +23,7 @@ from ntbbench.report.plain import (
     markdown_tables,
     text_tables,
 )
+from ntbbench.report.simulation_unfinished import unfinished
 from ntbbench.report.wording import plural
 
 MBIT = 1e6
@@ -36,6 +37,10 @@ WAKEUPS_NOTE = (
     "wakeups' runs that found no packet; -: nothing was counted; drops, stops on a full ring: a "
     "replication, with the half width of the 95 % interval, or the interval where that is wider "
     "than the mean"
+)
+GAINS_NOTE = (
+    "ratios of the same replication, so with the same flow hashes; 95 %: Student's t of these "
+    "ratios, not cut at what is possible: of few replications it may exceed the number of queues"
 )
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
 
@@ -91,17 +96,18 @@ def head(result: SimulationResult) -> list[str]:
     asked = result.scenario
     how = asked.get("run", {})
     runs = max((len(p.replications) for p in ok_points(points)), default=0)
+    most = "" if result.complete else "up to "
     lines = [
         f"ntbbench simulate, {counted}",
         f"{asked.get('name', '?')}, placement {how.get('placement', '?')}, "
-        f"{plural(runs, 'replication')} of {how.get('duration', '?')}, "
+        f"{most}{plural(runs, 'replication')} of {how.get('duration', '?')}, "
         f"seed {how.get('seed', '?')}. Simulated, not measured; means over replications and "
         "their 95 % intervals.",
     ]
     if asked.get("note"):
         lines.append(f"Scenario: {asked['note']}.")
     if not result.complete:
-        lines.append("interrupted: what is finished; go on with: ntbbench simulate --resume FILE")
+        lines.append(f"{unfinished(result)}; go on with: ntbbench simulate --resume FILE")
     lines += [f"{caution.message}: {caution.remedy}" for caution in result.warnings]
     return lines
 
@@ -144,7 +150,7 @@ def gains_table(result: SimulationResult) -> Table:
         "Mask or affinity? Throughput over that of fallback, single, with as many queues",
         (*AXIS_HEADERS, "gain", "95 %"),
         rows,
-        ["ratios of the same replication, so with the same flow hashes"],
+        [GAINS_NOTE],
     )
 
 

@@ -13,8 +13,12 @@ from ntbbench.report.simulation import DASH, duration, rate_cells, ratio
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.
-AFFINITIES = {"single": ("circle-open", "solid"), "spread": ("square", "dash")}
+AFFINITIES = {"single": ("circle-open", "solid"), "spread": ("square-open", "dash")}
 OTHER_AFFINITY = ("diamond-open", "dot")
+# Size of the symbol and width of the line, of the first dispatch, the second, ..: where curves are
+# the same, each later and smaller one lies inside those before.
+INSIDE = ((15, 4.5), (9, 2.0), (4, 1.0))
+MARGIN = 0.08  # of the axis, on either side of the queue counts that were run
 KIND_COLOURS = {
     "hardirq": "#bd5300",
     "useful_softirq": "#0072b2",
@@ -49,6 +53,7 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
     scale : how much of that unit is one in the record.
     """
     figure = go.Figure()
+    dispatches = list(dict.fromkeys(point.dispatch for point in points))
     for key in dict.fromkeys((point.dispatch, point.affinity) for point in points):
         line = sorted(
             (point for point in points if (point.dispatch, point.affinity) == key),
@@ -56,9 +61,13 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
         )
         values = [(point, value) for point in line if (value := read(point)) is not None]
         if values:
-            figure.add_trace(_curve(values, scale))
+            inside = INSIDE[min(dispatches.index(key[0]), len(INSIDE) - 1)]
+            figure.add_trace(_curve(values, scale, inside))
     run = sorted({point.queues for point in points})
-    figure.update_xaxes(title_text="queues", rangemode="tozero", tickvals=run)
+    margin = max(1.0, MARGIN * (run[-1] - run[0]))
+    figure.update_xaxes(
+        title_text="queues", range=[run[0] - margin, run[-1] + margin], tickvals=run
+    )
     figure.update_yaxes(title_text=title, rangemode="tozero")
     figure.update_layout(legend=BOTTOM, showlegend=True)
     figure = framed(figure, 380)
@@ -66,10 +75,13 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
     return figure
 
 
-def _curve(found: Sequence[tuple[OkSimulation, Estimate]], scale: float) -> go.Scatter:
+def _curve(
+    found: Sequence[tuple[OkSimulation, Estimate]], scale: float, inside: tuple[int, float]
+) -> go.Scatter:
     line, values = zip(*found, strict=True)
     colour, _ = STYLES.get(line[0].dispatch, OTHER_STYLE)
     symbol, dash = AFFINITIES.get(line[0].affinity, OTHER_AFFINITY)
+    size, width = inside
     highs = [value.mean if value.high is None else value.high for value in values]
     lows = [value.mean if value.low is None else value.low for value in values]
     above = [(high - value.mean) * scale for high, value in zip(highs, values, strict=True)]
@@ -87,10 +99,10 @@ def _curve(found: Sequence[tuple[OkSimulation, Estimate]], scale: float) -> go.S
         },
         name=label(f"{line[0].dispatch}, {line[0].affinity}"),
         mode="lines+markers",
-        line={"color": colour, "dash": dash, "width": 1.5},
+        line={"color": colour, "dash": dash, "width": width},
         marker={
             "symbol": symbol,
-            "size": 9,
+            "size": size,
             "color": colour,
             "line": {"width": 2, "color": colour},
         },

@@ -98,7 +98,8 @@ def _gains(result: SimulationResult) -> list[Section]:
     columns = tuple(Column(header) for header in table.headers)
     rows = tuple(tuple(Cell(cell) for cell in row) for row in table.rows)
     block = Table("gains-table", columns, rows)
-    return [Section("Mask or affinity?", (block,), name="gains", intro=f"{table.title[18:]}.")]
+    intro = f"{table.title[18:]}; {' '.join(table.notes)}."
+    return [Section("Mask or affinity?", (block,), name="gains", intro=intro)]
 
 
 def _latency(name: str) -> "figures.Read":

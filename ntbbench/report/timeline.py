@@ -19,6 +19,7 @@ from ntbbench.model.datapath.system import System
 ROWS_MAX = 300_000  # of the log: a spinning CPU looks twice a microsecond
 EVENTS_MAX = 60_000  # of the file, some 12 MB
 US = 10**6  # picoseconds: the format's unit is the microsecond
+S = 10**12
 RECEIVER, SENDER, QPS = 1, 2, 3  # pid of each group of tracks
 USEFUL, EMPTY = "receive tasklet, useful", "receive tasklet, empty"
 COLOURS = {
@@ -42,6 +43,22 @@ BEGINS = {
     Happening.POLL_BEGIN: Happening.POLL_END,
 }
 ENDS = {end: begin for begin, end in BEGINS.items()}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A file's text, and what it holds.
+
+    Parameters
+    ----------
+    text : of the file.
+    events : trace events in it, the names of the tracks included.
+    cut : where it ends, in words, if that is before the end of what was simulated, or "".
+    """
+
+    text: str
+    events: int
+    cut: str
 
 
 @dataclass(frozen=True)
@@ -168,13 +185,13 @@ class Timeline:
         return (RECEIVER, cpu) if cpu < receiver else (SENDER, cpu - receiver)
 
 
-def render(system: System, rows: Sequence[Logged], about: str) -> str:
+def render(system: System, rows: Sequence[Logged], about: str) -> Drawn:
     """Return the log as JSON: a track a CPU and a queue pair; at most EVENTS_MAX events.
 
     Parameters
     ----------
     system : whose log it is.
-    rows : in the order of time.
+    rows : in the order of time; ROWS_MAX of them may not be all.
     about : what was simulated, for the file's metadata.
     """
     timeline = Timeline(system)
@@ -184,18 +201,17 @@ def render(system: System, rows: Sequence[Logged], about: str) -> str:
             break
         timeline.take(row)
         read += 1
+    end_ps = rows[read - 1].time_ps if read else 0
     for cpu in list(timeline.spins):
-        timeline.close_spin(cpu, rows[read - 1].time_ps)
+        timeline.close_spin(cpu, end_ps)
     used = {(event["pid"], event["tid"]) for event in timeline.events}
     used |= {(QPS, number) for number in range(len(system.queues))}
     events = [*names(system, used), *timeline.events]
-    metadata = {
-        "ntbbench": about,
-        "rows": read,
-        "end_us": rows[read - 1].time_ps / US if read else 0,
-    }
+    whole = read == len(rows) < ROWS_MAX
+    cut = "" if whole else f"cut at {end_ps / S:.3g} s of {system.end_ps / S:.4g} s"
+    metadata = {"ntbbench": about, "rows": read, "end_us": end_ps / US, "cut": cut}
     document = {"displayTimeUnit": "ns", "otherData": metadata, "traceEvents": events}
-    return msgspec.json.encode(document).decode() + "\n"
+    return Drawn(msgspec.json.encode(document).decode() + "\n", len(events), cut)
 
 
 def names(system: System, used: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:

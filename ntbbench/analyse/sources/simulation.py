@@ -118,7 +118,7 @@ def add_point(variant: Variant, point: Point, where: str) -> None:
 
 def add(variant: Variant, metric: str, **fields: Any) -> None:
     """Add one series."""
-    variant.series[metric] = Series(metric=metric, **fields)
+    variant.series[metric] = Series(metric=metric, simulated=True, **fields)
 
 
 def samples_by_metric(point: Point, where: str) -> list[Metric]:

@@ -90,8 +90,8 @@ def adopt(
 
 def check_same(recorded: dict[str, object], asked: dict[str, object]) -> None:
     """Raise InputError at the first key in which a recorded scenario is not the one asked for."""
-    for key, new in asked.items():
-        old = recorded.get(key)
+    for key in sorted(asked, key="note".__eq__):  # last: it may differ because another key does
+        new, old = asked[key], recorded.get(key)
         if isinstance(new, dict) and isinstance(old, dict):
             for inner, value in new.items():
                 if old.get(inner) != value and (key, inner) != ("run", "replications"):

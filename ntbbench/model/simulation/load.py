@@ -25,6 +25,7 @@ WORD_AXES = {"dispatch": DISPATCHES, "affinity": AFFINITIES, "protocol": PROTOCO
 AXES = ("queues", *WORD_AXES)
 TEXTS = ("name", "note")
 BITS_A_BYTE = 8
+KEYS_SHOWN = 6  # of those that differ from a board: a note is a line or two
 TOP = (*TEXTS, *AXES, *SECTIONS, "preset")
 
 
@@ -81,7 +82,36 @@ def scenario_from(table: Mapping[str, Any], source: str) -> Scenario:
             changes[key] = keys.Word((), "").parse(f"{prefix}{key}", value)
     scenario = msgspec.structs.replace(base, **changes)
     check_scenario(scenario, prefix)
-    return scenario
+    return scenario if "note" in table else with_true_note(scenario, base)
+
+
+def with_true_note(scenario: Scenario, before: Scenario) -> Scenario:
+    """Return `scenario`, made of `before`, with a note that does not claim what was changed.
+
+    Axes and `[run]` may differ: they say what is asked of a board, not what it is.
+    """
+    if not changed_keys(scenario, before):
+        return scenario
+    base = BOARDS.get(before.name, before)  # before may itself be a changed board
+    changed = changed_keys(scenario, base)
+    if not changed:
+        return msgspec.structs.replace(scenario, note=base.note)
+    shown = ", ".join(changed[:KEYS_SHOWN])
+    if len(changed) > KEYS_SHOWN:
+        shown += f" and {len(changed) - KEYS_SHOWN} more"
+    note = f"based on {base.name}, changed: {shown}: no longer as fitted or assumed there"
+    return msgspec.structs.replace(scenario, note=note)
+
+
+def changed_keys(scenario: Scenario, base: Scenario) -> list[str]:
+    """Return the keys of the sections but `[run]` in which two scenarios differ."""
+    return [
+        f"{section}.{key}"
+        for section in SECTIONS
+        if section != "run"
+        for key in getattr(base, section).__struct_fields__
+        if getattr(getattr(scenario, section), key) != getattr(getattr(base, section), key)
+    ]
 
 
 def axis(field: str, key: str, value: object) -> tuple[Any, ...]:

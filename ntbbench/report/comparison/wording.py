@@ -182,10 +182,12 @@ def open_question(comparison: Comparison) -> str:
         "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
     ]
     runs = comparison.runs_needed
+    samples = "replications" if comparison.simulated else "runs"
     if runs is not None and runs > HOPELESS:
-        parts.append(f"more than {HOPELESS} runs a side would settle it: quiet the machine first")
+        hint = "" if comparison.simulated else ": quiet the machine first"
+        parts.append(f"more than {HOPELESS} {samples} a side would settle it{hint}")
     elif runs is not None:
-        parts.append(f"about {runs} runs a side would settle it")
+        parts.append(f"about {runs} {samples} a side would settle it")
     return "; ".join(parts)
 
 
