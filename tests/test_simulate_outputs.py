@@ -2,6 +2,7 @@
 """What simulate and fit write besides the result: the page, the timeline, a fitted scenario."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -274,6 +275,7 @@ def test_a_fit_recovers_the_cost_that_made_the_throughput() -> None:
     for byte in (300_000, 2_000_000):
         made = throughput(with_byte(scenario, "tcp", byte), "tcp", byte, "specialised")
         found = fit(scenario, "tcp", target_of([made], 0.01), "specialised")
+        assert found.high is not None
         assert found.low < byte < found.high
         assert found.byte == pytest.approx(byte, rel=0.01)
 
@@ -313,7 +315,20 @@ def test_an_interval_without_an_end_is_told(
     sender gives, so none is too small."""
     assert main(["fit", *words, "--set", "duration=20ms", "--set", "sender.packet=40us"]) == 0
     line = capsys.readouterr().out.splitlines()[0]
-    assert line.endswith("interval 0s or more: the interval of the throughput reaches all but 0")
+    assert line.endswith(
+        "95 % interval without either end: that of the throughput reaches all but 0 and above what "
+        "a copy for nothing gives"
+    )
+
+
+def test_an_interval_with_one_end_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--set", "duration=20ms", "--error"]
+    assert main(["fit", "--throughput", "1e9", *words, "1"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.search(r"interval from [\d.]+ns up without an end: that of the throughput", line)
+    assert main(["fit", "--throughput", "9.4e9", *words, "0.9", "--set", "sender.packet=40us"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.search(r"interval up to [\d.]+ns, without a lower end: .* above what a copy", line)
 
 
 IPERF3 = {
