@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing import active_children
 from pathlib import Path
@@ -29,11 +30,12 @@ from ntbbench.analyse.gains import gains
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import counted_interrupts
-from ntbbench.errors import InputError
+from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import write_json
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation import grid as grids
 from ntbbench.measure.simulation import replicate as replicating
+from ntbbench.measure.simulation.cautions import partly_defined
 from ntbbench.measure.simulation.estimate import estimate
 from ntbbench.measure.simulation.grid import Found, GivenUp, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.histogram import histogram_of, quantiles
@@ -51,7 +53,8 @@ from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
 from ntbbench.model.simulation.geometry import Ring
 from ntbbench.model.simulation.load import all_keys, preset, with_settings
 from ntbbench.model.simulation.point import PointSpec, expand
-from ntbbench.report.simulation import FORMATS, spread
+from ntbbench.report.simulation import FORMATS, tables
+from ntbbench.report.simulation_cells import rate_cells, spread
 
 SHORT = ["--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1"]
 SMALL = ["--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT]
@@ -399,7 +402,7 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
     """A real process, a real SIGINT: exit 130, a readable result, and the rest by --resume."""
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
     command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
-    command += ["--replications", "10000", "--jobs", "2"]  # minutes
+    command += ["--replications", "200", "--jobs", "2", "--engine", "reference"]  # minutes
     started = subprocess.Popen(
         [*command, "-o", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -414,10 +417,9 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
     part = saved(path)
     assert part["complete"] is False
     done = sum(len(point["replications"]) for point in part["points"])
-    assert done < 8 * 10_000
-    few = ["--replications", "4"]  # also where there are more: the first ones
-    assert main(["simulate", "--resume", str(path), *few, "-o", str(path)]) == 0
-    assert main(["simulate", *SMALL, *few, "-o", str(whole)]) == 0
+    assert 0 < done < 8 * 200
+    assert main(["simulate", "--resume", str(path)]) == 0  # with the fast engine
+    assert main(["simulate", *SMALL, "--replications", "200", "-o", str(whole)]) == 0
     assert saved(path)["points"] == saved(whole)["points"]
 
 
@@ -472,6 +474,7 @@ def test_replications_can_be_added(tmp_path: Path) -> None:
         (["--seed", "2"], "run.seed: 2: 1, as in the file that is resumed"),
         (["--set", "receiver.hardirq=9us"], "receiver.hardirq: '9us': '1us'"),
         (["--queues", "1"], "queues: [1]: [1, 2]"),
+        (["--replications", "2"], "run.replications: 2: at least 3"),  # it would delete the third
     ],
 )
 def test_only_the_same_scenario_goes_on(
@@ -521,38 +524,155 @@ def test_a_ratio_of_nothing_is_null_and_a_dash(
     assert isinstance(load_simulation(uncounted).points[0], OkSimulation)
 
 
-def test_a_ratio_of_nothing_is_not_compared(
-    uncounted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """0 would be the best amplification there is."""
-    counted = tmp_path / "counted.json"
-    assert main(["simulate", "--resume", str(uncounted), "-o", str(counted)]) == 0
-    result = saved(counted)
-    for run in result["points"][0]["replications"]:
+@pytest.fixture(scope="module")
+def counted(uncounted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with eight replications, each with interrupts and packets."""
+    path = tmp_path_factory.mktemp("counted") / "result.json"
+    words = ["--resume", str(uncounted), "--replications", "8", "-o", str(path)]
+    assert main(["simulate", *words]) == 0
+    result = saved(path)
+    runs = result["points"][0]["replications"]
+    for number, run in enumerate(runs):
         run["counts"] |= {"interrupts": 4, "schedule_calls": 8, "wakeups": 6, "spurious_wakeups": 3}
-    counted.write_text(json.dumps(result))
+        run.update(dict.fromkeys(("p50", "p99", "p999"), (1 + number / 100) * 0.001))
+    path.write_text(json.dumps(result))
+    return path
+
+
+UNDEFINED = {
+    "latency_p50", "latency_p99", "latency_p999",
+    "amplification", "effective_amplification", "spurious_ratio",
+}  # fmt: skip
+
+
+def compared(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
     capsys.readouterr()
-    for base, candidate in ((uncounted, counted), (counted, uncounted)):
-        assert main(["compare", str(base), str(candidate), "--format", "json"]) == 0
-        names = [c["metric"] for c in json.loads(capsys.readouterr().out)["comparisons"]]
-        assert any(name.endswith(":throughput") for name in names)
-        assert not any(word in name for name in names for word in ("ampl", "spurious", "latency"))
+    code = main([*words, "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    return code, {c["metric"].rpartition(":")[2]: c for c in report["comparisons"]}
 
 
-def test_an_estimate_needs_every_replication(uncounted: Path) -> None:
-    """The sums have a ratio where one replication counted; a mean of some would be of those."""
-    (point,) = load_simulation(uncounted).points
+def test_a_metric_that_one_side_lost_is_missing(
+    uncounted: Path, counted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No latency and no ratio is not 0, the best there is, nor a reason to say nothing."""
+    for base, candidate, lacks in (
+        (uncounted, counted, "base"),
+        (counted, uncounted, "candidate"),
+    ):
+        words = [str(base), str(candidate)]
+        code, found = compared(["gate", *words], capsys)
+        assert code == ExitCode.MISSING
+        assert {name for name, c in found.items() if c.get("missing") == lacks} == UNDEFINED
+        assert "missing" not in found["throughput"]
+        main(["compare", *words])
+        assert re.search(r"latency_p99.*missing|missing.*latency_p99", capsys.readouterr().out)
+    _, found = compared(["compare", str(uncounted), str(uncounted)], capsys)
+    assert not found.keys() & UNDEFINED  # where neither has it, there is nothing to say
+
+
+def test_one_run_without_a_value_hides_no_regression(
+    counted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A latency and an amplification three times as high, and one replication with neither."""
+    worse = tmp_path / "worse.json"
+    result = saved(counted)
+    runs = result["points"][0]["replications"]
+    for run in runs:
+        run["counts"] |= {"schedule_calls": 24}
+        run |= {name: 3 * run[name] for name in ("p50", "p99", "p999")}
+    runs[2] |= dict.fromkeys(("p50", "p99", "p999"))
+    runs[2]["counts"] |= dict.fromkeys(("interrupts", "schedule_calls", "wakeups"), 0)
+    worse.write_text(json.dumps(result))
+    words = ["--correction", "none"]
+    code, found = compared(["gate", str(counted), str(worse), *words], capsys)
+    assert code == ExitCode.FINDING
+    for name in ("latency_p50", "latency_p99", "amplification"):
+        assert (found[name]["verdict"], found[name]["n_candidate"]) == ("regressed", 7)
+        (told,) = [w for w in found[name]["warnings"] if w["code"] == "undefined-samples"]
+        assert told["message"].endswith(": candidate 7 of 8 runs")
+    _, found = compared(["compare", str(counted), str(worse), *words, "--paired"], capsys)
+    assert found["latency_p50"]["n_base"] == found["latency_p50"]["n_candidate"] == 7
+    assert found["latency_p50"]["ratio_low"] == pytest.approx(3)  # of the same replications
+    assert found["throughput"]["n_base"] == 8
+
+
+def test_an_estimate_is_over_the_replications_that_have_it(counted: Path) -> None:
+    (point,) = load_simulation(counted).points
     assert isinstance(point, OkSimulation)
     one, *others = point.replications
-    counts = msgspec.structs.replace(one.counts, interrupts=2, schedule_calls=3, wakeups=2)
-    runs = [msgspec.structs.replace(one, counts=counts), *others]
-    found = point_of(spec_of(), runs)
+    counts = msgspec.structs.replace(one.counts, interrupts=0, schedule_calls=0, wakeups=0)
+    none = msgspec.structs.replace(one, counts=counts, p50=None, p99=None, p999=None)
+    found = point_of(spec_of(), [none, *others])
     assert isinstance(found, OkSimulation)
-    assert (found.amplification, found.spurious_ratio) == (1.5, 0.0)
-    assert found.estimates["amplification"] is None
-    again = point_of(spec_of(), runs[:1]).estimates["amplification"]
-    assert again is not None
-    assert again.mean == 1.5
+    assert found.latency.p50 == estimate([run.p50 for run in others if run.p50 is not None])
+    assert found.estimates["amplification"] == Estimate(mean=2.0, low=2.0, high=2.0)
+    (told,) = partly_defined([found])
+    assert told.message == (
+        "means over fewer than all replications: tcp fallback spread Q=2: latency 7 of 8, "
+        "amplification 7 of 8, spurious ratio 7 of 8"
+    )
+    nothing = point_of(spec_of(), [none])
+    assert isinstance(nothing, OkSimulation)
+    assert nothing.latency.p50 is nothing.estimates["amplification"] is None
+    assert partly_defined([nothing, point]) == []
+
+
+def test_what_delivers_nothing_is_told_with_its_cause(
+    uncounted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (told,) = [w for w in saved(uncounted)["warnings"] if w["code"] == "nothing-delivered"]
+    name = "tcp fallback single Q=1: no packet was delivered; "
+    assert told["message"] == f"{name}no poll came between the first doorbell and the end"
+    path = tmp_path / "late.json"
+    words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT]
+    words += ["--duration", "10us", "--warmup", "0", "--set", "traffic.start=500ms"]
+    assert main(["simulate", *words, "-o", str(path)]) == 0
+    text = capsys.readouterr().out
+    late = f"{name}traffic.start 500ms is not before warmup + duration"
+    assert saved(path)["warnings"][-1]["message"] == late
+    assert late in " ".join(text.split())
+    short = [*words[:-2], "--set", "traffic.start=0", "--dispatch", "fallback,msi", "-o", str(path)]
+    assert main(["simulate", *short]) == 0
+    assert saved(path)["warnings"][-1]["message"] == (
+        "tcp fallback single Q=1, tcp msi single Q=1: no packet was delivered; the run ended "
+        "before a packet was through"
+    )
+
+
+def test_the_dash_is_told_under_each_table_that_has_one(
+    uncounted: Path, result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    legend = "-: not defined, for no replication"
+    capsys.readouterr()
+    page = tmp_path / "page.html"
+    assert main(["show", str(uncounted), "--html", str(page)]) == 0
+    assert capsys.readouterr().out.count(legend) == 2
+    assert page.read_text().count(legend) == 1
+    for file, dashed in ((uncounted, 2), (result_file, 1)):  # one queue of UDP waits for a wakeup
+        found = tables(load_simulation(file))
+        told = [any(note.startswith(legend) for note in table.notes) for table in found]
+        assert told == [any("-" in row for row in table.rows) for table in found]
+        assert sum(told) == dashed
+
+
+@pytest.mark.parametrize(
+    ("rate", "cells"),
+    [
+        ((95_000e6, 81_057e6, 109_100e6), ("95000", "81057-109100")),
+        ((583.12e6, 80e6, 1086.3e6), ("583.1", "80.0-1086.3")),
+        ((0.5e6, 0.25e6, 0.75e6), ("0.5000", "0.2500-0.7500")),
+        ((0.0, 0.0, 0.0), ("0", "0-0")),
+        ((999_999e6, 999_998e6, 999_999.2e6), ("999999", "999998-999999")),
+    ],
+)
+def test_a_range_of_rates_has_one_format(
+    rate: tuple[float, float, float], cells: tuple[str, str]
+) -> None:
+    mean, low, high = rate
+    found = rate_cells(Estimate(mean=mean, low=low, high=high))
+    assert found == cells
+    assert len(found[1]) <= len("580.01-583.12")
 
 
 @pytest.mark.parametrize(
@@ -753,6 +873,13 @@ def test_gains_are_ratios_of_the_same_replication(result_file: Path) -> None:
         (["--set", "receiver.hardirk=1us"], "did you mean receiver.hardirq?"),
         (["--set", "hardirk=1us"], "did you mean receiver.hardirq?"),
         (["--set", "x=1"], "--set: key: 'x': unknown; all: ntbbench simulate --keys"),
+        (["--set", "sender.hardirq=1us"], "did you mean receiver.hardirq?"),
+        (["--set", "cpu=3"], "did you mean sender.cpus or receiver.cpus?"),
+        (["--set", "queues=3"], "queues is an option: --queues; all: ntbbench simulate --keys"),
+        (["--set", "receiver.packet=9s"], "--set receiver.packet: '9s'"),
+        (["--set", "hz=3"], "--set device.hz: '3'"),
+        (["--set", "run.seed=3", "--seed", "2"], "--set: 'run.seed=3': not together with --seed"),
+        (["--set", "seed=3", "--seed", "2"], "--set: 'seed=3': not together with --seed"),
         (["--set", "cpus=3"], "one of sender.cpus, receiver.cpus"),
         (["--set", "hardirq"], "section.key=value"),
         (["--set", "receiver.cpus=1025"], "1 to 1024"),
@@ -773,6 +900,112 @@ def test_bad_input_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line or said.strip("-") in line
     assert list(tmp_path.iterdir()) == []
+
+
+def damage_latencies(run: dict[str, Any]) -> None:
+    run["latencies"] = "AAAA"
+
+
+def damage_layout(run: dict[str, Any]) -> None:
+    run["latencies"] = HdrHistogram(1, 10**6, 2).encode().decode()
+
+
+def damage_cpu(run: dict[str, Any]) -> None:
+    run["cpu_seconds"] = {}
+
+
+def damage_count(run: dict[str, Any]) -> None:
+    run["counts"]["packets"] = -3
+
+
+def damage_causes(run: dict[str, Any]) -> None:
+    del run["wakeups_by_cause"]["repost"]
+
+
+def damage_number(run: dict[str, Any]) -> None:
+    run["replication"] = 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "said", "seen"),
+    [
+        (damage_latencies, "latencies: 'AAAA': the base64 of an HDR histogram", ["--resume"]),
+        (damage_layout, "of the layout (1, ", ["--resume"]),
+        (damage_cpu, "cpu_seconds: 'nothing': exactly hardirq, ", ["--resume", "show"]),
+        (damage_count, ">= 0", ["--resume", "show", "compare"]),
+        (damage_causes, "wakeups_by_cause: ", ["--resume", "show"]),
+        (damage_number, "each replication once", ["--resume", "show"]),
+        (damage_number, "each of them once", ["compare"]),
+    ],
+)
+def test_a_damaged_result_is_one_line(
+    damage: Callable[[dict[str, Any]], None], said: str, seen: list[str], result_file: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "damaged.json"
+    result = saved(result_file)
+    damage(result["points"][1]["replications"][0])
+    path.write_text(json.dumps(result))
+    before = path.read_bytes()
+    for how in seen:
+        words = {
+            "--resume": ["simulate", "--resume", str(path)],
+            "show": ["show", str(path)],
+            "compare": ["compare", str(result_file), str(path)],
+        }[how]
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cpu_seconds": {}}, "point 1: cpu_seconds"),
+        ({"estimates": {}}, "point 1: estimates"),
+        ({"replications": []}, "at least one"),
+        ({"queues": 1}, "each point once"),
+        ({"drops": -1}, ">= 0"),
+    ],
+)
+def test_a_damaged_point_is_one_line(
+    change: dict[str, Any], said: str, result_file: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "damaged.json"
+    result = saved(result_file)
+    result["points"][1] |= change
+    path.write_text(json.dumps(result))
+    for words in (["show", "--html", str(tmp_path / "x.html")], ["simulate", "--resume"]):
+        assert main([*words, str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+
+
+def test_a_damaged_histogram_is_one_line(
+    result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "damaged.json"
+    result = saved(result_file)
+    whole = result["points"][1]["latency"]["histogram"]
+    for text in ("", "AAAA", "x", "\u00e4", whole[:-8], whole[:60] + "A" * 8 + whole[68:]):
+        result["points"][1]["latency"]["histogram"] = text
+        path.write_text(json.dumps(result))
+        assert main(["show", str(path), "--html", str(tmp_path / "x.html")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "latencies: " in line
+
+
+def test_a_timeline_of_nothing_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--preset", "rcar-s4-spider", "--queues", "5", "--timeline", "trace.json"]
+    assert main(["simulate", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--timeline: 'trace.json': a point that the device can give: ENOSPC: 5 queues" in line
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_number_without_end_and_no_name_are_one_line(

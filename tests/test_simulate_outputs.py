@@ -2,6 +2,7 @@
 """What simulate and fit write besides the result: the page, the timeline, a fitted scenario."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -310,6 +311,7 @@ def test_a_fit_recovers_the_cost_that_made_the_throughput() -> None:
     for byte in (300_000, 2_000_000):
         made = throughput(with_byte(scenario, "tcp", byte), "tcp", byte, "specialised")
         found = fit(scenario, "tcp", target_of([made], 0.01), "specialised")
+        assert found.high is not None
         assert found.low < byte < found.high
         assert found.byte == pytest.approx(byte, rel=0.01)
 
@@ -349,9 +351,27 @@ def test_an_interval_without_an_end_is_told(
     """The throughput's reaches 0, so no cost is too large; its other end is above what the
     sender gives, so none is too small."""
     assert main(["fit", *words, "--set", "duration=20ms", "--set", "sender.packet=40us"]) == 0
-    comments = [line[2:] for line in capsys.readouterr().out.splitlines() if line[:2] == "# "]
-    said = "interval 0s or more: the interval of the throughput reaches all but 0 measured"
-    assert said in " ".join(comments)
+    said = (
+        "95 % interval without either end: that of the throughput reaches all but 0 and above what "
+        "a copy for nothing gives"
+    )
+    assert said in fit_words(capsys)
+
+
+def test_an_interval_with_one_end_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--set", "duration=20ms", "--error"]
+    assert main(["fit", "--throughput", "1e9", *words, "1"]) == 0
+    found = r"interval from [\d.]+ns up without an end: that of the throughput"
+    assert re.search(found, fit_words(capsys))
+    assert main(["fit", "--throughput", "9.4e9", *words, "0.9", "--set", "sender.packet=40us"]) == 0
+    found = r"interval up to [\d.]+ns, without a lower end: .* above what a copy"
+    assert re.search(found, fit_words(capsys))
+
+
+def fit_words(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the comments of the printed scenario, as one line."""
+    lines = capsys.readouterr().out.splitlines()
+    return " ".join(line[2:] for line in lines if line.startswith("# "))
 
 
 IPERF3 = {

@@ -151,8 +151,34 @@ def test_half_a_list_is_none(text: str) -> None:
 
 
 def test_queues_of_the_command_line_count_once() -> None:
-    """As in a sweep: ranges may overlap there, a list of a file says each number once."""
+    """As in a sweep, where ranges may overlap; a file's text and a list alike."""
     assert load.axis("--queues", "queues", "1,1-3,2") == (1, 2, 3)
+    assert load.scenario_from({"queues": "1,1-3,2"}, "x").queues == (1, 2, 3)
+    assert load.scenario_from({"queues": [1, 1, 2, "2-3"]}, "x").queues == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("doorbell", "hardware", "taken"),
+    [
+        ("poll", "pci-epf-vntb-legacy", True),
+        ("poll", "generic", True),
+        ("poll", "ntb_hw_epf-v4", False),
+        ("poll", "ntb_hw_intel-gen3", False),
+        ("embedded", "pci-epf-vntb-v4", True),
+        ("embedded", "ntb_hw_epf-v4", False),
+        ("deferred", "ntb_hw_epf-v4", True),
+        ("deferred", "pci-epf-vntb-v4", False),
+        ("deferred", "ntb_hw_amd", False),
+        ("msi", "ntb_hw_amd", True),
+    ],
+)
+def test_a_driver_gets_its_doorbells_as_it_can(doorbell: str, hardware: str, taken: bool) -> None:
+    table = {"link": {"doorbell": doorbell}, "device": {"hardware": hardware}}
+    if taken:
+        assert load.scenario_from(table, "x").link.doorbell == doorbell
+        return
+    with pytest.raises(InputError, match=rf"link\.doorbell: .*{hardware} not {doorbell}"):
+        load.scenario_from(table, "x")
 
 
 # Bad input: one line that names the field, the value and what is allowed.
@@ -215,7 +241,9 @@ def test_a_bad_value_is_one_line(
         ({"queues": []}, "queues"),
         ({"queues": [65]}, "64"),
         ({"queues": [True]}, "queues"),
-        ({"queues": [1, 1]}, "every value once"),
+        ({"queues": [True, 2]}, "queues: True: a whole number from 1 to 64"),
+        ({"queues": [2.0]}, "queues: 2.0: a whole number from 1 to 64"),
+        ({"dispatch": "msi,msi"}, "every value once"),
         ({"dispatch": ["per_vector"]}, "did you mean per-vector?"),
         ({"affinity": ["single", "single"]}, "every value once"),
         ({"protocol": 7}, "a list out of tcp, udp"),
@@ -322,6 +350,7 @@ def test_the_preset_meets_the_published_single_queue_and_nothing_else_was_fitted
     published = target_of([580e6, 583e6, 583e6, 589e6], 0.02)
     found = fit(board, "tcp", published, "specialised")
     assert found.byte == pytest.approx(board.receiver.byte, rel=1e-3)
+    assert found.high is not None
     assert found.low < board.receiver.byte < found.high
 
 

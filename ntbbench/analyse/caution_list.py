@@ -46,8 +46,12 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "measure longer, or in a finer unit",
     ),
     "incomplete-pairs": (
-        "rows with an empty cell make no pair and were left out",
+        "rows without a number on both sides make no pair and were left out",
         "fill the rows, or compare without --paired",
+    ),
+    "undefined-samples": (
+        "some runs have no value of this metric, for they counted nothing; the others are compared",
+        "run longer, or find out why nothing was counted",
     ),
     "one-process": (
         "all samples come from one process or one connection, so what differs between processes "

@@ -134,12 +134,24 @@ def warnings_of(
         found.append(warned("small-difference"))
     if match.dropped:
         found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
+    if counts := defined_counts(match):
+        found.append(warned("undefined-samples", counts))
     sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
     for code in sorted({code for side in sides for code in side}):
         found.append(warned(code))
     if environment.differences:
         found.append(warned("forced", environment.forced or ""))
     return tuple(found)
+
+
+def defined_counts(match: Match) -> str:
+    """Return how many runs of each side have a sample, where not all have; else nothing."""
+    sides = (("base", match.base), ("candidate", match.candidate))
+    return ", ".join(
+        f"{name} {len(side.samples)} of {side.runs} runs"
+        for name, side in sides
+        if side is not None and side.samples is not None and side.runs
+    )
 
 
 def judged_missing(match: Match, policy: Policy) -> Comparison:

@@ -54,7 +54,7 @@ def matches(
             if rule is not None and rule.ignore is not None:
                 continue
             if name in absent:
-                continue  # its `status` metric tells why there is no value
+                continue  # the status, link or verdict of its point is compared, and tells why
             point, _, quantity = name.rpartition(":")
             if quantity != POINT and point in alone:
                 continue  # a point that one side does not have is one finding, not twenty

@@ -34,6 +34,7 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     rank: int | None = None  # of a value that is a word: the higher the better
     simulated: bool = False  # no machine can disturb it; only replications add to it
     cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series
+    runs: int = 0  # that were made, where some of them have no sample; 0: each has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Variant:
     series: dict[str, Series]
     environment: dict[str, str] = field(default_factory=dict)
     context: dict[str, str] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)  # metric: why it has no value here
+    # By metric, why it has no value here; another metric of its point must tell it too.
+    absent: dict[str, str] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
-    row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric; CSV only
+    row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric

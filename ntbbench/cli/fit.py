@@ -194,7 +194,12 @@ def words(found: Fit, target: Target, protocol: str) -> list[str]:
     """Return what was fitted, to what, and what it leaves open."""
     cost, low = (duration_text(value, FS) for value in (found.byte, found.low))
     if found.high is None:
-        interval = f"{low} or more: the interval of the throughput reaches all but 0"
+        interval = f"from {low} up without an end" if found.low else "without either end"
+        interval += ": that of the throughput reaches all but 0"
+        interval += "" if found.low else " and above what a copy for nothing gives"
+    elif not found.low:
+        interval = f"up to {duration_text(found.high, FS)}, without a lower end: that of the "
+        interval += "throughput is above what a copy for nothing gives"
     else:
         interval = f"{low} to {duration_text(found.high, FS)}"
     return [

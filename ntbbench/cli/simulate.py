@@ -103,15 +103,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_timeline(path: Path, grid: Grid) -> None:
-    """Write the timeline of the first point that can be had, in its first replication.
-
-    Raises
-    ------
-    InputError : no point can be had.
-    """
-    spec = next((spec for spec in grid.specs if spec.reason is None), None)
-    if spec is None:
-        raise InputError("--timeline", str(path), "a point that the device can give")
+    """Write the timeline of the first point that can be had, in its first replication."""
+    spec = next(spec for spec in grid.specs if spec.reason is None)
     system = resolve(spec, 0)
     _, rows = simulate_logged(system, engine_seed(spec, 0), grid.engine, capacity=timeline.ROWS_MAX)
     about = (
@@ -148,7 +141,13 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 
 def check_outputs(args: argparse.Namespace, plan: Plan) -> None:
-    """Raise InputError unless every file can be written, each to a place of its own."""
+    """Raise InputError unless every file can be written, each to a place of its own.
+
+    A timeline needs a point that can be had.
+    """
+    if args.timeline is not None and not plan.grid.total:
+        reason = plan.grid.specs[0].reason
+        raise InputError("--timeline", args.timeline, f"a point that the device can give: {reason}")
     taken = {real_path(plan.output): "the result's"}
     check_writable(plan.output)
     for option in ("html", "timeline"):

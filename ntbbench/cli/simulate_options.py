@@ -2,6 +2,7 @@
 """The options of `ntbbench simulate`, and the scenario that they say."""
 
 import argparse
+from collections.abc import Container, Sequence
 
 import msgspec
 
@@ -46,9 +47,17 @@ def _add_scenario(parser: argparse.ArgumentParser) -> None:
         kind = kinds(Run)[key]
         group.add_argument(f"--{key}", metavar="X", help=f"{kind.text} ({kind.allowed})")
     group.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="can be given again"
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a key of the scenario; can be given again",
     )
-    group.add_argument("--keys", action="store_true", help="list the keys of a scenario, and end")
+    group.add_argument(
+        "--keys",
+        action="store_true",
+        help="list the keys of a scenario, and end; every other option is ignored",
+    )
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +117,15 @@ def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> 
     }
     asked = msgspec.structs.replace(scenario.run, **run_keys)
     scenario = msgspec.structs.replace(scenario, **axes, run=asked)
+    check_said_once(args.set, run_keys)
     scenario = load.with_true_note(load.with_settings(scenario, args.set), scenario)
     load.check_scenario(scenario)
     return scenario
+
+
+def check_said_once(settings: Sequence[str], options: Container[str]) -> None:
+    """Raise InputError where a --set names a key of [run] that an option gives too."""
+    for text in settings:
+        section, key = load.place(text.partition("=")[0].strip())
+        if section == "run" and key in options:
+            raise InputError("--set", text, f"not together with --{key}")

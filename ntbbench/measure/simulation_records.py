@@ -5,61 +5,63 @@ They are what the result files hold: a field here is a key of the JSON. Duration
 seconds, rates bits a second; histograms count nanoseconds.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from ntbbench.measure.records import Caution
 
 SIMULATION_SCHEMA = "ntbbench.simulation/1"
 CPU_KINDS = ("hardirq", "useful_softirq", "empty_softirq", "spinning", "kthread", "idle")
+Count = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0)]  # of time, or of bits a second
 QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 
 
 class Estimate(Struct, frozen=True, kw_only=True):
-    """The mean over replications and its 95 % interval; None: one replication has none."""
+    """The mean over replications and its 95 % interval; None: of one replication."""
 
-    mean: float
-    low: float | None
-    high: float | None
+    mean: Amount
+    low: Amount | None
+    high: Amount | None
 
 
 class Counts(Struct, frozen=True, kw_only=True):
     """What happened on the receiver while it was measured; see docs/metrics.md."""
 
-    packets: int  # consumed from the rings
-    delivered: int  # to the client: what throughput counts
-    rings: int
-    interrupts: int
-    scan_iterations: int
-    schedule_calls: int
-    wakeups: int
-    merged: int
-    spurious_wakeups: int
-    useful_wakeups: int
-    race_check_runs: int
-    missed: int
-    misrouted: int
-    wiped: int  # rings that the poll cleared without an event of their own
-    drops: int  # on a full socket buffer
-    ring_full_stops: int  # of a queue with fewer than tx_stop free entries
-    ring_full: int  # sends refused with -EAGAIN
-    ksoftirqd: int  # times a softirq left its list to ksoftirqd
+    packets: Count  # consumed from the rings
+    delivered: Count  # to the client: what throughput counts
+    rings: Count
+    interrupts: Count
+    scan_iterations: Count
+    schedule_calls: Count
+    wakeups: Count
+    merged: Count
+    spurious_wakeups: Count
+    useful_wakeups: Count
+    race_check_runs: Count
+    missed: Count
+    misrouted: Count
+    wiped: Count  # rings that the poll cleared without an event of their own
+    drops: Count  # on a full socket buffer
+    ring_full_stops: Count  # of a queue with fewer than tx_stop free entries
+    ring_full: Count  # sends refused with -EAGAIN
+    ksoftirqd: Count  # times a softirq left its list to ksoftirqd
 
 
 class Replication(Struct, frozen=True, kw_only=True):
     """One run of one point; it depends on the point, the seed and the number alone."""
 
-    replication: int
-    throughput_bps: float
-    p50: float | None
-    p99: float | None
-    p999: float | None
-    cpu_seconds: dict[str, float]  # by CPU_KINDS, the sum over the receiver's CPUs
-    sender_cpu_seconds: float
+    replication: Count
+    throughput_bps: Amount
+    p50: Amount | None
+    p99: Amount | None
+    p999: Amount | None
+    cpu_seconds: dict[str, Amount]  # by CPU_KINDS, the sum over the receiver's CPUs
+    sender_cpu_seconds: Amount
     counts: Counts
-    wakeups_by_cause: dict[str, int]
-    empty_runs_by_cause: dict[str, int]
+    wakeups_by_cause: dict[str, Count]
+    empty_runs_by_cause: dict[str, Count]
     latencies: str  # an HDR histogram of nanoseconds, V2, compressed, base64
 
 
@@ -90,35 +92,35 @@ class OkSimulation(SimulationAxes, frozen=True, kw_only=True, tag_field="status"
     them per replication.
     """
 
-    payload: int  # bytes of a packet that throughput counts
+    payload: Count  # bytes of a packet that throughput counts
     throughput_bps: Estimate
     latency: Latency
     cpu_seconds: dict[str, Estimate]  # by CPU_KINDS
     sender_cpu_seconds: Estimate
-    packets: int
-    delivered: int
-    rings: int
-    interrupts: int
-    scan_iterations: int
-    schedule_calls: int
-    wakeups: int
-    merged: int
-    spurious_wakeups: int
-    useful_wakeups: int
-    race_check_runs: int
-    missed: int
-    misrouted: int
-    wiped: int
-    drops: int
-    ring_full_stops: int
-    ring_full: int
-    ksoftirqd: int
-    amplification: float | None  # of the sums, as the two below; None: nothing was counted
-    effective_amplification: float | None
-    spurious_ratio: float | None
-    wakeups_by_cause: dict[str, int]
-    empty_runs_by_cause: dict[str, int]
-    # Counts and ratios, a replication; None: a ratio that is not defined in every one of them.
+    packets: Count
+    delivered: Count
+    rings: Count
+    interrupts: Count
+    scan_iterations: Count
+    schedule_calls: Count
+    wakeups: Count
+    merged: Count
+    spurious_wakeups: Count
+    useful_wakeups: Count
+    race_check_runs: Count
+    missed: Count
+    misrouted: Count
+    wiped: Count
+    drops: Count
+    ring_full_stops: Count
+    ring_full: Count
+    ksoftirqd: Count
+    amplification: Amount | None  # of the sums, as the two below; None: nothing was counted
+    effective_amplification: Amount | None
+    spurious_ratio: Amount | None
+    wakeups_by_cause: dict[str, Count]
+    empty_runs_by_cause: dict[str, Count]
+    # Counts and ratios, a replication; None: a ratio that none of them has.
     estimates: dict[str, Estimate | None]
     replications: list[Replication]
 

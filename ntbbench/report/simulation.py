@@ -2,6 +2,7 @@
 """A grid of simulated points in every text format: throughput, latency, CPU time, wakeups."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -23,18 +24,25 @@ from ntbbench.report.plain import (
     markdown_tables,
     text_tables,
 )
+from ntbbench.report.simulation_cells import (
+    DASH,
+    interval,
+    rate_cells,
+    ratio,
+    short,
+    spread,
+    tight,
+)
 from ntbbench.report.simulation_unfinished import unfinished
 from ntbbench.report.wording import plural
 
-MBIT = 1e6
-DASH = "-"
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+DASH_NOTE = f"{DASH}: not defined, for no replication counted a packet, interrupt or wakeup of it"
 AXES = ("protocol", "dispatch", "affinity", "queues")
 AXIS_HEADERS = ("proto", "dispatch", "affinity", "Q")
 COUNTS = Counts.__struct_fields__
 WAKEUPS_NOTE = (
     "ampl., eff.: tasklet_schedule() calls and wakeups an interrupt; spur.: share of those "
-    "wakeups' runs that found no packet; -: nothing was counted; drops, stops on a full ring: a "
+    "wakeups' runs that found no packet; drops, stops on a full ring: a "
     "replication, with the half width of the 95 % interval, or the interval where that is wider "
     "than the mean"
 )
@@ -115,7 +123,7 @@ def head(result: SimulationResult) -> list[str]:
 def tables(result: SimulationResult) -> list[Table]:
     """Return the tables of a result; a point is one row of each."""
     points = ok_points(result.points)
-    return [
+    found = [
         Table(
             "Throughput (payload) and latency from a packet's send to its delivery",
             (*AXIS_HEADERS, "Mbit/s", "95 %", "p50", "p99", "p99.9"),
@@ -125,7 +133,7 @@ def tables(result: SimulationResult) -> list[Table]:
         Table(
             "CPU time of the receiver, ms a replication, all CPUs",
             (*AXIS_HEADERS, "hardirq", "useful", "empty", "spin", "kthr.", "idle"),
-            [(*_axes(p), *(_short(p.cpu_seconds[k].mean) for k in CPU_KINDS)) for p in points],
+            [(*_axes(p), *(short(p.cpu_seconds[k].mean) for k in CPU_KINDS)) for p in points],
             ["useful, empty: softirq time in runs that found a packet, that found none"],
         ),
         Table(
@@ -138,6 +146,14 @@ def tables(result: SimulationResult) -> list[Table]:
         gains_table(result),
         *_exceptions(result),
     ]
+    return [_with_legend(table) for table in found]
+
+
+def _with_legend(table: Table) -> Table:
+    """Return the table with a word on its dashes, if it has any."""
+    if not any(cell == DASH for row in table.rows for cell in row):
+        return table
+    return replace(table, notes=[*table.notes, DASH_NOTE])
 
 
 def gains_table(result: SimulationResult) -> Table:
@@ -183,47 +199,6 @@ def _exceptions(result: SimulationResult) -> list[Table]:
     ]
 
 
-def duration(seconds: float) -> str:
-    """Return a duration with its unit and four digits: `1.235 ms`."""
-    for size, unit in UNITS:
-        if seconds >= size or (unit == "ns"):
-            return f"{seconds / size:.4g} {unit}"
-    raise AssertionError(seconds)
-
-
-def rate_cells(rate: Estimate) -> tuple[str, str]:
-    """Return a rate in Mbit/s, and its interval."""
-    return f"{rate.mean / MBIT:.5g}", interval(rate, lambda value: f"{value / MBIT:.5g}")
-
-
-def interval(value: Estimate, shown: Callable[[float], str]) -> str:
-    """Return the interval of an estimate; a single run has none."""
-    if value.low is None or value.high is None:
-        return "one run"
-    return f"{shown(value.low)}-{shown(value.high)}"
-
-
-def ratio(value: float | None, form: str) -> str:
-    """Return a ratio of counts; a dash where nothing was counted."""
-    return DASH if value is None else format(value, form)
-
-
-def spread(value: Estimate | None) -> str:
-    """Return a count a replication, and half the width of its interval in percent of it.
-
-    From 100 % on the interval itself, for its lower end is cut off at 0.
-    """
-    if value is None:
-        return DASH
-    mean = f"{value.mean:.5g}"
-    if value.high is None or value.low is None or value.high == value.mean or not value.mean:
-        return mean
-    share = (value.high - value.mean) / value.mean
-    if share > 1:
-        return f"{mean} ({value.low:.3g}..{value.high:.3g})"
-    return f"{mean} +-{share:.1%}"
-
-
 def _axes(point: SimulationPoint) -> tuple[str, ...]:
     return tuple(str(getattr(point, axis)) for axis in AXES)
 
@@ -231,15 +206,7 @@ def _axes(point: SimulationPoint) -> tuple[str, ...]:
 def _latency_cells(point: OkSimulation) -> tuple[str, ...]:
     latency = point.latency
     values = (latency.p50, latency.p99, latency.p999)
-    return tuple(DASH if value is None else _tight(value.mean) for value in values)
-
-
-def _tight(seconds: float) -> str:
-    """Return a duration without a blank and with three digits, for narrow columns."""
-    for size, unit in UNITS:
-        if seconds >= size or unit == "ns":
-            return f"{seconds / size:.3g}{unit}"
-    raise AssertionError(seconds)
+    return tuple(DASH if value is None else tight(value.mean) for value in values)
 
 
 def _wakeup_cells(point: OkSimulation) -> tuple[str, ...]:
@@ -250,11 +217,6 @@ def _wakeup_cells(point: OkSimulation) -> tuple[str, ...]:
         spread(point.estimates["drops"]),
         spread(point.estimates["ring_full_stops"]),
     )
-
-
-def _short(seconds: float) -> str:
-    milliseconds = seconds * 1e3
-    return f"{milliseconds:.0f}" if 1000 <= milliseconds < 1e5 else f"{milliseconds:.3g}"
 
 
 def _estimate_names(result: SimulationResult) -> list[str]:

@@ -9,7 +9,7 @@ from hdrh.histogram import HdrHistogram
 from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
 from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import hover, label
-from ntbbench.report.simulation import DASH, duration, rate_cells, ratio
+from ntbbench.report.simulation_cells import DASH, duration, rate_cells, ratio
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.

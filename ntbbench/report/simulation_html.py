@@ -14,7 +14,7 @@ from ntbbench.report import simulation_figures as figures
 from ntbbench.report.page import Cell, Column, Facts, Figure, Notes, Page, Section, Table
 from ntbbench.report.simulation import (
     COUNTS,
-    DASH,
+    DASH_NOTE,
     RATIOS,
     ends_of,
     gains_table,
@@ -22,6 +22,7 @@ from ntbbench.report.simulation import (
     named_estimates,
     ok_points,
 )
+from ntbbench.report.simulation_cells import DASH
 
 MBIT = 1e-6  # Mbit/s in a bit/s
 MS = 1e3  # milliseconds in a second
@@ -48,7 +49,9 @@ def simulation_page(result: SimulationResult) -> Page:
         )
         parts.append(Section("Unavailable points", (Notes(rows),), name="unavailable"))
     if points:
-        parts.append(Section("All points", (_table(points),), name="points"))
+        table = _table(points)
+        dashed = any(cell.text == DASH for row in table.rows for cell in row)
+        parts.append(Section("All points", (table,), name="points", intro=DASH_NOTE * dashed))
     for title, record in (("Environment", result.environment), ("Scenario", result.scenario)):
         facts = Facts(tuple(wording.facts(record)))
         parts.append(Section(title, (facts,), name=title.lower()))

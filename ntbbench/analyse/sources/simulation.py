@@ -3,11 +3,14 @@
 
 Counts and times that follow the throughput (rings, interrupts, hardirq time) have no better
 direction of their own: they are compared an interrupt or a packet. What must never happen is exact.
+A latency or a ratio is compared over the replications that have one; a side where none has one
+does not have the metric, which is then missing there: nothing else need tell that it was lost.
 """
 
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 
 from ntbbench.analyse.series import Better, Series, Variant
@@ -21,7 +24,6 @@ LATENCIES = ("p50", "p99", "p999")
 WASTE = ("hardirq", "empty_softirq", "spinning")  # CPU time that moves no packet
 STRICT_KEYS = ("duration", "warmup")  # runs of another length spread differently
 EXACT = ("missed", "misrouted")
-UNCOUNTED = "not defined in a replication that counted nothing"
 Metric = tuple[str, str, Better, list[float | None]]
 
 
@@ -39,6 +41,7 @@ class Counted(Struct, frozen=True, kw_only=True):
 class Run(Struct, frozen=True, kw_only=True):
     """One replication."""
 
+    replication: Count
     throughput_bps: float
     p50: float | None
     p99: float | None
@@ -101,19 +104,28 @@ def add_point(variant: Variant, point: Point, where: str) -> None:
     )  # fmt: skip
     if point.status != "ok":
         return
+    runs = [run.replication for run in point.replications]
+    if len(set(runs)) < len(runs):
+        raise InputError(f"{where}: replications of {name}", str(runs), "each of them once")
     for quantity in EXACT:
         value = exact_value(getattr(point, quantity), where, name)
         add(variant, f"{name}:{quantity}", kind="exact", better="lower", value=value)
     for quantity, unit, better, samples in samples_by_metric(point, where):
         metric = f"{name}:{quantity}"
-        known = [sample for sample in samples if sample is not None]
-        if len(known) < len(samples):
-            variant.absent[metric] = UNCOUNTED
+        defined = [
+            (run.replication, sample)
+            for run, sample in zip(point.replications, samples, strict=True)
+            if sample is not None
+        ]
+        if not defined:
             continue
+        numbers, known = zip(*defined, strict=True)
         add(
             variant, metric, kind="noisy", unit=unit, better=better,
             samples=samples_of(known, where, metric),
+            runs=len(samples) if len(known) < len(samples) else 0,
         )  # fmt: skip
+        variant.row_numbers[metric] = np.array(numbers, dtype=np.int64)
 
 
 def add(variant: Variant, metric: str, **fields: Any) -> None:

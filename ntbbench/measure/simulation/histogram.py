@@ -9,24 +9,39 @@ value or a bucket cost most of a replication.
 Reference: G. Tene, HdrHistogram, http://hdrhistogram.org (formats V2, compressed).
 """
 
+import zlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
+from hdrh.codec import (
+    HdrCookieException,
+    HdrHistogramEncoder,
+    HdrHistogramSettingsException,
+    HdrLengthException,
+)
 from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
+from ntbbench.errors import InputError
 from ntbbench.measure.simulation_records import QUANTILES
 from ntbbench.model.datapath.outcome import latency_bucket
 
 LARGEST_NS = 3600 * 10**9
 DIGITS = 3
 NS = 1e-9  # seconds
+LAYOUT = (1, LARGEST_NS, DIGITS)
+SHOWN = 20  # characters of a damaged text
+ALLOWED = "the base64 of an HDR histogram"
+DAMAGED = (  # what the library raises
+    ValueError, TypeError, IndexError, MemoryError, OverflowError, zlib.error,
+    HdrCookieException, HdrLengthException, HdrHistogramSettingsException,
+)  # fmt: skip
 
 
 def empty() -> HdrHistogram:
     """Return a histogram of nothing."""
-    return HdrHistogram(1, LARGEST_NS, DIGITS)
+    return HdrHistogram(*LAYOUT)
 
 
 def counts_in(histogram: HdrHistogram) -> NDArray[np.uint64]:
@@ -52,7 +67,7 @@ def merged(encoded: Iterable[str]) -> HdrHistogram:
     total = empty()
     counts = counts_in(total)
     for text in encoded:
-        one = HdrHistogram.decode(text)
+        one = decoded(text)
         if one.total_count:
             end = latency_bucket(one.max_value) + 1
             counts[:end] += counts_in(one)[:end]
@@ -60,6 +75,27 @@ def merged(encoded: Iterable[str]) -> HdrHistogram:
     if len(filled):
         total.set_internal_tacking_values(int(filled[0]), int(filled[-1]), int(counts.sum()))
     return total
+
+
+def decoded(text: str) -> HdrHistogram:
+    """Return the histogram of a text.
+
+    Raises
+    ------
+    InputError : the text is none of `encoded`.
+    """
+    try:
+        payload = HdrHistogramEncoder.decode(text)
+        head = payload.payload
+        layout = (
+            head.lowest_trackable_value, head.highest_trackable_value, head.significant_figures,
+        )  # fmt: skip
+        if layout != LAYOUT:
+            raise InputError("latencies", text[:SHOWN], f"{ALLOWED} of the layout {LAYOUT}")
+        return HdrHistogram(*LAYOUT, hdr_payload=payload)
+    except DAMAGED as error:
+        why = str(error) or type(error).__name__
+        raise InputError("latencies", text[:SHOWN], f"{ALLOWED}: {why}") from None
 
 
 def encoded(histogram: HdrHistogram) -> str:

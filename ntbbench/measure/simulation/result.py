@@ -8,7 +8,10 @@ from ntbbench.errors import InputError
 from ntbbench.measure.environment import Environment
 from ntbbench.measure.files import load_as
 from ntbbench.measure.records import Caution
+from ntbbench.measure.simulation.cautions import partly_defined, undelivered
+from ntbbench.measure.simulation.checked import check_points
 from ntbbench.measure.simulation.grid import Found, Grid
+from ntbbench.measure.simulation.histogram import merged
 from ntbbench.measure.simulation.summary import point_of
 from ntbbench.measure.simulation_records import (
     SIMULATION_SCHEMA,
@@ -40,6 +43,7 @@ def result_of(
             message = "1 replication a point: no intervals"
         remedy = f"use --replications {FEW} or more"
         warnings.append(Caution(code="few-replications", message=message, remedy=remedy))
+    warnings += undelivered(scenario, points) + partly_defined(points)
     return SimulationResult(
         environment=environment.record(),
         scenario=to_table(scenario),
@@ -56,7 +60,9 @@ def load_simulation(path: Path) -> SimulationResult:
     ------
     InputError : it cannot be read, is damaged, or is of another kind.
     """
-    return load_as(path, SIMULATION_SCHEMA, SimulationResult)
+    result = load_as(path, SIMULATION_SCHEMA, SimulationResult)
+    check_points(str(path), result.points)
+    return result
 
 
 def adopt(
@@ -66,7 +72,8 @@ def adopt(
 
     Raises
     ------
-    InputError : another scenario (the number of replications may grow), or another ntbbench.
+    InputError : another scenario (the number of replications may grow), another ntbbench, or
+        replications that would be lost or are damaged.
     """
     recorded = previous.environment.get("ntbbench")
     if recorded != version:
@@ -80,12 +87,19 @@ def adopt(
         if place is None:
             raise InputError("resume: point", number, "a point of the scenario in the same file")
         if isinstance(point, OkSimulation):
-            found[place] = {
-                run.replication: run
-                for run in point.replications
-                if run.replication < scenario.run.replications
-            }
+            found[place] = {run.replication: run for run in point.replications}
+    check_kept(found, scenario.run.replications)
+    for have in found:
+        merged(run.latencies for run in have.values())  # a damaged one is told before the run
     return found
+
+
+def check_kept(found: Found, replications: int) -> None:
+    """Raise InputError where fewer replications are asked for than are finished already."""
+    finished = 1 + max((number for have in found for number in have), default=-1)
+    if replications < finished:
+        allowed = f"at least {finished}: the file that is resumed has as many"
+        raise InputError("run.replications", replications, allowed)
 
 
 def check_same(recorded: dict[str, object], asked: dict[str, object]) -> None:

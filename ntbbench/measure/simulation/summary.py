@@ -87,13 +87,13 @@ def _estimates(runs: Sequence[Replication]) -> dict[str, Estimate | None]:
 
 
 def over_defined(values: Sequence[float | None]) -> Estimate | None:
-    """Return the estimate of what a replication may not have, None where one has none.
+    """Return the estimate over the replications that have the value, None where none has it.
 
-    The mean of the others would be that of the replications with interrupts, or with packets, and
-    its interval say nothing of all of them.
+    One replication without a packet must not hide what all the others say; how many have none is
+    told in the warnings of the result.
     """
     defined = [value for value in values if value is not None]
-    return estimate(defined) if len(defined) == len(values) else None
+    return estimate(defined) if defined else None
 
 
 def _over(runs: Sequence[Replication], read: Callable[[Replication], float]) -> Estimate:

@@ -22,11 +22,13 @@ GENERIC = Scenario(
 )
 
 # Two R-Car S4 Spider boards, EP to RC, as in the list's measurement of the single queue
-# (iperf3 -l 65480 -w 512M -P 4). `receiver.byte` is fitted to it with `ntbbench fit`.
+# (iperf3 -l 65480 -w 512M -P 4). `receiver.byte` is fitted to it with `ntbbench fit`; the ends of
+# the published ranges (TCP 583-589, UDP 580-583 Mbit/s) stand in for runs, which nobody published.
 RCAR_S4_SPIDER = Scenario(
     name="rcar-s4-spider",
-    note="receiver.byte is fitted to the published single-queue throughput alone (580-589 Mbit/s); "
-    "the other costs are assumed, and whatever is not a single queue is a prediction",
+    note="receiver.byte is fitted to the ends of the published single-queue ranges alone (TCP "
+    "583-589, UDP 580-583 Mbit/s), which stand in for runs; the other costs are assumed, and "
+    "whatever is not a single queue is a prediction",
     run=Run(warmup=500 * MS, duration=5 * S),
     device=Device(hardware="ntb_hw_epf-v4", doorbells=15, window_size=1 << 20),
     traffic=Traffic(flows=4, length=65480, window=512 << 20, ack=1 * MS, start=50 * MS),

@@ -24,6 +24,8 @@ from ntbbench.model.simulation.units import PS, duration_text
 WORD_AXES = {"dispatch": DISPATCHES, "affinity": AFFINITIES, "protocol": PROTOCOLS}
 AXES = ("queues", *WORD_AXES)
 TEXTS = ("name", "note")
+ALL_KEYS = "ntbbench simulate --keys"
+RECEIVERS = {"poll": "pci-epf-vntb", "embedded": "pci-epf-vntb", "deferred": "ntb_hw_epf"}
 BITS_A_BYTE = 8
 KEYS_SHOWN = 6  # of those that differ from a board: a note is a line or two
 TOP = (*TEXTS, *AXES, *SECTIONS, "preset")
@@ -117,18 +119,19 @@ def changed_keys(scenario: Scenario, base: Scenario) -> list[str]:
 def axis(field: str, key: str, value: object) -> tuple[Any, ...]:
     """Return the values of an axis: a list, one value, or text as on the command line.
 
+    As in a sweep a number counts once however often it is said, for ranges may overlap.
+
     Raises
     ------
-    InputError : no value, one twice, or one that is not allowed.
+    InputError : no value, a word twice, or a value that is not allowed.
     """
-    if key == "queues":  # ranges may overlap, as in a sweep; a list of numbers says each once
+    if key == "queues":
         parts = value if isinstance(value, list) else [value]
-        texts = [str(part) for part in parts if not isinstance(part, bool)]
-        found: tuple[Any, ...] = tuple(
-            number
-            for text in texts or [""]
-            for number in parse_int_axis(text, field, 1, NTB_NETDEV_MAX_QUEUES)
-        )
+        for part in parts:
+            if isinstance(part, bool) or not isinstance(part, int | str):
+                raise InputError(field, part, f"a whole number from 1 to {NTB_NETDEV_MAX_QUEUES}")
+        text = ",".join(map(str, parts))
+        found: tuple[Any, ...] = tuple(parse_int_axis(text, field, 1, NTB_NETDEV_MAX_QUEUES))
     else:
         words = value.split(",") if isinstance(value, str) else value
         if not isinstance(words, list):
@@ -156,8 +159,8 @@ def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:
         name, equals, value = (piece.strip() for piece in text.partition("="))
         if not equals or not value:
             raise InputError("--set", text, "section.key=value")
-        section, key = _place(name)
-        changed = keys.changed("--set ", getattr(scenario, section), {key: value})
+        section, key = place(name)
+        changed = keys.changed(f"--set {section}.", getattr(scenario, section), {key: value})
         scenario = msgspec.structs.replace(scenario, **{section: changed})
     return scenario
 
@@ -174,9 +177,23 @@ def check_scenario(scenario: Scenario, prefix: str = "") -> None:
             allowed = f"a CPU of the receiver, which has 0 to {receiver.cpus - 1}"
             raise InputError(f"{prefix}receiver.{key}", cpu, allowed)
     check_times(scenario, prefix)
+    check_doorbell(scenario, prefix)
     if not scenario.sender.packet and not scenario.sender.byte:
         allowed = "above 0 with sender.byte 0: a sender without any cost never ends"
         raise InputError(f"{prefix}sender.packet", 0, allowed)
+
+
+def check_doorbell(scenario: Scenario, prefix: str) -> None:
+    """Raise InputError where a driver of the receiver cannot get its doorbells this way.
+
+    pci-epf-vntb alone polls slots or has the embedded doorbell; as the sender, opposite
+    ntb_hw_epf, it alone raises from a work item. `generic` may do anything.
+    """
+    doorbell, hardware = scenario.link.doorbell, scenario.device.hardware
+    receiver = RECEIVERS.get(doorbell)
+    if receiver is not None and hardware != "generic" and not hardware.startswith(receiver):
+        allowed = f"with device.hardware {hardware} not {doorbell}: that takes {receiver}"
+        raise InputError(f"{prefix}link.doorbell", doorbell, f"{allowed} or generic")
 
 
 def check_times(scenario: Scenario, prefix: str) -> None:
@@ -215,19 +232,35 @@ def all_keys() -> dict[str, dict[str, keys.Kind]]:
     return {section: keys.kinds(type(getattr(usual, section))) for section in SECTIONS}
 
 
-def _place(name: str) -> tuple[str, str]:
-    """Return section and key of a name with or without its section."""
+def place(name: str) -> tuple[str, str]:
+    """Return section and key of a name with or without its section.
+
+    Raises
+    ------
+    InputError : no key has the name, or several have.
+    """
     known = [f"{section}.{key}" for section, found in all_keys().items() for key in found]
     found = [full for full in known if name in (full, full.partition(".")[2])]
     if not found:
-        bare = {full.partition(".")[2]: full for full in known}
-        near = get_close_matches(name, [*known, *bare], n=1)
-        hint = f"did you mean {bare.get(near[0], near[0])}? " if near else ""
-        raise InputError("--set: key", name, f"unknown; {hint}all: ntbbench simulate --keys")
+        raise InputError("--set: key", name, f"unknown; {_hint(name, known)}all: {ALL_KEYS}")
     if len(found) > 1:
         raise InputError("--set: key", name, f"one of {', '.join(found)}")
     section, _, key = found[0].partition(".")
     return section, key
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """Return what may have been meant: an option, a key like it, or its key in any section."""
+    bare = name.rpartition(".")[2]
+    if bare in (*AXES, "preset"):
+        return f"{bare} is an option: --{bare}; "
+    by_key: dict[str, list[str]] = {}
+    for full in known:
+        by_key.setdefault(full.partition(".")[2], []).append(full)
+    near = get_close_matches(name, [*known], n=1)
+    if not near or bare in by_key:
+        near = [full for key in get_close_matches(bare, by_key, n=1) for full in by_key[key]]
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def _toml(value: object) -> str:
