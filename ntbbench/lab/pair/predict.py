@@ -149,8 +149,8 @@ def predict(
     if not spaced:
         polled, to_rc = flow().polled, direction == "ep-to-rc"
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
-        packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
-        bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
+        rings = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
+        bounds = run_bounds(effects, trace.vectors, rings, rx_max_entry)
         hops = (
             msi_hops(effects, trace.items, deferred=model.ep.has(DEFER_PATCH)) if to_rc else {},
             event_hops(effects, trace.items, to_rc=to_rc, polled=polled),
