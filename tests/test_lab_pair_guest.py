@@ -170,7 +170,7 @@ def test_check_keeps_what_a_guest_said_before_it_hung(
     assert result["points"][0]["agrees"]
     assert [found["kind"] for found in result["findings"]] == ["other", "hang"]
     assert {found["function"] for found in result["findings"]} == {"ntb_epf_peer_db_set"}
-    end = "after it had recorded ep-to-rc-f1-n10-g12000: in ntb_epf_peer_db_set() of ntb_hw_epf"
+    end = "after it had recorded ep-to-rc-f1-n10-g12000: was in ntb_epf_peer_db_set() of ntb_hw_epf"
     assert result["findings"][1]["line"].endswith(end)
 
 
