@@ -108,6 +108,19 @@ def test_a_burst_without_an_msi_for_a_bit_is_out_of_bounds(tmp_path: Path) -> No
     assert "MSI number 4: 0, possible are 1 .. 5" in point["notes"]
 
 
+def test_a_burst_whose_msis_come_twice_is_out_of_bounds(tmp_path: Path) -> None:
+    """There are fewer of them than doorbells: their order alone tells."""
+    clear = "db_bits &= ~BIT_ULL(db_bit);"
+    extra = "pci_epc_raise_irq(epf->epc, func_no, vfunc_no, PCI_IRQ_MSI, interrupt_num);"
+    twice = broken_endpoint(tmp_path, clear, f"{clear}\n{extra}")
+    output = tmp_path / "twice.json"
+    burst = ("--flows", "2", "--packets", "24", "--gap", "0")
+    assert main(["lab", "pair", "run", "--ep-driver", str(twice), *burst, "-o", str(output)]) == 1
+    (point,) = json.loads(output.read_text())["points"]
+    assert point["least_msis"] <= point["msis_raised"] <= point["most_msis"]
+    assert "MSI number 3: came once more than it was asked for until then" in point["notes"]
+
+
 def test_what_a_run_records_is_replayed(tmp_path: Path, capsys) -> None:
     folder = tmp_path / "kept"
     run(tmp_path, *BOTH, "--queues", "4", "--flows", "4", "--packets", "5", "--record", str(folder))
@@ -170,7 +183,7 @@ def test_check_keeps_what_a_guest_said_before_it_hung(
     assert result["points"][0]["agrees"]
     assert [found["kind"] for found in result["findings"]] == ["other", "hang"]
     assert {found["function"] for found in result["findings"]} == {"ntb_epf_peer_db_set"}
-    end = "after it had recorded ep-to-rc-f1-n10-g12000: in ntb_epf_peer_db_set() of ntb_hw_epf"
+    end = "after it had recorded ep-to-rc-f1-n10-g12000: was in ntb_epf_peer_db_set() of ntb_hw_epf"
     assert result["findings"][1]["line"].endswith(end)
 
 

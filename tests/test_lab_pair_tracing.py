@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import Traffic
+from ntbbench.lab.pair.predict import measured_verdict
 from ntbbench.lab.pair.tracing import Addresses, read_pair_trace
 from ntbbench.model.pair.flow import POLL, Raised, Told
 
@@ -87,6 +88,61 @@ def test_rings_before_one_poll_are_one_wake(tmp_path: Path) -> None:
     events = [("ring", "rc", 0), ("ring", "rc", 1), ("poll", "ep", 0), ("event", "ep", 0)]
     trace = read(tmp_path, [*events, ("run", "ep", 0), ("ring", "rc", 2)], "rc-to-ep")
     assert [(wake.rung, wake.ran) for wake in trace.wakes] == [({0, 1}, {0}), ({2}, set())]
+
+
+def test_runs_of_the_poll_before_are_not_those_of_a_ring_since(tmp_path: Path) -> None:
+    """The ring of bit 1 comes when the tasklets of bit 0 are still to run."""
+    first = [("ring", "rc", 0), ("poll", "ep", 0), ("event", "ep", 0), ("ring", "rc", 1)]
+    late = [("run", "ep", 0), ("poll", "ep", 0), ("event", "ep", 1), ("run", "ep", 1)]
+    apart = [("ring", "rc", 0), ("poll", "ep", 0), ("event", "ep", 0), ("run", "ep", 0)]
+    trace = read(tmp_path, [*first, *late, *apart], "rc-to-ep")
+    assert [wake.doubtful for wake in trace.wakes] == [True, True, False]
+    assert measured_verdict(trace, 2) == ""
+
+
+def test_a_slot_that_a_poll_finds_behind_its_start_is_doubtful(tmp_path: Path) -> None:
+    events = [("poll", "ep", 0), ("ring", "rc", 0), ("event", "ep", 0), ("run", "ep", 0)]
+    trace = read(tmp_path, [*events, ("poll", "ep", 0)], "rc-to-ep")
+    assert [wake.doubtful for wake in trace.wakes] == [True]
+
+
+def test_a_ring_that_no_poll_followed_is_doubtful(tmp_path: Path) -> None:
+    trace = read(tmp_path, [("poll", "ep", 0), ("ring", "rc", 0)], "rc-to-ep")
+    assert [wake.doubtful for wake in trace.wakes] == [True]
+
+
+@given(
+    moves=st.lists(st.one_of(st.integers(0, 2), st.sampled_from(["poll", "run"])), min_size=1),
+    fallback=st.booleans(),
+)
+def test_no_order_of_a_correct_driver_is_missed(tmp_path_factory, moves, fallback) -> None:
+    """Rings land anywhere between a poll and its tasklets, which run before the next poll."""
+    events: list[Event] = []
+    waiting: set[int] = set()
+    scheduled: list[int] = []
+
+    def run(count: int) -> None:
+        events.extend(("run", "ep", qp_num) for qp_num in scheduled[:count])
+        del scheduled[:count]
+
+    for move in [*moves, "poll"]:
+        if isinstance(move, int):
+            waiting.add(move)
+            events.append(("ring", "rc", move))
+        elif move == "run":
+            run(1)
+        else:
+            run(len(scheduled))
+            events.append(("poll", "ep", 0))
+            for bit in sorted(waiting):
+                events.append(("event", "ep", bit))
+                woken = range(3) if fallback else [bit]
+                scheduled.extend(qp_num for qp_num in woken if qp_num not in scheduled)
+            waiting.clear()
+    run(len(scheduled))
+    trace = read(tmp_path_factory.mktemp("t"), events, "rc-to-ep")
+    works = "fallback" if fallback else "per-vector"
+    assert measured_verdict(trace, 3) in {"", "works", works}
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_guest_that_hung_tells_how_far_it_came() -> None:
     begun = "@@ kernel 7.3.4\n@@ version Linux\n@@ point setup\nH4sI\n"
     whole = begun + "@@ end\n"
     alone = "pci_epf_vntb: Failed to allocate doorbell: -19"
-    silent = "not in its kernel; "
+    silent = "was not in its kernel; "
     assert hung_words("", "") == f"{silent}it said nothing"
     assert hung_words(said, "") == hung_words(said, begun) == silent + alone
     later = whole + "@@ point ep-to-rc\nAAAA\n"
@@ -180,9 +180,9 @@ BLOCKED = """\
 @pytest.mark.parametrize(
     ("stacks", "told"),
     [
-        (HANDLER, "in ntb_epf_vec_isr() of ntb_hw_epf"),
-        (LOCKED, "in vntb_epf_peer_db_set() of pci_epf_vntb"),
-        ("[    1.1] RIP: 0010:panic+0x1/0x2\n", "in panic()"),
+        (HANDLER, "was in ntb_epf_vec_isr() of ntb_hw_epf"),
+        (LOCKED, "was in vntb_epf_peer_db_set() of pci_epf_vntb"),
+        ("[    1.1] RIP: 0010:panic+0x1/0x2\n", "was in panic()"),
         (IDLE, "the CPU was idle; the last line"),
         (
             IDLE + BLOCKED,

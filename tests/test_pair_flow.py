@@ -119,10 +119,16 @@ def test_a_burst_stays_in_its_bounds_wherever_its_callbacks_come(
     for left in sorted(pending):
         items += map(Told, effects[left].vectors)
     tally = PairFlow(direction, *pair, ALL_FOUR).run_apart(placed_by_events(effects, items))
-    packets = [rings.count(qp_num) for qp_num in range(4)]
-    bounds = run_bounds(effects, tally.vectors, packets, rx_max_entry=15)
+    rung = [rings.count(qp_num) for qp_num in range(4)]
+    bounds = run_bounds(effects, tally.vectors, rung, rx_max_entry=15)
     for qp_num in range(4):
         assert bounds.least[qp_num] <= tally.runs[qp_num] <= bounds.most[qp_num]
+
+
+def test_rings_that_were_lost_ask_for_no_run() -> None:
+    effects = ring_effects("ep-to-rc", *drivers(True), FOUR, 2)
+    bounds = run_bounds(effects, {0: 1}, [100, 100], rx_max_entry=15)
+    assert bounds.least == [1, 0]
 
 
 def test_a_burst_whose_rings_are_served_one_by_one_is_a_spaced_flow() -> None:

@@ -258,8 +258,8 @@ def on_the_link(folder: Path, statements: str) -> Path:
     ("hang", "statements", "told"),
     [
         # with interrupts on and off; the last is blocked, and the CPU idle
-        (on_the_link, "while (ntb) cpu_relax();", "in ntb_epf_link_enable() of ntb_hw_epf"),
-        (in_the_handler, "while (irq) cpu_relax();", "in ntb_epf_vec_isr() of ntb_hw_epf"),
+        (on_the_link, "while (ntb) cpu_relax();", "was in ntb_epf_link_enable() of ntb_hw_epf"),
+        (in_the_handler, "while (irq) cpu_relax();", "was in ntb_epf_vec_isr() of ntb_hw_epf"),
         (
             on_the_link,
             "set_current_state(TASK_UNINTERRUPTIBLE); schedule();",

@@ -19,7 +19,7 @@ from pathlib import Path
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
-from ntbbench.lab.watch import Limits
+from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 
 # Processor time that only a guest which hangs comes to: Debian's kernel boots in 5 s.
 BOOT_SECONDS = 60.0
@@ -61,7 +61,8 @@ class PointPlan:
     @property
     def seconds(self) -> float:
         """Processor time that the point may take."""
-        return POINT_SECONDS + PACKET_SECONDS * self.packets * len(self.sending_qps)
+        packets = self.packets * len(self.sending_qps)
+        return POINT_SECONDS + (PACKET_SECONDS + ASLEEP_SECONDS * 1e-6 * self.gap_us) * packets
 
     @property
     def idle_seconds(self) -> float:

@@ -15,7 +15,7 @@ from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
 from ntbbench.lab.netdev_rule import likely_cause, predicted_runs, run_bounds
 from ntbbench.lab.qemu import KVM_OPTIONS, accelerator, loopback_machine
 from ntbbench.lab.versions import build_tree
-from ntbbench.lab.watch import Limits
+from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
@@ -51,7 +51,9 @@ class NetdevPlan:
             f"{name} {v} {self.flows} {self.packets * (1 if gap else FAST_FACTOR)} {gap}\n"
             for name, (v, gap) in zip(names, points, strict=True)
         )
-        limits = Limits(BOOT_SECONDS + FLOW_SECONDS * len(points))
+        asleep = 1e-6 * self.gap_us * self.packets * self.flows * len(self.vectors)
+        busy = BOOT_SECONDS + FLOW_SECONDS * len(points)
+        limits = Limits(busy + ASLEEP_SECONDS * asleep, 2 * asleep)
         return Task(script("netdev"), lines, names, limits, {"QUEUES": self.queues})
 
 

@@ -51,7 +51,9 @@ def before_oops(console: str) -> str:
 
 
 def hung_words(console: str, data: str) -> str:
-    """Return in one line how far a guest came that hung, and where its kernel is.
+    """Return in one line how far a guest came that hung, and where its kernel was.
+
+    Where it was is one sample: a loop may go through functions that do not keep it.
 
     Parameters
     ----------
@@ -77,14 +79,14 @@ def stacks_of_hang(console: str) -> tuple[str, dict[str, str]]:
 def _where(console: str) -> str:
     """Return where the kernel was when the lab made it die.
 
-    A busy kernel shows what keeps it; of an idle one the last line may tell more than who waits.
+    A busy kernel shows what it did then; of an idle one the last line may tell more than who waits.
     """
     last = last_words(before_oops(console)) or "it said nothing"
     stack, blocked = stacks_of_hang(console)
     if not stack:
-        return f"not in its kernel; {last}"
+        return f"was not in its kernel; {last}"
     if INTERRUPTED.search(stack) or not IDLE.search(stack):
-        return f"in {_place(stack)}"
+        return f"was in {_place(stack)}"
     # a task that a module's function holds tells more than one that waits for that task
     tasks = sorted(blocked.items(), key=lambda task: OF_MODULE.search(task[1]) is None)
     waiting = [f"{task} waits in {_place(stack)}" for task, stack in tasks[:1]]

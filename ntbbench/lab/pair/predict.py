@@ -10,7 +10,7 @@ from operator import or_
 
 from ntbbench.lab.pair.patches import body, without_comments
 from ntbbench.lab.pair.plan import EP, MSIS, RC, DriverSource, PairSetup
-from ntbbench.lab.pair.tracing import PairTrace
+from ntbbench.lab.pair.tracing import PairTrace, Wake
 from ntbbench.model.pair.coalesce import Hop, event_hops, msi_hops
 from ntbbench.model.pair.flow import (
     POLL,
@@ -149,8 +149,8 @@ def predict(
     if not spaced:
         polled, to_rc = flow().polled, direction == "ep-to-rc"
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
-        packets = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
-        bounds = run_bounds(effects, trace.vectors, packets, rx_max_entry)
+        rings = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
+        bounds = run_bounds(effects, trace.vectors, rings, rx_max_entry)
         hops = (
             msi_hops(effects, trace.items, deferred=model.ep.has(DEFER_PATCH)) if to_rc else {},
             event_hops(effects, trace.items, to_rc=to_rc, polled=polled),
@@ -180,17 +180,26 @@ def rings_and_polls(trace: PairTrace) -> Iterator[Item]:
 
 
 def measured_verdict(trace: PairTrace, qp_count: int) -> str:
-    """Return what became of spaced rings, in the words of `ntbbench compat`.
+    """Return what became of spaced rings, in the words of `ntbbench compat`; empty: none can tell.
 
-    With one QP a driver without vector callbacks cannot be told from one with them: it works.
+    Only wakes whose runs are their own are asked, and they must have rung every bit of the trace.
+    A wake of all QPs does not tell a driver without vector callbacks from one with them: it works.
     """
-    missed = [wake for wake in trace.wakes if not wake.rung <= wake.ran]
+    wakes = [wake for wake in trace.wakes if not wake.doubtful]
+    if not wakes or _rung(wakes) != _rung(trace.wakes):
+        return ""
+    missed = [wake for wake in wakes if not wake.rung <= wake.ran]
     if missed:
         elsewhere = all(wake.ran for wake in missed)
         return MISROUTED if elsewhere else MISSED
-    if qp_count == 1:
+    partial = [wake for wake in wakes if len(wake.rung) < qp_count]
+    if not partial:
         return WORKS
-    return PER_VECTOR if all(wake.ran == wake.rung for wake in trace.wakes) else FALLBACK
+    return PER_VECTOR if all(wake.ran == wake.rung for wake in partial) else FALLBACK
+
+
+def _rung(wakes: Iterable[Wake]) -> set[int]:
+    return {bit for wake in wakes for bit in wake.rung}
 
 
 def predicted_verdict(
@@ -216,7 +225,7 @@ def predicted_verdict(
 
 
 def same_verdict(measured: str, predicted: str) -> bool:
-    """Return whether two verdicts agree; with one QP the two that work look the same."""
+    """Return whether two verdicts agree; those that work may look the same."""
     return measured == predicted or (measured == WORKS and predicted in WORKING)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ntbbench.lab.guest import Task
 from ntbbench.lab.pair.plan import MSIS, PairPlan, PairSetup, Traffic
-from ntbbench.lab.watch import Limits
+from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 
 WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
 ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
@@ -18,6 +18,7 @@ BOOT_SECONDS = {"poll": 40.0, "msi": 80.0, "embedded": 80.0}  # as LINK_TRIES
 POINT_SECONDS = 5.0
 ROUND_SECONDS = 4.0
 PACKET_SECONDS = 0.05
+FIRST_WAIT = 10  # ntb_flow.c: how many times as long the receiver waits for its first packet
 DEBUG_FACTOR = 4
 # Tries, of 20 ms and more, until a link counts as down: a multiple of what one takes to come up.
 # Where doorbells interrupt, the endpoint looks for commands every 500 ms only.
@@ -42,7 +43,7 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
             "DOORBELL": setup.doorbell,
             "ROUNDS": plan.rounds,
             "LINK_WAIT": LINK_TRIES[setup.doorbell],
-            "IDLE": max(1, -(-2 * max((p.gap_us for p in plan.traffic), default=0) // 1_000_000)),
+            "IDLE": idle_seconds(plan),
             "TRACE_KB": trace_kb(plan),
         },
     )
@@ -51,10 +52,16 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
 def limits(plan: PairPlan, factor: int) -> Limits:
     """Return what a boot may take on a kernel that is `factor` times as slow as the plain one."""
     points = sum(POINT_SECONDS + PACKET_SECONDS * _sent(point) for point in plan.traffic)
-    idle = sum(2e-6 * point.gap_us * _sent(point) for point in plan.traffic)
-    return Limits(
-        factor * (BOOT_SECONDS[plan.setup.doorbell] + ROUND_SECONDS * plan.rounds + points), idle
-    )
+    gaps = sum(1e-6 * point.gap_us * _sent(point) for point in plan.traffic)
+    asleep = gaps + FIRST_WAIT * idle_seconds(plan) * len(plan.traffic)
+    boot = BOOT_SECONDS[plan.setup.doorbell] + ROUND_SECONDS * plan.rounds
+    return Limits(factor * (boot + points + ASLEEP_SECONDS * asleep), 2 * asleep)
+
+
+def idle_seconds(plan: PairPlan) -> int:
+    """Return the guest's seconds without a packet after which its receiver takes none for lost."""
+    longest = max((point.gap_us for point in plan.traffic), default=0)
+    return max(1, -(-2 * longest // 1_000_000))
 
 
 def window_size(setup: PairSetup) -> int:

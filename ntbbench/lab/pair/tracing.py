@@ -43,11 +43,15 @@ class Wake:
     ----------
     rung, ran : qp_nums.
     events : doorbell callbacks.
+    found : the receiver has come to its rings: it polled, or was interrupted.
+    doubtful : some of `ran` or `events` may be another wake's, or its own be counted there.
     """
 
     rung: set[int] = field(default_factory=set)
     ran: set[int] = field(default_factory=set)
     events: int = 0
+    found: bool = False
+    doubtful: bool = False
 
 
 @dataclass
@@ -75,7 +79,6 @@ class PairTrace:
     wakes: list[Wake] = field(default_factory=list)
     cpus: set[int] = field(default_factory=set)
     backward: int = 0
-    polled_since: bool = False  # the endpoint polled after the last ring
 
     @property
     def rings(self) -> int:
@@ -98,18 +101,24 @@ def read_pair_trace(
     """
     trace = PairTrace()
     for event in read_events(path, TraceText()):
-        _add(path, trace, event, traffic, addresses)
-        if event.name == "peer_db_set" and not polled:
-            trace.polled_since = True
+        _add(path, trace, event, traffic, addresses, polled=polled)
+    if polled and trace.wakes and not trace.wakes[-1].found:
+        trace.wakes[-1].doubtful = True
     return trace
 
 
 def _add(
-    path: Path, trace: PairTrace, event: Event, traffic: Traffic, addresses: Addresses
+    path: Path,
+    trace: PairTrace,
+    event: Event,
+    traffic: Traffic,
+    addresses: Addresses,
+    *,
+    polled: bool,
 ) -> None:
     match event.name:
         case "peer_db_set":
-            _ring(path, trace, event, traffic)
+            _ring(path, trace, event, traffic, polled=polled)
         case "raise_irq" if traffic.sender == EP:
             number = _number(path, event, "msi")
             trace.cpus.add(event.cpu)
@@ -117,7 +126,8 @@ def _add(
             trace.items.append(Raised(number))
         case "poll":
             trace.items.append(POLL)
-            trace.polled_since = True
+            if polled:
+                _find(trace.wakes)
         case "db_event":
             context = _number(path, event, "ctx")
             if _known(path, event, addresses.contexts, context) == traffic.receiver:
@@ -125,6 +135,9 @@ def _add(
                 trace.cpus.add(event.cpu)
                 trace.vectors[vector] += 1
                 trace.items.append(Told(vector))
+                if not polled:
+                    _find(trace.wakes)
+                _doubt_unless_found(trace.wakes)
                 if trace.wakes:
                     trace.wakes[-1].events += 1
         case "rxc_db":
@@ -132,11 +145,24 @@ def _add(
             if side == traffic.receiver:
                 trace.cpus.add(event.cpu)
                 trace.runs[qp_num] += 1
+                _doubt_unless_found(trace.wakes)
                 if trace.wakes:
                     trace.wakes[-1].ran.add(qp_num)
 
 
-def _ring(path: Path, trace: PairTrace, event: Event, traffic: Traffic) -> None:
+def _find(wakes: list[Wake]) -> None:
+    if wakes:
+        wakes[-1].found = True
+
+
+def _doubt_unless_found(wakes: list[Wake]) -> None:
+    """Doubt the last two wakes where the last has rung, and the one before it is still served."""
+    if wakes and not wakes[-1].found:
+        for wake in wakes[-2:]:
+            wake.doubtful = True
+
+
+def _ring(path: Path, trace: PairTrace, event: Event, traffic: Traffic, *, polled: bool) -> None:
     symbol = SYMBOL.match(event.body)
     side = None if symbol is None else SENDERS.get(symbol[1])
     if side is None:
@@ -147,9 +173,8 @@ def _ring(path: Path, trace: PairTrace, event: Event, traffic: Traffic) -> None:
     bits = _number(path, event, "bits")
     trace.cpus.add(event.cpu)
     trace.items.append(bits)
-    if not trace.wakes or trace.wakes[-1].events or trace.polled_since:
+    if not trace.wakes or trace.wakes[-1].found or not polled:
         trace.wakes.append(Wake())
-    trace.polled_since = False
     for bit in bits_of(bits):
         trace.doorbells[bit] += 1
         trace.wakes[-1].rung.add(bit)

@@ -5,7 +5,7 @@ A doorbell hops from peer_db_set() to an MSI or a doorbell word, and from there 
 hop may gather causes that it has not served yet. It never loses the last one and invents none.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +13,9 @@ from enum import Enum
 from ntbbench.model.pair.flow import Poll, Raised, RingEffect, Seen, Told
 from ntbbench.model.vectormap import bits_of
 
+# peer_db_pending has one bit a number; the work has another in hand, between its atomic64_xchg()
+# and pci_epc_raise_irq().
+PENDING, IN_HAND = 1, 1
 POLLS_TO_SERVE = 2  # the poll that a ring lands in may have passed its slot; the next one has not
 
 
@@ -32,10 +35,14 @@ class Hop:
     ----------
     merges : one effect may serve several causes; False: there is one for each.
     polled : the endpoint looks for causes now and then.
+    holds : causes that can wait at a time, each still to have an effect of its own; None: all.
+    unasked : it came where no snapshot of the endpoint's work had it (`msi_hops`).
     """
 
     merges: bool
     polled: bool = False
+    holds: int | None = None
+    unasked: bool = False
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -54,13 +61,18 @@ class Hop:
         return min(self.most, 1) if self.merges else self.most
 
     def surplus(self) -> bool:
-        """Return whether it came more often, at some moment, than it was caused until then."""
+        """Return whether it came more often, at some moment, than what waited for it allows.
+
+        A cause that finds as many waiting as the hop holds joins one of them.
+        """
         owed = 0
         for step in self.steps:
             owed += {Step.CAUSE: 1, Step.EFFECT: -1, Step.POLL: 0}[step]
+            if self.holds is not None:
+                owed = min(owed, self.holds)
             if owed < 0:
                 return True
-        return False
+        return self.unasked
 
     def lost(self) -> bool:
         """Return whether a cause was not followed by it.
@@ -82,6 +94,41 @@ class Hop:
         return waits
 
 
+class Snapshots:
+    """What `vntb_epf_peer_db_work()` may have pending and in hand, by MSI number, in any case.
+
+    It takes all that is pending at once (atomic64_xchg), and no more before it has raised all of
+    that once. When it takes it no trace tells, so each possibility is kept. They are few: what is
+    in hand was pending at one moment between two MSIs, and pending only grows between them.
+
+    Deviates: the numbers of a snapshot may come in any order.
+
+    Source: drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_peer_db_work), Linux 7.3.
+    """
+
+    def __init__(self) -> None:
+        nothing = frozenset[int]()
+        self._cases = {(nothing, nothing)}  # pending, in hand
+
+    def ask(self, numbers: Iterable[int]) -> None:
+        """Let a doorbell ask for `numbers`."""
+        asked = frozenset(numbers)
+        self._cases = {(pending | asked, in_hand) for pending, in_hand in self._cases}
+        self._take()
+
+    def raise_one(self, number: int) -> bool:
+        """Let an MSI be raised and return whether it may be; one that may not changes nothing."""
+        cases = {(rest, hand - {number}) for rest, hand in self._cases if number in hand}
+        if cases:
+            self._cases = cases
+            self._take()
+        return bool(cases)
+
+    def _take(self) -> None:
+        nothing = frozenset[int]()
+        self._cases |= {(nothing, pending) for pending, in_hand in self._cases if not in_hand}
+
+
 def msi_hops(
     effects: Sequence[RingEffect], items: Iterable[Seen], *, deferred: bool
 ) -> dict[int, Hop]:
@@ -97,13 +144,18 @@ def msi_hops(
     Source: drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_peer_db_set,
     vntb_epf_peer_db_work), Linux 6.12.95 and 7.3.
     """
-    hops = defaultdict[int, Hop](lambda: Hop(merges=deferred))
+    holds = PENDING + IN_HAND if deferred else None
+    hops = defaultdict[int, Hop](lambda: Hop(merges=deferred, holds=holds))
+    snapshots = Snapshots()
     for item in items:
         if isinstance(item, Raised):
             _add(hops, [item.number], Step.EFFECT)
+            if deferred and not snapshots.raise_one(item.number):
+                hops[item.number].unasked = True
         elif isinstance(item, int):
             for effect in _effects_of(effects, item, every_bit=deferred):
                 _add(hops, effect.msis, Step.CAUSE)
+                snapshots.ask(effect.msis)
     return dict(sorted(hops.items()))
 
 
@@ -112,7 +164,9 @@ def event_hops(
 ) -> dict[int, Hop]:
     """Return the hop of each vector: to the root complex from the MSIs, to the endpoint from rings.
 
-    An interrupt that is pending gathers more of its kind, and so does a doorbell word.
+    An interrupt that is pending gathers more of its kind, and so does a doorbell word: of each
+    source of a vector one can wait. On one CPU none comes between the moment that it no longer is
+    pending and its callback, for interrupts are off there; a poll clears a word after its callback.
 
     Parameters
     ----------
@@ -134,6 +188,9 @@ def event_hops(
         elif not to_rc:
             for effect in _effects_of(effects, item, every_bit=False):
                 _add(hops, effect.vectors, Step.CAUSE)
+    sources = Counter(vector for effect in effects for vector in set(effect.vectors))
+    for vector, hop in hops.items():
+        hop.holds = sources[vector]
     return dict(sorted(hops.items()))
 
 

@@ -233,20 +233,21 @@ class RunBounds:
 def run_bounds(
     effects: Sequence[RingEffect],
     vectors: Mapping[int, int],
-    packets: Sequence[int],
+    rings: Sequence[int],
     rx_max_entry: int,
 ) -> RunBounds:
-    """Return the bounds that any order of the same packets and callbacks allows.
+    """Return the bounds that any order of the same rings and callbacks allows.
 
-    A run serves at most rx_max_entry packets, and a scheduled tasklet runs at least once. Each
-    callback schedules a QP of its mask at most once; each interrupt lets db_read() show a bit at
-    most once; each run that consumed packets reposts, which adds at most one run.
+    A scheduled tasklet runs at least once; packets whose ring was lost need no run. Each callback
+    schedules a QP of its mask at most once; each interrupt lets db_read() show a bit at most once;
+    each run that consumed packets reposts, and each that served rx_max_entry of them goes on, which
+    adds at most one run.
 
     Parameters
     ----------
     effects : of each bit, as `ring_effects` gives them.
     vectors : calls of the doorbell callback by vector, as recorded.
-    packets : received by qp_num.
+    rings : by qp_num; no more packets than these can have been served.
     rx_max_entry : entries of a QP's ring.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_rxc_db, ntb_transport_rx_enqueue), Linux 7.3.
@@ -258,10 +259,10 @@ def run_bounds(
             masks[vector] = masks.get(vector, 0) | mask
             shown[vector] = shown.get(vector, 0) | effect.shown
     least, most = [], []
-    for qp_num, count in enumerate(packets):
+    for qp_num, count in enumerate(rings):
         scheduled = sum(n for v, n in vectors.items() if masks.get(v, 0) >> qp_num & 1)
         races = sum(n for v, n in vectors.items() if shown.get(v, 0) >> qp_num & 1)
-        least.append(max(-(-count // rx_max_entry), int(scheduled > 0)))
+        least.append(int(scheduled > 0))
         most.append(scheduled + races + count + count // rx_max_entry)
     return RunBounds(least, most)
 
