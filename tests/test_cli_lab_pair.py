@@ -569,7 +569,7 @@ def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, caps
     assert one.read_text() != other.read_text()
     capsys.readouterr()
     assert main(["gate", str(one), str(other), "--format", "json"]) == 4
-    told = json.loads(capsys.readouterr().out)["comparisons"]
+    told = [c for c in json.loads(capsys.readouterr().out)["comparisons"] if "missing" in c]
     assert [found["missing"] for found in told] == ["candidate", "base"]
     assert all(found["metric"].endswith(":status") for found in told)
 
@@ -586,6 +586,48 @@ def test_what_the_kernel_complains_of_is_compared_as_that(lab: Lab, tmp_path, ca
         told = json.loads(capsys.readouterr().out)["comparisons"]
         (found,) = [c for c in told if c["metric"].endswith(":kernel warnings")]
         assert (found["verdict"], found["better"]) == (verdict, "lower")
+
+
+def test_findings_of_a_check_are_compared_by_kind(lab: Lab, tmp_path, capsys) -> None:
+    clean, dirty, again = (str(tmp_path / f"{name}.json") for name in ("clean", "dirty", "again"))
+    assert main(["lab", "pair", "check", "-o", clean]) == 0
+    lab.console = SLEEP + "[ 2.0] BUG: KASAN: slab-use-after-free in f+0x1/0x2\n"
+    assert main(["lab", "pair", "check", "-o", dirty]) == 1
+    assert main(["lab", "pair", "check", "-o", again]) == 1
+    assert main(["gate", dirty, again]) == 0
+    capsys.readouterr()
+    for pair, code, verdict in (((clean, dirty), 1, "regressed"), ((dirty, clean), 0, "improved")):
+        assert main(["gate", *pair, "--format", "json"]) == code
+        told = json.loads(capsys.readouterr().out)["comparisons"]
+        changed = {c["metric"]: c["verdict"] for c in told if c["verdict"] != "equivalent"}
+        names = ("check:memory findings", "check:sleep findings")
+        assert changed == dict.fromkeys(names, verdict)
+
+
+def test_a_check_whose_guest_died_passes_no_gate_unsaid(lab: Lab, tmp_path, capsys) -> None:
+    clean, dead, again = (str(tmp_path / f"{name}.json") for name in ("clean", "dead", "again"))
+    assert main(["lab", "pair", "check", "-o", clean]) == 0
+    lab.console, lab.change = STUCK, lambda old: replace(old, died=HUNG)
+    assert main(["lab", "pair", "check", "-o", dead]) == 1
+    assert main(["lab", "pair", "check", "-o", again]) == 1
+    capsys.readouterr()
+    assert main(["gate", clean, dead, "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)["comparisons"]
+    changed = {c["metric"] for c in told if c["verdict"] == "regressed"}
+    assert {"result:complete", "check:hang findings"} <= changed
+    assert main(["gate", dead, again]) == 0
+    assert "not complete" in " ".join(capsys.readouterr().out.split())
+    assert main(["gate", dead, again, "--fatal-warning", "unfinished"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("rounds", 1), ("checks", []), ("kind", "run")], ids=str
+)
+def test_a_check_that_looks_less_hard_does_not_pass(lab: Lab, tmp_path, field, value) -> None:
+    base, less = tmp_path / "base.json", tmp_path / "less.json"
+    assert main(["lab", "pair", "check", "-o", str(base)]) == 0
+    less.write_text(json.dumps({**json.loads(base.read_text()), field: value}))
+    assert main(["gate", str(base), str(less)]) == (4 if field == "kind" else 1)
 
 
 def test_a_matrix_of_a_source_meets_one_without(lab: Lab, tmp_path: Path, capsys) -> None:
