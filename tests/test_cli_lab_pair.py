@@ -17,6 +17,7 @@ import pytest
 from pair_recordings import DATA, load, pair_result
 
 from ntbbench.cli import lab_pair_kernel
+from ntbbench.cli.lab_pair import verdict
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
 from ntbbench.lab.pair.patches import DRIVERS
@@ -156,8 +157,15 @@ def test_an_unavailable_mode_is_told_in_every_format(lab: Lab, tmp_path: Path, c
         printed = " ".join(capsys.readouterr().out.split())
         assert "unavailable" in printed and cause in printed
         assert "the model agrees" not in printed and "0 of 0" not in printed
+        assert main(["lab", "pair", "check", *arguments]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"nothing was run, 2 points unavailable: {cause}" in printed or name in "csv json"
+        assert "no finding" not in printed
+    assert [(point.status, point.agrees) for point in points_of(out)] == [("unavailable", None)] * 2
+    main(["lab", "pair", "run", "--ep-driver", "before", "-o", str(out)])
     (point,) = points_of(out)
     assert (point.status, point.link, point.cause) == ("unavailable", "down", cause)
+    assert main(["gate", str(out), str(out)]) == 0
     assert main(["lab", "pair", "run", "--require", "link", "-o", str(out)]) == 1
     assert cause in capsys.readouterr().err
 
@@ -269,6 +277,54 @@ def test_require_makes_a_finding_of_what_the_model_expects(lab: Lab, tmp_path, c
     assert main(["lab", "pair", "run", *old, "packets", *out]) == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--gap", "0"], "a --gap of 700 us or more, not 0"),
+        (["--mw-count", "1"], "two QPs or more, not the one of --mw-count 1"),
+        (["--queues", "1"], "two QPs or more, not the one of --queues 1"),
+    ],
+)
+def test_per_vector_is_not_required_where_it_cannot_be(lab: Lab, options, words, capsys) -> None:
+    command = ["lab", "pair", "run", "--require", "per-vector", *options]
+    assert main(command) == 2
+    assert main([*command, "--bisect"]) == 255
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all(f"--require: 'per-vector': {words}" in line for line in told)
+    assert lab.plans == []
+
+
+def test_a_requirement_that_is_not_met_names_the_counts(capsys) -> None:
+    (burst,) = [p for p in pair_result("before-after").points if not p.gap_us and p.msis_raised]
+    lost = msgspec.structs.replace(burst, packets_received=40)
+    assert verdict([lost], "packets") == 1
+    told = capsys.readouterr().err
+    assert "--require packets: ep-to-rc is not: 48 packets sent, 40 received;" in told
+    one = msgspec.structs.replace(burst, verdict="works")
+    assert verdict([one], "per-vector") == 1
+    assert "doorbells: per-vector or fallback, with one QP" in capsys.readouterr().err
+
+
+def test_a_matrix_of_bursts_says_in_bounds() -> None:
+    result = pair_result("before-after", kind="matrix")
+    bursts = [point for point in result.points if not point.gap_us]
+    for render in (FORMATS["text"], FORMATS["md"], FORMATS["html"]):
+        text = " ".join(render(msgspec.structs.replace(result, points=bursts)).split())
+        assert "the model agrees in 2 of 2 points, in 2 of them only within bounds" in text
+        table = text.partition("The model")[0] if render is FORMATS["html"] else text
+        assert table.count("in bounds") >= 2
+    assert "differ in no cell; 2 points of 2 only within bounds." in " ".join(
+        pair_matrix.render_text(msgspec.structs.replace(result, points=bursts)).split()
+    )
+
+
+def test_an_unwritable_page_is_named_by_its_option(lab: Lab, capsys) -> None:
+    for kind in ("run", "matrix", "check"):
+        assert main(["lab", "pair", kind, "--html", "no/such/page.html"]) == 2
+        assert "--html: 'no/such/page.html': cannot be written" in capsys.readouterr().err
+    assert lab.plans == []
+
+
 def test_a_disagreement_is_a_finding(lab: Lab, tmp_path: Path, capsys) -> None:
     def wrong(recordings: PairRecordings) -> PairRecordings:
         return replace(recordings, rc=replace(recordings.rc, patches=(8, 9)))
@@ -358,7 +414,8 @@ def test_a_matrix_covers_old_and_new_on_either_side(lab: Lab, tmp_path: Path, ca
     names = ("before", "after")
     assert sorted(setups) == sorted((ep, rc) for ep in names for rc in names)
     assert len(points_of(out)) == 8
-    assert "Model and kernel differ in no cell." in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Model and kernel differ in no cell; 2 points of 8 only within bounds." in told
 
 
 def test_exhaustive_walks_every_slot_and_window(lab: Lab, tmp_path: Path) -> None:
@@ -581,11 +638,11 @@ def test_what_the_kernel_complains_of_is_compared_as_that(lab: Lab, tmp_path, ca
     data["points"][0]["warnings"] = ["WARNING: kernel/workqueue.c:1"]
     loud.write_text(json.dumps(data))
     capsys.readouterr()
-    for pair, code, verdict in (((quiet, loud), 1, "regressed"), ((loud, quiet), 0, "improved")):
+    for pair, code, change in (((quiet, loud), 1, "regressed"), ((loud, quiet), 0, "improved")):
         assert main(["gate", *map(str, pair), "--format", "json"]) == code
         told = json.loads(capsys.readouterr().out)["comparisons"]
         (found,) = [c for c in told if c["metric"].endswith(":kernel warnings")]
-        assert (found["verdict"], found["better"]) == (verdict, "lower")
+        assert (found["verdict"], found["better"]) == (change, "lower")
 
 
 def test_findings_of_a_check_are_compared_by_kind(lab: Lab, tmp_path, capsys) -> None:
@@ -596,12 +653,12 @@ def test_findings_of_a_check_are_compared_by_kind(lab: Lab, tmp_path, capsys) ->
     assert main(["lab", "pair", "check", "-o", again]) == 1
     assert main(["gate", dirty, again]) == 0
     capsys.readouterr()
-    for pair, code, verdict in (((clean, dirty), 1, "regressed"), ((dirty, clean), 0, "improved")):
+    for pair, code, change in (((clean, dirty), 1, "regressed"), ((dirty, clean), 0, "improved")):
         assert main(["gate", *pair, "--format", "json"]) == code
         told = json.loads(capsys.readouterr().out)["comparisons"]
         changed = {c["metric"]: c["verdict"] for c in told if c["verdict"] != "equivalent"}
         names = ("check:memory findings", "check:sleep findings")
-        assert changed == dict.fromkeys(names, verdict)
+        assert changed == dict.fromkeys(names, change)
 
 
 def test_a_check_whose_guest_died_passes_no_gate_unsaid(lab: Lab, tmp_path, capsys) -> None:

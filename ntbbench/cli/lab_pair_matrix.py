@@ -14,10 +14,11 @@ from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.evaluate import all_agree
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
-from ntbbench.measure.files import check_writable, new_run, write_json
+from ntbbench.measure.files import new_run, write_json
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int
 from ntbbench.model.pair.joined import EP_SLOTS_MIN
@@ -86,8 +87,7 @@ def run(args: argparse.Namespace) -> int:
     scenario = scenario_of(args) if previous is None else resumed(args, previous)
     plans = scenario.plans()
     output = args.output or args.resume or new_run(options.RUNS, "lab-pair-matrix")
-    for path in filter(None, (output, args.html)):
-        check_writable(path)
+    options.check_outputs(args, output)
     jobs = parse_int("--jobs", args.jobs or str(os.cpu_count() or 1), 1, JOBS_MAX)
     lab = pair_lab(args)
     with interrupts() as stop, bar() as progress:
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         return ExitCode.INTERRUPTED
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)
-    return ExitCode.OK if all(point.agrees for point in points) else ExitCode.FINDING
+    return ExitCode.OK if all_agree(points) else ExitCode.FINDING
 
 
 def scenario_of(args: argparse.Namespace) -> MatrixScenario:

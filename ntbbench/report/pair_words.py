@@ -33,8 +33,10 @@ def headline(result: PairResult) -> str:
     if missing and not measured:
         text += f"nothing was run, {plural(missing, 'point')} unavailable: {why}"
     else:
-        agreed = sum(point.agrees for point in measured)
+        agreed = sum(point.agrees is True for point in measured)
         text += f"the model agrees in {agreed} of {plural(len(measured), 'point')}"
+        bounded = sum(judgement(point) == BOUNDED for point in measured)
+        text += f", in {bounded} of them only within bounds" if bounded else ""
         text += f"; {missing} unavailable: {why}" if missing else ""
     return text if result.complete else f"{text}; not finished"
 

@@ -72,7 +72,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     verdict: str = ""
     predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
     spaced: bool = True  # doorbells do not meet: the model is exact, not only a bound
-    agrees: bool
+    agrees: bool | None  # None: unavailable, nothing was run that could
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # of the guest's kernel
 
