@@ -21,7 +21,7 @@ from ntbbench.cli.lab_pair import verdict
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
 from ntbbench.lab.pair.patches import DRIVERS
-from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, load_pair_result
 from ntbbench.report import pair_matrix
 from ntbbench.report.pair import render_text
@@ -37,6 +37,11 @@ class Lab:
     console: str = ""
     interrupt_after: int = 0
     change: Callable[[PairRecordings], PairRecordings] = lambda recordings: recordings
+
+    def driver(self, _cache, side: str, spec: str, _source, _say) -> DriverSource:
+        """Return the file that `spec` names; of the rest any file stands for what is fetched."""
+        path = Path(spec) if Path(spec).is_file() else Path(__file__)
+        return DriverSource(side, spec, spec, path, (), ())
 
     def boot(self, _cache, _stack, plan: PairPlan, folder: Path, *, say) -> PairRecordings:
         self.plans.append(plan)
@@ -81,6 +86,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     monkeypatch.setattr(
         lab_pair_kernel, "pair_kernel", lambda _cache, spec, _say, _kind: Kernel(spec, tmp_path)
     )
+    monkeypatch.setattr(lab_pair_kernel, "driver_source", fake.driver)
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -450,6 +456,50 @@ def test_resume_refuses_another_matrix_and_other_files(lab: Lab, tmp_path: Path,
     for options in (["--resume", str(out), "--ep-slots", "5"], ["--resume", str(single)]):
         assert main(["lab", "pair", "matrix", *options]) == 2
         assert "--resume" in capsys.readouterr().err
+
+
+def test_resume_refuses_sources_that_changed(lab: Lab, tmp_path: Path, capsys) -> None:
+    own, out = tmp_path / "pci-epf-vntb.c", tmp_path / "m.json"
+    own.write_text("int one;")
+    lab.interrupt_after = 1
+    drivers = ["--ep-driver", str(own), "--rc-driver", "after"]
+    lab.error = GuestError("killed with the interrupt")
+    assert main(["lab", "pair", "matrix", *drivers, "--jobs", "1", "-o", str(out)]) == 130
+    own.write_text("int two;")
+    capsys.readouterr()
+    booted = len(lab.plans)
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert f"the same sources; changed since then: EP driver {own}\n" in told
+    own.write_text("int one;")
+    data = json.loads(out.read_text())
+    for sources, words in (
+        ({}, "a matrix that tells which sources it ran"),
+        ({**data["sources"], "kernel": "7.3.5-1"}, "changed since then: kernel\n"),
+    ):
+        out.write_text(json.dumps({**data, "sources": sources}))
+        assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
+        assert words in capsys.readouterr().err
+    assert len(lab.plans) == booted
+    out.write_text(json.dumps(data))
+    lab.error = BuildError("it went on to boot")
+    assert main(["lab", "pair", "matrix", "--resume", str(out), "--jobs", "1"]) != 2
+    assert len(lab.plans) == booted + 1
+
+
+def test_a_source_tree_that_changed_is_not_resumed(lab: Lab, tmp_path: Path, capsys) -> None:
+    tree = tmp_path / "linux"
+    for name in lab_pair_kernel.check_tree.__globals__["FILES"]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    lab.error, lab.interrupt_after = GuestError("killed with the interrupt"), 1
+    out = tmp_path / "m.json"
+    arguments = ["--source", str(tree), "--jobs", "1", "-o", str(out)]
+    assert main(["lab", "pair", "matrix", *arguments]) == 130
+    (tree / "drivers/ntb/ntb_transport.c").write_text("int two;")
+    capsys.readouterr()
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
+    assert f"changed since then: NTB files of {tree}\n" in capsys.readouterr().err
 
 
 def test_exhaustive_sets_its_axes_itself(lab: Lab, capsys) -> None:

@@ -4,6 +4,7 @@
 import argparse
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -90,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
     options.check_outputs(args, output)
     jobs = parse_int("--jobs", args.jobs or str(os.cpu_count() or 1), 1, JOBS_MAX)
     lab = pair_lab(args)
+    sources = lab.read_sources(scenario.ep_drivers, scenario.rc_drivers)
+    if previous is not None:
+        check_sources(args.resume, previous.sources, sources)
     with interrupts() as stop, bar() as progress:
 
         def save(points: list[PairPoint]) -> None:
@@ -178,6 +182,22 @@ def resumed(args: argparse.Namespace, previous: PairResult) -> MatrixScenario:
     args.kernel = scenario.kernel
     args.source = None if scenario.source is None else Path(scenario.source)
     return scenario
+
+
+def check_sources(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse to add boots of one source to those of another.
+
+    Raises
+    ------
+    InputError : a driver, the --source tree or the kernel has changed, or it is not known.
+    """
+    if not before:
+        allowed = "a matrix that tells which sources it ran; this one is older: run it anew"
+        raise InputError("--resume", str(path), allowed)
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed:
+        allowed = f"the same sources; changed since then: {', '.join(changed)}"
+        raise InputError("--resume", str(path), allowed)
 
 
 def _go_on(output: Path) -> str:

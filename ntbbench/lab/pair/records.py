@@ -104,6 +104,9 @@ class PairResult(Struct, frozen=True, kw_only=True):
     points: list[PairPoint]
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
+    # Of a matrix, what ran: the kernel's version, the SHA-256 of each driver's source and of the
+    # NTB files of a --source tree. A boot of others is none of this result.
+    sources: dict[str, str] = field(default_factory=dict)
     checks: list[str] = field(default_factory=list)  # debug options of the kernel of `check`
     warnings: list[str] = field(default_factory=list)
 
