@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -648,6 +649,37 @@ def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path
     text = render_text(result)
     assert text.count("BUG: a") == text.count("the kernel warned 2 times: BUG: a") == 1
     assert "the kernel warned: WARNING: b" in text
+
+
+def test_drivers_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    whole = pair_result("before-after", kind="matrix")
+    point = next(point for point in whole.points if point.gap_us and point.msis_raised)
+    files = ["/home/me/a/pci-epf-vntb.c", "/home/me/b/pci-epf-vntb.c"]
+    points = [msgspec.structs.replace(point, ep_driver=name) for name in files]
+    result = msgspec.structs.replace(whole, points=points)
+    for kind, format_ in product(("run", "matrix"), ("text", "md", "html")):
+        text = FORMATS[format_](msgspec.structs.replace(result, kind=kind))
+        cut = "pci-epf.." if (kind, format_) == ("matrix", "text") else "pci-epf-vntb.c"
+        assert f"a/{cut}" in text and f"b/{cut}" in text
+        assert format_ == "html" or "/home/me" not in text
+    for kind in ("run", "matrix"):
+        text = FORMATS["text"](msgspec.structs.replace(result, kind=kind))
+        cells = [line.split() for line in text.splitlines()]
+        assert sum(cell.startswith(("a/pci-", "b/pci-")) for row in cells for cell in row[:2]) >= 2
+        assert max(map(len, text.splitlines())) <= 80
+    path = tmp_path / "m.json"
+    path.write_bytes(msgspec.json.encode(result))
+    assert main(["gate", str(path), str(path)]) == 0
+
+
+def test_a_name_is_cut_only_where_the_table_has_no_room() -> None:
+    whole = pair_result("before-after")
+    point = next(point for point in whole.points if point.gap_us and point.msis_raised)
+    own = msgspec.structs.replace(point, ep_driver="my/my-vntb.c")
+    for kind in ("run", "matrix"):
+        text = FORMATS["text"](msgspec.structs.replace(whole, kind=kind, points=[own]))
+        rows = [line.split() for line in text.splitlines()]
+        assert ["my-vntb.c", "after"] in [row[:2] for row in rows] + [row[1:3] for row in rows]
 
 
 def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:

@@ -137,13 +137,16 @@ def _names(points: list[PairPoint], source: str | None) -> list[str]:
     `source` are its `after`, wherever that tree lies, so that it meets a matrix without one.
     """
     pairs = {(point.ep_driver, point.rc_driver) for point in points}
+    if len(pairs) == 1:
+        return [_setting(point) for point in points]
+    names = {driver: _short(driver, source) for pair in pairs for driver in pair}
+    counts = Counter(names.values())
+    # A name that two files share tells neither from the other: then it is their paths that do.
+    told = {driver: name if counts[name] == 1 else driver for driver, name in names.items()}
     return [
-        (_drivers(point, source) if len(pairs) > 1 else "") + _setting(point) for point in points
+        f"EP {told[point.ep_driver]}/RC {told[point.rc_driver]}/{_setting(point)}"
+        for point in points
     ]
-
-
-def _drivers(point: PairPoint, source: str | None) -> str:
-    return f"EP {_short(point.ep_driver, source)}/RC {_short(point.rc_driver, source)}/"
 
 
 def _short(driver: str, source: str | None) -> str:
