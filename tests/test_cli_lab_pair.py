@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -17,10 +18,11 @@ import pytest
 from pair_recordings import DATA, load, pair_result
 
 from ntbbench.cli import lab_pair_kernel
+from ntbbench.cli.lab_pair import verdict
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
 from ntbbench.lab.pair.patches import DRIVERS
-from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, load_pair_result
 from ntbbench.report import pair_matrix
 from ntbbench.report.pair import render_text
@@ -36,6 +38,11 @@ class Lab:
     console: str = ""
     interrupt_after: int = 0
     change: Callable[[PairRecordings], PairRecordings] = lambda recordings: recordings
+
+    def driver(self, _cache, side: str, spec: str, _source, _say) -> DriverSource:
+        """Return the file that `spec` names; of the rest any file stands for what is fetched."""
+        path = Path(spec) if Path(spec).is_file() else Path(__file__)
+        return DriverSource(side, spec, spec, path, (), ())
 
     def boot(self, _cache, _stack, plan: PairPlan, folder: Path, *, say) -> PairRecordings:
         self.plans.append(plan)
@@ -80,6 +87,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     monkeypatch.setattr(
         lab_pair_kernel, "pair_kernel", lambda _cache, spec, _say, _kind: Kernel(spec, tmp_path)
     )
+    monkeypatch.setattr(lab_pair_kernel, "driver_source", fake.driver)
     monkeypatch.chdir(tmp_path)
     return fake
 
@@ -156,8 +164,15 @@ def test_an_unavailable_mode_is_told_in_every_format(lab: Lab, tmp_path: Path, c
         printed = " ".join(capsys.readouterr().out.split())
         assert "unavailable" in printed and cause in printed
         assert "the model agrees" not in printed and "0 of 0" not in printed
+        assert main(["lab", "pair", "check", *arguments]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"nothing was run, 2 points unavailable: {cause}" in printed or name in "csv json"
+        assert "no finding" not in printed
+    assert [(point.status, point.agrees) for point in points_of(out)] == [("unavailable", None)] * 2
+    main(["lab", "pair", "run", "--ep-driver", "before", "-o", str(out)])
     (point,) = points_of(out)
     assert (point.status, point.link, point.cause) == ("unavailable", "down", cause)
+    assert main(["gate", str(out), str(out)]) == 0
     assert main(["lab", "pair", "run", "--require", "link", "-o", str(out)]) == 1
     assert cause in capsys.readouterr().err
 
@@ -269,6 +284,54 @@ def test_require_makes_a_finding_of_what_the_model_expects(lab: Lab, tmp_path, c
     assert main(["lab", "pair", "run", *old, "packets", *out]) == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--gap", "0"], "a --gap of 700 us or more, not 0"),
+        (["--mw-count", "1"], "two QPs or more, not the one of --mw-count 1"),
+        (["--queues", "1"], "two QPs or more, not the one of --queues 1"),
+    ],
+)
+def test_per_vector_is_not_required_where_it_cannot_be(lab: Lab, options, words, capsys) -> None:
+    command = ["lab", "pair", "run", "--require", "per-vector", *options]
+    assert main(command) == 2
+    assert main([*command, "--bisect"]) == 255
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all(f"--require: 'per-vector': {words}" in line for line in told)
+    assert lab.plans == []
+
+
+def test_a_requirement_that_is_not_met_names_the_counts(capsys) -> None:
+    (burst,) = [p for p in pair_result("before-after").points if not p.gap_us and p.msis_raised]
+    lost = msgspec.structs.replace(burst, packets_received=40)
+    assert verdict([lost], "packets") == 1
+    told = capsys.readouterr().err
+    assert "--require packets: ep-to-rc is not: 48 packets sent, 40 received;" in told
+    one = msgspec.structs.replace(burst, verdict="works")
+    assert verdict([one], "per-vector") == 1
+    assert "doorbells: per-vector or fallback, with one QP" in capsys.readouterr().err
+
+
+def test_a_matrix_of_bursts_says_in_bounds() -> None:
+    result = pair_result("before-after", kind="matrix")
+    bursts = [point for point in result.points if not point.gap_us]
+    for render in (FORMATS["text"], FORMATS["md"], FORMATS["html"]):
+        text = " ".join(render(msgspec.structs.replace(result, points=bursts)).split())
+        assert "the model agrees in 2 of 2 points, in 2 of them only within bounds" in text
+        table = text.partition("The model")[0] if render is FORMATS["html"] else text
+        assert table.count("in bounds") >= 2
+    assert "differ in no cell; 2 points of 2 only within bounds." in " ".join(
+        pair_matrix.render_text(msgspec.structs.replace(result, points=bursts)).split()
+    )
+
+
+def test_an_unwritable_page_is_named_by_its_option(lab: Lab, capsys) -> None:
+    for kind in ("run", "matrix", "check"):
+        assert main(["lab", "pair", kind, "--html", "no/such/page.html"]) == 2
+        assert "--html: 'no/such/page.html': cannot be written" in capsys.readouterr().err
+    assert lab.plans == []
+
+
 def test_a_disagreement_is_a_finding(lab: Lab, tmp_path: Path, capsys) -> None:
     def wrong(recordings: PairRecordings) -> PairRecordings:
         return replace(recordings, rc=replace(recordings.rc, patches=(8, 9)))
@@ -358,7 +421,8 @@ def test_a_matrix_covers_old_and_new_on_either_side(lab: Lab, tmp_path: Path, ca
     names = ("before", "after")
     assert sorted(setups) == sorted((ep, rc) for ep in names for rc in names)
     assert len(points_of(out)) == 8
-    assert "Model and kernel differ in no cell." in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Model and kernel differ in no cell; 2 points of 8 only within bounds." in told
 
 
 def test_exhaustive_walks_every_slot_and_window(lab: Lab, tmp_path: Path) -> None:
@@ -393,6 +457,50 @@ def test_resume_refuses_another_matrix_and_other_files(lab: Lab, tmp_path: Path,
     for options in (["--resume", str(out), "--ep-slots", "5"], ["--resume", str(single)]):
         assert main(["lab", "pair", "matrix", *options]) == 2
         assert "--resume" in capsys.readouterr().err
+
+
+def test_resume_refuses_sources_that_changed(lab: Lab, tmp_path: Path, capsys) -> None:
+    own, out = tmp_path / "pci-epf-vntb.c", tmp_path / "m.json"
+    own.write_text("int one;")
+    lab.interrupt_after = 1
+    drivers = ["--ep-driver", str(own), "--rc-driver", "after"]
+    lab.error = GuestError("killed with the interrupt")
+    assert main(["lab", "pair", "matrix", *drivers, "--jobs", "1", "-o", str(out)]) == 130
+    own.write_text("int two;")
+    capsys.readouterr()
+    booted = len(lab.plans)
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert f"the same sources; changed since then: EP driver {own}\n" in told
+    own.write_text("int one;")
+    data = json.loads(out.read_text())
+    for sources, words in (
+        ({}, "a matrix that tells which sources it ran"),
+        ({**data["sources"], "kernel": "7.3.5-1"}, "changed since then: kernel\n"),
+    ):
+        out.write_text(json.dumps({**data, "sources": sources}))
+        assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
+        assert words in capsys.readouterr().err
+    assert len(lab.plans) == booted
+    out.write_text(json.dumps(data))
+    lab.error = BuildError("it went on to boot")
+    assert main(["lab", "pair", "matrix", "--resume", str(out), "--jobs", "1"]) != 2
+    assert len(lab.plans) == booted + 1
+
+
+def test_a_source_tree_that_changed_is_not_resumed(lab: Lab, tmp_path: Path, capsys) -> None:
+    tree = tmp_path / "linux"
+    for name in lab_pair_kernel.check_tree.__globals__["FILES"]:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    lab.error, lab.interrupt_after = GuestError("killed with the interrupt"), 1
+    out = tmp_path / "m.json"
+    arguments = ["--source", str(tree), "--jobs", "1", "-o", str(out)]
+    assert main(["lab", "pair", "matrix", *arguments]) == 130
+    (tree / "drivers/ntb/ntb_transport.c").write_text("int two;")
+    capsys.readouterr()
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
+    assert f"changed since then: NTB files of {tree}\n" in capsys.readouterr().err
 
 
 def test_exhaustive_sets_its_axes_itself(lab: Lab, capsys) -> None:
@@ -543,6 +651,37 @@ def test_long_driver_names_leave_the_summary_80_columns(lab: Lab, tmp_path: Path
     assert "the kernel warned: WARNING: b" in text
 
 
+def test_drivers_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    whole = pair_result("before-after", kind="matrix")
+    point = next(point for point in whole.points if point.gap_us and point.msis_raised)
+    files = ["/home/me/a/pci-epf-vntb.c", "/home/me/b/pci-epf-vntb.c"]
+    points = [msgspec.structs.replace(point, ep_driver=name) for name in files]
+    result = msgspec.structs.replace(whole, points=points)
+    for kind, format_ in product(("run", "matrix"), ("text", "md", "html")):
+        text = FORMATS[format_](msgspec.structs.replace(result, kind=kind))
+        cut = "pci-epf.." if (kind, format_) == ("matrix", "text") else "pci-epf-vntb.c"
+        assert f"a/{cut}" in text and f"b/{cut}" in text
+        assert format_ == "html" or "/home/me" not in text
+    for kind in ("run", "matrix"):
+        text = FORMATS["text"](msgspec.structs.replace(result, kind=kind))
+        cells = [line.split() for line in text.splitlines()]
+        assert sum(cell.startswith(("a/pci-", "b/pci-")) for row in cells for cell in row[:2]) >= 2
+        assert max(map(len, text.splitlines())) <= 80
+    path = tmp_path / "m.json"
+    path.write_bytes(msgspec.json.encode(result))
+    assert main(["gate", str(path), str(path)]) == 0
+
+
+def test_a_name_is_cut_only_where_the_table_has_no_room() -> None:
+    whole = pair_result("before-after")
+    point = next(point for point in whole.points if point.gap_us and point.msis_raised)
+    own = msgspec.structs.replace(point, ep_driver="my/my-vntb.c")
+    for kind in ("run", "matrix"):
+        text = FORMATS["text"](msgspec.structs.replace(whole, kind=kind, points=[own]))
+        rows = [line.split() for line in text.splitlines()]
+        assert ["my-vntb.c", "after"] in [row[:2] for row in rows] + [row[1:3] for row in rows]
+
+
 def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -> None:
     old, new, again = (str(tmp_path / f"{name}.json") for name in ("old", "new", "again"))
     assert main(["lab", "pair", "run", "--rc-driver", "before", "-o", old]) == 0
@@ -569,7 +708,7 @@ def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, caps
     assert one.read_text() != other.read_text()
     capsys.readouterr()
     assert main(["gate", str(one), str(other), "--format", "json"]) == 4
-    told = json.loads(capsys.readouterr().out)["comparisons"]
+    told = [c for c in json.loads(capsys.readouterr().out)["comparisons"] if "missing" in c]
     assert [found["missing"] for found in told] == ["candidate", "base"]
     assert all(found["metric"].endswith(":status") for found in told)
 
@@ -581,11 +720,53 @@ def test_what_the_kernel_complains_of_is_compared_as_that(lab: Lab, tmp_path, ca
     data["points"][0]["warnings"] = ["WARNING: kernel/workqueue.c:1"]
     loud.write_text(json.dumps(data))
     capsys.readouterr()
-    for pair, code, verdict in (((quiet, loud), 1, "regressed"), ((loud, quiet), 0, "improved")):
+    for pair, code, change in (((quiet, loud), 1, "regressed"), ((loud, quiet), 0, "improved")):
         assert main(["gate", *map(str, pair), "--format", "json"]) == code
         told = json.loads(capsys.readouterr().out)["comparisons"]
         (found,) = [c for c in told if c["metric"].endswith(":kernel warnings")]
-        assert (found["verdict"], found["better"]) == (verdict, "lower")
+        assert (found["verdict"], found["better"]) == (change, "lower")
+
+
+def test_findings_of_a_check_are_compared_by_kind(lab: Lab, tmp_path, capsys) -> None:
+    clean, dirty, again = (str(tmp_path / f"{name}.json") for name in ("clean", "dirty", "again"))
+    assert main(["lab", "pair", "check", "-o", clean]) == 0
+    lab.console = SLEEP + "[ 2.0] BUG: KASAN: slab-use-after-free in f+0x1/0x2\n"
+    assert main(["lab", "pair", "check", "-o", dirty]) == 1
+    assert main(["lab", "pair", "check", "-o", again]) == 1
+    assert main(["gate", dirty, again]) == 0
+    capsys.readouterr()
+    for pair, code, change in (((clean, dirty), 1, "regressed"), ((dirty, clean), 0, "improved")):
+        assert main(["gate", *pair, "--format", "json"]) == code
+        told = json.loads(capsys.readouterr().out)["comparisons"]
+        changed = {c["metric"]: c["verdict"] for c in told if c["verdict"] != "equivalent"}
+        names = ("check:memory findings", "check:sleep findings")
+        assert changed == dict.fromkeys(names, change)
+
+
+def test_a_check_whose_guest_died_passes_no_gate_unsaid(lab: Lab, tmp_path, capsys) -> None:
+    clean, dead, again = (str(tmp_path / f"{name}.json") for name in ("clean", "dead", "again"))
+    assert main(["lab", "pair", "check", "-o", clean]) == 0
+    lab.console, lab.change = STUCK, lambda old: replace(old, died=HUNG)
+    assert main(["lab", "pair", "check", "-o", dead]) == 1
+    assert main(["lab", "pair", "check", "-o", again]) == 1
+    capsys.readouterr()
+    assert main(["gate", clean, dead, "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)["comparisons"]
+    changed = {c["metric"] for c in told if c["verdict"] == "regressed"}
+    assert {"result:complete", "check:hang findings"} <= changed
+    assert main(["gate", dead, again]) == 0
+    assert "not complete" in " ".join(capsys.readouterr().out.split())
+    assert main(["gate", dead, again, "--fatal-warning", "unfinished"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("rounds", 1), ("checks", []), ("kind", "run")], ids=str
+)
+def test_a_check_that_looks_less_hard_does_not_pass(lab: Lab, tmp_path, field, value) -> None:
+    base, less = tmp_path / "base.json", tmp_path / "less.json"
+    assert main(["lab", "pair", "check", "-o", str(base)]) == 0
+    less.write_text(json.dumps({**json.loads(base.read_text()), field: value}))
+    assert main(["gate", str(base), str(less)]) == (4 if field == "kind" else 1)
 
 
 def test_a_matrix_of_a_source_meets_one_without(lab: Lab, tmp_path: Path, capsys) -> None:

@@ -155,7 +155,7 @@ def test_an_unavailable_mode_is_a_point_of_its_own() -> None:
     missing = replace(recordings, available=False, link="down", cause=cause, points=())
     for point in evaluate(missing):
         assert (point.status, point.link, point.cause) == (UNAVAILABLE, "down", cause)
-        assert point.agrees and point.runs_per_qp == []
+        assert point.agrees is None and point.runs_per_qp == []
 
 
 def test_a_driver_that_is_not_what_it_says_disagrees() -> None:
@@ -309,6 +309,28 @@ def test_a_sender_that_gave_up_says_of_how_many(tmp_path: Path) -> None:
     for point in evaluate(load(folder)):
         asked = point.flows * point.packets
         assert f"7 of {asked} packets sent: the sender's queue stayed stopped" in point.notes
+
+
+@pytest.mark.parametrize(
+    ("sent", "received", "note"),
+    [
+        (21, 21, "1 of 21 packets sent rang no doorbell"),
+        (19, 19, "doorbells more than packets sent: 1"),
+        (20, 21, "packets received more than sent: 1"),
+    ],
+)
+def test_packets_and_doorbells_that_are_not_one_for_one_are_told(
+    tmp_path: Path, sent: int, received: int, note: str
+) -> None:
+    folder = copied(tmp_path, "after-after")
+    for name, count in (("sent", sent), ("received", received)):
+        for path in folder.glob(f"*/{name}"):
+            path.write_text(f"{count} 5.0\n")
+    points = [point for point in evaluate(load(folder)) if point.doorbells_rung == 20]
+    assert points
+    for point in points:
+        assert any(told.startswith(note) for told in point.notes), point.notes
+    assert not any(" more than " in told for told in spaced("after-after", "ep-to-rc").notes)
 
 
 def test_a_run_that_the_trace_lacks_disagrees(tmp_path: Path) -> None:

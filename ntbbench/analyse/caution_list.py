@@ -70,6 +70,10 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "the metric exists on one side only",
         "run the missing benchmark, or take it out of the baseline on purpose",
     ),
+    "unfinished": (
+        "a result is not complete: the run was interrupted, or its guest died",
+        "finish it (`--resume`), or mend what killed the guest",
+    ),
     "forced": (
         "the two sides come from environments that differ, and --force compared them all the same",
         "measure both sides on the same machine with the same build",

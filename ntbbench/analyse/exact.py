@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Exact metrics: counts and words. Any change is a finding; there is nothing to estimate."""
 
+from ntbbench.analyse.caution_list import warned
 from ntbbench.analyse.comparison import Comparison, Verdict
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
@@ -11,17 +12,20 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
     """Return the comparison of two exact series that both exist.
 
     A change for the better is `improved`; a change for the worse, or of a metric for which no
-    direction is known, is `regressed`.
+    direction is known, is `regressed`. Equal values of series with a caution are `inconclusive`.
     """
     base, candidate = match.base, match.candidate
     assert base is not None
     assert candidate is not None
     better = policy.better_for(match.metric, base.better)
+    cautions = sorted({*base.cautions, *candidate.cautions})
     if base.value == candidate.value:
-        verdict: Verdict = "equivalent"
+        # What makes two equal values say little is to be seen, and `equivalent` is only counted.
+        verdict: Verdict = "inconclusive" if cautions else "equivalent"
+        reason = "the same, with a warning" if cautions else ""
         ratio = None if isinstance(base.value, str) else 1.0
     else:
-        verdict = direction(base, candidate, better)
+        verdict, reason = direction(base, candidate, better), "changed"
         ratio = ratio_of(base.value, candidate.value)
     return Comparison(
         metric=match.metric,
@@ -29,7 +33,7 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         candidate=match.candidate_label,
         kind="exact",
         verdict=verdict,
-        reason="" if verdict == "equivalent" else "changed",
+        reason=reason,
         unit=base.unit,
         better=better,
         ratio=ratio,
@@ -42,7 +46,7 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         minimal_detectable_effect=None,
         base_value=base.value,
         candidate_value=candidate.value,
-        warnings=(),
+        warnings=tuple(map(warned, cautions)),
     )
 
 

@@ -10,12 +10,13 @@ from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_check import add_check
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_matrix import add_matrix
-from ntbbench.errors import ExitCode
+from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import BuildError, GuestError
-from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.evaluate import all_agree, evaluate, is_spaced
 from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
+from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
-from ntbbench.measure.files import check_writable, new_run, write_json
+from ntbbench.measure.files import new_run, write_json
 
 DESCRIPTION = """\
 Bind the unmodified pci-epf-vntb and ntb_hw_epf to each other over a software endpoint controller
@@ -38,6 +39,8 @@ examples:
   ntbbench lab pair run --source ~/linux --rc-driver before     # still links with old peers?
   git bisect run ntbbench lab pair run --source . --require per-vector --bisect
 """
+LEAST_GAP = round(SPACED_GAP * 1e6)
+VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
 BISECT_SKIP, BISECT_STOP = 125, 255  # git-bisect(1): skip; 128 and more: stop
 
 
@@ -100,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     plan = plan_of(args)
+    check_requirement(plan, args.require)
     output = args.output or new_run(options.RUNS, "lab-pair")
-    for path in filter(None, (output, args.html)):
-        check_writable(path)
+    options.check_outputs(args, output)
     lab = pair_lab(args)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.record_folder(args, Path(scratch) / "recordings")
@@ -140,13 +143,39 @@ def _per_vector(point: PairPoint) -> bool:
 
 
 # What --require asks of every point.
-REQUIREMENTS = {"link": _is_up, "packets": _works, "per-vector": _per_vector}
+REQUIREMENTS = {"link": _is_up, "packets": _works, PER_VECTOR: _per_vector}
+
+
+def check_requirement(plan: PairPlan, required: str | None) -> None:
+    """Refuse a requirement that no drivers can meet in this setting.
+
+    Raises
+    ------
+    InputError : per-vector of a burst, which has no verdict, or of one QP, where it is `works`.
+    """
+    if required != PER_VECTOR:
+        return
+    setup = plan.setup
+    if any(not is_spaced(traffic) for traffic in plan.traffic):
+        gap = plan.traffic[0].gap_us
+        raise InputError("--require", PER_VECTOR, f"a --gap of {LEAST_GAP} us or more, not {gap}")
+    for option, value in (("--mw-count", setup.mw_count), ("--queues", setup.queues)):
+        if value == 1:
+            allowed = f"two QPs or more, not the one of {option} 1: it is woken either way"
+            raise InputError("--require", PER_VECTOR, allowed)
+
+
+def _why(point: PairPoint) -> str:
+    """Return what a point is instead of what was required, and its packets where it has any."""
+    if not _is_up(point):
+        return point.cause
+    sent = f"{point.packets_sent} packets sent, {point.packets_received} received"
+    return f"{sent}; doorbells: {VERDICTS.get(point.verdict, point.verdict)}"
 
 
 def verdict(points: list[PairPoint], required: str | None) -> int:
     """Return the exit code: a point that differs from the model, or is not as required."""
     failing = [point for point in points if required and not REQUIREMENTS[required](point)]
     for point in failing:
-        say(f"--require {required}: {point.direction} is not: {point.cause or point.verdict}")
-    agree = all(point.agrees for point in points)
-    return ExitCode.OK if agree and not failing else ExitCode.FINDING
+        say(f"--require {required}: {point.direction} is not: {_why(point)}")
+    return ExitCode.OK if all_agree(points) and not failing else ExitCode.FINDING

@@ -8,11 +8,11 @@ from pathlib import Path
 from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.errors import ExitCode
-from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.evaluate import all_agree, evaluate
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, Traffic
 from ntbbench.lab.pair.records import CHECK, PairResult
-from ntbbench.measure.files import check_writable, new_run, write_json
+from ntbbench.measure.files import new_run, write_json
 from ntbbench.model.names import parse_int
 
 ROUNDS = 3
@@ -26,7 +26,8 @@ complained of, each with the first line that shows it.
 EPILOG = """\
 exit codes:
   0  no finding
-  1  at least one; that the guest panicked or hung is the last one, after what it said before
+  1  at least one, or a point that disagrees; that the guest panicked or hung is the last
+     finding, after what it said before
   2  bad input
   3  a source does not build, or the guest did not get as far as loading the drivers
 
@@ -69,8 +70,7 @@ def run(args: argparse.Namespace) -> int:
     traffic = tuple(Traffic(direction, *flows) for direction in options.directions_of(args))
     plan = PairPlan(setup, traffic, rounds=rounds, may_die=True)
     output = args.output or new_run(options.RUNS, "lab-pair-check")
-    for path in filter(None, (output, args.html)):
-        check_writable(path)
+    options.check_outputs(args, output)
     lab = pair_lab(args, debug=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.record_folder(args, Path(scratch) / "recordings")
@@ -90,5 +90,4 @@ def run(args: argparse.Namespace) -> int:
     write_json(output, result)
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)
-    agree = all(point.agrees for point in points)
-    return ExitCode.OK if agree and not findings else ExitCode.FINDING
+    return ExitCode.OK if all_agree(points) and not findings else ExitCode.FINDING

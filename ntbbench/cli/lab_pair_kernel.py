@@ -2,17 +2,20 @@
 """The kernel that `lab pair` boots, and what a result says of it."""
 
 import argparse
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ntbbench.cli.lab_kernel import say
-from ntbbench.lab.cache import Cache, default_root
+from ntbbench.lab.build import ntb_sources
+from ntbbench.lab.cache import Cache, default_root, sha256
 from ntbbench.lab.pair.kernel import CHECK, RUN, pair_kernel
-from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings
 from ntbbench.lab.pair.runner import PairStack, boot_pair
-from ntbbench.lab.pair.sources import check_tree
+from ntbbench.lab.pair.sources import check_tree, driver_source
 from ntbbench.lab.run import environment
 
 # Options of a check kernel that a finding can come from, as they are shown.
@@ -27,12 +30,14 @@ class PairLab:
     ----------
     tree : the user's kernel tree; None: the kernel's own.
     releases : fills with the guests' uname -r.
+    sources : what `read_sources` found.
     """
 
     cache: Cache
     stack: PairStack
     tree: Path | None
     releases: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def boot(self, plan: PairPlan, folder: Path) -> PairRecordings:
         """Boot `plan` and leave its recordings in `folder`; may be called from several threads.
@@ -45,6 +50,25 @@ class PairLab:
         if recordings.release:
             self.releases.add(recordings.release)
         return recordings
+
+    def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
+        """Return what the boots of these drivers run, as `PairResult.sources`, and keep it.
+
+        Raises
+        ------
+        InputError, FetchError : a driver could not be had.
+        """
+        kernel = self.stack.kernel.source
+        self.sources = {"kernel": kernel.manifest.version}
+        if self.tree is not None:
+            files = sorted(ntb_sources(self.tree).values())
+            lines = "".join(f"{sha256(path)}\n" for path in files)
+            self.sources[f"NTB files of {self.tree}"] = hashlib.sha256(lines.encode()).hexdigest()
+        for side, specs in ((EP, ep_drivers), (RC, rc_drivers)):
+            for spec in specs:
+                path = driver_source(self.cache, side, spec, kernel, say).path
+                self.sources[f"{side.upper()} driver {spec}"] = sha256(path)
+        return self.sources
 
     @property
     def checks(self) -> list[str]:
@@ -61,6 +85,7 @@ class PairLab:
             "kernel_source": source,
             "accelerator": "tcg",
             "deterministic": True,
+            "sources": self.sources,
             "environment": {"source": kernel.source.origin, **environment()},
         }
 

@@ -4,6 +4,7 @@
 import argparse
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,11 @@ from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.evaluate import all_agree
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
-from ntbbench.measure.files import check_writable, new_run, write_json
+from ntbbench.measure.files import new_run, write_json
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int
 from ntbbench.model.pair.joined import EP_SLOTS_MIN
@@ -86,10 +88,12 @@ def run(args: argparse.Namespace) -> int:
     scenario = scenario_of(args) if previous is None else resumed(args, previous)
     plans = scenario.plans()
     output = args.output or args.resume or new_run(options.RUNS, "lab-pair-matrix")
-    for path in filter(None, (output, args.html)):
-        check_writable(path)
+    options.check_outputs(args, output)
     jobs = parse_int("--jobs", args.jobs or str(os.cpu_count() or 1), 1, JOBS_MAX)
     lab = pair_lab(args)
+    sources = lab.read_sources(scenario.ep_drivers, scenario.rc_drivers)
+    if previous is not None:
+        check_sources(args.resume, previous.sources, sources)
     with interrupts() as stop, bar() as progress:
 
         def save(points: list[PairPoint]) -> None:
@@ -115,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         return ExitCode.INTERRUPTED
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)
-    return ExitCode.OK if all(point.agrees for point in points) else ExitCode.FINDING
+    return ExitCode.OK if all_agree(points) else ExitCode.FINDING
 
 
 def scenario_of(args: argparse.Namespace) -> MatrixScenario:
@@ -178,6 +182,22 @@ def resumed(args: argparse.Namespace, previous: PairResult) -> MatrixScenario:
     args.kernel = scenario.kernel
     args.source = None if scenario.source is None else Path(scenario.source)
     return scenario
+
+
+def check_sources(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse to add boots of one source to those of another.
+
+    Raises
+    ------
+    InputError : a driver, the --source tree or the kernel has changed, or it is not known.
+    """
+    if not before:
+        allowed = "a matrix that tells which sources it ran; this one is older: run it anew"
+        raise InputError("--resume", str(path), allowed)
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed:
+        allowed = f"the same sources; changed since then: {', '.join(changed)}"
+        raise InputError("--resume", str(path), allowed)
 
 
 def _go_on(output: Path) -> str:

@@ -21,7 +21,7 @@ from ntbbench.lab.pair.plan import (
     Traffic,
 )
 from ntbbench.lab.pair.records import PairResult
-from ntbbench.measure.files import write_bytes
+from ntbbench.measure.files import check_writable, write_bytes
 from ntbbench.model.names import parse_int, unknown
 from ntbbench.report.pair_kinds import FORMATS
 
@@ -182,6 +182,22 @@ def record_folder(args: argparse.Namespace, scratch: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("--record", str(folder), "a new or an empty folder")
     return folder
+
+
+def check_outputs(args: argparse.Namespace, output: Path) -> None:
+    """Make sure, before a guest boots, that the result and --html can be written.
+
+    Raises
+    ------
+    InputError : one cannot.
+    """
+    check_writable(output)
+    if args.html is None:
+        return
+    try:
+        check_writable(args.html)
+    except InputError as error:
+        raise InputError("--html", error.value, error.allowed) from None
 
 
 def tell_saved(args: argparse.Namespace, output: Path) -> None:

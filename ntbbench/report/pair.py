@@ -13,21 +13,23 @@ from ntbbench.report.markdown import escaped
 from ntbbench.report.pair_words import (
     NONE,
     NOTE,
+    WIDTH,
     allowed_runs,
     between,
-    driver_name,
+    fitting,
     folded,
     headline,
     judgement,
+    named,
     patches_text,
     qp_counts,
+    short_name,
     title,
     warned,
 )
-from ntbbench.report.wording import ascii_only, plural
+from ntbbench.report.wording import plural
 
-NAME_WIDTH = 6  # of a driver in the summary, and
-RANGE_WIDTH = 9  # of a range there: with counts of five digits there are 80 columns
+RANGE_WIDTH = 9  # of a range in the summary: with counts of five digits there are 80 columns
 HEADERS = ("", "measured", "predicted", "difference")
 SUMMARY = (
     "\ndirection",
@@ -46,23 +48,30 @@ LEFT = (0, 1, 2, 3, 9)  # columns of words
 
 def render_text(result: PairResult) -> str:
     """Return the result as plain ASCII of at most 80 columns."""
-    heads, names = zip(*(title.split("\n") for title in SUMMARY), strict=True)
-    rows = [_summary(point) for point in result.points]
-    align = ["left" if column in LEFT else "right" for column in range(len(SUMMARY))]
-    # as rows: tabulate pads what it takes for a header by two more
-    table = tabulate([heads, names, *rows], tablefmt="plain", disable_numparse=True, colalign=align)
-    table = "\n".join(line.rstrip() for line in table.splitlines())
+    result = named(result)
+    drivers = [name for point in result.points for name in (point.ep_driver, point.rc_driver)]
+    table = fitting(lambda width: _table(result.points, width), drivers)
     blocks = [folded(headline(result)), table]
     blocks += ["\n".join(_block(point)) for point in result.points]
     blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
     return "\n\n".join([*blocks, folded(NOTE)]) + "\n"
 
 
+def _table(points: list[PairPoint], width: int) -> str:
+    heads, names = zip(*(title.split("\n") for title in SUMMARY), strict=True)
+    rows = [_summary(point, width) for point in points]
+    align = ["left" if column in LEFT else "right" for column in range(len(SUMMARY))]
+    # as rows: tabulate pads what it takes for a header by two more
+    table = tabulate([heads, names, *rows], tablefmt="plain", disable_numparse=True, colalign=align)
+    return "\n".join(line.rstrip() for line in table.splitlines())
+
+
 def render_markdown(result: PairResult) -> str:
     """Return the result as Markdown: the summary, then each point folded."""
+    result = named(result)
     names = [title.replace("-\n", "").strip() for title in SUMMARY]
     align = ["left" if column in LEFT else "right" for column in range(len(SUMMARY))]
-    rows = [[escaped(text) for text in _summary(point)] for point in result.points]
+    rows = [[escaped(text) for text in _summary(point, WIDTH)] for point in result.points]
     table = tabulate(rows, names, "pipe", disable_numparse=True, colalign=align)
     lines = ["### ntbbench lab pair", "", escaped(headline(result)), "", table, ""]
     for point in result.points:
@@ -103,9 +112,8 @@ def render_json(result: PairResult) -> str:
     return msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n"
 
 
-def _summary(point: PairPoint) -> list[str]:
-    names = (point.ep_driver, point.rc_driver)
-    shown = [short_name(ascii_only(driver_name(name))) for name in names]
+def _summary(point: PairPoint, width: int) -> list[str]:
+    shown = [short_name(name, width) for name in (point.ep_driver, point.rc_driver)]
     if point.status == UNAVAILABLE:
         return [point.direction, *shown, "-", *["-"] * 5, judgement(point)]
     counts = (
@@ -125,11 +133,6 @@ def _short_range(low: int, high: int) -> str:
     """Return a range that a narrow column holds: a long one in thousands, rounded outwards."""
     text = between(low, high)
     return text if len(text) <= RANGE_WIDTH else f"{low // 1000}k-{-(-high // 1000)}k"
-
-
-def short_name(name: str) -> str:
-    """Return a driver's name cut to what a table of 80 columns holds; titles have it whole."""
-    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 2]}.."
 
 
 def _block(point: PairPoint) -> Iterator[str]:
@@ -162,6 +165,8 @@ def _facts(point: PairPoint) -> Iterator[str]:
         return
     if point.verdict:
         yield f"doorbells: {point.verdict} (predicted {point.predicted_verdict})"
+    if point.doorbells_rung:
+        yield f"runs a doorbell: {sum(point.runs_per_qp) / point.doorbells_rung:.2f}"
     for side, links in (("EP", point.ep_qp_links), ("RC", point.rc_qp_links)):
         yield f"QP links of {side}: {_links(links)}"
     for name, counted, predicted_counts in (

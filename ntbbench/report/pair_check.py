@@ -3,8 +3,8 @@
 
 from collections.abc import Iterator
 
-from ntbbench.lab.pair.records import PairFinding, PairResult
-from ntbbench.report import pair
+from ntbbench.lab.pair.records import UNAVAILABLE, PairFinding, PairResult
+from ntbbench.report import pair, pair_words
 from ntbbench.report.markdown import escaped
 from ntbbench.report.pair_words import folded
 from ntbbench.report.wording import plural
@@ -32,7 +32,9 @@ def render_markdown(result: PairResult) -> str:
 
 
 def headline(result: PairResult) -> str:
-    """Return in one sentence what was checked and what was found."""
+    """Return in one sentence what was checked and what was found, or why nothing was."""
+    if result.points and all(point.status == UNAVAILABLE for point in result.points):
+        return pair_words.headline(result)  # nothing was booted, and nothing can have been found
     checks = ", ".join(result.checks)
     found = plural(len(result.findings), "finding") if result.findings else "no finding"
     rounds = plural(result.rounds, "unbind/bind round")

@@ -12,6 +12,7 @@ from ntbbench.report.pair_words import (
     between,
     headline,
     judgement,
+    named,
     patches_text,
     qp_counts,
     title,
@@ -48,7 +49,7 @@ def render_html(result: PairResult) -> str:
     sections = list(_of_kind(result))
     table = Table("pair-points", COLUMNS, tuple(_cells(point) for point in result.points))
     sections.append(Section("Points", (table,), name="points", intro=NOTE))
-    told = ((title(point), _notes(point)) for point in result.points)
+    told = ((title(point), _notes(point)) for point in named(result).points)
     notes = [(name, lines) for name, lines in told if lines]
     notes += [(warning, ()) for warning in result.warnings]
     if notes:
@@ -69,7 +70,7 @@ def _of_kind(result: PairResult) -> Iterator[Section]:
     if result.kind == MATRIX:
         columns = tuple(Column(title) for title in pair_matrix.HEADERS)
         intro = pair_matrix.NOTE
-        for number, (name, rows) in enumerate(pair_matrix.tables(result)):
+        for number, (name, rows) in enumerate(pair_matrix.tables(named(result))):
             cells = tuple(tuple(Cell(text) for text in row.cells) for row in rows)
             table = Table(f"matrix-{number}", columns, cells)
             yield Section(name, (table,), name=f"of-{number}", intro=intro)

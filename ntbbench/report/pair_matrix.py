@@ -3,18 +3,31 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from tabulate import tabulate
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.markdown import escaped
-from ntbbench.report.pair import short_name
-from ntbbench.report.pair_words import WIDTH, driver_name, folded, headline
+from ntbbench.report.pair_words import (
+    AGREES,
+    BOUNDED,
+    DISAGREES,
+    NOT_RUN,
+    WIDTH,
+    fitting,
+    folded,
+    headline,
+    judgement,
+    named,
+    short_name,
+)
 from ntbbench.report.wording import ascii_only, plural
 
 HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "match")
-AGREES, DIFFERS = "agrees", "DIFFERS"
+DIFFERS = "DIFFERS"
+MATCHES = {AGREES: AGREES, BOUNDED: BOUNDED, DISAGREES: DIFFERS, NOT_RUN: "-"}
 NOTE = """\
 slots: db_count of the endpoint, link and reserved slot included. QPs: qp_count that ntb_transport \
 computed on EP and RC. measured, model: what becomes of the doorbells, on the kernel and in the \
@@ -22,7 +35,8 @@ model. link-down: the QPs differ, and the transport link never comes up; missed:
 rung queue is not woken; misrouted: another one is; fallback: every doorbell runs all queues; \
 per-vector: it runs its own. runs/bell: receive tasklet runs a doorbell, measured. With one QP \
 the last two cannot be told apart: works. match: whether QPs, verdict and every count are as the \
-model says."""
+model says; in bounds: where doorbells meet, as in a burst, it only bounds the counts, and no \
+verdict is measured."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +66,11 @@ class Row:
 
 def render_text(result: PairResult) -> str:
     """Return the matrix as plain ASCII of at most 80 columns."""
+    result = named(result)
     blocks = [folded(headline(result))]
     for title, rows in tables(result):
-        cells = [(*map(short_name, row.cells[:2]), *row.cells[2:]) for row in rows]
-        table = tabulate(cells, HEADERS, "simple", disable_numparse=True)
-        lines = [line.rstrip() for line in table.splitlines()]
+        names = [name for row in rows for name in row.cells[:2]]
+        lines = fitting(partial(_table, rows), names).splitlines()
         indent = "  " if max(map(len, lines)) <= WIDTH - 2 else ""
         blocks.append("\n".join([folded(title), *(indent + line for line in lines)]))
     blocks += ["\n".join(_differences(result, folded))]
@@ -64,8 +78,15 @@ def render_text(result: PairResult) -> str:
     return "\n\n".join([*(block for block in blocks if block), folded(NOTE)]) + "\n"
 
 
+def _table(rows: list[Row], width: int) -> str:
+    cells = [(*(short_name(name, width) for name in r.cells[:2]), *r.cells[2:]) for r in rows]
+    table = tabulate(cells, HEADERS, "simple", disable_numparse=True)
+    return "\n".join(line.rstrip() for line in table.splitlines())
+
+
 def render_markdown(result: PairResult) -> str:
     """Return the matrix as Markdown: a table a direction and number of windows."""
+    result = named(result)
     lines = ["### ntbbench lab pair matrix", "", escaped(headline(result)), ""]
     for title, rows in tables(result):
         cells = [[escaped(cell) for cell in row.cells] for row in rows]
@@ -115,29 +136,30 @@ def _row(point: PairPoint) -> Row:
     available = point.status != UNAVAILABLE
     qps = (point.ep_qp_count, point.rc_qp_count)
     return Row(
-        ep=driver_name(point.ep_driver),
-        rc=driver_name(point.rc_driver),
+        ep=point.ep_driver,
+        rc=point.rc_driver,
         slots=(point.ep_slots, point.ep_slots),
         qps="/".join("-" if count is None else str(count) for count in qps),
-        measured=point.verdict if available else UNAVAILABLE,
+        measured=point.verdict or "-" if available else UNAVAILABLE,
         model=point.predicted_verdict if available else "-",
         runs=runs,
-        verdict="-" if not available else AGREES if point.agrees else DIFFERS,
+        verdict=MATCHES[judgement(point)],
     )
 
 
 def _differences(result: PairResult, shown: Callable[[str], str]) -> Iterator[str]:
     """Yield each point in which model and kernel differ, and in what."""
-    differing = [point for point in result.points if not point.agrees]
     run = [point for point in result.points if point.status != UNAVAILABLE]
+    differing = [point for point in run if not point.agrees]
     if run and not differing:
-        all_run = len(run) == len(result.points)
-        yield shown(f"Model and kernel differ in no cell{'' if all_run else ' that was run'}.")
+        which = "" if len(run) == len(result.points) else " that was run"
+        bounded = sum(judgement(point) == BOUNDED for point in run)
+        only = f"; {plural(bounded, 'point')} of {len(run)} only within bounds" if bounded else ""
+        yield shown(f"Model and kernel differ in no cell{which}{only}.")
     for point in differing:
         where = (
-            f"{point.direction}, EP {driver_name(point.ep_driver)}, RC "
-            f"{driver_name(point.rc_driver)}, {point.ep_slots} slots, "
-            f"{plural(point.mw_count, 'window')}"
+            f"{point.direction}, EP {point.ep_driver}, RC {point.rc_driver}, "
+            f"{point.ep_slots} slots, {plural(point.mw_count, 'window')}"
         )
         told = "; ".join([*([point.cause] if point.cause else []), *point.notes])
         yield shown(f"{where}: {told}")

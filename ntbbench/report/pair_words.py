@@ -2,13 +2,17 @@
 """How the reports of the pair say points, counts and what the model says of them."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from textwrap import wrap
+
+from msgspec.structs import replace
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
+NAME_WIDTH = 6  # that any table has room for, of a driver's name
 NONE = "none"
 NOTE = """\
 doorbells: peer_db_set() calls of the sender; MSIs: raised towards the root complex; events: calls \
@@ -33,8 +37,10 @@ def headline(result: PairResult) -> str:
     if missing and not measured:
         text += f"nothing was run, {plural(missing, 'point')} unavailable: {why}"
     else:
-        agreed = sum(point.agrees for point in measured)
+        agreed = sum(point.agrees is True for point in measured)
         text += f"the model agrees in {agreed} of {plural(len(measured), 'point')}"
+        bounded = sum(judgement(point) == BOUNDED for point in measured)
+        text += f", in {bounded} of them only within bounds" if bounded else ""
         text += f"; {missing} unavailable: {why}" if missing else ""
     return text if result.complete else f"{text}; not finished"
 
@@ -66,15 +72,45 @@ def allowed_runs(point: PairPoint) -> tuple[int, int]:
     return sum(point.least_runs_per_qp), sum(point.most_runs_per_qp)
 
 
-def driver_name(name: str) -> str:
-    """Return a driver's name without the folders of its path."""
-    return PurePath(name).name if "/" in name else name
+def named(result: PairResult) -> PairResult:
+    """Return the result with each driver's path cut to the shortest tail that no other one has."""
+    points = result.points
+    drivers = {name for point in points for name in (point.ep_driver, point.rc_driver)}
+    tails = {name: _tail(name, drivers - {name}) for name in drivers}
+    shown = [
+        replace(point, ep_driver=tails[point.ep_driver], rc_driver=tails[point.rc_driver])
+        for point in points
+    ]
+    return replace(result, points=shown)
+
+
+def _tail(name: str, others: set[str]) -> str:
+    """Return as many of the last parts of a path as tell it from the others."""
+    parts = PurePath(name).parts
+    for count in range(1, len(parts)):
+        if not any(PurePath(other).parts[-count:] == parts[-count:] for other in others):
+            return str(PurePath(*parts[-count:]))
+    return name
+
+
+def fitting(shown: Callable[[int], str], names: Iterable[str]) -> str:
+    """Return a table that cuts names to a width, with the greatest width that fits the page."""
+    longest = max((len(ascii_only(name)) for name in names), default=NAME_WIDTH)
+    tables = (shown(width) for width in range(longest, NAME_WIDTH, -1))
+    whole = (table for table in tables if max(map(len, table.splitlines())) <= WIDTH)
+    return next(whole, None) or shown(NAME_WIDTH)
+
+
+def short_name(name: str, width: int) -> str:
+    """Return a driver's name cut to what a table holds; titles have it whole."""
+    name = ascii_only(name)
+    return name if len(name) <= width else f"{name[: width - 2]}.."
 
 
 def title(point: PairPoint) -> str:
     """Return what a point is of, in one line."""
     setting = (
-        f"{point.direction}, EP {driver_name(point.ep_driver)}, RC {driver_name(point.rc_driver)}, "
+        f"{point.direction}, EP {point.ep_driver}, RC {point.rc_driver}, "
         f"{point.ep_slots} slots, {plural(point.mw_count, 'window')}, {point.doorbell}"
     )
     if point.queues is not None:

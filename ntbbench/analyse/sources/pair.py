@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Results of `ntbbench lab pair`: what the real pair did for each point's packets, all exact."""
 
+from collections import Counter
 from pathlib import PurePath
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ntbbench.analyse.series import Better, Series, Variant
+from ntbbench.analyse.series import Better, ExactValue, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value
 from ntbbench.errors import InputError
 from ntbbench.model.transport import QP_COUNT_MAX
@@ -17,6 +18,9 @@ KNOWN = "ntbbench.pair/1"
 UNAVAILABLE = "unavailable"
 AFTER = "after"  # the driver that carries the series, or what is to replace it
 LINKS = ("down", "up")  # worst first
+CHECK = "check"
+# Kinds of findings of `lab pair check`: each is counted, so that none and one can be compared.
+FINDINGS = ("sleep", "locking", "memory", "other", "panic", "hang")
 Count = Annotated[int, Meta(ge=0)]
 # Counts of a point whose link is up, and which way is better.
 COUNTS: tuple[tuple[str, Better], ...] = (
@@ -54,8 +58,14 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     packets_sent: Count
     packets_received: Count
     runs_per_qp: list[Count]
-    agrees: bool
+    agrees: bool | None  # None: unavailable
     warnings: list[str] = []
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One finding of a check, as far as it is compared."""
+
+    kind: str
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -68,9 +78,14 @@ class Pair(Struct, frozen=True, kw_only=True):
     """A pair result, as far as it is compared; another kernel or driver is what one compares."""
 
     schema: str
+    kind: str = "run"
     kernel: str = ""
     scenario: Scenario = Scenario()
+    complete: bool = True
     points: list[PairPoint]
+    findings: list[Finding] = []
+    rounds: Count = 0
+    checks: list[str] = []
 
 
 def read(data: bytes, label: str, where: str) -> Variant:
@@ -85,7 +100,29 @@ def read(data: bytes, label: str, where: str) -> Variant:
     names = _names(result.points, result.scenario.source)
     for name, point in zip(names, result.points, strict=True):
         _add_point(variant, name, point, where)
+    _add_end(variant, result)
     return variant
+
+
+def _add_end(variant: Variant, result: Pair) -> None:
+    """Add whether the result is whole and, of a check, what it found and how hard it looked."""
+
+    def add(metric: str, better: Better, value: ExactValue, **fields: Any) -> None:
+        variant.series[metric] = Series(
+            metric=metric, kind="exact", better=better, value=value, **fields
+        )
+
+    cautions = () if result.complete else ("unfinished",)  # told where neither side is whole, too
+    whole = int(result.complete)
+    add("result:complete", "higher", str(result.complete).lower(), rank=whole, cautions=cautions)
+    if result.kind != CHECK:
+        return
+    add("check:status", "higher", "ok", rank=1)  # one finding, not nine, where a side is no check
+    add("check:rounds", "higher", result.rounds)
+    add("check:debug options", "higher", len(result.checks))
+    found = Counter(finding.kind for finding in result.findings)
+    for kind in dict.fromkeys((*FINDINGS, *found)):
+        add(f"check:{kind} findings", "lower", found[kind])
 
 
 def _told(value: str | list[int]) -> str:
@@ -100,13 +137,16 @@ def _names(points: list[PairPoint], source: str | None) -> list[str]:
     `source` are its `after`, wherever that tree lies, so that it meets a matrix without one.
     """
     pairs = {(point.ep_driver, point.rc_driver) for point in points}
+    if len(pairs) == 1:
+        return [_setting(point) for point in points]
+    names = {driver: _short(driver, source) for pair in pairs for driver in pair}
+    counts = Counter(names.values())
+    # A name that two files share tells neither from the other: then it is their paths that do.
+    told = {driver: name if counts[name] == 1 else driver for driver, name in names.items()}
     return [
-        (_drivers(point, source) if len(pairs) > 1 else "") + _setting(point) for point in points
+        f"EP {told[point.ep_driver]}/RC {told[point.rc_driver]}/{_setting(point)}"
+        for point in points
     ]
-
-
-def _drivers(point: PairPoint, source: str | None) -> str:
-    return f"EP {_short(point.ep_driver, source)}/RC {_short(point.rc_driver, source)}/"
 
 
 def _short(driver: str, source: str | None) -> str:
@@ -145,7 +185,7 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         _no_counts(variant, name, point.cause)
         return
     add("link", better="higher", value=point.link, rank=LINKS.index(point.link))
-    add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees))
+    add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees or 0))
     add("kernel warnings", better="lower", value=len(point.warnings))
     add("ep_qp_count", better="higher", value=point.ep_qp_count or 0)
     add("rc_qp_count", better="higher", value=point.rc_qp_count or 0)

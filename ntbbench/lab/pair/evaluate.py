@@ -2,7 +2,7 @@
 """One boot of the pair beside its prediction: a record for each of its points."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -99,16 +99,21 @@ def _asked(boot: Boot, traffic: Traffic) -> dict[str, Any]:
     }
 
 
+def all_agree(points: Iterable[PairPoint]) -> bool:
+    """Return whether kernel and model agree in every point that was run."""
+    return all(point.agrees for point in points if point.status != UNAVAILABLE)
+
+
 def is_spaced(traffic: Traffic) -> bool:
     """Return whether each doorbell was served before the next, on one CPU."""
     return traffic.gap_us * 1e-6 >= SPACED_GAP
 
 
 def _unavailable(boot: Boot, traffic: Traffic) -> PairPoint:
-    """Return a point that this driver cannot give: nothing was measured, nothing differs."""
+    """Return a point that this driver cannot give: nothing was measured, nothing is compared."""
     asked = _asked(boot, traffic)
     return PairPoint(
-        **asked, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=True
+        **asked, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=None
     )
 
 
@@ -254,15 +259,30 @@ def _cautions(
     asked = traffic.flows * traffic.packets
     if recorded.sent < asked:
         yield f"{recorded.sent} of {asked} packets sent: the sender's queue stayed stopped"
-    other = recorded.trace.rings - recorded.sent
-    if other:
-        yield f"{other:+d} doorbells beside those of the packets sent"
+    yield from _uneven(recorded)
     if recorded.trace.backward:
         yield f"{recorded.trace.backward} doorbells the other way"
     for name, count in recorded.counted.rx_errors.items():
         if count:
             yield f"{name}: {count}"
     yield from recorded.counted.doubts
+
+
+def _uneven(recorded: RecordedPoint) -> Iterator[str]:
+    """Yield where packets, doorbells and arrivals are not one for one."""
+    sent, rings = recorded.sent, recorded.trace.rings
+    if rings < sent:
+        yield (
+            f"{sent - rings} of {sent} packets sent rang no doorbell: they did not come to the "
+            "transport's ring, the sender's queue stayed stopped"
+        )
+    if rings > sent:
+        yield f"doorbells more than packets sent: {rings - sent}"
+    if recorded.received > sent:
+        yield (
+            f"packets received more than sent: {recorded.received - sent}, of those that gave the "
+            "flows their QPs: their doorbells were lost, and they were still in the ring"
+        )
 
 
 def _by_key(counts: Mapping[int, int]) -> dict[str, int]:

@@ -101,7 +101,6 @@ class MatrixHooks:
     progress: Callable[[int, int], None] = lambda _done, _total: None
     failed: Callable[[str], None] = lambda _told: None
     jobs: int = 1
-    releases: set[str] = field(default_factory=set)  # filled with the guests' uname -r
 
 
 def run_matrix(
@@ -184,9 +183,7 @@ def point_key(point: PairPoint) -> Key:
 
 def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
     with tempfile.TemporaryDirectory() as scratch:
-        recordings = hooks.boot(plan, Path(scratch) / "boot")
-        hooks.releases.add(recordings.release)
-        return evaluate(recordings)
+        return evaluate(hooks.boot(plan, Path(scratch) / "boot"))
 
 
 def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:

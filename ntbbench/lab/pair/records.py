@@ -72,7 +72,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     verdict: str = ""
     predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
     spaced: bool = True  # doorbells do not meet: the model is exact, not only a bound
-    agrees: bool
+    agrees: bool | None  # None: unavailable, nothing was run that could
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # of the guest's kernel
 
@@ -104,6 +104,9 @@ class PairResult(Struct, frozen=True, kw_only=True):
     points: list[PairPoint]
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
+    # Of a matrix, what ran: the kernel's version, the SHA-256 of each driver's source and of the
+    # NTB files of a --source tree. A boot of others is none of this result.
+    sources: dict[str, str] = field(default_factory=dict)
     checks: list[str] = field(default_factory=list)  # debug options of the kernel of `check`
     warnings: list[str] = field(default_factory=list)
 
