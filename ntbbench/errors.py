@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     INCOMPARABLE = 5  # `compare`, `gate`: the environments differ
     INTERNAL = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130  # 128 + SIGINT
+    TERMINATED = 143  # 128 + SIGTERM
 
 
 class NtbbenchError(Exception):

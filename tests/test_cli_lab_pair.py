@@ -37,6 +37,7 @@ class Lab:
     error: Exception | None = None
     console: str = ""
     interrupt_after: int = 0
+    signal: int = signal.SIGINT
     change: Callable[[PairRecordings], PairRecordings] = lambda recordings: recordings
 
     def driver(self, _cache, side: str, spec: str, _source, _say) -> DriverSource:
@@ -47,7 +48,7 @@ class Lab:
     def boot(self, _cache, _stack, plan: PairPlan, folder: Path, *, say) -> PairRecordings:
         self.plans.append(plan)
         if len(self.plans) == self.interrupt_after:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.signal)
         if self.error is not None:
             raise self.error
         folder.mkdir(parents=True)
@@ -432,6 +433,14 @@ def test_exhaustive_walks_every_slot_and_window(lab: Lab, tmp_path: Path) -> Non
     scenario = load_pair_result(out).scenario
     assert scenario["ep_slots"] == list(range(3, 33))
     assert scenario["mw_counts"] == [1, 2]
+
+
+def test_a_matrix_ends_by_sigterm_as_by_ctrl_c(lab: Lab, tmp_path: Path, capsys) -> None:
+    lab.interrupt_after, lab.signal = 3, signal.SIGTERM
+    out = tmp_path / "m.json"
+    assert main([*MATRIX, "-o", str(out)]) == 143
+    assert f"go on with: ntbbench lab pair matrix --resume {out}" in capsys.readouterr().err
+    assert not load_pair_result(out).complete
 
 
 def test_an_interrupted_matrix_goes_on_where_it_was(lab: Lab, tmp_path: Path, capsys) -> None:

@@ -18,8 +18,9 @@ import msgspec
 import pytest
 from report_records import ok, result, unavailable
 
+from ntbbench.cli import progress
 from ntbbench.cli.main import main
-from ntbbench.cli.progress import interrupts
+from ntbbench.cli.progress import SAME_REQUEST, interrupts
 from ntbbench.cli.sweep import verdict
 from ntbbench.measure.files import load_result, write_json
 
@@ -329,15 +330,59 @@ def test_missed_doorbells_are_a_finding(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "ntbbench: 2 points missed doorbells: see the report\n"
 
 
-def test_the_first_interrupt_asks_and_the_second_insists() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with interrupts() as stop:
-        assert not stop.is_set()
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the clock of the requests to end: its last item is the time."""
+    times = [0]
+    monkeypatch.setattr(progress, "monotonic", lambda: times[-1])
+    return times
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [(signal.SIGINT, signal.SIGTERM, 130), (signal.SIGTERM, signal.SIGINT, 143)],
+)
+def test_the_first_signal_asks_and_a_later_one_insists(
+    now: list[int], first: signal.Signals, second: signal.Signals, code: int
+) -> None:
+    """It raises nothing: an exception while wait() takes futures' locks leaves some taken."""
+    before = signal.getsignal(first), signal.getsignal(second)
+    with interrupts() as signals:
+        assert not signals.asked()
+        os.kill(os.getpid(), first)
+        assert signals.asked()
+        now.append(SAME_REQUEST - 1)
+        os.kill(os.getpid(), second)  # the same request
+        assert signals.stop()
+        now.append(SAME_REQUEST)
+        os.kill(os.getpid(), second)
+        with pytest.raises(KeyboardInterrupt):
+            signals.stop()
+        assert signals.exit_code == code
+    assert (signal.getsignal(first), signal.getsignal(second)) == before
+
+
+def test_who_insists_ends_what_this_thread_does_once(now: list[int]) -> None:
+    with interrupts() as signals:
+        signals.raises = True
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.is_set()
+        now.append(SAME_REQUEST)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_after_the_end_changes_no_exit_code() -> None:
+    """In the program alone: who calls main() keeps the handlers."""
+    code = (
+        "import os, signal, sys; sys.argv[1:] = ['hardware']\n"
+        "from ntbbench.cli import main\n"
+        "try: main.command()\n"
+        "finally: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_sweep_runs_in_any_thread() -> None:
@@ -413,6 +458,18 @@ def test_ctrl_c_keeps_what_is_finished(arguments: list[str]) -> None:
     part = load_result(saved)
     assert not part.complete
     assert part.points
+
+
+def test_sigterm_keeps_what_is_finished_too() -> None:
+    process = start(LONG_TIMING, subprocess.PIPE)
+    wait_for(Path("results/runs"))
+    time.sleep(2.0)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    (saved,) = Path("results/runs").iterdir()
+    assert resume_words(err.decode()) == ["sweep", "--resume", str(saved)]
+    assert load_result(saved).points
 
 
 def test_after_ctrl_c_the_printed_command_finishes_the_sweep() -> None:

@@ -28,8 +28,10 @@ from scipy import stats
 
 from ntbbench.analyse.gains import gains
 from ntbbench.analyse.sources import load_variant
+from ntbbench.cli import progress as cli_progress
+from ntbbench.cli import simulate as cli_simulate
 from ntbbench.cli.main import main
-from ntbbench.cli.progress import counted_interrupts
+from ntbbench.cli.progress import SAME_REQUEST
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import write_json
 from ntbbench.measure.simulation import backends
@@ -37,7 +39,7 @@ from ntbbench.measure.simulation import grid as grids
 from ntbbench.measure.simulation import replicate as replicating
 from ntbbench.measure.simulation.cautions import partly_defined
 from ntbbench.measure.simulation.estimate import estimate
-from ntbbench.measure.simulation.grid import Found, GivenUp, Grid, Hooks, WorkersLost, run_grid
+from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.histogram import histogram_of, quantiles
 from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
 from ntbbench.measure.simulation.result import load_simulation
@@ -48,6 +50,7 @@ from ntbbench.measure.simulation_records import (
     Estimate,
     OkSimulation,
     Replication,
+    SimulationResult,
 )
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
 from ntbbench.model.simulation.geometry import Ring
@@ -309,39 +312,34 @@ def test_an_end_waits_for_what_was_handed_out() -> None:
 def test_who_insists_waits_for_nothing() -> None:
     """The task never ends; what was found before stays."""
     place = backends.Place(cast(Executor, SimpleNamespace(submit=lambda *_: Future())), 2)
-    plan, asked = small_grid(), iter([False, False, True])
+    plan, asked = small_grid(), iter([False, False])
+
+    def stop() -> bool:
+        for answer in asked:
+            return answer
+        raise KeyboardInterrupt
+
     found: Found = [{0: replicate(plan.specs[0], 0, "specialised")}, {}, {}, {}]
-    with pytest.raises(GivenUp):
-        run_grid(plan, found, place, Hooks(give_up=lambda: next(asked)))
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(plan, found, place, Hooks(stop=stop))
     assert [len(have) for have in found] == [1, 0, 0, 0]
-
-
-def test_an_interrupt_raises_nothing_where_an_executor_is_waited_for() -> None:
-    """Raised while wait() takes the futures' locks, it would leave some of them taken."""
-    with counted_interrupts() as sigints:
-        assert not sigints.asked()
-        os.kill(os.getpid(), signal.SIGINT)
-        assert (sigints.asked(), sigints.insisted()) == (True, False)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert sigints.insisted()
-        with pytest.raises(KeyboardInterrupt):  # whatever it is that does not end
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def blocked_signals() -> set[signal.Signals]:
     return {signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
 
 
-def test_workers_never_see_sigint() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_never_see_a_signal_to_the_group(number: signal.Signals) -> None:
     """It is blocked in what forks them, so from their first instruction; and here it is not."""
     before = blocked_signals()
     with backends.local(2, 2) as place:
-        assert signal.SIGINT in place.executor.submit(blocked_signals).result()
+        assert number in place.executor.submit(blocked_signals).result()
         (worker, *_) = active_children()
         parent = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1]
         (mask,) = re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{parent}/status").read_text())
         assert int(parent) != os.getpid()
-        assert int(mask, 16) >> (signal.SIGINT - 1) & 1
+        assert int(mask, 16) >> (number - 1) & 1
     assert blocked_signals() == before
 
 
@@ -443,20 +441,82 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
 def test_a_second_ctrl_c_ends_what_runs_in_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There no lock is held, and nobody asks before the replication is done."""
-    path, begun = tmp_path / "result.json", []
+    """There no lock is held, and nobody asks before the replication is done. One more changes
+    nothing while the result is written.
+    """
+    path, begun, now = tmp_path / "result.json", [], [0]
+
+    def interrupted_write(output: Path, result: SimulationResult) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        write_json(output, result)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def interrupted(chunk: Chunk) -> list[Replication]:
         begun.append(chunk)
         if len(begun) == 2:
             os.kill(os.getpid(), signal.SIGINT)
+            now.append(2 * SAME_REQUEST)
             os.kill(os.getpid(), signal.SIGINT)
             raise AssertionError("the second one raised nothing")
         return run_chunk(chunk)
 
+    monkeypatch.setattr(cli_progress, "monotonic", lambda: now[-1])
     monkeypatch.setattr(grids, "run_chunk", interrupted)
+    monkeypatch.setattr(cli_simulate, "write_json", interrupted_write)
     assert main(["simulate", *SMALL, "-o", str(path)]) == 130
     assert [len(point["replications"]) for point in saved(path)["points"]] == [3]
+
+
+def test_sigterm_keeps_what_is_finished_and_leaves_no_worker(tmp_path: Path) -> None:
+    """As a batch scheduler sends it: to every process of the group."""
+    path = tmp_path / "result.json"
+    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
+    command += ["--replications", "10000", "--jobs", "2", "-o", str(path)]  # minutes
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    workers = wait_for_workers(started)
+    os.killpg(started.pid, signal.SIGTERM)
+    _, error = started.communicate(timeout=60)
+    assert started.returncode == 143, error
+    assert "go on with: ntbbench simulate --resume" in error
+    assert saved(path)["complete"] is False
+    wait_for_end(workers)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
+    command += ["--replications", "10000", "--jobs", "2", "-o", str(tmp_path / "result.json")]
+    started = subprocess.Popen(command, stderr=subprocess.PIPE)
+    workers = wait_for_workers(started)
+    started.kill()
+    started.communicate(timeout=60)
+    wait_for_end(workers)
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def wait_for_workers(parent: "subprocess.Popen[Any]") -> list[int]:
+    """Return two workers, which the forkserver started, once they are there."""
+    workers: list[int] = []
+    while len(workers) < 2:
+        assert parent.poll() is None
+        time.sleep(0.05)
+        workers = [worker for helper in children(parent.pid) for worker in children(helper)]
+    return workers
+
+
+def wait_for_end(processes: list[int]) -> None:
+    """Wait until none of them runs: a minute at most."""
+    deadline = time.monotonic() + 60
+    for pid in processes:
+        status = Path(f"/proc/{pid}/stat")
+        while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline, f"{pid} goes on"
+            time.sleep(0.05)
 
 
 def test_replications_can_be_added(tmp_path: Path) -> None:

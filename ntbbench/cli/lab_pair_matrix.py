@@ -40,7 +40,7 @@ exit codes:
   3    a source does not build, or guests panicked or hung: the other boots are saved, and --resume
        tries those again
   70   internal error
-  130  interrupted: finished boots are saved, and --resume goes on
+  130  interrupted: finished boots are saved, and --resume goes on     143  the same, by SIGTERM
 
 examples:
   ntbbench lab pair matrix
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     sources = lab.read_sources(scenario.ep_drivers, scenario.rc_drivers)
     if previous is not None:
         check_sources(args.resume, previous.sources, sources)
-    with interrupts() as stop, bar() as progress:
+    with interrupts() as signals, bar() as progress:
 
         def save(points: list[PairPoint]) -> None:
             write_json(output, _result(lab, scenario, points, complete=len(points) == total))
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         hooks = MatrixHooks(
             boot=lab.boot,
             save=save,
-            stop=stop.is_set,
+            stop=signals.asked,
             progress=lambda done, of: progress("boots", done, of),
             failed=say,
             jobs=jobs,
@@ -112,11 +112,11 @@ def run(args: argparse.Namespace) -> int:
             points, complete = run_matrix(plans, previous.points if previous else [], hooks)
         except GuestError as error:
             raise GuestError(f"{error}; finished boots are saved; {_go_on(output)}") from error
-    result = _result(lab, scenario, points, complete=complete)
-    write_json(output, result)
-    if not complete:
-        say(f"interrupted; finished boots are saved; {_go_on(output)}")
-        return ExitCode.INTERRUPTED
+        result = _result(lab, scenario, points, complete=complete)
+        write_json(output, result)
+        if not complete:
+            say(f"interrupted; finished boots are saved; {_go_on(output)}")
+            return signals.exit_code
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)
     return ExitCode.OK if all_agree(points) else ExitCode.FINDING

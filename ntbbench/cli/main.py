@@ -4,6 +4,7 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -44,6 +45,7 @@ exit codes:
   5    `compare`, `gate`, `calibrate`: incomparable environments
   70   internal error
   130  interrupted
+  143  `sweep`, `simulate`, `lab pair matrix`: interrupted by SIGTERM
 Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
 """
 
@@ -107,5 +109,13 @@ def fail(message: str, code: int) -> int:
     return code
 
 
+def command() -> NoReturn:
+    """Run as a program: a signal that comes when all is done does not change the exit code."""
+    code = main()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -1,87 +1,86 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the commands that run long share: a bar, an end by SIGINT, where results go."""
+"""What the commands that run long share: a bar, an end by a signal, where results go."""
 
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from tqdm import tqdm
 
+from ntbbench.errors import ExitCode
+from ntbbench.measure.timing import NS, monotonic
+
 RUNS = Path("results/runs")
+ENDING = (signal.SIGINT, signal.SIGTERM)  # batch schedulers and CI send the second
+SAME_REQUEST = NS // 2  # nanoseconds
 BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
 
 
-@contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """Yield an event that the first SIGINT sets; the second one raises KeyboardInterrupt.
-
-    Also where a shell started the command in the background, with SIGINT ignored.
-    """
-    stop = threading.Event()
-
-    def interrupt() -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    with _on_sigint(interrupt):
-        yield stop
-
-
-@dataclass
 class Interrupts:
-    """How often SIGINT came.
+    """The requests to end that SIGINT and SIGTERM were: the first asks, a later one insists.
 
-    Parameters
-    ----------
-    patience : so many raise nothing; the next one does.
+    The handler only counts. An exception out of it would come anywhere, also while
+    `concurrent.futures.wait()` holds some of the futures' locks: it left them taken, and the pool's
+    thread stood still. Who waits for an executor asks `stop()` instead.
     """
 
-    count: int = 0
-    patience: int = 2
+    def __init__(self) -> None:
+        self.raises = False  # set where this thread alone works: who insists ends it, once
+        self._insisted = False
+        self._first: tuple[int, int] | None = None  # signal, nanoseconds
 
-    def add(self) -> None:
-        """Count one more."""
-        self.count += 1
-        if self.count > self.patience:
-            raise KeyboardInterrupt
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Count a signal; one soon after the first is the same request.
+
+        timeout(1) sends two, one to the process and one to its group.
+        """
+        now = monotonic()
+        if self._first is None:
+            self._first = number, now
+        elif now - self._first[1] >= SAME_REQUEST:
+            self._insisted = True
+            if self.raises:
+                self.raises = False
+                raise KeyboardInterrupt
 
     def asked(self) -> bool:
         """Tell whether to end."""
-        return self.count > 0
+        return self._first is not None
 
-    def insisted(self) -> bool:
-        """Tell whether to wait for nothing."""
-        return self.count > 1
+    def stop(self) -> bool:
+        """Tell whether to end; raise KeyboardInterrupt where nothing is to be waited for."""
+        if self._insisted:
+            self.raises = False
+            raise KeyboardInterrupt
+        return self.asked()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command exits with that was asked to end."""
+        terminated = self._first is not None and self._first[0] == signal.SIGTERM
+        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
 
 
 @contextmanager
-def counted_interrupts() -> Iterator[Interrupts]:
-    """Yield the count of SIGINTs, for who waits on an executor's futures.
+def interrupts() -> Iterator[Interrupts]:
+    """Yield the requests to end; until it is left, no signal ends the command by itself.
 
-    An exception out of the handler would come anywhere, also while `concurrent.futures.wait()`
-    holds some of the futures' locks: it left them taken, and the pool's thread stood still.
-    timeout(1) sends two at once, one to the process and one to its group. Only a third one raises.
+    Also where a shell started the command in the background, with SIGINT ignored.
     """
     found = Interrupts()
-    with _on_sigint(found.add):
-        yield found
-
-
-@contextmanager
-def _on_sigint(handle: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set a handler, and only it is interrupted
+        yield found  # only the main thread may set a handler, and only it is interrupted
         return
-    before = signal.signal(signal.SIGINT, lambda *_: handle())
+    before = {number: signal.signal(number, found.handle) for number in ENDING}
     try:
-        yield
+        yield found
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ntbbench
-from ntbbench.cli.progress import RUNS, bar, counted_interrupts, tell
+from ntbbench.cli.progress import RUNS, Interrupts, bar, interrupts, tell
 from ntbbench.cli.simulate_options import JOBS_MAX, add_options, scenario_of
 from ntbbench.engine.datapath import simulate_logged
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure import environment as environments
 from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes, write_json
 from ntbbench.measure.simulation.backends import Place, dask, local
-from ntbbench.measure.simulation.grid import Found, GivenUp, Grid, Hooks, WorkersLost, run_grid
+from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.result import adopt, load_simulation, result_of
 from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
 from ntbbench.measure.timing import timer
@@ -90,10 +90,12 @@ def run(args: argparse.Namespace) -> int:
         raise unknown("--format", args.format, FORMATS)
     plan = plan_of(args)
     check_outputs(args, plan)
-    result = simulated(args, plan)
-    if not result.complete:
-        tell(f"interrupted; what is finished is saved; go on with: {resume_command(args, plan)}")
-        return ExitCode.INTERRUPTED
+    with interrupts() as signals:
+        result = simulated(args, plan, signals)
+        if not result.complete:
+            on = resume_command(args, plan)
+            tell(f"interrupted; what is finished is saved; go on with: {on}")
+            return signals.exit_code
     if args.output is None and args.resume is None:
         tell(f"saved {plan.output}")
     publish(result, args.format, None if args.html is None else Path(args.html))
@@ -161,8 +163,8 @@ def check_outputs(args: argparse.Namespace, plan: Plan) -> None:
         taken[real_path(path)] = f"--{option}'s"
 
 
-def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
-    """Run what is missing with a bar on a terminal, saved now and then, until done or SIGINT."""
+def simulated(args: argparse.Namespace, plan: Plan, signals: Interrupts) -> SimulationResult:
+    """Run what is missing with a bar on a terminal until done or asked to end; save it."""
     scenario = plan.scenario
     environment = environments.environment(timer())
 
@@ -170,27 +172,26 @@ def simulated(args: argparse.Namespace, plan: Plan) -> SimulationResult:
         return result_of(scenario, plan.grid, found, environment)
 
     left = sum(map(len, plan.grid.missing(plan.found)))
-    with counted_interrupts() as sigints:
-        try:
-            if left:
-                with place_of(args, left) as place, bar() as progress:
-                    sigints.patience -= place.in_process
-                    hooks = Hooks(
-                        progress=progress,
-                        stop=sigints.asked,
-                        give_up=sigints.insisted,
-                        save=lambda found: write_json(plan.output, result(found)),
-                    )
-                    run_grid(plan.grid, plan.found, place, hooks)
-        except (GivenUp, KeyboardInterrupt):
-            pass
-        except WorkersLost as error:
-            write_json(plan.output, result(plan.found))
-            on = resume_command(args, plan)
-            raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
-        found = result(plan.found)
-        write_json(plan.output, found)  # here, so that no late SIGINT comes between
-        return found
+    try:
+        if left:
+            with place_of(args, left) as place, bar() as progress:
+                hooks = Hooks(
+                    progress=progress,
+                    stop=signals.stop,
+                    save=lambda found: write_json(plan.output, result(found)),
+                )
+                signals.raises = place.in_process
+                run_grid(plan.grid, plan.found, place, hooks)
+                signals.raises = False
+    except KeyboardInterrupt:  # it comes once: from here on signals only count
+        pass
+    except WorkersLost as error:
+        write_json(plan.output, result(plan.found))
+        on = resume_command(args, plan)
+        raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
+    found = result(plan.found)
+    write_json(plan.output, found)
+    return found
 
 
 def place_of(args: argparse.Namespace, left: int) -> AbstractContextManager[Place]:

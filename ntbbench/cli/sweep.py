@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.cli import options
-from ntbbench.cli.progress import RUNS, bar, counted_interrupts, tell
+from ntbbench.cli.progress import RUNS, Interrupts, bar, interrupts, tell
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure.files import check_writable, load_result, new_run, real_path, write_json
 from ntbbench.measure.records import OkPoint, SweepResult
@@ -86,10 +86,12 @@ def run(args: argparse.Namespace) -> int:
         if args.output is not None:
             write_json(plan.output, result)
     else:
-        result = swept(plan)
-    if not result.complete:
-        tell(f"interrupted; what is finished is saved; go on with: {resume_command(args, plan)}")
-        return ExitCode.INTERRUPTED
+        with interrupts() as signals:
+            result = swept(plan, signals)
+        if not result.complete:
+            on = resume_command(args, plan)
+            tell(f"interrupted; what is finished is saved; go on with: {on}")
+            return signals.exit_code
     if args.output is None and args.resume is None:
         tell(f"saved {plan.output}")
     options.publish(result, reports)
@@ -118,20 +120,17 @@ def plan_of(args: argparse.Namespace) -> Plan:
     return Plan(scenario, previous, output)
 
 
-def swept(plan: Plan) -> SweepResult:
-    """Run the sweep with a bar on a terminal until it ends or SIGINT; save it now and then.
-
-    The end is saved here too: timeout(1) sends two SIGINTs, and the second must find a handler.
-    """
-    with counted_interrupts() as sigints, bar() as progress:
+def swept(plan: Plan, signals: Interrupts) -> SweepResult:
+    """Run the sweep with a bar on a terminal until done or asked to end; save it."""
+    with bar() as progress:
         hooks = Hooks(
             progress=progress,
-            stop=sigints.asked,
+            stop=signals.stop,
             save=lambda unfinished: write_json(plan.output, unfinished),
         )
         result = run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
-        write_json(plan.output, result)
-        return result
+    write_json(plan.output, result)
+    return result
 
 
 def resume_command(args: argparse.Namespace, plan: Plan) -> str:

@@ -3,7 +3,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +18,7 @@ from ntbbench.measure.records import Caution, OkPoint, Point, SweepResult
 from ntbbench.measure.timing import NS, Clock, Timer, timer
 from ntbbench.model.scenario import Scenario, expand
 
+WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
 SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms a point
 
@@ -45,7 +46,8 @@ class Hooks:
     Parameters
     ----------
     progress : told the phase, the steps done (cells counted, samples taken) and all steps.
-    stop : asked between cells, from several threads, whether to end here.
+    stop : asked between cells, from several threads, whether to end here; what is being counted is
+        waited for and kept. Where it is not to be waited for either, it raises KeyboardInterrupt.
     save : given the unfinished result now and then.
     clock : nanoseconds that go on while a thread waits; decides when to save.
     """
@@ -103,15 +105,21 @@ class Sweep:
         self._start(len(left))
         jobs = self.scenario.jobs or environments.usable_cores()
         executor = ThreadPoolExecutor(jobs)
+        futures = [executor.submit(self._count_group, group) for group in groups_of(left)]
+        waits = True
         try:
-            futures = [executor.submit(self._count_group, group) for group in groups_of(left)]
             for future in futures:
-                counted = future.result()
-                for cell, point in counted:
-                    cell.point = point
-                self._tell("counting", len(counted))
+                while not wait([future], WAIT).done:
+                    self.hooks.stop()
+                self._tell("counting", adopt(future))
+        except KeyboardInterrupt:
+            waits = False
+            for future in futures:
+                if future.done() and future.exception() is None:
+                    adopt(future)
+            raise
         finally:
-            executor.shutdown(cancel_futures=True)
+            executor.shutdown(waits, cancel_futures=True)
 
     def time(self) -> None:
         """Take the missing samples: one of every cell, then the next of every cell."""
@@ -152,6 +160,14 @@ class Sweep:
             self._next_save = after + max(SAVE_INTERVAL, SAVE_SHARE * (after - now))
 
 
+def adopt(future: "Future[Counted]") -> int:
+    """Give the cells of a group their points, and return how many they are."""
+    counted = future.result()
+    for cell, point in counted:
+        cell.point = point
+    return len(counted)
+
+
 def groups_of(chosen: Sequence[Cell]) -> list[Group]:
     """Return the cells in groups that share their interrupts, in the order of the first of each."""
     found: dict[StreamKey, Group] = {}
@@ -178,7 +194,8 @@ def run_sweep(
 
     Returns
     -------
-    SweepResult : `complete` unless `hooks.stop()` ended it early; points in axis order.
+    SweepResult : `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too;
+        points in axis order.
 
     Raises
     ------
@@ -188,7 +205,10 @@ def run_sweep(
     sweep = Sweep(scenario, clock or timer(), hooks or Hooks())
     if previous is not None:
         sweep.cautions += resume.adopt(sweep.cells, previous, sweep.environment)
-    sweep.count()
-    if not sweep.hooks.stop():
-        sweep.time()
+    try:
+        sweep.count()
+        if not sweep.hooks.stop():
+            sweep.time()
+    except KeyboardInterrupt:  # out of hooks.stop(): what is known by now is kept
+        pass
     return sweep.result()

@@ -15,6 +15,7 @@ RESOLUTION_READS = 1000
 BATCH_MAX = 1 << 20  # ends the calibration under a clock that stands still
 
 Clock = Callable[[], int]
+monotonic: Clock = time.monotonic_ns
 Run = Callable[[], None]
 
 

@@ -9,11 +9,14 @@ interrupted grid has to keep apart.
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import Any, cast
 
 import ntbbench
@@ -71,26 +74,38 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
         return
     start_forkserver()
     context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
-    executor = ProcessPoolExecutor(count, mp_context=context)
+    executor = ProcessPoolExecutor(count, context, initializer=end_with_parent)
     try:
         yield Place(executor, count)
     except BaseException:  # nobody waits for the rest, and a replication can take minutes
         for worker in multiprocessing.active_children():
-            worker.terminate()
+            worker.kill()  # SIGTERM is blocked there
         raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=True)
+
+
+def end_with_parent() -> None:
+    """End this worker when the process that started the pool has gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def start_forkserver() -> None:
-    """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
+    """Start the process that forks workers, with the ending signals blocked in it and in them.
 
-    A terminal sends SIGINT to every process of its group, and the parent alone decides. A process
-    that blocks it itself does so too late: in its first tenths of a second SIGINT would end it.
+    A terminal sends SIGINT to every process of its group, a batch scheduler SIGTERM, and the parent
+    alone decides. A process that blocks them itself does so too late, some tenths of a second.
     """
-    # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
+    # Its own start ends with both unblocked (Python 3.11), so it comes before the mask.
     multiprocessing.resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         multiprocessing.forkserver.ensure_running()
     finally:

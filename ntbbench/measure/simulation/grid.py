@@ -33,14 +33,13 @@ class Hooks:
     ----------
     progress : told a word, the replications done and all of them.
     stop : asked now and then whether to end here; what was handed out is waited for and kept.
-    give_up : asked as often whether to wait for nothing.
+        Where that is not to be waited for either, it raises KeyboardInterrupt.
     save : given what is found by now.
     clock : seconds; decides when to save.
     """
 
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
     stop: Callable[[], bool] = lambda: False
-    give_up: Callable[[], bool] = lambda: False
     save: Callable[[Found], None] = lambda found: None
     clock: Callable[[], float] = time.monotonic
 
@@ -79,10 +78,6 @@ class WorkersLost(NtbbenchError):
     """A worker process ended by itself, with what it had under way; all else was kept."""
 
 
-class GivenUp(NtbbenchError):
-    """The caller did not want to wait for what had begun; all else was kept."""
-
-
 def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
 
@@ -90,7 +85,7 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     ------
     InputError : a point's system is refused. Whatever was found before stays in `found`.
     WorkersLost : the executor broke; the same holds.
-    GivenUp : `hooks.give_up()`; the same holds.
+    KeyboardInterrupt : out of `hooks.stop()`; the same holds.
     """
     waiting = chunks(grid, grid.missing(found), place.slots)
     again: deque[Chunk] = deque()  # what a worker left of its chunk
@@ -100,8 +95,6 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
         # Nothing is cancelled: where a worker dies, Python 3.11's pool stumbles over a cancelled
         # future and leaves the others unanswered for ever (concurrent.futures.process,
         # terminate_broken()).
-        if hooks.give_up():
-            raise GivenUp("what had begun was not waited for")
         if not hooks.stop():
             hand_out(place, again, waiting, running)
         if not running:
