@@ -187,6 +187,8 @@ def simulated(args: argparse.Namespace, plan: Plan, signals: Interrupts) -> Simu
         pass
     except WorkersLost as error:
         write_json(plan.output, result(plan.found))
+        if signals.asked():  # SIGTERM to the whole group ends the workers too
+            return result(plan.found)
         on = resume_command(args, plan)
         raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
     found = result(plan.found)

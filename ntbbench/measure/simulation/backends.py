@@ -79,7 +79,7 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
         yield Place(executor, count)
     except BaseException:  # nobody waits for the rest, and a replication can take minutes
         for worker in multiprocessing.active_children():
-            worker.kill()  # SIGTERM is blocked there
+            worker.terminate()
         raise
     finally:
         executor.shutdown(wait=True)
@@ -98,14 +98,15 @@ def end_with_parent() -> None:
 
 
 def start_forkserver() -> None:
-    """Start the process that forks workers, with the ending signals blocked in it and in them.
+    """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
 
-    A terminal sends SIGINT to every process of its group, a batch scheduler SIGTERM, and the parent
-    alone decides. A process that blocks them itself does so too late, some tenths of a second.
+    A terminal sends SIGINT to every process of its group, and the parent alone decides. A process
+    that blocks it itself does so too late, some tenths of a second. SIGTERM stays: with it the pool
+    ends its workers where one of them died.
     """
-    # Its own start ends with both unblocked (Python 3.11), so it comes before the mask.
+    # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
     multiprocessing.resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         multiprocessing.forkserver.ensure_running()
     finally:
