@@ -2,6 +2,7 @@
 """The sweep: every cell in order, the same counts however it is run, stopped and resumed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -256,6 +257,23 @@ def stop_after(steps: int) -> tuple[Hooks, list[tuple[str, int, int]]]:
         stop=lambda: bool(told) and told[-1][1] >= steps,
     )
     return hooks, told
+
+
+@pytest.mark.parametrize("steps", [1, 12], ids=["counting", "timing"])
+def test_who_insists_gets_what_is_known(steps: int) -> None:
+    """A second Ctrl-C: `stop` raises, in whichever thread asks, and nothing counted is lost."""
+    hooks, told = stop_after(steps)
+
+    def insist() -> bool:
+        if hooks.stop():
+            raise KeyboardInterrupt
+        return False
+
+    insisting = replace(hooks, stop=insist)
+    result = run_sweep(changed(TIMED, jobs=1), hooks=insisting)
+    assert not result.complete
+    counted = [news for news in told if news[0] == "counting"]
+    assert len(result.points) >= counted[-1][1] > 0
 
 
 def test_progress_counts_cells_and_samples() -> None:
