@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How the numbers of a simulation are written: rates, durations, ratios, intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from ntbbench.measure.simulation_records import Estimate
 
@@ -9,31 +10,69 @@ MBIT = 1e6
 DASH = "-"
 RATE_DIGITS = 5  # of a rate
 RATE_DECIMALS = 4  # at most
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+DIGITS = 5  # of a number in a column that has one unit
+
+
+class Unit(NamedTuple):
+    """A unit, and how much of the record's (a second, a bit a second, one) it is."""
+
+    size: float
+    name: str
+
+
+UNITS = (Unit(1.0, "s"), Unit(1e-3, "ms"), Unit(1e-6, "us"), Unit(1e-9, "ns"))
+RATE_UNITS = (Unit(1e9, "Gbit/s"), Unit(MBIT, "Mbit/s"), Unit(1e3, "kbit/s"), Unit(1.0, "bit/s"))
+ONE = Unit(1.0, "")  # of counts and ratios
+
+
+def unit_of(values: Iterable[Estimate | None], units: tuple[Unit, ...]) -> Unit:
+    """Return the unit in which the largest mean has digits before its point.
+
+    Parameters
+    ----------
+    values : that are shown together, None: not defined.
+    units : from the largest to the smallest.
+    """
+    largest = max((value.mean for value in values if value is not None), default=0.0)
+    if not largest:
+        return units[1]
+    return next((unit for unit in units if largest >= unit.size), units[-1])
+
+
+def plain(value: float) -> str:
+    """Return a number with five digits, and more of them rather than an exponent."""
+    return f"{value:.0f}" if abs(value) >= 10**DIGITS else f"{value:.{DIGITS}g}"
+
+
+def rate(value: Estimate) -> str:
+    """Return a rate with its unit and interval: `19.177 Gbit/s (19.095-19.258)`."""
+    unit = unit_of([value], RATE_UNITS)
+    spread = interval(value, lambda end: plain(end / unit.size))
+    return f"{plain(value.mean / unit.size)} {unit.name} ({spread})"
 
 
 def duration(seconds: float) -> str:
     """Return a duration with its unit and four digits: `1.235 ms`."""
     for size, unit in UNITS:
-        if seconds >= size or (unit == "ns"):
+        if seconds >= size or unit == "ns":
             return f"{seconds / size:.4g} {unit}"
     raise AssertionError(seconds)
 
 
-def rate_cells(rate: Estimate) -> tuple[str, str]:
+def rate_cells(value: Estimate) -> tuple[str, str]:
     """Return a rate in Mbit/s, and its interval, all with as many decimals.
 
     That is what the largest of them needs for its digits, and never an exponent: an end of an
     interval takes six characters below a Tbit/s, like a rate without any decimal.
     """
-    most = max(rate.mean, rate.high or 0.0) / MBIT
+    most = max(value.mean, value.high or 0.0) / MBIT
     whole_digits = len(f"{most:.0f}") if most >= 1 else 0
     decimals = min(max(RATE_DIGITS - whole_digits, 0), RATE_DECIMALS) if most else 0
 
-    def shown(value: float) -> str:
-        return f"{value / MBIT:.{decimals}f}"
+    def shown(bps: float) -> str:
+        return f"{bps / MBIT:.{decimals}f}"
 
-    return shown(rate.mean), interval(rate, shown)
+    return shown(value.mean), interval(value, shown)
 
 
 def interval(value: Estimate, shown: Callable[[float], str]) -> str:

@@ -2,6 +2,7 @@
 """Figures of simulated points: curves over queues, stacked CPU time, latency distributions."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import plotly.graph_objects as go
 from hdrh.histogram import HdrHistogram
@@ -9,7 +10,7 @@ from hdrh.histogram import HdrHistogram
 from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
 from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import hover, label
-from ntbbench.report.simulation_cells import DASH, duration, rate_cells, ratio
+from ntbbench.report.simulation_cells import DASH, Unit, duration, rate, ratio, unit_of
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.
@@ -18,6 +19,7 @@ OTHER_AFFINITY = ("diamond-open", "dot")
 # Size of the symbol and width of the line, of the first dispatch, the second, ..: where curves are
 # the same, each later and smaller one lies inside those before.
 INSIDE = ((15, 4.5), (9, 2.0), (4, 1.0))
+BESIDE = 0.006  # of the axis, from one line to the next: some 6 px of a wide page
 MARGIN = 0.08  # of the axis, on either side of the queue counts that were run
 KIND_COLOURS = {
     "hardirq": "#bd5300",
@@ -42,19 +44,28 @@ PERCENTILE_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 Read = Callable[[OkSimulation], Estimate | None]
 
 
-def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: float) -> go.Figure:
+def over_queues(
+    points: Sequence[OkSimulation], read: Read, title: str, units: tuple[Unit, ...]
+) -> go.Figure:
     """Return one quantity over the queue count, a line a dispatch and affinity.
+
+    Each line stands a little beside the one before, so that of equal lines the intervals show.
 
     Parameters
     ----------
     points : of one protocol.
     read : the quantity, with its interval, which is drawn where there is one; None: not there.
-    title : of the axis, with the unit.
-    scale : how much of that unit is one in the record.
+    title : of the axis, without the unit; may be empty.
+    units : that the quantity may have; the largest value decides.
     """
     figure = go.Figure()
+    unit = unit_of(map(read, points), units)
     dispatches = list(dict.fromkeys(point.dispatch for point in points))
-    for key in dict.fromkeys((point.dispatch, point.affinity) for point in points):
+    run = sorted({point.queues for point in points})
+    margin = max(1.0, MARGIN * (run[-1] - run[0]))
+    low, high = run[0] - margin, run[-1] + margin
+    keys = list(dict.fromkeys((point.dispatch, point.affinity) for point in points))
+    for key, beside in zip(keys, places_beside(len(keys), run, high - low), strict=True):
         line = sorted(
             (point for point in points if (point.dispatch, point.affinity) == key),
             key=lambda point: point.queues,
@@ -62,21 +73,34 @@ def over_queues(points: Sequence[OkSimulation], read: Read, title: str, scale: f
         values = [(point, value) for point in line if (value := read(point)) is not None]
         if values:
             inside = INSIDE[min(dispatches.index(key[0]), len(INSIDE) - 1)]
-            figure.add_trace(_curve(values, scale, inside))
-    run = sorted({point.queues for point in points})
-    margin = max(1.0, MARGIN * (run[-1] - run[0]))
-    figure.update_xaxes(
-        title_text="queues", range=[run[0] - margin, run[-1] + margin], tickvals=run
-    )
-    figure.update_yaxes(title_text=title, rangemode="tozero")
+            figure.add_trace(_curve(values, unit.size, beside, inside))
+    figure.update_xaxes(title_text="queues", range=[low, high], tickvals=run)
+    axis = ", ".join(part for part in (title, unit.name) if part)
+    figure.update_yaxes(title_text=axis, rangemode="tozero")
     figure.update_layout(legend=BOTTOM, showlegend=True)
     figure = framed(figure, 380)
     figure.update_layout(margin_b=110)
     return figure
 
 
+def places_beside(lines: int, run: Sequence[int], width: float) -> list[float]:
+    """Return how far beside its queue count each line stands, the middle one at 0.
+
+    Parameters
+    ----------
+    run : the queue counts, ascending; two neighbours' lines must not meet.
+    width : of the axis.
+    """
+    nearest = min((b - a for a, b in pairwise(run)), default=width)
+    step = min(BESIDE * width, nearest / 2 / lines)
+    return [(number - (lines - 1) / 2) * step for number in range(lines)]
+
+
 def _curve(
-    found: Sequence[tuple[OkSimulation, Estimate]], scale: float, inside: tuple[int, float]
+    found: Sequence[tuple[OkSimulation, Estimate]],
+    unit: float,
+    beside: float,
+    inside: tuple[int, float],
 ) -> go.Scatter:
     line, values = zip(*found, strict=True)
     colour, _ = STYLES.get(line[0].dispatch, OTHER_STYLE)
@@ -84,11 +108,11 @@ def _curve(
     size, width = inside
     highs = [value.mean if value.high is None else value.high for value in values]
     lows = [value.mean if value.low is None else value.low for value in values]
-    above = [(high - value.mean) * scale for high, value in zip(highs, values, strict=True)]
-    below = [(value.mean - low) * scale for low, value in zip(lows, values, strict=True)]
+    above = [(high - value.mean) / unit for high, value in zip(highs, values, strict=True)]
+    below = [(value.mean - low) / unit for low, value in zip(lows, values, strict=True)]
     return go.Scatter(
-        x=[point.queues for point in line],
-        y=[value.mean * scale for value in values],
+        x=[point.queues + beside for point in line],
+        y=[value.mean / unit for value in values],
         error_y={
             "type": "data",
             "array": above,
@@ -197,11 +221,10 @@ def point_name(point: OkSimulation) -> str:
 
 def point_hover(point: OkSimulation) -> str:
     """Return what is shown when the pointer rests on a point."""
-    rate, spread = rate_cells(point.throughput_bps)
     latency = point.latency
     return hover(
         point_name(point),
-        f"{rate} Mbit/s ({spread})",
+        rate(point.throughput_bps),
         f"p50 {latency_of(latency.p50)}, p99 {latency_of(latency.p99)}, "
         f"p99.9 {latency_of(latency.p999)}",
         f"amplification {ratio(point.amplification, '.4g')}, "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A grid of simulated points as one self-contained HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ntbbench.measure.simulation_records import (
     Estimate,
@@ -22,10 +22,8 @@ from ntbbench.report.simulation import (
     named_estimates,
     ok_points,
 )
-from ntbbench.report.simulation_cells import DASH
+from ntbbench.report.simulation_cells import DASH, ONE, RATE_UNITS, UNITS, Unit, plain, unit_of
 
-MBIT = 1e-6  # Mbit/s in a bit/s
-MS = 1e3  # milliseconds in a second
 AXES = ("protocol", "dispatch", "affinity", "queues")
 LATENCIES = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
 
@@ -64,8 +62,9 @@ def _protocol(protocol: str, points: Sequence[OkSimulation]) -> list[Section]:
     curves = [
         Figure(
             f"throughput-{protocol}",
-            f"Throughput of {protocol} over queues: payload, mean and 95 % interval.",
-            figures.over_queues(points, lambda p: p.throughput_bps, "Mbit/s", MBIT),
+            f"Throughput of {protocol} over queues: payload, mean and 95 % interval. Curves stand "
+            "a little beside each other, so that intervals of the same value show.",
+            figures.over_queues(points, lambda p: p.throughput_bps, "", RATE_UNITS),
             wide=True,
         )
     ]
@@ -74,7 +73,7 @@ def _protocol(protocol: str, points: Sequence[OkSimulation]) -> list[Section]:
             Figure(
                 f"latency-{name}-{protocol}",
                 f"Latency of {protocol} over queues: {title}, from send to delivery.",
-                figures.over_queues(points, _latency(name), f"{title}, ms", MS),
+                figures.over_queues(points, _latency(name), title, UNITS),
             )
         )
     bars = Figure(
@@ -114,36 +113,50 @@ def _latency(name: str) -> "figures.Read":
 
 
 def _table(points: Sequence[OkSimulation]) -> Table:
+    """Return the table of every number; what is of one kind has one unit, in the column's head."""
+    names = [name for name, _ in named_estimates(points[0])]
+    units = _units(points)
     columns = [Column(axis) for axis in AXES]
-    for name, _ in named_estimates(points[0]):
-        unit = f", {_unit(name)}" if _unit(name) else ""
+    for name in names:
+        title, unit = _title(name), f", {units[name].name}" if units[name].name else ""
         columns += [
-            Column(f"{name}{unit}", "mean over the replications"),
-            Column(f"{name} low{unit}", f"lower end of {name}'s 95 % interval"),
-            Column(f"{name} high{unit}", f"upper end of {name}'s 95 % interval"),
+            Column(f"{title}{unit}", f"mean over the replications; {name}_mean of the CSV"),
+            Column(f"{title} low{unit}", f"lower end of the 95 % interval of {title}"),
+            Column(f"{title} high{unit}", f"upper end of the 95 % interval of {title}"),
         ]
     columns += [Column(name, "of all replications together") for name in (*RATIOS, *COUNTS)]
-    return Table("points-table", tuple(columns), tuple(_row(point) for point in points))
+    return Table("points-table", tuple(columns), tuple(_row(point, units) for point in points))
 
 
-def _row(point: OkSimulation) -> tuple[Cell, ...]:
+def _row(point: OkSimulation, units: Mapping[str, Unit]) -> tuple[Cell, ...]:
     cells = [Cell(point.protocol), Cell(point.dispatch), Cell(point.affinity)]
     cells.append(Cell(str(point.queues), point.queues))
-    for _, value in named_estimates(point):
-        cells += [_cell(end) for end in ends_of(value)]
+    for name, value in named_estimates(point):
+        cells += [_cell(end, units[name]) for end in ends_of(value)]
     for name in (*RATIOS, *COUNTS):
-        cells.append(_cell(getattr(point, name)))
+        cells.append(_cell(getattr(point, name), ONE))
     return tuple(cells)
 
 
-def _unit(name: str) -> str:
-    """Return the unit of an estimate; counts and ratios have none."""
-    if name == "throughput_bps":
-        return "bit/s"
-    return "s" if name.startswith("latency_") or "cpu_seconds" in name else ""
+def _units(points: Sequence[OkSimulation]) -> dict[str, Unit]:
+    """Return the unit of every estimate: one for all latencies, one for all CPU times."""
+    pairs = [pair for point in points for pair in named_estimates(point)]
+    units = {name: ONE for name, _ in pairs}
+    for part, allowed in (("throughput", RATE_UNITS), ("latency", UNITS), ("cpu_seconds", UNITS)):
+        family = [name for name in units if part in name]
+        unit = unit_of((value for name, value in pairs if name in family), allowed)
+        units.update(dict.fromkeys(family, unit))
+    return units
 
 
-def _cell(value: float | None) -> Cell:
+def _title(name: str) -> str:
+    """Return how an estimate is called beside its unit: no unit of the record in its name."""
+    name = name.replace("throughput_bps", "throughput").replace("p999", "p99.9")
+    name = name.replace("sender_cpu_seconds", "sender CPU").replace("cpu_seconds_", "CPU ")
+    return name.replace("latency_", "latency ")
+
+
+def _cell(value: float | None, unit: Unit) -> Cell:
     if value is None:
         return Cell(DASH)
-    return Cell(str(value) if isinstance(value, int) else f"{value:.5g}", value)
+    return Cell(str(value) if isinstance(value, int) else plain(value / unit.size), value)
