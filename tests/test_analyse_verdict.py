@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The four-state verdict: its symmetry, its edges, and what the warnings say."""
 
-from typing import Literal
+import math
+import re
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from compare_data import noisy_sides
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntbbench.analyse import cautions
+from ntbbench.analyse import cautions, detectable
+from ntbbench.analyse.caution_list import CAUTIONS, warned
 from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Comparison
-from ntbbench.analyse.policy import Policy
+from ntbbench.analyse.policy import Policy, Test
 
 MIRROR = {"regressed": "improved", "improved": "regressed"}
 
@@ -86,6 +89,35 @@ def test_runs_needed_do_settle_it() -> None:
         for _ in range(20)
     ]
     assert settled.count("equivalent") >= 12
+
+
+variances = st.one_of(st.floats(0, 1e100), st.sampled_from([0.0, 1e-320, math.nan, math.inf]))
+thresholds = st.one_of(st.floats(0, 10), st.sampled_from([0.0, 1e-300]))
+
+
+@given(
+    rows=st.lists(st.tuples(variances, variances, thresholds), min_size=1, max_size=5),
+    sizes=st.builds(detectable.Sizes, st.integers(2, 50), st.integers(2, 50), st.booleans()),
+    test=st.sampled_from(get_args(Test)),
+    level=st.floats(1e-12, 0.999),
+)
+def test_runs_needed_are_enough_for_an_interval_or_none(
+    rows: list[tuple[float, float, float]], sizes: detectable.Sizes, test: Test, level: float
+) -> None:
+    """Whatever the samples: a number from 5 to a million, or 0 for no number."""
+    base, candidate, threshold = np.array(rows).T
+    spread = detectable.Spread(base, candidate if not sizes.paired else np.zeros(len(base)), sizes)
+    runs = detectable.runs_needed(spread, test, level, threshold)
+    assert np.all((runs == 0) | (runs >= cautions.FEW))
+    assert np.all(runs <= detectable.MOST_RUNS)
+
+
+@pytest.mark.parametrize("code", CAUTIONS)
+def test_warnings_of_a_simulation_speak_of_replications(code: str) -> None:
+    told = warned(code, "at least 8 runs a side", simulated=True)
+    assert not re.search(r"\bruns\b", f"{told.message} {told.remedy}")
+    assert told.message.endswith("at least 8 replications a side")
+    assert warned(code, "8 runs").message.endswith("8 runs")
 
 
 @pytest.mark.parametrize(

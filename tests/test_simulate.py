@@ -649,7 +649,7 @@ def test_one_run_without_a_value_hides_no_regression(
     for name in ("latency_p50", "latency_p99", "amplification"):
         assert (found[name]["verdict"], found[name]["n_candidate"]) == ("regressed", 7)
         (told,) = [w for w in found[name]["warnings"] if w["code"] == "undefined-samples"]
-        assert told["message"].endswith(": candidate 7 of 8 runs")
+        assert told["message"].endswith(": candidate 7 of 8 replications")
     _, found = compared(["compare", str(counted), str(worse), *words, "--paired"], capsys)
     assert found["latency_p50"]["n_base"] == found["latency_p50"]["n_candidate"] == 7
     assert found["latency_p50"]["ratio_low"] == pytest.approx(3)  # of the same replications
@@ -840,6 +840,39 @@ def test_what_settles_a_simulation_is_replications(
     assert "replications a side would settle it" in text
     assert "quiet the machine" not in text
     assert "runs a side would settle" not in text
+    for form in ("text", "md", "mail"):
+        assert main(["compare", *map(str, paths), "--format", form]) == 0
+        assert not re.search(r"\bruns\b", capsys.readouterr().out, re.IGNORECASE)
+
+
+def test_replications_that_drew_the_same_can_be_paired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unpaired, flow hashes hide what pairs of the same hashes show: the user is told."""
+    words = ["simulate", "--queues", "2", "--affinity", "spread", *SHORT, "--replications", "8"]
+    made = {"base": "1", "dearer": "1", "other": "2"}
+    for name, seed in made.items():
+        cost = ["--set", "receiver.byte=202ps"] if name == "dearer" else []
+        assert main([*words, *cost, "--seed", seed, "-o", str(tmp_path / f"{name}.json")]) == 0
+    capsys.readouterr()
+
+    def compared(other: str, *options: str) -> tuple[str, int]:
+        sides = [str(tmp_path / f"{name}.json") for name in ("base", other)]
+        main(["compare", *sides, "--format", "json", *options])
+        report = json.loads(capsys.readouterr().out)
+        return " ".join(report["environment"]["notes"]), report["totals"]["inconclusive"]
+
+    alone, open_alone = compared("dearer")
+    assert "seed 1 on both sides: --paired compares replication by replication" in alone
+    assert re.search(r"needs \d+ of them to find a change \(dearer\)", alone)
+    paired, open_paired = compared("dearer", "--paired")
+    assert paired == ""
+    assert open_paired < open_alone
+    assert compared("other")[0] == ""
+    assert (
+        "seed 1 against seed 2: pairs of replications share no draws"
+        in compared("other", "--paired")[0]
+    )
 
 
 def test_the_keys_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

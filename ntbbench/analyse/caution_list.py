@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The closed list of warnings of a comparison, each with its remedy."""
 
+import re
+
 from ntbbench.analyse.comparison import Warned
 
 FEW = 5  # below it a 95 % interval of a median does not exist: 1 - 2 / 2^5 is 94 %
@@ -87,11 +89,15 @@ CAUTIONS: dict[str, tuple[str, str]] = {
 # Of these the remedy is about the machine, which has no part in what was simulated.
 OF_THE_MACHINE = ("outliers", "bimodal", "drifting", "unstable")
 MORE_REPLICATIONS = "simulate more replications"
+RUNS = re.compile(r"\bruns\b")  # as the list has them of benchmarks
 
 
 def warned(code: str, detail: str = "", *, simulated: bool = False) -> Warned:
     """Return the warning `code`, with what is particular to this case."""
     message, remedy = CAUTIONS[code]
+    message = f"{message}: {detail}" if detail else message
     if simulated and code in OF_THE_MACHINE:
         remedy = MORE_REPLICATIONS
-    return Warned(code=code, message=f"{message}: {detail}" if detail else message, remedy=remedy)
+    if simulated:
+        message, remedy = (RUNS.sub("replications", text) for text in (message, remedy))
+    return Warned(code=code, message=message, remedy=remedy)

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from ntbbench import __version__
-from ntbbench.analyse import pairing, significance
+from ntbbench.analyse import detectable, pairing, significance
 from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
 from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
@@ -69,6 +69,9 @@ def compare(
     guesses = estimates(found, policy, paired=paired)
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
     level = significance.next_level(p[~np.isnan(p)], policy.correction, policy.alpha)
+    pairs = detectable.fewest(policy.test, level, paired=True)
+    notes = pairing.draw_notes(base, candidates, paired=paired, fewest=pairs)
+    environment = replace(environment, notes=environment.notes + notes)
     terms = Terms(policy, family_of(guesses, policy), environment, paired, level)
     adjusted = adjust_all(guesses, policy)
     add_detectable(found, guesses, policy, level)

@@ -129,13 +129,13 @@ def warnings_of(
             if needed
             else f"no number of runs is enough for --test {policy.test}"
         )
-        found.append(warned("cannot-reach-alpha", detail))
+        found.append(warned("cannot-reach-alpha", detail, simulated=simulated))
     if p_adjusted < policy.alpha and 1 / (1 + threshold) <= guess.ratio <= 1 + threshold:
         found.append(warned("small-difference"))
     if match.dropped:
         found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
     if counts := defined_counts(match):
-        found.append(warned("undefined-samples", counts))
+        found.append(warned("undefined-samples", counts, simulated=simulated))
     sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
     for code in sorted({code for side in sides for code in side}):
         found.append(warned(code))

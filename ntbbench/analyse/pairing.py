@@ -137,6 +137,28 @@ def environments(
     return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
 
 
+def draw_notes(
+    base: Variant, candidates: Sequence[Variant], *, paired: bool, fewest: int
+) -> list[str]:
+    """Return where replications that drew the same are not paired, or paired ones drew otherwise.
+
+    Parameters
+    ----------
+    fewest : pairs with which the test can find anything; 0: with none.
+    """
+    notes = []
+    for candidate in candidates:
+        same = base.draws == candidate.draws
+        if paired == same or not base.draws or not candidate.draws:
+            continue
+        text = f"{base.draws} against {candidate.draws}: pairs of replications share no draws"
+        if same:
+            text = f"{base.draws} on both sides: --paired compares replication by replication"
+            text += f", and needs {fewest} of them to find a change" if fewest else ""
+        notes.append(f"{text} ({candidate.label})")
+    return notes
+
+
 def difference(key: str, base: dict[str, str], candidate: dict[str, str]) -> tuple[str, bool]:
     """Return how `key` differs ("" if it does not) and whether both sides know it."""
     left, right = base.get(key), candidate.get(key)

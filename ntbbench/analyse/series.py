@@ -54,3 +54,4 @@ class Variant:
     absent: dict[str, str] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
     row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric
+    draws: str = ""  # what decides the random draws of a row: where both sides agree, rows pair

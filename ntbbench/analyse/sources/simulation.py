@@ -87,7 +87,8 @@ def read(data: bytes, label: str, where: str) -> Variant:
     how = result.scenario.get("run", {})
     strict = {f"scenario.run.{key}": str(how[key]) for key in STRICT_KEYS if key in how}
     context = {"ntbbench": str(result.environment.get("ntbbench", "?"))}
-    variant = Variant(label, result.schema, {}, strict, context)
+    draws = f"seed {how['seed']}" if "seed" in how else ""
+    variant = Variant(label, result.schema, {}, strict, context, draws=draws)
     for point in result.points:
         add_point(variant, point, where)
     return variant

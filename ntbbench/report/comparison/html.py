@@ -23,7 +23,7 @@ COLUMNS = (
     Column("n base"),
     Column("n candidate"),
     Column("detectable", "the smallest effect found with 80 % power; none: no effect is"),
-    Column("runs to settle", "a side, if inconclusive"),
+    Column("n to settle", "runs a side, of a simulation replications; if inconclusive"),
     Column("warnings"),
 )
 

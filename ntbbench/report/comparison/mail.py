@@ -125,7 +125,8 @@ def raw_runs(variant: Variant) -> list[str]:
         if series.samples is None:
             continue
         factor, unit = wording.scale_of(series.samples.tolist(), series.unit)
-        title = f"Runs of {wording.visible(variant.label)}, {wording.visible(series.metric)}"
+        samples = "Replications" if series.simulated else "Runs"
+        title = f"{samples} of {wording.visible(variant.label)}, {wording.visible(series.metric)}"
         lines += ["", *wrapped(f"{title} ({unit or 'no unit'}):", 2)]
         numbers = " ".join(wording.aligned(series.samples.tolist(), factor))
         lines += textwrap.wrap(numbers, WIDTH, initial_indent="  ", subsequent_indent="  ")

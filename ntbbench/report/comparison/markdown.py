@@ -57,7 +57,7 @@ def row(comparison: Comparison, report: Report) -> str:
         p += f"({wording.probability(comparison.p_adjusted)})"
         detectable = wording.effect(comparison.minimal_detectable_effect)
         if comparison.verdict == "inconclusive" and comparison.runs_needed:
-            detectable += f"; {comparison.runs_needed} runs settle"
+            detectable += f"; {comparison.runs_needed} {wording.samples_of(comparison)} settle"
         n = f"{comparison.n_base}/{comparison.n_candidate}"
         change = wording.percent(comparison.ratio)
         cells = [

@@ -181,14 +181,18 @@ def open_question(comparison: Comparison) -> str:
         comparison.reason,
         "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
     ]
-    runs = comparison.runs_needed
-    samples = "replications" if comparison.simulated else "runs"
+    runs, samples = comparison.runs_needed, samples_of(comparison)
     if runs is not None and runs > HOPELESS:
         hint = "" if comparison.simulated else ": quiet the machine first"
         parts.append(f"more than {HOPELESS} {samples} a side would settle it{hint}")
     elif runs is not None:
         parts.append(f"about {runs} {samples} a side would settle it")
     return "; ".join(parts)
+
+
+def samples_of(comparison: Comparison) -> str:
+    """Return what a sample of the comparison is of."""
+    return "replications" if comparison.simulated else "runs"
 
 
 def totals_line(report: Report) -> str:
