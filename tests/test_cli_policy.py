@@ -109,6 +109,7 @@ def test_the_history_tells_what_it_ignores(gate, capsys, tmp_path: Path) -> None
         ("[[rule]]\nmetric = 'x'\nignore = ' '", ["rule 1: ignore: ' '", "a text that says why"]),
         ("fatal_warnings = 'bimodal'", ["fatal_warnings: 'bimodal'", "a list of too-few-samples"]),
         ("threshold = 2", ["threshold: 2", "for two per cent write 2% or 0.02"]),
+        ("alpha = " + "9" * 5000, ["--policy", "numbers of at most 4300 digits"]),
         ("threshold = true", ["threshold: True", "write 2% or 0.02"]),
         ("[[rule]]\nmetric = 'x'\nthreshold = 1.0", ["rule 1: threshold: 1.0", "2% or 0.02"]),
     ],

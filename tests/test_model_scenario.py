@@ -177,6 +177,8 @@ def test_a_scenario_goes_through_json() -> None:
     ("text", "message"),
     [
         ("queues = [", "not TOML in UTF-8"),
+        ("queues = " + "9" * 5000, "numbers of at most 4300 digits"),
+        ("queues = " + "[" * 5000, "brackets less deep in each other"),
         ("queus = 1", r"key: 'queus': unknown; did you mean queues\?"),
         (
             "device.x.dorbells = 1",

@@ -994,6 +994,22 @@ def test_bad_input_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [
+        ("receiver.hardirq=-2us", "0 to 0.1 s, or a text like '1.5us'"),
+        ("device.window_size=0", "whole B from 1 to 4294967296, also KiB, MiB, GiB, kB, MB"),
+        ("traffic.rate=-1", "whole bit/s from 0 to 10000000000000, also kbit/s, Mbit/s, Gbit/s"),
+    ],
+)
+def test_a_bad_quantity_names_what_is_allowed(
+    setting: str, allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, _, value = setting.partition("=")
+    assert main(["simulate", "--set", setting, "-o", "/dev/null"]) == 2
+    assert capsys.readouterr().err == f"ntbbench: --set {key}: {value!r}: {allowed}\n"
+
+
 def damage_latencies(run: dict[str, Any]) -> None:
     run["latencies"] = "AAAA"
 
@@ -1109,7 +1125,7 @@ def test_a_number_without_end_and_no_name_are_one_line(
     assert main(["simulate", "board.toml"]) == 2
     assert main(["simulate", "-o", ""]) == 2
     number, name = capsys.readouterr().err.splitlines()
-    assert "board.toml" in number
+    assert number == "ntbbench: scenario: 'board.toml': numbers of at most 4300 digits"
     assert "''" in name or "'.'" in name
     assert list(tmp_path.iterdir()) == [board]
 

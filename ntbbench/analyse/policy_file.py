@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The policy file of the gate: TOML, each key checked by itself so that an error names it."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ntbbench.analyse.policy import (
 )
 from ntbbench.errors import InputError
 from ntbbench.model.names import unknown
+from ntbbench.model.toml_file import read_toml
 
 # What each key may be; tests hold the keys equal to the fields of Policy and Rule.
 KEYS = {
@@ -54,12 +54,7 @@ def load_policy(path: Path) -> Policy:
         for a file that cannot be read, text that is no TOML, and the first key that is unknown or
         whose value cannot be used.
     """
-    try:
-        table = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise InputError("--policy", str(path), error.strerror or "cannot be read") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("--policy", str(path), f"TOML in UTF-8: {error}") from error
+    table = read_toml("--policy", path)
     settings = settings_of(table, Policy, KEYS, str(path))
     settings["rule"] = tuple(
         Rule(**settings_of(rule, Rule, RULE_KEYS, f"{path}: rule {number}"))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scenarios: what one sweep asks for, and the points that it becomes."""
 
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ntbbench.model.device import Hardware
 from ntbbench.model.dispatch import Provision, check_dispatch, dispatch_map, provision
 from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, resolve
 from ntbbench.model.names import check_range, unknown
+from ntbbench.model.toml_file import read_toml
 from ntbbench.model.workload import Workload, parse_workload, queues_needed
 
 __all__ = [
@@ -132,13 +132,7 @@ def load_scenario(path: str | Path) -> Scenario:
     ------
     InputError : the file cannot be read, is not TOML, or has an unknown key or a bad value.
     """
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError("scenario", str(path), str(error.strerror)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("scenario", str(path), f"not TOML in UTF-8: {error}") from None
-    return scenario_from(table, str(path))
+    return scenario_from(read_toml("scenario", Path(path)), str(path))
 
 
 def scenario_from(table: dict[str, Any], source: str) -> Scenario:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scenarios from TOML files, presets and `--set key=value`, and back to plain values."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +19,7 @@ from ntbbench.model.simulation import keys
 from ntbbench.model.simulation.boards import BOARDS
 from ntbbench.model.simulation.scenario import AFFINITIES, PROTOCOLS, SECTIONS, Scenario
 from ntbbench.model.simulation.units import PS, duration_text
+from ntbbench.model.toml_file import read_toml
 
 WORD_AXES = {"dispatch": DISPATCHES, "affinity": AFFINITIES, "protocol": PROTOCOLS}
 AXES = ("queues", *WORD_AXES)
@@ -50,13 +50,7 @@ def load_scenario(path: str | Path) -> Scenario:
     ------
     InputError : the file cannot be read, is not TOML, or has an unknown key or a bad value.
     """
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError("scenario", str(path), str(error.strerror)) from None
-    except (ValueError, RecursionError) as error:  # ValueError itself: a number without end
-        raise InputError("scenario", str(path), f"not TOML in UTF-8: {error}") from None
-    return scenario_from(table, str(path))
+    return scenario_from(read_toml("scenario", Path(path)), str(path))
 
 
 def scenario_from(table: Mapping[str, Any], source: str) -> Scenario:

@@ -30,7 +30,7 @@ def ticks(field: str, value: object, low: float, high: float, per_second: int) -
     ------
     InputError : not a duration, or outside `low` .. `high` seconds.
     """
-    allowed = f"a duration from {low:g} to {high:g} s, in seconds or as a text like '1.5us'"
+    allowed = f"{low:g} to {high:g} s, or a text like '1.5us'"
     seconds = _quantity(field, value, DURATIONS, allowed)
     if not Decimal(str(low)) <= seconds <= Decimal(str(high)):
         raise InputError(field, value, allowed)
@@ -44,8 +44,10 @@ def whole(field: str, value: object, low: int, high: int, units: dict[str, int])
     ------
     InputError : not a whole number of the unit's base, or outside `low` .. `high`.
     """
-    hint = f", also with a unit: {', '.join(units)}" if units else ""
-    allowed = f"a whole number from {low} to {high}{hint}"
+    base, *others = units or ["number"]
+    also = f", also {', '.join(others)}" if others else ""
+    what = f"whole {base}" if others else f"a whole {base}"
+    allowed = f"{what} from {low} to {high}{also}"
     number = _quantity(field, value, {unit: Decimal(size) for unit, size in units.items()}, allowed)
     if number != number.to_integral_value() or not low <= number <= high:
         raise InputError(field, value, allowed)
