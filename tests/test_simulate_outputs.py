@@ -409,8 +409,9 @@ def test_a_fitted_scenario_simulates_to_the_measurement(
     assert main(["fit", *words]) == 0
     out, err = capsys.readouterr()
     told = " ".join(out.split())
-    assert "95 % interval" in told
+    assert re.search(r"a byte, range [\d.]+[np]s to [\d.]+[np]s", told)
     assert "assumed to be within 2.0%" in told
+    assert "95 %" not in told  # an assumed error is no interval of measurements
     assert f"ntbbench simulate {board}" in err
     words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback"]
     assert main(["simulate", str(board), *words, "-o", str(path)]) == 0
@@ -429,7 +430,7 @@ def test_an_interval_without_an_end_is_told(
     sender gives, so none is too small."""
     assert main(["fit", *words, "--set", "duration=20ms", "--set", "sender.packet=40us"]) == 0
     said = (
-        "95 % interval without either end: that of the throughput reaches all but 0 and above what "
+        "range without either end: that of the throughput reaches all but 0 and above what "
         "a copy for nothing gives"
     )
     assert said in fit_words(capsys)
@@ -438,17 +439,21 @@ def test_an_interval_without_an_end_is_told(
 def test_an_interval_with_one_end_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--set", "duration=20ms", "--error"]
     assert main(["fit", "--throughput", "1e9", *words, "1"]) == 0
-    found = r"interval from [\d.]+ns up without an end: that of the throughput"
+    found = r"range from [\d.]+ns up without an end: that of the throughput"
     assert re.search(found, fit_words(capsys))
     assert main(["fit", "--throughput", "9.4e9", *words, "0.9", "--set", "sender.packet=40us"]) == 0
-    found = r"interval up to [\d.]+ns, without a lower end: .* above what a copy"
+    found = r"range up to [\d.]+ns, without a lower end: .* above what a copy"
     assert re.search(found, fit_words(capsys))
 
 
 def fit_words(capsys: pytest.CaptureFixture[str]) -> str:
     """Return the comments of the printed scenario, as one line."""
-    lines = capsys.readouterr().out.splitlines()
-    return " ".join(line[2:] for line in lines if line.startswith("# "))
+    return fit_comments(capsys.readouterr().out)
+
+
+def fit_comments(scenario: str) -> str:
+    """Return the comments of a scenario, as one line."""
+    return " ".join(line[2:] for line in scenario.splitlines() if line.startswith("# "))
 
 
 IPERF3 = {
@@ -484,7 +489,7 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
     text = capsys.readouterr().out
     assert "length = 32768" in text
     assert "flows = 2" in text
-    assert "mean of 3 values" in text
+    assert "mean of 3 values with its t interval, 95 % if each is a run" in fit_comments(text)
 
 
 @pytest.mark.parametrize(

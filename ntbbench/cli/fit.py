@@ -36,7 +36,7 @@ COMMENT_WIDTH = 78  # columns of a line's text, after "# "
 ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
 
 DESCRIPTION = """\
-Fit the receiver's copy cost a byte to a measured throughput of a single queue, with its interval,
+Fit the receiver's copy cost a byte to a measured throughput of a single queue, with its range,
 and write a scenario that `ntbbench simulate` reads. All other costs stay as they are.
 """
 EPILOG = """\
@@ -194,17 +194,17 @@ def words(found: Fit, target: Target, protocol: str) -> list[str]:
     """Return what was fitted, to what, and what it leaves open."""
     cost, low = (duration_text(value, FS) for value in (found.byte, found.low))
     if found.high is None:
-        interval = f"from {low} up without an end" if found.low else "without either end"
-        interval += ": that of the throughput reaches all but 0"
-        interval += "" if found.low else " and above what a copy for nothing gives"
+        spread = f"from {low} up without an end" if found.low else "without either end"
+        spread += ": that of the throughput reaches all but 0"
+        spread += "" if found.low else " and above what a copy for nothing gives"
     elif not found.low:
-        interval = f"up to {duration_text(found.high, FS)}, without a lower end: that of the "
-        interval += "throughput is above what a copy for nothing gives"
+        spread = f"up to {duration_text(found.high, FS)}, without a lower end: that of the "
+        spread += "throughput is above what a copy for nothing gives"
     else:
-        interval = f"{low} to {duration_text(found.high, FS)}"
+        spread = f"{low} to {duration_text(found.high, FS)}"
     return [
-        f"copy cost fitted to the single-queue throughput of {protocol}: {cost} a byte, 95 % "
-        f"interval {interval}",
+        f"copy cost fitted to the single-queue throughput of {protocol}: {cost} a byte, range "
+        f"{spread}",
         f"measured {target.mean / 1e6:.5g} Mbit/s ({target.low / 1e6:.5g}-"
         f"{target.high / 1e6:.5g}; {target.how}), simulated {found.throughput_bps / 1e6:.5g}",
         "all other costs were given, not fitted; whatever is not a single queue is a prediction",

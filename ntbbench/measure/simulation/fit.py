@@ -32,8 +32,8 @@ class Target:
     Parameters
     ----------
     mean : of the samples.
-    low, high : its 95 % interval.
-    how : in words, where the interval is from.
+    low, high : the range that it is taken to be in.
+    how : in words, where that range is from.
     """
 
     mean: float
@@ -44,12 +44,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Fit:
-    """The cost that gives the target, in femtoseconds a byte, and those of the interval's ends.
+    """The cost that gives the target, in femtoseconds a byte, and those of its range's ends.
 
     Parameters
     ----------
     byte : gives the mean of the target.
-    low : gives the upper end of its interval; 0 where no cost does.
+    low : gives the upper end of its range; 0 where no cost does.
     high : gives the lower end; None where none that a scenario takes does.
     throughput_bps : simulated with `byte`.
     """
@@ -65,7 +65,8 @@ def target_of(samples: Sequence[float], error: float) -> Target:
 
     Parameters
     ----------
-    samples : bits a second, above 0; of several the mean's t interval is taken.
+    samples : bits a second, above 0; of several the mean's 95 % t interval is taken, which is
+        one of measurements only where each is a run: ends of a published range are none.
     error : the relative half width that a single one is assumed to have.
     """
     mean = math.fsum(samples) / len(samples)
@@ -74,7 +75,7 @@ def target_of(samples: Sequence[float], error: float) -> Target:
         return Target(mean, mean * (1 - error), mean * (1 + error), how)
     squares = math.fsum((sample - mean) ** 2 for sample in samples)
     half = t_quantile(len(samples) - 1) * math.sqrt(squares / (len(samples) - 1) / len(samples))
-    how = f"mean of {len(samples)} values with its t interval"
+    how = f"mean of {len(samples)} values with its t interval, 95 % if each is a run"
     return Target(mean, max(mean - half, 0.0), mean + half, how)
 
 
@@ -92,7 +93,7 @@ def single_queue(scenario: Scenario, protocol: str) -> PointSpec:
 
 
 def fit(scenario: Scenario, protocol: str, target: Target, engine: str) -> Fit:
-    """Return the copy cost that gives `target` with one queue, and its interval.
+    """Return the copy cost that gives `target` with one queue, and its range.
 
     Raises
     ------
