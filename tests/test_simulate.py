@@ -115,6 +115,14 @@ def test_the_json_is_the_contract(result_file: Path) -> None:
         assert point["wakeups"] + point["merged"] == point["schedule_calls"]
 
 
+def test_a_point_has_the_counts_of_a_replication() -> None:
+    """Written in both records: the same names, types and order."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(OkSimulation)}
+    counts = {field.name: field.type for field in msgspec.structs.fields(Counts)}
+    start = list(fields).index("packets")
+    assert list(fields.items())[start : start + len(counts)] == list(counts.items())
+
+
 def test_cpu_time_is_all_the_time_there_is(result_file: Path) -> None:
     for point in saved(result_file)["points"]:
         for run in point["replications"]:
@@ -197,6 +205,7 @@ def test_the_interval_is_students(values: list[float]) -> None:
         assert (found.low, found.mean, found.high) == (values[0],) * 3
         return
     low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert found.high is not None
     assert found.mean == pytest.approx(np.mean(values))
     assert found.high == pytest.approx(high)
     assert found.low == pytest.approx(max(low, 0), abs=1e-6 * found.high)
@@ -224,7 +233,9 @@ def test_quantiles_are_right_to_three_digits(latencies: list[int]) -> None:
     for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
         rank = max(math.floor(share * len(latencies) + 0.5), 1)
         exact = sorted(latencies)[rank - 1]
-        assert exact * 1e-9 <= found[name] <= exact * 1e-9 * 1.001 + 1e-9
+        value = found[name]
+        assert value is not None
+        assert exact * 1e-9 <= value <= exact * 1e-9 * 1.001 + 1e-9
 
 
 def test_no_packet_no_latency() -> None:

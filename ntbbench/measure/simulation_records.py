@@ -97,6 +97,7 @@ class OkSimulation(SimulationAxes, frozen=True, kw_only=True, tag_field="status"
     latency: Latency
     cpu_seconds: dict[str, Estimate]  # by CPU_KINDS
     sender_cpu_seconds: Estimate
+    # The fields of Counts once more: a msgspec Struct has one base, and a test holds them equal.
     packets: Count
     delivered: Count
     rings: Count
