@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures that several test modules share: the browser that opens the HTML reports."""
+"""Fixtures that several test modules share: the browser, commands run here, a result."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,7 +8,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from compare_runs import Ran
 from playwright.sync_api import Browser, Page, sync_playwright
+from simulate_runs import SMALL
+
+from ntbbench.cli.main import main
 
 # Tests check results; how long an example takes on a busy machine is no result.
 hypothesis.settings.register_profile(
@@ -55,3 +59,29 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Open HTML files, each as a `silent_page` until the end of the test."""
     with ExitStack() as pages:
         yield lambda path, width=1400: pages.enter_context(silent_page(browser, path, width))
+
+
+@pytest.fixture(scope="session")
+def result_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result of `ntbbench simulate`, to be read alone."""
+    path = tmp_path_factory.mktemp("simulate") / "result.json"
+    words = ["--protocol", "tcp,udp", "--affinity", "single,spread", "-o", str(path)]
+    assert main(["simulate", *SMALL, *words]) == 0
+    return path
+
+
+@pytest.fixture
+def ntbbench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command in this process."""
+
+    def run(*arguments: object) -> Ran:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
