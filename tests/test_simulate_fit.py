@@ -149,6 +149,7 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--throughput", "1e13"], "which the other costs allow"),
         (["--throughput", "1"], "at least"),
         (["--throughput", "1e9", "--packet", "0"], "--packet"),
+        (["--throughput", "1e9", "--flows", ""], "--flows: '': a whole number from 1 to 512"),
         (["--throughput", "1e9", "--error", "2"], "a share from 0 to 1"),
         (["--throughput", "1e9", "--set", "receiver.bite=1"], "did you mean receiver.byte?"),
         (["--throughput", "1e9", "--set", "x=1"], "all: ntbbench simulate --keys"),

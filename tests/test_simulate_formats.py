@@ -12,11 +12,9 @@ from simulate_runs import SHORT, saved
 from ntbbench.cli.main import main
 from ntbbench.measure.files import write_json
 from ntbbench.measure.simulation.result import load_simulation
-from ntbbench.measure.simulation_records import (
-    OkSimulation,
-)
+from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
 from ntbbench.model.simulation.load import all_keys
-from ntbbench.report.simulation import FORMATS
+from ntbbench.report.simulation import FORMATS, ok_points, render_text
 
 
 def test_text_is_ascii_of_80_columns(result_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +24,20 @@ def test_text_is_ascii_of_80_columns(result_file: Path, capsys: pytest.CaptureFi
     assert max(map(len, text.splitlines())) <= 80
     for word in ("Mbit/s", "p99.9", "hardirq", "spin", "repost", "Simulated, not measured"):
         assert word in text
+
+
+@pytest.mark.parametrize("largest", [99.99, 99_999.0])
+def test_the_widest_numbers_fold_no_name(result_file: Path, largest: float) -> None:
+    """Six columns of CPU time beside the longest dispatch: tiny numbers beside large ones."""
+    result = load_simulation(result_file)
+    spent = dict.fromkeys(CPU_KINDS, Estimate(mean=0.595e-6, low=None, high=None))
+    spent["idle"] = Estimate(mean=largest, low=None, high=None)
+    points = [
+        msgspec.structs.replace(point, cpu_seconds=spent) for point in ok_points(result.points)
+    ]
+    lines = render_text(msgspec.structs.replace(result, points=points)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.split() in (["per-"], ["vector"])]
 
 
 def test_csv_has_a_row_a_point(result_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from ntbbench.measure.simulation_records import (
     Estimate,
 )
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
-from ntbbench.report.simulation_cells import rate_cells, spread
+from ntbbench.report.simulation_cells import rate_cells, short, spread
 
 
 @settings(deadline=None)  # the machine is shared
@@ -81,6 +81,18 @@ def test_a_range_of_rates_has_one_format(
     found = rate_cells(Estimate(mean=mean, low=low, high=high))
     assert found == cells
     assert len(found[1]) <= len("580.01-583.12")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"), (0.0004, "<.001"), (0.0006, "0.001"), (0.74812, "0.748"), (0.9999, "1.000"),
+        (11.14, "11.1"), (99.96, "100"), (999.6, "1000"), (99999.4, "99999"),
+    ],
+)  # fmt: skip
+def test_a_narrow_number_takes_five_characters(value: float, shown: str) -> None:
+    assert short(value) == shown
+    assert len(shown) <= 5
 
 
 @pytest.mark.parametrize(

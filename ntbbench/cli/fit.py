@@ -180,7 +180,8 @@ def scenario_of(args: argparse.Namespace, settings: dict[str, str]) -> Scenario:
     keys = kinds(Traffic)
     changes = {}
     for option, key in (("packet", "length"), ("flows", "flows"), ("window", "window")):
-        text = getattr(args, option) or settings.get(option)
+        said = getattr(args, option)
+        text = settings.get(option) if said is None else said
         if text is not None:
             changes[key] = keys[key].parse(f"--{option}", text)
     traffic = msgspec.structs.replace(scenario.traffic, **changes)

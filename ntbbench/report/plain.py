@@ -79,7 +79,7 @@ def _fold(cell: str, width: int) -> str:
 
 
 def _is_text(cells: Iterable[str]) -> bool:
-    return not all(cell[:1].isdigit() or cell[:1] in {"", "?", ">", "-"} for cell in cells)
+    return not all(cell[:1].isdigit() or cell[:1] in {"", "?", ">", "<", "-"} for cell in cells)
 
 
 def markdown_tables(tables: Sequence[Table], lists: Sequence[tuple[str, Sequence[str]]]) -> str:

@@ -50,6 +50,7 @@ GAINS_NOTE = (
     "ratios of the same replication, so with the same flow hashes; 95 %: Student's t of these "
     "ratios, not cut at what is possible: of few replications it may exceed the number of queues"
 )
+LONG = 100.0  # seconds of CPU time
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
 
 
@@ -130,12 +131,7 @@ def tables(result: SimulationResult) -> list[Table]:
             [(*_axes(p), *rate_cells(p.throughput_bps), *_latency_cells(p)) for p in points],
             ["intervals of all numbers: --format csv, --format json, --html"],
         ),
-        Table(
-            "CPU time of the receiver, ms a replication, all CPUs",
-            (*AXIS_HEADERS, "hardirq", "useful", "empty", "spin", "kthr.", "idle"),
-            [(*_axes(p), *(short(p.cpu_seconds[k].mean) for k in CPU_KINDS)) for p in points],
-            ["useful, empty: softirq time in runs that found a packet, that found none"],
-        ),
+        _cpu_times(points),
         Table(
             "Wakeups",
             (*AXIS_HEADERS, "ampl.", "eff.", "spur.", "drops", "stops"),
@@ -167,6 +163,22 @@ def gains_table(result: SimulationResult) -> Table:
         (*AXIS_HEADERS, "gain", "95 %"),
         rows,
         [GAINS_NOTE],
+    )
+
+
+def _cpu_times(points: Sequence[OkSimulation]) -> Table:
+    """Return the CPU time by kind, in seconds where milliseconds would have too many digits."""
+    times = [[point.cpu_seconds[kind].mean for kind in CPU_KINDS] for point in points]
+    seconds = any(spent >= LONG for row in times for spent in row)
+    unit, size = ("s", 1.0) if seconds else ("ms", 1e-3)
+    return Table(
+        f"CPU time of the receiver, {unit} a replication, all CPUs",
+        (*AXIS_HEADERS, "hardirq", "useful", "empty", "spin", "kthr.", "idle"),
+        [
+            (*_axes(point), *(short(spent / size) for spent in row))
+            for point, row in zip(points, times, strict=True)
+        ],
+        ["useful, empty: softirq time in runs that found a packet, that found none"],
     )
 
 

@@ -10,6 +10,7 @@ MBIT = 1e6
 DASH = "-"
 RATE_DIGITS = 5  # of a rate
 RATE_DECIMALS = 4  # at most
+LEAST = 0.001  # of a narrow column
 DIGITS = 5  # of a number in a column that has one unit
 
 
@@ -111,7 +112,12 @@ def tight(seconds: float) -> str:
     raise AssertionError(seconds)
 
 
-def short(seconds: float) -> str:
-    """Return milliseconds with three digits, or whole ones."""
-    milliseconds = seconds * 1e3
-    return f"{milliseconds:.0f}" if 1000 <= milliseconds < 1e5 else f"{milliseconds:.3g}"
+def short(value: float) -> str:
+    """Return a number in five characters, below a hundred thousand: six columns fit beside axes."""
+    if not value:
+        return "0"
+    if value < LEAST / 2:
+        return f"<{LEAST}".replace("0.", ".")
+    if value < 1:
+        return f"{value:.3f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
