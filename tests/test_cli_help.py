@@ -2,6 +2,8 @@
 """The help says what the exit codes mean, and names each choice once."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +44,28 @@ def test_runs_says_what_several_files_are(capsys) -> None:
     told = " ".join(help_of(capsys, "gate").split())
     assert "each file is a metric" in told
     assert "the first column of the first file is the base" in told
+
+
+IMPORTED = """
+import sys
+from ntbbench.cli.main import main
+try:
+    main(["gate", "--help"])
+except SystemExit:
+    print([name for name in sys.modules if name.startswith("ntbbench.cli.")])
+"""
+
+
+def test_a_command_imports_no_other() -> None:
+    told = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True)
+    assert told.returncode == 0
+    assert "'ntbbench.cli.gate'" in told.stdout
+    assert "'ntbbench.cli.lab'" not in told.stdout
+
+
+def test_a_command_that_is_none_names_all(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["nosuch"])
+    assert stop.value.code == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    assert all(f"'{command}'" in told for command in COMMANDS)
