@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +19,7 @@ from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation import grid as grids
 from ntbbench.measure.simulation import replicate as replicating
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
-from ntbbench.measure.simulation_records import (
-    Replication,
-)
+from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk, run_packed
 from ntbbench.model.simulation.geometry import Ring
 from ntbbench.model.simulation.load import preset, with_settings
 from ntbbench.model.simulation.point import PointSpec
@@ -66,13 +64,13 @@ def test_what_a_worker_leaves_of_its_chunk_is_handed_out_again(
         monkeypatch.setattr(replicating, "CHUNK_SECONDS", 0.0)
         assert len(run_chunk(Chunk(0, plan.specs[0], (3, 1, 2), "specialised"))) == 1
     else:  # the workers are processes of their own: leave something in their place
-        monkeypatch.setattr(grids, "run_chunk", first_of_chunk)
+        monkeypatch.setattr(grids, "run_packed", first_of_chunk)
     with backends.local(jobs, 2) as place:
         assert found_on(place, plan) == expected
 
 
-def first_of_chunk(chunk: Chunk) -> list[Replication]:
-    return [replicate(chunk.spec, chunk.replications[0], chunk.engine)]
+def first_of_chunk(chunk: Chunk) -> bytes:
+    return run_packed(replace(chunk, replications=chunk.replications[:1]))
 
 
 def test_an_end_waits_for_what_was_handed_out() -> None:

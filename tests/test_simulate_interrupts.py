@@ -20,9 +20,8 @@ from ntbbench.measure.files import write_json
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation import grid as grids
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
+from ntbbench.measure.simulation.replicate import Chunk, replicate, run_packed
 from ntbbench.measure.simulation_records import (
-    Replication,
     SimulationResult,
 )
 
@@ -123,17 +122,17 @@ def test_a_second_ctrl_c_ends_what_runs_in_this_process(
         write_json(output, result)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def interrupted(chunk: Chunk) -> list[Replication]:
+    def interrupted(chunk: Chunk) -> bytes:
         begun.append(chunk)
         if len(begun) == 2:
             os.kill(os.getpid(), signal.SIGINT)
             now.append(2 * SAME_REQUEST)
             os.kill(os.getpid(), signal.SIGINT)
             raise AssertionError("the second one raised nothing")
-        return run_chunk(chunk)
+        return run_packed(chunk)
 
     monkeypatch.setattr(cli_progress, "monotonic", lambda: now[-1])
-    monkeypatch.setattr(grids, "run_chunk", interrupted)
+    monkeypatch.setattr(grids, "run_packed", interrupted)
     monkeypatch.setattr(cli_simulate, "write_json", interrupted_write)
     assert main(["simulate", *SMALL, "-o", str(path)]) == 130
     assert [len(point["replications"]) for point in saved(path)["points"]] == [3]
