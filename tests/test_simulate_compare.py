@@ -118,6 +118,15 @@ def test_few_replications_are_told(
     assert said in capsys.readouterr().out
 
 
+def test_where_no_point_can_be_had_nothing_is_said_of_replications(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--queues", "64", *SHORT, "-o", str(tmp_path / "x.json")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "generic: the device can give none of the points: nothing simulated." in text
+    assert "replication" not in text
+
+
 def test_runs_of_another_length_are_not_compared(result_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     assert main(["simulate", *SMALL, "--duration", "6ms", "-o", str(other)]) == 0

@@ -154,7 +154,8 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--throughput", "1e9", "--set", "receiver.bite=1"], "did you mean receiver.byte?"),
         (["--throughput", "1e9", "--set", "x=1"], "all: ntbbench simulate --keys"),
         (["--throughput", "1e9", "--protocol", "udp", "--packet", "70000"], "above the MTU"),
-        (["--iperf3", "no-such-file.json"], "no-such-file.json"),
+        (["--iperf3", "no-such-file.json"], "--iperf3: 'no-such-file.json': JSON of iperf3, not"),
+        (["--iperf3", "/dev/null"], "--iperf3: '/dev/null': JSON of iperf3, not"),
     ],
 )
 def test_a_bad_fit_is_one_line(

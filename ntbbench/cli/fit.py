@@ -124,10 +124,14 @@ def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
         ]
         check_error(args.error, rates)
         return {}, target_of(rates, error)
-    variant = load_variant(",".join(args.iperf3))
+    files = ",".join(args.iperf3)
+    try:
+        variant = load_variant(files)
+    except InputError as reason:  # of whatever format the file looked like
+        raise InputError("--iperf3", files, f"JSON of iperf3, not {reason}") from None
     series = variant.series.get("throughput")
     if variant.source != "iperf3" or series is None or series.samples is None:
-        raise InputError("--iperf3", ",".join(args.iperf3), "JSON of iperf3 with a throughput")
+        raise InputError("--iperf3", files, "JSON of iperf3 with a throughput")
     if not np.all(series.samples > 0):
         raise InputError("--iperf3", float(series.samples.min()), "a throughput above 0")
     rates = series.samples.tolist()

@@ -106,13 +106,17 @@ def head(result: SimulationResult) -> list[str]:
     how = asked.get("run", {})
     runs = max((len(p.replications) for p in ok_points(points)), default=0)
     most = "" if result.complete else "up to "
-    lines = [
-        f"ntbbench simulate, {counted}",
+    ran = (
         f"{asked.get('name', '?')}, placement {how.get('placement', '?')}, "
         f"{most}{plural(runs, 'replication')} of {how.get('duration', '?')}, "
         f"seed {how.get('seed', '?')}. Simulated, not measured; means over replications and "
-        "their 95 % intervals.",
-    ]
+        "their 95 % intervals."
+    )
+    if result.complete and not runs:
+        ran = (
+            f"{asked.get('name', '?')}: the device can give none of the points: nothing simulated."
+        )
+    lines = [f"ntbbench simulate, {counted}", ran]
     if asked.get("note"):
         lines.append(f"Scenario: {asked['note']}.")
     if not result.complete:

@@ -37,7 +37,7 @@ def result_of(
     complete = not any(grid.missing(found))
     warnings = []
     few = scenario.run.replications
-    if complete and few < FEW:
+    if complete and any(found) and few < FEW:
         message = f"{few} replications a point: wide intervals"
         if few == 1:
             message = "1 replication a point: no intervals"
