@@ -101,6 +101,8 @@ def test_a_narrow_number_takes_five_characters(value: float, shown: str) -> None
         (Estimate(mean=8.0, low=6.0, high=10.0), "8 +-25.0%"),
         (Estimate(mean=8.0, low=0.0, high=16.0), "8 +-100.0%"),
         (Estimate(mean=8.0, low=0.0, high=30.21), "8 (0..30.2)"),
+        (Estimate(mean=4813.8, low=0.0, high=10218.0), "4813.8 (0..10218)"),
+        (Estimate(mean=123456.7, low=None, high=None), "123457"),
         (Estimate(mean=8.0, low=None, high=None), "8"),
         (Estimate(mean=0.0, low=0.0, high=0.0), "0"),
         (None, "-"),

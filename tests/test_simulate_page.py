@@ -203,7 +203,14 @@ def test_the_largest_value_decides_the_unit(
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(19.1772, "19.177"), (123456.7, "123457"), (1e5, "100000"), (0.0, "0"), (99999.0, "99999")],
+    [
+        (19.1772, "19.177"),
+        (123456.7, "123457"),
+        (1e5, "100000"),
+        (0.0, "0"),
+        (99999.6, "100000"),
+        (1e7, "10000000"),
+    ],
 )
 def test_a_number_has_no_exponent(value: float, shown: str) -> None:
     assert plain(value) == shown

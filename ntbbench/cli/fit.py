@@ -42,7 +42,7 @@ and write a scenario that `ntbbench simulate` reads. All other costs stay as the
 EPILOG = """\
 examples:
   ntbbench fit --throughput 583e6 --packet 65480 -o board.toml
-  ntbbench fit --preset rcar-s4-spider --throughput 583e6,589e6 --set receiver.packet=30us
+  ntbbench fit --preset rcar-s4-spider --throughput 583e6,585e6 --set receiver.packet=30us
   ntbbench fit --iperf3 run1.json --iperf3 run2.json -o board.toml
   ntbbench simulate board.toml --queues 1,2,4
 """

@@ -40,9 +40,10 @@ def unit_of(values: Iterable[Estimate | None], units: tuple[Unit, ...]) -> Unit:
     return next((unit for unit in units if largest >= unit.size), units[-1])
 
 
-def plain(value: float) -> str:
-    """Return a number with five digits, and more of them rather than an exponent."""
-    return f"{value:.0f}" if abs(value) >= 10**DIGITS else f"{value:.{DIGITS}g}"
+def plain(value: float, digits: int = DIGITS) -> str:
+    """Return a number with so many digits, and more of them rather than an exponent."""
+    whole = abs(value) >= 10**digits - 0.5  # what rounds to 10**digits gets an exponent too
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
 
 
 def rate(value: Estimate) -> str:
@@ -95,12 +96,12 @@ def spread(value: Estimate | None) -> str:
     """
     if value is None:
         return DASH
-    mean = f"{value.mean:.5g}"
+    mean = plain(value.mean)
     if value.high is None or value.low is None or value.high == value.mean or not value.mean:
         return mean
     share = (value.high - value.mean) / value.mean
     if share > 1:
-        return f"{mean} ({value.low:.3g}..{value.high:.3g})"
+        return f"{mean} ({plain(value.low, 3)}..{plain(value.high, 3)})"
     return f"{mean} +-{share:.1%}"
 
 
