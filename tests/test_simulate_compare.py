@@ -109,6 +109,18 @@ def test_replications_that_drew_the_same_can_be_paired(
     )
 
 
+def test_where_nothing_is_open_pairs_are_not_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "one.json"
+    words = ["--queues", "1", "--affinity", "single", *SHORT, "--replications", "8"]
+    assert main(["simulate", *words, "--duration", "20ms", "-o", str(path)]) == 0
+    assert main(["compare", str(path), str(path), "--threshold", "50%"]) == 0
+    text = capsys.readouterr().out
+    assert " 0 inconclusive" in text
+    assert "--paired" not in text
+
+
 @pytest.mark.parametrize(("count", "said"), [(1, "1 replication a"), (2, "2 replications a")])
 def test_few_replications_are_told(
     count: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From variants to a report: estimates, the family's correction, verdicts, the exit code."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
@@ -69,16 +70,29 @@ def compare(
     guesses = estimates(found, policy, paired=paired)
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
     level = significance.next_level(p[~np.isnan(p)], policy.correction, policy.alpha)
-    pairs = detectable.fewest(policy.test, level, paired=True)
-    notes = pairing.draw_notes(base, candidates, paired=paired, fewest=pairs)
-    environment = replace(environment, notes=environment.notes + notes)
     terms = Terms(policy, family_of(guesses, policy), environment, paired, level)
     adjusted = adjust_all(guesses, policy)
     add_detectable(found, guesses, policy, level)
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
-    return report_of(base, candidates, whole, terms)
+    return report_of(base, candidates, whole, with_draw_notes(terms, base, candidates, whole))
+
+
+def with_draw_notes(
+    terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
+) -> Terms:
+    """Return the terms, with notes on pairs of equal draws where those would help or do not."""
+    undecided = {
+        c.candidate
+        for c in found
+        if c.kind == "noisy" and c.verdict == "inconclusive" and not c.missing
+    }
+    told = [c for c in candidates if terms.paired or c.label in undecided]
+    fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
+    notes = pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
+    environment = replace(terms.environment, notes=terms.environment.notes + notes)
+    return dataclasses.replace(terms, environment=environment)
 
 
 def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:

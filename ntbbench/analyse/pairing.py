@@ -144,7 +144,7 @@ def draw_notes(
 
     Parameters
     ----------
-    fewest : pairs with which the test can find anything; 0: with none.
+    fewest : pairs with which the test can find anything.
     """
     notes = []
     for candidate in candidates:
@@ -154,7 +154,8 @@ def draw_notes(
         text = f"{base.draws} against {candidate.draws}: pairs of replications share no draws"
         if same:
             text = f"{base.draws} on both sides: --paired compares replication by replication"
-            text += f", and needs {fewest} of them to find a change" if fewest else ""
+            have = max(map(len, candidate.row_numbers.values()), default=0)
+            text += f", and needs {fewest} of them to find a change" if have < fewest else ""
         notes.append(f"{text} ({candidate.label})")
     return notes
 
