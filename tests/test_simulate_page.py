@@ -101,9 +101,11 @@ def test_the_axis_has_the_queues_that_were_run(page: Page) -> None:
 
 def test_no_point_stands_at_the_edge(page: Page) -> None:
     """A grid of one queue count would else be a column at the right edge, under the toolbar."""
-    low, high = page.evaluate("document.getElementById('throughput-tcp')._fullLayout.xaxis.range")
+    axis = "document.getElementById('throughput-tcp')._fullLayout.xaxis"
+    low, high = page.evaluate(f"{axis}.range")
     assert low <= 0.5
     assert high >= 4.5
+    assert page.evaluate(f"{axis}.zeroline") is False  # no queues is no place to mark
 
 
 def test_curves_that_are_the_same_are_all_seen(page: Page) -> None:

@@ -74,7 +74,7 @@ def over_queues(
         if values:
             inside = INSIDE[min(dispatches.index(key[0]), len(INSIDE) - 1)]
             figure.add_trace(_curve(values, unit.size, beside, inside))
-    figure.update_xaxes(title_text="queues", range=[low, high], tickvals=run)
+    figure.update_xaxes(title_text="queues", range=[low, high], tickvals=run, zeroline=False)
     axis = ", ".join(part for part in (title, unit.name) if part)
     figure.update_yaxes(title_text=axis, rangemode="tozero")
     figure.update_layout(legend=BOTTOM, showlegend=True)
