@@ -10,6 +10,7 @@ import pytest
 from dask_cluster import Cluster, cluster
 
 from ntbbench.cli.main import main
+from ntbbench.cli.simulate_options import check_scheduler
 from ntbbench.errors import InputError
 from ntbbench.measure.simulation import backends
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
@@ -95,6 +96,28 @@ def test_nothing_answers(
     assert main(["simulate", *there, "-o", "/dev/null"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--scheduler: 'tcp://127.0.0.1:9': a scheduler that answers" in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "nonsense", "host:", ":8786", "host:port", "host:99999", "http://host:80", "tcp://[::1:1",
+     "tcp://host:8786/path"],
+)  # fmt: skip
+def test_an_address_that_is_none_reaches_no_client(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client that was made of one would stay, and end with a traceback after 20 s."""
+    before = set(threading.enumerate())
+    assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    allowed = "[SCHEME://]HOST:PORT, SCHEME of tcp, tls, ws, wss, ucx"
+    assert line == f"ntbbench: --scheduler: {address!r}: {allowed}"
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("address", ["host:8786", "tcp://10.0.0.1:8786", "tls://[::1]:8786/"])
+def test_addresses_of_schedulers(address: str) -> None:
+    check_scheduler(address)
 
 
 @pytest.mark.parametrize(

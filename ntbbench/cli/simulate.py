@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ntbbench
 from ntbbench.cli.progress import RUNS, Interrupts, bar, interrupts, tell
-from ntbbench.cli.simulate_options import JOBS_MAX, add_options, scenario_of
+from ntbbench.cli.simulate_options import JOBS_MAX, add_options, check_scheduler, scenario_of
 from ntbbench.engine.datapath import simulate_logged
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure import environment as environments
@@ -206,6 +206,7 @@ def place_of(args: argparse.Namespace, left: int) -> AbstractContextManager[Plac
     if args.backend == "dask":
         if args.scheduler is None:
             raise InputError("--backend", "dask", "together with --scheduler ADDRESS")
+        check_scheduler(args.scheduler)
         return dask(args.scheduler)
     if args.scheduler is not None:
         raise InputError("--scheduler", args.scheduler, "together with --backend dask")

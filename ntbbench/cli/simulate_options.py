@@ -3,6 +3,7 @@
 
 import argparse
 from collections.abc import Container, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +18,7 @@ from ntbbench.model.simulation.scenario import Run, Scenario
 from ntbbench.report.simulation import FORMATS
 
 BACKENDS = ("local", "dask")
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")  # of a Dask scheduler; without one, tcp
 JOBS_MAX = 1024
 RUN_OPTIONS = ("placement", "replications", "seed", "duration", "warmup")
 AXIS_HELP = {
@@ -129,3 +131,20 @@ def check_said_once(settings: Sequence[str], options: Container[str]) -> None:
         section, key = load.place(text.partition("=")[0].strip())
         if section == "run" and key in options:
             raise InputError("--set", text, f"not together with --{key}")
+
+
+def check_scheduler(address: str) -> None:
+    """Raise InputError for what cannot be a scheduler's address.
+
+    Dask's own client, given one, keeps a thread, and reports with a traceback of its destructor,
+    after 20 s, that it could not be closed.
+    """
+    allowed = f"[SCHEME://]HOST:PORT, SCHEME of {', '.join(SCHEMES)}"
+    try:
+        parts = urlsplit(address if "://" in address else f"tcp://{address}")
+        port = parts.port
+    except ValueError:  # of a port that is none, or brackets that do not close
+        raise InputError("--scheduler", address, allowed) from None
+    plain = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if parts.scheme not in SCHEMES or not parts.hostname or not port or not plain:
+        raise InputError("--scheduler", address, allowed)
