@@ -14,7 +14,7 @@ import pytest
 from compare_data import HOSTILE, noisy_sides, pytest_benchmark, runs_csv, samples, sweep, written
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.compare import compare
@@ -25,8 +25,6 @@ from ntbbench.analyse.sources import load_runs, load_variant
 from ntbbench.cli.main import main
 from ntbbench.report.comparison import FORMATS, mail, wording
 from ntbbench.report.comparison.html import render as render_html
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 def variants() -> tuple[Variant, ...]:
@@ -150,15 +148,7 @@ def test_job_summary_is_appended(tmp_path: Path, monkeypatch, capsys) -> None:
     assert ET.fromstring(junit.read_text()).get("failures") == "1"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield running
-        running.close()
-
-
-def opened(browser, path: Path) -> tuple[Page, list[str]]:
+def opened(browser: Browser, path: Path) -> tuple[Page, list[str]]:
     page = browser.new_page()
     errors: list[str] = []
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
@@ -173,7 +163,7 @@ def opened(browser, path: Path) -> tuple[Page, list[str]]:
     return page, errors
 
 
-def test_page_of_hostile_names(browser, tmp_path: Path, hostile: Report) -> None:
+def test_page_of_hostile_names(browser: Browser, tmp_path: Path, hostile: Report) -> None:
     path = tmp_path / "page.html"
     path.write_text(render_html(hostile, variants()), encoding="utf-8")
     page, errors = opened(browser, path)
@@ -184,7 +174,7 @@ def test_page_of_hostile_names(browser, tmp_path: Path, hostile: Report) -> None
     assert HOSTILE[0] in page.locator("table tbody").inner_text()
 
 
-def test_page_of_a_sweep(browser, tmp_path: Path) -> None:
+def test_page_of_a_sweep(browser: Browser, tmp_path: Path) -> None:
     slow = sweep(2, 12)
     slow["points"][5]["ns_per_dispatch"]["samples"] = samples(9, 12, 20.0, 0.02)
     slow["points"][1]["missed"] = 3
@@ -218,7 +208,7 @@ def test_page_of_a_sweep(browser, tmp_path: Path) -> None:
     assert page.locator("table tbody tr:visible").first.inner_text() != first
 
 
-def test_page_of_counts_shows_both_values(browser, tmp_path: Path) -> None:
+def test_page_of_counts_shows_both_values(browser: Browser, tmp_path: Path) -> None:
     sides = [
         Variant(label, "csv", {"n": Series(metric="n", kind="exact", value=value)})
         for label, value in (("a", 4), ("b", 5))
@@ -231,7 +221,7 @@ def test_page_of_counts_shows_both_values(browser, tmp_path: Path) -> None:
     assert not any(cell.startswith("+25") for cell in cells)  # no interval of what is exact
 
 
-def test_figures_follow_the_width_of_their_page(browser, tmp_path: Path) -> None:
+def test_figures_follow_the_width_of_their_page(browser: Browser, tmp_path: Path) -> None:
     sides = noisy_sides(slow=(samples(1, 12), samples(2, 12, 120.0)))
     path = tmp_path / "page.html"
     path.write_text(render_html(compare(sides[0], sides[1:], Policy()), tuple(sides)))
