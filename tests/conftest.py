@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures that several test modules share: the browser that opens the HTML reports."""
+"""Fixtures that several test modules share: the browser of the HTML reports, a lab of the pair."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from pair_fake import Lab, fake_lab
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # Tests check results; how long an example takes on a busy machine is no result.
@@ -55,3 +56,9 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Open HTML files, each as a `silent_page` until the end of the test."""
     with ExitStack() as pages:
         yield lambda path, width=1400: pages.enter_context(silent_page(browser, path, width))
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
+    """A lab of `ntbbench lab pair` that boots nothing; the current folder is `tmp_path`."""
+    return fake_lab(monkeypatch, tmp_path)
