@@ -108,4 +108,5 @@ PANIC = (
 )
 
 
+GAVE_UP = "the guest gave up: broken identity: BAR 4 is not where window 0 is"
 PANICKED = "the guest panicked: BUG: unable to handle page fault for address: ffff"

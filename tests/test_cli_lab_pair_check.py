@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pair_fake import HUNG, PANIC, PANICKED, SLEEP, STUCK, Lab
+from pair_fake import GAVE_UP, HUNG, PANIC, PANICKED, SLEEP, STUCK, Lab
 
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, GuestError
@@ -35,7 +35,11 @@ def test_check_without_findings_is_ok(lab: Lab) -> None:
 @pytest.mark.parametrize("points", [0, 1])
 @pytest.mark.parametrize(
     ("end", "died", "kinds"),
-    [(STUCK, HUNG, ["sleep", "hang"]), (PANIC, PANICKED, ["sleep", "memory", "panic"])],
+    [
+        (STUCK, HUNG, ["sleep", "hang"]),
+        (PANIC, PANICKED, ["sleep", "memory", "panic"]),
+        ("", GAVE_UP, ["sleep", "other"]),
+    ],
 )
 def test_check_keeps_what_a_guest_said_before_it_died(
     lab: Lab, end: str, died: str, kinds: list[str], points: int, tmp_path: Path, capsys
@@ -51,7 +55,8 @@ def test_check_keeps_what_a_guest_said_before_it_died(
     assert result.kind == "check" and not result.complete and len(result.points) == points
     assert [found.kind for found in result.findings] == kinds
     last = result.findings[-1]
-    assert (last.line, last.function, last.side) == (died, "ntb_epf_peer_db_set", "rc")
+    place = ("ntb_epf_peer_db_set", "rc") if end else ("", "")
+    assert (last.line, last.function, last.side) == (died, *place)
     told = " ".join(capsys.readouterr().out.split())
     assert died in told and "sleeping function called" in told
     for name in ("md", "csv", "json", "html"):

@@ -187,6 +187,24 @@ def test_check_keeps_what_a_guest_said_before_it_hung(
     assert result["findings"][1]["line"].endswith(end)
 
 
+def test_check_keeps_what_a_guest_said_before_it_gave_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint's driver complains, and then it does not load."""
+    opening = "static int __init epf_ntb_init(void)\n{"
+    driver = broken_endpoint(tmp_path, opening, f"{opening}\n\tif (WARN_ON(1)) return -EIO;\n")
+    monkeypatch.setattr(
+        lab_pair_check, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug)
+    )
+    output = tmp_path / "check.json"
+    assert main(["lab", "pair", "check", "--ep-driver", str(driver), "-o", str(output)]) == 1
+    result = json.loads(output.read_text())
+    assert not result["complete"] and result["points"] == []
+    first, last = result["findings"]
+    assert (first["kind"], first["function"]) == ("other", "epf_ntb_init")
+    assert last["line"].startswith("the guest gave up: cannot load pci-epf-vntb.ko: ")
+
+
 def test_check_finds_the_atomic_sleep_before_the_series(tmp_path: Path) -> None:
     output = tmp_path / "check.json"
     old = ("--ep-driver", "before", "--packets", "5", "--rounds", "1", "-o", str(output))

@@ -80,7 +80,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
 class PairFinding(Struct, frozen=True, kw_only=True):
     """One kind of complaint of the guest's kernel, at one place."""
 
-    kind: str  # sleep | locking | memory | other
+    kind: str  # sleep | locking | memory | other | panic | hang
     line: str  # the first kernel line that shows it
     function: str  # of the driver that is on its stack; "" where none is
     side: str  # ep | rc; "" where no driver is on its stack
