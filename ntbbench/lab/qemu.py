@@ -11,7 +11,7 @@ from ntbbench.lab.commands import Output, program, run, started
 from ntbbench.lab.debugger import debugger_port
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.watch import Limits, exceeded, hear_last_words
-from ntbbench.lab.words import GAVE_UP, PANIC, hung_words, last_words
+from ntbbench.lab.words import GAVE_UP, PANIC, before_oops, hung_words, last_words
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
@@ -82,6 +82,11 @@ class Boot:
             return f"{PANICKED}: {last_words(self.console)}"
         gave_up = GAVE_UP.search(self.data)
         return f"{ENDED}: {gave_up[1]}" if gave_up else ""
+
+    @property
+    def own_console(self) -> str:
+        """The kernel's messages but for those of the Oops that the lab gives a hung guest."""
+        return before_oops(self.console) if self.limit else self.console
 
 
 def kvm_runs() -> bool:

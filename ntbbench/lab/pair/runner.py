@@ -159,8 +159,12 @@ def lay_out(
     """
     folder, died = recordings.folder, recordings.boot.died
     (folder / "console").write_text(recordings.boot.console)
+    told = tuple(warnings(recordings.boot.own_console))
     if died and not (folder / "setup").is_dir():
-        return PairRecordings(plan, folder, recordings.release, ep, rc, "down", died, died=died)
+        link = "down"
+        return PairRecordings(
+            plan, folder, recordings.release, ep, rc, link, died, warnings=told, died=died
+        )
     result = read_result(folder / "setup" / "result")
     sides = read_sides(folder / "setup" / "trace")
     points = []
@@ -185,7 +189,7 @@ def lay_out(
         ep_qp_count=_count(result["ep_qp_count"]),
         rc_qp_count=_count(result["rc_qp_count"]),
         points=tuple(points),
-        warnings=tuple(warnings(recordings.boot.console)),
+        warnings=told,
         died=died,
     )
 
