@@ -31,6 +31,10 @@ class Lab:
         path = Path(spec) if Path(spec).is_file() else Path(__file__)
         return DriverSource(side, spec, spec, path, (), ())
 
+    def drivers(self, cache, _stack, setup, say) -> tuple[DriverSource, DriverSource]:
+        ep, rc = (("ep", setup.ep_driver), ("rc", setup.rc_driver))
+        return self.driver(cache, *ep, None, say), self.driver(cache, *rc, None, say)
+
     def boot(self, _cache, _stack, plan: PairPlan, folder: Path, *, say) -> PairRecordings:
         self.plans.append(plan)
         if len(self.plans) == self.interrupt_after:
@@ -76,6 +80,7 @@ def fake_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
         lab_pair_kernel, "pair_kernel", lambda _cache, spec, _say, _kind: Kernel(spec, tmp_path)
     )
     monkeypatch.setattr(lab_pair_kernel, "driver_source", fake.driver)
+    monkeypatch.setattr(lab_pair_kernel, "find_drivers", fake.drivers)
     monkeypatch.chdir(tmp_path)
     return fake
 

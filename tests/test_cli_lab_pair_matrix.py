@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 from pair_fake import HUNG, Lab, points_of
 from pair_recordings import pair_result
 
@@ -200,10 +201,12 @@ def test_a_matrix_names_the_boot_that_died_and_goes_on_with_it(
     told = capsys.readouterr().err.splitlines()
     cells = [f"EP before, RC {rc}, 8 slots, 2 windows, poll: {HUNG}" for rc in ("before", "after")]
     assert all(any(line.endswith(cell) for line in told[:-1]) for cell in cells)
-    assert f"2 of 4 boots failed, the first: {cells[0]}; finished boots are saved" in told[-1]
-    assert told[-1].endswith(f"go on with: ntbbench lab pair matrix --resume {part}")
+    assert "2 of 4 boots failed; " in told[-1]
+    assert told[-1].endswith(f"to try them again: ntbbench lab pair matrix --resume {part}")
     left = load_pair_result(part)
-    assert not left.complete and len(left.points) == 4
+    assert left.complete and len(left.points) == 8
+    failed = [point for point in left.points if point.status == "failed"]
+    assert [(point.ep_driver, point.cause) for point in failed] == [("before", HUNG)] * 4
     lab.change = lambda recordings: recordings
     booted = len(lab.plans)
     assert main(["lab", "pair", "matrix", "--resume", str(part), "--jobs", "1"]) == 0
@@ -226,3 +229,46 @@ def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, 
     lab.interrupt_after = len(lab.plans) + 1
     assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 130
     assert load_pair_result(out).scenario == scenario
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_cell_whose_guest_dies_is_shown_with_its_cause(
+    lab: Lab, raised: bool, tmp_path: Path, capsys
+) -> None:
+    """Whether it recorded its first direction, or left nothing that can be read."""
+
+    def dies(recordings: PairRecordings) -> PairRecordings:
+        setup = lab.plans[-1].setup
+        if (setup.ep_driver, setup.rc_driver) != ("before", "after"):
+            return recordings
+        if raised:
+            raise GuestError(HUNG)
+        return replace(recordings, points=recordings.points[:1], died=HUNG)
+
+    lab.change = dies
+    out = tmp_path / "m.json"
+    printed = {}
+    for name in ("text", "md", "csv", "json", "html"):
+        command = ["lab", "pair", "matrix", "--jobs", "1", "--format", name, "-o", str(out)]
+        assert main(command) == LAB_FAILED
+        printed[name] = " ".join(capsys.readouterr().out.split())
+        assert HUNG in printed[name]
+    lost = 2 if raised else 1
+    said = f"the model agrees in {8 - lost} of 8 points"
+    for name in ("text", "md", "html"):
+        assert f"{said}, in " in printed[name]
+        assert " the guest failed" in printed[name].partition(said)[2]
+    assert f"rc-to-ep, EP before, RC after, 8 slots, 2 windows: {HUNG}" in printed["text"]
+    row = "before after 8 {} failed fallback - DIFFERS"
+    assert row.format("-/-" if raised else "4/4") in printed["text"]
+    saved = load_pair_result(out)
+    assert saved.complete and sum(point.status == "failed" for point in saved.points) == lost
+    capsys.readouterr()
+    assert main(["gate", str(out), str(out)]) == 0  # the same; but that it says little is told
+    assert "not complete" in " ".join(capsys.readouterr().out.split())
+    whole = tmp_path / "whole.json"
+    lab.change = lambda recordings: recordings
+    assert main(["lab", "pair", "matrix", "--jobs", "1", "-o", str(whole)]) == 0
+    if not raised:  # else the plan's traffic names the points, and the recordings have their own
+        assert main(["gate", str(whole), str(out)]) == 1
+        assert main(["gate", str(out), str(whole)]) == 0

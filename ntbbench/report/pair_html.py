@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from ntbbench.lab.pair.records import CHECK, MATRIX, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import CHECK, MATRIX, OK, PairPoint, PairResult
 from ntbbench.report import page, pair_check, pair_matrix
 from ntbbench.report.page import Cell, Column, Facts, Notes, Page, Section, Table
 from ntbbench.report.pair_words import (
@@ -98,7 +98,7 @@ def _cells(point: PairPoint) -> tuple[Cell, ...]:
         point.packets_received,
         sum(point.runs_per_qp),
     ]
-    measured = point.status != UNAVAILABLE
+    measured = point.status == OK
     up = measured and point.link == "up"
     if not up:
         counts = [None] * len(counts)

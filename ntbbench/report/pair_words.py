@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from msgspec.structs import replace
 
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
@@ -20,11 +20,13 @@ of ntb_transport's doorbell callback; runs: of all receive tasklets of the recei
 the comparison says. It agrees where every count is as predicted; where doorbells meet it only \
 bounds them, and a range is the fewest and the most that it allows."""
 AGREES, BOUNDED, DISAGREES, NOT_RUN = "agrees", "in bounds", "DISAGREES", "not run"
+DIED = "failed"
 JUDGED = {
     AGREES: "the model agrees",
     BOUNDED: "within the model's bounds",
     DISAGREES: "the model DISAGREES",
     NOT_RUN: UNAVAILABLE,
+    DIED: "the guest failed",
 }
 
 
@@ -41,6 +43,8 @@ def headline(result: PairResult) -> str:
         text += f"the model agrees in {agreed} of {plural(len(measured), 'point')}"
         bounded = sum(judgement(point) == BOUNDED for point in measured)
         text += f", in {bounded} of them only within bounds" if bounded else ""
+        failed = sum(point.status == FAILED for point in measured)
+        text += f"; in {failed} the guest failed" if failed else ""
         text += f"; {missing} unavailable: {why}" if missing else ""
     return text if result.complete else f"{text}; not finished"
 
@@ -51,10 +55,17 @@ def _machine(result: PairResult) -> str:
     return how + (", counting instructions" if result.deterministic else ", not deterministic")
 
 
+def has_counts(point: PairPoint) -> bool:
+    """Return whether a point was measured over a link that is up."""
+    return point.status == OK and point.link == "up"
+
+
 def judgement(point: PairPoint) -> str:
     """Return what the comparison with the model says of a point."""
     if point.status == UNAVAILABLE:
         return NOT_RUN
+    if point.status == FAILED:
+        return DIED
     if not point.agrees:
         return DISAGREES
     return AGREES if point.spaced or point.link == "down" else BOUNDED
@@ -115,7 +126,7 @@ def title(point: PairPoint) -> str:
     )
     if point.queues is not None:
         setting += f", max_num_clients {point.queues}"
-    if point.status == UNAVAILABLE or point.link == "down":
+    if not has_counts(point):
         return f"{setting}: {JUDGED[judgement(point)]}"
     sent = f"{plural(point.flows, 'flow')} of {plural(point.packets, 'packet')}"
     return f"{setting}: {sent}, {point.gap_us} us apart: {JUDGED[judgement(point)]}"

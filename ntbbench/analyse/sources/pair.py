@@ -15,13 +15,15 @@ from ntbbench.model.transport import QP_COUNT_MAX
 
 PREFIX = "ntbbench.pair/"
 KNOWN = "ntbbench.pair/1"
-UNAVAILABLE = "unavailable"
+FAILED = "failed"  # the guest died
+STATUSES = (FAILED, "unavailable", "ok")  # worst first
 AFTER = "after"  # the driver that carries the series, or what is to replace it
 LINKS = ("down", "up")  # worst first
 CHECK = "check"
 # Kinds of findings of `lab pair check`: each is counted, so that none and one can be compared.
 FINDINGS = ("sleep", "locking", "memory", "other", "panic", "hang")
 Count = Annotated[int, Meta(ge=0)]
+OF_A_BOOT = ("link", "agrees", "kernel warnings", "ep_qp_count", "rc_qp_count")
 # Counts of a point whose link is up, and which way is better.
 COUNTS: tuple[tuple[str, Better], ...] = (
     ("doorbells_rung", "none"),
@@ -168,21 +170,26 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
 
     Raises
     ------
-    InputError : a point that stands there twice, or a link that is neither up nor down.
+    InputError : a point that stands there twice, a status or a link that is none.
     """
     if f"{name}:status" in variant.series:
         raise InputError(where, name, "each point once")
     if point.link not in LINKS:
         raise InputError(f"{where}: link of {name}", point.link, "up or down")
+    if point.status not in STATUSES:
+        raise InputError(f"{where}: status of {name}", point.status, ", ".join(STATUSES))
 
     def add(quantity: str, **fields: Any) -> None:
         metric = f"{name}:{quantity}"
         variant.series[metric] = Series(metric=metric, kind="exact", **fields)
 
-    available = point.status != UNAVAILABLE
-    add("status", better="higher", value=point.status, rank=int(available))
-    if not available:
+    # of two that failed nothing is known, which is to be told
+    cautions = ("unfinished",) if point.status == FAILED else ()
+    rank = STATUSES.index(point.status)
+    add("status", better="higher", value=point.status, rank=rank, cautions=cautions)
+    if point.status != "ok":
         _no_counts(variant, name, point.cause)
+        variant.absent.update({f"{name}:{quantity}": point.cause for quantity in OF_A_BOOT})
         return
     add("link", better="higher", value=point.link, rank=LINKS.index(point.link))
     add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees or 0))

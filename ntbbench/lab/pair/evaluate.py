@@ -24,7 +24,7 @@ from ntbbench.lab.pair.predict import (
     same_verdict,
 )
 from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
+from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairPoint
 from ntbbench.model.pair.coalesce import Hop
 from ntbbench.model.pair.joined import Direction
 from ntbbench.model.pair.link import PairLink
@@ -61,6 +61,18 @@ def evaluate(recordings: PairRecordings) -> list[PairPoint]:
         _down(boot, point.traffic) if point.link == DOWN else _up(boot, point)
         for point in recordings.points
     ]
+
+
+def failed_points(recordings: PairRecordings) -> list[PairPoint]:
+    """Return a point for each that a guest which died has not finished: what it died of.
+
+    The last one is not finished before the guest has come to its end.
+    """
+    if not recordings.died:
+        return []
+    boot, asked = _boot(recordings), recordings.plan.traffic
+    first = min(len(recordings.points), len(asked) - 1)
+    return [_failed(boot, traffic) for traffic in asked[first:]]
 
 
 def _boot(recordings: PairRecordings) -> Boot:
@@ -114,6 +126,18 @@ def _unavailable(boot: Boot, traffic: Traffic) -> PairPoint:
     asked = _asked(boot, traffic)
     return PairPoint(
         **asked, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=None
+    )
+
+
+def _failed(boot: Boot, traffic: Traffic) -> PairPoint:
+    """Return a point that the guest did not come to: of no driver does the model say that."""
+    return PairPoint(
+        **_asked(boot, traffic),
+        status=FAILED,
+        link=DOWN,
+        cause=boot.recordings.died,
+        predicted_verdict=predicted_verdict(boot.model, cast(Direction, traffic.direction)),
+        agrees=False,
     )
 
 
