@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.cautions import cautions
 from ntbbench.lab.pair.complaints import count_complaints
 from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecording, Traffic
 from ntbbench.lab.pair.predict import (
@@ -196,7 +197,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         verdict=verdict,
         predicted_verdict=expected,
         agrees=not complaints,
-        notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
+        notes=[*complaints, *cautions(recorded, predicted, traffic, _ep_qps(boot))],
     )
 
 
@@ -267,46 +268,9 @@ def _complaints(
     yield from count_complaints(trace, predicted)
 
 
-def _cautions(
-    boot: Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
-) -> Iterator[str]:
-    """Yield what a reader should know beside the counts."""
-    if predicted.exact and predicted.bounds is not None:
-        yield (
-            "a poll found more than one doorbell: whether ksoftirqd preempts it between two "
-            "callbacks is the scheduler's choice, so the runs are only bounded"
-        )
-    open_qps = len(recorded.active(traffic.receiver))
-    expected = boot.link.ep.qp_count if boot.link.ep else 0
-    if open_qps != expected:
-        yield f"ntb_netdev runs {open_qps} of {expected} QPs"
-    asked = traffic.flows * traffic.packets
-    if recorded.sent < asked:
-        yield f"{recorded.sent} of {asked} packets sent: the sender's queue stayed stopped"
-    yield from _uneven(recorded)
-    if recorded.trace.backward:
-        yield f"{recorded.trace.backward} doorbells the other way"
-    for name, count in recorded.counted.rx_errors.items():
-        if count:
-            yield f"{name}: {count}"
-    yield from recorded.counted.doubts
-
-
-def _uneven(recorded: RecordedPoint) -> Iterator[str]:
-    """Yield where packets, doorbells and arrivals are not one for one."""
-    sent, rings = recorded.sent, recorded.trace.rings
-    if rings < sent:
-        yield (
-            f"{sent - rings} of {sent} packets sent rang no doorbell: they did not come to the "
-            "transport's ring, the sender's queue stayed stopped"
-        )
-    if rings > sent:
-        yield f"doorbells more than packets sent: {rings - sent}"
-    if recorded.received > sent:
-        yield (
-            f"packets received more than sent: {recorded.received - sent}, of those that gave the "
-            "flows their QPs: their doorbells were lost, and they were still in the ring"
-        )
+def _ep_qps(boot: Boot) -> int:
+    """Return how many QPs ntb_netdev can run."""
+    return boot.link.ep.qp_count if boot.link.ep else 0
 
 
 def _by_key(counts: Mapping[int, int]) -> dict[str, int]:
