@@ -6,6 +6,7 @@ import io
 import json
 import re
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from pair_fake import HUNG, Lab, points_of
 from pair_recordings import pair_result
 
-from ntbbench.cli import lab_pair_kernel
+from ntbbench.cli import lab_pair_kernel, lab_pair_matrix
 from ntbbench.cli.main import main
 from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError
 from ntbbench.lab.pair.plan import PairRecordings
@@ -122,6 +123,27 @@ def test_an_interrupted_matrix_goes_on_where_it_was(lab: Lab, tmp_path: Path, ca
     assert main(["lab", "pair", "matrix", "--resume", str(part)]) == 0
     assert len(lab.plans) - booted == (16 - len(left.points)) / 2
     assert part.read_bytes() == whole.read_bytes()
+
+
+def test_a_matrix_that_is_interrupted_says_what_it_waits_for(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, waits = [], threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        waits.set()
+
+    def boots_on(recordings: PairRecordings) -> PairRecordings:
+        assert len(lab.plans) < 3 or waits.wait(60)
+        return recordings
+
+    monkeypatch.setattr(lab_pair_matrix, "say", say)
+    lab.interrupt_after, lab.change = 3, boots_on
+    out = tmp_path / "m.json"
+    assert main([*MATRIX, "-o", str(out)]) == 130
+    assert said[0] == "interrupted: waiting for 1 boot to end; what is finished is kept"
+    assert len(said) == 2 and len(load_pair_result(out).points) == 6
 
 
 def test_resume_refuses_another_matrix_and_other_files(lab: Lab, tmp_path: Path, capsys) -> None:

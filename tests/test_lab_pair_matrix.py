@@ -114,6 +114,26 @@ def test_a_boot_that_the_interrupt_killed_leaves_nothing() -> None:
     assert not complete and len(points) == 2
 
 
+def test_an_interrupt_says_once_how_many_boots_it_waits_for() -> None:
+    rig, told, both = Rig(), threading.Event(), threading.Barrier(2, timeout=60)
+    waits: list[int] = []
+
+    def boot(plan: PairPlan, folder: Path) -> PairRecordings:
+        both.wait()
+        rig.stopped.set()
+        assert told.wait(60)
+        return rig.boot(plan, folder)
+
+    def say(running: int) -> None:
+        waits.append(running)
+        told.set()
+
+    called = replace(hooks(rig, jobs=2)[0], boot=boot, waits=say)
+    points, complete = run_matrix(SCENARIO.plans(), [], called)
+    assert not complete and len(points) == 4
+    assert waits == [2]
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_guest_that_fails_keeps_no_other_from_its_boot(jobs: int) -> None:
     plans, rig = SCENARIO.plans(), Rig()

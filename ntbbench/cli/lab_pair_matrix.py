@@ -23,11 +23,13 @@ from ntbbench.measure.files import new_run, write_json
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int
 from ntbbench.model.pair.joined import EP_SLOTS_MIN
+from ntbbench.report.wording import plural
 
 DEFAULT = MatrixScenario(kernel=options.DEFAULT_KERNEL)
 JOBS_MAX = 64
 EXHAUSTIVE_SLOTS = f"{EP_SLOTS_MIN}-{SLOTS_MAX}"
 EXHAUSTIVE_WINDOWS = f"1-{WINDOWS_MAX}"
+WAITS = "interrupted: waiting for {} to end; what is finished is kept"
 DESCRIPTION = """\
 Pair old and new drivers on either side, in both directions, and say what becomes of the doorbells
 on the real code: `ntbbench compat`, measured. Each pair of drivers, number of slots and number of
@@ -105,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
             drivers=lab.drivers,
             save=save,
             stop=signals.asked,
+            waits=lambda running: say(WAITS.format(plural(running, "boot"))),
             progress=lambda done, of: progress("boots", done, of),
             failed=say,
             jobs=jobs,

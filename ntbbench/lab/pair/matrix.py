@@ -94,6 +94,7 @@ class MatrixHooks:
     drivers : what a boot that left nothing was of, endpoint first.
     save : gets all points that there are, in the order of the plans, after every boot.
     stop : asked now and then; True: start no more boots.
+    waits : gets, once, how many boots still run where no more are started.
     progress : gets how many boots are done, of how many.
     failed : gets, for each guest that died, which boot it was and how it ended.
     jobs : boots at a time.
@@ -103,6 +104,7 @@ class MatrixHooks:
     drivers: FindDrivers
     save: Callable[[list[PairPoint]], None]
     stop: Callable[[], bool] = lambda: False
+    waits: Callable[[int], None] = lambda _running: None
     progress: Callable[[int, int], None] = lambda _done, _total: None
     failed: Callable[[str], None] = lambda _told: None
     jobs: int = 1
@@ -127,11 +129,15 @@ def run_matrix(
     hooks.progress(len(ended.done), len(plans))
     with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
         running: dict[Future[list[PairPoint]], PairPlan] = {}
+        told = False
         try:
             while (waiting and not hooks.stop()) or running:
                 while waiting and len(running) < hooks.jobs and not hooks.stop():
                     plan = waiting.pop(0)
                     running[pool.submit(_booted, plan, hooks)] = plan
+                if running and not told and hooks.stop():
+                    told = True
+                    hooks.waits(len(running))
                 finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     if _collect(future, running.pop(future), ended, hooks):
