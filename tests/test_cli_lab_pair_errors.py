@@ -81,6 +81,20 @@ def test_exit_codes_of_failures_fit_git_bisect(lab: Lab, error, plain, bisect, c
         assert str(error) in line
 
 
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(("words", "code"), [([], 70), (["--bisect"], 255)])
+def test_a_defect_is_named_as_one_under_bisect_too(
+    lab: Lab, words: list[str], code: int, debug: bool, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    lab.error = KeyError("ep_slots")
+    monkeypatch.setenv("NTBBENCH_DEBUG", "1" if debug else "")
+    assert main(["lab", "pair", "run", *words]) == code
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1] == "ntbbench: internal error: KeyError: 'ep_slots'"
+    assert ("Traceback (most recent call last):" in told) == debug
+    assert debug or len(told) == 1
+
+
 @pytest.mark.parametrize("spec", ["foo", "debian:6.12", "7.3"])
 def test_a_kernel_that_the_pair_cannot_boot_is_told_one_that_it_can(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
