@@ -30,6 +30,36 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     assert "link" in capsys.readouterr().out
 
 
+LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
+
+
+@pytest.mark.parametrize("link", ["up", "down"])
+def test_a_driver_that_loses_packets_is_no_improvement(lab: Lab, link, tmp_path, capsys) -> None:
+    """Where nothing arrives nothing runs, nothing is raised, and nothing is complained of."""
+    base, lossy = tmp_path / "base.json", tmp_path / "lossy.json"
+    assert main(["lab", "pair", "run", "-o", str(base)]) == 0
+    data = json.loads(base.read_text())
+    (point,) = data["points"]
+    point["warnings"] = ["WARNING: kernel/workqueue.c:1"]
+    base.write_text(json.dumps(data))
+    runs = [0] * len(point["runs_per_qp"])
+    point.update({**LOST, "link": link, "runs_per_qp": runs, "agrees": False})
+    lossy.write_text(json.dumps(data))
+    capsys.readouterr()
+    for command, code in (("compare", 0), ("gate", 1)):
+        assert main([command, str(base), str(lossy), "--format", "json"]) == code
+        report = json.loads(capsys.readouterr().out)
+        assert report["totals"]["improved"] == 0
+        told = {c["metric"].rpartition(":")[2]: c for c in report["comparisons"]}
+        worse = {name for name, found in told.items() if found["verdict"] == "regressed"}
+        assert worse == {"agrees", "packets_received" if link == "up" else "link"}
+        fewer = {name for name, found in told.items() if found["verdict"] == "inconclusive"}
+        counts = {"runs", "runs of QP 0", "runs of QP 1", "events", "msis_raised"}
+        assert fewer >= {"kernel warnings", *(counts if link == "up" else ())}
+        for name in fewer:
+            assert [warned["code"] for warned in told[name]["warnings"]] == ["fewer-packets"]
+
+
 def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, capsys) -> None:
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     assert main(["lab", "pair", "run", "-o", str(one)]) == 0

@@ -193,7 +193,8 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         return
     add("link", better="higher", value=point.link, rank=LINKS.index(point.link))
     add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees or 0))
-    add("kernel warnings", better="lower", value=len(point.warnings))
+    served = point.packets_received if point.link == "up" else 0
+    add("kernel warnings", better="lower", value=len(point.warnings), served=served)
     add("ep_qp_count", better="higher", value=point.ep_qp_count or 0)
     add("rc_qp_count", better="higher", value=point.rc_qp_count or 0)
     if point.link == "down":
@@ -201,10 +202,10 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         return
     for quantity, better in COUNTS:
         value = exact_value(getattr(point, quantity), where, name)
-        add(quantity, better=better, value=value)
-    add("runs", value=exact_value(sum(point.runs_per_qp), where, name))
+        add(quantity, better=better, value=value, served=served)
+    add("runs", value=exact_value(sum(point.runs_per_qp), where, name), served=served)
     for qp_num, runs in enumerate(point.runs_per_qp):
-        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name))
+        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name), served=served)
 
 
 def _no_counts(variant: Variant, name: str, why: str) -> None:
