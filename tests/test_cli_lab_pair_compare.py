@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pair_fake import HUNG, SLEEP, STUCK, Lab
 
+from ntbbench.analyse.sources.findings import Finding, place
 from ntbbench.cli.main import main
 
 
@@ -98,8 +99,47 @@ def test_findings_of_a_check_are_compared_by_kind(lab: Lab, tmp_path, capsys) ->
         assert main(["gate", *pair, "--format", "json"]) == code
         told = json.loads(capsys.readouterr().out)["comparisons"]
         changed = {c["metric"]: c["verdict"] for c in told if c["verdict"] != "equivalent"}
-        names = ("check:memory findings", "check:sleep findings")
-        assert changed == dict.fromkeys(names, change)
+        names = ("memory findings", "memory in f()", "sleep findings", f"sleep in {RINGS}")
+        assert changed == {f"check:{name}": change for name in names}
+
+
+RINGS = "vntb_epf_peer_db_set()"
+
+
+def test_another_finding_of_a_kind_is_not_the_same_one(lab: Lab, tmp_path, capsys) -> None:
+    """As many of the kind as before, but one has gone and another one come."""
+    old, new, both, more = (tmp_path / f"{name}.json" for name in ("old", "new", "both", "more"))
+    other = SLEEP.replace("vntb_epf_peer_db_set+0x2d/0x60", "epf_ntb_unbind.cold+0x1/0x2")
+    moved = SLEEP.replace("+0x2d/0x60", "+0x31/0x70").replace("mutex.c:591", "mutex.c:612")
+    consoles = ((old, SLEEP), (new, other), (both, SLEEP + other), (more, moved * 2))
+    for path, lab.console in consoles:
+        assert main(["lab", "pair", "check", "-o", str(path)]) == 1
+    capsys.readouterr()
+    gone, come = f"check:sleep in {RINGS}", "check:sleep in epf_ntb_unbind()"
+    for pair, code, changed in (
+        ((old, new), 1, {gone: "improved", come: "regressed"}),
+        ((old, both), 1, {come: "regressed", "check:sleep findings": "regressed"}),
+        ((both, old), 0, {come: "improved", "check:sleep findings": "improved"}),
+        ((old, more), 0, {}),  # the same one in another build, and oftener
+    ):
+        assert main(["gate", *map(str, pair), "--format", "json"]) == code
+        told = json.loads(capsys.readouterr().out)["comparisons"]
+        assert changed == {c["metric"]: c["verdict"] for c in told if c["verdict"] != "equivalent"}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("WARNING: kernel/workqueue.c:57 at __alloc_workqueue+0x5/0x9, CPU#0: insmod/4",
+         "__alloc_workqueue()"),
+        ("the guest hung: no end after 9 s: was in spin_lock.isra.0() of ntb", "spin_lock()"),
+        ("kernel BUG at drivers/ntb/core.c:12!", "drivers/ntb/core.c"),
+        ("round=2: no link = 0x1f", "round=N no link = N"),
+        ("", "no place"),
+    ],
+)  # fmt: skip
+def test_the_place_of_a_finding_without_a_function_is_in_its_line(line: str, told: str) -> None:
+    assert place(Finding(kind="other", line=line)) == told
 
 
 def test_a_check_whose_guest_died_passes_no_gate_unsaid(lab: Lab, tmp_path, capsys) -> None:

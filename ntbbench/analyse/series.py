@@ -53,5 +53,7 @@ class Variant:
     context: dict[str, str] = field(default_factory=dict)
     # By metric, why it has no value here; another metric of its point must tell it too.
     absent: dict[str, str] = field(default_factory=dict)
+    # What stands before the `:` of metrics that are 0 where they are not told.
+    zero: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
     row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric

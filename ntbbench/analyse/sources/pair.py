@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from ntbbench.analyse.series import Better, ExactValue, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value
+from ntbbench.analyse.sources.findings import Finding, place
 from ntbbench.errors import InputError
 from ntbbench.model.transport import QP_COUNT_MAX
 
@@ -62,12 +63,6 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     runs_per_qp: list[Count]
     agrees: bool | None  # None: unavailable
     warnings: list[str] = []
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """One finding of a check, as far as it is compared."""
-
-    kind: str
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -125,6 +120,12 @@ def _add_end(variant: Variant, result: Pair) -> None:
     found = Counter(finding.kind for finding in result.findings)
     for kind in dict.fromkeys((*FINDINGS, *found)):
         add(f"check:{kind} findings", "lower", found[kind])
+    # One gone and another one come are as many of their kind, but not the same. A check that does
+    # not tell of a place found nothing there.
+    variant.zero.add(CHECK)
+    places = Counter(f"{finding.kind} in {place(finding)}" for finding in result.findings)
+    for told, count in places.items():
+        add(f"{CHECK}:{told}", "lower", count)
 
 
 def _told(value: str | list[int]) -> str:
