@@ -16,6 +16,7 @@ from ntbbench.report.pair_words import (
     WIDTH,
     allowed_runs,
     between,
+    difference,
     fitting,
     folded,
     has_counts,
@@ -225,10 +226,7 @@ def _rows(point: PairPoint) -> Iterator[list[str]]:
 def _row(name: str, measured: int, allowed: tuple[int, int] | None) -> list[str]:
     if allowed is None:
         return [name, str(measured), "", ""]
-    low, high = allowed
-    difference = measured - min(max(measured, low), high)
-    inside = "0" if low == high else "within"
-    return [name, str(measured), between(low, high), f"{difference:+d}" if difference else inside]
+    return [name, str(measured), between(*allowed), difference(measured, *allowed)]
 
 
 def _flat(value: object) -> object:

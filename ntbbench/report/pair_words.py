@@ -76,6 +76,18 @@ def between(low: int, high: int) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
+def outside(measured: int, low: int, high: int) -> int:
+    """Return by how much a count is above or below what the model allows; 0: it is neither."""
+    return measured - min(max(measured, low), high)
+
+
+def difference(measured: int, low: int, high: int) -> str:
+    """Return how a count differs from what the model allows."""
+    by = outside(measured, low, high)
+    inside = "0" if low == high else "within"
+    return f"{by:+d}" if by else inside
+
+
 def allowed_runs(point: PairPoint) -> tuple[int, int]:
     """Return the fewest and the most runs that the model allows, all QPs together."""
     if point.spaced:
