@@ -18,7 +18,6 @@ from ntbbench.report.pair_words import (
     between,
     difference,
     fitting,
-    folded,
     has_counts,
     headline,
     judgement,
@@ -29,7 +28,7 @@ from ntbbench.report.pair_words import (
     title,
     warned,
 )
-from ntbbench.report.wording import plural
+from ntbbench.report.wording import folded, plural
 
 RANGE_WIDTH = 9  # of a range in the summary: with counts of five digits there are 80 columns
 HEADERS = ("", "measured", "predicted", "difference")

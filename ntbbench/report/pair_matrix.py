@@ -18,13 +18,12 @@ from ntbbench.report.pair_words import (
     NOT_RUN,
     WIDTH,
     fitting,
-    folded,
     headline,
     judgement,
     named,
     short_name,
 )
-from ntbbench.report.wording import ascii_only, plural
+from ntbbench.report.wording import ascii_only, folded, plural
 
 HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "match")
 DIFFERS = "DIFFERS"

@@ -4,7 +4,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
-from textwrap import wrap
 
 from msgspec.structs import replace
 
@@ -172,12 +171,3 @@ def qp_counts(ep: int | None, rc: int | None) -> str:
     return ", ".join(
         f"{side} {NONE if count is None else count}" for side, count in (("EP", ep), ("RC", rc))
     )
-
-
-def folded(text: str, indent: str = "") -> str:
-    """Return `text` in lines of at most WIDTH columns of ASCII, the first one indented less."""
-    lines = wrap(
-        ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
-        break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines)
