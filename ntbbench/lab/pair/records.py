@@ -102,7 +102,8 @@ class PairResult(Struct, frozen=True, kw_only=True):
     accelerator: str  # tcg | kvm
     deterministic: bool  # the guest's clock counts instructions: two runs give the same counts
     environment: dict[str, str] = field(default_factory=dict)
-    complete: bool = True  # False: interrupted, or a guest died; the points that were finished
+    # False: interrupted, or the guest of a check died: with the points that were finished
+    complete: bool = True
     points: list[PairPoint]
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
