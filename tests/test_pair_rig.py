@@ -414,6 +414,9 @@ def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
     with pytest.raises(GuestError, match="sent: send: Network is unreachable"):
         runner.lay_out(PairPlan(PairSetup()), *drivers, recordings)
+    kept = runner.lay_out(PairPlan(PairSetup(), may_die=True), *drivers, recordings)
+    assert kept.died == f"the guest gave up: {place.name}: sent: send: Network is unreachable"
+    assert kept.points == ()
 
 
 def test_the_remark_of_every_boot_is_no_warning() -> None:
