@@ -14,7 +14,7 @@ import pytest
 from compare_data import HOSTILE, noisy_sides, pytest_benchmark, runs_csv, samples, sweep, written
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.compare import compare
@@ -25,8 +25,6 @@ from ntbbench.analyse.sources import load_runs, load_variant
 from ntbbench.cli.main import main
 from ntbbench.report.comparison import FORMATS, mail, wording
 from ntbbench.report.comparison.html import render as render_html
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 def variants() -> tuple[Variant, ...]:
@@ -148,14 +146,6 @@ def test_job_summary_is_appended(tmp_path: Path, monkeypatch, capsys) -> None:
     assert capsys.readouterr().out.startswith("::notice")
     assert summary.read_text().startswith("before\n### ntbbench")
     assert ET.fromstring(junit.read_text()).get("failures") == "1"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield running
-        running.close()
 
 
 def opened(browser, path: Path) -> tuple[Page, list[str]]:
