@@ -44,7 +44,7 @@ def test_one_round_has_no_interval() -> None:
 def test_scaling_exits_with_1_where_it_is_missed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], jobs: Gain, code: int
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["datapath_scaling", "--replications", "1"])
+    monkeypatch.setattr("sys.argv", ["datapath_scaling", "--seconds", "1e-9"])
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(datapath_scaling, "DURATIONS", (1,))
     points = len(datapath_scaling.points(1))

@@ -2,6 +2,8 @@
 """The help says what the exit codes mean, and names each choice once."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +44,27 @@ def test_runs_says_what_several_files_are(capsys) -> None:
     told = " ".join(help_of(capsys, "gate").split())
     assert "each file is a metric" in told
     assert "the first column of the first file is the base" in told
+
+
+IMPORTED = """
+import sys
+from ntbbench.cli.main import main
+try:
+    main(["gate", "--help"])
+except SystemExit:
+    print([name for name in sys.modules if name.startswith("ntbbench.cli.")])
+"""
+
+
+def test_a_command_imports_no_other() -> None:
+    told = subprocess.check_output([sys.executable, "-c", IMPORTED], text=True)
+    assert "'ntbbench.cli.gate'" in told
+    assert "'ntbbench.cli.lab'" not in told
+
+
+def test_a_command_that_is_none_names_all(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["nosuch"])
+    assert stop.value.code == ExitCode.BAD_INPUT
+    told = capsys.readouterr().err
+    assert all(f"'{command}'" in told for command in COMMANDS)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,7 +42,12 @@ from ntbbench.measure.simulation.cautions import partly_defined
 from ntbbench.measure.simulation.estimate import estimate
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.histogram import histogram_of, quantiles
-from ntbbench.measure.simulation.replicate import Chunk, replicate, run_chunk
+from ntbbench.measure.simulation.replicate import (
+    Chunk,
+    replicate,
+    run_chunk,
+    run_packed,
+)
 from ntbbench.measure.simulation.result import load_simulation
 from ntbbench.measure.simulation.summary import point_of
 from ntbbench.measure.simulation_records import (
@@ -49,7 +55,6 @@ from ntbbench.measure.simulation_records import (
     Counts,
     Estimate,
     OkSimulation,
-    Replication,
     SimulationResult,
 )
 from ntbbench.model.datapath.outcome import latency_bucket, latency_bucket_low
@@ -284,13 +289,13 @@ def test_what_a_worker_leaves_of_its_chunk_is_handed_out_again(
         monkeypatch.setattr(replicating, "CHUNK_SECONDS", 0.0)
         assert len(run_chunk(Chunk(0, plan.specs[0], (3, 1, 2), "specialised"))) == 1
     else:  # the workers are processes of their own: leave something in their place
-        monkeypatch.setattr(grids, "run_chunk", first_of_chunk)
+        monkeypatch.setattr(grids, "run_packed", first_of_chunk)
     with backends.local(jobs, 2) as place:
         assert found_on(place, plan) == expected
 
 
-def first_of_chunk(chunk: Chunk) -> list[Replication]:
-    return [replicate(chunk.spec, chunk.replications[0], chunk.engine)]
+def first_of_chunk(chunk: Chunk) -> bytes:
+    return run_packed(replace(chunk, replications=chunk.replications[:1]))
 
 
 def test_an_end_waits_for_what_was_handed_out() -> None:
@@ -450,17 +455,17 @@ def test_a_second_ctrl_c_ends_what_runs_in_this_process(
         write_json(output, result)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def interrupted(chunk: Chunk) -> list[Replication]:
+    def interrupted(chunk: Chunk) -> bytes:
         begun.append(chunk)
         if len(begun) == 2:
             os.kill(os.getpid(), signal.SIGINT)
             now.append(2 * SAME_REQUEST)
             os.kill(os.getpid(), signal.SIGINT)
             raise AssertionError("the second one raised nothing")
-        return run_chunk(chunk)
+        return run_packed(chunk)
 
     monkeypatch.setattr(cli_progress, "monotonic", lambda: now[-1])
-    monkeypatch.setattr(grids, "run_chunk", interrupted)
+    monkeypatch.setattr(grids, "run_packed", interrupted)
     monkeypatch.setattr(cli_simulate, "write_json", interrupted_write)
     assert main(["simulate", *SMALL, "-o", str(path)]) == 130
     assert [len(point["replications"]) for point in saved(path)["points"]] == [3]

@@ -58,8 +58,11 @@ class Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see {self.prog} --help)", ExitCode.BAD_INPUT))
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of the command that `argv` begins with; of all where it begins with none.
+
+    To import every command takes longer than most of them run.
+    """
     parser = Parser(
         prog="ntbbench",
         description="What does NTB doorbell handling cost, and did a patch make it better?",
@@ -69,7 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ntbbench {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    asked = tuple(argv[:1])
+    for name in asked if set(asked) & set(COMMANDS) else COMMANDS:
         import_module(f"ntbbench.cli.{name}").add_parser(subparsers)
     return parser
 
@@ -77,8 +81,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error is one line on stderr."""
     prepare_streams()
+    words = sys.argv[1:] if argv is None else argv
     try:
-        args = build_parser().parse_args(argv)
+        args = build_parser(words).parse_args(words)
         code: int = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:

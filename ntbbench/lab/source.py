@@ -14,9 +14,13 @@ TARBALL = re.compile(r"\./usr/src/linux-source-[0-9.]+\.tar\.xz")
 # What no build of a small x86-64 kernel compiles; its Kconfig and make files are read all the same.
 UNUSED = re.compile(
     r"(Documentation|arch/(?!x86/)[^/]+|sound|samples|rust"
-    r"|drivers/(gpu/drm|media|staging|infiniband|scsi|iio|accel|net/(ethernet|wireless|dsa|can|wan))"
-    r"|fs/(xfs|btrfs|ext4|f2fs|ocfs2|smb|nfs|nfsd|ceph|ntfs3|gfs2|afs)"
-    r"|tools/(testing|perf))/"
+    r"|drivers/(accel|ata|block|bluetooth|clk|comedi|crypto|gpu|greybus|hid|hwmon|hwtracing|i2c|i3c"
+    r"|iio|infiniband|input|interconnect|isdn|leds|md|media|mfd|misc|mmc|mtd|nvme|perf|phy|pinctrl"
+    r"|platform|power|regulator|remoteproc|s390|scsi|soc|spi|staging|target|thunderbolt|usb|video|w1"
+    r"|watchdog|net/[^/]+)"
+    r"|fs/(?!proc/|sysfs/|kernfs/|configfs/|debugfs/|tracefs/|ramfs/|notify/|iomap/)[^/]+"
+    r"|net/(?!core/|ipv4/|ipv6/|sched/|netlink/|ethtool/|ethernet/)[^/]+"
+    r"|tools/(testing|perf|net|power|verification|virtio))/"
 )
 READ_ANYWAY = re.compile(r"(Kconfig|Makefile|Kbuild)[^/]*$")
 

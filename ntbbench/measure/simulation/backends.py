@@ -25,6 +25,9 @@ from ntbbench.measure.environment import usable_cores
 
 CONNECT_TIMEOUT = 10.0  # seconds until an unreachable scheduler is told
 RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
+# A worker keeps memory that it freed: the engines' buffers are some hundred KiB each, and to give
+# them back to the kernel and take them again was a quarter of a short replication (glibc; bytes).
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8388608", "MALLOC_TRIM_THRESHOLD_": "33554432"}
 QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there when it ends
 
 
@@ -107,9 +110,13 @@ def start_forkserver() -> None:
     # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
     multiprocessing.resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    added = {name: value for name, value in KEEP_MEMORY.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         multiprocessing.forkserver.ensure_running()
     finally:
+        for name in added:
+            del os.environ[name]
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

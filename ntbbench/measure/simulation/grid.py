@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ntbbench.errors import NtbbenchError
 from ntbbench.measure.simulation.backends import Place
-from ntbbench.measure.simulation.replicate import Chunk, run_chunk
+from ntbbench.measure.simulation.replicate import Chunk, run_packed, unpacked
 from ntbbench.measure.simulation_records import Replication
 from ntbbench.model.simulation.point import PointSpec
 
@@ -89,7 +89,7 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     """
     waiting = chunks(grid, grid.missing(found), place.slots)
     again: deque[Chunk] = deque()  # what a worker left of its chunk
-    running: dict[Future[list[Replication]], Chunk] = {}
+    running: dict[Future[bytes], Chunk] = {}
     next_save = hooks.clock() + SAVE_INTERVAL
     while True:
         # Nothing is cancelled: where a worker dies, Python 3.11's pool stumbles over a cancelled
@@ -117,7 +117,7 @@ def hand_out(
     place: Place,
     again: deque[Chunk],
     waiting: Iterator[Chunk],
-    running: dict[Future[list[Replication]], Chunk],
+    running: dict[Future[bytes], Chunk],
 ) -> None:
     """Let the executor have as much in advance as it is to be given."""
     while len(running) < place.window:
@@ -125,15 +125,15 @@ def hand_out(
         if chunk is None:
             return
         try:
-            running[place.executor.submit(run_chunk, chunk)] = chunk
+            running[place.executor.submit(run_packed, chunk)] = chunk
         except BrokenExecutor as error:
             raise lost() from error
 
 
-def result_of_chunk(future: Future[list[Replication]]) -> list[Replication]:
+def result_of_chunk(future: Future[bytes]) -> list[Replication]:
     """Return what a worker found."""
     try:
-        return future.result()
+        return unpacked(future.result())
     except (BrokenExecutor, CancelledError) as error:
         raise lost() from error
 

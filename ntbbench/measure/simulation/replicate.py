@@ -4,6 +4,8 @@
 import time
 from dataclasses import dataclass
 
+import msgspec
+
 from ntbbench.engine.datapath import simulate
 from ntbbench.measure.simulation.histogram import encoded, histogram_of, quantiles
 from ntbbench.measure.simulation_records import Counts, Replication
@@ -53,6 +55,16 @@ def run_chunk(chunk: Chunk) -> list[Replication]:
         if time.monotonic() >= end:
             break
     return found
+
+
+def run_packed(chunk: Chunk) -> bytes:
+    """Return what `run_chunk` does, as MessagePack: the parent reads pickles a quarter as fast."""
+    return msgspec.msgpack.encode(run_chunk(chunk))
+
+
+def unpacked(runs: bytes) -> list[Replication]:
+    """Return the records of `run_packed`."""
+    return msgspec.msgpack.decode(runs, type=list[Replication])
 
 
 def replicate(spec: PointSpec, number: int, engine: str) -> Replication:
