@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures that several test modules share: the browser, commands run here, a result."""
+"""Fixtures that several test modules share: the browser, commands run here, a result, a lab."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from compare_runs import Ran
+from pair_fake import Lab, fake_lab
 from playwright.sync_api import Browser, Page, sync_playwright
 from simulate_runs import SMALL
 
@@ -85,3 +86,9 @@ def ntbbench(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 @pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
+    """A lab of `ntbbench lab pair` that boots nothing; the current folder is `tmp_path`."""
+    return fake_lab(monkeypatch, tmp_path)

@@ -40,6 +40,15 @@ def test_lab_results(ntbbench, tmp_path: Path, fields: dict[str, object], code: 
     assert ntbbench("gate", base, new).code == code
 
 
+def test_less_work_of_a_lab_for_fewer_packets_is_no_improvement(ntbbench, tmp_path: Path) -> None:
+    lost = lab(packets_received=90, runs_per_qp=[140, 140], tasklet_schedules=280)
+    base, new = written(tmp_path / "a.json", lab()), written(tmp_path / "b.json", lost)
+    ran = ntbbench("gate", base, new, "--format", "json")
+    totals = ran.report["totals"]
+    assert (ran.code, totals["improved"], totals["regressed"]) == (1, 0, 1)
+    assert totals["inconclusive"] == 3
+
+
 def test_timed_sweeps(ntbbench, tmp_path: Path) -> None:
     slow = sweep(2, 12)
     timing = slow["points"][3]["ns_per_dispatch"]

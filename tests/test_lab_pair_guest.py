@@ -158,18 +158,49 @@ def test_check_finds_nothing_of_the_drivers_after_the_series(
     assert rounds == ["round=1 cause=", "round=2 cause=", "unload cause="]
 
 
+def hanging_root_complex(folder: Path) -> Path:
+    """Return an ntb_hw_epf that warns at each doorbell, and hangs at the second one."""
+    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
+    driver = folder / "ntb_hw_epf.c"
+    opening = "static int ntb_epf_peer_db_set(struct ntb_dev *ntb, u64 db_bits)\n{"
+    text = (source / DRIVERS["rc"]).read_text()
+    assert text.count(opening) == 1
+    hang = "\tstatic int rung;\n\n\tWARN_ON(1);\n\twhile (rung++)\n\t\tcpu_relax();\n"
+    driver.write_text(text.replace(opening, f"{opening}\n{hang}"))
+    return driver
+
+
+def test_a_cell_of_a_matrix_that_hangs_is_a_point_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    driver, output = hanging_root_complex(tmp_path), tmp_path / "matrix.json"
+    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(15))
+    few = ("--ep-driver", "after", "--rc-driver", f"after,{driver}", "--packets", "5")
+    assert main(["lab", "pair", "matrix", *few, "-o", str(output)]) == 3
+    first = output.read_bytes()
+    result = json.loads(first)
+    assert result["complete"]
+    told = [(point["rc_driver"], point["direction"], point["status"]) for point in result["points"]]
+    assert told == [
+        ("after", "ep-to-rc", "ok"),
+        ("after", "rc-to-ep", "ok"),
+        (str(driver), "ep-to-rc", "ok"),
+        (str(driver), "rc-to-ep", "failed"),
+    ]
+    failed = result["points"][-1]
+    assert (failed["link"], failed["agrees"]) == ("down", False)
+    assert "in ntb_epf_peer_db_set() of ntb_hw_epf" in failed["cause"]
+    assert len(failed["warnings"]) == 2  # its own, and none that the lab's Oops provoked
+    assert main(["lab", "pair", "matrix", "--resume", str(output)]) == 3
+    assert output.read_bytes() == first
+    assert "1 of 2 boots failed; " in capsys.readouterr().err
+
+
 def test_check_keeps_what_a_guest_said_before_it_hung(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the plain kernel, for it is quicker, and on the second packet of the second direction."""
-    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
-    name = "drivers/ntb/hw/epf/ntb_hw_epf.c"
-    driver = tmp_path / "ntb_hw_epf.c"
-    opening = "static int ntb_epf_peer_db_set(struct ntb_dev *ntb, u64 db_bits)\n{"
-    text = (source / name).read_text()
-    assert text.count(opening) == 1
-    hang = "\tstatic int rung;\n\n\tWARN_ON(1);\n\twhile (rung++)\n\t\tcpu_relax();\n"
-    driver.write_text(text.replace(opening, f"{opening}\n{hang}"))
+    driver = hanging_root_complex(tmp_path)
     monkeypatch.setattr(
         lab_pair_check, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug)
     )
@@ -185,6 +216,24 @@ def test_check_keeps_what_a_guest_said_before_it_hung(
     assert {found["function"] for found in result["findings"]} == {"ntb_epf_peer_db_set"}
     end = "after it had recorded ep-to-rc-f1-n10-g12000: was in ntb_epf_peer_db_set() of ntb_hw_epf"
     assert result["findings"][1]["line"].endswith(end)
+
+
+def test_check_keeps_what_a_guest_said_before_it_gave_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint's driver complains, and then it does not load."""
+    opening = "static int __init epf_ntb_init(void)\n{"
+    driver = broken_endpoint(tmp_path, opening, f"{opening}\n\tif (WARN_ON(1)) return -EIO;\n")
+    monkeypatch.setattr(
+        lab_pair_check, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug)
+    )
+    output = tmp_path / "check.json"
+    assert main(["lab", "pair", "check", "--ep-driver", str(driver), "-o", str(output)]) == 1
+    result = json.loads(output.read_text())
+    assert not result["complete"] and result["points"] == []
+    first, last = result["findings"]
+    assert (first["kind"], first["function"]) == ("other", "epf_ntb_init")
+    assert last["line"].startswith("the guest gave up: cannot load pci-epf-vntb.ko: ")
 
 
 def test_check_finds_the_atomic_sleep_before_the_series(tmp_path: Path) -> None:

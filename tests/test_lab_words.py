@@ -292,6 +292,14 @@ def test_a_broken_report_of_the_guest_is_told(data: str, told: str, tmp_path: Pa
         unpack(Boot("", data), ["one"], tmp_path)
 
 
+def test_a_guest_that_gave_up_keeps_what_it_had_recorded(tmp_path: Path) -> None:
+    data = f"{HEAD}@@ point one\n{packed(point='x')}@@ end\n@@ failed no receiver\n"
+    booted = Boot("", data)
+    assert booted.died == "the guest gave up: no receiver"
+    assert unpack(booted, ["one"], tmp_path) == "6.12.95"
+    assert (tmp_path / "one" / "point").read_text() == "x"
+
+
 def test_a_full_disk_leaves_no_half_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -414,12 +414,37 @@ def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
     with pytest.raises(GuestError, match="sent: send: Network is unreachable"):
         runner.lay_out(PairPlan(PairSetup()), *drivers, recordings)
+    kept = runner.lay_out(PairPlan(PairSetup(), may_die=True), *drivers, recordings)
+    assert kept.died == f"the guest gave up: {place.name}: sent: send: Network is unreachable"
+    assert kept.points == ()
 
 
 def test_the_remark_of_every_boot_is_no_warning() -> None:
     remark = "[    0.47] WARNING: drivers/pci/endpoint/pci-epc-core.c:1089 at __pci_epc_create+0x97"
     other = "[    0.48] WARNING: drivers/pci/endpoint/pci-epc-core.c:1089 at pci_epc_raise_irq+0x9"
     assert runner.warnings(f"{remark}\n{other}\n") == [other.partition("] ")[2]]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
+    tmp_path: Path, recorded: bool
+) -> None:
+    """A hung guest is given an instruction that is none, and a debug kernel complains of that."""
+    own = "[ 1.0] WARNING: pci-epf-vntb.c:9 at vntb_epf_peer_db_set+0x9/0x20\n"
+    provoked = (
+        "[ 9.0] Oops: invalid opcode: 0000 [#1] SMP KASAN\n"
+        "[ 9.0] BUG: sleeping function called from invalid context at exit.c:1\n"
+        "[ 9.0] WARNING: kernel/rcu/tree.c:1 at f+0x1/0x2\n"
+    )
+    if recorded:
+        (tmp_path / "setup").mkdir()
+        (tmp_path / "setup" / "result").write_text(RESULT)
+        (tmp_path / "setup" / "trace").write_text(SETUP_TRACE)
+    drivers = [DriverSource(side, "after", "", tmp_path, (), ("poll",)) for side in ("ep", "rc")]
+    hung = Recordings("7.3.4", tmp_path, Boot(own + provoked, "", "9 s of processor time"))
+    laid_out = runner.lay_out(PairPlan(PairSetup()), *drivers, hung)
+    assert laid_out.died.startswith("the guest hung: ")
+    assert laid_out.warnings == (own.partition("] ")[2].strip(),)
 
 
 def test_the_place_of_a_panic_is_that_of_its_cause() -> None:

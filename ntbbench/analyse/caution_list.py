@@ -76,6 +76,10 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "a result is not complete: the run was interrupted, or its guest died",
         "finish it (`--resume`), or mend what killed the guest",
     ),
+    "fewer-packets": (
+        "fewer packets arrived, and less of this for fewer packets is no improvement",
+        "find out where they are lost; what they cost can be compared where all arrive",
+    ),
     "forced": (
         "the two sides come from environments that differ, and --force compared them all the same",
         "measure both sides on the same machine with the same build",

@@ -12,7 +12,8 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
     """Return the comparison of two exact series that both exist.
 
     A change for the better is `improved`; a change for the worse, or of a metric for which no
-    direction is known, is `regressed`. Equal values of series with a caution are `inconclusive`.
+    direction is known, is `regressed`. Equal values of series with a caution are `inconclusive`,
+    and so is a smaller count that served fewer packets.
     """
     base, candidate = match.base, match.candidate
     assert base is not None
@@ -26,6 +27,9 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         ratio = None if isinstance(base.value, str) else 1.0
     else:
         verdict, reason = direction(base, candidate, better), "changed"
+        if verdict == "improved" and serves_less(base, candidate):
+            verdict, reason = "inconclusive", "changed, for fewer packets"
+            cautions = [*cautions, "fewer-packets"]
         ratio = ratio_of(base.value, candidate.value)
     return Comparison(
         metric=match.metric,
@@ -55,6 +59,13 @@ def ratio_of(base: int | float | str | None, candidate: int | float | str | None
     if isinstance(base, str) or isinstance(candidate, str) or base is None or candidate is None:
         return None
     return candidate / base if base else None
+
+
+def serves_less(base: Series, candidate: Series) -> bool:
+    """Return whether the candidate's count was for fewer packets."""
+    if base.served is None or candidate.served is None:
+        return False
+    return candidate.served < base.served
 
 
 def direction(base: Series, candidate: Series, better: Better) -> Verdict:

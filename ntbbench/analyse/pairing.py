@@ -62,11 +62,19 @@ def matches(
                 metric=name,
                 base_label=base.label,
                 candidate_label=candidate.label,
-                base=base.series.get(name),
-                candidate=candidate.series.get(name),
+                base=told_of(base, candidate, name),
+                candidate=told_of(candidate, base, name),
             )
             check_kinds(match)
             yield in_pairs(match, base, candidate) if paired else match
+
+
+def told_of(variant: Variant, other: Variant, name: str) -> Series | None:
+    """Return a variant's series of a metric that it or the other one has: 0 where that is meant."""
+    found = variant.series.get(name)
+    if found is None and name.rpartition(":")[0] in variant.zero:
+        return replace(other.series[name], value=0)
+    return found
 
 
 def points_of(variant: Variant) -> set[str]:

@@ -32,6 +32,7 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
     value: ExactValue | None = None
     rank: int | None = None  # of a value that is a word: the higher the better
+    served: int | None = None  # packets that the count was for: less for fewer is no gain
     simulated: bool = False  # no machine can disturb it; only replications add to it
     cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series
     runs: int = 0  # that were made, where some of them have no sample; 0: each has one
@@ -52,6 +53,8 @@ class Variant:
     context: dict[str, str] = field(default_factory=dict)
     # By metric, why it has no value here; another metric of its point must tell it too.
     absent: dict[str, str] = field(default_factory=dict)
+    # What stands before the `:` of metrics that are 0 where they are not told.
+    zero: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
     row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric
     draws: str = ""  # what decides the random draws of a row: where both sides agree, rows pair

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.cli.main import fail
+from ntbbench.cli.failures import fail
 from ntbbench.errors import ExitCode
 from ntbbench.measure.files import check_writable, write_json
 from ntbbench.report.ingest import FORMATS

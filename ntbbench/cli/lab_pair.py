@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.cli import lab_pair_options as options
+from ntbbench.cli.failures import failed
 from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_check import add_check
 from ntbbench.cli.lab_pair_kernel import pair_lab
@@ -88,17 +89,11 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     try:
         return _run(args)
-    except KeyboardInterrupt:
-        raise
-    except BuildError as error:
-        say(str(error))
-        return BISECT_SKIP
-    except GuestError as error:
-        say(str(error))
-        return ExitCode.FINDING
-    except Exception as error:  # git would take any code below 128 for a verdict on the commit
-        say(str(error))
-        return BISECT_STOP
+    except Exception as error:  # told as ever, but git takes codes below 128 for verdicts
+        failed(error)
+        if isinstance(error, BuildError):
+            return BISECT_SKIP
+        return ExitCode.FINDING if isinstance(error, GuestError) else BISECT_STOP
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -26,8 +26,8 @@ complained of, each with the first line that shows it.
 EPILOG = """\
 exit codes:
   0  no finding
-  1  at least one, or a point that disagrees; that the guest panicked or hung is the last
-     finding, after what it said before
+  1  at least one, or a point that disagrees; that the guest panicked, hung or gave up is the
+     last finding, after what it said before
   2  bad input
   3  a source does not build, or the guest did not get as far as loading the drivers
 

@@ -13,8 +13,8 @@ from ntbbench.cli.lab_kernel import say
 from ntbbench.lab.build import ntb_sources
 from ntbbench.lab.cache import Cache, default_root, sha256
 from ntbbench.lab.pair.kernel import CHECK, RUN, pair_kernel
-from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings
-from ntbbench.lab.pair.runner import PairStack, boot_pair
+from ntbbench.lab.pair.plan import EP, RC, DriverSource, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.runner import PairStack, boot_pair, find_drivers
 from ntbbench.lab.pair.sources import check_tree, driver_source
 from ntbbench.lab.run import environment
 
@@ -50,6 +50,15 @@ class PairLab:
         if recordings.release:
             self.releases.add(recordings.release)
         return recordings
+
+    def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
+        """Return the drivers that a setup names, endpoint first.
+
+        Raises
+        ------
+        InputError, FetchError : one could not be had.
+        """
+        return find_drivers(self.cache, self.stack, setup, say)
 
     def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
         """Return what the boots of these drivers run, as `PairResult.sources`, and keep it.

@@ -16,18 +16,20 @@ from ntbbench.cli.progress import bar, interrupts
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import all_agree
-from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, run_matrix
+from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, failures, point_key, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
 from ntbbench.measure.files import new_run, write_json
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int
 from ntbbench.model.pair.joined import EP_SLOTS_MIN
+from ntbbench.report.wording import plural
 
 DEFAULT = MatrixScenario(kernel=options.DEFAULT_KERNEL)
 JOBS_MAX = 64
 EXHAUSTIVE_SLOTS = f"{EP_SLOTS_MIN}-{SLOTS_MAX}"
 EXHAUSTIVE_WINDOWS = f"1-{WINDOWS_MAX}"
+WAITS = "interrupted: waiting for {} to end; what is finished is kept"
 DESCRIPTION = """\
 Pair old and new drivers on either side, in both directions, and say what becomes of the doorbells
 on the real code: `ntbbench compat`, measured. Each pair of drivers, number of slots and number of
@@ -37,8 +39,8 @@ EPILOG = """\
 exit codes:
   0    model and kernel agree in every cell     1   they differ in at least one
   2    bad input
-  3    a source does not build, or guests panicked or hung: the other boots are saved, and --resume
-       tries those again
+  3    a source does not build: finished boots are saved; or guests panicked, hung or gave up: each
+       is a point with its cause, the matrix is printed, and --resume tries those boots again
   70   internal error
   130  interrupted: finished boots are saved, and --resume goes on     143  the same, by SIGTERM
 
@@ -102,23 +104,26 @@ def run(args: argparse.Namespace) -> int:
         total = sum(len(plan.traffic) for plan in plans)
         hooks = MatrixHooks(
             boot=lab.boot,
+            drivers=lab.drivers,
             save=save,
             stop=signals.asked,
+            waits=lambda running: say(WAITS.format(plural(running, "boot"))),
             progress=lambda done, of: progress("boots", done, of),
             failed=say,
             jobs=jobs,
         )
-        try:
-            points, complete = run_matrix(plans, previous.points if previous else [], hooks)
-        except GuestError as error:
-            raise GuestError(f"{error}; finished boots are saved; {_go_on(output)}") from error
+        points, complete = run_matrix(plans, previous.points if previous else [], hooks)
         result = _result(lab, scenario, points, complete=complete)
         write_json(output, result)
         if not complete:
-            say(f"interrupted; finished boots are saved; {_go_on(output)}")
+            say(f"interrupted; finished boots are saved; go on with: {_again(output)}")
             return signals.exit_code
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)
+    died = {point_key(point) for point in points if failures([point])}
+    if died:
+        told = f"{len(died)} of {len(plans)} boots failed"
+        raise GuestError(f"{told}; the rest is as printed; to try them again: {_again(output)}")
     return ExitCode.OK if all_agree(points) else ExitCode.FINDING
 
 
@@ -200,9 +205,8 @@ def check_sources(path: Path, before: Mapping[str, str], now: Mapping[str, str])
         raise InputError("--resume", str(path), allowed)
 
 
-def _go_on(output: Path) -> str:
-    again = ["ntbbench", "lab", "pair", "matrix", "--resume", str(output)]
-    return f"go on with: {shlex.join(again)}"
+def _again(output: Path) -> str:
+    return shlex.join(["ntbbench", "lab", "pair", "matrix", "--resume", str(output)])
 
 
 def _drivers(text: str, args: argparse.Namespace) -> tuple[str, ...]:

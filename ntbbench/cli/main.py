@@ -2,7 +2,6 @@
 """The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
 
 import argparse
-import errno
 import os
 import signal
 import sys
@@ -11,8 +10,9 @@ from importlib import import_module
 from typing import NoReturn
 
 from ntbbench import __version__
+from ntbbench.cli.failures import fail, failed
 from ntbbench.cli.streams import prepare_streams
-from ntbbench.errors import ExitCode, NtbbenchError
+from ntbbench.errors import ExitCode
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
 COMMANDS = (
@@ -86,31 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(words).parse_args(words)
         code: int = args.run(args)
         sys.stdout.flush()
-    except NtbbenchError as error:
-        return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return fail("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) has gone: not an error, but nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    except OSError as error:
-        reason = error.strerror or str(error)
-        # of a copy that the disk has no room for: the file that was written, not the one read
-        name = (error.errno == errno.ENOSPC and error.filename2) or error.filename
-        named = f"{name!r}: {reason}" if name is not None else reason
-        return fail(named, ExitCode.BAD_INPUT)
-    except Exception as error:  # the last resort: a user sees one line, never a traceback
-        if os.environ.get("NTBBENCH_DEBUG"):
-            raise
-        return fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL)
-    return code
-
-
-def fail(message: str, code: int) -> int:
-    """Print `message` as one line on stderr and return `code`."""
-    line = " ".join(message.split())
-    print(f"ntbbench: {line}", file=sys.stderr)
+    except Exception as error:
+        return failed(error)
     return code
 
 

@@ -11,7 +11,7 @@ from ntbbench.lab.commands import Output, program, run, started
 from ntbbench.lab.debugger import debugger_port
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.watch import Limits, exceeded, hear_last_words
-from ntbbench.lab.words import PANIC, hung_words, last_words
+from ntbbench.lab.words import GAVE_UP, PANIC, before_oops, hung_words, last_words
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
@@ -23,7 +23,7 @@ KVM_OPTIONS = ("-accel", "kvm", "-cpu", "host")
 COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
 MEMORY = 512  # MiB
 PROBE_SECONDS = 10
-HUNG = "the guest hung"
+HUNG, PANICKED, ENDED = "the guest hung", "the guest panicked", "the guest gave up"
 # A boot sector that writes 0x2a to the exit port: mov dx, 0x501; mov al, 0x2a; out dx, al; hlt.
 PROBE_PORT = "0x501"
 PROBE_CODE = bytes.fromhex("ba0105b02aeef4")
@@ -74,13 +74,19 @@ class Boot:
 
     @property
     def died(self) -> str:
-        """How the guest panicked or hung, in one line; empty: it did neither."""
+        """How the guest hung, panicked or gave up, in one line; empty: it did not."""
         if self.limit:
             words = hung_words(self.console, self.data)
             return f"{HUNG}: no end after {self.limit}: {words}"
         if PANIC.search(self.console):
-            return f"the guest panicked: {last_words(self.console)}"
-        return ""
+            return f"{PANICKED}: {last_words(self.console)}"
+        gave_up = GAVE_UP.search(self.data)
+        return f"{ENDED}: {gave_up[1]}" if gave_up else ""
+
+    @property
+    def own_console(self) -> str:
+        """The kernel's messages but for those of the Oops that the lab gives a hung guest."""
+        return before_oops(self.console) if self.limit else self.console
 
 
 def kvm_runs() -> bool:

@@ -11,6 +11,7 @@ CAUSES = (
 )
 PLACE = re.compile(r"RIP: \d+:\S+")
 COMPLAINT = re.compile(r"WARNING: .*|BUG: .*")
+GAVE_UP = re.compile(r"^@@ failed (.*)$", re.MULTILINE)
 REPORTED = re.compile(r"^@@ point (\S+)$(?=[^@]*^@@ end$)", re.MULTILINE)  # as `init` reports it
 STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 # The Oops that the lab gives a hung guest. Its stack follows, and with panic_print=0x80 those of

@@ -4,16 +4,14 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
-from textwrap import wrap
 
 import msgspec
 from tabulate import tabulate
 
 from ntbbench.lab.records import LabPoint, LabResult
 from ntbbench.report.markdown import escaped
-from ntbbench.report.wording import ascii_only, plural
+from ntbbench.report.wording import folded, plural
 
-WIDTH = 80
 # Rows of a point's table: what is counted, and how measured and predicted read from a point.
 TOTALS: tuple[tuple[str, Callable[[LabPoint], int], Callable[[LabPoint], int | None]], ...] = (
     ("doorbells rung", lambda p: p.doorbells_rung, lambda p: None),
@@ -47,10 +45,10 @@ def render_text(result: LabResult) -> str:
     table = tabulate(
         [tops, names, *rows], tablefmt="plain", disable_numparse=True, colalign=_align(len(SUMMARY))
     )
-    blocks = [_folded(headline(result)), table]
+    blocks = [folded(headline(result)), table]
     blocks += ["\n".join(_block(point)) for point in result.points]
-    blocks += ["\n".join(_folded(warning) for warning in result.warnings)] * bool(result.warnings)
-    return "\n\n".join([*blocks, "\n".join(_folded(line) for line in NOTE.splitlines())]) + "\n"
+    blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
+    return "\n\n".join([*blocks, "\n".join(folded(line) for line in NOTE.splitlines())]) + "\n"
 
 
 def render_markdown(result: LabResult) -> str:
@@ -155,17 +153,17 @@ def _summary(point: LabPoint) -> tuple[object, ...]:
 
 
 def _block(point: LabPoint) -> Iterator[str]:
-    yield _folded(title(point))
+    yield folded(title(point))
     table = tabulate(_rows(point), HEADERS, "simple", colalign=_align(4, left=1))
     yield from ("  " + line for line in table.splitlines())
     events = ", ".join(f"{vector}: {count}" for vector, count in point.events_per_vector.items())
-    yield _folded(f"events by vector: {events}", "  ")
+    yield folded(f"events by vector: {events}", "  ")
     if not point.spaced:
         bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
         told = ", ".join(f"QP {qp}: {low} .. {high}" for qp, (low, high) in enumerate(bounds))
-        yield _folded(f"runs that any order of these doorbells allows: {told}", "  ")
+        yield folded(f"runs that any order of these doorbells allows: {told}", "  ")
     for note in point.notes:
-        yield _folded(note, "  ")
+        yield folded(note, "  ")
 
 
 def _rows(point: LabPoint) -> Iterator[list[str]]:
@@ -185,11 +183,3 @@ def _row(name: str, measured: int, predicted: int | None) -> list[str]:
 
 def _align(width: int, left: int = 0) -> tuple[str, ...]:
     return ("left",) * left + ("right",) * (width - left)
-
-
-def _folded(text: str, indent: str = "") -> str:
-    lines = wrap(
-        ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
-        break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines)

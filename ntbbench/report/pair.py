@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import OK, PairPoint, PairResult
 from ntbbench.report.markdown import escaped
 from ntbbench.report.pair_words import (
     NONE,
@@ -16,8 +16,9 @@ from ntbbench.report.pair_words import (
     WIDTH,
     allowed_runs,
     between,
+    difference,
     fitting,
-    folded,
+    has_counts,
     headline,
     judgement,
     named,
@@ -27,7 +28,7 @@ from ntbbench.report.pair_words import (
     title,
     warned,
 )
-from ntbbench.report.wording import plural
+from ntbbench.report.wording import folded, plural
 
 RANGE_WIDTH = 9  # of a range in the summary: with counts of five digits there are 80 columns
 HEADERS = ("", "measured", "predicted", "difference")
@@ -76,7 +77,7 @@ def render_markdown(result: PairResult) -> str:
     lines = ["### ntbbench lab pair", "", escaped(headline(result)), "", table, ""]
     for point in result.points:
         lines += [f"<details><summary>{escaped(title(point))}</summary>", ""]
-        if point.link == "up" and point.status != UNAVAILABLE:
+        if has_counts(point):
             aligned = ("left", *["right"] * 3)
             lines += [tabulate(list(_rows(point)), HEADERS, "pipe", colalign=aligned), ""]
         told = [*_facts(point), *point.notes, *warned(point)]
@@ -114,7 +115,7 @@ def render_json(result: PairResult) -> str:
 
 def _summary(point: PairPoint, width: int) -> list[str]:
     shown = [short_name(name, width) for name in (point.ep_driver, point.rc_driver)]
-    if point.status == UNAVAILABLE:
+    if point.status != OK:
         return [point.direction, *shown, "-", *["-"] * 5, judgement(point)]
     counts = (
         str(point.doorbells_rung),
@@ -137,7 +138,7 @@ def _short_range(low: int, high: int) -> str:
 
 def _block(point: PairPoint) -> Iterator[str]:
     yield folded(title(point))
-    if point.link == "up" and point.status != UNAVAILABLE:
+    if has_counts(point):
         table = tabulate(list(_rows(point)), HEADERS, "simple", colalign=("left", *["right"] * 3))
         yield from ("  " + line for line in table.splitlines())
     for line in [*_facts(point), *point.notes]:
@@ -151,9 +152,9 @@ def _facts(point: PairPoint) -> Iterator[str]:
         f"patches found: EP {patches_text(point.ep_patches)}, RC {patches_text(point.rc_patches)}"
     )
     no_device = point.ep_qp_count is None and point.rc_qp_count is None
-    if point.cause and (point.status == UNAVAILABLE or not no_device):
+    if point.cause and (point.status != OK or not no_device):
         yield point.cause
-    if point.status == UNAVAILABLE:
+    if point.status != OK:
         return
     predicted = qp_counts(point.predicted_ep_qp_count, point.predicted_rc_qp_count)
     measured = qp_counts(point.ep_qp_count, point.rc_qp_count)
@@ -224,10 +225,7 @@ def _rows(point: PairPoint) -> Iterator[list[str]]:
 def _row(name: str, measured: int, allowed: tuple[int, int] | None) -> list[str]:
     if allowed is None:
         return [name, str(measured), "", ""]
-    low, high = allowed
-    difference = measured - min(max(measured, low), high)
-    inside = "0" if low == high else "within"
-    return [name, str(measured), between(low, high), f"{difference:+d}" if difference else inside]
+    return [name, str(measured), between(*allowed), difference(measured, *allowed)]
 
 
 def _flat(value: object) -> object:

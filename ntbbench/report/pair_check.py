@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from ntbbench.lab.pair.records import UNAVAILABLE, PairFinding, PairResult
 from ntbbench.report import pair, pair_words
 from ntbbench.report.markdown import escaped
-from ntbbench.report.pair_words import folded
-from ntbbench.report.wording import plural
+from ntbbench.report.wording import folded, plural
 
 NOTE = """\
 A finding is one kind of complaint at one function of a driver, however often it was seen. The \

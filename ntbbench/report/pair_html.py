@@ -1,33 +1,63 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A pair run as one self-contained HTML page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from ntbbench.lab.pair.records import CHECK, MATRIX, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import CHECK, MATRIX, OK, PairPoint, PairResult
 from ntbbench.report import page, pair_check, pair_matrix
 from ntbbench.report.page import Cell, Column, Facts, Notes, Page, Section, Table
 from ntbbench.report.pair_words import (
     NOTE,
     allowed_runs,
     between,
+    difference,
+    has_counts,
     headline,
     judgement,
     named,
+    outside,
     patches_text,
-    qp_counts,
     title,
     warned,
 )
 
-COLUMNS = (
-    Column("direction"),
-    Column("EP", "driver of the endpoint, pci-epf-vntb"),
-    Column("EP patches", "patches of the series found in its source"),
-    Column("RC", "driver of the root complex, ntb_hw_epf"),
-    Column("RC patches", "patches of the series found in its source"),
-    Column("slots", "db_count of the endpoint: link and reserved slot included"),
-    Column("windows", "memory windows"),
-    Column("doorbell", "how rings reach the endpoint"),
+QP_NOTE = """\
+Each QP of a point whose link is up, beside what the model says of it: the runs of its receive \
+tasklet, whichever doorbell woke it."""
+
+
+def _number(count: int | None) -> Cell:
+    return Cell("-") if count is None else Cell(str(count), count)
+
+
+def _traffic(point: PairPoint) -> Cell:
+    return Cell(f"{point.flows} x {point.packets}, {point.gap_us} us")
+
+
+# Of what every point of one boot shares; a column where points differ in it, else said once.
+SETTINGS: tuple[tuple[Column, Callable[[PairPoint], Cell]], ...] = (
+    (
+        Column("EP", "driver of the endpoint, pci-epf-vntb"),
+        lambda point: Cell(point.ep_driver),
+    ),
+    (
+        Column("RC", "driver of the root complex, ntb_hw_epf"),
+        lambda point: Cell(point.rc_driver),
+    ),
+    (
+        Column("slots", "db_count of the endpoint: link and reserved slot included"),
+        lambda point: _number(point.ep_slots),
+    ),
+    (Column("windows", "memory windows"), lambda point: _number(point.mw_count)),
+    (
+        Column("queues", "max_num_clients of ntb_transport; unset: all QPs"),
+        lambda point: Cell("unset") if point.queues is None else _number(point.queues),
+    ),
+    (Column("doorbell", "how rings reach the endpoint"), lambda point: Cell(point.doorbell)),
+    (Column("traffic", "flows x packets, and the gap between two packets"), _traffic),
+)
+DRIVERS = 2  # the first of them, which are told with their patches
+COUNTS = (
     Column("link"),
     Column("QPs", "qp_count that ntb_transport computed on EP and RC"),
     Column("doorbells", "peer_db_set() calls of the sender"),
@@ -36,20 +66,25 @@ COLUMNS = (
     Column("sent", "packets"),
     Column("received", "packets"),
     Column("runs", "of all receive tasklets of the receiver"),
-    Column("runs predicted"),
-    Column("runs per QP"),
-    Column("predicted per QP"),
+    Column("predicted", "runs that the model allows"),
     Column("verdict", "what became of the doorbells, measured; empty for a burst"),
     Column("model", "whether the counts are what the model says"),
 )
+OF_A_QP = (
+    Column("QP", "qp_num, of the receiver"),
+    Column("doorbells", "that rang for it"),
+    Column("runs", "of its receive tasklet"),
+    Column("predicted", "runs that the model allows"),
+    Column("difference", "of the runs and what the model allows"),
+)
+DIRECTION = Column("direction")
 
 
 def render_html(result: PairResult) -> str:
     """Return the result as one self-contained HTML page."""
-    sections = list(_of_kind(result))
-    table = Table("pair-points", COLUMNS, tuple(_cells(point) for point in result.points))
-    sections.append(Section("Points", (table,), name="points", intro=NOTE))
-    told = ((title(point), _notes(point)) for point in named(result).points)
+    shown = named(result)
+    sections = [*_of_kind(result), *_measured(shown.points)]
+    told = ((title(point), _notes(point)) for point in shown.points)
     notes = [(name, lines) for name, lines in told if lines]
     notes += [(warning, ()) for warning in result.warnings]
     if notes:
@@ -62,7 +97,40 @@ def render_html(result: PairResult) -> str:
         **result.environment,
     }
     sections.append(Section("Environment", (Facts(tuple(facts.items())),), name="environment"))
-    return page.render(Page("ntbbench lab pair", (headline(result),), tuple(sections)))
+    found = [pair_check.headline(result)] if result.kind == CHECK else []
+    lines = tuple(dict.fromkeys([*found, headline(result)]))
+    return page.render(Page(f"ntbbench lab pair {result.kind}", lines, tuple(sections)))
+
+
+def _measured(points: list[PairPoint]) -> Iterator[Section]:
+    """Yield what points share, a table of them, and one of their QPs.
+
+    A column for what is the same in every row would push the last ones off the page.
+    """
+    differ = [(c, cell) for c, cell in SETTINGS if len({cell(point) for point in points}) > 1]
+    same = [(c, cell) for c, cell in SETTINGS[DRIVERS:] if (c, cell) not in differ]
+    shared = [(column.title, cell(point).text) for column, cell in same for point in points[:1]]
+    facts = Facts((*_patches(points), *shared))
+
+    def setting(point: PairPoint) -> tuple[Cell, ...]:
+        return (Cell(point.direction), *(cell(point) for _, cell in differ))
+
+    columns = (DIRECTION, *(column for column, _ in differ))
+    rows = tuple((*setting(point), *_counts(point)) for point in points)
+    table = Table("pair-points", (*columns, *COUNTS), rows)
+    yield Section("Points", (facts, table), name="points", intro=NOTE)
+    of_qps = tuple((*setting(point), *cells) for point in points for cells in _qps(point))
+    if of_qps:
+        table = Table("pair-qps", (*columns, *OF_A_QP), of_qps)
+        yield Section("QPs", (table,), name="qps", intro=QP_NOTE)
+
+
+def _patches(points: list[PairPoint]) -> Iterator[tuple[str, str]]:
+    """Yield which patches each driver's source was found to carry."""
+    told = {f"EP {point.ep_driver}": point.ep_patches for point in points}
+    told |= {f"RC {point.rc_driver}": point.rc_patches for point in points}
+    for driver, patches in sorted(told.items()):
+        yield driver, f"patches of the series: {patches_text(patches)}"
 
 
 def _of_kind(result: PairResult) -> Iterator[Section]:
@@ -80,8 +148,8 @@ def _of_kind(result: PairResult) -> Iterator[Section]:
             (pair_check.place(found), (found.line, pair_check.seen(found)))
             for found in result.findings
         )
-        intro = f"{pair_check.headline(result)}. {pair_check.NOTE}"
-        yield Section("Findings", (Notes(told),) if told else (), name="findings", intro=intro)
+        shown = (Notes(told),) if told else ()
+        yield Section("Findings", shown, name="findings", intro=pair_check.NOTE)
 
 
 def _notes(point: PairPoint) -> tuple[str, ...]:
@@ -89,7 +157,7 @@ def _notes(point: PairPoint) -> tuple[str, ...]:
     return (*cause, *point.notes, *warned(point))
 
 
-def _cells(point: PairPoint) -> tuple[Cell, ...]:
+def _counts(point: PairPoint) -> tuple[Cell, ...]:
     counts: list[int | None] = [
         point.doorbells_rung,
         point.msis_raised if point.direction == "ep-to-rc" else None,
@@ -98,31 +166,28 @@ def _cells(point: PairPoint) -> tuple[Cell, ...]:
         point.packets_received,
         sum(point.runs_per_qp),
     ]
-    measured = point.status != UNAVAILABLE
-    up = measured and point.link == "up"
+    measured, up = point.status == OK, has_counts(point)
     if not up:
         counts = [None] * len(counts)
-    low, high = allowed_runs(point)
-    bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
+    qps = (point.ep_qp_count, point.rc_qp_count)
     return (
-        Cell(point.direction),
-        Cell(point.ep_driver),
-        Cell(patches_text(point.ep_patches)),
-        Cell(point.rc_driver),
-        Cell(patches_text(point.rc_patches)),
-        _number(point.ep_slots),
-        _number(point.mw_count),
-        Cell(point.doorbell),
-        Cell(point.link if measured else "-"),
-        Cell(qp_counts(point.ep_qp_count, point.rc_qp_count) if measured else "-"),
+        Cell(point.link if measured else point.status),
+        Cell("/".join("-" if count is None else str(count) for count in qps)),
         *(_number(count) for count in counts),
-        Cell(between(low, high), low) if up else _number(None),
-        Cell(", ".join(map(str, point.runs_per_qp)) or "-"),
-        Cell(", ".join(between(*bound) for bound in bounds) or "-"),
+        _allowed(*allowed_runs(point)) if up else _number(None),
         Cell(point.verdict or "-"),
         Cell(judgement(point)),
     )
 
 
-def _number(count: int | None) -> Cell:
-    return Cell("-") if count is None else Cell(str(count), count)
+def _qps(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
+    """Yield the cells of each QP of a point that was measured."""
+    bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
+    counts = zip(point.doorbells_per_qp, point.runs_per_qp, bounds, strict=True)
+    for qp_num, (rung, runs, bound) in enumerate(counts):
+        cells = (_number(qp_num), _number(rung), _number(runs), _allowed(*bound))
+        yield *cells, Cell(difference(runs, *bound), float(outside(runs, *bound)))
+
+
+def _allowed(low: int, high: int) -> Cell:
+    return Cell(between(low, high), low)

@@ -8,35 +8,35 @@ from itertools import groupby
 
 from tabulate import tabulate
 
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.markdown import escaped
 from ntbbench.report.pair_words import (
     AGREES,
     BOUNDED,
+    DIED,
     DISAGREES,
     NOT_RUN,
     WIDTH,
     fitting,
-    folded,
     headline,
     judgement,
     named,
     short_name,
 )
-from ntbbench.report.wording import ascii_only, plural
+from ntbbench.report.wording import ascii_only, folded, plural
 
 HEADERS = ("EP", "RC", "slots", "QPs", "measured", "model", "runs/bell", "match")
 DIFFERS = "DIFFERS"
-MATCHES = {AGREES: AGREES, BOUNDED: BOUNDED, DISAGREES: DIFFERS, NOT_RUN: "-"}
+MATCHES = {AGREES: AGREES, BOUNDED: BOUNDED, DISAGREES: DIFFERS, DIED: DIFFERS, NOT_RUN: "-"}
 NOTE = """\
 slots: db_count of the endpoint, link and reserved slot included. QPs: qp_count that ntb_transport \
 computed on EP and RC. measured, model: what becomes of the doorbells, on the kernel and in the \
 model. link-down: the QPs differ, and the transport link never comes up; missed: a \
 rung queue is not woken; misrouted: another one is; fallback: every doorbell runs all queues; \
-per-vector: it runs its own. runs/bell: receive tasklet runs a doorbell, measured. With one QP \
-the last two cannot be told apart: works. match: whether QPs, verdict and every count are as the \
-model says; in bounds: where doorbells meet, as in a burst, it only bounds the counts, and no \
-verdict is measured."""
+per-vector: it runs its own. With one QP the last two cannot be told apart: works. failed: the \
+guest panicked, hung or gave up. runs/bell: receive tasklet runs a doorbell, measured. match: \
+whether QPs, verdict and every count are as the model says; in bounds: where doorbells meet, as in \
+a burst, it only bounds the counts, and no verdict is measured."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,14 @@ def _row(point: PairPoint) -> Row:
     runs = "-"
     if up and point.doorbells_rung:
         runs = f"{sum(point.runs_per_qp) / point.doorbells_rung:.2f}"
-    available = point.status != UNAVAILABLE
     qps = (point.ep_qp_count, point.rc_qp_count)
     return Row(
         ep=point.ep_driver,
         rc=point.rc_driver,
         slots=(point.ep_slots, point.ep_slots),
         qps="/".join("-" if count is None else str(count) for count in qps),
-        measured=point.verdict or "-" if available else UNAVAILABLE,
-        model=point.predicted_verdict if available else "-",
+        measured=point.verdict or "-" if point.status == OK else point.status,
+        model=point.predicted_verdict if point.status != UNAVAILABLE else "-",
         runs=runs,
         verdict=MATCHES[judgement(point)],
     )

@@ -4,11 +4,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
-from textwrap import wrap
 
 from msgspec.structs import replace
 
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
@@ -20,11 +19,13 @@ of ntb_transport's doorbell callback; runs: of all receive tasklets of the recei
 the comparison says. It agrees where every count is as predicted; where doorbells meet it only \
 bounds them, and a range is the fewest and the most that it allows."""
 AGREES, BOUNDED, DISAGREES, NOT_RUN = "agrees", "in bounds", "DISAGREES", "not run"
+DIED = "failed"
 JUDGED = {
     AGREES: "the model agrees",
     BOUNDED: "within the model's bounds",
     DISAGREES: "the model DISAGREES",
     NOT_RUN: UNAVAILABLE,
+    DIED: "the guest failed",
 }
 
 
@@ -41,6 +42,8 @@ def headline(result: PairResult) -> str:
         text += f"the model agrees in {agreed} of {plural(len(measured), 'point')}"
         bounded = sum(judgement(point) == BOUNDED for point in measured)
         text += f", in {bounded} of them only within bounds" if bounded else ""
+        failed = sum(point.status == FAILED for point in measured)
+        text += f"; in {failed} the guest failed" if failed else ""
         text += f"; {missing} unavailable: {why}" if missing else ""
     return text if result.complete else f"{text}; not finished"
 
@@ -51,10 +54,17 @@ def _machine(result: PairResult) -> str:
     return how + (", counting instructions" if result.deterministic else ", not deterministic")
 
 
+def has_counts(point: PairPoint) -> bool:
+    """Return whether a point was measured over a link that is up."""
+    return point.status == OK and point.link == "up"
+
+
 def judgement(point: PairPoint) -> str:
     """Return what the comparison with the model says of a point."""
     if point.status == UNAVAILABLE:
         return NOT_RUN
+    if point.status == FAILED:
+        return DIED
     if not point.agrees:
         return DISAGREES
     return AGREES if point.spaced or point.link == "down" else BOUNDED
@@ -63,6 +73,18 @@ def judgement(point: PairPoint) -> str:
 def between(low: int, high: int) -> str:
     """Return what the model allows: one number, or the first and the last of a range."""
     return str(low) if low == high else f"{low}-{high}"
+
+
+def outside(measured: int, low: int, high: int) -> int:
+    """Return by how much a count is above or below what the model allows; 0: it is neither."""
+    return measured - min(max(measured, low), high)
+
+
+def difference(measured: int, low: int, high: int) -> str:
+    """Return how a count differs from what the model allows."""
+    by = outside(measured, low, high)
+    inside = "0" if low == high else "within"
+    return f"{by:+d}" if by else inside
 
 
 def allowed_runs(point: PairPoint) -> tuple[int, int]:
@@ -115,7 +137,7 @@ def title(point: PairPoint) -> str:
     )
     if point.queues is not None:
         setting += f", max_num_clients {point.queues}"
-    if point.status == UNAVAILABLE or point.link == "down":
+    if not has_counts(point):
         return f"{setting}: {JUDGED[judgement(point)]}"
     sent = f"{plural(point.flows, 'flow')} of {plural(point.packets, 'packet')}"
     return f"{setting}: {sent}, {point.gap_us} us apart: {JUDGED[judgement(point)]}"
@@ -149,12 +171,3 @@ def qp_counts(ep: int | None, rc: int | None) -> str:
     return ", ".join(
         f"{side} {NONE if count is None else count}" for side, count in (("EP", ep), ("RC", rc))
     )
-
-
-def folded(text: str, indent: str = "") -> str:
-    """Return `text` in lines of at most WIDTH columns of ASCII, the first one indented less."""
-    lines = wrap(
-        ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
-        break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join(lines)

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Mapping
 from math import inf
+from textwrap import wrap
 from typing import Any
 
 from ntbbench.measure.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
@@ -10,6 +11,7 @@ from ntbbench.measure.records import OkPoint, Point, SweepResult, Timing, Unavai
 AMPLIFICATION = "tasklet_schedule() calls a doorbell interrupt; 1 is ideal"
 COST = "CPU time of one dispatch, from the vector to its tasklet_schedule() calls"
 UNITS = {"resolution": " s"}  # of numbers in the environment
+WIDTH = 80  # of a text report
 ENTRIES_MAX = 12  # of a list in a few lines; a longer one (the CPU's flags) is counted
 
 
@@ -29,6 +31,15 @@ def printable(text: str) -> str:
 def ascii_only(text: str) -> str:
     """Return `text` as printable ASCII, every other character as its Python escape."""
     return printable(text).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def folded(text: str, indent: str = "") -> str:
+    """Return `text` in lines of at most WIDTH columns of ASCII, the first one indented less."""
+    lines = wrap(
+        ascii_only(text), WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(lines)
 
 
 def number(value: float) -> str:

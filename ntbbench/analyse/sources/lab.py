@@ -73,6 +73,8 @@ def add_point(variant: Variant, point: LabPoint, where: str) -> None:
     received = exact_value(point.packets_received, where, name)
     add("packets_received", better="higher", value=received)
     if point.tasklet_schedules is not None:
-        add("tasklet_schedules", value=exact_value(point.tasklet_schedules, where, name))
+        schedules = exact_value(point.tasklet_schedules, where, name)
+        add("tasklet_schedules", value=schedules, served=point.packets_received)
     for qp_num, runs in enumerate(point.runs_per_qp):
-        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name))
+        value = exact_value(runs, where, name)
+        add(f"runs of QP {qp_num}", value=value, served=point.packets_received)

@@ -10,18 +10,21 @@ from msgspec import Meta, Struct
 
 from ntbbench.analyse.series import Better, ExactValue, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value
+from ntbbench.analyse.sources.findings import Finding, place
 from ntbbench.errors import InputError
 from ntbbench.model.transport import QP_COUNT_MAX
 
 PREFIX = "ntbbench.pair/"
 KNOWN = "ntbbench.pair/1"
-UNAVAILABLE = "unavailable"
+FAILED = "failed"  # the guest died
+STATUSES = (FAILED, "unavailable", "ok")  # worst first
 AFTER = "after"  # the driver that carries the series, or what is to replace it
 LINKS = ("down", "up")  # worst first
 CHECK = "check"
 # Kinds of findings of `lab pair check`: each is counted, so that none and one can be compared.
 FINDINGS = ("sleep", "locking", "memory", "other", "panic", "hang")
 Count = Annotated[int, Meta(ge=0)]
+OF_A_BOOT = ("link", "agrees", "kernel warnings", "ep_qp_count", "rc_qp_count")
 # Counts of a point whose link is up, and which way is better.
 COUNTS: tuple[tuple[str, Better], ...] = (
     ("doorbells_rung", "none"),
@@ -60,12 +63,6 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     runs_per_qp: list[Count]
     agrees: bool | None  # None: unavailable
     warnings: list[str] = []
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """One finding of a check, as far as it is compared."""
-
-    kind: str
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -123,6 +120,12 @@ def _add_end(variant: Variant, result: Pair) -> None:
     found = Counter(finding.kind for finding in result.findings)
     for kind in dict.fromkeys((*FINDINGS, *found)):
         add(f"check:{kind} findings", "lower", found[kind])
+    # One gone and another one come are as many of their kind, but not the same. A check that does
+    # not tell of a place found nothing there.
+    variant.zero.add(CHECK)
+    places = Counter(f"{finding.kind} in {place(finding)}" for finding in result.findings)
+    for told, count in places.items():
+        add(f"{CHECK}:{told}", "lower", count)
 
 
 def _told(value: str | list[int]) -> str:
@@ -168,25 +171,31 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
 
     Raises
     ------
-    InputError : a point that stands there twice, or a link that is neither up nor down.
+    InputError : a point that stands there twice, a status or a link that is none.
     """
     if f"{name}:status" in variant.series:
         raise InputError(where, name, "each point once")
     if point.link not in LINKS:
         raise InputError(f"{where}: link of {name}", point.link, "up or down")
+    if point.status not in STATUSES:
+        raise InputError(f"{where}: status of {name}", point.status, ", ".join(STATUSES))
 
     def add(quantity: str, **fields: Any) -> None:
         metric = f"{name}:{quantity}"
         variant.series[metric] = Series(metric=metric, kind="exact", **fields)
 
-    available = point.status != UNAVAILABLE
-    add("status", better="higher", value=point.status, rank=int(available))
-    if not available:
+    # of two that failed nothing is known, which is to be told
+    cautions = ("unfinished",) if point.status == FAILED else ()
+    rank = STATUSES.index(point.status)
+    add("status", better="higher", value=point.status, rank=rank, cautions=cautions)
+    if point.status != "ok":
         _no_counts(variant, name, point.cause)
+        variant.absent.update({f"{name}:{quantity}": point.cause for quantity in OF_A_BOOT})
         return
     add("link", better="higher", value=point.link, rank=LINKS.index(point.link))
     add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees or 0))
-    add("kernel warnings", better="lower", value=len(point.warnings))
+    served = point.packets_received if point.link == "up" else 0
+    add("kernel warnings", better="lower", value=len(point.warnings), served=served)
     add("ep_qp_count", better="higher", value=point.ep_qp_count or 0)
     add("rc_qp_count", better="higher", value=point.rc_qp_count or 0)
     if point.link == "down":
@@ -194,10 +203,10 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         return
     for quantity, better in COUNTS:
         value = exact_value(getattr(point, quantity), where, name)
-        add(quantity, better=better, value=value)
-    add("runs", value=exact_value(sum(point.runs_per_qp), where, name))
+        add(quantity, better=better, value=value, served=served)
+    add("runs", value=exact_value(sum(point.runs_per_qp), where, name), served=served)
     for qp_num, runs in enumerate(point.runs_per_qp):
-        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name))
+        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name), served=served)
 
 
 def _no_counts(variant: Variant, name: str, why: str) -> None:

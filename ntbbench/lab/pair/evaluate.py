@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.cautions import cautions
 from ntbbench.lab.pair.complaints import count_complaints
 from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecording, Traffic
 from ntbbench.lab.pair.predict import (
@@ -24,7 +25,7 @@ from ntbbench.lab.pair.predict import (
     same_verdict,
 )
 from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
+from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairPoint
 from ntbbench.model.pair.coalesce import Hop
 from ntbbench.model.pair.joined import Direction
 from ntbbench.model.pair.link import PairLink
@@ -61,6 +62,18 @@ def evaluate(recordings: PairRecordings) -> list[PairPoint]:
         _down(boot, point.traffic) if point.link == DOWN else _up(boot, point)
         for point in recordings.points
     ]
+
+
+def failed_points(recordings: PairRecordings) -> list[PairPoint]:
+    """Return a point for each that a guest which died has not finished: what it died of.
+
+    The last one is not finished before the guest has come to its end.
+    """
+    if not recordings.died:
+        return []
+    boot, asked = _boot(recordings), recordings.plan.traffic
+    first = min(len(recordings.points), len(asked) - 1)
+    return [_failed(boot, traffic) for traffic in asked[first:]]
 
 
 def _boot(recordings: PairRecordings) -> Boot:
@@ -114,6 +127,18 @@ def _unavailable(boot: Boot, traffic: Traffic) -> PairPoint:
     asked = _asked(boot, traffic)
     return PairPoint(
         **asked, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=None
+    )
+
+
+def _failed(boot: Boot, traffic: Traffic) -> PairPoint:
+    """Return a point that the guest did not come to: of no driver does the model say that."""
+    return PairPoint(
+        **_asked(boot, traffic),
+        status=FAILED,
+        link=DOWN,
+        cause=boot.recordings.died,
+        predicted_verdict=predicted_verdict(boot.model, cast(Direction, traffic.direction)),
+        agrees=False,
     )
 
 
@@ -172,7 +197,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         verdict=verdict,
         predicted_verdict=expected,
         agrees=not complaints,
-        notes=[*complaints, *_cautions(boot, recorded, predicted, traffic)],
+        notes=[*complaints, *cautions(recorded, predicted, traffic, _ep_qps(boot))],
     )
 
 
@@ -243,46 +268,9 @@ def _complaints(
     yield from count_complaints(trace, predicted)
 
 
-def _cautions(
-    boot: Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
-) -> Iterator[str]:
-    """Yield what a reader should know beside the counts."""
-    if predicted.exact and predicted.bounds is not None:
-        yield (
-            "a poll found more than one doorbell: whether ksoftirqd preempts it between two "
-            "callbacks is the scheduler's choice, so the runs are only bounded"
-        )
-    open_qps = len(recorded.active(traffic.receiver))
-    expected = boot.link.ep.qp_count if boot.link.ep else 0
-    if open_qps != expected:
-        yield f"ntb_netdev runs {open_qps} of {expected} QPs"
-    asked = traffic.flows * traffic.packets
-    if recorded.sent < asked:
-        yield f"{recorded.sent} of {asked} packets sent: the sender's queue stayed stopped"
-    yield from _uneven(recorded)
-    if recorded.trace.backward:
-        yield f"{recorded.trace.backward} doorbells the other way"
-    for name, count in recorded.counted.rx_errors.items():
-        if count:
-            yield f"{name}: {count}"
-    yield from recorded.counted.doubts
-
-
-def _uneven(recorded: RecordedPoint) -> Iterator[str]:
-    """Yield where packets, doorbells and arrivals are not one for one."""
-    sent, rings = recorded.sent, recorded.trace.rings
-    if rings < sent:
-        yield (
-            f"{sent - rings} of {sent} packets sent rang no doorbell: they did not come to the "
-            "transport's ring, the sender's queue stayed stopped"
-        )
-    if rings > sent:
-        yield f"doorbells more than packets sent: {rings - sent}"
-    if recorded.received > sent:
-        yield (
-            f"packets received more than sent: {recorded.received - sent}, of those that gave the "
-            "flows their QPs: their doorbells were lost, and they were still in the ring"
-        )
+def _ep_qps(boot: Boot) -> int:
+    """Return how many QPs ntb_netdev can run."""
+    return boot.link.ep.qp_count if boot.link.ep else 0
 
 
 def _by_key(counts: Mapping[int, int]) -> dict[str, int]:

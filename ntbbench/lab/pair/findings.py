@@ -12,7 +12,7 @@ from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
 from ntbbench.lab.pair.runner import EXPECTED
-from ntbbench.lab.qemu import HUNG
+from ntbbench.lab.qemu import ENDED, HUNG
 from ntbbench.lab.words import PANIC as PANIC_LINE
 from ntbbench.lab.words import before_oops, cause_of, stacks_of_hang
 from ntbbench.model.pair.behaviour import receiving, sending
@@ -58,7 +58,7 @@ def read_findings(folder: Path, died: str = "") -> list[PairFinding]:
 
     Parameters
     ----------
-    died : how the guest panicked or hung, if it did: the last finding.
+    died : how the guest panicked, hung or gave up, if it did: the last finding.
 
     Raises
     ------
@@ -73,7 +73,12 @@ def read_findings(folder: Path, died: str = "") -> list[PairFinding]:
 
 
 def _end(console: str, died: str) -> PairFinding:
-    """Return the finding of a guest that died, at the innermost function of a driver."""
+    """Return the finding of a guest that died, at the innermost function of a driver.
+
+    Of one that gave up no stack is that of its end.
+    """
+    if died.startswith(ENDED):
+        return PairFinding(kind=OTHER, line=died, function=NO_OWNER, side=NO_OWNER, count=1)
     hung = died.startswith(HUNG)
     if hung:
         stack, blocked = stacks_of_hang(console)

@@ -4,7 +4,7 @@
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -12,19 +12,21 @@ from msgspec import Struct
 
 from ntbbench.errors import NtbbenchError
 from ntbbench.lab.errors import GuestError
-from ntbbench.lab.pair.evaluate import evaluate
+from ntbbench.lab.pair.evaluate import evaluate, failed_points
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
     DIRECTIONS,
+    DriverSource,
     PairPlan,
     PairRecordings,
     PairSetup,
     Traffic,
 )
-from ntbbench.lab.pair.records import PairPoint
+from ntbbench.lab.pair.records import FAILED, PairPoint
 
 BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder
+FindDrivers = Callable[[PairSetup], tuple[DriverSource, DriverSource]]
 Key = tuple[object, ...]
 POLL_SECONDS = 0.2  # how soon an interrupt is noticed
 
@@ -74,6 +76,7 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
                     doorbell=self.doorbell,
                 ),
                 traffic,
+                may_die=True,
             )
             for windows, slots, ep, rc in product(
                 self.mw_counts, self.ep_slots, self.ep_drivers, self.rc_drivers
@@ -88,16 +91,20 @@ class MatrixHooks:
     Parameters
     ----------
     boot : boots one plan; called from several threads.
+    drivers : what a boot that left nothing was of, endpoint first.
     save : gets all points that there are, in the order of the plans, after every boot.
     stop : asked now and then; True: start no more boots.
+    waits : gets, once, how many boots still run where no more are started.
     progress : gets how many boots are done, of how many.
-    failed : gets, for each guest that panicked or hung, which boot it was and how it ended.
+    failed : gets, for each guest that died, which boot it was and how it ended.
     jobs : boots at a time.
     """
 
     boot: BootPair
+    drivers: FindDrivers
     save: Callable[[list[PairPoint]], None]
     stop: Callable[[], bool] = lambda: False
+    waits: Callable[[int], None] = lambda _running: None
     progress: Callable[[int, int], None] = lambda _done, _total: None
     failed: Callable[[str], None] = lambda _told: None
     jobs: int = 1
@@ -109,24 +116,28 @@ def run_matrix(
     """Boot the plans that `previous` has no points of; return all points, and whether all are done.
 
     The order and the content of the result do not depend on `jobs`. An interrupted boot leaves
-    nothing; finished ones are saved. A guest that panics or hangs keeps no other from its boot; a
-    source that does not build ends the matrix once the running boots have ended.
+    nothing; finished ones are saved. What a guest that died had not measured are points with its
+    end; boots with such points in `previous` are tried again. A source that does not build ends the
+    matrix once the running boots have ended.
 
     Raises
     ------
     BuildError : a source did not build; what was finished is saved.
-    GuestError : guests panicked or hung: how many, and the first in the order of the plans.
     """
     ended = _Ended(_adopt(plans, previous))
     waiting = [plan for plan in plans if plan_key(plan) not in ended.done]
     hooks.progress(len(ended.done), len(plans))
     with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
         running: dict[Future[list[PairPoint]], PairPlan] = {}
+        told = False
         try:
             while (waiting and not hooks.stop()) or running:
                 while waiting and len(running) < hooks.jobs and not hooks.stop():
                     plan = waiting.pop(0)
                     running[pool.submit(_booted, plan, hooks)] = plan
+                if running and not told and hooks.stop():
+                    told = True
+                    hooks.waits(len(running))
                 finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     if _collect(future, running.pop(future), ended, hooks):
@@ -138,19 +149,14 @@ def run_matrix(
             waiting.clear()
     if ended.refused is not None:
         raise ended.refused
-    if ended.died and not hooks.stop():
-        hooks.save(_ordered(plans, ended.done))  # there may be none: --resume needs the file
-        first = next(ended.died[key] for key in map(plan_key, plans) if key in ended.died)
-        raise GuestError(f"{len(ended.died)} of {len(plans)} boots failed, the first: {first}")
     return _ordered(plans, ended.done), len(ended.done) == len(plans)
 
 
 @dataclass
 class _Ended:
-    """What became of the boots: points, how the guest died, what no other boot could mend."""
+    """What became of the boots: points, and what no other boot could mend."""
 
     done: dict[Key, list[PairPoint]]
-    died: dict[Key, str] = field(default_factory=dict)
     refused: NtbbenchError | None = None
 
 
@@ -158,16 +164,23 @@ def _collect(
     future: Future[list[PairPoint]], plan: PairPlan, ended: _Ended, hooks: MatrixHooks
 ) -> bool:
     """Note what became of a boot; return whether it gave points."""
-    key = plan_key(plan)
     try:
-        ended.done[key] = future.result()
-    except GuestError as error:
-        if not hooks.stop():  # else the interrupt that stops the matrix stopped the guest too
-            ended.died[key] = f"{plan.setup.label}: {error}"
-            hooks.failed(ended.died[key])
+        points = future.result()
     except NtbbenchError as error:
         ended.refused = ended.refused or error
-    return key in ended.done
+        return False
+    causes = failures(points)
+    if causes and hooks.stop():  # the interrupt that stops the matrix may have stopped the guest
+        return False
+    ended.done[plan_key(plan)] = points
+    for cause in causes:
+        hooks.failed(f"{plan.setup.label}: {cause}")
+    return True
+
+
+def failures(points: Iterable[PairPoint]) -> list[str]:
+    """Return how the guests of these points died, each end once."""
+    return list(dict.fromkeys(point.cause for point in points if point.status == FAILED))
 
 
 def plan_key(plan: PairPlan) -> Key:
@@ -182,17 +195,32 @@ def point_key(point: PairPoint) -> Key:
 
 
 def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
+    """Return the points of one boot; those that its guest did not come to have failed."""
     with tempfile.TemporaryDirectory() as scratch:
-        return evaluate(hooks.boot(plan, Path(scratch) / "boot"))
+        folder = Path(scratch) / "boot"
+        try:
+            recordings = hooks.boot(plan, folder)
+            points = evaluate(recordings)
+        except GuestError as error:  # it left nothing that can be read
+            died = str(error)
+            drivers = hooks.drivers(plan.setup)
+            recordings = PairRecordings(plan, folder, "", *drivers, "down", died, died=died)
+            points = []
+    failed = failed_points(recordings)
+    return points[: len(recordings.plan.traffic) - len(failed)] + failed
 
 
 def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:
-    """Return the points of boots that were finished before: all of their directions, or none."""
+    """Return the points of boots that were finished before: all of their directions, or none.
+
+    A boot whose guest died is not finished.
+    """
     asked = {plan_key(plan): len(plan.traffic) for plan in plans}
     found: dict[Key, list[PairPoint]] = {}
     for point in previous:
         found.setdefault(point_key(point), []).append(point)
-    return {key: points for key, points in found.items() if asked.get(key) == len(points)}
+    whole = {key: points for key, points in found.items() if asked.get(key) == len(points)}
+    return {key: points for key, points in whole.items() if not failures(points)}
 
 
 def _ordered(plans: Sequence[PairPlan], done: dict[Key, list[PairPoint]]) -> list[PairPoint]:

@@ -123,7 +123,7 @@ class PairPlan:
     Parameters
     ----------
     rounds : how often the endpoint is unbound and bound again after the points (`lab pair check`).
-    may_die : a guest that panics or hangs is a result: with the points that were finished.
+    may_die : a guest that panics, hangs or gives up is a result: with the points it finished.
     deterministic : QEMU counts instructions: two runs give the same counts.
     """
 
@@ -194,7 +194,7 @@ class PairRecordings:
     available : False: the driver has not this doorbell mode, and nothing was booted.
     ep_qp_count, rc_qp_count : QPs that each side's ntb_transport computed; None: it has no device.
     warnings : the guest kernel's complaints, one line each.
-    died : how the guest panicked or hung, in one line; empty: it did neither.
+    died : how the guest panicked, hung or gave up, in one line; empty: it did not.
     """
 
     plan: PairPlan

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from ntbbench.errors import InputError
 
 PAIR_SCHEMA = "ntbbench.pair/1"
-OK, UNAVAILABLE = "ok", "unavailable"
+OK, UNAVAILABLE, FAILED = "ok", "unavailable", "failed"
 RUN, MATRIX, CHECK = "run", "matrix", "check"
 
 
@@ -18,11 +18,13 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     """What the two real drivers did with one direction's packets, and what the model says they do.
 
     Lists named `..._per_qp` are by qp_num of the receiving side. With the link down, and where the
-    point is unavailable, counts are 0 and lists empty.
+    point is unavailable or failed, counts are 0 and lists empty.
     """
 
     name: str
-    status: str = OK  # ok | unavailable: a doorbell mode that the endpoint's driver lacks
+    # ok | unavailable: a doorbell mode that the endpoint's driver lacks | failed: the guest of a
+    # matrix panicked, hung or gave up before the point was measured
+    status: str = OK
     ep_driver: str  # as it was asked for: before, after, a file, a tree
     rc_driver: str
     ep_patches: list[int]  # of the series, found in the driver's source
@@ -36,9 +38,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     flows: int
     packets: int  # of each flow
     gap_us: int
-    link: str  # up | down
+    link: str  # up | down; down where the point is unavailable or failed, too
     predicted_link: str
-    cause: str = ""  # why the link is down, QPs are fewer than asked for, or it is unavailable
+    cause: str = ""  # why the link is down, QPs are fewer, it is unavailable, or how it failed
     ep_qp_count: int | None  # that ntb_transport computed on either side; None: no device there
     rc_qp_count: int | None
     predicted_ep_qp_count: int | None
@@ -72,7 +74,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     verdict: str = ""
     predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
     spaced: bool = True  # doorbells do not meet: the model is exact, not only a bound
-    agrees: bool | None  # None: unavailable, nothing was run that could
+    agrees: bool | None  # None: unavailable, nothing was run that could; failed: False
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # of the guest's kernel
 
@@ -80,7 +82,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
 class PairFinding(Struct, frozen=True, kw_only=True):
     """One kind of complaint of the guest's kernel, at one place."""
 
-    kind: str  # sleep | locking | memory | other
+    kind: str  # sleep | locking | memory | other | panic | hang
     line: str  # the first kernel line that shows it
     function: str  # of the driver that is on its stack; "" where none is
     side: str  # ep | rc; "" where no driver is on its stack
@@ -100,7 +102,8 @@ class PairResult(Struct, frozen=True, kw_only=True):
     accelerator: str  # tcg | kvm
     deterministic: bool  # the guest's clock counts instructions: two runs give the same counts
     environment: dict[str, str] = field(default_factory=dict)
-    complete: bool = True  # False: interrupted, or a guest died; the points that were finished
+    # False: interrupted, or the guest of a check died: with the points that were finished
+    complete: bool = True
     points: list[PairPoint]
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot

@@ -27,7 +27,7 @@ from ntbbench.lab.pair.plan import (
 )
 from ntbbench.lab.pair.sources import driver_source
 from ntbbench.lab.pair.task import task
-from ntbbench.lab.qemu import kvm_runs
+from ntbbench.lab.qemu import ENDED, kvm_runs
 from ntbbench.lab.words import complaints
 
 MODULES = (
@@ -159,20 +159,16 @@ def lay_out(
     """
     folder, died = recordings.folder, recordings.boot.died
     (folder / "console").write_text(recordings.boot.console)
+    told = tuple(warnings(recordings.boot.own_console))
     if died and not (folder / "setup").is_dir():
-        return PairRecordings(plan, folder, recordings.release, ep, rc, "down", died, died=died)
+        link = "down"
+        return PairRecordings(
+            plan, folder, recordings.release, ep, rc, link, died, warnings=told, died=died
+        )
     result = read_result(folder / "setup" / "result")
-    sides = read_sides(folder / "setup" / "trace")
-    points = []
-    for traffic in plan.traffic:
-        place = folder / traffic.name
-        if died and not place.is_dir():
-            break
-        if result["link"] == "up":
-            write_state(place, sides)
-            _check_counts(place)
-        write_point(place, plan.setup, traffic, {EP: ep, RC: rc})
-        points.append(PointRecording(traffic, place, result["link"]))
+    points, lost = _lay_out_points(plan, ep, rc, folder, result["link"])
+    if lost and not plan.may_die:
+        raise GuestError(lost)
     return PairRecordings(
         plan=plan,
         folder=folder,
@@ -184,10 +180,32 @@ def lay_out(
         available=True,
         ep_qp_count=_count(result["ep_qp_count"]),
         rc_qp_count=_count(result["rc_qp_count"]),
-        points=tuple(points),
-        warnings=tuple(warnings(recordings.boot.console)),
-        died=died,
+        points=points,
+        warnings=told,
+        died=died or (f"{ENDED}: {lost}" if lost else ""),
     )
+
+
+def _lay_out_points(
+    plan: PairPlan, ep: DriverSource, rc: DriverSource, folder: Path, link: str
+) -> tuple[tuple[PointRecording, ...], str]:
+    """Complete the points that are there; return them, and why the next one is of no use, if so.
+
+    A guest that did not die has recorded all of them.
+    """
+    sides = read_sides(folder / "setup" / "trace")
+    points: list[PointRecording] = []
+    for traffic in plan.traffic:
+        place = folder / traffic.name
+        if not place.is_dir():
+            break
+        if link == "up":
+            write_state(place, sides)
+            if lost := _lost_counts(place):
+                return tuple(points), lost
+        write_point(place, plan.setup, traffic, {EP: ep, RC: rc})
+        points.append(PointRecording(traffic, place, link))
+    return tuple(points), ""
 
 
 def warnings(console: str) -> list[str]:
@@ -210,12 +228,13 @@ def read_result(path: Path) -> dict[str, str]:
     return found
 
 
-def _check_counts(folder: Path) -> None:
-    """Raise GuestError unless the traffic program left both of its counts."""
+def _lost_counts(folder: Path) -> str:
+    """Return what the traffic program said where it left not both of its counts; else nothing."""
     for name in ("sent", "received"):
         words = (folder / name).read_text().split() if (folder / name).is_file() else []
         if not words or not words[0].isdigit():
-            raise GuestError(f"{folder.name}: {name}: {' '.join(words) or 'nothing'}")
+            return f"{folder.name}: {name}: {' '.join(words) or 'nothing'}"
+    return ""
 
 
 def _count(text: str) -> int | None:

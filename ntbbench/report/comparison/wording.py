@@ -176,6 +176,8 @@ def open_question(comparison: Comparison) -> str:
     """Return what an inconclusive comparison could have seen and what would settle it."""
     if comparison.verdict != "inconclusive" or comparison.missing:
         return ""
+    if comparison.kind == "exact":
+        return comparison.reason
     smallest = comparison.minimal_detectable_effect
     parts = [
         comparison.reason,
