@@ -61,6 +61,32 @@ def test_a_driver_that_loses_packets_is_no_improvement(lab: Lab, link, tmp_path,
             assert [warned["code"] for warned in told[name]["warnings"]] == ["fewer-packets"]
 
 
+@pytest.mark.parametrize(
+    ("received", "runs", "verdict"),
+    [(50, 50, "inconclusive"), (50, 49, "regressed"), (0, 0, "inconclusive")],
+)
+def test_a_driver_that_no_longer_loses_packets_is_no_worse(
+    lab: Lab, received: int, runs: int, verdict: str, tmp_path, capsys
+) -> None:
+    """More runs for more packets are no harm, unless they are more for each packet."""
+    lossy, mended = tmp_path / "lossy.json", tmp_path / "mended.json"
+    assert main(["lab", "pair", "run", "-o", str(mended)]) == 0
+    data = json.loads(mended.read_text())
+    (point,) = data["points"]
+    point |= {"packets_received": 100, "runs_per_qp": [100, 0]}
+    mended.write_text(json.dumps(data))
+    point |= {"packets_received": received, "runs_per_qp": [runs, 0], "agrees": False}
+    lossy.write_text(json.dumps(data))
+    capsys.readouterr()
+    code = main(["gate", str(lossy), str(mended), "--format", "json"])
+    assert code == (verdict == "regressed")
+    told = json.loads(capsys.readouterr().out)["comparisons"]
+    (found,) = [c for c in told if c["metric"].endswith(":runs")]
+    assert found["verdict"] == verdict
+    warned = [warning["code"] for warning in found["warnings"]]
+    assert warned == ["more-packets"] * (verdict == "inconclusive")
+
+
 def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, capsys) -> None:
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     assert main(["lab", "pair", "run", "-o", str(one)]) == 0
@@ -135,6 +161,7 @@ def test_another_finding_of_a_kind_is_not_the_same_one(lab: Lab, tmp_path, capsy
         ("the guest hung: no end after 9 s: was in spin_lock.isra.0() of ntb", "spin_lock()"),
         ("kernel BUG at drivers/ntb/core.c:12!", "drivers/ntb/core.c"),
         ("round=2: no link = 0x1f", "round=N no link = N"),
+        ("list_add corruption. next is (ff1100000027a000)", "list_add corruption. next is (N)"),
         ("", "no place"),
     ],
 )  # fmt: skip

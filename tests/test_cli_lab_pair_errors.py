@@ -8,7 +8,14 @@ import pytest
 from pair_fake import Lab
 
 from ntbbench.cli.main import main
-from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, MissingToolError
+from ntbbench.lab.errors import (
+    LAB_FAILED,
+    BuildError,
+    GuestError,
+    HostError,
+    MissingToolError,
+    UnjudgedError,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,8 @@ def test_bad_input_is_one_line_and_boots_nothing(lab: Lab, arguments, words, cap
     [
         (BuildError("pci-epf-vntb.c:9: error: expected ';'"), LAB_FAILED, 125),
         (GuestError("the guest panicked: kernel BUG at vntb.c:1"), LAB_FAILED, 1),
+        (UnjudgedError("the guest gave up: no probe 'commands'"), LAB_FAILED, 125),
+        (HostError("QEMU failed: Killed"), LAB_FAILED, 255),
         (MissingToolError("cpio: not found on this machine"), 2, 255),
         (RuntimeError("a defect of ours"), 70, 255),
     ],

@@ -17,7 +17,7 @@ from pair_recordings import pair_result
 
 from ntbbench.cli import lab_pair_kernel, lab_pair_matrix
 from ntbbench.cli.main import main
-from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError
+from ntbbench.lab.errors import LAB_FAILED, BuildError, GuestError, HostError
 from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.records import load_pair_result
 from ntbbench.report import pair_matrix
@@ -234,6 +234,47 @@ def test_a_matrix_names_the_boot_that_died_and_goes_on_with_it(
     assert main(["lab", "pair", "matrix", "--resume", str(part), "--jobs", "1"]) == 0
     assert len(lab.plans) - booted == 2
     assert part.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("finished", [0, 2])
+def test_a_machine_that_fails_is_no_fault_of_a_driver(
+    lab: Lab, finished: int, tmp_path: Path, capsys
+) -> None:
+    """QEMU or the disk failed: no point says so, and the matrix can be gone on with."""
+    whole, part = tmp_path / "whole.json", tmp_path / "part.json"
+    assert main([*MATRIX, "-o", str(whole)]) == 0
+    before = len(lab.plans)
+
+    def fails(recordings: PairRecordings) -> PairRecordings:
+        if len(lab.plans) - before > finished:
+            raise HostError("QEMU failed: Killed")
+        return recordings
+
+    lab.change = fails
+    capsys.readouterr()
+    assert main([*MATRIX, "-o", str(part)]) == LAB_FAILED
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("ntbbench: QEMU failed: Killed; finished boots are saved; ")
+    assert told.endswith(f"go on with: ntbbench lab pair matrix --resume {part}")
+    left = load_pair_result(part)
+    assert not left.complete and len(left.points) == 2 * finished
+    lab.change = lambda recordings: recordings
+    assert main(["lab", "pair", "matrix", "--resume", str(part), "--jobs", "1"]) == 0
+    assert part.read_bytes() == whole.read_bytes()
+
+
+def test_an_interrupt_that_stops_qemu_is_an_interrupt(lab: Lab, tmp_path: Path) -> None:
+    lab.interrupt_after, lab.error = 1, HostError("QEMU failed: Terminated")
+    assert main([*MATRIX, "-o", str(tmp_path / "m.json")]) == 130
+
+
+def test_a_matrix_with_nothing_left_to_boot_stays_as_it_is(lab: Lab, tmp_path: Path) -> None:
+    out = tmp_path / "m.json"
+    assert main(["lab", "pair", "matrix", "-o", str(out)]) == 0
+    before, booted = out.read_bytes(), len(lab.plans)
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 0
+    assert len(lab.plans) == booted
+    assert out.read_bytes() == before
 
 
 def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, tmp_path) -> None:

@@ -13,6 +13,7 @@ from ntbbench.lab.pair.records import PairFinding, PairResult
 from ntbbench.report.pair_kinds import FORMATS
 
 WIDTH = 1200
+DRIVER = "drivers/pci/endpoint/functions/pci-epf-vntb.c"
 FINDING = PairFinding(
     kind="sleep",
     line="BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591",
@@ -36,11 +37,12 @@ def check() -> PairResult:
 
 
 def matrix() -> PairResult:
-    """Return one as of --exhaustive: drivers, slots and windows differ."""
+    """Return one as of --exhaustive, of two trees' drivers too: all settings differ."""
     boots = ("after-after", "after-before", "before-after", "before-before")
     points = [point for boot in boots for point in evaluated(boot) if point.gap_us]
     points = [
-        replace(point, ep_slots=slots, mw_count=windows)
+        replace(point, ep_driver=driver, ep_slots=slots, mw_count=windows)
+        for driver in ("before", *(f"/home/me/linux-{name}/{DRIVER}" for name in ("next", "mine")))
         for windows in (1, 2)
         for slots in (4, 32)
         for point in points

@@ -80,6 +80,10 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "fewer packets arrived, and less of this for fewer packets is no improvement",
         "find out where they are lost; what they cost can be compared where all arrive",
     ),
+    "more-packets": (
+        "more packets arrived, and more of this for more packets, but not for each, is no harm",
+        "compare with a base in which all packets arrive",
+    ),
     "forced": (
         "the two sides come from environments that differ, and --force compared them all the same",
         "measure both sides on the same machine with the same build",

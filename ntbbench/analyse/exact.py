@@ -13,7 +13,8 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
 
     A change for the better is `improved`; a change for the worse, or of a metric for which no
     direction is known, is `regressed`. Equal values of series with a caution are `inconclusive`,
-    and so is a smaller count that served fewer packets.
+    and so are a smaller count that served fewer packets, and one that served more packets and is
+    not more for each.
     """
     base, candidate = match.base, match.candidate
     assert base is not None
@@ -30,6 +31,9 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         if verdict == "improved" and serves_less(base, candidate):
             verdict, reason = "inconclusive", "changed, for fewer packets"
             cautions = [*cautions, "fewer-packets"]
+        elif verdict == "regressed" and serves_more(base, candidate):
+            verdict, reason = "inconclusive", "changed, for more packets"
+            cautions = [*cautions, "more-packets"]
         ratio = ratio_of(base.value, candidate.value)
     return Comparison(
         metric=match.metric,
@@ -66,6 +70,18 @@ def serves_less(base: Series, candidate: Series) -> bool:
     if base.served is None or candidate.served is None:
         return False
     return candidate.served < base.served
+
+
+def serves_more(base: Series, candidate: Series) -> bool:
+    """Return whether the candidate's count was for more packets, and is not more for each."""
+    if not serves_less(candidate, base):
+        return False
+    left, right = base.value, candidate.value
+    assert isinstance(left, int | float)
+    assert isinstance(right, int | float)
+    assert base.served is not None
+    assert candidate.served is not None
+    return not base.served or right * base.served <= left * candidate.served
 
 
 def direction(base: Series, candidate: Series, better: Better) -> Verdict:

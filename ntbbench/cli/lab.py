@@ -42,7 +42,7 @@ exit codes:
   0  the kernel and the model agree in every point
   1  they do not, in at least one
   2  bad input, a missing tool, or a package that cannot be had
-  3  the modules did not build, or the guest panicked or hung
+  3  the modules did not build, QEMU failed, or the guest panicked, hung or gave up
 
 examples:
   ntbbench lab run

@@ -12,7 +12,7 @@ from ntbbench.cli.lab_pair_check import add_check
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.errors import BuildError, GuestError
+from ntbbench.lab.errors import BuildError, GuestError, UnjudgedError
 from ntbbench.lab.pair.evaluate import all_agree, evaluate, is_spaced
 from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
 from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
@@ -29,10 +29,11 @@ exit codes:
   0    the kernel and the model agree in every point, and --require is met
   1    they do not, or it is not
   2    bad input, a missing tool, or a package that cannot be had
-  3    a source does not build, or the guest panicked or hung
+  3    a source does not build, or the guest panicked, hung or gave up
   70   internal error          130  interrupted
   with --bisect, for `git bisect run`:
-  0    good    1  bad, or the guest panicked or hung    125  does not build: skip    255  stop
+  0    good    1  bad: also a guest that panics or hangs, or a module that does not load
+  125  skip: does not build, or lacks what the lab traces     255  stop
 
 examples:
   ntbbench lab pair run
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     except Exception as error:  # told as ever, but git takes codes below 128 for verdicts
         failed(error)
-        if isinstance(error, BuildError):
+        if isinstance(error, BuildError | UnjudgedError):
             return BISECT_SKIP
         return ExitCode.FINDING if isinstance(error, GuestError) else BISECT_STOP
 

@@ -14,12 +14,14 @@ from ntbbench.lab.build import ntb_sources
 from ntbbench.lab.cache import Cache, default_root, sha256
 from ntbbench.lab.pair.kernel import CHECK, RUN, pair_kernel
 from ntbbench.lab.pair.plan import EP, RC, DriverSource, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.runner import PairStack, boot_pair, find_drivers
 from ntbbench.lab.pair.sources import check_tree, driver_source
 from ntbbench.lab.run import environment
 
 # Options of a check kernel that a finding can come from, as they are shown.
 CHECKS = ("DEBUG_ATOMIC_SLEEP", "PROVE_LOCKING", "KASAN", "UBSAN", "DEBUG_OBJECTS", "DEBUG_LIST")
+RELEASES = ", "  # between the kernels of several guests
 
 
 @dataclass
@@ -50,6 +52,11 @@ class PairLab:
         if recordings.release:
             self.releases.add(recordings.release)
         return recordings
+
+    def go_on(self, previous: PairResult) -> None:
+        """Keep the kernels that an earlier result's guests ran: this one may boot none."""
+        if any(point.status == OK for point in previous.points):
+            self.releases.update(previous.kernel.split(RELEASES))
 
     def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
         """Return the drivers that a setup names, endpoint first.
@@ -90,7 +97,7 @@ class PairLab:
         kernel = self.stack.kernel
         source = kernel.label if self.tree is None else f"{kernel.label}, drivers of {self.tree}"
         return {
-            "kernel": ", ".join(sorted(self.releases)) or kernel.source.manifest.version,
+            "kernel": RELEASES.join(sorted(self.releases)) or kernel.source.manifest.version,
             "kernel_source": source,
             "accelerator": "tcg",
             "deterministic": True,

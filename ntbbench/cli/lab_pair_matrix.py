@@ -14,7 +14,7 @@ from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.errors import GuestError
+from ntbbench.lab.errors import GuestError, HostError
 from ntbbench.lab.pair.evaluate import all_agree
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, failures, point_key, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
@@ -39,8 +39,9 @@ EPILOG = """\
 exit codes:
   0    model and kernel agree in every cell     1   they differ in at least one
   2    bad input
-  3    a source does not build: finished boots are saved; or guests panicked, hung or gave up: each
-       is a point with its cause, the matrix is printed, and --resume tries those boots again
+  3    a source does not build, QEMU or the disk failed: finished boots are saved; or guests
+       panicked, hung or gave up: each is a point with its cause, the matrix is printed, and
+       --resume tries those boots again
   70   internal error
   130  interrupted: finished boots are saved, and --resume goes on     143  the same, by SIGTERM
 
@@ -96,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     sources = lab.read_sources(scenario.ep_drivers, scenario.rc_drivers)
     if previous is not None:
         check_sources(args.resume, previous.sources, sources)
+        lab.go_on(previous)
+    adopted = previous.points if previous else []
     with interrupts() as signals, bar() as progress:
 
         def save(points: list[PairPoint]) -> None:
@@ -112,7 +115,12 @@ def run(args: argparse.Namespace) -> int:
             failed=say,
             jobs=jobs,
         )
-        points, complete = run_matrix(plans, previous.points if previous else [], hooks)
+        save(adopted)  # whatever ends the matrix, --resume has a file
+        try:
+            points, complete = run_matrix(plans, adopted, hooks)
+        except HostError as error:
+            told = f"{error}; finished boots are saved; go on with: {_again(output)}"
+            raise HostError(told) from error
         result = _result(lab, scenario, points, complete=complete)
         write_json(output, result)
         if not complete:

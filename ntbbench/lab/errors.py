@@ -24,7 +24,19 @@ class BuildError(NtbbenchError):
     exit_code = LAB_FAILED
 
 
+class HostError(NtbbenchError):
+    """QEMU or the disk of this machine failed, which says nothing of a driver."""
+
+    exit_code = LAB_FAILED
+
+
 class GuestError(NtbbenchError):
     """The guest panicked, hung or said something that is no recording."""
 
     exit_code = LAB_FAILED
+
+
+class UnjudgedError(GuestError):
+    """The lab gave up in the guest where the driver need not be the cause: it lacks a function that
+    the lab traces, for one.
+    """

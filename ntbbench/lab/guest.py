@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.errors import InputError
-from ntbbench.lab.errors import GuestError
+from ntbbench.lab.errors import GuestError, HostError
 from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 
@@ -142,6 +142,7 @@ def record(
     Raises
     ------
     GuestError : the guest panicked, hung or gave up and may not, or left no whole recording.
+    HostError : QEMU or the disk failed.
     """
     with tempfile.TemporaryDirectory() as name:
         root, initramfs = Path(name) / "root", Path(name) / "initramfs"
@@ -160,11 +161,11 @@ def record(
         pack_initramfs(root, initramfs)
         booted = boot(image, initramfs, accel, task.limits, machine)
         if shutil.disk_usage(name).free < SPARE_BYTES:
-            raise GuestError(f"the disk of {name} is full: what the guest said may be cut off")
+            raise HostError(f"the disk of {name} is full: what the guest said may be cut off")
     names = list(task.names)
     if booted.died:
         if not task.may_die:
-            raise GuestError(booted.died)
+            raise booted.error
         names = names[: len(POINT.findall(booted.data))]
     return Recordings(unpack(booted, names, folder), folder, booted)
 
@@ -182,7 +183,7 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
     done = booted.died or f"{MARK}done" in booted.data
     if kernel is None or [name for name, _ in found] != names or not done:
         if booted.died:
-            raise GuestError(booted.died)
+            raise booted.error
         raise GuestError("the guest powered off before it had recorded every point")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ntbbench.lab.commands import Output, program, run, started
 from ntbbench.lab.debugger import debugger_port
-from ntbbench.lab.errors import GuestError
+from ntbbench.lab.errors import GuestError, HostError, UnjudgedError
 from ntbbench.lab.watch import Limits, exceeded, hear_last_words
 from ntbbench.lab.words import GAVE_UP, PANIC, before_oops, hung_words, last_words
 
@@ -24,6 +24,7 @@ COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
 MEMORY = 512  # MiB
 PROBE_SECONDS = 10
 HUNG, PANICKED, ENDED = "the guest hung", "the guest panicked", "the guest gave up"
+NOT_LOADED = f"{ENDED}: cannot load"
 # A boot sector that writes 0x2a to the exit port: mov dx, 0x501; mov al, 0x2a; out dx, al; hlt.
 PROBE_PORT = "0x501"
 PROBE_CODE = bytes.fromhex("ba0105b02aeef4")
@@ -84,6 +85,12 @@ class Boot:
         return f"{ENDED}: {gave_up[1]}" if gave_up else ""
 
     @property
+    def error(self) -> GuestError:
+        """What to raise of a guest that died: that a module does not load is the driver's doing."""
+        gave_up = self.died.startswith(ENDED) and not self.died.startswith(NOT_LOADED)
+        return (UnjudgedError if gave_up else GuestError)(self.died)
+
+    @property
     def own_console(self) -> str:
         """The kernel's messages but for those of the Oops that the lab gives a hung guest."""
         return before_oops(self.console) if self.limit else self.console
@@ -131,7 +138,7 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
     ]
     result = run(command, cwd=root, stdin=names)
     if result.status:
-        raise GuestError(f"cannot pack the guest's files: {result.last_words}")
+        raise HostError(f"cannot pack the guest's files: {result.last_words}")
 
 
 def boot(
@@ -145,7 +152,7 @@ def boot(
 
     Raises
     ------
-    GuestError : QEMU itself failed.
+    HostError : QEMU itself failed.
     """
     with tempfile.TemporaryDirectory() as name:
         console, data, errors = (Path(name) / part for part in ("console", "data", "errors"))
@@ -165,9 +172,7 @@ def boot(
                 if limit:
                     hear_last_words(qemu, port)
         if qemu.returncode and not limit:
-            raise GuestError(
-                f"QEMU failed: {Output(qemu.returncode, '', _read(errors)).last_words}"
-            )
+            raise HostError(f"QEMU failed: {Output(qemu.returncode, '', _read(errors)).last_words}")
         return Boot(_read(console), _read(data), limit)
 
 

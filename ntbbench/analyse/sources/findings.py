@@ -8,7 +8,7 @@ from msgspec import Struct
 # In the line that shows a finding: a function, as `f+0x1/0x2` or `f()`; the file of `file.c:1`.
 FUNCTION = re.compile(r"([A-Za-z_][\w.]*)(?:\+0x[0-9a-f]+|\(\))")
 FILE = re.compile(r"([\w./-]+\.[ch]):\d+")
-NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
+NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,}|\d+)\b")  # %px has no 0x
 
 
 class Finding(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ntbbench.errors import NtbbenchError
-from ntbbench.lab.errors import GuestError
+from ntbbench.lab.errors import GuestError, HostError
 from ntbbench.lab.pair.evaluate import evaluate, failed_points
 from ntbbench.lab.pair.plan import (
     AFTER,
@@ -117,12 +117,13 @@ def run_matrix(
 
     The order and the content of the result do not depend on `jobs`. An interrupted boot leaves
     nothing; finished ones are saved. What a guest that died had not measured are points with its
-    end; boots with such points in `previous` are tried again. A source that does not build ends the
-    matrix once the running boots have ended.
+    end; boots with such points in `previous` are tried again. A source that does not build, or
+    a machine that fails, ends the matrix once the running boots have ended.
 
     Raises
     ------
-    BuildError : a source did not build; what was finished is saved.
+    BuildError, HostError : a source did not build, QEMU or the disk failed; what was finished is
+        saved.
     """
     ended = _Ended(_adopt(plans, previous))
     waiting = [plan for plan in plans if plan_key(plan) not in ended.done]
@@ -167,7 +168,9 @@ def _collect(
     try:
         points = future.result()
     except NtbbenchError as error:
-        ended.refused = ended.refused or error
+        # the interrupt that stops the matrix may have stopped QEMU
+        if not (isinstance(error, HostError) and hooks.stop()):
+            ended.refused = ended.refused or error
         return False
     causes = failures(points)
     if causes and hooks.stop():  # the interrupt that stops the matrix may have stopped the guest
