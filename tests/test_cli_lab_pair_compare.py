@@ -87,6 +87,25 @@ def test_a_driver_that_no_longer_loses_packets_is_no_worse(
     assert warned == ["more-packets"] * (verdict == "inconclusive")
 
 
+@pytest.mark.parametrize("lost", [{"packets_received": 0}, {"link": "down"}])
+def test_a_new_warning_is_worse_however_many_packets_arrive(
+    lab: Lab, lost, tmp_path, capsys
+) -> None:
+    """A repair that brings the link up and sleeps in atomic context is none."""
+    lossy, mended = tmp_path / "lossy.json", tmp_path / "mended.json"
+    assert main(["lab", "pair", "run", "-o", str(mended)]) == 0
+    data = json.loads(mended.read_text())
+    (point,) = data["points"]
+    lossy.write_text(json.dumps({**data, "points": [{**point, **lost, "warnings": []}]}))
+    loud = {**point, "warnings": ["BUG: sleeping function called from invalid context"]}
+    mended.write_text(json.dumps({**data, "points": [loud]}))
+    capsys.readouterr()
+    assert main(["gate", str(lossy), str(mended), "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)["comparisons"]
+    worse = [c["metric"].rpartition(":")[2] for c in told if c["verdict"] == "regressed"]
+    assert worse == ["kernel warnings"]
+
+
 def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, capsys) -> None:
     one, other = tmp_path / "one.json", tmp_path / "other.json"
     assert main(["lab", "pair", "run", "-o", str(one)]) == 0

@@ -2,6 +2,7 @@
 """`ntbbench lab pair matrix` from the command line, on recordings instead of guests."""
 
 import csv
+import errno
 import io
 import json
 import re
@@ -237,8 +238,15 @@ def test_a_matrix_names_the_boot_that_died_and_goes_on_with_it(
 
 
 @pytest.mark.parametrize("finished", [0, 2])
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (HostError("QEMU failed: Killed"), LAB_FAILED, "QEMU failed: Killed"),
+        (OSError(errno.ENOSPC, "No space left", "/tmp/x"), 2, "'/tmp/x': No space left"),
+    ],
+)
 def test_a_machine_that_fails_is_no_fault_of_a_driver(
-    lab: Lab, finished: int, tmp_path: Path, capsys
+    lab: Lab, error: Exception, code: int, words: str, finished: int, tmp_path: Path, capsys
 ) -> None:
     """QEMU or the disk failed: no point says so, and the matrix can be gone on with."""
     whole, part = tmp_path / "whole.json", tmp_path / "part.json"
@@ -247,15 +255,15 @@ def test_a_machine_that_fails_is_no_fault_of_a_driver(
 
     def fails(recordings: PairRecordings) -> PairRecordings:
         if len(lab.plans) - before > finished:
-            raise HostError("QEMU failed: Killed")
+            raise error
         return recordings
 
     lab.change = fails
     capsys.readouterr()
-    assert main([*MATRIX, "-o", str(part)]) == LAB_FAILED
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith("ntbbench: QEMU failed: Killed; finished boots are saved; ")
-    assert told.endswith(f"go on with: ntbbench lab pair matrix --resume {part}")
+    assert main([*MATRIX, "-o", str(part)]) == code
+    how, told = capsys.readouterr().err.splitlines()
+    assert how.endswith(f"are saved; go on with: ntbbench lab pair matrix --resume {part}")
+    assert told == f"ntbbench: {words}"
     left = load_pair_result(part)
     assert not left.complete and len(left.points) == 2 * finished
     lab.change = lambda recordings: recordings

@@ -57,6 +57,7 @@ def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.M
         (GAVE_UP.format("no probe 'commands': unknown symbol"), "", UnjudgedError),
         (GAVE_UP.format("no receiver"), "", UnjudgedError),
         (GAVE_UP.format("cannot load pci-epf-vntb.ko: Unknown symbol"), "", GuestError),
+        (GAVE_UP.format("3 doorbell interrupts, msi has 8: "), "", GuestError),
         ("", "[ 1.0] Kernel panic - not syncing: Fatal exception\n", GuestError),
     ],
 )

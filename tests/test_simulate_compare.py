@@ -109,6 +109,20 @@ def test_replications_that_drew_the_same_can_be_paired(
     )
 
 
+@pytest.mark.parametrize("sides", [("few", "many"), ("many", "few")])
+def test_pairs_are_the_replications_of_both_sides(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simulate", "--queues", "2", "--affinity", "spread", *SHORT]
+    for name, count in {"few": "3", "many": "30"}.items():
+        assert main([*words, "--replications", count, "-o", str(tmp_path / f"{name}.json")]) == 0
+    capsys.readouterr()
+    paths = [str(tmp_path / f"{name}.json") for name in sides]
+    assert main(["compare", *paths, "--format", "json"]) == 0
+    notes = " ".join(json.loads(capsys.readouterr().out)["environment"]["notes"])
+    assert re.search(r"--paired .* needs \d+ of them to find a change", notes)
+
+
 def test_where_nothing_is_open_pairs_are_not_told_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,8 +110,17 @@ def test_an_address_that_is_none_reaches_no_client(
     before = set(threading.enumerate())
     assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    allowed = "[SCHEME://]HOST:PORT, SCHEME of tcp, tls, ws, wss, ucx"
+    allowed = "[SCHEME://]HOST:PORT, SCHEME of tcp, tls, ws, wss"
     assert line == f"ntbbench: --scheduler: {address!r}: {allowed}"
+    assert set(threading.enumerate()) == before
+
+
+def test_tls_without_certificates_reaches_no_client(capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(threading.enumerate())
+    address = "tls://127.0.0.1:9"
+    assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ntbbench: --scheduler: {address!r}: tls:// where Dask's configuration")
     assert set(threading.enumerate()) == before
 
 

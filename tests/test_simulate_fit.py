@@ -135,7 +135,14 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
     text = capsys.readouterr().out
     assert "length = 32768" in text
     assert "flows = 2" in text
-    assert "mean of 3 values with its t interval, 95 % if each is a run" in fit_comments(text)
+    told = "mean of 3 seconds of one run with their t interval; runs may differ by more"
+    assert told in fit_comments(text)
+    command = ["fit", "--iperf3", str(run), "--set", "run.duration=5ms"]
+    assert main([*command, "--error", "0.1"]) == 0
+    assert "one value, assumed to be within 10.0%" in fit_comments(capsys.readouterr().out)
+    assert main([*command, "--iperf3", str(run)]) == 0
+    assert "95 % if each is a run" in fit_comments(capsys.readouterr().out)
+    assert main([*command, "--iperf3", str(run), "--error", "0.1"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -154,8 +161,11 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--throughput", "1e9", "--set", "receiver.bite=1"], "did you mean receiver.byte?"),
         (["--throughput", "1e9", "--set", "x=1"], "all: ntbbench simulate --keys"),
         (["--throughput", "1e9", "--protocol", "udp", "--packet", "70000"], "above the MTU"),
-        (["--iperf3", "no-such-file.json"], "--iperf3: 'no-such-file.json': JSON of iperf3, not"),
-        (["--iperf3", "/dev/null"], "--iperf3: '/dev/null': JSON of iperf3, not"),
+        (
+            ["--iperf3", "no-such-file.json"],
+            "--iperf3: 'no-such-file.json': runs of iperf3 -J, alike: ",
+        ),
+        (["--iperf3", "/dev/null"], "--iperf3: '/dev/null': runs of iperf3 -J, alike: "),
     ],
 )
 def test_a_bad_fit_is_one_line(

@@ -13,8 +13,8 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
 
     A change for the better is `improved`; a change for the worse, or of a metric for which no
     direction is known, is `regressed`. Equal values of series with a caution are `inconclusive`,
-    and so are a smaller count that served fewer packets, and one that served more packets and is
-    not more for each.
+    and so are a smaller count that served fewer packets, and work for more packets that is not more
+    for each.
     """
     base, candidate = match.base, match.candidate
     assert base is not None
@@ -74,7 +74,7 @@ def serves_less(base: Series, candidate: Series) -> bool:
 
 def serves_more(base: Series, candidate: Series) -> bool:
     """Return whether the candidate's count was for more packets, and is not more for each."""
-    if not serves_less(candidate, base):
+    if not base.per_packet or not serves_less(candidate, base):
         return False
     left, right = base.value, candidate.value
     assert isinstance(left, int | float)

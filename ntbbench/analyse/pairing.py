@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from ntbbench.analyse.comparison import Environment
 from ntbbench.analyse.policy import Policy
@@ -162,10 +163,17 @@ def draw_notes(
         text = f"{base.draws} against {candidate.draws}: pairs of replications share no draws"
         if same:
             text = f"{base.draws} on both sides: --paired compares replication by replication"
-            have = max(map(len, candidate.row_numbers.values()), default=0)
+            have = max(map(len, shared_rows(base, candidate)), default=0)
             text += f", and needs {fewest} of them to find a change" if have < fewest else ""
         notes.append(f"{text} ({candidate.label})")
     return notes
+
+
+def shared_rows(base: Variant, candidate: Variant) -> Iterator[NDArray[np.int64]]:
+    """Yield, for each metric of both, the numbers of the rows that both have."""
+    for metric, numbers in candidate.row_numbers.items():
+        if metric in base.row_numbers:
+            yield np.intersect1d(base.row_numbers[metric], numbers)
 
 
 def difference(key: str, base: dict[str, str], candidate: dict[str, str]) -> tuple[str, bool]:

@@ -32,7 +32,8 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
     value: ExactValue | None = None
     rank: int | None = None  # of a value that is a word: the higher the better
-    served: int | None = None  # packets that the count was for: less for fewer is no gain
+    served: int | None = None  # packets that the count was for: less for fewer is no gain,
+    per_packet: bool = False  # and of this one, work, more for more is no loss
     simulated: bool = False  # no machine can disturb it; only replications add to it
     cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series
     runs: int = 0  # that were made, where some of them have no sample; 0: each has one

@@ -4,7 +4,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from textwrap import wrap
 
 import msgspec
@@ -32,6 +34,7 @@ from ntbbench.model.simulation.units import FS, PS, RATES, duration_text, share_
 from ntbbench.report.plain import folded
 
 RATE_MAX = 10**13  # bit/s
+ONE_RUN = "mean of {} seconds of one run with their t interval; runs may differ by more"
 COMMENT_WIDTH = 78  # columns of a line's text, after "# "
 ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
 
@@ -128,15 +131,21 @@ def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
     try:
         variant = load_variant(files)
     except InputError as reason:  # of whatever format the file looked like
-        raise InputError("--iperf3", files, f"JSON of iperf3, not {reason}") from None
+        raise InputError("--iperf3", files, f"runs of iperf3 -J, alike: {reason}") from None
     series = variant.series.get("throughput")
     if variant.source != "iperf3" or series is None or series.samples is None:
         raise InputError("--iperf3", files, "JSON of iperf3 with a throughput")
     if not np.all(series.samples > 0):
         raise InputError("--iperf3", float(series.samples.min()), "a throughput above 0")
-    rates = series.samples.tolist()
-    check_error(args.error, rates)
-    return iperf3_settings(variant.environment), target_of(rates, error)
+    rates, settings = series.samples.tolist(), iperf3_settings(variant.environment)
+    if len(args.iperf3) > 1:
+        check_error(args.error, rates)
+    elif args.error is not None:
+        return settings, target_of([fmean(rates)], error)
+    elif len(rates) > 1:  # seconds of one run
+        how = ONE_RUN.format(len(rates))
+        return settings, replace(target_of(rates, error), how=how)
+    return settings, target_of(rates, error)
 
 
 def check_error(error: str | None, rates: Sequence[float]) -> None:

@@ -29,7 +29,7 @@ exit codes:
   0    the kernel and the model agree in every point, and --require is met
   1    they do not, or it is not
   2    bad input, a missing tool, or a package that cannot be had
-  3    a source does not build, or the guest panicked, hung or gave up
+  3    a source does not build, QEMU failed, or the guest panicked, hung or gave up
   70   internal error          130  interrupted
   with --bisect, for `git bisect run`:
   0    good    1  bad: also a guest that panics or hangs, or a module that does not load

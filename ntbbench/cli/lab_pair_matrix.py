@@ -13,8 +13,8 @@ from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
 from ntbbench.cli.progress import bar, interrupts
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.errors import GuestError, HostError
+from ntbbench.errors import ExitCode, InputError, NtbbenchError
+from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import all_agree
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, failures, point_key, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
@@ -118,9 +118,9 @@ def run(args: argparse.Namespace) -> int:
         save(adopted)  # whatever ends the matrix, --resume has a file
         try:
             points, complete = run_matrix(plans, adopted, hooks)
-        except HostError as error:
-            told = f"{error}; finished boots are saved; go on with: {_again(output)}"
-            raise HostError(told) from error
+        except (NtbbenchError, OSError):
+            say(f"finished boots are saved; go on with: {_again(output)}")
+            raise
         result = _result(lab, scenario, points, complete=complete)
         write_json(output, result)
         if not complete:

@@ -18,7 +18,7 @@ from ntbbench.model.simulation.scenario import Run, Scenario
 from ntbbench.report.simulation import FORMATS
 
 BACKENDS = ("local", "dask")
-SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")  # of a Dask scheduler; without one, tcp
+SCHEMES = ("tcp", "tls", "ws", "wss")  # of a Dask scheduler; without one, tcp
 JOBS_MAX = 1024
 RUN_OPTIONS = ("placement", "replications", "seed", "duration", "warmup")
 AXIS_HELP = {

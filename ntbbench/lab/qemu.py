@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One boot of a kernel in QEMU, from the initramfs to its last words."""
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,7 +25,8 @@ COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
 MEMORY = 512  # MiB
 PROBE_SECONDS = 10
 HUNG, PANICKED, ENDED = "the guest hung", "the guest panicked", "the guest gave up"
-NOT_LOADED = f"{ENDED}: cannot load"
+# The driver's doing: its module does not load, or it takes doorbells in another way.
+DRIVERS_DOING = re.compile(rf"{ENDED}: (cannot load|\d+ doorbell interrupts)")
 # A boot sector that writes 0x2a to the exit port: mov dx, 0x501; mov al, 0x2a; out dx, al; hlt.
 PROBE_PORT = "0x501"
 PROBE_CODE = bytes.fromhex("ba0105b02aeef4")
@@ -86,8 +88,8 @@ class Boot:
 
     @property
     def error(self) -> GuestError:
-        """What to raise of a guest that died: that a module does not load is the driver's doing."""
-        gave_up = self.died.startswith(ENDED) and not self.died.startswith(NOT_LOADED)
+        """What to raise of a guest that died."""
+        gave_up = self.died.startswith(ENDED) and not DRIVERS_DOING.match(self.died)
         return (UnjudgedError if gave_up else GuestError)(self.died)
 
     @property

@@ -2,6 +2,7 @@
 """How the numbers of a simulation are written: rates, durations, ratios, intervals."""
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import NamedTuple
 
 from ntbbench.measure.simulation_records import Estimate
@@ -42,8 +43,9 @@ def unit_of(values: Iterable[Estimate | None], units: tuple[Unit, ...]) -> Unit:
 
 def plain(value: float, digits: int = DIGITS) -> str:
     """Return a number with so many digits, and more of them rather than an exponent."""
-    whole = abs(value) >= 10**digits - 0.5  # what rounds to 10**digits gets an exponent too
-    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+    if abs(value) >= 10**digits - 0.5:  # what rounds to 10**digits gets an exponent too
+        return f"{value:.0f}"
+    return f"{Decimal(f'{value:.{digits}g}'):f}"
 
 
 def rate(value: Estimate) -> str:

@@ -74,7 +74,7 @@ def add_point(variant: Variant, point: LabPoint, where: str) -> None:
     add("packets_received", better="higher", value=received)
     if point.tasklet_schedules is not None:
         schedules = exact_value(point.tasklet_schedules, where, name)
-        add("tasklet_schedules", value=schedules, served=point.packets_received)
+        add("tasklet_schedules", value=schedules, served=point.packets_received, per_packet=True)
     for qp_num, runs in enumerate(point.runs_per_qp):
         value = exact_value(runs, where, name)
-        add(f"runs of QP {qp_num}", value=value, served=point.packets_received)
+        add(f"runs of QP {qp_num}", value=value, served=point.packets_received, per_packet=True)

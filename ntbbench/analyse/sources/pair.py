@@ -203,10 +203,12 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         return
     for quantity, better in COUNTS:
         value = exact_value(getattr(point, quantity), where, name)
-        add(quantity, better=better, value=value, served=served)
-    add("runs", value=exact_value(sum(point.runs_per_qp), where, name), served=served)
+        add(quantity, better=better, value=value, served=served, per_packet=better == "lower")
+    total = exact_value(sum(point.runs_per_qp), where, name)
+    add("runs", value=total, served=served, per_packet=True)
     for qp_num, runs in enumerate(point.runs_per_qp):
-        add(f"runs of QP {qp_num}", value=exact_value(runs, where, name), served=served)
+        value = exact_value(runs, where, name)
+        add(f"runs of QP {qp_num}", value=value, served=served, per_packet=True)
 
 
 def _no_counts(variant: Variant, name: str, why: str) -> None:

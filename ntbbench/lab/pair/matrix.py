@@ -122,8 +122,8 @@ def run_matrix(
 
     Raises
     ------
-    BuildError, HostError : a source did not build, QEMU or the disk failed; what was finished is
-        saved.
+    BuildError, HostError, OSError : a source did not build, QEMU or the disk failed; what was
+        finished is saved.
     """
     ended = _Ended(_adopt(plans, previous))
     waiting = [plan for plan in plans if plan_key(plan) not in ended.done]
@@ -158,7 +158,7 @@ class _Ended:
     """What became of the boots: points, and what no other boot could mend."""
 
     done: dict[Key, list[PairPoint]]
-    refused: NtbbenchError | None = None
+    refused: NtbbenchError | OSError | None = None
 
 
 def _collect(
@@ -167,7 +167,7 @@ def _collect(
     """Note what became of a boot; return whether it gave points."""
     try:
         points = future.result()
-    except NtbbenchError as error:
+    except (NtbbenchError, OSError) as error:
         # the interrupt that stops the matrix may have stopped QEMU
         if not (isinstance(error, HostError) and hooks.stop()):
             ended.refused = ended.refused or error

@@ -134,6 +134,7 @@ def dask(scheduler: str) -> Iterator[Place]:
     except ImportError:
         allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
         raise InputError("--backend", "dask", allowed) from None
+    check_certificates(scheduler)
     try:
         client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -148,6 +149,21 @@ def dask(scheduler: str) -> Iterator[Place]:
             executor.shutdown(wait=False)
     finally:
         client.close()
+
+
+def check_certificates(scheduler: str) -> None:
+    """Raise InputError where TLS is asked for that Dask's own configuration does not set up.
+
+    A client that were made would stay, and end with a traceback of Dask's.
+    """
+    from distributed import Security  # noqa: PLC0415  # an optional dependency
+
+    if not scheduler.startswith("tls://"):
+        return
+    arguments: Any = cast(Any, Security)().get_connection_args("client")
+    if arguments.get("ssl_context") is None:
+        allowed = "tls:// where Dask's configuration names certificates (distributed.comm.tls)"
+        raise InputError("--scheduler", scheduler, allowed)
 
 
 def checked_slots(client: Any, scheduler: str) -> int:
