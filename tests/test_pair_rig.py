@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.errors import InputError
+from ntbbench.lab.apt import Package
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import BuildError, FetchError, GuestError, MissingToolError
 from ntbbench.lab.guest import Recordings
@@ -260,6 +261,44 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
     with pytest.raises(BuildError, match=r"7\.3\.4-1: kernel/x\.c:1: error: no"):
         pair_kernel(Cache(tmp_path), "debian:7.3", print)
     assert list((tmp_path / kernel.KERNELS).iterdir()) == []
+
+
+def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+
+    class Debian:
+        def __init__(self, root: Path) -> None:
+            self.root = root
+
+        def update(self) -> None:
+            pass
+
+        def download(self, package: Package, folder: Path) -> Path:
+            fetched.append(package.version)
+            (folder / "fetched.deb").write_bytes(b"package")
+            return folder / "fetched.deb"
+
+    def unpack(_deb: Path, names: tuple[str, ...], folder: Path) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+
+    def tree(deb: Path, folder: Path) -> None:
+        assert deb.read_bytes() == b"package"
+        folder.mkdir()
+        (folder / "Makefile").write_text("allnoconfig:\n\t@false\n")
+
+    package = Package("linux-source-7.3", "7.3.4-1", (), (), 0)
+    monkeypatch.setattr(sources, "Archive", Debian)
+    monkeypatch.setattr(sources, "newest", lambda _archive, _wanted: package)
+    monkeypatch.setattr(sources, "unpack_files", unpack)
+    monkeypatch.setattr(kernel, "unpack_tree", tree)
+    for _ in range(2):
+        with pytest.raises(BuildError):
+            pair_kernel(Cache(tmp_path), "debian:7.3", print)
+    assert fetched == ["7.3.4-1"]
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(

@@ -17,7 +17,12 @@ from ntbbench.lab.cache import Cache, write_checksums
 from ntbbench.lab.commands import program, run
 from ntbbench.lab.errors import BuildError
 from ntbbench.lab.kernels import parse_spec
-from ntbbench.lab.pair.sources import AFTER_VERSION, DebianSource, fetch_source
+from ntbbench.lab.pair.sources import (
+    AFTER_VERSION,
+    DebianSource,
+    cached_source,
+    fetch_source,
+)
 from ntbbench.lab.source import unpack_tree
 
 IMAGE, KBUILD = "bzImage", "kbuild"
@@ -73,7 +78,8 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
     MissingToolError : a program that building a kernel takes.
     """
     wanted = _wanted(spec)
-    source = fetch_source(cache, wanted, say)
+    # a source that is not there yet has no kernel either: its package is kept, to be fetched once
+    source = fetch_source(cache, wanted, say, keep=cached_source(cache, wanted) is None)
     place = cache.root / KERNELS / kernel_key(source, variant)
     if not (place / IMAGE).is_file():
         for name in PROGRAMS:
