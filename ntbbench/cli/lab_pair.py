@@ -90,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
     try:
         return _run(args)
-    except Exception as error:  # told as ever, but git takes codes below 128 for verdicts
+    except Exception as error:
+        # Every one: of a defect of ours too, git would take main's 70 for "bad" and blame the
+        # commit. It is told as main tells it.
         failed(error)
         if isinstance(error, BuildError | UnjudgedError):
             return BISECT_SKIP

@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has gone: not an error, but nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    except Exception as error:
+    except Exception as error:  # the last resort: one line, and of a defect its name, are told
         return failed(error)
     return code
 

@@ -59,12 +59,9 @@ class Inline(Executor):
     """Runs each task at once, in the calling thread."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Return a future that is done."""
+        """Return a future that is done; raise what the task raises."""
         future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # the future's reader gets it, as from any executor
-            future.set_exception(error)
+        future.set_result(fn(*args, **kwargs))
         return future
 
 
