@@ -57,10 +57,14 @@ def rate(value: Estimate) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration with its unit and four digits: `1.235 ms`."""
-    for size, unit in UNITS:
-        if seconds >= size or unit == "ns":
-            return f"{seconds / size:.4g} {unit}"
-    raise AssertionError(seconds)
+    value, unit = scaled(seconds)
+    return f"{value:.4g} {unit}"
+
+
+def scaled(seconds: float) -> tuple[float, str]:
+    """Return a duration in the largest unit of which it is one or more, or in the smallest."""
+    size, unit = next((unit for unit in UNITS if seconds >= unit.size), UNITS[-1])
+    return seconds / size, unit
 
 
 def rate_cells(value: Estimate) -> tuple[str, str]:
@@ -109,10 +113,8 @@ def spread(value: Estimate | None) -> str:
 
 def tight(seconds: float) -> str:
     """Return a duration without a blank and with three digits, for narrow columns."""
-    for size, unit in UNITS:
-        if seconds >= size or unit == "ns":
-            return f"{seconds / size:.3g}{unit}"
-    raise AssertionError(seconds)
+    value, unit = scaled(seconds)
+    return f"{value:.3g}{unit}"
 
 
 def short(value: float) -> str:
