@@ -116,15 +116,17 @@ def run(
 
 
 @contextmanager
-def reading(command: Sequence[str | Path]) -> Iterator[IO[bytes]]:
+def reading(command: Sequence[str | Path], stdin: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
     """Run a program and read its output as it comes; what is left unread is not waited for.
+
+    `stdin` may be the output of another one: none of it is read here.
 
     Whether the program succeeded shows in what it wrote: the reader must know the format's end.
     """
     with (
         subprocess.Popen(  # noqa: S603 - our own arguments, no shell
             [program(str(command[0])), *(str(part) for part in command[1:])],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as child

@@ -13,7 +13,7 @@ import msgspec
 
 from ntbbench.lab.apt import Archive, Package, version_key
 from ntbbench.lab.cache import CHECKSUMS, Cache, damaged, sha256, write_checksums
-from ntbbench.lab.commands import reading, run
+from ntbbench.lab.commands import program, reading, run
 from ntbbench.lab.errors import FetchError
 from ntbbench.lab.kernels import HEADERS, KernelPackages, matches, resolve
 from ntbbench.lab.source import unpack_files
@@ -131,6 +131,7 @@ def verify(kernel: CachedKernel) -> list[str]:
 
 
 def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) -> None:
+    program("xz")  # missing, it is told before the download
     fetched = []
     with tempfile.TemporaryDirectory(dir=folder) as name:
         for package in packages.all:

@@ -13,6 +13,7 @@ import msgspec
 from ntbbench.errors import InputError
 from ntbbench.lab.apt import Archive, Package, version_key
 from ntbbench.lab.cache import Cache, sha256
+from ntbbench.lab.commands import program
 from ntbbench.lab.errors import FetchError
 from ntbbench.lab.fetch import NTB_FILES
 from ntbbench.lab.kernels import matches
@@ -123,6 +124,7 @@ def newest(archive: Archive, wanted: str) -> Package:
 
 
 def _fill(folder: Path, archive: Archive, package: Package, say: Say, keep: bool) -> None:
+    program("xz")  # missing, it is told before the download
     say(f"fetching {package}")
     deb = archive.download(package, folder)
     manifest = SourceManifest(package=package.name, version=package.version, sha256=sha256(deb))
