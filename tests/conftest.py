@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,6 +21,9 @@ hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("untimed")
+
+# What only `make test-guest` installs.
+EMULATOR = {"qemu-system-x86_64", "busybox", "cpio", "flex", "bison", "bc", "xz"}
 
 # A page opened at a width; after the test it must have been silent and have asked for nothing.
 OpenPage = Callable[..., Page]
@@ -37,6 +41,26 @@ def silent_page(browser: Browser, path: Path, width: int = 1400) -> Iterator[Pag
     yield page
     page.close()
     assert noise == [path.as_uri()]
+
+
+@pytest.fixture(autouse=True)
+def no_emulator(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hide the emulator's tools from tests that are not of `make test-guest`: they run without.
+
+    Programs that a test makes itself are found.
+    """
+    if request.node.get_closest_marker("guest"):
+        return
+    which = shutil.which
+
+    def hidden(name: str, *rest: Any, **options: Any) -> str | None:
+        found = which(name, *rest, **options)
+        own = found is not None and Path(found).is_relative_to(tmp_path)
+        return found if own or name not in EMULATOR else None
+
+    monkeypatch.setattr(shutil, "which", hidden)
 
 
 @pytest.fixture(scope="session")

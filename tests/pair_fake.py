@@ -81,6 +81,7 @@ def fake_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     )
     monkeypatch.setattr(lab_pair_kernel, "driver_source", fake.driver)
     monkeypatch.setattr(lab_pair_kernel, "find_drivers", fake.drivers)
+    monkeypatch.setattr(lab_pair_kernel, "environment", lambda: {"qemu": "none", "gcc": "none"})
     monkeypatch.chdir(tmp_path)
     return fake
 

@@ -238,6 +238,14 @@ def test_a_machine_without_the_tools_is_told_which(
         pair_kernel(Cache(tmp_path), "debian:7.3", print)
 
 
+@pytest.fixture
+def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for no more than such a tree takes: flex, bison and xz are those of `make test-guest`."""
+    monkeypatch.setattr(kernel, "PROGRAMS", ("gcc", "make"))
+    monkeypatch.setattr(sources, "program", lambda name: name)
+
+
+@pytest.mark.usefixtures("few_programs")
 def test_a_kernel_that_does_not_build_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +264,7 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
     assert list((tmp_path / kernel.KERNELS).iterdir()) == []
 
 
+@pytest.mark.usefixtures("few_programs")
 def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +303,7 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
     assert fetched == ["7.3.4-1"]
 
 
+@pytest.mark.usefixtures("few_programs")
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
