@@ -14,7 +14,7 @@ from pair_recordings import BOOTS, DATA, evaluated, load
 
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import evaluate
-from ntbbench.lab.pair.predict import measured_verdict
+from ntbbench.lab.pair.predict import measured_verdict, telling
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
 from ntbbench.lab.pair.tracing import PairTrace, Wake
 
@@ -376,3 +376,20 @@ def test_a_doubtful_wake_tells_nothing() -> None:
     assert measured_verdict(PairTrace(wakes=[missed, served]), 2) == "per-vector"
     assert measured_verdict(PairTrace(wakes=[served, other]), 2) == ""  # bit 1 might be missed
     assert measured_verdict(PairTrace(), 2) == ""
+
+
+@pytest.mark.parametrize(
+    ("measured", "predicted", "told"),
+    [
+        ("works", "missed", ""),
+        ("works", "misrouted", ""),
+        ("works", "per-vector", "works"),
+        ("fallback", "missed", "fallback"),
+        ("missed", "per-vector", "missed"),
+        ("", "missed", ""),
+    ],
+)
+def test_doorbells_that_always_met_tell_nothing_of_lost_ones(
+    measured: str, predicted: str, told: str
+) -> None:
+    assert telling(measured, predicted) == told

@@ -23,6 +23,7 @@ from ntbbench.lab.pair.predict import (
     predict,
     predicted_verdict,
     same_verdict,
+    telling,
 )
 from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairPoint
@@ -182,8 +183,8 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         rx_max_entry=max(recorded.counted.rx_max_entry, 1),
         preemptible=recorded.preemptible,
     )
-    verdict = measured_verdict(trace, len(predicted.runs)) if spaced else ""
     expected = predicted_verdict(boot.model, direction, trace.doorbells)
+    verdict = telling(measured_verdict(trace, len(predicted.runs)), expected) if spaced else ""
     complaints = list(_complaints(boot, recorded, predicted, traffic))
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")

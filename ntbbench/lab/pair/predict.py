@@ -224,6 +224,14 @@ def predicted_verdict(
     return PER_VECTOR if one_each and receiver.has(VECTOR_PATCH[receiver.side]) else FALLBACK
 
 
+def telling(measured: str, predicted: str) -> str:
+    """Return the measured verdict; empty: it does not tell.
+
+    Where each wake had rung every QP, lost and misrouted doorbells hide behind those that arrived.
+    """
+    return "" if measured == WORKS and predicted not in WORKING else measured
+
+
 def same_verdict(measured: str, predicted: str) -> bool:
     """Return whether two verdicts agree; those that work may look the same."""
     return measured == predicted or (measured == WORKS and predicted in WORKING)
