@@ -203,13 +203,16 @@ def test_a_damaged_source_is_one_line(tmp_path: Path) -> None:
 # --- kernel -------------------------------------------------------------------------------------
 
 
-def test_a_kernel_is_kept_by_source_configuration_and_compiler(
+def test_a_kernel_is_kept_by_source_configuration_flags_and_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     other = DebianSource(source.folder, msgspec.structs.replace(source.manifest, sha256="1" * 64))
     keys = [kernel_key(source, "run"), kernel_key(source, "check"), kernel_key(other, "run")]
     monkeypatch.setattr(kernel, "fragment", lambda variant: f"{fragment(variant)}CONFIG_NEW=y\n")
+    keys.append(kernel_key(source, "run"))
+    monkeypatch.undo()
+    monkeypatch.setattr(kernel, "QUICK", "-O2")
     keys.append(kernel_key(source, "run"))
     assert len(set(keys)) == len(keys)
     monkeypatch.undo()
