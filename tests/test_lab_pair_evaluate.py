@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from pair_recordings import BOOTS, DATA, evaluated, load
 
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair import evaluate as evaluating
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.predict import measured_verdict, telling
+from ntbbench.lab.pair.recorded import RecordedPoint
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
 from ntbbench.lab.pair.tracing import PairTrace, Wake
 
@@ -378,18 +381,39 @@ def test_a_doubtful_wake_tells_nothing() -> None:
     assert measured_verdict(PairTrace(), 2) == ""
 
 
+ALONE, MET = Wake(rung={0}, ran={0}), Wake(rung={0, 1}, ran={0, 1})
+
+
 @pytest.mark.parametrize(
-    ("measured", "predicted", "told"),
+    ("measured", "predicted", "wakes", "told"),
     [
-        ("works", "missed", ""),
-        ("works", "misrouted", ""),
-        ("works", "per-vector", "works"),
-        ("fallback", "missed", "fallback"),
-        ("missed", "per-vector", "missed"),
-        ("", "missed", ""),
+        ("works", "missed", [MET], ""),
+        ("works", "misrouted", [MET], ""),
+        ("fallback", "missed", [MET, ALONE], ""),
+        ("works", "missed", [ALONE], "works"),
+        ("fallback", "missed", [MET, ALONE, Wake(rung={1}, ran={1})], "fallback"),
+        ("works", "per-vector", [MET], "works"),
+        ("missed", "misrouted", [MET], "missed"),
     ],
 )
 def test_doorbells_that_always_met_tell_nothing_of_lost_ones(
-    measured: str, predicted: str, told: str
+    measured: str, predicted: str, wakes: list[Wake], told: str
 ) -> None:
-    assert telling(measured, predicted) == told
+    assert telling(measured, predicted, PairTrace(wakes=wakes)) == told
+
+
+def test_a_point_whose_lost_doorbells_met_others_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings = load(DATA / "before-after-slots-3")
+    (missed,) = [point for point in evaluate(recordings) if point.predicted_verdict == "missed"]
+    assert missed.agrees and missed.verdict == "missed"
+    monkeypatch.setattr(evaluating, "measured_verdict", lambda _trace, _qps: "works")
+    read = evaluating.read_point_folder
+
+    def met(*arguments: Any, **options: Any) -> RecordedPoint:
+        recorded = read(*arguments, **options)
+        recorded.trace.wakes[:] = [MET]
+        return recorded
+
+    monkeypatch.setattr(evaluating, "read_point_folder", met)
+    (hidden,) = [point for point in evaluate(recordings) if point.predicted_verdict == "missed"]
+    assert hidden.agrees and hidden.verdict == ""

@@ -184,7 +184,8 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         preemptible=recorded.preemptible,
     )
     expected = predicted_verdict(boot.model, direction, trace.doorbells)
-    verdict = telling(measured_verdict(trace, len(predicted.runs)), expected) if spaced else ""
+    measured = measured_verdict(trace, len(predicted.runs)) if spaced else ""
+    verdict = telling(measured, expected, trace)
     complaints = list(_complaints(boot, recorded, predicted, traffic))
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")

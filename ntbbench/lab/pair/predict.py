@@ -224,12 +224,15 @@ def predicted_verdict(
     return PER_VECTOR if one_each and receiver.has(VECTOR_PATCH[receiver.side]) else FALLBACK
 
 
-def telling(measured: str, predicted: str) -> str:
+def telling(measured: str, predicted: str, trace: PairTrace) -> str:
     """Return the measured verdict; empty: it does not tell.
 
-    Where each wake had rung every QP, lost and misrouted doorbells hide behind those that arrived.
+    Doorbells that the model says are lost or misrouted hide behind others that they always met.
     """
-    return "" if measured == WORKS and predicted not in WORKING else measured
+    alone = {frozenset(wake.rung) for wake in trace.wakes if not wake.doubtful}
+    apart = all(frozenset({bit}) in alone for bit in _rung(trace.wakes))
+    hidden = predicted not in WORKING and measured in {WORKS, *WORKING} and not apart
+    return "" if hidden else measured
 
 
 def same_verdict(measured: str, predicted: str) -> bool:
