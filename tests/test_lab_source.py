@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the lab takes out of a linux-source package, on small packages of the same make."""
 
+import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -78,12 +80,35 @@ def test_a_file_that_the_package_lacks_is_named(tmp_path: Path) -> None:
         unpack_files(deb, ("Makefile", "drivers/ntb/core.c"), tmp_path / "out")
 
 
-@pytest.mark.parametrize("broken", ["another name", "cut short", "no package"])
-def test_a_package_without_the_tarball_is_told(broken: str, tmp_path: Path) -> None:
-    name = "linux-doc-7.3.tar.xz" if broken == "another name" else "linux-source-7.3.tar.xz"
-    deb = package(tmp_path, name, list(FILES))
-    if broken != "another name":
-        whole = deb.read_bytes()
-        deb.write_bytes(whole[:-400] if broken == "cut short" else b"no package")
-    with pytest.raises(FetchError, match=r"^package\.deb: "):
+def test_a_package_without_the_tarball_is_told(tmp_path: Path) -> None:
+    deb = package(tmp_path, "linux-doc-7.3.tar.xz", list(FILES))
+    with pytest.raises(FetchError, match=r"^package\.deb: no whole linux-source tarball"):
         unpack_tree(deb, tmp_path / "out")
+
+
+def test_what_is_no_package_is_told(tmp_path: Path) -> None:
+    deb = tmp_path / "package.deb"
+    deb.write_bytes(b"no package")
+    with pytest.raises(FetchError, match=r"^package\.deb: no whole linux-source tarball"):
+        unpack_tree(deb, tmp_path / "out")
+
+
+@pytest.mark.parametrize("program", ["dpkg-deb", "tar", "xz"])
+@pytest.mark.parametrize("files", [1, 3, 5])
+def test_a_tree_cut_between_two_files_is_not_whole(
+    program: str, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each program in turn ends in failure, with what it wrote ending behind a file, or whole."""
+    deb = package(tmp_path, "linux-source-7.3.tar.xz", list(FILES))
+    fake = tmp_path / "bin" / program
+    fake.parent.mkdir()
+    ending = f"head -c {files * 3 * tarfile.BLOCKSIZE}" if program == "xz" else "cat"
+    fake.write_text(f'#!/bin/sh\n{shutil.which(program)} "$@" | {ending}\nkill -9 $$\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    for unpack in (
+        lambda: unpack_tree(deb, tmp_path / "out"),
+        lambda: unpack_files(deb, ("Makefile",), tmp_path / "out"),
+    ):
+        with pytest.raises(FetchError, match=r"^package\.deb: no whole linux-source tarball"):
+            unpack()

@@ -116,12 +116,14 @@ def run(
 
 
 @contextmanager
-def reading(command: Sequence[str | Path], stdin: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
-    """Run a program and read its output as it comes; what is left unread is not waited for.
+def reading(
+    command: Sequence[str | Path], stdin: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program whose `stdout` is read as it comes; what is left unread is not waited for.
 
-    `stdin` may be the output of another one: none of it is read here.
-
-    Whether the program succeeded shows in what it wrote: the reader must know the format's end.
+    Parameters
+    ----------
+    stdin : another program's output, which is this one's alone from now on.
     """
     with (
         subprocess.Popen(  # noqa: S603 - our own arguments, no shell
@@ -131,8 +133,15 @@ def reading(command: Sequence[str | Path], stdin: IO[bytes] | None = None) -> It
             stderr=subprocess.DEVNULL,
         ) as child
     ):
-        assert child.stdout is not None
+        if stdin is not None:
+            stdin.close()
         try:
-            yield child.stdout
+            yield child
         finally:
             child.kill()
+
+
+def output(child: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Return the stream of what `child` writes."""
+    assert child.stdout is not None
+    return child.stdout

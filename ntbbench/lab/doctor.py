@@ -22,6 +22,7 @@ PROGRAMS = {
     "gcc": ("gcc libc6-dev", "builds the modules"),
     "make": ("make", "builds the modules"),
     "dpkg-deb": ("dpkg", "unpacks the kernel packages"),
+    "tar": ("tar", "unpacks the kernel's source"),
     "xz": ("xz-utils", "unpacks the kernel's source"),
     "apt-get": ("apt", "fetches the kernel packages"),
     "setpriv": ("util-linux", "ends the guest with its parent"),

@@ -13,7 +13,7 @@ import msgspec
 
 from ntbbench.lab.apt import Archive, Package, version_key
 from ntbbench.lab.cache import CHECKSUMS, Cache, damaged, sha256, write_checksums
-from ntbbench.lab.commands import program, reading, run
+from ntbbench.lab.commands import output, program, reading, run
 from ntbbench.lab.errors import FetchError
 from ntbbench.lab.kernels import HEADERS, KernelPackages, matches, resolve
 from ntbbench.lab.source import unpack_files
@@ -172,9 +172,9 @@ def _unpack_all(deb: Path, folder: Path) -> None:
 
 
 def _unpack_image(deb: Path, image: Path) -> None:
-    with reading(["dpkg-deb", "--fsys-tarfile", deb]) as stream:
+    with reading(["dpkg-deb", "--fsys-tarfile", deb]) as unpacking:
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=output(unpacking), mode="r|") as archive:
                 for member in archive:
                     file = archive.extractfile(member) if IMAGE.fullmatch(member.name) else None
                     if file is not None:

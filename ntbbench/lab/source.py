@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ntbbench.lab.commands import reading
+from ntbbench.lab.commands import output, reading
 from ntbbench.lab.errors import FetchError
 
-TARBALL = "./usr/src/linux-source-*.tar.xz"
+TARBALL = ("--wildcards", "--no-wildcards-match-slash", "./usr/src/linux-source-[0-9]*.tar.xz")
+UNREAD = 1 << 20  # bytes of it that are read at a time
 # What no build of a small x86-64 kernel compiles; its Kconfig and make files are read all the same.
 UNUSED = re.compile(
     r"(Documentation|arch/(?!x86/)[^/]+|sound|samples|rust"
@@ -61,17 +62,24 @@ def unpack_tree(deb: Path, folder: Path) -> None:
 
 @contextmanager
 def _tree(deb: Path) -> Iterator[tarfile.TarFile]:
-    """Open the tarball inside the package as a stream.
+    """Open the tarball inside the package as a stream, which must prove whole at its end.
 
     By programs in a pipeline: Debian packs it in blocks, which xz unpacks on all processors.
     """
+    take = ["tar", "--extract", "--file=-", "--to-stdout", *TARBALL]
     with (
         reading(["dpkg-deb", "--fsys-tarfile", deb]) as package,
-        reading(["tar", "--extract", "--to-stdout", "--wildcards", TARBALL], package) as packed,
-        reading(["xz", "--decompress", "--stdout", "--threads=0"], packed) as stream,
+        reading(take, output(package)) as packed,
+        reading(["xz", "--decompress", "--stdout", "--threads=0"], output(packed)) as unpacked,
     ):
+        stream = output(unpacked)
         try:
             with tarfile.open(fileobj=stream, mode="r|") as tree:
                 yield tree
         except tarfile.TarError as error:
             raise FetchError(f"{deb.name}: no whole linux-source tarball: {error}") from error
+        while stream.read(UNREAD):
+            pass
+        # tarfile takes an end between two files for the archive's
+        if any(child.wait() for child in (unpacked, packed, package)):
+            raise FetchError(f"{deb.name}: no whole linux-source tarball")
