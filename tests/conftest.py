@@ -44,15 +44,11 @@ def silent_page(browser: Browser, path: Path, width: int = 1400) -> Iterator[Pag
 
 
 @pytest.fixture(autouse=True)
-def no_emulator(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def no_emulator(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """Hide the emulator's tools from tests that are not of `make test-guest`: they run without.
 
     Programs that a test makes itself are found.
     """
-    if request.node.get_closest_marker("guest"):
-        return
     which = shutil.which
 
     def hidden(name: str, *rest: Any, **options: Any) -> str | None:
@@ -60,7 +56,10 @@ def no_emulator(
         own = found is not None and Path(found).is_relative_to(tmp_path)
         return found if own or name not in EMULATOR else None
 
-    monkeypatch.setattr(shutil, "which", hidden)
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("guest"):
+            patch.setattr(shutil, "which", hidden)
+        yield
 
 
 @pytest.fixture(scope="session")

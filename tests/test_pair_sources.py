@@ -2,6 +2,7 @@
 """Where the pair's code comes from: patches found in drivers, sources, the kernel's build."""
 
 import errno
+import re
 from pathlib import Path
 
 import msgspec
@@ -258,11 +259,13 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
     def tree(deb: Path, folder: Path) -> None:
         folder.mkdir()
         (folder / "Makefile").write_text(
-            'allnoconfig:\n\t@echo "kernel/x.c:1: error: no" >&2; false\n'
+            'allnoconfig:\n\t@echo "kernel/x.c:1: error: $(KCFLAGS)" >&2; false\n'
         )
 
     monkeypatch.setattr(kernel, "unpack_tree", tree)
-    with pytest.raises(BuildError, match=r"7\.3\.4-1: kernel/x\.c:1: error: no"):
+    monkeypatch.setenv("KCFLAGS", "-O9")
+    told = re.escape(f"7.3.4-1: kernel/x.c:1: error: {kernel.QUICK}")
+    with pytest.raises(BuildError, match=f"{told}$"):
         pair_kernel(Cache(tmp_path), "debian:7.3", print)
     assert list((tmp_path / kernel.KERNELS).iterdir()) == []
 
@@ -304,6 +307,26 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
         with pytest.raises(BuildError):
             pair_kernel(Cache(tmp_path), "debian:7.3", print)
     assert fetched == ["7.3.4-1"]
+
+
+def test_a_missing_xz_is_told_before_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Debian:
+        def __init__(self, _root: Path) -> None:
+            pass
+
+        def update(self) -> None:
+            pass
+
+        def download(self, package: Package, _folder: Path) -> Path:
+            raise AssertionError(f"{package} was fetched")
+
+    package = Package("linux-source-7.3", "7.3.4-1", (), (), 0)
+    monkeypatch.setattr(sources, "Archive", Debian)
+    monkeypatch.setattr(sources, "newest", lambda _archive, _wanted: package)
+    with pytest.raises(MissingToolError, match="xz: not found"):
+        fetch_source(Cache(tmp_path), "7.3", print)
 
 
 @pytest.mark.usefixtures("few_programs")

@@ -20,7 +20,10 @@ MODULES = ("ntb.ko", "ntb_transport.ko", "ntb_netdev.ko", "ntb_loop.ko", "ntb_la
 OWN_FILES = ("Kbuild", "ntb_loop.c", "ntb_lab.c")
 ERROR = re.compile(r"(?:error|undefined)!?[: ]|ERROR: modpost|No rule to make", re.IGNORECASE)
 # What a make that runs us or the user's shell would pass on: no build's key knows it.
-MAKE_STATE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KCFLAGS")
+MAKE_STATE = (
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS"),
+    *("KCFLAGS", "KCPPFLAGS", "KAFLAGS"),
+)
 ALIGNMENT = "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT"  # gcc 14: -fmin-function-alignment
 
 
