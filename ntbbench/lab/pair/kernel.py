@@ -36,8 +36,8 @@ STAMPS = {
     "KBUILD_BUILD_USER": "ntbbench",
     "KBUILD_BUILD_HOST": "ntbbench",
 }
-# A guest runs for seconds: what these leave out costs the compiler over a fifth of its time, more
-# than it saves there. Modules, the drivers among them, are built with the kernel's own flags.
+# A guest that runs for seconds does not earn back what these save the compiler. Modules, the
+# drivers among them, are built with the kernel's own flags.
 QUICK = (
     "-ftrack-macro-expansion=0 -Wno-all"  # the same code
     " -Os -fno-expensive-optimizations -fno-gcse -fno-rerun-cse-after-loop -fno-schedule-insns2"
