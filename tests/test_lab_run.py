@@ -14,7 +14,7 @@ from lab_kernel import gone, guests_of, kernel, lab_run, patched_tree
 from ntbbench.capture.records import AGREES
 from ntbbench.capture.replay import replay_log
 from ntbbench.lab.errors import LAB_FAILED
-from ntbbench.lab.qemu import TCG, Machine, boot
+from ntbbench.lab.qemu import TCG, Machine, boot, pack_initramfs
 from ntbbench.lab.watch import Limits
 
 # Boots a real kernel: `make test-guest`.
@@ -93,6 +93,22 @@ def test_close_doorbells_lose_no_packet_and_stay_in_bounds(tmp_path: Path) -> No
             point["least_runs_per_qp"], point["runs_per_qp"], point["most_runs_per_qp"], strict=True
         ):
             assert least <= runs <= most
+
+
+def test_the_same_files_are_packed_alike_whenever_and_by_whomever(tmp_path: Path) -> None:
+    """Else the guest's clock, which counts instructions, would differ from boot to boot."""
+    packed = []
+    for name, umask in (("first", 0o022), ("second", 0o077)):
+        before = os.umask(umask)
+        root = tmp_path / name / "root"
+        (root / "lib").mkdir(parents=True)
+        (root / "lib" / "ntb.ko").write_text("a module")
+        (root / "init").write_text("#!/bin/sh\n")
+        os.utime(root / "init", (len(packed), len(packed)))
+        pack_initramfs(root, tmp_path / name / "initramfs")
+        os.umask(before)
+        packed.append((tmp_path / name / "initramfs").read_bytes())
+    assert packed[0] == packed[1]
 
 
 def test_a_patched_header_of_the_developer_counts(

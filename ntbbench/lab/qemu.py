@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One boot of a kernel in QEMU, from the initramfs to its last words."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -124,16 +125,25 @@ def accelerator(name: str) -> tuple[str, ...]:
 
 
 def pack_initramfs(root: Path, initramfs: Path) -> None:
-    """Pack folder `root`, with busybox put into it, as the kernel's first root."""
+    """Pack folder `root`, with busybox put into it, as the kernel's first root.
+
+    The same files give the same archive: the guest parses every date, mode and inode number, in
+    more instructions where it has more letters, and instructions are the guest's clock.
+    """
     for folder in ("bin", "dev", "proc", "record", "sys"):
         (root / folder).mkdir(exist_ok=True)
     shutil.copy(program("busybox"), root / "bin" / "busybox")
-    names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+    paths = sorted(root.rglob("*"))
+    for path in paths:
+        path.chmod(0o755)
+        os.utime(path, (0, 0))
+    names = "\n".join(str(path.relative_to(root)) for path in paths)
     command: list[str | Path] = [
         "cpio",
         "--create",
         "--quiet",
         "--format=newc",
+        "--reproducible",
         "--owner=0:0",
         "-F",
         initramfs,
