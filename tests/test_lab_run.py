@@ -96,7 +96,7 @@ def test_close_doorbells_lose_no_packet_and_stay_in_bounds(tmp_path: Path) -> No
 
 
 def test_the_same_files_are_packed_alike_whenever_and_by_whomever(tmp_path: Path) -> None:
-    """Else the guest's clock, which counts instructions, would differ from boot to boot."""
+    """Else a guest whose clock counts instructions would get other input from boot to boot."""
     packed = []
     for name, umask in (("first", 0o022), ("second", 0o077)):
         before = os.umask(umask)

@@ -127,8 +127,8 @@ def accelerator(name: str) -> tuple[str, ...]:
 def pack_initramfs(root: Path, initramfs: Path) -> None:
     """Pack folder `root`, with busybox put into it, as the kernel's first root.
 
-    The same files give the same archive: the guest parses every date, mode and inode number, in
-    more instructions where it has more letters, and instructions are the guest's clock.
+    The same files give the same archive, whatever their dates, modes and inode numbers: the guest
+    parses these, and its clock may count instructions.
     """
     for folder in ("bin", "dev", "proc", "record", "sys"):
         (root / folder).mkdir(exist_ok=True)
