@@ -270,11 +270,9 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
     assert list((tmp_path / kernel.KERNELS).iterdir()) == []
 
 
-@pytest.mark.usefixtures("few_programs")
-def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetched = []
+def debian_offers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let Debian offer one source, whose package holds no tree; return what is fetched of it."""
+    fetched: list[str] = []
 
     class Debian:
         def __init__(self, root: Path) -> None:
@@ -288,6 +286,18 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
             (folder / "fetched.deb").write_bytes(b"package")
             return folder / "fetched.deb"
 
+    package = Package("linux-source-7.3", "7.3.4-1", (), (), 0)
+    monkeypatch.setattr(sources, "Archive", Debian)
+    monkeypatch.setattr(sources, "newest", lambda _archive, _wanted: package)
+    return fetched
+
+
+@pytest.mark.usefixtures("few_programs")
+def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = debian_offers(monkeypatch)
+
     def unpack(_deb: Path, names: tuple[str, ...], folder: Path) -> None:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -298,9 +308,6 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
         folder.mkdir()
         (folder / "Makefile").write_text("allnoconfig:\n\t@false\n")
 
-    package = Package("linux-source-7.3", "7.3.4-1", (), (), 0)
-    monkeypatch.setattr(sources, "Archive", Debian)
-    monkeypatch.setattr(sources, "newest", lambda _archive, _wanted: package)
     monkeypatch.setattr(sources, "unpack_files", unpack)
     monkeypatch.setattr(kernel, "unpack_tree", tree)
     for _ in range(2):
@@ -312,21 +319,10 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
 def test_a_missing_xz_is_told_before_the_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Debian:
-        def __init__(self, _root: Path) -> None:
-            pass
-
-        def update(self) -> None:
-            pass
-
-        def download(self, package: Package, _folder: Path) -> Path:
-            raise AssertionError(f"{package} was fetched")
-
-    package = Package("linux-source-7.3", "7.3.4-1", (), (), 0)
-    monkeypatch.setattr(sources, "Archive", Debian)
-    monkeypatch.setattr(sources, "newest", lambda _archive, _wanted: package)
+    fetched = debian_offers(monkeypatch)
     with pytest.raises(MissingToolError, match="xz: not found"):
         fetch_source(Cache(tmp_path), "7.3", print)
+    assert fetched == []
 
 
 @pytest.mark.usefixtures("few_programs")
