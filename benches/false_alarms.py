@@ -4,20 +4,21 @@
     python -m benches.false_alarms            # the table of docs/statistics.md, a few minutes
     python -m benches.false_alarms --families 200
 
-Each family is ten metrics. The verdicts are those of the gate: the same estimates, correction
-and decision.
+Each family is ten metrics, or what --metrics says. The verdicts are those of the gate: the same
+estimates, correction and decision.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
 from ntbbench.analyse import significance
-from ntbbench.analyse.decision import verdict_of
+from ntbbench.analyse.decision import Bar, decision_of
 from ntbbench.analyse.noisy import estimate_batch
 from ntbbench.analyse.policy import Policy
 
@@ -45,6 +46,7 @@ NOISES = (
 EQUAL = ((5, 5), (8, 8), (10, 10), (20, 20), (50, 50))
 UNEQUAL = ((5, 20), (5, 50), (10, 50), (30, 15), (50, 5))
 SIZES = sorted(EQUAL + UNEQUAL)
+SHIFTS = (0.03, 0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,28 @@ def rates(
     families: int,
     seed: int,
     policy: Policy,
+    metrics: int = METRICS,
 ) -> Rates:
     """Return the rates over simulated families whose candidates are all slower by `shift`."""
     rng = np.random.Generator(np.random.PCG64DXSM([seed, *sizes]))
-    count = families * METRICS
+    count = families * metrics
     base = noise.draw(rng, (count, sizes[0]))
     candidate = noise.draw(rng, (count, sizes[1])) * (1 + shift)
     guesses = estimate_batch(base, candidate, policy, paired=False)
-    p = np.array([guess.p_value for guess in guesses]).reshape(families, METRICS)
+    p = np.array([guess.p_value for guess in guesses]).reshape(families, metrics)
     adjusted = np.array([significance.adjust(row, policy.correction) for row in p]).ravel()
+    levels = [significance.next_level(row, policy.correction, policy.alpha) for row in p]
     verdicts = np.array(
         [
-            verdict_of(guess, value, policy.threshold, "lower", policy.alpha)[0]
-            for guess, value in zip(guesses, adjusted.tolist(), strict=True)
+            decision_of(
+                guess,
+                float(adjusted[i]),
+                Bar(policy.threshold, "lower", policy.alpha, levels[i // metrics], metrics),
+            ).verdict
+            for i, guess in enumerate(guesses)
         ]
     )
-    alarms = np.isin(verdicts, ("regressed", "improved")).reshape(families, METRICS)
+    alarms = np.isin(verdicts, ("regressed", "improved")).reshape(families, metrics)
     return Rates(
         any_alarm=float(alarms.any(axis=1).mean()),
         found=float((verdicts == "regressed").mean()),
@@ -87,30 +95,35 @@ def rates(
     )
 
 
+def sizes_of(text: str) -> Sequence[tuple[int, int]]:
+    """Return the sample sizes to simulate: all, or those of a text such as 5/5,6/6."""
+    pairs = (part.split("/") for part in text.split(",") if part)
+    return [(int(n), int(m)) for n, m in pairs] or SIZES
+
+
 def main() -> None:
     """Print the tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", type=int, default=2000)
+    parser.add_argument("--metrics", type=int, default=METRICS, help="of a family")
+    parser.add_argument("--sizes", default="", help="only these, as 5/5,6/6")
     parser.add_argument("--noise", default="", help="only the noises whose name holds this")
     args = parser.parse_args()
     families = args.families
     zero, usual = Policy(threshold=0.0), Policy()
     print(
-        f"{families} families of {METRICS} metrics; the Monte Carlo error of 0.05 is "
+        f"{families} families of {args.metrics} metrics; the Monte Carlo error of 0.05 is "
         f"{1.96 * np.sqrt(0.05 * 0.95 / families):.3f}\n"
     )
     rows = []
     for noise in (noise for noise in NOISES if args.noise in noise.name):
-        for sizes in SIZES:
-            null = rates(noise, sizes, shift=0, families=families, seed=1, policy=zero)
-            gate = rates(noise, sizes, shift=0, families=families, seed=1, policy=usual)
-            edge = rates(noise, sizes, shift=0.02, families=families, seed=2, policy=usual)
-            power = [
-                rates(
-                    noise, sizes, shift=s, families=max(200, families // 10), seed=3, policy=usual
-                )
-                for s in (0.03, 0.05, 0.1)
-            ]
+        for sizes in sizes_of(args.sizes):
+            of = partial(rates, noise, sizes, metrics=args.metrics)
+            null = of(shift=0, families=families, seed=1, policy=zero)
+            gate = of(shift=0, families=families, seed=1, policy=usual)
+            edge = of(shift=0.02, families=families, seed=2, policy=usual)
+            fewer = max(200, families // 10)
+            power = [of(shift=s, families=fewer, seed=3, policy=usual) for s in SHIFTS]
             rows.append(
                 [
                     noise.name,
@@ -127,9 +140,10 @@ def main() -> None:
         "false alarms, threshold 0",
         "false alarms, threshold 2 %",
         "called equivalent at a true +2 %",
-        "found: +3 %",
-        "+5 %",
-        "+10 %",
+        *(
+            f"{'found: ' * (not i)}+{shift:.0%}".replace("%", " %")
+            for i, shift in enumerate(SHIFTS)
+        ),
     ]
     print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
 

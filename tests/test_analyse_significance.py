@@ -75,6 +75,224 @@ def test_ties_are_exact_where_the_normal_approximation_is_too_small() -> None:
     assert significance.mann_whitney(base, candidate)[0] == pytest.approx(2 / 252)
 
 
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (9, 9), (12, 31), (50, 50), (50, 51), (5, 400)])
+def test_mann_whitney_without_ties_is_scipys_exact_test(n: int, m: int) -> None:
+    rng = np.random.default_rng(n * m)
+    base, candidate = rng.normal(0, 1, (6, n)), rng.normal(0.4, 1, (6, m))
+    expected = stats.mannwhitneyu(base, candidate, axis=1, method="exact").pvalue
+    assert significance.mann_whitney(base, candidate) == pytest.approx(expected, rel=1e-9)
+    assert significance.mann_whitney(candidate, base) == pytest.approx(expected, rel=1e-9)
+
+
+def test_mann_whitney_of_very_many_samples_is_the_normal_approximation() -> None:
+    rng = np.random.default_rng(4)
+    base, candidate = rng.normal(0, 1, (3, 700)), rng.normal(0.1, 1, (3, 600))
+    expected = stats.mannwhitneyu(base, candidate, axis=1, method="asymptotic").pvalue
+    assert significance.mann_whitney(base, candidate) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "m"), [(9, 9), (5, 100), (50, 50), (25, 40)])
+def test_ties_are_counted_exactly_beyond_what_can_be_listed(n: int, m: int) -> None:
+    """Two values only: the rank sum is a count, so its distribution is hypergeometric."""
+    for low, high in ((n // 4, m // 2), (0, m // 3), (n, m // 5)):
+        base = batch([2.0] * low + [1.0] * (n - low))
+        candidate = batch([2.0] * high + [1.0] * (m - high))
+        law = stats.hypergeom(n + m, low + high, n)
+        expected = min(1.0, 2 * min(law.cdf(low), law.sf(low - 1)))
+        for p in (
+            significance.mann_whitney(base, candidate),
+            significance.mann_whitney(candidate, base),
+        ):
+            assert p[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_ties_beyond_what_can_be_counted_are_drawn() -> None:
+    """5 against 100 of the normal approximation is up to 15 times too small in the tail."""
+    high = 60
+    base = batch([2.0] * 55 + [1.0] * 5)
+    candidate = batch([2.0] * high + [1.0] * 40)
+    law = stats.hypergeom(160, 55 + high, 60)
+    exact = 2 * law.sf(54)
+    p = significance.mann_whitney(base, candidate)[0]
+    assert significance.drawn(60, 100)
+    assert p == pytest.approx(exact, abs=5 * np.sqrt(exact / 20_000) + 2e-4)
+    assert p != pytest.approx(stats.mannwhitneyu(base[0], candidate[0]).pvalue, rel=1e-6)
+    assert p == significance.mann_whitney(base, candidate)[0]
+
+
+def test_many_tied_samples_are_the_normal_approximation() -> None:
+    rng = np.random.default_rng(6)
+    base = rng.integers(0, 9, (2, 201)).astype(float)
+    candidate = rng.integers(0, 10, (2, 300)).astype(float)
+    expected = stats.mannwhitneyu(base, candidate, axis=1, method="asymptotic").pvalue
+    assert significance.mann_whitney(base, candidate) == pytest.approx(expected, rel=1e-12)
+    assert significance.drawn(200, 300)
+    assert not significance.drawn(201, 300)
+    assert not significance.drawn(50, 50)
+
+
+def test_tied_and_untied_rows_of_a_batch_are_told_apart() -> None:
+    base = batch([1, 2, 3, 4, 5, 6, 7, 8, 9.5], [1, 1, 2, 2, 3, 3, 4, 4, 4], [7] * 9)
+    candidate = batch([9, 10, 11, 12, 13, 14, 15, 16, 17], [2, 2, 2, 3, 3, 3, 4, 4, 5], [7] * 9)
+    p = significance.mann_whitney(base, candidate)
+    rows = [significance.mann_whitney(base[i : i + 1], candidate[i : i + 1])[0] for i in range(3)]
+    assert p.tolist() == rows
+    assert rows[2] == 1.0
+
+
+def test_wilcoxon_without_ties_is_scipys() -> None:
+    rng, n = np.random.default_rng(8), 20
+    base = rng.normal(100, 3, (4, n))
+    candidate = base * rng.lognormal(0.02, 0.05, (4, n))
+    change = significance.symmetric_change(base, candidate)
+    expected = stats.wilcoxon(change, axis=1, method="exact").pvalue
+    assert significance.wilcoxon(base, candidate) == pytest.approx(expected, rel=1e-9)
+
+
+def test_wilcoxon_of_more_than_fifty_pairs_is_the_normal_approximation() -> None:
+    rng = np.random.default_rng(9)
+    base = rng.normal(100, 3, (1, 51))
+    candidate = base * rng.lognormal(0.02, 0.05, (1, 51))
+    change = significance.symmetric_change(base, candidate)[0]
+    expected = stats.wilcoxon(change, correction=True, method="asymptotic").pvalue
+    assert significance.wilcoxon(base, candidate)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_pairs_without_change_say_nothing() -> None:
+    base = batch([100.0] * 60)
+    candidate = batch([101.0, 102.0, 103.0, 104.0, 105.0] + [100.0] * 55)
+    assert significance.wilcoxon(base, candidate)[0] == pytest.approx(2 / 32)
+    assert significance.wilcoxon(base, base)[0] == 1.0
+
+
+def test_normal_signed_ranks_are_corrected_for_continuity() -> None:
+    ranked = np.array([-1.0, 2.0, 3.0, 4.0])
+    z = (8 - 1) / np.sqrt(30)
+    assert significance.normal_p(ranked) == pytest.approx(2 * stats.norm.sf(z))
+    assert significance.normal_p(-ranked) == significance.normal_p(ranked)
+    assert significance.normal_p(np.array([1.0, -1.0])) == 1.0
+
+
+def test_paired_t_is_scipys() -> None:
+    rng = np.random.default_rng(10)
+    base, candidate = rng.normal(100, 3, (5, 9)), rng.normal(103, 3, (5, 9))
+    change = significance.symmetric_change(base, candidate)
+    expected = stats.ttest_1samp(change, 0, axis=1).pvalue
+    assert significance.paired_t(base, candidate) == pytest.approx(expected)
+    assert np.isnan(significance.paired_t(base, base)[0])
+
+
+def test_sign_flips_are_scipys_permutation_test() -> None:
+    rng = np.random.default_rng(11)
+    base, candidate = rng.normal(100, 3, (1, 9)), rng.normal(102, 3, (1, 9))
+    change = significance.symmetric_change(base, candidate)[0]
+    expected = stats.permutation_test(
+        (change,), np.mean, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert significance.sign_flips(base, candidate)[0] == pytest.approx(expected)
+
+
+def test_symmetric_changes() -> None:
+    base, candidate = batch([100.0, 0.0, 0.0, 50.0]), batch([150.0, 0.0, 7.0, 50.0])
+    assert significance.symmetric_change(base, candidate).tolist() == [[0.2, 0.0, 1.0, 0.0]]
+    assert significance.symmetric_change(candidate, base).tolist() == [[-0.2, 0.0, -1.0, 0.0]]
+
+
+def test_welch_of_one_sample_does_not_exist() -> None:
+    assert np.isnan(significance.welch(batch([1.0]), batch([1.0, 2.0, 3.0])))[0]
+    assert np.isnan(significance.welch(batch([1.0, 2.0, 3.0]), batch([1.0])))[0]
+
+
+def test_t_on_logarithms_judges_effects() -> None:
+    rng = np.random.default_rng(12)
+    base, candidate = rng.lognormal(0, 0.1, (4, 5)), rng.lognormal(0.1, 0.1, (4, 6))
+    expected = stats.ttest_ind(np.log(base), np.log(candidate), axis=1, equal_var=False).pvalue
+    assert significance.effect_p(base, candidate, paired=False) == pytest.approx(expected)
+    paired = significance.effect_p(base, candidate[:, :5], paired=True)
+    assert paired == pytest.approx(significance.paired_t(base, candidate[:, :5]))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_effects_of_steady_sides(paired: bool) -> None:
+    base = batch([2.0] * 5, [2.0] * 5, [0.0, 1, 1, 1, 1], [2.0] * 5)
+    candidate = batch([4.0] * 5, [2.0] * 5, [4.0] * 5, [0.0, 1, 1, 1, 1])
+    p = significance.effect_p(base, candidate, paired=paired)
+    assert p[:2].tolist() == [0.0, 1.0]
+    assert np.isnan(p[2:]).all()
+    assert np.isnan(significance.effect_p(base[:, :1], candidate[:, :1], paired=paired)).all()
+    one_side = batch([2.0] * 5), batch([4.0, 4.1, 4.2, 4.3, 4.4])
+    assert 0 < significance.effect_p(*one_side, paired=paired)[0] < 1e-4
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 5), (9, 9), (12, 60), (50, 50), (51, 60)])
+def test_the_smallest_p_value_is_that_of_sides_apart(n: int, m: int) -> None:
+    base, candidate = np.arange(1.0, n + 1)[None, :], np.arange(101.0, 101.0 + m)[None, :]
+    found = significance.mann_whitney(base, candidate)[0]
+    for sides in ((n, m), (m, n)):
+        assert significance.smallest_p("mann-whitney", *sides, paired=False) == pytest.approx(found)
+    assert found == pytest.approx(2 / math.comb(n + m, n))
+
+
+@pytest.mark.parametrize("n", [2, 5, 14, 15, 50, 51, 80])
+def test_the_smallest_p_value_of_pairs_is_that_of_changes_one_way(n: int) -> None:
+    base = np.full((1, n), 1000.0)
+    found = significance.wilcoxon(base, base + np.arange(1.0, n + 1))[0]
+    assert significance.smallest_p("mann-whitney", n, n, paired=True) == pytest.approx(found)
+    if n <= 50:
+        assert found == pytest.approx(2 / 2**n)
+
+
+@pytest.mark.parametrize(("n", "p"), [(8, 2 / 12870), (9, 1e-4)])
+def test_the_smallest_p_value_of_permutations(n: int, p: float) -> None:
+    base, candidate = np.arange(1.0, n + 1)[None, :], np.arange(1001.0, 1001.0 + n)[None, :]
+    assert significance.smallest_p("permutation", n, n, paired=False) == pytest.approx(p)
+    assert significance.permutation(base, candidate)[0] == pytest.approx(p)
+    pairs = np.full((1, 7 + n), 100.0)  # 15 and 16 pairs: all flips are listed up to 14
+    assert significance.sign_flips(pairs, 2 * pairs)[0] == pytest.approx(1e-4)
+    assert significance.smallest_p("permutation", 7 + n, 7 + n, paired=True) == 1e-4
+    assert significance.smallest_p("permutation", 14, 14, paired=True) == 2 / 2**14
+
+
+def test_the_smallest_p_value_of_welch_and_of_single_samples() -> None:
+    assert significance.smallest_p("welch", 2, 2, paired=False) == 0.0
+    for test in ("welch", "permutation", "mann-whitney"):
+        assert significance.smallest_p(test, 1, 9, paired=False) == 1.0
+        assert significance.smallest_p(test, 9, 1, paired=False) == 1.0
+
+
+@pytest.mark.parametrize("test", ["mann-whitney", "permutation"])
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_smallest_p_value_never_rises_with_more_runs(test, paired: bool) -> None:
+    smallest = [significance.smallest_p(test, n, n, paired=paired) for n in range(1, 50)]
+    assert smallest == sorted(smallest, reverse=True)
+    uneven = [significance.smallest_p(test, 7, n, paired=False) for n in range(1, 400)]
+    assert uneven == sorted(uneven, reverse=True)
+
+
+def test_floors_are_those_of_the_sizes_but_where_less_can_be_seen() -> None:
+    base = batch([1.0, 2, 3, 4, 5], [2.0] * 5)
+    candidate = batch([2.0, 4, 6, 8, 10], [2.0] * 5)
+    expected = {"mann-whitney": [2 / 252] * 2, "permutation": [2 / 252] * 2, "welch": [0.0, 1.0]}
+    for test, floors in expected.items():
+        found = significance.floors(base, candidate, test, paired=False)
+        assert found == pytest.approx(floors)
+    paired = significance.floors(base, candidate, "welch", paired=True)
+    assert paired.tolist() == [1.0, 1.0]  # all pairs change alike: t does not exist
+    assert significance.floors(base[:, :1], candidate, "welch", paired=False).tolist() == [1.0, 1.0]
+    assert (
+        significance.floors(base, candidate, "mann-whitney", paired=True).tolist() == [1 / 16] * 2
+    )
+
+
+def test_floors_of_drawn_ties_are_those_of_the_draws() -> None:
+    rng = np.random.default_rng(13)
+    base = np.stack([rng.normal(size=60), rng.integers(0, 9, 60)])
+    candidate = np.stack([rng.normal(size=70), rng.integers(0, 9, 70)])
+    untied, tied = significance.floors(base, candidate, "mann-whitney", paired=False)
+    assert untied == pytest.approx(2 / math.comb(130, 60), rel=1e-9)
+    assert tied == 1e-4
+
+
 def test_equal_constants_are_no_difference() -> None:
     same = np.full((1, 6), 3.0)
     for test in (significance.mann_whitney, significance.permutation, significance.wilcoxon):
@@ -133,7 +351,7 @@ def test_pairs_with_the_same_ratio_stay_tied() -> None:
 def test_millions_of_samples_take_no_exact_count() -> None:
     """The number of arrangements of a million samples has 600,000 digits."""
     assert significance.smallest_p("mann-whitney", 10**6, 10**6, paired=False) == 0.0
-    assert significance.smallest_p("permutation", 10**6, 10**6, paired=False) == 2 / 10_000
+    assert significance.smallest_p("permutation", 10**6, 10**6, paired=False) == 2 / 20_000
     assert significance.smallest_p("mann-whitney", 10**6, 10**6, paired=True) < 1e-300
     for n, m in ((5, 5), (8, 50), (30, 31)):
         assert significance.arrangements_of(n, m) == pytest.approx(math.comb(n + m, n), rel=1e-9)

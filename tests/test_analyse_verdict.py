@@ -168,18 +168,18 @@ def test_what_was_found_could_be_found(correction: Literal["holm", "bh"]) -> Non
 
 def test_ten_metrics_of_five_runs_can_be_found_by_bh_and_not_by_holm() -> None:
     metrics = {f"m{i}": apart(5) for i in range(10)}
-    for correction, verdict in (("bh", "regressed"), ("holm", "inconclusive")):
+    for correction, rule in (("bh", "test"), ("holm", "effect")):
         for c in family(Policy(correction=correction), **metrics).values():
-            assert c.verdict == verdict
+            assert (c.verdict, c.decided_by) == ("regressed", rule)
             known = c.minimal_detectable_effect is not None
             warned = "cannot-reach-alpha" in {w.code for w in c.warnings}
-            assert (known, warned) == (verdict == "regressed", verdict != "regressed")
+            assert (known, warned) == (rule == "test", rule == "effect")
 
 
 def test_no_number_of_runs_lets_random_arrangements_reach_a_large_family() -> None:
-    metrics = {f"m{i}": apart(12) for i in range(250)}
+    metrics = {f"m{i}": apart(12) for i in range(500)}
     for c in family(Policy(test="permutation"), **metrics).values():
-        assert (c.verdict, c.runs_needed) == ("inconclusive", None)
+        assert (c.verdict, c.decided_by, c.runs_needed) == ("regressed", "effect", None)
         assert c.minimal_detectable_effect is None
         (warning,) = (w for w in c.warnings if w.code == "cannot-reach-alpha")
         assert warning.message.endswith("no number of runs is enough for --test permutation")

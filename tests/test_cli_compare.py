@@ -66,7 +66,8 @@ def test_threshold_and_alpha_are_heeded(ntbbench, tmp_path) -> None:
     path = runs_csv(tmp_path / "t.csv", {"a": samples(1, 10), "b": samples(2, 10, 105)})
     assert gate_runs(ntbbench, path, "--threshold", "10%").code == 0
     assert gate_runs(ntbbench, path, "--threshold", "0.1").report["threshold"] == 0.1
-    assert gate_runs(ntbbench, path, "--alpha", "0.000001").code == 0
+    strict = gate_runs(ntbbench, path, "--alpha", "0.00005")  # 10 against 10 reach 1.1e-5
+    assert (strict.code, strict.report["comparisons"][0]["decided_by"]) == (1, "test")
 
 
 def test_inconclusive_passes_unless_it_is_said_to_fail(ntbbench, tmp_path) -> None:
@@ -83,11 +84,8 @@ def test_three_runs_can_show_nothing(ntbbench, tmp_path) -> None:
     path = runs_csv(tmp_path / "t.csv", {"a": [1.0, 1.1, 1.2], "b": [9.0, 9.1, 9.2]})
     ran = gate_runs(ntbbench, path)
     (only,) = ran.report["comparisons"]
-    assert (ran.code, only["verdict"], only["minimal_detectable_effect"]) == (
-        0,
-        "inconclusive",
-        None,
-    )
+    assert (ran.code, only["verdict"], only["untested"]) == (3, "inconclusive", True)
+    assert only["minimal_detectable_effect"] is None
     assert {w["code"] for w in only["warnings"]} >= {"too-few-samples", "cannot-reach-alpha"}
 
 
@@ -95,7 +93,7 @@ def test_one_sample_is_inconclusive_with_nulls(ntbbench, tmp_path) -> None:
     path = runs_csv(tmp_path / "t.csv", {"a": [1.0], "b": samples(1, 20)})
     ran = gate_runs(ntbbench, path)
     (only,) = ran.report["comparisons"]
-    assert (ran.code, only["verdict"]) == (0, "inconclusive")
+    assert (ran.code, only["verdict"], only["untested"]) == (3, "inconclusive", True)
     assert only["p_value"] is None
     assert only["ratio_low"] is None
     assert ran.report["family"]["size"] == 0
@@ -253,7 +251,7 @@ def test_other_schemas_are_refused(ntbbench, tmp_path: Path) -> None:
 def test_policy_files(ntbbench, tmp_path: Path) -> None:
     policy = tmp_path / "p.toml"
     base = written(tmp_path / "a.json", pytest_benchmark(1, fast=1e-3, slow=2e-3))
-    new = written(tmp_path / "b.json", pytest_benchmark(5, fast=1.1e-3, slow=2.2e-3))
+    new = written(tmp_path / "b.json", pytest_benchmark(5, fast=1.2e-3, slow=2.4e-3))
     policy.write_text('[[rule]]\npattern = "*::slow"\nthreshold = 0.5\n')
     ran = ntbbench("gate", base, new, "--policy", policy, "--format", "json")
     verdicts = {m.rpartition("::")[2]: c["verdict"] for m, c in ran.comparisons.items()}

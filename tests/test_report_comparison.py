@@ -320,4 +320,4 @@ def test_what_would_settle_it(simulated: bool, runs: int, said: str) -> None:
         minimal_detectable_effect=0.5, unit="s", better="lower", warnings=(), runs_needed=runs,
         simulated=simulated,
     )  # fmt: skip
-    assert wording.open_question(comparison).rpartition("; ")[2] == said
+    assert wording.why(comparison).rpartition("; ")[2] == said

@@ -141,9 +141,9 @@ def alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
 
 
 def with_rules(policy: Policy, found: Sequence[Floor]) -> Policy:
-    """Return the policy with a threshold for each metric."""
+    """Return the policy with a threshold for each metric, which holds the noise of processes."""
     rules = tuple(Rule(metric=floor.metric, threshold=floor.threshold) for floor in found)
-    return msgspec.structs.replace(policy, rule=rules + policy.rule)
+    return msgspec.structs.replace(policy, rule=rules + policy.rule, one_process_allowance=0.0)
 
 
 def unequal(runs: Sequence[Variant]) -> list[str]:

@@ -6,6 +6,7 @@ import re
 from ntbbench.analyse.comparison import Warned
 
 FEW = 5  # below it a 95 % interval of a median does not exist: 1 - 2 / 2^5 is 94 %
+ONE_PROCESS = "one-process"
 UNSTABLE = 0.10  # interquartile range over median
 
 # code: (message, remedy)
@@ -55,10 +56,10 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "some runs have no value of this metric, for they counted nothing; the others are compared",
         "run longer, or find out why nothing was counted",
     ),
-    "one-process": (
+    ONE_PROCESS: (
         "all samples come from one process or one connection, so what differs between processes "
         "is not in the interval",
-        "repeat in fresh processes; see `ntbbench calibrate`",
+        "repeat in fresh processes, a file each in a folder; see `ntbbench calibrate`",
     ),
     "few-processes": (
         "the values of a few processes are treated as independent, which they are not",
@@ -100,9 +101,26 @@ MORE_REPLICATIONS = "simulate more replications"
 RUNS = re.compile(r"\bruns\b")  # as the list has them of benchmarks
 
 
-def warned(code: str, detail: str = "", *, simulated: bool = False) -> Warned:
+# How to run one benchmark in several processes, by the format of its results. A side that is a
+# folder has one sample a file.
+GATHER = {
+    "pytest-benchmark": "for i in 1 2 3 4 5; do pytest --benchmark-json=after/$i.json; done",
+    "pyperf": "for i in 1 2 3 4 5; do python bench.py -o after/$i.json; done",
+    "iperf3": "for i in 1 2 3 4 5; do iperf3 -c HOST -J > after/$i.json; done",
+    "ntbbench.sweep/1": "for i in 1 2 3 4 5; do ntbbench sweep -o after/$i.json; done",
+}
+
+
+def gather_more(source: str) -> str:
+    """Return the commands that give each side several processes, for results of `source`."""
+    run = GATHER.get(source, "run each side in at least 5 processes, a file each in a folder")
+    return f"{run}; the same for before/; ntbbench gate before after"
+
+
+def warned(code: str, detail: str = "", *, simulated: bool = False, remedy: str = "") -> Warned:
     """Return the warning `code`, with what is particular to this case."""
-    message, remedy = CAUTIONS[code]
+    message, usual = CAUTIONS[code]
+    remedy = remedy or usual
     message = f"{message}: {detail}" if detail else message
     if simulated and code in OF_THE_MACHINE:
         remedy = MORE_REPLICATIONS

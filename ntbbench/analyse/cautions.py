@@ -75,6 +75,13 @@ def unstable(samples: Array) -> NDArray[np.bool_]:
     return np.asarray(high - low > UNSTABLE * middle)
 
 
+def relative_quartiles(samples: Array) -> Array:
+    """Return the interquartile range of each row over its median; NaN for a median of zero."""
+    low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=1)
+    unknown = np.full_like(middle, np.nan)
+    return np.asarray(np.divide(high - low, middle, out=unknown, where=middle > 0))
+
+
 def unequal_spread(base: Array, candidate: Array) -> NDArray[np.bool_]:
     """Return whether the sides' interquartile ranges differ by more than a factor of three."""
     if min(base.shape[1], candidate.shape[1]) < ENOUGH_FOR_SHAPE:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.analyse import detectable, pairing, significance
+from ntbbench.analyse.caution_list import gather_more
 from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
 from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
@@ -69,8 +70,11 @@ def compare(
     found = list(noisy.values())
     guesses = estimates(found, policy, paired=paired)
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
-    level = significance.next_level(p[~np.isnan(p)], policy.correction, policy.alpha)
-    terms = Terms(policy, family_of(guesses, policy), environment, paired, level)
+    # What could not be tested joins the family as soon as it has the runs.
+    prospects = np.where(np.isnan(p), 1.0, p)
+    level = significance.next_level(prospects, policy.correction, policy.alpha)
+    gather = gather_more(base.source)
+    terms = Terms(policy, family_of(guesses, policy), environment, paired, level, gather)
     adjusted = adjust_all(guesses, policy)
     add_detectable(found, guesses, policy, level)
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
@@ -123,7 +127,7 @@ def report_of(
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
     ignored = ignored_by(policy, names_of(base, candidates)) if policy.rule else []
-    causes = causes_of(comparisons, policy, len(ignored))
+    causes = causes_of(comparisons, terms, len(ignored))
     verdicts = Counter(c.verdict for c in comparisons)
     return Report(
         ntbbench_version=__version__,
@@ -131,10 +135,12 @@ def report_of(
         candidates=[candidate.label for candidate in candidates],
         test=test_name(policy, paired=terms.paired),
         paired=terms.paired,
+        interval="median" if policy.test == "mann-whitney" else "mean",
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,
         fail_inconclusive=policy.fail_inconclusive,
+        fail_untested=policy.fail_untested,
         fatal_warnings=policy.fatal_warnings,
         exit_code=next((code for code in PRECEDENCE if code in causes), 0),
         causes=[causes[code] for code in PRECEDENCE if code in causes],
@@ -156,17 +162,20 @@ def report_of(
     )
 
 
-def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -> dict[int, str]:
+def causes_of(comparisons: Sequence[Comparison], terms: Terms, ignored: int) -> dict[int, str]:
     """Return every exit code that has a cause, with the cause in words."""
+    policy = terms.policy
     causes: dict[int, str] = {}
-    missing = regressed = undecided = 0
+    missing = regressed = 0
+    undecided: list[Comparison] = []
     fatal: list[set[str]] = []
     for c in comparisons:
         missing += c.missing is not None
         if policy.gate_on == "exact" and c.kind == "noisy":
             continue
         regressed += c.verdict == "regressed"
-        undecided += c.verdict == "inconclusive" and c.missing is None
+        if c.verdict == "inconclusive" and c.missing is None:
+            undecided.append(c)
         codes = {w.code for w in c.warnings} & {*policy.fatal_warnings}
         fatal += [codes] if codes else []
     if missing == len(comparisons):
@@ -177,9 +186,7 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -
         causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
     if regressed:
         causes[ExitCode.FINDING] = f"{regressed} regressed"
-    failing = []
-    if undecided and policy.fail_inconclusive:
-        failing.append(f"{undecided} inconclusive, and the policy says that fails")
+    failing = undecided_causes(undecided, terms)
     if fatal:
         carry = "carries" if len(fatal) == 1 else "carry"
         named = ", ".join(sorted(set().union(*fatal)))
@@ -187,6 +194,23 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes
+
+
+def undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]:
+    """Return why inconclusive comparisons fail the gate, in words."""
+    policy, failing = terms.policy, []
+    untested = sum(c.untested for c in undecided)
+    if untested and policy.fail_untested:
+        needed = detectable.fewest(policy.test, terms.level, paired=terms.paired)
+        enough = (
+            f"take at least {needed} runs a side"
+            if needed
+            else f"no number of runs is enough for --test {policy.test}"
+        )
+        failing.append(f"{untested} not tested, for so few runs show nothing: {enough}")
+    if undecided and policy.fail_inconclusive:
+        failing.append(f"{len(undecided)} inconclusive, and the policy says that fails")
+    return failing
 
 
 def test_name(policy: Policy, *, paired: bool) -> str:

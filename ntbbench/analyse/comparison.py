@@ -10,6 +10,7 @@ from ntbbench.analyse.series import Better, Kind, Place
 COMPARE_SCHEMA = "ntbbench.compare/1"
 GateOn = Literal["all", "exact"]
 Verdict = Literal["regressed", "improved", "equivalent", "inconclusive"]
+DecidedBy = Literal["", "test", "effect"]
 Side = Literal["base", "candidate"]
 
 
@@ -63,6 +64,8 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     base_summary: Summary | None = None
     candidate_summary: Summary | None = None
     simulated: bool = False  # its samples are replications of a simulation
+    decided_by: DecidedBy = ""  # the rule that calls a noisy metric changed
+    untested: bool = False  # inconclusive, and no result of these sizes could be significant
     missing: Side | None = None  # the side where the metric does not exist
 
 
@@ -111,10 +114,12 @@ class Report(Struct, frozen=True, kw_only=True):
     candidates: list[str]
     test: str
     paired: bool
+    interval: Literal["median", "mean"]  # what the ratios and intervals of noisy metrics are of
     threshold: float
     resamples: int
     gate_on: GateOn  # exact: a noisy metric is reported and fails nothing
     fail_inconclusive: bool
+    fail_untested: bool
     fatal_warnings: tuple[str, ...]
     exit_code: int
     causes: list[str]  # why the exit code is not 0, in the order of precedence

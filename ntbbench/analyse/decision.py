@@ -4,12 +4,15 @@
 With the threshold t, the interval [low, high] of the ratio and the family's alpha:
 
 regressed, improved
-    the adjusted p-value is below alpha, the interval excludes 1, and the ratio itself lies
+    by test: the adjusted p-value is below alpha, the interval excludes 1, and the ratio itself lies
     beyond 1 + t (or below 1 / (1 + t)): there is a difference, and the best estimate of it matters.
+    By effect, where the corrected test cannot reach alpha: the whole interval lies beyond, all runs
+    of one side lie above all of the other, and t on the logarithms holds in the family.
 equivalent
-    both sides have enough samples and the whole interval lies within 1 / (1 + t) .. 1 + t.
+    both sides have enough samples, the whole interval lies within 1 / (1 + t) .. 1 + t, and neither
+    the other measure of location nor the spread says that something changed.
 inconclusive
-    everything else.
+    everything else; `untested` where no result of these sizes could have been significant.
 
 1 / (1 + t) mirrors 1 + t, so exchanging base and candidate mirrors the verdict.
 """
@@ -17,14 +20,20 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.analyse.caution_list import FEW, warned
-from ntbbench.analyse.comparison import Comparison, Environment, Family, Verdict, Warned
+from ntbbench.analyse.caution_list import FEW, ONE_PROCESS, warned
+from ntbbench.analyse.comparison import (
+    Comparison,
+    DecidedBy,
+    Environment,
+    Family,
+    Verdict,
+    Warned,
+)
 from ntbbench.analyse.detectable import fewest
 from ntbbench.analyse.noisy import Estimate
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Better
-from ntbbench.analyse.significance import smallest_p
 
 NO_PAIR = "no row has a number on both sides"
 ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
@@ -39,6 +48,38 @@ class Terms:
     environment: Environment
     paired: bool
     level: float  # below which one more p-value of the family would be significant
+    gather: str = ""  # the command that runs more processes
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What one comparison is held to.
+
+    Parameters
+    ----------
+    alpha : for the adjusted p-value.
+    level : below which one more p-value of the family would be significant.
+    family : comparisons that are corrected together.
+    allowance : change between two single processes that may be the noise between processes; 0 where
+        each side has several.
+    """
+
+    threshold: float
+    better: Better
+    alpha: float
+    level: float
+    family: int
+    allowance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict, the reason for it in words, and which rule decided."""
+
+    verdict: Verdict
+    reason: str
+    by: DecidedBy = ""
+    untested: bool = False
 
 
 def decide(
@@ -49,20 +90,28 @@ def decide(
 ) -> Comparison:
     """Return the comparison of two noisy series that both exist."""
     policy = terms.policy
-    threshold = policy.threshold_for(match.metric)
-    better = policy.better_for(match.metric, match.known().better)
-    verdict, reason = verdict_of(guess, p_adjusted, threshold, better, policy.alpha)
     known = match.known()
+    bar = Bar(
+        threshold=policy.threshold_for(match.metric),
+        better=policy.better_for(match.metric, known.better),
+        alpha=policy.alpha,
+        level=terms.level,
+        family=terms.family.size,
+        allowance=policy.one_process_allowance if of_one_process(match) else 0.0,
+    )
+    decision = decision_of(guess, p_adjusted, bar)
     return Comparison(
         metric=match.metric,
         base=match.base_label,
         candidate=match.candidate_label,
         kind="noisy",
-        verdict=verdict,
-        reason=reason,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        decided_by=decision.by,
+        untested=decision.untested,
         unit=known.unit,
-        better=better,
-        threshold=threshold,
+        better=bar.better,
+        threshold=bar.threshold,
         ratio=number(guess.ratio),
         ratio_low=number(guess.low),
         ratio_high=number(guess.high),
@@ -71,36 +120,87 @@ def decide(
         n_base=guess.base.n,
         n_candidate=guess.candidate.n,
         minimal_detectable_effect=number(guess.effect),
-        runs_needed=(guess.runs or None) if verdict == "inconclusive" else None,
+        runs_needed=(guess.runs or None) if decision.verdict == "inconclusive" else None,
         base_summary=guess.base,
         candidate_summary=guess.candidate,
         simulated=known.simulated,
-        warnings=warnings_of(match, guess, p_adjusted, threshold, terms),
+        warnings=warnings_of(match, guess, p_adjusted, bar, terms),
     )
 
 
-def verdict_of(
-    guess: Estimate, p_adjusted: float, threshold: float, better: Better, alpha: float
-) -> tuple[Verdict, str]:
-    """Return the verdict and the reason for it in words."""
-    upper, lower = 1 + threshold, 1 / (1 + threshold)
-    enough = min(guess.base.n, guess.candidate.n) >= FEW
-    significant = p_adjusted < alpha  # False for NaN
+def of_one_process(match: Match) -> bool:
+    """Return whether a side's samples all come from one process or one connection."""
+    return any(ONE_PROCESS in side.cautions for side in (match.base, match.candidate) if side)
+
+
+def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
+    """Return the verdict on one estimate."""
     if math.isnan(guess.low):
-        return "inconclusive", "too few samples to test"
-    beyond = guess.ratio > upper or guess.ratio < lower
-    if significant and beyond and (guess.low > 1 or guess.high < 1):
-        worse = (guess.ratio > 1) == (better != "higher")
-        return ("regressed" if worse else "improved"), "significant and beyond the threshold"
-    if within(guess, threshold):
-        if enough:
-            return "equivalent", "the interval lies within the threshold"
-        return "inconclusive", f"fewer than {FEW} samples a side cannot show that nothing changed"
-    if significant:
+        return Decision("inconclusive", "too few samples to test", untested=True)
+    enough = min(guess.base.n, guess.candidate.n) >= FEW
+    untested = cannot_reach(guess, p_adjusted, bar)
+    by, reason = changed(guess, p_adjusted, bar, untested=untested, enough=enough)
+    allowed = enough and not beyond(guess.ratio, bar.allowance)
+    if allowed and (by or (untested and not within(guess, bar.threshold))):
+        # More samples of these processes would not help, so it is not for want of them.
+        share = f"{100 * bar.allowance:g} %"
+        why = f"a change below {share} may be the noise between processes, which is unknown here"
+        return Decision("inconclusive", f"{ONE_PROCESS}: {why}")
+    if by:
+        worse = (guess.ratio > 1) == (bar.better != "higher")
+        return Decision("regressed" if worse else "improved", reason, by)
+    if within(guess, bar.threshold):
+        return unchanged(guess, bar, enough=enough, untested=untested)
+    if p_adjusted < bar.alpha:
         either_way = guess.low <= 1 <= guess.high
         why = "includes 0 %" if either_way else "includes the threshold"
-        return "inconclusive", f"significant, but the interval {why}"
-    return "inconclusive", "not significant, and the interval reaches beyond the threshold"
+        return Decision("inconclusive", f"significant, but the interval {why}")
+    why = "so few runs have no significant p-value" if untested else "not significant"
+    return Decision(
+        "inconclusive", f"{why}, and the interval reaches beyond the threshold", untested=untested
+    )
+
+
+def cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
+    """Return whether no arrangement of these samples could have been significant."""
+    return not p_adjusted < bar.alpha and not guess.p_least < bar.level
+
+
+def changed(
+    guess: Estimate, p_adjusted: float, bar: Bar, *, untested: bool, enough: bool
+) -> tuple[DecidedBy, str]:
+    """Return which rule calls the estimate changed, and its words; "" where none does."""
+    apart = guess.low > 1 or guess.high < 1
+    if p_adjusted < bar.alpha and apart and beyond(guess.ratio, bar.threshold):
+        return "test", "significant and beyond the threshold"
+    whole = beyond(guess.low, bar.threshold) and beyond(guess.high, bar.threshold) and apart
+    held = guess.p_effect * max(1, bar.family) < bar.alpha  # Bonferroni; False for NaN
+    if untested and enough and whole and guess.apart and held:
+        return "effect", (
+            "by effect: the whole interval lies beyond the threshold, and so few runs have no "
+            "significant p-value"
+        )
+    return "", ""
+
+
+def unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Decision:
+    """Return the verdict on an estimate whose interval lies within the threshold."""
+    if not enough:
+        why = f"fewer than {FEW} samples a side cannot show that nothing changed"
+        return Decision("inconclusive", why, untested=untested)
+    if beyond(guess.second, bar.threshold):
+        change = f"{100 * (guess.second - 1):+.1f} %"
+        why = f"median and mean disagree: the other one changed by {change}"
+        return Decision("inconclusive", why)
+    if guess.uneven and guess.scatter > bar.threshold:
+        return Decision("inconclusive", "the spread changed: one side varies far more")
+    return Decision("equivalent", "the interval lies within the threshold")
+
+
+def beyond(ratio: float, threshold: float) -> bool:
+    """Return whether a ratio lies beyond the threshold either way; to touch it is not enough."""
+    upper = (1 + threshold) * (1 + ROUNDING)
+    return ratio > upper or ratio < 1 / upper
 
 
 def within(guess: Estimate, threshold: float) -> bool:
@@ -114,23 +214,21 @@ def within(guess: Estimate, threshold: float) -> bool:
 
 
 def warnings_of(
-    match: Match, guess: Estimate, p_adjusted: float, threshold: float, terms: Terms
+    match: Match, guess: Estimate, p_adjusted: float, bar: Bar, terms: Terms
 ) -> tuple[Warned, ...]:
     """Return every warning that travels with one comparison."""
-    policy, level, environment = terms.policy, terms.level, terms.environment
+    policy, environment = terms.policy, terms.environment
     simulated = match.known().simulated
     found = [warned(code, detail, simulated=simulated) for code, detail in guess.cautions]
-    paired = terms.paired
-    smallest = smallest_p(policy.test, guess.base.n, guess.candidate.n, paired=paired)
-    if smallest >= level and not p_adjusted < policy.alpha:
-        needed = fewest(policy.test, level, paired=paired)
+    if cannot_reach(guess, p_adjusted, bar):
+        needed = fewest(policy.test, bar.level, paired=terms.paired)
         detail = (
             f"in a family of {terms.family.size} it takes at least {needed} runs a side"
             if needed
             else f"no number of runs is enough for --test {policy.test}"
         )
         found.append(warned("cannot-reach-alpha", detail, simulated=simulated))
-    if p_adjusted < policy.alpha and 1 / (1 + threshold) <= guess.ratio <= 1 + threshold:
+    if p_adjusted < policy.alpha and not beyond(guess.ratio, bar.threshold):
         found.append(warned("small-difference"))
     if match.dropped:
         found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
@@ -138,7 +236,7 @@ def warnings_of(
         found.append(warned("undefined-samples", counts, simulated=simulated))
     sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
     for code in sorted({code for side in sides for code in side}):
-        found.append(warned(code))
+        found.append(warned(code, remedy=terms.gather if code == ONE_PROCESS else ""))
     if environment.differences:
         found.append(warned("forced", environment.forced or ""))
     return tuple(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""BCa bootstrap intervals of ratios of medians, for many comparisons at once.
+"""Intervals of ratios for many comparisons at once: of medians by BCa bootstrap, of means by t.
 
 A resample's median is made of one or two order statistics, so instead of drawing n values the
 ranks of those are drawn from their exact distribution: the k-th of n uniforms is Beta(k, n-k+1).
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
@@ -61,6 +62,48 @@ def median_of_ratios(base: Array, candidate: Array, *, level: float, resamples: 
         level=level,
         resamples=resamples,
     )
+
+
+def ratio_of_means(base: Array, candidate: Array, *, level: float) -> Interval:
+    """Return mean(candidate) / mean(base) of each row with Welch's t interval of its logarithm.
+
+    The standard error of the logarithm is that of the delta method: of each side the relative
+    variance of its mean. A bootstrap of means covers too little with few samples.
+    """
+    means = [side.mean(axis=1) for side in (base, candidate)]
+    ratio = divide(means[1], means[0])
+    if min(base.shape[1], candidate.shape[1]) < 2:
+        return Interval(ratio, np.full_like(ratio, np.nan), np.full_like(ratio, np.nan))
+    total, parts = np.zeros((2, len(ratio)))
+    for side, mean in zip((base, candidate), means, strict=True):
+        n = side.shape[1]
+        share = divide(side, mean[:, None]).var(axis=1, ddof=1) / n  # all zeros: 0 / 0 is 1
+        total += share
+        parts += share**2 / (n - 1)
+    least = np.full(len(ratio), float(min(base.shape[1], candidate.shape[1]) - 1))
+    freedom = np.divide(total**2, parts, out=least, where=parts > 0)
+    reach = np.exp(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
+    return Interval(ratio, ratio / reach, ratio * reach)
+
+
+def mean_of_changes(change: Array, *, level: float) -> Interval:
+    """Return the ratio that the mean of (c - b) / (c + b) of pairs, [B, n], stands for.
+
+    With d that mean it is (1 + d) / (1 - d), the ratio of a pair whose change is d; its bounds are
+    those of the t interval of d.
+    """
+    mean, n = change.mean(axis=1), change.shape[1]
+    if n < 2:
+        nothing = np.full_like(mean, np.nan)
+        return Interval(ratio_of_change(mean), nothing, nothing)
+    reach = stats.t.ppf((1 + level) / 2, n - 1) * change.std(axis=1, ddof=1) / np.sqrt(n)
+    low, high = (np.clip(mean + side * reach, -1.0, 1.0) for side in (-1, 1))
+    return Interval(*(ratio_of_change(place) for place in (mean, low, high)))
+
+
+def ratio_of_change(change: Array) -> Array:
+    """Return c / b of (c - b) / (c + b); infinity for a base of zero."""
+    return divide(1 + change, 1 - change)
 
 
 def resampled(ordered: Array, pick: tuple[NDArray[np.intp], ...]) -> Array:

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ntbbench.analyse import detectable, interval, significance
-from ntbbench.analyse.cautions import cautions_of, outlier_counts, unequal_spread
+from ntbbench.analyse import detectable
+from ntbbench.analyse.cautions import (
+    cautions_of,
+    outlier_counts,
+    relative_quartiles,
+    unequal_spread,
+)
 from ntbbench.analyse.comparison import Summary
+from ntbbench.analyse.location import located
 from ntbbench.analyse.pairing import Match
-from ntbbench.analyse.policy import LEVEL, Policy, Test
+from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Series
 
 Array = NDArray[np.float64]
@@ -22,12 +28,22 @@ FENCED = 1_000_000  # samples a batch may hold
 
 @dataclass(slots=True)
 class Estimate:
-    """What the samples of one comparison say, before any verdict; NaN: not defined."""
+    """What the samples of one comparison say, before any verdict; NaN: not defined.
+
+    `ratio`, `low` and `high` are of what the test looks at: medians, or means for `permutation` and
+    `welch`. `second` is the ratio of the other of the two.
+    """
 
     ratio: float
     low: float
     high: float
+    second: float
     p_value: float  # NaN: not tested, and not in the family
+    p_least: float  # that any arrangement of these samples has
+    p_effect: float  # of t on the logarithms, for samples that the test cannot judge
+    apart: bool  # no run of one side is as fast as a run of the other
+    uneven: bool  # one side varies far more than the other
+    scatter: float  # the larger interquartile range of the two sides, over its median
     base: Summary
     candidate: Summary
     variances: tuple[float, float]  # relative, of one run of each side
@@ -68,19 +84,24 @@ def estimate_batch(
     base: Array, candidate: Array, policy: Policy, *, paired: bool
 ) -> list[Estimate]:
     """Return the estimates of rows of samples, [B, n] and [B, m]."""
-    ratio_with_interval = interval.median_of_ratios if paired else interval.ratio_of_medians
-    bounds = ratio_with_interval(base, candidate, level=LEVEL, resamples=policy.resamples)
-    p = p_values(base, candidate, policy.test, paired=paired)
+    found = located(base, candidate, policy, paired=paired)
     sides = [summaries(base), summaries(candidate)]
     codes = [cautions_of(base), cautions_of(candidate)]
     uneven = unequal_spread(base, candidate)
     spread = detectable.spread_of(base, candidate, paired=paired)
+    scatter = np.fmax(relative_quartiles(base), relative_quartiles(candidate))
     return [
         Estimate(
-            ratio=float(bounds.ratio[i]),
-            low=float(bounds.low[i]),
-            high=float(bounds.high[i]),
-            p_value=float(p[i]),
+            ratio=float(found.bounds.ratio[i]),
+            low=float(found.bounds.low[i]),
+            high=float(found.bounds.high[i]),
+            second=float(found.second[i]),
+            p_value=float(found.p[i]),
+            p_least=float(found.p_least[i]),
+            p_effect=float(found.p_effect[i]),
+            apart=bool(found.apart[i]),
+            uneven=bool(uneven[i]),
+            scatter=float(scatter[i]),
             base=sides[0][i],
             candidate=sides[1][i],
             variances=(float(spread.base[i]), float(spread.candidate[i])),
@@ -111,25 +132,6 @@ def add_detectable(
         runs = detectable.runs_needed(spread, policy.test, level, thresholds)
         for (_, guess), effect, run in zip(rows, effects.tolist(), runs.tolist(), strict=True):
             guess.effect, guess.runs = effect, run
-
-
-def p_values(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
-    """Return the p-values of the chosen test; NaN with fewer than two samples on a side."""
-    if min(base.shape[1], candidate.shape[1]) < 2:
-        return np.full(len(base), np.nan)
-    if paired:
-        tests = {
-            "mann-whitney": significance.wilcoxon,
-            "permutation": significance.sign_flips,
-            "welch": significance.paired_t,
-        }
-    else:
-        tests = {
-            "mann-whitney": significance.mann_whitney,
-            "permutation": significance.permutation,
-            "welch": significance.welch,
-        }
-    return tests[test](base, candidate)
 
 
 def summaries(samples: Array) -> list[Summary]:

@@ -11,6 +11,7 @@ from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.policy import (
     CORRECTIONS,
     MOST_RESAMPLES,
+    SHARES,
     TESTS,
     THRESHOLDS,
     Policy,
@@ -30,6 +31,8 @@ KEYS = {
     "test": f"one of {', '.join(TESTS)}",
     "higher_is_better": "true or false",
     "fail_inconclusive": "true or false",
+    "fail_untested": "true or false",
+    "one_process_allowance": THRESHOLDS,
     "gate_on": "one of all, exact",
     "fatal_warnings": f"a list of {', '.join(CAUTIONS)}",
     "ignore_environment": 'a list of keys as the reports name them: ["cpu.flags"]',
@@ -78,7 +81,7 @@ def settings_of(
     for key, value in table.items():
         if key not in allowed:
             raise unknown(f"{where}: key", key, allowed)
-        if key == "threshold":
+        if key in SHARES:
             settings[key] = parse_threshold(f"{where}: {key}", value)
             continue
         wanted = list[dict[str, Any]] if key == "rule" else types[key]

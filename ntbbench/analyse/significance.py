@@ -5,63 +5,121 @@ Every function takes a batch: `base` is float64[B, n] and `candidate` float64[B,
 a row; the result is float64[B]. NaN stands for "no such test exists for these data".
 """
 
-import math
-from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import combinations
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ntbbench.analyse.arrangements import (
+    ENUMERATED,
+    MOST_PAIRS,
+    SHUFFLES,
+    TIED_STEPS,
+    arrangements_of,
+    counted,
+    drawn_rank_sum_p,
+    rank_sums,
+    sign_p,
+    signed_rank_p,
+    split_p,
+    tied_rank_sum_p,
+    tied_steps,
+)
 from ntbbench.analyse.policy import Correction, Test
 
 Array = NDArray[np.float64]
 
-# scipy switches to the normal approximation where both sides have more than 8.
-EXACT_SIDE = 8
-ENUMERATED = 20_000  # at most this many arrangements are all looked at
-SHUFFLES = 9_999  # random arrangements otherwise: with the observed one, 10,000
-CHUNK = 4_000_000  # numbers held at a time
+# Tied samples beyond the exact distribution are drawn while the smaller side has at most these.
+# In the tail the normal approximation is too small by a factor of 15 at 5 against 100.
+DRAWN_SIDE = 200
 
 
 def mann_whitney(base: Array, candidate: Array) -> Array:
-    """Return the Mann-Whitney p-values: exact for small samples, with or without ties.
+    """Return the Mann-Whitney p-values, with or without ties.
 
-    Without ties it is scipy's. With ties and few arrangements the midranks' permutation
-    distribution is enumerated, because the normal approximation is too small in the tail there.
+    Without ties exact up to at least 50 a side. With ties the midranks' permutation distribution is
+    enumerated, counted, or, beyond some 50 a side, drawn; above 200 a side the normal
+    approximation is used.
     """
+    if base.shape[1] > candidate.shape[1]:
+        base, candidate = candidate, base
+    n = base.shape[1]
     both = np.concatenate([base, candidate], axis=1)
     ordered = np.sort(both, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    n, m = base.shape[1], candidate.shape[1]
     p = np.ones(len(both))
     if (~tied).any():
-        p[~tied] = stats.mannwhitneyu(base[~tied], candidate[~tied], axis=1).pvalue
+        p[~tied] = untied_p(both[~tied], n)
     varied = tied & (ordered[:, 0] != ordered[:, -1])  # all equal: p is 1
-    if varied.any() and arrangements_of(n, m) <= ENUMERATED:
-        p[varied] = split_p(stats.rankdata(both[varied], axis=1), n)
-    elif varied.any():
-        p[varied] = stats.mannwhitneyu(
-            base[varied], candidate[varied], axis=1, method="asymptotic"
-        ).pvalue
+    if varied.any():
+        p[varied] = tied_p(both[varied], n)
     return p
 
 
+def untied_p(both: Array, n: int) -> Array:
+    """Return the p-values of the ranks of the first n columns; no two values of a row are equal."""
+    m = both.shape[1] - n
+    if not counted(n, m):
+        return normal_rank_sum_p(both, n)
+    rank_sum = stats.rankdata(both, axis=1)[:, :n].sum(axis=1)
+    u = np.rint(rank_sum - n * (n + 1) / 2).astype(np.int64)
+    lower = np.minimum(u, n * m - u)
+    return np.asarray(np.minimum(2 * rank_sums(n, m)[lower], 1.0), dtype=np.float64)
+
+
+def tied_p(both: Array, n: int) -> Array:
+    """Return the p-values of the midranks of the first n columns, the smaller side."""
+    m = both.shape[1] - n
+    if arrangements_of(n, m) <= ENUMERATED:
+        return split_p(stats.rankdata(both, axis=1), n)
+    if tied_steps(n, m) > TIED_STEPS and not drawn(n, m):
+        return normal_rank_sum_p(both, n)
+    one_p = drawn_rank_sum_p if drawn(n, m) else tied_rank_sum_p
+    return np.array([one_p(ranks, n) for ranks in stats.rankdata(both, axis=1)])
+
+
+def normal_rank_sum_p(both: Array, n: int) -> Array:
+    """Return the p-values of the first n columns by the normal approximation, ties corrected."""
+    result = stats.mannwhitneyu(both[:, :n], both[:, n:], axis=1, method="asymptotic")
+    return np.asarray(result.pvalue, dtype=np.float64)
+
+
 def permutation(base: Array, candidate: Array) -> Array:
-    """Return the p-values of the difference of the means under all (or 9,999) relabellings."""
+    """Return the p-values of the difference of the means under all (or 20,000) relabellings."""
     return split_p(np.concatenate([base, candidate], axis=1), base.shape[1])
 
 
 def welch(base: Array, candidate: Array) -> Array:
-    """Return the p-values of Welch's t; NaN where a side has one sample or neither varies."""
+    """Return the p-values of Welch's t; NaN where a side has one sample or all are equal."""
     if min(base.shape[1], candidate.shape[1]) < 2:
         return np.full(len(base), np.nan)
     moments = [(x.mean(axis=1), x.std(axis=1, ddof=1), x.shape[1]) for x in (base, candidate)]
     with np.errstate(divide="ignore", invalid="ignore"):
         result = stats.ttest_ind_from_stats(*moments[0], *moments[1], equal_var=False)
     return np.asarray(result.pvalue, dtype=np.float64)
+
+
+def effect_p(base: Array, candidate: Array, *, paired: bool) -> Array:
+    """Return the p-values of t on the logarithms: Welch's, or of pairs on their changes.
+
+    For samples so few that no rank test reaches the family's level. Zero where the sides differ and
+    neither varies; NaN where a side has one sample or a sample of zero.
+    """
+    if min(base.shape[1], candidate.shape[1]) < 2:
+        return np.full(len(base), np.nan)
+    positive = np.asarray((base > 0).all(axis=1) & (candidate > 0).all(axis=1))
+    if paired:
+        change = symmetric_change(base, candidate)
+        p, differ = paired_t(base, candidate), change[:, 0] != 0
+        steady = (change == change[:, :1]).all(axis=1)
+    else:
+        ones = np.where(positive[:, None], base, 1.0), np.where(positive[:, None], candidate, 1.0)
+        p = welch(np.log(ones[0]), np.log(ones[1]))
+        differ = base[:, 0] != candidate[:, 0]
+        steady = (base == base[:, :1]).all(axis=1) & (candidate == candidate[:, :1]).all(axis=1)
+    p = np.where(steady, np.where(differ, 0.0, 1.0), p)
+    return np.asarray(np.where(positive, p, np.nan), dtype=np.float64)
 
 
 def symmetric_change(base: Array, candidate: Array) -> Array:
@@ -76,21 +134,16 @@ def symmetric_change(base: Array, candidate: Array) -> Array:
 
 
 def wilcoxon(base: Array, candidate: Array) -> Array:
-    """Return the signed-rank p-values of the log ratios of pairs, float64[B, n] each."""
+    """Return the signed-rank p-values of the log ratios of pairs, float64[B, n] each.
+
+    Exact up to 50 pairs that changed, with or without ties; the normal approximation beyond.
+    """
     change = symmetric_change(base, candidate)
-    size = np.sort(np.abs(change), axis=1)
-    awkward = (size[:, 0] == 0) | (size[:, 1:] == size[:, :-1]).any(axis=1)
     p = np.ones(len(change))
-    if (~awkward).any():
-        p[~awkward] = stats.wilcoxon(change[~awkward], axis=1).pvalue
-    for row in np.flatnonzero(awkward & (size[:, -1] > 0)):
+    for row in np.flatnonzero(change.any(axis=1)):
         moved = change[row][change[row] != 0]  # Wilcoxon's rule: a pair without change says nothing
         ranked = stats.rankdata(np.abs(moved)) * np.sign(moved)
-        p[row] = (
-            sign_p(ranked[None, :])[0]
-            if len(moved) < 60 and 2 ** len(moved) <= ENUMERATED
-            else normal_p(ranked)
-        )
+        p[row] = signed_rank_p(ranked) if len(moved) <= MOST_PAIRS else normal_p(ranked)
     return p
 
 
@@ -101,7 +154,7 @@ def normal_p(ranked: Array) -> float:
 
 
 def sign_flips(base: Array, candidate: Array) -> Array:
-    """Return the p-values of the mean change of pairs under all (or 9,999) flips of sign."""
+    """Return the p-values of the mean change of pairs under all (or 20,000) flips of sign."""
     return sign_p(symmetric_change(base, candidate))
 
 
@@ -114,97 +167,44 @@ def paired_t(base: Array, candidate: Array) -> Array:
     return np.asarray(2 * stats.t.sf(np.abs(t), n - 1), dtype=np.float64)
 
 
-def split_p(values: Array, n: int) -> Array:
-    """Return the p-value of the sum of the first `n` columns under relabelling of columns."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    return arranged_p(centred, centred[:, :n].sum(axis=1), splits(values.shape[1], n))
-
-
-def sign_p(values: Array) -> Array:
-    """Return the p-value of the row sums under flips of each value's sign."""
-    return arranged_p(values, values.sum(axis=1), flips(values.shape[1]))
-
-
-def arranged_p(values: Array, observed: Array, arrangements: Iterator[Array]) -> Array:
-    """Return twice the smaller share of arrangements (weights, [P, N]) at least as extreme.
-
-    The smaller of the shares above and below the observed sum, as in scipy.stats.permutation_test.
-    """
-    slack = 1e-12 * np.abs(values).sum(axis=1)
-    above, below = np.zeros((2, len(values)))
-    total = 0
-    for weights in arrangements:
-        step = max(1, CHUNK // len(weights))
-        for start in range(0, len(values), step):
-            rows = slice(start, start + step)
-            sums = weights @ values[rows].T
-            above[rows] += (sums >= observed[rows] - slack[rows]).sum(axis=0)
-            below[rows] += (sums <= observed[rows] + slack[rows]).sum(axis=0)
-        total += len(weights)
-    return np.asarray(np.minimum(2 * np.minimum(above, below) / total, 1.0), dtype=np.float64)
-
-
-def arrangements_of(n: int, m: int) -> float:
-    """Return the number of ways to choose n of n + m; infinity beyond what a double holds.
-
-    Not by exact integers: of millions of samples those have millions of digits.
-    """
-    size = math.lgamma(n + m + 1) - math.lgamma(n + 1) - math.lgamma(m + 1)
-    if n + m <= 60:
-        return float(comb(n + m, n))
-    return math.exp(size) if size < 700 else math.inf
-
-
-def splits(size: int, n: int) -> Iterator[Array]:
-    """Yield 0/1 weights [P, size] that choose n of size columns: all ways, or the first + 9,999."""
-    if arrangements_of(n, size - n) <= ENUMERATED:
-        chosen = np.array(list(combinations(range(size), n)))
-        weights = np.zeros((len(chosen), size))
-        np.put_along_axis(weights, chosen, 1.0, axis=1)
-        yield weights
-        return
-    first = np.zeros((1, size))
-    first[0, :n] = 1.0
-    yield first
-    rng = np.random.Generator(np.random.PCG64DXSM(size * 1_000_003 + n))
-    yield from shuffled(lambda rows: rng.permuted(np.repeat(first, rows, axis=0), axis=1), size)
-
-
-def flips(size: int) -> Iterator[Array]:
-    """Yield -1/+1 weights [P, size]: all of them, or the observed one and 9,999 at random."""
-    if 2.0 ** min(size, 1000) <= ENUMERATED:
-        bits = (np.arange(2**size)[:, None] >> np.arange(size)) & 1
-        yield np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
-        return
-    yield np.ones((1, size))
-    rng = np.random.Generator(np.random.PCG64DXSM(size))
-    yield from shuffled(lambda rows: rng.choice([-1.0, 1.0], size=(rows, size)), size)
-
-
-def shuffled(draw: Callable[[int], Array], size: int) -> Iterator[Array]:
-    """Yield SHUFFLES random rows in pieces of bounded size."""
-    step = max(1, min(SHUFFLES, CHUNK // size))
-    for start in range(0, SHUFFLES, step):
-        yield draw(min(step, SHUFFLES - start))
-
-
 @cache
 def smallest_p(test: Test, n: int, m: int, *, paired: bool) -> float:
-    """Return the smallest p-value that `test` can give for these sample sizes."""
+    """Return the smallest p-value that `test` can give for these sample sizes, without ties."""
     if min(n, m) < 2:
         return 1.0
     if test == "welch":
         return 0.0
     ways = 2.0 ** min(n, 1000) if paired else arrangements_of(n, m)
-    exact = 2 / ways
     if test == "permutation":
-        return exact if ways <= ENUMERATED else 2 / (SHUFFLES + 1)
-    if paired:
-        return exact
-    if min(n, m) <= EXACT_SIDE:
-        return exact
+        return 2 / (SHUFFLES + 1) if ways > ENUMERATED else 2 / ways
+    if paired and n > MOST_PAIRS:
+        return normal_p(np.arange(1.0, n + 1))
+    if paired or counted(n, m):
+        return 2 / ways
     sigma = np.sqrt(n * m * (n + m + 1) / 12)
     return float(2 * stats.norm.sf((n * m / 2 - 0.5) / sigma))
+
+
+def floors(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
+    """Return the smallest p-value that `test` can give for samples like these, by row.
+
+    That of the sample sizes; higher where tied samples are drawn; 1 where Welch's t does not exist.
+    """
+    n, m = base.shape[1], candidate.shape[1]
+    least = np.full(len(base), smallest_p(test, n, m, paired=paired))
+    if test == "welch" and min(n, m) > 1:
+        p = paired_t(base, candidate) if paired else welch(base, candidate)
+        least = np.where(np.isnan(p), 1.0, least)
+    if test == "mann-whitney" and not paired and drawn(n, m):
+        ordered = np.sort(np.concatenate([base, candidate], axis=1), axis=1)
+        tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+        least = np.where(tied, np.maximum(least, 2 / (SHUFFLES + 1)), least)
+    return least
+
+
+def drawn(n: int, m: int) -> bool:
+    """Return whether the p-value of n against m tied samples comes from random arrangements."""
+    return min(n, m) <= DRAWN_SIDE and tied_steps(n, m) > TIED_STEPS
 
 
 def adjust(p: Array, correction: Correction) -> Array:

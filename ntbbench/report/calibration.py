@@ -55,7 +55,11 @@ def render_json(calibration: Calibration) -> str:
 
 def render_policy(calibration: Calibration) -> str:
     """Return a policy file with a threshold for each benchmark that the default does not hold."""
-    lines = [f"# Thresholds from {calibration.runs} A/A runs; see `ntbbench calibrate --help`."]
+    lines = [
+        f"# Thresholds from {calibration.runs} A/A runs; see `ntbbench calibrate --help`.",
+        "# They hold the noise between processes, so no further change is allowed for.",
+        "one_process_allowance = 0.0",
+    ]
     for floor in calibration.floors:
         # A JSON string is a TOML basic string once DEL, which TOML forbids, is an escape.
         name = json.dumps(floor.metric).replace("\x7f", "\\u007f")

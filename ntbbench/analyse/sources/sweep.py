@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ntbbench.analyse.caution_list import ONE_PROCESS
 from ntbbench.analyse.series import Better, Place, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value, samples_of, split_environment
 from ntbbench.errors import InputError
@@ -176,7 +177,12 @@ def add_cell(variant: Variant, cell: Cell, name: str, where: str) -> None:
     if isinstance(cell.ns_per_dispatch, Samples) and cell.ns_per_dispatch.samples:
         samples = samples_of(cell.ns_per_dispatch.samples, where, timing)
         series[timing] = Series(
-            metric=timing, kind="noisy", unit="ns", better="lower", samples=samples
+            metric=timing,
+            kind="noisy",
+            unit="ns",
+            better="lower",
+            samples=samples,
+            cautions=(ONE_PROCESS,),
         )
 
 

@@ -47,9 +47,9 @@ def annotation(level: str, comparison: Comparison, report: Report) -> str:
     title = f"{wording.state(comparison)}: {comparison.metric}"
     if len(report.candidates) > 1:
         title += f" ({comparison.candidate})"
-    question = wording.open_question(comparison)
+    reason = wording.why(comparison)
     fatal = wording.fatal_warnings(comparison, report)
-    text = "; ".join(filter(None, (wording.change_with_way(comparison), question, fatal)))
+    text = "; ".join(filter(None, (wording.change_with_way(comparison), reason, fatal)))
     return command(level, title, text)
 
 

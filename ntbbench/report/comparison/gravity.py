@@ -26,7 +26,9 @@ def fails(comparison: Comparison, report: Report) -> bool:
     if reported_only(comparison, report):
         return False
     fatal = any(warning.code in report.fatal_warnings for warning in comparison.warnings)
-    undecided = comparison.verdict == "inconclusive" and report.fail_inconclusive
+    undecided = comparison.verdict == "inconclusive" and (
+        report.fail_inconclusive or (report.fail_untested and comparison.untested)
+    )
     return fatal or undecided or comparison.verdict == "regressed"
 
 

@@ -102,7 +102,7 @@ def row(comparison: Comparison) -> tuple[Cell, ...]:
         Cell(str(c.n_candidate), c.n_candidate),
         Cell(wording.effect(c.minimal_detectable_effect), c.minimal_detectable_effect),
         Cell(wording.DASH if runs is None else str(runs), runs),
-        Cell(" ".join(w.code for w in c.warnings)),
+        Cell(", ".join(wording.notes(c))),
     )
 
 

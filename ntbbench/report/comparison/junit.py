@@ -31,7 +31,7 @@ def render(report: Report) -> str:
                 filter(
                     None,
                     (
-                        wording.open_question(comparison),
+                        wording.why(comparison),
                         wording.visible(wording.fatal_warnings(comparison, report)),
                     ),
                 )

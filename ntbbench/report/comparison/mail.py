@@ -85,9 +85,9 @@ def noisy(comparison: Comparison) -> list[str]:
     lines += wrapped(
         f"  verdict: {comparison.verdict.upper()} ({wording.better_of(comparison)})", 2
     )
-    question = wording.open_question(comparison)
-    if question:
-        lines += wrapped(f"  {question}", 2)
+    reason = wording.why(comparison)
+    if reason:
+        lines += wrapped(f"  {reason}", 2)
     for warning in comparison.warnings:
         lines += wrapped(f"  ! {wording.visible(warning.message)}", 4)
     return lines

@@ -46,9 +46,8 @@ def row(comparison: Comparison, report: Report) -> str:
     name = code(comparison.metric)
     if len(report.candidates) > 1:
         name += f" ({code(comparison.candidate)})"
-    codes = [w.code for w in comparison.warnings if w.code != "missing"]
-    if codes:
-        name += f"<br><sub>{', '.join(codes)}</sub>"
+    if notes := wording.notes(comparison):
+        name += f"<br><sub>{', '.join(notes)}</sub>"
     better = wording.better_of(comparison).removesuffix(" is better")
     if comparison.kind == "exact" or comparison.missing:
         cells = [code(wording.change_of(comparison)), better, "", "", "", ""]

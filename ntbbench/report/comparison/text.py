@@ -60,7 +60,7 @@ def environment(report: Report) -> list[str]:
 
 
 def entry(comparison: Comparison, *, several: bool) -> list[str]:
-    """Return the lines of one comparison: verdict and name, change, open question, warnings."""
+    """Return the lines of one comparison: verdict and name, change, reason, warnings."""
     name = wording.visible(comparison.metric)
     if several:
         name = f"{name} ({wording.visible(comparison.candidate)})"
@@ -70,9 +70,9 @@ def entry(comparison: Comparison, *, several: bool) -> list[str]:
     fits = len(state) + len(name) <= WIDTH
     lines = [state + name] if fits else [state.rstrip(), *wrapped(f"{INDENT}{name}", INDENT)]
     lines += wrapped(INDENT + wording.change_of(comparison), INDENT)
-    question = wording.open_question(comparison)
-    if question:
-        lines += wrapped(INDENT + question, INDENT)
+    reason = wording.why(comparison)
+    if reason:
+        lines += wrapped(INDENT + reason, INDENT)
     for warning in comparison.warnings:
         if warning.code != "missing":
             lines += wrapped(f"{INDENT}! {wording.visible(warning.message)}", f"{INDENT}  ")

@@ -172,8 +172,19 @@ def change_with_way(comparison: Comparison) -> str:
     return "; ".join(filter(None, (change_of(comparison), better_of(comparison))))
 
 
-def open_question(comparison: Comparison) -> str:
-    """Return what an inconclusive comparison could have seen and what would settle it."""
+def notes(comparison: Comparison) -> list[str]:
+    """Return the words that stand beside a row: the rule that decided, and the warnings' codes."""
+    by = ["by effect"] if comparison.decided_by == "effect" else []
+    return by + [w.code for w in comparison.warnings if w.code != "missing"]
+
+
+def why(comparison: Comparison) -> str:
+    """Return what an inconclusive comparison could have seen and what would settle it.
+
+    Of a change that was not decided by the test, the rule that decided.
+    """
+    if comparison.decided_by == "effect":
+        return comparison.reason
     if comparison.verdict != "inconclusive" or comparison.missing:
         return ""
     if comparison.kind == "exact":
@@ -240,10 +251,17 @@ def family_line(report: Report) -> str:
     return (
         f"{report.test}, two-sided, alpha {family.alpha:g}; {names[family.correction]} correction "
         f"over a family of {family.size}: {family.description}; threshold "
-        f"{report.threshold * 100:g} %; 95 % BCa intervals of the ratio"
-        f"{' of pairs' if report.paired else ' of medians'}"
+        f"{report.threshold * 100:g} %; {interval_name(report)}"
         f"{'; only exact metrics can fail the gate' if report.gate_on == 'exact' else ''}"
     )
+
+
+def interval_name(report: Report) -> str:
+    """Return what the intervals are of: what the test looks at."""
+    if report.interval == "mean":
+        kind = "mean change of pairs" if report.paired else "ratio of means"
+        return f"95 % t intervals of the {kind}"
+    return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
 
 
 def environment_lines(report: Report) -> list[str]:
