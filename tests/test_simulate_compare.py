@@ -19,10 +19,16 @@ from ntbbench.measure.simulation_records import (
 
 
 def test_a_result_gates_against_itself(
-    result_file: Path, capsys: pytest.CaptureFixture[str]
+    result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gate", str(result_file), str(result_file)]) == 0
-    assert "0 regressed" in capsys.readouterr().out
+    """Three replications a side can show nothing, which is said and fails; nothing differs."""
+    assert main(["gate", str(result_file), str(result_file)]) == 3
+    out = " ".join(capsys.readouterr().out.split())
+    assert "0 regressed, 0 improved" in out
+    assert "not tested, for so few" in out
+    policy = tmp_path / "policy.toml"
+    policy.write_text("fail_untested = false")
+    assert main(["gate", str(result_file), str(result_file), "--policy", str(policy)]) == 0
 
 
 def test_a_dearer_copy_is_a_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

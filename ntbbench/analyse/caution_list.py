@@ -117,6 +117,11 @@ def gather_more(source: str) -> str:
     return f"{run}; the same for before/; ntbbench gate before after"
 
 
+def replications(text: str) -> str:
+    """Return a text on runs as one on the replications of a simulation."""
+    return RUNS.sub("replications", text)
+
+
 def warned(code: str, detail: str = "", *, simulated: bool = False, remedy: str = "") -> Warned:
     """Return the warning `code`, with what is particular to this case."""
     message, usual = CAUTIONS[code]
@@ -125,5 +130,5 @@ def warned(code: str, detail: str = "", *, simulated: bool = False, remedy: str 
     if simulated and code in OF_THE_MACHINE:
         remedy = MORE_REPLICATIONS
     if simulated:
-        message, remedy = (RUNS.sub("replications", text) for text in (message, remedy))
+        message, remedy = replications(message), replications(remedy)
     return Warned(code=code, message=message, remedy=remedy)

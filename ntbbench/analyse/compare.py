@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.analyse import detectable, pairing, significance
-from ntbbench.analyse.caution_list import gather_more
+from ntbbench.analyse.caution_list import gather_more, replications
 from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
 from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
@@ -199,7 +199,7 @@ def causes_of(comparisons: Sequence[Comparison], terms: Terms, ignored: int) -> 
 def undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]:
     """Return why inconclusive comparisons fail the gate, in words."""
     policy, failing = terms.policy, []
-    untested = sum(c.untested for c in undecided)
+    untested = [c for c in undecided if c.untested]
     if untested and policy.fail_untested:
         needed = detectable.fewest(policy.test, terms.level, paired=terms.paired)
         enough = (
@@ -207,7 +207,8 @@ def undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]
             if needed
             else f"no number of runs is enough for --test {policy.test}"
         )
-        failing.append(f"{untested} not tested, for so few runs show nothing: {enough}")
+        cause = f"{len(untested)} not tested, for so few runs show nothing: {enough}"
+        failing.append(replications(cause) if all(c.simulated for c in untested) else cause)
     if undecided and policy.fail_inconclusive:
         failing.append(f"{len(undecided)} inconclusive, and the policy says that fails")
     return failing

@@ -20,7 +20,7 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.analyse.caution_list import FEW, ONE_PROCESS, warned
+from ntbbench.analyse.caution_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.analyse.comparison import (
     Comparison,
     DecidedBy,
@@ -106,7 +106,7 @@ def decide(
         candidate=match.candidate_label,
         kind="noisy",
         verdict=decision.verdict,
-        reason=decision.reason,
+        reason=replications(decision.reason) if known.simulated else decision.reason,
         decided_by=decision.by,
         untested=decision.untested,
         unit=known.unit,

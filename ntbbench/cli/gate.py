@@ -8,7 +8,9 @@ from ntbbench.cli import comparison_options as options
 EPILOG = """\
 exit codes:
   0  pass                        1  regression
-  2  bad input or usage          3  inconclusive, or a fatal warning, where the policy says so
+  2  bad input or usage
+  3  not tested, for so few runs can show nothing; or inconclusive, or a fatal warning, where
+     the policy says so
   4  nothing measured, or a metric on one side only
   5  incomparable environments   70 internal error
 With several causes the code is the first of 2, 5, 4, 1, 3.
