@@ -375,3 +375,10 @@ def test_the_next_level_is_what_a_further_p_value_must_reach(
             reached = significance.adjust(others, correction)[index] < alpha
             # Of Benjamini and Hochberg's the level is a bound: what is not below it cannot reach.
             assert reached == reaches or (correction == "bh" and reaches)
+
+
+def test_one_odd_value_among_equal_ones_is_ranked() -> None:
+    """The odd one falls to the smaller side in 2 of 11 ways, whichever end it is at."""
+    for odd in (1.0, 3.0):
+        p = significance.mann_whitney(batch([odd, 2.0]), batch([2.0] * 9))[0]
+        assert p == pytest.approx(2 * 2 / 11)
