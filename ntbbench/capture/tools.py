@@ -11,7 +11,7 @@ from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Count, DeviceFacts, Throughput
 from ntbbench.capture.whole import read_lines, read_small
 from ntbbench.errors import InputError
-from ntbbench.model.device import shift_masks
+from ntbbench.model.device import low_bits, shift_masks
 from ntbbench.model.vectormap import DB_BITS_MAX
 
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -22,6 +22,7 @@ NTB_PERF_ERROR = re.compile(r"\d{1,5}: error status -?\d{1,5}|\s*Test status: .*
 BIDIR = "_bidir_reverse"  # of iperf3's keys for the other direction
 INFO = re.compile(r"(.+?) -\s+(\S.*)")
 COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")
+OVERLAP = "bits {} are in the valid and in the link mask (gen3 before Linux 6.15): taken as link"
 ENTRIES_MAX = 1 << 16
 MAP_MAX = 1 << 23  # characters of one map
 BPFTRACE_TYPES = frozenset(
@@ -230,8 +231,10 @@ def read_pingpong(path: Path, source: str) -> Count:
     return Count(source=source, name="pingpong", key="", value=int(text))
 
 
-def read_info(path: Path, source: str) -> DeviceFacts:
+def read_info(path: Path, source: str, cautions: list[str]) -> DeviceFacts:
     """Rebuild an intel device from its debugfs `info`.
+
+    A bit in both masks, as gen3's driver has it before Linux 6.15, is taken for a link bit.
 
     Raises
     ------
@@ -260,14 +263,19 @@ def read_info(path: Path, source: str) -> DeviceFacts:
     count, vectors = whole("Count", DB_BITS_MAX), whole("Vector Count", DB_BITS_MAX)
     shift = whole("Vector Shift", DB_BITS_MAX)
     valid, link = whole("Valid Mask", ones, 16), whole("Link Mask", ones, 16)
+    if valid & link and not low_bits(valid.bit_length()) ^ valid:
+        cautions.append(f"{path}: {OVERLAP.format(hex(valid & link))}")
+        valid &= ~link
     if valid & link or valid.bit_count() > count or not valid:
         raise InputError(
             str(path), f"valid mask {valid:#x}, link mask {link:#x}", f"{count} bits, none in both"
         )
+    masks = shift_masks(vectors, shift)
     return DeviceFacts(
         source=source,
         db_valid_mask=hex(valid),
-        vector_masks=[hex(mask & valid) for mask in shift_masks(vectors, shift)],
+        vector_masks=[hex(mask & valid) for mask in masks],
         link_mask=hex(link),
         db_read="latched",
+        link_vectors=[vector for vector, mask in enumerate(masks) if mask & link],
     )

@@ -112,7 +112,10 @@ def _amplification(measured: Measured, refs: Mapping[str, str]) -> Table:
     rows = [
         [
             row.quantity,
-            str(row.interrupts),
+            _bounds(
+                row.interrupts if row.interrupts_low is None else row.interrupts_low,
+                row.interrupts,
+            ),
             _bounds(row.count_low, row.count_high),
             _bounds(row.low, row.high),
             "".join(refs[name] for name in row.sources),
@@ -146,7 +149,7 @@ def _counters(
         [
             *_named(row),
             *(number(_share(row, cpu)) if cpu in row.cpus else "" for cpu in cpus),
-            str(row.total) if row.total is not None else f">={row.at_least}",
+            _total(row),
             refs[row.source],
         ]
         for row in rows
@@ -154,10 +157,22 @@ def _counters(
     return Table(title, [label, "what", *cpus, "total", "source"], cells, notes)
 
 
+def _total(row: Irq | Softirq) -> str:
+    """Return the total, or the bound that it is: of what is known, or of a line's share."""
+    if row.total is None:
+        return f">={row.at_least}"
+    return f"<={row.total}" if _is_shared(row) else str(row.total)
+
+
+def _is_shared(row: Irq | Softirq) -> bool:
+    return isinstance(row, Irq) and bool(row.others)
+
+
 def _named(row: Irq | Softirq) -> list[str]:
     if isinstance(row, Softirq):
         return [row.name, ""]
-    return [row.label, f"{row.action}: {row.role}" if row.role else row.action]
+    told = f"{row.action}: {row.role}" if row.role else row.action
+    return [row.label, f"{told}; shared with {', '.join(row.others)}" if row.others else told]
 
 
 def _share(row: Irq | Softirq, cpu: str) -> int | None:
@@ -237,7 +252,8 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
     for quantity, counter in counters:
         name = " ".join(part for part in _named(counter) if part)
         for cpu, count in zip(counter.cpus, counter.per_cpu, strict=True):
-            yield [counter.source, quantity, name, cpu, count, count]
+            known = None if _is_shared(counter) else count  # of NTB's share of a line
+            yield [counter.source, quantity, name, cpu, known, count]
     for qp in measured.qps:
         yield [qp.source, "runs", qp.device, qp.qp_num, qp.runs_low, qp.runs_high]
         yield [qp.source, "rx_pkts", qp.device, qp.qp_num, qp.rx_pkts, qp.rx_pkts]
