@@ -57,7 +57,7 @@ def ratio(measured: Measured) -> Amplification:
 
 
 def test_a_link_vector_s_interrupts_are_no_doorbells() -> None:
-    """Vector 3 of the first generation carries the link bit alone: 60 link events, 100 doorbells."""
+    """Vector 3 of the first generation has the link bit alone: 60 link events, 100 doorbells."""
     measured = only(CASES / "irq-linkvec")
     one = ratio(measured)
     assert (one.interrupts, one.interrupts_low) == (100, None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`explain` of what the pair's lab recorded: correct drivers, old ones too, are inside the model."""
+"""`explain` of what the lab of the pair recorded: correct drivers are inside, old ones too."""
 
 import json
 import shutil
@@ -90,7 +90,7 @@ def test_a_loopback_recording_still_reads_nothing_of_a_ring(tmp_path: Path) -> N
 
 def test_the_bound_of_an_old_driver_is_one_race_check_an_interrupt(tmp_path: Path) -> None:
     """20 doorbells on 4 QPs: 80 calls, 20 race checks, 20 reposts; not 160."""
-    code, one = explained(OLD_RC, tmp_path)
+    _, one = explained(OLD_RC, tmp_path)
     assert (one["measured_runs_low"], one["predicted_runs_high"]) == (115, 120)
     assert {cause["code"] for cause in one["causes"]} == {
         "fallback-mask", "race-check", "buffer-repost",
