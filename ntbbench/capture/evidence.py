@@ -10,7 +10,15 @@ import msgspec
 
 from ntbbench.capture.bounds import at_most
 from ntbbench.capture.device_facts import NETDEV
-from ntbbench.capture.measured import MEASURED_SCHEMA, DeviceFacts, Irq, Measured, QpRuns, Traced
+from ntbbench.capture.measured import (
+    MEASURED_SCHEMA,
+    DeviceFacts,
+    Irq,
+    Measured,
+    QpRuns,
+    Traced,
+    Woken,
+)
 from ntbbench.capture.ntb_lines import ACTIONS, EMBEDDED, actions_of
 from ntbbench.capture.whole import read_small
 from ntbbench.errors import InputError
@@ -161,8 +169,9 @@ def _of_lines(doorbells: list[Irq]) -> _Counted:
 
 
 def _of_trace(traces: list[Traced]) -> _Counted:
+    """Return the doorbell events of the first trace that has any and is not known to lack some."""
     for trace in traces:
-        if trace.db_events is not None:
+        if trace.db_events is not None and not trace.has_lost:
             vectors = {int(key): count for key, count in trace.db_events_per_vector.items()}
             whole = sum(vectors.values()) == trace.db_events
             return _Counted(trace.db_events, vectors if whole else None)
@@ -183,12 +192,25 @@ def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
 
 
 def _runs_of_traces(traces: list[Traced], cautions: list[str]) -> dict[int, Bounds]:
-    runs: dict[int, Bounds] = {}
+    """Return the runs of the first trace that shows any, by qp_num."""
     for trace in traces:
         known = [woken for woken in trace.woken if woken.runs is not None]
-        numbered = all(woken.qp_num is not None for woken in known)
-        if known and not numbered:
+        if not known:
+            continue
+        if any(woken.qp_num is None for woken in known):
             cautions.append("QPs are numbered in the order of their addresses: the trace has none")
-        for index, woken in enumerate(known):
-            runs[index if woken.qp_num is None else woken.qp_num] = (woken.runs, woken.runs)
-    return runs
+        return {
+            index if woken.qp_num is None else woken.qp_num: _runs_of(trace, woken)
+            for index, woken in enumerate(known)
+        }
+    return {}
+
+
+def _runs_of(trace: Traced, woken: Woken) -> Bounds:
+    """Return the bounds of the runs that the schedules of a trace made: each makes one."""
+    runs, most = woken.runs, woken.runs
+    if woken.runs is not None and woken.other is not None:
+        scheduled = (woken.doorbell or 0) + woken.other
+        runs, most = min(woken.runs, scheduled), max(woken.runs, scheduled)
+    is_open = trace.runs_low is not None and trace.runs_high is None
+    return runs, None if is_open else most

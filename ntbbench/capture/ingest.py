@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ntbbench.capture import kinds
 from ntbbench.capture.bounds import amplifications
+from ntbbench.capture.bpftrace import read_bpftrace
 from ntbbench.capture.device_facts import point_facts
 from ntbbench.capture.line_facts import told_line, with_slot
 from ntbbench.capture.measured import Irq, Measured, Softirq, Source
@@ -14,7 +15,6 @@ from ntbbench.capture.point import Qp, is_setup, read_point, read_state
 from ntbbench.capture.proc import Delta, Row, changed, device_of, difference, read_snapshot
 from ntbbench.capture.qpstats import find_stats, qp_runs, read_stats_file
 from ntbbench.capture.tools import (
-    read_bpftrace,
     read_ethtool,
     read_info,
     read_iperf3,
@@ -237,7 +237,7 @@ class _Capture:
             full_cpus = read_full_cpus(path.with_name(FULL)) if path.name == "trace" else []
             to.traces.append(read_traced(path, name, self.qps, to.cautions, full_cpus))
         elif kind is kinds.BPFTRACE:
-            to.counts.extend(read_bpftrace(path, name))
+            to.counts.extend(read_bpftrace(path, name, to.cautions))
         elif kind is kinds.IPERF3:
             to.throughput.extend(read_iperf3(path, name, to.cautions))
         elif kind is kinds.NTB_PERF_KIND:

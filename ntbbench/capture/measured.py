@@ -98,7 +98,12 @@ class Handler(Struct, frozen=True, kw_only=True):
 
 
 class Traced(Struct, frozen=True, kw_only=True):
-    """What a trace shows: None: it has no probe for it."""
+    """What a trace shows: None: it has no probe for it.
+
+    `wakeups_low`, `wakeups_high`: tasklets that the doorbell callback put on a list, all QPs
+    together; `runs_low`, `runs_high`: runs. Where the two are not equal, the doubts say why; no
+    high one: more may have been lost. `has_lost`: events of a CPU are known to be missing.
+    """
 
     source: str
     format: str
@@ -108,6 +113,13 @@ class Traced(Struct, frozen=True, kw_only=True):
     woken: list[Woken] = field(default_factory=list)
     handlers: list[Handler] = field(default_factory=list)
     softirqs: dict[str, int] = field(default_factory=dict)
+    has_lost: bool = False
+    wakeups_low: int | None = None
+    wakeups_high: int | None = None
+    wakeups_doubts: list[str] = field(default_factory=list)
+    runs_low: int | None = None
+    runs_high: int | None = None
+    runs_doubts: list[str] = field(default_factory=list)
 
 
 class Amplification(Struct, frozen=True, kw_only=True):
@@ -150,6 +162,7 @@ class Count(Struct, frozen=True, kw_only=True):
     name: str
     key: str
     value: int
+    is_lower_bound: bool = False  # the program counted more than its map could hold
 
 
 class DeviceFacts(Struct, frozen=True, kw_only=True):

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers of what tools print: bpftrace, iperf3, ntb_perf, ethtool -l, intel's debugfs info."""
+"""Readers of what tools print: iperf3, ntb_perf, ethtool -l, intel's debugfs info."""
 
 import re
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Count, DeviceFacts, Throughput
-from ntbbench.capture.whole import read_lines, read_small
+from ntbbench.capture.whole import read_small
 from ntbbench.errors import InputError
 from ntbbench.model.device import low_bits, shift_masks
 from ntbbench.model.vectormap import DB_BITS_MAX
@@ -23,62 +22,6 @@ BIDIR = "_bidir_reverse"  # of iperf3's keys for the other direction
 INFO = re.compile(r"(.+?) -\s+(\S.*)")
 COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")
 OVERLAP = "bits {} are in the valid and in the link mask (gen3 before Linux 6.15): taken as link"
-ENTRIES_MAX = 1 << 16
-MAP_MAX = 1 << 23  # characters of one map
-BPFTRACE_TYPES = frozenset(
-    {"attached_probes", "map", "hist", "stats", "printf", "time", "lost_events", "helper_error"}
-    | {"syscall", "join", "cat", "system", "clear", "value"}
-)
-
-
-class BpfLine(msgspec.Struct):
-    """One line of `bpftrace -f json`."""
-
-    type: str
-    data: Any = None
-
-
-def read_bpftrace(path: Path, source: str) -> list[Count]:
-    """Return the entries of all maps of counts.
-
-    Raises
-    ------
-    InputError : a line that is no object with a type, lost events, or no map.
-    """
-    counts: list[Count] = []
-    maps = 0
-    for number, text in read_lines(path, MAP_MAX):
-        if not (line := text.strip()):
-            continue
-        try:
-            item = msgspec.json.decode(line, type=BpfLine)
-        except BAD_JSON:
-            raise bad_line(path, number, line, "one JSON object a line, with a type") from None
-        if item.type not in BPFTRACE_TYPES:
-            raise bad_line(path, number, line, "a line of bpftrace -f json")
-        if item.type == "lost_events":
-            raise bad_line(path, number, line, "bpftrace lost events: counts would be wrong")
-        maps += item.type in {"map", "hist", "stats"}
-        if item.type == "map":
-            counts += _map_counts(path, number, line, item.data, source)
-        if len(counts) > ENTRIES_MAX:
-            raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
-    if not maps:
-        raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
-    return counts
-
-
-def _map_counts(path: Path, number: int, line: str, data: object, source: str) -> list[Count]:
-    if not isinstance(data, dict):
-        raise bad_line(path, number, line, "a map: name, then entries")
-    rows = []
-    for name, entries in data.items():
-        pairs = entries.items() if isinstance(entries, dict) else [("", entries)]
-        for key, value in pairs:
-            if isinstance(value, bool) or not isinstance(value, int):
-                continue  # a map of texts or nested values counts nothing
-            rows.append(Count(source=source, name=name, key=str(key), value=value))
-    return rows
 
 
 def read_iperf3(path: Path, source: str, cautions: list[str]) -> list[Throughput]:

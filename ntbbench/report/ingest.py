@@ -99,7 +99,10 @@ def _tables(measured: Measured) -> Iterator[Table]:
     yield _traces(measured, refs)
     yield _woken(measured, refs)
     yield _throughput(measured, refs)
-    rows = [[c.name, c.key, str(c.value), refs[c.source]] for c in measured.counts]
+    rows = [
+        [c.name, c.key, f">={c.value}" if c.is_lower_bound else str(c.value), refs[c.source]]
+        for c in measured.counts
+    ]
     yield Table("Counts of tools", ["name", "key", "count", "source"], rows)
     rows = [
         [d.db_valid_mask, "/".join(d.vector_masks) or "no callbacks", d.db_read, refs[d.source]]
@@ -268,4 +271,5 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
         bits = rate.bits_per_second
         yield [rate.source, "bits_per_second", rate.tool, rate.what, bits, bits]
     for entry in measured.counts:
-        yield [entry.source, "count", entry.name, entry.key, entry.value, entry.value]
+        most = None if entry.is_lower_bound else entry.value
+        yield [entry.source, "count", entry.name, entry.key, entry.value, most]
