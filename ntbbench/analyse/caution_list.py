@@ -68,6 +68,22 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "the values of one process are not independent: each process counts as one sample",
         "none needed",
     ),
+    "repeated-document": (
+        "a document of iperf3 is there more than once; it is one run and counts once",
+        "give each run once",
+    ),
+    "contradicting-totals": (
+        "a total at the end of a run contradicts its intervals",
+        "find out which is wrong: was the file edited, or put together? measure again",
+    ),
+    "impossible-loss": (
+        "a loss below 0 or above 100 % is no loss; it is not compared, and the throughput is",
+        "look at the counts of both ends: which is wrong?",
+    ),
+    "duplicate-keys": (
+        "a key is there twice in one object, with different values",
+        "find out which is right, or measure again with a newer iperf3",
+    ),
     "missing": (
         "the metric exists on one side only",
         "run the missing benchmark, or take it out of the baseline on purpose",
@@ -101,7 +117,12 @@ RUNS = re.compile(r"\bruns\b")  # as the list has them of benchmarks
 
 
 def warned(code: str, detail: str = "", *, simulated: bool = False) -> Warned:
-    """Return the warning `code`, with what is particular to this case."""
+    """Return the warning `code`, with what is particular to this case.
+
+    A caution of a series may hold that itself, behind `: `.
+    """
+    code, _, told = code.partition(": ")
+    detail = detail or told
     message, remedy = CAUTIONS[code]
     message = f"{message}: {detail}" if detail else message
     if simulated and code in OF_THE_MACHINE:

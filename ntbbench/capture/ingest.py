@@ -8,6 +8,7 @@ from ntbbench.capture import kinds
 from ntbbench.capture.bounds import amplifications
 from ntbbench.capture.bpftrace import read_bpftrace
 from ntbbench.capture.device_facts import point_facts
+from ntbbench.capture.iperf3 import Seen, read_iperf3
 from ntbbench.capture.line_facts import told_line, with_slot
 from ntbbench.capture.measured import Irq, Measured, Softirq, Source
 from ntbbench.capture.ntb_lines import ACTIONS, Slot, find_slots
@@ -17,7 +18,6 @@ from ntbbench.capture.qpstats import find_stats, qp_runs, read_stats_file
 from ntbbench.capture.tools import (
     read_ethtool,
     read_info,
-    read_iperf3,
     read_ntb_perf,
     read_pingpong,
 )
@@ -43,10 +43,10 @@ def ingest(paths: Sequence[Path]) -> Measured:
     ----------
     paths : capture folders, folders of capture folders, or single files of a known format.
     """
-    measured = Measured()
+    measured, runs = Measured(), Seen()
     for path in paths:
         for capture in _captures(path, measured.errors):
-            _Capture(capture, measured).read()
+            _Capture(capture, measured, runs).read()
     return measured
 
 
@@ -71,9 +71,10 @@ def _is_capture(folder: Path) -> bool:
 class _Capture:
     """One folder or file on its way into `measured`; each part fails by itself."""
 
-    def __init__(self, path: Path, measured: Measured) -> None:
+    def __init__(self, path: Path, measured: Measured, runs: Seen) -> None:
         self.path = path
         self.measured = measured
+        self.runs = runs  # of iperf3, of all captures: each counts once
         self.qps: tuple[Qp, ...] = ()
 
     def read(self) -> None:
@@ -239,7 +240,7 @@ class _Capture:
         elif kind is kinds.BPFTRACE:
             to.counts.extend(read_bpftrace(path, name, to.cautions))
         elif kind is kinds.IPERF3:
-            to.throughput.extend(read_iperf3(path, name, to.cautions))
+            to.throughput.extend(read_iperf3(path, name, to.cautions, self.runs))
         elif kind is kinds.NTB_PERF_KIND:
             to.throughput.extend(read_ntb_perf(path, name, to.cautions))
         elif kind is kinds.ETHTOOL:

@@ -142,7 +142,10 @@ class Amplification(Struct, frozen=True, kw_only=True):
 
 
 class Throughput(Struct, frozen=True, kw_only=True):
-    """One throughput measurement of iperf3 or ntb_perf, in bits a second."""
+    """One throughput measurement of iperf3 or ntb_perf, in bits a second.
+
+    `direction` of iperf3: "forward" is from its client to its server, "reverse" back.
+    """
 
     source: str
     tool: str
@@ -153,6 +156,7 @@ class Throughput(Struct, frozen=True, kw_only=True):
     lost_percent: float | None = None
     cpu_host_percent: float | None = None
     cpu_remote_percent: float | None = None
+    direction: str = ""
 
 
 class Count(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from ntbbench.capture.measured import Irq, Measured, Softirq
+from ntbbench.capture.measured import Irq, Measured, Softirq, Throughput
 from ntbbench.report.plain import (
     Table,
     csv_text,
@@ -234,7 +234,7 @@ def _woken(measured: Measured, refs: Mapping[str, str]) -> Table:
 def _throughput(measured: Measured, refs: Mapping[str, str]) -> Table:
     rows = [
         [
-            f"{row.tool} {row.what}",
+            _rate_name(row, measured),
             f"{row.bits_per_second / 1e6:.1f}",
             number(row.retransmits),
             number(row.lost_percent),
@@ -245,6 +245,13 @@ def _throughput(measured: Measured, refs: Mapping[str, str]) -> Table:
     ]
     headers = ["tool", "Mbit/s", "retrans", "lost %", "CPU %", "source"]
     return Table("Throughput", headers, rows)
+
+
+def _rate_name(row: Throughput, measured: Measured) -> str:
+    """Return what a rate is of; the direction where some run of its file went back."""
+    back = any(r.source == row.source and r.direction == "reverse" for r in measured.throughput)
+    told = f"{row.tool} {row.what}"
+    return f"{told}, {row.direction}" if back and not told.endswith(row.direction) else told
 
 
 def _csv_rows(measured: Measured) -> Iterator[list[object]]:
@@ -269,7 +276,8 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
                 yield [trace.source, quantity, woken.address, key, value, value]
     for rate in measured.throughput:
         bits = rate.bits_per_second
-        yield [rate.source, "bits_per_second", rate.tool, rate.what, bits, bits]
+        what = _rate_name(rate, measured).removeprefix(f"{rate.tool} ")
+        yield [rate.source, "bits_per_second", rate.tool, what, bits, bits]
     for entry in measured.counts:
         most = None if entry.is_lower_bound else entry.value
         yield [entry.source, "count", entry.name, entry.key, entry.value, most]
