@@ -29,3 +29,15 @@ class Ran:
 
 def gate_runs(ntbbench: Callable[..., Ran], path: Path, *options: str) -> Ran:
     return ntbbench("gate", "--runs", path, "--format", "json", *options)
+
+
+def codes(comparison: dict[str, Any]) -> dict[str, str]:
+    """Return the warnings of one comparison: message by code."""
+    return {warning["code"]: warning["message"] for warning in comparison["warnings"]}
+
+
+def warnings_of(ntbbench: Callable[..., Ran], *paths: object) -> dict[str, dict[str, str]]:
+    """Return the warnings of a comparison by metric."""
+    ran = ntbbench("compare", *paths, "--format", "json")
+    assert ran.code == 0
+    return {metric: codes(comparison) for metric, comparison in ran.comparisons.items()}

@@ -11,11 +11,12 @@ import ntbbench
 PACKAGE = Path(ntbbench.__file__).parent
 ALLOWED = {
     "errors": set(),
+    "iperf3": set(),
     "model": set(),
     "engine": {"model"},
     "measure": {"model", "engine"},
-    "analyse": {"model", "measure"},
-    "capture": {"model"},
+    "analyse": {"iperf3", "model", "measure"},
+    "capture": {"iperf3", "model"},
     "lab": {"model", "capture"},
     "report": {"model", "measure", "analyse", "capture", "lab"},
     "cli": {"model", "engine", "measure", "analyse", "capture", "lab", "report"},

@@ -8,7 +8,7 @@ import pytest
 from captures import TOOLS
 
 from ntbbench.analyse.sources import iperf3
-from ntbbench.capture.tools import read_iperf3
+from ntbbench.capture.iperf3 import read_iperf3
 from ntbbench.cli.main import main
 from ntbbench.errors import InputError
 

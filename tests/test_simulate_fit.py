@@ -140,9 +140,11 @@ def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
     command = ["fit", "--iperf3", str(run), "--set", "run.duration=5ms"]
     assert main([*command, "--error", "0.1"]) == 0
     assert "one value, assumed to be within 10.0%" in fit_comments(capsys.readouterr().out)
-    assert main([*command, "--iperf3", str(run)]) == 0
+    other = tmp_path / "other.json"
+    other.write_bytes(msgspec.json.encode(IPERF3 | {"title": "another run"}))
+    assert main([*command, "--iperf3", str(other)]) == 0
     assert "95 % if each is a run" in fit_comments(capsys.readouterr().out)
-    assert main([*command, "--iperf3", str(run), "--error", "0.1"]) == 2
+    assert main([*command, "--iperf3", str(other), "--error", "0.1"]) == 2
 
 
 @pytest.mark.parametrize(

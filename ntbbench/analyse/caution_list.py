@@ -69,6 +69,22 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "the values of one process are not independent: each process counts as one sample",
         "none needed",
     ),
+    "repeated-document": (
+        "a document of iperf3 is there more than once; it is one run and counts once",
+        "give each run once",
+    ),
+    "contradicting-totals": (
+        "a total at the end of a run contradicts its intervals",
+        "find out which is wrong: was the file edited, or put together? measure again",
+    ),
+    "impossible-loss": (
+        "a loss below 0 or above 100 % is no loss; it is not compared, and the throughput is",
+        "look at the counts of both ends: which is wrong?",
+    ),
+    "duplicate-keys": (
+        "a key is there twice in one object, with different values",
+        "find out which is right, or measure again with a newer iperf3",
+    ),
     "missing": (
         "the metric exists on one side only",
         "run the missing benchmark, or take it out of the baseline on purpose",
@@ -123,7 +139,12 @@ def replications(text: str) -> str:
 
 
 def warned(code: str, detail: str = "", *, simulated: bool = False, remedy: str = "") -> Warned:
-    """Return the warning `code`, with what is particular to this case."""
+    """Return the warning `code`, with what is particular to this case.
+
+    A caution of a series may hold that itself, behind `: `.
+    """
+    code, _, told = code.partition(": ")
+    detail = detail or told
     message, usual = CAUTIONS[code]
     remedy = remedy or usual
     message = f"{message}: {detail}" if detail else message

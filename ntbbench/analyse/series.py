@@ -35,7 +35,7 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     served: int | None = None  # packets that the count was for: less for fewer is no gain,
     per_packet: bool = False  # and of this one, work, more for more is no loss
     simulated: bool = False  # no machine can disturb it; only replications add to it
-    cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series
+    cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series; "CODE: DETAIL"
     runs: int = 0  # that were made, where some of them have no sample; 0: each has one
 
 

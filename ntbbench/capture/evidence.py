@@ -8,8 +8,18 @@ from pathlib import Path
 
 import msgspec
 
-from ntbbench.capture.measured import MEASURED_SCHEMA, DeviceFacts, Measured, QpRuns, Traced
-from ntbbench.capture.ntb_lines import ACTIONS
+from ntbbench.capture.bounds import at_most
+from ntbbench.capture.device_facts import NETDEV
+from ntbbench.capture.measured import (
+    MEASURED_SCHEMA,
+    DeviceFacts,
+    Irq,
+    Measured,
+    QpRuns,
+    Traced,
+    Woken,
+)
+from ntbbench.capture.ntb_lines import ACTIONS, EMBEDDED, actions_of
 from ntbbench.capture.whole import read_small
 from ntbbench.errors import InputError
 
@@ -26,6 +36,8 @@ class Evidence:
     """What one capture says. `per_vector` is None where vectors are not told apart.
 
     `active_qps` is None where neither counters of ntb_transport nor a trace show any QP.
+    `at_most`: the interrupts hold others than doorbells of this device, or may. `is_embedded`: each
+    interrupt stands for every vector.
     """
 
     capture: str
@@ -39,6 +51,8 @@ class Evidence:
     has_netdev: bool
     full_budget: int
     devices: tuple[DeviceFacts, ...]
+    at_most: bool = False
+    is_embedded: bool = False
     cautions: list[str] = field(default_factory=list)
 
 
@@ -76,53 +90,92 @@ def _evidence(measured: Measured, capture: str) -> Evidence:
     listed = [qp for qp in measured.qps if qp.source in names]
     qps = [qp for qp in listed if qp.link != "down"]
     traces = [trace for trace in measured.traces if trace.source in names]
-    cautions: list[str] = []
+    devices = tuple(device for device in measured.devices if device.source in names)
     doorbells = [irq for irq in lines if irq.is_doorbell]
-    interrupts: int | None = None
-    per_vector: dict[int, int] | None = None
+    actions = {action for irq in lines for action in actions_of(irq.action)}
     runs = _runs_of_stats(qps)
-    traced = (None, None) if runs else _of_trace(traces)
-    if traced[0] is not None:  # the runs are the trace's, which need not cover the same time
-        interrupts, per_vector = traced
-    elif doorbells and all(irq.total is not None for irq in doorbells):
-        interrupts = sum(irq.at_least for irq in doorbells)
-        slots = [(BIT.match(irq.role), irq.at_least) for irq in doorbells]
-        if all(match for match, _ in slots):
-            per_vector = {int(match[1]): count for match, count in slots if match}
-    elif not doorbells:
-        interrupts, per_vector = _of_trace(traces)
+    counted = _counted(doorbells, traces, has_stats=bool(runs))
+    cautions = [at_most(line) for line in counted.doubtful]
     runs = runs or _runs_of_traces(traces, cautions)
     packets: Counter[int] = Counter()
     for qp in qps:
         packets[qp.qp_num] += qp.rx_pkts or 0
-    split = [irq.action.split(",") for irq in lines]
+    reposts = any(c.name == "combined" and c.source in names for c in measured.counts)
     return Evidence(
         capture=capture,
-        actions=frozenset(part.strip() for parts in split for part in parts) & ACTIONS.keys(),
+        actions=frozenset(actions & ACTIONS.keys()),
         active_qps=tuple(sorted(runs)) if runs or listed else None,
-        interrupts=interrupts,
-        per_vector=per_vector,
+        interrupts=counted.interrupts,
+        per_vector=counted.per_vector,
         runs=runs,
         rx_pkts=dict(packets),
-        link_interrupts=sum(irq.at_least for irq in lines if not irq.is_doorbell),
-        has_netdev=any(c.name == "combined" and c.source in names for c in measured.counts),
-        full_budget=sum(
-            qp.runs_high - qp.runs_low
-            for qp in qps
-            if qp.runs_high is not None and qp.runs_low is not None
-        ),
-        devices=tuple(device for device in measured.devices if device.source in names),
+        link_interrupts=sum(irq.at_least for irq in lines if _is_link_only(irq)),
+        has_netdev=reposts or any(device.client == NETDEV for device in devices),
+        full_budget=_full_budget(qps),
+        devices=devices,
+        at_most=bool(counted.doubtful),
+        is_embedded=any(device.is_embedded for device in devices)
+        or any(irq.role == EMBEDDED for irq in doorbells),
         cautions=cautions,
     )
 
 
-def _of_trace(traces: list[Traced]) -> tuple[int | None, dict[int, int] | None]:
+@dataclass(frozen=True)
+class _Counted:
+    """Interrupts and what they are told apart by; `doubtful`: lines that hold others too."""
+
+    interrupts: int | None = None
+    per_vector: dict[int, int] | None = None
+    doubtful: tuple[Irq, ...] = ()
+
+
+def _counted(doorbells: list[Irq], traces: list[Traced], *, has_stats: bool) -> _Counted:
+    """Return the interrupts that the runs are held against."""
+    traced = _of_trace(traces)
+    if not doorbells:
+        return traced
+    if not has_stats and traced.interrupts is not None:
+        return traced  # the runs are the trace's, which need not cover the time of the snapshots
+    return _of_lines(doorbells)
+
+
+def _full_budget(qps: list[QpRuns]) -> int:
+    return sum(
+        qp.runs_high - qp.runs_low
+        for qp in qps
+        if qp.runs_high is not None and qp.runs_low is not None
+    )
+
+
+def _is_link_only(irq: Irq) -> bool:
+    return not irq.is_doorbell and irq.is_link is not False  # None: an older file has no such field
+
+
+def _of_lines(doorbells: list[Irq]) -> _Counted:
+    if any(irq.total is None for irq in doorbells):
+        return _Counted()
+    vectors: Counter[int] | None = Counter()
+    for irq in doorbells:
+        match = BIT.match(irq.role)
+        if match is None or vectors is None:
+            vectors = None
+        else:
+            vectors[int(match[1])] += irq.at_least  # of several devices together
+    return _Counted(
+        sum(irq.at_least for irq in doorbells),
+        None if vectors is None else dict(vectors),
+        tuple(irq for irq in doorbells if irq.is_upper_bound and irq.at_least),
+    )
+
+
+def _of_trace(traces: list[Traced]) -> _Counted:
+    """Return the doorbell events of the first trace that has any and is not known to lack some."""
     for trace in traces:
-        if trace.db_events is not None:
+        if trace.db_events is not None and not trace.has_lost:
             vectors = {int(key): count for key, count in trace.db_events_per_vector.items()}
             whole = sum(vectors.values()) == trace.db_events
-            return trace.db_events, vectors if whole else None
-    return None, None
+            return _Counted(trace.db_events, vectors if whole else None)
+    return _Counted()
 
 
 def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
@@ -139,12 +192,25 @@ def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
 
 
 def _runs_of_traces(traces: list[Traced], cautions: list[str]) -> dict[int, Bounds]:
-    runs: dict[int, Bounds] = {}
+    """Return the runs of the first trace that shows any, by qp_num."""
     for trace in traces:
         known = [woken for woken in trace.woken if woken.runs is not None]
-        numbered = all(woken.qp_num is not None for woken in known)
-        if known and not numbered:
+        if not known:
+            continue
+        if any(woken.qp_num is None for woken in known):
             cautions.append("QPs are numbered in the order of their addresses: the trace has none")
-        for index, woken in enumerate(known):
-            runs[index if woken.qp_num is None else woken.qp_num] = (woken.runs, woken.runs)
-    return runs
+        return {
+            index if woken.qp_num is None else woken.qp_num: _runs_of(trace, woken)
+            for index, woken in enumerate(known)
+        }
+    return {}
+
+
+def _runs_of(trace: Traced, woken: Woken) -> Bounds:
+    """Return the bounds of the runs that the schedules of a trace made: each makes one."""
+    runs, most = woken.runs, woken.runs
+    if woken.runs is not None and woken.other is not None:
+        scheduled = (woken.doorbell or 0) + woken.other
+        runs, most = min(woken.runs, scheduled), max(woken.runs, scheduled)
+    is_open = trace.runs_low is not None and trace.runs_high is None
+    return runs, None if is_open else most

@@ -31,7 +31,9 @@ def explain(evidence: Evidence, subject: Subject) -> Explanation:
     predicted: Bounds = (None, None)
     measured: Bounds = (None, None)
     if qps:  # without one nothing is known: no sum over none is a count
-        predicted = _sum(q.predicted_low for q in qps), _sum(q.predicted_high for q in qps)
+        most = _sum(q.predicted_high for q in qps)
+        together = _most_together(evidence, subject, vectors)
+        predicted = _sum(q.predicted_low for q in qps), _least(most, together)
         measured = _sum(q.measured_low for q in qps), _sum(q.measured_high for q in qps)
     calls = None if active is None else _sum(row.predicted_schedule_calls for row in vectors)
     low, limit = measured[0], predicted[1]
@@ -81,7 +83,7 @@ def _vectors(evidence: Evidence, subject: Subject, active: int | None) -> list[V
     else:
         used = [v for v, mask in enumerate(subject.masks) if active is not None and mask & active]
         counts = dict.fromkeys(used[:1] if not subject.callbacks else used)
-        if len(counts) == 1:  # all interrupts are this vector's
+        if len(counts) == 1 or evidence.is_embedded:  # all interrupts are this vector's
             counts = dict.fromkeys(counts, evidence.interrupts)
     rows = []
     for vector, count in counts.items():
@@ -105,18 +107,21 @@ def _qp(evidence: Evidence, subject: Subject, qp_num: int, vectors: list[VectorR
 
     The upper bound: a run for each doorbell call, and one more for each race check and each
     buffer repost, which merge; a full budget adds its own. A race check hits the QP whose packet
-    came, but with wrong bits in db_read() ("legacy") any QP. Calls that merge make fewer: the
-    lower bound is one run where anything was called.
+    came, but with bits in db_read() that no one rang any QP. A run that found a packet may meet a
+    repost, however few interrupts there were. Calls that merge make fewer: the lower bound is one
+    run where anything was called.
     """
     own = [row.interrupts for row in vectors if subject.mask(row.vector) >> qp_num & 1]
     calls = _sum(own)
-    packets = None if subject.db_read == "legacy" else evidence.rx_pkts.get(qp_num)
-    extra = calls if packets is None or calls is None else min(calls, packets)
+    packets = evidence.rx_pkts.get(qp_num)
+    extra = calls
+    if packets is not None and calls is not None:
+        extra = max(calls, packets) if _shows_others(evidence, subject) else packets
     needs_extra = subject.db_read != "zero" or evidence.has_netdev
     measured = evidence.runs[qp_num]
     low = high = None
     if calls is not None:
-        low = min(calls, 1)
+        low = 0 if evidence.at_most else min(calls, 1)
         spare = 0 if None in measured else (measured[1] or 0) - (measured[0] or 0)
         high = calls + (extra or 0) * needs_extra + spare
     return QpRow(
@@ -127,6 +132,32 @@ def _qp(evidence: Evidence, subject: Subject, qp_num: int, vectors: list[VectorR
         measured_high=measured[1],
         verdict=_verdict((low, high), measured),
     )
+
+
+def _most_together(evidence: Evidence, subject: Subject, vectors: list[VectorRow]) -> int | None:
+    """Return the most runs of all QPs together where db_read() shows wrong bits; None: no bound.
+
+    Which QP a race check hits is not known, but each interrupt makes one at most: on the root
+    complex db_clear() clears the whole word, on the endpoint the interrupt sets one bit.
+    """
+    if subject.db_read != "legacy" or evidence.is_embedded or evidence.interrupts is None:
+        return None
+    if not evidence.rx_pkts:
+        return None
+    calls = _sum(row.predicted_schedule_calls for row in vectors)
+    reposts = sum(evidence.rx_pkts.values())
+    return None if calls is None else calls + evidence.interrupts + reposts + evidence.full_budget
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    """Return the smaller of two bounds of the same thing; None: neither is known."""
+    known = [bound for bound in (one, other) if bound is not None]
+    return min(known, default=None)
+
+
+def _shows_others(evidence: Evidence, subject: Subject) -> bool:
+    """Return whether db_read() shows bits that no one rang."""
+    return subject.db_read == "legacy" or evidence.is_embedded
 
 
 def _verdict(predicted: Bounds, measured: Bounds) -> str:
@@ -171,7 +202,11 @@ def _causes_of_runs(
     elif any(fan_out > 1 for _, fan_out in fan_outs):
         text = "a vector covers several active QPs: each of its interrupts schedules all of them"
         yield LikelyCause(code="shared-vector", at_most=shared, text=text)
-    if subject.db_read == "latched":
+    if evidence.is_embedded and subject.db_read != "zero":
+        text = "each embedded doorbell sets every bit: the race check hits every active QP"
+        every = (evidence.interrupts or 0) * active.bit_count()
+        yield LikelyCause(code="race-check", at_most=every, text=text)
+    elif subject.db_read == "latched":
         text = (
             "db_read() still shows the rung bit at the end of the run: one more, empty run a ring"
         )

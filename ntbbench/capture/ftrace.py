@@ -19,7 +19,8 @@ LINE = re.compile(
     r"(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
 )
 HEADER = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d{1,18})/(\d{1,18})")
-LOST = re.compile(r"CPU:?\s*(\d+)\s*\[(?:LOST (\d+) EVENTS?|EVENTS DROPPED)\]")
+# What the kernel and trace-cmd print in the place of events that were lost; not always how many.
+LOST = re.compile(r"CPU:?\s*(\d+)\s*\[(?:LOST\s+)?(?:(\d+)\s+)?EVENTS?(?:\s+DROPPED)?\]")
 FIELD = re.compile(r"\b(ntb|bits|ctx|vector|tasklet|qp)=(-?(?:0x)?[0-9a-fA-F]{1,32})\b")
 VECTOR_DIGITS = 10  # of a signed 32-bit number
 

@@ -6,16 +6,18 @@ from pathlib import Path
 
 from ntbbench.capture import kinds
 from ntbbench.capture.bounds import amplifications
-from ntbbench.capture.measured import DeviceFacts, Irq, Measured, Softirq, Source
+from ntbbench.capture.bpftrace import read_bpftrace
+from ntbbench.capture.device_facts import point_facts
+from ntbbench.capture.iperf3 import Seen, read_iperf3
+from ntbbench.capture.line_facts import told_line, with_slot
+from ntbbench.capture.measured import Irq, Measured, Softirq, Source
 from ntbbench.capture.ntb_lines import ACTIONS, Slot, find_slots
-from ntbbench.capture.point import Qp, read_point, read_state
-from ntbbench.capture.proc import Delta, changed, difference, read_snapshot
+from ntbbench.capture.point import Qp, is_setup, read_point, read_state
+from ntbbench.capture.proc import Delta, Row, changed, device_of, difference, read_snapshot
 from ntbbench.capture.qpstats import find_stats, qp_runs, read_stats_file
 from ntbbench.capture.tools import (
-    read_bpftrace,
     read_ethtool,
     read_info,
-    read_iperf3,
     read_ntb_perf,
     read_pingpong,
 )
@@ -26,9 +28,10 @@ from ntbbench.errors import InputError
 PARTS = ("before-interrupts", "before-softirqs", "before-stats", "trace", "capture")
 PARTS_AFTER = ("after-interrupts", "after-softirqs", "after-stats")
 FULL = "trace-full"
+# Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
 TEXTS = frozenset({"kernel", "capture", "unread", "state", "point", "trace", FULL, "README.md"})
+TEXTS |= {"sent", "received", "dmesg"}
 FILES_MAX = 1000  # of one folder
-LOOP_DOORBELLS = 16
 CHANNELS = frozenset({"combined", "combined_max"})  # any network device has them
 UNREAD_MAX = 100  # lines that are repeated
 
@@ -40,10 +43,10 @@ def ingest(paths: Sequence[Path]) -> Measured:
     ----------
     paths : capture folders, folders of capture folders, or single files of a known format.
     """
-    measured = Measured()
+    measured, runs = Measured(), Seen()
     for path in paths:
         for capture in _captures(path, measured.errors):
-            _Capture(capture, measured).read()
+            _Capture(capture, measured, runs).read()
     return measured
 
 
@@ -60,15 +63,18 @@ def _captures(path: Path, errors: list[str]) -> list[Path]:
 
 
 def _is_capture(folder: Path) -> bool:
+    if is_setup(folder):
+        return False
     return any((folder / part).exists() for part in (*PARTS, *PARTS_AFTER))
 
 
 class _Capture:
     """One folder or file on its way into `measured`; each part fails by itself."""
 
-    def __init__(self, path: Path, measured: Measured) -> None:
+    def __init__(self, path: Path, measured: Measured, runs: Seen) -> None:
         self.path = path
         self.measured = measured
+        self.runs = runs  # of iperf3, of all captures: each counts once
         self.qps: tuple[Qp, ...] = ()
 
     def read(self) -> None:
@@ -76,6 +82,7 @@ class _Capture:
             self._try(self.path, lambda: self._file(self.path))
         else:
             self._folder()
+        self._tell_lines()
         amplifications(self.measured, str(self.path))
 
     def _folder(self) -> None:
@@ -168,9 +175,20 @@ class _Capture:
         self.measured.cautions.extend(noted)
         for label in dict.fromkeys((*slots, *changed(deltas))):
             row, slot = new.rows[label], slots.get(label)
-            self.measured.interrupts.append(
-                _irq(label, (row.chip, row.action), deltas[label], slot, source)
-            )
+            self.measured.interrupts.append(_irq(label, row, deltas[label], slot, source))
+
+    def _tell_lines(self) -> None:
+        """Tell the interrupt lines by what the other files say of their device."""
+        to, own = self.measured, str(self.path)
+        names = {source.name for source in to.sources if source.capture == own}
+        facts = [device for device in to.devices if device.source in names]
+        for index, irq in enumerate(to.interrupts):
+            if irq.source in names:
+                to.interrupts[index] = told = told_line(irq, facts)
+                if told.others:
+                    shared = f"line {irq.label} is shared with {', '.join(told.others)}"
+                    at_most = f"{irq.source}: {shared}: NTB's interrupts are at most its count"
+                    to.cautions.append(at_most)
 
     def _softirqs(self, before: Path, after: Path) -> None:
         old, new = read_snapshot(before), read_snapshot(after)
@@ -210,19 +228,9 @@ class _Capture:
         self.qps = read_state(path)
 
     def _point(self, path: Path) -> None:
-        point = read_point(path)
-        masks = [0] * point.vectors
-        for bit in range(LOOP_DOORBELLS if masks else 0):
-            masks[bit % point.vectors] |= 1 << bit
-        self.measured.devices.append(
-            DeviceFacts(
-                source=self._source(path, kinds.POINT),
-                db_valid_mask=hex((1 << LOOP_DOORBELLS) - 1),
-                vector_masks=[hex(mask) for mask in masks],
-                link_mask="0x0",
-                db_read="latched" if point.db_read_latched else "zero",
-            )
-        )
+        facts = point_facts(read_point(path), str(path))
+        self.measured.devices.append(facts)
+        self._source(path, kinds.POINT)
 
     def _file(self, path: Path) -> None:
         kind, name, to = kinds.kind_of(path), str(path), self.measured
@@ -230,31 +238,31 @@ class _Capture:
             full_cpus = read_full_cpus(path.with_name(FULL)) if path.name == "trace" else []
             to.traces.append(read_traced(path, name, self.qps, to.cautions, full_cpus))
         elif kind is kinds.BPFTRACE:
-            to.counts.extend(read_bpftrace(path, name))
+            to.counts.extend(read_bpftrace(path, name, to.cautions))
         elif kind is kinds.IPERF3:
-            to.throughput.extend(read_iperf3(path, name, to.cautions))
+            to.throughput.extend(read_iperf3(path, name, to.cautions, self.runs))
         elif kind is kinds.NTB_PERF_KIND:
             to.throughput.extend(read_ntb_perf(path, name, to.cautions))
         elif kind is kinds.ETHTOOL:
             to.counts.extend(read_ethtool(path, name))
         elif kind is kinds.INFO:
-            to.devices.append(read_info(path, name))
+            to.devices.append(read_info(path, name, to.cautions))
         else:
             to.counts.append(read_pingpong(path, name))
         self._source(path, kind)
 
 
-def _irq(label: str, what: tuple[str, str], delta: Delta, slot: Slot | None, source: str) -> Irq:
-    return Irq(
+def _irq(label: str, row: Row, delta: Delta, slot: Slot | None, source: str) -> Irq:
+    irq = Irq(
         label=label,
-        chip=what[0],
-        action=what[1],
+        chip=row.chip,
+        action=row.action,
         cpus=list(delta.cpus),
         per_cpu=list(delta.per_cpu),
         total=delta.total,
         at_least=delta.at_least,
         source=source,
-        slot=None if slot is None else slot.slot,
-        role="" if slot is None else slot.role,
-        is_doorbell=slot is not None and slot.is_doorbell,
+        others=[] if slot is None else list(slot.others),
+        device=device_of(row),
     )
+    return irq if slot is None else with_slot(irq, slot)

@@ -24,7 +24,9 @@ class Irq(Struct, frozen=True, kw_only=True):
 
     `slot`: the line's place among those of its device, None: no NTB line. `per_cpu`: by the CPU
     names of `cpus`, None: not known. `total` is None where a CPU's share is not known; `at_least`
-    is what the others add up to.
+    is what the others add up to. `is_link`: it carries link or other events, None: a file of an
+    older ntbbench does not say. `others`: the actions of other drivers on the same line.
+    `is_upper_bound`: the counts are the line's, and NTB's doorbells are at most these.
     """
 
     label: str
@@ -38,6 +40,10 @@ class Irq(Struct, frozen=True, kw_only=True):
     slot: int | None = None
     role: str = ""
     is_doorbell: bool = False
+    is_link: bool | None = None
+    is_upper_bound: bool = False
+    others: list[str] = field(default_factory=list)
+    device: str = ""  # PCI name, where the line tells it
 
 
 class Softirq(Struct, frozen=True, kw_only=True):
@@ -92,7 +98,12 @@ class Handler(Struct, frozen=True, kw_only=True):
 
 
 class Traced(Struct, frozen=True, kw_only=True):
-    """What a trace shows: None: it has no probe for it."""
+    """What a trace shows: None: it has no probe for it.
+
+    `wakeups_low`, `wakeups_high`: tasklets that the doorbell callback put on a list, all QPs
+    together; `runs_low`, `runs_high`: runs. Where the two are not equal, the doubts say why; no
+    high one: more may have been lost. `has_lost`: events of a CPU are known to be missing.
+    """
 
     source: str
     format: str
@@ -102,13 +113,21 @@ class Traced(Struct, frozen=True, kw_only=True):
     woken: list[Woken] = field(default_factory=list)
     handlers: list[Handler] = field(default_factory=list)
     softirqs: dict[str, int] = field(default_factory=dict)
+    has_lost: bool = False
+    wakeups_low: int | None = None
+    wakeups_high: int | None = None
+    wakeups_doubts: list[str] = field(default_factory=list)
+    runs_low: int | None = None
+    runs_high: int | None = None
+    runs_doubts: list[str] = field(default_factory=list)
 
 
 class Amplification(Struct, frozen=True, kw_only=True):
-    """Tasklet runs or wakeups a doorbell interrupt, with bounds; None: no bound known.
+    """Tasklet runs or wakeups per doorbell interrupt, with bounds; None: no bound known.
 
     `quantity`: "runs" (by any cause; bounds the doorbell's own amplification from above), or
     "doorbell wakeups" (the doorbell callback's own: the effective amplification).
+    `interrupts` is an upper bound where `interrupts_low` is below it; None: it is exact.
     """
 
     quantity: str
@@ -119,10 +138,14 @@ class Amplification(Struct, frozen=True, kw_only=True):
     high: float | None
     sources: list[str]
     note: str
+    interrupts_low: int | None = None
 
 
 class Throughput(Struct, frozen=True, kw_only=True):
-    """One throughput measurement of iperf3 or ntb_perf, in bits a second."""
+    """One throughput measurement of iperf3 or ntb_perf, in bits a second.
+
+    `direction` of iperf3: "forward" is from its client to its server, "reverse" back.
+    """
 
     source: str
     tool: str
@@ -133,6 +156,7 @@ class Throughput(Struct, frozen=True, kw_only=True):
     lost_percent: float | None = None
     cpu_host_percent: float | None = None
     cpu_remote_percent: float | None = None
+    direction: str = ""
 
 
 class Count(Struct, frozen=True, kw_only=True):
@@ -142,12 +166,17 @@ class Count(Struct, frozen=True, kw_only=True):
     name: str
     key: str
     value: int
+    is_lower_bound: bool = False  # the program counted more than its map could hold
 
 
 class DeviceFacts(Struct, frozen=True, kw_only=True):
     """A device rebuilt from what the capture says of it; masks are hex texts.
 
-    `vector_masks` empty: no vector callbacks, every vector means `db_valid_mask`.
+    `vector_masks` empty: no vector callbacks, every vector means `db_valid_mask`. `db_read`: what
+    db_read() shows of a rung bit until db_clear(): "latched": the bit, "zero": nothing, "legacy":
+    other bits. `link_vectors`: those whose interrupt carries link events. `action`: the interrupt
+    lines that are this device's; "": not told. `is_embedded`: its slots share one interrupt, which
+    reports every vector and sets every bit. `client`: of ntb_transport; "": not told.
     """
 
     source: str
@@ -155,6 +184,10 @@ class DeviceFacts(Struct, frozen=True, kw_only=True):
     vector_masks: list[str]
     link_mask: str
     db_read: str
+    link_vectors: list[int] = field(default_factory=list)
+    action: str = ""
+    is_embedded: bool = False
+    client: str = ""
 
 
 class Measured(Struct, frozen=True, kw_only=True):

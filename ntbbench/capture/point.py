@@ -15,15 +15,34 @@ KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")
 SETTING = re.compile(r"(\w+)=([^=]*?)(?=\s+\w+=|\s*$)")
 NUMBER = re.compile(r"\d{1,18}")
 POINTER = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
+# `direction` of a recording of the driver pair -> the side that receives.
+RECEIVERS = {"ep-to-rc": "rc", "rc-to-ep": "ep"}
+PATCHES_MAX = 99
+SLOTS_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
 STAT = re.compile(r"(.+?) -\s+(\S+)$")
 PORTS_MAX = 1 << 8  # ports of one NTB (include/linux/ntb.h has no limit; no device has more)
+
+
+@dataclass(frozen=True)
+class PairReceiver:
+    """The side that receives in a recording of the driver pair.
+
+    `side` is "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf), `patches` those of the series in its driver,
+    `ep_slots` the endpoint's db_count, `doorbell` how rings reach the endpoint.
+    """
+
+    side: str
+    patches: frozenset[int]
+    ep_slots: int
+    doorbell: str
 
 
 @dataclass(frozen=True)
 class Point:
     """What was asked of the recording; see `docs/replay.md` for the file's keys.
 
-    `gap` is the pause between two packets of one sender in seconds.
+    `gap` is the pause between two packets of one sender in seconds. `db_read_latched` False: the
+    loopback device shows nothing of a rung bit, a driver of the pair (`receiver`) other bits.
     """
 
     vectors: int
@@ -31,6 +50,7 @@ class Point:
     gap: float
     packets_per_qp: int
     sending_qps: tuple[int, ...]
+    receiver: PairReceiver | None = None
 
 
 @dataclass(frozen=True)
@@ -70,17 +90,43 @@ def read_point(path: Path) -> Point:
         number, value = found[key]
         return _whole(path, number, key, value, high)
 
-    number, senders = found["sending_qps"]
-    qps = tuple(_whole(path, number, "sending_qps", q, DB_BITS_MAX - 1) for q in senders.split())
-    if not qps:
-        raise bad_line(path, number, "sending_qps=", "at least one qp_num")
+    receiver = _receiver(path, found)
+    qps = _wholes(path, found, "sending_qps", DB_BITS_MAX - 1)
+    if not qps and receiver is None:  # the pair sends nothing where its link is down
+        raise bad_line(path, found["sending_qps"][0], "sending_qps=", "at least one qp_num")
     return Point(
         vectors=whole("vectors", DB_BITS_MAX),
         db_read_latched=whole("db_read_latched", 1) == 1,
         gap=whole("gap_us", 10**9) / 1e6,
         packets_per_qp=whole("packets_per_qp", 10**9),
         sending_qps=qps,
+        receiver=receiver,
     )
+
+
+def _receiver(path: Path, found: dict[str, tuple[int, str]]) -> PairReceiver | None:
+    """Return the receiving side of the driver pair; None: a recording of the loopback device."""
+    if "direction" not in found:
+        return None
+    number, direction = found["direction"]
+    if direction not in RECEIVERS:
+        raise bad_line(path, number, f"direction={direction}", " or ".join(RECEIVERS))
+    side = RECEIVERS[direction]
+    slots = _wholes(path, found, "ep_slots", SLOTS_MAX)
+    if len(slots) != 1:
+        raise InputError(str(path), "ep_slots", f"one whole number from 0 to {SLOTS_MAX}")
+    return PairReceiver(
+        side=side,
+        patches=frozenset(_wholes(path, found, f"{side}_patches", PATCHES_MAX)),
+        ep_slots=slots[0],
+        doorbell=found.get("doorbell", (0, ""))[1],
+    )
+
+
+def _wholes(path: Path, found: dict[str, tuple[int, str]], key: str, high: int) -> tuple[int, ...]:
+    """Return the numbers of a key, which may be none."""
+    number, value = found.get(key, (0, ""))
+    return tuple(_whole(path, number, key, word, high) for word in value.split())
 
 
 def read_state(path: Path) -> tuple[Qp, ...]:
@@ -167,6 +213,11 @@ def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
     if NUMBER.fullmatch(text) is None or not text.isascii() or int(text) > high:
         raise bad_line(path, number, f"{key}={text}", f"a whole number from 0 to {high}")
     return int(text)
+
+
+def is_setup(folder: Path) -> bool:
+    """Return whether a folder is what `lab pair run --record` keeps of the binding: no point."""
+    return folder.name == "setup" and (folder / "result").is_file()
 
 
 def missing_file(folder: Path) -> InputError | None:

@@ -22,6 +22,10 @@ SINGLE = frozenset({"ERR", "MIS", "Err"})
 # PCI-MSIX-0000:00:01.0 0-edge name | IO-APIC 2-edge timer | GICv3 27 Level arch_timer
 CHIP = re.compile(r"(\S+)\s+(?:(\d{1,19})(?:-\S+)?(?:\s+|$))?(?:(?:Edge|Level)(?:\s+|$))?(.*)")
 
+PCI_NAME = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+MSI_CHIP = re.compile(r"(?:[\w-]+-)?PCI-MSIX?")  # of x86, whose hwirq is that of the PCI layer
+MSI_INDEX_BITS, MSI_DOMAIN_BITS = 11, 27  # hwirq = domain << 27 | devid << 11 | index
+
 
 @dataclass(frozen=True)
 class Row:
@@ -109,6 +113,19 @@ def _row(path: Path, number: int, line: str, cpus: tuple[str, ...]) -> Row:
         chip, action = found[1], found[3].strip()
         hwirq = None if found[2] is None else int(found[2])
     return Row(label, dict(zip(columns, map(int, counts), strict=True)), chip, hwirq, action)
+
+
+def device_of(row: Row) -> str:
+    """Return the PCI name of the device that a line's chip or hwirq tells; "": neither does.
+
+    Source: Linux 6.12 drivers/pci/msi/irqdomain.c (pci_msi_domain_calc_hwirq).
+    """
+    if (found := PCI_NAME.search(row.chip)) is not None:
+        return found[0]
+    if row.hwirq is None or MSI_CHIP.fullmatch(row.chip) is None:
+        return ""
+    domain, device = row.hwirq >> MSI_DOMAIN_BITS, row.hwirq >> MSI_INDEX_BITS & 0xFFFF
+    return f"{domain:04x}:{device >> 8:02x}:{device >> 3 & 0x1F:02x}.{device & 7}"
 
 
 def difference(before: Snapshot, after: Snapshot, cautions: list[str]) -> dict[str, Delta]:

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from ntbbench.capture.causes import find_differences, find_doubts, wakeups_of
 from ntbbench.capture.ftrace import Kind
-from ntbbench.capture.point import PARTS
+from ntbbench.capture.point import PARTS, is_setup
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.capture.records import (
     AGREES,
@@ -28,7 +28,6 @@ from ntbbench.errors import InputError
 from ntbbench.model.loopback import DoorbellLog, predict
 from ntbbench.model.softirq import Tally
 
-SETUP = "setup"
 DEPTH_MAX = 3  # folders between LOG and a recording: kernel, direction, point
 RINGS_USED = ["point", "state: active QPs", "peer_db_set: bits, order, spacing"]
 EVENTS_USED = ["db_event: order, vector, CPU, spacing"]
@@ -71,8 +70,8 @@ def find_recordings(log: Path) -> list[Path]:
 
 
 def _recordings_below(folder: Path, depth: int = 0) -> Iterator[Path]:
-    if folder.name == SETUP and (folder / "result").is_file():
-        return  # what `lab pair run --record` keeps of the binding: no doorbell is in it
+    if is_setup(folder):
+        return  # no doorbell is in it
     if any((folder / part).exists() for part in PARTS):
         yield folder
     elif depth < DEPTH_MAX:

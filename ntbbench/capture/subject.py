@@ -21,6 +21,8 @@ CANDIDATES = {
     "ntb_irq_idt": ("ntb_hw_idt",),
 }
 
+DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -73,8 +75,8 @@ def rebuilt_subject(facts: DeviceFacts) -> Subject:
         masks = tuple(int(mask, 16) for mask in facts.vector_masks)
     except ValueError:
         raise InputError(facts.source, facts.db_valid_mask, "masks in hexadecimal") from None
-    if facts.db_read not in {"latched", "zero"}:
-        raise InputError(facts.source, facts.db_read, "db_read: latched or zero")
+    if facts.db_read not in DB_READS:
+        raise InputError(facts.source, facts.db_read, f"db_read: {' or '.join(DB_READS)}")
     checked: VectorMap = masked_map(valid, masks or (valid,))
     return Subject(
         name="rebuilt from the capture",
@@ -82,7 +84,7 @@ def rebuilt_subject(facts: DeviceFacts) -> Subject:
         db_valid_mask=checked.db_valid_mask,
         masks=checked.db_vector_masks,
         link_mask=link,
-        db_read="zero" if facts.db_read == "zero" else "latched",
+        db_read=DB_READS[facts.db_read],
         callbacks=bool(masks),
     )
 

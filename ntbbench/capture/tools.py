@@ -1,173 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers of what tools print: bpftrace, iperf3, ntb_perf, ethtool -l, intel's debugfs info."""
+"""Readers of what tools print: ntb_perf, ethtool -l, intel's debugfs info."""
 
 import re
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Count, DeviceFacts, Throughput
-from ntbbench.capture.whole import read_lines, read_small
+from ntbbench.capture.whole import read_small
 from ntbbench.errors import InputError
-from ntbbench.model.device import shift_masks
+from ntbbench.model.device import low_bits, shift_masks
 from ntbbench.model.vectormap import DB_BITS_MAX
 
-BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 NTB_PERF = re.compile(
     r"(\d{1,5}): copied (\d{1,19}) bytes in (\d{1,19}) usecs, (\d{1,19}) MBytes/s"
 )
 NTB_PERF_ERROR = re.compile(r"\d{1,5}: error status -?\d{1,5}|\s*Test status: .*|\s*Peer .*")
-BIDIR = "_bidir_reverse"  # of iperf3's keys for the other direction
 INFO = re.compile(r"(.+?) -\s+(\S.*)")
 COMBINED = re.compile(r"Combined:\s*(\d{1,9}|n/a)")
-ENTRIES_MAX = 1 << 16
-MAP_MAX = 1 << 23  # characters of one map
-BPFTRACE_TYPES = frozenset(
-    {"attached_probes", "map", "hist", "stats", "printf", "time", "lost_events", "helper_error"}
-    | {"syscall", "join", "cat", "system", "clear", "value"}
-)
-
-
-class BpfLine(msgspec.Struct):
-    """One line of `bpftrace -f json`."""
-
-    type: str
-    data: Any = None
-
-
-def read_bpftrace(path: Path, source: str) -> list[Count]:
-    """Return the entries of all maps of counts.
-
-    Raises
-    ------
-    InputError : a line that is no object with a type, lost events, or no map.
-    """
-    counts: list[Count] = []
-    maps = 0
-    for number, text in read_lines(path, MAP_MAX):
-        if not (line := text.strip()):
-            continue
-        try:
-            item = msgspec.json.decode(line, type=BpfLine)
-        except BAD_JSON:
-            raise bad_line(path, number, line, "one JSON object a line, with a type") from None
-        if item.type not in BPFTRACE_TYPES:
-            raise bad_line(path, number, line, "a line of bpftrace -f json")
-        if item.type == "lost_events":
-            raise bad_line(path, number, line, "bpftrace lost events: counts would be wrong")
-        maps += item.type in {"map", "hist", "stats"}
-        if item.type == "map":
-            counts += _map_counts(path, number, line, item.data, source)
-        if len(counts) > ENTRIES_MAX:
-            raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
-    if not maps:
-        raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
-    return counts
-
-
-def _map_counts(path: Path, number: int, line: str, data: object, source: str) -> list[Count]:
-    if not isinstance(data, dict):
-        raise bad_line(path, number, line, "a map: name, then entries")
-    rows = []
-    for name, entries in data.items():
-        pairs = entries.items() if isinstance(entries, dict) else [("", entries)]
-        for key, value in pairs:
-            if isinstance(value, bool) or not isinstance(value, int):
-                continue  # a map of texts or nested values counts nothing
-            rows.append(Count(source=source, name=name, key=str(key), value=value))
-    return rows
-
-
-def read_iperf3(path: Path, source: str, cautions: list[str]) -> list[Throughput]:
-    """Return what arrived, by `iperf3 -J`: one row, or two of a run in both directions.
-
-    A server's file does not say what arrived at the client.
-
-    Raises
-    ------
-    InputError : no whole JSON of iperf3, a run that ended in an error, a number missing, or
-        nothing that says what arrived.
-    """
-    try:
-        record = msgspec.json.decode(read_small(path))
-    except BAD_JSON as error:
-        raise InputError(str(path), "iperf3", f"no whole JSON: {error}") from None
-    if not isinstance(record, dict) or "start" not in record or "end" not in record:
-        raise InputError(str(path), "iperf3", "an object with start and end, as iperf3 -J prints")
-    if "error" in record:
-        raise InputError(str(path), str(record["error"]), "a run that ended without an error")
-    is_server = _find(record, "start.accepted_connection") is not None
-    is_reverse = bool(_optional(record, "start.test_start.reverse"))
-    rows = []
-    for suffix in ("", BIDIR):
-        if suffix and _find(record, f"end.sum_received{suffix}") is None:
-            continue
-        if is_server and is_reverse != bool(suffix):
-            cautions.append(f"{path}: iperf3's server does not know what arrived at the client")
-            continue
-        rows.append(_iperf3_row(path, record, source, suffix, is_server))
-    if not rows:
-        raise InputError(str(path), "a server that only sent", "the client's iperf3 -J")
-    return rows
-
-
-def _iperf3_row(
-    path: Path, record: object, source: str, suffix: str, is_server: bool
-) -> Throughput:
-    """Return one direction. UDP's `sum` is what was sent, lost datagrams too: only older iperf3,
-    which has no `sum_received`, is taken by it."""
-    protocol = _text(path, record, "start.test_start.protocol")
-    streams = _number(path, record, "start.test_start.num_streams")
-    end, what = f"end.sum_received{suffix}", f"{protocol}, {streams:.0f} streams"
-    if protocol == "UDP" and _find(record, end) is None:
-        end, what = f"end.sum{suffix}", f"{what}, as sent"
-    lost = _optional(record, f"{end}.lost_percent")
-    return Throughput(
-        source=source,
-        tool="iperf3",
-        what=f"{what}, reverse" if suffix else what,
-        bits_per_second=_number(path, record, f"{end}.bits_per_second"),
-        seconds=_number(path, record, f"{end}.seconds"),
-        retransmits=_whole(record, f"end.sum_sent{suffix}.retransmits"),
-        lost_percent=_optional(record, f"end.sum{suffix}.lost_percent") if lost is None else lost,
-        cpu_host_percent=_optional(record, "end.cpu_utilization_percent.host_total"),
-        cpu_remote_percent=None
-        if is_server
-        else _optional(record, "end.cpu_utilization_percent.remote_total"),
-    )
-
-
-def _find(record: object, name: str) -> object:
-    for key in name.split("."):
-        record = record.get(key) if isinstance(record, dict) else None
-    return record
-
-
-def _optional(record: object, name: str) -> float | None:
-    value = _find(record, name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < 1e18 else None  # type: ignore[arg-type,operator]
-
-
-def _whole(record: object, name: str) -> int | None:
-    value = _optional(record, name)
-    return None if value is None else int(value)
-
-
-def _number(path: Path, record: object, name: str) -> float:
-    value = _optional(record, name)
-    if value is None:
-        raise InputError(str(path), name, "a number, 0 or more: missing or damaged")
-    return value
-
-
-def _text(path: Path, record: object, name: str) -> str:
-    value = _find(record, name)
-    if value not in {"TCP", "UDP", "SCTP"}:
-        raise InputError(str(path), name, "TCP, UDP or SCTP: missing or damaged")
-    return str(value)
+OVERLAP = "bits {} are in the valid and in the link mask (gen3 before Linux 6.15): taken as link"
 
 
 def read_ntb_perf(path: Path, source: str, cautions: list[str]) -> list[Throughput]:
@@ -230,8 +80,10 @@ def read_pingpong(path: Path, source: str) -> Count:
     return Count(source=source, name="pingpong", key="", value=int(text))
 
 
-def read_info(path: Path, source: str) -> DeviceFacts:
+def read_info(path: Path, source: str, cautions: list[str]) -> DeviceFacts:
     """Rebuild an intel device from its debugfs `info`.
+
+    A bit in both masks, as gen3's driver has it before Linux 6.15, is taken for a link bit.
 
     Raises
     ------
@@ -260,14 +112,19 @@ def read_info(path: Path, source: str) -> DeviceFacts:
     count, vectors = whole("Count", DB_BITS_MAX), whole("Vector Count", DB_BITS_MAX)
     shift = whole("Vector Shift", DB_BITS_MAX)
     valid, link = whole("Valid Mask", ones, 16), whole("Link Mask", ones, 16)
+    if valid & link and not low_bits(valid.bit_length()) ^ valid:
+        cautions.append(f"{path}: {OVERLAP.format(hex(valid & link))}")
+        valid &= ~link
     if valid & link or valid.bit_count() > count or not valid:
         raise InputError(
             str(path), f"valid mask {valid:#x}, link mask {link:#x}", f"{count} bits, none in both"
         )
+    masks = shift_masks(vectors, shift)
     return DeviceFacts(
         source=source,
         db_valid_mask=hex(valid),
-        vector_masks=[hex(mask & valid) for mask in shift_masks(vectors, shift)],
+        vector_masks=[hex(mask & valid) for mask in masks],
         link_mask=hex(link),
         db_read="latched",
+        link_vectors=[vector for vector, mask in enumerate(masks) if mask & link],
     )

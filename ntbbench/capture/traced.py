@@ -5,52 +5,26 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.events import Event, TraceText, read_events
+from ntbbench.capture.events import TraceText, read_events
 from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Handler, Traced, Woken
 from ntbbench.capture.point import Qp
+from ntbbench.capture.tally import Tally, count
 from ntbbench.capture.tasklets import QP_SIZE_MAX
 from ntbbench.capture.whole import read_lines
 from ntbbench.errors import InputError
 
-CALLBACK = "ntb_transport_doorbell_callback"
-SCHEDULE = "__tasklet_schedule"
-RUN = "ntb_transport_rxc_db"
-# The names that a recording's own probes have; any other probe is known by its function.
-PROBES = {"db_event": CALLBACK, "tasklet_schedule": SCHEDULE, "rxc_db": RUN}
-SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[\w+\])?\)")
-RETURNED = re.compile(r"\([^()]* <- ")
-FIELD = re.compile(r"\b(\w+)=((?:0x)?[0-9a-fA-F]{1,16})\b")
-HANDLER = re.compile(r"irq=(\d{1,10}) name=(.{0,200})")
-SOFTIRQ = re.compile(r"vec=\d{1,2} \[action=(\w{1,20})\]")
-OF_TRANSPORT = re.compile(rf"tasklet=(\S+) function={RUN}\b")
 FULL_CPU = re.compile(r"CPU(\d{1,5}) dropped \d{1,20}")
-KEYS_MAX = 1 << 16  # distinct tasklets or handlers; no machine has more
-
-
-@dataclass
-class Tally:
-    """Counts while the trace goes by. Tasklets and QPs are known by their address."""
-
-    db_events: int | None = None
-    vectors: Counter[str] = field(default_factory=Counter)
-    doorbell: Counter[int] = field(default_factory=Counter)
-    other: Counter[int] = field(default_factory=Counter)
-    entered: Counter[int] = field(default_factory=Counter)  # tasklet_entry of ntb_transport
-    runs: Counter[int] = field(default_factory=Counter)  # rxc_db, by QP
-    handlers: Counter[tuple[int, str, int]] = field(default_factory=Counter)
-    softirqs: Counter[str] = field(default_factory=Counter)
-    has_schedules: bool = False
-    ringing: dict[int, tuple[int, str]] = field(default_factory=dict)  # CPU -> pid, context
-
-    def keys(self) -> int:
-        """Return how many different things are counted."""
-        addresses = len(self.doorbell) + len(self.other) + len(self.entered) + len(self.runs)
-        names = len(self.vectors) + len(self.handlers) + len(self.softirqs)
-        return addresses + names + len(self.ringing)
+LOST = "a CPU's buffer starts later than the others': its first events are lost"
+CUT_END = "the trace ends within a callback, or before what it wakes"
+CUT_START = "the trace begins within a callback: {} of its schedules may be a doorbell's"
+UNBOUNDED = "nothing in the trace tells where a callback ends: later schedules may be counted"
+UNSEEN = "{} runs have no schedule in the trace: it begins after it, or a probe missed it"
+NOT_RUN = "{} schedules have no run in the trace: it ends before it, or a probe missed it"
+UNLIKE = "tasklet_entry shows {} runs, rxc_db {}: a probe missed some"
 
 
 def read_traced(
@@ -76,21 +50,29 @@ def read_traced(
     facts, tally, counted = TraceText(), Tally(), 0
     for event in read_events(path, facts):
         if event.time <= end:
-            _count(path, tally, event)
+            count(path, tally, event)
             counted += 1
+    rows = _rows(tally, qps)
+    wakeups, runs = _wakeups(tally, rows), _runs(tally, rows)
     if facts.started:
-        cautions.append(
-            f"{path}: a CPU's buffer starts later than the others': its first events may be lost"
-        )
+        cautions.append(f"{path}: {LOST}")
+        wakeups, runs = wakeups.without_high(LOST), runs.without_high(LOST)
     return Traced(
         source=source,
         format=facts.format,
         events=counted,
         db_events=tally.db_events,
         db_events_per_vector=dict(sorted(tally.vectors.items(), key=lambda item: _key(item[0]))),
-        woken=_woken(tally, qps),
+        woken=[row.woken(tally) for row in rows],
         handlers=_handlers(tally.handlers),
         softirqs=dict(sorted(tally.softirqs.items())),
+        has_lost=bool(facts.started),
+        wakeups_low=wakeups.low,
+        wakeups_high=wakeups.high,
+        wakeups_doubts=wakeups.doubts,
+        runs_low=runs.low,
+        runs_high=runs.high,
+        runs_doubts=runs.doubts,
     )
 
 
@@ -130,80 +112,74 @@ def _key(text: str) -> tuple[int, str]:
     return len(text), text
 
 
-def _count(path: Path, tally: Tally, event: Event) -> None:
-    kind = _probe(event)
-    if kind == SCHEDULE:
-        _scheduled(tally, event)
-    elif event.name != "softirq_raise":  # tasklet_schedule() itself raises the softirq
-        tally.ringing.pop(event.cpu, None)
-    if kind == CALLBACK:
-        tally.db_events = (tally.db_events or 0) + 1
-        tally.ringing[event.cpu] = (event.pid, event.context)
-        vector = dict(FIELD.findall(event.body)).get("vector")
-        if vector is not None:
-            tally.vectors[str(int(vector, 16 if "x" in vector else 10))] += 1
-    elif kind == RUN and (qp := _address(event, "qp")) is not None:
-        tally.runs[qp] += 1
-    elif event.name == "tasklet_entry" and (match := OF_TRANSPORT.match(event.body)):
-        address = _hex(match[1])
-        if address is not None:
-            tally.entered[address] += 1
-    elif event.name == "irq_handler_entry" and (match := HANDLER.match(event.body)):
-        tally.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
-    elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):
-        tally.softirqs[match[1]] += 1
-    if tally.keys() > KEYS_MAX:
-        raise InputError(f"{path}:{event.line}", KEYS_MAX, "fewer different addresses or handlers")
+@dataclass(frozen=True)
+class Row:
+    """One QP, or what the trace shows of one: addresses of its start and tasklet, where known."""
+
+    ptr: int | None
+    tasklet: int | None
+    qp_num: int | None = None
+
+    def scheduled(self, tally: Tally) -> int | None:
+        """Return how often its tasklet was put on a list; None: no probe shows that."""
+        if self.tasklet is None or not tally.has_schedules:
+            return None
+        return tally.doorbell[self.tasklet] + tally.other[self.tasklet]
+
+    def runs(self, tally: Tally) -> int | None:
+        """Return how often it ran: a probe can miss what the other shows; None: none is set."""
+        shown = []
+        if self.ptr is not None and tally.runs:
+            shown.append(tally.runs[self.ptr])
+        if self.tasklet is not None and tally.entered:
+            shown.append(tally.entered[self.tasklet])
+        return max(shown, default=None)
+
+    def woken(self, tally: Tally) -> Woken:
+        """Return the row's record."""
+        is_known = self.tasklet is not None and tally.has_schedules
+        address = self.tasklet if self.ptr is None else self.ptr
+        at = self.tasklet or 0
+        return Woken(
+            address=hex(address or 0),
+            qp_num=self.qp_num,
+            doorbell=tally.doorbell[at] if is_known and tally.db_events is not None else None,
+            other=tally.other[at] if is_known else None,
+            runs=self.runs(tally),
+        )
 
 
-def _probe(event: Event) -> str:
-    """Return the function that a probe's event stands for; '': it is no probe of ours.
+@dataclass(frozen=True)
+class Span:
+    """A count's bounds and why they are not one number; None: not known, or no bound."""
 
-    A return probe, `(caller <- function)`, is another event of the same call.
-    """
-    if RETURNED.match(event.body):
-        return ""
-    if (match := SYMBOL.match(event.body)) is not None:
-        return match[1]
-    if event.name in PROBES:
-        return PROBES[event.name]
-    return next((name for name in (CALLBACK, SCHEDULE, RUN) if name in event.name), "")
+    low: int | None
+    high: int | None
+    doubts: list[str]
 
-
-def _scheduled(tally: Tally, event: Event) -> None:
-    tally.has_schedules = True
-    address = _address(event, "tasklet")
-    if address is not None:
-        ringing = tally.ringing.get(event.cpu) == (event.pid, event.context)
-        (tally.doorbell if ringing else tally.other)[address] += 1
+    def without_high(self, why: str) -> "Span":
+        """Return the span of a count that lost events may have made too small."""
+        return Span(self.low, None, [*self.doubts, why])
 
 
-def _address(event: Event, name: str) -> int | None:
-    fields = dict(FIELD.findall(event.body))
-    text = fields.get(name, fields.get("arg1"))
-    return None if text is None else _hex(text)
-
-
-def _hex(text: str) -> int | None:
-    try:
-        return int(text, 16)
-    except ValueError:
-        return None
-
-
-def _woken(tally: Tally, qps: tuple[Qp, ...]) -> list[Woken]:
-    """Return one record a QP where `qps` tell which is which, else one a tasklet or QP address."""
-    tasklets = set(tally.entered) | set(tally.doorbell)
-    starts = {qp.ptr: qp for qp in qps} or dict.fromkeys(tally.runs)
+def _rows(tally: Tally, qps: tuple[Qp, ...]) -> list[Row]:
+    """Return one row a QP where `qps` tell which is which, else one a tasklet or QP address."""
+    tasklets = (set(tally.entered) | set(tally.doorbell)) - tally.foreign
+    starts: Mapping[int, Qp | None] = {qp.ptr: qp for qp in qps} or dict.fromkeys(tally.runs)
     offset = _offset(tasklets, starts)
+    if offset is None:
+        rows = [Row(None, at) for at in sorted(tasklets)]
+        # Without an offset nobody knows which QP a tasklet is: its runs stand for themselves.
+        return rows if tally.entered else rows + [Row(ptr, None) for ptr in sorted(tally.runs)]
     rows = []
-    if offset is not None:
-        for ptr, qp in sorted(starts.items()):
-            at = ptr + offset
-            if at in tally.entered or at in tally.doorbell or ptr in tally.runs:
-                rows.append(_one(tally, ptr, at, None if qp is None else qp.qp_num))
-        return rows
-    return [_one(tally, at, at, None) for at in sorted(tasklets or set(tally.runs))]
+    for ptr, qp in sorted(starts.items()):
+        at = ptr + offset
+        if at in tasklets or ptr in tally.runs:
+            rows.append(Row(ptr, at, None if qp is None else qp.qp_num))
+    if not qps:  # else every QP is known, and a tasklet elsewhere is another driver's
+        known = {row.tasklet for row in rows}
+        rows += [Row(at - offset, at) for at in sorted(tasklets - known)]
+    return rows
 
 
 def _offset(tasklets: set[int], starts: Mapping[int, object]) -> int | None:
@@ -215,22 +191,58 @@ def _offset(tasklets: set[int], starts: Mapping[int, object]) -> int | None:
     return max(hits, key=lambda distance: (hits[distance], -distance)) if hits else None
 
 
-def _one(tally: Tally, ptr: int, at: int, qp_num: int | None) -> Woken:
-    runs = None
-    if tally.runs or tally.entered:
-        runs = max(tally.runs[ptr], tally.entered[at])  # a probe can miss what the other shows
-    known = tally.has_schedules
-    return Woken(
-        address=hex(ptr),
-        qp_num=qp_num,
-        doorbell=tally.doorbell[at] if known and tally.db_events is not None else None,
-        other=tally.other[at] if known else None,
-        runs=runs,
-    )
+def _wakeups(tally: Tally, rows: list[Row]) -> Span:
+    """Return how many tasklets the doorbells put on a list."""
+    if not tally.has_schedules or tally.db_events is None:
+        return Span(None, None, [])
+    own = {row.tasklet for row in rows}
+    low = high = sum(tally.doorbell[at] for at in own if at is not None)
+    doubts = []
+    if unseen := _beyond(tally, rows)[1]:
+        high += unseen
+        doubts.append(UNSEEN.format(unseen))
+    if undecided := sum(tally.undecided[at] for at in own if at is not None):
+        high += undecided
+        doubts.append(CUT_START.format(undecided))
+    if low and not tally.is_bounded:
+        low = 0
+        doubts.append(UNBOUNDED)
+    if tally.ringing:
+        return Span(low, None, [*doubts, CUT_END])
+    return Span(low, high, doubts)
+
+
+def _runs(tally: Tally, rows: list[Row]) -> Span:
+    """Return how many runs the trace's schedules made: each makes one."""
+    shown = [row.runs(tally) for row in rows]
+    known = [runs for runs in shown if runs is not None]
+    if not known:
+        return Span(None, None, [])
+    not_run, unseen = _beyond(tally, rows)
+    span = Span(sum(known) - unseen, sum(known) + not_run, [])
+    span.doubts.extend([NOT_RUN.format(not_run)] if not_run else [])
+    span.doubts.extend([UNSEEN.format(unseen)] if unseen else [])
+    probes, entries = sum(tally.runs.values()), sum(tally.entered.values())
+    if probes and entries and probes != entries:
+        span = span.without_high(UNLIKE.format(entries, probes))
+    return span.without_high(CUT_END) if tally.ringing else span
+
+
+def _beyond(tally: Tally, rows: list[Row]) -> tuple[int, int]:
+    """Return how many schedules have no run in the trace, and how many runs no schedule.
+
+    Where no offset joins tasklets and QPs, all of them together are compared.
+    """
+    counts = [(row.scheduled(tally), row.runs(tally)) for row in rows]
+    pairs = [(s, r) for s, r in counts if s is not None and r is not None]
+    if len(pairs) < len(counts):
+        schedules, runs = ([n for n in side if n is not None] for side in zip(*counts, strict=True))
+        pairs = [(sum(schedules), sum(runs))] if schedules and runs else []
+    return sum(max(s - r, 0) for s, r in pairs), sum(max(r - s, 0) for s, r in pairs)
 
 
 def _handlers(counts: Counter[tuple[int, str, int]]) -> list[Handler]:
     by_irq: dict[tuple[int, str], dict[str, int]] = {}
-    for (irq, name, cpu), count in sorted(counts.items()):
-        by_irq.setdefault((irq, name), {})[str(cpu)] = count
+    for (irq, name, cpu), entries in sorted(counts.items()):
+        by_irq.setdefault((irq, name), {})[str(cpu)] = entries
     return [Handler(irq=irq, name=name, per_cpu=cpus) for (irq, name), cpus in by_irq.items()]

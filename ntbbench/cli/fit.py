@@ -10,8 +10,9 @@ from statistics import fmean
 from textwrap import wrap
 
 import msgspec
-import numpy as np
 
+from ntbbench.analyse.caution_list import warned
+from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.progress import tell
 from ntbbench.engine.datapath import ENGINES
@@ -36,6 +37,12 @@ from ntbbench.report.plain import folded
 RATE_MAX = 10**13  # bit/s
 ONE_RUN = "mean of {} seconds of one run with their t interval; runs may differ by more"
 COMMENT_WIDTH = 78  # columns of a line's text, after "# "
+DIRECTIONS = ("forward", "reverse")
+ONE_PROCESS = "one-process"  # a caution of samples that are all of one run
+BOTH = (
+    "the {} direction of runs both ways (iperf3 --bidir), while {:.5g} Mbit/s went the other way; "
+    "--direction chooses"
+)
 ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
 
 DESCRIPTION = """\
@@ -68,6 +75,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     group.add_argument(
         "--iperf3", metavar="FILE.json", action="append", help="of iperf3 -J; can be given again"
     )
+    group.add_argument(
+        "--direction",
+        choices=DIRECTIONS,
+        help="of iperf3, from its client to its server or back; of --bidir forward, if not said",
+    )
     group.add_argument("--error", metavar="X", help=f"of a single --throughput (default {ERROR})")
     group = parser.add_argument_group("the machine it was measured on")
     group.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="the other costs")
@@ -93,11 +105,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--throughput", args.throughput, "either --throughput or --iperf3")
     if args.output is not None:
         check_writable(Path(args.output))
-    settings, target = measured(args)
+    settings, target, doubts = measured(args)
     scenario = scenario_of(args, settings)
     protocol = args.protocol or settings.get("protocol", "tcp")
     found = fit(scenario, protocol, target, args.engine)
-    told = words(found, target, protocol)
+    told = words(found, target, protocol) + doubts
     fitted = with_byte(scenario, protocol, found.byte)
     fitted = msgspec.structs.replace(fitted, note="; ".join(told))
     told += run_words(scenario, long_enough(scenario, protocol, target.mean))
@@ -112,8 +124,8 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
-    """Return the settings that a measurement knows, and its throughput.
+def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target, list[str]]:
+    """Return the settings that a measurement knows, its throughput, and what speaks against it.
 
     Raises
     ------
@@ -125,27 +137,55 @@ def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target]:
             float(whole("--throughput", part, 1, RATE_MAX, RATES))
             for part in args.throughput.split(",")
         ]
+        if args.direction is not None:
+            raise InputError("--direction", args.direction, "goes with --iperf3 only")
         check_error(args.error, rates)
-        return {}, target_of(rates, error)
+        return {}, target_of(rates, error), []
     files = ",".join(args.iperf3)
     try:
         variant = load_variant(files)
     except InputError as reason:  # of whatever format the file looked like
         raise InputError("--iperf3", files, f"runs of iperf3 -J, alike: {reason}") from None
-    series = variant.series.get("throughput")
-    if variant.source != "iperf3" or series is None or series.samples is None:
-        raise InputError("--iperf3", files, "JSON of iperf3 with a throughput")
-    if not np.all(series.samples > 0):
-        raise InputError("--iperf3", float(series.samples.min()), "a throughput above 0")
-    rates, settings = series.samples.tolist(), iperf3_settings(variant.environment)
-    if len(args.iperf3) > 1:
+    series, both = series_of(variant, args.direction, files)
+    target = iperf3_target(args, series, error)
+    target = replace(target, how="; ".join([target.how, *both]))
+    doubts = [warned(code).message for code in series.cautions if code != ONE_PROCESS]
+    return iperf3_settings(variant.environment), target, [f"warning: {text}" for text in doubts]
+
+
+def iperf3_target(args: argparse.Namespace, series: Series, error: float) -> Target:
+    """Return the target of runs, or of the seconds of the only one: given twice it is one too."""
+    rates = [] if series.samples is None else series.samples.tolist()
+    if not all(rate > 0 for rate in rates):
+        raise InputError("--iperf3", min(rates), "a throughput above 0")
+    if ONE_PROCESS not in series.cautions:
         check_error(args.error, rates)
     elif args.error is not None:
-        return settings, target_of([fmean(rates)], error)
-    elif len(rates) > 1:  # seconds of one run
-        how = ONE_RUN.format(len(rates))
-        return settings, replace(target_of(rates, error), how=how)
-    return settings, target_of(rates, error)
+        return target_of([fmean(rates)], error)
+    elif len(rates) > 1:
+        return replace(target_of(rates, error), how=ONE_RUN.format(len(rates)))
+    return target_of(rates, error)
+
+
+def series_of(variant: Variant, direction: str | None, files: str) -> tuple[Series, list[str]]:
+    """Return the throughput of one direction, and what is to be said where data went both ways.
+
+    Raises
+    ------
+    InputError : no throughput of iperf3, or not of that direction.
+    """
+    first = "reverse" if variant.environment.get("reverse") == "1" else "forward"  # iperf3 -R
+    names = {first: "throughput", "reverse": "throughput_reverse"}
+    if "throughput_reverse" not in variant.series:
+        names = {first: "throughput"}
+    if variant.source != "iperf3" or "throughput" not in variant.series:
+        raise InputError("--iperf3", files, "JSON of iperf3 with a throughput")
+    if direction is not None and direction not in names:
+        raise InputError("--direction", direction, f"{' or '.join(names)}: data went no other way")
+    chosen = first if direction is None else direction
+    others = [variant.series[name].samples for way, name in names.items() if way != chosen]
+    both = [BOTH.format(chosen, fmean(rates) / 1e6) for rates in others if rates is not None]
+    return variant.series[names[chosen]], both
 
 
 def check_error(error: str | None, rates: Sequence[float]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from ntbbench.capture.measured import Irq, Measured, Softirq
+from ntbbench.capture.measured import Irq, Measured, Softirq, Throughput
 from ntbbench.report.plain import (
     Table,
     csv_text,
@@ -99,7 +99,10 @@ def _tables(measured: Measured) -> Iterator[Table]:
     yield _traces(measured, refs)
     yield _woken(measured, refs)
     yield _throughput(measured, refs)
-    rows = [[c.name, c.key, str(c.value), refs[c.source]] for c in measured.counts]
+    rows = [
+        [c.name, c.key, f">={c.value}" if c.is_lower_bound else str(c.value), refs[c.source]]
+        for c in measured.counts
+    ]
     yield Table("Counts of tools", ["name", "key", "count", "source"], rows)
     rows = [
         [d.db_valid_mask, "/".join(d.vector_masks) or "no callbacks", d.db_read, refs[d.source]]
@@ -112,7 +115,10 @@ def _amplification(measured: Measured, refs: Mapping[str, str]) -> Table:
     rows = [
         [
             row.quantity,
-            str(row.interrupts),
+            _bounds(
+                row.interrupts if row.interrupts_low is None else row.interrupts_low,
+                row.interrupts,
+            ),
             _bounds(row.count_low, row.count_high),
             _bounds(row.low, row.high),
             "".join(refs[name] for name in row.sources),
@@ -146,7 +152,7 @@ def _counters(
         [
             *_named(row),
             *(number(_share(row, cpu)) if cpu in row.cpus else "" for cpu in cpus),
-            str(row.total) if row.total is not None else f">={row.at_least}",
+            _total(row),
             refs[row.source],
         ]
         for row in rows
@@ -154,10 +160,22 @@ def _counters(
     return Table(title, [label, "what", *cpus, "total", "source"], cells, notes)
 
 
+def _total(row: Irq | Softirq) -> str:
+    """Return the total, or the bound that it is: of what is known, or of a line's share."""
+    if row.total is None:
+        return f">={row.at_least}"
+    return f"<={row.total}" if _is_shared(row) else str(row.total)
+
+
+def _is_shared(row: Irq | Softirq) -> bool:
+    return isinstance(row, Irq) and bool(row.others)
+
+
 def _named(row: Irq | Softirq) -> list[str]:
     if isinstance(row, Softirq):
         return [row.name, ""]
-    return [row.label, f"{row.action}: {row.role}" if row.role else row.action]
+    told = f"{row.action}: {row.role}" if row.role else row.action
+    return [row.label, f"{told}; shared with {', '.join(row.others)}" if row.others else told]
 
 
 def _share(row: Irq | Softirq, cpu: str) -> int | None:
@@ -216,7 +234,7 @@ def _woken(measured: Measured, refs: Mapping[str, str]) -> Table:
 def _throughput(measured: Measured, refs: Mapping[str, str]) -> Table:
     rows = [
         [
-            f"{row.tool} {row.what}",
+            _rate_name(row, measured),
             f"{row.bits_per_second / 1e6:.1f}",
             number(row.retransmits),
             number(row.lost_percent),
@@ -229,6 +247,13 @@ def _throughput(measured: Measured, refs: Mapping[str, str]) -> Table:
     return Table("Throughput", headers, rows)
 
 
+def _rate_name(row: Throughput, measured: Measured) -> str:
+    """Return what a rate is of; the direction where some run of its file went back."""
+    back = any(r.source == row.source and r.direction == "reverse" for r in measured.throughput)
+    told = f"{row.tool} {row.what}"
+    return f"{told}, {row.direction}" if back and not told.endswith(row.direction) else told
+
+
 def _csv_rows(measured: Measured) -> Iterator[list[object]]:
     for row in measured.amplification:
         yield [" + ".join(row.sources), "amplification", row.quantity, "", row.low, row.high]
@@ -237,7 +262,8 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
     for quantity, counter in counters:
         name = " ".join(part for part in _named(counter) if part)
         for cpu, count in zip(counter.cpus, counter.per_cpu, strict=True):
-            yield [counter.source, quantity, name, cpu, count, count]
+            known = None if _is_shared(counter) else count  # of NTB's share of a line
+            yield [counter.source, quantity, name, cpu, known, count]
     for qp in measured.qps:
         yield [qp.source, "runs", qp.device, qp.qp_num, qp.runs_low, qp.runs_high]
         yield [qp.source, "rx_pkts", qp.device, qp.qp_num, qp.rx_pkts, qp.rx_pkts]
@@ -250,6 +276,8 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
                 yield [trace.source, quantity, woken.address, key, value, value]
     for rate in measured.throughput:
         bits = rate.bits_per_second
-        yield [rate.source, "bits_per_second", rate.tool, rate.what, bits, bits]
+        what = _rate_name(rate, measured).removeprefix(f"{rate.tool} ")
+        yield [rate.source, "bits_per_second", rate.tool, what, bits, bits]
     for entry in measured.counts:
-        yield [entry.source, "count", entry.name, entry.key, entry.value, entry.value]
+        most = None if entry.is_lower_bound else entry.value
+        yield [entry.source, "count", entry.name, entry.key, entry.value, most]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which format a file is in, by what it holds; and several files that are one variant."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +75,7 @@ def load_variant(argument: str) -> Variant:
         if runs:
             if any(not iperf3_runs(path, data) for path, data in contents):
                 raise InputError("input", argument, "files of one format")
-            return decoded(iperf3.read, runs, label, argument)
+            return decoded(iperf3.load, runs, label, argument)
         variants = [load_one(path, data, label) for path, data in contents]
         return variants[0] if len(variants) == 1 else joined(variants, paths)
     return csv_runs.load_columns(paths[0], label)
@@ -137,16 +136,7 @@ def iperf3_runs(path: Path, data: bytes) -> list[bytes]:
         return [data]
     except msgspec.DecodeError:
         pass
-    runs, place, text = [], 0, data.decode("utf-8", "replace").strip()
-    decoder = json.JSONDecoder()
-    while place < len(text):
-        try:
-            _, end = decoder.raw_decode(text, place)
-        except ValueError as error:
-            raise InputError("input", str(path), f"complete runs of iperf3: {error}") from error
-        runs.append(text[place:end].encode())
-        place = end + (len(text[end:]) - len(text[end:].lstrip()))
-    return runs
+    return iperf3.documents_in(data, str(path))
 
 
 def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:

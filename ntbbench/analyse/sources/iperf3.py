@@ -3,86 +3,44 @@
 
 Of UDP what arrived counts, and the share that was lost: the intervals of a sender hold what it
 sent, whatever became of it. With --bidir the way back is a metric of its own. A server does not
-know what arrived at the client.
+know what arrived at the client. A document that is there twice is one run.
 """
 
-from typing import Any
+from collections import Counter
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import structs
 
 from ntbbench.analyse.series import Better, Series, Variant
 from ntbbench.analyse.sources.checked import samples_of
 from ntbbench.errors import InputError
+from ntbbench.iperf3 import BACK, REPEATED, Document, doubts, loss, split
+from ntbbench.iperf3 import read as read_document
 
 SOURCE = "iperf3"
 SETTINGS = (
     *("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"),
     "target_bitrate",
 )
+Told = tuple[str, ...]  # cautions of a series
 
 
-class Rate(Struct, frozen=True):
-    """A sum over the streams."""
-
-    bits_per_second: float
-    seconds: float = 0.0
-    omitted: bool = False
-    sender: bool = False
-    lost_percent: float | UnsetType = UNSET
-
-
-class Processor(Struct, frozen=True):
-    """CPU use in per cent of one CPU."""
-
-    host_total: float
-    remote_total: float
-
-
-class End(Struct, frozen=True):
-    """The end of a run; old versions have of UDP `sum` alone: the rate sent, and what was lost."""
-
-    sum_received: Rate | UnsetType = UNSET
-    sum_received_bidir_reverse: Rate | UnsetType = UNSET
-    sum: Rate | UnsetType = UNSET
-    sum_bidir_reverse: Rate | UnsetType = UNSET
-    cpu_utilization_percent: Processor | UnsetType = UNSET
-
-
-class Second(Struct, frozen=True):
-    """One reporting interval."""
-
-    sum: Rate
-    sum_bidir_reverse: Rate | UnsetType = UNSET
-
-
-class Run(Struct, frozen=True):
-    """One run of the client."""
-
-    end: End
-    intervals: list[Second] = []
-    start: dict[str, Any] = {}
-    error: str | None = None
-
-    def datagrams(self) -> bool:
-        """Return whether this is a run of UDP."""
-        test = self.start.get("test_start")
-        return isinstance(test, dict) and test.get("protocol") == "UDP"
-
-    def only_sent(self, way: str) -> bool:
-        """Return whether the server wrote this and data went to the client, who alone counted it.
-
-        What has no `way` behind its name went to the server, unless the test is --reverse.
-        """
-        test = self.start.get("test_start")
-        is_reverse = isinstance(test, dict) and bool(test.get("reverse"))
-        return "accepted_connection" in self.start and is_reverse != bool(way)
-
-    def back(self) -> bool:
-        """Return whether data went back too (--bidir)."""
-        return self.end.sum_received_bidir_reverse is not UNSET or any(
-            second.sum_bidir_reverse is not UNSET for second in self.intervals
-        )
+def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
+    """Return the variant of the documents of one side, each run once, as `read` does."""
+    runs: dict[str, Document] = {}
+    repeated: Counter[str] = Counter()
+    for file, document in documents:
+        run = decoded_run(document, file)
+        if run.identity in runs:
+            repeated[run.where] += 1
+        runs.setdefault(run.identity, run)
+    variant = variant_of(list(runs.values()), label, where)
+    if repeated:
+        files = ", ".join(list(repeated)[:3]) + (" ..." if len(repeated) > 3 else "")
+        text = f"{REPEATED}: {repeated.total()} of {len(documents)} in {label} ({files})"
+        first = next(iter(variant.series))  # said once, not of every metric
+        series = variant.series[first]
+        variant.series[first] = structs.replace(series, cautions=(*series.cautions, text))
+    return variant
 
 
 def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
@@ -93,55 +51,54 @@ def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
     InputError
         for a run that failed, and for runs with different settings.
     """
-    runs = [decoded_run(document, file) for file, document in documents]
-    settings = [settings_of(run) for run in runs]
-    if any(other != settings[0] for other in settings[1:]):
-        raise InputError(where, "runs with different settings", "runs of one kind")
-    variant = Variant(label, SOURCE, {}, settings[0])
-    add_throughput(variant, runs, "", where)
-    if runs[0].back():
-        add_throughput(variant, runs, "_bidir_reverse", where)
-    if len(runs) > 1:
-        add_processors(variant, runs, where)
-    version = runs[0].start.get("version")
-    if isinstance(version, str):
-        variant.context["version"] = version
-    return variant
+    return variant_of([decoded_run(document, file) for file, document in documents], label, where)
 
 
-def decoded_run(document: bytes, file: str) -> Run:
+def documents_in(data: bytes, where: str) -> list[bytes]:
+    """Return the runs in a file, which may hold several one after another."""
+    return [document.encode() for document in split(data.decode("utf-8", "replace"), where)]
+
+
+def decoded_run(document: bytes, file: str) -> Document:
     """Return one run that did not fail."""
-    try:
-        run = msgspec.json.decode(document, type=Run)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError("input", file, f"a complete run of iperf3: {error}") from error
+    run = read_document(document.decode("utf-8", "replace"), file)
     if run.error:
         raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
     return run
 
 
-def settings_of(run: Run) -> dict[str, str]:
+def variant_of(runs: list[Document], label: str, where: str) -> Variant:
+    """Return the variant of runs of the same kind."""
+    settings = [settings_of(run) for run in runs]
+    kinds = [(own, run.ways()) for own, run in zip(settings, runs, strict=True)]
+    if any(other != kinds[0] for other in kinds[1:]):
+        raise InputError(where, "runs with different settings", "runs of one kind")
+    variant = Variant(label, SOURCE, {}, settings[0])
+    for way in runs[0].ways():
+        add_throughput(variant, runs, way, where)
+    if len(runs) > 1:
+        add_processors(variant, runs, where)
+    version = runs[0].find("start.version")
+    if isinstance(version, str):
+        variant.context["version"] = version
+    return variant
+
+
+def settings_of(run: Document) -> dict[str, str]:
     """Return the settings that decide a throughput."""
-    test = run.start.get("test_start")
+    test = run.find("start.test_start")
     if not isinstance(test, dict):
         return {}
     return {key: str(test[key]) for key in SETTINGS if key in test}
 
 
-def add_throughput(variant: Variant, runs: list[Run], way: str, where: str) -> None:
-    """Add what arrived one way, `way` being what iperf3 puts behind `sum`, and what was lost."""
+def add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
+    """Add what arrived one way, and what was lost."""
     if any(run.only_sent(way) for run in runs):
         if way:
             return
         raise InputError(where, "a server that only sent", "the client's iperf3 -J")
-    suffix = "_reverse" if way else ""
-    of_intervals = len(runs) == 1 and not (runs[0].datagrams() and tells_sent(runs[0], way))
-    caution = ("one-process",) if len(runs) == 1 else ()
-    rates = (
-        full_intervals(runs[0], way)
-        if of_intervals
-        else [arrived(run.end, way, where) for run in runs]
-    )
+    told = cautions_of(runs, way)
 
     def add(metric: str, unit: str, better: Better, values: list[float]) -> None:
         variant.series[metric] = Series(
@@ -150,67 +107,66 @@ def add_throughput(variant: Variant, runs: list[Run], way: str, where: str) -> N
             unit=unit,
             better=better,
             samples=samples_of(values, where, metric),
-            cautions=caution,
+            cautions=told,
         )
 
-    if rates:
-        add(f"throughput{suffix}", "bit/s", "higher", rates)
-    lost = [loss(run.end, way) for run in runs] if runs[0].datagrams() else []
-    known = [share for share in lost if share is not None]
-    if known and len(known) == len(lost):
-        add(f"lost_percent{suffix}", "%", "lower", known)
-
-
-def seconds_of(run: Run, way: str) -> list[Rate]:
-    """Return the reporting intervals of one way."""
-    rates = [getattr(second, f"sum{way}") for second in run.intervals]
-    return [rate for rate in rates if rate is not UNSET and not rate.omitted]
-
-
-def tells_sent(run: Run, way: str) -> bool:
-    """Return whether the intervals are the sender's; old versions, with `sum` alone, do not say."""
-    is_old = run.end.sum_received is UNSET and run.end.sum is not UNSET
-    return is_old or any(rate.sender for rate in seconds_of(run, way))
-
-
-def full_intervals(run: Run, way: str) -> list[float]:
-    """Return bits per second of the intervals, without the stub at the end."""
-    rates = seconds_of(run, way)
-    longest = max((rate.seconds for rate in rates), default=0.0)
-    return [rate.bits_per_second for rate in rates if rate.seconds >= longest / 2]
-
-
-def arrived(end: End, way: str, where: str) -> float:
-    """Return the bits per second that a whole run brought to the receiver."""
-    received, total = getattr(end, f"sum_received{way}"), getattr(end, f"sum{way}")
-    if received is not UNSET:
-        return float(received.bits_per_second)
-    if total is UNSET:
-        raise InputError(where, f"no end.sum_received{way}", "a complete run of iperf3")
-    return float(total.bits_per_second * (1 - (loss(end, way) or 0.0) / 100))
-
-
-def loss(end: End, way: str) -> float | None:
-    """Return the share of the datagrams that did not arrive, in per cent."""
-    for rate in (getattr(end, f"sum_received{way}"), getattr(end, f"sum{way}")):
-        if rate is not UNSET and rate.lost_percent is not UNSET:
-            return float(rate.lost_percent)
-    return None
-
-
-def add_processors(variant: Variant, runs: list[Run], where: str) -> None:
-    """Add the CPU use of both ends where every run has it; a server has its own alone."""
-    used = [run.end.cpu_utilization_percent for run in runs]
-    known = [cpu for cpu in used if not isinstance(cpu, UnsetType)]
-    if len(known) < len(runs):
+    suffix = "_reverse" if way == BACK else ""
+    add(f"throughput{suffix}", "bit/s", "higher", rates_of(runs, way))
+    if not runs[0].is_datagrams:
         return
-    for metric, values in (
-        ("cpu_host", [cpu.host_total for cpu in known]),
-        ("cpu_remote", [cpu.remote_total for cpu in known]),
-    ):
-        if metric == "cpu_remote" and any("accepted_connection" in run.start for run in runs):
+    shares, found = zip(*(loss(run, way) for run in runs), strict=True)
+    known = [share for share in shares if share is not None]
+    if len(known) == len(runs):
+        add(f"lost_percent{suffix}", "%", "lower", known)
+    elif any(found):  # the throughput carries the warning; a missing metric would fail a gate
+        variant.absent[f"lost_percent{suffix}"] = "a loss that cannot be"
+
+
+def rates_of(runs: list[Document], way: str) -> list[float]:
+    """Return the intervals of a single run, where they are the receiver's; else one rate a run."""
+    if len(runs) == 1 and not (runs[0].is_datagrams and runs[0].tells_sent(way)):
+        rates = full_intervals(runs[0], way)
+        if rates:  # iperf3 -i 0 reports none
+            return rates
+    return [arrived(run, way) for run in runs]
+
+
+def full_intervals(run: Document, way: str) -> list[float]:
+    """Return bits per second of the intervals, without the stub at the end."""
+    totals = run.intervals(way)
+    longest = max((total.seconds for total in totals), default=0.0)
+    return [total.rate or 0.0 for total in totals if total.seconds >= longest / 2]
+
+
+def arrived(run: Document, way: str) -> float:
+    """Return the bits per second that a whole run brought to the receiver."""
+    rate, as_sent = run.arrived(way)
+    share = loss(run, way)[0] if as_sent else None
+    return rate * (1 - (share or 0.0) / 100)
+
+
+def cautions_of(runs: list[Document], way: str) -> Told:
+    """Return the cautions of one way, each code once: of many runs the first is told."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for doubt in doubts(run, way):
+            found.setdefault(doubt.code, []).append(f"{run.where}: {doubt.text}")
+    told = ["one-process"] if len(runs) == 1 else []
+    for code, texts in found.items():
+        more = f", and so {len(texts) - 1} more" if len(texts) > 1 else ""
+        told.append(f"{code}: {texts[0]}{more}")
+    return tuple(told)
+
+
+def add_processors(variant: Variant, runs: list[Document], where: str) -> None:
+    """Add the CPU use of both ends where every run has it; a server has its own alone."""
+    for metric, key in (("cpu_host", "host_total"), ("cpu_remote", "remote_total")):
+        if metric == "cpu_remote" and any(run.is_server for run in runs):
             continue
-        samples = samples_of(values, where, metric)
-        variant.series[metric] = Series(
-            metric=metric, kind="noisy", unit="%", better="lower", samples=samples
-        )
+        used = [run.number(f"end.cpu_utilization_percent.{key}") for run in runs]
+        known = [share for share in used if share is not None]
+        if len(known) == len(runs):
+            samples = samples_of(known, where, metric)
+            variant.series[metric] = Series(
+                metric=metric, kind="noisy", unit="%", better="lower", samples=samples
+            )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.errors import InputError
+from ntbbench.model.pair.slots import EP_MSIS
 
 DOORBELLS = ("poll", "msi", "embedded")
 EP_TO_RC, RC_TO_EP = "ep-to-rc", "rc-to-ep"
@@ -14,7 +15,7 @@ EP, RC = "ep", "rc"
 # The guest's two NTB devices, by PCI address: vntb's virtual bus and the controller's host bus.
 DEVICES = {EP: "0000:10:00.0", RC: "0010:00:00.0"}
 
-MSIS = 16  # that pci-epf-vntb asks the controller for, whatever db_count is
+MSIS = EP_MSIS
 SLOTS_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
 WINDOWS_MAX = 2  # ntb_hw_epf.c: mx8_map has BARs for two
 QUEUES_MAX = 64  # ntb_netdev.c: NTB_NETDEV_MAX_QUEUES

@@ -7,6 +7,7 @@ EPF_IRQ_DB_START = 2
 ROOT_FIX_DB_START = 1  # the rejected alternative gives up the skipped slot
 
 EP_DB_COUNT_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
+EP_MSIS = 16  # pci-epf-vntb.c asks the controller for these, whatever db_count is
 EP_DB_COUNT_UNSET = 0  # configfs has no default
 MW_COUNT_MAX = 4  # pci-epf-vntb.c: MAX_MW; ntb_hw_epf.c: NTB_EPF_MAX_MW_COUNT
 SPAD_COUNT = 64  # pci-epf-vntb.c
