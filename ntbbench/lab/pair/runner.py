@@ -37,6 +37,7 @@ MODULES = (
     "pci-epf-vntb.ko",
     "ntb_hw_epf.ko",
     "epc_loop.ko",
+    "ntb_observe.ko",
 )
 RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
 OTHER_STACK = (
@@ -129,7 +130,7 @@ def build_pair(
     BuildError : with the compiler's first error.
     """
     guest = Path(str(files("ntbbench.lab.pair") / "guest"))
-    own = {path.name: path for path in sorted(guest.glob("epc_loop*.[ch]"))}
+    own = {path.name: path for path in sorted(guest.glob("*.[ch]"))}
     sources = {
         **ntb_sources(stack.source),
         **own,
