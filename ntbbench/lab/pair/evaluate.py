@@ -10,9 +10,19 @@ from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.cautions import cautions
 from ntbbench.lab.pair.complaints import count_complaints
-from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecording, Traffic
+from ntbbench.lab.pair.plan import (
+    EP,
+    EP_TO_RC,
+    MSIS,
+    DriverSource,
+    PairRecordings,
+    PointRecording,
+    Traffic,
+)
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
+    MISROUTED,
+    MISSED,
     SPACED_GAP,
     WORKING,
     PairModel,
@@ -32,6 +42,7 @@ from ntbbench.model.pair.joined import Direction
 from ntbbench.model.pair.link import PairLink
 
 UP, DOWN = "up", "down"
+LOST = {MISSED, MISROUTED}
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,16 @@ class Boot:
     model: PairModel
     link: PairLink
     shared: dict[str, Any]
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is wrong with what the two drivers were seen to do."""
+        return (*self.recordings.ep.findings, *self.recordings.rc.findings)
+
+    def is_inferred(self, side: str) -> bool:
+        """Whether nobody said which patches the driver of `side` carries."""
+        driver = self.recordings.ep if side == EP else self.recordings.rc
+        return driver.behaviour is not None and driver.behaviour.inferred
 
 
 def evaluate(recordings: PairRecordings) -> list[PairPoint]:
@@ -86,6 +107,8 @@ def _boot(recordings: PairRecordings) -> Boot:
         "rc_driver": setup.rc_driver,
         "ep_patches": sorted(recordings.ep.patches),
         "rc_patches": sorted(recordings.rc.patches),
+        "ep_behaves": _behaves(recordings.ep),
+        "rc_behaves": _behaves(recordings.rc),
         "ep_slots": setup.ep_slots,
         "rc_vectors": MSIS,
         "mw_count": setup.mw_count,
@@ -99,6 +122,10 @@ def _boot(recordings: PairRecordings) -> Boot:
         "warnings": list(recordings.warnings),
     }
     return Boot(recordings, model, link, shared)
+
+
+def _behaves(source: DriverSource) -> str:
+    return source.behaviour.words if source.behaviour else ""
 
 
 def _asked(boot: Boot, traffic: Traffic) -> dict[str, Any]:
@@ -154,7 +181,8 @@ def _down(boot: Boot, traffic: Traffic) -> PairPoint:
         cause=cause,
         verdict=LINK_DOWN,
         predicted_verdict=predicted_verdict(boot.model, cast(Direction, traffic.direction)),
-        agrees=boot.link.link == DOWN and _qp_counts_agree(boot),
+        agrees=boot.link.link == DOWN and _qp_counts_agree(boot) and not boot.findings,
+        notes=list(boot.findings),
     )
 
 
@@ -186,9 +214,12 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     expected = predicted_verdict(boot.model, direction, trace.doorbells)
     measured = measured_verdict(trace, len(predicted.runs)) if spaced else ""
     verdict = telling(measured, expected, trace)
-    complaints = list(_complaints(boot, recorded, predicted, traffic))
+    complaints = list(boot.findings)
+    complaints += _complaints(boot, recorded, predicted, traffic)
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
+    elif verdict in LOST and boot.is_inferred(traffic.receiver):
+        complaints.append(f"the doorbells are {verdict}: no set of patches makes that right")
     asked = {**_asked(boot, traffic), "spaced": predicted.exact and predicted.bounds is None}
     return PairPoint(
         **asked,

@@ -222,6 +222,18 @@ static void show_raised(struct seq_file *s)
 		seq_printf(s, " %d", (int)raised[i] - 1);
 }
 
+/* The slots that the endpoint's table lets a peer ring. */
+static void show_table(struct seq_file *s, struct side *side)
+{
+	unsigned int slot;
+
+	seq_printf(s, "%s slots filled=", side->name);
+	for (slot = 0; slot < TABLE_SLOTS; slot++)
+		if (readl(ctrl + DB_DATA(slot)))
+			seq_printf(s, " %u", slot);
+	seq_puts(s, "\n");
+}
+
 /* --- observations --------------------------------------------------------- */
 
 static void show_functions(struct seq_file *s, struct side *side)
@@ -340,6 +352,8 @@ static void observe_side(struct seq_file *s, struct side *side)
 		for (count = 0; pci_irq_vector(side->ntb->pdev, count) > 0;)
 			count++;
 	show_masks(s, side);
+	if (side == EP)
+		show_table(s, side);
 	atomic_set(&vector_lookups, 0);
 	for (slot = 0; slot < count; slot++)
 		show_slot(s, side, slot);
