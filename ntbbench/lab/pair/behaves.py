@@ -16,6 +16,7 @@ from ntbbench.model.pair.observed import (
     LOOKS_UP,
     Observations,
     expected_observations,
+    normalised,
     refusing_observations,
 )
 from ntbbench.model.pair.patches import (
@@ -270,4 +271,4 @@ def read_observations(lines: Iterable[str]) -> Mapping[str, Observations]:
             raise ValueError(line)
         if not key.startswith("function "):
             found.setdefault(side, {})[key] = value.strip()
-    return found
+    return {side: normalised(seen) for side, seen in found.items()}

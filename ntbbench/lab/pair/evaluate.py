@@ -36,7 +36,7 @@ from ntbbench.lab.pair.predict import (
     telling,
 )
 from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
-from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairPoint
+from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairObserved, PairPoint
 from ntbbench.model.pair.coalesce import Hop
 from ntbbench.model.pair.joined import Direction
 from ntbbench.model.pair.link import PairLink
@@ -138,6 +138,22 @@ def _asked(boot: Boot, traffic: Traffic) -> dict[str, Any]:
         "gap_us": traffic.gap_us,
         "spaced": is_spaced(traffic),
     }
+
+
+def observed(recordings: PairRecordings) -> list[PairObserved]:
+    """Return what either driver was observed to do; a driver that was not observed is left out."""
+    return [
+        PairObserved(
+            side=driver.side,
+            driver=driver.spec,
+            behaves=driver.behaviour.words,
+            alike=driver.behaviour.alike,
+            findings=list(driver.behaviour.findings),
+            observations=dict(driver.behaviour.observations),
+        )
+        for driver in (recordings.ep, recordings.rc)
+        if driver.behaviour is not None
+    ]
 
 
 def all_agree(points: Iterable[PairPoint]) -> bool:

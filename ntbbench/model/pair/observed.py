@@ -21,9 +21,11 @@ Observations = Mapping[str, str]
 VECTORS = 33  # one more than any driver reports
 RINGS = 14  # bits that both sides have slots for
 FEW = "2"  # a db_count without a doorbell: what patch 4 refuses
+SEVERAL = "several"
 TAKES_FEW = f"takes db_count {FEW}"
 TAKES_LATE = "takes db_count after the bind"
 LOOKS_UP = "irq looked up by the handler"  # a prerequisite's matter: no patch of the series
+VECTORS_TOLD, READS, SLOTS = ", vectors", ", db_read in the events", ", slots"
 FILLED = "slots filled"
 PAIR = "slots 2 and 3, db_read"
 
@@ -69,6 +71,29 @@ def expected_observations(
     ------
     DriverError : a driver that refuses its db_count.
     """
+    return normalised(_observations(driver, slots, doorbell, filled))
+
+
+def normalised(observations: Observations) -> Observations:
+    """Return observations without what is a driver's own choice: the order of several at once.
+
+    Where one interrupt makes several events, what db_read() shows between them is of that order.
+    """
+    found = dict(observations)
+    for key, value in observations.items():
+        words = value.split()
+        if key.endswith((VECTORS_TOLD, SLOTS)) and all(
+            word.lstrip("-").isdigit() for word in words
+        ):
+            found[key] = " ".join(sorted(words, key=int))
+        elif key.endswith(READS) and len(words) > 1:
+            found[key] = SEVERAL
+    return found
+
+
+def _observations(
+    driver: Driver, slots: int, doorbell: Doorbell, filled: frozenset[int] | None
+) -> dict[str, str]:
     seen = _Seen()
     found: dict[str, str] = {}
     if driver.side == "ep":
@@ -118,8 +143,8 @@ def _masks(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
 def _served(device: Epf | Vntb, slot: int, seen: _Seen) -> Iterator[tuple[str, str]]:
     seen.forget()
     _deliver(device, slot)
-    yield f"slot {slot}, vectors", " ".join(map(str, seen.vectors))
-    yield f"slot {slot}, db_read in the events", " ".join(map(hex, seen.reads))
+    yield f"slot {slot}{VECTORS_TOLD}", " ".join(map(str, seen.vectors))
+    yield f"slot {slot}{READS}", " ".join(map(hex, seen.reads))
     read = device.db_read()
     device.db_clear(read)
     yield f"slot {slot}, db_read", hex(read)
@@ -159,7 +184,7 @@ def _rung(
     elif filled is not None:
         slots = [slot for slot in slots if slot in filled]
     if isinstance(device, Vntb) or filled is not None:
-        yield f"peer_db_set({bits:#x}), slots", " ".join(map(str, slots))
+        yield f"peer_db_set({bits:#x}){SLOTS}", " ".join(map(str, slots))
     yield f"peer_db_set({bits:#x})", str(errno)
 
 
