@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: E101, E501  # the kernel's own text, with its tabs and blanks
 """Small edits of the two drivers of Linux 7.3: rewrites that change nothing, and bugs.
 
 Each is patterns and their replacements. A pattern that the source no longer has is refused, so no

@@ -18,7 +18,8 @@ from ntbbench.lab.pair.behaves import (
     observed_driver,
     read_observations,
 )
-from ntbbench.lab.pair.evaluate import evaluate, observed
+from ntbbench.lab.pair.boots import observed
+from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.plan import DriverSource, PairSetup
 from ntbbench.model.pair.observed import FILLED, LOOKS_UP, expected_observations, normalised
 from ntbbench.model.pair.patches import Driver, Side, driver, number_ranges, side_patches

@@ -186,7 +186,8 @@ def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
         (tmp_path / "setup" / "observed").write_text("ep takes db_count 2=no\n")
     drivers = [DriverSource(side, "after", "", tmp_path, ()) for side in ("ep", "rc")]
     hung = Recordings("7.3.4", tmp_path, Boot(own + provoked, "", "9 s of processor time"))
-    laid_out = runner.lay_out(PairPlan(PairSetup()), *drivers, hung)
+    plan = PairPlan(PairSetup(), may_die=True)
+    laid_out = runner.lay_out(plan, *drivers, hung)
     assert laid_out.died.startswith("the guest hung: ")
     assert laid_out.warnings == (own.partition("] ")[2].strip(),)
 

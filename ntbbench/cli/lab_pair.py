@@ -14,7 +14,8 @@ from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.lab_pair_patches import add_patches
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import BuildError, GuestError, UnjudgedError
-from ntbbench.lab.pair.evaluate import all_agree, evaluate, is_spaced, observed
+from ntbbench.lab.pair.boots import is_spaced, observed
+from ntbbench.lab.pair.evaluate import all_agree, all_points
 from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
 from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
@@ -111,7 +112,7 @@ def _run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.record_folder(args, Path(scratch) / "recordings")
         recordings = lab.boot(plan, folder)
-        points = evaluate(recordings)
+        points = all_points(recordings)
     result = PairResult(kind=RUN, points=points, observed=observed(recordings), **lab.facts())
     write_json(output, result)
     options.tell_saved(args, output)

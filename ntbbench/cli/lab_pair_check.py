@@ -9,7 +9,8 @@ from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_patches import add_patches
 from ntbbench.errors import ExitCode
-from ntbbench.lab.pair.evaluate import all_agree, evaluate, observed
+from ntbbench.lab.pair.boots import observed
+from ntbbench.lab.pair.evaluate import all_agree, evaluate
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, Traffic
 from ntbbench.lab.pair.records import CHECK, PairResult

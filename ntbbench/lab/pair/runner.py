@@ -4,7 +4,7 @@
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -112,8 +112,10 @@ def boot_pair(
         shutil.rmtree(folder, ignore_errors=True)
         return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
     programs = (build_program(cache, "ntb_flow", say),)
+    # whether what it left is a result is told by what was observed of the drivers
+    may_die = replace(task(plan, debug), may_die=True)
     recordings = record(
-        task(plan, debug),
+        may_die,
         folder,
         image=stack.kernel.image,
         modules=modules,
@@ -123,7 +125,11 @@ def boot_pair(
         machine=machine(plan.setup, plan.deterministic, debug),
         programs=programs,
     )
-    return lay_out(plan, ep, rc, recordings)
+    try:
+        return lay_out(plan, ep, rc, recordings)
+    except GuestError:
+        shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
+        raise
 
 
 def build_pair(
@@ -158,16 +164,19 @@ def lay_out(
 ) -> PairRecordings:
     """Complete the recordings of a boot: `state` and `point`, and what the set-up came to.
 
-    A guest that died has recorded the first of its points, or not even its set-up.
+    A guest that died has recorded the first of its points, or not even its set-up. It is a result
+    where the plan says so, and where its set-up showed what is wrong with a driver.
 
     Raises
     ------
-    GuestError : a recording is not whole.
+    GuestError : the guest died and may not, or a recording is not whole.
     """
     folder, died = recordings.folder, recordings.boot.died
     (folder / "console").write_text(recordings.boot.console)
     told = tuple(warnings(recordings.boot.own_console))
     if died and not (folder / "setup").is_dir():
+        if not plan.may_die:
+            raise recordings.boot.error
         link = "down"
         return PairRecordings(
             plan, folder, recordings.release, ep, rc, link, died, warnings=told, died=died
@@ -176,8 +185,8 @@ def lay_out(
     observed = _observed(folder / "setup" / "observed")
     ep, rc = (observed_driver(driver, plan.setup, observed) for driver in (ep, rc))
     points, lost = _lay_out_points(plan, ep, rc, folder, result["link"])
-    if lost and not plan.may_die:
-        raise GuestError(lost)
+    if (died or lost) and not (plan.may_die or ep.findings or rc.findings):
+        raise GuestError(lost) if lost else recordings.boot.error
     return PairRecordings(
         plan=plan,
         folder=folder,
