@@ -100,9 +100,12 @@ OBSERVED = Path(__file__).parent / "data" / "pair-observed"
 
 
 def observations(boot: str) -> dict[str, dict[str, str]]:
-    """Return what the guest observed of either driver: before-before, after-after, msi, embedded.
+    """Return what the guest observed of either driver.
 
-    The last two are of the drivers of 7.3 with interrupts as doorbells.
+    Parameters
+    ----------
+    boot : `before-before`, `after-after`, `6.12.118` (stable: patches 9-11), or the drivers of 7.3
+        with interrupts as doorbells, `msi` and `embedded`.
     """
     found = read_observations((OBSERVED / boot).read_text().splitlines())
     return {side: dict(seen) for side, seen in found.items()}

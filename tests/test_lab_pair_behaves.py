@@ -67,6 +67,7 @@ def judged(
     [
         ("before-before", "poll", {"ep": (), "rc": ()}),
         ("after-after", "poll", WHOLE),
+        ("6.12.118", "poll", {"ep": (), "rc": (8, 9, 10, 11)}),
         ("msi", "msi", WHOLE),
         ("embedded", "embedded", WHOLE),
     ],

@@ -61,10 +61,9 @@ def test_an_edit_that_no_longer_applies_is_refused() -> None:
 
 
 @pytest.mark.guest
-@pytest.mark.parametrize("name", EDITS)
-def test_every_edit_applies(name: str) -> None:
-    edit = EDITS[name]
-    assert edit.apply(source(edit.side)) != source(edit.side)
+def test_every_edit_applies() -> None:
+    for edit in EDITS.values():
+        assert edit.apply(source(edit.side)) != source(edit.side)
 
 
 @pytest.mark.guest
