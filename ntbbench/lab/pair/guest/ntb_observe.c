@@ -82,7 +82,7 @@ struct seen_event {
 struct side {
 	const char *name;
 	struct ntb_dev *ntb;
-	spinlock_t lock;
+	spinlock_t lock;	/* events, count, work */
 	struct seen_event events[SEEN_MAX];
 	unsigned int count;
 	work_func_t work;
@@ -344,13 +344,21 @@ static void show_ring(struct seq_file *s, struct side *side, u64 bits)
 	ntb_db_clear(peer->ntb, ~0ULL);
 }
 
-static void observe_side(struct seq_file *s, struct side *side)
+static unsigned int slots_of(struct side *side)
 {
-	unsigned int count = slots, slot, bit;
+	unsigned int count = 0;
 
-	if (side == RC)
-		for (count = 0; pci_irq_vector(side->ntb->pdev, count) > 0;)
-			count++;
+	if (side == EP)
+		return slots;
+	while (pci_irq_vector(side->ntb->pdev, count) > 0)
+		count++;
+	return count;
+}
+
+static void observe_receiver(struct seq_file *s, struct side *side)
+{
+	unsigned int count = slots_of(side), slot;
+
 	show_masks(s, side);
 	if (side == EP)
 		show_table(s, side);
@@ -362,6 +370,12 @@ static void observe_side(struct seq_file *s, struct side *side)
 		seq_printf(s, "%s irq looked up by the handler=%s\n",
 			   side->name,
 			   atomic_read(&vector_lookups) ? "yes" : "no");
+}
+
+static void observe_sender(struct seq_file *s, struct side *side)
+{
+	unsigned int bit;
+
 	for (bit = 0; bit < RINGS; bit++)
 		show_ring(s, side, BIT_ULL(bit));
 	show_ring(s, side, GENMASK_ULL(RINGS - 1, 0));
@@ -374,8 +388,11 @@ static int observe_show(struct seq_file *s, void *unused)
 {
 	if (!EP->ntb || !RC->ntb)
 		return -ENODEV;
-	observe_side(s, EP);
-	observe_side(s, RC);
+	/* a bit that a driver does not clear is told of its receiver first */
+	observe_receiver(s, EP);
+	observe_receiver(s, RC);
+	observe_sender(s, EP);
+	observe_sender(s, RC);
 	return 0;
 }
 
