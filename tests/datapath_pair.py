@@ -13,8 +13,7 @@ import msgspec
 
 from ntbbench.capture.events import TraceText, read_events
 from ntbbench.lab.pair.plan import EP, MSIS, PairRecordings, PointRecording
-from ntbbench.lab.pair.recorded import read_point_folder
-from ntbbench.lab.pair.tracing import SENDERS
+from ntbbench.lab.pair.recorded import read_devices, read_point_folder
 from ntbbench.model.datapath.outcome import Outcome
 from ntbbench.model.datapath.system import Flow, System
 from ntbbench.model.simulation.load import preset
@@ -29,7 +28,7 @@ DEFERRAL = 2
 HZ = 1000  # of the lab's kernel: its endpoint polls every 6 ms
 POLL_PS = 6 * 10**9
 RUN_OUT_PS = 50 * 10**9
-BITS = re.compile(r"^\((\w+)\+.* bits=0x([0-9a-f]+)$")
+BITS = re.compile(r" ntb=0x([0-9a-f]+) bits=0x([0-9a-f]+)$")
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,12 @@ def recorded(point: PointRecording) -> Recorded:
     """Read when the sender of a point rang."""
     rings: dict[int, list[float]] = defaultdict(list)
     poll = None
+    devices, _ = read_devices(point.folder.parent / "setup" / "trace")
     for event in read_events(point.folder / "trace", TraceText()):
         if event.name == "poll" and rings and poll is None:
             poll = event.time
-        found = BITS.match(event.body) if event.name == "peer_db_set" else None
-        if found and SENDERS[found[1]] == point.traffic.sender:
+        found = BITS.search(event.body) if event.name == "peer_db_set" else None
+        if found and devices[int(found[1], 16)] == point.traffic.sender:
             for bit in bits_of(int(found[2], 16)):
                 rings[bit].append(event.time)
     return Recorded(rings, poll)

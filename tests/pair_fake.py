@@ -29,7 +29,7 @@ class Lab:
     def driver(self, _cache, side: str, spec: str, _source, _say) -> DriverSource:
         """Return the file that `spec` names; of the rest any file stands for what is fetched."""
         path = Path(spec) if Path(spec).is_file() else Path(__file__)
-        return DriverSource(side, spec, spec, path, (), ())
+        return DriverSource(side, spec, spec, path, ())
 
     def drivers(self, cache, _stack, setup, say) -> tuple[DriverSource, DriverSource]:
         ep, rc = (("ep", setup.ep_driver), ("rc", setup.rc_driver))

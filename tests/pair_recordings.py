@@ -5,6 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ntbbench.lab.pair.behaves import read_observations
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.plan import (
     DriverSource,
@@ -19,7 +20,6 @@ from ntbbench.lab.pair.records import PairPoint, PairResult
 DATA = Path(__file__).parent / "data" / "pair"
 BOOTS = sorted(path.name for path in DATA.iterdir() if path.is_dir())
 POINT_NAME = re.compile(r"(ep-to-rc|rc-to-ep)-f(\d+)-n(\d+)-g(\d+)")
-MODES = ("poll", "msi", "embedded")
 
 
 def keys_of(path: Path) -> dict[str, str]:
@@ -51,7 +51,6 @@ def load(folder: Path) -> PairRecordings:
             origin="",
             path=folder,
             patches=numbers(asked[f"{side}_patches"]),
-            modes=MODES,
         )
         for side in ("ep", "rc")
     ]
@@ -95,3 +94,18 @@ def pair_result(*boots: str, kind: str = "run") -> PairResult:
         deterministic=True,
         points=[point for boot in boots for point in evaluated(boot)],
     )
+
+
+OBSERVED = Path(__file__).parent / "data" / "pair-observed"
+
+
+def observations(boot: str) -> dict[str, dict[str, str]]:
+    """Return what the guest observed of either driver.
+
+    Parameters
+    ----------
+    boot : `before-before`, `after-after`, `6.12.118` (stable: patches 9-11), or the drivers of 7.3
+        with interrupts as doorbells, `msi` and `embedded`.
+    """
+    found = read_observations((OBSERVED / boot).read_text().splitlines())
+    return {side: dict(seen) for side, seen in found.items()}

@@ -133,7 +133,7 @@ def test_bounded_counts_are_told_as_ranges(tmp_path: Path) -> None:
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
     """Yield the rows of the first point by their name."""
-    for line in text.partition("\n  patches found")[0].splitlines():
+    for line in text.partition("\n  patches: ")[0].splitlines():
         yield re.split(r"  +", line.strip())[0], line
 
 

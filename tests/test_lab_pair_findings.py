@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Complaints of a debug kernel: what they are, where, and which the model knows."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pair_recordings import DATA, load
+from pair_recordings import DATA, load, observations
 
+from ntbbench.lab.pair.behaves import observed_driver
 from ntbbench.lab.pair.findings import (
     KINDS,
     expected_hazards,
@@ -16,9 +16,7 @@ from ntbbench.lab.pair.findings import (
     known_to_model,
     read_findings,
 )
-from ntbbench.lab.pair.plan import DriverSource
-from ntbbench.lab.pair.predict import pair_model, prerequisites
-from ntbbench.model.pair.patches import side_prerequisites
+from ntbbench.lab.pair.predict import pair_model
 
 SLEEP = """\
 [    1.1] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591
@@ -130,31 +128,11 @@ def test_what_a_debug_kernel_said_of_an_old_endpoint() -> None:
     assert lines[4] == "BUG: KASAN: slab-use-after-free in sysfs_remove_file_ns+0x1b/0x40"
 
 
-ISR = "static irqreturn_t ntb_epf_vec_isr(int irq, void *dev)\n{\n\tx(%s);\n}\n"
-BIND = "static int epf_ntb_configure_interrupt(struct epf_ntb *ntb)\n{\n\tif (%s)\n\t}\n}\n"
-
-
-@pytest.mark.parametrize(
-    ("side", "text", "lacks"),
-    [
-        ("rc", ISR % "irq - pci_irq_vector(ndev->ntb.pdev, 0)", {"irq-base"}),
-        ("rc", ISR % "irq - ndev->irq_base", set()),
-        ("ep", BIND % "db_count > MAX_DB_COUNT", {"db-count-zero"}),
-        ("ep", BIND % "!db_count || db_count > MAX_DB_COUNT", set()),
-        ("ep", BIND % "db_count < MIN_DB_COUNT || db_count > MAX_DB_COUNT", set()),
-    ],
-)
-def test_prerequisites_are_read_from_the_code(tmp_path: Path, side, text, lacks) -> None:
-    path = tmp_path / "driver.c"
-    path.write_text(f"/* pci_irq_vector, !db_count */\n{text}")
-    source = DriverSource(side, "before", "", path, (), ("poll",))
-    assert set(side_prerequisites(side)) - prerequisites(source) == lacks
-
-
-def test_the_model_knows_that_an_old_root_complex_sleeps_in_its_isr(tmp_path: Path) -> None:
+def test_the_model_knows_that_an_old_root_complex_sleeps_in_its_isr() -> None:
+    """That its handler looks the interrupt up is observed; what was not observed sleeps nowhere."""
     recordings = load(DATA / "after-before")
-    path = tmp_path / "ntb_hw_epf.c"
-    path.write_text(ISR % "pci_irq_vector(pdev, 0)")
-    old = replace(recordings, rc=replace(recordings.rc, path=path))
-    model = pair_model(old.plan.setup, old.ep, old.rc)
-    assert expected_hazards(model) == {("sleep", "rc")}
+    setup = recordings.plan.setup
+    model = pair_model(setup, recordings.ep, recordings.rc)
+    assert expected_hazards(model) == set()
+    old = observed_driver(recordings.rc, setup, observations("before-before"))
+    assert expected_hazards(pair_model(setup, recordings.ep, old)) == {("sleep", "rc")}

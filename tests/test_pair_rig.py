@@ -116,7 +116,7 @@ def test_sides_and_qps_come_from_the_trace_of_the_setup(tmp_path: Path) -> None:
         "port 1 qp 0 up 1 tx 0 rx 5 bad 0 ptr 0x200",
     ]
     sides_of = {
-        side: DriverSource(side, "after", "", tmp_path, patches, ("poll",))
+        side: DriverSource(side, "after", "", tmp_path, patches)
         for side, patches in (("ep", (1, 2)), ("rc", (9, 11, 12)))
     }
     write_point(point, PairSetup(), Traffic(), sides_of)
@@ -149,10 +149,11 @@ def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
     setup.mkdir()
     (setup / "result").write_text(RESULT.replace("down", "up"))
     (setup / "trace").write_text(SETUP_TRACE)
+    (setup / "observed").write_text("ep takes db_count 2=no\n")
     place = tmp_path / Traffic().name
     place.mkdir()
     (place / "sent").write_text("send: Network is unreachable\n")
-    drivers = [DriverSource(side, "after", "", tmp_path, (), ("poll",)) for side in ("ep", "rc")]
+    drivers = [DriverSource(side, "after", "", tmp_path, ()) for side in ("ep", "rc")]
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
     with pytest.raises(GuestError, match="sent: send: Network is unreachable"):
         runner.lay_out(PairPlan(PairSetup()), *drivers, recordings)
@@ -182,9 +183,11 @@ def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
         (tmp_path / "setup").mkdir()
         (tmp_path / "setup" / "result").write_text(RESULT)
         (tmp_path / "setup" / "trace").write_text(SETUP_TRACE)
-    drivers = [DriverSource(side, "after", "", tmp_path, (), ("poll",)) for side in ("ep", "rc")]
+        (tmp_path / "setup" / "observed").write_text("ep takes db_count 2=no\n")
+    drivers = [DriverSource(side, "after", "", tmp_path, ()) for side in ("ep", "rc")]
     hung = Recordings("7.3.4", tmp_path, Boot(own + provoked, "", "9 s of processor time"))
-    laid_out = runner.lay_out(PairPlan(PairSetup()), *drivers, hung)
+    plan = PairPlan(PairSetup(), may_die=True)
+    laid_out = runner.lay_out(plan, *drivers, hung)
     assert laid_out.died.startswith("the guest hung: ")
     assert laid_out.warnings == (own.partition("] ")[2].strip(),)
 
@@ -232,7 +235,7 @@ def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
     built = PairKernel("debian:7.3", "run", tmp_path, DebianSource(tmp_path, manifest))
     stack = runner.PairStack(built, tmp_path if own else None)
     ep, rc = (
-        DriverSource(side, "after", "here", tmp_path / Path(name).name, (), ("poll",))
+        DriverSource(side, "after", "here", tmp_path / Path(name).name, ())
         for side, name in DRIVERS.items()
     )
     with pytest.raises(BuildError, match=f"{file}:109") as error:

@@ -11,9 +11,11 @@ from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_check import add_check
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_matrix import add_matrix
+from ntbbench.cli.lab_pair_patches import add_patches
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import BuildError, GuestError, UnjudgedError
-from ntbbench.lab.pair.evaluate import all_agree, evaluate, is_spaced
+from ntbbench.lab.pair.boots import is_spaced, observed
+from ntbbench.lab.pair.evaluate import all_agree, all_points
 from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
 from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
@@ -38,6 +40,7 @@ exit codes:
 examples:
   ntbbench lab pair run
   ntbbench lab pair run --direction ep-to-rc,rc-to-ep --queues 4 --flows 4
+  ntbbench lab pair run --ep-driver my-vntb.c --ep-patches 1-7   # does it behave as the series?
   ntbbench lab pair run --source ~/linux --rc-driver before     # still links with old peers?
   git bisect run ntbbench lab pair run --source . --require per-vector --bisect
 """
@@ -72,6 +75,7 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     options.add_kernel(parser)
     options.add_drivers(parser, AFTER)
+    add_patches(parser)
     options.add_setting(parser)
     options.add_traffic(parser, Traffic(), EP_TO_RC)
     options.add_output(parser)
@@ -107,8 +111,9 @@ def _run(args: argparse.Namespace) -> int:
     lab = pair_lab(args)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.record_folder(args, Path(scratch) / "recordings")
-        points = evaluate(lab.boot(plan, folder))
-    result = PairResult(kind=RUN, points=points, **lab.facts())
+        recordings = lab.boot(plan, folder)
+        points = all_points(recordings)
+    result = PairResult(kind=RUN, points=points, observed=observed(recordings), **lab.facts())
     write_json(output, result)
     options.tell_saved(args, output)
     options.publish(result, args.format, args.html)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_pair_kernel import pair_lab
+from ntbbench.cli.lab_pair_patches import add_patches
 from ntbbench.errors import ExitCode
+from ntbbench.lab.pair.boots import observed
 from ntbbench.lab.pair.evaluate import all_agree, evaluate
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, Traffic
@@ -50,6 +52,7 @@ def add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     options.add_kernel(parser)
     options.add_drivers(parser, AFTER)
+    add_patches(parser)
     options.add_setting(parser)
     options.add_traffic(parser, TRAFFIC, ",".join(DIRECTIONS))
     parser.add_argument(
@@ -81,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     result = PairResult(
         kind=CHECK,
         points=points,
+        observed=observed(recordings),
         findings=findings,
         rounds=rounds,
         complete=not recordings.died,

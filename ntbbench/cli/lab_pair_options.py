@@ -6,15 +6,18 @@ import sys
 from pathlib import Path
 
 from ntbbench.cli.lab_kernel import add_cache_option, say
+from ntbbench.cli.lab_pair_patches import patches_of
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import (
     AFTER,
     DIRECTIONS,
     DOORBELLS,
+    EP,
     FLOWS_MAX,
     GAP_MAX,
     PACKETS_MAX,
     QUEUES_MAX,
+    RC,
     SLOTS_MAX,
     WINDOWS_MAX,
     PairSetup,
@@ -140,9 +143,12 @@ def setup_of(args: argparse.Namespace) -> PairSetup:
     ------
     InputError : a value out of range.
     """
+    ep_driver, rc_driver = (driver_of(name, args) for name in (args.ep_driver, args.rc_driver))
     return PairSetup(
-        ep_driver=driver_of(args.ep_driver, args),
-        rc_driver=driver_of(args.rc_driver, args),
+        ep_driver=ep_driver,
+        rc_driver=rc_driver,
+        ep_patches=patches_of(args, EP, ep_driver),
+        rc_patches=patches_of(args, RC, rc_driver),
         ep_slots=parse_int("--ep-slots", args.ep_slots, 0, SLOTS_MAX),
         mw_count=parse_int("--mw-count", args.mw_count, 1, WINDOWS_MAX),
         queues=queues_of(args),

@@ -15,6 +15,7 @@ from ntbbench.report.pair_words import (
     NOTE,
     WIDTH,
     allowed_runs,
+    behaviours,
     between,
     difference,
     fitting,
@@ -22,7 +23,6 @@ from ntbbench.report.pair_words import (
     headline,
     judgement,
     named,
-    patches_text,
     qp_counts,
     short_name,
     title,
@@ -148,9 +148,7 @@ def _block(point: PairPoint) -> Iterator[str]:
 
 
 def _facts(point: PairPoint) -> Iterator[str]:
-    yield (
-        f"patches found: EP {patches_text(point.ep_patches)}, RC {patches_text(point.rc_patches)}"
-    )
+    yield from behaviours(point)
     no_device = point.ep_qp_count is None and point.rc_qp_count is None
     if point.cause and (point.status != OK or not no_device):
         yield point.cause

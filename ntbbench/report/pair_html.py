@@ -126,11 +126,16 @@ def _measured(points: list[PairPoint]) -> Iterator[Section]:
 
 
 def _patches(points: list[PairPoint]) -> Iterator[tuple[str, str]]:
-    """Yield which patches each driver's source was found to carry."""
-    told = {f"EP {point.ep_driver}": point.ep_patches for point in points}
-    told |= {f"RC {point.rc_driver}": point.rc_patches for point in points}
-    for driver, patches in sorted(told.items()):
-        yield driver, f"patches of the series: {patches_text(patches)}"
+    """Yield what each driver behaves as; of one that was not observed, its patches."""
+    told: dict[str, str] = {}
+    for point in points:
+        for side, driver, words, patches in (
+            ("EP", point.ep_driver, point.ep_behaves, point.ep_patches),
+            ("RC", point.rc_driver, point.rc_behaves, point.rc_patches),
+        ):
+            known = f"patches of the series: {patches_text(patches)}"
+            told[f"{side} {driver}"] = f"behaves as: {words}" if words else known
+    yield from sorted(told.items())
 
 
 def _of_kind(result: PairResult) -> Iterator[Section]:

@@ -2,12 +2,13 @@
 """How the reports of the pair say points, counts and what the model says of them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 
 from msgspec.structs import replace
 
 from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.model.pair.patches import number_ranges
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80
@@ -145,15 +146,17 @@ def title(point: PairPoint) -> str:
 
 def patches_text(patches: list[int]) -> str:
     """Return patch numbers as a person writes them: none, 9-11, 1-7, 2,3,7."""
-    if not patches:
-        return "none"
-    runs: list[list[int]] = []
-    for number in sorted(patches):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+    return number_ranges(patches) or "none"
+
+
+def behaviours(point: PairPoint) -> Iterator[str]:
+    """Yield what either driver behaves as; of a result that has not observed it, its patches."""
+    if not point.ep_behaves and not point.rc_behaves:
+        ep, rc = patches_text(point.ep_patches), patches_text(point.rc_patches)
+        yield f"patches: EP {ep}, RC {rc} (not observed)"
+        return
+    for side, words in (("EP", point.ep_behaves), ("RC", point.rc_behaves)):
+        yield f"{side} behaves as: {words or 'not observed'}"
 
 
 def warned(point: PairPoint) -> list[str]:

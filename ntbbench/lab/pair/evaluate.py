@@ -3,23 +3,27 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
+from ntbbench.lab.pair.boots import Boot, asked, booted, is_spaced
 from ntbbench.lab.pair.cautions import cautions
 from ntbbench.lab.pair.complaints import count_complaints
-from ntbbench.lab.pair.plan import EP_TO_RC, MSIS, PairRecordings, PointRecording, Traffic
+from ntbbench.lab.pair.plan import (
+    EP_TO_RC,
+    PairRecordings,
+    PointRecording,
+    Traffic,
+)
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
-    SPACED_GAP,
+    MISROUTED,
+    MISSED,
     WORKING,
-    PairModel,
     Prediction,
     differences,
     measured_verdict,
-    pair_model,
     predict,
     predicted_verdict,
     same_verdict,
@@ -29,24 +33,9 @@ from ntbbench.lab.pair.recorded import RecordedPoint, read_point_folder
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairPoint
 from ntbbench.model.pair.coalesce import Hop
 from ntbbench.model.pair.joined import Direction
-from ntbbench.model.pair.link import PairLink
 
 UP, DOWN = "up", "down"
-
-
-@dataclass(frozen=True)
-class Boot:
-    """One boot and its model.
-
-    Parameters
-    ----------
-    shared : values that all of its points have, by their record's field.
-    """
-
-    recordings: PairRecordings
-    model: PairModel
-    link: PairLink
-    shared: dict[str, Any]
+LOST = {MISSED, MISROUTED}
 
 
 def evaluate(recordings: PairRecordings) -> list[PairPoint]:
@@ -56,13 +45,33 @@ def evaluate(recordings: PairRecordings) -> list[PairPoint]:
     ------
     GuestError : a recording is damaged.
     """
-    boot = _boot(recordings)
+    boot = booted(recordings)
     if not recordings.available:
         return [_unavailable(boot, traffic) for traffic in recordings.plan.traffic]
-    return [
-        _down(boot, point.traffic) if point.link == DOWN else _up(boot, point)
-        for point in recordings.points
-    ]
+    return [_point(boot, point) for point in recordings.points]
+
+
+def all_points(recordings: PairRecordings) -> list[PairPoint]:
+    """Return a point for each that was asked for: those that a guest which died left have failed.
+
+    Raises
+    ------
+    GuestError : a recording is damaged.
+    """
+    failed = failed_points(recordings)
+    return evaluate(recordings)[: len(recordings.plan.traffic) - len(failed)] + failed
+
+
+def _point(boot: Boot, point: PointRecording) -> PairPoint:
+    """Return one point; what a driver that is known to be wrong has made unreadable has failed."""
+    if point.link == DOWN:
+        return _down(boot, point.traffic)
+    try:
+        return _up(boot, point)
+    except GuestError as error:
+        if not boot.findings:
+            raise
+        return _failed(boot, point.traffic, str(error))
 
 
 def failed_points(recordings: PairRecordings) -> list[PairPoint]:
@@ -72,45 +81,9 @@ def failed_points(recordings: PairRecordings) -> list[PairPoint]:
     """
     if not recordings.died:
         return []
-    boot, asked = _boot(recordings), recordings.plan.traffic
-    first = min(len(recordings.points), len(asked) - 1)
-    return [_failed(boot, traffic) for traffic in asked[first:]]
-
-
-def _boot(recordings: PairRecordings) -> Boot:
-    setup = recordings.plan.setup
-    model = pair_model(setup, recordings.ep, recordings.rc)
-    link = model.link
-    shared = {
-        "ep_driver": setup.ep_driver,
-        "rc_driver": setup.rc_driver,
-        "ep_patches": sorted(recordings.ep.patches),
-        "rc_patches": sorted(recordings.rc.patches),
-        "ep_slots": setup.ep_slots,
-        "rc_vectors": MSIS,
-        "mw_count": setup.mw_count,
-        "queues": setup.queues,
-        "doorbell": setup.doorbell,
-        "ep_qp_count": recordings.ep_qp_count,
-        "rc_qp_count": recordings.rc_qp_count,
-        "predicted_ep_qp_count": link.counts[0],
-        "predicted_rc_qp_count": link.counts[1],
-        "predicted_link": link.link,
-        "warnings": list(recordings.warnings),
-    }
-    return Boot(recordings, model, link, shared)
-
-
-def _asked(boot: Boot, traffic: Traffic) -> dict[str, Any]:
-    return {
-        **boot.shared,
-        "name": traffic.name,
-        "direction": traffic.direction,
-        "flows": traffic.flows,
-        "packets": traffic.packets,
-        "gap_us": traffic.gap_us,
-        "spaced": is_spaced(traffic),
-    }
+    boot, traffics = booted(recordings), recordings.plan.traffic
+    first = min(len(recordings.points), len(traffics) - 1)
+    return [_failed(boot, traffic, recordings.died) for traffic in traffics[first:]]
 
 
 def all_agree(points: Iterable[PairPoint]) -> bool:
@@ -118,43 +91,40 @@ def all_agree(points: Iterable[PairPoint]) -> bool:
     return all(point.agrees for point in points if point.status != UNAVAILABLE)
 
 
-def is_spaced(traffic: Traffic) -> bool:
-    """Return whether each doorbell was served before the next, on one CPU."""
-    return traffic.gap_us * 1e-6 >= SPACED_GAP
-
-
 def _unavailable(boot: Boot, traffic: Traffic) -> PairPoint:
     """Return a point that this driver cannot give: nothing was measured, nothing is compared."""
-    asked = _asked(boot, traffic)
+    told = asked(boot, traffic)
     return PairPoint(
-        **asked, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=None
+        **told, status=UNAVAILABLE, link=DOWN, cause=boot.recordings.cause, agrees=None
     )
 
 
-def _failed(boot: Boot, traffic: Traffic) -> PairPoint:
+def _failed(boot: Boot, traffic: Traffic, cause: str) -> PairPoint:
     """Return a point that the guest did not come to: of no driver does the model say that."""
     return PairPoint(
-        **_asked(boot, traffic),
+        **asked(boot, traffic),
         status=FAILED,
         link=DOWN,
-        cause=boot.recordings.died,
+        cause=cause,
         predicted_verdict=predicted_verdict(boot.model, cast(Direction, traffic.direction)),
         agrees=False,
+        notes=list(boot.findings),
     )
 
 
 def _down(boot: Boot, traffic: Traffic) -> PairPoint:
     """Return a point without a link: the model agrees if it says so too, QP count for QP count."""
-    asked = _asked(boot, traffic)
+    told = asked(boot, traffic)
     model, kernel = boot.link.cause, boot.recordings.cause
     cause = "; ".join(filter(None, [kernel, model and f"the model: {model}"]))
     return PairPoint(
-        **asked,
+        **told,
         link=DOWN,
         cause=cause,
         verdict=LINK_DOWN,
         predicted_verdict=predicted_verdict(boot.model, cast(Direction, traffic.direction)),
-        agrees=boot.link.link == DOWN and _qp_counts_agree(boot),
+        agrees=boot.link.link == DOWN and _qp_counts_agree(boot) and not boot.findings,
+        notes=list(boot.findings),
     )
 
 
@@ -186,12 +156,15 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     expected = predicted_verdict(boot.model, direction, trace.doorbells)
     measured = measured_verdict(trace, len(predicted.runs)) if spaced else ""
     verdict = telling(measured, expected, trace)
-    complaints = list(_complaints(boot, recorded, predicted, traffic))
+    complaints = list(boot.findings)
+    complaints += _complaints(boot, recorded, predicted, traffic)
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
-    asked = {**_asked(boot, traffic), "spaced": predicted.exact and predicted.bounds is None}
+    elif verdict in LOST and boot.is_inferred(traffic.receiver):
+        complaints.append(f"the doorbells are {verdict}: no set of patches makes that right")
+    told = {**asked(boot, traffic), "spaced": predicted.exact and predicted.bounds is None}
     return PairPoint(
-        **asked,
+        **told,
         **_counts(recorded, predicted),
         link=UP,
         cause=_shortage(boot, len(active)),

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ntbbench.errors import NtbbenchError
 from ntbbench.lab.errors import GuestError, HostError
-from ntbbench.lab.pair.evaluate import evaluate, failed_points
+from ntbbench.lab.pair.evaluate import all_points, failed_points
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
@@ -203,14 +203,12 @@ def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
         folder = Path(scratch) / "boot"
         try:
             recordings = hooks.boot(plan, folder)
-            points = evaluate(recordings)
+            return all_points(recordings)
         except GuestError as error:  # it left nothing that can be read
             died = str(error)
             drivers = hooks.drivers(plan.setup)
             recordings = PairRecordings(plan, folder, "", *drivers, "down", died, died=died)
-            points = []
-    failed = failed_points(recordings)
-    return points[: len(recordings.plan.traffic) - len(failed)] + failed
+    return failed_points(recordings)
 
 
 def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:

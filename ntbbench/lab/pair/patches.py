@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which of the series' twelve patches a driver's source carries: read from its code.
+"""Which of the series' twelve patches a driver's text seems to carry: a hint, and no more.
 
-Version numbers do not tell: stable kernels carry some of the patches and not others.
+What a driver does is observed (behaves.py). The text chooses between sets of patches that behave
+alike, and stands for a driver that never came to be observed.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ntbbench.errors import InputError
-from ntbbench.lab.pair.plan import AFTER, BEFORE, EP, RC
+from ntbbench.lab.pair.plan import EP, RC
 
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 PATCHES = {EP: tuple(range(1, 8)), RC: tuple(range(8, 13))}
@@ -17,8 +18,7 @@ DRIVERS = {
     EP: "drivers/pci/endpoint/functions/pci-epf-vntb.c",
     RC: "drivers/ntb/hw/epf/ntb_hw_epf.c",
 }
-# A function that no other driver has: what tells the two files apart from any other.
-SIGNATURES = {EP: "vntb_epf_peer_db_set", RC: "ntb_epf_peer_db_set"}
+NTB_DRIVER = "ntb_register_device"  # the interface that no NTB driver goes without
 FIRST_DB = r"(?:EPF_IRQ_DB_START|2)"
 
 
@@ -71,27 +71,15 @@ TESTS: dict[int, Test] = {
 
 
 def carried(side: str, path: Path) -> tuple[int, ...]:
-    """Return the numbers of the patches that the driver of `side` at `path` carries, sorted.
+    """Return the numbers of the patches that the text of the driver at `path` shows, sorted.
 
     Raises
     ------
-    InputError : the file is not that driver.
+    InputError : the file cannot be read, or is no NTB driver.
     """
     source = read_driver(side, path)
     code = without_comments(source)
     return tuple(number for number in PATCHES[side] if TESTS[number](source, code))
-
-
-def doorbell_modes(side: str, path: Path) -> tuple[str, ...]:
-    """Return the ways in which the driver at `path` can take its doorbells.
-
-    The root complex has none to choose: its doorbells are the endpoint's MSIs.
-    """
-    code = without_comments(read_driver(side, path))
-    if side == RC or "pci_epf_alloc_doorbell(" not in code:
-        return ("poll",)
-    # Shared interrupts need the flags, and a handler requested once.
-    return ("poll", "msi", "embedded") if "irq_flags" in code else ("poll", "msi")
 
 
 def read_driver(side: str, path: Path) -> str:
@@ -99,32 +87,14 @@ def read_driver(side: str, path: Path) -> str:
 
     Raises
     ------
-    InputError : it cannot be read, or is another file.
+    InputError : it cannot be read, or is no NTB driver.
     """
     option = f"--{side}-driver"
     try:
         source = path.read_text(errors="replace")
     except OSError as error:
         raise InputError(option, str(path), error.strerror or str(error)) from None
-    if not body(source, SIGNATURES[side]):
-        raise InputError(option, str(path), f"a {Path(DRIVERS[side]).name}")
+    if NTB_DRIVER not in source:
+        allowed = f"a driver as {Path(DRIVERS[side]).name}: it calls no {NTB_DRIVER}()"
+        raise InputError(option, str(path), allowed)
     return source
-
-
-def check_fits(side: str, spec: str, origin: str, patches: tuple[int, ...]) -> None:
-    """Raise InputError unless a source fits the name that it is asked for by.
-
-    `before` carries no patch of its side's half, `after` carries all; a path may carry any.
-    """
-    wanted = {BEFORE: (), AFTER: PATCHES[side]}.get(spec)
-    if wanted is not None and patches != wanted:
-        found = describe(patches)
-        allowed = "none" if spec == BEFORE else describe(wanted)
-        raise InputError(
-            f"--{side}-driver", spec, f"{origin} carries {found}; {spec} is {allowed} of them"
-        )
-
-
-def describe(patches: tuple[int, ...]) -> str:
-    """Return the patches in words: `patches 9 10 11`, `no patch`."""
-    return f"patches {' '.join(map(str, patches))}" if patches else "no patch"

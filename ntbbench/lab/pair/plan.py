@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a run of the driver pair is asked, and what comes back; no file is touched here."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ntbbench.errors import InputError
@@ -47,6 +48,7 @@ class PairSetup:
     queues : max_num_clients of ntb_transport; None: unset, and the netdev takes all QPs.
     doorbell : how the endpoint takes its doorbells: `poll`, `msi`, `embedded`.
     cpus : the guest's; more than one only outside deterministic mode.
+    ep_patches, rc_patches : what the user says that a driver carries; None: nothing.
 
     Raises
     ------
@@ -60,6 +62,8 @@ class PairSetup:
     queues: int | None = None
     doorbell: str = "poll"
     cpus: int = 1
+    ep_patches: tuple[int, ...] | None = None
+    rc_patches: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         # Fewer than 3 slots is what patch 4 refuses and older drivers take: a result, no error.
@@ -144,8 +148,32 @@ class PairPlan:
 
 
 @dataclass(frozen=True)
+class Behaviour:
+    """What a driver was seen to do at its set-up, and the patches that explain it.
+
+    Parameters
+    ----------
+    patches : what the model goes by: as said, or else as seen; the nearest where nothing fits.
+    prerequisites : what the driver has of what the series stands on.
+    words : what it behaves as.
+    findings : why that is wrong, in words; empty: it is not.
+    alike : other sets of patches that nothing observed tells from this one.
+    inferred : nobody said which patches the driver carries.
+    observations : what was seen, by question.
+    """
+
+    patches: tuple[int, ...]
+    prerequisites: frozenset[str]
+    words: str
+    findings: tuple[str, ...] = ()
+    alike: int = 0
+    inferred: bool = True
+    observations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DriverSource:
-    """The source of one side's driver, and which patches of the series it carries.
+    """The source of one side's driver.
 
     Parameters
     ----------
@@ -154,7 +182,8 @@ class DriverSource:
     origin : where it was found: `linux-source-6.12 6.12.95-1~bpo12+1`, or the file's path.
     path : the C file.
     patches : numbers of the series, sorted: 1 .. 7 on the endpoint, 8 .. 12 on the root complex.
-    modes : doorbell modes that the driver has.
+        Until the driver was observed a hint: those of its name, or that its text shows.
+    behaviour : what it was seen to do; None: it was not.
     """
 
     side: str
@@ -162,7 +191,19 @@ class DriverSource:
     origin: str
     path: Path
     patches: tuple[int, ...]
-    modes: tuple[str, ...]
+    behaviour: Behaviour | None = None
+
+    @property
+    def named_patches(self) -> tuple[int, ...] | None:
+        """The patches that `before` and `after` stand for; None: of another driver."""
+        half = tuple(range(1, 8)) if self.side == EP else tuple(range(8, 13))
+        return {BEFORE: (), AFTER: half}.get(self.spec)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is wrong with what it was seen to do, each with its side."""
+        told = self.behaviour.findings if self.behaviour else ()
+        return tuple(f"{self.side.upper()} driver: {finding}" for finding in told)
 
 
 @dataclass(frozen=True)
@@ -192,7 +233,7 @@ class PairRecordings:
     ep, rc : the drivers.
     link : `up` or `down`.
     cause : why the link is down, or why the mode is not to be had; empty if it is up.
-    available : False: the driver has not this doorbell mode, and nothing was booted.
+    available : False: the driver has not this doorbell mode; nothing was measured.
     ep_qp_count, rc_qp_count : QPs that each side's ntb_transport computed; None: it has no device.
     warnings : the guest kernel's complaints, one line each.
     died : how the guest panicked, hung or gave up, in one line; empty: it did not.

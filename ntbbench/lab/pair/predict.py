@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the model says of one point: the link, and counts for the rings that were sent."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
-from ntbbench.lab.pair.patches import body, without_comments
-from ntbbench.lab.pair.plan import EP, MSIS, RC, DriverSource, PairSetup
+from ntbbench.lab.pair.plan import MSIS, DriverSource, PairSetup
 from ntbbench.lab.pair.tracing import PairTrace, Wake
 from ntbbench.model.pair.coalesce import Hop, event_hops, msi_hops
 from ntbbench.model.pair.flow import (
@@ -26,7 +24,7 @@ from ntbbench.model.pair.flow import (
 )
 from ntbbench.model.pair.joined import AnySlots, Direction, Setting
 from ntbbench.model.pair.link import PairLink, pair_link
-from ntbbench.model.pair.patches import Driver, side_prerequisites
+from ntbbench.model.pair.patches import Driver, Side, driver
 from ntbbench.model.pair.vntb import Doorbell
 
 LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
@@ -84,8 +82,8 @@ class Prediction:
 def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairModel:
     """Return the model of a boot: the patches found, and the setting asked for."""
     return PairModel(
-        ep=Driver("ep", frozenset(ep.patches), prerequisites(ep)),
-        rc=Driver("rc", frozenset(rc.patches), prerequisites(rc)),
+        ep=_driver("ep", ep),
+        rc=_driver("rc", rc),
         setting=AnySlots(
             ep_slots=setup.ep_slots,
             rc_vectors=MSIS,
@@ -96,20 +94,11 @@ def pair_model(setup: PairSetup, ep: DriverSource, rc: DriverSource) -> PairMode
     )
 
 
-def prerequisites(source: DriverSource) -> frozenset[str]:
-    """Return what a driver has of what the series was posted on top of, read from its code.
-
-    What the code does not show it is taken to have; so is all of a driver without a file.
-    """
-    found = set(side_prerequisites("ep" if source.side == EP else "rc"))
-    if source.path.is_file():
-        code = without_comments(source.path.read_text(errors="replace"))
-        if source.side == RC and "pci_irq_vector" in body(code, "ntb_epf_vec_isr"):
-            found.discard("irq-base")
-        checks = body(code, "epf_ntb_configure_interrupt")
-        if source.side == EP and not re.search(r"!\s*db_count|db_count (?:<|==)", checks):
-            found.discard("db-count-zero")
-    return frozenset(found)
+def _driver(side: Side, source: DriverSource) -> Driver:
+    """Return one side's driver; one that was not observed has all that the series stands on."""
+    if source.behaviour is None:
+        return driver(side, source.patches)
+    return Driver(side, frozenset(source.patches), source.behaviour.prerequisites)
 
 
 def predict(

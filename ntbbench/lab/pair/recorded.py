@@ -14,7 +14,9 @@ from ntbbench.lab.pair.plan import DEVICES, EP, RC, Traffic
 from ntbbench.lab.pair.tracing import Addresses, PairTrace, read_pair_trace
 
 SIDES = (EP, RC)  # by port in `state`
-SET_CTX = re.compile(r": set_ctx: .* ctx=0x([0-9a-f]{1,16}) dev=\"([^\"]{1,40})\"")
+SET_CTX = re.compile(
+    r": set_ctx: .* ntb=0x([0-9a-f]{1,16}) ctx=0x([0-9a-f]{1,16}) dev=\"([^\"]{1,40})\""
+)
 # /proc/version of a kernel that preempts kernel code, also of one that may be told not to.
 PREEMPT = re.compile(r" PREEMPT(?:_RT|_DYNAMIC|_LAZY)?\b")
 RX_ERRORS = ("rx_err_no_buf", "rx_err_oflow", "rx_err_ver")
@@ -74,9 +76,11 @@ def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> Record
     InputError : a file is missing, damaged, or not of this point.
     """
     qps = read_state(folder / "state")
+    devices, contexts = read_devices(folder.parent / "setup" / "trace")
     addresses = Addresses(
         qps={qp.ptr: (SIDES[qp.port], qp.qp_num) for qp in qps if qp.port < len(SIDES)},
-        contexts=read_contexts(folder.parent / "setup" / "trace"),
+        contexts=contexts,
+        devices=devices,
     )
     trace = read_pair_trace(folder / "trace", traffic, addresses, polled=polled)
     return RecordedPoint(
@@ -90,11 +94,17 @@ def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> Record
     )
 
 
-def read_contexts(trace: Path) -> dict[int, str]:
-    """Return address of each transport's context -> its side, from the trace of the set-up."""
+def read_devices(trace: Path) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the side of each NTB device's and of each transport's context's address.
+
+    They are those of the set-up's trace.
+    """
     sides = {device: side for side, device in DEVICES.items()}
-    found = SET_CTX.findall(read_small(trace))
-    return {int(address, 16): sides[device] for address, device in found if device in sides}
+    devices, contexts = {}, {}
+    for ntb, ctx, device in SET_CTX.findall(read_small(trace)):
+        if device in sides:
+            devices[int(ntb, 16)] = contexts[int(ctx, 16)] = sides[device]
+    return devices, contexts
 
 
 def _count(folder: Path, side: str, trace: PairTrace) -> Counted:

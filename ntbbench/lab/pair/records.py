@@ -27,8 +27,10 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     status: str = OK
     ep_driver: str  # as it was asked for: before, after, a file, a tree
     rc_driver: str
-    ep_patches: list[int]  # of the series, found in the driver's source
+    ep_patches: list[int]  # of the series: that the model goes by, as said or as observed
     rc_patches: list[int]
+    ep_behaves: str = ""  # what the driver was observed to do, in words; "": it was not
+    rc_behaves: str = ""
     ep_slots: int  # db_count of the endpoint, link and reserved slot included
     rc_vectors: int  # MSIs granted to the root complex
     mw_count: int
@@ -91,6 +93,17 @@ class PairFinding(Struct, frozen=True, kw_only=True):
     expected: bool = False  # the model knows this hazard of these drivers
 
 
+class PairObserved(Struct, frozen=True, kw_only=True):
+    """What one driver was observed to do at the set-up of a boot, before any traffic."""
+
+    side: str  # ep | rc
+    driver: str  # as it was asked for
+    behaves: str  # as what: the patches of the series that explain it
+    alike: int = 0  # other sets of patches that nothing observed tells from these
+    findings: list[str] = field(default_factory=list)  # why that is wrong
+    observations: dict[str, str] = field(default_factory=dict)  # by question
+
+
 class PairResult(Struct, frozen=True, kw_only=True):
     """One pair run: which kernel, how it ran, and every point."""
 
@@ -106,6 +119,7 @@ class PairResult(Struct, frozen=True, kw_only=True):
     complete: bool = True
     points: list[PairPoint]
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
+    observed: list[PairObserved] = field(default_factory=list)  # of a run and a check
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
     # Of a matrix, what ran: the kernel's version, the SHA-256 of each driver's source and of the
     # NTB files of a --source tree. A boot of others is none of this result.

@@ -3,8 +3,8 @@
 
 import re
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from ntbbench.lab.build import ModuleSet, build_modules, build_program, ntb_sour
 from ntbbench.lab.cache import Cache
 from ntbbench.lab.errors import BuildError, GuestError
 from ntbbench.lab.guest import Recordings, record
+from ntbbench.lab.pair.behaves import observed_driver, read_observations
+from ntbbench.lab.pair.imports import asks_for_doorbells, check_driver
 from ntbbench.lab.pair.kernel import CHECK, PairKernel
 from ntbbench.lab.pair.layout import read_sides, write_point, write_state
 from ntbbench.lab.pair.machine import accelerator_options, machine
@@ -29,6 +31,7 @@ from ntbbench.lab.pair.sources import driver_source
 from ntbbench.lab.pair.task import task
 from ntbbench.lab.qemu import ENDED, kvm_runs
 from ntbbench.lab.words import complaints
+from ntbbench.model.pair.observed import Observations
 
 MODULES = (
     "ntb.ko",
@@ -37,7 +40,9 @@ MODULES = (
     "pci-epf-vntb.ko",
     "ntb_hw_epf.ko",
     "epc_loop.ko",
+    "ntb_observe.ko",
 )
+POLL, EMBEDDED = "poll", "embedded"  # doorbell modes
 RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
 OTHER_STACK = (
     "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
@@ -98,15 +103,19 @@ def boot_pair(
     BuildError, GuestError : the modules did not build, the guest did not finish.
     """
     ep, rc = find_drivers(cache, stack, plan.setup, say)
-    if plan.setup.doorbell not in ep.modes:
-        cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {', '.join(ep.modes)}"
-        shutil.rmtree(folder, ignore_errors=True)
-        return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
     debug = stack.kernel.variant == CHECK
     modules = build_pair(cache, stack, ep, rc, say)
+    for source in (ep, rc):
+        check_driver(source, modules)
+    if plan.setup.doorbell != POLL and not asks_for_doorbells(modules):
+        cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {POLL}"
+        shutil.rmtree(folder, ignore_errors=True)
+        return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
     programs = (build_program(cache, "ntb_flow", say),)
+    # whether what it left is a result is told by what was observed of the drivers
+    may_die = replace(task(plan, debug), may_die=True)
     recordings = record(
-        task(plan, debug),
+        may_die,
         folder,
         image=stack.kernel.image,
         modules=modules,
@@ -116,7 +125,11 @@ def boot_pair(
         machine=machine(plan.setup, plan.deterministic, debug),
         programs=programs,
     )
-    return lay_out(plan, ep, rc, recordings)
+    try:
+        return lay_out(plan, ep, rc, recordings)
+    except GuestError:
+        shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
+        raise
 
 
 def build_pair(
@@ -129,7 +142,7 @@ def build_pair(
     BuildError : with the compiler's first error.
     """
     guest = Path(str(files("ntbbench.lab.pair") / "guest"))
-    own = {path.name: path for path in sorted(guest.glob("epc_loop*.[ch]"))}
+    own = {path.name: path for path in sorted(guest.glob("*.[ch]"))}
     sources = {
         **ntb_sources(stack.source),
         **own,
@@ -151,24 +164,29 @@ def lay_out(
 ) -> PairRecordings:
     """Complete the recordings of a boot: `state` and `point`, and what the set-up came to.
 
-    A guest that died has recorded the first of its points, or not even its set-up.
+    A guest that died has recorded the first of its points, or not even its set-up. It is a result
+    where the plan says so, and where its set-up showed what is wrong with a driver.
 
     Raises
     ------
-    GuestError : a recording is not whole.
+    GuestError : the guest died and may not, or a recording is not whole.
     """
     folder, died = recordings.folder, recordings.boot.died
     (folder / "console").write_text(recordings.boot.console)
     told = tuple(warnings(recordings.boot.own_console))
     if died and not (folder / "setup").is_dir():
+        if not plan.may_die:
+            raise recordings.boot.error
         link = "down"
         return PairRecordings(
             plan, folder, recordings.release, ep, rc, link, died, warnings=told, died=died
         )
     result = read_result(folder / "setup" / "result")
+    observed = _observed(folder / "setup" / "observed")
+    ep, rc = (observed_driver(driver, plan.setup, observed) for driver in (ep, rc))
     points, lost = _lay_out_points(plan, ep, rc, folder, result["link"])
-    if lost and not plan.may_die:
-        raise GuestError(lost)
+    if (died or lost) and not (plan.may_die or ep.findings or rc.findings):
+        raise GuestError(lost) if lost else recordings.boot.error
     return PairRecordings(
         plan=plan,
         folder=folder,
@@ -177,7 +195,8 @@ def lay_out(
         rc=rc,
         link=result["link"],
         cause=result["cause"],
-        available=True,
+        # an older driver has interrupts for its doorbells and none that slots share
+        available=not (plan.setup.doorbell == EMBEDDED and result.get("doorbell_irqs") == "0"),
         ep_qp_count=_count(result["ep_qp_count"]),
         rc_qp_count=_count(result["rc_qp_count"]),
         points=points,
@@ -226,6 +245,19 @@ def read_result(path: Path) -> dict[str, str]:
     if missing:
         raise GuestError(f"the guest reported no {missing[0]}")
     return found
+
+
+def _observed(path: Path) -> Mapping[str, Observations]:
+    """Return what the guest observed of either side; of one that did not bind it is little.
+
+    Raises
+    ------
+    GuestError : the file is damaged.
+    """
+    try:
+        return read_observations(path.read_text().splitlines())
+    except (OSError, ValueError) as error:
+        raise GuestError(f"{path.parent.name}/{path.name}: {error}") from error
 
 
 def _lost_counts(folder: Path) -> str:

@@ -17,7 +17,7 @@ from ntbbench.lab.commands import program
 from ntbbench.lab.errors import FetchError
 from ntbbench.lab.fetch import NTB_FILES
 from ntbbench.lab.kernels import matches
-from ntbbench.lab.pair.patches import DRIVERS, carried, check_fits, doorbell_modes
+from ntbbench.lab.pair.patches import DRIVERS, PATCHES, carried
 from ntbbench.lab.pair.plan import AFTER, BEFORE, DriverSource
 from ntbbench.lab.source import unpack_files
 
@@ -153,7 +153,7 @@ def check_tree(option: str, root: Path) -> Path:
 def driver_source(
     cache: Cache, side: str, spec: str, kernel_source: DebianSource, say: Say
 ) -> DriverSource:
-    """Return the driver of `side` that `spec` names, with the patches that it carries.
+    """Return the driver of `side` that `spec` names, with the patches that it seems to carry.
 
     Parameters
     ----------
@@ -163,20 +163,17 @@ def driver_source(
 
     Raises
     ------
-    InputError : no such file, another file, or a source that does not fit its name.
+    InputError : no such file, or another file.
     FetchError : the source could not be had.
     """
     if spec == AFTER:
         path, origin = kernel_source.folder / DRIVERS[side], kernel_source.origin
-    elif spec == BEFORE:
+        return DriverSource(side, spec, origin, path, PATCHES[side])
+    if spec == BEFORE:
         source = fetch_source(cache, BEFORE_VERSION, say)
-        path, origin = source.folder / DRIVERS[side], source.origin
-    else:
-        path = _own_driver(side, Path(spec))
-        origin = str(path)
-    patches = carried(side, path)
-    check_fits(side, spec, origin, patches)
-    return DriverSource(side, spec, origin, path, patches, doorbell_modes(side, path))
+        return DriverSource(side, spec, source.origin, source.folder / DRIVERS[side], ())
+    path = _own_driver(side, Path(spec))
+    return DriverSource(side, spec, str(path), path, carried(side, path))
 
 
 def _own_driver(side: str, given: Path) -> Path:

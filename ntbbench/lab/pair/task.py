@@ -34,7 +34,6 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
         lines=tuple(_line(point) for point in plan.traffic),
         names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
         limits=limits(plan, DEBUG_FACTOR if debug else 1),
-        may_die=plan.may_die,
         settings={
             "EP_SLOTS": setup.ep_slots,
             "MW_COUNT": setup.mw_count,

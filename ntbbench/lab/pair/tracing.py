@@ -10,13 +10,11 @@ from typing import TypeVar
 
 from ntbbench.capture.events import Event, TraceText, read_events
 from ntbbench.capture.lines import bad_line
-from ntbbench.lab.pair.plan import EP, RC, Traffic
+from ntbbench.lab.pair.plan import EP, Traffic
 from ntbbench.model.pair.flow import POLL, Raised, Seen, Told
 from ntbbench.model.vectormap import bits_of
 
 FIELD = re.compile(r"\b(\w+)=(-?(?:0x)?[0-9a-fA-F]{1,16})\b")
-SENDERS = {"vntb_epf_peer_db_set": EP, "ntb_epf_peer_db_set": RC}
-SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+/")
 U64 = 1 << 64
 Owner = TypeVar("Owner")
 
@@ -29,10 +27,12 @@ class Addresses:
     ----------
     qps : address of a QP -> (side, qp_num).
     contexts : address of a transport's context -> side.
+    devices : address of an NTB device -> side.
     """
 
     qps: Mapping[int, tuple[str, int]]
     contexts: Mapping[int, str]
+    devices: Mapping[int, str]
 
 
 @dataclass
@@ -118,7 +118,9 @@ def _add(
 ) -> None:
     match event.name:
         case "peer_db_set":
-            _ring(path, trace, event, traffic, polled=polled)
+            device = _number(path, event, "ntb")
+            sender = _known(path, event, addresses.devices, device)
+            _ring(path, trace, event, sender == traffic.sender, polled=polled)
         case "raise_irq" if traffic.sender == EP:
             number = _number(path, event, "msi")
             trace.cpus.add(event.cpu)
@@ -162,12 +164,8 @@ def _doubt_unless_found(wakes: list[Wake]) -> None:
             wake.doubtful = True
 
 
-def _ring(path: Path, trace: PairTrace, event: Event, traffic: Traffic, *, polled: bool) -> None:
-    symbol = SYMBOL.match(event.body)
-    side = None if symbol is None else SENDERS.get(symbol[1])
-    if side is None:
-        raise bad_line(path, event.line, event.body, " or ".join(SENDERS))
-    if side != traffic.sender:
+def _ring(path: Path, trace: PairTrace, event: Event, is_sender: bool, *, polled: bool) -> None:
+    if not is_sender:
         trace.backward += 1
         return
     bits = _number(path, event, "bits")

@@ -102,6 +102,17 @@ def side_patches(side: Side) -> tuple[int, ...]:
     return tuple(patch.number for patch in PATCHES if patch.side == side)
 
 
+def number_ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as `1-7`, `9-11`, `2,5`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
+
+
 def side_prerequisites(side: Side) -> tuple[str, ...]:
     """Return the names of one side's prerequisites."""
     return tuple(name for name, owner in PREREQUISITES.items() if owner == side)

@@ -193,6 +193,7 @@ int epc_loop_raise_msi(struct epc_loop *loop, u16 number);
 
 /* epc_loop_doorbell.c */
 int epc_loop_doorbell_init(struct epc_loop *loop);
+unsigned int epc_loop_doorbell_irqs(struct epc_loop *loop);
 int epc_loop_doorbell_resource(struct epc_loop *loop,
 			       struct pci_epc_aux_resource *resource);
 

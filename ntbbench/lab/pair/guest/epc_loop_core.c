@@ -208,8 +208,8 @@ static int stats_show(struct seq_file *file, void *unused)
 	struct epc_loop *loop = file->private;
 	int i;
 
-	seq_printf(file, "broken %u\nrefused %lu\n", loop->broken,
-		   loop->refused);
+	seq_printf(file, "broken %u\nrefused %lu\ndoorbell_irqs %u\n",
+		   loop->broken, loop->refused, epc_loop_doorbell_irqs(loop));
 	for (i = 0; i < EPC_LOOP_MSIS; i++) {
 		struct epc_loop_vector *vector = &loop->vector[i];
 

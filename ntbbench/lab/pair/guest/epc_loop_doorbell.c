@@ -304,3 +304,20 @@ int epc_loop_doorbell_init(struct epc_loop *loop)
 		ret = init_slots(loop);
 	return ret;
 }
+
+/* How many doorbell interrupts the endpoint has a handler for. */
+unsigned int epc_loop_doorbell_irqs(struct epc_loop *loop)
+{
+	unsigned int slot, irq, count = 0;
+
+	if (loop->doorbell == EPC_LOOP_POLL)
+		return 0;
+	if (loop->doorbell != EPC_LOOP_MSI)
+		return irq_has_action(loop->edu.irq);
+	for (slot = 0; slot < EDU_BITS; slot++) {
+		irq = irq_find_mapping(loop->db_domain, slot);
+		if (irq && irq_has_action(irq))
+			count++;
+	}
+	return count;
+}

@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ntb_observe: what either driver of the pair does, asked through its own
+ * operations and seen from the wire. No name of a driver's function is used.
+ *
+ * A client of both NTB devices, loaded before ntb_transport and gone before it
+ * comes. Reading /sys/kernel/debug/ntb_observe makes the observations, a line
+ * "SIDE KEY=VALUE" each:
+ *
+ *   masks	db_valid_mask, db_vector_count, db_vector_mask of every vector
+ *   slots	each interrupt slot is rung as a correct peer would; which
+ *		vectors the driver reports, what db_read shows and db_clear leaves
+ *   rings	each bit is rung by the driver; which slots the wire carries
+ *
+ * All bits are cleared afterwards.
+ */
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/io.h>
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/ntb.h>
+#include <linux/pci.h>
+#include <linux/pci-epc.h>
+#include <linux/seq_file.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+/* What the endpoint publishes in BAR 0: the wire between the two drivers. */
+#define CTRL_BAR	0
+#define DB_BAR		2
+#define DB_ENTRY_SIZE	0x30
+#define DB_DATA(n)	(0x34 + (n) * 4)
+#define DB_OFFSET(n)	(0xb4 + (n) * 4)
+#define TABLE_SLOTS	32
+
+#define EDU_STATUS	0x24	/* QEMU's edu: bits raised, not acknowledged */
+#define FIRST_DB_SLOT	2	/* slot 0: link, 1: never used */
+#define RINGS		14	/* bits that both sides have slots for */
+#define VECTORS		33	/* one more than any driver reports */
+#define SEEN_MAX	64
+#define POLL_MS		20	/* three polls of the endpoint */
+#define WORK_MS		5	/* deferred work, and the interrupt it raises */
+#define BUFFER_SIZE	SZ_64K
+
+static char *ep = "0000:10:00.0";
+module_param(ep, charp, 0444);
+MODULE_PARM_DESC(ep, "PCI address of the endpoint's NTB device");
+
+static char *rc = "0010:00:00.0";
+module_param(rc, charp, 0444);
+MODULE_PARM_DESC(rc, "PCI address of the root complex's NTB device");
+
+static char *controller = "epc_loop.0";
+module_param(controller, charp, 0444);
+MODULE_PARM_DESC(controller, "endpoint controller");
+
+static bool polled = true;
+module_param(polled, bool, 0444);
+MODULE_PARM_DESC(polled, "the endpoint polls its doorbells");
+
+static unsigned int slots = 8;
+module_param(slots, uint, 0444);
+MODULE_PARM_DESC(slots, "slots of the endpoint: its db_count");
+
+struct seen_event {
+	int vector;
+	u64 read;
+};
+
+/**
+ * struct side - one NTB device and what it was seen to do
+ * @name:	"ep" or "rc"
+ * @ntb:	the device; NULL: there is none
+ * @lock:	protects what follows
+ * @events:	calls of ntb_db_event(), with db_read() at that moment
+ * @count:	how many
+ * @work:	the work function that called, of a driver that polls
+ */
+struct side {
+	const char *name;
+	struct ntb_dev *ntb;
+	spinlock_t lock;	/* events, count, work */
+	struct seen_event events[SEEN_MAX];
+	unsigned int count;
+	work_func_t work;
+};
+
+static struct side sides[] = {
+	{ .name = "ep", .lock = __SPIN_LOCK_UNLOCKED(sides[0].lock) },
+	{ .name = "rc", .lock = __SPIN_LOCK_UNLOCKED(sides[1].lock) },
+};
+
+#define EP	(&sides[0])
+#define RC	(&sides[1])
+
+static void __iomem *ctrl;
+static void __iomem *doorbells;
+static struct pci_epc *epc;
+static struct dentry *file;
+
+static u32 raised[SEEN_MAX];	/* MSI numbers, 1-based */
+static atomic_t raised_count;
+static atomic_t vector_lookups;
+
+/* --- what is seen --------------------------------------------------------- */
+
+static void see_event(void *ctx, int vector)
+{
+	struct side *side = ctx;
+	struct work_struct *work = current_work();
+	u64 read = ntb_db_read(side->ntb);
+	unsigned long flags;
+
+	spin_lock_irqsave(&side->lock, flags);
+	if (side->count < SEEN_MAX)
+		side->events[side->count++] = (struct seen_event){
+			.vector = vector, .read = read };
+	if (work)
+		side->work = work->func;
+	spin_unlock_irqrestore(&side->lock, flags);
+}
+
+static const struct ntb_ctx_ops ctx_ops = {
+	.db_event = see_event,
+};
+
+static int see_raise(struct kprobe *probe, struct pt_regs *regs)
+{
+	int n = atomic_inc_return(&raised_count) - 1;
+
+	if (n < SEEN_MAX)
+		raised[n] = (u16)regs_get_kernel_argument(regs, 4);
+	return 0;
+}
+
+static int see_lookup(struct kprobe *probe, struct pt_regs *regs)
+{
+	atomic_inc(&vector_lookups);
+	return 0;
+}
+
+static struct kprobe raise_probe = {
+	.symbol_name	= "pci_epc_raise_irq",
+	.pre_handler	= see_raise,
+};
+
+static struct kprobe lookup_probe = {
+	.symbol_name	= "pci_irq_vector",
+	.pre_handler	= see_lookup,
+};
+
+static void forget(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(sides); i++) {
+		spin_lock_irq(&sides[i].lock);
+		sides[i].count = 0;
+		spin_unlock_irq(&sides[i].lock);
+	}
+	atomic_set(&raised_count, 0);
+}
+
+/* --- the wire ------------------------------------------------------------- */
+
+static void __iomem *word(unsigned int slot)
+{
+	return doorbells + readl(ctrl + DB_ENTRY_SIZE) * slot +
+	       readl(ctrl + DB_OFFSET(slot));
+}
+
+/* Rings a slot of the endpoint as its table tells a peer to. */
+static void ring_ep(unsigned int slot)
+{
+	writel(readl(ctrl + DB_DATA(slot)), word(slot));
+	msleep(polled ? POLL_MS : WORK_MS);
+	if (polled)
+		writel(0, word(slot));
+}
+
+static void ring_rc(unsigned int slot)
+{
+	pci_epc_raise_irq(epc, 0, 0, PCI_IRQ_MSI, slot + 1);
+	msleep(WORK_MS);
+}
+
+static void ring_slot(struct side *side, unsigned int slot)
+{
+	if (side == EP)
+		ring_ep(slot);
+	else
+		ring_rc(slot);
+}
+
+/* The slots whose words the root complex has just written. */
+static void show_written(struct seq_file *s)
+{
+	u32 status = polled ? 0 : readl(doorbells + EDU_STATUS);
+	unsigned int slot;
+
+	for (slot = 0; slot < TABLE_SLOTS; slot++) {
+		u32 found = polled ? readl(word(slot)) :
+			    readl(ctrl + DB_DATA(slot)) & status;
+
+		if (!found)
+			continue;
+		seq_printf(s, " %u", slot);
+		if (polled)
+			writel(0, word(slot));
+	}
+}
+
+static void show_raised(struct seq_file *s)
+{
+	int n = min(atomic_read(&raised_count), SEEN_MAX);
+	int i;
+
+	for (i = 0; i < n; i++)
+		seq_printf(s, " %d", (int)raised[i] - 1);
+}
+
+/* The slots that the endpoint's table lets a peer ring. */
+static void show_table(struct seq_file *s, struct side *side)
+{
+	unsigned int slot;
+
+	seq_printf(s, "%s slots filled=", side->name);
+	for (slot = 0; slot < TABLE_SLOTS; slot++)
+		if (readl(ctrl + DB_DATA(slot)))
+			seq_printf(s, " %u", slot);
+	seq_puts(s, "\n");
+}
+
+/* --- observations --------------------------------------------------------- */
+
+static void show_functions(struct seq_file *s, struct side *side)
+{
+	seq_printf(s, "%s function peer_db_set=0x%lx\n", side->name,
+		   (unsigned long)side->ntb->ops->peer_db_set);
+	if (side->work)
+		seq_printf(s, "%s function poll=0x%lx\n", side->name,
+			   (unsigned long)side->work);
+}
+
+/* The handlers of the root complex's interrupts, each once. */
+static void show_handlers(struct seq_file *s, struct side *side)
+{
+	irq_handler_t last = NULL;
+	int irq, i;
+
+	for (i = 0; (irq = pci_irq_vector(side->ntb->pdev, i)) > 0; i++) {
+		struct irq_data *data = irq_get_irq_data(irq);
+		struct irqaction *action = data ?
+			irq_data_to_desc(data)->action : NULL;
+
+		if (!action || action->handler == last)
+			continue;
+		last = action->handler;
+		seq_printf(s, "%s function isr=0x%lx\n", side->name,
+			   (unsigned long)last);
+	}
+}
+
+static void show_masks(struct seq_file *s, struct side *side)
+{
+	int vector;
+
+	seq_printf(s, "%s db_valid_mask=%#llx\n", side->name,
+		   ntb_db_valid_mask(side->ntb));
+	seq_printf(s, "%s db_vector_count=%d\n", side->name,
+		   ntb_db_vector_count(side->ntb));
+	for (vector = 0; vector < VECTORS; vector++)
+		seq_printf(s, "%s db_vector_mask(%d)=%#llx\n", side->name,
+			   vector, ntb_db_vector_mask(side->ntb, vector));
+}
+
+static void show_events(struct seq_file *s, struct side *side,
+			unsigned int slot)
+{
+	unsigned int i;
+
+	seq_printf(s, "%s slot %u, vectors=", side->name, slot);
+	for (i = 0; i < side->count; i++)
+		seq_printf(s, " %d", side->events[i].vector);
+	seq_printf(s, "\n%s slot %u, db_read in the events=", side->name,
+		   slot);
+	for (i = 0; i < side->count; i++)
+		seq_printf(s, " %#llx", side->events[i].read);
+	seq_puts(s, "\n");
+}
+
+static void show_slot(struct seq_file *s, struct side *side, unsigned int slot)
+{
+	u64 read;
+
+	forget();
+	ring_slot(side, slot);
+	show_events(s, side, slot);
+	read = ntb_db_read(side->ntb);
+	ntb_db_clear(side->ntb, read);
+	seq_printf(s, "%s slot %u, db_read=%#llx\n", side->name, slot, read);
+	seq_printf(s, "%s slot %u, db_read after db_clear=%#llx\n", side->name,
+		   slot, ntb_db_read(side->ntb));
+}
+
+/* Two slots together, and one bit of them cleared. */
+static void show_clear(struct seq_file *s, struct side *side)
+{
+	ring_slot(side, FIRST_DB_SLOT);
+	ring_slot(side, FIRST_DB_SLOT + 1);
+	seq_printf(s, "%s slots 2 and 3, db_read=%#llx\n", side->name,
+		   ntb_db_read(side->ntb));
+	ntb_db_clear(side->ntb, BIT_ULL(0));
+	seq_printf(s, "%s slots 2 and 3, db_read after db_clear(0x1)=%#llx\n",
+		   side->name, ntb_db_read(side->ntb));
+	ntb_db_clear(side->ntb, ~0ULL);
+	seq_printf(s, "%s slots 2 and 3, db_read after db_clear of all=%#llx\n",
+		   side->name, ntb_db_read(side->ntb));
+}
+
+static void show_ring(struct seq_file *s, struct side *side, u64 bits)
+{
+	struct side *peer = side == EP ? RC : EP;
+	unsigned long flags;
+	int ret;
+
+	forget();
+	seq_printf(s, "%s peer_db_set(%#llx), slots=", side->name, bits);
+	if (side == RC) {
+		local_irq_save(flags);	/* before the endpoint takes them */
+		ret = ntb_peer_db_set(side->ntb, bits);
+		show_written(s);
+		local_irq_restore(flags);
+	} else {
+		ret = ntb_peer_db_set(side->ntb, bits);
+	}
+	msleep(WORK_MS);
+	if (side == EP)
+		show_raised(s);
+	seq_printf(s, "\n%s peer_db_set(%#llx)=%d\n", side->name, bits, ret);
+	ntb_db_clear(peer->ntb, ~0ULL);
+}
+
+static unsigned int slots_of(struct side *side)
+{
+	unsigned int count = 0;
+
+	if (side == EP)
+		return slots;
+	while (pci_irq_vector(side->ntb->pdev, count) > 0)
+		count++;
+	return count;
+}
+
+static void observe_receiver(struct seq_file *s, struct side *side)
+{
+	unsigned int count = slots_of(side), slot;
+
+	show_masks(s, side);
+	if (side == EP)
+		show_table(s, side);
+	atomic_set(&vector_lookups, 0);
+	for (slot = 0; slot < count; slot++)
+		show_slot(s, side, slot);
+	show_clear(s, side);
+	if (side == RC)
+		seq_printf(s, "%s irq looked up by the handler=%s\n",
+			   side->name,
+			   atomic_read(&vector_lookups) ? "yes" : "no");
+}
+
+static void observe_sender(struct seq_file *s, struct side *side)
+{
+	unsigned int bit;
+
+	for (bit = 0; bit < RINGS; bit++)
+		show_ring(s, side, BIT_ULL(bit));
+	show_ring(s, side, GENMASK_ULL(RINGS - 1, 0));
+	show_functions(s, side);
+	if (side == RC)
+		show_handlers(s, side);
+}
+
+static int observe_show(struct seq_file *s, void *unused)
+{
+	if (!EP->ntb || !RC->ntb)
+		return -ENODEV;
+	/* a bit that a driver does not clear is told of its receiver first */
+	observe_receiver(s, EP);
+	observe_receiver(s, RC);
+	observe_sender(s, EP);
+	observe_sender(s, RC);
+	return 0;
+}
+
+static int observe_open(struct inode *inode, struct file *opened)
+{
+	return single_open_size(opened, observe_show, NULL, BUFFER_SIZE);
+}
+
+static const struct file_operations observe_fops = {
+	.owner		= THIS_MODULE,
+	.open		= observe_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= single_release,
+};
+
+/* --- devices -------------------------------------------------------------- */
+
+static int map_wire(struct pci_dev *pdev)
+{
+	ctrl = pci_ioremap_bar(pdev, CTRL_BAR);
+	doorbells = pci_ioremap_bar(pdev, DB_BAR);
+	if (ctrl && doorbells)
+		return 0;
+	if (ctrl)
+		iounmap(ctrl);
+	if (doorbells)
+		iounmap(doorbells);
+	return -ENOMEM;
+}
+
+static int observe_probe(struct ntb_client *client, struct ntb_dev *ntb)
+{
+	const char *name = pci_name(ntb->pdev);
+	struct side *side = !strcmp(name, ep) ? EP : RC;
+	int ret;
+
+	if (side == RC) {
+		if (strcmp(name, rc))
+			return -ENODEV;
+		ret = map_wire(ntb->pdev);
+		if (ret)
+			return ret;
+	}
+	side->ntb = ntb;
+	return ntb_set_ctx(ntb, side, &ctx_ops);
+}
+
+static void observe_remove(struct ntb_client *client, struct ntb_dev *ntb)
+{
+	ntb_clear_ctx(ntb);
+	if (RC->ntb != ntb)
+		return;
+	iounmap(ctrl);
+	iounmap(doorbells);
+}
+
+static struct ntb_client observe_client = {
+	.ops = {
+		.probe	= observe_probe,
+		.remove	= observe_remove,
+	},
+};
+
+static int __init observe_init(void)
+{
+	int ret;
+
+	epc = pci_epc_get(controller);
+	if (IS_ERR(epc))
+		return PTR_ERR(epc);
+	ret = register_kprobe(&raise_probe);
+	if (ret)
+		goto err_epc;
+	ret = register_kprobe(&lookup_probe);
+	if (ret)
+		goto err_raise;
+	ret = ntb_register_client(&observe_client);
+	if (ret)
+		goto err_lookup;
+	file = debugfs_create_file("ntb_observe", 0400, NULL, NULL,
+				   &observe_fops);
+	return 0;
+
+err_lookup:
+	unregister_kprobe(&lookup_probe);
+err_raise:
+	unregister_kprobe(&raise_probe);
+err_epc:
+	pci_epc_put(epc);
+	return ret;
+}
+module_init(observe_init);
+
+static void __exit observe_exit(void)
+{
+	debugfs_remove(file);
+	ntb_unregister_client(&observe_client);
+	unregister_kprobe(&lookup_probe);
+	unregister_kprobe(&raise_probe);
+	pci_epc_put(epc);
+}
+module_exit(observe_exit);
+
+MODULE_DESCRIPTION("Observe what the two NTB drivers of a pair do");
+MODULE_LICENSE("GPL");
