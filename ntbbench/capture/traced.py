@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ntbbench.capture.events import Event, TraceText, read_events
 from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Handler, Traced, Woken
@@ -101,7 +103,8 @@ def read_traced(
     counted = sum(_counted(path, tally, event, end) for event in read_events(path, facts))
     if facts.started:
         cautions.append(f"{path}: {LOST}")
-    return _record(tally, _rows(tally, qps), facts, source=source, events=counted)
+    traced = _record(tally, _rows(tally, qps), facts, source=source, events=counted)
+    return replace(traced, is_cut=bool(full_cpus))
 
 
 def _counted(path: Path, tally: Tally, event: Event, end: float) -> bool:
