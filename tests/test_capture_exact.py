@@ -268,6 +268,25 @@ def test_explain_holds_a_trace_s_runs_against_its_own_schedules(tmp_path: Path) 
     assert (one["verdict"], one["measured_runs_low"], one["measured_runs_high"]) == ("inside", 1, 5)
 
 
+def test_runs_of_the_snapshots_are_not_held_against_a_trace_that_was_cut(tmp_path: Path) -> None:
+    """The buffer was full after a third of the doorbells; the counters went on."""
+    folder = tmp_path / "c"
+    shutil.copytree(FOUR, folder)
+    lines = (folder / "trace").read_text().splitlines()
+    head = [line for line in lines if line.startswith("#")]
+    events = [line for line in lines if not line.startswith("#")][:1100]
+    text = "\n".join([*head, *events]).replace("3520/3520", "1100/1100")
+    (folder / "trace").write_text(f"{text}\n")
+    (folder / "trace-full").write_text("CPU0 dropped 2420\n")
+    target, found = tmp_path / "m.json", tmp_path / "e.json"
+    assert main(["ingest", str(folder), "-o", str(target)]) == 0
+    assert main(["explain", str(target), "-o", str(found)]) == 0
+    (one,) = json.loads(found.read_text())["explanations"]
+    assert (one["verdict"], one["interrupts"], one["measured_runs_low"]) == ("inside", 50, 250)
+    rows = json.loads(target.read_text())["amplification"]
+    assert {(row["quantity"], row["low"]) for row in rows} == {(WAKEUPS, 4.0), (RUNS, 5.0)}
+
+
 @pytest.mark.parametrize("has_state", [True, False])
 def test_a_qp_that_ran_by_its_counters_and_is_not_in_the_trace(
     has_state: bool, tmp_path: Path

@@ -207,6 +207,34 @@ def test_equal_rates_of_both_directions_are_two_rates(tmp_path: Path) -> None:
     assert [row[1:] for row in rates(ingest([path]))] == [(50.0, "forward")]
 
 
+def test_both_directions_of_old_datagrams(tmp_path: Path) -> None:
+    """Before there was `sum_received`, UDP has one sum per direction: of what was sent."""
+    there = {"bits_per_second": 5e7, "seconds": 10.0, "lost_percent": 1.0, "sender": True}
+    back = {"bits_per_second": 2e7, "seconds": 10.0, "lost_percent": -0.3, "sender": False}
+    record = {
+        "start": {"test_start": {"protocol": "UDP", "num_streams": 1}},
+        "end": {"sum": there},
+    }
+    path = tmp_path / "a.json"
+    path.write_text(with_twin(record, "sum", back))
+    measured = ingest([path])
+    found = [(r.what, r.bits_per_second, r.lost_percent, r.direction) for r in measured.throughput]
+    assert found == [
+        ("UDP, 1 streams, as sent", 5e7, 1.0, "forward"),
+        ("UDP, 1 streams, as sent, reverse", 2e7, None, "reverse"),
+    ]
+    assert ["-0.3 % lost" in caution for caution in measured.cautions] == [True]
+
+
+def test_a_way_back_without_a_total_leaves_the_way_there(tmp_path: Path) -> None:
+    record = json.loads((TOOLS / "iperf3-bidir.json").read_text())
+    for name in ("sum_sent", "sum_received"):
+        del record["end"][f"{name}_bidir_reverse"]
+    measured = ingest([Path(written(tmp_path / "a.json", record))])
+    assert [row.direction for row in measured.throughput] == ["forward"]
+    assert any("the way back has no total" in caution for caution in measured.cautions)
+
+
 def test_a_run_of_one_direction_has_no_second_sum(tmp_path: Path) -> None:
     total = {"bits_per_second": 5e7, "seconds": 10.0}
     record = {

@@ -117,6 +117,8 @@ def udp(sent: float, received: float | None, **lost: Any) -> Record:
 def test_datagrams_that_arrived_without_having_been_sent() -> None:
     assert told(udp(100e6, 90e6, lost_percent=10.0)) == []
     assert told(udp(100e6, 60e6, lost_percent=10.0)) == []  # overload: the end is cut off
+    ((_, text),) = told(udp(100e6, 90e6) | {"end": udp(300e6, 90e6)["end"]})
+    assert text == "end.sum says 300 Mbit/s, its intervals 100"
     for received in (30e6, 120e6):
         ((code, _),) = told(udp(100e6, received, lost_percent=10.0))
         assert code == "contradicting-totals"

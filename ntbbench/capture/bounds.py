@@ -36,7 +36,9 @@ def amplifications(measured: Measured, capture: str) -> None:
     for trace in traces:
         _of_trace(measured, trace, qps)
     if interrupts is None and not lines:
-        traced = next((t for t in traces if t.db_events), None)
+        # The counters cover more than a trace that is cut: no runs of theirs fit its doorbells.
+        whole = [t for t in traces if t.db_events and not t.is_cut and not t.has_lost]
+        traced = next(iter(whole), None)
         if traced is not None:
             events = traced.db_events or 0
             interrupts = Interrupts(events, events, [traced.source], ABOVE + BEYOND)

@@ -93,7 +93,9 @@ def _evidence(measured: Measured, capture: str) -> Evidence:
     devices = tuple(device for device in measured.devices if device.source in names)
     doorbells = [irq for irq in lines if irq.is_doorbell]
     actions = {action for irq in lines for action in actions_of(irq.action)}
-    runs = _runs_of_stats(qps)
+    # Of a trace that is cut the interrupts fit its own runs alone: the snapshots cover more.
+    is_cut = not doorbells and any(trace.is_cut for trace in traces)
+    runs = {} if is_cut else _runs_of_stats(qps)
     counted = _counted(doorbells, traces, has_stats=bool(runs))
     cautions = [at_most(line) for line in counted.doubtful]
     runs = runs or _runs_of_traces(traces, cautions)

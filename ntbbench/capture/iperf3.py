@@ -67,6 +67,8 @@ def _rows(document: Document, source: str, cautions: list[str]) -> list[Throughp
         if document.only_sent(way):
             text = "iperf3's server does not know what arrived at the client"
             cautions.append(f"{document.where}: {text}")
+        elif way and not document.has_total(way):
+            cautions.append(f"{document.where}: iperf3: the way back has no total: not known")
         else:
             rows.append(_row(document, source, way))
     return rows

@@ -103,6 +103,7 @@ class Traced(Struct, frozen=True, kw_only=True):
     `wakeups_low`, `wakeups_high`: tasklets that the doorbell callback put on a list, all QPs
     together; `runs_low`, `runs_high`: runs. Where the two are not equal, the doubts say why; no
     high one: more may have been lost. `has_lost`: events of a CPU are known to be missing.
+    `is_cut`: it was counted up to where a CPU's buffer was full, not to its end.
     """
 
     source: str
@@ -114,6 +115,7 @@ class Traced(Struct, frozen=True, kw_only=True):
     handlers: list[Handler] = field(default_factory=list)
     softirqs: dict[str, int] = field(default_factory=dict)
     has_lost: bool = False
+    is_cut: bool = False
     wakeups_low: int | None = None
     wakeups_high: int | None = None
     wakeups_doubts: list[str] = field(default_factory=list)

@@ -96,29 +96,17 @@ def read_info(path: Path, source: str, cautions: list[str]) -> DeviceFacts:
     for line in read_small(path).split("\n"):
         if (match := INFO.fullmatch(line.strip())) is not None:
             found.setdefault(match[1], match[2])
-
-    def whole(name: str, high: int, base: int = 10) -> int:
-        text = found.get(f"Doorbell {name}")
-        if text is None:
-            raise InputError(str(path), f"Doorbell {name}", "missing: cut off, or not intel's info")
-        digits = text.removeprefix("0x") if base == 16 else text
-        if not re.fullmatch(r"[0-9a-fA-F]{1,16}" if base == 16 else r"\d{1,4}", digits):
-            raise InputError(str(path), f"Doorbell {name} - {text}", "a number")
-        if not 0 <= int(digits, base) <= high:
-            raise InputError(str(path), f"Doorbell {name} - {text}", f"0 to {high}")
-        return int(digits, base)
-
-    ones = (1 << DB_BITS_MAX) - 1
-    count, vectors = whole("Count", DB_BITS_MAX), whole("Vector Count", DB_BITS_MAX)
-    shift = whole("Vector Shift", DB_BITS_MAX)
-    valid, link = whole("Valid Mask", ones, 16), whole("Link Mask", ones, 16)
-    if valid & link and not low_bits(valid.bit_length()) ^ valid:
+    count, vectors, shift = (
+        _told(path, found, name, DB_BITS_MAX) for name in ("Count", "Vector Count", "Vector Shift")
+    )
+    ones = low_bits(DB_BITS_MAX)
+    valid, link = (_told(path, found, name, ones, 16) for name in ("Valid Mask", "Link Mask"))
+    if valid & link and valid == low_bits(valid.bit_length()):
         cautions.append(f"{path}: {OVERLAP.format(hex(valid & link))}")
         valid &= ~link
     if valid & link or valid.bit_count() > count or not valid:
-        raise InputError(
-            str(path), f"valid mask {valid:#x}, link mask {link:#x}", f"{count} bits, none in both"
-        )
+        shown = f"valid mask {valid:#x}, link mask {link:#x}"
+        raise InputError(str(path), shown, f"{count} bits, none in both")
     masks = shift_masks(vectors, shift)
     return DeviceFacts(
         source=source,
@@ -128,3 +116,16 @@ def read_info(path: Path, source: str, cautions: list[str]) -> DeviceFacts:
         db_read="latched",
         link_vectors=[vector for vector, mask in enumerate(masks) if mask & link],
     )
+
+
+def _told(path: Path, found: dict[str, str], name: str, high: int, base: int = 10) -> int:
+    """Return the number of a line `Doorbell NAME - ...`."""
+    text = found.get(f"Doorbell {name}")
+    if text is None:
+        raise InputError(str(path), f"Doorbell {name}", "missing: cut off, or not intel's info")
+    digits = text.removeprefix("0x") if base == 16 else text
+    if not re.fullmatch(r"[0-9a-fA-F]{1,16}" if base == 16 else r"\d{1,4}", digits):
+        raise InputError(str(path), f"Doorbell {name} - {text}", "a number")
+    if not 0 <= int(digits, base) <= high:
+        raise InputError(str(path), f"Doorbell {name} - {text}", f"0 to {high}")
+    return int(digits, base)

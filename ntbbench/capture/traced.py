@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.events import TraceText, read_events
+from msgspec.structs import replace
+
+from ntbbench.capture.events import Event, TraceText, read_events
 from ntbbench.capture.lines import bad_line
 from ntbbench.capture.measured import Handler, Traced, Woken
 from ntbbench.capture.point import Qp
@@ -25,91 +27,6 @@ UNBOUNDED = "nothing in the trace tells where a callback ends: later schedules m
 UNSEEN = "{} runs have no schedule in the trace: it begins after it, or a probe missed it"
 NOT_RUN = "{} schedules have no run in the trace: it ends before it, or a probe missed it"
 UNLIKE = "tasklet_entry shows {} runs, rxc_db {}: a probe missed some"
-
-
-def read_traced(
-    path: Path,
-    source: str,
-    qps: tuple[Qp, ...],
-    cautions: list[str],
-    full_cpus: Collection[int] = (),
-) -> Traced:
-    """Count the trace at `path`.
-
-    Parameters
-    ----------
-    qps : give addresses their qp_num, where the capture has them.
-    full_cpus : whose buffers were full before the trace ended. Only what came before the first of
-        them was full is counted: up to there no event of any CPU is missing.
-
-    Raises
-    ------
-    InputError : as `read_events`, or more addresses than a machine can have.
-    """
-    end = _end_of(path, full_cpus, cautions)
-    facts, tally, counted = TraceText(), Tally(), 0
-    for event in read_events(path, facts):
-        if event.time <= end:
-            count(path, tally, event)
-            counted += 1
-    rows = _rows(tally, qps)
-    wakeups, runs = _wakeups(tally, rows), _runs(tally, rows)
-    if facts.started:
-        cautions.append(f"{path}: {LOST}")
-        wakeups, runs = wakeups.without_high(LOST), runs.without_high(LOST)
-    return Traced(
-        source=source,
-        format=facts.format,
-        events=counted,
-        db_events=tally.db_events,
-        db_events_per_vector=dict(sorted(tally.vectors.items(), key=lambda item: _key(item[0]))),
-        woken=[row.woken(tally) for row in rows],
-        handlers=_handlers(tally.handlers),
-        softirqs=dict(sorted(tally.softirqs.items())),
-        has_lost=bool(facts.started),
-        wakeups_low=wakeups.low,
-        wakeups_high=wakeups.high,
-        wakeups_doubts=wakeups.doubts,
-        runs_low=runs.low,
-        runs_high=runs.high,
-        runs_doubts=runs.doubts,
-    )
-
-
-def read_full_cpus(path: Path) -> list[int]:
-    """Return the CPUs that the file beside a trace names as full; none: no such file.
-
-    Raises
-    ------
-    InputError : another line than `CPU1 dropped 20`.
-    """
-    if not path.is_file():
-        return []
-    cpus = []
-    for number, line in read_lines(path):
-        match = FULL_CPU.fullmatch(line.rstrip("\n"))
-        if match is None:
-            raise bad_line(path, number, line, "CPU1 dropped 20, as capture writes")
-        cpus.append(int(match[1]))
-    return cpus
-
-
-def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> float:
-    """Return the time up to which the trace holds the events of every CPU."""
-    if not full_cpus:
-        return math.inf
-    last = {event.cpu: event.time for event in read_events(path, TraceText())}
-    cpu = min(full_cpus, key=lambda cpu: last.get(cpu, -1.0))
-    if cpu not in last:
-        raise InputError(str(path), f"CPU{cpu} was full", "a trace with events of that CPU")
-    cautions.append(
-        f"{path}: the buffer of CPU{cpu} was full at {last[cpu]:.6f}: counted up to there"
-    )
-    return last[cpu]
-
-
-def _key(text: str) -> tuple[int, str]:
-    return len(text), text
 
 
 @dataclass(frozen=True)
@@ -160,6 +77,99 @@ class Span:
     def without_high(self, why: str) -> "Span":
         """Return the span of a count that lost events may have made too small."""
         return Span(self.low, None, [*self.doubts, why])
+
+
+def read_traced(
+    path: Path,
+    source: str,
+    qps: tuple[Qp, ...],
+    cautions: list[str],
+    full_cpus: Collection[int] = (),
+) -> Traced:
+    """Count the trace at `path`.
+
+    Parameters
+    ----------
+    qps : give addresses their qp_num, where the capture has them.
+    full_cpus : whose buffers were full before the trace ended. Only what came before the first of
+        them was full is counted: up to there no event of any CPU is missing.
+
+    Raises
+    ------
+    InputError : as `read_events`, or more addresses than a machine can have.
+    """
+    end = _end_of(path, full_cpus, cautions)
+    facts, tally = TraceText(), Tally()
+    counted = sum(_counted(path, tally, event, end) for event in read_events(path, facts))
+    if facts.started:
+        cautions.append(f"{path}: {LOST}")
+    traced = _record(tally, _rows(tally, qps), facts, source=source, events=counted)
+    return replace(traced, is_cut=bool(full_cpus))
+
+
+def _counted(path: Path, tally: Tally, event: Event, end: float) -> bool:
+    if event.time <= end:
+        count(path, tally, event)
+    return event.time <= end
+
+
+def _record(tally: Tally, rows: list[Row], facts: TraceText, *, source: str, events: int) -> Traced:
+    wakeups, runs = _wakeups(tally, rows), _runs(tally, rows)
+    if facts.started:
+        wakeups, runs = wakeups.without_high(LOST), runs.without_high(LOST)
+    return Traced(
+        source=source,
+        format=facts.format,
+        events=events,
+        db_events=tally.db_events,
+        db_events_per_vector=dict(sorted(tally.vectors.items(), key=lambda item: _key(item[0]))),
+        woken=[row.woken(tally) for row in rows],
+        handlers=_handlers(tally.handlers),
+        softirqs=dict(sorted(tally.softirqs.items())),
+        has_lost=bool(facts.started),
+        wakeups_low=wakeups.low,
+        wakeups_high=wakeups.high,
+        wakeups_doubts=wakeups.doubts,
+        runs_low=runs.low,
+        runs_high=runs.high,
+        runs_doubts=runs.doubts,
+    )
+
+
+def read_full_cpus(path: Path) -> list[int]:
+    """Return the CPUs that the file beside a trace names as full; none: no such file.
+
+    Raises
+    ------
+    InputError : another line than `CPU1 dropped 20`.
+    """
+    if not path.is_file():
+        return []
+    cpus = []
+    for number, line in read_lines(path):
+        match = FULL_CPU.fullmatch(line.rstrip("\n"))
+        if match is None:
+            raise bad_line(path, number, line, "CPU1 dropped 20, as capture writes")
+        cpus.append(int(match[1]))
+    return cpus
+
+
+def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> float:
+    """Return the time up to which the trace holds the events of every CPU."""
+    if not full_cpus:
+        return math.inf
+    last = {event.cpu: event.time for event in read_events(path, TraceText())}
+    cpu = min(full_cpus, key=lambda cpu: last.get(cpu, -1.0))
+    if cpu not in last:
+        raise InputError(str(path), f"CPU{cpu} was full", "a trace with events of that CPU")
+    cautions.append(
+        f"{path}: the buffer of CPU{cpu} was full at {last[cpu]:.6f}: counted up to there"
+    )
+    return last[cpu]
+
+
+def _key(text: str) -> tuple[int, str]:
+    return len(text), text
 
 
 def _rows(tally: Tally, qps: tuple[Qp, ...]) -> list[Row]:

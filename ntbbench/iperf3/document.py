@@ -214,6 +214,10 @@ class Document:
         found = self.find(f"end.{name}")
         return _total(found) if isinstance(found, dict) else None
 
+    def has_total(self, way: str) -> bool:
+        """Return whether the end says anything of what arrived one way."""
+        return any(self.total(f"{name}{way}") is not None for name in ("sum_received", "sum"))
+
     def intervals(self, way: str) -> list[Total]:
         """Return the reporting intervals of one way, without those that were omitted (-O).
 
@@ -250,8 +254,8 @@ class Document:
         InputError : nothing tells it.
         """
         received = f"sum_received{way}"
-        is_old = self.is_datagrams and received not in self.record["end"]
-        name = f"sum{way}" if is_old and self.total(f"sum{way}") is not None else received
+        is_old = self.is_datagrams and self.total(received) is None and self.has_total(way)
+        name = f"sum{way}" if is_old else received
         return self.needed(f"end.{name}.bits_per_second"), name != received
 
 

@@ -87,13 +87,12 @@ def mean_rate(intervals: list[Total]) -> float:
 
 
 def _totals(document: Document, way: str, *, is_sent: bool) -> list[str]:
-    """Return the totals that the intervals say something of."""
+    """Return the totals that the intervals say something of; UDP's `sum` is what was sent."""
     received = f"sum_received{way}"
     if not is_sent:
         return [received]
-    if document.total(received) is None:
-        return [f"sum{way}"]
-    return [f"sum_sent{way}", received]
+    sent = [f"sum_sent{way}", f"sum{way}"] if document.is_datagrams else [f"sum_sent{way}"]
+    return [*sent, received]
 
 
 def _slack(intervals: list[Total], total: Total) -> float:
