@@ -2,6 +2,7 @@
 """The real driver pair beside the model: what the facts say, a broken driver, a check."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_burst_without_an_msi_for_a_bit_is_out_of_bounds(tmp_path: Path) -> No
     burst = ("--queues", "4", "--flows", "4", "--packets", "5", "--gap", "0")
     assert main(["lab", "pair", "run", "--ep-driver", str(silent), *burst, "-o", str(output)]) == 1
     (point,) = json.loads(output.read_text())["points"]
-    assert "MSI number 4: 0, possible are 1 .. 5" in point["notes"]
+    assert any(re.match(r"MSI number 4: 0, possible are 1 \.\. \d$", n) for n in point["notes"])
 
 
 # Ten MSIs for the first doorbell of a burst; those after it are gathered until they are few again.

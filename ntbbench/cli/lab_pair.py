@@ -29,7 +29,7 @@ the drivers do beside what the model predicts.
 RUN_EPILOG = """\
 exit codes:
   0    the kernel and the model agree in every point, and --require is met
-  1    they do not, or it is not
+  1    they do not, or it is not; or a driver does what no known patches do, or others than said
   2    bad input, a missing tool, or a package that cannot be had
   3    a source does not build, QEMU failed, or the guest panicked, hung or gave up
   70   internal error          130  interrupted
