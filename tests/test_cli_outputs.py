@@ -16,6 +16,7 @@ from compare_data import runs_csv, samples, sweep, written
 from sweep_commands import SMALL
 
 from ntbbench.capture.script import script_text
+from ntbbench.cli import lab_pair
 from ntbbench.cli.main import COMMANDS, main
 from ntbbench.cli.progress import Saving
 from ntbbench.errors import InputError
@@ -272,3 +273,38 @@ def test_a_recording_that_the_disk_has_no_room_for_is_none(
     assert done.stderr.splitlines()[-1].endswith(": cannot be written: is the disk full?")
     assert "privilege" not in done.stderr
     assert "permission" not in done.stderr
+
+
+def test_a_summary_that_cannot_be_written_is_named(many: str) -> None:
+    done = shell(f"GITHUB_STEP_SUMMARY=/dev/full {NTBBENCH} gate {many} --format github")
+    told = f"ntbbench: output: '/dev/full': cannot be written: {FULL}\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run -o /dev/full", "1 point"),
+        ("check -o /dev/full", "3 unbind/bind rounds"),
+        ("run -o pair.json --html /dev/full", "1 point"),
+    ],
+)
+def test_a_boot_that_cannot_be_saved_is_printed(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lab", "pair", *words.split()]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.endswith(f"ntbbench: output: '/dev/full': cannot be written: {FULL}\n")
+    assert "result saved" not in captured.err
+    assert told in captured.out
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_bisection_stops_where_nothing_can_be_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2 would be a commit that is bad, for git."""
+    monkeypatch.setattr(lab_pair, "refusal", lambda: InputError("output", "stdout", "a reason"))
+    assert main(["lab", "pair", "run", "--bisect"]) == 255
+    assert capsys.readouterr().err.count("a reason") == 1

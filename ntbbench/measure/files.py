@@ -57,6 +57,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise _refused(path, error) from None
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to the end of a file that another program began.
+
+    Raises
+    ------
+    InputError : the operating system refuses; the message names `path` and its reason.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
 def new_run(folder: Path, kind: str) -> Path:
     """Return a name for a new result below `folder`, which is made if it is missing.
 
