@@ -3,20 +3,22 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.analyse import detectable, pairing, significance
-from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
+from ntbbench.analyse.caution_list import NO_DIRECTION, warned
+from ntbbench.analyse.comparison import Comparison, Family, Report, Totals, Warned
 from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
 from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.policy_notes import idle_keys, idle_rules, ignored_by, names_of
+from ntbbench.analyse.rates import all_series, undirected, without_direction
 from ntbbench.analyse.series import Variant
 from ntbbench.errors import REMEDY, ExitCode, IncomparableError
 
@@ -76,6 +78,7 @@ def compare(
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
+    whole = without_direction(whole, undirected(all_series((base, *candidates)), policy))
     return report_of(base, candidates, whole, with_draw_notes(terms, base, candidates, whole))
 
 
@@ -123,7 +126,9 @@ def report_of(
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
     ignored = ignored_by(policy, names_of(base, candidates)) if policy.rule else []
+    warnings = warnings_of_results((base, *candidates), comparisons)
     causes = causes_of(comparisons, policy, len(ignored))
+    causes |= causes_of_warnings(warnings, policy, causes)
     verdicts = Counter(c.verdict for c in comparisons)
     return Report(
         ntbbench_version=__version__,
@@ -149,6 +154,7 @@ def report_of(
             warned=sum(bool(c.warnings) for c in comparisons),
         ),
         ignored=ignored,
+        warnings=warnings,
         comparisons=comparisons,
         places={
             key: place for variant in (*candidates, base) for key, place in variant.places.items()
@@ -187,6 +193,40 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes
+
+
+def warnings_of_results(
+    sides: Sequence[Variant], comparisons: Sequence[Comparison]
+) -> list[Warned]:
+    """Return each warning of whole results once, with what it is about: sides, or metrics."""
+    codes = dict.fromkeys(code for side in sides for code in side.cautions)
+    found = [
+        warned(code, ", ".join(side.label for side in sides if code in side.cautions))
+        for code in codes
+    ]
+    guessed = {
+        c.metric: None for c in comparisons if any(w.code == NO_DIRECTION for w in c.warnings)
+    }
+    if guessed:
+        more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
+        found.append(warned(NO_DIRECTION, f"{next(iter(guessed))!r}{more}"))
+    return found
+
+
+def causes_of_warnings(
+    warnings: Sequence[Warned], policy: Policy, causes: Mapping[int, str]
+) -> dict[int, str]:
+    """Return the exit codes that warnings of whole results cause, with the cause in words."""
+    found: dict[int, str] = {}
+    for warning in warnings:
+        if warning.code == NO_DIRECTION:
+            found[ExitCode.BAD_INPUT] = warning.message
+    fatal = [w.code for w in warnings if w.code in policy.fatal_warnings]
+    if fatal:
+        told = f"a result carries a warning that the policy calls fatal: {', '.join(fatal)}"
+        before = causes.get(ExitCode.INCONCLUSIVE)
+        found[ExitCode.INCONCLUSIVE] = told if before is None else f"{before}; {told}"
+    return found
 
 
 def test_name(policy: Policy, *, paired: bool) -> str:

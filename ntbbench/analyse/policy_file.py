@@ -29,6 +29,7 @@ KEYS = {
     "correction": f"one of {', '.join(CORRECTIONS)}",
     "test": f"one of {', '.join(TESTS)}",
     "higher_is_better": "true or false",
+    "lower_is_better": "true or false",
     "fail_inconclusive": "true or false",
     "gate_on": "one of all, exact",
     "fatal_warnings": f"a list of {', '.join(CAUTIONS)}",

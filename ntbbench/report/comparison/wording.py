@@ -246,6 +246,11 @@ def family_line(report: Report) -> str:
     )
 
 
+def warning_lines(report: Report) -> list[str]:
+    """Return what is to be warned of whole results; it is said once, not of every metric."""
+    return [f"{warning.code}: {warning.message}" for warning in report.warnings]
+
+
 def environment_lines(report: Report) -> list[str]:
     """Return what is to be said of the two environments."""
     environment = report.environment
