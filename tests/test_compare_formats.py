@@ -171,6 +171,27 @@ def test_what_only_begins_as_iperf3_is_one_line(ntbbench, tmp_path: Path, text: 
     assert len(ran.err) < 1_000
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"schema": "\xff"}',
+        b'{"schema": "ntbbench.sweep/1", "points": "\xff"}',
+        b'{"benchmarks": [{"stats": {}, "name": "\xff"}]}',
+        b'{"start": {"x": "\xff"}, "end": {}}{"start": {}, "end": {}, "y": "\xff"}',
+        b"\xff\xfe{}",
+        b'{"benchmarks": [1, {"stats": {}}, 2]}',
+        b'{"benchmarks": {"stats": {}}}',
+        b'{"results": [{"command": 7}]}',
+    ],
+)
+def test_bytes_that_are_no_text_are_one_line(ntbbench, tmp_path: Path, data: bytes) -> None:
+    for name in ("r.json", "r.csv", "r"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        ran = ntbbench("gate", path, path)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+
+
 def test_runs_of_iperf3_one_after_another_are_several(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     text = "\n \t".join(json.dumps(iperf3(1e9, i), indent=1) for i in range(7))

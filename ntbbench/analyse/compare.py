@@ -129,7 +129,6 @@ def report_of(
     warnings = warnings_of_results((base, *candidates), comparisons)
     causes = causes_of(comparisons, policy, len(ignored))
     causes |= causes_of_warnings(warnings, policy, causes)
-    verdicts = Counter(c.verdict for c in comparisons)
     return Report(
         ntbbench_version=__version__,
         base=base.label,
@@ -145,20 +144,26 @@ def report_of(
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
         environment=terms.environment,
-        totals=Totals(
-            regressed=verdicts["regressed"],
-            improved=verdicts["improved"],
-            equivalent=verdicts["equivalent"],
-            inconclusive=verdicts["inconclusive"],
-            missing=sum(c.missing is not None for c in comparisons),
-            warned=sum(bool(c.warnings) for c in comparisons),
-        ),
+        totals=totals_of(comparisons),
         ignored=ignored,
         warnings=warnings,
         comparisons=comparisons,
         places={
             key: place for variant in (*candidates, base) for key, place in variant.places.items()
         },
+    )
+
+
+def totals_of(comparisons: Sequence[Comparison]) -> Totals:
+    """Return how many comparisons ended in each way."""
+    verdicts = Counter(c.verdict for c in comparisons)
+    return Totals(
+        regressed=verdicts["regressed"],
+        improved=verdicts["improved"],
+        equivalent=verdicts["equivalent"],
+        inconclusive=verdicts["inconclusive"],
+        missing=sum(c.missing is not None for c in comparisons),
+        warned=sum(bool(c.warnings) for c in comparisons),
     )
 
 

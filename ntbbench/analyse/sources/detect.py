@@ -131,9 +131,12 @@ def is_csv_by_name(path: Path) -> bool:
     if path.suffix.lower() != ".csv":
         return False
     if not path.is_file():
-        return True  # a pipe is read once, and what is not there is told by the reader
-    with path.open("rb") as file:
-        return not JSON_ONLY.match(file.read(64).removeprefix(codecs.BOM_UTF8))
+        return True  # a pipe is read once, and what cannot be read is told by the reader
+    try:
+        with path.open("rb") as file:
+            return not JSON_ONLY.match(file.read(64).removeprefix(codecs.BOM_UTF8))
+    except OSError:
+        return True  # as above
 
 
 def load_one(path: Path, data: bytes, label: str) -> Variant:
@@ -144,7 +147,7 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
             raise InputError("input", where, FORMATS)
         return csv_runs.decode_columns(data, path, label)
     probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, where)
-    schema = probe.text_of_schema()
+    schema = decoded(lambda *_: probe.text_of_schema(), data, label, where)
     for prefix, read in OWN.items():
         if schema.startswith(prefix):
             return decoded(read, data, label, where)
