@@ -3,15 +3,14 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.analyse import detectable, pairing, significance
-from ntbbench.analyse.caution_list import NO_DIRECTION, warned
-from ntbbench.analyse.comparison import Comparison, Family, Report, Totals, Warned
+from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
 from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
 from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
@@ -19,6 +18,7 @@ from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.policy_notes import idle_keys, idle_rules, ignored_by, names_of
 from ntbbench.analyse.rates import all_series, undirected, without_direction
+from ntbbench.analyse.result_warnings import causes_of_warnings, warnings_of_results
 from ntbbench.analyse.series import Variant
 from ntbbench.errors import REMEDY, ExitCode, IncomparableError
 
@@ -154,19 +154,6 @@ def report_of(
     )
 
 
-def totals_of(comparisons: Sequence[Comparison]) -> Totals:
-    """Return how many comparisons ended in each way."""
-    verdicts = Counter(c.verdict for c in comparisons)
-    return Totals(
-        regressed=verdicts["regressed"],
-        improved=verdicts["improved"],
-        equivalent=verdicts["equivalent"],
-        inconclusive=verdicts["inconclusive"],
-        missing=sum(c.missing is not None for c in comparisons),
-        warned=sum(bool(c.warnings) for c in comparisons),
-    )
-
-
 def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -> dict[int, str]:
     """Return every exit code that has a cause, with the cause in words."""
     causes: dict[int, str] = {}
@@ -200,40 +187,6 @@ def causes_of(comparisons: Sequence[Comparison], policy: Policy, ignored: int) -
     return causes
 
 
-def warnings_of_results(
-    sides: Sequence[Variant], comparisons: Sequence[Comparison]
-) -> list[Warned]:
-    """Return each warning of whole results once, with what it is about: sides, or metrics."""
-    codes = dict.fromkeys(code for side in sides for code in side.cautions)
-    found = [
-        warned(code, ", ".join(side.label for side in sides if code in side.cautions))
-        for code in codes
-    ]
-    guessed = {
-        c.metric: None for c in comparisons if any(w.code == NO_DIRECTION for w in c.warnings)
-    }
-    if guessed:
-        more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
-        found.append(warned(NO_DIRECTION, f"{next(iter(guessed))!r}{more}"))
-    return found
-
-
-def causes_of_warnings(
-    warnings: Sequence[Warned], policy: Policy, causes: Mapping[int, str]
-) -> dict[int, str]:
-    """Return the exit codes that warnings of whole results cause, with the cause in words."""
-    found: dict[int, str] = {}
-    for warning in warnings:
-        if warning.code == NO_DIRECTION:
-            found[ExitCode.BAD_INPUT] = warning.message
-    fatal = [w.code for w in warnings if w.code in policy.fatal_warnings]
-    if fatal:
-        told = f"a result carries a warning that the policy calls fatal: {', '.join(fatal)}"
-        before = causes.get(ExitCode.INCONCLUSIVE)
-        found[ExitCode.INCONCLUSIVE] = told if before is None else f"{before}; {told}"
-    return found
-
-
 def test_name(policy: Policy, *, paired: bool) -> str:
     """Return the name of the test in full."""
     names = {
@@ -242,3 +195,16 @@ def test_name(policy: Policy, *, paired: bool) -> str:
         "welch": ("Welch's t", "paired t of the relative changes"),
     }
     return names[policy.test][paired]
+
+
+def totals_of(comparisons: Sequence[Comparison]) -> Totals:
+    """Return how many comparisons ended in each way."""
+    verdicts = Counter(c.verdict for c in comparisons)
+    return Totals(
+        regressed=verdicts["regressed"],
+        improved=verdicts["improved"],
+        equivalent=verdicts["equivalent"],
+        inconclusive=verdicts["inconclusive"],
+        missing=sum(c.missing is not None for c in comparisons),
+        warned=sum(bool(c.warnings) for c in comparisons),
+    )
