@@ -105,6 +105,7 @@ def pytest_benchmark(seed: int = 1, n: int = 20, **benchmarks: float) -> dict[st
         "machine_info": {
             "machine": "x86_64",
             "python_compiler": "GCC 12",
+            "python_implementation": "CPython",
             "cpu": {"brand_raw": "Example 1", "flags": ["sse2"]},
         },
         "commit_info": {"id": "abc"},

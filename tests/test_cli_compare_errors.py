@@ -229,7 +229,8 @@ def test_an_error_of_the_system_names_the_file(ntbbench, tmp_path: Path, monkeyp
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "summary.md"))
     ran = ntbbench("gate", "--runs", path, "--format", "github")
     assert ran.code == 2
-    assert ran.err.endswith("none/summary.md': No such file or directory\n")
+    told = "none/summary.md': cannot be written: No such file or directory\n"
+    assert ran.err.endswith(told)
     assert "Errno" not in ran.err
 
 

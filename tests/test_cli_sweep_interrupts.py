@@ -185,8 +185,10 @@ def resume_words(stderr: str) -> list[str]:
     return shlex.split(told[1])
 
 
-@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
-def test_a_closed_stream_is_as_good_as_the_null_device(redirection: str) -> None:
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 2), ("2>&-", 0), (">&- 2>&-", 2), ("<&- >&- 2>&-", 2)]
+)
+def test_a_closed_stream_costs_no_result(redirection: str, code: int) -> None:
     words = [*NTBBENCH, *SMALL, "--format", "json"]  # without -o: stderr tells the file's name
     done = subprocess.run(
         ["sh", "-c", f"{shlex.join(words)} {redirection}"],
@@ -194,12 +196,12 @@ def test_a_closed_stream_is_as_good_as_the_null_device(redirection: str) -> None
         capture_output=True,
         timeout=PATIENCE,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     (saved,) = Path("results/runs").iterdir()
-    if redirection == "2>&-":
-        assert json.loads(done.stdout) == json.loads(saved.read_text())
-    else:
-        assert done.stdout == b""
+    result = json.loads(saved.read_text())
+    assert done.stdout == b"" if code else json.loads(done.stdout) == result
+    told = b"ntbbench: output: 'standard output': cannot be written: it is closed\n"
+    assert done.stderr.endswith(told) == (redirection == ">&-")
 
 
 @pytest.mark.parametrize("arguments", [LONG_TIMING, LONG_COUNTING], ids=["timing", "counting"])

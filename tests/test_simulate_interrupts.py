@@ -13,7 +13,6 @@ import pytest
 from simulate_runs import SHORT, SMALL, found_on, saved, small_grid
 
 from ntbbench.cli import progress as cli_progress
-from ntbbench.cli import simulate as cli_simulate
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import SAME_REQUEST
 from ntbbench.measure.files import write_json
@@ -133,7 +132,7 @@ def test_a_second_ctrl_c_ends_what_runs_in_this_process(
 
     monkeypatch.setattr(cli_progress, "monotonic", lambda: now[-1])
     monkeypatch.setattr(grids, "run_packed", interrupted)
-    monkeypatch.setattr(cli_simulate, "write_json", interrupted_write)
+    monkeypatch.setattr(cli_progress, "write_json", interrupted_write)
     assert main(["simulate", *SMALL, "-o", str(path)]) == 130
     assert [len(point["replications"]) for point in saved(path)["points"]] == [3]
 

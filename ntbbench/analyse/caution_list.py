@@ -7,6 +7,7 @@ from ntbbench.analyse.comparison import Warned
 
 FEW = 5  # below it a 95 % interval of a median does not exist: 1 - 2 / 2^5 is 94 %
 ONE_PROCESS = "one-process"
+NO_DIRECTION = "no-direction"
 UNSTABLE = 0.10  # interquartile range over median
 
 # code: (message, remedy)
@@ -92,6 +93,11 @@ CAUTIONS: dict[str, tuple[str, str]] = {
     "unfinished": (
         "a result is not complete: the run was interrupted, or its guest died",
         "finish it (`--resume`), or mend what killed the guest",
+    ),
+    NO_DIRECTION: (
+        "less is taken for better of what looks like a rate, which `gate` refuses; say the "
+        'direction by --higher-is-better, --lower-is-better, or better = "higher" in a policy',
+        "say which way is better",
     ),
     "fewer-packets": (
         "fewer packets arrived, and less of this for fewer packets is no improvement",

@@ -18,6 +18,8 @@ from ntbbench.analyse.noisy import Estimate, add_detectable, estimates
 from ntbbench.analyse.pairing import Match
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.policy_notes import idle_keys, idle_rules, ignored_by, names_of
+from ntbbench.analyse.rates import all_series, undirected, without_direction
+from ntbbench.analyse.result_warnings import causes_of_warnings, warnings_of_results
 from ntbbench.analyse.series import Variant
 from ntbbench.errors import REMEDY, ExitCode, IncomparableError
 
@@ -80,6 +82,7 @@ def compare(
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
+    whole = without_direction(whole, undirected(all_series((base, *candidates)), policy))
     return report_of(base, candidates, whole, with_draw_notes(terms, base, candidates, whole))
 
 
@@ -127,8 +130,9 @@ def report_of(
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
     ignored = ignored_by(policy, names_of(base, candidates)) if policy.rule else []
+    warnings = warnings_of_results((base, *candidates), comparisons)
     causes = causes_of(comparisons, terms, len(ignored))
-    verdicts = Counter(c.verdict for c in comparisons)
+    causes |= causes_of_warnings(warnings, policy, causes)
     return Report(
         ntbbench_version=__version__,
         base=base.label,
@@ -146,15 +150,9 @@ def report_of(
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
         environment=terms.environment,
-        totals=Totals(
-            regressed=verdicts["regressed"],
-            improved=verdicts["improved"],
-            equivalent=verdicts["equivalent"],
-            inconclusive=verdicts["inconclusive"],
-            missing=sum(c.missing is not None for c in comparisons),
-            warned=sum(bool(c.warnings) for c in comparisons),
-        ),
+        totals=totals_of(comparisons),
         ignored=ignored,
+        warnings=warnings,
         comparisons=comparisons,
         places={
             key: place for variant in (*candidates, base) for key, place in variant.places.items()
@@ -222,3 +220,16 @@ def test_name(policy: Policy, *, paired: bool) -> str:
         "welch": ("Welch's t", "paired t of the relative changes"),
     }
     return names[policy.test][paired]
+
+
+def totals_of(comparisons: Sequence[Comparison]) -> Totals:
+    """Return how many comparisons ended in each way."""
+    verdicts = Counter(c.verdict for c in comparisons)
+    return Totals(
+        regressed=verdicts["regressed"],
+        improved=verdicts["improved"],
+        equivalent=verdicts["equivalent"],
+        inconclusive=verdicts["inconclusive"],
+        missing=sum(c.missing is not None for c in comparisons),
+        warned=sum(bool(c.warnings) for c in comparisons),
+    )

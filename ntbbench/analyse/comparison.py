@@ -127,5 +127,6 @@ class Report(Struct, frozen=True, kw_only=True):
     environment: Environment
     totals: Totals
     ignored: list[Ignored] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)  # of whole results
     comparisons: list[Comparison] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

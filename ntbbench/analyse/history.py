@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from ntbbench.analyse.machines import known_machine
 from ntbbench.analyse.series import Own, Variant
 from ntbbench.errors import InputError
 
@@ -92,7 +93,9 @@ def add(path: Path, label: str, variant: Variant) -> int:
         raise InputError("--commit", label, "a name")
     if not variant.series:
         raise InputError("RESULT", variant.label, "a result with at least one metric")
-    environment = "; ".join(f"{key}={value}" for key, value in sorted(variant.environment.items()))
+    environment = "; ".join(
+        f"{key}={value}" for key, value in sorted(known_machine(variant).items())
+    )
     with opened(path, create=True) as connection:
         if connection.execute("SELECT 1 FROM results WHERE label = ?", (label,)).fetchone():
             raise InputError("--commit", label, "a commit that the store does not hold yet")

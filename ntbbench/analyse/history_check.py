@@ -13,6 +13,7 @@ from ntbbench.analyse.changepoints import FEWEST, Change, changes
 from ntbbench.analyse.exact import direction
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.policy_notes import ignored_by
+from ntbbench.analyse.rates import check_directions
 from ntbbench.analyse.series import Series
 
 Array = NDArray[np.float64]
@@ -49,8 +50,15 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 
 def check(path: Path, pattern: str, policy: Policy) -> Checked:
-    """Return every change in the store; a rule of the policy that says `ignore` is heeded."""
+    """Return every change in the store; a rule of the policy that says `ignore` is heeded.
+
+    Raises
+    ------
+    InputError
+        for a rate of which nothing says which way is better.
+    """
     tracks = history.tracks(path, pattern)
+    check_directions(map(series_of, tracks), policy)
     ignored = ignored_by(policy, [track.metric for track in tracks])
     left_out = {item.metric for item in ignored}
     found = [track for track in tracks if track.metric not in left_out]
@@ -67,6 +75,17 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
         exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
         notes=notes_of(found, list(series.values()))
         + [f"the policy ignores {item.metric}: {item.reason}" for item in ignored],
+    )
+
+
+def series_of(track: history.Track) -> Series:
+    """Return a metric without its values: what tells which way is better."""
+    return Series(
+        metric=track.metric,
+        quantity=track.metric.rpartition(":")[2],
+        kind="noisy" if track.kind == "noisy" else "exact",
+        unit=track.unit,
+        better=track.better,
     )
 
 

@@ -8,13 +8,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from ntbbench.analyse import machines
 from ntbbench.analyse.comparison import Environment
 from ntbbench.analyse.policy import Policy
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.errors import InputError
 
+TABLE = "csv"  # the source whose rows are runs
 LONG = 80  # of two longer texts only the words that differ are shown
 POINT = "status"  # the metric that stands for a whole point
+# The metrics that tell why others of their point have no value on one side.
+TELLING = (POINT, "link", "verdict")
 PAIRABLE = "as many samples on both sides, taken in turn"
 
 
@@ -46,19 +50,13 @@ def matches(
         for series of different units or kinds, and for pairs that are none.
     """
     for candidate in candidates:
+        if paired:
+            check_runs(base, candidate)
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
-        # Nothing is looked up by metric where nothing is said by metric.
-        absent = base.absent.keys() | candidate.absent.keys()
-        alone = points_of(base) ^ points_of(candidate)
+        told = told_by_others(base, candidate, policy)
         for name in names:
-            rule = policy.rule_for(name) if policy.rule else None
-            if rule is not None and rule.ignore is not None:
+            if policy.ignores(name) or name in told:
                 continue
-            if name in absent:
-                continue  # the status, link or verdict of its point is compared, and tells why
-            point, _, quantity = name.rpartition(":")
-            if quantity != POINT and point in alone:
-                continue  # a point that one side does not have is one finding, not twenty
             match = Match(
                 metric=name,
                 base_label=base.label,
@@ -78,10 +76,80 @@ def told_of(variant: Variant, other: Variant, name: str) -> Series | None:
     return found
 
 
+def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
+    """Return the metrics of one side alone that another metric of their point tells of.
+
+    A point that one side does not have is one finding, its status, not twenty. What has no value
+    is told by the status, the link or the verdict that differs. Neither holds where the policy
+    ignores what would tell: to ignore a metric silences that metric alone.
+    """
+    alone = {
+        point
+        for point in points_of(base) ^ points_of(candidate)
+        if not policy.ignores(f"{point}:{POINT}")
+    }
+    absent = base.absent.keys() | candidate.absent.keys()
+    found = set()
+    for name in base.series.keys() ^ candidate.series.keys() if alone or absent else ():
+        point, _, quantity = name.rpartition(":")
+        whole = point in alone and quantity != POINT
+        if whole or (name in absent and tells(point, base, candidate, policy)):
+            found.add(name)
+    return found
+
+
 def points_of(variant: Variant) -> set[str]:
-    """Return the points of a variant: what stands before the `:` of a `status`."""
+    """Return the points of a variant: what stands before the `:` of a `status`, a ranked word."""
     ending = f":{POINT}"
-    return {name.removesuffix(ending) for name in variant.series if name.endswith(ending)}
+    return {
+        name.removesuffix(ending)
+        for name, series in variant.series.items()
+        if name.endswith(ending) and series.rank is not None
+    }
+
+
+def tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> bool:
+    """Return whether a metric of a point, not ignored, differs and so tells what lacks of it.
+
+    What is of no point is told by a warning of another metric: a loss that cannot be.
+    """
+    names = [f"{point}:{quantity}" for quantity in TELLING]
+    if not any(name in side.series for name in names for side in (base, candidate)):
+        return True
+    for name in names:
+        one, other = base.series.get(name), candidate.series.get(name)
+        differs = one is not None and other is not None and one.value != other.value
+        if differs and not policy.ignores(name):
+            return True
+    return False
+
+
+def check_runs(base: Variant, candidate: Variant) -> None:
+    """Refuse to pair runs that have no partner.
+
+    Raises
+    ------
+    InputError
+        where a side is several results joined, and the other has more or fewer runs.
+    """
+    if base.source != candidate.source:
+        return  # they are not comparable at all
+    sides = (base, candidate)
+    counts = [runs_of(side) for side in sides]
+    if counts[0] == counts[1] or not any(side.runs for side in sides):
+        return
+    told = (
+        f"{count} {'run' if count == 1 else 'runs'} in {side.label}"
+        for count, side in zip(counts, sides, strict=True)
+    )
+    raise InputError("--paired", " and ".join(told), "as many runs on both sides, in their order")
+
+
+def runs_of(variant: Variant) -> int:
+    """Return how many runs a side has: results that were joined, rows of a table, else one."""
+    if variant.runs or variant.source != TABLE:
+        return variant.runs or 1
+    return max((int(rows.max()) for rows in variant.row_numbers.values() if len(rows)), default=0)
 
 
 def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
@@ -143,6 +211,10 @@ def environments(
             text, _ = difference(key, base.context, candidate.context)
             if text:
                 notes.append(f"{text} ({candidate.label})")
+        if text := machines.difference(base, candidate, ignore):
+            differences.append(f"{text} ({candidate.label})")
+        lacking = machines.unknown(base, candidate, ignore)
+        notes += [f"{text} ({candidate.label})" for text in lacking]
     return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
 
 

@@ -53,6 +53,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     correction: Correction = "holm"
     test: Test = "mann-whitney"
     higher_is_better: bool = False
+    lower_is_better: bool = False  # said of rates too; without it their direction is not known
     fail_inconclusive: bool = False
     fail_untested: bool = True  # inconclusive, where so few runs could not have been significant
     one_process_allowance: float = ONE_PROCESS_ALLOWANCE
@@ -66,10 +67,21 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the first rule that names `metric`."""
         return next((rule for rule in self.rule if rule.names(metric)), None)
 
+    def ignores(self, metric: str) -> bool:
+        """Return whether a rule leaves `metric` out of the comparison."""
+        rule = self.rule_for(metric) if self.rule else None
+        return rule is not None and rule.ignore is not None
+
     def threshold_for(self, metric: str) -> float:
         """Return the relative change of `metric` from which on it matters."""
         rule = self.rule_for(metric)
         return self.threshold if rule is None or rule.threshold is None else rule.threshold
+
+    def states(self, metric: str) -> bool:
+        """Return whether the user says which way is better for `metric`."""
+        rule = self.rule_for(metric) if self.rule else None
+        everywhere = self.higher_is_better or self.lower_is_better
+        return everywhere or (rule is not None and rule.better is not None)
 
     def better_for(self, metric: str, own: Own) -> Better:
         """Return the direction of `metric`: a rule's, else the metric's own, else the user's."""
@@ -128,6 +140,8 @@ def check(policy: Policy, where: str = "") -> Policy:
     if not 200 <= policy.resamples <= MOST_RESAMPLES:
         allowed = f"a whole number from 200 to {MOST_RESAMPLES}"
         raise InputError(f"{where}resamples", policy.resamples, allowed)
+    if policy.higher_is_better and policy.lower_is_better:
+        raise InputError(f"{where}lower_is_better", True, "not together with higher_is_better")
     for code in policy.fatal_warnings:
         if code not in CAUTIONS:
             raise InputError(f"{where}fatal_warnings", code, f"one of {', '.join(CAUTIONS)}")

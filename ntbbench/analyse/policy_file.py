@@ -30,6 +30,7 @@ KEYS = {
     "correction": f"one of {', '.join(CORRECTIONS)}",
     "test": f"one of {', '.join(TESTS)}",
     "higher_is_better": "true or false",
+    "lower_is_better": "true or false",
     "fail_inconclusive": "true or false",
     "fail_untested": "true or false",
     "one_process_allowance": THRESHOLDS,

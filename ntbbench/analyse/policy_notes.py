@@ -33,7 +33,9 @@ def idle_rules(policy: Policy, names: Sequence[str]) -> list[str]:
 
 def idle_keys(keys: Sequence[str], sides: Sequence[Variant]) -> list[str]:
     """Return a note on each key of ignore_environment that no environment has."""
-    known = sorted({key for side in sides for key in (*side.environment, *side.context)})
+    known = sorted(
+        {key for side in sides for key in (*side.environment, *side.context, *side.machine)}
+    )
     notes = []
     for key in sorted(set(keys) - set(known)):
         near = get_close_matches(key, known, n=1)

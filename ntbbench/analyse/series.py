@@ -27,6 +27,7 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
 
     metric: str
     kind: Kind
+    quantity: str = ""  # the part of the name that says what is measured; "": all of it
     unit: str = ""
     better: Own = "unsaid"
     samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
@@ -58,4 +59,9 @@ class Variant:
     zero: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`
     row_numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # by metric
+    cpu: str = ""  # the key of `environment` that names the CPU; "": the machine does not matter
+    machine: dict[str, str] = field(default_factory=dict)  # what tells machines apart without it
+    expects: tuple[str, ...] = ()  # keys of `environment` that every result of this format has
+    cautions: tuple[str, ...] = ()  # codes of analyse.caution_list, of the whole result
+    runs: int = 0  # that were joined, each a sample of every noisy metric; 0: it is one result
     draws: str = ""  # what decides the random draws of a row: where both sides agree, rows pair

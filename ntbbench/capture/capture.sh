@@ -12,6 +12,7 @@
 set -u
 LC_ALL=C
 export LC_ALL
+trap '' PIPE # a stderr that nobody reads ends no recording
 
 fail() {
 	echo "ntbbench: $*" >&2
@@ -43,15 +44,23 @@ probes=
 sleeper=
 
 unread() { # what, why
-	echo "$1: $2" >>"$dir/unread"
+	{ echo "$1: $2" >>"$dir/unread"; } 2>/dev/null || unwritten "$dir/unread"
 	echo "ntbbench: not read: $1: $2" >&2
+}
+
+# A recording that the disk has no room for is none.
+unwritten() { # what
+	trap '' HUP INT TERM
+	trace_end drop
+	fail "$1: cannot be written: is the disk full?"
 }
 
 copy() { # from, to
 	if ! [ -e "$1" ]; then
 		unread "${1#"$root"}" "not there"
-	elif ! cat "$1" >"$2" 2>/dev/null; then
+	elif ! { cat "$1" >"$2"; } 2>/dev/null; then
 		rm -f "$2"
+		! cat "$1" >/dev/null 2>&1 || unwritten "$2"
 		unread "${1#"$root"}" "permission denied: needs root"
 	fi
 }
@@ -76,7 +85,7 @@ stats() { # before or after
 		found=yes
 		qp=${file%/stats}
 		device=${qp%/*}
-		mkdir -p "$dir/$1-stats/${device##*/}"
+		mkdir -p "$dir/$1-stats/${device##*/}" 2>/dev/null || unwritten "$dir/$1-stats"
 		copy "$file" "$dir/$1-stats/${device##*/}/${qp##*/}"
 	done
 	if [ -z "$found" ] && [ "$1" = before ]; then
@@ -95,19 +104,20 @@ once() {
 	for file in "$debugfs"/ntb_hw_intel/*/info; do
 		[ -e "$file" ] || continue
 		device=${file%/info}
-		mkdir -p "$dir/info"
+		mkdir -p "$dir/info" 2>/dev/null || unwritten "$dir/info"
 		copy "$file" "$dir/info/${device##*/}"
 	done
 	for net in "$root"/sys/class/net/*; do
 		driver=$(readlink "$net/device/driver" 2>/dev/null) || continue
 		[ "${driver##*/}" = ntb_netdev ] || [ "${driver##*/}" = ntb_transport ] || continue
 		name=${net##*/}
-		mkdir -p "$dir/ethtool"
+		mkdir -p "$dir/ethtool" 2>/dev/null || unwritten "$dir/ethtool"
 		if ! command -v ethtool >/dev/null 2>&1; then
 			unread "ethtool -l $name" "ethtool is not installed"
-		elif ! ethtool -l "$name" >"$dir/ethtool/$name" 2>/dev/null; then
-			rm -f "$dir/ethtool/$name"
+		elif ! told=$(ethtool -l "$name" 2>/dev/null); then
 			unread "ethtool -l $name" "the driver does not tell"
+		elif ! { printf '%s\n' "$told" >"$dir/ethtool/$name"; } 2>/dev/null; then
+			unwritten "$dir/ethtool/$name"
 		fi
 	done
 }
@@ -163,25 +173,27 @@ trace_full() {
 		[ "${dropped:-0}" != 0 ] || continue
 		cpu=${file%/stats}
 		cpu=${cpu##*/cpu}
-		echo "CPU$cpu dropped $dropped" >>"$dir/trace-full"
+		{ echo "CPU$cpu dropped $dropped" >>"$dir/trace-full"; } 2>/dev/null ||
+			unwritten "$dir/trace-full"
 		unread "trace" "the buffer of CPU$cpu was full before the end: $dropped events are not in it"
 	done
 }
 
-trace_end() {
+trace_end() { # keep or drop
 	[ -n "$instance" ] || return 0
-	echo 0 >"$instance/tracing_on"
+	ending=$instance # what cannot be written ends it too, and must find it ended
+	echo 0 >"$ending/tracing_on"
 	if [ "$1" = keep ]; then
 		trace_full
-		copy "$instance/trace" "$dir/trace"
+		copy "$ending/trace" "$dir/trace"
 	fi
+	instance=
 	for name in $probes; do
-		echo 0 >"$instance/events/ntbbench/$name/enable" 2>/dev/null
+		echo 0 >"$ending/events/ntbbench/$name/enable" 2>/dev/null
 		echo "-:ntbbench/$name" >>"$tracefs/kprobe_events" 2>/dev/null
 	done
-	rmdir "$instance" 2>/dev/null || unread "$instance" "cannot be removed"
-	instance=
 	probes=
+	rmdir "$ending" 2>/dev/null || unread "$ending" "cannot be removed"
 }
 
 # An interrupted recording is a shorter one: all counts are differences of its two snapshots.
@@ -191,7 +203,7 @@ stop() {
 		kill "$sleeper" 2>/dev/null
 		snapshot after
 		trace_end keep
-		echo "interrupted" >>"$dir/capture"
+		{ echo "interrupted" >>"$dir/capture"; } 2>/dev/null || unwritten "$dir/capture"
 		echo "ntbbench: interrupted: $dir holds what was recorded until then" >&2
 	else
 		trace_end drop
@@ -201,7 +213,8 @@ stop() {
 }
 trap stop HUP INT TERM
 
-printf 'ntbbench.capture/1\nseconds=%s\n' "$seconds" >"$dir/capture"
+{ printf 'ntbbench.capture/1\nseconds=%s\n' "$seconds" >"$dir/capture"; } 2>/dev/null ||
+	unwritten "$dir/capture"
 once
 trace_start
 snapshot before

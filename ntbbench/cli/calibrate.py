@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from ntbbench.analyse.policy import Policy  # noqa: PLC0415
     from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.analyse.sources import load_variant, unique_labels  # noqa: PLC0415
+    from ntbbench.cli.comparison_options import tell_cautions  # noqa: PLC0415
     from ntbbench.report import calibration  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)
@@ -65,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.output)
     with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
         files = args.results or measured(args.command, args.rounds, Path(folder))
-        found = calibrate(unique_labels([load_variant(str(file)) for file in files]), policy)
+        runs = unique_labels([load_variant(str(file)) for file in files])
+        tell_cautions(runs)
+        found = calibrate(runs, policy)
     if args.output is not None:
         write_bytes(args.output, calibration.render_policy(found).encode())
     shown = calibration.render_text if args.format == "text" else calibration.render_json

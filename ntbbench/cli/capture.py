@@ -16,7 +16,7 @@ before and after an interval, and a trace of it where the machine allows one.
 the privilege that is missing, and kept in DIR/unread.
 """
 EPILOG = """\
-exit codes: 0 recorded, 2 DIR cannot be used, 130 interrupted (DIR holds the shorter interval)
+exit codes: 0 recorded, 2 DIR cannot be used or written, 130 interrupted (DIR holds what there is)
 
 examples:
   ntbbench capture -o before-patch --seconds 30

@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the report; verdicts decide the exit code only where an option asks for that."""
     from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
 
-    report = run_comparison(args)
-    asked = args.fail_inconclusive or args.fatal_warning
+    asked = bool(args.fail_inconclusive or args.fatal_warning)
+    report = run_comparison(args, gates=asked)
     if asked or report.exit_code == ExitCode.MISSING:
         return report.exit_code
     return ExitCode.OK

@@ -2,12 +2,22 @@
 """The options that `compare` and `gate` share."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from ntbbench.analyse.caution_list import CAUTIONS
 from ntbbench.analyse.policy import CORRECTIONS, TESTS
+from ntbbench.analyse.series import Variant
+from ntbbench.cli.progress import tell
 
 FORMATS = ("text", "mail", "md", "json", "csv", "junit", "github")
+
+
+def tell_cautions(sides: Iterable[Variant]) -> None:
+    """Say on stderr what is to be warned of whole results, where no report has a place for it."""
+    for side in sides:
+        for code in side.cautions:
+            tell(f"{side.label!r}: {code}: {CAUTIONS[code][0]}")
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +39,9 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         "columns of one name are one variant, and the first column of the first file is the base",
     )
     parser.add_argument(
-        "--paired", action="store_true", help="rows (or samples, in order) are pairs"
+        "--paired",
+        action="store_true",
+        help="rows, results that are joined, or else samples in their order are pairs",
     )
     parser.add_argument(
         "--force", metavar="WHY", help="compare although the environments differ; WHY is reported"
@@ -47,11 +59,15 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--correction", choices=CORRECTIONS, help="over the family (default holm)")
     group.add_argument("--test", choices=TESTS, help="default mann-whitney")
     group.add_argument("--resamples", type=int, help="of the bootstrap (default 2000)")
-    group.add_argument(
-        "--higher-is-better",
-        action="store_true",
-        help="for throughputs; a metric whose direction its format says keeps it",
-    )
+    ways = group.add_mutually_exclusive_group()
+    for better, what in (("higher", "throughputs"), ("lower", "rates of what is unwanted")):
+        ways.add_argument(
+            f"--{better}-is-better",
+            action="store_const",
+            const=better,
+            dest="better",
+            help=f"for {what}; a metric whose direction its format says keeps it",
+        )
     group.add_argument(
         "--fail-inconclusive", action="store_true", help="exit 3 if anything stays inconclusive"
     )

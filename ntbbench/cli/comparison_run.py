@@ -15,12 +15,13 @@ from ntbbench.analyse.compare import compare
 from ntbbench.analyse.comparison import Report
 from ntbbench.analyse.policy import Policy, check, parse_threshold
 from ntbbench.analyse.policy_file import load_policy
+from ntbbench.analyse.rates import all_series, check_directions
 from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
 from ntbbench.analyse.sources.checked import printable
-from ntbbench.analyse.sources.detect import paths_of
+from ntbbench.analyse.sources.detect import check_folders, paths_of
 from ntbbench.errors import InputError
-from ntbbench.measure.files import check_no_input, check_writable, write_bytes
+from ntbbench.measure.files import append_text, check_no_input, check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
 PIECE = 1 << 20
@@ -33,8 +34,8 @@ def policy_of(args: argparse.Namespace) -> Policy:
     changes = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     if args.threshold is not None:
         changes["threshold"] = parse_threshold("--threshold", args.threshold)
-    if args.higher_is_better:
-        changes["higher_is_better"] = True
+    if args.better is not None:
+        changes |= {f"{way}_is_better": way == args.better for way in ("higher", "lower")}
     if args.fail_inconclusive:
         changes["fail_inconclusive"] = True
     changes["fatal_warnings"] = (*policy.fatal_warnings, *args.fatal_warning)
@@ -101,15 +102,24 @@ def check_outputs(args: argparse.Namespace) -> list[tuple[str, Path]]:
     return outputs
 
 
-def run_comparison(args: argparse.Namespace) -> Report:
-    """Read, compare, write every output, and return the report."""
+def run_comparison(args: argparse.Namespace, *, gates: bool) -> Report:
+    """Read, compare, write every output, and return the report.
+
+    Parameters
+    ----------
+    gates : the verdicts decide the exit code, so a metric that has no direction is refused.
+    """
     policy = policy_of(args)
     outputs = check_outputs(args)
     if args.force is not None and not args.force.strip():
         raise InputError("--force", args.force, "a text that says why")
     if args.raw and args.format != "mail":
         raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
+    if args.paired:
+        check_folders(args.results)
     variants = variants_of(args)
+    if gates:
+        check_directions(all_series(variants), policy)
     why = None if args.force is None else printable(args.force)
     report = compare(variants[0], variants[1:], policy, paired=args.paired, force=why)
     if args.html is None and not args.raw:
@@ -126,8 +136,7 @@ def run_comparison(args: argparse.Namespace) -> Report:
         show(FORMATS[args.format](report))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if args.format == "github" and summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown.render(report))
+        append_text(Path(summary), markdown.render(report))
     return report
 
 

@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         for evidence in captures
     ]
     record = Explanations(explanations=[one for group in by_capture for one in group])
+    sys.stdout.write(FORMATS[args.format](record))
     if args.output is not None:
         write_json(args.output, record)
-    sys.stdout.write(FORMATS[args.format](record))
     bad = any(all(one.verdict in {EXCESS, FEWER} for one in group) for group in by_capture)
     return ExitCode.FINDING if bad else ExitCode.OK

@@ -37,4 +37,4 @@ def run(args: argparse.Namespace) -> int:
     """Print the report and return its exit code."""
     from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
 
-    return run_comparison(args).exit_code
+    return run_comparison(args, gates=True).exit_code

@@ -44,9 +44,11 @@ def run_add(args: argparse.Namespace) -> int:
     """Store one result."""
     from ntbbench.analyse import history  # noqa: PLC0415 -- loads numpy
     from ntbbench.analyse.sources import load_variant  # noqa: PLC0415
+    from ntbbench.cli.comparison_options import tell_cautions  # noqa: PLC0415
     from ntbbench.report.comparison.wording import counted  # noqa: PLC0415
 
     variant = load_variant(args.result)
+    tell_cautions([variant])
     if args.store == STORE:  # the folder of the default is ours; any other is the user's
         args.store.parent.mkdir(exist_ok=True)
     count = history.add(args.store, args.commit, variant)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for error in measured.errors:
         fail(error, ExitCode.BAD_INPUT)
     if measured.sources:
+        sys.stdout.write(FORMATS[args.format](measured))
         if args.output is not None:
             write_json(args.output, measured)
-        sys.stdout.write(FORMATS[args.format](measured))
     return ExitCode.BAD_INPUT if measured.errors else ExitCode.OK

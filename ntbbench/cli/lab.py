@@ -15,6 +15,7 @@ from ntbbench.cli.lab_kernel import (
 )
 from ntbbench.cli.lab_netdev import add_netdev
 from ntbbench.cli.lab_pair import add_pair
+from ntbbench.cli.progress import Saving
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.doctor import examine, install_command
@@ -23,7 +24,7 @@ from ntbbench.lab.fetch import fetch
 from ntbbench.lab.kernels import parse_spec
 from ntbbench.lab.records import LabResult
 from ntbbench.lab.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
-from ntbbench.measure.files import check_writable, new_run, write_bytes, write_json
+from ntbbench.measure.files import check_writable, new_run, write_bytes
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int, unknown
 from ntbbench.report.lab import FORMATS
@@ -133,22 +134,24 @@ def run_run(args: argparse.Namespace) -> int:
             folder = output.with_suffix("") if args.keep == Path() else args.keep
             _check_empty(folder)
         result = run_lab(cache, kernel, plan, folder, say=say, accel=args.accel)
-    write_json(output, result)
-    if args.output is None:
+    saving = Saving(output)
+    saving.at_the_end(result)
+    if args.output is None and saving.saved:
         say(f"result saved to {output}")
     if args.keep is not None:
         say(f"recordings kept in {folder}")
     publish(result, args.format, args.html)
+    saving.check()
     return ExitCode.OK if all(point.agrees for point in result.points) else ExitCode.FINDING
 
 
 def publish(result: LabResult, name: str, html: Path | None) -> None:
     """Print the result in format `name` on stdout; write the page to `html` if it is given."""
+    sys.stdout.write(FORMATS[name](result))
     if html is not None:
         from ntbbench.report.lab_html import render_html  # noqa: PLC0415  # plotly takes long
 
         write_bytes(html, render_html(result).encode())
-    sys.stdout.write(FORMATS[name](result))
 
 
 def run_doctor(args: argparse.Namespace) -> int:

@@ -7,12 +7,13 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.cli.lab_kernel import add_kernel_options, kernel_of, say
+from ntbbench.cli.progress import Saving
 from ntbbench.errors import ExitCode
 from ntbbench.lab.cache import Cache, default_root
 from ntbbench.lab.netdev import NetdevPlan, run_netdev
 from ntbbench.lab.netdev_records import NetdevResult
 from ntbbench.lab.run import DOORBELLS, QUEUES_MAX
-from ntbbench.measure.files import check_writable, new_run, write_json
+from ntbbench.measure.files import check_writable, new_run
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int
 from ntbbench.report.lab_netdev import FORMATS
@@ -71,10 +72,12 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "counters"
         result = run_netdev(cache, kernel, plan, folder, say=say, accel=args.accel)
-    write_json(output, result)
-    if args.output is None:
+    saving = Saving(output)
+    saving.at_the_end(result)
+    if args.output is None and saving.saved:
         say(f"result saved to {output}")
     publish(result, args.format)
+    saving.check()
     return ExitCode.OK if all(point.agrees for point in result.points) else ExitCode.FINDING
 
 

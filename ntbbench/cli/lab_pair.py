@@ -12,6 +12,8 @@ from ntbbench.cli.lab_pair_check import add_check
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.lab_pair_patches import add_patches
+from ntbbench.cli.progress import Saving
+from ntbbench.cli.streams import refusal
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import BuildError, GuestError, UnjudgedError
 from ntbbench.lab.pair.boots import is_spaced, observed
@@ -19,7 +21,7 @@ from ntbbench.lab.pair.evaluate import all_agree, all_points
 from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
 from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
-from ntbbench.measure.files import new_run, write_json
+from ntbbench.measure.files import new_run
 
 DESCRIPTION = """\
 Bind the unmodified pci-epf-vntb and ntb_hw_epf to each other over a software endpoint controller
@@ -93,7 +95,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.bisect:
         return _run(args)
     try:
-        return _run(args)
+        code = _run(args)
+        refused = refusal()
+        if refused is not None:
+            raise refused
+        return code
     except Exception as error:
         # Every one: of a defect of ours too, git would take main's 70 for "bad" and blame the
         # commit. It is told as main tells it.
@@ -114,9 +120,11 @@ def _run(args: argparse.Namespace) -> int:
         recordings = lab.boot(plan, folder)
         points = all_points(recordings)
     result = PairResult(kind=RUN, points=points, observed=observed(recordings), **lab.facts())
-    write_json(output, result)
-    options.tell_saved(args, output)
+    saving = Saving(output)
+    saving.at_the_end(result)
+    options.tell_saved(args, saving)
     options.publish(result, args.format, args.html)
+    saving.check()
     return verdict(points, args.require)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_patches import add_patches
+from ntbbench.cli.progress import Saving
 from ntbbench.errors import ExitCode
 from ntbbench.lab.pair.boots import observed
 from ntbbench.lab.pair.evaluate import all_agree, evaluate
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, Traffic
 from ntbbench.lab.pair.records import CHECK, PairResult
-from ntbbench.measure.files import new_run, write_json
+from ntbbench.measure.files import new_run
 from ntbbench.model.names import parse_int
 
 ROUNDS = 3
@@ -91,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
         checks=lab.checks,
         **lab.facts(),
     )
-    write_json(output, result)
-    options.tell_saved(args, output)
+    saving = Saving(output)
+    saving.at_the_end(result)
+    options.tell_saved(args, saving)
     options.publish(result, args.format, args.html)
+    saving.check()
     return ExitCode.OK if all_agree(points) and not findings else ExitCode.FINDING

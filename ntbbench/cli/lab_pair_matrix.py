@@ -12,14 +12,14 @@ import msgspec
 from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
-from ntbbench.cli.progress import bar, interrupts
+from ntbbench.cli.progress import Saving, bar, interrupts
 from ntbbench.errors import ExitCode, InputError, NtbbenchError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import all_agree
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, failures, point_key, run_matrix
 from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
-from ntbbench.measure.files import new_run, write_json
+from ntbbench.measure.files import new_run
 from ntbbench.model.axes import parse_int_axis
 from ntbbench.model.names import parse_int
 from ntbbench.model.pair.joined import EP_SLOTS_MIN
@@ -99,35 +99,40 @@ def run(args: argparse.Namespace) -> int:
         check_sources(args.resume, previous.sources, sources)
         lab.go_on(previous)
     adopted = previous.points if previous else []
+    saving = Saving(output)
     with interrupts() as signals, bar() as progress:
 
-        def save(points: list[PairPoint]) -> None:
-            write_json(output, _result(lab, scenario, points, complete=len(points) == total))
+        def unfinished(points: list[PairPoint]) -> PairResult:
+            return _result(lab, scenario, points, complete=len(points) == total)
 
         total = sum(len(plan.traffic) for plan in plans)
         hooks = MatrixHooks(
             boot=lab.boot,
             drivers=lab.drivers,
-            save=save,
+            save=lambda points: saving.on_the_way(unfinished(points)),
             stop=signals.asked,
             waits=lambda running: say(WAITS.format(plural(running, "boot"))),
             progress=lambda done, of: progress("boots", done, of),
             failed=say,
             jobs=jobs,
         )
-        save(adopted)  # whatever ends the matrix, --resume has a file
+        saving.at_the_end(unfinished(adopted))  # whatever ends the matrix, --resume has a file
+        saving.check()
         try:
             points, complete = run_matrix(plans, adopted, hooks)
         except (NtbbenchError, OSError):
-            say(f"finished boots are saved; go on with: {_again(output)}")
+            if saving.saved:
+                say(f"finished boots are saved; go on with: {_again(output)}")
             raise
         result = _result(lab, scenario, points, complete=complete)
-        write_json(output, result)
+        saving.at_the_end(result)
         if not complete:
+            saving.check()
             say(f"interrupted; finished boots are saved; go on with: {_again(output)}")
             return signals.exit_code
-    options.tell_saved(args, output)
+    options.tell_saved(args, saving)
     options.publish(result, args.format, args.html)
+    saving.check()
     died = {point_key(point) for point in points if failures([point])}
     if died:
         told = f"{len(died)} of {len(plans)} boots failed"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ntbbench.cli.lab_kernel import add_cache_option, say
 from ntbbench.cli.lab_pair_patches import patches_of
+from ntbbench.cli.progress import Saving
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import (
     AFTER,
@@ -206,16 +207,16 @@ def check_outputs(args: argparse.Namespace, output: Path) -> None:
         raise InputError("--html", error.value, error.allowed) from None
 
 
-def tell_saved(args: argparse.Namespace, output: Path) -> None:
+def tell_saved(args: argparse.Namespace, saving: Saving) -> None:
     """Say where result and recordings are, unless the user named the place of the result."""
-    if args.output is None:
-        say(f"result saved to {output}")
+    if args.output is None and saving.saved:
+        say(f"result saved to {saving.output}")
     if getattr(args, "record", None) is not None:
         say(f"recordings kept in {args.record}")
 
 
 def publish(result: PairResult, name: str, html: Path | None) -> None:
     """Print the result in format `name` on stdout; write the page to `html` if it is given."""
+    sys.stdout.write(FORMATS[name](result))
     if html is not None:
         write_bytes(html, FORMATS["html"](result).encode())
-    sys.stdout.write(FORMATS[name](result))

@@ -2,7 +2,6 @@
 """The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import NoReturn
 
 from ntbbench import __version__
 from ntbbench.cli.failures import fail, failed
-from ntbbench.cli.streams import prepare_streams
+from ntbbench.cli.streams import prepare_streams, refusal
 from ntbbench.errors import ExitCode
 
 # Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
@@ -35,17 +34,21 @@ COMMANDS = (
     "explain",
 )
 
+# The codes of commands that got as far as saying on stdout what they found.
+ON_STDOUT = (ExitCode.OK, ExitCode.FINDING, ExitCode.INCONCLUSIVE, ExitCode.MISSING)
+
 EPILOG = """\
 exit codes:
   0    done
   1    a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression
-  2    bad input or usage
+  2    bad input or usage, or an output that cannot be written (a full disk, `>&-`)
   3    `gate`: inconclusive where the policy fails it; `lab`: a build or a guest failed
   4    `compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it
   5    `compare`, `gate`, `calibrate`: incomparable environments
   70   internal error
   130  interrupted
   143  `sweep`, `simulate`, `lab pair matrix`: interrupted by SIGTERM
+A reader of stdout that leaves early (head, grep -q) changes no code, and neither does stderr.
 Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
 """
 
@@ -83,18 +86,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     words = sys.argv[1:] if argv is None else argv
     try:
+        return told(run(words))
+    except SystemExit as end:  # of argparse: --help, --version, or bad usage
+        sys.exit(told(end.code if isinstance(end.code, int) else ExitCode.OK))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
         args = build_parser(words).parse_args(words)
         code: int = args.run(args)
-        sys.stdout.flush()
     except KeyboardInterrupt:
         return fail("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has gone: not an error, but nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except Exception as error:  # the last resort: one line, and of a defect its name, are told
         return failed(error)
     return code
+
+
+def told(code: int) -> int:
+    """Return the exit code of a command that said on stdout what it found.
+
+    Where stdout was refused, what it found is not told: that is BAD_INPUT, which goes before a
+    finding. The code of an error stays, for its line is on stderr.
+    """
+    refused = refusal()
+    return failed(refused) if refused is not None and code in ON_STDOUT else code
 
 
 def command() -> NoReturn:

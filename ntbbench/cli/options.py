@@ -142,9 +142,9 @@ def reports_of(args: argparse.Namespace) -> Reports:
 
 
 def publish(result: SweepResult, reports: Reports) -> None:
-    """Write the page, and print the result on stdout."""
+    """Print the result on stdout, and write the page."""
+    sys.stdout.write(reports.render(result))
     if reports.html is not None:
         from ntbbench.report import html  # noqa: PLC0415  # plotly takes long to import
 
         write_bytes(reports.html, html.render(result).encode())
-    sys.stdout.write(reports.render(result))

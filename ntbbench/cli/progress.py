@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the commands that run long share: a bar, an end by a signal, where results go."""
+"""What the commands that run long share: a bar, an end by a signal, the saving of results."""
 
 import signal
 import sys
@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from msgspec import Struct
 from tqdm import tqdm
 
-from ntbbench.errors import ExitCode
+from ntbbench.errors import ExitCode, InputError
+from ntbbench.measure.files import write_json
 from ntbbench.measure.timing import NS, monotonic
 
 RUNS = Path("results/runs")
@@ -63,6 +65,42 @@ class Interrupts:
         """What a command exits with that was asked to end."""
         terminated = self._first is not None and self._first[0] == signal.SIGTERM
         return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+
+
+class Saving:
+    """Saves the result of a run on the way and at its end; a full disk ends no run.
+
+    What was measured is printed first. `check` then raises what kept it from being saved.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self._error: InputError | None = None
+
+    @property
+    def saved(self) -> bool:
+        """Return whether the last result that was to be saved is."""
+        return self._error is None
+
+    def on_the_way(self, result: Struct) -> None:
+        """Save an unfinished result; where that fails first, say so while it can be mended."""
+        was_saved = self.saved
+        self.at_the_end(result)
+        if was_saved and self._error is not None:
+            tell(f"{self._error}; the run goes on and tries again")
+
+    def at_the_end(self, result: Struct) -> None:
+        """Save the result."""
+        try:
+            write_json(self.output, result)
+            self._error = None
+        except InputError as error:
+            self._error = error
+
+    def check(self) -> None:
+        """Raise the InputError of a result that is not saved."""
+        if self._error is not None:
+            raise self._error
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ntbbench
-from ntbbench.cli.progress import RUNS, Interrupts, bar, interrupts, tell
+from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
 from ntbbench.cli.simulate_options import JOBS_MAX, add_options, check_scheduler, scenario_of
 from ntbbench.engine.datapath import simulate_logged
 from ntbbench.errors import ExitCode, InputError
 from ntbbench.measure import environment as environments
-from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes, write_json
+from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes
 from ntbbench.measure.simulation.backends import Place, dask, local
 from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.measure.simulation.result import adopt, load_simulation, result_of
@@ -90,17 +90,20 @@ def run(args: argparse.Namespace) -> int:
         raise unknown("--format", args.format, FORMATS)
     plan = plan_of(args)
     check_outputs(args, plan)
+    saving = Saving(plan.output)
     with interrupts() as signals:
-        result = simulated(args, plan, signals)
+        result = simulated(args, plan, signals, saving)
         if not result.complete:
+            saving.check()
             on = resume_command(args, plan)
             tell(f"interrupted; what is finished is saved; go on with: {on}")
             return signals.exit_code
-    if args.output is None and args.resume is None:
+    if args.output is None and args.resume is None and saving.saved:
         tell(f"saved {plan.output}")
     publish(result, args.format, None if args.html is None else Path(args.html))
     if args.timeline is not None:
         write_timeline(Path(args.timeline), plan.grid)
+    saving.check()
     return verdict(result)
 
 
@@ -163,7 +166,9 @@ def check_outputs(args: argparse.Namespace, plan: Plan) -> None:
         taken[real_path(path)] = f"--{option}'s"
 
 
-def simulated(args: argparse.Namespace, plan: Plan, signals: Interrupts) -> SimulationResult:
+def simulated(
+    args: argparse.Namespace, plan: Plan, signals: Interrupts, saving: Saving
+) -> SimulationResult:
     """Run what is missing with a bar on a terminal until done or asked to end; save it."""
     scenario = plan.scenario
     environment = environments.environment(timer())
@@ -178,7 +183,7 @@ def simulated(args: argparse.Namespace, plan: Plan, signals: Interrupts) -> Simu
                 hooks = Hooks(
                     progress=progress,
                     stop=signals.stop,
-                    save=lambda found: write_json(plan.output, result(found)),
+                    save=lambda found: saving.on_the_way(result(found)),
                 )
                 signals.raises = place.in_process
                 run_grid(plan.grid, plan.found, place, hooks)
@@ -186,13 +191,14 @@ def simulated(args: argparse.Namespace, plan: Plan, signals: Interrupts) -> Simu
     except KeyboardInterrupt:  # it comes once: from here on signals only count
         pass
     except WorkersLost as error:
-        write_json(plan.output, result(plan.found))
+        saving.at_the_end(result(plan.found))
         if signals.asked():  # SIGTERM to the whole group ends the workers too
             return result(plan.found)
+        saving.check()
         on = resume_command(args, plan)
         raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
     found = result(plan.found)
-    write_json(plan.output, found)
+    saving.at_the_end(found)
     return found
 
 
@@ -215,11 +221,11 @@ def place_of(args: argparse.Namespace, left: int) -> AbstractContextManager[Plac
 
 def publish(result: SimulationResult, name: str, html: Path | None) -> None:
     """Print the result in format `name` on stdout; write the page to `html` if it is given."""
+    sys.stdout.write(FORMATS[name](result))
     if html is not None:
         from ntbbench.report.simulation_html import render_html  # noqa: PLC0415  # plotly is slow
 
         write_bytes(html, render_html(result).encode())
-    sys.stdout.write(FORMATS[name](result))
 
 
 def resume_command(args: argparse.Namespace, plan: Plan) -> str:

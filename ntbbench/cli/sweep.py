@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.cli import options
-from ntbbench.cli.progress import RUNS, Interrupts, bar, interrupts, tell
+from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
 from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, load_result, new_run, real_path, write_json
+from ntbbench.measure.files import check_writable, load_result, new_run, real_path
 from ntbbench.measure.records import OkPoint, SweepResult
 from ntbbench.measure.resume import check_same
 from ntbbench.measure.sweep import Hooks, run_sweep
@@ -80,21 +80,24 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_of(args)
     if reports.html is not None and real_path(reports.html) == real_path(plan.output):
         raise InputError("--html", args.html, "another file than the result's")
+    saving = Saving(plan.output)
     if plan.previous is not None and plan.previous.complete:
         tell(f"{args.resume} is complete: there is nothing to go on with")
         result = plan.previous
         if args.output is not None:
-            write_json(plan.output, result)
+            saving.at_the_end(result)
     else:
         with interrupts() as signals:
-            result = swept(plan, signals)
+            result = swept(plan, signals, saving)
         if not result.complete:
+            saving.check()
             on = resume_command(args, plan)
             tell(f"interrupted; what is finished is saved; go on with: {on}")
             return signals.exit_code
-    if args.output is None and args.resume is None:
+    if args.output is None and args.resume is None and saving.saved:
         tell(f"saved {plan.output}")
     options.publish(result, reports)
+    saving.check()
     return verdict(result)
 
 
@@ -120,16 +123,12 @@ def plan_of(args: argparse.Namespace) -> Plan:
     return Plan(scenario, previous, output)
 
 
-def swept(plan: Plan, signals: Interrupts) -> SweepResult:
+def swept(plan: Plan, signals: Interrupts, saving: Saving) -> SweepResult:
     """Run the sweep with a bar on a terminal until done or asked to end; save it."""
     with bar() as progress:
-        hooks = Hooks(
-            progress=progress,
-            stop=signals.stop,
-            save=lambda unfinished: write_json(plan.output, unfinished),
-        )
+        hooks = Hooks(progress=progress, stop=signals.stop, save=saving.on_the_way)
         result = run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
-    write_json(plan.output, result)
+    saving.at_the_end(result)
     return result
 
 

@@ -20,6 +20,7 @@ from ntbbench.measure.records import SWEEP_SCHEMA, SweepResult
 # A ValidationError is a DecodeError too: JSON, but not of the record's form.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Record = TypeVar("Record", bound=Struct)
+STDOUT = 1
 NEW_FILE_MODE = 0o666  # less the umask, as for any other file that a user creates
 
 
@@ -38,7 +39,8 @@ def write_json(path: Path, record: Struct) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to a temporary file beside `path`, force it to the disk, and rename it.
 
-    What a link points to is replaced, not the link. A device or a pipe is written to directly.
+    What a link points to is replaced, not the link. A device or a pipe is written to directly. A
+    reader of stdout that leaves early has what it wants, by the name /dev/stdout too.
 
     Raises
     ------
@@ -49,6 +51,22 @@ def write_bytes(path: Path, data: bytes) -> None:
             path.write_bytes(data)
         else:
             _replace(real_path(path), data)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and os.path.samestat(path.stat(), os.fstat(STDOUT)):
+            return
+        raise _refused(path, error) from None
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to the end of a file that another program began.
+
+    Raises
+    ------
+    InputError : the operating system refuses; the message names `path` and its reason.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise _refused(path, error) from None
 

@@ -22,6 +22,8 @@ SMALLEST_SAMPLE = 1e-75
 ALLOWED = "zero, or a finite number from 1e-75 to 1e75"
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
 # These change from run to run on one and the same machine.
+# How measure.environment says that it could not read a value: such a one is not known.
+NOT_READABLE = "not readable"
 VOLATILE_WORDS = (
     "time",
     "date",
@@ -142,12 +144,15 @@ def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str,
 def split_environment(
     environment: Mapping[str, object],
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what must agree (CPU, compiler, flags) and what is only told when it differs."""
+    """Return what must agree (CPU, compiler, flags) and what is only told when it differs.
+
+    What could not be read on either side is not the same there.
+    """
     strict: dict[str, str] = {}
     loose: dict[str, str] = {}
     for key, value in flatten(environment):
         words = key.lower()
-        if any(word in words for word in VOLATILE_WORDS):
+        if value.startswith(NOT_READABLE) or any(word in words for word in VOLATILE_WORDS):
             continue
         named = any(word in words for word in STRICT_WORDS)
         (strict if named and not any(w in words for w in LOOSE_WORDS) else loose)[key] = value

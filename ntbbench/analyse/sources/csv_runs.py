@@ -85,6 +85,17 @@ def variant_of(found: Sequence[Column], label: str) -> Variant:
     )
 
 
+def is_table(data: bytes) -> bool:
+    """Return whether a text is a table of runs whatever its name says: a header, then numbers."""
+    lines = data.decode("utf-8-sig", "replace").splitlines()[:2]
+    try:
+        header, first = csv.reader(lines, strict=True)
+    except (csv.Error, ValueError):  # ValueError: it has no two rows
+        return False
+    is_wide = len(first) == len(header) and any(first)
+    return is_wide and not any(map(is_number, header)) and all(map(is_number, filter(None, first)))
+
+
 def read_columns(path: Path) -> list[Column]:
     """Return the columns of a CSV file, read row by row."""
     try:

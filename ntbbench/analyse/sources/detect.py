@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which format a file is in, by what it holds; and several files that are one variant."""
+"""Which format a file is in, told by its structure: no key that stands elsewhere can mislead it."""
 
+import codecs
+import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import numpy as np
-from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ntbbench.analyse.series import Series, Variant
+from ntbbench.analyse.series import Variant
 from ntbbench.analyse.sources import (
     compat,
     csv_runs,
@@ -24,16 +25,19 @@ from ntbbench.analyse.sources import (
     sweep,
 )
 from ntbbench.analyse.sources.checked import printable, read_bytes
+from ntbbench.analyse.sources.joined import in_several_runs, joined
+from ntbbench.analyse.sources.structure import IPERF3, PYPERF, PYTEST_BENCHMARK, Probe
 from ntbbench.errors import InputError
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
+Reader = Callable[[bytes, str, str], Variant]
 FORMATS = (
     "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run`, `lab netdev` or `lab pair`, "
     "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results, by what their `schema` begins with.
-OWN: dict[str, Callable[[bytes, str, str], Variant]] = {
+OWN: dict[str, Reader] = {
     sweep.PREFIX: sweep.read,
     compat.PREFIX: compat.read,
     lab.PREFIX: lab.read,
@@ -45,16 +49,17 @@ KNOWN_SCHEMAS = (
     *(sweep.KNOWN, compat.KNOWN, lab.KNOWN, lab_netdev.KNOWN),
     *(pair.KNOWN, simulation.KNOWN),
 )
-
-
-class Probe(Struct):
-    """The keys that tell the formats apart; their values stay unread."""
-
-    schema: str | UnsetType = UNSET
-    benchmarks: Raw | UnsetType = UNSET
-    machine_info: Raw | UnsetType = UNSET
-    end: Raw | UnsetType = UNSET
-    start: Raw | UnsetType = UNSET
+# By the tool that wrote them; of any other tool that the structure tells nothing reads them yet.
+BENCHMARKS: dict[str, Reader] = {
+    PYTEST_BENCHMARK: pytest_benchmark.read,
+    PYPERF: pyperf.read,
+}
+PACKED = (".gz", ".xz", ".zip")
+JSON_BEGINS = re.compile(rb"\s*(?:\{|\[)")
+# What no line of a CSV begins with.
+JSON_ONLY = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]"])')
+BLANKS = re.compile(r"\s*")
+DECODER = json.JSONDecoder()
 
 
 def load_variant(argument: str) -> Variant:
@@ -69,48 +74,90 @@ def load_variant(argument: str) -> Variant:
     """
     paths = paths_of(argument)
     label = printable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
-    if len(paths) > 1 or paths[0].suffix.lower() != ".csv":
-        contents = [(path, read_bytes(path)) for path in paths]
-        runs = [(str(path), run) for path, data in contents for run in iperf3_runs(path, data)]
-        if runs:
-            if any(not iperf3_runs(path, data) for path, data in contents):
-                raise InputError("input", argument, "files of one format")
-            return decoded(iperf3.load, runs, label, argument)
-        variants = [load_one(path, data, label) for path, data in contents]
-        return variants[0] if len(variants) == 1 else joined(variants, paths)
-    return csv_runs.load_columns(paths[0], label)
+    if len(paths) == 1 and is_csv_by_name(paths[0]):
+        return csv_runs.load_columns(paths[0], label)
+    contents = [(path, read_bytes(path).removeprefix(codecs.BOM_UTF8)) for path in paths]
+    runs = [[(str(path), run) for run in iperf3_runs(path, data)] for path, data in contents]
+    if any(runs):
+        if not all(runs):
+            raise InputError("input", argument, "files of one format")
+        found = decoded(iperf3.load, [run for file in runs for run in file], label, argument)
+        return in_several_runs(found)
+    variants = [load_one(path, data, label) for path, data in contents]
+    return variants[0] if len(variants) == 1 else joined(variants, paths)
 
 
 def paths_of(argument: str) -> list[Path]:
-    """Return the files that an argument names."""
+    """Return the files that an argument names; those of a folder in the order of their numbers."""
     path = Path(argument)
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix == ".json" and p.is_file())
+        files = [p for p in path.iterdir() if p.suffix == ".json" and p.is_file()]
         if not files:
             raise InputError("input", argument, "a folder with .json files")
-        return files
+        return sorted(files, key=by_numbers)
     if path.exists() or "," not in argument:
         return [path]
     return [Path(part) for part in argument.split(",") if part]
 
 
+def by_numbers(path: Path) -> list[str | int]:
+    """Return a key that sorts run9.json before run10.json."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if part.isdecimal() else part for part in parts]
+
+
+def check_folders(arguments: Sequence[str]) -> None:
+    """Refuse to pair the files of folders that share some of their names: which pair is not known.
+
+    Folders that share none are paired in their order.
+
+    Raises
+    ------
+    InputError
+        naming the first file that has no partner.
+    """
+    folders = [argument for argument in arguments if Path(argument).is_dir()]
+    names = [{path.name for path in paths_of(folder)} for folder in folders]
+    for folder, other in zip(folders[1:], names[1:], strict=True):
+        odd = sorted(names[0] ^ other)
+        if odd and names[0] & other:
+            held = folders[0] if odd[0] in names[0] else folder
+            allowed = f"files of the same names in {folders[0]} and {folder}"
+            raise InputError("--paired", str(Path(held) / odd[0]), allowed)
+
+
+def is_csv_by_name(path: Path) -> bool:
+    """Return whether a file is a CSV by its name, and no JSON; it may be too large to hold."""
+    if path.suffix.lower() != ".csv":
+        return False
+    if not path.is_file():
+        return True  # a pipe is read once, and what cannot be read is told by the reader
+    try:
+        with path.open("rb") as file:
+            return not JSON_ONLY.match(file.read(64).removeprefix(codecs.BOM_UTF8))
+    except OSError:
+        return True  # as above
+
+
 def load_one(path: Path, data: bytes, label: str) -> Variant:
     """Return the variant of one file that is not iperf3's."""
-    if data.lstrip()[:1] not in (b"{", b"["):
-        if path.suffix.lower() in (".json", ".gz", ".xz", ".zip"):
-            raise InputError("input", str(path), FORMATS)
-        return csv_runs.decode_columns(data, path, label)
-    probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, str(path))
     where = str(path)
-    if isinstance(probe.schema, str):
-        for prefix, read in OWN.items():
-            if probe.schema.startswith(prefix):
-                return decoded(read, data, label, where)
-        raise InputError(f"{where}: schema", probe.schema, " or ".join(KNOWN_SCHEMAS))
-    if probe.benchmarks is not UNSET:
-        if probe.machine_info is not UNSET:
-            return decoded(pytest_benchmark.read, data, label, where)
-        return decoded(pyperf.read, data, label, where)
+    if not JSON_BEGINS.match(data):
+        if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
+            raise InputError("input", where, FORMATS)
+        return csv_runs.decode_columns(data, path, label)
+    probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, where)
+    schema = decoded(lambda *_: probe.text_of_schema(), data, label, where)
+    for prefix, read in OWN.items():
+        if schema.startswith(prefix):
+            return decoded(read, data, label, where)
+    tool = decoded(lambda *_: probe.tool(), data, label, where)
+    if tool in BENCHMARKS:
+        return decoded(BENCHMARKS[tool], data, label, where)
+    if tool is not None:
+        raise InputError("input", where, f"{FORMATS}; this is JSON of {tool}, which is not read")
+    if schema:
+        raise InputError(f"{where}: schema", schema, " or ".join(KNOWN_SCHEMAS))
     raise InputError("input", where, FORMATS)
 
 
@@ -128,52 +175,47 @@ def decoded(
 
 def iperf3_runs(path: Path, data: bytes) -> list[bytes]:
     """Return the runs in a file of iperf3, which may hold several one after another; else none."""
-    head = data[:4096]
-    if b'"start"' not in head or b'"schema"' in head:
+    if not JSON_BEGINS.match(data):
         return []
     try:
-        msgspec.json.decode(data, type=Probe)
-        return [data]
-    except msgspec.DecodeError:
-        pass
-    return iperf3.documents_in(data, str(path))
+        return [data] if msgspec.json.decode(data, type=Probe).tool() == IPERF3 else []
+    except (msgspec.ValidationError, RecursionError):
+        return []  # the reader of any other format tells
+    except msgspec.DecodeError:  # several documents, or a damaged one
+        return runs_in_a_row(path, data.decode("utf-8", "replace"))
 
 
-def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
-    """Return the results in several files as one variant: a noisy sample a file, counts once.
+def runs_in_a_row(path: Path, text: str) -> list[bytes]:
+    """Return the documents of a text that begins with a run of iperf3; of any other text none.
 
     Raises
     ------
     InputError
-        if the files differ in format, environment, metrics, or an exact value.
+        where something else follows.
     """
-    first = variants[0]
-    for other, path in zip(variants[1:], paths[1:], strict=True):
-        if (other.source, other.environment) != (first.source, first.environment):
-            allowed = f"the format and the environment of {paths[0]}, another run of the same"
-            raise InputError("input", str(path), allowed)
-        if other.series.keys() != first.series.keys():
-            name = sorted(other.series.keys() ^ first.series.keys())[0]
-            raise InputError("input", str(path), f"the metrics of {paths[0]}; {name!r} differs")
-    series = {}
-    for name, one in first.series.items():
-        all_of = [variant.series[name] for variant in variants]
-        if one.kind == "exact":
-            odd = next((i for i, s in enumerate(all_of) if s.value != one.value), None)
-            if odd is not None:
-                allowed = f"the {name!r} of {paths[0]}, which is exact"
-                raise InputError("input", str(paths[odd]), allowed)
-            series[name] = one
-            continue
-        medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
-        series[name] = Series(
-            metric=name,
-            kind="noisy",
-            unit=one.unit,
-            better=one.better,
-            samples=medians,
-        )
-    return replace(first, series=series)
+    runs: list[bytes] = []
+    place = 0
+    while (begin := after_blanks(text, place)) < len(text):
+        try:
+            _, place = DECODER.raw_decode(text, begin)
+            run = text[begin:place].encode()
+            is_one = msgspec.json.decode(run, type=Probe).tool() == IPERF3
+            problem = "nothing else"
+        except (ValueError, RecursionError) as error:
+            is_one, problem = False, str(error)
+        if not is_one:
+            if not runs:
+                return []
+            raise InputError("input", str(path), f"complete runs of iperf3: {problem}")
+        runs.append(run)
+    return runs
+
+
+def after_blanks(text: str, place: int) -> int:
+    """Return where the next document begins."""
+    blanks = BLANKS.match(text, place)
+    assert blanks is not None  # it matches nothing, too
+    return blanks.end()
 
 
 def unique_labels(variants: Sequence[Variant]) -> list[Variant]:

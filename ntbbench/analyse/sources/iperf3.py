@@ -10,10 +10,11 @@ from collections import Counter
 
 from msgspec import structs
 
+from ntbbench.analyse.caution_list import ONE_PROCESS
 from ntbbench.analyse.series import Better, Series, Variant
 from ntbbench.analyse.sources.checked import samples_of
 from ntbbench.errors import InputError
-from ntbbench.iperf3 import BACK, REPEATED, Document, doubts, loss, split
+from ntbbench.iperf3 import BACK, REPEATED, Document, doubts, loss
 from ntbbench.iperf3 import read as read_document
 
 SOURCE = "iperf3"
@@ -52,11 +53,6 @@ def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
         for a run that failed, and for runs with different settings.
     """
     return variant_of([decoded_run(document, file) for file, document in documents], label, where)
-
-
-def documents_in(data: bytes, where: str) -> list[bytes]:
-    """Return the runs in a file, which may hold several one after another."""
-    return [document.encode() for document in split(data.decode("utf-8", "replace"), where)]
 
 
 def decoded_run(document: bytes, file: str) -> Document:
@@ -151,7 +147,7 @@ def cautions_of(runs: list[Document], way: str) -> Told:
     for run in runs:
         for doubt in doubts(run, way):
             found.setdefault(doubt.code, []).append(f"{run.where}: {doubt.text}")
-    told = ["one-process"] if len(runs) == 1 else []
+    told = [ONE_PROCESS] if len(runs) == 1 else []
     for code, texts in found.items():
         more = f", and so {len(texts) - 1} more" if len(texts) > 1 else ""
         told.append(f"{code}: {texts[0]}{more}")

@@ -70,7 +70,8 @@ def _add_point(variant: Variant, point: FlowsPoint, where: str) -> None:
 
     def add(quantity: str, **fields: Any) -> None:
         metric = f"{name}:{quantity}"
-        variant.series[metric] = Series(metric=metric, **{"kind": "exact", **fields})
+        known = {"kind": "exact", "quantity": quantity, **fields}
+        variant.series[metric] = Series(metric=metric, **known)
 
     add("agrees", better="higher", value=str(point.agrees).lower(), rank=int(point.agrees))
     received = exact_value(point.packets_received, where, name)

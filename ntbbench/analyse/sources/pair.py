@@ -182,7 +182,7 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
 
     def add(quantity: str, **fields: Any) -> None:
         metric = f"{name}:{quantity}"
-        variant.series[metric] = Series(metric=metric, kind="exact", **fields)
+        variant.series[metric] = Series(metric=metric, quantity=quantity, kind="exact", **fields)
 
     # of two that failed nothing is known, which is to be told
     cautions = ("unfinished",) if point.status == FAILED else ()

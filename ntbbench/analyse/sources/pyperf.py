@@ -7,12 +7,15 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from ntbbench.analyse.caution_list import ONE_PROCESS
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources.checked import samples_of
 from ntbbench.errors import InputError
 
 SOURCE = "pyperf"
-STRICT = ("cpu_model_name", "python_compiler", "python_implementation", "python_cflags")
+CPU = "cpu_model_name"
+MACHINE = ("hostname", "cpu_count", "cpu_machine")
+STRICT = (CPU, "python_compiler", "python_implementation", "python_cflags")
 CONTEXT = ("platform", "hostname", "python_version", "cpu_config")
 UNITS = {"second": "s", "byte": "B", "integer": ""}
 PROCESSES = 5  # from as many on, a process is a sample
@@ -49,7 +52,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
     """
     suite = msgspec.json.decode(data, type=Suite)
     known: dict[str, Any] = {}
-    variant = Variant(label, SOURCE, {})
+    variant = Variant(label, SOURCE, {}, cpu=CPU, expects=STRICT)
     for benchmark in suite.benchmarks:
         metadata = {**suite.metadata, **benchmark.metadata}
         for run in benchmark.runs:
@@ -63,8 +66,13 @@ def read(data: bytes, label: str, where: str) -> Variant:
         series = series_of(benchmark, name, str(metadata.get("unit", "second")), where)
         if series is not None:
             variant.series[name] = series
-    variant.environment.update({key: str(known[key]) for key in STRICT if key in known})
-    variant.context.update({key: str(known[key]) for key in CONTEXT if key in known})
+    told = {key: str(value) for key, value in known.items() if str(value).strip()}
+    for part, keys in (
+        (variant.environment, STRICT),
+        (variant.machine, MACHINE),
+        (variant.context, CONTEXT),
+    ):
+        part.update({key: told[key] for key in keys if key in told})
     return variant
 
 
@@ -79,7 +87,7 @@ def series_of(benchmark: Benchmark, name: str, unit: str, where: str) -> Series 
         cautions = ("averaged-by-process",) if max(map(len, runs)) > 1 else ()
     else:
         samples = np.concatenate(runs)
-        cautions = ("one-process",) if len(runs) == 1 else ("few-processes",)
+        cautions = (ONE_PROCESS,) if len(runs) == 1 else ("few-processes",)
     return Series(
         metric=name,
         kind="noisy",

@@ -11,18 +11,23 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ntbbench.analyse.caution_list import ONE_PROCESS
 from ntbbench.analyse.series import Series, Variant
 from ntbbench.analyse.sources.checked import exact_value, flatten, samples_of
 from ntbbench.errors import InputError
 
 SOURCE = "pytest-benchmark"
-STRICT = (
-    "machine",
-    "python_compiler",
-    "python_implementation",
-    "cpu.brand_raw",
-    "cpu.flags",
-    "counter",  # of benches.instructions: perf and callgrind count differently
+CPU = "cpu.brand_raw"
+EXPECTED = ("machine", "python_compiler", "python_implementation", CPU, "cpu.flags")
+# The counter is of benches.instructions: perf and callgrind count differently.
+STRICT = (*EXPECTED, "counter")
+# What tells machines apart where the CPU has no name, as on most Arm boards. What changes on one
+# machine (its frequency, the version of py-cpuinfo) is not among it.
+MACHINE = (
+    *("node", "processor"),
+    *("cpu.vendor_id_raw", "cpu.hardware_raw", "cpu.arch", "cpu.arch_string_raw", "cpu.bits"),
+    *("cpu.count", "cpu.family", "cpu.model", "cpu.stepping"),
+    *("cpu.l1_data_cache_size", "cpu.l2_cache_size", "cpu.l3_cache_size"),
 )
 CONTEXT = ("node", "release", "python_version")
 
@@ -59,12 +64,19 @@ def read(data: bytes, label: str, where: str) -> Variant:
         for a name that is there twice, and for a file that was saved without its samples.
     """
     saved = msgspec.json.decode(data, type=Saved)
-    machine = dict(flatten(saved.machine_info))
+    machine = {key: text for key, text in flatten(saved.machine_info) if text.strip()}
     context = {key: machine[key] for key in CONTEXT if key in machine}
     if isinstance(saved.commit_info.get("id"), str):
         context["commit"] = saved.commit_info["id"]
     variant = Variant(
-        label, SOURCE, {}, {key: machine[key] for key in STRICT if key in machine}, context
+        label,
+        SOURCE,
+        {},
+        {key: machine[key] for key in STRICT if key in machine},
+        context,
+        cpu=CPU,
+        machine={key: machine[key] for key in MACHINE if key in machine},
+        expects=EXPECTED,
     )
     for benchmark in saved.benchmarks:
         add_benchmark(variant, benchmark, where)
@@ -87,7 +99,7 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
             kind="noisy",
             unit="s",
             samples=samples_of(rounds, where, name),
-            cautions=("one-process",),
+            cautions=(ONE_PROCESS,),
         )
     for key, value in numbers_of(benchmark.extra_info):
         metric = f"{name}:{key}"
@@ -97,9 +109,8 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
             text = msgspec.json.encode(value).decode()
             variant.series[metric] = Series(metric=metric, kind="exact", better="none", value=text)
         else:
-            variant.series[metric] = Series(
-                metric=metric, kind="exact", value=exact_value(value, where, metric)
-            )
+            number = exact_value(value, where, metric)
+            variant.series[metric] = Series(metric=metric, quantity=key, kind="exact", value=number)
 
 
 def numbers_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

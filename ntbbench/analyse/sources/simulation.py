@@ -73,6 +73,7 @@ class Simulation(Struct, frozen=True, kw_only=True):
     """A result, as far as it is compared."""
 
     schema: str
+    complete: bool = True
     points: list[Point]
     scenario: dict[str, Any] = {}
     environment: dict[str, Any] = {}
@@ -88,7 +89,8 @@ def read(data: bytes, label: str, where: str) -> Variant:
     strict = {f"scenario.run.{key}": str(how[key]) for key in STRICT_KEYS if key in how}
     context = {"ntbbench": str(result.environment.get("ntbbench", "?"))}
     draws = f"seed {how['seed']}" if "seed" in how else ""
-    variant = Variant(label, result.schema, {}, strict, context, draws=draws)
+    cautions = () if result.complete else ("unfinished",)
+    variant = Variant(label, result.schema, {}, strict, context, draws=draws, cautions=cautions)
     for point in result.points:
         add_point(variant, point, where)
     return variant

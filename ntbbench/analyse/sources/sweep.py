@@ -20,6 +20,10 @@ from ntbbench.errors import InputError
 PREFIX = "ntbbench.sweep/"
 KNOWN = "ntbbench.sweep/1"
 
+CPU = "cpu.model"
+EXPECTED = (CPU, "cpu.flags", "compiler.name", "compiler.flags")
+MACHINE = ("cpu.cores",)
+
 # The direction of each count: lower is better but for what the user asked for. The other ratios
 # of a point follow from these.
 COUNTS: dict[str, Better] = {
@@ -124,6 +128,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
     """A sweep result, as far as it is compared."""
 
     schema: str
+    complete: bool = True
     points: list[Cell]
     environment: dict[str, Any] = {}
     scenario: dict[str, Any] = {}
@@ -136,7 +141,17 @@ def read(data: bytes, label: str, where: str) -> Variant:
     for key in ("interrupts", "seed"):  # other streams have other counts
         if key in sweep.scenario:
             strict[f"scenario.{key}"] = str(sweep.scenario[key])
-    variant = Variant(label, sweep.schema, {}, strict, loose)
+    variant = Variant(
+        label,
+        sweep.schema,
+        {},
+        strict,
+        loose,
+        cpu=CPU,
+        machine={key: loose[key] for key in MACHINE if key in loose},
+        expects=EXPECTED,
+        cautions=() if sweep.complete else ("unfinished",),
+    )
     seen: Counter[str] = Counter()
     for cell in sweep.points:
         name = cell.name()

@@ -6,6 +6,7 @@ What the policy ignores stands below them, with the verdict `ignored` and its re
 
 import csv
 import io
+from collections.abc import Sequence
 
 from ntbbench.analyse.comparison import Comparison, Report
 from ntbbench.report.comparison import wording
@@ -43,8 +44,9 @@ def render(report: Report) -> str:
     writer = csv.writer(text, lineterminator="\n")
     sides = [f"{side}_{name}" for side in ("base", "candidate") for name in SUMMARY]
     writer.writerow([*PLAIN, *sides, "warnings"])
+    whole = [warning.code for warning in report.warnings]
     for comparison in report.comparisons:
-        writer.writerow(row(comparison))
+        writer.writerow(row(comparison, whole))
     for item in report.ignored:
         known = {"metric": item.metric, "verdict": "ignored", "reason": item.reason}
         plain = [cell(known.get(name)) for name in PLAIN]
@@ -52,12 +54,13 @@ def render(report: Report) -> str:
     return text.getvalue()
 
 
-def row(comparison: Comparison) -> list[object]:
-    """Return the cells of one comparison."""
+def row(comparison: Comparison, whole: Sequence[str]) -> list[object]:
+    """Return the cells of one comparison; `whole` are the warnings of whole results."""
     cells = [cell(getattr(comparison, name)) for name in PLAIN]
     for side in (comparison.base_summary, comparison.candidate_summary):
         cells += ["" if side is None else cell(getattr(side, name)) for name in SUMMARY]
-    return [*cells, " ".join(warning.code for warning in comparison.warnings)]
+    codes = dict.fromkeys((*whole, *(warning.code for warning in comparison.warnings)))
+    return [*cells, " ".join(codes)]
 
 
 def cell(value: object) -> object:

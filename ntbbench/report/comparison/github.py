@@ -18,14 +18,17 @@ OWN = 2  # notices that are of no comparison: the totals, and what is left out
 def render(report: Report) -> str:
     """Return the totals as a notice, at most ten annotations of a level, and what is left out."""
     lines = [command("notice", "ntbbench", wording.totals_line(report))]
+    warnings = [command("warning", f"ntbbench: {w.code}", w.message) for w in report.warnings]
     found: dict[str, list[Comparison]] = {level: [] for level in LEVELS}
     for comparison in gravity.by_gravity(wording.worth_showing(report), report):
         level = level_of(comparison, report)
         if level:
             found[level].append(comparison)
+    lines += warnings
     left: list[Comparison] = []
     for level, comparisons in found.items():
-        most = MOST - OWN if level == "notice" else MOST
+        own = {"notice": OWN, "warning": len(warnings)}.get(level, 0)
+        most = MOST - own
         lines += [annotation(level, comparison, report) for comparison in comparisons[:most]]
         left += comparisons[most:]
     if left:

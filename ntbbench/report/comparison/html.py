@@ -60,6 +60,7 @@ def facts(report: Report) -> Block:
     """Return how the verdicts were reached."""
     rows = [("exit code of the gate", str(report.exit_code))]
     rows += [("because", cause) for cause in report.causes]
+    rows += [("warning", text) for text in wording.warning_lines(report)]
     rows += [("family", wording.family_line(report))] if report.family.size else []
     return Facts(tuple(rows))
 

@@ -47,6 +47,8 @@ def render(report: Report) -> str:
             name=wording.visible(item.metric),
         )
         ET.SubElement(case, "skipped", message=f"ignored: {wording.visible(item.reason)}")
+    if lines := wording.warning_lines(report):
+        ET.SubElement(suite, "system-out").text = wording.visible("; ".join(lines))
     ET.indent(suite)
     text = ET.tostring(suite, "us-ascii").decode("ascii")  # the same in every locale
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'

@@ -36,6 +36,8 @@ def compose(report: Report, variants: tuple[Variant, ...]) -> str:
     for candidate in report.candidates:
         lines += wrapped(f"Candidate: {wording.visible(candidate)}")
     lines += wrapped(f"Result: {wording.totals_line(report)}")
+    for text in wording.warning_lines(report):
+        lines += wrapped(f"! {wording.visible(text)}", 2)
     for text in wording.environment_lines(report):
         lines += wrapped(wording.visible(text))
     if report.family.size:

@@ -22,6 +22,7 @@ def render(report: Report) -> str:
     """Return the report as Markdown, what needs a look first."""
     title = f"{report.base} -> {', '.join(report.candidates) or 'nothing'}"
     lines = [f"### ntbbench: {code(title)}", "", f"**{wording.totals_line(report)}**", ""]
+    lines += [f"- :warning: {code(text)}" for text in wording.warning_lines(report)]
     lines += [f"- {code(text)}" for text in wording.environment_lines(report)]
     shown = gravity.by_gravity(wording.worth_showing(report), report)
     if shown:

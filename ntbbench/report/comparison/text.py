@@ -51,9 +51,12 @@ def render(report: Report) -> str:
 
 
 def environment(report: Report) -> list[str]:
-    """Return the lines on the environments, a blank one after them."""
+    """Return the warnings of whole results and the lines on the environments, a blank one after."""
+    lines = []
+    for text in wording.warning_lines(report):
+        lines += wrapped(f"! {wording.visible(text)}", "  ")
     found = wording.environment_lines(report)
-    lines = [line for text in found[:NOTES] for line in wrapped(wording.visible(text))]
+    lines += [line for text in found[:NOTES] for line in wrapped(wording.visible(text))]
     if len(found) > NOTES:
         lines.append(f"and {len(found) - NOTES} more; see --format json")
     return [*lines, ""] if lines else []

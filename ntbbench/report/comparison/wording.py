@@ -264,6 +264,11 @@ def interval_name(report: Report) -> str:
     return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
 
 
+def warning_lines(report: Report) -> list[str]:
+    """Return what is to be warned of whole results; it is said once, not of every metric."""
+    return [f"{warning.code}: {warning.message}" for warning in report.warnings]
+
+
 def environment_lines(report: Report) -> list[str]:
     """Return what is to be said of the two environments."""
     environment = report.environment
