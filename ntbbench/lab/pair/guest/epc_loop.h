@@ -171,6 +171,7 @@ struct epc_loop {
 int epc_loop_memory_init(struct epc_loop *loop, phys_addr_t base, size_t size);
 int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked);
 void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno);
+void *epc_loop_bar_memory(struct epc_loop *loop, enum pci_barno barno);
 int epc_loop_map(struct epc_loop *loop, phys_addr_t phys, u64 pci_addr,
 		 size_t size);
 void epc_loop_unmap(struct epc_loop *loop, phys_addr_t phys);
@@ -195,6 +196,8 @@ int epc_loop_raise_msi(struct epc_loop *loop, u16 number);
 int epc_loop_doorbell_init(struct epc_loop *loop);
 int epc_loop_doorbell_resource(struct epc_loop *loop,
 			       struct pci_epc_aux_resource *resource);
+void epc_loop_slot(struct epc_loop *loop, unsigned int slot);
+void epc_loop_doorbell_debugfs(struct epc_loop *loop);
 
 /* epc_loop_core.c */
 extern struct list_head epc_loops;

@@ -241,6 +241,7 @@ static int create_debugfs(struct epc_loop *loop)
 {
 	loop->debugfs = debugfs_create_dir(dev_name(loop->dev), NULL);
 	debugfs_create_file("stats", 0444, loop->debugfs, loop, &stats_fops);
+	epc_loop_doorbell_debugfs(loop);
 	return devm_add_action_or_reset(loop->dev, remove_debugfs,
 					loop->debugfs);
 }

@@ -11,12 +11,18 @@
  *   msi	slot n writes BIT(n), which the register keeps until it is
  *		acknowledged; a parent domain makes an interrupt of each bit
  *
- * Source: QEMU, docs/specs/edu.rst.
+ * Which slot a ring came to is seen in the words that the host wrote (poll; debugfs
+ * has their address, for a probe to fetch them), or in epc_loop_slot() (msi).
+ * In embedded mode the slots do not differ in what is written, nor where.
+ *
+ * Source: QEMU, docs/specs/edu.rst; NTB_EPF_DB_* of ntb_hw_epf.c.
  */
+#include <linux/debugfs.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
 #include <linux/msi.h>
+#include <linux/seq_file.h>
 
 #include "epc_loop.h"
 
@@ -27,6 +33,12 @@
 #define EDU_ACK		0x64
 #define EDU_BITS	32	/* of the status; one a slot */
 #define PHANDLE		0x7e570000	/* plus the instance: in no device tree */
+#define TABLE_BAR	BAR_0	/* what the host looks up before it rings */
+#define WORDS_BAR	BAR_2	/* where it rings: mx8_map of ntb_hw_epf.c */
+#define SLOTS		32	/* pci-epf-vntb.c: MAX_DB_COUNT */
+#define DB_ENTRY_SIZE	0x30	/* of the table, in bytes; a u32 each */
+#define DB_DATA		0x34
+#define DB_OFFSET	0xb4
 
 /* --- the register --------------------------------------------------------- */
 
@@ -109,6 +121,45 @@ int epc_loop_doorbell_resource(struct epc_loop *loop,
 	return 0;
 }
 
+/* --- what the host is told, and what it writes ---------------------------- */
+
+/* For who watches: where the words are, and which of them is which slot's. */
+static int doorbells_show(struct seq_file *file, void *unused)
+{
+	struct epc_loop *loop = file->private;
+	const u32 *table = epc_loop_bar_memory(loop, TABLE_BAR);
+	const u32 *words = epc_loop_bar_memory(loop, WORDS_BAR);
+	int slot;
+
+	if (words)
+		seq_printf(file, "words 0x%lx\n", (unsigned long)words);
+	for (slot = 0; table && slot < SLOTS; slot++)
+		seq_printf(file, "slot %d offset %u data 0x%x\n", slot,
+			   table[DB_ENTRY_SIZE / 4] * slot +
+			   table[DB_OFFSET / 4 + slot],
+			   table[DB_DATA / 4 + slot]);
+	return 0;
+}
+
+/* A word that no endpoint looks at stays set: the next ring would not show. */
+static ssize_t doorbells_write(struct file *file, const char __user *text,
+			       size_t count, loff_t *offset)
+{
+	struct epc_loop *loop = file_inode(file)->i_private;
+	u32 *words = epc_loop_bar_memory(loop, WORDS_BAR);
+
+	if (words)
+		memset(words, 0, SLOTS * sizeof(*words));
+	return count;
+}
+DEFINE_SHOW_STORE_ATTRIBUTE(doorbells);
+
+void epc_loop_doorbell_debugfs(struct epc_loop *loop)
+{
+	debugfs_create_file("doorbells", 0600, loop->debugfs, loop,
+			    &doorbells_fops);
+}
+
 /* --- one interrupt a slot ------------------------------------------------- */
 
 #ifdef CONFIG_OF_DYNAMIC
@@ -185,6 +236,12 @@ static const struct msi_parent_ops parent_ops = {
 	.init_dev_msi_info	= init_dev_msi_info,
 };
 
+/* The host rang @slot. A place for a probe, so not static. */
+noinline void epc_loop_slot(struct epc_loop *loop, unsigned int slot)
+{
+	generic_handle_domain_irq(loop->db_domain, slot);
+}
+
 static irqreturn_t dispatch(int irq, void *data)
 {
 	struct epc_loop *loop = data;
@@ -193,7 +250,7 @@ static irqreturn_t dispatch(int irq, void *data)
 
 	writel(status, loop->edu.regs + EDU_ACK);
 	for_each_set_bit(slot, &status, EDU_BITS)
-		generic_handle_domain_irq(loop->db_domain, slot);
+		epc_loop_slot(loop, slot);
 	return IRQ_RETVAL(status);
 }
 
