@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import Traffic
-from ntbbench.lab.pair.slots import NO_SLOT, WORDS, SlotTrace, expected_slot, read_words
+from ntbbench.lab.pair.slots import NO_SLOT, WORDS, SlotTrace, read_words
 from ntbbench.lab.pair.tracing import Addresses, PairTrace, read_pair_trace
+from ntbbench.model.pair.slots import slot_of
 
 RING = {
     "ep-to-rc": "peer_db_set: (vntb_epf_peer_db_set+0x0/0x60 [m]) ntb=0xff bits={:#x}",
@@ -58,7 +59,7 @@ MOVES = st.lists(st.one_of(st.integers(0, 5), st.none()), min_size=1, max_size=4
 def test_no_order_of_rings_and_polls_puts_a_right_doorbell_elsewhere(tmp_path_factory, moves):
     bodies = polled(moves, lambda bit: [bit + 2], lambda _: range(2, 8))
     trace = read(tmp_path_factory.mktemp("t"), bodies, "rc-to-ep")
-    assert all(slot == expected_slot(bit) for bit, slot in trace.slots.rung)
+    assert all(slot == slot_of(bit) for bit, slot in trace.slots.rung)
     assert not trace.slots.absent
     first = {bit for bit in moves if bit is not None}
     assert set(trace.slots.of_bits()) == first
@@ -128,7 +129,7 @@ def test_no_snapshot_of_a_burst_puts_a_right_msi_elsewhere(tmp_path_factory, dat
             bodies.append(MSI.format(in_hand.pop(0) + 3))
     bodies += [MSI.format(bit + 3) for bit in [*in_hand, *sorted(pending)]] or [MSI.format(3)]
     trace = read(tmp_path_factory.mktemp("t"), bodies, "ep-to-rc")
-    assert all(slot == expected_slot(bit) for bit, slot in trace.slots.rung)
+    assert all(slot == slot_of(bit) for bit, slot in trace.slots.rung)
 
 
 def test_rings_the_other_way_are_none(tmp_path: Path) -> None:

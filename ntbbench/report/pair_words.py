@@ -156,6 +156,11 @@ def patches_text(patches: list[int]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
+def slots_text(slots: list[int]) -> str:
+    """Return the slots that one doorbell bit rang: 2, 2+3; ? is a word that is no slot's."""
+    return "+".join("?" if slot < 0 else str(slot) for slot in slots)
+
+
 def warned(point: PairPoint) -> list[str]:
     """Return what the kernel complained of, each line once with how often it came."""
     return [

@@ -12,17 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ntbbench.capture.whole import read_small
-from ntbbench.model.pair.slots import EP_DB_COUNT_MAX, EPF_IRQ_DB_START, U32_BYTES
+from ntbbench.model.pair.slots import EP_DB_COUNT_MAX, EPF_IRQ_DB_START, U32_BYTES, slot_of
 from ntbbench.model.vectormap import bits_of
 
 NO_SLOT = -1  # a word of the doorbells that the endpoint gave to no slot
 WORDS = {U32_BYTES * slot: slot for slot in range(EP_DB_COUNT_MAX)}  # as every vntb lays them out
 TABLE = re.compile(r"^slot (\d{1,2}) offset (\d{1,9}) data 0x[0-9a-f]{1,8}$", re.MULTILINE)
-
-
-def expected_slot(bit: int) -> int:
-    """Return the slot that a doorbell bit must ring, whichever versions the two drivers have."""
-    return EPF_IRQ_DB_START + bit
 
 
 def read_words(path: Path) -> dict[int, int]:
@@ -44,6 +39,7 @@ class SlotTrace:
     words : byte offset of a doorbell word -> its slot.
     rung : (bit, slot) -> doorbells of that bit that were seen to come to that slot.
     absent : by bit, doorbells after which the slot that they must ring was not set.
+    arrived : by slot, doorbells that came to it: its word was set, or its interrupt came.
     served : by slot, how often the receiver took it: a poll emptied it, or its interrupt came.
 
     An interrupt is a bit's where no other bit's may still be to come. Doorbells may share one: that
@@ -54,6 +50,7 @@ class SlotTrace:
     words: Mapping[int, int] = field(default_factory=lambda: WORDS)
     rung: Counter[tuple[int, int]] = field(default_factory=Counter)
     absent: Counter[int] = field(default_factory=Counter)
+    arrived: Counter[int] = field(default_factory=Counter)
     served: Counter[int] = field(default_factory=Counter)
     _ringing: list[int] = field(default_factory=list)  # bits of the last call
     _waiting: Counter[int] = field(default_factory=Counter)  # doorbells by bit, not yet told
@@ -66,6 +63,7 @@ class SlotTrace:
 
     def interrupt(self, slot: int) -> None:
         """Take the interrupt of a slot."""
+        self.arrived[slot] += 1
         self.served[slot] += 1
         bit = slot - EPF_IRQ_DB_START
         if len(self._waiting) == 1:
@@ -77,10 +75,11 @@ class SlotTrace:
         """Take what the doorbell words hold as peer_db_set() returns."""
         now = self._slots(words)
         fresh, self._set = now - self._set, now
+        self.arrived.update(fresh)
         if len(self._ringing) == 1:
             (bit,) = self._ringing
             self.rung.update((bit, slot) for slot in fresh)
-            if not fresh and expected_slot(bit) not in now:
+            if not fresh and slot_of(bit) not in now:
                 self.absent[bit] += 1
         self._ringing = []
 
