@@ -28,6 +28,7 @@ from ntbbench.report.pair_words import (
     short_name,
     slots_text,
     title,
+    untried,
     warned,
 )
 from ntbbench.report.wording import folded, plural
@@ -54,7 +55,7 @@ def render_text(result: PairResult) -> str:
     result = named(result)
     drivers = [name for point in result.points for name in (point.ep_driver, point.rc_driver)]
     table = fitting(lambda width: _table(result.points, width), drivers)
-    blocks = [folded(headline(result)), table]
+    blocks = [folded(headline(result)), table, *map(folded, untried(result))]
     blocks += ["\n".join(_block(point)) for point in result.points]
     blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
     return "\n\n".join([*blocks, folded(NOTE)]) + "\n"
@@ -77,6 +78,7 @@ def render_markdown(result: PairResult) -> str:
     rows = [[escaped(text) for text in _summary(point, WIDTH)] for point in result.points]
     table = tabulate(rows, names, "pipe", disable_numparse=True, colalign=align)
     lines = ["### ntbbench lab pair", "", escaped(headline(result)), "", table, ""]
+    lines += [part for line in untried(result) for part in (escaped(line), "")]
     for point in result.points:
         lines += [f"<details><summary>{escaped(title(point))}</summary>", ""]
         if has_counts(point):
@@ -190,8 +192,8 @@ def _slots(point: PairPoint) -> Iterator[str]:
     known = {bit: [slot_of(int(bit))] for bit in rang}
     wanted = ", ".join(f"{bit}: {slots_text(slots)}" for bit, slots in known.items())
     if rang:
-        as_known = "as peers know them" if rang == known else f"peers know {wanted}"
-        yield f"slots by doorbell bit: {told} ({as_known})"
+        how = "as expected" if rang == known else f"expected {wanted}"
+        yield f"slots by doorbell bit: {told} ({how})"
     if point.direction == "rc-to-ep" and point.slots_per_number:
         yield f"doorbells by slot: {_by_key(point.slots_per_number)}"
 

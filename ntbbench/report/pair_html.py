@@ -19,6 +19,7 @@ from ntbbench.report.pair_words import (
     patches_text,
     slots_text,
     title,
+    untried,
     warned,
 )
 
@@ -100,7 +101,7 @@ def render_html(result: PairResult) -> str:
     }
     sections.append(Section("Environment", (Facts(tuple(facts.items())),), name="environment"))
     found = [pair_check.headline(result)] if result.kind == CHECK else []
-    lines = tuple(dict.fromkeys([*found, headline(result)]))
+    lines = tuple(dict.fromkeys([*found, headline(result), *untried(result)]))
     return page.render(Page(f"ntbbench lab pair {result.kind}", lines, tuple(sections)))
 
 

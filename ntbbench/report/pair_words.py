@@ -48,6 +48,11 @@ def headline(result: PairResult) -> str:
     return text if result.complete else f"{text}; not finished"
 
 
+def untried(result: PairResult) -> list[str]:
+    """Return in one line what no point tried; nothing where everything was."""
+    return [f"not exercised: {'; '.join(result.not_exercised)}"] if result.not_exercised else []
+
+
 def _machine(result: PairResult) -> str:
     """Return what ran the guest, and whether its clock makes two runs equal."""
     how = f"emulated by QEMU's {result.accelerator}" if result.accelerator == "tcg" else "on KVM"

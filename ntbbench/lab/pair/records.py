@@ -110,6 +110,8 @@ class PairResult(Struct, frozen=True, kw_only=True):
     # False: interrupted, or the guest of a check died: with the points that were finished
     complete: bool = True
     points: list[PairPoint]
+    # what no point tried: directions, QPs, doorbell bits, modes, and how to try it
+    not_exercised: list[str] = field(default_factory=list)
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
     # Of a matrix, what ran: the kernel's version, the SHA-256 of each driver's source and of the

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.lab.guest import Task
-from ntbbench.lab.pair.plan import MSIS, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.plan import PairPlan, PairSetup, Traffic
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 
 WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
@@ -72,8 +72,7 @@ def window_size(setup: PairSetup) -> int:
 
     ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
     """
-    asked = min(setup.queues or setup.mw_count, MSIS - 1)
-    wanted = -(-asked // setup.mw_count) * ENTRIES * FRAME
+    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
     return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
 
 
@@ -86,8 +85,7 @@ def trace_kb(plan: PairPlan) -> int:
 def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
     """Return how much a point's trace may take."""
     # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
-    qps = min(setup.queues or setup.mw_count, MSIS - 1)
-    packet = EVENT_BYTES * (4 + 8 * (qps + 2))
+    packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
     if setup.doorbell == "poll":
         polls = traffic.gap_us / POLL_US
         packet += round(WORDS_BYTES + polls * (WORDS_BYTES + EVENT_BYTES))
