@@ -52,7 +52,7 @@ def interrupting(lines: list[str], slots: Slots, _served: set[int]) -> Iterator[
         yield line
         if ring := RING.match(line):
             for slot in sorted(slots(int(ring["bits"], 16).bit_length() - 1)):
-                yield f"{ring['before']}: slot: (epc_loop_slot+0x0/0x20 [epc_loop]) slot={slot}\n"
+                yield f"{ring['before']}: slot: (epc_loop_rung+0x0/0x10 [epc_loop]) slot={slot}\n"
 
 
 SHOWN = {"after-after": polled, "before-before": polled, "after-after-msi": interrupting}

@@ -149,14 +149,23 @@ def test_a_pair_whose_slots_moved_together_is_a_finding(
             )
 
 
-@pytest.mark.parametrize("first", [1, 3])
-def test_a_root_complex_that_rings_other_slots_is_told_which(first: int, tmp_path: Path) -> None:
-    """The endpoint never looks at slot 1: the word stays set, and shows the first ring only."""
+@pytest.mark.parametrize(("first", "doorbell"), [(1, "poll"), (3, "embedded")])
+def test_a_root_complex_that_rings_other_slots_is_told_which(
+    first: int, doorbell: str, tmp_path: Path
+) -> None:
+    """The endpoint never looks at slot 1: the word stays set, and shows the first ring only.
+
+    One interrupt serves all slots of an embedded doorbell, so there nothing else tells.
+    """
     rc = broken("rc", tmp_path, (FFS, f"u32 interrupt_num = ffs(db_bits) - 1 + {first};"))
-    to_rc, to_ep = judged(tmp_path, "--rc-driver", str(rc))
+    to_rc, to_ep = judged(tmp_path, "--rc-driver", str(rc), "--doorbell", doorbell)
     assert to_rc["agrees"] and not to_ep["agrees"]
     assert to_ep["slots_per_bit"] == {"0": [first], "1": [first + 1]}
-    assert to_ep["notes"][1].startswith(f"doorbell bit 0 rang slot {first}")
+    told = [note for note in to_ep["notes"] if note.startswith("doorbell bit ")]
+    assert [note.partition(";")[0] for note in told] == [
+        f"doorbell bit 0 rang slot {first}{' (reserved)' if first == 1 else ''}",
+        f"doorbell bit 1 rang slot {first + 1}",
+    ]
 
 
 def test_a_broken_driver_of_ones_own_is_a_finding(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ RING = {
     "rc-to-ep": "peer_db_set: (ntb_epf_peer_db_set+0x0/0x80 [m]) ntb=0xff bits={:#x}",
 }
 MSI = "raise_irq: (pci_epc_raise_irq+0x0/0xd0) msi={}"
-SLOT = "slot: (epc_loop_slot+0x0/0x20 [epc_loop]) slot={}"
+SLOT = "slot: (epc_loop_rung+0x0/0x10 [epc_loop]) slot={}"
 RUNG = "rung: (f+0x74/0x130 [ntb_transport] <- ntb_epf_peer_db_set) slots={{{}}}"
 SERVED = "served: (f+0x1e7/0x2f4 <- epf_ntb_cmd_handler) slots={{{}}}"
 Slots = Callable[[int], Iterable[int]]

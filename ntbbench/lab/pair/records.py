@@ -58,8 +58,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     predicted_msis_per_number: dict[str, int] = field(default_factory=dict)
     # doorbells that came to each slot, by its number: MSI n towards the root complex is slot n - 1
     slots_per_number: dict[str, int] = field(default_factory=dict)
-    # the slots that each doorbell bit was seen to ring; of any version it is bit + 2. Both are
-    # empty where slots are not told apart: of an embedded doorbell
+    # the slots that each doorbell bit was seen to ring; of any version it is bit + 2
     slots_per_bit: dict[str, list[int]] = field(default_factory=dict)
     events: int = 0  # calls of the receiver's doorbell callback
     predicted_events: int = 0
