@@ -31,6 +31,7 @@ def test_compare_and_gate_take_a_pair_result(lab: Lab, tmp_path: Path, capsys) -
     assert "link" in capsys.readouterr().out
 
 
+ONE = ("--direction", "ep-to-rc")
 LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
 
 
@@ -38,7 +39,7 @@ LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
 def test_a_driver_that_loses_packets_is_no_improvement(lab: Lab, link, tmp_path, capsys) -> None:
     """Where nothing arrives nothing runs, nothing is raised, and nothing is complained of."""
     base, lossy = tmp_path / "base.json", tmp_path / "lossy.json"
-    assert main(["lab", "pair", "run", "-o", str(base)]) == 0
+    assert main(["lab", "pair", "run", *ONE, "-o", str(base)]) == 0
     data = json.loads(base.read_text())
     (point,) = data["points"]
     point["warnings"] = ["WARNING: kernel/workqueue.c:1"]
@@ -70,7 +71,7 @@ def test_a_driver_that_no_longer_loses_packets_is_no_worse(
 ) -> None:
     """More runs for more packets are no harm, unless they are more for each packet."""
     lossy, mended = tmp_path / "lossy.json", tmp_path / "mended.json"
-    assert main(["lab", "pair", "run", "-o", str(mended)]) == 0
+    assert main(["lab", "pair", "run", *ONE, "-o", str(mended)]) == 0
     data = json.loads(mended.read_text())
     (point,) = data["points"]
     point |= {"packets_received": 100, "runs_per_qp": [100, 0]}
@@ -93,7 +94,7 @@ def test_a_new_warning_is_worse_however_many_packets_arrive(
 ) -> None:
     """A repair that brings the link up and sleeps in atomic context is none."""
     lossy, mended = tmp_path / "lossy.json", tmp_path / "mended.json"
-    assert main(["lab", "pair", "run", "-o", str(mended)]) == 0
+    assert main(["lab", "pair", "run", *ONE, "-o", str(mended)]) == 0
     data = json.loads(mended.read_text())
     (point,) = data["points"]
     lossy.write_text(json.dumps({**data, "points": [{**point, **lost, "warnings": []}]}))
@@ -108,7 +109,7 @@ def test_a_new_warning_is_worse_however_many_packets_arrive(
 
 def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, capsys) -> None:
     one, other = tmp_path / "one.json", tmp_path / "other.json"
-    assert main(["lab", "pair", "run", "-o", str(one)]) == 0
+    assert main(["lab", "pair", "run", *ONE, "-o", str(one)]) == 0
     other.write_text(one.read_text().replace('"gap_us":2000', '"gap_us":9000'))
     assert one.read_text() != other.read_text()
     capsys.readouterr()
@@ -120,7 +121,7 @@ def test_points_of_other_settings_are_a_line_each(lab: Lab, tmp_path: Path, caps
 
 def test_what_the_kernel_complains_of_is_compared_as_that(lab: Lab, tmp_path, capsys) -> None:
     quiet, loud = tmp_path / "quiet.json", tmp_path / "loud.json"
-    assert main(["lab", "pair", "run", "-o", str(quiet)]) == 0
+    assert main(["lab", "pair", "run", *ONE, "-o", str(quiet)]) == 0
     data = json.loads(quiet.read_text())
     data["points"][0]["warnings"] = ["WARNING: kernel/workqueue.c:1"]
     loud.write_text(json.dumps(data))

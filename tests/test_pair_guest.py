@@ -22,7 +22,17 @@ from ntbbench.lab.guest import Task, record
 from ntbbench.lab.pair import runner, task
 from ntbbench.lab.pair.evaluate import evaluate
 from ntbbench.lab.pair.machine import machine
-from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, Traffic
+from ntbbench.lab.pair.plan import (
+    EP,
+    RC,
+    PairPlan,
+    PairRecordings,
+    PairSetup,
+    PointRecording,
+    Traffic,
+)
+from ntbbench.lab.pair.recorded import read_point_folder
+from ntbbench.lab.pair.slots import SlotTrace
 from ntbbench.lab.qemu import TCG
 from ntbbench.lab.watch import Limits
 
@@ -75,6 +85,21 @@ def test_old_and_new_drivers_carry_traffic_both_ways(mix: PairRecordings) -> Non
     }
 
 
+def slots_of(point: PointRecording, *, polled: bool) -> SlotTrace:
+    return read_point_folder(point.folder, point.traffic, polled=polled).trace.slots
+
+
+EACH_AT_ITS_SLOT = {(bit, bit + 2): PACKETS for bit in range(QPS)}
+
+
+def test_bit_b_rings_slot_b_plus_2_in_both_directions(mix: PairRecordings) -> None:
+    """The wire contract: of the four mixes each receiver serves what the other rang."""
+    for point in mix.points:
+        slots = slots_of(point, polled=point.traffic.receiver == EP)
+        assert slots.rung == EACH_AT_ITS_SLOT and not slots.absent
+        assert slots.served == {slot: PACKETS for _, slot in EACH_AT_ITS_SLOT}
+
+
 def test_the_simulators_engines_run_as_often_as_the_kernel(mix: PairRecordings) -> None:
     for point, measured in zip(mix.points, evaluate(mix), strict=True):
         system = system_of(mix, point)
@@ -109,7 +134,9 @@ def test_recordings_have_the_layout_of_every_doorbell_recording(tmp_path: Path) 
 
 @pytest.mark.parametrize(("doorbell", "events"), [("msi", 1), ("embedded", EVERY_SLOT)])
 def test_interrupt_doorbells(doorbell: str, events: int, tmp_path: Path) -> None:
-    to_rc, to_ep = (counts(p.folder) for p in boot(plan(doorbell=doorbell), tmp_path).points)
+    points = boot(plan(doorbell=doorbell), tmp_path).points
+    to_rc, to_ep = (counts(point.folder) for point in points)
+    assert slots_of(points[1], polled=False).rung == EACH_AT_ITS_SLOT
     assert to_rc["db_event"] == QPS * PACKETS
     assert to_ep["db_event"] == QPS * PACKETS * events
     assert counts(tmp_path / BOTH[1].name)["rxc_db"] == QPS * PACKETS * (

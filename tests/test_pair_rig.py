@@ -65,6 +65,21 @@ def test_windows_hold_rings_and_the_trace_holds_a_point(
     assert task.TRACE_KB_MIN <= kb <= task.TRACE_KB_MAX
 
 
+def test_the_trace_holds_the_polls_between_two_packets() -> None:
+    """Each poll leaves the doorbell words: a long gap has many, where the endpoint polls."""
+    kb = {
+        (gap, mode): task.trace_kb(
+            PairPlan(PairSetup(doorbell=mode), (Traffic(packets=200, gap_us=gap),))
+        )
+        for gap in (12_000, 1_000_000)
+        for mode in ("poll", "msi")
+    }
+    assert kb[1_000_000, "poll"] * 1024 >= 200 * 200 * (task.WORDS_BYTES + task.EVENT_BYTES)
+    assert {kb[12_000, "poll"], *(kb[gap, "msi"] for gap in (12_000, 1_000_000))} == {
+        task.TRACE_KB_MIN
+    }
+
+
 def test_a_deterministic_machine_takes_no_clock_and_no_chance_from_the_host() -> None:
     words = " ".join(machine(PairSetup(), True).options)
     assert "clock=vm" in words and "rdrand=off" in words and "rdseed=off" in words

@@ -89,11 +89,11 @@ def test_each_qp_stands_beside_its_prediction(tmp_path: Path, open_page: OpenPag
     (point,) = [p for p in result.points if p.gap_us and p.direction == "ep-to-rc"]
     own = [row for row in shown if row[:2] == ["ep-to-rc", "4 x 5, 2000 us"]]
     assert [row[2:] for row in own] == [
-        [str(qp), str(point.doorbells_per_qp[qp]), str(runs), str(runs), "0"]
+        [str(qp), str(point.doorbells_per_qp[qp]), str(runs), str(runs), "0", str(qp + 2)]
         for qp, runs in enumerate(point.predicted_runs_per_qp)
     ]
     burst = [row for row in shown if row[:2] == ["ep-to-rc", "4 x 12, 0 us"]]
-    assert {row[-1] for row in burst} == {"within"} and all("-" in row[-2] for row in burst)
+    assert {row[-2] for row in burst} == {"within"} and all("-" in row[-3] for row in burst)
 
 
 def test_what_all_points_share_is_said_once(tmp_path: Path, open_page: OpenPage) -> None:

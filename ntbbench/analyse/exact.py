@@ -89,7 +89,7 @@ def direction(base: Series, candidate: Series, better: Better) -> Verdict:
     left: object = base.value if base.rank is None else base.rank
     right: object = candidate.value if candidate.rank is None else candidate.rank
     ordered = isinstance(left, int | float) and isinstance(right, int | float)
-    if not ordered or better == "none":
+    if not ordered or better == "none" or left == right:
         return "regressed"
     assert isinstance(left, int | float)
     assert isinstance(right, int | float)

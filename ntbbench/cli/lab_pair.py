@@ -18,7 +18,8 @@ from ntbbench.errors import ExitCode, InputError
 from ntbbench.lab.errors import BuildError, GuestError, UnjudgedError
 from ntbbench.lab.pair.boots import is_spaced, observed
 from ntbbench.lab.pair.evaluate import all_agree, all_points
-from ntbbench.lab.pair.plan import AFTER, EP_TO_RC, PairPlan, Traffic
+from ntbbench.lab.pair.exercised import not_exercised
+from ntbbench.lab.pair.plan import AFTER, PairPlan
 from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
 from ntbbench.measure.files import new_run
@@ -41,8 +42,9 @@ exit codes:
 
 examples:
   ntbbench lab pair run
-  ntbbench lab pair run --direction ep-to-rc,rc-to-ep --queues 4 --flows 4
+  ntbbench lab pair run --queues 4
   ntbbench lab pair run --ep-driver my-vntb.c --ep-patches 1-7   # does it behave as the series?
+  ntbbench lab pair run --direction ep-to-rc --flows 1 --packets 200 --gap 0     # a burst
   ntbbench lab pair run --source ~/linux --rc-driver before     # still links with old peers?
   git bisect run ntbbench lab pair run --source . --require per-vector --bisect
 """
@@ -79,7 +81,7 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     options.add_drivers(parser, AFTER)
     add_patches(parser)
     options.add_setting(parser)
-    options.add_traffic(parser, Traffic(), EP_TO_RC)
+    options.add_traffic(parser)
     options.add_output(parser)
     parser.add_argument(
         "--require",
@@ -119,7 +121,13 @@ def _run(args: argparse.Namespace) -> int:
         folder = options.record_folder(args, Path(scratch) / "recordings")
         recordings = lab.boot(plan, folder)
         points = all_points(recordings)
-    result = PairResult(kind=RUN, points=points, observed=observed(recordings), **lab.facts())
+    result = PairResult(
+        kind=RUN,
+        points=points,
+        observed=observed(recordings),
+        not_exercised=not_exercised(points),
+        **lab.facts(),
+    )
     saving = Saving(output)
     saving.at_the_end(result)
     options.tell_saved(args, saving)
@@ -136,9 +144,7 @@ def plan_of(args: argparse.Namespace) -> PairPlan:
     InputError : a value out of range.
     """
     setup = options.setup_of(args)
-    traffic = options.traffic_of(args)
-    points = tuple(Traffic(direction, *traffic) for direction in options.directions_of(args))
-    return PairPlan(setup, points)
+    return PairPlan(setup, options.points_of(args, setup))
 
 
 def _is_up(point: PairPoint) -> bool:

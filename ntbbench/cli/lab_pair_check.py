@@ -12,15 +12,15 @@ from ntbbench.cli.progress import Saving
 from ntbbench.errors import ExitCode
 from ntbbench.lab.pair.boots import observed
 from ntbbench.lab.pair.evaluate import all_agree, evaluate
+from ntbbench.lab.pair.exercised import not_exercised
 from ntbbench.lab.pair.findings import known_to_model, read_findings
-from ntbbench.lab.pair.plan import AFTER, DIRECTIONS, PairPlan, Traffic
+from ntbbench.lab.pair.plan import AFTER, PairPlan
 from ntbbench.lab.pair.records import CHECK, PairResult
 from ntbbench.measure.files import new_run
 from ntbbench.model.names import parse_int
 
 ROUNDS = 3
 ROUNDS_MAX = 1000
-TRAFFIC = Traffic(packets=20)
 DESCRIPTION = """\
 Run the pair on a kernel that watches itself (sleeping in atomic context, lock order, use after
 free), send packets, unbind and bind the endpoint again --rounds times, and list what the kernel
@@ -55,7 +55,7 @@ def add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     options.add_drivers(parser, AFTER)
     add_patches(parser)
     options.add_setting(parser)
-    options.add_traffic(parser, TRAFFIC, ",".join(DIRECTIONS))
+    options.add_traffic(parser)
     parser.add_argument(
         "--rounds",
         metavar="N",
@@ -70,9 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Boot once, list the findings; a finding is one whatever the points say."""
     rounds = parse_int("--rounds", args.rounds, 0, ROUNDS_MAX)
     setup = options.setup_of(args)
-    flows = options.traffic_of(args)
-    traffic = tuple(Traffic(direction, *flows) for direction in options.directions_of(args))
-    plan = PairPlan(setup, traffic, rounds=rounds, may_die=True)
+    plan = PairPlan(setup, options.points_of(args, setup), rounds=rounds, may_die=True)
     output = args.output or new_run(options.RUNS, "lab-pair-check")
     options.check_outputs(args, output)
     lab = pair_lab(args, debug=True)
@@ -86,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         kind=CHECK,
         points=points,
         observed=observed(recordings),
+        not_exercised=not_exercised(points),
         findings=findings,
         rounds=rounds,
         complete=not recordings.died,

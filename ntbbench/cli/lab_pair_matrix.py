@@ -16,8 +16,9 @@ from ntbbench.cli.progress import Saving, bar, interrupts
 from ntbbench.errors import ExitCode, InputError, NtbbenchError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.evaluate import all_agree
+from ntbbench.lab.pair.exercised import not_exercised
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, failures, point_key, run_matrix
-from ntbbench.lab.pair.plan import DIRECTIONS, SLOTS_MAX, WINDOWS_MAX, Traffic
+from ntbbench.lab.pair.plan import SLOTS_MAX, WINDOWS_MAX
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
 from ntbbench.measure.files import new_run
 from ntbbench.model.axes import parse_int_axis
@@ -74,8 +75,7 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"slots {EXHAUSTIVE_SLOTS} and windows {EXHAUSTIVE_WINDOWS}",
     )
     options.add_queues(setting)
-    traffic = Traffic(flows=DEFAULT.flows, packets=DEFAULT.packets, gap_us=DEFAULT.gap_us)
-    options.add_traffic(parser, traffic, ",".join(DIRECTIONS))
+    options.add_traffic(parser)
     options.add_output(parser, record=False)
     running = parser.add_argument_group("running")
     running.add_argument("--jobs", metavar="N", help="boots at a time (default: one a CPU)")
@@ -235,5 +235,6 @@ def _result(
         scenario=msgspec.to_builtins(scenario),
         complete=complete,
         points=points,
+        not_exercised=not_exercised(points),
         **lab.facts(),
     )

@@ -32,6 +32,8 @@ from ntbbench.report.pair_kinds import FORMATS
 DEFAULT_KERNEL = "debian:7.3"
 RUNS = Path("results") / "runs"
 DEFAULT = PairSetup()
+PACKETS = 20  # of a flow: more than a ring of ntb_netdev has entries
+GAP = Traffic().gap_us
 
 
 def add_kernel(parser: argparse.ArgumentParser) -> None:
@@ -95,17 +97,23 @@ def add_queues(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_traffic(parser: argparse.ArgumentParser, default: Traffic, direction: str) -> None:
-    """Add --direction, --flows, --packets and --gap."""
+def add_traffic(parser: argparse.ArgumentParser) -> None:
+    """Add --direction, --flows, --packets and --gap: of both directions, a flow for each QP."""
     group = parser.add_argument_group("packets")
     group.add_argument(
-        "--direction", metavar="LIST", default=direction, help="ep-to-rc, rc-to-ep (default both)"
-        if "," in direction else "ep-to-rc, rc-to-ep (default ep-to-rc)"
-    )  # fmt: skip
+        "--direction",
+        metavar="LIST",
+        default=",".join(DIRECTIONS),
+        help=f"{', '.join(DIRECTIONS)} (default both)",
+    )
+    group.add_argument(
+        "--flows",
+        metavar="N",
+        help="UDP flows; flow i goes to QP i while there are QPs (default: one a QP)",
+    )
     for name, value, text in (
-        ("--flows", default.flows, "UDP flows; flow i goes to QP i while there are QPs"),
-        ("--packets", default.packets, "of each flow"),
-        ("--gap", default.gap_us, "microseconds between two packets; 0: a burst"),
+        ("--packets", PACKETS, "of each flow"),
+        ("--gap", GAP, "microseconds between two packets; 0: a burst"),
     ):
         group.add_argument(name, metavar="N", default=str(value), help=f"{text} (default {value})")
 
@@ -162,17 +170,31 @@ def queues_of(args: argparse.Namespace) -> int | None:
     return None if args.queues is None else parse_int("--queues", args.queues, 1, QUEUES_MAX)
 
 
-def traffic_of(args: argparse.Namespace) -> tuple[int, int, int]:
-    """Return flows, packets and gap.
+def traffic_of(args: argparse.Namespace) -> tuple[int | None, int, int]:
+    """Return flows, packets and gap; without --flows there is one for each QP.
 
     Raises
     ------
     InputError : a value out of range.
     """
     return (
-        parse_int("--flows", args.flows, 1, FLOWS_MAX),
+        None if args.flows is None else parse_int("--flows", args.flows, 1, FLOWS_MAX),
         parse_int("--packets", args.packets, 1, PACKETS_MAX),
         parse_int("--gap", args.gap, 0, GAP_MAX),
+    )
+
+
+def points_of(args: argparse.Namespace, setup: PairSetup) -> tuple[Traffic, ...]:
+    """Return the points of one boot: each direction with the same flows.
+
+    Raises
+    ------
+    InputError : a value out of range.
+    """
+    flows, packets, gap_us = traffic_of(args)
+    return tuple(
+        Traffic(direction, flows or setup.most_qps, packets, gap_us)
+        for direction in directions_of(args)
     )
 
 

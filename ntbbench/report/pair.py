@@ -9,6 +9,7 @@ import msgspec
 from tabulate import tabulate
 
 from ntbbench.lab.pair.records import OK, PairPoint, PairResult
+from ntbbench.model.pair.slots import slot_of
 from ntbbench.report.markdown import escaped
 from ntbbench.report.pair_words import (
     NONE,
@@ -25,7 +26,9 @@ from ntbbench.report.pair_words import (
     named,
     qp_counts,
     short_name,
+    slots_text,
     title,
+    untried,
     warned,
 )
 from ntbbench.report.wording import folded, plural
@@ -52,7 +55,7 @@ def render_text(result: PairResult) -> str:
     result = named(result)
     drivers = [name for point in result.points for name in (point.ep_driver, point.rc_driver)]
     table = fitting(lambda width: _table(result.points, width), drivers)
-    blocks = [folded(headline(result)), table]
+    blocks = [folded(headline(result)), table, *map(folded, untried(result))]
     blocks += ["\n".join(_block(point)) for point in result.points]
     blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
     return "\n\n".join([*blocks, folded(NOTE)]) + "\n"
@@ -75,6 +78,7 @@ def render_markdown(result: PairResult) -> str:
     rows = [[escaped(text) for text in _summary(point, WIDTH)] for point in result.points]
     table = tabulate(rows, names, "pipe", disable_numparse=True, colalign=align)
     lines = ["### ntbbench lab pair", "", escaped(headline(result)), "", table, ""]
+    lines += [part for line in untried(result) for part in (escaped(line), "")]
     for point in result.points:
         lines += [f"<details><summary>{escaped(title(point))}</summary>", ""]
         if has_counts(point):
@@ -168,6 +172,7 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield f"runs a doorbell: {sum(point.runs_per_qp) / point.doorbells_rung:.2f}"
     for side, links in (("EP", point.ep_qp_links), ("RC", point.rc_qp_links)):
         yield f"QP links of {side}: {_links(links)}"
+    yield from _slots(point)
     for name, counted, predicted_counts in (
         ("MSIs by number", point.msis_per_number, point.predicted_msis_per_number),
         ("events by vector", point.events_per_vector, point.predicted_events_per_vector),
@@ -176,6 +181,19 @@ def _facts(point: PairPoint) -> Iterator[str]:
     if not point.spaced and point.difference_per_qp:
         told = ", ".join(f"QP {qp}: {n}" for qp, n in enumerate(point.predicted_runs_per_qp))
         yield f"estimate of the runs: {told}"
+
+
+def _slots(point: PairPoint) -> Iterator[str]:
+    """Yield which slot each bit rang, beside the one that peers of any version know."""
+    rang = point.slots_per_bit
+    told = ", ".join(f"{bit}: {slots_text(slots)}" for bit, slots in rang.items())
+    known = {bit: [slot_of(int(bit))] for bit in rang}
+    wanted = ", ".join(f"{bit}: {slots_text(slots)}" for bit, slots in known.items())
+    if rang:
+        how = "as expected" if rang == known else f"expected {wanted}"
+        yield f"slots by doorbell bit: {told} ({how})"
+    if point.direction == "rc-to-ep" and point.slots_per_number:
+        yield f"doorbells by slot: {_by_key(point.slots_per_number)}"
 
 
 def _keyed(name: str, counted: dict[str, int], predicted: dict[str, int] | None) -> Iterator[str]:
@@ -231,5 +249,6 @@ def _flat(value: object) -> object:
     if isinstance(value, list):
         return " ".join(map(str, value))
     if isinstance(value, dict):
-        return " ".join(f"{key}:{count}" for key, count in value.items())
+        texts = {key: slots_text(v) if isinstance(v, list) else v for key, v in value.items()}
+        return " ".join(f"{key}:{text}" for key, text in texts.items())
     return "" if value is None else value

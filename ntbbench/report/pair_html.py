@@ -17,7 +17,9 @@ from ntbbench.report.pair_words import (
     named,
     outside,
     patches_text,
+    slots_text,
     title,
+    untried,
     warned,
 )
 
@@ -76,6 +78,7 @@ OF_A_QP = (
     Column("runs", "of its receive tasklet"),
     Column("predicted", "runs that the model allows"),
     Column("difference", "of the runs and what the model allows"),
+    Column("slot", "that its doorbell rang: bit + 2 of any version; MSI n is slot n - 1"),
 )
 DIRECTION = Column("direction")
 
@@ -98,7 +101,7 @@ def render_html(result: PairResult) -> str:
     }
     sections.append(Section("Environment", (Facts(tuple(facts.items())),), name="environment"))
     found = [pair_check.headline(result)] if result.kind == CHECK else []
-    lines = tuple(dict.fromkeys([*found, headline(result)]))
+    lines = tuple(dict.fromkeys([*found, headline(result), *untried(result)]))
     return page.render(Page(f"ntbbench lab pair {result.kind}", lines, tuple(sections)))
 
 
@@ -191,7 +194,8 @@ def _qps(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
     counts = zip(point.doorbells_per_qp, point.runs_per_qp, bounds, strict=True)
     for qp_num, (rung, runs, bound) in enumerate(counts):
         cells = (_number(qp_num), _number(rung), _number(runs), _allowed(*bound))
-        yield *cells, Cell(difference(runs, *bound), float(outside(runs, *bound)))
+        slot = Cell(slots_text(point.slots_per_bit.get(str(qp_num), [])) or "-")
+        yield *cells, Cell(difference(runs, *bound), float(outside(runs, *bound))), slot
 
 
 def _allowed(low: int, high: int) -> Cell:

@@ -22,6 +22,7 @@ from ntbbench.report.pair_words import (
     judgement,
     named,
     short_name,
+    untried,
 )
 from ntbbench.report.wording import ascii_only, folded, plural
 
@@ -73,7 +74,7 @@ def render_text(result: PairResult) -> str:
         lines = fitting(partial(_table, rows), names).splitlines()
         indent = "  " if max(map(len, lines)) <= WIDTH - 2 else ""
         blocks.append("\n".join([folded(title), *(indent + line for line in lines)]))
-    blocks += ["\n".join(_differences(result, folded))]
+    blocks += ["\n".join(_differences(result, folded)), *map(folded, untried(result))]
     blocks += ["\n".join(folded(warning) for warning in result.warnings)] * bool(result.warnings)
     return "\n\n".join([*(block for block in blocks if block), folded(NOTE)]) + "\n"
 
@@ -92,7 +93,7 @@ def render_markdown(result: PairResult) -> str:
         cells = [[escaped(cell) for cell in row.cells] for row in rows]
         table = tabulate(cells, HEADERS, "pipe", disable_numparse=True)
         lines += [f"#### {escaped(title)}", "", table, ""]
-    lines += [f"- {escaped(line)}" for line in _differences(result, str)]
+    lines += [f"- {escaped(line)}" for line in [*_differences(result, str), *untried(result)]]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -49,6 +49,11 @@ def headline(result: PairResult) -> str:
     return text if result.complete else f"{text}; not finished"
 
 
+def untried(result: PairResult) -> list[str]:
+    """Return in one line what no point tried; nothing where everything was."""
+    return [f"not exercised: {'; '.join(result.not_exercised)}"] if result.not_exercised else []
+
+
 def _machine(result: PairResult) -> str:
     """Return what ran the guest, and whether its clock makes two runs equal."""
     how = f"emulated by QEMU's {result.accelerator}" if result.accelerator == "tcg" else "on KVM"
@@ -157,6 +162,11 @@ def behaviours(point: PairPoint) -> Iterator[str]:
         return
     for side, words in (("EP", point.ep_behaves), ("RC", point.rc_behaves)):
         yield f"{side} behaves as: {words or 'not observed'}"
+
+
+def slots_text(slots: list[int]) -> str:
+    """Return the slots that one doorbell bit rang: 2, 2+3; ? is a word that is no slot's."""
+    return "+".join("?" if slot < 0 else str(slot) for slot in slots)
 
 
 def warned(point: PairPoint) -> list[str]:

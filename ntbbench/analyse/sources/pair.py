@@ -12,6 +12,7 @@ from ntbbench.analyse.series import Better, ExactValue, Series, Variant
 from ntbbench.analyse.sources.checked import exact_value
 from ntbbench.analyse.sources.findings import Finding, place
 from ntbbench.errors import InputError
+from ntbbench.model.pair.slots import slot_of
 from ntbbench.model.transport import QP_COUNT_MAX
 
 PREFIX = "ntbbench.pair/"
@@ -58,6 +59,7 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     doorbells_rung: Count
     msis_raised: Count
     events: Count
+    slots_per_bit: dict[str, list[int]] = {}
     packets_sent: Count
     packets_received: Count
     runs_per_qp: list[Count]
@@ -204,6 +206,7 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
     for quantity, better in COUNTS:
         value = exact_value(getattr(point, quantity), where, name)
         add(quantity, better=better, value=value, served=served, per_packet=better == "lower")
+    _add_slots(variant, name, point)
     total = exact_value(sum(point.runs_per_qp), where, name)
     add("runs", value=total, served=served, per_packet=True)
     for qp_num, runs in enumerate(point.runs_per_qp):
@@ -211,8 +214,24 @@ def _add_point(variant: Variant, name: str, point: PairPoint, where: str) -> Non
         add(f"runs of QP {qp_num}", value=value, served=served, per_packet=True)
 
 
+def _add_slots(variant: Variant, name: str, point: PairPoint) -> None:
+    """Add the slot that each doorbell bit rang: the right one is better than any other."""
+    for bit in range(QP_COUNT_MAX):
+        metric = f"{name}:slot of bit {bit}"
+        slots = point.slots_per_bit.get(str(bit))
+        if slots is None:
+            variant.absent[metric] = "no slot of it was seen"
+            continue
+        right = slots == [slot_of(bit)]
+        value = "+".join(map(str, slots))
+        variant.series[metric] = Series(
+            metric=metric, kind="exact", better="higher", value=value, rank=int(right)
+        )
+
+
 def _no_counts(variant: Variant, name: str, why: str) -> None:
     """Say of every count of a point that it does not exist here: its status or link tells why."""
     counts = [quantity for quantity, _ in COUNTS]
     runs = ["runs", *(f"runs of QP {qp_num}" for qp_num in range(QP_COUNT_MAX))]
-    variant.absent.update({f"{name}:{quantity}": why for quantity in (*counts, *runs)})
+    slots = [f"slot of bit {bit}" for bit in range(QP_COUNT_MAX)]
+    variant.absent.update({f"{name}:{quantity}": why for quantity in (*counts, *runs, *slots)})

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ntbbench.lab.pair.predict import Prediction
+from ntbbench.lab.pair.slots import NO_SLOT
 from ntbbench.lab.pair.tracing import PairTrace
 from ntbbench.model.pair.coalesce import Hop
+from ntbbench.model.pair.slots import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 
 
 def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
@@ -24,6 +26,37 @@ def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
             yield from _exact(measured, runs, what)
         else:
             yield from _within(measured, bounds.least[qp_num], bounds.most[qp_num], what)
+
+
+def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
+    """Yield each bit that did not ring the slot at which peers of any version expect it.
+
+    Parameters
+    ----------
+    ep_slots : that the endpoint listens to; None: the slots are MSIs towards the root complex.
+    """
+    if len(trace.cpus) > 1:  # the order of events, which no longer holds, says whose a slot is
+        return
+    rung = trace.slots.of_bits()
+    for bit in sorted(trace.doorbells):
+        slot, seen = slot_of(bit), rung.get(bit, [])
+        absent = 0 if ep_slots is None or slot >= ep_slots else trace.slots.absent[bit]
+        wanted = f"{_slot(slot, ep_slots)} is expected, by peers of any version"
+        if any(other != slot for other in seen):
+            told = ", ".join(_slot(other, ep_slots) for other in seen)
+            yield f"doorbell bit {bit} rang {told}; {wanted}"
+        elif absent:
+            lost = f"{absent} of {trace.doorbells[bit]}"
+            yield f"doorbell bit {bit}: {lost} came to no slot; {wanted}"
+
+
+def _slot(slot: int, ep_slots: int | None) -> str:
+    """Return a slot in words, with its MSI where it is one."""
+    if slot == NO_SLOT:
+        return "a word that is no slot's"
+    name = "link" if slot == EPF_IRQ_LINK else "reserved" if slot < EPF_IRQ_DB_START else ""
+    told = ", ".join(filter(None, [name, f"MSI {slot + 1}" if ep_slots is None else ""]))
+    return f"slot {slot} ({told})" if told else f"slot {slot}"
 
 
 def _hops(hops: Mapping[int, Hop], what: str, trace: PairTrace) -> Iterator[str]:

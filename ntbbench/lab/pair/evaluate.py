@@ -9,13 +9,8 @@ from ntbbench.errors import InputError
 from ntbbench.lab.errors import GuestError
 from ntbbench.lab.pair.boots import Boot, asked, booted, is_spaced
 from ntbbench.lab.pair.cautions import cautions
-from ntbbench.lab.pair.complaints import count_complaints
-from ntbbench.lab.pair.plan import (
-    EP_TO_RC,
-    PairRecordings,
-    PointRecording,
-    Traffic,
-)
+from ntbbench.lab.pair.complaints import count_complaints, slot_complaints
+from ntbbench.lab.pair.plan import EP_TO_RC, PairRecordings, PointRecording, Traffic
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
     MISROUTED,
@@ -201,6 +196,8 @@ def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
         **_bounds("msis", predicted.msis, predicted.msi_hops),
         "msis_per_number": _by_key(trace.msis),
         "predicted_msis_per_number": _by_key(predicted.msis),
+        "slots_per_number": _by_key(trace.slots.arrived),
+        "slots_per_bit": {str(bit): slots for bit, slots in trace.slots.of_bits().items()},
         "events": trace.vectors.total(),
         "predicted_events": predicted.vectors.total(),
         **_bounds("events", predicted.vectors, predicted.event_hops),
@@ -240,6 +237,8 @@ def _complaints(
     works = predicted_verdict(boot.model, direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
+    to_rc = traffic.direction == EP_TO_RC
+    yield from slot_complaints(trace, None if to_rc else boot.recordings.plan.setup.ep_slots)
     yield from count_complaints(trace, predicted)
 
 

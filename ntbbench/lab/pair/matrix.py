@@ -38,7 +38,7 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
     ----------
     kernel, source : as the user wrote them.
     ep_drivers, rc_drivers, ep_slots, mw_counts : the axes.
-    flows, packets, gap_us, queues, doorbell, directions : of every boot.
+    flows, packets, gap_us, queues, doorbell, directions : of every boot; flows None: one a QP.
     """
 
     kernel: str
@@ -50,7 +50,7 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
     queues: int | None = None
     doorbell: str = "poll"
     directions: tuple[str, ...] = DIRECTIONS
-    flows: int = 4
+    flows: int | None = None
     packets: int = 20
     gap_us: int = 12_000
 
@@ -61,12 +61,8 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
         ------
         InputError : a value that no guest can have.
         """
-        traffic = tuple(
-            Traffic(direction, self.flows, self.packets, self.gap_us)
-            for direction in self.directions
-        )
         return [
-            PairPlan(
+            self._plan(
                 PairSetup(
                     ep_driver=ep,
                     rc_driver=rc,
@@ -74,14 +70,19 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
                     mw_count=windows,
                     queues=self.queues,
                     doorbell=self.doorbell,
-                ),
-                traffic,
-                may_die=True,
+                )
             )
             for windows, slots, ep, rc in product(
                 self.mw_counts, self.ep_slots, self.ep_drivers, self.rc_drivers
             )
         ]
+
+    def _plan(self, setup: PairSetup) -> PairPlan:
+        flows = self.flows or setup.most_qps
+        traffic = tuple(
+            Traffic(direction, flows, self.packets, self.gap_us) for direction in self.directions
+        )
+        return PairPlan(setup, traffic, may_die=True)
 
 
 @dataclass

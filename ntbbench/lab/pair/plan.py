@@ -75,6 +75,15 @@ class PairSetup:
         _within("--cpus", self.cpus, 1, CPUS_MAX)
 
     @property
+    def most_qps(self) -> int:
+        """The most QPs that either transport can make, however many bits its driver has.
+
+        Source: drivers/ntb/ntb_transport.c (ntb_transport_probe): max_num_clients, else the windows
+        limit them; the root complex has a doorbell bit for each MSI but two.
+        """
+        return min(self.queues or self.mw_count, MSIS - 1)
+
+    @property
     def label(self) -> str:
         """The setup in words, for findings and errors."""
         return (

@@ -11,6 +11,7 @@ from ntbbench.capture.qpstats import Stats, find_stats, qp_runs, read_stats_file
 from ntbbench.capture.whole import read_small
 from ntbbench.errors import InputError
 from ntbbench.lab.pair.plan import DEVICES, EP, RC, Traffic
+from ntbbench.lab.pair.slots import read_words
 from ntbbench.lab.pair.tracing import Addresses, PairTrace, read_pair_trace
 
 SIDES = (EP, RC)  # by port in `state`
@@ -81,6 +82,7 @@ def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> Record
         qps={qp.ptr: (SIDES[qp.port], qp.qp_num) for qp in qps if qp.port < len(SIDES)},
         contexts=contexts,
         devices=devices,
+        words=read_words(folder.parent / "setup" / "doorbells"),
     )
     trace = read_pair_trace(folder / "trace", traffic, addresses, polled=polled)
     return RecordedPoint(

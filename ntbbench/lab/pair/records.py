@@ -58,6 +58,10 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     most_msis: int = 0
     msis_per_number: dict[str, int] = field(default_factory=dict)  # by the 1-based MSI number
     predicted_msis_per_number: dict[str, int] = field(default_factory=dict)
+    # doorbells that came to each slot, by its number: MSI n towards the root complex is slot n - 1
+    slots_per_number: dict[str, int] = field(default_factory=dict)
+    # the slots that each doorbell bit was seen to ring; of any version it is bit + 2
+    slots_per_bit: dict[str, list[int]] = field(default_factory=dict)
     events: int = 0  # calls of the receiver's doorbell callback
     predicted_events: int = 0
     least_events: int = 0  # what the MSIs, or the doorbells of rc-to-ep, allow
@@ -118,6 +122,8 @@ class PairResult(Struct, frozen=True, kw_only=True):
     # False: interrupted, or the guest of a check died: with the points that were finished
     complete: bool = True
     points: list[PairPoint]
+    # what no point tried: directions, QPs, doorbell bits, modes, and how to try it
+    not_exercised: list[str] = field(default_factory=list)
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     observed: list[PairObserved] = field(default_factory=list)  # of a run and a check
     rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.lab.guest import Task
-from ntbbench.lab.pair.plan import MSIS, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.plan import PairPlan, PairSetup, Traffic
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 
 WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
@@ -24,6 +24,9 @@ DEBUG_FACTOR = 4
 # Where doorbells interrupt, the endpoint looks for commands every 500 ms only.
 LINK_TRIES = {"poll": 150, "msi": 400, "embedded": 400}
 TRACE_KB_MIN, TRACE_KB_MAX = 8192, 65536
+EVENT_BYTES = 64  # of the trace buffer, at most; of one with the doorbell words:
+WORDS_BYTES = 192
+POLL_US = 5000  # pci-epf-vntb.c: epf_ntb_cmd_handler, rounded up to the next jiffy
 
 
 def task(plan: PairPlan, debug: bool = False) -> Task:
@@ -68,17 +71,24 @@ def window_size(setup: PairSetup) -> int:
 
     ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
     """
-    asked = min(setup.queues or setup.mw_count, MSIS - 1)
-    wanted = -(-asked // setup.mw_count) * ENTRIES * FRAME
+    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
     return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
 
 
 def trace_kb(plan: PairPlan) -> int:
     """Return the size of the guest's trace buffer, a CPU, for its longest point."""
+    longest = max((_trace_bytes(plan.setup, point) for point in plan.traffic), default=0)
+    return min(max(longest // 1024, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
+
+
+def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
+    """Return how much a point's trace may take."""
     # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
-    qps = min(plan.setup.queues or plan.setup.mw_count, MSIS - 1)
-    events = max((_sent(point) for point in plan.traffic), default=0) * (4 + 8 * (qps + 2))
-    return min(max(events // 16, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
+    packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
+    if setup.doorbell == "poll":
+        polls = traffic.gap_us / POLL_US
+        packet += round(WORDS_BYTES + polls * (WORDS_BYTES + EVENT_BYTES))
+    return packet * _sent(traffic)
 
 
 def _line(traffic: Traffic) -> str:

@@ -10,11 +10,13 @@ from typing import TypeVar
 
 from ntbbench.capture.events import Event, TraceText, read_events
 from ntbbench.capture.lines import bad_line
-from ntbbench.lab.pair.plan import EP, Traffic
+from ntbbench.lab.pair.plan import EP, RC, Traffic
+from ntbbench.lab.pair.slots import WORDS, SlotTrace
 from ntbbench.model.pair.flow import POLL, Raised, Seen, Told
 from ntbbench.model.vectormap import bits_of
 
 FIELD = re.compile(r"\b(\w+)=(-?(?:0x)?[0-9a-fA-F]{1,16})\b")
+ARRAY = re.compile(r"\bslots=\{((?:0x[0-9a-f]{1,8},)*0x[0-9a-f]{1,8})\}")
 U64 = 1 << 64
 Owner = TypeVar("Owner")
 
@@ -28,11 +30,13 @@ class Addresses:
     qps : address of a QP -> (side, qp_num).
     contexts : address of a transport's context -> side.
     devices : address of an NTB device -> side.
+    words : byte offset of a doorbell word -> its slot.
     """
 
     qps: Mapping[int, tuple[str, int]]
     contexts: Mapping[int, str]
     devices: Mapping[int, str]
+    words: Mapping[int, int] = field(default_factory=lambda: WORDS)
 
 
 @dataclass
@@ -67,6 +71,7 @@ class PairTrace:
     vectors : calls of the receiver's doorbell callback by vector.
     runs : runs of the receiver's tasklets by qp_num.
     wakes : what each group of rings led to, in order.
+    slots : which slots the sender's bits rang, and which ones the receiver served.
     cpus : that rings, MSIs, callbacks and runs were seen on.
     backward : rings of the receiver: traffic the other way.
     """
@@ -77,6 +82,7 @@ class PairTrace:
     vectors: Counter[int] = field(default_factory=Counter)
     runs: Counter[int] = field(default_factory=Counter)
     wakes: list[Wake] = field(default_factory=list)
+    slots: SlotTrace = field(default_factory=SlotTrace)
     cpus: set[int] = field(default_factory=set)
     backward: int = 0
 
@@ -99,9 +105,11 @@ def read_pair_trace(
     ------
     InputError : the file is none, lost events, or names an address that is nobody's.
     """
-    trace = PairTrace()
+    trace = PairTrace(slots=SlotTrace(addresses.words))
     for event in read_events(path, TraceText()):
         _add(path, trace, event, traffic, addresses, polled=polled)
+        if traffic.sender == RC:
+            _add_slot(path, trace.slots, event)
     if polled and trace.wakes and not trace.wakes[-1].found:
         trace.wakes[-1].doubtful = True
     return trace
@@ -126,6 +134,7 @@ def _add(
             trace.cpus.add(event.cpu)
             trace.msis[number] += 1
             trace.items.append(Raised(number))
+            trace.slots.interrupt(number - 1)  # MSI n is slot n - 1
         case "poll":
             trace.items.append(POLL)
             if polled:
@@ -152,6 +161,17 @@ def _add(
                     trace.wakes[-1].ran.add(qp_num)
 
 
+def _add_slot(path: Path, slots: SlotTrace, event: Event) -> None:
+    """Add what the doorbell words, or the interrupts, of the endpoint tell of its slots."""
+    match event.name:
+        case "rung":
+            slots.rang(_words(path, event))
+        case "served":
+            slots.polled(_words(path, event))
+        case "slot":
+            slots.interrupt(_number(path, event, "slot"))
+
+
 def _find(wakes: list[Wake]) -> None:
     if wakes:
         wakes[-1].found = True
@@ -171,6 +191,7 @@ def _ring(path: Path, trace: PairTrace, event: Event, is_sender: bool, *, polled
     bits = _number(path, event, "bits")
     trace.cpus.add(event.cpu)
     trace.items.append(bits)
+    trace.slots.ring(bits)
     if not trace.wakes or trace.wakes[-1].found or not polled:
         trace.wakes.append(Wake())
     for bit in bits_of(bits):
@@ -182,6 +203,13 @@ def _known(path: Path, event: Event, owners: Mapping[int, Owner], address: int) 
     if address not in owners:
         raise bad_line(path, event.line, event.body, "an address of one of the two devices")
     return owners[address]
+
+
+def _words(path: Path, event: Event) -> list[int]:
+    found = ARRAY.search(event.body)
+    if found is None:
+        raise bad_line(path, event.line, event.body, "slots={NUMBER,...}")
+    return [int(word, 16) for word in found[1].split(",")]
 
 
 def _number(path: Path, event: Event, name: str) -> int:

@@ -39,6 +39,14 @@ def ffs64(db_bits: int) -> int:
     return (db_bits & -db_bits).bit_length() - 1
 
 
+def slot_of(bit: int) -> int:
+    """Return the slot that a doorbell bit rings, whatever the versions of the two drivers.
+
+    Source: ntb_epf_peer_db_set() and, as MSI slot + 1, vntb_epf_peer_db_set(), Linux 6.12 and 7.3.
+    """
+    return EPF_IRQ_DB_START + bit
+
+
 def slot_name(slot: int, db_start: int = EPF_IRQ_DB_START) -> str:
     """Return what a slot stands for."""
     if slot == EPF_IRQ_LINK:

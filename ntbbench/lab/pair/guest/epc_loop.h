@@ -124,7 +124,9 @@ struct epc_loop_edu {
  * @vector: its MSIs
  * @refused: raise_irq() calls that no interrupt came of
  * @edu: the doorbell register
- * @db_domain: one interrupt a slot, behind the doorbell register
+ * @db_domain: the interrupts behind the doorbell register: one a slot, or one
+ * @db_irq: Linux' number of the one for all slots
+ * @labels: what rings each slot of an embedded doorbell, in the function's BAR
  * @changeset: the nodes that lead a driver to @db_domain
  * @debugfs: the instance's folder
  */
@@ -163,6 +165,8 @@ struct epc_loop {
 
 	struct epc_loop_edu edu;
 	struct irq_domain *db_domain;
+	unsigned int db_irq;
+	u32 *labels;
 	struct of_changeset changeset;
 	struct dentry *debugfs;
 };
@@ -171,6 +175,7 @@ struct epc_loop {
 int epc_loop_memory_init(struct epc_loop *loop, phys_addr_t base, size_t size);
 int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked);
 void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno);
+void *epc_loop_bar_memory(struct epc_loop *loop, enum pci_barno barno);
 int epc_loop_map(struct epc_loop *loop, phys_addr_t phys, u64 pci_addr,
 		 size_t size);
 void epc_loop_unmap(struct epc_loop *loop, phys_addr_t phys);
@@ -196,10 +201,13 @@ int epc_loop_doorbell_init(struct epc_loop *loop);
 unsigned int epc_loop_doorbell_irqs(struct epc_loop *loop);
 int epc_loop_doorbell_resource(struct epc_loop *loop,
 			       struct pci_epc_aux_resource *resource);
+void epc_loop_label_slots(struct epc_loop *loop);
+void epc_loop_doorbell_debugfs(struct epc_loop *loop);
 
 /* epc_loop_core.c */
 extern struct list_head epc_loops;
 extern struct mutex epc_loops_lock;
 __printf(2, 3) void epc_loop_broken(struct epc_loop *loop, const char *fmt, ...);
+void epc_loop_rung(struct epc_loop *loop, unsigned int slot);
 
 #endif /* EPC_LOOP_H */

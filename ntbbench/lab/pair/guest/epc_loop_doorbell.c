@@ -7,16 +7,22 @@
  * pci-epf-vntb makes it the doorbell BAR.
  *
  *   embedded	the controller offers the register as the doorbell of its DMA
- *		engine: every slot writes the same word, one interrupt for all
+ *		engine: one interrupt for all slots, whatever is written. The
+ *		endpoint has the same word for each; here they are made to differ
  *   msi	slot n writes BIT(n), which the register keeps until it is
  *		acknowledged; a parent domain makes an interrupt of each bit
  *
- * Source: QEMU, docs/specs/edu.rst.
+ * Which slot a ring came to is seen in the words that the host wrote (poll; a
+ * probe fetches them from the address in debugfs), or in epc_loop_rung().
+ *
+ * Source: QEMU, docs/specs/edu.rst; NTB_EPF_DB_* of ntb_hw_epf.c.
  */
+#include <linux/debugfs.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
 #include <linux/msi.h>
+#include <linux/seq_file.h>
 
 #include "epc_loop.h"
 
@@ -27,6 +33,12 @@
 #define EDU_ACK		0x64
 #define EDU_BITS	32	/* of the status; one a slot */
 #define PHANDLE		0x7e570000	/* plus the instance: in no device tree */
+#define TABLE_BAR	BAR_0	/* what the host looks up before it rings */
+#define WORDS_BAR	BAR_2	/* where it rings: mx8_map of ntb_hw_epf.c */
+#define SLOTS		32	/* pci-epf-vntb.c: MAX_DB_COUNT */
+#define DB_ENTRY_SIZE	0x30	/* of the table, in bytes; a u32 each */
+#define DB_DATA		0x34
+#define DB_OFFSET	0xb4
 
 /* --- the register --------------------------------------------------------- */
 
@@ -103,19 +115,163 @@ int epc_loop_doorbell_resource(struct epc_loop *loop,
 		.phys_addr	= loop->edu.phys + EDU_RAISE,
 		.size		= sizeof(u32),
 		.bar		= NO_BAR,
-		.u.db_mmio.irq	= loop->edu.irq,
+		.u.db_mmio.irq	= loop->db_irq,
 		.u.db_mmio.data	= BIT(0),
 	};
 	return 0;
 }
 
-/* --- one interrupt a slot ------------------------------------------------- */
+/* --- what the host is told, and what it writes ---------------------------- */
 
-#ifdef CONFIG_OF_DYNAMIC
+/*
+ * Give each slot of an embedded doorbell a word of its own: the register
+ * interrupts for any. What the host rings is then seen, as on the other wires.
+ */
+void epc_loop_label_slots(struct epc_loop *loop)
+{
+	u32 *table = epc_loop_bar_memory(loop, TABLE_BAR);
+	int slot;
+
+	loop->labels = NULL;
+	if (loop->doorbell != EPC_LOOP_EMBEDDED || !table ||
+	    epc_loop_bar_memory(loop, WORDS_BAR))
+		return;
+	loop->labels = table + DB_DATA / 4;
+	for (slot = 0; slot < SLOTS; slot++)
+		if (loop->labels[slot])
+			loop->labels[slot] = BIT(slot);
+}
+
+/* Whether the host's word BIT(@slot) can only mean that slot. */
+static bool is_labelled(struct epc_loop *loop, unsigned int slot)
+{
+	int other, count = 0;
+
+	for (other = 0; loop->labels && other < SLOTS; other++)
+		count += loop->labels[other] == BIT(slot);
+	return count == 1;
+}
+
+/* For who watches: where the words are, and which of them is which slot's. */
+static int doorbells_show(struct seq_file *file, void *unused)
+{
+	struct epc_loop *loop = file->private;
+	const u32 *table = epc_loop_bar_memory(loop, TABLE_BAR);
+	const u32 *words = epc_loop_bar_memory(loop, WORDS_BAR);
+	int slot;
+
+	if (words)
+		seq_printf(file, "words 0x%lx\n", (unsigned long)words);
+	for (slot = 0; table && slot < SLOTS; slot++)
+		seq_printf(file, "slot %d offset %u data 0x%x\n", slot,
+			   table[DB_ENTRY_SIZE / 4] * slot +
+			   table[DB_OFFSET / 4 + slot],
+			   table[DB_DATA / 4 + slot]);
+	return 0;
+}
+
+/* A word that no endpoint looks at stays set: the next ring would not show. */
+static ssize_t doorbells_write(struct file *file, const char __user *text,
+			       size_t count, loff_t *offset)
+{
+	struct epc_loop *loop = file_inode(file)->i_private;
+	u32 *words = epc_loop_bar_memory(loop, WORDS_BAR);
+
+	if (words)
+		memset(words, 0, SLOTS * sizeof(*words));
+	return count;
+}
+DEFINE_SHOW_STORE_ATTRIBUTE(doorbells);
+
+void epc_loop_doorbell_debugfs(struct epc_loop *loop)
+{
+	debugfs_create_file("doorbells", 0600, loop->debugfs, loop,
+			    &doorbells_fops);
+}
+
+/* Bits raised since the last time, acknowledged. */
+static unsigned long take_status(struct epc_loop *loop)
+{
+	unsigned long status = readl(loop->edu.regs + EDU_STATUS);
+
+	writel(status, loop->edu.regs + EDU_ACK);
+	return status;
+}
 
 static void nothing(struct irq_data *data)
 {
 }
+
+static void remove_domain(void *domain)
+{
+	irq_domain_remove(domain);
+}
+
+/* --- one interrupt for all slots ------------------------------------------ */
+
+static struct irq_chip shared_chip = {
+	.name		= "EPC-LOOP-DB",
+	.irq_ack	= nothing,
+	.irq_mask	= nothing,
+	.irq_unmask	= nothing,
+};
+
+static int shared_map(struct irq_domain *domain, unsigned int virq,
+		      irq_hw_number_t hwirq)
+{
+	irq_set_chip_and_handler(virq, &shared_chip, handle_edge_irq);
+	return 0;
+}
+
+static const struct irq_domain_ops shared_ops = {
+	.map	= shared_map,
+};
+
+static irqreturn_t dispatch_shared(int irq, void *data)
+{
+	struct epc_loop *loop = data;
+	unsigned long status = take_status(loop);
+	unsigned int slot;
+
+	for_each_set_bit(slot, &status, EDU_BITS)
+		if (is_labelled(loop, slot))
+			epc_loop_rung(loop, slot);
+	if (status)
+		generic_handle_irq(loop->db_irq);
+	return IRQ_RETVAL(status);
+}
+
+static void dispose_shared(void *data)
+{
+	struct epc_loop *loop = data;
+
+	irq_dispose_mapping(loop->db_irq);
+}
+
+static int init_shared(struct epc_loop *loop)
+{
+	int ret;
+
+	loop->db_domain = irq_domain_create_linear(NULL, 1, &shared_ops, loop);
+	if (!loop->db_domain)
+		return -ENOMEM;
+	ret = devm_add_action_or_reset(loop->dev, remove_domain,
+				       loop->db_domain);
+	if (ret)
+		return ret;
+	loop->db_irq = irq_create_mapping(loop->db_domain, 0);
+	if (!loop->db_irq)
+		return -ENOMEM;
+	ret = devm_add_action_or_reset(loop->dev, dispose_shared, loop);
+	if (ret)
+		return ret;
+	return devm_request_irq(loop->dev, loop->edu.irq, dispatch_shared, 0,
+				"epc_loop_db", loop);
+}
+
+/* --- one interrupt a slot ------------------------------------------------- */
+
+#ifdef CONFIG_OF_DYNAMIC
 
 static void compose_msg(struct irq_data *data, struct msi_msg *msg)
 {
@@ -188,12 +344,13 @@ static const struct msi_parent_ops parent_ops = {
 static irqreturn_t dispatch(int irq, void *data)
 {
 	struct epc_loop *loop = data;
-	unsigned long status = readl(loop->edu.regs + EDU_STATUS);
+	unsigned long status = take_status(loop);
 	unsigned int slot;
 
-	writel(status, loop->edu.regs + EDU_ACK);
-	for_each_set_bit(slot, &status, EDU_BITS)
+	for_each_set_bit(slot, &status, EDU_BITS) {
+		epc_loop_rung(loop, slot);
 		generic_handle_domain_irq(loop->db_domain, slot);
+	}
 	return IRQ_RETVAL(status);
 }
 
@@ -251,11 +408,6 @@ static struct device_node *add_nodes(struct epc_loop *loop)
 	return ret ? ERR_PTR(ret) : parent;
 }
 
-static void remove_domain(void *domain)
-{
-	irq_domain_remove(domain);
-}
-
 static int init_slots(struct epc_loop *loop)
 {
 	struct irq_domain_info info = {
@@ -300,9 +452,11 @@ int epc_loop_doorbell_init(struct epc_loop *loop)
 	if (loop->doorbell == EPC_LOOP_POLL)
 		return 0;
 	ret = get_edu(loop);
-	if (!ret && loop->doorbell == EPC_LOOP_MSI)
-		ret = init_slots(loop);
-	return ret;
+	if (ret)
+		return ret;
+	if (loop->doorbell == EPC_LOOP_MSI)
+		return init_slots(loop);
+	return init_shared(loop);
 }
 
 /* How many doorbell interrupts the endpoint has a handler for. */

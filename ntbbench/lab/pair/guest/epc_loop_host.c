@@ -178,6 +178,7 @@ static void attach_bus(struct epc_loop *loop)
 {
 	LIST_HEAD(resources);
 
+	epc_loop_label_slots(loop);
 	add_resources(loop, &resources);
 	loop->sysdata.domain = EPC_LOOP_DOMAIN + loop->id;
 	loop->sysdata.node = NUMA_NO_NODE;

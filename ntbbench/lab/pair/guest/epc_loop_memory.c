@@ -108,6 +108,18 @@ void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno)
 	*bar = (struct epc_loop_bar){ .window = -1 };
 }
 
+/* What the host has behind a BAR; NULL: no memory of the pool. */
+void *epc_loop_bar_memory(struct epc_loop *loop, enum pci_barno barno)
+{
+	struct epc_loop_bar *bar = &loop->bar[barno];
+	phys_addr_t end = loop->base + SHARE_PARTS * loop->window_size;
+
+	guard(mutex)(&loop->lock);
+	if (!bar->size || bar->phys < loop->base || bar->phys >= end)
+		return NULL;
+	return to_virt(loop, bar->phys);
+}
+
 /* --- outbound windows: the endpoint's way to the host's memory ------------ */
 
 static struct epc_loop_window *outbound_at(struct epc_loop *loop,
