@@ -15,6 +15,7 @@ from ntbbench.lab.pair import task
 from ntbbench.lab.pair.patches import DRIVERS
 from ntbbench.lab.pair.sources import fetch_source
 from ntbbench.lab.watch import Limits
+from ntbbench.model.pair.observed import RINGS
 
 # Boots a kernel that is built once: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -272,13 +273,15 @@ def test_check_finds_nothing_of_the_drivers_after_the_series(
 
 
 def hanging_root_complex(folder: Path) -> Path:
-    """Return an ntb_hw_epf that warns at each doorbell, and hangs at the second one."""
+    """Return an ntb_hw_epf that warns at each doorbell of traffic, and hangs at the second one."""
     source = fetch_source(Cache(default_root(None)), "7.3", print).folder
     driver = folder / "ntb_hw_epf.c"
     opening = "static int ntb_epf_peer_db_set(struct ntb_dev *ntb, u64 db_bits)\n{"
     text = (source / DRIVERS["rc"]).read_text()
     assert text.count(opening) == 1
-    hang = "\tstatic int rung;\n\n\tWARN_ON(1);\n\twhile (rung++)\n\t\tcpu_relax();\n"
+    observed = RINGS + 1  # each bit, and all at once
+    hang = f"\tstatic int rung;\n\n\tWARN_ON(++rung > {observed});\n"
+    hang += f"\twhile (rung > {observed + 1})\n\t\tcpu_relax();\n"
     driver.write_text(text.replace(opening, f"{opening}\n{hang}"))
     return driver
 

@@ -32,16 +32,18 @@ def built(folder: Path, side: str, *calls: str) -> Path:
     [
         ("ep", VNTB, True),
         ("rc", EPF, True),
+        ("rc", ("printk",), True),  # it fails before it registers anything
         ("ep", EPF, False),  # ntb_hw_epf where pci-epf-vntb was asked for
         ("rc", VNTB, False),
-        ("ep", VNTB[1:], False),  # pci-epf-ntb makes no NTB device
-        ("rc", ("printk",), False),
+        ("ep", ("printk",), False),
     ],
 )
 def test_a_driver_is_told_by_its_imports(
     tmp_path: Path, side: str, calls: tuple[str, ...], right: bool
 ) -> None:
-    source = DriverSource(side, "x.c", "x.c", Path("x.c"), ())
+    path = tmp_path / "x.c"
+    path.write_text("ntb_register_device(ntb);")
+    source = DriverSource(side, "x.c", "x.c", path, ())
     folder = built(tmp_path, side, *calls)
     if right:
         check_driver(source, folder)
@@ -49,7 +51,13 @@ def test_a_driver_is_told_by_its_imports(
     with pytest.raises(InputError) as caught:
         check_driver(source, folder)
     name = Path(NAMES[side]).stem
-    assert str(caught.value) == f"--{side}-driver: 'x.c': a driver as {name}.c"
+    assert str(caught.value) == f"--{side}-driver: '{path}': a driver as {name}.c"
+
+
+def test_an_endpoint_that_fails_before_it_registers_is_told_by_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.c"
+    path.write_text("ntb_register_device(ntb); pci_epf_register_driver(&driver);")
+    check_driver(DriverSource("ep", "x.c", "x.c", path, ()), built(tmp_path, "ep", "printk"))
 
 
 def test_only_a_driver_that_asks_for_them_has_interrupts_for_doorbells(tmp_path: Path) -> None:
