@@ -113,7 +113,7 @@ def test_a_finding_is_told_and_fails_the_run(lab: Lab, tmp_path: Path, capsys) -
     assert main(["lab", "pair", "run", "-o", str(tmp_path / "r.json")]) == 1
     told = " ".join(capsys.readouterr().out.split())
     assert "EP driver: no known behaviour fits: db_vector_mask(2): 0x0 instead of 0x4" in told
-    assert "the model agrees in 0 of 1 point " in told
+    assert "the model agrees in 0 of 2 points " in told
     assert main(["lab", "pair", "run", "--bisect", "-o", str(tmp_path / "r.json")]) == 1
 
 

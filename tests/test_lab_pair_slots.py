@@ -16,7 +16,7 @@ from ntbbench.lab.pair.tracing import Addresses, PairTrace, read_pair_trace
 from ntbbench.model.pair.slots import slot_of
 
 RING = {
-    "ep-to-rc": "peer_db_set: (vntb_epf_peer_db_set+0x0/0x60 [m]) ntb=0xff bits={:#x}",
+    "ep-to-rc": "peer_db_set: (vntb_epf_peer_db_set+0x0/0x60 [m]) ntb=0xee bits={:#x}",
     "rc-to-ep": "peer_db_set: (ntb_epf_peer_db_set+0x0/0x80 [m]) ntb=0xff bits={:#x}",
 }
 MSI = "raise_irq: (pci_epc_raise_irq+0x0/0xd0) msi={}"
@@ -35,7 +35,9 @@ def read(folder: Path, bodies: Iterable[str], direction: str) -> PairTrace:
     path = folder / "trace"
     line = "    kworker/0:1H-51      [000] d..1.     1.{:06d}: {}\n"
     path.write_text("".join(line.format(number, body) for number, body in enumerate(bodies)))
-    return read_pair_trace(path, Traffic(direction), Addresses({}, {}), polled=True)
+    return read_pair_trace(
+        path, Traffic(direction), Addresses({}, {}, {0xEE: "ep", 0xFF: "rc"}), polled=True
+    )
 
 
 def polled(moves: Iterable[int | None], slots: Slots, looks: Slots) -> list[str]:

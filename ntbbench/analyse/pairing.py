@@ -81,7 +81,8 @@ def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str
 
     A point that one side does not have is one finding, its status, not twenty. What has no value
     is told by the status, the link or the verdict that differs. Neither holds where the policy
-    ignores what would tell: to ignore a metric silences that metric alone.
+    ignores what would tell: to ignore a metric silences that metric alone. What a side cannot know
+    is no metric of either.
     """
     alone = {
         point
@@ -89,7 +90,7 @@ def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str
         if not policy.ignores(f"{point}:{POINT}")
     }
     absent = base.absent.keys() | candidate.absent.keys()
-    found = set()
+    found = set(base.unknown.keys() | candidate.unknown.keys())
     for name in base.series.keys() ^ candidate.series.keys() if alone or absent else ():
         point, _, quantity = name.rpartition(":")
         whole = point in alone and quantity != POINT
@@ -109,14 +110,9 @@ def points_of(variant: Variant) -> set[str]:
 
 
 def tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> bool:
-    """Return whether a metric of a point, not ignored, differs and so tells what lacks of it.
-
-    What is of no point is told by a warning of another metric: a loss that cannot be.
-    """
-    names = [f"{point}:{quantity}" for quantity in TELLING]
-    if not any(name in side.series for name in names for side in (base, candidate)):
-        return True
-    for name in names:
+    """Return whether a metric of a point, not ignored, differs and so tells what lacks of it."""
+    for quantity in TELLING:
+        name = f"{point}:{quantity}"
         one, other = base.series.get(name), candidate.series.get(name)
         differs = one is not None and other is not None and one.value != other.value
         if differs and not policy.ignores(name):

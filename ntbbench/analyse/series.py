@@ -55,6 +55,9 @@ class Variant:
     context: dict[str, str] = field(default_factory=dict)
     # By metric, why it has no value here; another metric of its point must tell it too.
     absent: dict[str, str] = field(default_factory=dict)
+    unknown: dict[str, str] = field(
+        default_factory=dict
+    )  # not measured here, and why; not compared
     # What stands before the `:` of metrics that are 0 where they are not told.
     zero: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

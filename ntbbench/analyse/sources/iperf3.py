@@ -115,7 +115,7 @@ def add_throughput(variant: Variant, runs: list[Document], way: str, where: str)
     if len(known) == len(runs):
         add(f"lost_percent{suffix}", "%", "lower", known)
     elif any(found):  # the throughput carries the warning; a missing metric would fail a gate
-        variant.absent[f"lost_percent{suffix}"] = "a loss that cannot be"
+        variant.unknown[f"lost_percent{suffix}"] = "a loss that cannot be"
 
 
 def rates_of(runs: list[Document], way: str) -> list[float]:

@@ -220,7 +220,7 @@ def _add_slots(variant: Variant, name: str, point: PairPoint) -> None:
         metric = f"{name}:slot of bit {bit}"
         slots = point.slots_per_bit.get(str(bit))
         if slots is None:
-            variant.absent[metric] = "no slot of it was seen"
+            variant.unknown[metric] = "no slot of it was seen"
             continue
         right = slots == [slot_of(bit)]
         value = "+".join(map(str, slots))
