@@ -68,3 +68,25 @@ def test_a_command_that_is_none_names_all(capsys) -> None:
     assert stop.value.code == ExitCode.BAD_INPUT
     told = capsys.readouterr().err
     assert all(f"'{command}'" in told for command in COMMANDS)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["hardware"], ["capture", "--help"]])
+def test_what_needs_no_numbers_loads_none(words: list[str]) -> None:
+    """numpy and scipy take longer to load than these commands to run."""
+    program = (
+        "import sys; from ntbbench.cli.main import run\n"
+        f"try: run({words!r})\n"
+        "except SystemExit: pass\n"
+        "print({'numpy', 'scipy', 'plotly'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], text=True, capture_output=True, check=True
+    )
+    assert done.stderr.strip() == "set()"
+
+
+def test_the_help_leads_with_what_a_user_wants(capsys) -> None:
+    told = help_of(capsys)
+    wants = [line.rstrip(":") for line in told.splitlines() if line.endswith(":")]
+    assert wants[:3] == ["test a driver", "gate a CI", "measure a board"]
+    assert all(re.search(rf"^  {command} ", told, re.MULTILINE) for command in COMMANDS)

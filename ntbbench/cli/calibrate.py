@@ -31,7 +31,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "calibrate",
-        help="A/A runs: the false-alarm rate and the noise floor of this machine",
         description="Measure the same thing several times and learn how far it wanders.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

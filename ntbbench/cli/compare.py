@@ -19,7 +19,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "compare",
-        help="compare results: regressed, improved, equivalent, or inconclusive",
         description="Compare candidates with a base, metric by metric.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

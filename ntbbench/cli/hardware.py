@@ -15,7 +15,7 @@ from ntbbench.model.device import Hardware
 from ntbbench.model.dispatch import provision
 from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, hardware_names, resolve
 from ntbbench.model.names import parse_int
-from ntbbench.model.scenario import CLIENTS_MAX, load_scenario
+from ntbbench.model.transport import CLIENTS_MAX
 from ntbbench.report.hardware import LIST_FORMATS, MAP_FORMATS
 from ntbbench.report.hardware_audit import AUDIT_FORMATS
 from ntbbench.report.hardware_rows import Device
@@ -43,7 +43,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "hardware",
-        help="list NTB devices, or draw one doorbell map bit by bit",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -153,7 +152,11 @@ def custom_devices(specs: list[str], scenario: str | None) -> dict[str, Hardware
     ------
     InputError : a bad device, or a name given twice.
     """
-    found: dict[str, CustomDevice] = dict(load_scenario(scenario).device) if scenario else {}
+    found: dict[str, CustomDevice] = {}
+    if scenario:
+        from ntbbench.model.scenario import load_scenario  # noqa: PLC0415 -- loads numpy
+
+        found |= load_scenario(scenario).device
     for text in specs:
         name, device = parse_device(text)
         if name in found:

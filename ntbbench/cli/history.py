@@ -18,7 +18,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "history",
-        help="keep results of successive commits and find change points",
         description="Keep results of successive commits in a SQLite file and find change points.",
         epilog=EPILOG,
         allow_abbrev=False,

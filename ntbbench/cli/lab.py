@@ -57,7 +57,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command and its subcommands to the command line."""
     parser = subparsers.add_parser(
         "lab",
-        help="run the real Linux NTB code in QEMU beside the model",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

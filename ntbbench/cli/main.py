@@ -13,30 +13,41 @@ from ntbbench.cli.failures import fail, failed
 from ntbbench.cli.streams import prepare_streams, refusal
 from ntbbench.errors import ExitCode
 
-# Each module has `add_parser(subparsers)`, which sets `run`: (Namespace) -> exit code.
-COMMANDS = (
-    "sweep",
-    "simulate",
-    "fit",
-    "show",
-    "hardware",
-    "replay",
-    "compat",
-    "patches",
-    "doorbell",
-    "compare",
-    "gate",
-    "calibrate",
-    "history",
-    "lab",
-    "capture",
-    "ingest",
-    "explain",
-)
+# What a user wants -> command: what it does. Each module has `add_parser(subparsers)`, which
+# sets `run`: (Namespace) -> exit code.
+GROUPS = {
+    "test a driver": {
+        "lab": "run the real Linux NTB code in QEMU: `lab pair run --ep-driver MY.c`",
+        "replay": "compare recordings of a real kernel with the model",
+    },
+    "gate a CI": {
+        "gate": "compare, and exit 1 on a regression",
+        "compare": "compare results: regressed, improved, equivalent, or inconclusive",
+        "calibrate": "A/A runs: the false-alarm rate and the noise floor of this machine",
+        "history": "keep results of successive commits and find change points",
+    },
+    "measure a board": {
+        "capture": "record the counters of this machine around an interval",
+        "ingest": "read captures of real machines into measured numbers",
+        "explain": "hold measured numbers against the model of the device",
+    },
+    "explore the model": {
+        "sweep": "measure wakeup amplification over queue and doorbell counts",
+        "hardware": "list NTB devices, or draw one doorbell map bit by bit",
+        "compat": "old and new kernels on either side of the epf pair: what works",
+        "patches": "the series patch by patch: effects and dependencies, computed",
+        "doorbell": "trace one ring through both drivers of the epf pair",
+        "simulate": "simulate throughput, latency and CPU time of the receive path",
+        "fit": "fit a scenario of simulate to a single-queue measurement",
+    },
+    "look at results": {"show": "show a saved result in any format"},
+}
+COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 
 # The codes of commands that got as far as saying on stdout what they found.
 ON_STDOUT = (ExitCode.OK, ExitCode.FINDING, ExitCode.INCONCLUSIVE, ExitCode.MISSING)
 
+QUESTION = "What does NTB doorbell handling cost, and did a patch make it better?"
 EPILOG = """\
 exit codes:
   0    done
@@ -62,23 +73,35 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return the parser of the command that `argv` begins with; of all where it begins with none.
+    """Return the parser of the command that `argv` begins with; of none where it begins with none.
 
     To import every command takes longer than most of them run.
     """
     parser = Parser(
         prog="ntbbench",
-        description="What does NTB doorbell handling cost, and did a patch make it better?",
+        description=f"{QUESTION}\n\n{listed_commands()}",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ntbbench {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    asked = tuple(argv[:1])
-    for name in asked if set(asked) & set(COMMANDS) else COMMANDS:
-        import_module(f"ntbbench.cli.{name}").add_parser(subparsers)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    asked = argv[0] if argv else ""
+    for name in COMMANDS:
+        if name == asked:
+            import_module(f"ntbbench.cli.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, add_help=False)  # known, so that a wrong name is told
     return parser
+
+
+def listed_commands() -> str:
+    """Return every command in a line, below what a user wants."""
+    lines = []
+    for wanted, commands in GROUPS.items():
+        lines += [f"{wanted}:", *(f"  {name:<10} {does}" for name, does in commands.items()), ""]
+    return "\n".join([*lines, "`ntbbench COMMAND --help` says more of each."])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from ntbbench.model.dispatch import Provision, check_dispatch, dispatch_map, pro
 from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, resolve
 from ntbbench.model.names import check_range, unknown
 from ntbbench.model.toml_file import read_toml
+from ntbbench.model.transport import CLIENTS_MAX
 from ntbbench.model.workload import Workload, parse_workload, queues_needed
 
 __all__ = [
@@ -34,7 +35,6 @@ SEED_MAX = (1 << 64) - 1
 REPEATS_MAX = 1000
 JOBS_MAX = 1024
 POINTS_MAX = 250_000  # some 250 MB of points
-CLIENTS_MAX = (1 << 32) - 1  # an unsigned int
 DEFAULT_HARDWARE = (
     "ntb_hw_epf-legacy",
     "ntb_hw_epf-v4",

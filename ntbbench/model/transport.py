@@ -9,6 +9,7 @@ SPADS_A_WINDOW = 2  # a window's size is 64 bits, a scratchpad 32
 SPADS_AN_MSI = 2  # an MSI descriptor: address offset and data
 QP_COUNT_MAX = 64  # qp_bitmap is a u64
 UINT_BITS = 32  # qp_count is an unsigned int and wraps below 0
+CLIENTS_MAX = (1 << UINT_BITS) - 1  # max_num_clients is an unsigned int
 
 
 @dataclass(frozen=True)
