@@ -74,6 +74,10 @@ def test_significant_and_small_is_told() -> None:
     assert found.p_value is not None
     assert found.p_value < 0.001
     assert "small-difference" in {w.code for w in found.warnings}
+    same = judged(rng.normal(100, 0.1, 30).tolist(), rng.normal(100, 0.1, 30).tolist())
+    far = judged(rng.normal(100, 0.1, 30).tolist(), rng.normal(110, 0.1, 30).tolist())
+    for other in (same, far):
+        assert "small-difference" not in {w.code for w in other.warnings}
 
 
 def test_runs_needed_do_settle_it() -> None:
