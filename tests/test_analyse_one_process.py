@@ -32,6 +32,11 @@ def test_a_change_below_the_allowance_is_inconclusive(ntbbench, tmp_path: Path) 
     assert "ntbbench gate before after" in remedies[0]
     text = ntbbench("gate", *files(tmp_path, BELOW)).out
     assert "one-process: a change below 10 % may be the noise between" in " ".join(text.split())
+    assert "would settle it" not in text
+    for form in ("text", "mail", "md", "json"):
+        told = " ".join(ntbbench("gate", *files(tmp_path, BELOW), "--format", form).out.split())
+        assert "1 metric of one process is not judged" in told, form
+        assert "pytest --benchmark-json=after/$i.json" in told, form
     assert ntbbench("gate", *files(tmp_path, BELOW), "--fail-inconclusive").code == 3
 
 

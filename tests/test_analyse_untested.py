@@ -66,6 +66,8 @@ def test_single_runs_say_how_many_the_whole_family_needs() -> None:
     found = report(**{f"m{i}": ([1.0], [9.0]) for i in range(10)})
     assert found.family.size == 0
     assert found.causes[0].endswith("take at least 6 runs a side")
+    (warning,) = (w for w in found.comparisons[0].warnings if w.code == "cannot-reach-alpha")
+    assert "in a family of 10 it takes at least 6 runs" in warning.message
 
 
 def test_four_runs_and_no_correction_needed_are_tested() -> None:

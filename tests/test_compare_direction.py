@@ -12,6 +12,7 @@ from ntbbench.report.comparison import FORMATS
 
 RATES = """
     bps Mbps rx_gbps rxGbps MBps GiBps kbit/s Mbit/s bit/s bits/s MB/s GiB/s B/s
+    netperf_mbit Gbits transactions TEPS score
     bytes/second tx_MB_s mbit_s bytes_sec throughput Throughput THROUGHPUT throughput_bps
     throughput2 throughput.rx tput throughput[queues=4] ops ops/s ops/sec ops/ms kops IOPS
     IOPs read_iops qps QPS total_qps rps tps pps Mpps packets/s packets_per_second
@@ -29,8 +30,9 @@ OTHERS = """
     loss_rate dropped_rate missRate
 """
 STATED = (
-    "this looks like a rate, and nothing says which way is better: say it by --higher-is-better or "
-    '--lower-is-better, or better = "higher" or "lower" in a [[rule]] of --policy'
+    "this looks like a rate, and nothing says which way is better: say it by "
+    'better = "higher" or "lower" in a [[rule]] of --policy, or of all metrics at once by '
+    "--higher-is-better or --lower-is-better"
 )
 
 

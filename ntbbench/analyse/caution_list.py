@@ -136,7 +136,7 @@ GATHER = {
 def gather_more(source: str) -> str:
     """Return the commands that give each side several processes, for results of `source`."""
     run = GATHER.get(source, "run each side in at least 5 processes, a file each in a folder")
-    return f"{run}; the same for before/; ntbbench gate before after"
+    return f"mkdir before after; {run}; the same for before/; ntbbench gate before after"
 
 
 def replications(text: str) -> str:

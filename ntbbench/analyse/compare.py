@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.analyse import detectable, pairing, significance
-from ntbbench.analyse.caution_list import gather_more, replications
+from ntbbench.analyse.caution_list import ONE_PROCESS, gather_more, replications
 from ntbbench.analyse.comparison import Comparison, Family, Report, Totals
 from ntbbench.analyse.decision import Terms, decide, judged_missing
 from ntbbench.analyse.exact import compare_exact
@@ -76,20 +76,40 @@ def compare(
     prospects = np.where(np.isnan(p), 1.0, p)
     level = significance.next_level(prospects, policy.correction, policy.alpha)
     gather = gather_more(base.source)
-    terms = Terms(policy, family_of(guesses, policy), environment, paired, level, gather)
+    family = family_of(guesses, policy)
+    terms = Terms(policy, family, environment, paired, level, len(guesses), gather)
     adjusted = adjust_all(guesses, policy)
     add_detectable(found, guesses, policy, level)
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
     whole = without_direction(whole, undirected(all_series((base, *candidates)), policy))
-    return report_of(base, candidates, whole, with_draw_notes(terms, base, candidates, whole))
+    return report_of(base, candidates, whole, with_notes(terms, base, candidates, whole))
 
 
-def with_draw_notes(
+def with_notes(
     terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
 ) -> Terms:
-    """Return the terms, with notes on pairs of equal draws where those would help or do not."""
+    """Return the terms, with notes on what more runs of another kind would settle."""
+    notes = one_process_notes(terms, found) + draw_notes(terms, base, candidates, found)
+    environment = replace(terms.environment, notes=terms.environment.notes + notes)
+    return dataclasses.replace(terms, environment=environment)
+
+
+def one_process_notes(terms: Terms, found: Sequence[Comparison]) -> list[str]:
+    """Return a note on changes that may be the noise between processes, with what shows more."""
+    count = sum(c.reason.startswith(ONE_PROCESS) for c in found)
+    if not count:
+        return []
+    what = "1 metric of one process is" if count == 1 else f"{count} metrics of one process are"
+    share = f"{100 * terms.policy.one_process_allowance:g} %"
+    return [f"{what} not judged, for a change below {share}; run more: {terms.gather}"]
+
+
+def draw_notes(
+    terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
+) -> list[str]:
+    """Return notes on pairs of equal draws where those would help or do not."""
     undecided = {
         c.candidate
         for c in found
@@ -97,9 +117,7 @@ def with_draw_notes(
     }
     told = [c for c in candidates if terms.paired or c.label in undecided]
     fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
-    notes = pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
-    environment = replace(terms.environment, notes=terms.environment.notes + notes)
-    return dataclasses.replace(terms, environment=environment)
+    return pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
 
 
 def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:

@@ -48,6 +48,7 @@ class Terms:
     environment: Environment
     paired: bool
     level: float  # below which one more p-value of the family would be significant
+    prospects: int = 0  # the size of the family once every metric has runs enough to be tested
     gather: str = ""  # the command that runs more processes
 
 
@@ -100,6 +101,8 @@ def decide(
         allowance=policy.one_process_allowance if of_one_process(match) else 0.0,
     )
     decision = decision_of(guess, p_adjusted, bar)
+    if decision.reason.startswith(ONE_PROCESS):
+        guess.runs = 0  # more runs of this process settle nothing
     return Comparison(
         metric=match.metric,
         base=match.base_label,
@@ -223,7 +226,7 @@ def warnings_of(
     if cannot_reach(guess, p_adjusted, bar):
         needed = fewest(policy.test, bar.level, paired=terms.paired)
         detail = (
-            f"in a family of {terms.family.size} it takes at least {needed} runs a side"
+            f"in a family of {terms.prospects} it takes at least {needed} runs a side"
             if needed
             else f"no number of runs is enough for --test {policy.test}"
         )

@@ -25,6 +25,7 @@ RATES = re.compile(
     r"[kmgtp]?(bps|iops|flops|pps|rps|tps|fps|cps|hz)|[kmg]?(ops|qps)"
     r"|[kmgtpe]?i?(b|bit|byte)s?ps"
     r"|throughputs?|thruput|tput|xput|bandwidths?|bw|goodputs?"
+    r"|[kmgt]i?bits?|[kmgt]ips|[kmgt]?teps|transactions|score"
     r"|rates?|(bit|data|baud|frame|sample)rates?|baud|speeds?|frequency|frequencies|freq"
     r"|per(s|sec|second)"
 )
@@ -47,8 +48,8 @@ QUEUE_PAIRS = frozenset(
 )
 NUMBERS = frozenset(("count", "num", "number"))
 STATED_BY = (
-    '--higher-is-better or --lower-is-better, or better = "higher" or "lower" in a [[rule]] of '
-    "--policy"
+    'better = "higher" or "lower" in a [[rule]] of --policy, or of all metrics at once by '
+    "--higher-is-better or --lower-is-better"
 )
 WHY = "this looks like a rate, and nothing says which way is better"
 
