@@ -157,6 +157,73 @@ def test_appending_agreeing_runs_never_turns_a_failure_into_a_pass(
     assert after.exit_code != 0
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(5, 10),
+    more=st.integers(1, 8),
+    same=st.integers(0, 2),
+    shift=st.sampled_from([0.1, 0.3, 9.0]),
+    test=st.sampled_from(["mann-whitney", "permutation"]),
+)
+@settings(max_examples=80)
+def test_appending_pairs_never_turns_a_failure_into_a_pass(
+    seed: int, n: int, more: int, same: int, shift: float, test
+) -> None:
+    """Pairs that changed as the others did, and up to two without change."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(100, 5, n + more)
+    candidate = base * (1 + shift * rng.uniform(0.9, 1.1, n + more))
+    policy = Policy(test=test)
+    before = paired(policy, base[:n], candidate[:n])
+    assert before.exit_code in (0, ExitCode.FINDING, ExitCode.INCONCLUSIVE)
+    if before.exit_code == ExitCode.FINDING:
+        still = base[:same]
+        longer = np.concatenate([base, still]), np.concatenate([candidate, still])
+        assert paired(policy, *longer).exit_code != 0
+
+
+def paired(policy: Policy, base: np.ndarray, candidate: np.ndarray) -> Report:
+    sides = noisy_sides(m=(base.tolist(), candidate.tolist()))
+    return compare(sides[0], sides[1:], policy, paired=True)
+
+
+@pytest.mark.parametrize("test", ["mann-whitney", "permutation"])
+def test_a_pair_without_change_makes_nothing_pass(test) -> None:
+    base = np.array([100.0, 101, 102, 103, 104])
+    found = paired(Policy(test=test), base, 10 * base)
+    assert (found.exit_code, only(found).decided_by) == (ExitCode.FINDING, "effect")
+    found = paired(Policy(test=test), np.append(base, 105), np.append(10 * base, 105))
+    assert (found.exit_code, only(found).untested) == (ExitCode.INCONCLUSIVE, True)
+
+
+@pytest.mark.parametrize("test", ["mann-whitney", "permutation"])
+def test_what_ties_keep_from_alpha_is_untested(test) -> None:
+    """Of 12 equal values and 4 others no split has a p-value below 0.0769."""
+    found = report(Policy(test=test), m=([100.0] * 8, [100.0] * 4 + [200.0] * 4))
+    assert only(found).p_value == pytest.approx(2 * 70 / 1820)
+    assert (found.exit_code, only(found).untested) == (ExitCode.INCONCLUSIVE, True)
+    assert "too many values are equal" in found.causes[0]
+
+
+@pytest.mark.parametrize("n", [49, 50, 51, 60, 100])
+def test_tied_runs_beyond_fifty_keep_the_verdict_of_a_large_family(n: int) -> None:
+    """600 metrics, one of whole numbers at +25 % of a spread of 10 %."""
+    rng = np.random.default_rng(n)
+    base, candidate = np.round(rng.normal(100, 10, 100)), np.round(rng.normal(125, 10, 100))
+    few = {f"q{i}": ([100.0] * n, [100.0] * n) for i in range(599)}
+    found = report(m=(base[:n].tolist(), candidate[:n].tolist()), **few)
+    assert (only(found).verdict, only(found).decided_by) == ("regressed", "test")
+
+
+def test_a_few_runs_far_off_on_either_side_are_not_equivalent() -> None:
+    base = samples(1, 20, 100, 0.5)
+    candidate = [*samples(2, 12, 100, 0.5), *[150.0] * 4, *[50.0] * 4]
+    found = only(report(m=(base, candidate)))
+    assert (found.verdict, found.reason) == (
+        "inconclusive", "the spread changed: one side varies far more"
+    )  # fmt: skip
+
+
 def test_times_that_double_in_three_runs_of_ten_are_not_equivalent() -> None:
     base = samples(1, 30, 100, 0.2)
     candidate = [x * (2 if i % 10 < 3 else 1) for i, x in enumerate(samples(2, 30, 100, 0.2))]
@@ -201,12 +268,14 @@ def test_means_have_the_interval_of_means() -> None:
     assert report(m=(base, candidate)).interval == "median"
 
 
-@pytest.mark.parametrize("n", [5, 9])
+@pytest.mark.parametrize("in_pairs", [False, True])
+@pytest.mark.parametrize("n", [5, 8])
 @given(data=st.data())
 @settings(max_examples=60)
-def test_exchanged_sides_mirror_the_verdict(n: int, data: st.DataObject) -> None:
+def test_exchanged_sides_mirror_the_verdict(n: int, data: st.DataObject, in_pairs: bool) -> None:
     numbers = st.lists(st.integers(96, 108).map(float), min_size=n, max_size=n)
-    base, candidate = data.draw(numbers), data.draw(numbers)
+    base = data.draw(numbers)
+    candidate = data.draw(st.one_of(numbers, st.permutations(base)))
     test = data.draw(st.sampled_from(["mann-whitney", "permutation", "welch"]))
     policy = Policy(test=test, resamples=400)
     one, other = (

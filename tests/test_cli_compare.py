@@ -252,11 +252,12 @@ def test_policy_files(ntbbench, tmp_path: Path) -> None:
     policy = tmp_path / "p.toml"
     base = written(tmp_path / "a.json", pytest_benchmark(1, fast=1e-3, slow=2e-3))
     new = written(tmp_path / "b.json", pytest_benchmark(5, fast=1.2e-3, slow=2.4e-3))
-    policy.write_text('[[rule]]\npattern = "*::slow"\nthreshold = 0.5\n')
+    free = "one_process_allowance = 0.0\n"
+    policy.write_text(f'{free}[[rule]]\npattern = "*::slow"\nthreshold = 0.5\n')
     ran = ntbbench("gate", base, new, "--policy", policy, "--format", "json")
     verdicts = {m.rpartition("::")[2]: c["verdict"] for m, c in ran.comparisons.items()}
     assert (verdicts["slow"], verdicts["fast"]) == ("equivalent", "regressed")
-    policy.write_text('threshold = 0.3\n[[rule]]\nmetric = "x"\nignore = "flaky"\n')
+    policy.write_text(free + 'threshold = 0.3\n[[rule]]\nmetric = "x"\nignore = "flaky"\n')
     assert ntbbench("gate", base, new, "--policy", policy).code == 0
     assert ntbbench("gate", base, new, "--policy", policy, "--threshold", "0.01").code == 1
     policy.write_text('gate_on = "exact"\n')

@@ -52,7 +52,7 @@ def test_less_work_of_a_lab_for_fewer_packets_is_no_improvement(ntbbench, tmp_pa
 def test_timed_sweeps(ntbbench, tmp_path: Path) -> None:
     slow = sweep(2, 12)
     timing = slow["points"][3]["ns_per_dispatch"]
-    timing["samples"] = [x * 1.3 for x in timing["samples"]]
+    timing["samples"] = [x * 2.2 for x in timing["samples"]]
     base, new = written(tmp_path / "a.json", sweep(1, 12)), written(tmp_path / "b.json", slow)
     ran = ntbbench("gate", base, new, "--format", "json")
     assert ran.code == 1
@@ -61,7 +61,7 @@ def test_timed_sweeps(ntbbench, tmp_path: Path) -> None:
 
 
 def test_pytest_benchmark_and_its_counts(ntbbench, tmp_path: Path) -> None:
-    slow = pytest_benchmark(2, test_scan=1.3e-3)
+    slow = pytest_benchmark(2, test_scan=2.2e-3)
     slow["benchmarks"][0]["extra_info"]["instructions"] = 1001
     base = written(tmp_path / "a.json", pytest_benchmark())
     ran = ntbbench("gate", base, written(tmp_path / "b.json", slow), "--format", "json")
@@ -117,7 +117,7 @@ def test_pyperf_processes_are_the_samples(ntbbench, tmp_path: Path) -> None:
 
 def test_iperf3_files(ntbbench, tmp_path: Path) -> None:
     base = written(tmp_path / "a.json", iperf3(1e9))
-    new = written(tmp_path / "b.json", iperf3(0.7e9, 7))
+    new = written(tmp_path / "b.json", iperf3(0.4e9, 7))
     ran = ntbbench("gate", base, new, "--format", "json")
     assert (ran.code, ran.comparisons["throughput"]["n_base"]) == (1, 10)
     for name, rate in (("x", 1e9), ("y", 1.1e9)):

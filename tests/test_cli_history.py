@@ -107,8 +107,10 @@ def test_calibrate_learns_thresholds_the_gate_can_use(capsys, tmp_path: Path) ->
         )
         for i in range(10)
     ]
-    policy = tmp_path / "thresholds.toml"
-    code, out = run(capsys, "calibrate", *files, "-o", policy, "--format", "json")
+    policy, free = tmp_path / "thresholds.toml", tmp_path / "free.toml"
+    free.write_text("one_process_allowance = 0.0")
+    words = ("-o", policy, "--policy", free, "--format", "json")
+    code, out = run(capsys, "calibrate", *files, *words)
     assert code == 0
     found = json.loads(out)
     assert found["schema"] == "ntbbench.calibrate/1"

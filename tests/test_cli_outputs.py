@@ -285,9 +285,9 @@ def test_a_summary_that_cannot_be_written_is_named(many: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("run -o /dev/full", "1 point"),
+        ("run -o /dev/full", "2 points"),
         ("check -o /dev/full", "3 unbind/bind rounds"),
-        ("run -o pair.json --html /dev/full", "1 point"),
+        ("run -o pair.json --html /dev/full", "2 points"),
     ],
 )
 def test_a_boot_that_cannot_be_saved_is_printed(

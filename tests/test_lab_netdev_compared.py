@@ -68,7 +68,7 @@ def test_another_hash_of_the_flows_is_no_change(tmp_path: Path) -> None:
             for i, rung in enumerate((SPACED, other))
         ]
         code, found = gated(*paths, report=tmp_path / "r.json")
-        assert code == 0
+        assert code == 3  # the throughput of one boot a side is not tested
         assert ("runs" in found) == (vectors != 3)
 
 
@@ -80,7 +80,7 @@ def test_several_boots_are_samples_of_the_throughput(tmp_path: Path) -> None:
     ]
     sides = [",".join(map(str, paths[:3])), ",".join(map(str, paths[3:]))]
     report = tmp_path / "r.json"
-    assert main(["gate", *sides, "--write", f"json={report}"]) == 0
+    assert main(["gate", *sides, "--write", f"json={report}"]) == 3
     comparisons = json.loads(report.read_text())["comparisons"]
     (throughput,) = [one for one in comparisons if one["metric"].endswith("throughput")]
     assert (throughput["n_base"], throughput["n_candidate"]) == (3, 3)

@@ -23,6 +23,7 @@ CHUNK = 4_000_000  # numbers held at a time
 # Steps of one exact distribution. Without ties 460 against 460 fit, with ties 50 against 50.
 UNTIED_STEPS = 100_000_000
 TIED_STEPS = 25_000_000
+TAIL_STEPS = 400_000_000  # of one that decides, where draws see too little: 100 against 100
 MOST_PAIRS = 50  # as scipy.stats.wilcoxon
 
 
@@ -140,10 +141,15 @@ def arrangements_of(n: int, m: int) -> float:
 
     Not by exact integers: of millions of samples those have millions of digits.
     """
-    size = math.lgamma(n + m + 1) - math.lgamma(n + 1) - math.lgamma(m + 1)
     if n + m <= 60:
         return float(comb(n + m, n))
+    size = log_arrangements(n, m)
     return math.exp(size) if size < 700 else math.inf
+
+
+def log_arrangements(n: int, m: int) -> float:
+    """Return the logarithm of the number of ways to choose n of n + m."""
+    return math.lgamma(n + m + 1) - math.lgamma(n + 1) - math.lgamma(m + 1)
 
 
 def splits(size: int, n: int) -> Iterator[Array]:

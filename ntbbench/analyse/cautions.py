@@ -16,7 +16,7 @@ MODE_SCATTER = 20.0  # few samples cluster by chance: D must exceed MODE_DISTANC
 MODE_SHARE = 0.15  # the smaller cluster's share: fewer are outliers
 DRIFT_P = 0.001
 DRIFT_RHO = 0.3  # in long series the faintest trend is significant
-SPREADS = 3.0  # interquartile range over interquartile range
+SPREADS = 3.0  # one side's spread over the other's
 
 
 def outlier_counts(samples: Array) -> NDArray[np.int64]:
@@ -75,11 +75,15 @@ def unstable(samples: Array) -> NDArray[np.bool_]:
     return np.asarray(high - low > UNSTABLE * middle)
 
 
-def relative_quartiles(samples: Array) -> Array:
-    """Return the interquartile range of each row over its median; NaN for a median of zero."""
-    low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=1)
+def relative_deviation(samples: Array) -> Array:
+    """Return the mean distance of each row from its median, over it; NaN for a median of zero.
+
+    Unlike the interquartile range it sees a few runs that are far off.
+    """
+    middle = np.median(samples, axis=1)
+    distance = np.abs(samples - middle[:, None]).mean(axis=1)
     unknown = np.full_like(middle, np.nan)
-    return np.asarray(np.divide(high - low, middle, out=unknown, where=middle > 0))
+    return np.asarray(np.divide(distance, middle, out=unknown, where=middle > 0))
 
 
 def unequal_spread(base: Array, candidate: Array) -> NDArray[np.bool_]:

@@ -217,12 +217,8 @@ def undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]
     policy, failing = terms.policy, []
     untested = [c for c in undecided if c.untested]
     if untested and policy.fail_untested:
-        needed = detectable.fewest(policy.test, terms.level, paired=terms.paired)
-        enough = (
-            f"take at least {needed} runs a side"
-            if needed
-            else f"no number of runs is enough for --test {policy.test}"
-        )
+        fewest = min(min(c.n_base, c.n_candidate) for c in untested)
+        enough = terms.remedy(fewest, "take at least {} runs a side")
         cause = f"{len(untested)} not tested, for so few runs show nothing: {enough}"
         failing.append(replications(cause) if all(c.simulated for c in untested) else cause)
     if undecided and policy.fail_inconclusive:

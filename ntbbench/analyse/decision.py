@@ -21,6 +21,7 @@ import math
 from dataclasses import dataclass
 
 from ntbbench.analyse.caution_list import FEW, ONE_PROCESS, replications, warned
+from ntbbench.analyse.cautions import SPREADS
 from ntbbench.analyse.comparison import (
     Comparison,
     DecidedBy,
@@ -50,6 +51,15 @@ class Terms:
     level: float  # below which one more p-value of the family would be significant
     prospects: int = 0  # the size of the family once every metric has runs enough to be tested
     gather: str = ""  # the command that runs more processes
+
+    def remedy(self, runs: int, told: str) -> str:
+        """Return what would let `runs` runs a side be tested; `told` has a {} for their number."""
+        needed = fewest(self.policy.test, self.level, paired=self.paired)
+        if not needed:
+            return f"no number of runs is enough for --test {self.policy.test}"
+        if runs >= needed:
+            return "too many values are equal: measure in a finer unit, or compare fewer metrics"
+        return told.format(needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +205,8 @@ def unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Dec
         change = f"{100 * (guess.second - 1):+.1f} %"
         why = f"median and mean disagree: the other one changed by {change}"
         return Decision("inconclusive", why)
-    if guess.uneven and guess.scatter > bar.threshold:
+    steady, wide = guess.scatter
+    if wide > SPREADS * steady and wide > bar.threshold:
         return Decision("inconclusive", "the spread changed: one side varies far more")
     return Decision("equivalent", "the interval lies within the threshold")
 
@@ -224,12 +235,8 @@ def warnings_of(
     simulated = match.known().simulated
     found = [warned(code, detail, simulated=simulated) for code, detail in guess.cautions]
     if cannot_reach(guess, p_adjusted, bar):
-        needed = fewest(policy.test, bar.level, paired=terms.paired)
-        detail = (
-            f"in a family of {terms.prospects} it takes at least {needed} runs a side"
-            if needed
-            else f"no number of runs is enough for --test {policy.test}"
-        )
+        told = f"in a family of {terms.prospects} it takes at least {{}} runs a side"
+        detail = terms.remedy(guess.sizes.smaller(), told)
         found.append(warned("cannot-reach-alpha", detail, simulated=simulated))
     if p_adjusted < policy.alpha and not beyond(guess.ratio, bar.threshold):
         found.append(warned("small-difference"))

@@ -39,6 +39,8 @@ def located(base: Array, candidate: Array, policy: Policy, *, paired: bool) -> L
         first = np.where(turned[:, None], candidate, base) if turned.any() else base
         other = np.where(turned[:, None], base, candidate) if turned.any() else candidate
     medians, means = ratios(first, other, policy, paired=paired)
+    if not paired and first.shape == other.shape:
+        medians = both_ways(medians, (np.sort(first) == np.sort(other)).all(axis=1))
     bounds, second = (medians, means) if policy.test == "mann-whitney" else (means, medians)
     return Located(
         bounds=mirrored(bounds, turned),
@@ -53,11 +55,14 @@ def located(base: Array, candidate: Array, policy: Policy, *, paired: bool) -> L
 def comes_second(base: Array, candidate: Array) -> Flags:
     """Return the rows whose base is the longer side or, of equal length, the larger.
 
-    The larger has the larger value where the sorted samples first differ.
+    The larger has the larger value where the sorted samples first differ; where they are the same
+    in another order, as pairs may be, where the samples themselves first differ.
     """
     if base.shape[1] != candidate.shape[1]:
         return np.full(len(base), base.shape[1] > candidate.shape[1])
     difference = np.sort(base, axis=1) - np.sort(candidate, axis=1)
+    same = ~difference.any(axis=1)
+    difference[same] = base[same] - candidate[same]
     place = (difference != 0).argmax(axis=1)
     return np.asarray(difference[np.arange(len(base)), place] > 0)
 
@@ -76,6 +81,19 @@ def ratios(
     return (
         interval.ratio_of_medians(first, other, level=LEVEL, resamples=resamples),
         interval.ratio_of_means(first, other, level=LEVEL),
+    )
+
+
+def both_ways(bounds: Interval, same: Flags) -> Interval:
+    """Return the bounds, wide enough for either order where both sides have the same samples.
+
+    Then no order is the row's own, and what is drawn for one side and the other differs.
+    """
+    ones = np.ones(len(same))
+    low = np.minimum(bounds.low, divide(ones, bounds.high))
+    high = np.maximum(bounds.high, divide(ones, bounds.low))
+    return Interval(
+        bounds.ratio, np.where(same, low, bounds.low), np.where(same, high, bounds.high)
     )
 
 

@@ -39,6 +39,9 @@ def difference(base: Variant, candidate: Variant, ignore: Collection[str]) -> st
     """Return where two machines differ that the names of their CPUs do not tell apart, or ""."""
     if not is_open(base, candidate, ignore):
         return ""
+    if names_cpu(base) != names_cpu(candidate):
+        names = [repr(side.environment.get(side.cpu, "unknown")) for side in (base, candidate)]
+        return f"{base.cpu}: {' against '.join(names)}: only one side names its CPU"
     told = [
         f"{key} {value!r} against {candidate.machine[key]!r}"
         for key, value in base.machine.items()

@@ -13,7 +13,7 @@ from ntbbench.analyse import detectable
 from ntbbench.analyse.cautions import (
     cautions_of,
     outlier_counts,
-    relative_quartiles,
+    relative_deviation,
     unequal_spread,
 )
 from ntbbench.analyse.comparison import Summary
@@ -42,8 +42,7 @@ class Estimate:
     p_least: float  # that any arrangement of these samples has
     p_effect: float  # of t on the logarithms, for samples that the test cannot judge
     apart: bool  # no run of one side is as fast as a run of the other
-    uneven: bool  # one side varies far more than the other
-    scatter: float  # the larger interquartile range of the two sides, over its median
+    scatter: tuple[float, float]  # relative mean deviation of the steadier side and of the other
     base: Summary
     candidate: Summary
     variances: tuple[float, float]  # relative, of one run of each side
@@ -89,7 +88,7 @@ def estimate_batch(
     codes = [cautions_of(base), cautions_of(candidate)]
     uneven = unequal_spread(base, candidate)
     spread = detectable.spread_of(base, candidate, paired=paired)
-    scatter = np.fmax(relative_quartiles(base), relative_quartiles(candidate))
+    scatter = np.sort(np.stack([relative_deviation(base), relative_deviation(candidate)]), axis=0)
     return [
         Estimate(
             ratio=float(found.bounds.ratio[i]),
@@ -100,8 +99,7 @@ def estimate_batch(
             p_least=float(found.p_least[i]),
             p_effect=float(found.p_effect[i]),
             apart=bool(found.apart[i]),
-            uneven=bool(uneven[i]),
-            scatter=float(scatter[i]),
+            scatter=(float(scatter[0, i]), float(scatter[1, i])),
             base=sides[0][i],
             candidate=sides[1][i],
             variances=(float(spread.base[i]), float(spread.candidate[i])),

@@ -209,9 +209,18 @@ def environments(
                 notes.append(f"{text} ({candidate.label})")
         if text := machines.difference(base, candidate, ignore):
             differences.append(f"{text} ({candidate.label})")
+        notes += [f"{text} ({candidate.label})" for text in unknown_here(base, candidate)]
         lacking = machines.unknown(base, candidate, ignore)
         notes += [f"{text} ({candidate.label})" for text in lacking]
     return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
+
+
+def unknown_here(base: Variant, candidate: Variant) -> Iterator[str]:
+    """Yield what one side measured and the other cannot know: it is not compared."""
+    for side, other in ((base, candidate), (candidate, base)):
+        for name, why in side.unknown.items():
+            if name in other.series:
+                yield f"{name} is not compared: {why} in {side.label}"
 
 
 def draw_notes(

@@ -20,7 +20,7 @@ ALPHA = 0.05
 THRESHOLD = 0.02
 # A change below it between two single processes may be the noise between processes; docs/statistics
 # has the A/A pairs that it was chosen on.
-ONE_PROCESS_ALLOWANCE = 0.10
+ONE_PROCESS_ALLOWANCE = 0.75
 RESAMPLES = 2_000
 LEVEL = 0.95
 MOST_RESAMPLES = 100_000

@@ -36,6 +36,7 @@ AMOUNTS = re.compile(
 SECONDS = frozenset(("s", "sec", "secs", "second", "seconds"))
 TIMES = SECONDS | {"ms", "us", "ns", "min", "minute", "h", "hour", "day"}
 DURATIONS = frozenset(("latency", "time", "delay", "duration", "elapsed", "rtt", "jitter", "t"))
+WAITS = DURATIONS - {"time", "t"}  # a name with one is of a time, whatever else it says
 COSTS = TIMES | {"cycles", "instructions", "insns", "allocs", "bytes", "joules"}  # of an operation
 # An `error rate` is a share of what went wrong, and less of it is better.
 SHARES = re.compile(
@@ -64,9 +65,17 @@ def is_rate(series: Series) -> bool:
 def looks_like_a_rate(text: str) -> bool:
     """Return whether a name or a unit is that of a rate, told by its words."""
     words = list(words_of(IOPS.sub("iops", text)))
+    if any(word in WAITS or SHARES.fullmatch(word) for _, word in words) or is_time(words):
+        return False
     return INVERSE.search(text) is not None or any(
         is_by_time(words, place) or is_named(words, place) for place in range(len(words))
     )
+
+
+def is_time(words: Sequence[tuple[str, str]]) -> bool:
+    """Return whether a name ends in `time`, or in a unit of time that divides nothing."""
+    mark, last = words[-1] if words else ("", "")
+    return last == "time" or (last in ("ms", "us", "ns") and "/" not in mark)
 
 
 def words_of(text: str) -> Iterator[tuple[str, str]]:

@@ -10,15 +10,18 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import gammaln
 
 from ntbbench.analyse.arrangements import (
     ENUMERATED,
     MOST_PAIRS,
     SHUFFLES,
+    TAIL_STEPS,
     TIED_STEPS,
     arrangements_of,
     counted,
     drawn_rank_sum_p,
+    log_arrangements,
     rank_sums,
     sign_p,
     signed_rank_p,
@@ -32,14 +35,19 @@ Array = NDArray[np.float64]
 
 # Tied samples beyond the exact distribution are drawn while the smaller side has at most these.
 # In the tail the normal approximation is too small by a factor of 15 at 5 against 100.
-DRAWN_SIDE = 200
+DRAWN_SIDE = 100
+FEW_DRAWS = 20 / (
+    SHUFFLES + 1
+)  # below it draws are too few: counted exactly where that is possible
+# A p-value above it decides nothing, and the normal approximation is good there.
+UNDECIDED = 0.2
 
 
 def mann_whitney(base: Array, candidate: Array) -> Array:
     """Return the Mann-Whitney p-values, with or without ties.
 
     Without ties exact up to at least 50 a side. With ties the midranks' permutation distribution is
-    enumerated, counted, or, beyond some 50 a side, drawn; above 200 a side the normal
+    enumerated, counted, or, beyond some 50 a side, drawn; above 100 a side the normal
     approximation is used.
     """
     if base.shape[1] > candidate.shape[1]:
@@ -73,10 +81,15 @@ def tied_p(both: Array, n: int) -> Array:
     m = both.shape[1] - n
     if arrangements_of(n, m) <= ENUMERATED:
         return split_p(stats.rankdata(both, axis=1), n)
-    if tied_steps(n, m) > TIED_STEPS and not drawn(n, m):
-        return normal_rank_sum_p(both, n)
-    one_p = drawn_rank_sum_p if drawn(n, m) else tied_rank_sum_p
-    return np.array([one_p(ranks, n) for ranks in stats.rankdata(both, axis=1)])
+    ranks = stats.rankdata(both, axis=1)
+    if tied_steps(n, m) <= TIED_STEPS:
+        return np.array([tied_rank_sum_p(row, n) for row in ranks])
+    p = normal_rank_sum_p(both, n)
+    for row in np.flatnonzero((p < UNDECIDED) | (n < MOST_PAIRS)) if drawn(n, m) else ():
+        p[row] = drawn_rank_sum_p(ranks[row], n)
+        if p[row] <= FEW_DRAWS and tied_steps(n, m) <= TAIL_STEPS:
+            p[row] = tied_rank_sum_p(ranks[row], n)
+    return p
 
 
 def normal_rank_sum_p(both: Array, n: int) -> Array:
@@ -188,18 +201,41 @@ def smallest_p(test: Test, n: int, m: int, *, paired: bool) -> float:
 def floors(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
     """Return the smallest p-value that `test` can give for samples like these, by row.
 
-    That of the sample sizes; higher where tied samples are drawn; 1 where Welch's t does not exist.
+    That of the sample sizes; higher where values tie, where pairs did not change, and where tied
+    samples are drawn; 1 where Welch's t does not exist. Where all values are equal, ties say
+    nothing: it is that of the sizes.
     """
     n, m = base.shape[1], candidate.shape[1]
     least = np.full(len(base), smallest_p(test, n, m, paired=paired))
     if test == "welch" and min(n, m) > 1:
         p = paired_t(base, candidate) if paired else welch(base, candidate)
         least = np.where(np.isnan(p), 1.0, least)
-    if test == "mann-whitney" and not paired and drawn(n, m):
-        ordered = np.sort(np.concatenate([base, candidate], axis=1), axis=1)
-        tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-        least = np.where(tied, np.maximum(least, 2 / (SHUFFLES + 1)), least)
-    return least
+    if test == "welch" or min(n, m) < 2:
+        return least
+    if paired:
+        moved = (symmetric_change(base, candidate) != 0).sum(axis=1)
+        return np.where(moved > 0, np.maximum(least, 2.0 ** (1.0 - np.minimum(moved, 1000))), least)
+    return tied_floors(np.concatenate([base, candidate], axis=1), min(n, m), least)
+
+
+def tied_floors(both: Array, k: int, least: Array) -> Array:
+    """Return the p-values of the k smallest, or the k largest, of each row, the smaller of both.
+
+    Of the values that tie with the last one chosen, any may be chosen.
+    """
+    ordered = np.sort(both, axis=1)
+    size = ordered.shape[1]
+    floor = np.ones(len(both))
+    for edge, beyond in ((ordered[:, k - 1], np.less), (ordered[:, size - k], np.greater)):
+        ties = (ordered == edge[:, None]).sum(axis=1)
+        free = k - beyond(ordered, edge[:, None]).sum(axis=1)
+        ways = gammaln(ties + 1) - gammaln(free + 1) - gammaln(ties - free + 1)
+        floor = np.minimum(floor, 2 * np.exp(ways - log_arrangements(k, size - k)))
+    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if drawn(k, size - k) and tied_steps(k, size - k) > TAIL_STEPS:
+        floor = np.where(tied, np.maximum(floor, 2 / (SHUFFLES + 1)), floor)
+    varied = ordered[:, 0] != ordered[:, -1]
+    return np.where(tied & varied, np.maximum(least, floor), least)
 
 
 def drawn(n: int, m: int) -> bool:

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     asked = bool(args.fail_inconclusive or args.fatal_warning)
     report = run_comparison(args, gates=asked)
-    if asked or report.exit_code == ExitCode.MISSING:
+    if asked:
         return report.exit_code
-    return ExitCode.OK
+    lacks = report.totals.missing or not report.comparisons
+    return ExitCode.MISSING if lacks else ExitCode.OK

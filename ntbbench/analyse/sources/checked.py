@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from msgspec import UNSET, UnsetType
 from numpy.typing import ArrayLike, NDArray
 
 from ntbbench.errors import InputError
@@ -157,8 +156,3 @@ def split_environment(
         named = any(word in words for word in STRICT_WORDS)
         (strict if named and not any(w in words for w in LOOSE_WORDS) else loose)[key] = value
     return strict, loose
-
-
-def present(value: object) -> bool:
-    """Return whether an optional field of a record has a value."""
-    return not isinstance(value, UnsetType) and value is not UNSET and value is not None

@@ -92,6 +92,7 @@ def series_of(benchmark: Benchmark, name: str, unit: str, where: str) -> Series 
         metric=name,
         kind="noisy",
         unit=UNITS.get(unit, unit),
+        better="lower" if unit == "second" else "unsaid",
         samples=samples,
         cautions=cautions,
     )

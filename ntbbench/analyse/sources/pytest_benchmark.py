@@ -98,6 +98,7 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
             metric=name,
             kind="noisy",
             unit="s",
+            better="lower",
             samples=samples_of(rounds, where, name),
             cautions=(ONE_PROCESS,),
         )

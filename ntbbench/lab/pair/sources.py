@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,10 +184,3 @@ def _own_driver(side: str, given: Path) -> Path:
     if not os.access(path, os.R_OK):
         raise InputError(option, str(given), "a file that can be read")
     return path.absolute()
-
-
-def copy_files(source: Path, folder: Path) -> None:
-    """Copy the NTB files and the drivers of a kernel tree to `folder`."""
-    for name in FILES:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, folder / name)
