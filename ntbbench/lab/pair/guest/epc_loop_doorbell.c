@@ -467,7 +467,7 @@ unsigned int epc_loop_doorbell_irqs(struct epc_loop *loop)
 	if (loop->doorbell == EPC_LOOP_POLL)
 		return 0;
 	if (loop->doorbell != EPC_LOOP_MSI)
-		return irq_has_action(loop->edu.irq);
+		return irq_has_action(loop->db_irq);
 	for (slot = 0; slot < EDU_BITS; slot++) {
 		irq = irq_find_mapping(loop->db_domain, slot);
 		if (irq && irq_has_action(irq))
