@@ -151,8 +151,7 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
     expected = predicted_verdict(boot.model, direction, trace.doorbells)
     measured = measured_verdict(trace, len(predicted.runs)) if spaced else ""
     verdict = telling(measured, expected, trace)
-    complaints = list(boot.findings)
-    complaints += _complaints(boot, recorded, predicted, traffic)
+    complaints = list(_complaints(boot, recorded, predicted, traffic))
     if verdict and not same_verdict(verdict, expected):
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
     elif verdict in LOST and boot.is_inferred(traffic.receiver):
@@ -166,8 +165,9 @@ def _up(boot: Boot, point: PointRecording) -> PairPoint:
         queues_open=len(active),
         verdict=verdict,
         predicted_verdict=expected,
-        agrees=not complaints,
-        notes=[*complaints, *cautions(recorded, predicted, traffic, _ep_qps(boot))],
+        agrees=not complaints and not boot.findings,
+        # What this direction shows comes before what was seen of either driver at set-up.
+        notes=[*complaints, *boot.findings, *cautions(recorded, predicted, traffic, _ep_qps(boot))],
     )
 
 
