@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-guest lint wheel checked bench bench-counts browser guest clean
+.PHONY: help sweep test golden test-guest lint wheel checked bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -18,6 +18,9 @@ sweep: $(VENV)/.built  ## the main job: a table here, a report in results/runs/s
 
 test: $(VENV)/.dev browser  ## build if needed and run all tests but those of test-guest
 	$(BIN)/pytest -m 'not guest'
+
+golden: $(VENV)/.dev  ## write the golden outputs of every command anew; review the diff
+	$(BIN)/python tests/golden_cases.py
 
 test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
 	$(BIN)/pytest -m guest

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every command's output in every format is the one that was reviewed; see golden_cases.py."""
+
+import pytest
+from golden_cases import GOLDEN, Case, cases, golden_text
+
+CASES = list(cases())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_output_is_golden(case: Case) -> None:
+    """Run `make golden` where a change is meant, and review the diff."""
+    expected = (GOLDEN / "expected" / case.name).read_text(encoding="utf-8")
+    assert golden_text(case) == expected
+
+
+def test_every_golden_file_has_a_case() -> None:
+    assert {path.name for path in (GOLDEN / "expected").iterdir()} == {case.name for case in CASES}
