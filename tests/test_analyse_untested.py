@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 from compare_data import noisy_sides, runs_csv, samples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ntbbench.analyse.compare import compare
@@ -126,6 +126,9 @@ levels = st.sampled_from([1.0, 0.5, 5.0])  # ties, fine ties, coarse ties
     step=levels,
     outlier=st.booleans(),
 )
+@example(
+    seed=1, n=8, more=1, metrics=200, shift=50.0, spread=2.0, step=0.5, outlier=False
+)  # 8 rows failed and 9 passed while the exact p-values ended at 8
 @settings(max_examples=120)
 def test_appending_agreeing_runs_never_turns_a_failure_into_a_pass(
     seed: int,
