@@ -20,7 +20,7 @@ test: $(VENV)/.dev browser  ## build if needed and run all tests but those of te
 	$(BIN)/pytest -m 'not guest'
 
 golden: $(VENV)/.dev  ## write the golden outputs of every command anew; review the diff
-	$(BIN)/python tests/golden_cases.py
+	$(BIN)/python tests/support/golden_cases.py
 
 test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
 	$(BIN)/pytest -m guest
@@ -61,7 +61,7 @@ guest:
 	  else echo "make test-guest boots kernels in QEMU: sudo apt-get install $(GUEST)" >&2; exit 1; fi; }
 
 clean:  ## remove the venv and everything built
-	rm -rf $(VENV) .venv-* build dist *.egg-info ext/*.c ntbbench/engine/*.so
+	rm -rf $(VENV) .venv-* build dist *.egg-info ext/*.c $(shell find ntbbench -name "*.so")
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { \

@@ -22,6 +22,8 @@ KERNELS = (
     "_scan",
     "_softirq",
 )
+# The room whose engine a kernel belongs to, where it is not the sweep's.
+ROOMS = {"_datapath_heap": "datapath", "_datapath_slots": "datapath"}
 # Two words stored apart and then loaded as a pair wait for each other, and the datapath engines
 # live on words stored just now. A minimum of eight made into a chain takes seven steps, not three.
 UNPAIRED = {
@@ -65,7 +67,7 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
     cflags = [sysconfig.get_config_var("CFLAGS") or "", os.environ.get("CFLAGS", ""), *flags]
     recorded = " ".join(shlex.split(" ".join(cflags)))
     build = Extension(
-        "ntbbench.engine._build",
+        "ntbbench.core._build",
         ["ext/_build.pyx"],
         define_macros=[
             ("NTBBENCH_FLAGS", f'"{recorded}"'),
@@ -76,7 +78,7 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
     )
     kernels = [
         Extension(
-            f"ntbbench.engine.{name}",
+            f"ntbbench.{ROOMS.get(name, 'dispatch')}.engine.{name}",
             [f"ext/{name}.pyx"],
             depends=[str(path) for path in Path("ext").iterdir() if path.suffix in SHARED],
             include_dirs=["ext"],

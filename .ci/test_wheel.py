@@ -31,9 +31,7 @@ def check_contents(sdist: Path, wheel: Path) -> None:
     missing = [name for name in KERNELS if f"{name}.pyx" not in sources]
     names = zipfile.ZipFile(wheel).namelist()
     missing += [
-        name
-        for name in KERNELS
-        if not any(n.startswith(f"ntbbench/engine/{name}.") and n.endswith(".so") for n in names)
+        name for name in KERNELS if not any(f"/{name}." in n and n.endswith(".so") for n in names)
     ]
     if missing or "ntbbench/py.typed" not in names:
         sys.exit(f"not in {sdist.name} or {wheel.name}: {missing or 'py.typed'}")

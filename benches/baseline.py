@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benches.cases import Case
-from ntbbench.engine import BUILD, Counts, _softirq
-from ntbbench.engine.counts import VECTOR_COUNT_MAX, Counters
+from ntbbench.core.build import BUILD
+from ntbbench.dispatch.engine import Counts, _softirq
+from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, Counters
 
 SOURCE = Path(__file__).with_name("dispatch.c")
 

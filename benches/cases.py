@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ntbbench.engine.counts import U64Array
-from ntbbench.engine.segment import U8Array
+from ntbbench.dispatch.engine.counts import U64Array
+from ntbbench.dispatch.engine.segment import U8Array
 
 QUEUES = (1, 2, 4, 8, 16, 32, 64)
 DISPATCHES = ("fallback", "per-vector")

@@ -24,13 +24,13 @@ from tabulate import tabulate
 
 from benches import ns3
 from benches.datapath_systems import SYSTEMS, system
-from ntbbench.engine.datapath import buffers, reference, simulate
-from ntbbench.engine.datapath.plan import NONE, SLOT_BITS, plan
-from ntbbench.engine.datapath.reference.machine import Machine
-from ntbbench.engine.datapath.result import outcome
-from ntbbench.engine.datapath.simulate import COMPILED
-from ntbbench.model.datapath.outcome import Outcome
-from ntbbench.model.datapath.system import System
+from ntbbench.datapath.engine import buffers, reference, simulate
+from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, plan
+from ntbbench.datapath.engine.reference.machine import Machine
+from ntbbench.datapath.engine.simulate import COMPILED
+from ntbbench.datapath.engine.tally import outcome
+from ntbbench.datapath.outcome import Outcome
+from ntbbench.datapath.system import System
 
 TARGETS = {"specialised": 60e6, "general": 20e6}
 PYTHON_SHARE = 100  # the Python engines simulate a hundredth of the time

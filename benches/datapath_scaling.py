@@ -28,14 +28,14 @@ from multiprocessing.synchronize import Barrier
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.measure.simulation.backends import Place, local
-from ntbbench.measure.simulation.estimate import estimate
-from ntbbench.measure.simulation.grid import Found, Grid, Hooks, run_grid
-from ntbbench.measure.simulation.replicate import replicate
-from ntbbench.measure.simulation_records import Estimate
-from ntbbench.model.simulation.boards import RCAR_S4_SPIDER
-from ntbbench.model.simulation.point import PointSpec, expand
-from ntbbench.model.simulation.scenario import S
+from ntbbench.datapath.grid.backends import Place, local
+from ntbbench.datapath.grid.estimate import estimate
+from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath.grid.replicate import replicate
+from ntbbench.datapath.records import Estimate
+from ntbbench.datapath.scenario.boards import RCAR_S4_SPIDER
+from ntbbench.datapath.scenario.grid_point import PointSpec, expand
+from ntbbench.datapath.scenario.sections import S
 
 TARGET = 1.9
 LEAST = 0.5e-3  # seconds of a replication that the target is for

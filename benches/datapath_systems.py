@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The systems that the datapath engines are timed on."""
 
-from ntbbench.model.datapath.system import Cost, Costs, Draw, Flow, Queue, Source, System
+from ntbbench.datapath.system import Cost, Costs, Draw, Flow, Queue, Source, System
 
 US = 10**6
 QUEUES = 4

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from benches.baseline import Baseline
 from benches.cases import Case
 from benches.numpy_kernels import BincountProduct, NumpyDispatch
-from ntbbench import engine
-from ntbbench.engine import Counts
+from ntbbench.dispatch import engine
+from ntbbench.dispatch.engine import Counts
 
 # Some 300 ns to 10 us a dispatch: a batch as long as that of the others would take minutes.
 REFERENCE_INTERRUPTS = 2048

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from benches.cases import DISPATCHES, DRAINS, make_case
-from ntbbench import engine
-from ntbbench.measure.files import write_bytes
+from ntbbench.core.result_file import write_bytes
+from ntbbench.dispatch import engine
 
 INTERRUPTS = 10_000
 QUEUES = (4, 64)

@@ -21,7 +21,7 @@ from tabulate import tabulate
 from benches.baseline import Baseline
 from benches.cases import Case, all_cases
 from benches.implementations import Implementation, implementations
-from ntbbench import engine
+from ntbbench.dispatch import engine
 
 TURN_NS = 2_000_000
 NAMES = ("reference", "numpy", "C", "scan", "bitset", "bincount", "histogram")

@@ -9,12 +9,12 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-from ntbbench.engine import BUILD
-from ntbbench.engine.datapath import buffers
-from ntbbench.engine.datapath.plan import plan
-from ntbbench.engine.datapath.result import outcome
-from ntbbench.model.datapath.outcome import Outcome
-from ntbbench.model.datapath.system import System
+from ntbbench.core.build import BUILD
+from ntbbench.datapath.engine import buffers
+from ntbbench.datapath.engine.engine_plan import plan
+from ntbbench.datapath.engine.tally import outcome
+from ntbbench.datapath.outcome import Outcome
+from ntbbench.datapath.system import System
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "ext"

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benches.cases import Case
-from ntbbench.engine import Counts
-from ntbbench.engine.counts import (
+from ntbbench.dispatch.engine import Counts
+from ntbbench.dispatch.engine.counts import (
     QP_COUNT_MAX,
     QP_SCHEDULE_CALLS,
     QP_SPURIOUS,
@@ -20,8 +20,8 @@ from ntbbench.engine.counts import (
     Counters,
     U64Array,
 )
-from ntbbench.engine.encoding import encode
-from ntbbench.engine.segment import check_receiver, check_segment
+from ntbbench.dispatch.engine.encoding import encode
+from ntbbench.dispatch.engine.segment import check_receiver, check_segment
 
 WORD_BYTES = 8
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 from tabulate import tabulate
 
-from ntbbench.analyse.compare import compare
-from ntbbench.analyse.policy import Policy
-from ntbbench.analyse.series import Variant
-from ntbbench.analyse.sources import load_variant
+from ntbbench.compare.compare import compare
+from ntbbench.compare.policy import Policy
+from ntbbench.compare.readers import load_variant
+from ntbbench.compare.series import Variant
 
 ALLOWANCES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 

@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benches.baseline import Baseline
 from benches.cases import DISPATCHES, DRAINS, QUEUES, make_case
 from benches.implementations import implementations
-from ntbbench.engine import Counts
+from ntbbench.dispatch.engine import Counts
 
 INTERRUPTS = 1 << 14
 ROUNDS = 5

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from ntbbench.measure.files import load_result
-from ntbbench.measure.records import OkPoint
+from ntbbench.core.result_file import load_result
+from ntbbench.dispatch.records import OkPoint
 
 INTERRUPTS = 100_000
 PEAK_MAX = 500.0  # MB; hardly depends on the machine

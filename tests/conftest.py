@@ -3,15 +3,16 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 from compare_runs import Ran
+from pages import OpenPage, silent_page
 from pair_fake import Lab, fake_lab
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 from simulate_runs import SMALL
 
 from ntbbench.cli.main import main
@@ -24,23 +25,6 @@ hypothesis.settings.load_profile("untimed")
 
 # What only `make test-guest` installs.
 EMULATOR = {"qemu-system-x86_64", "busybox", "cpio", "flex", "bison", "bc", "xz"}
-
-# A page opened at a width; after the test it must have been silent and have asked for nothing.
-OpenPage = Callable[..., Page]
-
-
-@contextmanager
-def silent_page(browser: Browser, path: Path, width: int = 1400) -> Iterator[Page]:
-    """Open an HTML file; at the end: no console message, no error, no request but for the file."""
-    noise: list[str] = []
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    page.on("console", lambda message: noise.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: noise.append(f"error: {error}"))
-    page.on("request", lambda request: noise.append(request.url))
-    page.goto(path.as_uri())
-    yield page
-    page.close()
-    assert noise == [path.as_uri()]
 
 
 @pytest.fixture(autouse=True)

@@ -13,17 +13,17 @@ from itertools import product
 import pytest
 from pair_strategies import EP_PATCHES, RC_PATCHES, unpatched, whole
 
-from ntbbench.analyse.observe import effects
-from ntbbench.analyse.subsets import dependencies
-from ntbbench.analyse.verdict import WORKS, Verdict, outcome
-from ntbbench.model.pair.behaviour import QP_BITS, receiving, sending
-from ntbbench.model.pair.device import db_vector_count, db_vector_mask
-from ntbbench.model.pair.epf import Epf, contiguous_irqs, scattered_irqs
-from ntbbench.model.pair.joined import DIRECTIONS, Setting, bound_vntb, probed_epf
-from ntbbench.model.pair.kernel import DriverError, Hazard
-from ntbbench.model.pair.patches import Driver, Side, driver, prefix, root_fix, side_patches
-from ntbbench.model.pair.trace import ring
-from ntbbench.model.pair.vntb import Doorbell, Vntb
+from ntbbench.pair.behaviour import QP_BITS, receiving, sending
+from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
+from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
+from ntbbench.pair.drivers.patches import Driver, Side, driver, prefix, root_fix, side_patches
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.series.effects import effects
+from ntbbench.pair.series.subsets import dependencies
+from ntbbench.pair.series.verdict import WORKS, Verdict, outcome
+from ntbbench.pair.setting import DIRECTIONS, Setting, bound_vntb, probed_epf
 
 SLOTS, VECTORS = 8, 16
 DEFAULT = Setting()

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from ntbbench.capture.bounds import at_most
-from ntbbench.capture.device_facts import NETDEV
 from ntbbench.capture.measured import (
     MEASURED_SCHEMA,
     DeviceFacts,
@@ -19,9 +18,10 @@ from ntbbench.capture.measured import (
     Traced,
     Woken,
 )
-from ntbbench.capture.ntb_lines import ACTIONS, EMBEDDED, actions_of
-from ntbbench.capture.whole import read_small
-from ntbbench.errors import InputError
+from ntbbench.capture.readers.device_facts import NETDEV
+from ntbbench.capture.readers.ntb_interrupts import ACTIONS, EMBEDDED, actions_of
+from ntbbench.core.errors import InputError
+from ntbbench.core.small_file import read_small
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")
 Bounds = tuple[int | None, int | None]

@@ -4,8 +4,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from ntbbench.capture.candidate_device import Subject
 from ntbbench.capture.evidence import Bounds, Evidence
-from ntbbench.capture.explained import (
+from ntbbench.capture.explain_records import (
     EXCESS,
     FEWER,
     INSIDE,
@@ -15,8 +16,7 @@ from ntbbench.capture.explained import (
     QpRow,
     VectorRow,
 )
-from ntbbench.capture.subject import Subject
-from ntbbench.model.vectormap import bits_of
+from ntbbench.ntb.vectormap import bits_of
 
 NO_COUNTERS = "runs and active QPs not known: no debugfs counters"
 

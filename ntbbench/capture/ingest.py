@@ -4,26 +4,26 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ntbbench.capture import kinds
 from ntbbench.capture.bounds import amplifications
-from ntbbench.capture.bpftrace import read_bpftrace
-from ntbbench.capture.device_facts import point_facts
-from ntbbench.capture.iperf3 import Seen, read_iperf3
-from ntbbench.capture.line_facts import told_line, with_slot
 from ntbbench.capture.measured import Irq, Measured, Softirq, Source
-from ntbbench.capture.ntb_lines import ACTIONS, Slot, find_slots
-from ntbbench.capture.point import Qp, is_setup, read_point, read_state
-from ntbbench.capture.proc import Delta, Row, changed, device_of, difference, read_snapshot
-from ntbbench.capture.qpstats import find_stats, qp_runs, read_stats_file
-from ntbbench.capture.tools import (
+from ntbbench.capture.readers import file_kind as kinds
+from ntbbench.capture.readers.bpftrace import read_bpftrace
+from ntbbench.capture.readers.device_facts import point_facts
+from ntbbench.capture.readers.doorbell_point import Qp, is_setup, read_point, read_state
+from ntbbench.capture.readers.interrupt_facts import told_line, with_slot
+from ntbbench.capture.readers.iperf3_file import Seen, read_iperf3
+from ntbbench.capture.readers.ntb_interrupts import ACTIONS, Slot, find_slots
+from ntbbench.capture.readers.proc import Delta, Row, changed, device_of, difference, read_snapshot
+from ntbbench.capture.readers.qp_stats import find_stats, qp_runs, read_stats_file
+from ntbbench.capture.readers.tool_output import (
     read_ethtool,
     read_info,
     read_ntb_perf,
     read_pingpong,
 )
-from ntbbench.capture.traced import read_full_cpus, read_traced
-from ntbbench.capture.whole import read_small
-from ntbbench.errors import InputError
+from ntbbench.capture.readers.trace import read_full_cpus, read_traced
+from ntbbench.core.errors import InputError
+from ntbbench.core.small_file import read_small
 
 PARTS = ("before-interrupts", "before-softirqs", "before-stats", "trace", "capture")
 PARTS_AFTER = ("after-interrupts", "after-softirqs", "after-stats")

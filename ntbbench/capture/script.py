@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from ntbbench.errors import ExitCode
+from ntbbench.core.errors import ExitCode
 
 SECONDS_MAX = 86400
 

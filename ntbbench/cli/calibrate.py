@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_no_input, check_writable, write_bytes
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import check_no_input, check_writable, write_bytes
 
 OUTPUT = "{output}"
 DEFAULT = (
@@ -51,11 +51,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Measure or read the runs, and report."""
-    from ntbbench.analyse.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
-    from ntbbench.analyse.policy import Policy  # noqa: PLC0415
-    from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
-    from ntbbench.analyse.sources import load_variant, unique_labels  # noqa: PLC0415
     from ntbbench.cli.comparison_options import tell_cautions  # noqa: PLC0415
+    from ntbbench.compare.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
+    from ntbbench.compare.policy import Policy  # noqa: PLC0415
+    from ntbbench.compare.policy_file import load_policy  # noqa: PLC0415
+    from ntbbench.compare.readers import load_variant, unique_labels  # noqa: PLC0415
     from ntbbench.report import calibration  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)

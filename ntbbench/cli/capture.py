@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ntbbench.capture.script import SECONDS_MAX, run_script, script_text
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.model.names import parse_int
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int
 
 DESCRIPTION = """\
 Record /proc/interrupts, /proc/softirqs, ntb_transport's debugfs counters and ethtool -l

@@ -4,7 +4,7 @@
 import argparse
 
 from ntbbench.cli import comparison_options as options
-from ntbbench.errors import ExitCode
+from ntbbench.core.errors import ExitCode
 
 EPILOG = """\
 exit codes:

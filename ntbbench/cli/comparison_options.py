@@ -5,10 +5,10 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from ntbbench.analyse.caution_list import CAUTIONS
-from ntbbench.analyse.policy import CORRECTIONS, TESTS
-from ntbbench.analyse.series import Variant
 from ntbbench.cli.progress import tell
+from ntbbench.compare.policy import CORRECTIONS, TESTS
+from ntbbench.compare.series import Variant
+from ntbbench.compare.warning_list import CAUTIONS
 
 FORMATS = ("text", "mail", "md", "json", "csv", "junit", "github")
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import msgspec
 
-from ntbbench.analyse.compare import compare
-from ntbbench.analyse.comparison import Report
-from ntbbench.analyse.policy import Policy, check, parse_threshold
-from ntbbench.analyse.policy_file import load_policy
-from ntbbench.analyse.rates import all_series, check_directions
-from ntbbench.analyse.series import Variant
-from ntbbench.analyse.sources import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
-from ntbbench.analyse.sources.checked import printable
-from ntbbench.analyse.sources.detect import check_folders, paths_of
-from ntbbench.errors import InputError
-from ntbbench.measure.files import append_text, check_no_input, check_writable, write_bytes
+from ntbbench.compare.compare import compare
+from ntbbench.compare.policy import Policy, check, parse_threshold
+from ntbbench.compare.policy_file import load_policy
+from ntbbench.compare.rates import all_series, check_directions
+from ntbbench.compare.readers import KNOWN_SCHEMAS, load_runs, load_variant, unique_labels
+from ntbbench.compare.readers.checked import printable
+from ntbbench.compare.readers.detect import check_folders, paths_of
+from ntbbench.compare.records import Report
+from ntbbench.compare.series import Variant
+from ntbbench.core.errors import InputError
+from ntbbench.core.result_file import append_text, check_no_input, check_writable, write_bytes
 from ntbbench.report.comparison import FORMATS, mail, markdown
 
 PIECE = 1 << 20

@@ -4,8 +4,6 @@
 import argparse
 from pathlib import Path
 
-from ntbbench.analyse.compat import CellName, compat, exhaustive, rows
-from ntbbench.analyse.stories import stories
 from ntbbench.cli.pair_options import (
     add_html,
     add_output,
@@ -14,9 +12,11 @@ from ntbbench.cli.pair_options import (
     setting_of,
     write,
 )
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import write_bytes
-from ntbbench.model.pair.patches import ROOT_FIX, Side
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import write_bytes
+from ntbbench.pair.drivers.patches import ROOT_FIX, Side
+from ntbbench.pair.series.prefix_matrix import CellName, compat, exhaustive, rows
+from ntbbench.pair.series.ring_report import stories
 from ntbbench.report import compat as report
 from ntbbench.report import story
 

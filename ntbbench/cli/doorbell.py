@@ -3,15 +3,15 @@
 
 import argparse
 
-from ntbbench.analyse.stories import collected, story_of
 from ntbbench.cli.pair_options import add_output, add_setting, chosen_format, setting_of, write
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.model.pair.epf import contiguous_irqs, scattered_irqs
-from ntbbench.model.pair.joined import DIRECTIONS
-from ntbbench.model.pair.kernel import DriverError
-from ntbbench.model.pair.patches import KERNELS, PREREQUISITES, parse_driver
-from ntbbench.model.pair.slots import U64_BITS
-from ntbbench.model.pair.trace import RingTrace, ring
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.ntb_hw_epf import contiguous_irqs, scattered_irqs
+from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, parse_driver
+from ntbbench.pair.drivers.slots import U64_BITS
+from ntbbench.pair.ring_trace import RingTrace, ring
+from ntbbench.pair.series.ring_report import collected, story_of
+from ntbbench.pair.setting import DIRECTIONS
 from ntbbench.report import story
 
 DESCRIPTION = """\

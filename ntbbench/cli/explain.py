@@ -5,13 +5,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from ntbbench.capture.candidate_device import subjects_of
 from ntbbench.capture.evidence import find_evidence, load_measured
 from ntbbench.capture.explain import explain
-from ntbbench.capture.explained import EXCESS, FEWER, Explanations
-from ntbbench.capture.subject import subjects_of
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, write_json
-from ntbbench.model.names import parse_int
+from ntbbench.capture.explain_records import EXCESS, FEWER, Explanations
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int
+from ntbbench.core.result_file import check_writable, write_json
 from ntbbench.report.explain import FORMATS
 
 DESCRIPTION = """\

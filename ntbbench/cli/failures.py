@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 
-from ntbbench.errors import ExitCode, NtbbenchError
+from ntbbench.core.errors import ExitCode, NtbbenchError
 
 
 def fail(message: str, code: int) -> int:

@@ -11,14 +11,14 @@ from textwrap import wrap
 
 import msgspec
 
-from ntbbench.analyse.caution_list import warned
-from ntbbench.analyse.series import Series, Variant
-from ntbbench.analyse.sources import load_variant
 from ntbbench.cli.progress import tell
-from ntbbench.engine.datapath import ENGINES
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, write_bytes
-from ntbbench.measure.simulation.fit import (
+from ntbbench.compare.readers import load_variant
+from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import warned
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import check_writable, write_bytes
+from ntbbench.datapath.engine import ENGINES
+from ntbbench.datapath.grid.fit import (
     PACKETS_MIN,
     Fit,
     Target,
@@ -27,11 +27,11 @@ from ntbbench.measure.simulation.fit import (
     target_of,
     with_byte,
 )
-from ntbbench.model.simulation import load
-from ntbbench.model.simulation.boards import BOARDS
-from ntbbench.model.simulation.keys import kinds
-from ntbbench.model.simulation.scenario import PROTOCOLS, Scenario, Traffic
-from ntbbench.model.simulation.units import FS, PS, RATES, duration_text, share_ppm, whole
+from ntbbench.datapath.scenario import load
+from ntbbench.datapath.scenario.boards import BOARDS
+from ntbbench.datapath.scenario.keys import kinds
+from ntbbench.datapath.scenario.sections import PROTOCOLS, Scenario, Traffic
+from ntbbench.datapath.scenario.units import FS, PS, RATES, duration_text, share_ppm, whole
 from ntbbench.report.plain import folded
 
 RATE_MAX = 10**13  # bit/s

@@ -5,17 +5,17 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.model.audit import audit, findings
-from ntbbench.model.audit_records import DeviceAudit
-from ntbbench.model.conduct import conduct_of
-from ntbbench.model.custom import Device as CustomDevice
-from ntbbench.model.custom import build_device, parse_device
-from ntbbench.model.device import Hardware
-from ntbbench.model.dispatch import provision
-from ntbbench.model.hardware import DOORBELLS_MAX, MW_COUNT_MAX, hardware_names, resolve
-from ntbbench.model.names import parse_int
-from ntbbench.model.transport import CLIENTS_MAX
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int
+from ntbbench.ntb.audit.audit import audit, findings
+from ntbbench.ntb.audit.records import DeviceAudit
+from ntbbench.ntb.audit.vector_rules import conduct_of
+from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX, hardware_names, resolve
+from ntbbench.ntb.devices.custom import Device as CustomDevice
+from ntbbench.ntb.devices.custom import build_device, parse_device
+from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.devices.dispatch_modes import provision
+from ntbbench.ntb.transport import CLIENTS_MAX
 from ntbbench.report.hardware import LIST_FORMATS, MAP_FORMATS
 from ntbbench.report.hardware_audit import AUDIT_FORMATS
 from ntbbench.report.hardware_rows import Device
@@ -154,7 +154,7 @@ def custom_devices(specs: list[str], scenario: str | None) -> dict[str, Hardware
     """
     found: dict[str, CustomDevice] = {}
     if scenario:
-        from ntbbench.model.scenario import load_scenario  # noqa: PLC0415 -- loads numpy
+        from ntbbench.dispatch.scenario import load_scenario  # noqa: PLC0415 -- loads numpy
 
         found |= load_scenario(scenario).device
     for text in specs:

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ntbbench.errors import ExitCode
+from ntbbench.core.errors import ExitCode
 
 STORE = Path("results/history.sqlite")
 EPILOG = (
@@ -41,9 +41,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run_add(args: argparse.Namespace) -> int:
     """Store one result."""
-    from ntbbench.analyse import history  # noqa: PLC0415 -- loads numpy
-    from ntbbench.analyse.sources import load_variant  # noqa: PLC0415
     from ntbbench.cli.comparison_options import tell_cautions  # noqa: PLC0415
+    from ntbbench.compare.history import store as history  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare.readers import load_variant  # noqa: PLC0415
     from ntbbench.report.comparison.wording import counted  # noqa: PLC0415
 
     variant = load_variant(args.result)
@@ -57,7 +57,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_show(args: argparse.Namespace) -> int:
     """Print the stored values."""
-    from ntbbench.analyse import history  # noqa: PLC0415
+    from ntbbench.compare.history import store as history  # noqa: PLC0415
     from ntbbench.report import history as output  # noqa: PLC0415
 
     found = history.tracks(args.store, args.metric)
@@ -68,9 +68,9 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     """Print what changed; 1 if something became worse."""
-    from ntbbench.analyse.history_check import check  # noqa: PLC0415 -- loads scipy, ruptures
-    from ntbbench.analyse.policy import Policy  # noqa: PLC0415
-    from ntbbench.analyse.policy_file import load_policy  # noqa: PLC0415
+    from ntbbench.compare.history.check import check  # noqa: PLC0415 -- loads scipy, ruptures
+    from ntbbench.compare.policy import Policy  # noqa: PLC0415
+    from ntbbench.compare.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.report import history as output  # noqa: PLC0415
 
     policy = Policy() if args.policy is None else load_policy(args.policy)

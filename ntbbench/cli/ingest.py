@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ntbbench.capture.ingest import ingest
 from ntbbench.cli.failures import fail
-from ntbbench.errors import ExitCode
-from ntbbench.measure.files import check_writable, write_json
+from ntbbench.core.errors import ExitCode
+from ntbbench.core.result_file import check_writable, write_json
 from ntbbench.report.ingest import FORMATS
 
 DESCRIPTION = """\

@@ -16,17 +16,17 @@ from ntbbench.cli.lab_kernel import (
 from ntbbench.cli.lab_netdev import add_netdev
 from ntbbench.cli.lab_pair import add_pair
 from ntbbench.cli.progress import Saving
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.cache import Cache, default_root
-from ntbbench.lab.doctor import examine, install_command
-from ntbbench.lab.evaluate import DB_READS
-from ntbbench.lab.fetch import fetch
-from ntbbench.lab.kernels import parse_spec
-from ntbbench.lab.records import LabResult
-from ntbbench.lab.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
-from ntbbench.measure.files import check_writable, new_run, write_bytes
-from ntbbench.model.axes import parse_int_axis
-from ntbbench.model.names import parse_int, unknown
+from ntbbench.core.axes import parse_int_axis
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int, unknown
+from ntbbench.core.result_file import check_writable, new_run, write_bytes
+from ntbbench.lab.loopback.evaluate import DB_READS
+from ntbbench.lab.loopback.records import LabResult
+from ntbbench.lab.loopback.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
+from ntbbench.lab.packages.cache import Cache, default_root
+from ntbbench.lab.packages.debian_kernels import parse_spec
+from ntbbench.lab.packages.doctor import examine, install_command
+from ntbbench.lab.packages.fetch import fetch
 from ntbbench.report.lab import FORMATS
 
 GAP_MAX = 1_000_000  # us

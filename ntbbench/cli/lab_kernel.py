@@ -5,11 +5,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from ntbbench.errors import InputError
-from ntbbench.lab.build import Kernel, check_kbuild, check_source
-from ntbbench.lab.cache import Cache
-from ntbbench.lab.fetch import CachedKernel, fetch
-from ntbbench.lab.kernels import parse_spec
+from ntbbench.core.errors import InputError
+from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.debian_kernels import parse_spec
+from ntbbench.lab.packages.fetch import CachedKernel, fetch
+from ntbbench.lab.packages.modules import Kernel, check_kbuild, check_source
 
 DEFAULT_KERNEL = "debian:6.12"
 ACCELERATORS = ("auto", "kvm", "tcg")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ntbbench.cli.lab_kernel import add_kernel_options, kernel_of, say
 from ntbbench.cli.progress import Saving
-from ntbbench.errors import ExitCode
-from ntbbench.lab.cache import Cache, default_root
-from ntbbench.lab.netdev import NetdevPlan, run_netdev
-from ntbbench.lab.netdev_records import NetdevResult
-from ntbbench.lab.run import DOORBELLS, QUEUES_MAX
-from ntbbench.measure.files import check_writable, new_run
-from ntbbench.model.axes import parse_int_axis
-from ntbbench.model.names import parse_int
+from ntbbench.core.axes import parse_int_axis
+from ntbbench.core.errors import ExitCode
+from ntbbench.core.names import parse_int
+from ntbbench.core.result_file import check_writable, new_run
+from ntbbench.lab.loopback.netdev_flows import NetdevPlan, run_netdev
+from ntbbench.lab.loopback.netdev_records import NetdevResult
+from ntbbench.lab.loopback.run import DOORBELLS, QUEUES_MAX
+from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.report.lab_netdev import FORMATS
 
 RUNS = Path("results") / "runs"

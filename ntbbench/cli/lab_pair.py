@@ -14,15 +14,15 @@ from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.lab_pair_patches import add_patches
 from ntbbench.cli.progress import Saving
 from ntbbench.cli.streams import refusal
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.errors import BuildError, GuestError, UnjudgedError
-from ntbbench.lab.pair.boots import is_spaced, observed
-from ntbbench.lab.pair.evaluate import all_agree, all_points
-from ntbbench.lab.pair.exercised import not_exercised
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import new_run
+from ntbbench.lab.lab_errors import BuildError, GuestError, UnjudgedError
+from ntbbench.lab.pair.judged.boot import is_spaced, observed
+from ntbbench.lab.pair.judged.exercised import not_exercised
+from ntbbench.lab.pair.judged.points import all_agree, all_points
+from ntbbench.lab.pair.judged.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.plan import AFTER, PairPlan
-from ntbbench.lab.pair.predict import PER_VECTOR, SPACED_GAP, WORKS
 from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
-from ntbbench.measure.files import new_run
 
 DESCRIPTION = """\
 Bind the unmodified pci-epf-vntb and ntb_hw_epf to each other over a software endpoint controller

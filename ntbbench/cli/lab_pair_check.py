@@ -9,15 +9,15 @@ from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_pair_kernel import pair_lab
 from ntbbench.cli.lab_pair_patches import add_patches
 from ntbbench.cli.progress import Saving
-from ntbbench.errors import ExitCode
-from ntbbench.lab.pair.boots import observed
-from ntbbench.lab.pair.evaluate import all_agree, evaluate
-from ntbbench.lab.pair.exercised import not_exercised
-from ntbbench.lab.pair.findings import known_to_model, read_findings
+from ntbbench.core.errors import ExitCode
+from ntbbench.core.names import parse_int
+from ntbbench.core.result_file import new_run
+from ntbbench.lab.pair.judged.boot import observed
+from ntbbench.lab.pair.judged.exercised import not_exercised
+from ntbbench.lab.pair.judged.findings import known_to_model, read_findings
+from ntbbench.lab.pair.judged.points import all_agree, evaluate
 from ntbbench.lab.pair.plan import AFTER, PairPlan
 from ntbbench.lab.pair.records import CHECK, PairResult
-from ntbbench.measure.files import new_run
-from ntbbench.model.names import parse_int
 
 ROUNDS = 3
 ROUNDS_MAX = 1000

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ntbbench.cli.lab_kernel import say
-from ntbbench.lab.build import ntb_sources
-from ntbbench.lab.cache import Cache, default_root, sha256
-from ntbbench.lab.pair.kernel import CHECK, RUN, pair_kernel
+from ntbbench.lab.loopback.run import environment
+from ntbbench.lab.packages.cache import Cache, default_root, sha256
+from ntbbench.lab.packages.modules import ntb_sources
+from ntbbench.lab.pair.drivers.pair_kernel import CHECK, RUN, pair_kernel
+from ntbbench.lab.pair.drivers.sources import check_tree, driver_source
 from ntbbench.lab.pair.plan import EP, RC, DriverSource, PairPlan, PairRecordings, PairSetup
 from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.runner import PairStack, boot_pair, find_drivers
-from ntbbench.lab.pair.sources import check_tree, driver_source
-from ntbbench.lab.run import environment
 
 # Options of a check kernel that a finding can come from, as they are shown.
 CHECKS = ("DEBUG_ATOMIC_SLEEP", "PROVE_LOCKING", "KASAN", "UBSAN", "DEBUG_OBJECTS", "DEBUG_LIST")

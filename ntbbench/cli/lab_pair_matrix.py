@@ -13,17 +13,17 @@ from ntbbench.cli import lab_pair_options as options
 from ntbbench.cli.lab_kernel import say
 from ntbbench.cli.lab_pair_kernel import PairLab, pair_lab
 from ntbbench.cli.progress import Saving, bar, interrupts
-from ntbbench.errors import ExitCode, InputError, NtbbenchError
-from ntbbench.lab.errors import GuestError
-from ntbbench.lab.pair.evaluate import all_agree
-from ntbbench.lab.pair.exercised import not_exercised
+from ntbbench.core.axes import parse_int_axis
+from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
+from ntbbench.core.names import parse_int
+from ntbbench.core.result_file import new_run
+from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.pair.judged.exercised import not_exercised
+from ntbbench.lab.pair.judged.points import all_agree
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, failures, point_key, run_matrix
 from ntbbench.lab.pair.plan import SLOTS_MAX, WINDOWS_MAX
 from ntbbench.lab.pair.records import MATRIX, PairPoint, PairResult, load_pair_result
-from ntbbench.measure.files import new_run
-from ntbbench.model.axes import parse_int_axis
-from ntbbench.model.names import parse_int
-from ntbbench.model.pair.joined import EP_SLOTS_MIN
+from ntbbench.pair.setting import EP_SLOTS_MIN
 from ntbbench.report.wording import plural
 
 DEFAULT = MatrixScenario(kernel=options.DEFAULT_KERNEL)

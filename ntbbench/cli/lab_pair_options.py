@@ -8,7 +8,9 @@ from pathlib import Path
 from ntbbench.cli.lab_kernel import add_cache_option, say
 from ntbbench.cli.lab_pair_patches import patches_of
 from ntbbench.cli.progress import Saving
-from ntbbench.errors import InputError
+from ntbbench.core.errors import InputError
+from ntbbench.core.names import parse_int, unknown
+from ntbbench.core.result_file import check_writable, write_bytes
 from ntbbench.lab.pair.plan import (
     AFTER,
     DIRECTIONS,
@@ -25,8 +27,6 @@ from ntbbench.lab.pair.plan import (
     Traffic,
 )
 from ntbbench.lab.pair.records import PairResult
-from ntbbench.measure.files import check_writable, write_bytes
-from ntbbench.model.names import parse_int, unknown
 from ntbbench.report.pair_kinds import FORMATS
 
 DEFAULT_KERNEL = "debian:7.3"

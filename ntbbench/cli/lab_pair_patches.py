@@ -4,10 +4,10 @@
 import argparse
 from pathlib import Path
 
-from ntbbench.errors import InputError
-from ntbbench.lab.pair.patches import DRIVERS, PATCHES
+from ntbbench.core.errors import InputError
+from ntbbench.lab.pair.drivers.text_patches import DRIVERS, PATCHES
 from ntbbench.lab.pair.plan import AFTER, BEFORE
-from ntbbench.model.pair.patches import number_ranges
+from ntbbench.pair.drivers.patches import number_ranges
 
 NONE, FULL = "none", "full"
 NUMBER_DIGITS = 3

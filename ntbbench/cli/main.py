@@ -11,7 +11,7 @@ from typing import NoReturn
 from ntbbench import __version__
 from ntbbench.cli.failures import fail, failed
 from ntbbench.cli.streams import prepare_streams, refusal
-from ntbbench.errors import ExitCode
+from ntbbench.core.errors import ExitCode
 
 # What a user wants -> command: what it does. Each module has `add_parser(subparsers)`, which
 # sets `run`: (Namespace) -> exit code.

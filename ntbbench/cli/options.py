@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ntbbench.errors import InputError
-from ntbbench.measure.files import check_writable, write_bytes
-from ntbbench.measure.records import SweepResult
-from ntbbench.model.axes import parse_int_axis
-from ntbbench.model.custom import parse_device
-from ntbbench.model.names import parse_int, unknown
-from ntbbench.model.scenario import INT_AXES, NUMBERS, Scenario, check_scenario
+from ntbbench.core.axes import parse_int_axis
+from ntbbench.core.errors import InputError
+from ntbbench.core.names import parse_int, unknown
+from ntbbench.core.result_file import check_writable, write_bytes
+from ntbbench.dispatch.records import SweepResult
+from ntbbench.dispatch.scenario import INT_AXES, NUMBERS, Scenario, check_scenario
+from ntbbench.ntb.devices.custom import parse_device
 from ntbbench.report import FORMATS
 
 NAMES_HELP = {

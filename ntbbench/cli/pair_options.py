@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ntbbench.measure.files import write_bytes
-from ntbbench.model.names import parse_int
-from ntbbench.model.pair.joined import Setting
-from ntbbench.model.pair.vntb import Doorbell
+from ntbbench.core.names import parse_int
+from ntbbench.core.result_file import write_bytes
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.setting import Setting
 
 U32_MAX = (1 << 32) - 1
 DEFAULT = Setting()

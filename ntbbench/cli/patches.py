@@ -4,7 +4,6 @@
 import argparse
 from pathlib import Path
 
-from ntbbench.analyse.patches import SEED, analyse
 from ntbbench.cli.pair_options import (
     U32_MAX,
     add_html,
@@ -14,9 +13,10 @@ from ntbbench.cli.pair_options import (
     setting_of,
     write,
 )
-from ntbbench.errors import ExitCode
-from ntbbench.measure.files import write_bytes
-from ntbbench.model.names import parse_int
+from ntbbench.core.errors import ExitCode
+from ntbbench.core.names import parse_int
+from ntbbench.core.result_file import write_bytes
+from ntbbench.pair.series.analysis import SEED, analyse
 from ntbbench.report import patches as report
 
 DESCRIPTION = """\

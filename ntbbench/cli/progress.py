@@ -12,9 +12,9 @@ from types import FrameType
 from msgspec import Struct
 from tqdm import tqdm
 
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import write_json
-from ntbbench.measure.timing import NS, monotonic
+from ntbbench.core.clock import NS, monotonic
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import write_json
 
 RUNS = Path("results/runs")
 ENDING = (signal.SIGINT, signal.SIGTERM)  # batch schedulers and CI send the second

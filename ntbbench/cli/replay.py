@@ -5,9 +5,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ntbbench.capture.records import DISAGREES, points_of
-from ntbbench.capture.replay import replay_log
-from ntbbench.errors import ExitCode
+from ntbbench.capture.replay.records import DISAGREES, points_of
+from ntbbench.capture.replay.replay import replay_log
+from ntbbench.core.errors import ExitCode
 from ntbbench.report.replay import FORMATS
 
 DESCRIPTION = """\

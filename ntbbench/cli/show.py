@@ -5,18 +5,18 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ntbbench.capture.explained import EXPLAIN_SCHEMA
+from ntbbench.capture.explain_records import EXPLAIN_SCHEMA
 from ntbbench.capture.measured import MEASURED_SCHEMA
 from ntbbench.cli import lab, lab_netdev, lab_pair_options, options, simulate
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.lab.netdev_records import NETDEV_SCHEMA, load_netdev_result
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import unknown
+from ntbbench.core.result_file import load_result, real_path, schema_of
+from ntbbench.datapath.grid.grid_result import load_simulation
+from ntbbench.datapath.records import SIMULATION_SCHEMA
+from ntbbench.dispatch.records import SWEEP_SCHEMA
+from ntbbench.lab.loopback.netdev_records import NETDEV_SCHEMA, load_netdev_result
+from ntbbench.lab.loopback.records import LAB_SCHEMA, load_lab_result
 from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
-from ntbbench.lab.records import LAB_SCHEMA, load_lab_result
-from ntbbench.measure.files import load_result, real_path, schema_of
-from ntbbench.measure.records import SWEEP_SCHEMA
-from ntbbench.measure.simulation.result import load_simulation
-from ntbbench.measure.simulation_records import SIMULATION_SCHEMA
-from ntbbench.model.names import unknown
 
 DESCRIPTION = """\
 Show a saved result: a table here, a page for a browser, or its numbers for another tool.

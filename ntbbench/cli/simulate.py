@@ -11,21 +11,21 @@ from pathlib import Path
 import ntbbench
 from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
 from ntbbench.cli.simulate_options import JOBS_MAX, add_options, check_scheduler, scenario_of
-from ntbbench.engine.datapath import simulate_logged
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure import environment as environments
-from ntbbench.measure.files import check_writable, new_run, real_path, write_bytes
-from ntbbench.measure.simulation.backends import Place, dask, local
-from ntbbench.measure.simulation.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.measure.simulation.result import adopt, load_simulation, result_of
-from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
-from ntbbench.measure.timing import timer
-from ntbbench.model.datapath.checks import check_system
-from ntbbench.model.names import parse_int, unknown
-from ntbbench.model.simulation.load import all_keys
-from ntbbench.model.simulation.point import expand
-from ntbbench.model.simulation.resolve import engine_seed, resolve
-from ntbbench.model.simulation.scenario import Scenario
+from ntbbench.core import environment as environments
+from ntbbench.core.clock import timer
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int, unknown
+from ntbbench.core.result_file import check_writable, new_run, real_path, write_bytes
+from ntbbench.datapath.engine import simulate_logged
+from ntbbench.datapath.grid.backends import Place, dask, local
+from ntbbench.datapath.grid.grid import Found, Grid, Hooks, WorkersLost, run_grid
+from ntbbench.datapath.grid.grid_result import adopt, load_simulation, result_of
+from ntbbench.datapath.records import OkSimulation, SimulationResult
+from ntbbench.datapath.scenario.grid_point import expand
+from ntbbench.datapath.scenario.load import all_keys
+from ntbbench.datapath.scenario.resolve import engine_seed, resolve
+from ntbbench.datapath.scenario.sections import Scenario
+from ntbbench.datapath.system_checks import check_system
 from ntbbench.report import timeline
 from ntbbench.report.simulation import FORMATS
 from ntbbench.report.simulation_keys import keys_text

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ntbbench.cli.progress import RUNS
-from ntbbench.engine.datapath import ENGINES
-from ntbbench.errors import InputError
-from ntbbench.measure.simulation_records import SimulationResult
-from ntbbench.model.simulation import load
-from ntbbench.model.simulation.boards import BOARDS
-from ntbbench.model.simulation.keys import kinds
-from ntbbench.model.simulation.scenario import Run, Scenario
+from ntbbench.core.errors import InputError
+from ntbbench.datapath.engine import ENGINES
+from ntbbench.datapath.records import SimulationResult
+from ntbbench.datapath.scenario import load
+from ntbbench.datapath.scenario.boards import BOARDS
+from ntbbench.datapath.scenario.keys import kinds
+from ntbbench.datapath.scenario.sections import Run, Scenario
 from ntbbench.report.simulation import FORMATS
 
 BACKENDS = ("local", "dask")

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ntbbench.errors import InputError
+from ntbbench.core.errors import InputError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ntbbench.cli import options
 from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
-from ntbbench.errors import ExitCode, InputError
-from ntbbench.measure.files import check_writable, load_result, new_run, real_path
-from ntbbench.measure.records import OkPoint, SweepResult
-from ntbbench.measure.resume import check_same
-from ntbbench.measure.sweep import Hooks, run_sweep
-from ntbbench.model.scenario import Scenario, load_scenario, scenario_from
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import check_writable, load_result, new_run, real_path
+from ntbbench.dispatch.records import OkPoint, SweepResult
+from ntbbench.dispatch.resume import check_same
+from ntbbench.dispatch.scenario import Scenario, load_scenario, scenario_from
+from ntbbench.dispatch.sweep import Hooks, run_sweep
 
 DESCRIPTION = """\
 Sweep queue and doorbell counts: how many receive tasklets does one doorbell interrupt

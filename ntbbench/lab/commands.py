@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ntbbench.lab.errors import MissingToolError
+from ntbbench.lab.lab_errors import MissingToolError
 
 SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # an ordinary user's PATH often lacks them
 CAUSE = re.compile(r"No space left on device|Could not (?:resolve|connect)|Unable to connect")

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Mapping
 
-from ntbbench.measure.records import SweepResult
+from ntbbench.dispatch.records import SweepResult
 from ntbbench.report import csv, json, markdown, text
 
 # `--format NAME` of sweep and show; HTML is a file of its own (ntbbench/report/html.py).

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from ntbbench.analyse.compat import BrokenCell, Regression
+from ntbbench.pair.series.prefix_matrix import BrokenCell, Regression
 
 GROUP_HEADERS = ("windows", "EP slots", "RC vectors", "directions", "cells EP/RC", "verdict")
 

@@ -7,7 +7,7 @@ from textwrap import wrap
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.analyse.calibrate import Calibration
+from ntbbench.compare.calibrate import Calibration
 from ntbbench.report.comparison.wording import apart, visible
 
 ROWS = 50

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from ntbbench.measure.records import Caution, SweepResult
+from ntbbench.dispatch.records import Caution, SweepResult
 
 
 @dataclass(frozen=True)

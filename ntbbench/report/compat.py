@@ -8,9 +8,9 @@ import msgspec
 import plotly.graph_objects as go
 from tabulate import tabulate
 
-from ntbbench.analyse.compat import Cell, CompatResult, Exhaustive, rows
-from ntbbench.analyse.verdict import Verdict
-from ntbbench.model.pair.kernel import Hazard
+from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.series.prefix_matrix import Cell, CompatResult, Exhaustive, rows
+from ntbbench.pair.series.verdict import Verdict
 from ntbbench.report import page
 from ntbbench.report.broken import GROUP_HEADERS, grouped
 

@@ -6,7 +6,7 @@ import io
 
 import msgspec
 
-from ntbbench.measure.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
+from ntbbench.dispatch.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
 
 TIMING = "ns_per_dispatch"
 TIMING_PARTS = ("median", "low", "high")

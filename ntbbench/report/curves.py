@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from ntbbench.measure.records import OkPoint
+from ntbbench.dispatch.records import OkPoint
 from ntbbench.report import wording
 from ntbbench.report.look import (
     BOTTOM,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from ntbbench.capture.explained import EXCESS, FEWER, INSIDE, Explanation, Explanations
+from ntbbench.capture.explain_records import EXCESS, FEWER, INSIDE, Explanation, Explanations
 from ntbbench.report.plain import (
     Table,
     csv_text,

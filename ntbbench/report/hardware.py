@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.model.vectormap import bits_of
+from ntbbench.ntb.vectormap import bits_of
 from ntbbench.report.hardware_map import draw, limit, ranges
 from ntbbench.report.hardware_rows import (
     SCHEMA,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from tabulate import tabulate
 
-from ntbbench.model.audit_records import MEANINGS, Citation, DeviceAudit, Finding
+from ntbbench.ntb.audit.records import MEANINGS, Citation, DeviceAudit, Finding
 from ntbbench.report.hardware_map import ranges
 from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import plural

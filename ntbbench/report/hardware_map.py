@@ -6,9 +6,9 @@ from textwrap import wrap
 
 from tabulate import tabulate
 
-from ntbbench.model.device import Hardware
-from ntbbench.model.roles import MEANINGS, DoorbellBit, Role, doorbell_bits, wakeup_groups
-from ntbbench.model.vectormap import bits_of
+from ntbbench.ntb.devices.bit_roles import MEANINGS, DoorbellBit, Role, doorbell_bits, wakeup_groups
+from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.vectormap import bits_of
 from ntbbench.report.hardware_rows import Device
 from ntbbench.report.wording import plural
 

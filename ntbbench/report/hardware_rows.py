@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from ntbbench.model.device import Hardware
-from ntbbench.model.roles import doorbell_bits
-from ntbbench.model.transport import QpCount
+from ntbbench.ntb.devices.bit_roles import doorbell_bits
+from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.transport import QpCount
 
 SCHEMA = "ntbbench.hardware/1"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ntbbench.measure.records import OkPoint, Point, UnavailablePoint
+from ntbbench.dispatch.records import OkPoint, Point, UnavailablePoint
 from ntbbench.report import wording
 from ntbbench.report.look import INK, framed, point_hover, row_name
 from ntbbench.report.page import hover, label

@@ -3,9 +3,9 @@
 
 import msgspec
 
-from ntbbench.analyse.changepoints import FEWEST
-from ntbbench.analyse.history import Track
-from ntbbench.analyse.history_check import Checked
+from ntbbench.compare.history.check import Checked
+from ntbbench.compare.history.store import Track
+from ntbbench.compare.statistics.changepoints import FEWEST
 from ntbbench.report.comparison.wording import (
     counted,
     figure,

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from ntbbench.measure.records import OkPoint, Point, SweepResult
+from ntbbench.dispatch.records import OkPoint, Point, SweepResult
 from ntbbench.report import curves, heatmap, page, wording
 from ntbbench.report.cautions import cautions_of
 from ntbbench.report.look import row_name

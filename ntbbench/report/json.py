@@ -3,7 +3,7 @@
 
 import msgspec
 
-from ntbbench.measure.records import SweepResult
+from ntbbench.dispatch.records import SweepResult
 
 
 def render(result: SweepResult) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.lab.records import LabPoint, LabResult
+from ntbbench.lab.loopback.records import LabPoint, LabResult
 from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import folded, plural
 

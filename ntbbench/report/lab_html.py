@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A lab run as one self-contained HTML page."""
 
-from ntbbench.lab.records import LabPoint, LabResult
+from ntbbench.lab.loopback.records import LabPoint, LabResult
 from ntbbench.report import page
 from ntbbench.report.lab import NOTE, headline, title, verdict
 from ntbbench.report.page import Cell, Column, Facts, Notes, Page, Section, Table

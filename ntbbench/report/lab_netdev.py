@@ -9,7 +9,7 @@ from textwrap import wrap
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.lab.netdev_records import NetdevPoint, NetdevResult
+from ntbbench.lab.loopback.netdev_records import NetdevPoint, NetdevResult
 from ntbbench.report.lab import tree
 from ntbbench.report.markdown import escaped
 from ntbbench.report.wording import ascii_only, plural

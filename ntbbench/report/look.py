@@ -3,7 +3,7 @@
 
 import plotly.graph_objects as go
 
-from ntbbench.measure.records import OkPoint
+from ntbbench.dispatch.records import OkPoint
 from ntbbench.report import wording
 from ntbbench.report.page import hover
 from ntbbench.report.pivot import Group, Row

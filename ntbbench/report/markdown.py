@@ -7,7 +7,7 @@ from html import escape
 
 from tabulate import tabulate
 
-from ntbbench.measure.records import OkPoint, Point, SweepResult
+from ntbbench.dispatch.records import OkPoint, Point, SweepResult
 from ntbbench.report import wording
 from ntbbench.report.cautions import cautions_of
 from ntbbench.report.pivot import Group, by_reason, groups_of, queue_counts, refusals_of

@@ -9,7 +9,7 @@ import msgspec
 from tabulate import tabulate
 
 from ntbbench.lab.pair.records import OK, PairPoint, PairResult
-from ntbbench.model.pair.slots import slot_of
+from ntbbench.pair.drivers.slots import slot_of
 from ntbbench.report.markdown import escaped
 from ntbbench.report.pair_words import (
     NONE,

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from msgspec.structs import replace
 
 from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
-from ntbbench.model.pair.patches import number_ranges
+from ntbbench.pair.drivers.patches import number_ranges
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ntbbench.analyse.patches import PatchesResult
+from ntbbench.pair.series.analysis import PatchesResult
 
 SIDE_NAMES = {"ep": "EP", "rc": "RC"}
 NOTHING = "nothing to be seen"

@@ -7,7 +7,7 @@ from textwrap import wrap
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.analyse.patches import PatchesResult
+from ntbbench.pair.series.analysis import PatchesResult
 from ntbbench.report import page
 from ntbbench.report.patch_tables import PatchTable, tables, verdict_lines
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ntbbench.measure.records import OkPoint, Point, UnavailablePoint
+from ntbbench.dispatch.records import OkPoint, Point, UnavailablePoint
 
 # Beyond the hardware itself: what may differ between two points of one device and is neither a
 # row nor a column of the table.

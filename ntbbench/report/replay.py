@@ -10,7 +10,7 @@ from textwrap import wrap
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.capture.records import (
+from ntbbench.capture.replay.records import (
     AGREES,
     DISAGREES,
     EXPLAINED,

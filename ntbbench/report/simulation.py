@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import msgspec
 
-from ntbbench.analyse.gains import gains
-from ntbbench.measure.simulation_records import (
+from ntbbench.datapath.mask_or_affinity import gains
+from ntbbench.datapath.records import (
     CPU_KINDS,
     Counts,
     Estimate,

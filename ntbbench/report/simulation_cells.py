@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from ntbbench.measure.simulation_records import Estimate
+from ntbbench.datapath.records import Estimate
 
 MBIT = 1e6
 DASH = "-"

@@ -7,7 +7,7 @@ from itertools import pairwise
 import plotly.graph_objects as go
 from hdrh.histogram import HdrHistogram
 
-from ntbbench.measure.simulation_records import CPU_KINDS, Estimate, OkSimulation
+from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation
 from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import hover, label
 from ntbbench.report.simulation_cells import DASH, Unit, duration, rate, ratio, unit_of

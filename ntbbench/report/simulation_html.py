@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ntbbench.measure.simulation_records import (
+from ntbbench.datapath.records import (
     Estimate,
     OkSimulation,
     SimulationResult,

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from ntbbench.model.simulation.keys import Kind
+from ntbbench.datapath.scenario.keys import Kind
 from ntbbench.report.plain import Table, text_tables
 
 

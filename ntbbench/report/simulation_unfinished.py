@@ -3,7 +3,7 @@
 
 from math import prod
 
-from ntbbench.measure.simulation_records import OkSimulation, SimulationResult
+from ntbbench.datapath.records import OkSimulation, SimulationResult
 from ntbbench.report.wording import plural
 
 AXES = ("queues", "dispatch", "affinity", "protocol")

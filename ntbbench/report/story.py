@@ -6,7 +6,7 @@ from textwrap import wrap
 
 import msgspec
 
-from ntbbench.analyse.stories import Stories, Story, StoryStep
+from ntbbench.pair.series.ring_report import Stories, Story, StoryStep
 from ntbbench.report.wording import ascii_only
 
 WIDTH = 80

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ntbbench.model.datapath.outcome import Cause, Happening, Logged
-from ntbbench.model.datapath.system import System
+from ntbbench.datapath.outcome import Cause, Happening, Logged
+from ntbbench.datapath.system import System
 
 ROWS_MAX = 300_000  # of the log: a spinning CPU looks twice a microsecond
 EVENTS_MAX = 60_000  # of the file, some 12 MB

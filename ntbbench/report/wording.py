@@ -6,7 +6,7 @@ from math import inf
 from textwrap import wrap
 from typing import Any
 
-from ntbbench.measure.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
+from ntbbench.dispatch.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
 
 AMPLIFICATION = "tasklet_schedule() calls a doorbell interrupt; 1 is ideal"
 COST = "CPU time of one dispatch, from the vector to its tasklet_schedule() calls"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ntbbench.errors import NtbbenchError
-from ntbbench.lab.errors import GuestError, HostError
-from ntbbench.lab.pair.evaluate import all_points, failed_points
+from ntbbench.core.errors import NtbbenchError
+from ntbbench.lab.lab_errors import GuestError, HostError
+from ntbbench.lab.pair.judged.points import all_points, failed_points
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,

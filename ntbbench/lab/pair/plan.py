@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ntbbench.errors import InputError
-from ntbbench.model.pair.slots import EP_MSIS
+from ntbbench.core.errors import InputError
+from ntbbench.pair.drivers.slots import EP_MSIS
 
 DOORBELLS = ("poll", "msi", "embedded")
 EP_TO_RC, RC_TO_EP = "ep-to-rc", "rc-to-ep"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from ntbbench.errors import InputError
+from ntbbench.core.errors import InputError
 
 PAIR_SCHEMA = "ntbbench.pair/1"
 OK, UNAVAILABLE, FAILED = "ok", "unavailable", "failed"

@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from ntbbench.lab.build import ModuleSet, build_modules, build_program, ntb_sources
-from ntbbench.lab.cache import Cache
-from ntbbench.lab.errors import BuildError, GuestError
-from ntbbench.lab.guest import Recordings, record
-from ntbbench.lab.pair.behaves import observed_driver, read_observations
-from ntbbench.lab.pair.imports import asks_for_doorbells, check_driver
-from ntbbench.lab.pair.kernel import CHECK, PairKernel
-from ntbbench.lab.pair.layout import read_sides, write_point, write_state
-from ntbbench.lab.pair.machine import accelerator_options, machine
-from ntbbench.lab.pair.patches import DRIVERS
+from ntbbench.lab.lab_errors import BuildError, GuestError
+from ntbbench.lab.machine.console import complaints
+from ntbbench.lab.machine.guest_task import Recordings, record
+from ntbbench.lab.machine.qemu import ENDED, kvm_runs
+from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.modules import ModuleSet, build_modules, build_program, ntb_sources
+from ntbbench.lab.pair.drivers.imports import asks_for_doorbells, check_driver
+from ntbbench.lab.pair.drivers.observed_patches import observed_driver, read_observations
+from ntbbench.lab.pair.drivers.pair_kernel import CHECK, PairKernel
+from ntbbench.lab.pair.drivers.sources import driver_source
+from ntbbench.lab.pair.drivers.text_patches import DRIVERS
+from ntbbench.lab.pair.pair_machine import accelerator_options, machine
+from ntbbench.lab.pair.pair_task import task
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
@@ -27,11 +30,8 @@ from ntbbench.lab.pair.plan import (
     PairSetup,
     PointRecording,
 )
-from ntbbench.lab.pair.sources import driver_source
-from ntbbench.lab.pair.task import task
-from ntbbench.lab.qemu import ENDED, kvm_runs
-from ntbbench.lab.words import complaints
-from ntbbench.model.pair.observed import Observations
+from ntbbench.lab.pair.recording.layout import read_sides, write_point, write_state
+from ntbbench.pair.set_up import Observations
 
 MODULES = (
     "ntb.ko",

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from ntbbench.analyse.comparison import Report
+from ntbbench.compare.records import Report
 from ntbbench.report.comparison import csv, github, json, junit, mail, markdown, text
 
 FORMATS: dict[str, Callable[[Report], str]] = {

@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.report.comparison import wording
 
 PLAIN = (

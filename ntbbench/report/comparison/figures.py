@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.analyse.series import Series
+from ntbbench.compare.records import Comparison, Report
+from ntbbench.compare.series import Series
 from ntbbench.report.comparison import wording
 from ntbbench.report.page import hover, label
 

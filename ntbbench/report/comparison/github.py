@@ -7,7 +7,7 @@ The escapes are those of actions/toolkit, packages/core/src/command.ts.
 from collections import Counter
 from collections.abc import Sequence
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.report.comparison import gravity, wording
 
 LEVELS = ("error", "warning", "notice")  # from what fails to what is good news

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Iterable
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.report.comparison.wording import SEVERITY, state
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One self-contained page: verdicts to sort and filter, intervals, distributions, heatmaps."""
 
-from ntbbench.analyse.comparison import Comparison, Report
-from ntbbench.analyse.series import Variant
+from ntbbench.compare.records import Comparison, Report
+from ntbbench.compare.series import Variant
 from ntbbench.report.comparison import figures, gravity, wording
 from ntbbench.report.page import Block, Cell, Column, Facts, Figure, Notes, Page, Section, Table
 from ntbbench.report.page import render as render_page

@@ -3,7 +3,7 @@
 
 import msgspec
 
-from ntbbench.analyse.comparison import Report
+from ntbbench.compare.records import Report
 
 READABLE = 1_000  # more comparisons are written without indentation: half the size
 

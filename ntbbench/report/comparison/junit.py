@@ -3,7 +3,7 @@
 
 import xml.etree.ElementTree as ET
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.report.comparison import gravity, wording
 
 

@@ -8,8 +8,8 @@ SD of each side; below them the change, its interval, p, and the verdict.
 import textwrap
 from collections.abc import Sequence
 
-from ntbbench.analyse.comparison import Comparison, Report, Summary
-from ntbbench.analyse.series import Variant
+from ntbbench.compare.records import Comparison, Report, Summary
+from ntbbench.compare.series import Variant
 from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 75

@@ -3,7 +3,7 @@
 
 import re
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.report.comparison import gravity, wording
 
 ROWS = 100  # a comment on GitHub holds 65,536 characters

@@ -4,7 +4,7 @@
 import textwrap
 from collections import Counter
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.report.comparison import gravity, wording
 
 WIDTH = 80

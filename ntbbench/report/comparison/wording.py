@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from ntbbench.analyse.comparison import Comparison, Report
+from ntbbench.compare.records import Comparison, Report
 
 SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {

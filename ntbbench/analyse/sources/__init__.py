@@ -1,7 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""Readers of what a comparison takes: one module a format, `load_variant` finds the right one."""
-
-from ntbbench.analyse.sources.csv_runs import load_runs
-from ntbbench.analyse.sources.detect import KNOWN_SCHEMAS, load_variant, unique_labels
-
-__all__ = ["KNOWN_SCHEMAS", "load_runs", "load_variant", "unique_labels"]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reader of `bpftrace -f json`: the counts in its maps, and what makes them too small."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ntbbench.capture.measured import Count
+from ntbbench.core.errors import InputError
+from ntbbench.core.small_file import read_lines
+from ntbbench.core.text_file import bad_line
+
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+ENTRIES_MAX = 1 << 16
+MAP_MAX = 1 << 23  # characters of one map
+TYPES = frozenset(
+    {"attached_probes", "map", "hist", "stats", "printf", "time", "lost_events", "helper_error"}
+    | {"syscall", "join", "cat", "system", "clear", "value"}
+)
+# bpf_map_update_elem() of a map that is full: E2BIG. A map without a key never is.
+FULL = ("map_update_elem", -7)
+WHY_FULL = "a map was full, so its counts are not exact but lower bounds"
+WHY_FAILED = "a helper of the kernel failed, so counts are not exact but lower bounds"
+
+Entries = dict[str, int]
+
+
+class Line(msgspec.Struct):
+    """One line of `bpftrace -f json`."""
+
+    type: str
+    data: Any = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What `bpftrace -k` says of a helper that failed."""
+
+    helper: str = "a helper"
+    retcode: int = 0
+    msg: str = "no message"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a map could not take another key."""
+        return (self.helper, self.retcode) == FULL
+
+
+def read_bpftrace(path: Path, source: str, cautions: list[str]) -> list[Count]:
+    """Return the entries of all maps of counts, each map as it was printed last.
+
+    Raises
+    ------
+    InputError : a line that is no object with a type, lost events, or no map.
+    """
+    maps: dict[str, Entries] = {}
+    failures: Counter[Failure] = Counter()
+    least: set[str] = set()  # maps whose counts are lower bounds
+    seen = 0
+    for number, text in read_lines(path, MAP_MAX):
+        if not (line := text.strip()):
+            continue
+        item = _line(path, number, line)
+        seen += item.type in {"map", "hist", "stats"}
+        if item.type == "helper_error":
+            failures[_failure(path, number, line, item.data)] += 1
+        for name, entries in _maps(path, number, line, item):
+            if _went_back(maps.get(name, {}), entries):
+                least.add(name)
+            maps[name] = entries
+        if sum(map(len, maps.values())) + len(failures) > ENTRIES_MAX:
+            raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
+    if not seen:
+        raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
+    cautions += _cautions(path, failures, least)
+    is_any = any(not failure.is_full for failure in failures)
+    return [
+        Count(
+            source=source,
+            name=name,
+            key=key,
+            value=value,
+            is_lower_bound=name in least or is_any or bool(failures and key),
+        )
+        for name, entries in maps.items()
+        for key, value in entries.items()
+    ]
+
+
+def _line(path: Path, number: int, line: str) -> Line:
+    try:
+        item = msgspec.json.decode(line, type=Line)
+    except BAD_JSON:
+        raise bad_line(path, number, line, "one JSON object a line, with a type") from None
+    if item.type not in TYPES:
+        raise bad_line(path, number, line, "a line of bpftrace -f json")
+    if item.type == "lost_events":
+        raise bad_line(path, number, line, "bpftrace lost events: counts would be wrong")
+    return item
+
+
+def _failure(path: Path, number: int, line: str, data: object) -> Failure:
+    try:
+        return msgspec.convert(data, Failure)
+    except msgspec.ValidationError:
+        raise bad_line(path, number, line, "a helper_error with helper, retcode, msg") from None
+
+
+def _maps(path: Path, number: int, line: str, item: Line) -> list[tuple[str, Entries]]:
+    """Return the maps of counts in a line; one of texts or nested values counts nothing."""
+    if item.type != "map":
+        return []
+    if not isinstance(item.data, dict):
+        raise bad_line(path, number, line, "a map: name, then entries")
+    found = []
+    for name, value in item.data.items():
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        counts = {str(k): v for k, v in pairs if isinstance(v, int) and not isinstance(v, bool)}
+        found.append((name, counts))
+    return found
+
+
+def _went_back(before: Entries, after: Entries) -> bool:
+    """Return whether a map was cleared between two printings: counts only grow."""
+    return any(after.get(key, 0) < value for key, value in before.items())
+
+
+def _cautions(path: Path, failures: Counter[Failure], least: set[str]) -> list[str]:
+    told = [
+        f"{path}: {WHY_FULL if failure.is_full else WHY_FAILED}: {failure.helper} failed "
+        f"{times} {'time' if times == 1 else 'times'} ({failure.retcode}, {failure.msg})"
+        for failure, times in failures.items()
+    ]
+    cleared = "was cleared between two printings: what it counted before is lost"
+    return told + [f"{path}: {name} {cleared}" for name in sorted(least)]

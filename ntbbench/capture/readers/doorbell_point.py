@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Readers of the small files of a doorbell recording: `point`, `state`, the debugfs `stats`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntbbench.core.errors import InputError
+from ntbbench.core.text_file import bad_line, open_text
+from ntbbench.ntb.vectormap import DB_BITS_MAX
+
+PARTS = ("point", "trace", "state")
+KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")
+SETTING = re.compile(r"(\w+)=([^=]*?)(?=\s+\w+=|\s*$)")
+NUMBER = re.compile(r"\d{1,18}")
+POINTER = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
+# `direction` of a recording of the driver pair -> the side that receives.
+RECEIVERS = {"ep-to-rc": "rc", "rc-to-ep": "ep"}
+PATCHES_MAX = 99
+SLOTS_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
+STAT = re.compile(r"(.+?) -\s+(\S+)$")
+PORTS_MAX = 1 << 8  # ports of one NTB (include/linux/ntb.h has no limit; no device has more)
+
+
+@dataclass(frozen=True)
+class PairReceiver:
+    """The side that receives in a recording of the driver pair.
+
+    `side` is "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf), `patches` those of the series in its driver,
+    `ep_slots` the endpoint's db_count, `doorbell` how rings reach the endpoint.
+    """
+
+    side: str
+    patches: frozenset[int]
+    ep_slots: int
+    doorbell: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was asked of the recording; see `docs/replay.md` for the file's keys.
+
+    `gap` is the pause between two packets of one sender in seconds. `db_read_latched` False: the
+    loopback device shows nothing of a rung bit, a driver of the pair (`receiver`) other bits.
+    """
+
+    vectors: int
+    db_read_latched: bool
+    gap: float
+    packets_per_qp: int
+    sending_qps: tuple[int, ...]
+    receiver: PairReceiver | None = None
+
+
+@dataclass(frozen=True)
+class Qp:
+    """One line of `state`: a QP of a port, whether its link is up, its address, packets so far."""
+
+    port: int
+    qp_num: int
+    is_up: bool
+    ptr: int
+    tx: int
+    rx: int
+
+
+def read_point(path: Path) -> Point:
+    """Read `point`: key=value pairs on one line or on several, in any order.
+
+    Raises
+    ------
+    InputError : a key is missing or appears twice, or its value is out of range.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for number, line in _lines(path):
+        pairs = SETTING.findall(line)
+        if not pairs:
+            raise bad_line(path, number, line, "key=value pairs")
+        for key, value in pairs:
+            if key in found:
+                raise bad_line(path, number, line, f"{key} is set twice")
+            found[key] = (number, value)
+
+    for key in KEYS:
+        if key not in found:
+            raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
+
+    def whole(key: str, high: int) -> int:
+        number, value = found[key]
+        return _whole(path, number, key, value, high)
+
+    receiver = _receiver(path, found)
+    qps = _wholes(path, found, "sending_qps", DB_BITS_MAX - 1)
+    if not qps and receiver is None:  # the pair sends nothing where its link is down
+        raise bad_line(path, found["sending_qps"][0], "sending_qps=", "at least one qp_num")
+    return Point(
+        vectors=whole("vectors", DB_BITS_MAX),
+        db_read_latched=whole("db_read_latched", 1) == 1,
+        gap=whole("gap_us", 10**9) / 1e6,
+        packets_per_qp=whole("packets_per_qp", 10**9),
+        sending_qps=qps,
+        receiver=receiver,
+    )
+
+
+def _receiver(path: Path, found: dict[str, tuple[int, str]]) -> PairReceiver | None:
+    """Return the receiving side of the driver pair; None: a recording of the loopback device."""
+    if "direction" not in found:
+        return None
+    number, direction = found["direction"]
+    if direction not in RECEIVERS:
+        raise bad_line(path, number, f"direction={direction}", " or ".join(RECEIVERS))
+    side = RECEIVERS[direction]
+    slots = _wholes(path, found, "ep_slots", SLOTS_MAX)
+    if len(slots) != 1:
+        raise InputError(str(path), "ep_slots", f"one whole number from 0 to {SLOTS_MAX}")
+    return PairReceiver(
+        side=side,
+        patches=frozenset(_wholes(path, found, f"{side}_patches", PATCHES_MAX)),
+        ep_slots=slots[0],
+        doorbell=found.get("doorbell", (0, ""))[1],
+    )
+
+
+def _wholes(path: Path, found: dict[str, tuple[int, str]], key: str, high: int) -> tuple[int, ...]:
+    """Return the numbers of a key, which may be none."""
+    number, value = found.get(key, (0, ""))
+    return tuple(_whole(path, number, key, word, high) for word in value.split())
+
+
+def read_state(path: Path) -> tuple[Qp, ...]:
+    """Read `state`: one line a QP, `port P qp N up U tx T rx R bad B ptr 0xADDRESS`, in any order.
+
+    A QP that the client has not created (up 0, ptr 0) is left out.
+
+    Raises
+    ------
+    InputError : a line is malformed, a QP or an address appears twice, or there is no QP.
+    """
+    qps: list[Qp] = []
+    for number, line in _lines(path):
+        qp = _qp(path, number, line)
+        if not qp.ptr and not qp.is_up:
+            continue  # the client has not created it
+        if any((qp.port, qp.qp_num) == (old.port, old.qp_num) for old in qps):
+            raise bad_line(path, number, line, f"port {qp.port} qp {qp.qp_num} is there twice")
+        if any(qp.ptr == old.ptr for old in qps):
+            raise bad_line(path, number, line, f"ptr {qp.ptr:#x} is there twice")
+        qps.append(qp)
+    if not qps:
+        raise bad_line(path, 1, "", "one line a QP: port P qp N up U ... ptr 0xADDRESS")
+    return tuple(qps)
+
+
+def _qp(path: Path, number: int, line: str) -> Qp:
+    words = line.split()
+    fields = dict(zip(words[::2], words[1::2], strict=False))
+    missing = {"port", "qp", "up", "ptr"} - fields.keys()
+    if len(words) % 2 or len(fields) != len(words) // 2 or missing:
+        raise bad_line(path, number, line, "port P qp N up U tx T rx R bad B ptr 0xADDRESS")
+    pointer = POINTER.fullmatch(fields["ptr"])
+    is_up = _whole(path, number, "up", fields["up"], 1) == 1
+    if pointer is None or (is_up and int(pointer[1], 16) == 0):
+        raise bad_line(path, number, f"ptr {fields['ptr']}", "an address of 64 bits, not 0")
+    return Qp(
+        port=_whole(path, number, "port", fields["port"], PORTS_MAX),
+        qp_num=_whole(path, number, "qp", fields["qp"], DB_BITS_MAX - 1),
+        is_up=is_up,
+        ptr=int(pointer[1], 16),
+        tx=_whole(path, number, "tx", fields.get("tx", "0"), 1 << 63),
+        rx=_whole(path, number, "rx", fields.get("rx", "0"), 1 << 63),
+    )
+
+
+def read_stats(folder: Path) -> dict[str, dict[str, int]]:
+    """Read the debugfs `stats` below `before-stats` or `after-stats`, by device/qpN.
+
+    A QP whose link is down prints nothing, and a recording need not have the folder: both leave
+    nothing behind. Lines that are no decimal counter (addresses, Yes or No) are left out.
+    """
+    files = sorted(path for path in folder.glob("*/qp*") if path.is_file())
+    return {f"{path.parent.name}/{path.name}": _counters(path) for path in files}
+
+
+def _counters(path: Path) -> dict[str, int]:
+    counters: dict[str, int] = {}
+    for _, line in _lines(path):
+        match = STAT.match(line)
+        if match is not None and NUMBER.fullmatch(match[2]):
+            counters[match[1]] = int(match[2])
+    return counters
+
+
+def read_kernel(folder: Path) -> str | None:
+    """Return the release in `kernel` of the recording or of the folder around it, if any."""
+    for path in (folder / "kernel", folder.parent / "kernel"):
+        if path.is_file():
+            return next((line for _, line in _lines(path)), None)
+    return None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number (from 1) and text of the lines of a file that are not empty."""
+    with open_text(path) as file:
+        for number, text in enumerate(file, 1):
+            if line := text.strip():
+                yield number, line
+
+
+def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
+    """Return the decimal number in `text`."""
+    if NUMBER.fullmatch(text) is None or not text.isascii() or int(text) > high:
+        raise bad_line(path, number, f"{key}={text}", f"a whole number from 0 to {high}")
+    return int(text)
+
+
+def is_setup(folder: Path) -> bool:
+    """Return whether a folder is what `lab pair run --record` keeps of the binding: no point."""
+    return folder.name == "setup" and (folder / "result").is_file()
+
+
+def missing_file(folder: Path) -> InputError | None:
+    """Return the error for a folder that lacks a part of a recording; None: it is complete."""
+    for part in PARTS:
+        if not (folder / part).is_file():
+            return InputError(str(folder), part, f"no such file; a recording is {', '.join(PARTS)}")
+    return None

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reader of `iperf3 -J` in a capture: what arrived each way, and what in it cannot be."""
+
+from pathlib import Path
+
+from ntbbench.capture.measured import Throughput
+from ntbbench.core.errors import InputError
+from ntbbench.core.iperf3 import BACK, Document, doubts, loss, read, split
+from ntbbench.core.small_file import read_small
+
+PROTOCOLS = {"TCP", "UDP", "SCTP"}
+Seen = dict[str, str]  # a run's identity -> the file that it was read from
+
+
+def read_iperf3(
+    path: Path, source: str, cautions: list[str], seen: Seen | None = None
+) -> list[Throughput]:
+    """Return what arrived: one row a run, or two of a run in both directions.
+
+    A server's file does not say what arrived at the client.
+
+    Parameters
+    ----------
+    seen : the runs that were read before: one of them makes no second row. Those of this file are
+        added.
+
+    Raises
+    ------
+    InputError : no whole JSON of iperf3, a run that ended in an error, a number missing, or
+        nothing that says what arrived.
+    """
+    before = {} if seen is None else seen
+    own: Seen = {}
+    rows: list[Throughput] = []
+    told: list[str] = []
+    again = 0
+    for text in split(read_small(path), str(path)):
+        document = _run(text, path)
+        key = document.identity
+        if key in before or key in own:
+            again += 1
+            first = before.get(key, str(path))
+            told.append(f"{path}: a run of {first} is there again: it counts once")
+            continue
+        own[key] = str(path)
+        rows += _rows(document, source, told)
+    if not rows and not again:
+        raise InputError(str(path), "a server that only sent", "the client's iperf3 -J")
+    before |= own
+    cautions += dict.fromkeys(told)
+    return rows
+
+
+def _run(text: str, path: Path) -> Document:
+    document = read(text, str(path))
+    if document.error is not None:
+        raise InputError(str(path), document.error, "a run that ended without an error")
+    if document.find("start") is None:
+        raise InputError(str(path), "iperf3", "an object with start and end, as iperf3 -J prints")
+    return document
+
+
+def _rows(document: Document, source: str, cautions: list[str]) -> list[Throughput]:
+    rows = []
+    for way in document.ways():
+        cautions += [f"{document.where}: iperf3: {doubt.text}" for doubt in doubts(document, way)]
+        if document.only_sent(way):
+            text = "iperf3's server does not know what arrived at the client"
+            cautions.append(f"{document.where}: {text}")
+        elif way and not document.has_total(way):
+            cautions.append(f"{document.where}: iperf3: the way back has no total: not known")
+        else:
+            rows.append(_row(document, source, way))
+    return rows
+
+
+def _row(document: Document, source: str, way: str) -> Throughput:
+    """Return one direction. UDP's `sum` is what was sent, lost datagrams too: only older iperf3,
+    which has no `sum_received`, is taken by it."""
+    protocol = document.find("start.test_start.protocol")
+    if protocol not in PROTOCOLS:
+        allowed = "TCP, UDP or SCTP: missing or damaged"
+        raise InputError(document.where, "start.test_start.protocol", allowed)
+    streams = document.needed("start.test_start.num_streams")
+    rate, as_sent = document.arrived(way)
+    end = f"end.sum{way}" if as_sent else f"end.sum_received{way}"
+    what = f"{protocol}, {streams:.0f} streams{', as sent' if as_sent else ''}"
+    retransmits = _known(document, f"end.sum_sent{way}.retransmits")
+    return Throughput(
+        source=source,
+        tool="iperf3",
+        what=f"{what}, reverse" if way == BACK else what,
+        bits_per_second=rate,
+        seconds=document.needed(f"{end}.seconds"),
+        retransmits=None if retransmits is None else int(retransmits),
+        lost_percent=loss(document, way)[0],
+        cpu_host_percent=_known(document, "end.cpu_utilization_percent.host_total"),
+        cpu_remote_percent=None
+        if document.is_server
+        else _known(document, "end.cpu_utilization_percent.remote_total"),
+        direction=document.direction(way),
+    )
+
+
+def _known(document: Document, name: str) -> float | None:
+    value = document.number(name)
+    return value if value is not None and value >= 0 else None

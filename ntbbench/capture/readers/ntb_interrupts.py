@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which lines of /proc/interrupts are an NTB device's, and which slot each of them is."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from ntbbench.capture.readers.proc import MSI_INDEX_BITS, Row
+from ntbbench.ntb.devices.catalogue import resolve
+from ntbbench.ntb.devices.device import Hardware
+
+FIRST_DOORBELL = 2  # slot 0: link, slot 1: reserved
+DOORBELL = "doorbell bit"
+EMBEDDED = "all slots on one line (embedded doorbell)"
+MAY_BE_LINK = "(link events too, where the vector has a link bit)"
+# ndev_vec_isr by the number of its MSI-X vectors: pci_enable_msix_range() of each driver. AMD's
+# driver takes what it gets from its 16 doorbell vectors up to 24.
+MSIX = {
+    4: ("ntb_hw_intel-gen1",),
+    33: ("ntb_hw_intel-gen3", "ntb_hw_intel-gen4"),
+    **dict.fromkeys(range(16, 25), ("ntb_hw_amd",)),
+}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a line among those of its device, what it means, what its interrupts may be.
+
+    `is_doorbell` and `is_link` together: how many of its interrupts are doorbells is not known,
+    only that no more are. Link stands for every event that is no doorbell: of AMD's vectors above
+    its doorbells, of a message. `others`: the other actions that share the line.
+    """
+
+    slot: int
+    role: str
+    is_doorbell: bool
+    is_link: bool
+    others: tuple[str, ...] = ()
+
+
+def _epf(slot: int, lines: int) -> Slot:
+    if lines == 1:
+        return Slot(slot, EMBEDDED, True, False)
+    if slot < FIRST_DOORBELL:
+        return Slot(slot, ("link", "reserved")[slot], False, slot == 0)
+    return Slot(slot, f"{DOORBELL} {slot - FIRST_DOORBELL}", True, False)
+
+
+def _vector(slot: int, lines: int) -> Slot:
+    """Return what all devices with that many vectors say of this one; else it may be anything."""
+    names = MSIX.get(lines, ())
+    told = {vector_slot(slot, *masks_of(resolve(name), slot)) for name in names}
+    if len(told) == 1:
+        return told.pop()
+    return Slot(slot, f"vector {slot} {MAY_BE_LINK}", True, True)
+
+
+def masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
+    """Return the doorbell bits of a preset's vector, and the bits that are link events."""
+    masks = hardware.vector_map.irq_masks
+    bits = masks[vector] if vector < len(masks) else 0
+    return bits & hardware.vector_map.db_valid_mask, bits & hardware.link_mask
+
+
+def vector_slot(vector: int, doorbells: int, link: int) -> Slot:
+    """Return what a vector's interrupts are, whose bits are known."""
+    if doorbells and link:
+        return Slot(vector, f"vector {vector} (link events too)", True, True)
+    if doorbells:
+        return Slot(vector, f"vector {vector}", True, False)
+    return Slot(vector, f"vector {vector} (link or other events, no doorbell)", False, True)
+
+
+def _all(slot: int, _lines: int) -> Slot:
+    return Slot(slot, "all doorbells, and link events", True, True)
+
+
+def _all_but_link(slot: int, _lines: int) -> Slot:
+    return Slot(slot, "all doorbells", True, False)
+
+
+def _message(slot: int, _lines: int) -> Slot:
+    return Slot(slot, "link and messages", False, True)
+
+
+def _msi(slot: int, _lines: int) -> Slot:
+    return Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
+
+
+# By action (request_irq's name); Linux 7.3 drivers/ntb, pci-epf-vntb.c. Switchtec tells the link by
+# message; IDT's one interrupt tells everything.
+ACTIONS: dict[str, Callable[[int, int], Slot]] = {
+    "ntb_epf": _epf,
+    "pci_epf_vntb_db": _epf,
+    "ndev_vec_isr": _vector,
+    "ndev_irq_isr": _all,
+    "switchtec_ntb_doorbell": _all_but_link,
+    "switchtec_ntb_message": _message,
+    "ntb_irq_idt": _all,
+    "ntb_transport": _msi,
+}
+
+
+def actions_of(action: str) -> list[str]:
+    """Return the actions of a line, which several drivers may share."""
+    return [part.strip() for part in action.split(",")]
+
+
+def action_of(action: str) -> str | None:
+    """Return the NTB action of a line, the first if it has several; None: it has none."""
+    return next((part for part in actions_of(action) if part in ACTIONS), None)
+
+
+def find_slots(rows: Iterable[Row]) -> dict[str, Slot]:
+    """Return the slot of each NTB line by label; lines of one device count in file order."""
+    groups: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        if (action := action_of(row.action)) is not None:
+            device = 0 if row.hwirq is None else row.hwirq >> MSI_INDEX_BITS
+            groups[action, row.chip, device].append(row)
+    return {
+        row.label: replace(ACTIONS[action](slot, len(lines)), others=_others(row.action, action))
+        for (action, _, _), lines in groups.items()
+        for slot, row in enumerate(lines)
+    }
+
+
+def _others(line: str, action: str) -> tuple[str, ...]:
+    names = actions_of(line)
+    names.remove(action)
+    return tuple(names)

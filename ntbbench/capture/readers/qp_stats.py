@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ntb_transport's debugfs counters before and after: how often each QP's tasklet ran."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntbbench.capture.measured import QpRuns
+from ntbbench.core.errors import InputError
+from ntbbench.core.small_file import read_small
+from ntbbench.core.text_file import bad_line
+
+STAT = re.compile(r"(.+?) -\s+(\S+)")
+QP = re.compile(r"qp(\d{1,2})")
+TITLE = "NTB QP stats:"
+LAST = "QP Link"  # the last line that is printed: without it the file is cut off
+# Counters that restart at zero when the link goes down (ntb_qp_link_down_reset).
+COUNTERS = (
+    "rx_bytes",
+    "rx_pkts",
+    "rx_memcpy",
+    "rx_async",
+    "rx_ring_empty",
+    "rx_err_no_buf",
+    "rx_err_oflow",
+    "rx_err_ver",
+    "tx_bytes",
+    "tx_pkts",
+    "tx_memcpy",
+    "tx_async",
+    "tx_ring_full",
+    "tx_err_no_buf",
+)
+U64 = 1 << 64
+
+
+@dataclass(frozen=True)
+class Stats:
+    """One reading: counters by name, rx_max_entry; `is_up` False: the file was empty."""
+
+    path: Path
+    is_up: bool
+    counters: dict[str, int]
+    rx_max_entry: int | None
+
+
+def read_stats_file(path: Path) -> Stats:
+    """Read one `stats`; an empty one is a QP whose link is down.
+
+    Raises
+    ------
+    InputError : another file, a counter missing or no u64, or the last line missing.
+
+    Source: Linux 7.3 drivers/ntb/ntb_transport.c, ntb_qp_debugfs_stats_show.
+    """
+    text = read_small(path)
+    if not text.strip():
+        return Stats(path, False, {}, None)
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if not stripped or stripped == TITLE:
+            continue
+        match = STAT.fullmatch(stripped)
+        if match is None:
+            raise bad_line(path, number, line, "name - value, as ntb_transport's stats")
+        if match[1] in found:
+            raise bad_line(path, number, line, f"{match[1]} is there twice")
+        found[match[1]] = match[2]
+    if TITLE not in text:
+        raise InputError(str(path), text.strip()[:40], f"{TITLE!r}, as ntb_transport's stats")
+    if found.get(LAST) not in {"Up", "Down"} or not text.endswith("\n"):
+        raise InputError(str(path), LAST, "Up or Down in the last line: the file is cut off")
+    counters = {name: _counter(path, name, found.get(name)) for name in COUNTERS}
+    entries = _counter(path, "rx_max_entry", found.get("rx_max_entry"))
+    return Stats(path, found[LAST] == "Up", counters, entries or None)
+
+
+def _counter(path: Path, name: str, text: str | None) -> int:
+    if text is None:
+        raise InputError(str(path), name, "missing: the file is cut off or of another kind")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < U64):
+        raise InputError(str(path), f"{name} - {text}", "a u64 in decimal")
+    return int(text)
+
+
+def find_stats(folder: Path) -> dict[tuple[str, int], Path]:
+    """Return the files DEVICE/qpN below `folder` by device and qp_num."""
+    found = {}
+    for path in sorted(folder.glob("*/qp*")):
+        match = QP.fullmatch(path.name)
+        if match is not None and path.is_file():
+            found[path.parent.name, int(match[1])] = path
+    return found
+
+
+def qp_runs(
+    device: str, qp_num: int, readings: tuple[Stats, Stats], source: str, cautions: list[str]
+) -> QpRuns:
+    """Return the bounds of the runs of one QP's tasklet between two readings.
+
+    Formula: E <= runs <= E + floor((d rx_pkts + d rx_err_oflow) / rx_max_entry), with
+    E = d rx_ring_empty + d rx_err_no_buf + d rx_err_ver: a run ends on an empty ring, an error, or
+    a full budget. Link-down packets are not counted.
+
+    Source: Linux 6.12 drivers/ntb/ntb_transport.c (ntb_process_rxc, ntb_transport_rxc_db).
+    """
+    before, after = readings
+    where = f"{after.path}: {device} qp{qp_num}"
+    link = "up" if before.is_up and after.is_up else "down"
+    known = before.is_up and after.is_up
+    if before.is_up != after.is_up:
+        link = "went down" if before.is_up else "came up"
+        cautions.append(f"{where}: the link {link} between the snapshots: its runs are not known")
+    back = [name for name in after.counters if after.counters[name] < before.counters.get(name, 0)]
+    if known and back:
+        known = False
+        cautions.append(
+            f"{where}: {', '.join(back)} went back: the link bounced, its runs are not known"
+        )
+    if known and before.rx_max_entry != after.rx_max_entry:
+        known = False
+        cautions.append(
+            f"{where}: rx_max_entry was {before.rx_max_entry} and is {after.rx_max_entry}: "
+            "the link was set up anew, its runs are not known"
+        )
+
+    def grown(name: str) -> int:
+        return after.counters[name] - before.counters[name]
+
+    low = high = rx_pkts = tx_pkts = None
+    if known:
+        low = grown("rx_ring_empty") + grown("rx_err_no_buf") + grown("rx_err_ver")
+        rx_pkts, tx_pkts = grown("rx_pkts"), grown("tx_pkts")
+        if after.rx_max_entry is not None:
+            high = low + (rx_pkts + grown("rx_err_oflow")) // after.rx_max_entry
+    return QpRuns(
+        device=device,
+        qp_num=qp_num,
+        link=link,
+        rx_pkts=rx_pkts,
+        tx_pkts=tx_pkts,
+        rx_max_entry=after.rx_max_entry,
+        runs_low=low,
+        runs_high=high,
+        source=source,
+    )

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a trace shows: doorbell events, the tasklets that they wake, and handlers, counted."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ntbbench.capture.measured import Handler, Traced, Woken
+from ntbbench.capture.readers.doorbell_point import Qp
+from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
+from ntbbench.capture.readers.trace_tally import Tally, count
+from ntbbench.capture.replay.tasklets import QP_SIZE_MAX
+from ntbbench.core.errors import InputError
+from ntbbench.core.small_file import read_lines
+from ntbbench.core.text_file import bad_line
+
+FULL_CPU = re.compile(r"CPU(\d{1,5}) dropped \d{1,20}")
+LOST = "a CPU's buffer starts later than the others': its first events are lost"
+CUT_END = "the trace ends within a callback, or before what it wakes"
+CUT_START = "the trace begins within a callback: {} of its schedules may be a doorbell's"
+UNBOUNDED = "nothing in the trace tells where a callback ends: later schedules may be counted"
+UNSEEN = "{} runs have no schedule in the trace: it begins after it, or a probe missed it"
+NOT_RUN = "{} schedules have no run in the trace: it ends before it, or a probe missed it"
+UNLIKE = "tasklet_entry shows {} runs, rxc_db {}: a probe missed some"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One QP, or what the trace shows of one: addresses of its start and tasklet, where known."""
+
+    ptr: int | None
+    tasklet: int | None
+    qp_num: int | None = None
+
+    def scheduled(self, tally: Tally) -> int | None:
+        """Return how often its tasklet was put on a list; None: no probe shows that."""
+        if self.tasklet is None or not tally.has_schedules:
+            return None
+        return tally.doorbell[self.tasklet] + tally.other[self.tasklet]
+
+    def runs(self, tally: Tally) -> int | None:
+        """Return how often it ran: a probe can miss what the other shows; None: none is set."""
+        shown = []
+        if self.ptr is not None and tally.runs:
+            shown.append(tally.runs[self.ptr])
+        if self.tasklet is not None and tally.entered:
+            shown.append(tally.entered[self.tasklet])
+        return max(shown, default=None)
+
+    def woken(self, tally: Tally) -> Woken:
+        """Return the row's record."""
+        is_known = self.tasklet is not None and tally.has_schedules
+        address = self.tasklet if self.ptr is None else self.ptr
+        at = self.tasklet or 0
+        return Woken(
+            address=hex(address or 0),
+            qp_num=self.qp_num,
+            doorbell=tally.doorbell[at] if is_known and tally.db_events is not None else None,
+            other=tally.other[at] if is_known else None,
+            runs=self.runs(tally),
+        )
+
+
+@dataclass(frozen=True)
+class Span:
+    """A count's bounds and why they are not one number; None: not known, or no bound."""
+
+    low: int | None
+    high: int | None
+    doubts: list[str]
+
+    def without_high(self, why: str) -> "Span":
+        """Return the span of a count that lost events may have made too small."""
+        return Span(self.low, None, [*self.doubts, why])
+
+
+def read_traced(
+    path: Path,
+    source: str,
+    qps: tuple[Qp, ...],
+    cautions: list[str],
+    full_cpus: Collection[int] = (),
+) -> Traced:
+    """Count the trace at `path`.
+
+    Parameters
+    ----------
+    qps : give addresses their qp_num, where the capture has them.
+    full_cpus : whose buffers were full before the trace ended. Only what came before the first of
+        them was full is counted: up to there no event of any CPU is missing.
+
+    Raises
+    ------
+    InputError : as `read_events`, or more addresses than a machine can have.
+    """
+    end = _end_of(path, full_cpus, cautions)
+    facts, tally = TraceText(), Tally()
+    counted = sum(_counted(path, tally, event, end) for event in read_events(path, facts))
+    if facts.started:
+        cautions.append(f"{path}: {LOST}")
+    traced = _record(tally, _rows(tally, qps), facts, source=source, events=counted)
+    return replace(traced, is_cut=bool(full_cpus))
+
+
+def _counted(path: Path, tally: Tally, event: Event, end: float) -> bool:
+    if event.time <= end:
+        count(path, tally, event)
+    return event.time <= end
+
+
+def _record(tally: Tally, rows: list[Row], facts: TraceText, *, source: str, events: int) -> Traced:
+    wakeups, runs = _wakeups(tally, rows), _runs(tally, rows)
+    if facts.started:
+        wakeups, runs = wakeups.without_high(LOST), runs.without_high(LOST)
+    return Traced(
+        source=source,
+        format=facts.format,
+        events=events,
+        db_events=tally.db_events,
+        db_events_per_vector=dict(sorted(tally.vectors.items(), key=lambda item: _key(item[0]))),
+        woken=[row.woken(tally) for row in rows],
+        handlers=_handlers(tally.handlers),
+        softirqs=dict(sorted(tally.softirqs.items())),
+        has_lost=bool(facts.started),
+        wakeups_low=wakeups.low,
+        wakeups_high=wakeups.high,
+        wakeups_doubts=wakeups.doubts,
+        runs_low=runs.low,
+        runs_high=runs.high,
+        runs_doubts=runs.doubts,
+    )
+
+
+def read_full_cpus(path: Path) -> list[int]:
+    """Return the CPUs that the file beside a trace names as full; none: no such file.
+
+    Raises
+    ------
+    InputError : another line than `CPU1 dropped 20`.
+    """
+    if not path.is_file():
+        return []
+    cpus = []
+    for number, line in read_lines(path):
+        match = FULL_CPU.fullmatch(line.rstrip("\n"))
+        if match is None:
+            raise bad_line(path, number, line, "CPU1 dropped 20, as capture writes")
+        cpus.append(int(match[1]))
+    return cpus
+
+
+def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> float:
+    """Return the time up to which the trace holds the events of every CPU."""
+    if not full_cpus:
+        return math.inf
+    last = {event.cpu: event.time for event in read_events(path, TraceText())}
+    cpu = min(full_cpus, key=lambda cpu: last.get(cpu, -1.0))
+    if cpu not in last:
+        raise InputError(str(path), f"CPU{cpu} was full", "a trace with events of that CPU")
+    cautions.append(
+        f"{path}: the buffer of CPU{cpu} was full at {last[cpu]:.6f}: counted up to there"
+    )
+    return last[cpu]
+
+
+def _key(text: str) -> tuple[int, str]:
+    return len(text), text
+
+
+def _rows(tally: Tally, qps: tuple[Qp, ...]) -> list[Row]:
+    """Return one row a QP where `qps` tell which is which, else one a tasklet or QP address."""
+    tasklets = (set(tally.entered) | set(tally.doorbell)) - tally.foreign
+    starts: Mapping[int, Qp | None] = {qp.ptr: qp for qp in qps} or dict.fromkeys(tally.runs)
+    offset = _offset(tasklets, starts)
+    if offset is None:
+        rows = [Row(None, at) for at in sorted(tasklets)]
+        # Without an offset nobody knows which QP a tasklet is: its runs stand for themselves.
+        return rows if tally.entered else rows + [Row(ptr, None) for ptr in sorted(tally.runs)]
+    rows = []
+    for ptr, qp in sorted(starts.items()):
+        at = ptr + offset
+        if at in tasklets or ptr in tally.runs:
+            rows.append(Row(ptr, at, None if qp is None else qp.qp_num))
+    if not qps:  # else every QP is known, and a tasklet elsewhere is another driver's
+        known = {row.tasklet for row in rows}
+        rows += [Row(at - offset, at) for at in sorted(tasklets - known)]
+    return rows
+
+
+def _offset(tasklets: set[int], starts: Mapping[int, object]) -> int | None:
+    """Return the one distance at which every QP's tasklet lies behind its start, if there is."""
+    hits: Counter[int] = Counter()
+    low = sorted(starts)
+    for at in list(tasklets)[:256]:
+        hits.update(at - ptr for ptr in low[:256] if 0 < at - ptr < QP_SIZE_MAX)
+    return max(hits, key=lambda distance: (hits[distance], -distance)) if hits else None
+
+
+def _wakeups(tally: Tally, rows: list[Row]) -> Span:
+    """Return how many tasklets the doorbells put on a list."""
+    if not tally.has_schedules or tally.db_events is None:
+        return Span(None, None, [])
+    own = {row.tasklet for row in rows}
+    low = high = sum(tally.doorbell[at] for at in own if at is not None)
+    doubts = []
+    if unseen := _beyond(tally, rows)[1]:
+        high += unseen
+        doubts.append(UNSEEN.format(unseen))
+    if undecided := sum(tally.undecided[at] for at in own if at is not None):
+        high += undecided
+        doubts.append(CUT_START.format(undecided))
+    if low and not tally.is_bounded:
+        low = 0
+        doubts.append(UNBOUNDED)
+    if tally.ringing:
+        return Span(low, None, [*doubts, CUT_END])
+    return Span(low, high, doubts)
+
+
+def _runs(tally: Tally, rows: list[Row]) -> Span:
+    """Return how many runs the trace's schedules made: each makes one."""
+    shown = [row.runs(tally) for row in rows]
+    known = [runs for runs in shown if runs is not None]
+    if not known:
+        return Span(None, None, [])
+    not_run, unseen = _beyond(tally, rows)
+    span = Span(sum(known) - unseen, sum(known) + not_run, [])
+    span.doubts.extend([NOT_RUN.format(not_run)] if not_run else [])
+    span.doubts.extend([UNSEEN.format(unseen)] if unseen else [])
+    probes, entries = sum(tally.runs.values()), sum(tally.entered.values())
+    if probes and entries and probes != entries:
+        span = span.without_high(UNLIKE.format(entries, probes))
+    return span.without_high(CUT_END) if tally.ringing else span
+
+
+def _beyond(tally: Tally, rows: list[Row]) -> tuple[int, int]:
+    """Return how many schedules have no run in the trace, and how many runs no schedule.
+
+    Where no offset joins tasklets and QPs, all of them together are compared.
+    """
+    counts = [(row.scheduled(tally), row.runs(tally)) for row in rows]
+    pairs = [(s, r) for s, r in counts if s is not None and r is not None]
+    if len(pairs) < len(counts):
+        schedules, runs = ([n for n in side if n is not None] for side in zip(*counts, strict=True))
+        pairs = [(sum(schedules), sum(runs))] if schedules and runs else []
+    return sum(max(s - r, 0) for s, r in pairs), sum(max(r - s, 0) for s, r in pairs)
+
+
+def _handlers(counts: Counter[tuple[int, str, int]]) -> list[Handler]:
+    by_irq: dict[tuple[int, str], dict[str, int]] = {}
+    for (irq, name, cpu), entries in sorted(counts.items()):
+        by_irq.setdefault((irq, name), {})[str(cpu)] = entries
+    return [Handler(irq=irq, name=name, per_cpu=cpus) for (irq, name), cpus in by_irq.items()]

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One recording of a real kernel: its files read, checked for completeness, told in QP numbers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntbbench.capture.readers.doorbell_point import (
+    Point,
+    Qp,
+    missing_file,
+    read_kernel,
+    read_point,
+    read_state,
+    read_stats,
+)
+from ntbbench.capture.readers.ftrace import Kind, TraceEvent, TraceFacts, read_trace
+from ntbbench.capture.replay.tasklets import Tasklets, find_tasklets
+from ntbbench.core.errors import InputError
+from ntbbench.ntb.loopback import DoorbellEvent, DoorbellLog, LoopDevice, Ring
+from ntbbench.ntb.vectormap import bits_of
+
+LOOP_DOORBELLS = 16  # of the loopback device, unless the trace shows a higher bit rung
+RX_MAX_ENTRY = "rx_max_entry"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a folder holds. `events` are those of the receiving port, tasklets by their qp_num.
+
+    A run shows as one RUN (from rxc_db, tasklet_entry or both) and, where the kernel has the event,
+    an EXIT. `has_flags`: the trace has the flags column. `missing_lines`: how many of the lines
+    that its header counts are not there. `cautions`: what a reader of the numbers should know.
+    """
+
+    folder: Path
+    kernel: str | None
+    point: Point
+    port: int
+    qps: tuple[Qp, ...]  # of the receiving port, by qp_num
+    device: LoopDevice
+    events: tuple[TraceEvent, ...]
+    has_flags: bool
+    missing_lines: int
+    cautions: tuple[str, ...]
+
+    def qp_count(self) -> int:
+        """Return how many entries a list by qp_num has."""
+        return 1 + max(qp.qp_num for qp in self.qps)
+
+    def doorbell_log(self) -> DoorbellLog:
+        """Return what a prediction may see: rings and doorbell events, no schedule and no run."""
+        items = [doorbell_item(event) for event in self.events]
+        return DoorbellLog(
+            device=self.device,
+            gap=self.point.gap,
+            items=tuple(item for item in items if item is not None),
+        )
+
+
+def doorbell_item(event: TraceEvent) -> Ring | DoorbellEvent | None:
+    """Return the ring or the doorbell event of a trace event, or None if it is another."""
+    if event.kind is Kind.RING:
+        return Ring(event.time, event.cpu, event.pid, event.value, event.need_resched)
+    if event.kind is Kind.DB_EVENT:
+        return DoorbellEvent(
+            event.time, event.cpu, event.pid, event.value, event.context, event.need_resched
+        )
+    return None
+
+
+def read_recording(folder: Path) -> Recording:
+    """Read the recording in `folder`: `point`, `trace`, `state`, and the `stats` if they are there.
+
+    Raises
+    ------
+    InputError : a file is missing or malformed, or the trace is incomplete.
+    """
+    if (error := missing_file(folder)) is not None:
+        raise error
+    point, qps = read_point(folder / "point"), read_state(folder / "state")
+    facts = TraceFacts()
+    trace = list(read_trace(folder / "trace", facts))
+    tasklets = find_tasklets(folder, qps, trace)
+    _one_direction(folder, trace)
+    events = tuple(_of_port(trace, tasklets))
+    cautions = [*_missing_lines(folder, point, facts, events), *_missed_probes(trace, tasklets)]
+    return Recording(
+        folder=folder,
+        kernel=read_kernel(folder),
+        point=point,
+        port=tasklets.port,
+        qps=tasklets.qps,
+        device=_device(point, tasklets, events, folder),
+        events=events,
+        has_flags=facts.flags,
+        missing_lines=max((facts.entries or 0) - facts.lines, 0),
+        cautions=tuple(cautions),
+    )
+
+
+def _device(
+    point: Point, tasklets: Tasklets, events: Sequence[TraceEvent], folder: Path
+) -> LoopDevice:
+    rung = [event.value.bit_length() for event in events if event.kind is Kind.RING]
+    stats = read_stats(folder / "after-stats")
+    entries = [counters[RX_MAX_ENTRY] for counters in stats.values() if RX_MAX_ENTRY in counters]
+    return LoopDevice(
+        doorbells=max([LOOP_DOORBELLS, *rung, *(qp.qp_num + 1 for qp in tasklets.qps)]),
+        vectors=point.vectors,
+        active_mask=sum(1 << qp.qp_num for qp in tasklets.qps if qp.is_up),
+        db_read_latched=point.db_read_latched,
+        rx_max_entry=min(filter(None, entries), default=None),
+    )
+
+
+def _one_direction(folder: Path, trace: Sequence[TraceEvent]) -> None:
+    for kind in (Kind.RING, Kind.DB_EVENT):
+        owners = {event.owner for event in trace if event.kind is kind}
+        if len(owners) > 1:
+            shown = f"{kind.value} of {len(owners)} devices"
+            raise InputError(str(folder / "trace"), shown, "one port sends and the other receives")
+
+
+def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> list[TraceEvent]:
+    """Return the doorbells, and the schedules and runs of the port's tasklets by qp_num."""
+    by_qp, by_tasklet = tasklets.by_qp(), tasklets.by_tasklet()
+    own: list[TraceEvent] = []
+    entered: dict[int, int] = {}  # by CPU: the QP whose run has no rxc_db yet
+    for event in trace:
+        if event.kind in (Kind.RING, Kind.DB_EVENT):
+            own.append(event)
+            continue
+        qp_num = (by_qp if event.kind is Kind.RUN else by_tasklet).get(event.value)
+        if qp_num is None:
+            continue
+        if event.kind is Kind.RUN and entered.pop(event.cpu, None) == qp_num:
+            continue  # its tasklet_entry stands for it
+        if event.kind is Kind.ENTRY:
+            entered[event.cpu] = qp_num
+            own.append(event._replace(kind=Kind.RUN, value=qp_num))
+        else:
+            if event.kind is Kind.EXIT:
+                entered.pop(event.cpu, None)
+            own.append(event._replace(value=qp_num))
+    return own
+
+
+def _missed_probes(trace: Sequence[TraceEvent], tasklets: Tasklets) -> list[str]:
+    """Return a caution when tasklet_entry and rxc_db were both recorded and differ in number."""
+    by_qp, by_tasklet = tasklets.by_qp(), tasklets.by_tasklet()
+    probes = sum(event.kind is Kind.RUN and event.value in by_qp for event in trace)
+    entries = sum(event.kind is Kind.ENTRY and event.value in by_tasklet for event in trace)
+    if not probes or not entries or probes == entries:
+        return []
+    return [
+        f"tasklet_entry shows {entries} runs, rxc_db {probes}: a probe missed some; "
+        "each run that either shows is counted"
+    ]
+
+
+def _missing_lines(
+    folder: Path, point: Point, facts: TraceFacts, events: Sequence[TraceEvent]
+) -> list[str]:
+    """Return cautions on what the trace lacks; raise when that may be something we count."""
+    rung = Counter(b for e in events if e.kind is Kind.RING for b in bits_of(e.value))
+    expected = point.packets_per_qp * len(point.sending_qps)
+    if expected and not rung:
+        reason = f"{expected} packets in `point`: without a ring there is nothing to predict from"
+        raise InputError(str(folder / "trace"), "no peer_db_set", reason)
+    cautions = []
+    if facts.entries is not None and facts.lines < facts.entries:
+        where = f"{facts.lines} of {facts.entries} lines"
+        if rung.total() < expected:
+            raise InputError(
+                str(folder / "trace"), where, "the recording is incomplete: the trace is cut off"
+            )
+        cautions.append(f"the trace holds {where} that its header counts; all doorbells are there")
+    if rung.total() != expected:
+        cautions.append(
+            f"{rung.total()} doorbells for {expected} packets in `point`: "
+            "a sender stopped early (ring full), or the recording covers a part"
+        )
+    return cautions

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A/A runs: how often the gate would raise a false alarm, and how much each benchmark wanders.
+
+The samples of one run share a process, a placement in memory, a frequency: the scatter between
+runs is larger than the scatter within one, and only repeated runs show it.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from ntbbench.compare.compare import compare
+from ntbbench.compare.pairing import environments
+from ntbbench.compare.policy import Policy, Rule
+from ntbbench.compare.series import Variant
+from ntbbench.core.errors import IncomparableError, InputError
+
+CALIBRATE_SCHEMA = "ntbbench.calibrate/1"
+FEWEST = 4
+HEADROOM = 1.25  # a threshold is the largest change seen, and this much more
+
+
+class Floor(Struct, frozen=True, kw_only=True):
+    """How much one benchmark changes between runs of the same thing."""
+
+    metric: str
+    noise_floor: float  # 95th percentile of the relative changes of all pairs of runs
+    largest_change: float
+    threshold: float  # what the gate should use
+    false_alarms: int  # of the disjoint pairs
+
+
+class Calibration(Struct, frozen=True, kw_only=True):
+    """What the A/A runs say; `families` are the disjoint pairs of consecutive runs."""
+
+    schema: str = CALIBRATE_SCHEMA
+    runs: int
+    metrics: int  # that every run has
+    families: int
+    alarms: int  # families with at least one false alarm under the policy as it is
+    alarms_with_thresholds: int  # with thresholds taken from the other runs alone
+    exact_differences: list[str]  # exact metrics that were not the same in all runs
+    missing: list[str]  # metrics that some runs do not have
+    zeros: list[str]  # noisy metrics with a median of zero: no relative change, no floor
+    floors: list[Floor]
+
+
+def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
+    """Return what runs of one and the same thing say about this machine.
+
+    Raises
+    ------
+    InputError
+        for fewer than four runs.
+    IncomparableError
+        for runs of another format or from another environment: those are not the same thing.
+    """
+    if len(runs) < FEWEST:
+        raise InputError("runs", len(runs), f"at least {FEWEST} runs of the same thing")
+    differences = environments(runs[0], runs[1:], policy.ignore_environment, None).differences
+    if differences:
+        raise IncomparableError(differences, "A/A runs are runs of the same thing on one machine")
+    medians = medians_of(runs)
+    pairs = [(i, i + 1) for i in range(0, len(runs) - 1, 2)]
+    plain = [alarms_of(runs[i], runs[j], policy) for i, j in pairs]
+    held_out = [
+        alarms_of(
+            runs[i], runs[j], with_rules(policy, floors(without(medians, (i, j)), policy, []))
+        )
+        for i, j in pairs
+    ]
+    return Calibration(
+        runs=len(runs),
+        metrics=len(set(runs[0].series).intersection(*(run.series for run in runs))),
+        families=len(pairs),
+        alarms=sum(map(bool, plain)),
+        alarms_with_thresholds=sum(map(bool, held_out)),
+        exact_differences=unequal(runs),
+        missing=missing_somewhere(runs),
+        zeros=sorted(name for name, values in medians.items() if min(values) == 0),
+        floors=floors(medians, policy, plain),
+    )
+
+
+def medians_of(runs: Sequence[Variant]) -> dict[str, list[float]]:
+    """Return the median of each noisy metric in each run that has it."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for name, series in run.series.items():
+            if series.samples is not None:
+                found.setdefault(name, []).append(float(np.median(series.samples)))
+    return {name: values for name, values in found.items() if len(values) == len(runs)}
+
+
+def without(medians: dict[str, list[float]], left_out: tuple[int, ...]) -> dict[str, list[float]]:
+    """Return the medians of the other runs."""
+    return {
+        name: [value for index, value in enumerate(values) if index not in left_out]
+        for name, values in medians.items()
+    }
+
+
+def floors(
+    medians: dict[str, list[float]], policy: Policy, alarms: Sequence[set[str]]
+) -> list[Floor]:
+    """Return the noise floor of each metric that is never zero."""
+    result = []
+    for name, values in medians.items():
+        if min(values) == 0:
+            continue
+        changes = np.array([change(a, b) for a, b in combinations(values, 2)])
+        largest = float(changes.max())
+        result.append(
+            Floor(
+                metric=name,
+                noise_floor=float(np.quantile(changes, 0.95)),
+                largest_change=largest,
+                threshold=max(policy.threshold, float(np.ceil(largest * HEADROOM * 1000)) / 1000),
+                false_alarms=sum(name in family for family in alarms),
+            )
+        )
+    return result
+
+
+def change(one: float, other: float) -> float:
+    """Return the relative change of two medians above zero, the larger over the smaller."""
+    return max(one, other) / min(one, other) - 1
+
+
+def alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
+    """Return the noisy metrics that a comparison of two equal things calls changed."""
+    report = compare(base, [candidate], policy)
+    return {
+        c.metric
+        for c in report.comparisons
+        if c.kind == "noisy" and c.verdict in ("regressed", "improved")
+    }
+
+
+def with_rules(policy: Policy, found: Sequence[Floor]) -> Policy:
+    """Return the policy with a threshold for each metric, which holds the noise of processes."""
+    rules = tuple(Rule(metric=floor.metric, threshold=floor.threshold) for floor in found)
+    return msgspec.structs.replace(policy, rule=rules + policy.rule, one_process_allowance=0.0)
+
+
+def unequal(runs: Sequence[Variant]) -> list[str]:
+    """Return the exact metrics that differ between runs: they are not exact."""
+    first = runs[0].series
+    return sorted(
+        name
+        for name, series in first.items()
+        if series.kind == "exact"
+        and any(name in run.series and run.series[name].value != series.value for run in runs)
+    )
+
+
+def missing_somewhere(runs: Sequence[Variant]) -> list[str]:
+    """Return the metrics that are not in every run."""
+    names = [run.series.keys() for run in runs]
+    return sorted(set().union(*names) - set(names[0]).intersection(*names))

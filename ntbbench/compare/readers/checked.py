@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks that every reader shares: finite numbers, sizes, environments."""
+
+import gzip
+import stat
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntbbench.core.errors import InputError
+
+GZIP = b"\x1f\x8b"
+LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
+LARGEST_COUNT = 1 << 63
+# The fourth power of a sample must be finite (Welch's degrees of freedom), and its inverse.
+LARGEST_SAMPLE = 1e75
+SMALLEST_SAMPLE = 1e-75
+ALLOWED = "zero, or a finite number from 1e-75 to 1e75"
+STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
+# These change from run to run on one and the same machine.
+# How measure.environment says that it could not read a value: such a one is not known.
+NOT_READABLE = "not readable"
+VOLATILE_WORDS = (
+    "time",
+    "date",
+    "load",
+    "freq",
+    "mhz",
+    "hz",
+    "pid",
+    "argv",
+    "command",
+    "temp",
+    "started",
+    "resolution",
+)
+LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
+
+
+def printable(text: str) -> str:
+    """Return a file name as text that can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file that is neither empty nor too large.
+
+    Raises
+    ------
+    InputError
+        if it cannot be read, is empty or larger than 1 GiB.
+    """
+    try:
+        check_size(path)
+        with path.open("rb") as file:
+            packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
+            data = unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
+    except OSError as error:
+        raise InputError("input", str(path), error.strerror or "cannot be read") from error
+    except MemoryError as error:
+        raise InputError("input", str(path), "a file that fits in memory") from error
+    if len(data) > LARGEST:  # of a pipe or packed: only reading tells
+        raise InputError("input", str(path), f"at most {LARGEST} bytes")
+    if not data.strip():
+        raise InputError("input", str(path), "a result; this file is empty")
+    return data
+
+
+def check_size(path: Path) -> None:
+    """Refuse what is too large to read, and devices: /dev/zero has no end.
+
+    Raises
+    ------
+    InputError
+        for a device, and for a file larger than 1 GiB.
+    OSError
+        if there is no such file.
+    """
+    found = path.stat()
+    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        raise InputError("input", str(path), "a file or a pipe, no device")
+    if found.st_size > LARGEST:
+        raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {found.st_size}")
+
+
+def unpacked(file: gzip.GzipFile, path: Path) -> bytes:
+    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it.
+
+    Raises
+    ------
+    InputError
+        for a damaged file.
+    """
+    try:
+        return file.read(LARGEST + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError("input", str(path), f"a complete gzip file: {error}") from error
+
+
+def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64]:
+    """Return samples as float64[n].
+
+    Raises
+    ------
+    InputError
+        if one is negative, not finite, or too large or small to compute with.
+    """
+    samples = np.asarray(values, dtype=np.float64)
+    usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
+    if not usable.all():
+        raise InputError(f"{where}: {metric}", float(samples[~usable][0]), ALLOWED)
+    return samples
+
+
+def exact_value(value: float, where: str, metric: str) -> float:
+    """Return a count, or another exact number, as it is.
+
+    Raises
+    ------
+    InputError
+        if it is not finite or too large for 64 bits.
+    """
+    if not -LARGEST_COUNT < value < LARGEST_COUNT:
+        raise InputError(f"{where}: {metric}", value, "a finite number below 2^63")
+    return value
+
+
+def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) of every leaf of nested dicts; a list is its words, sorted."""
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{name}.")
+        elif isinstance(value, list):
+            yield name, " ".join(sorted(str(item) for item in value))
+        elif value is not None:
+            yield name, str(value)
+
+
+def split_environment(
+    environment: Mapping[str, object],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what must agree (CPU, compiler, flags) and what is only told when it differs.
+
+    What could not be read on either side is not the same there.
+    """
+    strict: dict[str, str] = {}
+    loose: dict[str, str] = {}
+    for key, value in flatten(environment):
+        words = key.lower()
+        if value.startswith(NOT_READABLE) or any(word in words for word in VOLATILE_WORDS):
+            continue
+        named = any(word in words for word in STRICT_WORDS)
+        (strict if named and not any(w in words for w in LOOSE_WORDS) else loose)[key] = value
+    return strict, loose

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several.
+
+Of UDP what arrived counts, and the share that was lost: the intervals of a sender hold what it
+sent, whatever became of it. With --bidir the way back is a metric of its own. A server does not
+know what arrived at the client. A document that is there twice is one run.
+"""
+
+from collections import Counter
+
+from msgspec import structs
+
+from ntbbench.compare.readers.checked import samples_of
+from ntbbench.compare.records import Better
+from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
+from ntbbench.core.errors import InputError
+from ntbbench.core.iperf3 import BACK, REPEATED, Document, doubts, loss
+from ntbbench.core.iperf3 import read as read_document
+
+SOURCE = "iperf3"
+SETTINGS = (
+    *("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"),
+    "target_bitrate",
+)
+Told = tuple[str, ...]  # cautions of a series
+
+
+def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
+    """Return the variant of the documents of one side, each run once, as `read` does."""
+    runs: dict[str, Document] = {}
+    repeated: Counter[str] = Counter()
+    for file, document in documents:
+        run = decoded_run(document, file)
+        if run.identity in runs:
+            repeated[run.where] += 1
+        runs.setdefault(run.identity, run)
+    variant = variant_of(list(runs.values()), label, where)
+    if repeated:
+        files = ", ".join(list(repeated)[:3]) + (" ..." if len(repeated) > 3 else "")
+        text = f"{REPEATED}: {repeated.total()} of {len(documents)} in {label} ({files})"
+        first = next(iter(variant.series))  # said once, not of every metric
+        series = variant.series[first]
+        variant.series[first] = structs.replace(series, cautions=(*series.cautions, text))
+    return variant
+
+
+def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
+    """Return the variant of one run or of several of the same kind, each with the file it is in.
+
+    Raises
+    ------
+    InputError
+        for a run that failed, and for runs with different settings.
+    """
+    return variant_of([decoded_run(document, file) for file, document in documents], label, where)
+
+
+def decoded_run(document: bytes, file: str) -> Document:
+    """Return one run that did not fail."""
+    run = read_document(document.decode("utf-8", "replace"), file)
+    if run.error:
+        raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
+    return run
+
+
+def variant_of(runs: list[Document], label: str, where: str) -> Variant:
+    """Return the variant of runs of the same kind."""
+    settings = [settings_of(run) for run in runs]
+    kinds = [(own, run.ways()) for own, run in zip(settings, runs, strict=True)]
+    if any(other != kinds[0] for other in kinds[1:]):
+        raise InputError(where, "runs with different settings", "runs of one kind")
+    variant = Variant(label, SOURCE, {}, settings[0])
+    for way in runs[0].ways():
+        add_throughput(variant, runs, way, where)
+    if len(runs) > 1:
+        add_processors(variant, runs, where)
+    version = runs[0].find("start.version")
+    if isinstance(version, str):
+        variant.context["version"] = version
+    return variant
+
+
+def settings_of(run: Document) -> dict[str, str]:
+    """Return the settings that decide a throughput."""
+    test = run.find("start.test_start")
+    if not isinstance(test, dict):
+        return {}
+    return {key: str(test[key]) for key in SETTINGS if key in test}
+
+
+def add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
+    """Add what arrived one way, and what was lost."""
+    if any(run.only_sent(way) for run in runs):
+        if way:
+            return
+        raise InputError(where, "a server that only sent", "the client's iperf3 -J")
+    told = cautions_of(runs, way)
+
+    def add(metric: str, unit: str, better: Better, values: list[float]) -> None:
+        variant.series[metric] = Series(
+            metric=metric,
+            kind="noisy",
+            unit=unit,
+            better=better,
+            samples=samples_of(values, where, metric),
+            cautions=told,
+        )
+
+    suffix = "_reverse" if way == BACK else ""
+    add(f"throughput{suffix}", "bit/s", "higher", rates_of(runs, way))
+    if not runs[0].is_datagrams:
+        return
+    shares, found = zip(*(loss(run, way) for run in runs), strict=True)
+    known = [share for share in shares if share is not None]
+    if len(known) == len(runs):
+        add(f"lost_percent{suffix}", "%", "lower", known)
+    elif any(found):  # the throughput carries the warning; a missing metric would fail a gate
+        variant.unknown[f"lost_percent{suffix}"] = "a loss that cannot be"
+
+
+def rates_of(runs: list[Document], way: str) -> list[float]:
+    """Return the intervals of a single run, where they are the receiver's; else one rate a run."""
+    if len(runs) == 1 and not (runs[0].is_datagrams and runs[0].tells_sent(way)):
+        rates = full_intervals(runs[0], way)
+        if rates:  # iperf3 -i 0 reports none
+            return rates
+    return [arrived(run, way) for run in runs]
+
+
+def full_intervals(run: Document, way: str) -> list[float]:
+    """Return bits per second of the intervals, without the stub at the end."""
+    totals = run.intervals(way)
+    longest = max((total.seconds for total in totals), default=0.0)
+    return [total.rate or 0.0 for total in totals if total.seconds >= longest / 2]
+
+
+def arrived(run: Document, way: str) -> float:
+    """Return the bits per second that a whole run brought to the receiver."""
+    rate, as_sent = run.arrived(way)
+    share = loss(run, way)[0] if as_sent else None
+    return rate * (1 - (share or 0.0) / 100)
+
+
+def cautions_of(runs: list[Document], way: str) -> Told:
+    """Return the cautions of one way, each code once: of many runs the first is told."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for doubt in doubts(run, way):
+            found.setdefault(doubt.code, []).append(f"{run.where}: {doubt.text}")
+    told = [ONE_PROCESS] if len(runs) == 1 else []
+    for code, texts in found.items():
+        more = f", and so {len(texts) - 1} more" if len(texts) > 1 else ""
+        told.append(f"{code}: {texts[0]}{more}")
+    return tuple(told)
+
+
+def add_processors(variant: Variant, runs: list[Document], where: str) -> None:
+    """Add the CPU use of both ends where every run has it; a server has its own alone."""
+    for metric, key in (("cpu_host", "host_total"), ("cpu_remote", "remote_total")):
+        if metric == "cpu_remote" and any(run.is_server for run in runs):
+            continue
+        used = [run.number(f"end.cpu_utilization_percent.{key}") for run in runs]
+        known = [share for share in used if share is not None]
+        if len(known) == len(runs):
+            samples = samples_of(known, where, metric)
+            variant.series[metric] = Series(
+                metric=metric, kind="noisy", unit="%", better="lower", samples=samples
+            )

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Several results that are one variant: each is a run, and its median one sample."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from ntbbench.compare.machines import difference
+from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
+from ntbbench.core.errors import InputError
+
+
+def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
+    """Return the results in several files as one variant: a noisy sample a file, counts once.
+
+    Raises
+    ------
+    InputError
+        if the files differ in format, environment, metrics, or an exact value.
+    """
+    first = variants[0]
+    for other, path in zip(variants[1:], paths[1:], strict=True):
+        check_alike(first, other, paths[0], path)
+    series = {}
+    for name, one in first.series.items():
+        all_of = [variant.series[name] for variant in variants]
+        if one.kind == "exact":
+            odd = next((i for i, s in enumerate(all_of) if s.value != one.value), None)
+            if odd is not None:
+                allowed = f"the {name!r} of {paths[0]}, which is exact"
+                raise InputError("input", str(paths[odd]), allowed)
+            series[name] = one
+            continue
+        medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
+        series[name] = msgspec.structs.replace(one, samples=medians, cautions=(), runs=0)
+    drawn = [variant.draws for variant in variants]
+    cautions = {code: None for variant in variants for code in variant.cautions}
+    whole = replace(first, series=series, draws="; ".join(drawn) if all(drawn) else "")
+    return numbered(replace(whole, cautions=tuple(cautions)), series.values())
+
+
+def check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
+    """Refuse a result that is no other run of the same thing.
+
+    Raises
+    ------
+    InputError
+        if it differs in format, environment, machine or metrics.
+    """
+    same = (other.source, other.environment) == (first.source, first.environment)
+    if not same or difference(first, other, ()):
+        allowed = f"the format and the environment of {path}, another run of the same"
+        raise InputError("input", str(its), allowed)
+    if other.series.keys() != first.series.keys():
+        name = sorted(other.series.keys() ^ first.series.keys())[0]
+        raise InputError("input", str(its), f"the metrics of {path}; {name!r} differs")
+
+
+def numbered(variant: Variant, several: Iterable[Series]) -> Variant:
+    """Return a variant of several runs, with the number of the run that each sample is of.
+
+    Of a metric that some runs lack it is not known.
+    """
+    counts = {s.metric: len(s.samples) for s in several if s.samples is not None}
+    runs = max(counts.values(), default=0)
+    rows = np.arange(1, runs + 1, dtype=np.int64)
+    numbers = {name: rows for name, count in counts.items() if count == runs}
+    return replace(variant, row_numbers=numbers, runs=runs)
+
+
+def in_several_runs(variant: Variant) -> Variant:
+    """Return a variant whose format holds several runs, numbered as above; one run stays as it is.
+
+    The samples of one process or connection are no runs.
+    """
+    return numbered(variant, [s for s in variant.series.values() if ONE_PROCESS not in s.cautions])

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The four-state verdict on one noisy metric.
+
+With the threshold t, the interval [low, high] of the ratio and the family's alpha:
+
+regressed, improved
+    by test: the adjusted p-value is below alpha, the interval excludes 1, and the ratio itself lies
+    beyond 1 + t (or below 1 / (1 + t)): there is a difference, and the best estimate of it matters.
+    By effect, where the corrected test cannot reach alpha: the whole interval lies beyond, all runs
+    of one side lie above all of the other, and t on the logarithms holds in the family.
+equivalent
+    both sides have enough samples, the whole interval lies within 1 / (1 + t) .. 1 + t, and neither
+    the other measure of location nor the spread says that something changed.
+inconclusive
+    everything else; `untested` where no result of these sizes could have been significant.
+
+1 / (1 + t) mirrors 1 + t, so exchanging base and candidate mirrors the verdict.
+"""
+
+import math
+from dataclasses import dataclass
+
+from ntbbench.compare.pairing import Match
+from ntbbench.compare.policy import Policy
+from ntbbench.compare.records import (
+    Better,
+    Comparison,
+    DecidedBy,
+    Environment,
+    Family,
+    Verdict,
+    Warned,
+)
+from ntbbench.compare.statistics.detectable import fewest
+from ntbbench.compare.verdicts.noisy import Estimate
+from ntbbench.compare.verdicts.sample_warnings import SPREADS
+from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
+
+NO_PAIR = "no row has a number on both sides"
+ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every comparison of a report."""
+
+    policy: Policy
+    family: Family
+    environment: Environment
+    paired: bool
+    level: float  # below which one more p-value of the family would be significant
+    prospects: int = 0  # the size of the family once every metric has runs enough to be tested
+    gather: str = ""  # the command that runs more processes
+
+    def remedy(self, runs: int, told: str) -> str:
+        """Return what would let `runs` runs a side be tested; `told` has a {} for their number."""
+        needed = fewest(self.policy.test, self.level, paired=self.paired)
+        if not needed:
+            return f"no number of runs is enough for --test {self.policy.test}"
+        if runs >= needed:
+            return "too many values are equal: measure in a finer unit, or compare fewer metrics"
+        return told.format(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What one comparison is held to.
+
+    Parameters
+    ----------
+    alpha : for the adjusted p-value.
+    level : below which one more p-value of the family would be significant.
+    family : comparisons that are corrected together.
+    allowance : change between two single processes that may be the noise between processes; 0 where
+        each side has several.
+    """
+
+    threshold: float
+    better: Better
+    alpha: float
+    level: float
+    family: int
+    allowance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict, the reason for it in words, and which rule decided."""
+
+    verdict: Verdict
+    reason: str
+    by: DecidedBy = ""
+    untested: bool = False
+
+
+def decide(
+    match: Match,
+    guess: Estimate,
+    p_adjusted: float,
+    terms: Terms,
+) -> Comparison:
+    """Return the comparison of two noisy series that both exist."""
+    policy = terms.policy
+    known = match.known()
+    bar = Bar(
+        threshold=policy.threshold_for(match.metric),
+        better=policy.better_for(match.metric, known.better),
+        alpha=policy.alpha,
+        level=terms.level,
+        family=terms.family.size,
+        allowance=policy.one_process_allowance if of_one_process(match) else 0.0,
+    )
+    decision = decision_of(guess, p_adjusted, bar)
+    if decision.reason.startswith(ONE_PROCESS):
+        guess.runs = 0  # more runs of this process settle nothing
+    return Comparison(
+        metric=match.metric,
+        base=match.base_label,
+        candidate=match.candidate_label,
+        kind="noisy",
+        verdict=decision.verdict,
+        reason=replications(decision.reason) if known.simulated else decision.reason,
+        decided_by=decision.by,
+        untested=decision.untested,
+        unit=known.unit,
+        better=bar.better,
+        threshold=bar.threshold,
+        ratio=number(guess.ratio),
+        ratio_low=number(guess.low),
+        ratio_high=number(guess.high),
+        p_value=number(guess.p_value),
+        p_adjusted=number(p_adjusted),
+        n_base=guess.base.n,
+        n_candidate=guess.candidate.n,
+        minimal_detectable_effect=number(guess.effect),
+        runs_needed=(guess.runs or None) if decision.verdict == "inconclusive" else None,
+        base_summary=guess.base,
+        candidate_summary=guess.candidate,
+        simulated=known.simulated,
+        warnings=warnings_of(match, guess, p_adjusted, bar, terms),
+    )
+
+
+def of_one_process(match: Match) -> bool:
+    """Return whether a side's samples all come from one process or one connection."""
+    return any(ONE_PROCESS in side.cautions for side in (match.base, match.candidate) if side)
+
+
+def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
+    """Return the verdict on one estimate."""
+    if math.isnan(guess.low):
+        return Decision("inconclusive", "too few samples to test", untested=True)
+    enough = min(guess.base.n, guess.candidate.n) >= FEW
+    untested = cannot_reach(guess, p_adjusted, bar)
+    by, reason = changed(guess, p_adjusted, bar, untested=untested, enough=enough)
+    allowed = enough and not beyond(guess.ratio, bar.allowance)
+    if allowed and (by or (untested and not within(guess, bar.threshold))):
+        # More samples of these processes would not help, so it is not for want of them.
+        share = f"{100 * bar.allowance:g} %"
+        why = f"a change below {share} may be the noise between processes, which is unknown here"
+        return Decision("inconclusive", f"{ONE_PROCESS}: {why}")
+    if by:
+        worse = (guess.ratio > 1) == (bar.better != "higher")
+        return Decision("regressed" if worse else "improved", reason, by)
+    if within(guess, bar.threshold):
+        return unchanged(guess, bar, enough=enough, untested=untested)
+    if p_adjusted < bar.alpha:
+        either_way = guess.low <= 1 <= guess.high
+        why = "includes 0 %" if either_way else "includes the threshold"
+        return Decision("inconclusive", f"significant, but the interval {why}")
+    why = "so few runs have no significant p-value" if untested else "not significant"
+    return Decision(
+        "inconclusive", f"{why}, and the interval reaches beyond the threshold", untested=untested
+    )
+
+
+def cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
+    """Return whether no arrangement of these samples could have been significant."""
+    return not p_adjusted < bar.alpha and not guess.p_least < bar.level
+
+
+def changed(
+    guess: Estimate, p_adjusted: float, bar: Bar, *, untested: bool, enough: bool
+) -> tuple[DecidedBy, str]:
+    """Return which rule calls the estimate changed, and its words; "" where none does."""
+    apart = guess.low > 1 or guess.high < 1
+    if p_adjusted < bar.alpha and apart and beyond(guess.ratio, bar.threshold):
+        return "test", "significant and beyond the threshold"
+    whole = beyond(guess.low, bar.threshold) and beyond(guess.high, bar.threshold) and apart
+    held = guess.p_effect * max(1, bar.family) < bar.alpha  # Bonferroni; False for NaN
+    if untested and enough and whole and guess.apart and held:
+        return "effect", (
+            "by effect: the whole interval lies beyond the threshold, and so few runs have no "
+            "significant p-value"
+        )
+    return "", ""
+
+
+def unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Decision:
+    """Return the verdict on an estimate whose interval lies within the threshold."""
+    if not enough:
+        why = f"fewer than {FEW} samples a side cannot show that nothing changed"
+        return Decision("inconclusive", why, untested=untested)
+    if beyond(guess.second, bar.threshold):
+        change = f"{100 * (guess.second - 1):+.1f} %"
+        why = f"median and mean disagree: the other one changed by {change}"
+        return Decision("inconclusive", why)
+    steady, wide = guess.scatter
+    if wide > SPREADS * steady and wide > bar.threshold:
+        return Decision("inconclusive", "the spread changed: one side varies far more")
+    return Decision("equivalent", "the interval lies within the threshold")
+
+
+def beyond(ratio: float, threshold: float) -> bool:
+    """Return whether a ratio lies beyond the threshold either way; to touch it is not enough."""
+    upper = (1 + threshold) * (1 + ROUNDING)
+    return ratio > upper or ratio < 1 / upper
+
+
+def within(guess: Estimate, threshold: float) -> bool:
+    """Return whether the interval lies inside the threshold; to touch it is not to be inside.
+
+    In whole numbers a change of exactly 2 % is no rarity, and neither is no change at all.
+    """
+    upper = (1 + threshold) * (1 - ROUNDING)
+    inside = guess.low > 1 / upper and guess.high < upper
+    return inside or guess.low == guess.high == 1.0
+
+
+def warnings_of(
+    match: Match, guess: Estimate, p_adjusted: float, bar: Bar, terms: Terms
+) -> tuple[Warned, ...]:
+    """Return every warning that travels with one comparison."""
+    policy, environment = terms.policy, terms.environment
+    simulated = match.known().simulated
+    found = [warned(code, detail, simulated=simulated) for code, detail in guess.cautions]
+    if cannot_reach(guess, p_adjusted, bar):
+        told = f"in a family of {terms.prospects} it takes at least {{}} runs a side"
+        detail = terms.remedy(guess.sizes.smaller(), told)
+        found.append(warned("cannot-reach-alpha", detail, simulated=simulated))
+    if p_adjusted < policy.alpha and not beyond(guess.ratio, bar.threshold):
+        found.append(warned("small-difference"))
+    if match.dropped:
+        found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
+    if counts := defined_counts(match):
+        found.append(warned("undefined-samples", counts, simulated=simulated))
+    sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
+    for code in sorted({code for side in sides for code in side}):
+        found.append(warned(code, remedy=terms.gather if code == ONE_PROCESS else ""))
+    if environment.differences:
+        found.append(warned("forced", environment.forced or ""))
+    return tuple(found)
+
+
+def defined_counts(match: Match) -> str:
+    """Return how many runs of each side have a sample, where not all have; else nothing."""
+    sides = (("base", match.base), ("candidate", match.candidate))
+    return ", ".join(
+        f"{name} {len(side.samples)} of {side.runs} runs"
+        for name, side in sides
+        if side is not None and side.samples is not None and side.runs
+    )
+
+
+def judged_missing(match: Match, policy: Policy) -> Comparison:
+    """Return the comparison of a metric that one side does not have."""
+    known = match.known()
+    n = 1 if known.samples is None else len(known.samples)
+    here = match.candidate is not None
+    absent = f"not in {match.base_label if here else match.candidate_label}"
+    return Comparison(
+        metric=match.metric,
+        base=match.base_label,
+        candidate=match.candidate_label,
+        kind=known.kind,
+        verdict="inconclusive",
+        reason=NO_PAIR if match.dropped else f"missing in the {'base' if here else 'candidate'}",
+        unit=known.unit,
+        better=policy.better_for(match.metric, known.better),
+        threshold=policy.threshold_for(match.metric) if known.kind == "noisy" else 0.0,
+        ratio=None,
+        ratio_low=None,
+        ratio_high=None,
+        p_value=None,
+        p_adjusted=None,
+        n_base=0 if here else n,
+        n_candidate=n if here else 0,
+        minimal_detectable_effect=None,
+        base_value=None if here else known.value,
+        candidate_value=known.value if here else None,
+        missing="base" if here else "candidate",
+        warnings=(warned("missing", NO_PAIR if match.dropped else absent),),
+    )
+
+
+def number(value: float) -> float | None:
+    """Return a float that JSON can hold: None for NaN and infinities."""
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The axes of a sweep as a user writes them: "1,2,4", "1-16", "1,2,4..64"."""
+
+from ntbbench.core.errors import InputError
+from ntbbench.core.names import parse_int
+
+AXIS_FORMS = 'numbers like "1,2,8", "1-16" (by one) or "1,2,4..64" (going on as begun, or doubling)'
+
+
+def parse_int_axis(text: str, field: str, low: int = 1, high: int = 64) -> list[int]:
+    """Return the numbers of one axis in the order written, each of them once.
+
+    Parameters
+    ----------
+    text : numbers and ranges separated by commas. "a-b" counts by one from a to b. "a..b" goes on
+        to b at most, with the step or the factor of the two numbers before it and a itself
+        ("1,2,4..64", "2,4,6..16"); without two such numbers it doubles.
+    field : what to call the axis in an error.
+    low, high : the smallest and the largest number allowed.
+
+    Raises
+    ------
+    InputError : anything else, a number out of range, or an empty range.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, separator, last = split_range(part)
+        if not first.strip() or (separator and not last.strip()):
+            raise InputError(field, text, AXIS_FORMS)
+        start = parse_int(field, first, low, high)
+        end = parse_int(field, last, low, high) if separator else start
+        if end < start:
+            raise InputError(
+                field, text, f"{part.strip()} is empty: the smaller number comes first"
+            )
+        if separator == "..":
+            numbers += series(numbers[-2:], start, end)
+        else:
+            numbers += range(start, end + 1)
+    return list(dict.fromkeys(numbers))
+
+
+def split_range(part: str) -> tuple[str, str, str]:
+    """Return first number, separator and last number of one part, as text."""
+    separator = ".." if ".." in part else "-"
+    return part.partition(separator)
+
+
+def series(before: list[int], start: int, end: int) -> list[int]:
+    """Return start and what follows it up to `end`: the series that `before` began."""
+    step, factor = 0, 2
+    if len(before) == 2:
+        first, second = before
+        if second * second == first * start and second % first == 0 and second > first:
+            factor = second // first
+        elif start - second == second - first > 0:
+            step, factor = start - second, 1
+    numbers = []
+    number = start
+    while number <= end:
+        numbers.append(number)
+        number = number * factor + step
+    return numbers

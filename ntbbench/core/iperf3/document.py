@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One document of `iperf3 -J`: its sums and intervals, by the way that data went.
+
+With --bidir data goes both ways at once. What goes from the client to the server is the sum called
+`sum`; the other one is `sum_bidir_reverse`, and in older versions a second `sum` in the same
+object, of which a reader of JSON keeps one.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ntbbench.core.errors import InputError
+
+BACK = "_bidir_reverse"  # what iperf3 puts behind a sum's name for the way back
+SUMS = ("sum", "sum_sent", "sum_received")
+PARTS = ("start", "intervals", "end")
+LARGEST = 1e18
+COMPLETE = "a complete run of iperf3"
+MISSING = "a number, 0 or more: missing or damaged"
+DIFFERS = "there twice, with different values: damaged"
+
+
+class Total(NamedTuple):
+    """One sum over the streams, of an interval or of the whole run; None: not there."""
+
+    rate: float | None  # bits a second
+    seconds: float
+    omitted: bool
+    sender: bool
+    lost_percent: float | None
+    lost_packets: float | None
+    packets: float | None
+    retransmits: float | None
+
+
+class Pairs(dict[str, Any]):
+    """An object of JSON; `again` holds the values of keys that were there already."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__()
+        self.again: list[tuple[str, Any]] = []
+        for key, value in pairs:
+            if key in self:
+                self.again.append((key, value))
+            else:
+                self[key] = value
+
+
+def split(text: str, where: str) -> list[str]:
+    """Return the documents that follow each other in a text.
+
+    Raises
+    ------
+    InputError : one is not complete.
+    """
+    found, place, text = [], 0, text.strip()
+    decoder = json.JSONDecoder()
+    while place < len(text):
+        try:
+            _, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            raise InputError("input", where, f"complete runs of iperf3: {error}") from error
+        found.append(text[place:end])
+        place = end + (len(text[end:]) - len(text[end:].lstrip()))
+    return found
+
+
+def read(text: str, where: str) -> "Document":
+    """Return one document.
+
+    Raises
+    ------
+    InputError : no whole JSON object, one without its end, or the parts of two in one.
+    """
+    try:
+        record = json.loads(text, object_pairs_hook=Pairs, parse_constant=_refuse)
+        return _document(record, where)
+    except (ValueError, RecursionError) as error:
+        raise InputError("input", where, f"{COMPLETE}: {error}") from error
+
+
+def _document(record: object, where: str) -> "Document":
+    if not isinstance(record, Pairs) or not isinstance(record.get("end"), Pairs):
+        raise InputError("input", where, f"{COMPLETE}: an object with its end")
+    for key, value in record.again:
+        if key in PARTS and value != record[key]:
+            raise InputError(f"{where}: {key}", "there twice", f"one run: {', '.join(PARTS)}")
+    unclear: list[str] = []
+    _resolve(record, "", unclear, both_ways=_goes_both_ways(record))
+    printed = json.dumps(record, sort_keys=True)
+    return Document(record, where, unclear, hashlib.sha256(printed.encode()).hexdigest())
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _resolve(value: object, name: str, unclear: list[str], *, both_ways: bool) -> None:
+    """Give each key that is there twice one meaning, and name those that have none.
+
+    Of a run in both directions the second sum is of the way back: the server prints them in the
+    same order.
+    """
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _resolve(item, f"{name}{index}.", unclear, both_ways=both_ways)
+    if not isinstance(value, Pairs):
+        return
+    for key, again in value.again:
+        if both_ways and key in SUMS and f"{key}{BACK}" not in value:
+            value[f"{key}{BACK}"] = again
+        elif value.get(key) != again:
+            unclear.append(f"{name}{key}")
+            value.pop(key, None)
+    value.again.clear()
+    for key, item in value.items():
+        _resolve(item, f"{name}{key}.", unclear, both_ways=both_ways)
+
+
+def _goes_both_ways(record: Pairs) -> bool:
+    """Return whether a second sum is of the way back: the run says so, or the two differ."""
+    told = _find(record, "start.test_start.bidir")
+    if told is not None:
+        return bool(told)
+    intervals = record.get("intervals")
+    objects = [record["end"], *(intervals if isinstance(intervals, list) else [])]
+    again = [(o, *pair) for o in objects if isinstance(o, Pairs) for pair in o.again]
+    return any(key in SUMS and o[key] != value for o, key, value in again)
+
+
+def _find(value: Any, name: str) -> Any:
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(frozen=True)
+class Document:
+    """One run, as one of its ends saw it. A way is "" (what has no suffix) or BACK.
+
+    `unclear` are the dotted names of keys that are there twice with different values. `identity` is
+    what only a document of the same run has, however it was printed.
+    """
+
+    record: Pairs
+    where: str
+    unclear: list[str]
+    identity: str
+
+    def _intervals(self) -> list[Any]:
+        found = self.record.get("intervals")
+        if found is not None and not isinstance(found, list):
+            raise InputError(self.where, "intervals", "a list: damaged")
+        return found or []
+
+    def find(self, name: str) -> Any:
+        """Return what stands at a dotted name; None: nothing."""
+        return _find(self.record, name)
+
+    def number(self, name: str) -> float | None:
+        """Return a finite number at a dotted name; None: there is none."""
+        return _number(self.find(name))
+
+    def needed(self, name: str) -> float:
+        """Return a number that is there.
+
+        Raises
+        ------
+        InputError : it is missing, negative, no number, or there twice and differs.
+        """
+        value = self.number(name)
+        if value is not None and value >= 0:
+            return value
+        twice = any(name == key or name.startswith(f"{key}.") for key in self.unclear)
+        raise InputError(self.where, name, DIFFERS if twice else MISSING)
+
+    @property
+    def error(self) -> str | None:
+        """Why the run failed; None: it did not."""
+        found = self.find("error")
+        return str(found) if found else None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the server wrote this."""
+        return self.find("start.accepted_connection") is not None
+
+    @property
+    def is_datagrams(self) -> bool:
+        """Whether this is a run of UDP."""
+        return bool(self.find("start.test_start.protocol") == "UDP")
+
+    def direction(self, way: str) -> str:
+        """Return "forward", from the client to the server, or "reverse"."""
+        return "reverse" if way or self.find("start.test_start.reverse") else "forward"
+
+    def only_sent(self, way: str) -> bool:
+        """Return whether the server wrote this and data went to the client, who alone counted."""
+        return self.is_server and self.direction(way) == "reverse"
+
+    def ways(self) -> list[str]:
+        """Return the ways that data went."""
+        back = any(f"{name}{BACK}" in self.record["end"] for name in SUMS) or any(
+            isinstance(interval, dict) and f"sum{BACK}" in interval
+            for interval in self._intervals()
+        )
+        return ["", BACK] if back else [""]
+
+    def total(self, name: str) -> Total | None:
+        """Return a sum of the whole run, as `sum_received` with its way behind; None: not there."""
+        found = self.find(f"end.{name}")
+        return _total(found) if isinstance(found, dict) else None
+
+    def has_total(self, way: str) -> bool:
+        """Return whether the end says anything of what arrived one way."""
+        return any(self.total(f"{name}{way}") is not None for name in ("sum_received", "sum"))
+
+    def intervals(self, way: str) -> list[Total]:
+        """Return the reporting intervals of one way, without those that were omitted (-O).
+
+        Raises
+        ------
+        InputError : an interval without a rate.
+        """
+        totals = []
+        for index, interval in enumerate(self._intervals()):
+            found = interval.get(f"sum{way}") if isinstance(interval, dict) else None
+            if found is None and way:
+                continue
+            total = _total(found) if isinstance(found, dict) else None
+            if total is None or total.rate is None or total.rate < 0:
+                name = f"intervals.{index}.sum{way}"
+                allowed = DIFFERS if name in self.unclear else MISSING
+                raise InputError(self.where, f"{name}.bits_per_second", allowed)
+            if not total.omitted:
+                totals.append(total)
+        return totals
+
+    def tells_sent(self, way: str) -> bool:
+        """Return whether the intervals are the sender's; old versions, with `sum` alone, are."""
+        is_old = self.total(f"sum_received{way}") is None and self.total(f"sum{way}") is not None
+        return is_old or any(total.sender for total in self.intervals(way))
+
+    def arrived(self, way: str) -> tuple[float, bool]:
+        """Return bits per second that the whole run brought, and whether that is what was sent.
+
+        Old versions have of UDP `sum` alone: the rate sent.
+
+        Raises
+        ------
+        InputError : nothing tells it.
+        """
+        received = f"sum_received{way}"
+        is_old = self.is_datagrams and self.total(received) is None and self.has_total(way)
+        name = f"sum{way}" if is_old else received
+        return self.needed(f"end.{name}.bits_per_second"), name != received
+
+
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < LARGEST:
+        return None
+    return None if math.isnan(value) else float(value)
+
+
+def _total(found: dict[str, Any]) -> Total:
+    return Total(
+        rate=_number(found.get("bits_per_second")),
+        seconds=max(_number(found.get("seconds")) or 0.0, 0.0),
+        omitted=found.get("omitted") is True,
+        sender=found.get("sender") is True,
+        lost_percent=_number(found.get("lost_percent")),
+        lost_packets=_number(found.get("lost_packets")),
+        packets=_number(found.get("packets")),
+        retransmits=_number(found.get("retransmits")),
+    )

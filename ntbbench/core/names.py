@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Names and numbers that a user typed: the right one, or one clear line about the wrong one."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from ntbbench.core.errors import InputError
+
+DIGITS_MAX = 20  # of 2**64 in decimal; longer numbers are never meant
+
+
+def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
+    """Return the error for a name that is not among `known`: the nearest one, then all."""
+    names = sorted(known)
+    near = get_close_matches(value, names, n=1)
+    hint = f"unknown; did you mean {near[0]}? " if near else "unknown; "
+    return InputError(field, value, f"{hint}known: {', '.join(names)}")
+
+
+def parse_int(field: str, text: str, low: int, high: int) -> int:
+    """Return the decimal or 0x number in `text`, or raise InputError with the range."""
+    digits = text.strip()
+    base = 16 if digits.lower().startswith("0x") else 10
+    plain = digits[2:] if base == 16 else digits
+    if not (plain.isascii() and plain.isalnum() and len(plain) <= DIGITS_MAX):
+        raise InputError(field, text, f"a whole number from {low} to {high}")
+    try:
+        number = int(plain, base)
+    except ValueError:
+        raise InputError(field, text, f"a whole number from {low} to {high}") from None
+    return check_range(field, number, low, high)
+
+
+def check_range(field: str, number: int, low: int, high: int) -> int:
+    """Return `number` if it is from `low` to `high`, else raise InputError."""
+    if not low <= number <= high:
+        raise InputError(field, number, f"a whole number from {low} to {high}")
+    return number
+
+
+def parse_settings(field: str, text: str, known: Iterable[str]) -> dict[str, str]:
+    """Return the settings of "key=value,key=value"; every key is known and given once."""
+    settings: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not value:
+            raise InputError(
+                field, text, f"key=value separated by commas, keys: {', '.join(known)}"
+            )
+        if key not in known:
+            raise unknown(f"{field}: key", key, known)
+        if key in settings:
+            raise InputError(field, text, f"{key} is given twice")
+        settings[key] = value
+    return settings

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Result files: written whole or not at all, and read with one clear line about a bad one."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from errno import EISDIR
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from ntbbench.core.errors import InputError
+from ntbbench.dispatch.records import SWEEP_SCHEMA, SweepResult
+
+# A ValidationError is a DecodeError too: JSON, but not of the record's form.
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+Record = TypeVar("Record", bound=Struct)
+STDOUT = 1
+NEW_FILE_MODE = 0o666  # less the umask, as for any other file that a user creates
+
+
+def write_json(path: Path, record: Struct) -> None:
+    """Write `record` as JSON, a line a field and a line an item of a list of records.
+
+    The whole file appears at once, or the old one stays. Two versions of it differ in few lines.
+    """
+    fields = (
+        b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
+        for name in record.__struct_fields__
+    )
+    write_bytes(path, b"{\n" + b",\n".join(fields) + b"\n}\n")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file beside `path`, force it to the disk, and rename it.
+
+    What a link points to is replaced, not the link. A device or a pipe is written to directly. A
+    reader of stdout that leaves early has what it wants, by the name /dev/stdout too.
+
+    Raises
+    ------
+    InputError : the operating system refuses; the message names `path` and its reason.
+    """
+    try:
+        if _is_special(path):
+            path.write_bytes(data)
+        else:
+            _replace(real_path(path), data)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and os.path.samestat(path.stat(), os.fstat(STDOUT)):
+            return
+        raise _refused(path, error) from None
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to the end of a file that another program began.
+
+    Raises
+    ------
+    InputError : the operating system refuses; the message names `path` and its reason.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def new_run(folder: Path, kind: str) -> Path:
+    """Return a name for a new result below `folder`, which is made if it is missing.
+
+    Raises
+    ------
+    InputError : the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from None
+    stem = f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    return next(path for name in names if not (path := folder / f"{name}.json").exists())
+
+
+def check_writable(path: Path) -> None:
+    """Make sure, before a run starts, that `path` can be written when it ends.
+
+    Raises
+    ------
+    InputError : `path` is a folder, or its folder is missing or read-only, or it is `-`, which
+        elsewhere means stdout and would be a file of that name.
+    """
+    if str(path) == "-":
+        raise InputError("output", "-", "a file; /dev/stdout prints it")
+    try:
+        if _is_special(path):
+            return
+        probe = _temporary(real_path(path))
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
+        probe.unlink()
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def check_no_input(field: str, path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output in the place of a file that is read; links are followed.
+
+    Raises
+    ------
+    InputError : `path` is one of `inputs`, or leads to one; `field` is the option it is from.
+    """
+    if path.is_file() and real_path(path) in {real_path(file) for file in inputs}:
+        raise InputError(field, str(path), "another file: this one is an input")
+
+
+def real_path(path: Path) -> Path:
+    """Return `path` with every link followed; links that lead round in a circle stay.
+
+    `Path.resolve()` raises a RuntimeError at such a circle before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
+def load_result(path: Path) -> SweepResult:
+    """Return the sweep in a result file.
+
+    Raises
+    ------
+    InputError : the file cannot be read, is truncated, is not a result of ntbbench, or is of
+        another kind or a version that this ntbbench does not know.
+    """
+    return load_as(path, SWEEP_SCHEMA, SweepResult)
+
+
+def load_as(path: Path, known: str, record: type[Record]) -> Record:
+    """Return the record in a result file of the schema `known`.
+
+    Raises
+    ------
+    InputError : as `load_result` does.
+    """
+    data = _read(path)
+    schema = _schema(path, data)
+    if schema != known:
+        raise InputError(str(path), schema, f"schema {known!r}, which this ntbbench reads")
+    try:
+        return msgspec.json.decode(data, type=record)
+    except BAD_JSON as error:
+        raise InputError(str(path), known, f"damaged: {error}") from None
+
+
+def schema_of(path: Path) -> str:
+    """Return the `schema` of a result file of any kind.
+
+    Raises
+    ------
+    InputError : the file cannot be read, is truncated, or is not a result of ntbbench.
+    """
+    return _schema(path, _read(path))
+
+
+class _Header(Struct):
+    schema: str
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError("result file", str(path), error.strerror or str(error)) from None
+
+
+def _schema(path: Path, data: bytes) -> str:
+    try:
+        return msgspec.json.decode(data, type=_Header).schema
+    except msgspec.ValidationError:
+        allowed = "a result of ntbbench: a JSON object with a schema"
+    except BAD_JSON as error:
+        allowed = f"a result of ntbbench, but this is not whole JSON: {error}"
+    raise InputError("result file", str(path), allowed)
+
+
+def _spread(value: object) -> bytes:
+    if not isinstance(value, list) or not value:
+        return msgspec.json.encode(value)
+    return b"[\n" + b",\n".join(msgspec.json.encode(item) for item in value) + b"\n]"
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether `path` leads to a device or a pipe; OSError where it leads to a folder.
+
+    The links are the kernel's to follow: /dev/stdout may lead to a pipe, which has no name.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(EISDIR, "Is a directory")
+    return not stat.S_ISREG(mode)
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".ntbbench-{secrets.token_hex(4)}.tmp")
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Put `data` into place; after a crash there is the old file or the new one, never half."""
+    temporary = _temporary(target)
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself is on the disk only after this
+    finally:
+        os.close(folder)
+
+
+def _refused(path: Path, error: OSError) -> InputError:
+    return InputError("output", str(path), f"cannot be written: {error.strerror or error}")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A checked System as the engines want it: costs worked out, CPUs that do nothing left out.
+
+The slots are what decides between events of one instant. Each has at most one event pending:
+
+    the poll's expiry, the sender's work item, then by queue its timer, its link, its DMA channel,
+    then by flow its next packet or acknowledgement, then by CPU the end of its step
+
+An event's key is its time and, below it, its slot; the least key comes first. So data arrives
+before a CPU goes on at the same instant, and lower numbers come before higher ones.
+"""
+
+from dataclasses import dataclass
+
+from ntbbench.datapath.system import Draw, Flow, System
+from ntbbench.ntb.vectormap import bits_of
+
+SLOT_BITS = 11
+TIME_END = (1 << 64 - SLOT_BITS) - 1  # no event is later; checks.TIME_MAX_PS is below
+NONE = (1 << 64) - 1  # the key of a slot without an event
+PPM = 10**6
+
+SLOT_POLL = 0
+SLOT_WORK = 1
+SLOT_QUEUES = 2
+CLOSED, OPEN, TIMES, BACK_TO_BACK = range(4)
+KIND_OF_NAME = {"closed": CLOSED, "open": OPEN, "times": TIMES, "back-to-back": BACK_TO_BACK}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A duration to draw: uniform in low .. low + width - 1, or exponential, or just `mean`."""
+
+    mean: int
+    kind: int  # 0 constant, 1 exponential, 2 uniform
+    low: int
+    width: int
+
+    @classmethod
+    def of(cls, mean: int, draw: Draw) -> "Duration":
+        """Resolve a mean and how it varies; what varies by nothing is constant."""
+        spread = mean * draw.spread_ppm // PPM
+        kind = ("constant", "exponential", "uniform").index(draw.kind)
+        if not mean or (kind == 2 and not spread):
+            kind = 0
+        return cls(mean, kind, mean - spread, 2 * spread + 1)
+
+
+NOTHING = Duration(0, 0, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPlan:
+    """One flow: its CPU's index in `Plan.cpus`, and what each of its packets costs."""
+
+    flow: Flow
+    kind: int
+    cpu: int
+    send: Duration
+    copy: Duration
+    channel: Duration
+    gap: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """One source: its CPU's index, and its callbacks as masks of queue indices.
+
+    `section_ps`: how long its handler holds ctx_lock; `scans`: whether it scans at all.
+    """
+
+    cpu: int
+    callbacks: tuple[int, ...]
+    section_ps: int
+    scans: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an engine needs of a System.
+
+    cpus : the CPUs that can ever do something, ascending; engines number CPUs by this list.
+    slot_* : the first slot of each kind. softirq_jiffies: max_time_ps, rounded up.
+    """
+
+    system: System
+    cpus: tuple[int, ...]
+    flows: tuple[FlowPlan, ...]
+    sources: tuple[SourcePlan, ...]
+    tasklet: Duration
+    work: Duration
+    poll_cpu: int
+    softirq_jiffies: int
+    slot_timer: int
+    slot_link: int
+    slot_dma: int
+    slot_flow: int
+    slot_cpu: int
+    slots: int
+
+
+def plan(system: System) -> Plan:
+    """Resolve a System that `check_system()` has accepted."""
+    poll_cpu = system.poll.cpu if system.poll else 0
+    used = {flow.cpu for flow in system.flows} | {source.cpu for source in system.sources}
+    cpus = tuple(sorted(used | ({poll_cpu} if system.poll else set())))
+    index = {cpu: number for number, cpu in enumerate(cpus)}
+    queues, flows = len(system.queues), len(system.flows)
+    slot_flow = SLOT_QUEUES + 3 * queues
+    deferral = system.deferral
+    return Plan(
+        system=system,
+        cpus=cpus,
+        flows=tuple(plan_flow(system, flow, index[flow.cpu]) for flow in system.flows),
+        sources=tuple(plan_source(system, number, index) for number in range(len(system.sources))),
+        tasklet=Duration.of(system.costs.tasklet_ps, system.costs.tasklet_draw),
+        work=Duration.of(deferral.work_ps, deferral.work_draw) if deferral else NOTHING,
+        poll_cpu=index.get(poll_cpu, 0),
+        softirq_jiffies=-(-system.softirq.max_time_ps // system.jiffy_ps),
+        slot_timer=SLOT_QUEUES,
+        slot_link=SLOT_QUEUES + queues,
+        slot_dma=SLOT_QUEUES + 2 * queues,
+        slot_flow=slot_flow,
+        slot_cpu=slot_flow + flows,
+        slots=slot_flow + flows + len(cpus),
+    )
+
+
+def plan_flow(system: System, flow: Flow, cpu: int) -> FlowPlan:
+    """Work out what each packet of a flow costs."""
+    costs = system.costs
+    channel = costs.channel
+    return FlowPlan(
+        flow=flow,
+        kind=KIND_OF_NAME[flow.kind],
+        cpu=cpu,
+        send=Duration.of(costs.send.of_bytes(flow.size), costs.send.draw),
+        copy=Duration.of(costs.copy.of_bytes(flow.size), costs.copy.draw),
+        channel=Duration.of(channel.of_bytes(flow.size), channel.draw) if channel else NOTHING,
+        gap=Duration.of(flow.gap_ps, flow.gap_draw),
+    )
+
+
+def plan_source(system: System, number: int, index: dict[int, int]) -> SourcePlan:
+    """Turn a source's callbacks into masks of queue indices, and time them."""
+    source, costs = system.sources[number], system.costs
+    bits = [queue.bit for queue in system.queues]
+    masks = tuple(
+        sum(1 << n for n, bit in enumerate(bits) if mask >> bit & 1) for mask in source.callbacks
+    )
+    scans = source.kind == "event"
+    iterations = sum(len(bits_of(mask)) for mask in masks)
+    section = len(masks) * costs.db_read_ps + iterations * costs.scan_ps if scans else 0
+    return SourcePlan(index[source.cpu], masks, section, scans)

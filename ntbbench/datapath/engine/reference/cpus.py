@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A CPU: hardirqs above softirqs above tasks, ksoftirqd, the poll's kworker, and whose time it is.
+
+Source: kernel/softirq.c (handle_softirqs, invoke_softirq, tasklet_action_common, run_ksoftirqd),
+Linux 6.5 to 7.3 (a softirq runs at the end of an interrupt although ksoftirqd is awake);
+drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_cmd_handler).
+
+Deviates: a task keeps the CPU for a whole step (one packet, one slot), then kworker, ksoftirqd and
+flows take turns; an interrupt that nests between two passes brings no pass of its own.
+"""
+
+from ntbbench.datapath.engine.engine_plan import SLOT_POLL
+from ntbbench.datapath.engine.reference.machine import (
+    ENDED,
+    KTHREAD_STEPS,
+    RUNNING,
+    Cpu,
+    Level,
+    Machine,
+    Step,
+)
+from ntbbench.datapath.engine.reference.receiver import (
+    begin_run,
+    call_back,
+    go_on,
+    latch,
+    take_lock,
+)
+from ntbbench.datapath.engine.reference.sender import end_send, try_send
+from ntbbench.datapath.outcome import CpuTime, Happening
+from ntbbench.ntb.vectormap import bits_of
+
+KINDS_OF_TASK = 3  # the poll's kworker, ksoftirqd, flows
+
+
+def account(m: Machine, cpu: Cpu) -> None:
+    """Book the time since the last booking on what the CPU is at."""
+    elapsed = m.now - cpu.since
+    cpu.since = m.now
+    if cpu.irq >= 0:
+        waited = min(cpu.lock_wait, elapsed)
+        cpu.lock_wait -= waited
+        cpu.ps[CpuTime.SPINNING] += waited
+        cpu.ps[CpuTime.HARDIRQ] += elapsed - waited
+    elif cpu.soft.step == Step.SPIN:
+        cpu.ps[CpuTime.SPINNING] += elapsed
+    elif cpu.soft.step:
+        cpu.run_ps += elapsed
+    elif cpu.task.step == Step.SEND:
+        cpu.ps[CpuTime.SENDER] += elapsed
+    elif cpu.task.step in KTHREAD_STEPS:
+        cpu.ps[CpuTime.KTHREAD] += elapsed
+
+
+def cpu_event(m: Machine, cpu_number: int) -> None:
+    """The step of a CPU has ended."""
+    cpu = m.cpus[cpu_number]
+    account(m, cpu)
+    if cpu.irq >= 0:
+        end_hardirq(m, cpu_number, cpu)
+    elif cpu.soft.step:
+        cpu.soft.left = ENDED
+    else:
+        cpu.task.left = ENDED
+    m.touch(cpu_number)
+
+
+def advance(m: Machine, cpu_number: int) -> None:
+    """Let a CPU do what takes no time, up to its next step; nothing if it is in one."""
+    cpu = m.cpus[cpu_number]
+    while cpu.irq < 0:
+        if cpu.pending and cpu.task.step != Step.POLL_SLOT:
+            begin_hardirq(m, cpu_number, cpu)
+        elif cpu.soft.step:
+            if not soft_goes_on(m, cpu_number, cpu):
+                return
+        elif cpu.raised and cpu.tasklets and cpu.task.step != Step.POLL_SLOT:
+            suspend(m, cpu_number, cpu)
+            begin_softirq(m, cpu)
+            next_tasklet(m, cpu_number, cpu)
+        elif not task_goes_on(m, cpu_number, cpu):
+            return
+
+
+def resume(m: Machine, cpu_number: int, level: Level) -> None:
+    """Go on with a step that was interrupted."""
+    m.cpus[cpu_number].since = m.now
+    m.set(m.plan.slot_cpu + cpu_number, m.now + level.left)
+    level.left = RUNNING
+
+
+def suspend(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """Interrupt the step that the CPU is in, if any."""
+    level = cpu.soft if cpu.soft.step else cpu.task
+    if level.step and level.left == RUNNING:
+        account(m, cpu)
+        slot = m.plan.slot_cpu + cpu_number
+        level.left = m.time_of(slot) - m.now
+        m.cancel(slot)
+
+
+def begin_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """Take the lowest pending interrupt."""
+    suspend(m, cpu_number, cpu)
+    source = bits_of(cpu.pending)[0]
+    cpu.pending &= ~(1 << source)
+    cpu.irq = source
+    cpu.irq_rung = latch(m, source)
+    entry = m.system.costs.hardirq_ps
+    cpu.lock_wait, section = take_lock(m, source, m.now + entry)
+    m.log(Happening.IRQ_BEGIN, cpu_number, source, 0)
+    cpu.since = m.now
+    duration = entry + cpu.lock_wait + section
+    if duration:
+        m.set(m.plan.slot_cpu + cpu_number, m.now + duration)
+    else:
+        end_hardirq(m, cpu_number, cpu)
+
+
+def end_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """The handler has run: its tasklets are scheduled, a softirq is raised."""
+    calls = call_back(m, cpu_number, cpu.irq, cpu.irq_rung)
+    m.log(Happening.IRQ_END, cpu_number, cpu.irq, calls)
+    cpu.irq = -1
+    cpu.raised = True
+
+
+def begin_softirq(m: Machine, cpu: Cpu) -> None:
+    """Begin to work on the list: the first pass, and until when."""
+    cpu.raised = False
+    cpu.passes = 0
+    cpu.deadline = m.now // m.system.jiffy_ps + m.plan.softirq_jiffies
+    begin_pass(m, cpu)
+
+
+def begin_pass(m: Machine, cpu: Cpu) -> None:
+    """Take the whole list."""
+    cpu.passes += 1
+    cpu.taken, cpu.tasklets = cpu.tasklets, cpu.taken
+    cpu.pass_cost = m.system.costs.pass_ps
+
+
+def next_tasklet(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """Begin with the next tasklet of the pass."""
+    duration = begin_run(m, cpu_number, cpu.taken.popleft())
+    m.begin_step(cpu_number, cpu.soft, duration)
+
+
+def soft_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
+    """Go on in the softirq; False: it is in a step that takes time."""
+    if cpu.soft.left == RUNNING:
+        return False
+    if cpu.soft.left != ENDED:
+        resume(m, cpu_number, cpu.soft)
+        return False
+    duration = go_on(m, cpu_number)
+    if duration is not None:
+        m.begin_step(cpu_number, cpu.soft, duration)
+    elif cpu.taken:
+        next_tasklet(m, cpu_number, cpu)
+    elif cpu.tasklets and may_restart(m, cpu):
+        begin_pass(m, cpu)
+        next_tasklet(m, cpu_number, cpu)
+    else:
+        end_softirq(m, cpu_number, cpu)
+    return True
+
+
+def may_restart(m: Machine, cpu: Cpu) -> bool:
+    """Return whether handle_softirqs() makes another pass."""
+    rules = m.system.softirq
+    return (
+        m.now // m.system.jiffy_ps < cpu.deadline
+        and not (cpu.resched or rules.need_resched)
+        and cpu.passes < rules.max_restart
+    )
+
+
+def end_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """Return from the softirq; what is still on the list is left to ksoftirqd."""
+    cpu.soft.step = Step.NOTHING
+    cpu.raised = False
+    if cpu.task.step == Step.KSOFTIRQD:  # it was ksoftirqd's own
+        cpu.task.step = Step.NOTHING
+        cpu.ksoftirqd = 2 if cpu.tasklets else 0
+    elif cpu.tasklets:
+        leave_to_ksoftirqd(m, cpu_number, cpu)
+
+
+def leave_to_ksoftirqd(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """wakeup_softirqd()."""
+    cpu.left_to_ksoftirqd += 1
+    cpu.ksoftirqd = max(cpu.ksoftirqd, 1)
+    m.log(Happening.KSOFTIRQD, cpu_number, cpu.passes, 0)
+
+
+def task_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
+    """Go on with the task or choose one; False: it is in a step that takes time, or idle."""
+    cpu.raised = False
+    if cpu.task.step and cpu.task.left == RUNNING:
+        return False
+    if cpu.task.step and cpu.task.left != ENDED:
+        resume(m, cpu_number, cpu.task)
+        return False
+    if cpu.task.step:
+        end_task_step(m, cpu_number, cpu)
+        return True
+    cpu.resched = False
+    for kind in range(cpu.turn, cpu.turn + KINDS_OF_TASK):
+        if begin_task(m, cpu_number, cpu, kind % KINDS_OF_TASK):
+            cpu.turn = (kind + 1) % KINDS_OF_TASK
+            return True
+    return False
+
+
+def begin_task(m: Machine, cpu_number: int, cpu: Cpu, kind: int) -> bool:
+    """Begin a step of the poll's kworker (0), of ksoftirqd (1) or of a flow (2), if it has one."""
+    if kind == 0 and cpu.poll:
+        cpu.poll = False
+        cpu.task.step = Step.POLL_WAKE
+        m.begin_step(cpu_number, cpu.task, m.system.costs.wakeup_ps)
+        return True
+    if kind == 1 and cpu.ksoftirqd:
+        cpu.task.step = Step.KSOFTIRQD_WAKE
+        wakeup_ps = m.system.costs.wakeup_ps if cpu.ksoftirqd == 1 else 0
+        cpu.ksoftirqd = 2
+        m.begin_step(cpu_number, cpu.task, wakeup_ps)
+        return True
+    while kind == 2 and cpu.ready:
+        if try_send(m, cpu_number, cpu.ready.popleft()):
+            return True
+    return False
+
+
+def end_task_step(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """A step of a task has ended: do what it was for."""
+    step, cpu.task.step = cpu.task.step, Step.NOTHING
+    if step == Step.SEND:
+        end_send(m, cpu_number, cpu)
+    elif step == Step.KSOFTIRQD_WAKE:
+        if cpu.tasklets:
+            cpu.task.step = Step.KSOFTIRQD
+            begin_softirq(m, cpu)
+            next_tasklet(m, cpu_number, cpu)
+        else:
+            cpu.ksoftirqd = 0
+    elif step == Step.POLL_WAKE:
+        next_slot(m, cpu_number, cpu, 0)
+    elif step == Step.POLL_SLOT:
+        end_slot(m, cpu_number, cpu)
+
+
+def next_slot(m: Machine, cpu_number: int, cpu: Cpu, first: int) -> None:
+    """Report the next set slot from `first` on; behind the last, arm the next poll."""
+    poll = m.system.poll
+    assert poll is not None
+    slots = [source for source in bits_of(m.polled) if source >= first]
+    if not slots:
+        m.set(SLOT_POLL, m.jiffies_later(poll.jiffies))
+        return
+    cpu.poll_source = slots[0]
+    cpu.irq_rung = latch(m, slots[0])
+    _, section = take_lock(m, slots[0], m.now)
+    cpu.task.step = Step.POLL_SLOT
+    m.log(Happening.POLL_BEGIN, cpu_number, slots[0], 0)
+    m.begin_step(cpu_number, cpu.task, section + poll.slot_ps)
+
+
+def end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """Its event is done: clear the slot, whatever was rung meanwhile, and look at the next."""
+    source = cpu.poll_source
+    call_back(m, cpu_number, source, cpu.irq_rung)
+    wiped = bits_of(m.source_rung[source])
+    for queue_number in wiped:
+        m.queues[queue_number].wiped += 1
+    m.source_rung[source] = 0
+    m.polled &= ~(1 << source)
+    m.log(Happening.POLL_END, cpu_number, source, len(wiped))
+    if cpu.tasklets and not cpu.ksoftirqd:
+        cpu.passes = 0
+        leave_to_ksoftirqd(m, cpu_number, cpu)
+    next_slot(m, cpu_number, cpu, source + 1)
+
+
+def poll_event(m: Machine) -> None:
+    """The delayed work has expired."""
+    m.cpus[m.plan.poll_cpu].poll = True
+    m.touch(m.plan.poll_cpu)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where tasks run: in this process, in one process a core, or on a Dask cluster.
+
+All three are a `concurrent.futures.Executor`, so one runner serves them. joblib's backends were
+the alternative: its Dask backend needs distributed all the same, and hides the futures that an
+interrupted grid has to keep apart.
+"""
+
+import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, cast
+
+import ntbbench
+from ntbbench.core.environment import usable_cores
+from ntbbench.core.errors import InputError
+
+CONNECT_TIMEOUT = 10.0  # seconds until an unreachable scheduler is told
+RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
+# A worker keeps memory that it freed: the engines' buffers are some hundred KiB each, and to give
+# them back to the kernel and take them again was a quarter of a short replication (glibc; bytes).
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8388608", "MALLOC_TRIM_THRESHOLD_": "33554432"}
+QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there when it ends
+
+
+@dataclass(frozen=True)
+class Place:
+    """An executor and how many tasks it is to be given in advance.
+
+    Parameters
+    ----------
+    executor : where to submit.
+    slots : how many tasks run at once.
+    """
+
+    executor: Executor
+    slots: int
+
+    @property
+    def in_process(self) -> bool:
+        """Whether `submit` does the task itself: then nothing can ask meanwhile whether to end."""
+        return isinstance(self.executor, Inline)
+
+    @property
+    def window(self) -> int:
+        """Tasks under way at once."""
+        return 1 if self.in_process else QUEUED * self.slots
+
+
+class Inline(Executor):
+    """Runs each task at once, in the calling thread."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Return a future that is done; raise what the task raises."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def local(jobs: int, tasks: int) -> Iterator[Place]:
+    """Yield `jobs` processes on this machine; 0: one a core. A single one is this process."""
+    count = min(jobs or usable_cores(), max(tasks, 1))
+    if count == 1:
+        yield Place(Inline(), 1)
+        return
+    start_forkserver()
+    context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
+    executor = ProcessPoolExecutor(count, context, initializer=end_with_parent)
+    try:
+        yield Place(executor, count)
+    except BaseException:  # nobody waits for the rest, and a replication can take minutes
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    finally:
+        executor.shutdown(wait=True)
+
+
+def end_with_parent() -> None:
+    """End this worker when the process that started the pool has gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def start_forkserver() -> None:
+    """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
+
+    A terminal sends SIGINT to every process of its group, and the parent alone decides. A process
+    that blocks it itself does so too late, some tenths of a second. SIGTERM stays: with it the pool
+    ends its workers where one of them died.
+    """
+    # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    added = {name: value for name, value in KEEP_MEMORY.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        for name in added:
+            del os.environ[name]
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def dask(scheduler: str) -> Iterator[Place]:
+    """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
+
+    Raises
+    ------
+    InputError : `distributed` is not installed, nothing answers at `scheduler`, it has no worker,
+        or a worker has another version of ntbbench.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415  # an optional dependency
+    except ImportError:
+        allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
+        raise InputError("--backend", "dask", allowed) from None
+    check_certificates(scheduler)
+    try:
+        client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = f"a scheduler that answers: {' '.join(str(error).split())}"
+        raise InputError("--scheduler", scheduler, reason) from None
+    try:
+        slots = checked_slots(client, scheduler)
+        executor = client.get_executor(pure=False, retries=RETRIES)
+        try:
+            yield Place(executor, slots)
+        finally:
+            executor.shutdown(wait=False)
+    finally:
+        client.close()
+
+
+def check_certificates(scheduler: str) -> None:
+    """Raise InputError where TLS is asked for that Dask's own configuration does not set up.
+
+    A client that were made would stay, and end with a traceback of Dask's.
+    """
+    from distributed import Security  # noqa: PLC0415  # an optional dependency
+
+    if not scheduler.startswith("tls://"):
+        return
+    arguments: Any = cast(Any, Security)().get_connection_args("client")
+    if arguments.get("ssl_context") is None:
+        allowed = "tls:// where Dask's configuration names certificates (distributed.comm.tls)"
+        raise InputError("--scheduler", scheduler, allowed)
+
+
+def checked_slots(client: Any, scheduler: str) -> int:
+    """Return the threads of the cluster's workers, all of them with this ntbbench."""
+    slots = sum(client.nthreads().values())
+    if not slots:
+        raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
+    for worker, version in sorted(client.run(version_here).items()):
+        if version != ntbbench.__version__:
+            allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
+            raise InputError("--scheduler: ntbbench version", version, allowed)
+    return int(slots)
+
+
+def version_here() -> str:
+    """Return the version of ntbbench where this runs."""
+    return ntbbench.__version__

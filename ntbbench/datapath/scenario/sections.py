@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What one simulation asks for: the sections and keys of the TOML file, and their defaults."""
+
+from typing import Annotated, Literal
+
+from msgspec import Struct
+
+from ntbbench.datapath.scenario.keys import Choice, Count, Counts, Duration, Flag, Share, Word
+from ntbbench.datapath.scenario.units import FS, RATES, SIZES
+from ntbbench.datapath.system_checks import CPUS_MAX, FLOWS_MAX
+from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX
+
+COST_MAX = 0.1  # seconds: above it, no cost of a packet or an interrupt is meant
+BYTE_COST_MAX = 1e-5  # seconds: 100 kB/s
+LATENCY_MAX = 1.0
+TIME_MAX = 3600.0
+
+HZ = (100, 250, 300, 1000)  # kernel/Kconfig.hz
+
+US = 10**6  # picoseconds
+MS = 10**9
+S = 10**12
+
+Affinity = Literal["single", "spread"]
+Protocol = Literal["tcp", "udp"]
+AFFINITIES = ("single", "spread")
+PROTOCOLS = ("tcp", "udp")
+PLACEMENTS = ("hash", "balanced")
+DOORBELLS = ("msi", "deferred", "poll", "embedded")
+
+
+def cost(text: str) -> Duration:
+    """Return what a time of a CPU may be."""
+    return Duration(0, COST_MAX, text)
+
+
+def byte_cost(text: str) -> Duration:
+    """Return what a time a byte may be."""
+    return Duration(0, BYTE_COST_MAX, text, FS)
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """How often and how long; placement is no axis but a rule."""
+
+    placement: Annotated[str, Word(PLACEMENTS, "of flows on queues")] = "hash"
+    replications: Annotated[int, Count(1, 10_000, "runs of each point")] = 10
+    seed: Annotated[int, Count(0, (1 << 63) - 1, "of all draws")] = 1
+    warmup: Annotated[int, Duration(0, TIME_MAX, "simulated before anything is counted")] = 50 * MS
+    duration: Annotated[int, Duration(1e-6, TIME_MAX, "simulated and counted")] = 200 * MS
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """The NTB device of the receiver, the memory windows and the kernel on both sides."""
+
+    hardware: Annotated[str, Word((), "a device of `ntbbench hardware`")] = "generic"
+    doorbells: Annotated[
+        int, Count(1, DOORBELLS_MAX, "db_count of the epf drivers, doorbell bits of generic")
+    ] = DOORBELLS_MAX
+    vectors: Annotated[int, Count(0, DOORBELLS_MAX, "of generic; 0: one a doorbell")] = 0
+    mw_count: Annotated[int, Count(0, MW_COUNT_MAX, "memory windows; 0: the device's own")] = 0
+    window_size: Annotated[int, Count(1, 1 << 32, "bytes of each window", SIZES)] = 16 << 20
+    transport_mtu: Annotated[int, Count(64, 1 << 30, "of ntb_transport", SIZES)] = 0x10000
+    max_num_clients: Annotated[int, Count(0, 64, "of ntb_transport; 0: unset")] = 0
+    tx_busy: Annotated[
+        bool, Flag("below tx_stop a packet is returned (7.x), not sent all the same (6.12)")
+    ] = True
+    hz: Annotated[int, Choice(HZ, "CONFIG_HZ: timers fire on jiffies")] = 250
+
+
+class Traffic(Struct, frozen=True, kw_only=True):
+    """What the sender's sockets do."""
+
+    flows: Annotated[int, Count(1, FLOWS_MAX, "streams, iperf3 -P")] = 16
+    length: Annotated[
+        int, Count(1, 1 << 20, "payload of a packet, iperf3 -l; TCP's are cut to the MTU", SIZES)
+    ] = 65480
+    window: Annotated[
+        int, Count(1, 1 << 40, "bytes that a TCP flow has under way at most", SIZES)
+    ] = 4 << 20
+    ack: Annotated[
+        int, Duration(0, LATENCY_MAX, "from a delivery to its acknowledgement at the sender")
+    ] = 50 * US
+    rate: Annotated[
+        int, Count(0, 10**13, "bit/s of a UDP flow; 0: as fast as the queue takes it", RATES)
+    ] = 0
+    arrivals: Annotated[
+        str, Word(("constant", "exponential"), "gaps between the packets of a rate")
+    ] = "constant"
+    socket_buffer: Annotated[
+        int, Count(1, 1 << 40, "bytes of a rate's packets that wait before one is dropped", SIZES)
+    ] = 4 << 20
+    start: Annotated[int, Duration(0, 1, "flows start at random within it")] = 1 * MS
+
+
+class Sender(Struct, frozen=True, kw_only=True):
+    """The host that sends; flows are dealt to its CPUs in turn."""
+
+    cpus: Annotated[int, Count(1, CPUS_MAX, "of the sender")] = 16
+    packet: Annotated[int, cost("a packet")] = 2 * US
+    byte: Annotated[int, byte_cost("a byte copied into the window")] = 100_000
+    spread: Annotated[int, Share("of these costs, uniform around the mean")] = 50_000
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """The way of data and doorbells."""
+
+    latency: Annotated[int, Duration(0, LATENCY_MAX, "until data and doorbell arrive")] = 1 * US
+    doorbell: Annotated[
+        str,
+        Word(
+            DOORBELLS,
+            "an interrupt a vector; raised from a work item; slots polled; one shared interrupt",
+        ),
+    ] = "msi"
+    work: Annotated[int, cost("deferred: until the work item runs")] = 20 * US
+    work_raise: Annotated[int, cost("deferred: one pci_epc_raise_irq()")] = 2 * US
+    poll: Annotated[int, Duration(1e-4, 1, "poll: between two polls; whole jiffies")] = 5 * MS
+    poll_slot: Annotated[int, cost("poll: a set slot beside its event")] = 200_000
+
+
+class Receiver(Struct, frozen=True, kw_only=True):
+    """The host that receives: where interrupts go, and what each step costs."""
+
+    cpus: Annotated[int, Count(1, CPUS_MAX, "of the receiver")] = 16
+    single_cpu: Annotated[int, Count(0, CPUS_MAX - 1, "affinity single: all interrupts")] = 0
+    spread_cpus: Annotated[
+        tuple[int, ...],
+        Counts(0, CPUS_MAX - 1, "affinity spread: interrupts dealt in turn; empty: all CPUs"),
+    ] = ()
+    hardirq: Annotated[int, cost("an interrupt, entry to exit")] = 1 * US
+    db_read: Annotated[int, cost("one db_read()")] = 200_000
+    db_clear: Annotated[int, cost("db_clear() and the read back")] = 200_000
+    scan: Annotated[int, cost("an iteration of the bit loop")] = 50_000
+    softirq: Annotated[int, cost("one pass of the softirq")] = 200_000
+    tasklet: Annotated[int, cost("a tasklet run beside its packets")] = 200_000
+    spin: Annotated[int, Duration(1e-9, COST_MAX, "a look at a tasklet that runs elsewhere")] = (
+        100_000
+    )
+    wakeup: Annotated[int, cost("until ksoftirqd or the poll's kworker runs")] = 5 * US
+    need_resched: Annotated[bool, Flag("the scheduler wants the CPU after every pass")] = False
+    packet: Annotated[int, cost("a packet: header, rx_handler, the stack above")] = 2 * US
+    byte: Annotated[int, byte_cost("a byte copied from the window")] = 200_000
+    spread: Annotated[int, Share("of these two costs, uniform around the mean")] = 50_000
+    dma: Annotated[
+        bool, Flag("a DMA channel a QP copies from 1024 bytes on; the CPU pays `packet` alone")
+    ] = False
+    dma_packet: Annotated[int, cost("a packet on its DMA channel")] = 2 * US
+    dma_byte: Annotated[int, byte_cost("a byte on its DMA channel")] = 100_000
+    reposts: Annotated[bool, Flag("rx_handler posts a buffer, as ntb_netdev's")] = True
+
+
+class Scenario(Struct, frozen=True, kw_only=True):
+    """What one simulation asks for; every combination of the four axes is a point.
+
+    Parameters
+    ----------
+    name : of the board, for people.
+    note : what was fitted, and to what.
+    queues, dispatch, affinity, protocol : the axes.
+    run, device, traffic, sender, link, receiver : see there.
+    """
+
+    name: str = "generic"
+    note: str = ""
+    queues: tuple[int, ...] = (1, 2, 4)
+    dispatch: tuple[str, ...] = ("fallback", "per-vector")
+    affinity: tuple[str, ...] = ("single", "spread")
+    protocol: tuple[str, ...] = ("tcp",)
+    run: Run = Run()
+    device: Device = Device()
+    traffic: Traffic = Traffic()
+    sender: Sender = Sender()
+    link: Link = Link()
+    receiver: Receiver = Receiver()
+
+
+SECTIONS = ("run", "device", "traffic", "sender", "link", "receiver")

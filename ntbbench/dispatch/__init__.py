@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sweep: wakeup amplification over queue and doorbell counts."""

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from ntbbench.dispatch.engine.counts import U64Array
+from ntbbench.dispatch.engine.segment import U8Array
+
+def run(
+    vectors: U8Array,
+    rung: U64Array,
+    qp_masks: U64Array,
+    active: int,
+    drain: int,
+    counters: U64Array,
+) -> None: ...

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""The datapath simulator: one point in, its counts out; docs/datapath.md."""
-
-from ntbbench.engine.datapath.simulate import ENGINES, simulate, simulate_logged
-
-__all__ = ["ENGINES", "simulate", "simulate_logged"]

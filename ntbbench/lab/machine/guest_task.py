@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the guest is told to do, and the recordings that come back."""
+
+import base64
+import binascii
+import gzip
+import io
+import re
+import shlex
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from ntbbench.core.errors import InputError
+from ntbbench.lab.lab_errors import GuestError, HostError
+from ntbbench.lab.machine.qemu import Boot, Machine, boot, pack_initramfs
+from ntbbench.lab.machine.watch import ASLEEP_SECONDS, Limits
+
+# Processor time that only a guest which hangs comes to: Debian's kernel boots in 5 s.
+BOOT_SECONDS = 60.0
+POINT_SECONDS, PACKET_SECONDS = 30.0, 0.05
+MARK = "@@ "
+POINT = re.compile(rf"^{MARK}point (\S+)\n([^@]*)^{MARK}end$", re.MULTILINE)  # whole ones
+SPARE_BYTES = 1 << 20  # QEMU does not say when a guest's words do not fit on the disk
+
+
+@dataclass(frozen=True)
+class PointPlan:
+    """One point as the guest runs it.
+
+    Parameters
+    ----------
+    vectors : 0: the device has no vector callbacks; k: bit b belongs to vector b % k.
+    latched : db_read() shows a rung bit until db_clear(); else it always reads 0.
+    gap_us : microseconds between two packets of one sender.
+    packets : packets of each sending QP.
+    order : `turn`: one sender, a packet on each QP in turn; `together`: a sender for each QP.
+    sending_qps : numbers of the QPs that send.
+    """
+
+    name: str
+    vectors: int
+    latched: bool
+    gap_us: int
+    packets: int
+    order: str
+    sending_qps: tuple[int, ...]
+
+    @property
+    def line(self) -> str:
+        """The point's line in /points."""
+        qps = " ".join(map(str, self.sending_qps))
+        head = f"{self.name} {self.vectors} {int(self.latched)} {self.gap_us} {self.packets}"
+        return f"{head} {self.order} {qps}\n"
+
+    @property
+    def seconds(self) -> float:
+        """Processor time that the point may take."""
+        packets = self.packets * len(self.sending_qps)
+        return POINT_SECONDS + (PACKET_SECONDS + ASLEEP_SECONDS * 1e-6 * self.gap_us) * packets
+
+    @property
+    def idle_seconds(self) -> float:
+        """Real time that it may sleep, where the guest's clock does not skip it."""
+        return 2e-6 * self.gap_us * self.packets * len(self.sending_qps)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the guest does in one boot.
+
+    Parameters
+    ----------
+    script : the shell script that it runs after what every guest does first.
+    lines : one line a point, for the script.
+    names : of the recordings that must come back, in order.
+    limits : what it may take; generous, for they only end a guest that hangs.
+    settings : shell variables of the script.
+    may_die : what a guest that panics, hangs or gives up has recorded by then is a result.
+    """
+
+    script: Path
+    lines: tuple[str, ...]
+    names: tuple[str, ...]
+    limits: Limits
+    settings: Mapping[str, object]
+    may_die: bool = False
+
+
+def script(name: str) -> Path:
+    """Return the lab's guest script `name`."""
+    return Path(str(files("ntbbench.lab") / "guest" / name))
+
+
+def points_task(points: list[PointPlan], queues: int) -> Task:
+    """Return the task that records `points`."""
+    return Task(
+        script=script("points"),
+        lines=tuple(point.line for point in points),
+        names=tuple(point.name for point in points),
+        limits=Limits(
+            BOOT_SECONDS + sum(point.seconds for point in points),
+            sum(point.idle_seconds for point in points),
+        ),
+        settings={"QUEUES": queues},
+    )
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What one boot recorded.
+
+    Parameters
+    ----------
+    release : the guest's uname -r.
+    folder : holds `kernel` and a folder a point, in the layout of a recording.
+    boot : the guest's words.
+    """
+
+    release: str
+    folder: Path
+    boot: Boot
+
+
+def record(
+    task: Task,
+    folder: Path,
+    *,
+    image: Path,
+    modules: Path,
+    accel: tuple[str, ...],
+    machine: Machine,
+    programs: tuple[Path, ...] = (),
+) -> Recordings:
+    """Boot `image` once, run `task` and leave its recordings below `folder`.
+
+    Raises
+    ------
+    GuestError : the guest panicked, hung or gave up and may not, or left no whole recording.
+    HostError : QEMU or the disk failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        root, initramfs = Path(name) / "root", Path(name) / "initramfs"
+        (root / "lib").mkdir(parents=True)
+        (root / "bin").mkdir()
+        shutil.copy(script("init"), root / "init")
+        (root / "init").chmod(0o755)
+        shutil.copy(task.script, root / "task")
+        for module in sorted(modules.glob("*.ko")):
+            shutil.copy(module, root / "lib")
+        for program in programs:
+            shutil.copy(program, root / "bin" / program.name)
+        words = [f"{name}={shlex.quote(str(value))}\n" for name, value in task.settings.items()]
+        (root / "settings").write_text("".join(words))
+        (root / "points").write_text("".join(task.lines))
+        pack_initramfs(root, initramfs)
+        booted = boot(image, initramfs, accel, task.limits, machine)
+        if shutil.disk_usage(name).free < SPARE_BYTES:
+            raise HostError(f"the disk of {name} is full: what the guest said may be cut off")
+    names = list(task.names)
+    if booted.died:
+        if not task.may_die:
+            raise booted.error
+        names = names[: len(POINT.findall(booted.data))]
+    return Recordings(unpack(booted, names, folder), folder, booted)
+
+
+def unpack(booted: Boot, names: list[str], folder: Path) -> str:
+    """Unpack the recordings that a boot reported below `folder`; return the guest's uname -r.
+
+    Raises
+    ------
+    GuestError : what it reported is not all of `names`, whole and in order.
+    InputError : `folder` cannot be written; then nothing of it is left.
+    """
+    kernel = re.search(rf"^{MARK}kernel (\S+)\n{MARK}version (.*)$", booted.data, re.MULTILINE)
+    found = POINT.findall(booted.data)
+    done = booted.died or f"{MARK}done" in booted.data
+    if kernel is None or [name for name, _ in found] != names or not done:
+        if booted.died:
+            raise booted.error
+        raise GuestError("the guest powered off before it had recorded every point")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as fresh:
+            whole = Path(fresh) / "recordings"
+            whole.mkdir()
+            (whole / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")
+            for name, packed in found:
+                _unpack_one(packed, whole / name)
+            folder.mkdir(exist_ok=True)
+            for entry in whole.iterdir():  # nothing can fill a disk from here on
+                shutil.rmtree(folder / entry.name, ignore_errors=True)  # of an earlier boot
+                entry.rename(folder / entry.name)
+    except OSError as error:
+        raise InputError(str(folder), "", f"cannot be written: {error.strerror}") from error
+    return kernel[1]
+
+
+def _unpack_one(packed: str, folder: Path) -> None:
+    try:
+        data = gzip.decompress(base64.b64decode(packed, validate=False))
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            archive.extractall(folder, filter="data")
+    except (binascii.Error, gzip.BadGzipFile, zlib.error, tarfile.TarError, EOFError) as error:
+        raise GuestError(f"recording {folder.name} arrived damaged: {error}") from error

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kernels in the cache: fetched from Debian, unpacked, never installed on this machine."""
+
+import re
+import stat
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ntbbench.lab.commands import output, program, reading, run
+from ntbbench.lab.lab_errors import FetchError
+from ntbbench.lab.packages.apt import Archive, Package, version_key
+from ntbbench.lab.packages.cache import CHECKSUMS, Cache, damaged, sha256, write_checksums
+from ntbbench.lab.packages.debian_kernels import HEADERS, KernelPackages, matches, resolve
+from ntbbench.lab.packages.linux_source import unpack_files
+
+MANIFEST = "kernel.json"
+IMAGE = re.compile(r"\./(boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz)")
+NTB_FILES = (
+    "drivers/ntb/core.c",
+    "drivers/ntb/msi.c",
+    "drivers/ntb/ntb_transport.c",
+    "drivers/net/ntb_netdev.c",
+    "include/linux/ntb.h",
+    "include/linux/ntb_transport.h",
+)
+# Debian's headers name each other by absolute path; this names them by where they lie.
+INSTALLED = "/usr/src/"
+BESIDE = "$(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)/"
+ELF = b"\x7fELF"
+LOADER = "ld-linux-x86-64.so.2"
+Say = Callable[[str], None]
+
+
+class FetchedPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """One package that was unpacked, with the SHA-256 of its .deb."""
+
+    name: str
+    version: str
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `kernel.json` in a kernel's folder says."""
+
+    version: str
+    release: str  # as uname -r
+    packages: list[FetchedPackage]
+
+
+@dataclass(frozen=True)
+class CachedKernel:
+    """An unpacked kernel: `folder` holds boot image, headers and NTB sources."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def image(self) -> Path:
+        """The compressed boot image."""
+        return self.folder / "vmlinuz"
+
+    @property
+    def kbuild(self) -> Path:
+        """The folder that `make -C` takes to build modules."""
+        return self.folder / "headers" / "usr" / "src" / f"linux-headers-{self.manifest.release}"
+
+    @property
+    def source(self) -> Path:
+        """The NTB files of linux-source, in the kernel tree's own layout."""
+        return self.folder / "source"
+
+
+def kernels_folder(cache: Cache) -> Path:
+    """Return where the unpacked kernels are."""
+    return cache.root / "kernels"
+
+
+def cached(cache: Cache, wanted: str) -> CachedKernel | None:
+    """Return the newest cached kernel of version `wanted`; None: there is none."""
+    found = []
+    for path in kernels_folder(cache).glob(f"[!.]*/{MANIFEST}"):
+        try:
+            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        except msgspec.MsgspecError as error:
+            raise FetchError(f"{path}: {error}: remove its folder and fetch again") from error
+        if matches(manifest.version, wanted):
+            found.append(CachedKernel(path.parent, manifest))
+    return max(found, key=lambda kernel: version_key(kernel.manifest.version), default=None)
+
+
+def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> CachedKernel:
+    """Return kernel `wanted`, fetching it unless the cache holds one.
+
+    Parameters
+    ----------
+    wanted : a version such as 6.12 (any 6.12.x) or 6.12.95.
+    say : told each step.
+    newest : ask Debian for a newer one even if the cache holds one.
+
+    Raises
+    ------
+    FetchError : no network, no such version, or a package that is not what it should be.
+    """
+    with cache.lock(say):
+        kernel = cached(cache, wanted)
+        if kernel is not None and not newest:
+            return kernel
+        cache.check_writable()
+        archive = Archive(cache.root / "apt")
+        say("reading Debian's package lists")
+        archive.update()
+        packages = resolve(archive, wanted)
+        place = kernels_folder(cache) / packages.version
+        if not (place / MANIFEST).is_file():
+            cache.publish(place, lambda folder: _fill(folder, archive, packages, say))
+        kernel = cached(cache, packages.version)
+    if kernel is None:
+        raise FetchError(f"{place}: holds no kernel after it was unpacked")
+    return kernel
+
+
+def verify(kernel: CachedKernel) -> list[str]:
+    """Return the cached files that are missing or changed since they were unpacked."""
+    return damaged(kernel.folder) if (kernel.folder / CHECKSUMS).is_file() else [CHECKSUMS]
+
+
+def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) -> None:
+    program("xz")  # missing, it is told before the download
+    fetched = []
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        for package in packages.all:
+            say(f"fetching {package}")
+            deb = archive.download(package, Path(name))
+            fetched.append(_fetched(package, deb))
+            if package == packages.source:
+                say("unpacking its NTB sources")
+                unpack_files(deb, NTB_FILES, folder / "source")
+            elif package == packages.image:
+                _unpack_image(deb, folder / "vmlinuz")
+            else:
+                below = "runtime" if package in packages.runtime else "headers"
+                _unpack_all(deb, folder / below)
+            deb.unlink()
+    match = HEADERS.fullmatch(packages.headers[0].name)
+    assert match is not None
+    release = f"{match['abi']}-amd64"
+    makefile = folder / "headers" / "usr" / "src" / f"linux-headers-{release}" / "Makefile"
+    makefile.write_text(makefile.read_text().replace(INSTALLED, BESIDE))
+    if packages.runtime:
+        wrap_programs(folder / "headers", folder / "runtime")
+    manifest = Manifest(version=packages.version, release=release, packages=fetched)
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    write_checksums(folder)
+
+
+def _fetched(package: Package, deb: Path) -> FetchedPackage:
+    return FetchedPackage(
+        name=package.name, version=package.version, size=deb.stat().st_size, sha256=sha256(deb)
+    )
+
+
+def _unpack_all(deb: Path, folder: Path) -> None:
+    result = run(["dpkg-deb", "--extract", deb, folder])
+    if result.status:
+        raise FetchError(f"{deb.name}: {result.last_words}")
+
+
+def _unpack_image(deb: Path, image: Path) -> None:
+    with reading(["dpkg-deb", "--fsys-tarfile", deb]) as unpacking:
+        try:
+            with tarfile.open(fileobj=output(unpacking), mode="r|") as archive:
+                for member in archive:
+                    file = archive.extractfile(member) if IMAGE.fullmatch(member.name) else None
+                    if file is not None:
+                        image.write_bytes(file.read())
+                        return
+        except tarfile.TarError as error:
+            raise FetchError(f"{deb.name}: {error}") from error
+    raise FetchError(f"{deb.name}: holds no boot image")
+
+
+def wrap_programs(headers: Path, runtime: Path) -> None:
+    """Make the build tools below `headers` run on the libraries below `runtime`.
+
+    Each program becomes a script that starts it through its own loader: this machine's libc is
+    older than the one that they were linked with.
+    """
+    up = '$(dirname "$(readlink -f "$0")")'
+    for path in sorted((headers / "usr" / "lib").rglob("*")):
+        if path.is_symlink() or not path.is_file() or not path.stat().st_mode & stat.S_IXUSR:
+            continue
+        with path.open("rb") as file:
+            if file.read(len(ELF)) != ELF:
+                continue
+        program = path.with_name(f"{path.name}.elf")
+        path.rename(program)
+        back = "/".join([".."] * len(path.parent.relative_to(headers.parent).parts))
+        libraries = f"{up}/{back}/{runtime.name}/usr/lib"
+        path.write_text(
+            "#!/bin/sh\n"
+            f'exec "{libraries}64/{LOADER}" --library-path "{libraries}/x86_64-linux-gnu" \\\n'
+            f'\t--argv0 "$0" "{up}/{program.name}" "$@"\n'
+        )
+        path.chmod(0o755)

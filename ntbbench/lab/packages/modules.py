@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The lab's modules for one kernel: the NTB files as they are, and the lab's own two."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from ntbbench.core.errors import InputError
+from ntbbench.lab.commands import Output, program, run
+from ntbbench.lab.lab_errors import BuildError
+from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.fetch import NTB_FILES
+
+MODULES = ("ntb.ko", "ntb_transport.ko", "ntb_netdev.ko", "ntb_loop.ko", "ntb_lab.ko")
+OWN_FILES = ("Kbuild", "ntb_loop.c", "ntb_lab.c")
+ERROR = re.compile(r"(?:error|undefined)!?[: ]|ERROR: modpost|No rule to make", re.IGNORECASE)
+# What a make that runs us or the user's shell would pass on: no build's key knows it.
+MAKE_STATE = (
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS"),
+    *("KCFLAGS", "KCPPFLAGS", "KAFLAGS"),
+)
+ALIGNMENT = "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT"  # gcc 14: -fmin-function-alignment
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel to boot, and the NTB files to build for it.
+
+    Parameters
+    ----------
+    label : how the user named it.
+    image : compressed boot image.
+    kbuild : folder that `make -C` takes to build modules.
+    source : root of a kernel tree; only its NTB files are read.
+    source_tree : the tree of --source as it is to be told; empty: the kernel's own NTB files.
+    """
+
+    label: str
+    image: Path
+    kbuild: Path
+    source: Path
+    source_tree: str = ""
+
+
+def check_source(option: str, root: Path) -> None:
+    """Raise InputError unless `root` is a kernel tree that holds the NTB files."""
+    missing = [name for name in NTB_FILES if not (root / name).is_file()]
+    if missing:
+        raise InputError(option, str(root), f"a kernel tree with {missing[0]}")
+
+
+def check_kbuild(option: str, kbuild: Path) -> None:
+    """Raise InputError unless `kbuild` is a built kernel whose NTB core can be a module of ours."""
+    config = kbuild / "include" / "config" / "auto.conf"
+    if not config.is_file():
+        raise InputError(option, str(kbuild), "a kernel's build folder (`make modules_prepare`)")
+    if re.search(r"^CONFIG_NTB=y$", config.read_text(), re.MULTILINE):
+        raise InputError(option, str(kbuild), "CONFIG_NTB=n or m: the lab loads its own NTB core")
+
+
+@dataclass(frozen=True)
+class ModuleSet:
+    """What to build out of tree, in one folder.
+
+    Parameters
+    ----------
+    label : what it is for, as the user named it.
+    kbuild : folder that `make -C` takes to build modules.
+    sources : files by their name in the build folder.
+    modules : file names that the build must leave.
+    """
+
+    label: str
+    kbuild: Path
+    sources: Mapping[str, Path]
+    modules: tuple[str, ...]
+
+
+def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
+    """Return the folder with the loopback modules, building them unless the cache has just these.
+
+    Raises
+    ------
+    BuildError : with the compiler's first error.
+    """
+    guest = Path(str(files("ntbbench.lab") / "guest"))
+    own = {name: guest / name for name in OWN_FILES}
+    sources = {**ntb_sources(kernel.source), **own}
+    return build_modules(cache, ModuleSet(kernel.label, kernel.kbuild, sources, MODULES), say)
+
+
+def ntb_sources(tree: Path) -> dict[str, Path]:
+    """Return the NTB files of a kernel tree by their name in a build folder."""
+    return {
+        name if name.startswith("include/") else Path(name).name: tree / name for name in NTB_FILES
+    }
+
+
+def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -> Path:
+    """Return the folder with the modules, building them unless the cache has just these.
+
+    Raises
+    ------
+    BuildError : with the compiler's first error.
+    """
+    if re.search(r"[\s:]", str(cache.root)):
+        raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
+    settings = compiler_settings(wanted.kbuild)
+    place = cache.root / "modules" / _key(wanted, settings)
+    if place.is_dir():  # it appeared whole: no need to wait for others that build
+        return place
+    with cache.lock(say):
+        if not place.is_dir():
+            say(f"building the modules for {wanted.label}")
+            cache.publish(place, lambda folder: _make(folder, wanted, settings))
+    return place
+
+
+def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
+    """Return the guest's program `name`, linked statically: there is no other in the guest.
+
+    Raises
+    ------
+    BuildError : with the compiler's first error.
+    """
+    source = Path(str(files("ntbbench.lab") / "guest" / f"{name}.c"))
+    place = cache.root / "programs" / hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+
+    def compile_into(folder: Path) -> None:
+        command: list[str | Path] = ["gcc", "-O2", "-static", "-o", folder / name, source]
+        result = run(command)
+        if result.status:
+            raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
+
+    if place.is_dir():
+        return place / name
+    with cache.lock(say):
+        if not place.is_dir():
+            say(f"building {name}")
+            cache.publish(place, compile_into)
+    return place / name
+
+
+def compiler_settings(kbuild: Path) -> tuple[str, ...]:
+    """Return the make settings that let this machine's compiler build for `kbuild`.
+
+    Debian's headers name the very compiler of the kernel. Where it is absent the default gcc does:
+    the modules' layout does not depend on it, only flags that it may not know.
+    """
+    variables = kbuild / ".kernelvariables"
+    named = re.search(r"\)(gcc-\d+)$", variables.read_text(), re.M) if variables.is_file() else None
+    if named is None or shutil.which(f"x86_64-linux-gnu-{named[1]}"):
+        return ()
+    gcc = program("gcc")
+    configured = (kbuild / "include" / "config" / "auto.conf").read_text()
+    flag = ["-fmin-function-alignment=16", "-fsyntax-only", "-x", "c", "/dev/null"]
+    unknown = f"{ALIGNMENT}=y" in configured and run([gcc, *flag]).status
+    return (f"CC={gcc}", *([f"{ALIGNMENT}="] if unknown else []))
+
+
+def _key(wanted: ModuleSet, settings: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(repr((str(wanted.kbuild), settings)).encode())
+    for name, path in {"symvers": wanted.kbuild / "Module.symvers", **wanted.sources}.items():
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _make(folder: Path, wanted: ModuleSet, settings: tuple[str, ...]) -> None:
+    work = folder / "build"
+    for name, path in wanted.sources.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, work / name)
+    result = run(
+        ["make", f"-j{os.cpu_count() or 1}", "-C", wanted.kbuild, f"M={work}",
+         # pahole is not needed: nothing reads the modules' BTF
+         "CONFIG_DEBUG_INFO_BTF_MODULES=", *settings, "modules"],
+        env=dict.fromkeys(MAKE_STATE, ""),
+    )  # fmt: skip
+    missing = [name for name in wanted.modules if not (work / name).is_file()]
+    if result.status or missing:
+        raise BuildError(f"{wanted.label}: {first_error(result, work)}")
+    for name in wanted.modules:
+        (work / name).rename(folder / name)
+    shutil.rmtree(work)
+
+
+def first_error(result: Output, work: Path) -> str:
+    """Return the first error of a failed make, with the build folder left out."""
+    lines = (result.stderr + result.stdout).splitlines()
+    line = next((line for line in lines if ERROR.search(line)), result.last_words)
+    return line.replace(f"{work}/", "").strip()

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the guest of a pair is told to do, and what it may take for that."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from ntbbench.lab.machine.guest_task import Task
+from ntbbench.lab.machine.watch import ASLEEP_SECONDS, Limits
+from ntbbench.lab.pair.plan import PairPlan, PairSetup, Traffic
+
+WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
+ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
+FRAME = 1 << 16  # ntb_transport.c: transport_mtu
+# Processor time that only a guest which hangs comes to. Measured: a boot with its first packet
+# 5.4 s; without a link 7.2 s, where doorbells interrupt 10.9 s; 1 ms to 4 ms a packet; 0.3 s a
+# round. A debug kernel takes 13.5 s, 35 s and 71 s; 3.1 s a round.
+BOOT_SECONDS = {"poll": 40.0, "msi": 80.0, "embedded": 80.0}  # as LINK_TRIES
+POINT_SECONDS = 5.0
+ROUND_SECONDS = 4.0
+PACKET_SECONDS = 0.05
+FIRST_WAIT = 10  # ntb_flow.c: how many times as long the receiver waits for its first packet
+DEBUG_FACTOR = 4
+# Tries, of 20 ms and more, until a link counts as down: a multiple of what one takes to come up.
+# Where doorbells interrupt, the endpoint looks for commands every 500 ms only.
+LINK_TRIES = {"poll": 150, "msi": 400, "embedded": 400}
+TRACE_KB_MIN, TRACE_KB_MAX = 8192, 65536
+EVENT_BYTES = 64  # of the trace buffer, at most; of one with the doorbell words:
+WORDS_BYTES = 192
+POLL_US = 5000  # pci-epf-vntb.c: epf_ntb_cmd_handler, rounded up to the next jiffy
+
+
+def task(plan: PairPlan, debug: bool = False) -> Task:
+    """Return what the guest does; `debug`: on the kernel of `lab pair check`, which is slower."""
+    setup = plan.setup
+    return Task(
+        script=Path(str(files("ntbbench.lab.pair") / "guest" / "pair")),
+        lines=tuple(_line(point) for point in plan.traffic),
+        names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
+        limits=limits(plan, DEBUG_FACTOR if debug else 1),
+        settings={
+            "EP_SLOTS": setup.ep_slots,
+            "MW_COUNT": setup.mw_count,
+            "MW_SIZE": window_size(setup),
+            "QUEUES": "" if setup.queues is None else setup.queues,
+            "DOORBELL": setup.doorbell,
+            "ROUNDS": plan.rounds,
+            "LINK_WAIT": LINK_TRIES[setup.doorbell],
+            "IDLE": idle_seconds(plan),
+            "TRACE_KB": trace_kb(plan),
+        },
+    )
+
+
+def limits(plan: PairPlan, factor: int) -> Limits:
+    """Return what a boot may take on a kernel that is `factor` times as slow as the plain one."""
+    points = sum(POINT_SECONDS + PACKET_SECONDS * _sent(point) for point in plan.traffic)
+    gaps = sum(1e-6 * point.gap_us * _sent(point) for point in plan.traffic)
+    asleep = gaps + FIRST_WAIT * idle_seconds(plan) * len(plan.traffic)
+    boot = BOOT_SECONDS[plan.setup.doorbell] + ROUND_SECONDS * plan.rounds
+    return Limits(factor * (boot + points + ASLEEP_SECONDS * asleep), 2 * asleep)
+
+
+def idle_seconds(plan: PairPlan) -> int:
+    """Return the guest's seconds without a packet after which its receiver takes none for lost."""
+    longest = max((point.gap_us for point in plan.traffic), default=0)
+    return max(1, -(-2 * longest // 1_000_000))
+
+
+def window_size(setup: PairSetup) -> int:
+    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
+
+    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
+    """
+    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
+    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
+
+
+def trace_kb(plan: PairPlan) -> int:
+    """Return the size of the guest's trace buffer, a CPU, for its longest point."""
+    longest = max((_trace_bytes(plan.setup, point) for point in plan.traffic), default=0)
+    return min(max(longest // 1024, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
+
+
+def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
+    """Return how much a point's trace may take."""
+    # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
+    packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
+    if setup.doorbell == "poll":
+        polls = traffic.gap_us / POLL_US
+        packet += round(WORDS_BYTES + polls * (WORDS_BYTES + EVENT_BYTES))
+    return packet * _sent(traffic)
+
+
+def _line(traffic: Traffic) -> str:
+    numbers = f"{traffic.flows} {traffic.packets} {traffic.gap_us}"
+    return f"{traffic.name} {traffic.sender} {numbers}\n"
+
+
+def _sent(traffic: Traffic) -> int:
+    return traffic.flows * traffic.packets
+
+
+def _round_names(plan: PairPlan) -> tuple[str, ...]:
+    return ("rounds",) if plan.rounds else ()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The endpoint pair before ("legacy") and after ("v4") the series, for any db_count."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ntbbench.ntb.devices.device import (
+    DbRead,
+    Hardware,
+    low_bits,
+    masked_map,
+    plain_map,
+    shift_masks,
+)
+from ntbbench.ntb.vectormap import VectorMap
+
+EPF_SLOTS_BEFORE_DB = 2  # slot 0: link, slot 1: reserved
+
+
+@dataclass(frozen=True)
+class EpfDriver:
+    """One driver of the pair at one side of the series.
+
+    Parameters
+    ----------
+    valid_less : how many bits db_valid_mask has less than db_count.
+    real_less : how many real doorbells there are less than db_count.
+    db_counts : the db_counts that the driver accepts, lowest and highest.
+    """
+
+    name: str
+    driver: str
+    description: str
+    valid_less: int
+    real_less: int
+    db_counts: tuple[int, int]
+    callbacks: bool
+    source: str
+
+    def hardware(self, db_count: int) -> Hardware:
+        """Return the device that this driver makes with `db_count`."""
+        low, high = self.db_counts
+        fits = low <= db_count <= high
+        refusal = f"{self.driver} takes a db_count from {low} to {high}, not {db_count} (EINVAL)"
+        valid = low_bits(db_count - self.valid_less) if fits else 0
+        lost = valid & ~low_bits(max(db_count - self.real_less, 0)) if fits else 0
+        build: Callable[..., VectorMap] = masked_map if self.callbacks else plain_map
+        vector_map = build(valid, shift_masks(valid.bit_length(), 1))
+        db_read: DbRead = "latched" if self.callbacks else "legacy"
+        return Hardware(
+            name=self.name,
+            driver=self.driver,
+            description=self.description,
+            doorbells=db_count,
+            vectors=vector_map.db_vector_count,
+            vector_map=vector_map,
+            link_mask=0,  # the link has a slot of its own, not a doorbell bit
+            mw_count=4,  # MAX_MW, NTB_EPF_MAX_MW_COUNT
+            spad_count=128,  # as Documentation/PCI/endpoint/pci-vntb-howto.rst sets it
+            db_read=db_read,
+            sized="db_count",
+            source=self.source,
+            callbacks=self.callbacks,
+            lost_mask=lost,
+            mask_past_end=0 if self.callbacks else valid,
+            refusal=None if fits else refusal,
+        )
+
+
+EPF_DRIVERS: tuple[EpfDriver, ...] = (
+    EpfDriver(
+        name="ntb_hw_epf-legacy",
+        driver="ntb_hw_epf",
+        description="RC before the series: no vector callbacks, one bit too many",
+        valid_less=0,
+        real_less=1,
+        db_counts=(3, 31),
+        callbacks=False,
+        source="Linux 6.12.95 drivers/ntb/hw/epf/ntb_hw_epf.c "
+        "(ntb_epf_init_dev, ntb_epf_init_isr, ntb_epf_ops)",
+    ),
+    EpfDriver(
+        name="ntb_hw_epf-v4",
+        driver="ntb_hw_epf",
+        description="RC after the series: one vector a doorbell",
+        valid_less=1,
+        real_less=1,
+        db_counts=(3, 31),
+        callbacks=True,
+        source="Linux 7.3 drivers/ntb/hw/epf/ntb_hw_epf.c (ntb_epf_init_dev, ntb_epf_init_isr, "
+        "ntb_epf_db_vector_count, ntb_epf_db_vector_mask)",
+    ),
+    EpfDriver(
+        name="pci-epf-vntb-legacy",
+        driver="pci-epf-vntb",
+        description="EP before the series: no vector callbacks, two bits too many",
+        valid_less=0,
+        real_less=2,
+        db_counts=(1, 32),
+        callbacks=False,
+        source="Linux 6.12.95 drivers/pci/endpoint/functions/pci-epf-vntb.c "
+        "(vntb_epf_db_valid_mask, epf_ntb_cmd_handler, vntb_epf_ops)",
+    ),
+    EpfDriver(
+        name="pci-epf-vntb-v4",
+        driver="pci-epf-vntb",
+        description="EP after the series: one vector a doorbell",
+        valid_less=2,
+        real_less=2,
+        db_counts=(3, 32),
+        callbacks=True,
+        source="Linux 7.3 drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_db_valid_mask, "
+        "vntb_epf_db_vector_count, vntb_epf_db_vector_mask)",
+    ),
+)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The real NTB devices, one function a driver, each fact with the place it was read from."""
+
+from dataclasses import replace
+
+from ntbbench.ntb.devices.device import Hardware, low_bits, masked_map, plain_map, shift_masks
+from ntbbench.ntb.vectormap import VectorMap
+
+INTEL_GEN1 = (
+    "Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen1.c (xeon_init_ntb, xeon_init_isr, ndev_init_isr, "
+    "ndev_vec_mask, intel_ntb_db_vector_mask), ntb_hw_gen1.h"
+)
+INTEL_GEN3 = (
+    "Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen3.c (gen3_init_ntb, gen3_init_isr), "
+    "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen3.h"
+)
+INTEL_GEN4 = (
+    "Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen4.c (gen4_init_ntb, gen4_init_isr), "
+    "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen4.h"
+)
+AMD = (
+    "Linux 7.3 drivers/ntb/hw/amd/ntb_hw_amd.c (amd_init_ntb, amd_init_dev, ndev_init_isr, "
+    "amd_ntb_db_vector_count, amd_ntb_db_vector_mask, dev_data), ntb_hw_amd.h"
+)
+SWITCHTEC = (
+    "Linux 7.3 drivers/ntb/hw/mscc/ntb_hw_switchtec.c (switchtec_ntb_init_db, "
+    "switchtec_ntb_init_db_msg_irq, switchtec_ntb_db_vector_mask, switchtec_ntb_peer_mw_count, "
+    "switchtec_ntb_spad_count)"
+)
+IDT = (
+    "Linux 7.3 drivers/ntb/hw/idt/ntb_hw_idt.c (idt_ntb_ops, idt_ntb_db_valid_mask, "
+    "idt_thread_isr, idt_scan_mws), ntb_hw_idt.h"
+)
+
+
+def intel_gen1() -> Hardware:
+    """Xeon: bit 15 is the link's; MSI-X vector 3 covers bits 15 to 19, so only the link."""
+    return Hardware(
+        name="ntb_hw_intel-gen1",
+        driver="ntb_hw_intel",
+        description="Xeon, MSI-X: 5 bits a vector, the last vector for the link",
+        doorbells=15,
+        vectors=4,
+        vector_map=masked_map(low_bits(15), [mask & low_bits(16) for mask in shift_masks(4, 5)]),
+        link_mask=1 << 15,
+        mw_count=2,  # XEON_MW_COUNT; 3 with split BARs
+        spad_count=16,  # XEON_SPAD_COUNT; half of it where not back to back
+        db_read="latched",
+        sized="fixed",
+        source=INTEL_GEN1,
+    )
+
+
+def intel_gen1_erratum() -> Hardware:
+    """Xeon whose bit 14 cannot be rung back to back (NTB_HWERR_B2BDOORBELL_BIT14)."""
+    gen1 = intel_gen1()
+    return replace(
+        gen1,
+        name="ntb_hw_intel-gen1-erratum",
+        description="Xeon, MSI-X, with the bit-14 erratum: one doorbell less",
+        doorbells=14,
+        vector_map=masked_map(low_bits(14), gen1.vector_map.irq_masks),
+        reserved_mask=1 << 14,
+    )
+
+
+def intel_gen3() -> Hardware:
+    """Skylake: the link's bit 32 raises vector 31, as 32 is broken (MSIX_VECTOR32_BAD)."""
+    irq_masks = [*shift_masks(31, 1), 1 << 31 | 1 << 32, 0]
+    return Hardware(
+        name="ntb_hw_intel-gen3",
+        driver="ntb_hw_intel",
+        description="Skylake, MSI-X: one bit a vector, vector 31 for the link",
+        doorbells=31,
+        vectors=33,
+        vector_map=masked_map(low_bits(31), irq_masks),
+        link_mask=1 << 31 | 1 << 32,
+        mw_count=2,  # XEON_MW_COUNT
+        spad_count=16,  # GEN3_SPAD_COUNT
+        db_read="latched",
+        sized="fixed",
+        source=INTEL_GEN3,
+    )
+
+
+def intel_gen4() -> Hardware:
+    """Ice Lake and later: the link's bit 32 has vector 32."""
+    return replace(
+        intel_gen3(),
+        name="ntb_hw_intel-gen4",
+        description="Ice Lake and later, MSI-X: one bit a vector, vector 32 for the link",
+        doorbells=32,
+        vector_map=masked_map(low_bits(32), shift_masks(33, 1)),
+        link_mask=1 << 32,
+        source=INTEL_GEN4,
+    )
+
+
+def intel_intx(msix: Hardware, total_shift: int) -> Hardware:
+    """The same device with MSI or INTx: one vector covers all bits, the link's too."""
+    return replace(
+        msix,
+        name=f"{msix.name}-intx",
+        description=f"{msix.description.partition(',')[0]}, MSI or INTx: one vector covers all",
+        vectors=1,
+        vector_map=masked_map(msix.vector_map.db_valid_mask, [low_bits(total_shift)]),
+    )
+
+
+def amd() -> Hardware:
+    """16 bits; the driver keeps the top one to tell the peer that it unloads: a link event."""
+    return Hardware(
+        name="ntb_hw_amd",
+        driver="ntb_hw_amd",
+        description="MSI-X: one bit a vector, the top bit kept for the link",
+        doorbells=15,
+        vectors=15,
+        vector_map=VectorMap(
+            db_valid_mask=low_bits(15),
+            irq_masks=shift_masks(16, 1),
+            db_vector_count=15,
+            db_vector_masks=(*shift_masks(15, 1), 0),
+        ),
+        link_mask=1 << 15,
+        mw_count=3,  # device 145b; 2 on the others
+        spad_count=8,  # AMD_SPADS_CNT / 2, one half a side
+        db_read="latched",
+        sized="fixed",
+        source=AMD,
+    )
+
+
+def amd_intx() -> Hardware:
+    """With one interrupt the driver counts one doorbell and keeps it as the top one."""
+    return replace(
+        amd(),
+        name="ntb_hw_amd-intx",
+        description="MSI or INTx: no doorbell is left, no QP can be created",
+        doorbells=0,
+        vectors=0,
+        vector_map=VectorMap(
+            db_valid_mask=0, irq_masks=(1,), db_vector_count=0, db_vector_masks=(0,)
+        ),
+        link_mask=1,
+    )
+
+
+def switchtec() -> Hardware:
+    """Two partitions share 64 bits; the message interrupt takes the top four of each half."""
+    return Hardware(
+        name="ntb_hw_switchtec",
+        driver="ntb_hw_switchtec",
+        description="partition pair: one doorbell interrupt covers all",
+        doorbells=28,
+        vectors=1,
+        vector_map=masked_map(low_bits(28), [low_bits(28)]),
+        link_mask=0,  # the link is told by message
+        mw_count=6,  # MAX_DIRECT_MW (use_lut_mws is off); the real number is the switch's set-up
+        spad_count=128,  # struct shared_mw
+        db_read="latched",
+        sized="fixed",
+        source=SWITCHTEC,
+        reserved_mask=low_bits(4) << 28,
+        mask_past_end=low_bits(28),  # the check is `> 1`, and vectors count from 0
+    )
+
+
+def switchtec_crosslink() -> Hardware:
+    """Each side has its own doorbell registers."""
+    return replace(
+        switchtec(),
+        name="ntb_hw_switchtec-crosslink",
+        description="crosslink: one doorbell interrupt covers all",
+        doorbells=60,
+        vector_map=masked_map(low_bits(60), [low_bits(60)]),
+        reserved_mask=low_bits(4) << 60,
+        mask_past_end=low_bits(60),
+    )
+
+
+def idt() -> Hardware:
+    """A device for the message API: no scratchpads and no inbound windows, so no ntb_transport."""
+    return Hardware(
+        name="ntb_hw_idt",
+        driver="ntb_hw_idt",
+        description="no vector callbacks; ntb_transport does not bind to it",
+        doorbells=32,
+        vectors=1,
+        vector_map=plain_map(low_bits(32), [low_bits(32)]),
+        link_mask=0,
+        mw_count=29,  # IDT_MAX_NR_MWS; the real number is the switch's set-up
+        spad_count=0,
+        db_read="latched",
+        sized="fixed",
+        source=IDT,
+        callbacks=False,
+        mask_past_end=low_bits(32),
+        refusal="ntb_transport does not bind (EINVAL): the driver has no inbound memory windows "
+        "(mw_set_trans) and no scratchpads",
+    )
+
+
+FIXED: tuple[Hardware, ...] = (
+    intel_gen1(),
+    intel_intx(intel_gen1(), 16),  # XEON_DB_TOTAL_SHIFT
+    intel_gen1_erratum(),
+    intel_gen3(),
+    intel_intx(intel_gen3(), 33),  # GEN3_DB_TOTAL_SHIFT
+    intel_gen4(),
+    intel_intx(intel_gen4(), 33),  # GEN4_DB_TOTAL_SHIFT
+    amd(),
+    amd_intx(),
+    switchtec(),
+    switchtec_crosslink(),
+    idt(),
+)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Workloads: how a user names one, and the interrupts that it becomes on a device.
+
+A workload is a cycle of queues or independent draws of queues; a burst groups either of them
+between two interrupts; a log is what a machine recorded.
+"""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from ntbbench.core.errors import InputError
+from ntbbench.core.names import parse_int, parse_settings, unknown
+from ntbbench.ntb.netdev import FFS_BITS, queue_bits
+from ntbbench.ntb.vectormap import VectorMap
+from ntbbench.ntb.workload.log_stream import log_stream
+from ntbbench.ntb.workload.ring_order import (
+    RING_STREAM,
+    Burst,
+    Flows,
+    Hot,
+    Rings,
+    RoundRobin,
+    Uniform,
+    Zipf,
+    generator,
+)
+from ntbbench.ntb.workload.stream import Sender, Stream, ring_stream
+from ntbbench.ntb.workload.workload_log import Log, read_log
+
+__all__ = ["Stream", "Workload", "make_stream", "parse_workload", "queues_needed"]
+
+FLOWS_MAX = 65536
+BURST_MAX = 4096
+ZIPF_MAX = 64
+DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,12})?|\.[0-9]{1,12}")
+WORKLOADS = (
+    "uniform, round-robin, hot:queue=Q,share=P, zipf:s=S, flows:k=K, burst:size=N,of=SPEC, log:FILE"
+)
+
+Workload = Rings | Burst | Log
+
+
+def make_stream(
+    workload: Workload, vector_map: VectorMap, queues: int, interrupts: int, seed: int
+) -> Stream:
+    """Return the interrupts of `workload`, the same ones for the same arguments.
+
+    Parameters
+    ----------
+    vector_map : the device, in its dispatch mode (`dispatch_map()`).
+    queues : queues that exist, at least 1; queue q rings the q-th lowest bit of db_valid_mask.
+    interrupts : length of the stream, at least 1; a log has its own.
+    seed : of all draws.
+
+    Raises
+    ------
+    InputError : more queues than doorbell bits, or a workload that the device cannot have.
+    """
+    bits = queue_bits(vector_map.db_valid_mask)[:queues]
+    if not 1 <= queues <= len(bits):
+        raise InputError("queues", queues, "1 or more, each with a doorbell bit")
+    if interrupts < 1:
+        raise InputError("interrupts", interrupts, "1 or more")
+    if isinstance(workload, Log):
+        return log_stream(workload, vector_map, sum(1 << bit for bit in bits))
+    burst, rings = (workload.size, workload.of) if isinstance(workload, Burst) else (1, workload)
+    sender = Sender(rings.pattern(queues, seed), burst, tuple(bits))
+    return ring_stream(sender, vector_map, interrupts, generator(seed, RING_STREAM))
+
+
+def queues_needed(workload: Workload) -> int:
+    """Return the smallest number of queues that has every queue the workload names."""
+    rings = workload.of if isinstance(workload, Burst) else workload
+    return rings.queue + 1 if isinstance(rings, Hot) else 1
+
+
+def parse_workload(spec: str) -> Workload:
+    """Return the workload that `spec` names.
+
+    uniform | round-robin | hot[:queue=0,share=0.9] | zipf[:s=1.1] | flows[:k=16] |
+    burst[:size=4,of=uniform] | log:FILE
+
+    Raises
+    ------
+    InputError : an unknown name or key (with the nearest known one), or a value out of range.
+    """
+    name, _, rest = spec.strip().partition(":")
+    if name == "log":
+        return read_log(rest)
+    if name not in PARSERS:
+        raise unknown("workload", name, (*PARSERS, "log"))
+    return PARSERS[name](rest)
+
+
+def parse_decimal(field: str, text: str, high: int) -> Fraction:
+    """Return a decimal number from 0 to `high`, exactly."""
+    if not DECIMAL.fullmatch(text) or Fraction(text) > high:
+        raise InputError(field, text, f"a decimal number from 0 to {high}")
+    return Fraction(text)
+
+
+def parse_uniform(rest: str) -> Uniform:
+    """uniform takes no settings."""
+    settings_of("uniform", rest, {})
+    return Uniform()
+
+
+def parse_round_robin(rest: str) -> RoundRobin:
+    """round-robin takes no settings."""
+    settings_of("round-robin", rest, {})
+    return RoundRobin()
+
+
+def parse_hot(rest: str) -> Hot:
+    """hot[:queue=0,share=0.9]."""
+    settings = settings_of("hot", rest, {"queue": "0", "share": "0.9"})
+    queue = parse_int("workload hot: queue", settings["queue"], 0, FFS_BITS - 1)
+    return Hot(queue, parse_decimal("workload hot: share", settings["share"], 1))
+
+
+def parse_zipf(rest: str) -> Zipf:
+    """zipf[:s=1.1]."""
+    settings = settings_of("zipf", rest, {"s": "1.1"})
+    return Zipf(float(parse_decimal("workload zipf: s", settings["s"], ZIPF_MAX)))
+
+
+def parse_flows(rest: str) -> Flows:
+    """flows[:k=16]."""
+    settings = settings_of("flows", rest, {"k": "16"})
+    return Flows(parse_int("workload flows: k", settings["k"], 1, FLOWS_MAX))
+
+
+def parse_burst(rest: str) -> Burst:
+    """burst[:size=4,of=uniform]; `of` comes last and takes all that follows."""
+    own, of, inner = rest.partition("of=")
+    settings = settings_of("burst", own.strip().rstrip(",") if of else own, {"size": "4"})
+    size = parse_int("workload burst: size", settings["size"], 1, BURST_MAX)
+    rings = parse_workload(inner) if of else Uniform()
+    if isinstance(rings, Burst | Log):
+        raise InputError("workload burst: of", inner, "a workload that is neither burst nor log")
+    return Burst(size, rings)
+
+
+def settings_of(name: str, rest: str, defaults: dict[str, str]) -> dict[str, str]:
+    """Return the settings in `rest` over their defaults."""
+    if not rest.strip():
+        return defaults
+    if not defaults:
+        raise InputError(f"workload {name}", rest, f"{name} takes no settings")
+    return defaults | parse_settings(f"workload {name}", rest, defaults)
+
+
+PARSERS: dict[str, Callable[[str], Rings | Burst]] = {
+    "uniform": parse_uniform,
+    "round-robin": parse_round_robin,
+    "hot": parse_hot,
+    "zipf": parse_zipf,
+    "flows": parse_flows,
+    "burst": parse_burst,
+}

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The twelve patches of the series, what they stand on, and a driver as a choice of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ntbbench.core.errors import InputError
+from ntbbench.core.names import unknown
+from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, ROOT_FIX_DB_START
+
+Side = Literal["ep", "rc"]
+SIDES: tuple[Side, Side] = ("ep", "rc")
+ROOT_FIX = "root-fix"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch: its number in the posted series, the driver it changes, its subject."""
+
+    number: int
+    side: Side
+    subject: str
+
+
+PATCHES = (
+    Patch(1, "ep", "Document legacy MSI doorbell offset"),
+    Patch(2, "ep", "Defer pci_epc_raise_irq() out of atomic context"),
+    Patch(3, "ep", "Report 0-based doorbell vector via ntb_db_event()"),
+    Patch(4, "ep", "Reject unusable doorbell counts"),
+    Patch(5, "ep", "Guard configfs writes after EPC attach"),
+    Patch(6, "ep", "Exclude reserved slots from db_valid_mask"),
+    Patch(7, "ep", "Implement db_vector_count/mask for doorbells"),
+    Patch(8, "rc", "Document legacy doorbell slot offset in ntb_epf_peer_db_set()"),
+    Patch(9, "rc", "Make db_valid_mask cover only real doorbell bits"),
+    Patch(10, "rc", "Report 0-based doorbell vector via ntb_db_event()"),
+    Patch(11, "rc", "Fix doorbell bitmask and IRQ vector handling"),
+    Patch(12, "rc", "Implement db_vector_count/mask for doorbells"),
+)
+
+# What the series was posted on top of; each can be switched off by itself.
+PREREQUISITES: dict[str, Side] = {
+    "db-count-zero": "ep",  # bind refuses a db_count of 0
+    "irq-base": "rc",  # no pci_irq_vector() from hardirq: the first irq number is kept
+    "isr-unwind": "rc",  # a failed request_irq() frees the irqs requested before it
+}
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One side's driver: its patches, its prerequisites, and the slot of doorbell bit 0.
+
+    Parameters
+    ----------
+    side : "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf).
+    patches : numbers of the applied patches, all of this side.
+    prerequisites : names out of PREREQUISITES, all of this side.
+    db_start : the slot of doorbell bit 0: 2 on the wire of every real kernel, 1 with the root fix.
+
+    Raises
+    ------
+    InputError : a patch or prerequisite that is not one of this side.
+    """
+
+    side: Side
+    patches: frozenset[int]
+    prerequisites: frozenset[str]
+    db_start: int = EPF_IRQ_DB_START
+
+    def __post_init__(self) -> None:
+        known = side_patches(self.side)
+        for number in sorted(self.patches - set(known)):
+            raise InputError(
+                f"--{self.side}", number, f"patches of this side are {known[0]}..{known[-1]}"
+            )
+        for name in sorted(self.prerequisites - set(side_prerequisites(self.side))):
+            raise unknown(f"--{self.side}", name, side_prerequisites(self.side))
+
+    def has(self, number: int) -> bool:
+        """Return whether patch `number` is applied."""
+        return number in self.patches
+
+    @property
+    def label(self) -> str:
+        """A name for people: "root-fix", "none", "all", a prefix or the set of patches."""
+        if self.db_start == ROOT_FIX_DB_START:
+            return ROOT_FIX
+        numbers = side_patches(self.side)
+        if not self.patches:
+            return "unpatched"
+        ordered = sorted(self.patches)
+        first, last = ordered[0], ordered[-1]
+        if first == last:
+            return f"patch {first}"
+        if ordered == list(numbers[: len(ordered)]):
+            return f"patches {first}-{last}"
+        return "patches " + ",".join(map(str, ordered))
+
+
+def side_patches(side: Side) -> tuple[int, ...]:
+    """Return the numbers of one side's patches in posted order."""
+    return tuple(patch.number for patch in PATCHES if patch.side == side)
+
+
+def number_ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as `1-7`, `9-11`, `2,5`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def side_prerequisites(side: Side) -> tuple[str, ...]:
+    """Return the names of one side's prerequisites."""
+    return tuple(name for name, owner in PREREQUISITES.items() if owner == side)
+
+
+def driver(side: Side, patches: Iterable[int]) -> Driver:
+    """Return a driver with `patches` on top of all prerequisites, as the series was posted."""
+    return Driver(side, frozenset(patches), frozenset(side_prerequisites(side)))
+
+
+def prefix(side: Side, count: int) -> Driver:
+    """Return the driver after the first `count` patches of its half of the series.
+
+    Raises
+    ------
+    InputError : a count beyond the side's patches.
+    """
+    numbers = side_patches(side)
+    if not 0 <= count <= len(numbers):
+        raise InputError(
+            f"--{side}",
+            count,
+            f"a prefix of 0..{len(numbers)} patches, or {ROOT_FIX}; one patch alone is "
+            f"set:{numbers[-1]}",
+        )
+    return driver(side, numbers[:count])
+
+
+def root_fix(side: Side) -> Driver:
+    """Return the rejected alternative: the whole series, but bit 0 in slot 1 on both ways."""
+    whole = driver(side, side_patches(side))
+    return Driver(side, whole.patches, whole.prerequisites, ROOT_FIX_DB_START)
+
+
+def cell_driver(side: Side, cell: int | str) -> Driver:
+    """Return the driver of a row or column of the matrix: a prefix number or "root-fix"."""
+    return root_fix(side) if isinstance(cell, str) else prefix(side, cell)
+
+
+# Kernels whose sources were read: (patches of ep, of rc, prerequisites of ep, of rc).
+STABLE = (
+    frozenset[int](),
+    frozenset({9, 10, 11}),
+    frozenset({"db-count-zero"}),
+    frozenset({"irq-base", "isr-unwind"}),
+)
+KERNELS: dict[str, tuple[frozenset[int], frozenset[int], frozenset[str], frozenset[str]]] = {
+    "6.1.192": STABLE,
+    "6.12.95": (frozenset(), frozenset(), frozenset(), frozenset()),
+    "6.12.117": STABLE,
+    "7.3": (
+        frozenset(side_patches("ep")),
+        frozenset(side_patches("rc")),
+        frozenset(side_prerequisites("ep")),
+        frozenset(side_prerequisites("rc")),
+    ),
+}
+
+
+def kernel_driver(side: Side, version: str) -> Driver:
+    """Return the driver of a released kernel."""
+    ep, rc, ep_needs, rc_needs = KERNELS[version]
+    return Driver("ep", ep, ep_needs) if side == "ep" else Driver("rc", rc, rc_needs)
+
+
+def parse_driver(side: Side, text: str) -> Driver:
+    """Return the driver that a user named.
+
+    Parameters
+    ----------
+    text : a prefix ("0" .. "7" or "5"), "root-fix", "none", "all", a kernel version
+        ("6.12.117"), or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
+        it holds a comma or a dash. `-NAME` at the end drops a prerequisite ("none,-irq-base").
+
+    Raises
+    ------
+    InputError : anything else.
+    """
+    field = f"--{side}"
+    parts = [part.strip() for part in text.split(",")]
+    dropped = {part[1:] for part in parts if part.startswith("-")}
+    base = _base_driver(side, ",".join(p for p in parts if not p.startswith("-")))
+    for name in sorted(dropped - set(side_prerequisites(side))):
+        raise unknown(field, name, side_prerequisites(side))
+    return Driver(side, base.patches, base.prerequisites - dropped, base.db_start)
+
+
+def _base_driver(side: Side, text: str) -> Driver:
+    if text == ROOT_FIX:
+        return root_fix(side)
+    if text in KERNELS:
+        return kernel_driver(side, text)
+    if text in ("none", "all"):
+        return driver(side, side_patches(side) if text == "all" else ())
+    if text.isascii() and text.isdigit() and len(text) < 4:
+        return prefix(side, int(text))
+    return driver(side, _patch_numbers(side, text))
+
+
+def _patch_numbers(side: Side, text: str) -> set[int]:
+    numbers = side_patches(side)
+    allowed = (
+        f"a prefix 0..{len(numbers)}, none, all, {ROOT_FIX}, a kernel "
+        f"({', '.join(KERNELS)}), or a set like set:{numbers[0]},{numbers[-1]} of patches "
+        f"{numbers[0]}..{numbers[-1]}"
+    )
+    chosen: set[int] = set()
+    for part in text.removeprefix("set:").split(","):
+        low, dash, high = part.partition("-")
+        ends = (low, high if dash else low)
+        if not all(end.isascii() and end.isdigit() and len(end) < 4 for end in ends):
+            raise InputError(f"--{side}", text, allowed)
+        first, last = int(ends[0]), int(ends[1])
+        if not numbers[0] <= first <= last <= numbers[-1]:
+            raise InputError(f"--{side}", text, allowed)
+        chosen |= set(range(first, last + 1))
+    return chosen

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""pci-epf-vntb, the driver of the endpoint, as a state machine."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from ntbbench.pair.drivers.configfs import VntbConfig
+from ntbbench.pair.drivers.core_ops import DbEvent, DbVectorOps
+from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork
+from ntbbench.pair.drivers.hazards import DriverError, Sanitizer
+from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.slots import (
+    DB_BAR_BYTES_MIN,
+    EP_DB_COUNT_MAX,
+    INT_BITS,
+    U32_BYTES,
+    U64,
+    U64_BITS,
+    ffs,
+)
+
+VIRQ_BASE = 100  # any number: the handler compares, it does not compute
+
+RaiseMsi = Callable[[int], None]  # pci_epc_raise_irq(): MSI numbers are 1-based
+
+
+class Doorbell(StrEnum):
+    """How the peer's rings reach the endpoint."""
+
+    POLL = "poll"  # memory words, read every 5 ms
+    MSI = "msi"  # one irq a slot
+    EMBEDDED = "embedded"  # one irq for all slots
+
+
+class Vntb:
+    """One bound or unbound pci-epf-vntb.
+
+    Parameters
+    ----------
+    driver : the applied patches; its side is "ep".
+    doorbell : the way the rings of the peer come in.
+    db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
+    raise_msi : raises an MSI towards the host; MSI n is slot n - 1.
+    budget : snapshots a run of the deferred work takes at most.
+
+    Source: drivers/pci/endpoint/functions/pci-epf-vntb.c, Linux 6.12.95 (no patch) and 7.3 (all).
+
+    Deviates: a ring of a slot that bind did not fill writes 0 to offset 0 of the doorbell BAR. In
+    the irq modes that may hit the irq of another slot; here, as in polled mode, it is lost.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        doorbell: Doorbell,
+        db_event: DbEvent,
+        raise_msi: RaiseMsi,
+        budget: int = VNTB_PEER_DB_WORK_BUDGET,
+    ) -> None:
+        self.driver = driver
+        self.doorbell = doorbell
+        self.config = VntbConfig(driver)
+        self.sanitizer = Sanitizer()
+        self.db = 0
+        self.db_data = [0] * EP_DB_COUNT_MAX  # read by the peer: what to write to ring a slot
+        self.epf_db: list[int] = []
+        self.virqs: list[int] = []  # db_msg[].virq
+        self.peer_db_work = PeerDbWork(self._raise_bit, budget)
+        self.failed_raises: list[str] = []  # dev_err() of the deferred work
+        self._db_event = db_event
+        self._raise_msi = raise_msi
+        vector_ops = DbVectorOps(self.db_vector_count, self.db_vector_mask)
+        self.db_vector_ops = vector_ops if driver.has(7) else None
+
+    def bind(self) -> None:
+        """Attach to the endpoint controller.
+
+        Raises
+        ------
+        DriverError : EINVAL for a db_count that the driver refuses.
+        """
+        self.config.configure_interrupt()
+        count = self.config.db_count
+        for slot in range(count):
+            self.db_data[slot] = 1 + slot
+        if self.doorbell is Doorbell.POLL:
+            self.epf_db = [0] * (max(count * U32_BYTES, DB_BAR_BYTES_MIN) // U32_BYTES)
+        else:
+            shared = self.doorbell is Doorbell.EMBEDDED
+            self.virqs = [VIRQ_BASE + (0 if shared else slot) for slot in range(count)]
+        self.config.attached = True
+        if self.driver.has(2):
+            self.peer_db_work.enable()
+
+    def unbind(self) -> None:
+        """Detach from the endpoint controller: stop the works, free the doorbells."""
+        if self.driver.has(2):
+            self.peer_db_work.disable()
+        self.config.attached = False
+        self.epf_db, self.virqs = [], []
+        self.db_data = [0] * EP_DB_COUNT_MAX
+
+    # The receiving half.
+
+    @property
+    def first_slot(self) -> int:
+        """The slot at which the loops over slots start: before patch 3, the reserved one."""
+        return self.driver.db_start if self.driver.has(3) else 1
+
+    def write_doorbell(self, slot: int) -> None:
+        """Take the peer's write to a slot's doorbell, with the data that it read for it."""
+        data = self.db_data[slot]
+        if not data:
+            return
+        if self.doorbell is Doorbell.POLL:
+            self.epf_db[slot] = data
+        else:
+            self.handle_irq(self.virqs[slot])
+
+    def poll(self) -> None:
+        """Run the doorbell half of the command handler once (a kworker, every 5 ms).
+
+        A ring that lands between a slot's event and its clearing is wiped.
+        """
+        if self.doorbell is not Doorbell.POLL:
+            return
+        for slot in range(self.first_slot, self.config.db_count):
+            if self.sanitizer.load(self.epf_db, slot, "epf_db"):
+                self._report(slot)
+                self.epf_db[slot] = 0
+
+    def handle_irq(self, irq: int) -> None:
+        """Run the doorbell irq handler: every slot whose virq is the one that fired."""
+        with self.sanitizer.atomic():
+            for slot in range(self.first_slot, self.config.db_count):
+                if self.sanitizer.load(self.virqs, slot, "db_msg") == irq:
+                    self._report(slot)
+
+    def _report(self, slot: int) -> None:
+        # The bit is counted from slot 1 before patch 3, but the vector is the slot itself.
+        bit = slot - self.first_slot
+        self.db |= self.sanitizer.bit(bit, INT_BITS, "1 << doorbell bit")
+        with self.sanitizer.atomic():
+            self._db_event(bit if self.driver.has(3) else slot)
+
+    # The operations that the NTB core calls.
+
+    def db_valid_mask(self) -> int:
+        """Return the doorbell bits: before patch 6 link and reserved slot count as doorbells."""
+        if not self.driver.has(6):
+            return (
+                self.sanitizer.bit(self.config.db_count, U64_BITS, "BIT_ULL(db_count)") - 1
+            ) & U64
+        return (1 << self.db_vector_count()) - 1
+
+    def db_vector_count(self) -> int:
+        """Return the vectors that patch 7 reports: the doorbell slots of an acceptable db_count."""
+        if not self.config.db_count_min <= self.config.db_count <= EP_DB_COUNT_MAX:
+            return 0
+        return self.config.db_count - self.driver.db_start
+
+    def db_vector_mask(self, vector: int) -> int:
+        """Return the one bit of a vector, or 0 for a vector out of range."""
+        return 1 << vector if 0 <= vector < self.db_vector_count() else 0
+
+    def db_read(self) -> int:
+        """Return the bits reported and not yet cleared."""
+        return self.db
+
+    def db_clear(self, db_bits: int) -> None:
+        """Clear the given bits."""
+        self.db &= ~db_bits
+
+    def peer_db_set(self, db_bits: int) -> None:
+        """Ring the peer, in whatever context the caller is.
+
+        Raises
+        ------
+        DriverError : before patch 2, what the controller said; after it the call never fails.
+        """
+        if not self.driver.has(2):
+            self._raise_slot(ffs(db_bits) + self.driver.db_start - 1)
+            return
+        db_bits &= self.db_valid_mask()
+        if db_bits:
+            self.peer_db_work.set(db_bits)
+
+    def run_peer_db_work(self) -> None:
+        """Run the deferred work (a kworker) until nothing is pending."""
+        self.peer_db_work.drain()
+
+    def _raise_bit(self, bit: int) -> None:
+        try:
+            self._raise_slot(bit + self.driver.db_start)
+        except DriverError as error:
+            self.failed_raises.append(str(error))
+
+    def _raise_slot(self, slot: int) -> None:
+        self.sanitizer.might_sleep("pci_epc_raise_irq() takes epc->lock")
+        self._raise_msi(slot + 1)

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A flow of packets over the pair: what the receiving side does for a sequence of rings.
+
+The input has rings and polls and no more: there is no field for a recorded event, schedule or run.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ntbbench.ntb.vectormap import bits_of
+from ntbbench.pair.drivers.core_ops import db_vector_mask
+from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.ntb_hw_epf import Epf
+from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.setting import Arrive, Direction, Pair, Setting
+from ntbbench.pair.wakeups import Client, Transport
+
+
+class Poll(Enum):
+    """The endpoint looked at its doorbell words (epf_ntb_cmd_handler, every 5 ms)."""
+
+    POLL = "poll"
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet on each QP of `db_bits` (u64) whose ring comes later."""
+
+    db_bits: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """The doorbell callback was called with `vector`: only where rings come too close to order."""
+
+    vector: int
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The endpoint raised the MSI of this 1-based number: only where rings come too close."""
+
+    number: int
+
+
+POLL = Poll.POLL
+Item = int | Poll  # the db_bits (u64) of one peer_db_set(), or a poll
+Seen = Item | Told | Raised  # what a trace has of a flow
+
+
+@dataclass
+class FlowTally:
+    """What the model says a sequence of rings does; lists are by qp_num of the receiver.
+
+    Parameters
+    ----------
+    msis : MSIs raised towards the root complex by their 1-based number.
+    vectors : how often the NTB core was told each vector.
+    runs : receive-tasklet runs by qp_num.
+    race_checks : of those, the ones that a db_read() hit put back.
+    refused : rings whose peer_db_set() returned an errno, by its text.
+    """
+
+    msis: Counter[int] = field(default_factory=Counter)
+    vectors: Counter[int] = field(default_factory=Counter)
+    runs: Counter[int] = field(default_factory=Counter)
+    race_checks: Counter[int] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class PairFlow:
+    """Both drivers, and ntb_transport with ntb_netdev above the receiving one.
+
+    Parameters
+    ----------
+    direction : who sends.
+    ep, rc, setting : as in `Pair`.
+    qp_bitmap : u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
+    preempts : asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
+        what was scheduled so far? A kernel that does not preempt kernel code never does.
+
+    Raises
+    ------
+    DriverError : a driver that refuses the setting.
+
+    Deviates: one CPU, and every doorbell's tasklets have run before the next ring. Those of a
+    polled ring run in ksoftirqd: after the poll that finds it, or earlier (`preempts`).
+    """
+
+    def __init__(
+        self,
+        direction: Direction,
+        ep: Driver,
+        rc: Driver,
+        setting: Setting,
+        qp_bitmap: int,
+        *,
+        preempts: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._preempts = preempts
+        self.tally = FlowTally()
+        self._pair = Pair(ep, rc, setting, ep_event=self._event, rc_event=self._event)
+        self._pair.on_slot = self._on_slot
+        self._to_rc = direction == "ep-to-rc"
+        self.polled = not self._to_rc and setting.doorbell is Doorbell.POLL
+        receiver: Vntb | Epf = self._pair.rc if self._to_rc else self._pair.ep
+        self._transport = Transport(receiver, qp_bitmap, Client.REPOSTS)
+
+    def run(self, items: Iterable[Item]) -> FlowTally:
+        """Let packets be sent and polls happen in order and return what they did.
+
+        Each ring carries one packet on each of its QPs. Polls count only where the receiver polls;
+        a ring that no poll follows is left waiting.
+        """
+        for item in items:
+            if isinstance(item, Poll):
+                self._poll()
+            else:
+                self._packet(item)
+                self._ring(item)
+        return self.tally
+
+    def run_apart(self, items: Iterable[Packet | Item]) -> FlowTally:
+        """As `run`, but a packet is an item of its own and a ring carries none."""
+        for item in items:
+            if isinstance(item, Poll):
+                self._poll()
+            elif isinstance(item, Packet):
+                self._packet(item.db_bits)
+            else:
+                self._ring(item)
+        return self.tally
+
+    def _poll(self) -> None:
+        if self.polled:
+            self._pair.ep.poll()
+            self._softirq()
+
+    def _packet(self, db_bits: int) -> None:
+        for qp_num in bits_of(db_bits & self._transport.qp_bitmap):
+            self._transport.packets[qp_num] = self._transport.packets.get(qp_num, 0) + 1
+
+    def _ring(self, db_bits: int) -> None:
+        sender = self._pair.ep if self._to_rc else self._pair.rc
+        try:
+            with sender.sanitizer.atomic():
+                sender.peer_db_set(db_bits)
+        except DriverError as error:
+            self.tally.refused[str(error)] += 1
+        self._pair.ep.run_peer_db_work()
+        if not self.polled:
+            self._softirq()
+
+    def _on_slot(self, slot: int, arrive: Arrive) -> None:
+        if self._to_rc:
+            self.tally.msis[slot + 1] += 1
+        arrive(slot)
+
+    def _event(self, vector: int) -> None:
+        self.tally.vectors[vector] += 1
+        self._transport.doorbell_callback(vector)
+        if self.polled and self._preempts():
+            self._softirq()
+
+    def _softirq(self) -> None:
+        transport = self._transport
+        transport.softirq()
+        self.tally.runs.update(transport.runs)
+        self.tally.race_checks.update(transport.race_checks)
+        transport.runs.clear()
+        transport.race_checks.clear()
+        transport.schedule_calls.clear()
+
+
+@dataclass(frozen=True)
+class RingEffect:
+    """What the ring of one bit, alone on an idle pair, makes the receiver see.
+
+    Parameters
+    ----------
+    msis : raised towards the root complex, by their 1-based number.
+    vectors : told to the NTB core, in order.
+    masks : `ntb_db_vector_mask()` of each.
+    shown : db_read() afterwards, nothing cleared.
+    """
+
+    msis: tuple[int, ...]
+    vectors: tuple[int, ...]
+    masks: tuple[int, ...]
+    shown: int
+
+
+def ring_effects(
+    direction: Direction, ep: Driver, rc: Driver, setting: Setting, qp_count: int
+) -> tuple[RingEffect, ...]:
+    """Return the effect of the rings of bits 0 .. qp_count-1, each on a pair of its own."""
+    return tuple(_effect(direction, ep, rc, setting, bit) for bit in range(qp_count))
+
+
+def _effect(direction: Direction, ep: Driver, rc: Driver, setting: Setting, bit: int) -> RingEffect:
+    told: list[int] = []
+    rung: list[int] = []
+    pair = Pair(ep, rc, setting, ep_event=told.append, rc_event=told.append)
+
+    def on_slot(slot: int, arrive: Arrive) -> None:
+        rung.append(slot)
+        arrive(slot)
+
+    pair.on_slot = on_slot
+    receiver: Vntb | Epf = pair.rc if direction == "ep-to-rc" else pair.ep
+    sender: Vntb | Epf = pair.ep if direction == "ep-to-rc" else pair.rc
+    with contextlib.suppress(DriverError):
+        sender.peer_db_set(1 << bit)
+    pair.ep.run_peer_db_work()
+    pair.ep.poll()
+    masks = tuple(db_vector_mask(receiver, vector) for vector in told)
+    msis = tuple(slot + 1 for slot in rung) if direction == "ep-to-rc" else ()
+    return RingEffect(msis, tuple(told), masks, receiver.db_read())
+
+
+@dataclass(frozen=True)
+class RunBounds:
+    """The fewest and the most runs that each QP's tasklet may make, by qp_num."""
+
+    least: list[int]
+    most: list[int]
+
+
+def run_bounds(
+    effects: Sequence[RingEffect],
+    vectors: Mapping[int, int],
+    rings: Sequence[int],
+    rx_max_entry: int,
+) -> RunBounds:
+    """Return the bounds that any order of the same rings and callbacks allows.
+
+    A scheduled tasklet runs at least once; packets whose ring was lost need no run. Each callback
+    schedules a QP of its mask at most once; each interrupt lets db_read() show a bit at most once;
+    each run that consumed packets reposts, and each that served rx_max_entry of them goes on, which
+    adds at most one run.
+
+    Parameters
+    ----------
+    effects : of each bit, as `ring_effects` gives them.
+    vectors : calls of the doorbell callback by vector, as recorded.
+    rings : by qp_num; no more packets than these can have been served.
+    rx_max_entry : entries of a QP's ring.
+
+    Source: drivers/ntb/ntb_transport.c (ntb_transport_rxc_db, ntb_transport_rx_enqueue), Linux 7.3.
+    """
+    masks: dict[int, int] = {}
+    shown: dict[int, int] = {}
+    for effect in effects:
+        for vector, mask in zip(effect.vectors, effect.masks, strict=True):
+            masks[vector] = masks.get(vector, 0) | mask
+            shown[vector] = shown.get(vector, 0) | effect.shown
+    least, most = [], []
+    for qp_num, count in enumerate(rings):
+        scheduled = sum(n for v, n in vectors.items() if masks.get(v, 0) >> qp_num & 1)
+        races = sum(n for v, n in vectors.items() if shown.get(v, 0) >> qp_num & 1)
+        least.append(int(scheduled > 0))
+        most.append(scheduled + races + count + count // rx_max_entry)
+    return RunBounds(least, most)
+
+
+def placed_by_events(
+    effects: Sequence[RingEffect], items: Iterable[Seen]
+) -> Iterator["Packet | Item"]:
+    """Yield the items of a flow whose rings may coalesce: a ring takes place where it was told.
+
+    Packets arrive where they were rung. A bit that is pending coalesces; the first vector that its
+    ring tells delivers it. What nothing told is rung at the end.
+    """
+    pending: list[int] = []
+    for item in items:
+        if isinstance(item, Told):
+            bit = next((b for b in pending if effects[b].vectors[:1] == (item.vector,)), None)
+            if bit is not None:
+                pending.remove(bit)
+                yield 1 << bit
+        elif isinstance(item, int):
+            yield Packet(item)
+            pending += [bit for bit in bits_of(item) if bit not in pending]
+        elif isinstance(item, Poll):
+            yield item
+    for bit in pending:
+        yield 1 << bit

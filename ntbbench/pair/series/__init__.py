@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The series patch by patch: its effects, dependencies and compatibility, computed."""

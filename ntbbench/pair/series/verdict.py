@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Does a doorbell of one driver wake the right queue of the other? A verdict, computed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from ntbbench.pair.behaviour import (
+    RESERVED_SLOTS,
+    Receiving,
+    Sending,
+    rare_receiving_hazards,
+    rare_sending_hazards,
+    receiving,
+    sending,
+    valid_mask,
+)
+from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.setting import Direction, Setting, transport_qps
+
+
+class Verdict(StrEnum):
+    """What becomes of the doorbells of one direction, the worst first."""
+
+    LINK_DOWN = "link-down"
+    MISSED = "missed"
+    MISROUTED = "misrouted"
+    FALLBACK = "fallback"
+    PER_VECTOR = "per-vector"
+
+
+WORKS = frozenset({Verdict.FALLBACK, Verdict.PER_VECTOR})
+
+Slots = tuple[tuple[int, ...], ...]
+Masks = tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Single-bit rings of bits 0 .. qp_count-1, one case each, summed.
+
+    Parameters
+    ----------
+    cases : rings.
+    interrupts : interrupts that told the NTB core of a vector.
+    schedule_calls : tasklet_schedule() calls of the doorbell path.
+    missed : cases whose QP was not scheduled.
+    misrouted : those of them that scheduled another QP instead.
+    """
+
+    cases: int
+    interrupts: int
+    schedule_calls: int
+    missed: int
+    misrouted: int
+
+    @property
+    def amplification(self) -> float | None:
+        """schedule_calls / interrupts; None where nothing was delivered."""
+        return self.schedule_calls / self.interrupts if self.interrupts else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The verdict on one direction of one pair in one setting."""
+
+    verdict: Verdict
+    counts: Counts
+    hazards: tuple[Hazard, ...]
+
+
+NOTHING = Counts(0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """As much of one side as decides a verdict; sides with equal traits cannot be told apart.
+
+    Made by `traits` alone, which gives equal ones out as one object: they compare and hash by
+    identity, which thousands of settings need.
+
+    Parameters
+    ----------
+    qp_count : QPs of its ntb_transport.
+    slots : for bits 0 .. qp_count-1, the slots that a ring puts on the wire.
+    masks : for the slots that such bits can touch, the vector masks of the interrupt.
+    fallback : the driver has no vector callbacks.
+    """
+
+    qp_count: int
+    slots: Slots
+    masks: Masks
+    fallback: bool
+
+
+_the_traits = cache(Traits)
+
+
+@cache
+def traits(driver: Driver, slots: int, mw_count: int, doorbell: Doorbell) -> Traits:
+    """Return the traits of one side; `slots` as in `behaviour.sending`."""
+    qp_count = transport_qps(valid_mask(driver, slots), mw_count).qp_count
+    receives = receiving(driver, slots, doorbell)
+    return _the_traits(
+        qp_count,
+        sending(driver, slots).slots[:qp_count],
+        receives.masks[: qp_count + RESERVED_SLOTS],
+        receives.fallback,
+    )
+
+
+def setting_traits(driver: Driver, setting: Setting) -> Traits:
+    """Return the traits of one side in a setting."""
+    slots = setting.slots_of(driver.side)
+    return traits(driver, slots, setting.mw_count, setting.doorbell)
+
+
+def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> Outcome:
+    """Return what becomes of the doorbells of one direction.
+
+    Raises
+    ------
+    DriverError : a driver that refuses the setting.
+    """
+    ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
+    verdict, counts = judge(direction, ep_traits, rc_traits)
+    sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
+    met = sending_hazards(sender, setting) | receiving_hazards(receiver, setting)
+    if _shows_wrong_bits(
+        sending(sender, setting.slots_of(sender.side)),
+        receiving(receiver, setting.slots_of(receiver.side), setting.doorbell),
+        min(ep_traits.qp_count, rc_traits.qp_count),
+    ):
+        met |= {Hazard.WRONG_BIT}
+    return Outcome(verdict, counts, tuple(hazard for hazard in Hazard if hazard in met))
+
+
+def sending_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+    """Return the hazards of a side that rings, in all ways that are examined."""
+    slots = setting.slots_of(own.side)
+    return sending(own, slots).hazards | rare_sending_hazards(own, slots)
+
+
+def receiving_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+    """Return the hazards of a side that is rung, in all ways that are examined.
+
+    Whether db_read() shows the wrong bit depends on what the peer rings, and is not among them.
+    """
+    side = (own, setting.slots_of(own.side), setting.doorbell)
+    return receiving(*side).hazards | rare_receiving_hazards(*side)
+
+
+@cache
+def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, Counts]:
+    """Return the verdict on one direction and the counts behind it."""
+    if ep.qp_count != rc.qp_count:
+        return Verdict.LINK_DOWN, NOTHING
+    sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
+    counts = count_rings(sender.slots, receiver.masks)
+    return verdict_of(counts, receiver.fallback), counts
+
+
+def count_rings(slots: Slots, masks: Masks) -> Counts:
+    """Ring each bit once and count what the receiver's transport schedules.
+
+    Parameters
+    ----------
+    slots : for each bit, the slots on the wire.
+    masks : for each slot, the vector masks that its interrupt brings; None: no interrupt.
+    """
+    qp_bitmap = (1 << len(slots)) - 1
+    interrupts = schedule_calls = missed = misrouted = 0
+    for bit, rung in enumerate(slots):
+        woken = 0
+        for slot in rung:
+            told = masks[slot]
+            interrupts += told is not None
+            for mask in told or ():
+                woken |= mask & qp_bitmap
+                schedule_calls += (mask & qp_bitmap).bit_count()
+        if not woken >> bit & 1:
+            missed += 1
+            misrouted += woken != 0
+    return Counts(len(slots), interrupts, schedule_calls, missed, misrouted)
+
+
+def verdict_of(counts: Counts, fallback: bool) -> Verdict:
+    """Return the verdict on a link that is up.
+
+    A pair that works is `per-vector` when the driver has vector callbacks and each interrupt
+    schedules one tasklet; the embedded doorbell fires every vector, so it never is.
+    """
+    if counts.missed:
+        return Verdict.MISSED if counts.missed > counts.misrouted else Verdict.MISROUTED
+    if fallback or counts.schedule_calls != counts.interrupts:
+        return Verdict.FALLBACK
+    return Verdict.PER_VECTOR
+
+
+def _shows_wrong_bits(sends: Sending, receives: Receiving, qp_count: int) -> bool:
+    """Return whether db_read() shows anything but the rung bit after some ring."""
+    return any(
+        receives.masks[slot] is not None and receives.db_reads[slot] != 1 << bit
+        for bit, rung in enumerate(sends.slots[:qp_count])
+        for slot in rung
+    )

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an observer of one side sees at its set-up: the model's answer to each of its questions.
+
+The questions are those of the lab's guest module ntb_observe: masks and vectors, each interrupt
+slot rung alone, and each bit rung by the driver. An observation is a key and a value in words.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from ntbbench.pair.drivers.configfs import VntbConfig
+from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
+from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs
+from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, U64
+from ntbbench.pair.setting import bound_vntb, probed_epf
+
+Observations = Mapping[str, str]
+VECTORS = 33  # one more than any driver reports
+RINGS = 14  # bits that both sides have slots for
+FEW = "2"  # a db_count without a doorbell: what patch 4 refuses
+SEVERAL = "several"
+TAKES_FEW = f"takes db_count {FEW}"
+TAKES_LATE = "takes db_count after the bind"
+LOOKS_UP = "irq looked up by the handler"  # a prerequisite's matter: no patch of the series
+VECTORS_TOLD, READS, SLOTS = ", vectors", ", db_read in the events", ", slots"
+FILLED = "slots filled"
+PAIR = "slots 2 and 3, db_read"
+
+
+class _Seen:
+    """What one device told its surroundings since it was last asked."""
+
+    def __init__(self) -> None:
+        self.device: Epf | Vntb | None = None
+        self.vectors: list[int] = []
+        self.reads: list[int] = []
+        self.slots: list[int] = []
+
+    def add_event(self, vector: int) -> None:
+        self.vectors.append(vector)
+        if self.device is not None:
+            self.reads.append(self.device.db_read())
+
+    def add_slot(self, slot: int) -> None:
+        self.slots.append(slot)
+
+    def add_msi(self, number: int) -> None:
+        self.slots.append(number - 1)
+
+    def forget(self) -> None:
+        self.vectors, self.reads, self.slots = [], [], []
+
+
+@cache
+def expected_observations(
+    driver: Driver, slots: int, doorbell: Doorbell, filled: frozenset[int] | None
+) -> Observations:
+    """Return what the observer sees of `driver`.
+
+    Parameters
+    ----------
+    slots : the slots of that side: the endpoint's db_count, or the MSIs of the root complex.
+    doorbell : how rings reach the endpoint.
+    filled : slots that the endpoint lets the root complex ring: a ring of another one writes 0,
+        which nobody sees. None: the wire does not tell which slot is rung.
+
+    Raises
+    ------
+    DriverError : a driver that refuses its db_count.
+    """
+    return normalised(_observations(driver, slots, doorbell, filled))
+
+
+def normalised(observations: Observations) -> Observations:
+    """Return observations without what is a driver's own choice: the order of several at once.
+
+    Where one interrupt makes several events, what db_read() shows between them is of that order.
+    """
+    found = dict(observations)
+    for key, value in observations.items():
+        words = value.split()
+        if key.endswith((VECTORS_TOLD, SLOTS)) and all(
+            word.lstrip("-").isdigit() for word in words
+        ):
+            found[key] = " ".join(sorted(words, key=int))
+        elif key.endswith(READS) and len(words) > 1:
+            found[key] = SEVERAL
+    return found
+
+
+def _observations(
+    driver: Driver, slots: int, doorbell: Doorbell, filled: frozenset[int] | None
+) -> dict[str, str]:
+    seen = _Seen()
+    found: dict[str, str] = {}
+    if driver.side == "ep":
+        found.update(_takes(driver, slots))
+        device: Epf | Vntb = bound_vntb(driver, slots, doorbell, seen.add_event, seen.add_msi)
+    else:
+        device = probed_epf(driver, contiguous_irqs(slots), seen.add_event, seen.add_slot)
+    seen.device = device
+    found.update(_masks(device))
+    if isinstance(device, Vntb):
+        found[FILLED] = " ".join(str(slot) for slot, data in enumerate(device.db_data) if data)
+    for slot in range(slots):
+        found.update(_served(device, slot, seen))
+    found.update(_cleared(device))
+    for bits in [1 << bit for bit in range(RINGS)] + [(1 << RINGS) - 1]:
+        found.update(_rung(device, bits, seen, filled))
+    return found
+
+
+def refusing_observations(driver: Driver) -> Observations:
+    """Return what is seen of an endpoint that need not have bound: what its configfs takes."""
+    return {TAKES_FEW: _yes(_accepts(VntbConfig(driver), FEW))}
+
+
+def _takes(driver: Driver, slots: int) -> Iterator[tuple[str, str]]:
+    config = VntbConfig(driver)
+    yield TAKES_FEW, _yes(_accepts(config, FEW))
+    config.attached = True
+    yield TAKES_LATE, _yes(_accepts(config, str(slots)))
+
+
+def _accepts(config: VntbConfig, db_count: str) -> bool:
+    try:
+        config.store("db_count", db_count)
+    except DriverError:
+        return False
+    return True
+
+
+def _masks(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
+    yield "db_valid_mask", hex(device.db_valid_mask())
+    yield "db_vector_count", str(db_vector_count(device))
+    for vector in range(VECTORS):
+        yield f"db_vector_mask({vector})", hex(db_vector_mask(device, vector))
+
+
+def _served(device: Epf | Vntb, slot: int, seen: _Seen) -> Iterator[tuple[str, str]]:
+    seen.forget()
+    _deliver(device, slot)
+    yield f"slot {slot}{VECTORS_TOLD}", " ".join(map(str, seen.vectors))
+    yield f"slot {slot}{READS}", " ".join(map(hex, seen.reads))
+    read = device.db_read()
+    device.db_clear(read)
+    yield f"slot {slot}, db_read", hex(read)
+    yield f"slot {slot}, db_read after db_clear", hex(device.db_read())
+
+
+def _cleared(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
+    for slot in (EPF_IRQ_DB_START, EPF_IRQ_DB_START + 1):
+        _deliver(device, slot)
+    yield PAIR, hex(device.db_read())
+    device.db_clear(1)
+    yield f"{PAIR} after db_clear(0x1)", hex(device.db_read())
+    device.db_clear(U64)
+    yield f"{PAIR} after db_clear of all", hex(device.db_read())
+
+
+def _deliver(device: Epf | Vntb, slot: int) -> None:
+    if isinstance(device, Vntb):
+        device.write_doorbell(slot)
+        device.poll()
+    elif slot < len(device.irqs):
+        device.isr(slot)
+
+
+def _rung(
+    device: Epf | Vntb, bits: int, seen: _Seen, filled: frozenset[int] | None
+) -> Iterator[tuple[str, str]]:
+    seen.forget()
+    errno = 0
+    try:
+        device.peer_db_set(bits)
+    except DriverError as error:
+        errno = -error.code
+    slots = seen.slots
+    if isinstance(device, Vntb):
+        device.run_peer_db_work()
+    elif filled is not None:
+        slots = [slot for slot in slots if slot in filled]
+    if isinstance(device, Vntb) or filled is not None:
+        yield f"peer_db_set({bits:#x}){SLOTS}", " ".join(map(str, slots))
+    yield f"peer_db_set({bits:#x})", str(errno)
+
+
+def _yes(answer: bool) -> str:
+    return "yes" if answer else "no"

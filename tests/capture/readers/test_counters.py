@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Snapshots of /proc and debugfs: differences, and what must never become a wrong number."""
+
+from pathlib import Path
+
+import pytest
+from captures import FOUR, PCI, TOOLS, capture, edit, table
+from recordings import LOOP_612
+
+from ntbbench.capture.ingest import ingest
+from ntbbench.capture.measured import Measured
+from ntbbench.capture.readers.ntb_interrupts import find_slots
+from ntbbench.capture.readers.proc import difference, read_snapshot
+from ntbbench.capture.replay.records import points_of
+from ntbbench.capture.replay.replay import replay_log
+from ntbbench.core.errors import InputError
+
+ZERO = [[0, 0]] * 6
+SLOTS = [[1, 0], [0, 0], [40, 0], [40, 0], [40, 0], [30, 10]]
+
+
+def only(paths: Path) -> Measured:
+    measured = ingest([paths])
+    assert measured.errors == []
+    return measured
+
+
+@pytest.mark.parametrize("folder", [p.parent for p in LOOP_612.glob("*/before-stats")], ids=str)
+def test_bounds_hold_the_traced_truth(folder: Path) -> None:
+    """debugfs counters alone bound, per QP, the runs that the trace shows one by one."""
+    (point,) = points_of(replay_log(folder))
+    measured = only(folder)
+    bounds = {qp.qp_num: qp for qp in measured.qps if qp.device == PCI}
+    for qp_num, runs in enumerate(point.recorded.runs_per_qp):
+        assert bounds[qp_num].runs_low <= runs <= bounds[qp_num].runs_high
+        assert bounds[qp_num].runs_low == runs  # no run of a recording consumed a full ring
+    (traced,) = measured.traces
+    assert traced.db_events == point.recorded.interrupts
+    assert [w.runs for w in traced.woken] == [r for r in point.recorded.runs_per_qp if r]
+    wakeups = [(w.doorbell or 0) + (w.other or 0) for w in traced.woken]
+    assert wakeups == [n for n in point.recorded.wakeups_per_qp if n]
+    by_kind = {(a.quantity, len(a.sources)): a for a in measured.amplification}
+    exact, bounded = by_kind["runs", 1], by_kind["runs", 2]
+    assert bounded.low <= exact.low == exact.high <= bounded.high
+    assert by_kind["doorbell wakeups", 1].high <= bounded.high
+
+
+def test_slots_and_amplification_without_a_trace(tmp_path: Path) -> None:
+    measured = only(capture(tmp_path / "c", ZERO, SLOTS))
+    roles = [(irq.slot, irq.role, irq.is_doorbell, irq.total) for irq in measured.interrupts]
+    assert roles == [
+        (0, "link", False, 1),
+        (1, "reserved", False, 0),
+        (2, "doorbell bit 0", True, 40),
+        (3, "doorbell bit 1", True, 40),
+        (4, "doorbell bit 2", True, 40),
+        (5, "doorbell bit 3", True, 40),
+    ]
+    assert measured.interrupts[-1].per_cpu == [30, 10]
+    (ratio,) = measured.amplification
+    assert (ratio.quantity, ratio.interrupts, ratio.low, ratio.high) == ("runs", 160, 5.0, 5.05)
+    assert [Path(name).name for name in ratio.sources] == ["after-interrupts", "after-stats"]
+
+
+def test_a_wrap_is_one_wrap(tmp_path: Path) -> None:
+    before = [[0, 0], [0, 0], [2**32 - 10, 0], *ZERO[:3]]
+    after = [[0, 0], [0, 0], [30, 0], [40, 0], [40, 0], [40, 0]]
+    measured = only(capture(tmp_path / "c", before, after))
+    assert measured.interrupts[2].total == 40
+    assert sum("wrapped" in caution for caution in measured.cautions) == 1
+    assert measured.amplification[0].interrupts == 160
+
+
+def test_a_counter_that_went_back_gives_no_number(tmp_path: Path) -> None:
+    before = [[0, 0], [0, 0], [100, 0], *ZERO[:3]]
+    measured = only(capture(tmp_path / "c", before, SLOTS))
+    row = next(irq for irq in measured.interrupts if irq.slot == 2)
+    assert row.total is None
+    assert row.per_cpu == [None, 0]
+    assert measured.amplification == []
+    assert sum("went back" in caution for caution in measured.cautions) == 1
+
+
+def test_cpus_that_came_and_went(tmp_path: Path) -> None:
+    cpus = (["CPU0", "CPU1"], ["CPU0", "CPU2"])
+    measured = only(capture(tmp_path / "c", ZERO, SLOTS, cpus))
+    row = measured.interrupts[-1]
+    assert (row.cpus, row.per_cpu) == (["CPU0", "CPU1", "CPU2"], [30, None, None])
+    assert (row.total, row.at_least) == (None, 30)
+    assert measured.amplification == []
+    told = " ".join(measured.cautions)
+    assert "CPU2 came" in told
+    assert "CPU1 went" in told
+
+
+def test_a_line_that_belongs_to_another_driver_now(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    edit(folder / "before-interrupts", "5-edge      ntb_epf", "5-edge      eth0")
+    measured = only(folder)
+    assert measured.interrupts[-1].total is None
+    assert any("45 was eth0 and is ntb_epf" in caution for caution in measured.cautions)
+
+
+def test_a_link_bounce_gives_no_runs(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    path = folder / "after-stats" / PCI / "qp2"
+    edit(path, "rx_ring_empty - ", "rx_ring_empty - 0")  # the same number: nothing happens
+    assert only(folder).amplification
+    path.write_text((folder / "after-stats" / PCI / "qp1").read_text())  # fewer packets
+    measured = only(folder)
+    qp = measured.qps[2]
+    assert (qp.runs_low, qp.runs_high, qp.rx_pkts) == (None, None, None)
+    assert any("qp2: rx_bytes, rx_pkts" in caution for caution in measured.cautions)
+    assert measured.amplification == []
+
+
+def test_a_link_that_came_up_gives_no_runs(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    (folder / "before-stats" / PCI / "qp3").write_text("")
+    measured = only(folder)
+    assert measured.qps[3].link == "came up"
+    assert measured.qps[3].runs_low is None
+    assert measured.amplification == []
+
+
+def test_a_link_that_is_down_has_no_runs_to_count(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    for when in ("before", "after"):
+        (folder / f"{when}-stats" / PCI / "qp3").write_text("")
+    measured = only(folder)
+    assert measured.qps[3].link == "down"
+    assert measured.amplification[0].count_low == 600
+
+
+def test_a_full_budget_widens_the_bounds(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    for qp_num in range(4):
+        for when in ("before", "after"):
+            edit(
+                folder / f"{when}-stats" / PCI / f"qp{qp_num}",
+                "max_entry - \t15",
+                "max_entry - \t4",
+            )
+    qp = only(folder).qps[0]
+    assert (qp.runs_low, qp.runs_high) == (200, 210)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        ("after-interrupts", "CPU0", "bogus", "a header of CPUs"),
+        ("after-interrupts", "40: ", "41: ", "is there twice"),
+        ("after-interrupts", "        30 ", "4294967296 ", "u32"),
+        ("after-interrupts", "        30 ", "        x0 ", "2 counts"),
+        (f"after-stats/{PCI}/qp0", "QP Link - \tUp\n", "", "cut off"),
+        (f"after-stats/{PCI}/qp0", "rx_err_ver", "rx_err_vex", "rx_err_ver"),
+        (f"after-stats/{PCI}/qp0", "rx_pkts - \t", "rx_pkts - \t-", "u64"),
+        (f"after-stats/{PCI}/qp0", "NTB QP stats:", "", "as ntb_transport's stats"),
+    ],
+)
+def test_damage_is_one_line_and_no_number(
+    tmp_path: Path, name: str, old: str, new: str, told: str
+) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    edit(folder / name, old, new)
+    measured = ingest([folder])
+    (error,) = measured.errors
+    assert told in error
+    assert "\n" not in error
+    assert measured.amplification == []
+
+
+@pytest.mark.parametrize("keep", [1, 20, 300, 500])
+def test_interrupts_cut_off(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "interrupts"
+    path.write_text((TOOLS / "snapshots" / "after-interrupts").read_text()[:keep])
+    with pytest.raises(InputError):
+        read_snapshot(path)
+
+
+def test_real_snapshots_of_two_cpus() -> None:
+    folder = TOOLS / "snapshots"
+    before, after = (read_snapshot(folder / f"{w}-interrupts") for w in ("before", "after"))
+    assert before.cpus == ("CPU0", "CPU1")
+    row = after.rows["36"]
+    assert (row.chip, row.hwirq, row.action) == ("PCI-MSIX-0000:00:02.0", 1, "virtio1-req.0")
+    assert after.rows["ERR"].counts == {"CPU0": 0}
+    cautions: list[str] = []
+    deltas = difference(before, after, cautions)
+    assert cautions == []
+    assert all(delta.total is not None and delta.total >= 0 for delta in deltas.values())
+    assert deltas["LOC"].at_least > 0
+
+
+def test_arm64_lines_and_two_devices(tmp_path: Path) -> None:
+    path = tmp_path / "interrupts"
+    rows = [
+        (str(100 + n), [n], f"  ITS-MSI {(device << 11) + n:>9} Edge      ntb_epf")
+        for device in (256, 512)
+        for n in range(3)
+    ]
+    rows = [(str(100 + i), counts, what) for i, (_, counts, what) in enumerate(rows)]
+    rows.append(("110", [0], "     GICv3  27 Level     arch_timer"))
+    path.write_text(table(["CPU0"], rows))
+    snapshot = read_snapshot(path)
+    assert snapshot.rows["110"].action == "arch_timer"
+    slots = find_slots(snapshot.rows.values())
+    assert [slot.slot for slot in slots.values()] == [0, 1, 2, 0, 1, 2]
+
+
+def test_the_rows_that_arm64_ends_with(tmp_path: Path) -> None:
+    """A count a CPU for each kind of IPI, then one count for all CPUs: `Err`."""
+    path = tmp_path / "interrupts"
+    rows = [
+        ("100", [7, 9], "  ITS-MSI 134742016 Edge      ntb_epf"),
+        ("IPI0", [1500, 2500], "      Rescheduling interrupts"),
+        ("Err", [3], ""),
+    ]
+    path.write_text(table(["CPU0", "CPU1"], rows))
+    snapshot = read_snapshot(path)
+    assert snapshot.rows["100"].counts == {"CPU0": 7, "CPU1": 9}
+    assert snapshot.rows["IPI0"].counts == {"CPU0": 1500, "CPU1": 2500}
+    assert snapshot.rows["Err"].counts == {"CPU0": 3}
+
+
+def test_a_lone_snapshot_says_what_it_needs() -> None:
+    for path in (FOUR / "after-interrupts", FOUR / "after-stats" / PCI / "qp0"):
+        (error,) = ingest([path]).errors
+        assert "before- and after-" in error
+
+
+def test_half_a_pair_is_a_caution(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    (folder / "before-interrupts").unlink()
+    measured = only(folder)
+    assert measured.interrupts == []
+    assert any("no before-interrupts" in caution for caution in measured.cautions)

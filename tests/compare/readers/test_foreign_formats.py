@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which format a file is in is told by its structure, whatever else stands in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compare_data import (
+    compat,
+    iperf3,
+    lab,
+    pyperf,
+    pytest_benchmark,
+    runs_csv,
+    samples,
+    sweep,
+    written,
+)
+
+from ntbbench.compare.readers import load_variant
+
+GOOGLE: dict[str, Any] = {
+    "context": {"date": "2026", "host_name": "h", "num_cpus": 8, "caches": []},
+    "benchmarks": [
+        {
+            "name": "BM_A",
+            "run_type": "iteration",
+            "iterations": 1000,
+            "real_time": 10.1 + i / 10,
+            "cpu_time": 10.0,
+            "time_unit": "ns",
+        }
+        for i in range(3)
+    ],
+}
+HYPERFINE: dict[str, Any] = {
+    "results": [{"command": "sleep 0.1", "mean": 0.1, "times": [0.1, 0.101, 0.1]}]
+}
+# What belongs to another format, at the top of a file.
+STRAY: dict[str, Any] = {
+    "start": {"test_start": {}},
+    "end": {},
+    "intervals": [],
+    "context": {},
+    "machine_info": {},
+    "metadata": {},
+    "benchmarks": [],
+    "results": [{"command": "x"}],
+    "schema": "another/1",
+    "points": [],
+    "cells": [],
+    "version": "1.0",
+}
+RECORDS = {
+    "pytest-benchmark": pytest_benchmark(),
+    "pyperf": pyperf(),
+    "iperf3": iperf3(1e9),
+    "ntbbench.sweep/1": sweep(),
+    "ntbbench.compat/1": compat(),
+    "ntbbench.lab/1": lab(),
+}
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("source", RECORDS)
+def test_stray_keys_mislead_nobody(tmp_path: Path, source: str, *, last: bool) -> None:
+    record = RECORDS[source]
+    stray = {key: value for key, value in STRAY.items() if key not in record}
+    both = record | stray if last else stray | record
+    for key in (*stray, None):
+        one = both if key is None else {k: v for k, v in both.items() if k in record or k == key}
+        assert load_variant(written(tmp_path / "r.json", one)).source == source
+
+
+def test_a_parameter_called_start_is_no_iperf3(ntbbench, tmp_path: Path) -> None:
+    record = pytest_benchmark()
+    record["benchmarks"][0] |= {
+        "name": "test_x[start]",
+        "params": {"start": {"end": {}, "intervals": []}, "schema": "x"},
+        "param": "start",
+    }
+    record = {"benchmarks": record.pop("benchmarks")} | record
+    side = written(tmp_path / "a.json", record)
+    assert ntbbench("gate", side, side).code == 0
+
+
+@pytest.mark.parametrize("record", [pyperf(), pytest_benchmark()], ids=["pyperf", "pytest"])
+def test_where_the_keys_around_them_are_missing(tmp_path: Path, record: dict[str, Any]) -> None:
+    """The benchmarks themselves tell whose they are."""
+    bare = {"benchmarks": record["benchmarks"]}
+    source = "pytest-benchmark" if "machine_info" in record else "pyperf"
+    assert load_variant(written(tmp_path / "r.json", bare)).source == source
+
+
+@pytest.mark.parametrize("tool", ["Google Benchmark", "hyperfine"])
+def test_what_is_not_read_is_refused_by_its_name(ntbbench, tmp_path: Path, tool: str) -> None:
+    record = GOOGLE if tool == "Google Benchmark" else HYPERFINE
+    good = written(tmp_path / "a.json", sweep())
+    for name, one in (("whole", record), ("bare", {k: record[k] for k in list(record)[-1:]})):
+        path = written(tmp_path / f"{name}.json", one)
+        for command in ("gate", "compare"):
+            ran = ntbbench(command, good, path)
+            assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+            assert ran.err.endswith(f"; this is JSON of {tool}, which is not read\n")
+
+
+def test_an_empty_file_of_benchmarks_has_measured_nothing(ntbbench, tmp_path: Path) -> None:
+    for record in ({"benchmarks": [], "machine_info": {}}, {"benchmarks": [], "version": "1.0"}):
+        side = written(tmp_path / "a.json", record)
+        assert ntbbench("gate", side, side).code == 4
+
+
+@pytest.mark.parametrize("name", ["runs.json", "runs.csv", "runs.JSON", "runs", "runs.txt"])
+def test_a_table_is_one_whatever_it_is_called(ntbbench, tmp_path: Path, name: str) -> None:
+    path = runs_csv(tmp_path / name, {"m": samples(1, 9), "k": [None, *samples(2, 8)]})
+    ran = ntbbench("gate", path, path, "--format", "json")
+    assert (ran.code, set(ran.comparisons)) == (0, {"m", "k"})
+
+
+def test_json_that_is_called_csv_is_json(ntbbench, tmp_path: Path) -> None:
+    for i, record in enumerate(RECORDS.values()):
+        side = written(tmp_path / f"{i}.csv", record)
+        assert ntbbench("compare", side, side).code == 0
+    indented = tmp_path / "i.csv"
+    indented.write_text("\ufeff" + json.dumps(sweep(), indent=2))
+    assert ntbbench("gate", indented, indented).code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello\n",
+        "Connecting to host 10.0.0.2, port 5201\n[  5]   0.00-1.00   sec  70.0 MBytes\n",
+        "a,b\nx,y\n",
+        "a,b\n1\n",
+        "1,2\n3,4\n",
+        'a,b\n1,"2\n',
+        "null",
+        "17",
+    ],
+)
+def test_what_is_neither_json_nor_a_table_is_said(ntbbench, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    ran = ntbbench("gate", path, path)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs" in ran.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"start": 0}' + " 0" * 200_000,
+        '{"start": {}, "x": ' + "[" * 5_000,
+        '{"start": {}, "end": {}} ' + '{"start": {}, "x": ' + "[" * 5_000,
+        '{"start": {}, "end": {}} {"schema": "x"}',
+        '{"start": {}, "end": {}} 7',
+        '{"start": {}, "end": {}} {"start": {}, "en',
+        '{"start": {}, "end": {}, "n": ' + "9" * 5_000 + "} {}",
+        '{"start": {}, "end": ',
+        '{"start": [], "end": []}',
+        '{"start": {}}',
+    ],
+)
+def test_what_only_begins_as_iperf3_is_one_line(ntbbench, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    ran = ntbbench("gate", path, path)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert len(ran.err) < 1_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"schema": "\xff"}',
+        b'{"schema": "ntbbench.sweep/1", "points": "\xff"}',
+        b'{"benchmarks": [{"stats": {}, "name": "\xff"}]}',
+        b'{"start": {"x": "\xff"}, "end": {}}{"start": {}, "end": {}, "y": "\xff"}',
+        b"\xff\xfe{}",
+        b'{"benchmarks": [1, {"stats": {}}, 2]}',
+        b'{"benchmarks": {"stats": {}}}',
+        b'{"results": [{"command": 7}]}',
+    ],
+)
+def test_bytes_that_are_no_text_are_one_line(ntbbench, tmp_path: Path, data: bytes) -> None:
+    for name in ("r.json", "r.csv", "r"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        ran = ntbbench("gate", path, path)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+
+
+def test_runs_of_iperf3_one_after_another_are_several(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    text = "\n \t".join(json.dumps(iperf3(1e9, i), indent=1) for i in range(7))
+    path.write_text(f"\ufeff\n{text}\n\n")
+    (throughput,) = [
+        s for name, s in load_variant(str(path)).series.items() if name == "throughput"
+    ]
+    assert throughput.samples is not None
+    assert len(throughput.samples) == 7
+
+
+def test_formats_do_not_mix(ntbbench, tmp_path: Path) -> None:
+    files = [
+        written(tmp_path / f"{i}.json", record)
+        for i, record in enumerate((iperf3(1e9), pyperf(), pytest_benchmark()))
+    ]
+    for pair in ((0, 1), (1, 0), (1, 2)):
+        joined = ",".join(files[i] for i in pair)
+        ran = ntbbench("gate", joined, files[0])
+        assert (ran.code, "format" in ran.err) == (2, True)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bad systems: one line that names the field, the value and what is allowed. And the limits."""
+
+import tracemalloc
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benches.datapath_systems import FAST, system
+from ntbbench.core.errors import InputError
+from ntbbench.datapath.engine import (
+    ENGINES,
+    _datapath_heap,
+    _datapath_slots,
+    buffers,
+    rows,
+    simulate,
+    simulate_logged,
+)
+from ntbbench.datapath.engine.draws import LOG_BITS, draw, minus_log
+from ntbbench.datapath.engine.engine_plan import SLOT_BITS, TIME_END, Duration, plan
+from ntbbench.datapath.engine.simulate import COMPILED
+from ntbbench.datapath.engine.tally import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNTS
+from ntbbench.datapath.outcome import latency_bucket, latency_bucket_low
+from ntbbench.datapath.system import Cost, Costs, Draw, Flow, Poll, Queue, Source, System, Transmit
+from ntbbench.datapath.system_checks import FLOWS_MAX, TIME_MAX_PS
+
+US = 10**6
+FLOW = Flow(0, 1, 64, "closed", window=1)
+SYSTEM = System(1, 1, (FLOW,), (Queue(0, 0, 8, 8),), (Source(0, (1,)),), US, costs=Costs(Cost(US)))
+WORD = st.integers(0, 2**64 - 1)
+
+
+def with_flow(**fields: object) -> System:
+    return replace(SYSTEM, flows=(replace(FLOW, **fields),))
+
+
+def with_costs(**fields: object) -> System:
+    return replace(SYSTEM, costs=replace(SYSTEM.costs, **fields))
+
+
+@pytest.mark.parametrize(
+    ("system", "line"),
+    [
+        (with_costs(hardirq_ps=-1), "costs.hardirq_ps: -1: 0 .. 1,000,000,000,000"),
+        (with_costs(scan_ps=2 * 10**12), "costs.scan_ps: 2000000000000: 0 .. 1,000,000,000,000"),
+        (with_costs(spin_ps=0), "costs.spin_ps: 0: 1,000 .. 1,000,000,000,000"),
+        (with_costs(copy=Cost(-5)), "costs.copy.packet_ps: -5: 0 .. 1,000,000,000,000"),
+        (with_costs(copy=Cost(0, 0, Draw("normal"))), "costs.copy.draw.kind: 'normal': one of"),
+        (with_costs(send=Cost()), "costs.send: 0: above 0: flows[0] would send without end"),
+        (
+            replace(with_flow(size=65536), costs=Costs(Cost(US), copy=Cost(0, 10**12))),
+            "costs.copy: Cost(packet_ps=0, byte_fs=1000000000000",
+        ),
+        (replace(SYSTEM, receiver_cpus=1025), "receiver_cpus: 1025: 1 .. 1,024"),
+        (replace(SYSTEM, sender_cpus=1025), "sender_cpus: 1025: 0 .. 1,024"),
+        (with_flow(window=0), "flows[0].window: 0: 1 .. 1,048,576"),
+        (with_flow(cpu=0), "flows[0].cpu: 0: a CPU of the sender: 1 .. 1"),
+        (with_flow(queue=1), "flows[0].queue: 1: 0 .. 0"),
+        (with_flow(kind="tcp"), "flows[0].kind: 'tcp': one of closed, open, times, back-to-back"),
+        (with_flow(kind="open", gap_ps=0, backlog=1), "flows[0].gap_ps: 0: 1 .. "),
+        (with_flow(kind="times", backlog=1, times_ps=(2, 1)), "flows[0].times_ps: 1: ascending"),
+        (
+            replace(SYSTEM, sources=(Source(1, (1,)),)),
+            "sources[0].cpu: 1: a CPU of the receiver: 0 .. 0",
+        ),
+        (replace(SYSTEM, sources=(Source(0, (1 << 64,)),)), "sources[0].callbacks: "),
+        (replace(SYSTEM, poll=Poll(5, cpu=3)), "poll.cpu: 3: a CPU of the receiver: 0 .. 0"),
+        (
+            replace(SYSTEM, poll=Poll(5), sources=(Source(0, (1,), "msi"),)),
+            "sources[0].kind: 'msi': event",
+        ),
+        (replace(SYSTEM, queues=(Queue(0, 0, 1, 8),)), "queues[0].entries: 1: 2 .. 65,536"),
+        (replace(SYSTEM, queues=(Queue(0, 2, 8, 8),)), "queues[0].source: 2: 0 .. 0"),
+        (replace(SYSTEM, queues=(Queue(1, 0, 8, 8),) * 2), "queues: 1: doorbell bits ascend"),
+        (replace(SYSTEM, end_ps=0), "end_ps: 0: 1 .. "),
+        (replace(SYSTEM, warmup_ps=US), "warmup_ps: 1000000: 0 .. 999,999"),
+        (replace(SYSTEM, transmit=Transmit(tx_stop=-1)), "transmit.tx_stop: -1: 0 .. 65,536"),
+        (replace(SYSTEM, flows=(FLOW,) * (FLOWS_MAX + 1)), "flows: 513: 1 .. 512"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_bad_system_is_one_line(system: System, line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        simulate(system, 1)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_bad_call_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"engine: 'genral': unknown; did you mean general\?"):
+        simulate(SYSTEM, 1, "genral")
+    with pytest.raises(InputError, match=r"seed: -1: 0 \.\. "):
+        simulate(SYSTEM, -1)
+    with pytest.raises(InputError, match=r"capacity: -1: 0 \.\. "):
+        simulate_logged(SYSTEM, 1, capacity=-1)
+
+
+def test_keys_hold_every_slot_and_time() -> None:
+    """The largest system that the checks let through."""
+    cpus = 1024
+    largest = replace(
+        SYSTEM,
+        receiver_cpus=cpus,
+        sender_cpus=cpus,
+        flows=tuple(replace(FLOW, queue=n % 64, cpu=cpus + 2 * n) for n in range(FLOWS_MAX)),
+        queues=tuple(Queue(n, n, 8, 8, 1 << n) for n in range(64)),
+        sources=tuple(Source(16 * n, ((1 << 64) - 1,)) for n in range(64)),
+        end_ps=30 * US,
+        poll=None,
+    )
+    assert plan(largest).slots < 1 << SLOT_BITS
+    assert TIME_MAX_PS < TIME_END
+    expected = simulate_logged(largest, 1, "reference")
+    for engine in ENGINES:
+        assert simulate_logged(largest, 1, engine) == expected
+    assert len(expected[0].cpu_ps) == 2 * cpus
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_last_instant_is_simulated(engine: str) -> None:
+    """Costs and gaps of the largest size, up to the latest end."""
+    system = replace(
+        with_costs(
+            send=Cost(10**12, draw=Draw("exponential")), copy=Cost(10**12), hardirq_ps=10**12
+        ),
+        flows=(
+            replace(FLOW, start_ps=TIME_MAX_PS - 10**13),
+            Flow(0, 1, 64, "open", gap_ps=TIME_MAX_PS, gap_draw=Draw("exponential"), backlog=1),
+        ),
+        end_ps=TIME_MAX_PS,
+    )
+    assert simulate_logged(system, 3, engine) == simulate_logged(system, 3, "reference")
+    assert simulate(system, 3, engine).flows[0].sent > 0
+
+
+@pytest.mark.parametrize("module", [_datapath_slots, _datapath_heap])
+def test_rows_have_the_structs_columns(module: object) -> None:
+    resolved = plan(SYSTEM)
+    state = {
+        "system": (len(rows.system_row(resolved, 0)), 21),  # pointers
+        "cpus": (len(rows.cpu_row(0)), CPU_COUNTS + 2 + 24),
+        "queues": (len(rows.queue_rows(resolved, [0, 0])[0][0]), QUEUE_COUNTS + 14),
+        "flows": (len(rows.flow_rows(resolved, [0, 0])[0][0]), FLOW_COUNTS + 24),
+        "sources": (len(rows.source_rows(resolved)[0][0]), 1 + 1),
+        "entries": (rows.ENTRY_WORDS, 0),
+    }
+    sizes = {name: columns + behind for name, (columns, behind) in state.items()}
+    assert sizes == module.SIZES
+
+
+@given(word=WORD)
+def test_logarithms_are_close(word: int) -> None:
+    exact = -(Decimal(max(word, 1)) / (1 << 64)).ln()
+    assert abs(Decimal(minus_log(word)) / (1 << LOG_BITS) - exact) < Decimal("4e-7")
+
+
+@given(word=WORD, mean=st.integers(0, 10**12), ppm=st.integers(0, 10**6))
+def test_uniform_draws_stay_in_their_range(word: int, mean: int, ppm: int) -> None:
+    spread = mean * ppm // 10**6
+    value = draw(Duration.of(mean, Draw("uniform", ppm)), word)
+    assert mean - spread <= value <= mean + spread
+
+
+@given(latency=st.integers(0, TIME_END // 1000))
+def test_latencies_lie_in_their_bucket(latency: int) -> None:
+    bucket = latency_bucket(latency)
+    low, end = latency_bucket_low(bucket), latency_bucket_low(bucket + 1)
+    assert low <= latency < end
+    assert end - low <= max(1, low >> 10)
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_memory_is_flat_in_simulated_time(engine: str) -> None:
+    def peak(times: int) -> tuple[int, int]:
+        resolved = plan(system("fallback", "spread", FAST, times * 10**9))
+        tracemalloc.start()
+        try:
+            run, _ = buffers.run(resolved, 1, COMPILED[engine], 0)
+            return run.events, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is kept once for all runs
+    (few, small), (many, large) = peak(1), peak(100)
+    assert many > 50 * few
+    assert large < 1.01 * small  # what the interpreter itself keeps moves by a few kilobytes

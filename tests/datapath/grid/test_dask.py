@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same grid on a real Dask cluster, bit for bit, also when a worker dies in the middle."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from dask_cluster import Cluster, cluster
+
+from ntbbench.cli.main import main
+from ntbbench.cli.simulate_options import check_scheduler
+from ntbbench.core.errors import InputError
+from ntbbench.datapath.grid import backends
+from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath.scenario.grid_point import expand
+from ntbbench.datapath.scenario.load import preset, with_settings
+
+pytestmark = pytest.mark.filterwarnings("ignore:::distributed")
+REPLICATIONS = 12
+
+
+def grid() -> Grid:
+    scenario = with_settings(
+        preset("generic"), ["duration=20ms", "warmup=2ms", "traffic.flows=4", "receiver.cpus=4"]
+    )
+    scenario = msgspec.structs.replace(scenario, queues=(1, 2), dispatch=("fallback",))
+    return Grid(expand(scenario), REPLICATIONS, "reference")
+
+
+def run_on(place: backends.Place, hooks: Hooks | None = None) -> Found:
+    plan = grid()
+    found: Found = [{} for _ in plan.specs]
+    run_grid(plan, found, place, hooks or Hooks())
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected() -> Found:
+    with backends.local(1, 1) as place:
+        return run_on(place)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Cluster]:
+    with cluster(tmp_path, 2) as found:
+        yield found
+
+
+def test_a_cluster_gives_the_same(running: Cluster, expected: Found) -> None:
+    with backends.dask(running.address) as place:
+        assert place.slots == 2
+        assert run_on(place) == expected
+
+
+def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -> None:
+    """It is killed with results given and results owed; each is there once all the same."""
+    told: list[int] = []
+    killed = threading.Event()
+
+    def progress(_: str, done: int, total: int) -> None:
+        told.append(done)
+        if done >= total // 4 and not killed.is_set():
+            killed.set()
+            running.kill_worker(0)
+
+    with backends.dask(running.address) as place:
+        found = run_on(place, Hooks(progress=progress))
+    assert killed.is_set()
+    assert told[0] <= told[-1] // 2  # it died in the middle
+    assert found == expected
+    assert told == sorted(told)
+    assert told[-1] == sum(map(len, expected))  # nothing lost, nothing counted twice
+
+
+def test_from_the_command_line(
+    running: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--queues", "1,2", "--affinity", "single", "--replications", "3", "--format", "json"]
+    words += ["--duration", "5ms", "--warmup", "1ms", "-o"]
+    local, remote = tmp_path / "local.json", tmp_path / "dask.json"
+    assert main(["simulate", *words, str(local)]) == 0
+    there = ["--backend", "dask", "--scheduler", running.address]
+    assert main(["simulate", *words, str(remote), *there]) == 0
+    here, away = (msgspec.json.decode(path.read_bytes()) for path in (local, remote))
+    assert here["points"] == away["points"]
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "CONNECT_TIMEOUT", 0.5)
+    there = ["--backend", "dask", "--scheduler", "tcp://127.0.0.1:9"]
+    assert main(["simulate", *there, "-o", "/dev/null"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--scheduler: 'tcp://127.0.0.1:9': a scheduler that answers" in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "nonsense", "host:", ":8786", "host:port", "host:99999", "http://host:80", "tcp://[::1:1",
+     "tcp://host:8786/path"],
+)  # fmt: skip
+def test_an_address_that_is_none_reaches_no_client(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client that was made of one would stay, and end with a traceback after 20 s."""
+    before = set(threading.enumerate())
+    assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    allowed = "[SCHEME://]HOST:PORT, SCHEME of tcp, tls, ws, wss"
+    assert line == f"ntbbench: --scheduler: {address!r}: {allowed}"
+    assert set(threading.enumerate()) == before
+
+
+def test_tls_without_certificates_reaches_no_client(capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(threading.enumerate())
+    address = "tls://127.0.0.1:9"
+    assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ntbbench: --scheduler: {address!r}: tls:// where Dask's configuration")
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("address", ["host:8786", "tcp://10.0.0.1:8786", "tls://[::1]:8786/"])
+def test_addresses_of_schedulers(address: str) -> None:
+    check_scheduler(address)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--backend", "dask"], "--backend: 'dask': together with --scheduler ADDRESS"),
+        (["--scheduler", "x:1"], "--scheduler: 'x:1': together with --backend dask"),
+    ],
+)
+def test_options_that_belong_together(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", *words, "-o", "/dev/null"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_scheduler_without_workers(tmp_path: Path) -> None:
+    with (
+        cluster(tmp_path, 0) as running,
+        pytest.raises(InputError, match="at least one worker"),
+        backends.dask(running.address),
+    ):
+        pass

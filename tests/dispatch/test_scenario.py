@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scenarios: files, defaults, and the points that they become."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntbbench.core.errors import InputError
+from ntbbench.dispatch.scenario import Scenario, expand, load_scenario, scenario_from
+from ntbbench.ntb.devices.custom import Device
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "board.toml"
+
+
+def toml(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "s.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_make_a_useful_first_run() -> None:
+    points = expand(Scenario())
+    assert len(points) == 5 * 2 * 3 * 4
+    assert {point.hardware.name for point in points} == {
+        *("ntb_hw_epf-legacy", "ntb_hw_epf-v4", "pci-epf-vntb-legacy", "pci-epf-vntb-v4"),
+        "generic",
+    }
+    refused = [point for point in points if point.provision.reason]
+    assert len(refused) < len(points) / 2
+    assert all(point.provision.reason.startswith("ENOSPC: ") for point in refused)
+
+
+def test_the_order_of_the_axes() -> None:
+    scenario = Scenario(
+        hardware=["generic", "ntb_hw_epf-v4"],
+        dispatch=["per-vector", "fallback"],
+        doorbells=[8, 4],
+        vectors=[2, 1],
+        queues=[3, 1],
+        workload=["uniform", "round-robin"],
+    )
+    points = expand(scenario)
+    assert len(points) == 2**6
+    keys = [
+        (
+            scenario.hardware.index(point.hardware.name),
+            scenario.dispatch.index(point.dispatch),
+            scenario.doorbells.index(point.doorbells),
+            scenario.vectors.index(point.vectors) if point.hardware.name == "generic" else -1,
+        )
+        for point in points
+    ]
+    assert keys == sorted(keys)
+    fastest = [(point.queues_requested, point.workload.spec) for point in points]
+    once = [(3, "uniform"), (3, "round-robin"), (1, "uniform"), (1, "round-robin")]
+    assert fastest == once * 16
+
+
+def test_generic_reports_what_was_asked_for_in_every_mode() -> None:
+    scenario = Scenario(
+        hardware=["generic"],
+        doorbells=[5],
+        vectors=[3, 9],
+        dispatch=["fallback", "msi"],
+        queues=[1],
+    )
+    sizes = [(point.doorbells, point.vectors) for point in expand(scenario)]
+    assert sizes == [(5, 3), (5, 9)] * 2
+    unset = expand(msgspec.structs.replace(scenario, vectors=[]))
+    assert [(point.doorbells, point.vectors) for point in unset] == [(5, 5)] * 2
+
+
+def test_the_vector_axis_multiplies_where_the_driver_does_not_follow_it() -> None:
+    scenario = Scenario(hardware=["pci-epf-vntb-v4"], doorbells=[8], vectors=[1, 2, 4], queues=[1])
+    points = expand(scenario)
+    assert [(point.doorbells, point.vectors) for point in points] == [(8, 6)] * 6
+
+
+def test_a_device_of_fixed_size_gives_one_point() -> None:
+    scenario = Scenario(
+        hardware=["ntb_hw_intel-gen1"], doorbells=[4, 8], vectors=[1, 2], dispatch=["per-vector"]
+    )
+    points = expand(scenario)
+    assert [point.queues_requested for point in points] == [1, 2, 4, 8]
+    assert {(point.doorbells, point.vectors) for point in points} == {(15, 4)}
+    created = [(point.provision.queues, bool(point.provision.reason)) for point in points]
+    assert created == [(1, False), (2, False), (1, True), (1, True)]
+
+
+def test_windows_and_clients_reach_every_device() -> None:
+    scenario = Scenario(hardware=["generic", "ntb_hw_amd"], queues=[4], doorbells=[16], mw_count=3)
+    reasons = [point.provision.reason or "" for point in expand(scenario)]
+    assert all("memory window" in reason for reason in reasons)
+    scenario = msgspec.structs.replace(scenario, max_num_clients=4)
+    assert all(point.provision.reason is None for point in expand(scenario))
+
+
+def test_a_refused_db_count_is_kept_as_a_point() -> None:
+    scenario = Scenario(hardware=["ntb_hw_epf-v4"], doorbells=[2, 40], queues=[1])
+    points = expand(scenario)
+    assert [point.doorbells for point in points] == [2, 40] * 2
+    for point in points:
+        assert point.provision.queues == 0
+        assert point.provision.reason is not None
+        assert "takes a db_count from 3 to 31" in point.provision.reason
+
+
+def test_a_hot_queue_beyond_the_queues_is_kept_as_a_point() -> None:
+    scenario = Scenario(
+        hardware=["generic"], workload=["hot:queue=3"], queues=[2, 4], doorbells=[8]
+    )
+    reasons = [point.provision.reason for point in expand(scenario)][:2]
+    assert reasons == ["workload hot:queue=3,share=0.9 needs 4 queues", None]
+    with pytest.raises(InputError, match=r"'hot:queue=3,share=0\.9': a queue below 2"):
+        expand(msgspec.structs.replace(scenario, queues=[1, 2]))
+
+
+def test_the_example_of_the_docs() -> None:
+    scenario = load_scenario(EXAMPLE)
+    points = expand(scenario)
+    assert len(points) == (1 + 1 + 2) * 2 * 4 * 2
+    uneven = next(point for point in points if point.hardware.name == "uneven")
+    assert uneven.hardware.vector_map.db_vector_masks == (0x3, 0xC, 0xF0, 0xFF00)
+    assert (uneven.hardware.link_mask, uneven.hardware.db_read) == (0x10000, "zero")
+    assert all(point.provision.reason is None for point in points)
+
+
+def test_every_key_of_a_file(tmp_path: Path) -> None:
+    path = toml(
+        tmp_path,
+        """
+        hardware = "x"
+        queues = "1,2,4..16"
+        doorbells = 8
+        vectors = [1, 2]
+        dispatch = ["msi"]
+        workload = "hot:share=0.5"
+        interrupts = 7
+        seed = 18446744073709551615
+        repeats = 0
+        jobs = 2
+        mw_count = 3
+        max_num_clients = 4
+        drain = 5
+        device.x = { doorbells = 4, vectors = 2 }
+        """,
+    )
+    assert load_scenario(path) == Scenario(
+        hardware=["x"],
+        queues=[1, 2, 4, 8, 16],
+        doorbells=[8],
+        vectors=[1, 2],
+        dispatch=["msi"],
+        workload=["hot:share=0.5"],
+        interrupts=7,
+        seed=2**64 - 1,
+        repeats=0,
+        jobs=2,
+        mw_count=3,
+        max_num_clients=4,
+        drain=5,
+        device={"x": Device(doorbells=4, vectors=2)},
+    )
+
+
+def test_a_scenario_goes_through_json() -> None:
+    scenario = load_scenario(EXAMPLE)
+    table = msgspec.json.decode(msgspec.json.encode(scenario))
+    assert scenario_from(table, "result") == scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("queues = [", "not TOML in UTF-8"),
+        ("queues = " + "9" * 5000, "numbers of at most 4300 digits"),
+        ("queues = " + "[" * 5000, "brackets less deep in each other"),
+        ("queus = 1", r"key: 'queus': unknown; did you mean queues\?"),
+        (
+            "device.x.dorbells = 1",
+            r"device 'x': key: 'dorbells': unknown; did you mean doorbells\?",
+        ),
+        ("queues = 0", "queues: 0: a whole number from 1 to 1024"),
+        ("queues = []", r"queues: \[\]: at least one value"),
+        ("queues = [1, 1]", "queues: 1: every value once"),
+        ("queues = '4-1'", "queues: '4-1'"),
+        ("queues = 1.5", "Expected `array`, got `float` - at `.*queues`"),
+        ("doorbells = [65]", "doorbells: 65"),
+        ("interrupts = 0", "interrupts: 0"),
+        ("interrupts = '9'", "Expected `int`, got `str`"),
+        ("interrupts = true", "Expected `int`, got `bool`"),
+        ("seed = -1", "seed: -1"),
+        ("drain = 0", "drain: 0"),
+        ("repeats = -1", "repeats: -1"),
+        ("dispatch = 'pervector'", r"did you mean per-vector\?"),
+        ("hardware = 'gneric'", r"did you mean generic\?"),
+        ("workload = 'unifrom'", r"did you mean uniform\?"),
+        ("device = 3", "device"),
+        ("device.generic.doorbells = 4", "a name that no preset has"),
+        ("device.x.doorbells = 'a'", "Expected `int | null`, got `str`"),
+        ("queues = '1-1024'\ndoorbells = '1-64'\nvectors = '1-64'", "points"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        expand(load_scenario(toml(tmp_path, text)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.toml"):
+        with pytest.raises(InputError, match=r"^scenario: '.*(directory|such file)"):
+            load_scenario(path)
+    (tmp_path / "latin.toml").write_bytes(b"# \xff")
+    with pytest.raises(InputError, match="not TOML in UTF-8"):
+        load_scenario(tmp_path / "latin.toml")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*Scenario.__struct_fields__, "x"]), JSON | st.just({"x": {"masks": [1]}})
+    )
+)
+@settings(max_examples=150)
+def test_any_table_is_a_scenario_or_an_input_error(table: dict[str, Any]) -> None:
+    try:
+        scenario = scenario_from(table, "s")
+        points = expand(scenario)
+    except InputError:
+        return
+    assert points

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sweep: every cell in order, the same counts however it is run."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from sweep_scenarios import SMALL, changed, ok_points
+
+from ntbbench.core.clock import Timer
+from ntbbench.core.errors import InputError, ModelDisagreement
+from ntbbench.dispatch import engine, law
+from ntbbench.dispatch.records import OkPoint, SweepResult, Timing, UnavailablePoint
+from ntbbench.dispatch.scenario import Scenario, expand
+from ntbbench.dispatch.sweep import Hooks, Sweep, run_sweep
+from ntbbench.ntb.devices.custom import Device
+
+
+def points_of(result: SweepResult) -> bytes:
+    return msgspec.json.encode(result.points)
+
+
+def test_every_combination_is_there_in_axis_order() -> None:
+    result = run_sweep(SMALL)
+    assert result.complete
+    assert len(result.points) == 3 * (3 * 4 + 1) * 3 * 2  # the Intel device has one size
+    asked = [
+        (spec.hardware.name, spec.dispatch, spec.queues_requested, spec.workload.spec)
+        for spec in expand(SMALL)
+    ]
+    found = [(p.hardware, p.dispatch, p.queues_requested, p.workload) for p in result.points]
+    assert found == asked
+    generic = [p for p in result.points if p.hardware == "generic" and p.dispatch == "fallback"]
+    sizes = [(p.doorbells, p.vectors, p.queues_requested) for p in generic[::2]]
+    assert sizes == [(d, v, q) for d in (4, 8) for v in (2, 8) for q in (1, 3, 4)]
+
+
+def test_what_a_device_cannot_give_is_kept_with_its_reason() -> None:
+    result = run_sweep(changed(SMALL, hardware=["ntb_hw_epf-v4"], dispatch=["fallback"]))
+    refused = [p for p in result.points if isinstance(p, UnavailablePoint)]
+    assert [p.queues_requested for p in refused] == [3, 3, 4, 4] * 2
+    assert all(p.reason.startswith("ENOSPC: ") and p.queues == 1 for p in refused)
+
+
+@pytest.mark.parametrize("jobs", [2, 4, 0])
+def test_the_counts_are_byte_for_byte_those_of_one_job(jobs: int) -> None:
+    alone = run_sweep(changed(SMALL, jobs=1))
+    assert points_of(run_sweep(changed(SMALL, jobs=jobs))) == points_of(alone)
+
+
+def test_the_seed_decides() -> None:
+    first = run_sweep(SMALL)
+    assert points_of(run_sweep(SMALL)) == points_of(first)
+    assert points_of(run_sweep(changed(SMALL, seed=8))) != points_of(first)
+
+
+def test_the_counts_are_those_of_the_plain_python_reference() -> None:
+    sweep = Sweep(SMALL, Timer(lambda: 0, 1), Hooks())
+    sweep.count()
+    for cell in sweep.cells:
+        if not isinstance(cell.point, OkPoint):
+            continue
+        stream = cell.stream(SMALL.interrupts)
+        msi = cell.spec.dispatch == "msi"
+        active = cell.spec.provision.active
+        counts = engine.count(
+            "msi" if msi else "reference",
+            stream.vectors,
+            stream.rung,
+            np.array(cell.vector_map.db_vector_masks, dtype=np.uint64),
+            qp_bitmap=active,
+            active=active,
+            drain=SMALL.drain,
+        )
+        point = cell.point
+        for name in ("interrupts", "scan_iterations", "schedule_calls", "wakeups", "merged",
+                     "useful_wakeups", "spurious_wakeups", "missed", "misrouted"):  # fmt: skip
+            assert getattr(point, name) == getattr(counts, name), name
+        assert point.rings == stream.rings
+        assert sum(point.qp_wakeups) == point.wakeups
+        assert point.vector_wakeups == counts.vector_wakeups.tolist()
+        assert point.scan_iterations == (0 if msi else point.schedule_calls)
+        assert point.amplification == point.schedule_calls / point.interrupts
+        assert point.effective_amplification == point.wakeups / point.interrupts
+        assert point.spurious_ratio == point.spurious_wakeups / point.wakeups
+
+
+def amplifications(hardware: str, dispatch: str, **changes: object) -> list[float]:
+    usual = Scenario(hardware=[hardware], dispatch=[dispatch], queues=[1, 2, 4], doorbells=[8],
+                     interrupts=1200, repeats=0)  # fmt: skip
+    return [p.amplification for p in ok_points(run_sweep(changed(usual, **changes)))]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "dispatch", "expected"),
+    [
+        ("ntb_hw_epf-legacy", "fallback", [1, 2, 4]),
+        ("ntb_hw_epf-legacy", "per-vector", [1, 2, 4]),  # it has no callbacks to report vectors
+        ("ntb_hw_epf-v4", "fallback", [1, 2, 4]),
+        ("ntb_hw_epf-v4", "per-vector", [1, 1, 1]),
+        ("pci-epf-vntb-legacy", "per-vector", [1, 2, 4]),
+        ("pci-epf-vntb-v4", "per-vector", [1, 1, 1]),
+        ("ntb_hw_epf-v4", "msi", [1, 1]),  # the last window is kept for MSI: 3 QPs
+    ],
+)
+def test_the_story_of_the_series(hardware: str, dispatch: str, expected: list[float]) -> None:
+    assert amplifications(hardware, dispatch) == expected
+
+
+def test_a_vector_of_several_queues_wakes_them_all() -> None:
+    """8 doorbells on 2 vectors, 6 queues in turn: 4 of 6 rings wake 4 QPs, 2 of 6 wake 2."""
+    found = amplifications("generic", "per-vector", queues=[6], vectors=[2])
+    assert found == [pytest.approx((4 * 4 + 2 * 2) / 6)]
+
+
+def test_merging_lowers_the_effective_amplification_only() -> None:
+    """Fallback, 4 queues in turn, 4 interrupts a softirq: 16 calls, 4 wakeups, all useful."""
+    (point,) = ok_points(
+        run_sweep(
+            Scenario(hardware=["generic"], queues=[4], doorbells=[8], dispatch=["fallback"],
+                     drain=4, interrupts=1000, repeats=0)
+        )
+    )  # fmt: skip
+    assert (point.amplification, point.effective_amplification) == (4, 1)
+    assert (point.merged, point.spurious_ratio) == (3000, 0)
+
+
+def test_custom_devices_and_logs(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("time,db_bits\n0,1\n1,6\n2,3\n")
+    scenario = Scenario(
+        hardware=["board"], device={"board": Device(masks=["0x3", "0xc"])}, queues=[3],
+        dispatch=["per-vector"], workload=[f"log:{tmp_path / 'log.csv'}"], repeats=1,
+    )  # fmt: skip
+    (point,) = ok_points(run_sweep(scenario))
+    # 0b001 -> vector 0; 0b110 -> vectors 0 and 1; 0b011 -> vector 0. QPs 0, 1 | 2.
+    assert (point.interrupts, point.rings) == (4, 5)
+    assert point.vector_interrupts == [3, 1]
+    assert point.amplification == point.expected_amplification == (3 * 2 + 1) / 4
+    assert isinstance(point.ns_per_dispatch, Timing)
+
+
+def test_a_log_that_does_not_fit_names_the_device(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("time,db_bits\n0,1\n1,0x100\n")
+    scenario = Scenario(hardware=["generic"], doorbells=[8, 16], queues=[1],
+                        workload=[f"log:{tmp_path / 'log.csv'}"], repeats=0)  # fmt: skip
+    with pytest.raises(InputError, match=r"^generic, fallback, doorbells 8: log .*row 2: db_bits"):
+        run_sweep(scenario)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "dispatch", "expected"),
+    [
+        ("generic", "fallback", 300),
+        ("generic", "msi", 0),  # an MSI sets no doorbell bit
+        ("quiet", "fallback", 0),
+        ("ntb_hw_epf-legacy", "fallback", None),
+    ],
+)
+def test_race_check_runs(hardware: str, dispatch: str, expected: int | None) -> None:
+    scenario = Scenario(
+        hardware=[hardware], dispatch=[dispatch], doorbells=[8], queues=[2], interrupts=300,
+        device={"quiet": Device(doorbells=8, db_read="zero")}, repeats=0,
+    )  # fmt: skip
+    (point,) = ok_points(run_sweep(scenario))
+    assert point.race_check_runs == expected
+
+
+def test_a_wrong_kernel_stops_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(law, "fan_outs", lambda masks, active: (1,) * len(masks))
+    with pytest.raises(ModelDisagreement, match="defect of ntbbench: schedule calls by source"):
+        run_sweep(changed(SMALL, dispatch=["fallback"], queues=[3]))

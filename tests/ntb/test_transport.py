@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ntb_transport's QP count and ntb_netdev's queues."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntbbench.ntb.netdev import create_queues, queue_bits
+from ntbbench.ntb.transport import qp_count
+
+U64 = st.integers(0, 2**64 - 1)
+COUNTS = st.none() | st.integers(0, 80)
+
+
+@pytest.mark.parametrize(
+    ("mask", "mw_count", "spad_count", "use_msi", "clients", "expected", "limit"),
+    [
+        (0xFFFF, None, None, False, 0, 15, "ilog2(db_valid_mask 0xffff) = 15"),
+        (0xFFFF, None, None, True, 0, 14, "= 15, 1 of them for use_msi"),
+        (0x7FFF, 2, 16, False, 0, 2, "2 memory windows (mw_count 2)"),
+        (0x7FFF, 1, 16, False, 0, 1, "1 memory window (mw_count 1)"),
+        (0x7FFF, 2, 16, True, 0, 1, "1 memory window (mw_count 2, the last one kept for MSI)"),
+        # 8 scratchpads: (8 - 4) / 2 windows, whatever the device has.
+        (0x7FFF, 3, 8, False, 0, 2, "2 memory windows (8 scratchpads hold the sizes of 2)"),
+        (0x7FFF, 3, 7, False, 0, 1, "7 scratchpads hold the sizes of 1"),
+        (0x7FFF, 3, 6, False, 0, 1, "6 scratchpads hold the sizes of 1"),
+        (0x7FFF, 3, 5, False, 0, 0, "does not bind (EINVAL): 5 scratchpads, at least 6 needed"),
+        (0x7FFF, 0, 16, False, 0, 0, "0 memory windows (mw_count 0)"),
+        # max_num_clients below ilog2: the windows are not looked at.
+        (0x7FFF, 2, 16, False, 8, 8, "max_num_clients = 8"),
+        (0x7FFF, 2, 16, False, 13, 13, "max_num_clients = 13"),
+        # Not smaller than ilog2: it does not apply, the windows do.
+        (0x7FFF, 2, 16, False, 14, 2, "2 memory windows"),
+        (0x7FFF, 2, 16, False, 100, 2, "2 memory windows"),
+        # use_msi needs a second window; without one nothing is taken.
+        (0xFF, 1, 16, True, 4, 4, "max_num_clients = 4"),
+        (0xFF, 1, None, True, 0, 1, "1 memory window (mw_count 1)"),
+        (0x1, None, None, False, 0, 0, "ilog2(db_valid_mask 0x1) = 0"),
+        (0x3, None, None, True, 0, 0, "ilog2(db_valid_mask 0x3) = 1, 1 of them for use_msi"),
+        # ilog2(0) is -1, and the unsigned count wraps: QPs, but none in qp_bitmap.
+        (0, 3, 8, False, 0, 0, "db_valid_mask is 0"),
+        (0, 3, 8, False, 2, 0, "db_valid_mask is 0"),
+        (0, None, None, False, 0, 0, "db_valid_mask is 0"),
+        (0x1, None, None, True, 0, 0, "ilog2(db_valid_mask 0x1) = 0"),
+        (2**64 - 1, None, None, False, 0, 63, "= 63"),
+    ],
+)
+def test_qp_count(
+    mask: int,
+    mw_count: int | None,
+    spad_count: int | None,
+    use_msi: bool,
+    clients: int,
+    expected: int,
+    limit: str,
+) -> None:
+    qps = qp_count(
+        mask, mw_count=mw_count, spad_count=spad_count, use_msi=use_msi, max_num_clients=clients
+    )
+    assert qps.qp_count == expected
+    assert qps.qp_bitmap == 2**expected - 1
+    assert limit in qps.limit
+
+
+@given(U64, COUNTS, COUNTS, st.booleans(), st.integers(0, 70))
+def test_qp_count_never_exceeds_a_limit(
+    mask: int, mw_count: int | None, spad_count: int | None, use_msi: bool, clients: int
+) -> None:
+    qps = qp_count(
+        mask, mw_count=mw_count, spad_count=spad_count, use_msi=use_msi, max_num_clients=clients
+    )
+    assert qps.qp_count == qps.qp_bitmap.bit_count()
+    assert qps.qp_bitmap & ~mask == 0
+    assert qps.limit
+    if mask.bit_length() > 1 + use_msi:
+        # The top bit is never a QP's; below it, one of the limits decides.
+        assert qps.qp_bitmap.bit_length() < mask.bit_length()
+        if not clients and mw_count is not None:
+            assert qps.qp_count <= mw_count
+    if spad_count is not None and spad_count < 6:
+        assert qps.qp_count == 0
+    if use_msi and mw_count is not None and mw_count <= 1:
+        assert not qps.use_msi
+
+
+@pytest.mark.parametrize(
+    ("mw_count", "spad_count", "fitting"),
+    [(2, 16, 5), (3, 8, 0), (4, 128, 59), (2, 17, 5), (64, 16, 0)],
+)
+def test_qps_with_an_msi_descriptor(mw_count: int, spad_count: int, fitting: int) -> None:
+    qps = qp_count(
+        0x7FFF, mw_count=mw_count, spad_count=spad_count, use_msi=True, max_num_clients=0
+    )
+    assert qps.msi_qp_count == fitting
+
+
+def test_queues_that_exist() -> None:
+    qps = qp_count(0xFF, mw_count=4, spad_count=None, use_msi=False, max_num_clients=0)
+    assert [create_queues(n, qps).created for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    assert all(create_queues(n, qps).error is None for n in (1, 2, 3, 4))
+
+
+def test_a_request_too_large_changes_nothing() -> None:
+    qps = qp_count(0xFF, mw_count=4, spad_count=None, use_msi=False, max_num_clients=0)
+    queues = create_queues(5, qps)
+    assert queues.created == 1
+    assert queues.error == ("ENOSPC: 5 queues requested, 4 possible: 4 memory windows (mw_count 4)")
+
+
+def test_no_queue_at_all() -> None:
+    qps = qp_count(1, mw_count=None, spad_count=None, use_msi=False, max_num_clients=0)
+    queues = create_queues(1, qps)
+    assert queues.created == 0
+    assert queues.error is not None
+    assert queues.error.startswith("ENOSPC: 1 queue requested, 0 possible: doorbell bits")
+
+
+def test_more_than_32_queues_need_a_wider_ffs() -> None:
+    qps = qp_count(2**64 - 1, mw_count=None, spad_count=None, use_msi=False, max_num_clients=0)
+    assert create_queues(32, qps).error is None
+    error = create_queues(33, qps).error
+    assert error is not None
+    assert error.startswith("ENOSPC: 33 queues requested, 32 possible: ")
+    assert "32-bit ffs()" in error
+    assert "EINVAL" in (create_queues(65, qps).error or "")
+    assert "EINVAL" not in (create_queues(64, qps).error or "")
+
+
+def test_queues_take_the_lowest_bits_of_a_mask_with_holes() -> None:
+    qps = qp_count(0x2D, mw_count=None, spad_count=None, use_msi=False, max_num_clients=0)
+    assert queue_bits(qps.qp_bitmap) == [0, 2, 3]
+    assert queue_bits(0xF_0000_000F) == [0, 1, 2, 3]

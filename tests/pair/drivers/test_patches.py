@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The patches as switches, and the names that users give to sets of them."""
+
+import pytest
+
+from ntbbench.core.errors import InputError
+from ntbbench.pair.drivers.patches import (
+    KERNELS,
+    PATCHES,
+    PREREQUISITES,
+    Driver,
+    driver,
+    parse_driver,
+    prefix,
+    root_fix,
+    side_patches,
+)
+from ntbbench.pair.drivers.slots import ffs, ffs64, slot_name
+
+
+def test_the_series_in_posted_order() -> None:
+    assert [patch.number for patch in PATCHES] == list(range(1, 13))
+    assert side_patches("ep") == (1, 2, 3, 4, 5, 6, 7)
+    assert side_patches("rc") == (8, 9, 10, 11, 12)
+
+
+@pytest.mark.parametrize(
+    ("side", "text", "patches"),
+    [
+        ("ep", "0", set()),
+        ("ep", "none", set()),
+        ("ep", "7", {1, 2, 3, 4, 5, 6, 7}),
+        ("ep", "all", {1, 2, 3, 4, 5, 6, 7}),
+        ("rc", "5", {8, 9, 10, 11, 12}),
+        ("rc", "2", {8, 9}),
+        ("rc", "set:12", {12}),
+        ("rc", "set:8-10,12", {8, 9, 10, 12}),
+        ("rc", "8,9,12", {8, 9, 12}),
+        ("ep", "3-7", {3, 4, 5, 6, 7}),
+        ("rc", "6.12.117", {9, 10, 11}),
+        ("ep", "6.12.117", set()),
+        ("rc", "7.3", {8, 9, 10, 11, 12}),
+    ],
+)
+def test_names_of_drivers(side: str, text: str, patches: set[int]) -> None:
+    assert parse_driver(side, text).patches == patches
+
+
+def test_root_fix_is_the_whole_series_with_slots_from_1() -> None:
+    for side in ("ep", "rc"):
+        assert parse_driver(side, "root-fix") == root_fix(side)
+        assert root_fix(side).patches == set(side_patches(side))
+        assert root_fix(side).label == "root-fix"
+
+
+def test_prerequisites_are_switches() -> None:
+    assert prefix("rc", 0).prerequisites == {"irq-base", "isr-unwind"}
+    assert parse_driver("rc", "none,-irq-base").prerequisites == {"isr-unwind"}
+    assert parse_driver("rc", "6.12.95").prerequisites == frozenset()
+    assert parse_driver("ep", "6.12.117").prerequisites == {"db-count-zero"}
+    assert set(PREREQUISITES) == {"db-count-zero", "irq-base", "isr-unwind"}
+
+
+@pytest.mark.parametrize(
+    ("side", "text"),
+    [
+        ("ep", "8"),
+        ("ep", "-1"),
+        ("rc", "6"),
+        ("rc", "12"),
+        ("rc", "set:7"),
+        ("rc", "set:13"),
+        ("ep", "set:5-3"),
+        ("ep", ""),
+        ("ep", "set:"),
+        ("ep", "rootfix"),
+        ("ep", "6.13"),
+        ("ep", "\u0663"),
+        ("ep", "9999999999999999999999"),
+        ("rc", "none,-db-count-zero"),
+    ],
+)
+def test_unknown_patches_get_one_line(side: str, text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_driver(side, text)
+    assert str(refused.value).startswith(f"--{side}: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_driver_takes_patches_of_its_own_side_only() -> None:
+    with pytest.raises(InputError, match=r"8\.\.12"):
+        driver("rc", {3})
+    with pytest.raises(InputError, match="irq-base"):
+        Driver("ep", frozenset(), frozenset({"irq-base"}))
+
+
+@pytest.mark.parametrize(
+    ("own", "label"),
+    [
+        (prefix("ep", 0), "unpatched"),
+        (prefix("ep", 1), "patch 1"),
+        (prefix("rc", 5), "patches 8-12"),
+        (driver("rc", {9, 12}), "patches 9,12"),
+        (driver("rc", {12}), "patch 12"),
+    ],
+)
+def test_labels(own: Driver, label: str) -> None:
+    assert own.label == label
+
+
+def test_kernels_know_their_own_patches() -> None:
+    assert all(
+        ep <= set(side_patches("ep")) and rc <= set(side_patches("rc"))
+        for ep, rc, *_ in KERNELS.values()
+    )
+
+
+@pytest.mark.parametrize(("bits", "number"), [(0, 0), (1, 1), (1 << 31, 32), (1 << 32, 0), (6, 2)])
+def test_ffs_takes_an_int(bits: int, number: int) -> None:
+    assert ffs(bits) == number
+
+
+@pytest.mark.parametrize("bit", [0, 1, 31, 32, 62, 63])
+def test_ffs64(bit: int) -> None:
+    assert ffs64((1 << 63) | (1 << bit)) == bit
+
+
+def test_slot_names() -> None:
+    assert [slot_name(slot) for slot in range(4)] == [
+        "link",
+        "reserved",
+        "doorbell bit 0",
+        "doorbell bit 1",
+    ]
+    assert slot_name(1, 1) == "doorbell bit 0"

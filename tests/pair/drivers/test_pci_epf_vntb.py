@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""pci-epf-vntb against a model of sets, and against what the kernel's own text says."""
+
+import errno
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from pair_strategies import EP_PATCHES, drivers, unpatched, whole
+
+from ntbbench.core.errors import InputError
+from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.patches import Driver, driver, root_fix
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+
+
+def ignore(_: int) -> None:
+    pass
+
+
+def bound(own: Driver, db_count: int, doorbell: Doorbell, told: list[int]) -> Vntb:
+    vntb = Vntb(own, doorbell, told.append, ignore)
+    vntb.config.store("db_count", str(db_count))
+    vntb.bind()
+    return vntb
+
+
+class VntbMachine(RuleBasedStateMachine):
+    """The receiving half: rings, polls, clears; the oracle keeps sets of slots and of bits."""
+
+    @initialize(own=drivers("ep"), db_count=st.integers(3, 32), mode=st.sampled_from(Doorbell))
+    def set_up(self, own: Driver, db_count: int, mode: Doorbell) -> None:
+        self.told: list[int] = []
+        self.vntb = bound(own, db_count, mode, self.told)
+        self.mode = mode
+        self.start = own.db_start
+        self.zero_based = 3 in own.patches
+        self.reportable = set(range(self.start if self.zero_based else 1, db_count))
+        self.waiting: set[int] = set()
+        self.bits: set[int] = set()
+        self.expected: list[int] = []
+
+    def report(self, slots: set[int]) -> None:
+        for slot in sorted(slots & self.reportable):
+            self.bits.add(slot - self.start if self.zero_based else slot - 1)
+            self.expected.append(slot - self.start if self.zero_based else slot)
+
+    @rule(slot=st.integers(0, 31))
+    def peer_rings(self, slot: int) -> None:
+        self.vntb.write_doorbell(slot)
+        exists = slot < self.vntb.config.db_count
+        if self.mode is Doorbell.POLL:
+            self.waiting |= {slot} if exists else set()
+        elif exists:
+            self.report(set(self.reportable) if self.mode is Doorbell.EMBEDDED else {slot})
+
+    @rule()
+    def poll(self) -> None:
+        self.vntb.poll()
+        self.report(self.waiting)
+        self.waiting -= self.reportable  # what no loop looks at stays set for ever
+
+    @rule(bits=st.frozensets(st.integers(0, 63)))
+    def clear(self, bits: frozenset[int]) -> None:
+        self.vntb.db_clear(sum(1 << bit for bit in bits))
+        self.bits -= bits
+
+    @invariant()
+    def agrees(self) -> None:
+        if hasattr(self, "vntb"):
+            assert self.told == self.expected
+            assert self.vntb.db_read() == sum(1 << bit for bit in self.bits)
+            assert not self.vntb.sanitizer.reports
+
+
+TestVntbMachine = VntbMachine.TestCase
+TestVntbMachine.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
+
+class VntbSendMachine(RuleBasedStateMachine):
+    """The sending half; the oracle keeps the set of pending bits and the list of MSIs."""
+
+    @initialize(own=drivers("ep"), db_count=st.integers(3, 32))
+    def set_up(self, own: Driver, db_count: int) -> None:
+        self.msis: list[int] = []
+        self.vntb = Vntb(own, Doorbell.POLL, ignore, self.msis.append)
+        self.vntb.config.store("db_count", str(db_count))
+        self.vntb.bind()
+        real = db_count - own.db_start if 6 in own.patches else db_count
+        self.valid = set(range(real))
+        self.deferred = 2 in own.patches
+        self.first = own.db_start + 1
+        self.pending: set[int] = set()
+        self.expected: list[int] = []
+        self.slept = False
+
+    @rule(bits=st.frozensets(st.integers(0, 31), min_size=1), atomic=st.booleans())
+    def ring(self, bits: frozenset[int], atomic: bool) -> None:
+        mask = sum(1 << bit for bit in bits)
+        if atomic:
+            with self.vntb.sanitizer.atomic():
+                self.vntb.peer_db_set(mask)
+        else:
+            self.vntb.peer_db_set(mask)
+        if self.deferred:
+            self.pending |= bits & self.valid
+        else:
+            self.expected.append(min(bits) + self.first)
+            self.slept |= atomic
+
+    @precondition(lambda self: self.deferred)
+    @rule()
+    def work(self) -> None:
+        self.vntb.run_peer_db_work()
+        self.expected += [bit + self.first for bit in sorted(self.pending)]
+        self.pending.clear()
+
+    @invariant()
+    def agrees(self) -> None:
+        if hasattr(self, "vntb"):
+            assert self.msis == self.expected
+            assert (Hazard.SLEEPS in self.vntb.sanitizer.hazards) == self.slept
+
+
+TestVntbSendMachine = VntbSendMachine.TestCase
+TestVntbSendMachine.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
+
+@given(own=drivers("ep"), db_count=st.integers(3, 32), vector=st.integers(-2, 70))
+def test_masks_are_what_the_set_of_slots_says(own: Driver, db_count: int, vector: int) -> None:
+    vntb = bound(own, db_count, Doorbell.POLL, [])
+    doorbells = set(range(db_count - own.db_start))
+    valid = doorbells if 6 in own.patches else set(range(db_count))
+    assert vntb.db_valid_mask() == sum(1 << bit for bit in valid)
+    assert vntb.db_vector_mask(vector) == (1 << vector if vector in doorbells else 0)
+    assert (vntb.db_vector_ops is not None) == (7 in own.patches)
+
+
+def test_a_ring_between_event_and_clearing_is_wiped() -> None:
+    told: list[int] = []
+
+    def ring_again(vector: int) -> None:
+        told.append(vector)
+        vntb.write_doorbell(2)
+
+    vntb = Vntb(whole("ep"), Doorbell.POLL, ring_again, ignore)
+    vntb.config.store("db_count", "4")
+    vntb.bind()
+    vntb.write_doorbell(2)
+    vntb.poll()
+    vntb.poll()
+    assert told == [0]
+
+
+def test_embedded_doorbell_reports_every_slot_even_after_the_series() -> None:
+    told: list[int] = []
+    bound(whole("ep"), 8, Doorbell.EMBEDDED, told).write_doorbell(2)
+    assert told == list(range(6))
+
+
+@pytest.mark.parametrize("value", ["0", "2", "33", "4294967295"])
+@pytest.mark.parametrize("patched", [False, True])
+def test_db_count_limits(value: str, patched: bool) -> None:
+    vntb = Vntb(driver("ep", {4} if patched else ()), Doorbell.POLL, ignore, ignore)
+    if patched:
+        with pytest.raises(DriverError) as stored:
+            vntb.config.store("db_count", value)
+        assert stored.value.code == errno.EINVAL
+        vntb.config.db_count = int(value)
+    else:
+        vntb.config.store("db_count", value)
+    if patched or value != "2":
+        with pytest.raises(DriverError) as refused:
+            vntb.bind()
+        assert refused.value.code == errno.EINVAL
+    else:
+        vntb.bind()
+
+
+def test_without_the_prerequisite_bind_takes_a_db_count_of_0() -> None:
+    Vntb(Driver("ep", frozenset(), frozenset()), Doorbell.POLL, ignore, ignore).bind()
+    with pytest.raises(DriverError):
+        Vntb(unpatched("ep"), Doorbell.POLL, ignore, ignore).bind()
+
+
+@pytest.mark.parametrize("attribute", ["db_count", "num_mws", "spad_count"])
+def test_configfs_after_attach(attribute: str) -> None:
+    before = bound(driver("ep", set(EP_PATCHES) - {5}), 8, Doorbell.POLL, [])
+    before.config.store(attribute, "4")
+    after = bound(driver("ep", {5}), 8, Doorbell.POLL, [])
+    with pytest.raises(DriverError) as refused:
+        after.config.store(attribute, "4")
+    assert refused.value.code == errno.EOPNOTSUPP
+    assert "EOPNOTSUPP" in str(refused.value)
+    after.unbind()
+    after.config.store(attribute, "4")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        *[(text, errno.EINVAL) for text in ("", "-1", "4x", "08", "0x", "1 ", "\u0664")],
+        ("4294967296", errno.ERANGE),
+    ],
+)
+def test_configfs_reads_numbers_as_kstrtou32(text: str, code: int) -> None:
+    config = Vntb(unpatched("ep"), Doorbell.POLL, ignore, ignore).config
+    with pytest.raises(DriverError) as refused:
+        config.store("spad_count", text)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(("text", "value"), [("010", 8), ("0x10\n", 16), ("+7", 7), ("0", 0)])
+def test_configfs_takes_c_numbers(text: str, value: int) -> None:
+    config = Vntb(unpatched("ep"), Doorbell.POLL, ignore, ignore).config
+    config.store("spad_count", text)
+    assert config.spad_count == value
+
+
+def test_configfs_refuses_five_windows_and_unknown_attributes() -> None:
+    config = Vntb(unpatched("ep"), Doorbell.POLL, ignore, ignore).config
+    with pytest.raises(DriverError, match="-EINVAL"):
+        config.store("num_mws", "5")
+    with pytest.raises(InputError, match="db_count"):
+        config.store("db_cuont", "4")
+
+
+@pytest.mark.parametrize("mode", list(Doorbell))
+def test_db_count_rewritten_after_attach_runs_out_of_bounds(mode: Doorbell) -> None:
+    vntb = bound(unpatched("ep"), 8, mode, [])
+    vntb.config.store("db_count", "65")
+    vntb.write_doorbell(2)
+    vntb.poll()
+    assert vntb.sanitizer.hazards == {Hazard.OUT_OF_RANGE}
+    reports = len(vntb.sanitizer.reports)
+    assert vntb.db_valid_mask() == (1 << 64) - 1  # what the C leaves undefined goes on with 0
+    assert "shift by 65 of 64" in vntb.sanitizer.reports[reports][1]
+
+
+def test_a_bit_beyond_31_is_cut_off_by_ffs() -> None:
+    msis: list[int] = []
+    vntb = Vntb(unpatched("ep"), Doorbell.POLL, ignore, msis.append)
+    vntb.config.store("db_count", "8")
+    vntb.bind()
+    vntb.peer_db_set(1 << 32)
+    assert msis == [2]  # the reserved slot
+
+
+def test_unbinding_forgets_what_was_pending() -> None:
+    msis: list[int] = []
+    vntb = Vntb(whole("ep"), Doorbell.POLL, ignore, msis.append)
+    vntb.config.store("db_count", "8")
+    vntb.bind()
+    vntb.peer_db_set(1)
+    vntb.unbind()
+    vntb.bind()
+    vntb.run_peer_db_work()
+    assert msis == []
+
+
+def test_root_fix_rings_and_expects_slot_1() -> None:
+    told: list[int] = []
+    msis: list[int] = []
+    vntb = Vntb(root_fix("ep"), Doorbell.POLL, told.append, msis.append)
+    vntb.config.store("db_count", "8")
+    vntb.bind()
+    vntb.peer_db_set(1)
+    vntb.run_peer_db_work()
+    vntb.write_doorbell(1)
+    vntb.poll()
+    assert (msis, told, vntb.db_valid_mask()) == ([2], [0], 0x7F)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The matrix: its shape, its verdicts against an oracle of plain loops, and all settings."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pair_strategies import drivers
+from pair_strategies import settings as pair_settings
+
+from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, cell_driver
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.ring_story import sleeping, tell, woken
+from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.series.prefix_matrix import Exhaustive, compat, exhaustive, rows
+from ntbbench.pair.series.verdict import WORKS, Verdict, outcome, setting_traits
+from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
+
+
+@pytest.fixture(scope="module")
+def found() -> Exhaustive:
+    return exhaustive()
+
+
+def test_every_cell_of_both_directions_is_there() -> None:
+    cells = compat(Setting()).cells
+    keys = {(c.direction, c.ep, c.rc) for c in cells}
+    assert len(cells) == len(keys) == 2 * 9 * 7
+    assert keys == {(d, e, r) for d in DIRECTIONS for e in rows("ep") for r in rows("rc")}
+
+
+@given(ep=drivers("ep"), rc=drivers("rc"), setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
+@settings(max_examples=150, deadline=None)
+def test_verdicts_agree_with_whole_rings(
+    ep: Driver, rc: Driver, setting: Setting, way: Direction
+) -> None:
+    """The verdict is composed from each side's behaviour alone; here both sides run together."""
+    got = outcome(way, ep, rc, setting)
+    counts = [setting_traits(side, setting).qp_count for side in (ep, rc)]
+    traces = [ring(way, ep, rc, setting, 1 << bit) for bit in range(min(counts))]
+    assert [t.link_up for t in traces] == [counts[0] == counts[1]] * len(traces)
+    if counts[0] != counts[1]:
+        assert (got.verdict, got.counts.cases) == (Verdict.LINK_DOWN, 0)
+        return
+    missed = [t for t in traces if sleeping(t)]
+    calls = sum(len(slot.scheduled) for t in traces for slot in t.slots)
+    arrived = sum(bool(slot.vectors) for t in traces for slot in t.slots)
+    assert got.counts.missed == len(missed)
+    assert got.counts.misrouted == sum(bool(woken(t)) for t in missed)
+    assert (got.counts.schedule_calls, got.counts.interrupts) == (calls, arrived)
+    assert (got.verdict in WORKS) == (not missed)
+    if got.verdict is Verdict.PER_VECTOR:
+        assert got.counts.amplification == 1
+        assert all(woken(t) == {bit} for bit, t in enumerate(traces))
+
+
+@given(ep=drivers("ep"), rc=drivers("rc"), setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
+@settings(max_examples=60, deadline=None)
+def test_a_story_marks_a_step_if_and_only_if_something_is_lost(
+    ep: Driver, rc: Driver, setting: Setting, way: Direction
+) -> None:
+    trace = ring(way, ep, rc, setting, 1)
+    marks = sum(step.wrong for step in tell(trace))
+    assert marks == int(bool(sleeping(trace)) or not trace.link_up)
+
+
+def test_defaults() -> None:
+    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting()).cells}
+    for ep in range(8):
+        for rc in range(6):
+            to_rc, to_ep = cells["ep-to-rc", ep, rc], cells["rc-to-ep", ep, rc]
+            assert (to_rc.verdict, to_rc.amplification) == (
+                ("per-vector", 1) if rc == 5 else ("fallback", 4)
+            )
+            assert (to_ep.verdict, to_ep.amplification) == (
+                ("per-vector", 1) if ep == 7 else ("fallback", 4)
+            )
+            assert all(c.cases == 4 and c.missed == c.misrouted == 0 for c in (to_rc, to_ep))
+    both = [cells[d, ROOT_FIX, ROOT_FIX] for d in DIRECTIONS]
+    assert [(c.verdict, c.amplification) for c in both] == [("per-vector", 1)] * 2
+
+
+def test_root_fix_against_v4_misses_bit_0_and_shifts_the_others() -> None:
+    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting()).cells}
+    for key in (("ep-to-rc", ROOT_FIX, 5), ("rc-to-ep", 7, ROOT_FIX)):
+        cell = cells[key]
+        assert (cell.verdict, cell.missed, cell.misrouted) == ("missed", 4, 3)
+    unreserved = cells["ep-to-rc", ROOT_FIX, 3]  # no masks yet, but slot 1 is skipped
+    assert (unreserved.verdict, unreserved.missed, unreserved.misrouted) == ("missed", 1, 0)
+
+
+def hazards(way: Direction, setting: Setting) -> dict[tuple[int | str, int | str], set[str]]:
+    cells = compat(setting).cells
+    return {(c.ep, c.rc): set(c.hazards) for c in cells if c.direction == way}
+
+
+def test_hazards_of_the_endpoint_that_rings() -> None:
+    for (ep, _), met in hazards("ep-to-rc", Setting()).items():
+        assert (Hazard.SLEEPS in met) == (ep in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("mode", "last"), [(Doorbell.POLL, 3), (Doorbell.MSI, 4), (Doorbell.EMBEDDED, 4)]
+)
+def test_hazards_of_a_late_configfs_write(mode: Doorbell, last: int) -> None:
+    """db_msg[] has as many entries as bind asked for, so in irq modes even 32 is too many."""
+    for (ep, _), met in hazards("rc-to-ep", Setting(doorbell=mode)).items():
+        assert (Hazard.OUT_OF_RANGE in met) == (ep != ROOT_FIX and ep <= last)
+
+
+def test_hazards_of_the_root_complex_that_is_rung() -> None:
+    for (ep, rc), met in hazards("ep-to-rc", Setting()).items():
+        assert (Hazard.MISREAD in met) == (rc in range(4))
+        if ep != ROOT_FIX and rc != ROOT_FIX:
+            assert (Hazard.WRONG_BIT in met) == (rc in range(4))
+
+
+def test_hazards_of_the_endpoint_that_is_rung() -> None:
+    for (ep, rc), met in hazards("rc-to-ep", Setting()).items():
+        if ep != ROOT_FIX and rc != ROOT_FIX:
+            assert (Hazard.WRONG_BIT in met) == (ep in range(3))
+    assert hazards("rc-to-ep", Setting())[7, 5] == hazards("ep-to-rc", Setting())[7, 5] == set()
+
+
+def test_embedded_doorbell_fires_every_vector() -> None:
+    cells = {
+        (c.direction, c.ep, c.rc): c for c in compat(Setting(doorbell=Doorbell.EMBEDDED)).cells
+    }
+    assert cells["rc-to-ep", 7, 5].amplification == 4
+    assert cells["rc-to-ep", 7, 5].verdict == "fallback"
+    assert cells["rc-to-ep", 6, 5].amplification == 6 * 4  # six callbacks of four QPs each
+    assert cells["rc-to-ep", 0, 0].amplification == 7 * 4  # the reserved slot reports too
+    assert cells["rc-to-ep", 7, ROOT_FIX].verdict == "fallback"
+    assert cells["ep-to-rc", 7, 5].amplification == 1
+
+
+@pytest.mark.parametrize("mode", list(Doorbell))
+def test_with_one_queue_the_callbacks_tell_fallback_from_per_vector(mode: Doorbell) -> None:
+    """Amplification is 1 either way, but in the embedded mode without masks: a call a slot."""
+    cells = {
+        (c.direction, c.ep, c.rc): (c.verdict, c.amplification)
+        for c in compat(Setting(mw_count=1, doorbell=mode)).cells
+    }
+    assert cells["ep-to-rc", 0, 4] == ("fallback", 1)
+    assert cells["ep-to-rc", 0, 5] == ("per-vector", 1)
+    assert cells["rc-to-ep", 6, 0] == ("fallback", 6 if mode is Doorbell.EMBEDDED else 1)
+    assert cells["rc-to-ep", 7, 0] == ("per-vector", 1)
+
+
+def test_polled_ring_beyond_db_count_is_lost_before_the_series() -> None:
+    """db_count 3 makes two QPs of three bits, but only bit 0 has a slot."""
+    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting(3, 16, 2)).cells}
+    assert (cells["rc-to-ep", 0, 0].verdict, cells["rc-to-ep", 0, 0].missed) == ("missed", 1)
+    assert cells["ep-to-rc", 0, 0].verdict == "fallback"
+    assert cells["ep-to-rc", 6, 0].verdict == "link-down"
+    assert cells["ep-to-rc", 6, 0].amplification is None
+
+
+def test_exhaustive_counts(found: Exhaustive) -> None:
+    assert found.settings == 30 * 29 * 4 * 3 * 2
+    assert len(found.regressions) <= found.working < found.settings
+    assert found.root_fix_cells > 0
+
+
+def test_exhaustive_finds_only_links_that_do_not_come_up(found: Exhaustive) -> None:
+    """A prefix never misses what 0/0 delivered; but patches 6 and 9 change qp_count."""
+    assert {cell.verdict for r in found.regressions for cell in r.cells} == {"link-down"}
+
+
+def test_exhaustive_agrees_with_the_qp_rule(found: Exhaustive) -> None:
+    """ilog2 of a mask of n ones is n - 1; windows limit it; both sides must agree."""
+    listed = {
+        (r.direction, r.ep_slots, r.rc_vectors, r.mw_count, r.doorbell): {
+            (cell.ep, cell.rc) for cell in r.cells
+        }
+        for r in found.regressions
+    }
+    for windows, slots, vectors in ((4, 6, 16), (4, 7, 6), (4, 5, 16), (4, 8, 16), (1, 3, 16)):
+        broken = {
+            (ep, rc)
+            for ep in range(8)
+            for rc in range(6)
+            if min(slots - (3 if ep >= 6 else 1), windows)
+            != min(vectors - (3 if rc >= 2 else 2), windows)
+        }
+        for mode in Doorbell:
+            assert listed.get(("ep-to-rc", slots, vectors, windows, str(mode)), set()) == broken
+
+
+@given(setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
+@settings(max_examples=25, deadline=None)
+def test_exhaustive_lists_what_the_matrix_shows(
+    found: Exhaustive, setting: Setting, way: Direction
+) -> None:
+    cells = [c for c in compat(setting).cells if c.direction == way]
+    works = {str(verdict) for verdict in WORKS}
+    base = outcome(way, cell_driver("ep", 0), cell_driver("rc", 0), setting)
+    shown = {(c.ep, c.rc) for c in cells if c.verdict not in works and ROOT_FIX not in (c.ep, c.rc)}
+    listed = {
+        (cell.ep, cell.rc)
+        for r in found.regressions
+        if (r.direction, r.ep_slots, r.rc_vectors) == (way, setting.ep_slots, setting.rc_vectors)
+        and (r.mw_count, r.doorbell) == (setting.mw_count, str(setting.doorbell))
+        for cell in r.cells
+    }
+    assert listed == (shown if base.verdict in WORKS else set())

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the tests of the pair on its real kernel share: kernel, drivers, patched drivers."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from ntbbench.lab.packages.cache import Cache, default_root
+from ntbbench.lab.pair.drivers.pair_kernel import CHECK, RUN, pair_kernel
+from ntbbench.lab.pair.drivers.text_patches import DRIVERS
+from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.runner import PairStack, boot_pair
+
+CACHE = Cache(default_root(None))
+KERNEL = "debian:7.3"
+
+
+@cache
+def stack(variant: str = RUN) -> PairStack:
+    """Return what the tests boot; the kernel is built the first time, in some minutes."""
+    return PairStack(pair_kernel(CACHE, KERNEL, print, variant))
+
+
+def check_stack() -> PairStack:
+    """Return the same with the kernel's debugging options."""
+    return stack(CHECK)
+
+
+def boot(plan: PairPlan, folder: Path, on: PairStack | None = None) -> PairRecordings:
+    """Carry out `plan` and return its recordings."""
+    return boot_pair(CACHE, stack() if on is None else on, plan, folder, say=print)
+
+
+def patched_driver(folder: Path, side: str, patch: Callable[[str], str]) -> Path:
+    """Return a copy of the driver of `side` that `patch` changed."""
+    original = stack().kernel.source.folder / DRIVERS[side]
+    before = original.read_text()
+    after = patch(before)
+    assert after != before
+    path = folder / original.name
+    path.write_text(after)
+    return path
+
+
+def count(folder: Path, event: str) -> int:
+    """Return how often the trace of a point has `event`."""
+    return (folder / "trace").read_text().count(f": {event}:")
+
+
+def counts(folder: Path) -> dict[str, int]:
+    """Return rings, MSIs, callbacks and receive-tasklet runs of a point."""
+    events = ("peer_db_set", "raise_irq", "isr", "db_event", "rxc_db")
+    return {event: count(folder, event) for event in events}

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small grids and results of `ntbbench simulate` that several test modules take."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ntbbench.cli.main import main
+from ntbbench.datapath.grid import backends
+from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath.scenario.grid_point import PointSpec, expand
+from ntbbench.datapath.scenario.load import all_keys, preset, with_settings
+
+SHORT = ["--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1"]
+SMALL = ["--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT]
+WHOLE_RUN = ["duration=5ms", "warmup=0", "traffic.flows=4", "receiver.cpus=4", "sender.cpus=4"]
+SETTINGS = ["duration=5ms", "warmup=1ms", "traffic.flows=4", "receiver.cpus=4"]
+KEYS = {
+    f"{section}.{key}": kind for section, found in all_keys().items() for key, kind in found.items()
+}
+
+
+def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> PointSpec:
+    scenario = with_settings(preset("generic"), [*SETTINGS, *settings])
+    return PointSpec(scenario, queues, dispatch, "spread", "tcp")
+
+
+def saved(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+def found_on(place: backends.Place, plan: Grid, hooks: Hooks | None = None) -> Found:
+    found: Found = [{} for _ in plan.specs]
+    run_grid(plan, found, place, hooks or Hooks())
+    return found
+
+
+def small_grid(replications: int = 5) -> Grid:
+    scenario = msgspec.structs.replace(spec_of().scenario, queues=(1, 2), dispatch=("fallback",))
+    return Grid(expand(scenario), replications, "specialised")
+
+
+def compared(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
+    code = main([*words, "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    return code, {c["metric"].rpartition(":")[2]: c for c in report["comparisons"]}
