@@ -16,7 +16,9 @@ from ntbbench.compare.readers import load_variant
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import warned
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.options import kinds
 from ntbbench.core.result_file import check_writable, write_bytes
+from ntbbench.core.units import FS, PS, RATES, duration_text, share_ppm, whole
 from ntbbench.datapath.engine import ENGINES
 from ntbbench.datapath.grid.fit import (
     PACKETS_MIN,
@@ -29,9 +31,7 @@ from ntbbench.datapath.grid.fit import (
 )
 from ntbbench.datapath.scenario import load
 from ntbbench.datapath.scenario.boards import BOARDS
-from ntbbench.datapath.scenario.keys import kinds
 from ntbbench.datapath.scenario.sections import PROTOCOLS, Scenario, Traffic
-from ntbbench.datapath.scenario.units import FS, PS, RATES, duration_text, share_ppm, whole
 from ntbbench.report.plain import folded
 
 RATE_MAX = 10**13  # bit/s

@@ -2,7 +2,6 @@
 """`ntbbench lab`: the real Linux NTB code in a virtual machine, beside the model."""
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
@@ -15,23 +14,19 @@ from ntbbench.cli.lab_kernel import (
 )
 from ntbbench.cli.lab_netdev import add_netdev
 from ntbbench.cli.lab_pair import add_pair
-from ntbbench.cli.progress import Saving
+from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int, unknown
-from ntbbench.core.result_file import check_writable, new_run, write_bytes
 from ntbbench.lab.loopback.evaluate import DB_READS
-from ntbbench.lab.loopback.records import LabResult
 from ntbbench.lab.loopback.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
 from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.packages.debian_kernels import parse_spec
 from ntbbench.lab.packages.doctor import examine, install_command
 from ntbbench.lab.packages.fetch import fetch
-from ntbbench.report.lab import FORMATS
 
 GAP_MAX = 1_000_000  # us
 PACKETS_MAX = 100_000
-RUNS = Path("results") / "runs"
 
 DESCRIPTION = """\
 Boot a Debian kernel in QEMU, build its own unmodified NTB core and ntb_transport (or those of
@@ -104,11 +99,7 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--gap", metavar="US", default="1000", help="between packets (default 1000)"
     )
     points.add_argument("--packets", metavar="N", default="50", help="of each QP (default 50)")
-    output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=tuple(FORMATS), default="text")
-    output.add_argument("-o", metavar="FILE.json", dest="output", type=Path)
-    output.add_argument("--html", metavar="FILE.html", type=Path)
-    output.add_argument(
+    add_output(parser, saves="lab", checks=True).add_argument(
         "--keep",
         metavar="DIR",
         type=Path,
@@ -122,35 +113,19 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run_run(args: argparse.Namespace) -> int:
     """Run the points, save and print them; a point that the model does not predict is a finding."""
     plan = plan_of(args)
-    output = args.output or new_run(RUNS, "lab")
-    for path in filter(None, (output, args.html)):
-        check_writable(path)
+    output = output_of(args, saves="lab")
     cache = Cache(default_root(args.cache))
     kernel = kernel_of(args, cache)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "recordings"
         if args.keep is not None:
-            folder = output.with_suffix("") if args.keep == Path() else args.keep
+            folder = output.beside() if args.keep == Path() else args.keep
             _check_empty(folder)
         result = run_lab(cache, kernel, plan, folder, say=say, accel=args.accel)
-    saving = Saving(output)
-    saving.at_the_end(result)
-    if args.output is None and saving.saved:
-        say(f"result saved to {output}")
     if args.keep is not None:
         say(f"recordings kept in {folder}")
-    publish(result, args.format, args.html)
-    saving.check()
+    output.finish(result, say)
     return ExitCode.OK if all(point.agrees for point in result.points) else ExitCode.FINDING
-
-
-def publish(result: LabResult, name: str, html: Path | None) -> None:
-    """Print the result in format `name` on stdout; write the page to `html` if it is given."""
-    sys.stdout.write(FORMATS[name](result))
-    if html is not None:
-        from ntbbench.report.lab_html import render_html  # noqa: PLC0415  # plotly takes long
-
-        write_bytes(html, render_html(result).encode())
 
 
 def run_doctor(args: argparse.Namespace) -> int:

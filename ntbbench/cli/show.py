@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ntbbench.capture.explain_records import EXPLAIN_SCHEMA
 from ntbbench.capture.measured import MEASURED_SCHEMA
-from ntbbench.cli import lab, lab_netdev, lab_pair_options, options, simulate
+from ntbbench.cli import lab_netdev, lab_pair_options, simulate
+from ntbbench.cli import sweep_options as options
+from ntbbench.cli.output import Output
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.result_file import load_result, real_path, schema_of
@@ -15,8 +17,8 @@ from ntbbench.datapath.grid.grid_result import load_simulation
 from ntbbench.datapath.records import SIMULATION_SCHEMA
 from ntbbench.dispatch.records import SWEEP_SCHEMA
 from ntbbench.lab.loopback.netdev_records import NETDEV_SCHEMA, load_netdev_result
-from ntbbench.lab.loopback.records import LAB_SCHEMA, load_lab_result
 from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
+from ntbbench.report.kinds import RESULTS, kind_of, load_any
 
 DESCRIPTION = """\
 Show a saved result: a table here, a page for a browser, or its numbers for another tool.
@@ -32,10 +34,6 @@ examples:
 
 def _sweep(path: Path, reports: options.Reports) -> None:
     options.publish(load_result(path), reports)
-
-
-def _lab(path: Path, reports: options.Reports) -> None:
-    lab.publish(load_lab_result(path), reports.name, reports.html)
 
 
 def _simulation(path: Path, reports: options.Reports) -> None:
@@ -55,7 +53,6 @@ def _netdev(path: Path, reports: options.Reports) -> None:
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
-    LAB_SCHEMA: _lab,
     SIMULATION_SCHEMA: _simulation,
     PAIR_SCHEMA: _pair,
     NETDEV_SCHEMA: _netdev,
@@ -97,7 +94,13 @@ def run(args: argparse.Namespace) -> int:
     schema = schema_of(path)
     if schema in READERS:
         raise InputError(f"{path}: schema", schema, READERS[schema])
+    if schema in {kind.schema for kind in RESULTS.values()}:
+        record = load_any(path)
+        Output(reports.name, reports.html).show(kind_of(record).document(record))
+        return ExitCode.OK
     if schema not in KINDS:
-        raise unknown(f"{path}: schema", schema, KINDS)
+        raise unknown(
+            f"{path}: schema", schema, [*KINDS, *(kind.schema for kind in RESULTS.values())]
+        )
     KINDS[schema](path, reports)
     return ExitCode.OK

@@ -9,11 +9,11 @@ import msgspec
 
 from ntbbench.cli.progress import RUNS
 from ntbbench.core.errors import InputError
+from ntbbench.core.options import kinds
 from ntbbench.datapath.engine import ENGINES
 from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.scenario import load
 from ntbbench.datapath.scenario.boards import BOARDS
-from ntbbench.datapath.scenario.keys import kinds
 from ntbbench.datapath.scenario.sections import Run, Scenario
 from ntbbench.report.simulation import FORMATS
 

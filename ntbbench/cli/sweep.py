@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.cli import options
+from ntbbench.cli import sweep_options as options
 from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_writable, load_result, new_run, real_path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from ntbbench.dispatch.records import OkPoint
-from ntbbench.report import wording
+from ntbbench.report import sweep_wording, wording
 from ntbbench.report.look import (
     BOTTOM,
     INK,
@@ -49,10 +49,10 @@ def _read_amplification(point: OkPoint) -> Reading:
 
 
 def _read_cost(point: OkPoint) -> Reading | None:
-    timing = wording.timing_of(point)
+    timing = sweep_wording.timing_of(point)
     if timing is None:
         return None
-    return Reading(timing.median, timing.low, timing.high, wording.interval(timing))
+    return Reading(timing.median, timing.low, timing.high, sweep_wording.interval(timing))
 
 
 AMPLIFICATION = Quantity("amplification", _read_amplification)
@@ -64,7 +64,7 @@ def curves(group: Group, quantity: Quantity) -> go.Figure:
     figure = go.Figure()
     symbols = symbols_of(group)
     for row in group.rows:
-        points = sorted(wording.ok_points(row.cells.values()), key=lambda p: p.queues)
+        points = sorted(sweep_wording.ok_points(row.cells.values()), key=lambda p: p.queues)
         found = [(point, quantity.read(point)) for point in points]
         known = [(point, reading) for point, reading in found if reading is not None]
         symbol = symbols.get(row_name(group, row))

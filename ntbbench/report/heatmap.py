@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ntbbench.dispatch.records import OkPoint, Point, UnavailablePoint
-from ntbbench.report import wording
+from ntbbench.report import sweep_wording
 from ntbbench.report.look import INK, framed, point_hover, row_name
 from ntbbench.report.page import hover, label
 from ntbbench.report.pivot import Group, Row
@@ -37,7 +37,7 @@ class HeatRange:
 
 def heat_range(points: Sequence[Point]) -> HeatRange:
     """Return the range of the amplification of all points, at least 1 .. 2."""
-    values = [point.amplification for point in wording.ok_points(points)]
+    values = [point.amplification for point in sweep_wording.ok_points(points)]
     return HeatRange(min([1.0, *values]), max([2.0, *values]))
 
 

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from ntbbench.dispatch.records import OkPoint, Point, SweepResult
-from ntbbench.report import curves, heatmap, page, wording
+from ntbbench.report import curves, heatmap, page, sweep_wording, wording
 from ntbbench.report.cautions import cautions_of
 from ntbbench.report.look import row_name
 from ntbbench.report.page import Cell, Column, Facts, Figure, Notes, Page, Section, Table
@@ -22,7 +22,7 @@ ASKED = (
     Column("vectors"),
 )
 COUNTED = (
-    Column("amplification", wording.AMPLIFICATION),
+    Column("amplification", sweep_wording.AMPLIFICATION),
     Column("effective", "tasklets put on a list an interrupt"),
     Column("expected", "the amplification by the analytic law"),
     Column("spurious ratio", "share of those tasklets' runs that found no packet"),
@@ -34,7 +34,7 @@ COUNTED = (
     Column("missed", "rung bits whose QP was not scheduled: must be 0"),
 )
 TIMED = (
-    Column("ns", wording.COST),
+    Column("ns", sweep_wording.COST),
     Column("low", "lower end of the 95 % interval, ns"),
     Column("high", "upper end of the 95 % interval, ns"),
 )
@@ -51,7 +51,7 @@ def sweep_page(result: SweepResult) -> Page:
     """Return the page of a sweep: overview, devices, unavailable points, warnings, all points."""
     groups = groups_of(result.points)
     parts: list[Section] = []
-    if wording.ok_points(result.points):
+    if sweep_wording.ok_points(result.points):
         parts.append(_overview(groups, result.points))
         parts += _devices(groups, result.points)
     parts += [*_refused(result), *_lost(result), *_warnings(result)]
@@ -60,8 +60,8 @@ def sweep_page(result: SweepResult) -> Page:
     asked = Facts(tuple(wording.facts(result.scenario)))
     parts.append(Section("Environment", (facts,), name="environment"))
     parts.append(Section("Scenario", (asked,), name="scenario"))
-    lines = [wording.headline(result), wording.setup(result)]
-    if (hint := wording.unfinished(result)) is not None:
+    lines = [sweep_wording.headline(result), sweep_wording.setup(result)]
+    if (hint := sweep_wording.unfinished(result)) is not None:
         lines.append(hint)
     return Page("ntbbench sweep", tuple(lines), tuple(parts))
 
@@ -74,7 +74,7 @@ def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
             curves.bars(groups, curves.AMPLIFICATION),
         )
     ]
-    if wording.timed(points):
+    if sweep_wording.timed(points):
         blocks.append(
             Figure(
                 "overview-cost",
@@ -82,7 +82,7 @@ def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
                 curves.bars(groups, curves.COST),
             )
         )
-    intro = f"Amplification: {wording.AMPLIFICATION}. Cost: {wording.COST}."
+    intro = f"Amplification: {sweep_wording.AMPLIFICATION}. Cost: {sweep_wording.COST}."
     return Section("Overview", tuple(blocks), name="overview", intro=intro)
 
 
@@ -95,9 +95,9 @@ def _devices(groups: Sequence[Group], points: Sequence[Point]) -> list[Section]:
     parts = [Section("Devices", (), name="devices", intro=intro)]
     for at, group in enumerate(groups):
         blocks = [_heat_figure(at, group, scale)]
-        if any(wording.ok_points(row.cells.values()) for row in group.rows):
+        if any(sweep_wording.ok_points(row.cells.values()) for row in group.rows):
             blocks.append(_curve_figure(f"curve-{at}", group, curves.AMPLIFICATION))
-        if wording.timed(point for row in group.rows for point in row.cells.values()):
+        if sweep_wording.timed(point for row in group.rows for point in row.cells.values()):
             blocks.append(_curve_figure(f"cost-{at}", group, curves.COST))
         parts.append(Section(group.title, tuple(blocks)))
     return parts
@@ -124,7 +124,7 @@ def _refused(result: SweepResult) -> list[Section]:
 
 
 def _lost(result: SweepResult) -> list[Section]:
-    lost = wording.lost(result.points)
+    lost = sweep_wording.lost(result.points)
     if not lost:
         return []
     columns = (*ASKED, Column("missed"), Column("misrouted"))
@@ -143,7 +143,7 @@ def _warnings(result: SweepResult) -> list[Section]:
 
 
 def _points_table(points: Sequence[Point]) -> Table:
-    numbers = (*COUNTED, *(TIMED if wording.timed(points) else ()))
+    numbers = (*COUNTED, *(TIMED if sweep_wording.timed(points) else ()))
     rows = tuple(_row(point, len(numbers)) for point in points)
     return Table("points-table", (*ASKED, STATUS, *numbers, WORKLOAD), rows)
 
@@ -183,7 +183,7 @@ def _counted(point: OkPoint) -> list[Cell]:
 
 
 def _timed(point: OkPoint) -> list[Cell]:
-    timing = wording.timing_of(point)
+    timing = sweep_wording.timing_of(point)
     if timing is None:
         return [Cell("")] * len(TIMED)
     values = (timing.median, timing.low, timing.high)

@@ -10,8 +10,8 @@ import msgspec
 from tabulate import tabulate
 
 from ntbbench.lab.loopback.netdev_records import NetdevPoint, NetdevResult
-from ntbbench.report.lab import tree
 from ntbbench.report.markdown import escaped
+from ntbbench.report.views.lab_run import tree
 from ntbbench.report.wording import ascii_only, plural
 
 WIDTH = 80

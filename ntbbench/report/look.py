@@ -4,7 +4,7 @@
 import plotly.graph_objects as go
 
 from ntbbench.dispatch.records import OkPoint
-from ntbbench.report import wording
+from ntbbench.report import sweep_wording, wording
 from ntbbench.report.page import hover
 from ntbbench.report.pivot import Group, Row
 
@@ -37,8 +37,8 @@ def row_name(group: Group, row: Row) -> str:
 
 def point_hover(point: OkPoint) -> str:
     """Return what is shown when the pointer rests on a measured point."""
-    timing = wording.timing_of(point)
-    cost = "not timed" if timing is None else f"{wording.interval(timing)} ns a dispatch"
+    timing = sweep_wording.timing_of(point)
+    cost = "not timed" if timing is None else f"{sweep_wording.interval(timing)} ns a dispatch"
     return hover(
         f"{point.hardware}, {point.dispatch}",
         f"{point.queues} queues, {point.doorbells} doorbells, {point.vectors} vectors",

@@ -8,7 +8,7 @@ from html import escape
 from tabulate import tabulate
 
 from ntbbench.dispatch.records import OkPoint, Point, SweepResult
-from ntbbench.report import wording
+from ntbbench.report import sweep_wording, wording
 from ntbbench.report.cautions import cautions_of
 from ntbbench.report.pivot import Group, by_reason, groups_of, queue_counts, refusals_of
 
@@ -26,9 +26,9 @@ def render(result: SweepResult) -> str:
     """Return the result as Markdown, ASCII only: other characters as numeric entities."""
     groups = groups_of(result.points)
     blocks = [_head(result)]
-    if wording.ok_points(result.points):
+    if sweep_wording.ok_points(result.points):
         blocks += [_summary(groups), _pivot("Wakeup amplification", groups, _amplification)]
-    if wording.timed(result.points):
+    if sweep_wording.timed(result.points):
         blocks.append(_folded("Cost of a dispatch, ns (95 % interval)", _pivot("", groups, _cost)))
     blocks += [*_refused(result.points), *_lost(result.points), *_warnings(result)]
     facts = [_item(line) for line in wording.brief_facts(result.environment)]
@@ -45,11 +45,11 @@ def escaped(text: str) -> str:
 
 def _head(result: SweepResult) -> str:
     lines = [
-        f"### ntbbench sweep, {wording.headline(result)}",
-        escaped(wording.setup(result)),
-        f"Amplification: {wording.AMPLIFICATION}.",
+        f"### ntbbench sweep, {sweep_wording.headline(result)}",
+        escaped(sweep_wording.setup(result)),
+        f"Amplification: {sweep_wording.AMPLIFICATION}.",
     ]
-    if (hint := wording.unfinished(result)) is not None:
+    if (hint := sweep_wording.unfinished(result)) is not None:
         lines.append(f"**{escaped(hint)}**")
     return "\n\n".join(lines)
 
@@ -104,7 +104,7 @@ def _lost(points: Iterable[Point]) -> Iterator[str]:
     rows = [
         [escaped(p.hardware), escaped(p.dispatch)]
         + [str(value) for value in (p.queues, p.doorbells, p.vectors, p.missed, p.misrouted)]
-        for p in wording.lost(points)
+        for p in sweep_wording.lost(points)
     ]
     if rows:
         title = "**Missed or misrouted doorbells** (a QP slept although its doorbell rang)"
@@ -145,5 +145,5 @@ def _amplification(point: OkPoint) -> str:
 
 
 def _cost(point: OkPoint) -> str:
-    timing = wording.timing_of(point)
-    return "not timed" if timing is None else wording.interval(timing)
+    timing = sweep_wording.timing_of(point)
+    return "not timed" if timing is None else sweep_wording.interval(timing)

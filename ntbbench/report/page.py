@@ -84,7 +84,15 @@ class Notes:
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-Block = Table | Figure | Facts | Notes
+@dataclass(frozen=True)
+class Lines:
+    """A drawing in characters."""
+
+    kind: ClassVar[str] = "lines"
+    rows: tuple[str, ...]
+
+
+Block = Table | Figure | Facts | Notes | Lines
 
 
 @dataclass(frozen=True)

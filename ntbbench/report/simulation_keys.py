@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from ntbbench.datapath.scenario.keys import Kind
+from ntbbench.core.options import Kind
 from ntbbench.report.plain import Table, text_tables
 
 

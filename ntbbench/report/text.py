@@ -8,6 +8,7 @@ from textwrap import wrap
 from tabulate import tabulate
 
 from ntbbench.dispatch.records import OkPoint, Point, SweepResult
+from ntbbench.report import sweep_wording as sweeps
 from ntbbench.report import wording
 from ntbbench.report.cautions import cautions_of
 from ntbbench.report.pivot import Group, Row, by_reason, groups_of, queue_counts, refusals_of
@@ -33,10 +34,10 @@ def render(result: SweepResult) -> str:
     """Return the result as text: summary, tables, what was unavailable, warnings, environment."""
     groups = groups_of(result.points)
     blocks = [_head(result)]
-    if wording.ok_points(result.points):
+    if sweeps.ok_points(result.points):
         blocks.append(_summary(groups))
-        blocks += _pivot(f"Wakeup amplification: {wording.AMPLIFICATION}", groups, _amplification)
-    if wording.timed(result.points):
+        blocks += _pivot(f"Wakeup amplification: {sweeps.AMPLIFICATION}", groups, _amplification)
+    if sweeps.timed(result.points):
         title = "Cost: ns a dispatch, median and the farther end of its 95 % interval"
         blocks += _pivot(title, groups, _cost)
     blocks += [_refused(result.points), _lost(result.points), _warnings(result)]
@@ -46,10 +47,10 @@ def render(result: SweepResult) -> str:
 
 def _head(result: SweepResult) -> list[str]:
     lines = [
-        *_folded(f"ntbbench sweep, {wording.headline(result)}"),
-        *_folded(wording.setup(result)),
+        *_folded(f"ntbbench sweep, {sweeps.headline(result)}"),
+        *_folded(sweeps.setup(result)),
     ]
-    if (hint := wording.unfinished(result)) is not None:
+    if (hint := sweeps.unfinished(result)) is not None:
         lines += _folded(hint)
     return lines
 
@@ -61,7 +62,7 @@ def _summary(groups: Sequence[Group]) -> list[str]:
     headers = [
         *("dispatch", "Q", "door-\nbells", "vec-\ntors"),
         *("amplif-\nication", "effec-\ntive", "spuri-\nous"),
-        *(["ns a dispatch\n(95 % interval)"] if wording.timed(points) else []),
+        *(["ns a dispatch\n(95 % interval)"] if sweeps.timed(points) else []),
     ]
     rows = [_summary_row(point, len(headers)) for point in points]
     members = [sum(point is not None for point in row) for row in best]
@@ -75,7 +76,7 @@ def _summary(groups: Sequence[Group]) -> list[str]:
 
 
 def _summary_row(point: OkPoint, width: int) -> list[str]:
-    timing = wording.timing_of(point)
+    timing = sweeps.timing_of(point)
     cells = [
         _dispatch(point.dispatch),
         str(point.queues),
@@ -84,7 +85,7 @@ def _summary_row(point: OkPoint, width: int) -> list[str]:
         wording.number(point.amplification),
         wording.number(point.effective_amplification),
         wording.percent(point.spurious_ratio),
-        "not timed" if timing is None else wording.interval(timing),
+        "not timed" if timing is None else sweeps.interval(timing),
     ]
     return cells[:width]
 
@@ -181,9 +182,9 @@ def _refused(points: Sequence[Point]) -> list[str]:
 
 def _lost(points: Sequence[Point]) -> list[str]:
     """Return the points with lost doorbells; one line when there is none, as there should be."""
-    lost = wording.lost(points)
+    lost = sweeps.lost(points)
     if not lost:
-        return _folded("Missed doorbells: 0, misrouted: 0") if wording.ok_points(points) else []
+        return _folded("Missed doorbells: 0, misrouted: 0") if sweeps.ok_points(points) else []
     lines = ["MISSED OR MISROUTED DOORBELLS (a QP slept although its doorbell rang)"]
     for p in lost:
         where = f"{p.hardware}, {p.dispatch}, doorbells {p.doorbells}, vectors {p.vectors}"
@@ -213,7 +214,7 @@ def _labels(row: Row) -> list[str]:
 
 
 def _measured(row: Row) -> list[OkPoint]:
-    return wording.ok_points(row.cells.values())
+    return sweeps.ok_points(row.cells.values())
 
 
 def _cell(point: Point | None, show: Show) -> str:
@@ -227,8 +228,8 @@ def _amplification(point: OkPoint) -> str:
 
 
 def _cost(point: OkPoint) -> str:
-    timing = wording.timing_of(point)
-    return "not timed" if timing is None else wording.spread(timing)
+    timing = sweeps.timing_of(point)
+    return "not timed" if timing is None else sweeps.spread(timing)
 
 
 def _dispatch(name: str) -> str:

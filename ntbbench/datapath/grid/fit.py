@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import msgspec
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.units import FS, PS
 from ntbbench.datapath.grid.estimate import t_quantile
 from ntbbench.datapath.grid.replicate import replicate
 from ntbbench.datapath.scenario.grid_point import PointSpec
 from ntbbench.datapath.scenario.sections import BYTE_COST_MAX, TIME_MAX, Scenario
-from ntbbench.datapath.scenario.units import FS, PS
 
 REPLICATIONS = 3
 STEPS_MAX = 60

@@ -3,9 +3,9 @@
 
 from collections.abc import Sequence
 
+from ntbbench.core.units import PS, duration_text
 from ntbbench.datapath.records import OkSimulation, SimulationPoint
 from ntbbench.datapath.scenario.sections import Scenario
-from ntbbench.datapath.scenario.units import PS, duration_text
 from ntbbench.dispatch.records import Caution
 
 NAMED = 3  # points; of the others the number is told

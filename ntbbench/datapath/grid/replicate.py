@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ntbbench.core.units import PS
 from ntbbench.datapath.engine import simulate
 from ntbbench.datapath.grid.histogram import encoded, histogram_of, quantiles
 from ntbbench.datapath.outcome import Cause, CpuTime, Outcome
 from ntbbench.datapath.records import Counts, Replication
 from ntbbench.datapath.scenario.grid_point import PointSpec
 from ntbbench.datapath.scenario.resolve import engine_seed, resolve
-from ntbbench.datapath.scenario.units import PS
 
 BITS_A_BYTE = 8
 CHUNK_SECONDS = 0.5  # an end waits for what has begun, and a bar and savings for what ends

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
+from ntbbench.core import options as keys
 from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.toml_file import read_toml
-from ntbbench.datapath.scenario import keys
+from ntbbench.core.units import PS, duration_text
 from ntbbench.datapath.scenario.boards import BOARDS
 from ntbbench.datapath.scenario.sections import AFFINITIES, PROTOCOLS, SECTIONS, Scenario
-from ntbbench.datapath.scenario.units import PS, duration_text
 from ntbbench.datapath.system_checks import TIME_MAX_PS
 from ntbbench.ntb.devices.catalogue import hardware_names
 from ntbbench.ntb.devices.dispatch_modes import DISPATCHES

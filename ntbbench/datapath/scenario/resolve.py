@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 
+from ntbbench.core.units import PS
 from ntbbench.datapath.scenario.grid_point import PointSpec
 from ntbbench.datapath.scenario.ring_geometry import TX_START, TX_STOP
 from ntbbench.datapath.scenario.sections import Receiver, Scenario, Sender
-from ntbbench.datapath.scenario.units import PS
 from ntbbench.datapath.system import (
     Cost,
     Costs,

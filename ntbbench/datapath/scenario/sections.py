@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from ntbbench.datapath.scenario.keys import Choice, Count, Counts, Duration, Flag, Share, Word
-from ntbbench.datapath.scenario.units import FS, RATES, SIZES
+from ntbbench.core.options import Choice, Count, Counts, Duration, Flag, Share, Word
+from ntbbench.core.units import FS, RATES, SIZES
 from ntbbench.datapath.system_checks import CPUS_MAX, FLOWS_MAX
 from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX
 

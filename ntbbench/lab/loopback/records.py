@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The plain records of a lab run, from the guest to the report: a field is a key of the JSON."""
 
-from pathlib import Path
+from typing import Annotated
 
-import msgspec
 from msgspec import Struct, field
 
-from ntbbench.core.errors import InputError
+from ntbbench.core.fields import axis, count, fact, verdict
 
 LAB_SCHEMA = "ntbbench.lab/1"
 
@@ -18,26 +17,63 @@ class LabPoint(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    vectors: int  # 0: no vector callbacks; k: bit b belongs to vector b % k
-    db_read: str  # latched | zero
-    queues: int  # QPs of each port, all of them active
-    sending_qps: list[int]
-    order: str  # turn: one sender, a packet on each QP in turn; together: one sender a QP
-    gap_us: int
-    packets: int  # of each sending QP
-    doorbells_rung: int
-    events: int  # calls of ntb_transport's doorbell callback
-    events_per_vector: dict[str, int]  # by the vector that it was called with
-    tasklet_schedules: int  # tasklets put on a list, by any cause
-    predicted_tasklet_schedules: int
-    packets_received: int
-    runs_per_qp: list[int]
-    predicted_runs_per_qp: list[int]
-    difference_per_qp: list[int]  # measured - predicted
-    least_runs_per_qp: list[int]  # what any order of the same doorbells must give
-    most_runs_per_qp: list[int]
-    spaced: bool  # each doorbell was served before the next: then the model is exact
-    agrees: bool
+    vectors: Annotated[
+        int,
+        axis(
+            "vectors", "0: no vector callbacks; k: bit b belongs to vector b % k", head="vec-\ntors"
+        ),
+    ]
+    db_read: Annotated[
+        str, axis("db_read", "latched: shows a rung bit until db_clear(); zero: always 0")
+    ]
+    queues: Annotated[int, axis("queues", "QPs of each port, all of them active")]
+    sending_qps: Annotated[list[int], axis("senders", "QPs that send")]
+    order: Annotated[
+        str, axis("order", "turn: one sender, a packet on each QP in turn; together: one a QP")
+    ]
+    gap_us: Annotated[int, axis("gap", "between two packets of a sender", unit="us")]
+    packets: Annotated[int, axis("packets", "of each sending QP")]
+    doorbells_rung: Annotated[
+        int, count("doorbells rung", "peer_db_set() calls of the sender", head="door-\nbells")
+    ]
+    events: Annotated[
+        int, count("doorbell events", "calls of the doorbell callback", head="events")
+    ]
+    events_per_vector: Annotated[
+        dict[str, int], fact("events by vector", "doorbell callbacks by their vector")
+    ]
+    tasklet_schedules: Annotated[
+        int,
+        count(
+            "tasklet schedules",
+            "tasklets put on a list, by any cause",
+            better="lower",
+            head="sche-\ndules",
+        ),
+    ]
+    predicted_tasklet_schedules: Annotated[
+        int, fact("tasklet schedules predicted", "by the model, for these doorbells")
+    ]
+    packets_received: Annotated[
+        int, count("packets received", "by all clients of the receiving port", better="higher")
+    ]
+    runs_per_qp: Annotated[
+        list[int], count("runs", "runs of the receive tasklet", better="lower", head="runs")
+    ]
+    predicted_runs_per_qp: Annotated[
+        list[int], fact("runs predicted", "by the model", head="pre-\ndicted")
+    ]
+    difference_per_qp: Annotated[list[int], fact("difference", "measured - predicted")]
+    least_runs_per_qp: Annotated[
+        list[int], fact("fewest runs", "that any order of the same doorbells gives")
+    ]
+    most_runs_per_qp: Annotated[
+        list[int], fact("most runs", "that any order of the same doorbells gives")
+    ]
+    spaced: Annotated[
+        bool, fact("spaced", "each doorbell was served before the next: the model is exact")
+    ]
+    agrees: Annotated[bool, verdict("verdict", "whether the kernel did what the model predicts")]
     notes: list[str] = field(default_factory=list)  # causes of differences, cautions
 
 
@@ -45,27 +81,14 @@ class LabResult(Struct, frozen=True, kw_only=True):
     """One lab run: which kernel, where its NTB code is from, how it ran, and every point."""
 
     schema: str = LAB_SCHEMA
-    kernel: str  # uname -r of the guest
-    kernel_version: str  # its /proc/version
-    kernel_source: str  # what was asked for: debian:6.12, or the image's path
-    ntb_source: str  # where the NTB files came from
-    source_tree: str = ""  # the tree of --source; empty: the kernel's own NTB files
-    accelerator: str  # kvm | tcg
+    kernel: Annotated[str, fact("kernel", "uname -r of the guest")]
+    kernel_version: Annotated[str, fact("version", "/proc/version of the guest")]
+    kernel_source: Annotated[str, fact("asked for", "debian:6.12, or the image's path")]
+    ntb_source: Annotated[str, fact("NTB sources", "where the NTB files came from")]
+    source_tree: Annotated[
+        str, fact("source tree", "of --source; empty: the kernel's own NTB files")
+    ] = ""
+    accelerator: Annotated[str, fact("accelerator", "kvm or tcg")]
     environment: dict[str, str]
     points: list[LabPoint]
     warnings: list[str] = field(default_factory=list)
-
-
-def load_lab_result(path: Path) -> LabResult:
-    """Return the lab run in a result file.
-
-    Raises
-    ------
-    InputError : the file cannot be read, or is damaged.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=LabResult)
-    except OSError as error:
-        raise InputError("result file", str(path), error.strerror or str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(str(path), LAB_SCHEMA, f"damaged: {error}") from None

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from simulate_runs import KEYS
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.options import Choice, Count, Counts, Duration, Flag, Kind, Share, Word
 from ntbbench.datapath.scenario import load
 from ntbbench.datapath.scenario.boards import BOARDS
-from ntbbench.datapath.scenario.keys import Choice, Count, Counts, Duration, Flag, Kind, Share, Word
 from ntbbench.datapath.scenario.load import preset
 from ntbbench.datapath.scenario.sections import Scenario
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from simulate_runs import KEYS
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.options import Choice, Count, Duration, Flag, Kind, Share, Word
 from ntbbench.datapath.grid.fit import fit, target_of, throughput
 from ntbbench.datapath.grid.replicate import replicate
 from ntbbench.datapath.scenario import load
 from ntbbench.datapath.scenario.grid_point import PointSpec, expand
-from ntbbench.datapath.scenario.keys import Choice, Count, Duration, Flag, Kind, Share, Word
 from ntbbench.datapath.scenario.load import preset
 from ntbbench.datapath.scenario.resolve import engine_seed, queue_of_flow, resolve
 from ntbbench.datapath.scenario.ring_geometry import ring_of

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from recordings import PER_VECTOR, copy, one_qp_too_many, without
+from rendered import rendered
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
@@ -27,8 +28,6 @@ from ntbbench.lab.machine.qemu import Boot
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.modules import Kernel
 from ntbbench.lab.packages.tree import build_tree
-from ntbbench.report.lab import FORMATS
-from ntbbench.report.lab_html import render_html
 
 # What a guest printed whose doorbell callback called BUG().
 PANIC = """\
@@ -339,7 +338,7 @@ def test_notes_tell_each_cause_once_in_the_words_of_the_table(tmp_path: Path) ->
 
 
 def test_text_fits_a_terminal_and_tells_each_number() -> None:
-    text = FORMATS["text"](RESULT)
+    text = rendered(RESULT, "text")
     assert text.isascii()
     assert max(map(len, text.splitlines())) <= 80
     assert "agrees in 1 of 2 points" in text
@@ -353,14 +352,14 @@ def test_a_developers_tree_is_named() -> None:
     """Else the text of a patched kernel's run is that of the unpatched one."""
     patched = msgspec.structs.replace(RESULT, source_tree="/home/me/linux")
     for style in ("text", "md"):
-        words = " ".join(FORMATS[style](patched).split())
+        words = " ".join(rendered(patched, style).split())
         assert "its NTB files from --source /home/me/linux" in words
-        assert "--source" not in FORMATS[style](RESULT)
-    assert "--source /home/me/linux" in render_html(patched)
+        assert "--source" not in rendered(RESULT, style)
+    assert "--source /home/me/linux" in rendered(patched, "html")
 
 
 def test_csv_has_a_row_a_qp() -> None:
-    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](RESULT))))
+    rows = list(csv.DictReader(io.StringIO(rendered(RESULT, "csv"))))
     assert [row["qp_num"] for row in rows] == ["0", "1"] * 2
     assert [row["runs"] for row in rows] == ["20", "18"] * 2
     assert rows[1]["difference"] == "-2"
@@ -368,24 +367,24 @@ def test_csv_has_a_row_a_qp() -> None:
 
 
 def test_json_is_the_record() -> None:
-    assert msgspec.json.decode(FORMATS["json"](RESULT), type=LabResult) == RESULT
-    assert next(iter(json.loads(FORMATS["json"](RESULT)))) == "schema"
+    assert msgspec.json.decode(rendered(RESULT, "json"), type=LabResult) == RESULT
+    assert next(iter(json.loads(rendered(RESULT, "json")))) == "schema"
 
 
 def test_show_reads_a_lab_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lab.json"
     path.write_bytes(msgspec.json.encode(RESULT))
-    for name, render in FORMATS.items():
+    for name in ("text", "md", "csv", "json"):
         page = tmp_path / f"{name}.html"
         assert main(["show", str(path), "--format", name, "--html", str(page)]) == 0
-        assert capsys.readouterr().out == render(RESULT)
-        assert page.read_text() == render_html(RESULT)
+        assert capsys.readouterr().out == rendered(RESULT, name)
+        assert page.read_text() == rendered(RESULT, "html")
     path.write_bytes(msgspec.json.encode(RESULT)[:-40])
     assert main(["show", str(path)]) == 2
 
 
 def test_markdown_and_html_escape_what_they_tell() -> None:
-    assert "&lt;scheduled&gt;" in FORMATS["md"](RESULT)
-    html = render_html(RESULT)
+    assert "&lt;scheduled&gt;" in rendered(RESULT, "md")
+    html = rendered(RESULT, "html")
     assert "&lt;scheduled&gt;" in html and "<scheduled>" not in html
     assert "6.12.95+deb12-amd64" in html

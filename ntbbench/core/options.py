@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a scenario's keys may be: each field of a section carries its range and its words.
+"""Options, declared once: each field of a section carries its range, its unit and its words.
 
-A section is a msgspec Struct whose fields are `Annotated[type, Duration | Count | Word | ...]`.
+A section is a msgspec Struct whose fields are `Annotated[type, Duration | Count | Word | ...]`. The
+options of the command line, keys of TOML files, `--set`, and the reference page come from there.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
+from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.datapath.scenario.units import PS, duration_text, share_ppm, ticks, whole
+from ntbbench.core.units import PS, duration_text, share_ppm, ticks, whole
 
 TEXT_MAX = 1000  # characters of a note
 
@@ -27,6 +29,7 @@ class Duration:
     high: float
     text: str
     per_second: int = PS
+    metavar: ClassVar[str] = "X"
 
     def parse(self, name: str, value: object) -> int:
         """Return ticks."""
@@ -47,6 +50,7 @@ class Share:
     """A share from 0 to 1; millionths inside."""
 
     text: str
+    metavar: ClassVar[str] = "X"
 
     def parse(self, name: str, value: object) -> int:
         """Return millionths."""
@@ -70,6 +74,7 @@ class Count:
     high: int
     text: str
     units: dict[str, int] = field(default_factory=dict, hash=False)
+    metavar: ClassVar[str] = "N"
 
     def parse(self, name: str, value: object) -> int:
         """Return the number."""
@@ -91,6 +96,7 @@ class Choice:
 
     known: tuple[int, ...]
     text: str
+    metavar: ClassVar[str] = "N"
 
     def parse(self, name: str, value: object) -> int:
         """Return the number."""
@@ -117,6 +123,7 @@ class Counts:
     low: int
     high: int
     text: str
+    metavar: ClassVar[str] = "0,1"
 
     def parse(self, name: str, value: object) -> tuple[int, ...]:
         """Return the numbers."""
@@ -142,6 +149,7 @@ class Word:
 
     known: tuple[str, ...]
     text: str
+    metavar: ClassVar[str] = "WORD"
 
     def parse(self, name: str, value: object) -> str:
         """Return the word."""
@@ -166,6 +174,7 @@ class Flag:
     """Yes or no."""
 
     text: str
+    metavar: ClassVar[str] = "true|false"
 
     def parse(self, name: str, value: object) -> bool:
         """Return the flag; on the command line `true` and `false` are texts."""
@@ -185,7 +194,64 @@ class Flag:
         return "true, false"
 
 
-Kind = Duration | Share | Count | Choice | Counts | Word | Flag
+@dataclass(frozen=True)
+class Axis:
+    """Whole numbers to try one after the other: `1,2,4`, `1-16`, `1,2,4..64`, or a TOML list."""
+
+    low: int
+    high: int
+    text: str
+    metavar: ClassVar[str] = "1,2,4..64"
+
+    def parse(self, name: str, value: object) -> tuple[int, ...]:
+        """Return each number once, in the order written."""
+        if isinstance(value, str):
+            return tuple(parse_int_axis(value, name, self.low, self.high))
+        parts = value if isinstance(value, list) else [value]
+        numbers = [whole(name, part, self.low, self.high, {}) for part in parts]
+        return tuple(dict.fromkeys(numbers))
+
+    def show(self, value: Any) -> object:
+        """Return a list."""
+        return list(value)
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        return f"{self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words to try one after the other, out of a few; none listed: any."""
+
+    known: tuple[str, ...]
+    text: str
+    metavar: ClassVar[str] = "A,B"
+
+    def parse(self, name: str, value: object) -> tuple[str, ...]:
+        """Return each word once, in the order written."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list) or not parts:
+            raise InputError(name, value, f"a list of {self.allowed}")
+        one = Word(self.known, self.text)
+        return tuple(dict.fromkeys(one.parse(name, _stripped(part)) for part in parts))
+
+    def show(self, value: Any) -> object:
+        """Return a list."""
+        return list(value)
+
+    @property
+    def allowed(self) -> str:
+        """The words."""
+        return ", ".join(self.known) or "words"
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+Kind = Duration | Share | Count | Choice | Counts | Word | Flag | Axis | Words
 
 
 def _parts(text: str) -> list[str]:

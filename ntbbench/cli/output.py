@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where results go: the format of stdout, a page, a result file; checked before a run begins."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msgspec import Struct
+
+from ntbbench.cli.progress import RUNS, Saving, tell
+from ntbbench.core.errors import InputError
+from ntbbench.core.names import unknown
+from ntbbench.core.result_file import check_writable, new_run, real_path, write_bytes
+from ntbbench.report.document import Document
+from ntbbench.report.kinds import kind_of
+from ntbbench.report.render import RENDERERS, renderer
+
+ALIASES = {"markdown": "md"}
+CHECKS = ("ktap",)  # formats of reports that check something
+PIECE = 1 << 20  # characters of a text on its way to stdout: each piece is copied
+
+
+def add_output(
+    parser: argparse.ArgumentParser, *, saves: str = "", checks: bool = False
+) -> argparse._ArgumentGroup:
+    """Add --format and --html; -o where the command saves a result.
+
+    Parameters
+    ----------
+    saves : what begins the name of a result that -o does not name; empty: nothing is saved.
+    checks : whether the report checks something, so that it can be KTAP.
+    """
+    group = parser.add_argument_group("output")
+    names = formats(checks=checks)
+    group.add_argument(
+        "--format",
+        metavar="|".join(names),
+        type=lambda text: _format(text, names),
+        default="text",
+        help="what stdout gets (default text)",
+    )
+    group.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained page too")
+    if saves:
+        group.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE.json",
+            type=Path,
+            help=f"the result (default {RUNS}/{saves}-<UTC time>.json)",
+        )
+    return group
+
+
+def formats(*, checks: bool = False) -> list[str]:
+    """Return the names that --format takes."""
+    return [name for name in RENDERERS if checks or name not in CHECKS]
+
+
+@dataclass
+class Output:
+    """Where the result of one call goes.
+
+    Parameters
+    ----------
+    form : the format of stdout.
+    page : where the page goes; None: nowhere.
+    result : the result file; None: nothing is saved.
+    named : whether the user named `result`, so that it need not be said where it is.
+    """
+
+    form: str
+    page: Path | None = None
+    result: Path | None = None
+    named: bool = True
+    saving: Saving | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Check every file; nothing is written yet.
+
+        Raises
+        ------
+        InputError : a file that cannot be written, or two outputs in one place.
+        """
+        for path in filter(None, (self.result, self.page)):
+            check_writable(path)
+        if self.page is not None and self.result is not None:
+            self.check_apart("--html", self.page, self.result)
+        if self.result is not None:
+            self.saving = Saving(self.result)
+
+    @staticmethod
+    def check_apart(option: str, path: Path, other: Path) -> None:
+        """Raise InputError where `path` is the file of the result."""
+        if real_path(path) == real_path(other):
+            raise InputError(option, str(path), "another file than the result's")
+
+    def beside(self) -> Path:
+        """Return the folder beside the result file that has its name."""
+        if self.result is None:
+            raise InputError(
+                "--keep", "", "a folder: no result is saved that it could stand beside"
+            )
+        return self.result.with_suffix("")
+
+    def finish(self, record: Struct, say: Callable[[str], None] = tell) -> None:
+        """Save the result, then show it; a result that is not saved is the error at the end."""
+        if self.saving is not None:
+            self.saving.at_the_end(record)
+            if not self.named and self.saving.saved:
+                say(f"saved {self.result}")
+        self.show(kind_of(record).document(record))
+        if self.saving is not None:
+            self.saving.check()
+
+    def show(self, document: Document) -> None:
+        """Print the document on stdout, and write the page."""
+        write_text(renderer(self.form)(document))
+        if self.page is not None:
+            write_bytes(self.page, renderer("html")(document).encode())
+
+
+def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None = None) -> Output:
+    """Return the checked output of the options that `add_output` added.
+
+    Parameters
+    ----------
+    saves : as of `add_output`.
+    resumed : the result that the run goes on with, which is where it is saved.
+    """
+    asked = getattr(args, "output", None) or resumed
+    path = asked if asked is not None or not saves else new_run(RUNS, saves)
+    return Output(args.format, args.html, path, named=asked is not None)
+
+
+def write_text(text: str) -> None:
+    """Write to stdout piece by piece."""
+    for start in range(0, len(text), PIECE):
+        sys.stdout.write(text[start : start + PIECE])
+
+
+def _format(text: str, names: Iterable[str]) -> str:
+    name = ALIASES.get(text, text)
+    if name not in names:
+        raise unknown("--format", text, names)
+    return name
