@@ -40,7 +40,10 @@ GROUPS = {
         "simulate": "simulate throughput, latency and CPU time of the receive path",
         "fit": "fit a scenario of simulate to a single-queue measurement",
     },
-    "look at results": {"show": "show a saved result in any format"},
+    "look at results": {
+        "show": "show a saved result in any format",
+        "schema": "print the JSON Schema of a kind of result",
+    },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 

@@ -34,21 +34,21 @@ def passed(check: Check) -> bool:
 
 def _plan(checks: Sequence[Check], about: str, indent: str, name: str = "") -> Iterator[str]:
     yield f"{indent}KTAP version 1"
-    yield from [f"{indent}# Subtest: {_name(name)}"] * bool(name)
+    yield from [f"{indent}# Subtest: {name}"] * bool(name)
     yield from _diagnostics([about] if about else [], indent)
     yield f"{indent}1..{len(checks)}"
     for number, check in enumerate(checks, 1):
+        about = _name(check.name)
+        if about == name:  # the parser would take its result for that of its parent
+            about += " itself"
         if check.checks:
-            yield from _plan(check.checks, "", indent + INDENT, check.name)
+            yield from _plan(check.checks, "", indent + INDENT, about)
         yield from _diagnostics(check.diagnostics, indent)
-        yield indent + _result(number, check)
+        yield f"{indent}{'ok' if passed(check) else 'not ok'} {number} {about}{_skipped(check)}"
 
 
-def _result(number: int, check: Check) -> str:
-    state = "ok" if passed(check) else "not ok"
-    if check.ok is None and not check.checks:
-        return f"{state} {number} {_name(check.name)} # SKIP {_plain(check.reason)}".rstrip()
-    return f"{state} {number} {_name(check.name)}"
+def _skipped(check: Check) -> str:
+    return f" # SKIP {_plain(check.reason)}" if check.ok is None and not check.checks else ""
 
 
 def _diagnostics(lines: Sequence[str], indent: str) -> Iterator[str]:
@@ -57,9 +57,9 @@ def _diagnostics(lines: Sequence[str], indent: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(ascii_only(text).split())
+    return ascii_only(" ".join(text.split()))
 
 
 def _name(text: str) -> str:
     """Return a description: a `#` in it would begin a directive."""
-    return _plain(text).replace("#", "No.")
+    return _plain(text).replace("#", "No.") or "unnamed"
