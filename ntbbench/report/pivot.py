@@ -132,7 +132,7 @@ def by_reason(refusals: Iterable[Refusal]) -> list[tuple[str, list[Refusal]]]:
 
 
 def _general(point: UnavailablePoint) -> str:
-    """Return the reason with Q for the number of queues asked for (ntbbench.model.netdev)."""
+    """Return the reason with Q for the number of queues asked for (ntbbench.ntb.netdev)."""
     return re.sub(rf"^ENOSPC: {point.queues_requested} queues?\b", "ENOSPC: Q queues", point.reason)
 
 

@@ -52,7 +52,7 @@ class Grid:
     ----------
     specs : the points, of one scenario.
     replications : of each point that can be had.
-    engine : of ntbbench.engine.datapath; all give the same.
+    engine : of ntbbench.datapath.engine; all give the same.
     """
 
     specs: Sequence[PointSpec]

@@ -34,7 +34,7 @@ class Chunk:
     point : its place in the grid.
     spec : the point.
     replications : their numbers.
-    engine : of ntbbench.engine.datapath; all give the same.
+    engine : of ntbbench.datapath.engine; all give the same.
     """
 
     point: int

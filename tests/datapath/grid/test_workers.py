@@ -12,7 +12,7 @@ from ntbbench.datapath.grid.backends import KEEP_MEMORY
 NAME = "MALLOC_TRIM_THRESHOLD_"
 ASK = f"""
 import os
-from ntbbench.measure.simulation.backends import local
+from ntbbench.datapath.grid.backends import local
 with local(2, 2) as place:
     print(place.executor.submit(os.getenv, "{NAME}").result())
 print(os.getenv("{NAME}"))
