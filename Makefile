@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden test-guest lint wheel checked bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest lint wheel checked bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -21,6 +21,9 @@ test: $(VENV)/.dev browser  ## build if needed and run all tests but those of te
 
 golden: $(VENV)/.dev  ## write the golden outputs of every command anew; review the diff
 	$(BIN)/python tests/support/golden_cases.py
+
+reference: $(VENV)/.dev  ## write docs/reference/ anew from what the code declares
+	$(BIN)/python tests/support/reference_pages.py
 
 test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
 	$(BIN)/pytest -m guest
