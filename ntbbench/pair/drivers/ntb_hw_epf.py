@@ -4,7 +4,7 @@
 import errno
 from collections.abc import Callable, Sequence
 
-from ntbbench.pair.drivers.core_ops import DbEvent, DbVectorOps
+from ntbbench.pair.drivers.core_ops import DbEvent
 from ntbbench.pair.drivers.hazards import DriverError, Hazard, Sanitizer
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.slots import (
@@ -69,8 +69,7 @@ class Epf:
         self._valid_mask = 0
         self._db_event = db_event
         self._write_doorbell = write_doorbell
-        vector_ops = DbVectorOps(self.db_vector_count, self.db_vector_mask)
-        self.db_vector_ops = vector_ops if driver.has(12) else None
+        self.has_vector_ops = driver.has(12)
 
     def probe(self, mw_count: int, failing_vector: int | None = None) -> None:
         """Set the device up.

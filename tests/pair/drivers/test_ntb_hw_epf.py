@@ -94,7 +94,7 @@ def test_masks_are_what_the_set_of_slots_says(own: Driver, vectors: int, vector:
     valid = doorbells if 9 in own.patches else set(range(vectors - 1))
     assert epf.db_valid_mask() == sum(1 << bit for bit in valid)
     assert epf.db_vector_mask(vector) == (1 << vector if vector in doorbells else 0)
-    assert (epf.db_vector_ops is not None) == (12 in own.patches)
+    assert epf.has_vector_ops == (12 in own.patches)
 
 
 @pytest.mark.parametrize(("slot", "vector", "number"), [(2, 2, 3), (3, 35, 36)])

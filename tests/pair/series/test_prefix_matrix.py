@@ -10,9 +10,9 @@ from pair_strategies import settings as pair_settings
 from ntbbench.pair.drivers.hazards import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, cell_driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.ring_story import sleeping, tell, woken
+from ntbbench.pair.records import Exhaustive
 from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.series.prefix_matrix import Exhaustive, compat, exhaustive, rows
+from ntbbench.pair.series.prefix_matrix import compat, exhaustive, rows
 from ntbbench.pair.series.verdict import WORKS, Verdict, outcome, setting_traits
 from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
 
@@ -42,26 +42,16 @@ def test_verdicts_agree_with_whole_rings(
     if counts[0] != counts[1]:
         assert (got.verdict, got.counts.cases) == (Verdict.LINK_DOWN, 0)
         return
-    missed = [t for t in traces if sleeping(t)]
+    missed = [t for t in traces if t.asleep]
     calls = sum(len(slot.scheduled) for t in traces for slot in t.slots)
     arrived = sum(bool(slot.vectors) for t in traces for slot in t.slots)
     assert got.counts.missed == len(missed)
-    assert got.counts.misrouted == sum(bool(woken(t)) for t in missed)
+    assert got.counts.misrouted == sum(bool(t.woken) for t in missed)
     assert (got.counts.schedule_calls, got.counts.interrupts) == (calls, arrived)
     assert (got.verdict in WORKS) == (not missed)
     if got.verdict is Verdict.PER_VECTOR:
         assert got.counts.amplification == 1
-        assert all(woken(t) == {bit} for bit, t in enumerate(traces))
-
-
-@given(ep=drivers("ep"), rc=drivers("rc"), setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
-@settings(max_examples=60, deadline=None)
-def test_a_story_marks_a_step_if_and_only_if_something_is_lost(
-    ep: Driver, rc: Driver, setting: Setting, way: Direction
-) -> None:
-    trace = ring(way, ep, rc, setting, 1)
-    marks = sum(step.wrong for step in tell(trace))
-    assert marks == int(bool(sleeping(trace)) or not trace.link_up)
+        assert all(t.woken == {bit} for bit, t in enumerate(traces))
 
 
 def test_defaults() -> None:

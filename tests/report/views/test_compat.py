@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 from pages import OpenPage
+from rendered import rendered
 
-from ntbbench.pair.series.prefix_matrix import BrokenCell, Regression, compat, exhaustive, rows
+from ntbbench.pair.records import BrokenCell, Regression
+from ntbbench.pair.series.prefix_matrix import compat, exhaustive, rows
 from ntbbench.pair.series.verdict import Verdict
 from ntbbench.pair.setting import DIRECTIONS, Setting
-from ntbbench.report import compat as report
-from ntbbench.report.broken import grouped, ranges
+from ntbbench.report.views.compat import SHOWN, TITLES, folded_settings
 
 READ_GRID = """
-name => { const trace = document.getElementById(name).data[0];
-  return {x: Array.from(trace.x), y: Array.from(trace.y), text: trace.text.map(r => Array.from(r)),
-          z: Array.from(trace.z, row => Array.from(row))}; }
+() => Array.from(document.querySelectorAll("#part-0-table tbody tr"), row =>
+  Array.from(row.cells, cell => [cell.innerText, cell.className,
+                                 getComputedStyle(cell).backgroundColor]))
 """
 
 
@@ -23,32 +24,34 @@ name => { const trace = document.getElementById(name).data[0];
 def test_grid_in_the_browser(open_page: OpenPage, tmp_path: Path, slots: int) -> None:
     result = compat(Setting(ep_slots=slots), exhaustive() if slots == 8 else None)
     path = tmp_path / "compat.html"
-    path.write_text(report.html(result))
+    path.write_text(rendered(result, "html"))
     page = open_page(path)
-    for direction in DIRECTIONS:
-        grid = page.evaluate(READ_GRID, f"grid-{direction}")
-        assert grid["x"] == [f"RC {name}" for name in rows("rc")]
-        assert grid["y"] == [f"EP {name}" for name in rows("ep")]
-        shown = {
-            (ep, rc): list(Verdict)[int(grid["z"][i][j])]
-            for i, ep in enumerate(rows("ep"))
-            for j, rc in enumerate(rows("rc"))
-        }
-        cells = [cell for cell in result.cells if cell.direction == direction]
-        assert shown == {(cell.ep, cell.rc): Verdict(cell.verdict) for cell in cells}
-    assert page.locator("#cells-table tbody tr").count() == 126
-    assert page.locator("#broken tbody tr").count() == (19 if slots == 8 else 0)
+    grid = page.evaluate(READ_GRID)
+    places = [(direction, ep) for direction in DIRECTIONS for ep in rows("ep")]
+    assert [(row[0][0], row[1][0]) for row in grid] == [(TITLES[d], str(ep)) for d, ep in places]
+    found = {(c.direction, c.ep, c.rc): Verdict(c.verdict) for c in result.cells}
+    colours: dict[Verdict, set[str]] = {}
+    for place, row in zip(places, grid, strict=True):
+        for rc, (text, tone, colour) in zip(rows("rc"), row[2:], strict=True):
+            verdict = found[*place, rc]
+            assert (text.startswith(SHOWN[verdict][0]), tone) == (True, SHOWN[verdict][1])
+            colours.setdefault(verdict, set()).add(colour)
+    assert len(colours) == len(set.union(*colours.values())) == len(set(found.values()))
+    last = page.locator(".table").last
+    assert last.locator("tbody tr").count() == 126
+    folded = page.locator("section", has_text="Settings in which 0/0 works").last
+    assert folded.locator("tbody tr").count() == (19 if slots == 8 else 0)
 
 
-def test_grouped_rows_stand_for_every_setting() -> None:
+def test_folded_rows_stand_for_every_setting() -> None:
     """Unfolding the ranges of the table gives back what the search found."""
-    found = exhaustive()
-    assert sum(_count(row) for row in grouped(found.regressions)) == sum(
-        len({cell.verdict for cell in r.cells}) for r in found.regressions
+    found = exhaustive().regressions
+    assert sum(map(_count, folded_settings(found))) == sum(
+        len({cell.verdict for cell in r.cells}) for r in found
     )
 
 
-def _count(row: list[str]) -> int:
+def _count(row: tuple[str, ...]) -> int:
     _, slots, vectors, ways, *_ = row
     directions = 2 if ways == "both" else len(ways.split())
     return _size(slots) * _size(vectors) * directions * 3
@@ -60,19 +63,8 @@ def _size(text: str) -> int:
 
 
 def test_modes_are_named_where_not_all_are_meant() -> None:
-    (row,) = grouped([_broken(doorbell="poll")])
-    assert row == ["4", "5", "6", "rc-to-ep (poll)", "1-2/3", "missed"]
-
-
-def _broken(doorbell: str) -> Regression:
     cells = [BrokenCell(ep=ep, rc=3, verdict="missed") for ep in (1, 2)]
-    return Regression(
-        direction="rc-to-ep", ep_slots=5, rc_vectors=6, mw_count=4, doorbell=doorbell, cells=cells
+    broken = Regression(
+        direction="rc-to-ep", ep_slots=5, rc_vectors=6, mw_count=4, doorbell="poll", cells=cells
     )
-
-
-@pytest.mark.parametrize(
-    ("numbers", "text"), [([], ""), ([3], "3"), ([5, 3, 4], "3-5"), ([1, 3, 4, 4, 9], "1,3-4,9")]
-)
-def test_ranges(numbers: list[int], text: str) -> None:
-    assert ranges(numbers) == text
+    assert folded_settings([broken]) == [(4, "5", "6", "rc-to-ep (poll)", "1-2/3", "missed")]
