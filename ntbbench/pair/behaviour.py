@@ -57,6 +57,7 @@ class OneSide:
         doorbell: Doorbell = Doorbell.POLL,
         irqs: Callable[[int], tuple[int, ...]] = contiguous_irqs,
     ) -> None:
+        self.driver = driver
         self.vectors: list[int] = []
         self.masks: list[int] = []
         self.db_reads: list[int] = []

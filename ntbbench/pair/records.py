@@ -25,6 +25,8 @@ Missed = Annotated[int, count("missed", "rings whose queue nothing scheduled", b
 Misrouted = Annotated[
     int, count("misrouted", "missed rings that scheduled another queue", better="lower")
 ]
+EP = axis("EP", "patches of the endpoint's half (1-7) that are applied; root-fix: bit 0 in slot 1")
+RC = axis("RC", "patches of the root complex's half (8-12) that are applied, or root-fix")
 CellName = int | str  # a prefix of a half's patches, or "root-fix"
 
 
@@ -50,8 +52,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     """One direction of one pair of drivers, and what becomes of its doorbells."""
 
     direction: Direction
-    ep: Annotated[CellName, axis("EP", "how many of the patches 1-7 are applied, or root-fix")]
-    rc: Annotated[CellName, axis("RC", "how many of the patches 8-12 are applied, or root-fix")]
+    ep: Annotated[CellName, EP]
+    rc: Annotated[CellName, RC]
     verdict: Became
     amplification: Annotated[
         float | None,  # None: nothing was delivered
@@ -60,16 +62,14 @@ class Cell(Struct, frozen=True, kw_only=True):
     missed: Missed
     misrouted: Misrouted
     cases: Annotated[int, count("rings", "of one doorbell bit each, one ring per QP")]
-    hazards: Annotated[
-        list[str], verdict("hazards", "what may go wrong although the doorbell arrives")
-    ]
+    hazards: Annotated[list[str], verdict("hazards", "what may go wrong all the same")]
 
 
 class BrokenCell(Struct, frozen=True, kw_only=True):
     """A cell of two prefixes that does not work."""
 
-    ep: int
-    rc: int
+    ep: Annotated[int, EP]
+    rc: Annotated[int, RC]
     verdict: Became
 
 
@@ -136,8 +136,8 @@ class Failure(Struct, frozen=True, kw_only=True):
 class UnsafeOrder(Struct, frozen=True, kw_only=True):
     """A patch without one that it needs, all others of its half applied: a careless backport."""
 
-    patch: int
-    without: int
+    patch: Annotated[int, axis("patch", "applied")]
+    without: Annotated[int, axis("without", "the patch that is left out")]
     failures: list[Failure]
 
 
@@ -153,13 +153,13 @@ class Half(Struct, frozen=True, kw_only=True):
     """One half of the series: its subsets and its orders."""
 
     side: Side
-    subsets: int
+    subsets: Annotated[int, fact("subsets", "of the patches of the half")]
     safe_subsets: Annotated[int, count("safe subsets", "subsets that lose no doorbell")]
     minimal_unsafe: Annotated[
         list[list[int]], fact("smallest unsafe sets", "those without an unsafe set inside")
     ]
-    orders: int
-    safe_orders: Annotated[int, count("safe orders", "orders whose every kernel is safe")]
+    orders: Annotated[int, fact("orders", "permutations of the half")]
+    safe_orders: Annotated[int, count("safe orders", "those whose every kernel is safe")]
 
 
 class OtherSettings(Struct, frozen=True, kw_only=True):
@@ -170,9 +170,7 @@ class OtherSettings(Struct, frozen=True, kw_only=True):
 
     side: Side
     patches: Annotated[list[int], axis("patches", "a smallest set that breaks a setting")]
-    settings: Annotated[
-        int, count("settings", "broken settings, times directions and peers (old, new)")
-    ]
+    settings: Annotated[int, count("settings", "broken settings, directions and peers")]
     verdicts: Annotated[list[str], verdict("verdict", "what becomes of the doorbells")]
     ep_slots: Annotated[tuple[int, int], fact("slots", "fewest and most EP slots")]
     rc_vectors: Annotated[tuple[int, int], fact("vectors", "fewest and most RC vectors")]
@@ -183,14 +181,15 @@ class RaceCost(Struct, frozen=True, kw_only=True):
     """Tasklet runs that one spaced doorbell with one packet causes, by the QP that is rung."""
 
     direction: Direction
-    ep: Annotated[str, axis("EP", "the patches of the endpoint")]
-    rc: Annotated[str, axis("RC", "the patches of the root complex")]
+    ep: Annotated[str, EP]
+    rc: Annotated[str, RC]
     client: Annotated[str, axis("client", "reposts: posts a buffer per packet, as ntb_netdev does")]
     runs: Annotated[
-        list[int], count("runs on QP 0, 1, ..", "tasklet runs per doorbell", better="lower")
+        list[int],
+        count("runs on QP 0, 1, ..", "tasklet runs per doorbell", head="runs on QP\n0, 1, .."),
     ]
     race_checks: Annotated[
-        list[int], count("race-check hits", "db_read() hits per doorbell", better="lower")
+        list[int], count("race-check hits", "db_read() hits per doorbell", head="race-check\nhits")
     ]
 
 
@@ -202,7 +201,7 @@ class StormCount(Struct, frozen=True, kw_only=True):
     msis: Annotated[int, count("MSIs", "MSIs raised; the other rings coalesced")]
     snapshots: Annotated[int, count("snapshots", "taken by the work", head="snap-\nshots")]
     runs: Annotated[int, count("runs", "runs of the work")]
-    longest_run: Annotated[int, count("longest run", "most snapshots of one run")]
+    longest_run: Annotated[int, count("longest run", "in snapshots", head="longest\nrun")]
     snapshot_latency_mean: Annotated[
         float,
         count(
@@ -271,8 +270,8 @@ class Story(Struct, frozen=True, kw_only=True):
     """One ring, from peer_db_set() to the tasklets."""
 
     direction: Direction
-    ep: Annotated[str, axis("EP", "the patches of the endpoint")]
-    rc: Annotated[str, axis("RC", "the patches of the root complex")]
+    ep: Annotated[str, EP]
+    rc: Annotated[str, RC]
     bits: Annotated[list[int], axis("bits", "doorbell bits of the one peer_db_set() call")]
     verdict: Annotated[
         str | None, verdict("verdict", "of the cell, over all bits; none for a chosen ring")

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can be seen of one driver from outside, and what each patch changes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from ntbbench.pair.behaviour import OneSide
+from ntbbench.pair.drivers.configfs import VntbConfig
 from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
 from ntbbench.pair.drivers.hazards import DriverError, Hazard
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import PATCHES, Driver, Side, prefix, side_patches
-from ntbbench.pair.drivers.pci_epf_vntb import Vntb
 from ntbbench.pair.drivers.slots import MW_COUNT_MAX
 from ntbbench.pair.records import Change, PatchEffect, RaceCost
 from ntbbench.pair.ring_trace import ring
@@ -20,7 +20,7 @@ TOO_MANY_WINDOWS = MW_COUNT_MAX + 1
 PROBED_BIT = 1  # bit 0 hides some of the legacy's wrong bits
 MULTI_BITS = 0b101
 
-Observe = Callable[[Driver, Setting], object]
+Observe = Callable[[OneSide, Setting], object]
 
 
 def effects(setting: Setting) -> list[PatchEffect]:
@@ -33,16 +33,23 @@ def effects(setting: Setting) -> list[PatchEffect]:
     found = []
     for patch in PATCHES:
         place = side_patches(patch.side).index(patch.number)
-        before, after = prefix(patch.side, place), prefix(patch.side, place + 1)
-        pairs = [
-            (what, str(observe(before, setting)), str(observe(after, setting)))
-            for what, observe in OBSERVED[patch.side]
+        changes = [
+            Change(what=what, before=before, after=after)
+            for what, observe in (*BOTH, *OWN[patch.side])
+            for before, after in [
+                [_seen(observe, prefix(patch.side, place + more), setting) for more in (0, 1)]
+            ]
+            if before != after
         ]
-        changes = [Change(what=w, before=b, after=a) for w, b, a in pairs if a != b]
         found.append(
             PatchEffect(patch=patch.number, side=patch.side, subject=patch.subject, changes=changes)
         )
     return found
+
+
+def _seen(observe: Observe, driver: Driver, setting: Setting) -> str:
+    side = OneSide(driver, setting.slots_of(driver.side), setting.doorbell)
+    return str(observe(side, setting))
 
 
 def race_cost(
@@ -70,50 +77,27 @@ def race_cost(
     )
 
 
-def _one_side(driver: Driver, setting: Setting) -> OneSide:
-    return OneSide(driver, setting.slots_of(driver.side), setting.doorbell)
+def _list(parts: Iterable[object]) -> str:
+    return ", ".join(map(str, parts))
 
 
-def _list(numbers: list[int], nothing: str = "") -> str:
-    return ", ".join(map(str, numbers)) or nothing
-
-
-# Both sides.
-
-
-def _mask(driver: Driver, setting: Setting) -> str:
-    return f"{_one_side(driver, setting).device.db_valid_mask():#x}"
-
-
-def _qps(driver: Driver, setting: Setting) -> str:
-    mask = _one_side(driver, setting).device.db_valid_mask()
+def _qps(side: OneSide, setting: Setting) -> str:
+    mask = side.device.db_valid_mask()
     return f"{transport_qps(mask, setting.mw_count).qp_count} of {mask.bit_length() - 1}"
 
 
-def _vector_count(driver: Driver, setting: Setting) -> int:
-    return db_vector_count(_one_side(driver, setting).device)
+def _reported(side: OneSide, place: int) -> str:
+    """Return the vectors reported for the slot of doorbell bit `place`; -1: the reserved slot."""
+    side.interrupt(side.driver.db_start + place)
+    return _list(side.vectors) or "nothing"
 
 
-def _vector_masks(driver: Driver, setting: Setting) -> str:
-    device = _one_side(driver, setting).device
-    return ", ".join(f"{db_vector_mask(device, vector):#x}" for vector in range(3))
-
-
-def _reported(place: int) -> Observe:
-    """Return the observation of the vectors that the slot at `place` of the doorbells reports."""
-
-    def observe(driver: Driver, setting: Setting) -> str:
-        side = _one_side(driver, setting)
-        side.interrupt(driver.db_start + place)
-        return _list(side.vectors, "nothing")
-
-    return observe
-
-
-def _register(driver: Driver, setting: Setting) -> str:
-    side = _one_side(driver, setting)
-    side.interrupt(driver.db_start + PROBED_BIT)
-    return f"{side.device.db_read():#x}"
+def _register(side: OneSide, bits: Sequence[int], cleared: int = 0) -> str:
+    for bit in bits:
+        side.interrupt(side.driver.db_start + bit)
+    if cleared:  # before patch 11 clearing no bit clears all of them
+        side.device.db_clear(cleared)
+    return hex(side.device.db_read())
 
 
 def _cost(driver: Driver, setting: Setting, client: Client) -> RaceCost:
@@ -123,81 +107,49 @@ def _cost(driver: Driver, setting: Setting, client: Client) -> RaceCost:
     return race_cost("ep-to-rc", prefix("ep", 0), driver, setting, client)
 
 
-def _calls(driver: Driver, setting: Setting) -> str:
+def _calls(side: OneSide, setting: Setting) -> str:
     """Return how many tasklets one doorbell schedules: the runs that are no race check."""
-    cost = _cost(driver, setting, Client.SILENT)
-    return _list([runs - hits for runs, hits in zip(cost.runs, cost.race_checks, strict=True)])
+    cost = _cost(side.driver, setting, Client.SILENT)
+    return _list(runs - hits for runs, hits in zip(cost.runs, cost.race_checks, strict=True))
 
 
-def _runs(driver: Driver, setting: Setting) -> str:
-    return _list(_cost(driver, setting, Client.REPOSTS).runs)
-
-
-def _multi(driver: Driver, setting: Setting) -> str:
-    side = _one_side(driver, setting)
+def _multi(side: OneSide, _: Setting) -> str:
     side.ring(MULTI_BITS)
     return _list(side.rung)
 
 
-# The endpoint alone.
-
-
-def _context(driver: Driver, setting: Setting) -> str:
-    side = _one_side(driver, setting)
+def _context(side: OneSide, _: Setting) -> str:
     side.ring(1)
     return str(Hazard.SLEEPS) if Hazard.SLEEPS in side.hazards else "does not sleep"
 
 
-def _vntb(driver: Driver, setting: Setting) -> Vntb:
-    return Vntb(driver, setting.doorbell, _ignore, _ignore)
+def _store(side: OneSide, attribute: str, text: str) -> str:
+    return _errno(VntbConfig(side.driver).store, attribute, text)
 
 
-def _store(db_count: int) -> Observe:
-    return lambda driver, setting: _errno(
-        _vntb(driver, setting).config.store, "db_count", str(db_count)
-    )
+def _bind(side: OneSide, db_count: int) -> str:
+    config = VntbConfig(side.driver)
+    config.db_count = db_count
+    return _errno(config.configure_interrupt)
 
 
-def _bind(db_count: int) -> Observe:
-    def observe(driver: Driver, setting: Setting) -> str:
-        vntb = _vntb(driver, setting)
-        vntb.config.db_count = db_count
-        return _errno(vntb.bind)
-
-    return observe
+def _late_store(side: OneSide, _: Setting) -> str:
+    config = VntbConfig(side.driver)
+    config.attached = True
+    return _errno(config.store, "spad_count", "128")
 
 
-def _late_store(driver: Driver, setting: Setting) -> str:
-    vntb = _vntb(driver, setting)
-    vntb.config.store("db_count", str(setting.ep_slots))
-    vntb.bind()
-    return _errno(vntb.config.store, "spad_count", "128")
-
-
-# The root complex alone.
-
-
-def _scattered(driver: Driver, setting: Setting) -> str:
-    side = OneSide(driver, setting.rc_vectors, irqs=scattered_irqs)
-    side.interrupt(driver.db_start + PROBED_BIT)
-    return _list(side.vectors, "nothing")
-
-
-def _windows(driver: Driver, setting: Setting) -> str:
-    epf = Epf(driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
+def _windows(side: OneSide, setting: Setting) -> str:
+    epf = Epf(side.driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
     return f"{_errno(epf.probe, TOO_MANY_WINDOWS)}, {len(epf.requested)} irqs left behind"
 
 
-def _cleared(driver: Driver, setting: Setting) -> str:
-    side = _one_side(driver, setting)
-    for bit in range(2):
-        side.interrupt(driver.db_start + bit)
-    side.device.db_clear(1)
-    return f"{side.device.db_read():#x}"
+def _scattered(side: OneSide, setting: Setting) -> str:
+    return _reported(OneSide(side.driver, setting.rc_vectors, irqs=scattered_irqs), PROBED_BIT)
 
 
 def _ignore(_: int) -> None:
-    """Take a vector, an MSI or a slot and do nothing."""
+    """Take a vector or a slot and do nothing."""
 
 
 def _errno(call: Callable[..., None], *words: object) -> str:
@@ -209,31 +161,38 @@ def _errno(call: Callable[..., None], *words: object) -> str:
 
 
 BOTH: tuple[tuple[str, Observe], ...] = (
-    ("db_valid_mask", _mask),
+    ("db_valid_mask", lambda side, _: hex(side.device.db_valid_mask())),
     ("QPs of ntb_transport, of those that the mask allows", _qps),
-    ("ntb_db_vector_count()", _vector_count),
-    ("ntb_db_vector_mask() of vectors 0, 1, 2", _vector_masks),
-    ("vector told for a ring of bit 1", _reported(PROBED_BIT)),
-    ("vector told for a ring of the reserved slot", _reported(-1)),
-    ("db_read() after a ring of bit 1", _register),
+    ("ntb_db_vector_count()", lambda side, _: db_vector_count(side.device)),
+    (
+        "ntb_db_vector_mask() of vectors 0, 1, 2",
+        lambda side, _: _list(hex(db_vector_mask(side.device, vector)) for vector in range(3)),
+    ),
+    ("vector told for a ring of bit 1", lambda side, _: _reported(side, PROBED_BIT)),
+    ("vector told for a ring of the reserved slot", lambda side, _: _reported(side, -1)),
+    ("db_read() after a ring of bit 1", lambda side, _: _register(side, [PROBED_BIT])),
     ("tasklets scheduled by a ring of QP 0, 1, ..", _calls),
-    ("tasklet runs for one packet on QP 0, 1, .. (ntb_netdev)", _runs),
+    (
+        "tasklet runs for one packet on QP 0, 1, .. (ntb_netdev)",
+        lambda side, setting: _list(_cost(side.driver, setting, Client.REPOSTS).runs),
+    ),
     ("slots rung by peer_db_set() of bits 0 and 2", _multi),
 )
-OBSERVED: dict[Side, tuple[tuple[str, Observe], ...]] = {
+OWN: dict[Side, tuple[tuple[str, Observe], ...]] = {
     "ep": (
-        *BOTH,
         ("peer_db_set() in atomic context", _context),
-        ("configfs write of db_count 2", _store(2)),
-        ("configfs write of db_count 33", _store(33)),
-        ("bind with db_count 2", _bind(2)),
-        ("bind with db_count 33", _bind(33)),
+        ("configfs write of db_count 2", lambda side, _: _store(side, "db_count", "2")),
+        ("configfs write of db_count 33", lambda side, _: _store(side, "db_count", "33")),
+        ("bind with db_count 2", lambda side, _: _bind(side, 2)),
+        ("bind with db_count 33", lambda side, _: _bind(side, 33)),
         ("configfs write after EPC attach", _late_store),
     ),
     "rc": (
-        *BOTH,
         ("vector told for bit 1 with non-contiguous irqs", _scattered),
-        ("db_read() after rings of bits 0 and 1, bit 0 cleared", _cleared),
+        (
+            "db_read() after rings of bits 0 and 1, bit 0 cleared",
+            lambda side, _: _register(side, [0, 1], cleared=1),
+        ),
         (f"probe with {TOO_MANY_WINDOWS} windows", _windows),
     ),
 }

@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
@@ -23,7 +24,8 @@ from ntbbench.pair.series.prefix_matrix import rows
 from ntbbench.pair.series.verdict import WORKS, Verdict
 from ntbbench.pair.setting import DIRECTIONS
 from ntbbench.report import document as report
-from ntbbench.report.document import Column, Document, Sheet, Table, Tone, column, number, words
+from ntbbench.report.document import Column, Document, Sheet, Table, Tone, column, words
+from ntbbench.report.views.record_tables import record_table
 
 TITLES = {"ep-to-rc": "EP rings RC", "rc-to-ep": "RC rings EP"}
 SHOWN: dict[Verdict, tuple[str, Tone]] = {
@@ -65,7 +67,7 @@ def document(result: CompatResult) -> Document:
             _grid("Verdicts", result.cells, verdict_cell, [ROWS, VERDICTS]),
             _grid("Hazards", result.cells, hazard_cell, [HAZARDS]),
             *map(_broken, searched),
-            _all_cells(result.cells),
+            replace(record_table("All cells", Cell, result.cells), shown="page"),
         ],
         sheet=lambda: Sheet([*SETTING, *CELL], _sheet_rows(result)),
     )
@@ -136,17 +138,6 @@ def hazard_cell(cell: Cell) -> report.Cell:
     return report.Cell(letters or "-", hint=", ".join(cell.hazards))
 
 
-def _all_cells(cells: Sequence[Cell]) -> Table:
-    body = []
-    for cell in cells:
-        amplification = number(cell.amplification, ".4g")
-        counts = words(cell.missed, cell.misrouted, cell.cases)
-        names = (report.Cell(str(name)) for name in (cell.direction, cell.ep, cell.rc))
-        verdict = report.Cell(cell.verdict, tone=SHOWN[Verdict(cell.verdict)][1])
-        body.append([*names, verdict, amplification, *counts, *words(", ".join(cell.hazards))])
-    return Table("All cells", [column(Cell, name) for name in CELL], body, shown="page")
-
-
 def _sheet_rows(result: CompatResult) -> Iterator[list[object]]:
     """Yield the cells of the matrix, then the broken cells of other settings: no counts."""
     asked = [getattr(result, name) for name in SETTING]
@@ -166,9 +157,7 @@ Row = tuple[Any, ...]
 def _broken(found: Exhaustive) -> Table:
     columns = [
         *(column(Regression, name) for name in ("mw_count", "ep_slots", "rc_vectors")),
-        Column("directions", align="left"),
-        Column("cells EP/RC", align="left"),
-        column(BrokenCell, "verdict"),
+        *(Column(title, align="left") for title in ("directions", "cells EP/RC", "verdict")),
     ]
     body = [words(*row) for row in folded_settings(found.regressions)]
     return Table("Settings in which 0/0 works and other cells do not", columns, body, keys=3)

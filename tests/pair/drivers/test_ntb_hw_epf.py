@@ -114,16 +114,6 @@ def test_legacy_number_of_an_earlier_irq_is_widened_with_its_sign() -> None:
     assert epf.db_read() == U64 - 8  # -9
 
 
-def test_per_vector_context_does_not_care_about_irq_numbers() -> None:
-    told: list[int] = []
-    epf = Epf(whole("rc"), scattered_irqs(16), told.append, ignore)
-    epf.probe(4)
-    for slot in range(2, 16):
-        epf.isr(slot)
-    assert told == list(range(14))
-    assert not epf.sanitizer.reports
-
-
 def test_pci_irq_vector_in_hardirq_sleeps_without_the_prerequisite() -> None:
     for own, sleeps in ((Driver("rc", frozenset(), frozenset()), True), (unpatched("rc"), False)):
         epf = probed(own, 16, [], [])

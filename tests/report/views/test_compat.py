@@ -16,7 +16,7 @@ from ntbbench.report.views.compat import SHOWN, TITLES, folded_settings
 READ_GRID = """
 () => Array.from(document.querySelectorAll("#part-0-table tbody tr"), row =>
   Array.from(row.cells, cell => [cell.innerText, cell.className,
-                                 getComputedStyle(cell).backgroundColor]))
+                                 getComputedStyle(cell).backgroundColor, cell.title]))
 """
 
 
@@ -29,14 +29,17 @@ def test_grid_in_the_browser(open_page: OpenPage, tmp_path: Path, slots: int) ->
     grid = page.evaluate(READ_GRID)
     places = [(direction, ep) for direction in DIRECTIONS for ep in rows("ep")]
     assert [(row[0][0], row[1][0]) for row in grid] == [(TITLES[d], str(ep)) for d, ep in places]
-    found = {(c.direction, c.ep, c.rc): Verdict(c.verdict) for c in result.cells}
+    found = {(c.direction, c.ep, c.rc): c for c in result.cells}
     colours: dict[Verdict, set[str]] = {}
     for place, row in zip(places, grid, strict=True):
-        for rc, (text, tone, colour) in zip(rows("rc"), row[2:], strict=True):
-            verdict = found[*place, rc]
+        for rc, (text, tone, colour, hint) in zip(rows("rc"), row[2:], strict=True):
+            verdict = Verdict(found[*place, rc].verdict)
             assert (text.startswith(SHOWN[verdict][0]), tone) == (True, SHOWN[verdict][1])
+            assert all(hazard in hint for hazard in found[*place, rc].hazards)
             colours.setdefault(verdict, set()).add(colour)
-    assert len(colours) == len(set.union(*colours.values())) == len(set(found.values()))
+    assert (
+        len(colours) == len(set.union(*colours.values())) == len({c.verdict for c in result.cells})
+    )
     last = page.locator(".table").last
     assert last.locator("tbody tr").count() == 126
     folded = page.locator("section", has_text="Settings in which 0/0 works").last
