@@ -23,7 +23,11 @@ PIECE = 1 << 20  # characters of a text on its way to stdout: each piece is copi
 
 
 def add_output(
-    parser: argparse.ArgumentParser, *, saves: str = "", checks: bool = False
+    parser: argparse.ArgumentParser,
+    *,
+    saves: str = "",
+    checks: bool = False,
+    redirects: bool = False,
 ) -> argparse._ArgumentGroup:
     """Add --format and --html; -o where the command saves a result.
 
@@ -31,6 +35,7 @@ def add_output(
     ----------
     saves : what begins the name of a result that -o does not name; empty: nothing is saved.
     checks : whether the report checks something, so that it can be KTAP.
+    redirects : whether -o is the file that gets what stdout would; nothing is saved.
     """
     group = parser.add_argument_group("output")
     names = formats(checks=checks)
@@ -50,6 +55,9 @@ def add_output(
             type=Path,
             help=f"the result (default {RUNS}/{saves}-<UTC time>.json)",
         )
+    if redirects:
+        words = "write there instead of stdout"
+        group.add_argument("-o", "--output", metavar="FILE", type=Path, dest="place", help=words)
     return group
 
 
@@ -68,12 +76,14 @@ class Output:
     page : where the page goes; None: nowhere.
     result : the result file; None: nothing is saved.
     named : whether the user named `result`, so that it need not be said where it is.
+    place : the file that gets what stdout would; None: stdout.
     """
 
     form: str
     page: Path | None = None
     result: Path | None = None
     named: bool = True
+    place: Path | None = None
     saving: Saving | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -83,10 +93,11 @@ class Output:
         ------
         InputError : a file that cannot be written, or two outputs in one place.
         """
-        for path in filter(None, (self.result, self.page)):
+        other = self.result or self.place
+        for path in filter(None, (other, self.page)):
             check_writable(path)
-        if self.page is not None and self.result is not None:
-            self.check_apart("--html", self.page, self.result)
+        if self.page is not None and other is not None:
+            self.check_apart("--html", self.page, other)
         if self.result is not None:
             self.saving = Saving(self.result)
 
@@ -115,8 +126,12 @@ class Output:
             self.saving.check()
 
     def show(self, document: Document) -> None:
-        """Print the document on stdout, and write the page."""
-        write_text(renderer(self.form)(document))
+        """Print the document, and write the page."""
+        text = renderer(self.form)(document)
+        if self.place is None:
+            write_text(text)
+        else:
+            write_bytes(self.place, text.encode())
         if self.page is not None:
             write_bytes(self.page, renderer("html")(document).encode())
 
@@ -131,7 +146,8 @@ def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None
     """
     asked = getattr(args, "output", None) or resumed
     path = asked if asked is not None or not saves else new_run(RUNS, saves)
-    return Output(args.format, args.html, path, named=asked is not None)
+    place = getattr(args, "place", None)
+    return Output(args.format, args.html, path, named=asked is not None, place=place)
 
 
 def write_text(text: str) -> None:

@@ -61,7 +61,6 @@ KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
 READERS = {
     MEASURED_SCHEMA: "`ntbbench explain` reads what `ntbbench ingest` measured",
     EXPLAIN_SCHEMA: "`ntbbench explain` itself prints it: --format",
-    "ntbbench.compat/1": "`ntbbench compat` itself prints it; compare and gate read it",
 }
 
 

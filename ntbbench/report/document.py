@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Align = Literal["left", "right"]
 Shown = Literal["everywhere", "page", "terminal"]
+Tone = Literal["", "good", "fair", "poor", "bad", "off"]  # off: it could not be tried
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows; `value` is what a page sorts by, at full precision."""
+    """What a cell shows.
+
+    Parameters
+    ----------
+    value : what a page sorts by, at full precision.
+    tone : a page colours the cell by it; `text` says the same in words.
+    hint : one sentence, for a pointer that rests on the cell.
+    """
 
     text: str
     value: float | None = None
     strong: bool = False
+    tone: Tone = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,14 @@ class ResultKind:
 # By the name that `ntbbench schema` takes.
 RESULTS: dict[str, ResultKind] = {
     "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.loopback.records:LabResult", "lab_run"),
+    "compat": ResultKind(
+        "ntbbench.compat/1",
+        "ntbbench.pair.records:CompatResult",
+        "compat",
+        "ntbbench.pair.series.prefix_matrix:check_matrix",
+    ),
+    "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
+    "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
 }
 
 

@@ -32,7 +32,7 @@ PAGE = "page.html"
 SCRIPT = re.compile(r"(<script[^>]*>)(.*?)(</script>)", re.DOTALL)
 COMMON = ("text", "md", "csv", "json")
 COMPARED = (*COMMON, "mail", "junit", "github")
-SERIES = ("text", "md", "json")
+SERIES = ("text", "md", "mail", "csv", "json")
 LIBRARY = 200_000  # characters from which a script is a library, which has versions of its own
 
 
@@ -66,10 +66,10 @@ def modelled() -> Iterator[Case]:
     yield from formats("hardware-audit", "hardware ntb_hw_amd --audit", COMMON)
     yield from formats("compat", "compat", SERIES, page=True)
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
-    yield Case("compat-explain.text", "compat --explain 7/0")
+    yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
     yield from formats("patches", "patches", SERIES, page=True)
     ring = "doorbell --ep 0 --rc 6.12.117 --bits 0,2"
-    yield from formats("doorbell", ring, SERIES)
+    yield from formats("doorbell", ring, SERIES, page=True)
     sweep = "sweep --hardware ntb_hw_epf-legacy,ntb_hw_epf-v4,generic --queues 1,2,20"
     sweep += " --doorbells 4,16 --vectors 1,4 --interrupts 2000 --repeats 0 -o result.json"
     yield from formats("sweep", sweep, COMMON, page=True)

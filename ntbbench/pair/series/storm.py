@@ -1,46 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A storm of doorbells on the deferred work of patch 2, in ticks of one raised MSI."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.deferral import PeerDbWork
+from ntbbench.pair.records import StormCount
 
 TICKS = 4000
 DOORBELLS = 6  # db_count 8
 RATE = 0.2  # rings of one bit in a tick: 1.2 in all, more than the work can raise
 GAP_MAX = 15  # ticks of other works between two runs
-
-
-@dataclass(frozen=True)
-class Storm:
-    """What the storm did with one budget.
-
-    Parameters
-    ----------
-    budget : snapshots a run may take.
-    rings : peer_db_set() calls, one bit each.
-    msis : MSIs raised; the difference coalesced.
-    snapshots, runs : taken by the work, and runs of it.
-    longest_run : most snapshots of one run.
-    snapshot_latency_mean, snapshot_latency_max : snapshots that a ring waits for, the one in hand
-        included: 1 on an idle work, 2 behind a snapshot.
-    tick_latency_mean, tick_latency_max : ticks from the first of the coalesced rings to the MSI.
-    """
-
-    budget: int
-    rings: int
-    msis: int
-    snapshots: int
-    runs: int
-    longest_run: int
-    snapshot_latency_mean: float
-    snapshot_latency_max: int
-    tick_latency_mean: float
-    tick_latency_max: int
 
 
 class _Clocked:
@@ -81,7 +52,7 @@ class _Clocked:
         self.snapshot_latency.append(snapshots)
 
 
-def storm(budget: int, seed: int) -> Storm:
+def storm(budget: int, seed: int) -> StormCount:
     """Run one seeded storm, then let the work finish.
 
     Parameters
@@ -101,7 +72,7 @@ def storm(budget: int, seed: int) -> Storm:
     gaps = np.random.Generator(np.random.PCG64DXSM(gaps_seed)).integers(0, GAP_MAX + 1, TICKS * 4)
     clocked = _Clocked(budget)
     _play(clocked, words, gaps.tolist())
-    return Storm(
+    return StormCount(
         budget=budget,
         rings=int(rung.sum()),
         msis=clocked.msis,
