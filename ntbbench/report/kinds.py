@@ -51,6 +51,16 @@ class ResultKind:
 # By the name that `ntbbench schema` takes.
 RESULTS: dict[str, ResultKind] = {
     "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.loopback.records:LabResult", "lab_run"),
+    "simulation": ResultKind(
+        "ntbbench.simulation/1",
+        "ntbbench.datapath.records:SimulationResult",
+        "simulation",
+        "ntbbench.datapath.grid.saved_result:check_points",
+    ),
+    "options": ResultKind(
+        "ntbbench.options/1", "ntbbench.core.option_list:OptionList", "option_list"
+    ),
+    "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
 }
 
 
