@@ -2,20 +2,30 @@
 """Options of the command line out of the sections that declare them: see ntbbench.core.options."""
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from ntbbench.core.option_list import OptionSection, default_of, described
 from ntbbench.core.options import kinds
 
 Section = TypeVar("Section", bound=Struct)
+# By command: `module:Class` of the sections whose keys are its options or those of its files.
+DECLARED: Mapping[str, tuple[str, ...]] = {
+    "simulate": (
+        "ntbbench.datapath.scenario.sections:Scenario",
+        "ntbbench.cli.simulate:How",
+    ),
+    "fit": ("ntbbench.cli.fit:Measured",),
+}
 
 
 def add_options(
     parser: argparse.ArgumentParser, title: str, usual: Struct, only: Collection[str] = ()
-) -> None:
+) -> argparse._ArgumentGroup:
     """Add a group with an option for each key of a section; all are texts until `chosen`.
 
     Parameters
@@ -27,14 +37,15 @@ def add_options(
     for key, kind in kinds(type(usual)).items():
         if only and key not in only:
             continue
-        default = kind.show(getattr(usual, key))
-        shown = "" if default is None else f"; default {_plain(default)}"
+        default = _plain(default_of(usual, key))
+        shown = f"; default {default}" if default else ""
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
         group.add_argument(option(key), metavar=kind.metavar, help=words)
+    return group
 
 
-def chosen(args: argparse.Namespace, base: Section) -> Section:
-    """Return `base` with what the options say instead.
+def chosen(args: argparse.Namespace, base: Section, only: Collection[str] = ()) -> Section:
+    """Return `base` with what the options of these keys say instead; none named: of all keys.
 
     Raises
     ------
@@ -43,7 +54,7 @@ def chosen(args: argparse.Namespace, base: Section) -> Section:
     changes: dict[str, Any] = {
         key: kind.parse(option(key), text)
         for key, kind in kinds(type(base)).items()
-        if (text := getattr(args, key, None)) is not None
+        if (not only or key in only) and (text := getattr(args, key, None)) is not None
     }
     return msgspec.structs.replace(base, **changes)
 
@@ -53,5 +64,20 @@ def option(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
+def reference() -> Mapping[str, list[OptionSection]]:
+    """Return by command every section with its keys, kinds, ranges and defaults."""
+    return {
+        command: [section for place in places for section in _described(place)]
+        for command, places in DECLARED.items()
+    }
+
+
+def _described(place: str) -> list[OptionSection]:
+    module, _, name = place.partition(":")
+    return described(getattr(import_module(module), name)())
+
+
 def _plain(value: object) -> str:
+    if value is None:
+        return ""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

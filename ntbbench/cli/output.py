@@ -119,8 +119,12 @@ class Output:
         """Save the result, then show it; a result that is not saved is the error at the end."""
         if self.saving is not None:
             self.saving.at_the_end(record)
-            if not self.named and self.saving.saved:
-                say(f"saved {self.result}")
+        self.publish(record, say)
+
+    def publish(self, record: Struct, say: Callable[[str], None] = tell) -> None:
+        """Show a result that `saving` has saved, or has tried to."""
+        if self.saving is not None and not self.named and self.saving.saved:
+            say(f"saved {self.result}")
         self.show(kind_of(record).document(record))
         if self.saving is not None:
             self.saving.check()
@@ -132,6 +136,10 @@ class Output:
             write_text(text)
         else:
             write_bytes(self.place, text.encode())
+        self.write_page(document)
+
+    def write_page(self, document: Document) -> None:
+        """Write the page, where one was asked for."""
         if self.page is not None:
             write_bytes(self.page, renderer("html")(document).encode())
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from ntbbench.capture.explain_records import EXPLAIN_SCHEMA
 from ntbbench.capture.measured import MEASURED_SCHEMA
-from ntbbench.cli import lab_netdev, lab_pair_options, simulate
+from ntbbench.cli import lab_netdev, lab_pair_options
 from ntbbench.cli import sweep_options as options
 from ntbbench.cli.output import Output
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.result_file import load_result, real_path, schema_of
-from ntbbench.datapath.grid.grid_result import load_simulation
-from ntbbench.datapath.records import SIMULATION_SCHEMA
 from ntbbench.dispatch.records import SWEEP_SCHEMA
 from ntbbench.lab.loopback.netdev_records import NETDEV_SCHEMA, load_netdev_result
 from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
@@ -36,10 +34,6 @@ def _sweep(path: Path, reports: options.Reports) -> None:
     options.publish(load_result(path), reports)
 
 
-def _simulation(path: Path, reports: options.Reports) -> None:
-    simulate.publish(load_simulation(path), reports.name, reports.html)
-
-
 def _pair(path: Path, reports: options.Reports) -> None:
     lab_pair_options.publish(load_pair_result(path), reports.name, reports.html)
 
@@ -53,7 +47,6 @@ def _netdev(path: Path, reports: options.Reports) -> None:
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
-    SIMULATION_SCHEMA: _simulation,
     PAIR_SCHEMA: _pair,
     NETDEV_SCHEMA: _netdev,
 }

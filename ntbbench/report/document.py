@@ -169,12 +169,16 @@ class Document:
     checks: Callable[[], Sequence[Check]] | None = None
 
 
-def column(record: type[Struct], name: str, head: str = "") -> Column:
-    """Return the column of a declared field: its title, unit and definition are the record's."""
+def column(record: type[Struct], name: str, head: str = "", unit: str = "") -> Column:
+    """Return the column of a declared field: its title, unit and definition are the record's.
+
+    `unit` is the one that the view scales to, where it is another.
+    """
     about = declared(record)[name]
-    unit = f" ({about.unit})" if about.unit else ""
+    unit = unit or about.unit
     align: Align = "left" if about.type is str else "right"
-    return Column(about.title + unit, about.definition, head or about.head, align)
+    title = f"{about.title} ({unit})" if unit else about.title
+    return Column(title, about.definition, head or about.head, align)
 
 
 def number(value: float | None, spec: str = "") -> Cell:

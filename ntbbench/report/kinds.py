@@ -59,6 +59,16 @@ RESULTS: dict[str, ResultKind] = {
     ),
     "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
     "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
+    "simulation": ResultKind(
+        "ntbbench.simulation/1",
+        "ntbbench.datapath.records:SimulationResult",
+        "simulation",
+        "ntbbench.datapath.grid.saved_result:check_points",
+    ),
+    "options": ResultKind(
+        "ntbbench.options/1", "ntbbench.core.option_list:OptionList", "option_list"
+    ),
+    "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
 }
 
 

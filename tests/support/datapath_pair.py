@@ -14,8 +14,8 @@ import msgspec
 from ntbbench.capture.readers.trace_events import TraceText, read_events
 from ntbbench.datapath.outcome import Outcome
 from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.load import preset
 from ntbbench.datapath.scenario.resolve import resolve
+from ntbbench.datapath.scenario.scenario_file import preset
 from ntbbench.datapath.scenario.sections import Device, Link
 from ntbbench.datapath.system import Flow, System
 from ntbbench.lab.pair.plan import EP, MSIS, PairRecordings, PointRecording

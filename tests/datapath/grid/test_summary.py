@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The record of `ntbbench simulate`: its JSON, what its numbers mean, a scenario file."""
+"""The record of `ntbbench simulate`: its JSON, and what its numbers mean."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from ntbbench.cli.main import main
 from ntbbench.datapath.grid.replicate import replicate
 from ntbbench.datapath.records import CPU_KINDS, Counts, OkSimulation
 from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.load import preset, with_settings
+from ntbbench.datapath.scenario.scenario_file import preset, with_settings
 
 
 def test_the_json_is_the_contract(result_file: Path) -> None:

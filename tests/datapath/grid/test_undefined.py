@@ -9,16 +9,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from simulate_runs import SHORT, compared, saved, spec_of
+from rendered import rendered
+from simulate_runs import SHORT, compared, loaded, saved, spec_of
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import ExitCode
 from ntbbench.datapath.grid.estimate import estimate
-from ntbbench.datapath.grid.grid_result import load_simulation
-from ntbbench.datapath.grid.point_warnings import partly_defined
-from ntbbench.datapath.grid.summary import point_of
+from ntbbench.datapath.grid.summary import partly_defined, point_of
 from ntbbench.datapath.records import Estimate, OkSimulation
-from ntbbench.report.simulation import tables
+from ntbbench.report.document import Table
+from ntbbench.report.views.simulation import document
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +46,14 @@ def test_a_ratio_of_nothing_is_null_and_a_dash(
         assert main(["show", str(uncounted), "--format", form]) == 0
         shown[form] = capsys.readouterr().out
     assert re.search(r"single +1 +- +- +- +0 ", shown["text"])
-    assert re.search(r"single +\| +1 +\| - +\| - +\| - +\| 0 ", shown["md"])
+    assert re.search(r"single +\| +1 +\| +- +\| +- +\| +- +\| +0 ", shown["md"])
     (row,) = csv.DictReader(io.StringIO(shown["csv"]))
     assert row["amplification"] == row["amplification_a_replication_mean"] == ""
     assert row["latency_p50_mean"] == ""
     page = tmp_path / "page.html"
     assert main(["show", str(uncounted), "--html", str(page)]) == 0
     assert "amplification -, effective -" in page.read_text()
-    assert isinstance(load_simulation(uncounted).points[0], OkSimulation)
+    assert isinstance(loaded(uncounted).points[0], OkSimulation)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_one_run_without_a_value_hides_no_regression(
 
 
 def test_an_estimate_is_over_the_replications_that_have_it(counted: Path) -> None:
-    (point,) = load_simulation(counted).points
+    (point,) = loaded(counted).points
     assert isinstance(point, OkSimulation)
     one, *others = point.replications
     counts = msgspec.structs.replace(one.counts, interrupts=0, schedule_calls=0, wakeups=0)
@@ -165,17 +165,15 @@ def test_what_delivers_nothing_is_told_with_its_cause(
     )
 
 
-def test_the_dash_is_told_under_each_table_that_has_one(
-    uncounted: Path, result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_note_explains_the_dash_under_each_table_that_has_one(
+    uncounted: Path, result_file: Path
 ) -> None:
     legend = "-: not defined, for no replication"
-    capsys.readouterr()
-    page = tmp_path / "page.html"
-    assert main(["show", str(uncounted), "--html", str(page)]) == 0
-    assert capsys.readouterr().out.count(legend) == 2
-    assert page.read_text().count(legend) == 1
-    for file, dashed in ((uncounted, 2), (result_file, 1)):  # one queue of UDP waits for a wakeup
-        found = tables(load_simulation(file))
-        told = [any(note.startswith(legend) for note in table.notes) for table in found]
-        assert told == [any("-" in row for row in table.rows) for table in found]
-        assert sum(told) == dashed
+    assert rendered(loaded(uncounted), "text").count(legend) == 2
+    assert rendered(loaded(uncounted), "html").count(legend) == 1
+    for file, dashed in ((uncounted, 3), (result_file, 2)):  # one queue of UDP waits for a wakeup
+        tables = [block for block in document(loaded(file)).blocks if isinstance(block, Table)]
+        noted = [any(note.startswith(legend) for note in table.notes) for table in tables]
+        shown = [[cell.text for row in table.rows for cell in row] for table in tables]
+        assert noted == ["-" in texts for texts in shown]
+        assert sum(noted) == dashed

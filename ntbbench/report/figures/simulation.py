@@ -7,10 +7,13 @@ from itertools import pairwise
 import plotly.graph_objects as go
 from hdrh.histogram import HdrHistogram
 
-from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation
+from ntbbench.core.fields import declared
+from ntbbench.datapath.records import CPU_KINDS, QUANTILES, Estimate, Latency, OkSimulation
+from ntbbench.report.document import Section, number
 from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
-from ntbbench.report.page import hover, label
-from ntbbench.report.simulation_cells import DASH, Unit, duration, rate, ratio, unit_of
+from ntbbench.report.page import Figure, hover, label
+from ntbbench.report.quantities import RATES, TIMES, Unit, plain, quantity, unit_of
+from ntbbench.report.wording import plural
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.
@@ -29,19 +32,58 @@ KIND_COLOURS = {
     "kthread": "#56606a",
     "idle": "#d8dee4",
 }
-KIND_NAMES = {
-    "hardirq": "hardirq",
-    "useful_softirq": "useful softirq",
-    "empty_softirq": "empty softirq",
-    "spinning": "spinning",
-    "kthread": "kthreads",
-    "idle": "idle",
-}
 BAR_HEIGHT = 24  # px
 LINES_MAX = 12  # distributions in one figure: more would hide each other
 PERCENTILE_TICKS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
 Read = Callable[[OkSimulation], Estimate | None]
+
+
+def sections(points: Sequence[OkSimulation]) -> list[Section]:
+    """Return the figures of each protocol."""
+    protocols = dict.fromkeys(point.protocol for point in points)
+    return [
+        Section(name.upper(), _figures(name, [p for p in points if p.protocol == name]), name=name)
+        for name in protocols
+    ]
+
+
+def _figures(protocol: str, points: Sequence[OkSimulation]) -> list[Figure]:
+    """Return curves over the queues, then CPU time, then the latencies of the most queues."""
+    most = max(point.queues for point in points)
+    largest = [point for point in points if point.queues == most]
+    caption = (
+        f"Latency of {protocol} with {plural(most, 'queue')}: the share of packets that is later."
+    )
+    if len(largest) > LINES_MAX:
+        caption += f" Drawn are the first {LINES_MAX} points."
+    return [
+        Figure(
+            f"throughput-{protocol}",
+            f"Throughput of {protocol} over queues: payload, mean and 95 % interval. Curves stand "
+            "a little beside each other, so that intervals of the same value show.",
+            over_queues(points, lambda point: point.throughput_bps, "", RATES),
+            wide=True,
+        ),
+        *(_latency(protocol, points, name) for name in QUANTILES),
+        Figure(
+            f"cpu-{protocol}",
+            f"CPU time of the receiver with {protocol}, by kind.",
+            cpu_bars(points),
+            wide=True,
+        ),
+        Figure(f"distribution-{protocol}", caption, distributions(largest), wide=True),
+    ]
+
+
+def _latency(protocol: str, points: Sequence[OkSimulation], name: str) -> Figure:
+    def read(point: OkSimulation) -> Estimate | None:
+        value: Estimate | None = getattr(point.latency, name)
+        return value
+
+    title = declared(Latency)[name].title
+    caption = f"Latency of {protocol} over queues: {title}, from send to delivery."
+    return Figure(f"latency-{name}-{protocol}", caption, over_queues(points, read, title, TIMES))
 
 
 def over_queues(
@@ -59,7 +101,7 @@ def over_queues(
     units : that the quantity may have; the largest value decides.
     """
     figure = go.Figure()
-    unit = unit_of(map(read, points), units)
+    unit = unit_of((value.mean for value in map(read, points) if value is not None), units)
     dispatches = list(dict.fromkeys(point.dispatch for point in points))
     run = sorted({point.queues for point in points})
     margin = max(1.0, MARGIN * (run[-1] - run[0]))
@@ -77,8 +119,12 @@ def over_queues(
     figure.update_xaxes(title_text="queues", range=[low, high], tickvals=run, zeroline=False)
     axis = ", ".join(part for part in (title, unit.name) if part)
     figure.update_yaxes(title_text=axis, rangemode="tozero")
+    return _with_legend(figure, 380)
+
+
+def _with_legend(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(legend=BOTTOM, showlegend=True)
-    figure = framed(figure, 380)
+    figure = framed(figure, height)
     figure.update_layout(margin_b=110)
     return figure
 
@@ -106,10 +152,8 @@ def _curve(
     colour, _ = STYLES.get(line[0].dispatch, OTHER_STYLE)
     symbol, dash = AFFINITIES.get(line[0].affinity, OTHER_AFFINITY)
     size, width = inside
-    highs = [value.mean if value.high is None else value.high for value in values]
-    lows = [value.mean if value.low is None else value.low for value in values]
-    above = [(high - value.mean) / unit for high, value in zip(highs, values, strict=True)]
-    below = [(value.mean - low) / unit for low, value in zip(lows, values, strict=True)]
+    above = [0.0 if v.high is None else (v.high - v.mean) / unit for v in values]
+    below = [0.0 if v.low is None else (v.mean - v.low) / unit for v in values]
     return go.Scatter(
         x=[point.queues + beside for point in line],
         y=[value.mean / unit for value in values],
@@ -130,7 +174,7 @@ def _curve(
             "color": colour,
             "line": {"width": 2, "color": colour},
         },
-        hovertext=[point_hover(point) for point in line],
+        hovertext=[_hover(point) for point in line],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
@@ -139,25 +183,25 @@ def cpu_bars(points: Sequence[OkSimulation]) -> go.Figure:
     """Return the CPU time of each point as one bar, its kinds stacked."""
     figure = go.Figure()
     places = list(range(len(points)))
-    for kind in CPU_KINDS:
+    for kind, (title, _) in CPU_KINDS.items():
         times = [point.cpu_seconds[kind].mean for point in points]
         figure.add_trace(
             go.Bar(
                 orientation="h",
                 y=places,
                 x=times,
-                name=KIND_NAMES[kind],
+                name=title,
                 marker={"color": KIND_COLOURS[kind]},
                 hovertext=[
-                    hover(point_name(point), f"{KIND_NAMES[kind]} {duration(spent)} a replication")
+                    hover(point.name, f"{title} {quantity(spent, TIMES, 4)} per replication")
                     for point, spent in zip(points, times, strict=True)
                 ],
                 hovertemplate="%{hovertext}<extra></extra>",
             )
         )
-    names = [label(point_name(point), 40) for point in points]
+    names = [label(point.name, 40) for point in points]
     figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed")
-    figure.update_xaxes(title_text="CPU seconds a replication, all CPUs of the receiver")
+    figure.update_xaxes(title_text="CPU seconds per replication, all CPUs of the receiver")
     legend = {**BOTTOM, "traceorder": "normal"}
     figure.update_layout(barmode="stack", bargap=0.25, showlegend=True, legend=legend)
     return framed(figure, BAR_HEIGHT * len(points) + 130)
@@ -167,7 +211,7 @@ def distributions(points: Sequence[OkSimulation]) -> go.Figure:
     """Return the share of packets later than a latency, both axes logarithmic."""
     figure = go.Figure()
     for point in points[:LINES_MAX]:
-        values, shares = tail_of(point.latency.histogram)
+        values, shares = _tail(point.latency.histogram)
         colour, _ = STYLES.get(point.dispatch, OTHER_STYLE)
         _, dash = AFFINITIES.get(point.affinity, OTHER_AFFINITY)
         figure.add_trace(
@@ -178,7 +222,7 @@ def distributions(points: Sequence[OkSimulation]) -> go.Figure:
                 mode="lines",
                 line={"color": colour, "dash": dash, "width": 1.5, "shape": "hv"},
                 hovertext=[
-                    hover(point_name(point), f"{100 * share:.4g} % later than {duration(value)}")
+                    hover(point.name, f"{100 * share:.4g} % later than {quantity(value, TIMES, 4)}")
                     for value, share in zip(values, shares, strict=True)
                 ],
                 hovertemplate="%{hovertext}<extra></extra>",
@@ -190,13 +234,10 @@ def distributions(points: Sequence[OkSimulation]) -> go.Figure:
     figure.update_yaxes(
         type="log", title_text="share of packets that is later", tickvals=ticks, ticktext=names
     )
-    figure.update_layout(legend=BOTTOM, showlegend=True)
-    figure = framed(figure, 400)
-    figure.update_layout(margin_b=110)
-    return figure
+    return _with_legend(figure, 400)
 
 
-def tail_of(histogram: str) -> tuple[list[float], list[float]]:
+def _tail(histogram: str) -> tuple[list[float], list[float]]:
     """Return latencies in seconds, and the share of packets above each, of an HDR histogram."""
     decoded = HdrHistogram.decode(histogram)
     total = decoded.get_total_count()
@@ -214,24 +255,18 @@ def tail_of(histogram: str) -> tuple[list[float], list[float]]:
     return values, shares
 
 
-def point_name(point: OkSimulation) -> str:
-    """Return the axes of a point in a few words."""
-    return f"{point.protocol} {point.dispatch} {point.affinity} Q={point.queues}"
-
-
-def point_hover(point: OkSimulation) -> str:
-    """Return what is shown when the pointer rests on a point."""
-    latency = point.latency
+def _hover(point: OkSimulation) -> str:
+    rate, unit = point.throughput_bps, unit_of([point.throughput_bps.mean], RATES)
+    interval = "one run"
+    if rate.low is not None and rate.high is not None:
+        interval = f"{plain(rate.low / unit.size)}-{plain(rate.high / unit.size)}"
+    means = [getattr(point.latency, name) for name in QUANTILES]
+    latencies = [quantity(None if one is None else one.mean, TIMES, 4) for one in means]
+    titles = [declared(Latency)[name].title for name in QUANTILES]
     return hover(
-        point_name(point),
-        rate(point.throughput_bps),
-        f"p50 {latency_of(latency.p50)}, p99 {latency_of(latency.p99)}, "
-        f"p99.9 {latency_of(latency.p999)}",
-        f"amplification {ratio(point.amplification, '.4g')}, "
-        f"effective {ratio(point.effective_amplification, '.4g')}",
+        point.name,
+        f"{plain(rate.mean / unit.size)} {unit.name} ({interval})",
+        ", ".join(map(" ".join, zip(titles, latencies, strict=True))),
+        f"amplification {number(point.amplification, '.4g').text}, "
+        f"effective {number(point.effective_amplification, '.4g').text}",
     )
-
-
-def latency_of(value: Estimate | None) -> str:
-    """Return a latency's mean; a dash where no packet was delivered."""
-    return DASH if value is None else duration(value.mean)
