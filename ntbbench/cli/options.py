@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ntbbench.core.options import kinds
+from ntbbench.core.options import kinds, option
 
 Section = TypeVar("Section", bound=Struct)
 
 
 def add_options(
     parser: argparse.ArgumentParser, title: str, usual: Struct, only: Collection[str] = ()
-) -> None:
-    """Add a group with an option for each key of a section; all are texts until `chosen`.
+) -> argparse._ArgumentGroup:
+    """Return a new group with an option for each key of a section; all are texts until `chosen`.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def add_options(
         default = kind.show(getattr(usual, key))
         shown = "" if default is None else f"; default {_plain(default)}"
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
-        group.add_argument(option(key), metavar=kind.metavar, help=words)
+        group.add_argument(option(key), dest=key, metavar=kind.metavar, help=words)
+    return group
 
 
 def chosen(args: argparse.Namespace, base: Section) -> Section:
@@ -46,11 +47,6 @@ def chosen(args: argparse.Namespace, base: Section) -> Section:
         if (text := getattr(args, key, None)) is not None
     }
     return msgspec.structs.replace(base, **changes)
-
-
-def option(key: str) -> str:
-    """Return the option of a key: `mw_count` is --mw-count."""
-    return f"--{key.replace('_', '-')}"
 
 
 def _plain(value: object) -> str:

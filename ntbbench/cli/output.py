@@ -83,8 +83,9 @@ class Output:
         ------
         InputError : a file that cannot be written, or two outputs in one place.
         """
-        for path in filter(None, (self.result, self.page)):
-            check_writable(path)
+        for option, path in (("output", self.result), ("--html", self.page)):
+            if path is not None:
+                check_writable(path, option)
         if self.page is not None and self.result is not None:
             self.check_apart("--html", self.page, self.result)
         if self.result is not None:

@@ -12,10 +12,11 @@ from ntbbench.lab.lab_errors import GuestError
 from ntbbench.lab.machine.guest_task import Recordings
 from ntbbench.lab.machine.qemu import Boot
 from ntbbench.lab.pair import runner
-from ntbbench.lab.pair.drivers.observed_patches import observed_driver
-from ntbbench.lab.pair.judged.points import all_points
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup, Traffic
+from ntbbench.lab.pair.observed_patches import observed_driver
+from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.points import all_points
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE
+from ntbbench.pair.setting import Traffic
 
 WRONG = ("slot 2, db_read after db_clear=0x0", "slot 2, db_read after db_clear=0x1")
 TOLD = "EP driver: no known behaviour fits: slot 2, db_read after db_clear: 0x1 instead of 0x0"

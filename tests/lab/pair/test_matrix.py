@@ -6,17 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from pair_recordings import DATA, load
 
 from ntbbench.lab.lab_errors import BuildError, GuestError
-from ntbbench.lab.pair.judged.points import evaluate
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, plan_key, point_key, run_matrix
 from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.records import FAILED, PairPoint
 
 HUNG = "the guest hung: no end after 9 s: it said nothing"
 PANICKED = "the guest panicked: kernel BUG at vntb.c:1"
-SCENARIO = MatrixScenario(kernel="debian:7.3", ep_slots=(8, 4), mw_counts=(2,))
+SCENARIO = MatrixScenario(kernel="debian:7.3", ep_slots=(8, 4), mw_count=(2,))
 
 
 class Rig:
@@ -41,12 +42,12 @@ class Rig:
             raise GuestError(HUNG)
         old = load(DATA / f"{plan.setup.ep_driver}-{plan.setup.rc_driver}")
         points = tuple(
-            replace(point, traffic=replace(point.traffic))
+            point
             for direction in ("ep-to-rc", "rc-to-ep")
             for point in old.points
             if point.traffic.direction == direction and point.traffic.gap_us
         )
-        setup = replace(plan.setup, queues=4)
+        setup = structs.replace(plan.setup, queues=4)
         died = replace(old, plan=replace(plan, setup=setup), points=points)
         if number == self.die_at:
             return replace(died, points=points[: self.recorded], died=PANICKED)

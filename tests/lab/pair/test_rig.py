@@ -14,14 +14,14 @@ from ntbbench.lab.machine.console import last_words
 from ntbbench.lab.machine.guest_task import Recordings
 from ntbbench.lab.machine.qemu import Boot
 from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.pair import pair_kernel, runner
 from ntbbench.lab.pair import pair_task as task
-from ntbbench.lab.pair import runner
-from ntbbench.lab.pair.drivers.pair_kernel import PairKernel
-from ntbbench.lab.pair.drivers.sources import DebianSource, SourceManifest
-from ntbbench.lab.pair.drivers.text_patches import DRIVERS
-from ntbbench.lab.pair.pair_machine import accelerator_options, machine
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairSetup, Traffic
-from ntbbench.lab.pair.recording.layout import read_sides, write_point, write_state
+from ntbbench.lab.pair.pair_kernel import PairKernel
+from ntbbench.lab.pair.pair_task import accelerator_options, machine
+from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairSetup
+from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
+from ntbbench.lab.pair.sources import DRIVERS, DebianSource, SourceManifest
+from ntbbench.pair.setting import Traffic
 
 
 @pytest.mark.parametrize(
@@ -223,14 +223,6 @@ def test_the_place_of_a_panic_is_that_of_its_cause() -> None:
     assert Boot("all is well\n", "").died == ""
 
 
-def test_the_rig_is_a_kernel_that_is_named() -> None:
-    stack = runner.PairStack(
-        PairKernel("debian:7.3", "run", Path("k"), DebianSource(Path("s"), None)),  # type: ignore[arg-type]
-        Path("tree"),
-    )
-    assert stack.source == Path("tree")
-
-
 def test_guest_scripts_are_shell() -> None:
     guest = Path(runner.__file__).parent / "guest"
     subprocess.run(["sh", "-n", str(guest / "pair")], check=True)
@@ -246,15 +238,15 @@ def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
     def fails(*_: object) -> Path:
         raise BuildError(f"tree: {file}:109:9: error: implicit declaration")
 
-    monkeypatch.setattr(runner, "build_modules", fails)
+    monkeypatch.setattr(pair_kernel, "build_modules", fails)
     manifest = SourceManifest(package="linux-source-7.3", version="7.3.4-1", sha256="0")
     built = PairKernel("debian:7.3", "run", tmp_path, DebianSource(tmp_path, manifest))
-    stack = runner.PairStack(built, tmp_path if own else None)
     ep, rc = (
         DriverSource(side, "after", "here", tmp_path / Path(name).name, ())
         for side, name in DRIVERS.items()
     )
     with pytest.raises(BuildError, match=f"{file}:109") as error:
-        runner.build_pair(Cache(tmp_path), stack, ep, rc, print)
+        tree = tmp_path if own else None
+        pair_kernel.build_pair(Cache(tmp_path), built, ep, rc, tree=tree, say=print)
     hint = "a kernel of linux-source-7.3 7.3.4-1; --ep-driver and --rc-driver take"
     assert (hint in str(error.value)) == told

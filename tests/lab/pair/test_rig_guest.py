@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from datapath_pair import runs_per_qp, system_of
 from lab_kernel import gone, guests_of
-from pair_kernel import CACHE, KERNEL, boot, counts, patched_driver, stack
+from pair_kernel import CACHE, KERNEL, boot, counts, patched_driver, rig
 
 from ntbbench.capture.replay.recording import read_recording
 from ntbbench.datapath.engine import ENGINES, simulate
@@ -23,8 +23,8 @@ from ntbbench.lab.machine.qemu import TCG
 from ntbbench.lab.machine.watch import Limits
 from ntbbench.lab.pair import pair_task as task
 from ntbbench.lab.pair import runner
-from ntbbench.lab.pair.judged.points import evaluate
-from ntbbench.lab.pair.pair_machine import machine
+from ntbbench.lab.pair.pair_kernel import build_pair
+from ntbbench.lab.pair.pair_task import machine
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
@@ -32,10 +32,11 @@ from ntbbench.lab.pair.plan import (
     PairRecordings,
     PairSetup,
     PointRecording,
-    Traffic,
 )
-from ntbbench.lab.pair.recording.point_files import read_point_folder
-from ntbbench.lab.pair.recording.wire_slots import SlotTrace
+from ntbbench.lab.pair.point_files import read_point_folder
+from ntbbench.lab.pair.points import evaluate
+from ntbbench.lab.pair.ring_trace_file import SlotTrace
+from ntbbench.pair.setting import Traffic
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -51,7 +52,7 @@ EVERY_SLOT = 6  # doorbells of 8 slots: what one ring of the embedded doorbell r
 
 def plan(ep: str = "after", rc: str = "after", **setting: object) -> PairPlan:
     """Return a boot of both directions with a flow for each of four QPs."""
-    return PairPlan(PairSetup(ep, rc, queues=QPS, **setting), BOTH)  # type: ignore[arg-type]
+    return PairPlan(PairSetup(ep_driver=ep, rc_driver=rc, queues=QPS, **setting), BOTH)  # type: ignore[arg-type]
 
 
 @pytest.fixture(
@@ -213,12 +214,13 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
     script.write_text(INSTANCES)
     setup = PairSetup(doorbell="msi")
     two = machine(setup, True)
-    ep, rc = runner.find_drivers(CACHE, stack(), setup, print)
+    lab = rig()
+    ep, rc = lab.drivers(setup)
     recordings = record(
         Task(script, (), ("instances",), Limits(60), {}),
         tmp_path / "out",
-        image=stack().kernel.image,
-        modules=runner.build_pair(CACHE, stack(), ep, rc, print),
+        image=lab.kernel.image,
+        modules=build_pair(CACHE, lab.kernel, ep, rc, tree=None, say=print),
         accel=TCG,
         machine=replace(two, devices=(*two.devices, *two.devices)),
     )
@@ -231,7 +233,7 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
 
 
 def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
-    checkpatch = stack().kernel.kbuild / "scripts" / "checkpatch.pl"
+    checkpatch = rig().kernel.kbuild / "scripts" / "checkpatch.pl"
     lab = Path(runner.__file__).parent
     sources = [*sorted((lab / "guest").glob("*.[ch]")), *sorted((lab.parent / "guest").glob("*.c"))]
     assert len(sources) == 7 + 3
@@ -316,13 +318,13 @@ def test_a_guest_that_hangs_tells_where(
 def test_memory_that_is_not_set_aside_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ntbbench.lab.pair.pair_machine.POOL", "1M$0x1f000000")
+    monkeypatch.setattr("ntbbench.lab.pair.pair_task.POOL", "1M$0x1f000000")
     with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
         boot(plan(), tmp_path)
 
 
 def test_no_guest_and_no_half_cache_outlive_an_interrupt(tmp_path: Path) -> None:
-    stack()
+    rig()
     command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
     words = ["lab", "pair", "run", "--kernel", KERNEL, "--packets", "2000"]
     output = tmp_path / "x.json"
