@@ -161,12 +161,18 @@ def test_resume_refuses_sources_that_changed(lab: Lab, tmp_path: Path, capsys) -
     assert len(lab.plans) == booted + 1
 
 
-def test_a_source_tree_that_changed_is_not_resumed(lab: Lab, tmp_path: Path, capsys) -> None:
-    linux = tree(tmp_path)
+def test_a_matrix_of_a_source_is_resumed_unless_the_tree_changed(
+    lab: Lab, tmp_path: Path, capsys
+) -> None:
+    linux, out = tree(tmp_path), tmp_path / "m.json"
     lab.error, lab.interrupt_after = GuestError("killed with the interrupt"), 1
-    out = tmp_path / "m.json"
     arguments = ["--source", str(linux), "--jobs", "1", "-o", str(out)]
     assert main(["lab", "pair", "matrix", *arguments]) == 130
+    scenario = load_pair_result(out).scenario
+    assert scenario["ep_drivers"] == ["before", str(linux)]
+    lab.interrupt_after = len(lab.plans) + 1
+    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 130
+    assert load_pair_result(out).scenario == scenario
     (linux / "drivers/ntb/ntb_transport.c").write_text("int two;")
     capsys.readouterr()
     assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 2
@@ -250,20 +256,6 @@ def test_a_matrix_with_nothing_left_to_boot_stays_as_it_is(lab: Lab, tmp_path: P
     assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 0
     assert len(lab.plans) == booted
     assert out.read_bytes() == before
-
-
-def test_a_matrix_of_a_source_is_planned_and_resumed_with_its_drivers(lab: Lab, tmp_path) -> None:
-    linux = tree(tmp_path)
-    lab.error = GuestError("killed with the interrupt")
-    lab.interrupt_after = 1
-    out = tmp_path / "m.json"
-    arguments = ["--source", str(linux), "--jobs", "1", "-o", str(out)]
-    assert main(["lab", "pair", "matrix", *arguments]) == 130
-    scenario = load_pair_result(out).scenario
-    assert scenario["ep_drivers"] == ["before", str(linux)]
-    lab.interrupt_after = len(lab.plans) + 1
-    assert main(["lab", "pair", "matrix", "--resume", str(out)]) == 130
-    assert load_pair_result(out).scenario == scenario
 
 
 @pytest.mark.parametrize("raised", [False, True])

@@ -52,18 +52,6 @@ def test_a_flow_on_qp_0_costs_what_the_facts_say(tmp_path, ep, rc, runs) -> None
     assert points[0]["msis_raised"] == 10
 
 
-def test_two_runs_give_the_same_result(tmp_path: Path) -> None:
-    results = []
-    for name in ("first", "second"):
-        output = tmp_path / f"{name}.json"
-        burst = ("--queues", "4", "--packets", "30", "--gap", "0")
-        assert main(["lab", "pair", "run", *burst, "-o", str(output)]) == 0
-        results.append(output.read_bytes())
-    assert results[0] == results[1]
-    gate = ["gate", *(str(tmp_path / f"{name}.json") for name in ("first", "second"))]
-    assert main(gate) == 0
-
-
 def broken(side: str, folder: Path, *changes: tuple[str, str]) -> Path:
     """Return a driver of one's own: each change is code that stands there once, and its place."""
     source = fetch_source(Cache(default_root(None)), "7.3", print).folder

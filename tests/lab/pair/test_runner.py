@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A driver that kills its guest, or floods its trace, keeps the finding that its set-up showed."""
+"""What a boot left, laid out: results, complaints, faults, and guests that died."""
 
 import shutil
 from dataclasses import replace
@@ -9,6 +9,7 @@ import pytest
 from pair_recordings import DATA, OBSERVED, load, observations
 
 from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.machine.console import last_words
 from ntbbench.lab.machine.guest_task import Recordings
 from ntbbench.lab.machine.qemu import Boot
 from ntbbench.lab.pair import runner
@@ -25,20 +26,25 @@ RESULT = (
 )
 
 
+def set_up(folder: Path, result: str, observed: str = "ep takes db_count 2=no\n") -> None:
+    (folder / "setup").mkdir(parents=True)
+    for name, text in (("result", result), ("trace", ""), ("observed", observed)):
+        (folder / "setup" / name).write_text(text)
+
+
+def drivers(folder: Path) -> list[DriverSource]:
+    return [DriverSource(side, "my.c", "", folder, ()) for side in ("ep", "rc")]
+
+
 def laid_out(
     folder: Path, *, wrong: bool, died: bool, doorbell: str = "poll", irqs: str = "0"
 ) -> PairRecordings:
     """Return what comes of a guest that came to its set-up, and hung after it if it `died`."""
-    setup = folder / "setup"
-    setup.mkdir(parents=True)
-    (setup / "result").write_text(RESULT % irqs)
-    (setup / "trace").write_text("")
     seen = (OBSERVED / "after-after").read_text()
-    (setup / "observed").write_text(seen.replace(*WRONG, 1) if wrong else seen)
-    drivers = [DriverSource(side, "my.c", "", folder, ()) for side in ("ep", "rc")]
+    set_up(folder, RESULT % irqs, seen.replace(*WRONG, 1) if wrong else seen)
     boot = Boot("", "", "55 s of processor time" if died else "")
     plan = PairPlan(PairSetup(doorbell=doorbell), (Traffic(), Traffic("rc-to-ep")))
-    return runner.lay_out(plan, *drivers, Recordings("7.3.4", folder, boot))
+    return runner.lay_out(plan, *drivers(folder), Recordings("7.3.4", folder, boot))
 
 
 def test_a_hung_guest_whose_driver_is_wrong_is_a_failed_point(tmp_path: Path) -> None:
@@ -59,9 +65,8 @@ def test_damaged_observations_are_an_error(tmp_path: Path) -> None:
     laid_out(tmp_path, wrong=False, died=False)
     (tmp_path / "setup" / "observed").write_text("ep what is this\n")
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
-    drivers = [DriverSource(side, "my.c", "", tmp_path, ()) for side in ("ep", "rc")]
     with pytest.raises(GuestError, match="setup/observed: ep what is this"):
-        runner.lay_out(PairPlan(PairSetup()), *drivers, recordings)
+        runner.lay_out(PairPlan(PairSetup()), *drivers(tmp_path), recordings)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +104,68 @@ def test_an_unreadable_trace_of_a_wrong_driver_is_a_failed_point(
     first, *others = all_points(recordings)
     assert (first.status, first.agrees) == (FAILED, False) and "overwritten" in first.cause
     assert [point.status for point in others] == ["ok"] * len(others)
+
+
+DOWN = "ep_qp_count=4\nrc_qp_count=\nep_queues=4\nrc_queues=4\nlink=down\ncause=a = b\n"
+
+
+def test_a_result_says_who_computed_what(tmp_path: Path) -> None:
+    (tmp_path / "result").write_text(DOWN)
+    assert runner.read_result(tmp_path / "result")["cause"] == "a = b"
+    (tmp_path / "result").write_text(DOWN.replace("link=down\n", ""))
+    with pytest.raises(GuestError, match="reported no link"):
+        runner.read_result(tmp_path / "result")
+
+
+def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
+    set_up(tmp_path, DOWN.replace("down", "up"))
+    place = tmp_path / Traffic().name
+    place.mkdir()
+    (place / "sent").write_text("send: Network is unreachable\n")
+    recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
+    with pytest.raises(GuestError, match="sent: send: Network is unreachable"):
+        runner.lay_out(PairPlan(PairSetup()), *drivers(tmp_path), recordings)
+    kept = runner.lay_out(PairPlan(PairSetup(), may_die=True), *drivers(tmp_path), recordings)
+    assert kept.died == f"the guest gave up: {place.name}: sent: send: Network is unreachable"
+    assert kept.points == ()
+
+
+def test_the_remark_of_every_boot_is_no_warning() -> None:
+    remark = "[    0.47] WARNING: drivers/pci/endpoint/pci-epc-core.c:1089 at __pci_epc_create+0x97"
+    other = "[    0.48] WARNING: drivers/pci/endpoint/pci-epc-core.c:1089 at pci_epc_raise_irq+0x9"
+    assert runner.warnings(f"{remark}\n{other}\n") == [other.partition("] ")[2]]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
+    tmp_path: Path, recorded: bool
+) -> None:
+    """A hung guest is given an instruction that is none, and a debug kernel complains of that."""
+    own = "[ 1.0] WARNING: pci-epf-vntb.c:9 at vntb_epf_peer_db_set+0x9/0x20\n"
+    provoked = (
+        "[ 9.0] Oops: invalid opcode: 0000 [#1] SMP KASAN\n"
+        "[ 9.0] BUG: sleeping function called from invalid context at exit.c:1\n"
+        "[ 9.0] WARNING: kernel/rcu/tree.c:1 at f+0x1/0x2\n"
+    )
+    if recorded:
+        set_up(tmp_path, DOWN)
+    hung = Recordings("7.3.4", tmp_path, Boot(own + provoked, "", "9 s of processor time"))
+    plan = PairPlan(PairSetup(), may_die=True)
+    laid_out = runner.lay_out(plan, *drivers(tmp_path), hung)
+    assert laid_out.died.startswith("the guest hung: ")
+    assert laid_out.warnings == (own.partition("] ")[2].strip(),)
+
+
+def test_the_place_of_a_panic_is_that_of_its_cause() -> None:
+    console = (
+        "[ 1.0] RIP: 0010:__pci_epc_create+0x97/0x140\n"
+        "[ 2.0] BUG: kernel NULL pointer dereference, address: 0000000000000020\n"
+        "[ 2.0] RIP: 0010:klist_put+0x1b/0xa0\n"
+        "[ 2.1] Kernel panic - not syncing: Fatal exception\n"
+    )
+    assert last_words(console) == (
+        "BUG: kernel NULL pointer dereference, address: 0000000000000020; "
+        "RIP: 0010:klist_put+0x1b/0xa0; Kernel panic - not syncing: Fatal exception"
+    )
+    assert Boot(console, "").died.startswith("the guest panicked: BUG: kernel NULL pointer")
+    assert Boot("all is well\n", "").died == ""

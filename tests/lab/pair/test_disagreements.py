@@ -7,7 +7,6 @@ drivers with other slots would have shown: the rest of what such a pair does loo
 
 import csv
 import io
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ import pytest
 from pair_recordings import DATA, evaluated, load, pair_result
 from rendered import rendered
 
-from ntbbench.cli.main import main
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.records import PairPoint, PairResult
 
@@ -180,32 +178,3 @@ def test_every_format_tells_which_bit_rang_which_slot(tmp_path: Path) -> None:
     assert row["slots_per_number"].split()[0].startswith("1:")
     right = rendered(pair_result("before-before"), "text")
     assert "slots by doorbell bit: 0: 2, 1: 3, 2: 4, 3: 5 (as expected)" in " ".join(right.split())
-
-
-def test_compare_and_gate_tell_a_slot_that_moved(tmp_path: Path, capsys) -> None:
-    moved = shifted(tmp_path)
-    right = [
-        msgspec.structs.replace(
-            point, slots_per_bit={str(b): [b + 2] for b in range(4)}, agrees=True
-        )
-        for point in moved.points
-    ]
-    paths = [tmp_path / f"{name}.json" for name in ("right", "moved", "old", "other")]
-    none = [msgspec.structs.replace(point, slots_per_bit={}) for point in right]
-    other = [
-        msgspec.structs.replace(point, slots_per_bit={str(b): [b + 3] for b in range(4)})
-        for point in moved.points
-    ]
-    for path, points in zip(paths, (right, moved.points, none, other), strict=True):
-        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(moved, points=points)))
-    good, bad, old, elsewhere = map(str, paths)
-
-    def verdicts(base: str, candidate: str, code: int) -> set[str]:
-        assert main(["gate", base, candidate, "--format", "json"]) == code
-        told = json.loads(capsys.readouterr().out)["comparisons"]
-        return {c["verdict"] for c in told if ":slot of bit" in c["metric"]}
-
-    assert verdicts(good, bad, 1) == {"regressed"}
-    assert verdicts(bad, good, 0) == {"improved"}
-    assert verdicts(bad, elsewhere, 1) == verdicts(elsewhere, bad, 1) == {"regressed"}
-    assert verdicts(old, good, 0) == verdicts(good, old, 0) == set()  # one is of an older version
