@@ -49,7 +49,7 @@ COLUMNS = (
     QPS,
     Column("measured", "what becomes of the doorbells on the kernel", align="left"),
     Column("model", "what becomes of them in the model", align="left"),
-    PER_DOORBELL,
+    Column(PER_DOORBELL.title, PER_DOORBELL.hint, "per doorbell"),
     Column("match", LABELS["agrees"].definition, align="left"),
 )
 # What becomes of doorbells: explained where it is shown.
