@@ -5,15 +5,8 @@ from collections.abc import Iterator
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairFinding, PairResult
 from ntbbench.report.document import Check, Document, Notes
-from ntbbench.report.views.lab_pair_points import (
-    agreement,
-    checks,
-    facts,
-    machine,
-    named,
-    shared,
-    sheet,
-)
+from ntbbench.report.views import lab_pair_points as pair
+from ntbbench.report.views.lab_pair_axes import named
 from ntbbench.report.views.lab_pair_run import blocks
 from ntbbench.report.wording import plural
 
@@ -27,20 +20,17 @@ KINDS = ("sleep", "locking", "memory", "other", "panic", "hang")
 
 def document(result: PairResult) -> Document:
     """Return the report of a check: findings, then the points."""
-    shown = named(result)
-    unavailable = all(point.status == UNAVAILABLE for point in result.points)
-    nothing = bool(result.points) and unavailable  # nothing can have been found
+    points = named(result.points)
+    if points and all(point.status == UNAVAILABLE for point in points):
+        return pair.report(result, *blocks(points))  # nothing was booted: nothing can be found
     findings = [(place(finding), (finding.line, _seen(finding))) for finding in result.findings]
-    return Document(
-        title="ntbbench lab pair check",
-        verdict=agreement(result) if nothing else _verdict(result),
-        record=result,
-        lines=[*([] if nothing else [agreement(result)]), machine(result), *shared(shown.points)],
-        blocks=[Notes("Findings", findings), *blocks(shown, *(() if nothing else NOTES))],
-        warnings=[(warning, ()) for warning in result.warnings],
-        facts=facts(result),
-        sheet=lambda: sheet(result),
-        checks=lambda: [*checks(shown.points), *([] if nothing else [_found(result)])],
+    tables, details = blocks(points, *NOTES)
+    return pair.report(
+        result,
+        [Notes("Findings", findings), *tables],
+        details,
+        verdict=_verdict(result),
+        more_checks=[_found(result)],
     )
 
 

@@ -7,50 +7,28 @@ from itertools import groupby
 
 from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.document import Block, Cell, Column, Document, Notes, Table, column, words
-from ntbbench.report.views.lab_pair_points import (
-    AGREES,
-    BOUNDED,
-    DIED,
-    DISAGREES,
-    LABELS,
-    NOT_RUN,
-    PER_DOORBELL,
-    SLOT,
-    agreement,
-    asked_cells,
-    between,
-    checks,
-    difference,
-    differing,
-    drivers,
-    facts,
-    judgement,
-    legend,
-    machine,
-    named,
-    points_table,
-    qp_counts,
-    runs_per_doorbell,
-    shared,
-    sheet,
-    slots_text,
-    title,
-    untried,
-)
+from ntbbench.report.views import lab_pair_points as pair
+from ntbbench.report.views.lab_pair_axes import asked_cells, differing, named, title
 from ntbbench.report.wording import plural
 
 DIFFERS = "DIFFERS"
-MATCHES = {AGREES: AGREES, BOUNDED: BOUNDED, DISAGREES: DIFFERS, DIED: DIFFERS, NOT_RUN: "-"}
+MATCHES = {
+    pair.AGREES: pair.AGREES,
+    pair.BOUNDED: pair.BOUNDED,
+    pair.DISAGREES: DIFFERS,
+    pair.DIED: DIFFERS,
+    pair.NOT_RUN: "-",
+}
 QPS = Column("QPs", "qp_count that ntb_transport computed on EP and RC", align="left")
 COLUMNS = (
     column(PairPoint, "ep_driver"),
     column(PairPoint, "rc_driver"),
-    Column(LABELS["ep_slots"].title, LABELS["ep_slots"].definition, align="left"),
+    Column(pair.LABELS["ep_slots"].title, pair.LABELS["ep_slots"].definition, align="left"),
     QPS,
     Column("measured", "what becomes of the doorbells on the kernel", align="left"),
     Column("model", "what becomes of them in the model", align="left"),
-    Column(PER_DOORBELL.title, PER_DOORBELL.hint, "per doorbell"),
-    Column("match", LABELS["agrees"].definition, align="left"),
+    Column(pair.PER_DOORBELL.title, pair.PER_DOORBELL.hint, "per doorbell"),
+    Column("match", pair.LABELS["agrees"].definition, align="left"),
 )
 # What becomes of doorbells: explained where it is shown.
 VERDICTS = {
@@ -66,9 +44,9 @@ OF_A_QP = (
     Column("QP", "qp_num, of the receiver"),
     column(PairPoint, "doorbells_per_qp"),
     column(PairPoint, "runs_per_qp"),
-    Column("predicted", "runs that the model allows"),
+    pair.PREDICTED,
     Column("difference", "of the runs and what the model allows"),
-    Column("slot", SLOT),
+    Column("slot", "that its doorbell rang: bit + 2 of any version; MSI n is slot n - 1"),
 )
 
 
@@ -99,30 +77,13 @@ class Row:
 
 def document(result: PairResult) -> Document:
     """Return the report of a matrix: a table a direction and number of windows."""
-    shown = named(result)
-    tables = list(_tables(shown))
-    return Document(
-        title="ntbbench lab pair matrix",
-        verdict=agreement(result),
-        record=result,
-        lines=[machine(result), *shared(shown.points)],
-        blocks=[
-            *tables,
-            Notes("Differences", [(line, ()) for line in _differences(shown)]),
-            drivers(shown.points),
-            untried(result),
-            points_table(shown.points, brief=False),
-            _qps(shown.points),
-            _legend(shown.points),
-        ],
-        warnings=[(warning, ()) for warning in result.warnings],
-        facts=facts(result),
-        sheet=lambda: sheet(result),
-        checks=lambda: list(checks(shown.points)),
-    )
+    points = named(result.points)
+    differences = Notes("Differences", [(line, ()) for line in _differences(points)])
+    details = [pair.points_table(points, brief=False), _qps(points), _legend(points)]
+    return pair.report(result, [*_tables(points), differences], details)
 
 
-def _tables(result: PairResult) -> Iterator[Table]:
+def _tables(points: Sequence[PairPoint]) -> Iterator[Table]:
     """Yield a table for each direction and number of windows."""
 
     def of_table(point: PairPoint) -> tuple[str, int, str]:
@@ -131,15 +92,13 @@ def _tables(result: PairResult) -> Iterator[Table]:
     def of_pair(point: PairPoint) -> tuple[str, str]:
         return point.ep_driver, point.rc_driver
 
-    order = {pair: n for n, pair in enumerate(dict.fromkeys(map(of_pair, result.points)))}
-    kinds = {kind: n for n, kind in enumerate(dict.fromkeys(map(of_table, result.points)))}
-    ordered = sorted(
-        result.points, key=lambda p: (kinds[of_table(p)], order[of_pair(p)], p.ep_slots)
-    )
-    for (direction, windows, doorbell), points in groupby(ordered, of_table):
+    order = {pair: n for n, pair in enumerate(dict.fromkeys(map(of_pair, points)))}
+    kinds = {kind: n for n, kind in enumerate(dict.fromkeys(map(of_table, points)))}
+    ordered = sorted(points, key=lambda p: (kinds[of_table(p)], order[of_pair(p)], p.ep_slots))
+    for (direction, windows, doorbell), found in groupby(ordered, of_table):
         how = f", {doorbell}" if direction == "rc-to-ep" else ""
         name = f"{direction}, {plural(windows, 'window')}{how}"
-        yield Table(name, COLUMNS, [row.cells for row in _rows(list(points))], keys=2)
+        yield Table(name, COLUMNS, [row.cells for row in _rows(list(found))], keys=2)
 
 
 def _rows(points: list[PairPoint]) -> list[Row]:
@@ -156,29 +115,29 @@ def _rows(points: list[PairPoint]) -> list[Row]:
 
 
 def _row(point: PairPoint) -> Row:
-    ratio = runs_per_doorbell(point)
+    ratio = pair.runs_per_doorbell(point)
     return Row(
         ep=point.ep_driver,
         rc=point.rc_driver,
         slots=(point.ep_slots, point.ep_slots),
-        qps=qp_counts(point),
+        qps=pair.qp_counts(point),
         measured=point.verdict or "-" if point.status == OK else point.status,
         model=point.predicted_verdict if point.status != UNAVAILABLE else "-",
         runs="-" if ratio is None else f"{ratio:.2f}",
-        match=MATCHES[judgement(point)],
+        match=MATCHES[pair.judgement(point)],
     )
 
 
-def _differences(result: PairResult) -> Iterator[str]:
+def _differences(points: Sequence[PairPoint]) -> Iterator[str]:
     """Yield each point in which model and kernel differ, and in what."""
-    run = [point for point in result.points if point.status != UNAVAILABLE]
-    differing_points = [point for point in run if not point.agrees]
-    if run and not differing_points:
-        which = "" if len(run) == len(result.points) else " that was run"
-        bounded = sum(judgement(point) == BOUNDED for point in run)
+    run = [point for point in points if point.status != UNAVAILABLE]
+    wrong = [point for point in run if not point.agrees]
+    if run and not wrong:
+        which = "" if len(run) == len(points) else " that was run"
+        bounded = sum(pair.judgement(point) == pair.BOUNDED for point in run)
         only = f"; {plural(bounded, 'point')} of {len(run)} only within bounds" if bounded else ""
         yield f"Model and kernel differ in no cell{which}{only}."
-    for point in differing_points:
+    for point in wrong:
         where = title(point, ("ep_driver", "rc_driver", "ep_slots", "mw_count"))
         yield f"{where}: {'; '.join(filter(None, [point.cause, *point.notes]))}"
 
@@ -195,12 +154,12 @@ def _qp_cells(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
     bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
     counts = zip(point.doorbells_per_qp, point.runs_per_qp, bounds, strict=True)
     for qp_num, (rung, runs, bound) in enumerate(counts):
-        slot = slots_text(point.slots_per_bit.get(str(qp_num), [])) or "-"
-        allowed = Cell(between(*bound), bound[0])
-        yield *words(qp_num, rung, runs), allowed, difference(runs, *bound), Cell(slot)
+        slot = pair.slots_text(point.slots_per_bit.get(str(qp_num), [])) or "-"
+        allowed = Cell(pair.between(*bound), bound[0])
+        yield *words(qp_num, rung, runs), allowed, pair.difference(runs, *bound), Cell(slot)
 
 
 def _legend(points: Sequence[PairPoint]) -> Block:
     used = {word for p in points for word in (p.verdict, p.predicted_verdict, p.status)}
     lines = [f"{word}: {meaning}" for word, meaning in VERDICTS.items() if word in used]
-    return legend(points, ["ep_slots"], f"{QPS.title}: {QPS.hint}", *lines)
+    return pair.legend(points, ["ep_slots"], f"{QPS.title}: {QPS.hint}", *lines)

@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Points of the pair, as the reports of run, matrix and check show them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import PurePath
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec.structs import fields, replace
+from msgspec.structs import fields
 
 from ntbbench.core.fields import declared
 from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.pair.drivers.patches import number_ranges
 from ntbbench.report.document import (
+    Block,
     Cell,
     Check,
     Column,
+    Document,
     Notes,
     Sheet,
     Shown,
     Table,
     column,
     number,
-    words,
+)
+from ntbbench.report.views.lab_pair_axes import (
+    AXES,
+    asked,
+    asked_cells,
+    differing,
+    named,
+    shared,
+    title,
 )
 from ntbbench.report.views.sheets import PER_QP, qp_sheet
 from ntbbench.report.wording import plural
@@ -28,34 +36,49 @@ from ntbbench.report.wording import plural
 LABELS = declared(PairPoint)
 AGREES, BOUNDED, DISAGREES, NOT_RUN = "agrees", "in bounds", "DISAGREES", "not run"
 DIED = "failed"
-JUDGED = {
-    AGREES: "the model agrees",
-    BOUNDED: "within the model's bounds",
-    DISAGREES: "the model DISAGREES",
-    NOT_RUN: UNAVAILABLE,
-    DIED: "the guest failed",
-}
 BOUNDS = "in bounds: where doorbells meet, as in a burst, the model only bounds the counts"
-# What a point was asked, and how a sentence says it.
-AXES: dict[str, Callable[[Any], str]] = {
-    "ep_driver": lambda name: f"EP {name}",
-    "rc_driver": lambda name: f"RC {name}",
-    "ep_slots": lambda slots: plural(slots, "slot"),
-    "mw_count": lambda windows: plural(windows, "window"),
-    "doorbell": str,
-    "queues": lambda queues: "" if queues is None else f"max_num_clients {queues}",
-    "flows": lambda flows: plural(flows, "flow"),
-    "packets": lambda packets: f"{plural(packets, 'packet')} each",
-    "gap_us": lambda gap: f"{gap} us apart",
-}
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic")
-SLOT = "that its doorbell rang: bit + 2 of any version; MSI n is slot n - 1"
 COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_received")
 PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per door-\nbell")
 PREDICTED = Column("predicted", "runs that the model allows", "pre-\ndicted")
 
 
-def agreement(result: PairResult) -> str:
+def report(
+    result: PairResult,
+    answer: Sequence[Block],
+    details: Sequence[Block],
+    *,
+    verdict: str = "",
+    more_checks: Sequence[Check] = (),
+) -> Document:
+    """Return the report of a result of any kind.
+
+    Parameters
+    ----------
+    answer, details : blocks before and after what all kinds tell of drivers and of what no point
+        tried.
+    verdict : what comes before whether the points agree.
+    more_checks : after those of the points.
+    """
+    points = named(result.points)
+    first, *more = filter(None, [verdict, _agreement(result)])
+    untried = Notes("Not exercised", [(line, ()) for line in result.not_exercised])
+    titles = declared(PairResult)
+    facts = {titles[name].title: getattr(result, name) for name in FACTS}
+    return Document(
+        title=f"ntbbench lab pair {result.kind}",
+        verdict=first,
+        record=result,
+        lines=[*more, _machine(result), *shared(points)],
+        blocks=[*answer, _drivers(points), untried, *details],
+        warnings=[(warning, ()) for warning in result.warnings],
+        facts=facts | result.environment,
+        sheet=lambda: _sheet(result),
+        checks=lambda: [*_checks(points), *more_checks],
+    )
+
+
+def _agreement(result: PairResult) -> str:
     """Return in one sentence how many points agree, or why nothing was run."""
     measured = [point for point in result.points if point.status != UNAVAILABLE]
     missing = len(result.points) - len(measured)
@@ -73,17 +96,11 @@ def agreement(result: PairResult) -> str:
     return text if result.complete else f"{text}; not finished"
 
 
-def machine(result: PairResult) -> str:
+def _machine(result: PairResult) -> str:
     """Return what ran the guest, and whether its clock makes two runs equal."""
     how = f"emulated by QEMU's {result.accelerator}" if result.accelerator == "tcg" else "on KVM"
     how += ", counting instructions" if result.deterministic else ", not deterministic"
     return f"Linux {result.kernel} ({result.kernel_source}), {how}"
-
-
-def facts(result: PairResult) -> dict[str, object]:
-    """Return the environment: the guest's, then the host's."""
-    titles = declared(PairResult)
-    return {titles[name].title: getattr(result, name) for name in FACTS} | result.environment
 
 
 def judgement(point: PairPoint) -> str:
@@ -138,55 +155,7 @@ def slots_text(slots: list[int]) -> str:
     return "+".join("?" if slot < 0 else str(slot) for slot in slots)
 
 
-def named(result: PairResult) -> PairResult:
-    """Return the result with each driver's path cut to the shortest tail that no other one has."""
-    drivers = {name for point in result.points for name in (point.ep_driver, point.rc_driver)}
-    tails = {name: _tail(name, drivers - {name}) for name in drivers}
-    shown = [
-        replace(point, ep_driver=tails[point.ep_driver], rc_driver=tails[point.rc_driver])
-        for point in result.points
-    ]
-    return replace(result, points=shown)
-
-
-def _tail(name: str, others: set[str]) -> str:
-    parts = PurePath(name).parts
-    for count in range(1, len(parts)):
-        if not any(PurePath(other).parts[-count:] == parts[-count:] for other in others):
-            return str(PurePath(*parts[-count:]))
-    return name
-
-
-def differing(points: Sequence[PairPoint]) -> list[str]:
-    """Return the axes in which points differ: the others are said once.
-
-    By default the flows follow the windows, one per QP.
-    """
-    names = [name for name in AXES if not _alike(points, name)]
-    return [name for name in names if name != "flows" or "mw_count" not in names]
-
-
-def _alike(points: Sequence[PairPoint], name: str) -> bool:
-    return len({getattr(point, name) for point in points}) <= 1
-
-
-def asked(point: PairPoint, names: Iterable[str]) -> str:
-    """Return what a point was asked on these axes, in words."""
-    return ", ".join(filter(None, (AXES[name](getattr(point, name)) for name in names)))
-
-
-def shared(points: Sequence[PairPoint]) -> list[str]:
-    """Return in one line what all points were asked alike."""
-    same = [name for name in AXES if _alike(points, name)]
-    return [asked(point, same) for point in points[:1]]
-
-
-def title(point: PairPoint, axes: Iterable[str]) -> str:
-    """Return what tells a point from the others: its direction and these axes."""
-    return ", ".join(filter(None, [point.direction, asked(point, axes)]))
-
-
-def drivers(points: Iterable[PairPoint]) -> Notes:
+def _drivers(points: Iterable[PairPoint]) -> Notes:
     """Return what each driver behaves as; of one that was not observed, its patches."""
     told: dict[str, None] = {}
     for point in points:
@@ -198,11 +167,6 @@ def drivers(points: Iterable[PairPoint]) -> Notes:
                 patches = number_ranges(getattr(point, f"{side}_patches")) or "none"
                 told[f"{name}: patches {patches} (not observed)"] = None
     return Notes("Drivers", [(line, ()) for line in sorted(told)])
-
-
-def untried(result: PairResult) -> Notes:
-    """Return what no point tried."""
-    return Notes("Not exercised", [(line, ()) for line in result.not_exercised])
 
 
 def legend(points: Iterable[PairPoint], names: Iterable[str], *more: str) -> Notes:
@@ -244,13 +208,7 @@ def points_table(points: Sequence[PairPoint], *, brief: bool) -> Table:
     return Table("Points", [*columns, judged], rows, keys=1 + len(axes), shown=shown)
 
 
-def asked_cells(point: PairPoint, axes: Iterable[str]) -> tuple[Cell, ...]:
-    """Return the cells of a point's direction and of these axes."""
-    values = (getattr(point, name) for name in axes)
-    return words(point.direction, *("unset" if value is None else value for value in values))
-
-
-def sheet(result: PairResult) -> Sheet:
+def _sheet(result: PairResult) -> Sheet:
     """Return one row a point and QP: the point's values, then those of the QP."""
     names = [f.name for f in fields(PairPoint)]
     lists = [name for name in names if name.endswith(PER_QP)]
@@ -267,7 +225,7 @@ def _flat(value: object) -> object:
     return "" if value is None else value
 
 
-def checks(points: Iterable[PairPoint]) -> Iterator[Check]:
+def _checks(points: Iterable[PairPoint]) -> Iterator[Check]:
     """Yield a test a boot, with a subtest for each of its points."""
     of_boot = ("ep_driver", "rc_driver", "ep_slots", "mw_count", "doorbell", "queues")
     boots: dict[str, list[PairPoint]] = {}

@@ -4,33 +4,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ntbbench.lab.pair.records import OK, PairPoint, PairResult
+from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.pair.drivers.slots import slot_of
 from ntbbench.report.document import Block, Cell, Column, Details, Document, Notes, Table, number
-from ntbbench.report.views.lab_pair_points import (
-    JUDGED,
-    LABELS,
-    agreement,
-    allowed_runs,
-    between,
-    checks,
-    difference,
-    differing,
-    drivers,
-    facts,
-    has_counts,
-    judgement,
-    legend,
-    machine,
-    named,
-    points_table,
-    runs_per_doorbell,
-    shared,
-    sheet,
-    slots_text,
-    title,
-    untried,
-)
+from ntbbench.report.views import lab_pair_points as pair
+from ntbbench.report.views.lab_pair_axes import differing, named, title
 from ntbbench.report.wording import plural
 
 MEASURED = (
@@ -39,67 +17,56 @@ MEASURED = (
     Column("predicted"),
     Column("difference"),
 )
+JUDGED = {
+    pair.AGREES: "the model agrees",
+    pair.BOUNDED: "within the model's bounds",
+    pair.DISAGREES: "the model DISAGREES",
+    pair.NOT_RUN: UNAVAILABLE,
+    pair.DIED: "the guest failed",
+}
 LEGEND = ("doorbells_rung", "msis_raised", "events", "runs_per_qp", "agrees")
 NONE = "none"
 
 
 def document(result: PairResult) -> Document:
     """Return the report of a run."""
-    shown = named(result)
-    return Document(
-        title="ntbbench lab pair run",
-        verdict=agreement(result),
-        record=result,
-        lines=[machine(result), *shared(shown.points)],
-        blocks=blocks(shown),
-        warnings=[(warning, ()) for warning in result.warnings],
-        facts=facts(result),
-        sheet=lambda: sheet(result),
-        checks=lambda: list(checks(shown.points)),
-    )
+    return pair.report(result, *blocks(named(result.points)))
 
 
-def blocks(result: PairResult, *words: str) -> list[Block]:
-    """Return the points of one boot: a table, what was not tried, each point's details.
+def blocks(points: Sequence[PairPoint], *words: str) -> tuple[list[Block], list[Block]]:
+    """Return the points of one boot, as a table and with all that is known of each.
 
     Parameters
     ----------
     words : more lines of the legend.
     """
-    return [
-        points_table(result.points, brief=True),
-        points_table(result.points, brief=False),
-        drivers(result.points),
-        untried(result),
-        *details(result.points),
-        legend(result.points, LEGEND, *words),
-    ]
+    tables: list[Block] = [pair.points_table(points, brief=brief) for brief in (True, False)]
+    return tables, [*_details(points), pair.legend(points, LEGEND, *words)]
 
 
-def details(points: Sequence[PairPoint]) -> Iterator[Details]:
-    """Yield all that is known of each point."""
+def _details(points: Sequence[PairPoint]) -> Iterator[Details]:
     axes = differing(points)
     for point in points:
         told = [*_facts(point), *point.notes, *_warned(point)]
-        table = [Table("", MEASURED, [*_rows(point)])] if has_counts(point) else []
-        name = f"{title(point, axes)}: {JUDGED[judgement(point)]}"
+        table = [Table("", MEASURED, [*_rows(point)])] if pair.has_counts(point) else []
+        name = f"{title(point, axes)}: {JUDGED[pair.judgement(point)]}"
         yield Details(name, [*table, Notes("", [(line, ()) for line in told])])
 
 
 def _rows(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
     # Where a ring is lost its packet waits for what wakes the QP next, if anything does.
     arrive = (point.packets_sent,) * 2 if point.predicted_verdict != "missed" else None
-    yield _row(LABELS["packets_sent"].title, point.packets_sent, None)
-    yield _row(LABELS["packets_received"].title, point.packets_received, arrive)
-    yield _row(LABELS["doorbells_rung"].title, point.doorbells_rung, None)
+    yield _row(pair.LABELS["packets_sent"].title, point.packets_sent, None)
+    yield _row(pair.LABELS["packets_received"].title, point.packets_received, arrive)
+    yield _row(pair.LABELS["doorbells_rung"].title, point.doorbells_rung, None)
     msis = (point.predicted_msis,) * 2 if point.spaced else (point.least_msis, point.most_msis)
     events = (point.predicted_events,) * 2
     if point.most_events:
         events = (point.least_events, point.most_events)
     if point.direction == "ep-to-rc":
-        yield _row(LABELS["msis_raised"].title, point.msis_raised, msis)
-    yield _row(LABELS["events"].title, point.events, events)
-    yield _row("tasklet runs", sum(point.runs_per_qp), allowed_runs(point))
+        yield _row(pair.LABELS["msis_raised"].title, point.msis_raised, msis)
+    yield _row(pair.LABELS["events"].title, point.events, events)
+    yield _row("tasklet runs", sum(point.runs_per_qp), pair.allowed_runs(point))
     for qp_num, runs in enumerate(point.runs_per_qp):
         rung = point.doorbells_per_qp[qp_num] if qp_num < len(point.doorbells_per_qp) else 0
         allowed = point.least_runs_per_qp[qp_num], point.most_runs_per_qp[qp_num]
@@ -109,8 +76,8 @@ def _rows(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
 def _row(name: str, measured: int, allowed: tuple[int, int] | None) -> tuple[Cell, ...]:
     if allowed is None:
         return Cell(name), number(measured), Cell(""), Cell("")
-    predicted = Cell(between(*allowed), allowed[0])
-    return Cell(name), number(measured), predicted, difference(measured, *allowed)
+    predicted = Cell(pair.between(*allowed), allowed[0])
+    return Cell(name), number(measured), predicted, pair.difference(measured, *allowed)
 
 
 def _facts(point: PairPoint) -> Iterator[str]:
@@ -129,14 +96,14 @@ def _facts(point: PairPoint) -> Iterator[str]:
         return
     if point.verdict:
         yield f"doorbells: {point.verdict} (predicted {point.predicted_verdict})"
-    if (ratio := runs_per_doorbell(point)) is not None:
+    if (ratio := pair.runs_per_doorbell(point)) is not None:
         yield f"runs per doorbell: {ratio:.2f}"
-    yield f"{LABELS['ep_qp_links'].title}: {_links(point.ep_qp_links)}"
-    yield f"{LABELS['rc_qp_links'].title}: {_links(point.rc_qp_links)}"
+    yield f"{pair.LABELS['ep_qp_links'].title}: {_links(point.ep_qp_links)}"
+    yield f"{pair.LABELS['rc_qp_links'].title}: {_links(point.rc_qp_links)}"
     yield from _slots(point)
     for name in ("msis_per_number", "events_per_vector"):
         predicted_counts = getattr(point, f"predicted_{name}") if point.spaced else None
-        yield from _keyed(LABELS[name].title, getattr(point, name), predicted_counts)
+        yield from _keyed(pair.LABELS[name].title, getattr(point, name), predicted_counts)
     if not point.spaced and point.difference_per_qp:
         told = ", ".join(f"QP {qp}: {n}" for qp, n in enumerate(point.predicted_runs_per_qp))
         yield f"estimate of the runs: {told}"
@@ -155,14 +122,14 @@ def _slots(point: PairPoint) -> Iterator[str]:
     rang = point.slots_per_bit
     known = {bit: [slot_of(int(bit))] for bit in rang}
     told, wanted = (
-        ", ".join(f"{bit}: {slots_text(slots)}" for bit, slots in one.items())
+        ", ".join(f"{bit}: {pair.slots_text(slots)}" for bit, slots in one.items())
         for one in (rang, known)
     )
     if rang:
         how = "as expected" if rang == known else f"expected {wanted}"
-        yield f"{LABELS['slots_per_bit'].title}: {told} ({how})"
+        yield f"{pair.LABELS['slots_per_bit'].title}: {told} ({how})"
     if point.direction == "rc-to-ep" and point.slots_per_number:
-        yield f"{LABELS['slots_per_number'].title}: {_by_key(point.slots_per_number)}"
+        yield f"{pair.LABELS['slots_per_number'].title}: {_by_key(point.slots_per_number)}"
 
 
 def _keyed(name: str, counted: dict[str, int], predicted: dict[str, int] | None) -> Iterator[str]:
