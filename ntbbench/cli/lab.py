@@ -9,6 +9,7 @@ from ntbbench.cli.lab_kernel import (
     DEFAULT_KERNEL,
     add_cache_option,
     add_kernel_options,
+    check_empty,
     kernel_of,
     say,
 )
@@ -16,7 +17,7 @@ from ntbbench.cli.lab_netdev import add_netdev
 from ntbbench.cli.lab_pair import add_pair
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.axes import parse_int_axis
-from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.errors import ExitCode
 from ntbbench.core.names import parse_int, unknown
 from ntbbench.lab.loopback.evaluate import DB_READS
 from ntbbench.lab.loopback.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
@@ -120,7 +121,7 @@ def run_run(args: argparse.Namespace) -> int:
         folder = Path(scratch) / "recordings"
         if args.keep is not None:
             folder = output.beside() if args.keep == Path() else args.keep
-            _check_empty(folder)
+            check_empty("--keep", folder)
         result = run_lab(cache, kernel, plan, folder, say=say, accel=args.accel)
     if args.keep is not None:
         say(f"recordings kept in {folder}")
@@ -171,8 +172,3 @@ def plan_of(args: argparse.Namespace) -> LabPlan:
         gap_us=parse_int("--gap", args.gap, 0, GAP_MAX),
         packets=parse_int("--packets", args.packets, 1, PACKETS_MAX),
     )
-
-
-def _check_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError("--keep", str(folder), "a new or an empty folder")

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.core.option_list import OptionSection, default_of, described
-from ntbbench.core.options import kinds
+from ntbbench.core.options import kinds, option
 
 Section = TypeVar("Section", bound=Struct)
 # By command: `module:Class` of the sections whose keys are its options or those of its files.
@@ -26,7 +26,7 @@ DECLARED: Mapping[str, tuple[str, ...]] = {
 def add_options(
     parser: argparse.ArgumentParser, title: str, usual: Struct, only: Collection[str] = ()
 ) -> argparse._ArgumentGroup:
-    """Add a group with an option for each key of a section; all are texts until `chosen`.
+    """Return a new group with an option for each key of a section; all are texts until `chosen`.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def add_options(
         default = _plain(default_of(usual, key))
         shown = f"; default {default}" if default else ""
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
-        group.add_argument(option(key), metavar=kind.metavar, help=words)
+        group.add_argument(option(key), dest=key, metavar=kind.metavar, help=words)
     return group
 
 
@@ -57,11 +57,6 @@ def chosen(args: argparse.Namespace, base: Section, only: Collection[str] = ()) 
         if (not only or key in only) and (text := getattr(args, key, None)) is not None
     }
     return msgspec.structs.replace(base, **changes)
-
-
-def option(key: str) -> str:
-    """Return the option of a key: `mw_count` is --mw-count."""
-    return f"--{key.replace('_', '-')}"
 
 
 def reference() -> Mapping[str, list[OptionSection]]:

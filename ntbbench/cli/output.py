@@ -94,8 +94,9 @@ class Output:
         InputError : a file that cannot be written, or two outputs in one place.
         """
         other = self.result or self.place
-        for path in filter(None, (other, self.page)):
-            check_writable(path)
+        for option, path in (("output", other), ("--html", self.page)):
+            if path is not None:
+                check_writable(path, option)
         if self.page is not None and other is not None:
             self.check_apart("--html", self.page, other)
         if self.result is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ntbbench.capture.explain_records import EXPLAIN_SCHEMA
 from ntbbench.capture.measured import MEASURED_SCHEMA
-from ntbbench.cli import lab_netdev, lab_pair_options
+from ntbbench.cli import lab_netdev
 from ntbbench.cli import sweep_options as options
 from ntbbench.cli.output import Output
 from ntbbench.core.errors import ExitCode, InputError
@@ -15,7 +15,6 @@ from ntbbench.core.names import unknown
 from ntbbench.core.result_file import load_result, real_path, schema_of
 from ntbbench.dispatch.records import SWEEP_SCHEMA
 from ntbbench.lab.loopback.netdev_records import NETDEV_SCHEMA, load_netdev_result
-from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
 from ntbbench.report.kinds import RESULTS, kind_of, load_any
 
 DESCRIPTION = """\
@@ -34,10 +33,6 @@ def _sweep(path: Path, reports: options.Reports) -> None:
     options.publish(load_result(path), reports)
 
 
-def _pair(path: Path, reports: options.Reports) -> None:
-    lab_pair_options.publish(load_pair_result(path), reports.name, reports.html)
-
-
 def _netdev(path: Path, reports: options.Reports) -> None:
     if reports.html is not None:
         raise InputError("--html", str(reports.html), "no page of `lab netdev`; --format md")
@@ -47,7 +42,6 @@ def _netdev(path: Path, reports: options.Reports) -> None:
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
-    PAIR_SCHEMA: _pair,
     NETDEV_SCHEMA: _netdev,
 }
 # What reads a file of ours that is no result of a run.

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import unknown
+from ntbbench.core.names import parse_int, unknown
 from ntbbench.core.units import PS, duration_text, share_ppm, ticks, whole
 
 TEXT_MAX = 1000  # characters of a note
@@ -94,7 +94,9 @@ class Count(Kind):
     metavar: ClassVar[str] = "N"
 
     def parse(self, name: str, value: object) -> int:
-        """Return the number."""
+        """Return the number; a text may be hexadecimal."""
+        if isinstance(value, str) and value.strip().lower().startswith("0x"):
+            return parse_int(name, value, self.low, self.high)
         return whole(name, value, self.low, self.high, self.units)
 
     @property
@@ -158,12 +160,12 @@ class Word(Kind):
     metavar: ClassVar[str] = "WORD"
 
     def parse(self, name: str, value: object) -> str:
-        """Return the word."""
+        """Return the word; of an enum's, its member."""
         if not isinstance(value, str) or not value.isprintable() or len(value) > TEXT_MAX:
             raise InputError(name, value, self.allowed)
         if self.known and value not in self.known:
             raise unknown(name, value, self.known)
-        return value
+        return next((word for word in self.known if word == value), value)
 
     @property
     def allowed(self) -> str:
@@ -268,6 +270,19 @@ def sections(base: Struct) -> dict[str, Struct]:
     """Return the sections inside a section."""
     inner = {name: getattr(base, name) for name in base.__struct_fields__}
     return {name: value for name, value in inner.items() if isinstance(value, Struct)}
+
+
+def option(key: str) -> str:
+    """Return the option of a key: `mw_count` is --mw-count, and `gap_us` --gap, in us."""
+    return f"--{key.removesuffix('_us').replace('_', '-')}"
+
+
+def check(section: Struct) -> None:
+    """Raise InputError for a value that its key does not allow; None is one that is not set."""
+    for key, kind in kinds(type(section)).items():
+        value = getattr(section, key)
+        if value is not None:
+            kind.parse(option(key), kind.show(value))
 
 
 def changed(prefix: str, base: Section, table: object, also: Collection[str] = ()) -> Section:

@@ -21,7 +21,7 @@ class ResultKind:
     ----------
     schema : the value of `schema` in its files.
     record : `module:Class` of the whole result.
-    view : module of ntbbench.report.views with `document(record)`.
+    view : module of ntbbench.report.views with `document(record)`; `{kind}` is the record's.
     checked : `module:function` that refuses a record whose parts do not fit; empty: none.
     """
 
@@ -44,7 +44,8 @@ class ResultKind:
 
     def document(self, record: Struct) -> Document:
         """Return the report of a record."""
-        found: Document = import_module(f"ntbbench.report.views.{self.view}").document(record)
+        view = self.view.format(kind=getattr(record, "kind", ""))
+        found: Document = import_module(f"ntbbench.report.views.{view}").document(record)
         return found
 
 
@@ -69,6 +70,9 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.options/1", "ntbbench.core.option_list:OptionList", "option_list"
     ),
     "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
+    "pair": ResultKind(
+        "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pair_strategies import unpatched, whole
 
-from ntbbench.lab.pair.judged.predict import PairModel, predicted_verdict
+from ntbbench.lab.pair.predict import PairModel, predicted_verdict
 from ntbbench.pair.drivers.patches import Driver, prefix
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.flow import POLL, PairFlow, Told, placed_by_events, ring_effects, run_bounds

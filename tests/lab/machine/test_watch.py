@@ -9,10 +9,11 @@ from ntbbench.lab.loopback.netdev_flows import NetdevPlan
 from ntbbench.lab.machine.guest_task import PointPlan, points_task
 from ntbbench.lab.machine.watch import Limits
 from ntbbench.lab.pair.pair_task import limits
-from ntbbench.lab.pair.plan import EP_TO_RC, GAP_MAX, PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.pair.setting import EP_TO_RC, GAP, Traffic
 
 MEASURED_ASLEEP = 0.045  # s of processor time a second that the guest sleeps
-GAPS = st.integers(0, GAP_MAX)
+GAPS = st.integers(0, GAP.high)
 
 
 def pair(gap_us: int, packets: int = 20, flows: int = 1, factor: int = 1) -> Limits:
