@@ -15,8 +15,10 @@ Section = TypeVar("Section", bound=Struct)
 
 def add_options(
     parser: argparse.ArgumentParser, title: str, usual: Struct, only: Collection[str] = ()
-) -> None:
+) -> argparse._ArgumentGroup:
     """Add a group with an option for each key of a section; all are texts until `chosen`.
+
+    A kind without a metavar is a flag that takes no value.
 
     Parameters
     ----------
@@ -27,10 +29,14 @@ def add_options(
     for key, kind in kinds(type(usual)).items():
         if only and key not in only:
             continue
+        if not kind.metavar:
+            group.add_argument(option(key), action="store_const", const="true", help=kind.text)
+            continue
         default = kind.show(getattr(usual, key))
         shown = "" if default is None else f"; default {_plain(default)}"
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
         group.add_argument(option(key), metavar=kind.metavar, help=words)
+    return group
 
 
 def chosen(args: argparse.Namespace, base: Section) -> Section:

@@ -51,6 +51,11 @@ class ResultKind:
 # By the name that `ntbbench schema` takes.
 RESULTS: dict[str, ResultKind] = {
     "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.loopback.records:LabResult", "lab_run"),
+    "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
+    "calibrate": ResultKind(
+        "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
+    ),
+    "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
 }
 
 

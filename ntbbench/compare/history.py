@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The history checked: steps and drift of noisy metrics, every change of exact ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from ntbbench.compare import history_store
+from ntbbench.compare.policy import Policy, ignored_by
+from ntbbench.compare.rates import check_directions
+from ntbbench.compare.series import Series
+from ntbbench.compare.statistics.changepoints import FEWEST, Change, changes
+from ntbbench.compare.verdicts.exact import direction
+
+Array = NDArray[np.float64]
+HISTORY_SCHEMA = "ntbbench.history/1"
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """A value of an exact metric that is not that of the commit before."""
+
+    metric: str
+    commit: str
+    before: int | float | str
+    after: int | float | str
+    verdict: str
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """A step or drift of a noisy metric, with the commit it is seen at."""
+
+    commit: str
+    change: Change
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """What `history check` found."""
+
+    schema: str = HISTORY_SCHEMA
+    metrics: int
+    checked: int  # metrics with commits enough for a finding
+    too_short: int  # noisy metrics with too few commits to say anything
+    changes: list[Finding]
+    exact: list[Step]
+    notes: list[str]
+
+
+def check(path: Path, pattern: str, policy: Policy) -> Checked:
+    """Return every change in the store; a rule of the policy that says `ignore` is heeded.
+
+    Raises
+    ------
+    InputError
+        for a rate of which nothing says which way is better.
+    """
+    tracks = history_store.tracks(path, pattern)
+    check_directions(map(series_of, tracks), policy)
+    ignored = ignored_by(policy, [track.metric for track in tracks])
+    left_out = {item.metric for item in ignored}
+    found = [track for track in tracks if track.metric not in left_out]
+    noisy = {
+        t.metric: (t, np.array(t.values, dtype=np.float64)) for t in found if t.kind == "noisy"
+    }
+    series = {name: values for name, (_, values) in noisy.items()}
+    seen = changes(series, {name: t.better for name, (t, _) in noisy.items()}, policy)
+    return Checked(
+        metrics=len(found),
+        checked=sum(len(t.values) >= (2 if t.kind == "exact" else FEWEST) for t in found),
+        too_short=sum(len(values) < FEWEST for values in series.values()),
+        changes=[Finding(commit=noisy[c.metric][0].labels[c.index], change=c) for c in seen],
+        exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
+        notes=notes_of(found, list(series.values()))
+        + [f"the policy ignores {item.metric}: {item.reason}" for item in ignored],
+    )
+
+
+def series_of(track: history_store.Track) -> Series:
+    """Return a metric without its values: what tells which way is better."""
+    return Series(
+        metric=track.metric,
+        quantity=track.metric.rpartition(":")[2],
+        kind="noisy" if track.kind == "noisy" else "exact",
+        unit=track.unit,
+        better=track.better,
+    )
+
+
+def notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> list[str]:
+    """Return what the findings cannot say: other machines, metrics that ended, zeros."""
+    notes = []
+    environments = {text for track in found for text in track.environments}
+    if len(environments) > 1:
+        notes.append(f"the results come from {len(environments)} environments")
+    last = max((track.results[-1] for track in found), default=0)
+    ended = [track for track in found if track.results[-1] < last]
+    if ended:
+        are = "metric is" if len(ended) == 1 else "metrics are"
+        notes.append(f"{len(ended)} {are} not in the last result, {ended[0].metric} first")
+    zeros = sum(len(values) >= FEWEST and not (values > 0).all() for values in series)
+    if zeros:
+        have = "noisy metric has" if zeros == 1 else "noisy metrics have"
+        notes.append(f"{zeros} {have} a median of zero somewhere: not tested")
+    return notes
+
+
+def exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
+    """Return the commits at which an exact metric changed."""
+    better = policy.better_for(track.metric, track.better)
+    steps = []
+    for i in range(1, len(track.values)):
+        before, after = track.values[i - 1], track.values[i]
+        if before != after:
+            sides = [
+                Series(
+                    metric=track.metric, kind="exact", value=track.values[j], rank=track.ranks[j]
+                )
+                for j in (i - 1, i)
+            ]
+            verdict = direction(sides[0], sides[1], better)
+            steps.append(
+                Step(
+                    metric=track.metric,
+                    commit=track.labels[i],
+                    before=before,
+                    after=after,
+                    verdict=verdict,
+                )
+            )
+    return steps

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How reports say a change: numbers, verdicts, what was tested together."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from ntbbench.compare.records import Comparison, Report, Warned
+from ntbbench.compare.warning_list import CAUTIONS, replications
+
+SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
+SCALES = {
+    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
+    "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
+}
+BETTER = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "none": "any change is worse",
+}
+DASH = "-"
+PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
+HOPELESS = 10_000  # runs that nobody makes
+
+
+def apart(names: Sequence[str]) -> list[str]:
+    """Return the names without the parts that all have in common at either end.
+
+    A name is cut between its parts, not within one: `q2/d8`, not `2/d8`.
+    """
+    parts = [PART.findall(name) for name in names]
+    if len(set(names)) < 2:
+        return list(names)
+    shortest = min(map(len, parts)) - 1
+    head = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
+    rest = shortest - head
+    foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
+    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
+    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
+
+
+def better_of(comparison: Comparison) -> str:
+    """Return which way is better; nothing of words, and of what one side does not have."""
+    if (
+        comparison.missing
+        or isinstance(comparison.base_value, str)
+        or isinstance(comparison.candidate_value, str)
+    ):
+        return ""
+    return BETTER[comparison.better]
+
+
+def state(comparison: Comparison) -> str:
+    """Return the verdict, or `missing`."""
+    return "missing" if comparison.missing else comparison.verdict
+
+
+def unchanged(comparison: Comparison) -> bool:
+    """Return whether this is an exact metric that did not change."""
+    return comparison.kind == "exact" and state(comparison) == "equivalent"
+
+
+def constant(comparison: Comparison) -> bool:
+    """Return whether a noisy metric is equivalent with one and the same number in every sample."""
+    sides = (comparison.base_summary, comparison.candidate_summary)
+    ends = {end for side in sides if side is not None for end in (side.minimum, side.maximum)}
+    return comparison.kind == "noisy" and state(comparison) == "equivalent" and len(ends) == 1
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio as a signed change in per cent."""
+    if ratio is None:
+        return DASH
+    change = (ratio - 1) * 100
+    places = 2 if abs(change) < 10 else 1 if abs(change) < 1000 else 0
+    return f"{change:+.{places}f} %"
+
+
+def interval(comparison: Comparison) -> str:
+    """Return the interval of the change, an open end as `..`."""
+    if comparison.ratio_low is None and comparison.ratio_high is None:
+        return DASH
+    low, high = (
+        ".." if bound is None else percent(bound).removesuffix(" %")
+        for bound in (comparison.ratio_low, comparison.ratio_high)
+    )
+    return f"[{low}, {high}] %"
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value in four characters or so."""
+    if p is None:
+        return DASH
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+
+
+def effect(value: float | None) -> str:
+    """Return a relative effect in per cent."""
+    return DASH if value is None else f"{value * 100:.3g} %"
+
+
+def scale_of(values: Iterable[float], unit: str) -> tuple[float, str]:
+    """Return the factor and the unit in which numbers of this size read well."""
+    largest = max(values, default=0.0)
+    for factor, name in SCALES.get(unit, ()):
+        if largest >= factor:
+            return factor, name
+    return (1e-9, "ns") if unit == "s" else (1.0, unit)
+
+
+def figure(value: float, factor: float = 1.0) -> str:
+    """Return a number with five significant digits."""
+    return aligned([value], factor)[0]
+
+
+def aligned(values: Sequence[float | None], factor: float = 1.0) -> list[str]:
+    """Return numbers with as many decimals as the largest of them needs for five digits."""
+    scaled = [value / factor for value in values if value is not None]
+    largest = max(map(abs, scaled), default=0.0)
+    decimals = 4
+    if largest:
+        # What rounds up to the next power of ten has a digit more.
+        decimals = max(0, 4 - math.floor(math.log10(float(f"{largest:.4e}"))))
+    return [
+        DASH
+        if value is None
+        else f"{value / factor:.4g}"
+        if value and not 1e-3 <= abs(value / factor) < 1e7
+        else f"{value / factor:.{min(decimals, 4)}f}"
+        for value in values
+    ]
+
+
+def exact_value(value: int | float | str | None) -> str:
+    """Return an exact value; a long list of counts is told, not shown."""
+    if value is None:
+        return DASH
+    text = str(value) if value != "" else "none"
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def change_of(comparison: Comparison) -> str:
+    """Return what happened to a metric in one line of words and numbers."""
+    if comparison.missing:
+        return comparison.reason
+    if comparison.kind == "exact":
+        values = (comparison.base_value, comparison.candidate_value)
+        shown = " -> ".join(exact_value(value) for value in values)
+        return shown if comparison.ratio is None else f"{shown} ({percent(comparison.ratio)})"
+    return (
+        f"{percent(comparison.ratio)} {interval(comparison)}, "
+        f"p {probability(comparison.p_value)} (adjusted {probability(comparison.p_adjusted)}), "
+        f"n {comparison.n_base}/{comparison.n_candidate}"
+    )
+
+
+def change_with_way(comparison: Comparison) -> str:
+    """Return the change and which way would be better."""
+    return "; ".join(filter(None, (change_of(comparison), better_of(comparison))))
+
+
+def notes(comparison: Comparison, *, details: bool = False) -> list[str]:
+    """Return the codes of the warnings; without details also the rule that decided."""
+    found = [w for w in comparison.warnings if w.code != "missing"]
+    if details:
+        return [f"{w.code} ({detail})" if (detail := detail_of(w)) else w.code for w in found]
+    by = ["by effect"] if comparison.decided_by == "effect" else []
+    return by + [w.code for w in found]
+
+
+def detail_of(warning: Warned) -> str:
+    """Return what of a warning is particular to one metric."""
+    usual = CAUTIONS[warning.code][0]
+    for text in (usual, replications(usual)):
+        if warning.message.startswith(f"{text}: "):
+            return warning.message.removeprefix(f"{text}: ")
+    return ""
+
+
+def why(comparison: Comparison) -> str:
+    """Return what an inconclusive comparison could have seen and what would settle it.
+
+    Of a change that was not decided by the test, the rule that decided.
+    """
+    if comparison.decided_by == "effect":
+        return comparison.reason
+    if comparison.verdict != "inconclusive" or comparison.missing:
+        return ""
+    if comparison.kind == "exact":
+        return comparison.reason
+    smallest = comparison.minimal_detectable_effect
+    parts = [
+        comparison.reason,
+        "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
+    ]
+    runs, samples = comparison.runs_needed, samples_of(comparison)
+    if runs is not None and runs > HOPELESS:
+        hint = "" if comparison.simulated else ": quiet the machine first"
+        parts.append(f"more than {HOPELESS} {samples} a side would settle it{hint}")
+    elif runs is not None:
+        parts.append(f"about {runs} {samples} a side would settle it")
+    return "; ".join(parts)
+
+
+def samples_of(comparison: Comparison) -> str:
+    """Return what a sample of the comparison is of."""
+    return "replications" if comparison.simulated else "runs"
+
+
+def totals(report: Report) -> str:
+    """Return the counts of all verdicts."""
+    t = report.totals
+    return (
+        f"{t.regressed} regressed, {t.improved} improved, {t.equivalent} equivalent, "
+        f"{t.inconclusive} inconclusive"
+        + (f" ({t.missing} of these missing on one side)" if t.missing else "")
+        + (f"; {len(report.ignored)} ignored by the policy" if report.ignored else "")
+    )
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number and what it counts; of `metric(s) is|are` the right form."""
+    one = count == 1
+    what = re.sub(r"(\w+)\|(\w+)", r"\1" if one else r"\2", what)
+    return f"{count} {what.replace('(s)', '' if one else 's')}"
+
+
+def fatal_warnings(comparison: Comparison, report: Report) -> str:
+    """Return in words which warnings of a comparison the policy calls fatal."""
+    found = [w for w in comparison.warnings if w.code in report.fatal_warnings]
+    return "; ".join(f"{w.code}, which the policy calls fatal: {w.message}" for w in found)
+
+
+def exit_line(report: Report) -> str:
+    """Return the gate's exit code and every cause; `compare` itself exits 0 on most of them."""
+    return f"exit code of the gate: {report.exit_code} ({'; '.join(report.causes)})"
+
+
+def family_line(report: Report) -> str:
+    """Return what was tested together and how."""
+    family = report.family
+    names = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "no"}
+    return (
+        f"{report.test}, two-sided, alpha {family.alpha:g}; {names[family.correction]} correction "
+        f"over a family of {family.size}: {family.description}; threshold "
+        f"{report.threshold * 100:g} %; {interval_name(report)}"
+        f"{'; only exact metrics can fail the gate' if report.gate_on == 'exact' else ''}"
+    )
+
+
+def interval_name(report: Report) -> str:
+    """Return what the intervals are of: what the test looks at."""
+    if report.interval == "mean":
+        kind = "mean change of pairs" if report.paired else "ratio of means"
+        return f"95 % t intervals of the {kind}"
+    return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
+
+
+def environment_lines(report: Report) -> list[str]:
+    """Return what is to be said of the two environments."""
+    environment = report.environment
+    lines = [f"differs: {text}" for text in environment.differences]
+    if environment.differences:
+        lines.append(f"compared all the same (--force): {environment.forced}")
+    lines += [f"note: {text}" for text in environment.notes]
+    if environment.ignored:
+        lines.append(f"not looked at: {', '.join(environment.ignored)}")
+    return lines
