@@ -8,6 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ntbbench.cli.compare import tell_cautions
+from ntbbench.cli.output import Output, add_output
+from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_no_input, check_writable, write_bytes
 
@@ -44,23 +47,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="what writes one result to {output}; run without a shell (default: a small sweep)",
     )
     parser.add_argument("--policy", type=Path, metavar="FILE.toml", help="the gate's policy")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.toml", help="the thresholds")
+    add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure or read the runs, and report."""
-    from ntbbench.cli.comparison_options import tell_cautions  # noqa: PLC0415
     from ntbbench.compare.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
-    from ntbbench.compare.policy import Policy  # noqa: PLC0415
-    from ntbbench.compare.policy_file import load_policy  # noqa: PLC0415
     from ntbbench.compare.readers import load_variant, unique_labels  # noqa: PLC0415
-    from ntbbench.report import calibration  # noqa: PLC0415
+    from ntbbench.report.views.calibration import document, policy_file  # noqa: PLC0415
 
-    policy = Policy() if args.policy is None else load_policy(args.policy)
+    policy = load_policy(args.policy)
+    output = Output(args.format, args.html, files=args.write)
+    read = [*map(Path, args.results), *([] if args.policy is None else [args.policy])]
+    output.check_inputs(read)
     if args.output is not None:
-        read = [*map(Path, args.results), *([] if args.policy is None else [args.policy])]
         check_no_input("--output", args.output, read)
         check_writable(args.output)
     with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
@@ -69,9 +71,8 @@ def run(args: argparse.Namespace) -> int:
         tell_cautions(runs)
         found = calibrate(runs, policy)
     if args.output is not None:
-        write_bytes(args.output, calibration.render_policy(found).encode())
-    shown = calibration.render_text if args.format == "text" else calibration.render_json
-    sys.stdout.write(shown(found))
+        write_bytes(args.output, policy_file(found).encode())
+    output.show(document(found))
     if found.missing or not found.metrics:
         return ExitCode.MISSING
     return ExitCode.FINDING if found.exact_differences else ExitCode.OK

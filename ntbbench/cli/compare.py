@@ -1,11 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`ntbbench compare`: better, worse, same, or can't tell?"""
+"""`ntbbench compare`: better, worse, same, or can't tell? `gate` shares all but the exit code.
+
+What loads numpy and scipy is imported when a comparison begins: `--help` need not wait for it.
+"""
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ntbbench.cli import comparison_options as options
-from ntbbench.core.errors import ExitCode
+import msgspec
 
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.progress import tell
+from ntbbench.compare.policy import Policy, load_policy
+from ntbbench.compare.warning_list import CAUTIONS
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.options import kinds
+
+if TYPE_CHECKING:
+    from ntbbench.compare.records import Report
+    from ntbbench.compare.series import Variant
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 EPILOG = """\
 exit codes:
   0  compared, whatever the verdicts; `gate` turns them into an exit code
@@ -13,30 +31,178 @@ exit codes:
   5  incomparable environments   70 internal error
 With --fail-inconclusive or --fatal-warning the exit code is the one that `gate` gives.
 """
+OPTIONS = ("alpha", "threshold", "correction", "test", "resamples", "fail_inconclusive")
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser(
-        "compare",
-        description="Compare candidates with a base, metric by metric.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    options.add_inputs(parser)
-    options.add_policy(parser)
-    options.add_outputs(parser)
-    parser.set_defaults(run=run)
+    what = "Compare candidates with a base, metric by metric."
+    add_comparison(subparsers, "compare", what, EPILOG).set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; verdicts decide the exit code only where an option asks for that."""
-    from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
-
     asked = bool(args.fail_inconclusive or args.fatal_warning)
     report = run_comparison(args, gates=asked)
     if asked:
         return report.exit_code
     lacks = report.totals.missing or not report.comparisons
     return ExitCode.MISSING if lacks else ExitCode.OK
+
+
+def add_comparison(
+    subparsers: Subparsers, name: str, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """Add a command that compares, with its inputs, its policy and its outputs."""
+    parser = subparsers.add_parser(
+        name,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_inputs(parser)
+    _add_policy(parser)
+    add_output(parser, checks=True).add_argument(
+        "--raw", action="store_true", help="with --format mail: every run below the report"
+    )
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results",
+        nargs="*",
+        metavar="RESULT",
+        help="the base, then one or more candidates: results of `sweep` or `compat`, JSON of "
+        "pytest-benchmark, pyperf or iperf3, or CSV; a folder or FILE,FILE,... is several runs",
+    )
+    parser.add_argument(
+        "--runs",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE.csv",
+        help="a CSV with a variant a column and a run a row; repeatable: each file is a metric, "
+        "columns of one name are one variant, and the first column of the first file is the base",
+    )
+    parser.add_argument(
+        "--paired",
+        action="store_true",
+        help="rows, results that are joined, or else samples in their order are pairs",
+    )
+    parser.add_argument(
+        "--force", metavar="WHY", help="compare although the environments differ; WHY is reported"
+    )
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add what counts as a change; an option here goes before the policy file."""
+    group = add_options(parser, "what counts", Policy(), OPTIONS)
+    group.add_argument("--policy", type=Path, metavar="FILE.toml", help="thresholds by metric")
+    known = kinds(Policy)
+    ways = group.add_mutually_exclusive_group()
+    for better in ("higher", "lower"):
+        ways.add_argument(
+            f"--{better}-is-better",
+            action="store_const",
+            const=better,
+            dest="better",
+            help=f"{known[f'{better}_is_better'].text}; a metric whose direction its format says "
+            "keeps it",
+        )
+    group.add_argument(
+        "--fatal-warning",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help=f"exit 3 on this warning; repeatable; one of {', '.join(sorted(CAUTIONS))}",
+    )
+    group.add_argument(
+        "--ignore-environment",
+        action="append",
+        default=[],
+        dest="ignored_keys",
+        metavar="KEY",
+        help="let this part of the environment differ; repeatable",
+    )
+
+
+def policy_of(args: argparse.Namespace) -> Policy:
+    """Return the policy file's settings with the options' in their place."""
+    policy = chosen(args, load_policy(args.policy))
+    known: Any = kinds(Policy)["fatal_warnings"]
+    codes = known.parse("--fatal-warning", args.fatal_warning)
+    more = {
+        "fatal_warnings": (*policy.fatal_warnings, *codes),
+        "ignore_environment": (*policy.ignore_environment, *args.ignored_keys),
+    }
+    if args.better is not None:
+        more |= {f"{way}_is_better": way == args.better for way in ("higher", "lower")}
+    return msgspec.structs.replace(policy, **more)
+
+
+def variants_of(args: argparse.Namespace) -> "list[Variant]":
+    """Return the variants, the base first.
+
+    Raises
+    ------
+    InputError : nothing says what to compare with what.
+    """
+    from ntbbench.compare.readers import csv_runs, detect  # noqa: PLC0415 -- loads numpy
+
+    single_csv = len(args.results) == 1 and args.results[0].lower().endswith(".csv")
+    if args.runs and args.results:
+        raise InputError("--runs", " ".join(args.results), "no other results beside it")
+    if args.runs or single_csv:
+        return csv_runs.load_runs(args.runs or [Path(args.results[0])])
+    if len(args.results) < 2:
+        raise InputError("RESULT", " ".join(args.results), "a base and at least one candidate")
+    variants = detect.unique_labels([detect.load_variant(argument) for argument in args.results])
+    sources = {variant.source for variant in variants}
+    if len(sources) == 1:
+        (source,) = sources
+        if source.startswith("ntbbench.") and source not in detect.KNOWN_SCHEMAS:
+            raise InputError("schema", source, " or ".join(detect.KNOWN_SCHEMAS))
+    return variants
+
+
+def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
+    """Read, compare, write every output, and return the report.
+
+    Parameters
+    ----------
+    gates : the verdicts decide the exit code, so a metric that has no direction is refused.
+    """
+    from ntbbench.compare.compare import compare  # noqa: PLC0415 -- loads scipy
+    from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
+    from ntbbench.compare.readers.checked import encodable  # noqa: PLC0415
+    from ntbbench.compare.readers.detect import check_folders, paths_of  # noqa: PLC0415
+    from ntbbench.report.views.comparison import document  # noqa: PLC0415
+
+    policy = policy_of(args)
+    output = output_of(args)
+    named = [path for argument in args.results for path in paths_of(argument)]
+    output.check_inputs([*named, *args.runs, *([] if args.policy is None else [args.policy])])
+    if args.force is not None and not args.force.strip():
+        raise InputError("--force", args.force, "a text that says why")
+    if args.raw and args.format != "mail":
+        raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
+    if args.paired:
+        check_folders(args.results)
+    sides = variants_of(args)
+    if gates:
+        check_directions(all_series(sides), policy)
+    why = None if args.force is None else encodable(args.force)
+    report = compare(sides[0], sides[1:], policy, paired=args.paired, force=why)
+    if not args.raw and not output.draws:
+        sides.clear()  # the report holds what the other formats need; large inputs are large
+    output.show(document(report, sides, raw=args.raw))
+    return report
+
+
+def tell_cautions(sides: "Iterable[Variant]") -> None:
+    """Say on stderr what is to be warned of whole results, where no report has a place for it."""
+    for side in sides:
+        for code in side.cautions:
+            tell(f"{side.label!r}: {code}: {CAUTIONS[code][0]}")

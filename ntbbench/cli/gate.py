@@ -3,7 +3,7 @@
 
 import argparse
 
-from ntbbench.cli import comparison_options as options
+from ntbbench.cli.compare import Subparsers, add_comparison, run_comparison
 
 EPILOG = """\
 exit codes:
@@ -17,23 +17,12 @@ With several causes the code is the first of 2, 5, 4, 1, 3.
 """
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
-    parser = subparsers.add_parser(
-        "gate",
-        description="Compare candidates with a base and exit with the verdict.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    options.add_inputs(parser)
-    options.add_policy(parser)
-    options.add_outputs(parser)
-    parser.set_defaults(run=run)
+    what = "Compare candidates with a base and exit with the verdict."
+    add_comparison(subparsers, "gate", what, EPILOG).set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report and return its exit code."""
-    from ntbbench.cli.comparison_run import run_comparison  # noqa: PLC0415 -- loads scipy
-
     return run_comparison(args, gates=True).exit_code

@@ -2,10 +2,13 @@
 """`ntbbench history`: results of successive commits, and the changes no single gate sees."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from ntbbench.cli.compare import tell_cautions
+from ntbbench.cli.output import Output, add_output, output_of
+from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import ExitCode
+from ntbbench.report.wording import plural
 
 STORE = Path("results/history.sqlite")
 EPILOG = (
@@ -36,48 +39,50 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action.add_argument("--store", type=Path, default=STORE, help=f"default {STORE}")
     for action in (showing, checking):
         action.add_argument("--metric", default="*", metavar="GLOB", help="default: all")
-        action.add_argument("--format", choices=("text", "json"), default="text")
+        add_output(action)
 
 
 def run_add(args: argparse.Namespace) -> int:
     """Store one result."""
-    from ntbbench.cli.comparison_options import tell_cautions  # noqa: PLC0415
-    from ntbbench.compare.history import store as history  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare import history_store  # noqa: PLC0415 -- loads numpy
     from ntbbench.compare.readers import load_variant  # noqa: PLC0415
-    from ntbbench.report.comparison.wording import counted  # noqa: PLC0415
 
     variant = load_variant(args.result)
     tell_cautions([variant])
     if args.store == STORE:  # the folder of the default is ours; any other is the user's
         args.store.parent.mkdir(exist_ok=True)
-    count = history.add(args.store, args.commit, variant)
-    print(f"{counted(count, 'metric(s)')} of {args.commit!r} stored in {args.store}")
+    count = history_store.add(args.store, args.commit, variant)
+    print(f"{plural(count, 'metric')} of {args.commit!r} stored in {args.store}")
     return ExitCode.OK
 
 
 def run_show(args: argparse.Namespace) -> int:
     """Print the stored values."""
-    from ntbbench.compare.history import store as history  # noqa: PLC0415
-    from ntbbench.report import history as output  # noqa: PLC0415
+    from ntbbench.compare import history_store  # noqa: PLC0415
+    from ntbbench.report.views import history  # noqa: PLC0415
 
-    found = history.tracks(args.store, args.metric)
-    as_text = args.format == "text"
-    sys.stdout.write(output.render_tracks(found) if as_text else output.render_json(found))
+    output = _output(args)
+    output.show(history.tracks(history_store.tracks(args.store, args.metric)))
     return ExitCode.OK
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Print what changed; 1 if something became worse."""
-    from ntbbench.compare.history.check import check  # noqa: PLC0415 -- loads scipy, ruptures
-    from ntbbench.compare.policy import Policy  # noqa: PLC0415
-    from ntbbench.compare.policy_file import load_policy  # noqa: PLC0415
-    from ntbbench.report import history as output  # noqa: PLC0415
+    from ntbbench.compare.history import check  # noqa: PLC0415 -- loads scipy, ruptures
+    from ntbbench.report.views import history  # noqa: PLC0415
 
-    policy = Policy() if args.policy is None else load_policy(args.policy)
-    found = check(args.store, args.metric, policy)
-    as_text = args.format == "text"
-    sys.stdout.write(output.render_checked(found) if as_text else output.render_json(found))
+    output = _output(args)
+    found = check(args.store, args.metric, load_policy(args.policy))
+    output.show(history.document(found))
     if not found.checked:
         return ExitCode.MISSING
     worse = any(f.change.worse for f in found.changes)
     return ExitCode.FINDING if worse or any(s.verdict == "regressed" for s in found.exact) else 0
+
+
+def _output(args: argparse.Namespace) -> Output:
+    """Return where the report goes, which is no file that is read."""
+    output = output_of(args)
+    policy = getattr(args, "policy", None)
+    output.check_inputs([args.store, *([] if policy is None else [policy])])
+    return output

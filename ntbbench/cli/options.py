@@ -28,6 +28,8 @@ def add_options(
 ) -> argparse._ArgumentGroup:
     """Return a new group with an option for each key of a section; all are texts until `chosen`.
 
+    A kind without a metavar is a flag that takes no value.
+
     Parameters
     ----------
     usual : a section whose values are the defaults.
@@ -36,6 +38,11 @@ def add_options(
     group = parser.add_argument_group(title)
     for key, kind in kinds(type(usual)).items():
         if only and key not in only:
+            continue
+        if not kind.metavar:
+            group.add_argument(
+                option(key), dest=key, action="store_const", const="true", help=kind.text
+            )
             continue
         default = _plain(default_of(usual, key))
         shown = f"; default {default}" if default else ""

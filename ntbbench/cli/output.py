@@ -2,8 +2,9 @@
 """Where results go: the format of stdout, a page, a result file; checked before a run begins."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +13,20 @@ from msgspec import Struct
 from ntbbench.cli.progress import RUNS, Saving, tell
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.core.result_file import check_writable, new_run, real_path, write_bytes
+from ntbbench.core.result_file import (
+    append_text,
+    check_no_input,
+    check_writable,
+    new_run,
+    real_path,
+    write_bytes,
+)
 from ntbbench.report.document import Document
 from ntbbench.report.kinds import kind_of
 from ntbbench.report.render import RENDERERS, renderer
 
 ALIASES = {"markdown": "md"}
-CHECKS = ("ktap",)  # formats of reports that check something
+CHECKS = ("ktap", "junit", "github")  # formats of reports that check something
 PIECE = 1 << 20  # characters of a text on its way to stdout: each piece is copied
 
 
@@ -29,12 +37,12 @@ def add_output(
     checks: bool = False,
     redirects: bool = False,
 ) -> argparse._ArgumentGroup:
-    """Add --format and --html; -o where the command saves a result.
+    """Add --format, --html and --write; -o where the command saves a result.
 
     Parameters
     ----------
     saves : what begins the name of a result that -o does not name; empty: nothing is saved.
-    checks : whether the report checks something, so that it can be KTAP.
+    checks : whether the report checks something, so that it can be KTAP, JUnit and annotations.
     redirects : whether -o is the file that gets what stdout would; nothing is saved.
     """
     group = parser.add_argument_group("output")
@@ -47,6 +55,14 @@ def add_output(
         help="what stdout gets (default text)",
     )
     group.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained page too")
+    group.add_argument(
+        "--write",
+        metavar="FORMAT=FILE",
+        action="append",
+        default=[],
+        type=lambda text: _file(text, names),
+        help="write the report to FILE in this format too; repeatable",
+    )
     if saves:
         group.add_argument(
             "-o",
@@ -77,6 +93,7 @@ class Output:
     result : the result file; None: nothing is saved.
     named : whether the user named `result`, so that it need not be said where it is.
     place : the file that gets what stdout would; None: stdout.
+    files : a format and a file each, beside stdout.
     """
 
     form: str
@@ -84,6 +101,7 @@ class Output:
     result: Path | None = None
     named: bool = True
     place: Path | None = None
+    files: Sequence[tuple[str, Path]] = ()
     saving: Saving | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +112,8 @@ class Output:
         InputError : a file that cannot be written, or two outputs in one place.
         """
         other = self.result or self.place
-        for option, path in (("output", other), ("--html", self.page)):
+        named = (("output", other), ("--html", self.page), *(("--write", f) for _, f in self.files))
+        for option, path in named:
             if path is not None:
                 check_writable(path, option)
         if self.page is not None and other is not None:
@@ -102,11 +121,23 @@ class Output:
         if self.result is not None:
             self.saving = Saving(self.result)
 
+    def check_inputs(self, inputs: Iterable[Path]) -> None:
+        """Raise InputError where a file that is read would be written over."""
+        read = list(inputs)
+        for option, path in (("--html", self.page), *(("--write", file) for _, file in self.files)):
+            if path is not None:
+                check_no_input(option, path, read)
+
     @staticmethod
     def check_apart(option: str, path: Path, other: Path) -> None:
         """Raise InputError where `path` is the file of the result."""
         if real_path(path) == real_path(other):
             raise InputError(option, str(path), "another file than the result's")
+
+    @property
+    def draws(self) -> bool:
+        """Tell whether a page is written, which shows more than the record holds."""
+        return self.page is not None or "html" in (self.form, *(name for name, _ in self.files))
 
     def beside(self) -> Path:
         """Return the folder beside the result file that has its name."""
@@ -131,18 +162,25 @@ class Output:
             self.saving.check()
 
     def show(self, document: Document) -> None:
-        """Print the document, and write the page."""
+        """Print the document, and write the page and the files.
+
+        The summary of a job of GitHub Actions, which is no place for annotations, gets Markdown.
+        """
         text = renderer(self.form)(document)
         if self.place is None:
             write_text(text)
         else:
             write_bytes(self.place, text.encode())
         self.write_page(document)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if self.form == "github" and summary:
+            append_text(Path(summary), renderer("md")(document))
 
     def write_page(self, document: Document) -> None:
-        """Write the page, where one was asked for."""
-        if self.page is not None:
-            write_bytes(self.page, renderer("html")(document).encode())
+        """Write the page and the files, where they were asked for."""
+        pages = [] if self.page is None else [("html", self.page)]
+        for name, path in (*pages, *self.files):
+            write_bytes(path, renderer(name)(document).encode())
 
 
 def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None = None) -> Output:
@@ -156,7 +194,8 @@ def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None
     asked = getattr(args, "output", None) or resumed
     path = asked if asked is not None or not saves else new_run(RUNS, saves)
     place = getattr(args, "place", None)
-    return Output(args.format, args.html, path, named=asked is not None, place=place)
+    named = asked is not None
+    return Output(args.format, args.html, path, named, place=place, files=args.write)
 
 
 def write_text(text: str) -> None:
@@ -170,3 +209,10 @@ def _format(text: str, names: Iterable[str]) -> str:
     if name not in names:
         raise unknown("--format", text, names)
     return name
+
+
+def _file(text: str, names: Iterable[str]) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if ALIASES.get(name, name) not in names or not file:
+        raise InputError("--write", text, f"FORMAT=FILE with one of {', '.join(names)}")
+    return ALIASES.get(name, name), Path(file)

@@ -7,16 +7,18 @@ runs is larger than the scatter within one, and only repeated runs show it.
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from ntbbench.compare.compare import compare
-from ntbbench.compare.pairing import environments
+from ntbbench.compare.machines import environments
 from ntbbench.compare.policy import Policy, Rule
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import IncomparableError, InputError
+from ntbbench.core.fields import axis, fact
 
 CALIBRATE_SCHEMA = "ntbbench.calibrate/1"
 FEWEST = 4
@@ -26,25 +28,33 @@ HEADROOM = 1.25  # a threshold is the largest change seen, and this much more
 class Floor(Struct, frozen=True, kw_only=True):
     """How much one benchmark changes between runs of the same thing."""
 
-    metric: str
-    noise_floor: float  # 95th percentile of the relative changes of all pairs of runs
-    largest_change: float
-    threshold: float  # what the gate should use
-    false_alarms: int  # of the disjoint pairs
+    metric: Annotated[str, axis("benchmark")]
+    noise_floor: Annotated[
+        float, fact("noise floor", "95th percentile of the relative changes of all pairs of runs")
+    ]
+    largest_change: Annotated[float, fact("largest", "of these changes")]
+    threshold: Annotated[float, fact("threshold", "what the gate should use")]
+    false_alarms: Annotated[int, fact("alarms", "families in which the policy calls it changed")]
 
 
 class Calibration(Struct, frozen=True, kw_only=True):
-    """What the A/A runs say; `families` are the disjoint pairs of consecutive runs."""
+    """What the A/A runs say; families are the disjoint pairs of consecutive runs."""
 
     schema: str = CALIBRATE_SCHEMA
-    runs: int
-    metrics: int  # that every run has
-    families: int
-    alarms: int  # families with at least one false alarm under the policy as it is
-    alarms_with_thresholds: int  # with thresholds taken from the other runs alone
-    exact_differences: list[str]  # exact metrics that were not the same in all runs
-    missing: list[str]  # metrics that some runs do not have
-    zeros: list[str]  # noisy metrics with a median of zero: no relative change, no floor
+    runs: Annotated[int, fact("runs", "of the same thing")]
+    metrics: Annotated[int, fact("metrics", "that every run has")]
+    families: Annotated[int, fact("families", "disjoint pairs of consecutive runs")]
+    alarms: Annotated[int, fact("alarms", "families with a false alarm under the policy as it is")]
+    alarms_with_thresholds: Annotated[
+        int, fact("alarms with thresholds", "with thresholds taken from the other runs alone")
+    ]
+    exact_differences: Annotated[
+        list[str], fact("not exact", "exact metrics that were not the same in all runs")
+    ]
+    missing: Annotated[list[str], fact("missing", "metrics that some runs do not have")]
+    zeros: Annotated[
+        list[str], fact("zeros", "noisy metrics with a median of zero: no relative change")
+    ]
     floors: list[Floor]
 
 

@@ -9,29 +9,24 @@ import numpy as np
 from msgspec.structs import replace
 
 from ntbbench import __version__
-from ntbbench.compare import pairing
+from ntbbench.compare import machines, pairing
+from ntbbench.compare.gate_causes import (
+    PRECEDENCE,
+    causes_of,
+    causes_of_warnings,
+    warnings_of_results,
+)
 from ntbbench.compare.pairing import Match
-from ntbbench.compare.policy import Policy
-from ntbbench.compare.policy_notes import idle_keys, idle_rules, ignored_by, names_of
+from ntbbench.compare.policy import Policy, idle_rules, ignored_by
 from ntbbench.compare.rates import all_series, undirected, without_direction
 from ntbbench.compare.records import Comparison, Family, Report, Totals
-from ntbbench.compare.result_warnings import causes_of_warnings, warnings_of_results
 from ntbbench.compare.series import Variant
 from ntbbench.compare.statistics import detectable, significance
 from ntbbench.compare.verdicts.decision import Terms, decide, judged_missing
 from ntbbench.compare.verdicts.exact import compare_exact
 from ntbbench.compare.verdicts.noisy import Estimate, add_detectable, estimates
-from ntbbench.compare.warning_list import ONE_PROCESS, gather_more, replications
-from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError
-
-# With several causes the exit code is the first of these; the first two end in an error.
-PRECEDENCE = (
-    ExitCode.BAD_INPUT,
-    ExitCode.INCOMPARABLE,
-    ExitCode.MISSING,
-    ExitCode.FINDING,
-    ExitCode.INCONCLUSIVE,
-)
+from ntbbench.compare.warning_list import ONE_PROCESS, gather_more
+from ntbbench.core.errors import REMEDY, IncomparableError
 
 
 def compare(
@@ -53,8 +48,8 @@ def compare(
     """
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
-    environment = pairing.environments(base, candidates, policy.ignore_environment, force)
-    idle = idle_keys(policy.ignore_environment, (base, *candidates))
+    environment = machines.environments(base, candidates, policy.ignore_environment, force)
+    idle = machines.idle_keys(policy.ignore_environment, (base, *candidates))
     if environment.differences and force is None:
         raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
     idle += idle_rules(policy, names_of(base, candidates) if policy.rule else [])
@@ -88,6 +83,11 @@ def compare(
     return report_of(base, candidates, whole, with_notes(terms, base, candidates, whole))
 
 
+def names_of(base: Variant, candidates: Sequence[Variant]) -> list[str]:
+    """Return the name of every metric that any side has, once, the base's first."""
+    return list(dict.fromkeys(name for side in (base, *candidates) for name in side.series))
+
+
 def with_notes(
     terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
 ) -> Terms:
@@ -118,7 +118,7 @@ def draw_notes(
     }
     told = [c for c in candidates if terms.paired or c.label in undecided]
     fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
-    return pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
+    return machines.draw_notes(base, told, paired=terms.paired, fewest=fewest)
 
 
 def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
@@ -177,54 +177,6 @@ def report_of(
             key: place for variant in (*candidates, base) for key, place in variant.places.items()
         },
     )
-
-
-def causes_of(comparisons: Sequence[Comparison], terms: Terms, ignored: int) -> dict[int, str]:
-    """Return every exit code that has a cause, with the cause in words."""
-    policy = terms.policy
-    causes: dict[int, str] = {}
-    missing = regressed = 0
-    undecided: list[Comparison] = []
-    fatal: list[set[str]] = []
-    for c in comparisons:
-        missing += c.missing is not None
-        if policy.gate_on == "exact" and c.kind == "noisy":
-            continue
-        regressed += c.verdict == "regressed"
-        if c.verdict == "inconclusive" and c.missing is None:
-            undecided.append(c)
-        codes = {w.code for w in c.warnings} & {*policy.fatal_warnings}
-        fatal += [codes] if codes else []
-    if missing == len(comparisons):
-        but = f" but what the policy ignores ({ignored})" if ignored and not missing else ""
-        causes[ExitCode.MISSING] = f"nothing was measured on both sides{but}"
-    elif missing:
-        metrics = "metric exists" if missing == 1 else "metrics exist"
-        causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
-    if regressed:
-        causes[ExitCode.FINDING] = f"{regressed} regressed"
-    failing = undecided_causes(undecided, terms)
-    if fatal:
-        carry = "carries" if len(fatal) == 1 else "carry"
-        named = ", ".join(sorted(set().union(*fatal)))
-        failing.append(f"{len(fatal)} {carry} a warning that the policy calls fatal: {named}")
-    if failing:
-        causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
-    return causes
-
-
-def undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]:
-    """Return why inconclusive comparisons fail the gate, in words."""
-    policy, failing = terms.policy, []
-    untested = [c for c in undecided if c.untested]
-    if untested and policy.fail_untested:
-        fewest = min(min(c.n_base, c.n_candidate) for c in untested)
-        enough = terms.remedy(fewest, "take at least {} runs a side")
-        cause = f"{len(untested)} not tested, for so few runs show nothing: {enough}"
-        failing.append(replications(cause) if all(c.simulated for c in untested) else cause)
-    if undecided and policy.fail_inconclusive:
-        failing.append(f"{len(undecided)} inconclusive, and the policy says that fails")
-    return failing
 
 
 def test_name(policy: Policy, *, paired: bool) -> str:

@@ -6,16 +6,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
-from ntbbench.compare import machines
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import Environment
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 
 TABLE = "csv"  # the source whose rows are runs
-LONG = 80  # of two longer texts only the words that differ are shown
 POINT = "status"  # the metric that stands for a whole point
 # The metrics that tell why others of their point have no value on one side.
 TELLING = (POINT, "link", "verdict")
@@ -188,84 +184,3 @@ def check_kinds(match: Match) -> None:
                 f"{left} in {match.base_label}, {right} in {match.candidate_label}",
                 f"the same {what} on both sides",
             )
-
-
-def environments(
-    base: Variant, candidates: Sequence[Variant], ignore: Sequence[str], force: str | None
-) -> Environment:
-    """Return where the environments differ; a key that one side does not know is a note."""
-    differences: list[str] = []
-    notes: list[str] = []
-    for candidate in candidates:
-        if base.source != candidate.source:
-            differences.append(f"schema: {base.source!r} against {candidate.source!r}")
-        for key in sorted({*base.environment, *candidate.environment} - {*ignore}):
-            text, known = difference(key, base.environment, candidate.environment)
-            if text:
-                (differences if known else notes).append(f"{text} ({candidate.label})")
-        for key in sorted({*base.context, *candidate.context} - {*ignore}):
-            text, _ = difference(key, base.context, candidate.context)
-            if text:
-                notes.append(f"{text} ({candidate.label})")
-        if text := machines.difference(base, candidate, ignore):
-            differences.append(f"{text} ({candidate.label})")
-        notes += [f"{text} ({candidate.label})" for text in unknown_here(base, candidate)]
-        lacking = machines.unknown(base, candidate, ignore)
-        notes += [f"{text} ({candidate.label})" for text in lacking]
-    return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
-
-
-def unknown_here(base: Variant, candidate: Variant) -> Iterator[str]:
-    """Yield what one side measured and the other cannot know: it is not compared."""
-    for side, other in ((base, candidate), (candidate, base)):
-        for name, why in side.unknown.items():
-            if name in other.series:
-                yield f"{name} is not compared: {why} in {side.label}"
-
-
-def draw_notes(
-    base: Variant, candidates: Sequence[Variant], *, paired: bool, fewest: int
-) -> list[str]:
-    """Return where replications that drew the same are not paired, or paired ones drew otherwise.
-
-    Parameters
-    ----------
-    fewest : pairs with which the test can find anything.
-    """
-    notes = []
-    for candidate in candidates:
-        same = base.draws == candidate.draws
-        if paired == same or not base.draws or not candidate.draws:
-            continue
-        text = f"{base.draws} against {candidate.draws}: pairs of replications share no draws"
-        if same:
-            text = f"{base.draws} on both sides: --paired compares replication by replication"
-            have = max(map(len, shared_rows(base, candidate)), default=0)
-            text += f", and needs {fewest} of them to find a change" if have < fewest else ""
-        notes.append(f"{text} ({candidate.label})")
-    return notes
-
-
-def shared_rows(base: Variant, candidate: Variant) -> Iterator[NDArray[np.int64]]:
-    """Yield, for each metric of both, the numbers of the rows that both have."""
-    for metric, numbers in candidate.row_numbers.items():
-        if metric in base.row_numbers:
-            yield np.intersect1d(base.row_numbers[metric], numbers)
-
-
-def difference(key: str, base: dict[str, str], candidate: dict[str, str]) -> tuple[str, bool]:
-    """Return how `key` differs ("" if it does not) and whether both sides know it."""
-    left, right = base.get(key), candidate.get(key)
-    if left == right:
-        return "", True
-    if left is not None and right is not None and min(len(left), len(right)) > LONG:
-        left, right = only_in(left, right), only_in(right, left)
-        return f"{key}: {left!r} against {right!r} (what one side has alone)", True
-    shown = [repr(side) if side is not None else "unknown" for side in (left, right)]
-    return f"{key}: {shown[0]} against {shown[1]}", left is not None and right is not None
-
-
-def only_in(text: str, other: str) -> str:
-    """Return the words of `text` that are not in `other`, the first ten."""
-    words = sorted(set(text.split()) - set(other.split()))
-    return " ".join(words[:10]) + (" ..." if len(words) > 10 else "")

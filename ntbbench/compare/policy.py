@@ -1,42 +1,134 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What counts as a change and what fails: defaults, and the policy file of the gate."""
+"""What counts as a change and what fails: each setting declared once, for options and TOML."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from ntbbench.compare.records import Better, GateOn
-from ntbbench.compare.series import Own
+from ntbbench.compare.records import GateOn, Ignored, Own
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
+from ntbbench.core.options import Count, Flag, Share, Word, Words, changed
+from ntbbench.core.toml_file import read_toml
 
 Test = Literal["mann-whitney", "permutation", "welch"]
 Correction = Literal["holm", "bh", "none"]
 TESTS: tuple[Test, ...] = ("mann-whitney", "permutation", "welch")
 CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
-ALPHA = 0.05
-THRESHOLD = 0.02
 # A change below it between two single processes may be the noise between processes; docs/statistics
 # has the A/A pairs that it was chosen on.
 ONE_PROCESS_ALLOWANCE = 0.75
-RESAMPLES = 2_000
 LEVEL = 0.95
-MOST_RESAMPLES = 100_000
-MOST_THRESHOLD = 10.0
-SHARES = ("threshold", "one_process_allowance")  # 0.02 or "2%"
-THRESHOLDS = "below 1, which is 100 %: for two per cent write 2% or 0.02"
+MOST_CHANGE = 10.0
 
 
-class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class Probability(Share):
+    """A number between 0 and 1, both excluded."""
+
+    allowed: ClassVar[str] = "a number between 0 and 1, both excluded"
+
+    def parse(self, name: str, value: object) -> float:  # type: ignore[override]
+        """Return the number."""
+        number = _number(value)
+        if not 0 < number < 1:
+            raise InputError(name, value, self.allowed)
+        return number
+
+    def show(self, value: Any) -> object:
+        """Return the number."""
+        return value
+
+
+@dataclass(frozen=True)
+class RelativeChange(Probability):
+    """A relative change: 0.02, or a text such as 2%, up to 1000%.
+
+    A bare number of 1 or more is refused: whoever writes 2 means 2 %, not 200 %.
+    """
+
+    allowed: ClassVar[str] = "below 1, which is 100 %: for two per cent write 2% or 0.02"
+    metavar: ClassVar[str] = "SHARE"
+
+    def parse(self, name: str, value: object) -> float:  # type: ignore[override]
+        """Return the fraction."""
+        percent = isinstance(value, str) and value.strip().endswith("%")
+        number = _number(value.strip().removesuffix("%") if isinstance(value, str) else value)
+        number = number / 100 if percent else number
+        if not 0 <= number < (MOST_CHANGE if percent else 1):
+            raise InputError(name, value, self.allowed)
+        return number
+
+
+@dataclass(frozen=True)
+class Text(Word):
+    """Any text but blanks."""
+
+    known: tuple[str, ...] = ()
+    text: str = ""
+
+    def parse(self, name: str, value: object) -> str:
+        """Return the text."""
+        if not isinstance(value, str) or not value.strip():
+            raise InputError(name, value, f"a text: {self.text}")
+        return value
+
+
+@dataclass(frozen=True)
+class Switch(Flag):
+    """A flag whose option takes no value."""
+
+    metavar: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class AnyWords(Words):
+    """Words out of a few, or none at all."""
+
+    def parse(self, name: str, value: object) -> tuple[str, ...]:
+        """Return each word once."""
+        return () if value == [] else super().parse(name, value)
+
+
+@dataclass(frozen=True)
+class Rules(Words):
+    """Tables in a TOML file, each under a line [[rule]]."""
+
+    def parse(self, name: str, value: object) -> "tuple[Rule, ...]":  # type: ignore[override]
+        """Return the rules."""
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise InputError(name, value, "tables, each under a line [[rule]]")
+        return tuple(
+            changed(f"{name} {number}: ", Rule(), table) for number, table in enumerate(value, 1)
+        )
+
+
+def _number(value: object) -> float:
+    """Return a number, or one in a text; of anything else NaN, which no range holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+class Rule(Struct, frozen=True, kw_only=True):
     """What holds for the metrics it names; the first rule that names a metric is used."""
 
-    metric: str | None = None  # the whole name
-    pattern: str | None = None  # a glob over the whole name: * ? [abc]
-    threshold: float | None = None
-    better: Literal["lower", "higher"] | None = None
-    ignore: str | None = None  # why: the metric is left out, and the report says so
+    metric: Annotated[str | None, Text(text="the whole name of a metric")] = None
+    pattern: Annotated[str | None, Text(text="a glob over whole names: * ? [abc]")] = None
+    threshold: Annotated[float | None, RelativeChange("relative change that matters")] = None
+    better: Annotated[
+        Literal["lower", "higher"] | None, Word(("lower", "higher"), "which way is better")
+    ] = None
+    ignore: Annotated[str | None, Text(text="why these metrics are left out")] = None
 
     def names(self, metric: str) -> bool:
         """Return whether this rule is about `metric`."""
@@ -45,23 +137,33 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.pattern is not None and fnmatchcase(metric, self.pattern)
 
 
-class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Policy(Struct, frozen=True, kw_only=True):
     """Every setting of a comparison and its gate; the keys of the TOML file."""
 
-    alpha: float = ALPHA
-    threshold: float = THRESHOLD
-    correction: Correction = "holm"
-    test: Test = "mann-whitney"
-    higher_is_better: bool = False
-    lower_is_better: bool = False  # said of rates too; without it their direction is not known
-    fail_inconclusive: bool = False
-    fail_untested: bool = True  # inconclusive, where so few runs could not have been significant
-    one_process_allowance: float = ONE_PROCESS_ALLOWANCE
-    gate_on: GateOn = "all"  # exact: times are reported, and only counts can fail
-    fatal_warnings: tuple[str, ...] = ()
-    ignore_environment: tuple[str, ...] = ()
-    resamples: int = RESAMPLES
-    rule: tuple[Rule, ...] = ()
+    alpha: Annotated[float, Probability("chance of any false alarm")] = 0.05
+    threshold: Annotated[float, RelativeChange("relative change that matters")] = 0.02
+    correction: Annotated[Correction, Word(CORRECTIONS, "over the family")] = "holm"
+    test: Annotated[Test, Word(TESTS, "of noisy metrics")] = "mann-whitney"
+    higher_is_better: Annotated[bool, Switch("for throughputs")] = False
+    lower_is_better: Annotated[bool, Switch("for rates of what is unwanted")] = False
+    fail_inconclusive: Annotated[bool, Switch("exit 3 if anything stays inconclusive")] = False
+    fail_untested: Annotated[
+        bool, Switch("exit 3 where so few runs could not have been significant")
+    ] = True
+    one_process_allowance: Annotated[
+        float, RelativeChange("change that may be the noise between two single processes")
+    ] = ONE_PROCESS_ALLOWANCE
+    gate_on: Annotated[
+        GateOn, Word(("all", "exact"), "exact: times are reported, and only counts can fail")
+    ] = "all"
+    fatal_warnings: Annotated[
+        tuple[str, ...], AnyWords(tuple(CAUTIONS), "exit 3 on these warnings")
+    ] = ()
+    ignore_environment: Annotated[
+        tuple[str, ...], AnyWords((), "parts of the environment that may differ")
+    ] = ()
+    resamples: Annotated[int, Count(200, 100_000, "of the bootstrap")] = 2_000
+    rule: Annotated[tuple[Rule, ...], Rules((), "what holds for some metrics")] = ()
 
     def rule_for(self, metric: str) -> Rule | None:
         """Return the first rule that names `metric`."""
@@ -93,67 +195,47 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return own
 
 
-def parse_threshold(field: str, value: object) -> float:
-    """Return the fraction that `value`, a number or a text such as 2%, stands for.
-
-    A bare number of 1 or more is refused: whoever writes 2 means 2 %, not 200 %.
+def load_policy(path: Path | None) -> Policy:
+    """Return the policy in a TOML file; without one the defaults.
 
     Raises
     ------
-    InputError
-        for anything else.
+    InputError : a file that cannot be read or is no TOML, a key that is unknown, a value that its
+        key does not allow, keys that contradict each other.
     """
-    text = str(value).strip()
-    percent = text.endswith("%") and isinstance(value, str)
-    try:
-        number = float(text.removesuffix("%")) / 100 if percent else float(text)
-    except ValueError:
-        number = math.nan
-    if isinstance(value, bool) or not 0 <= number < (MOST_THRESHOLD if percent else 1):
-        raise InputError(field, value, THRESHOLDS)
-    return number
-
-
-def check(policy: Policy, where: str = "") -> Policy:
-    """Return `policy` if every value is one that can be used.
-
-    `where` stands before the key in the error.
-
-    Raises
-    ------
-    InputError
-        naming the key, its value and what is allowed.
-    """
-    if not 0 < policy.alpha < 1:
-        raise InputError(f"{where}alpha", policy.alpha, "a number between 0 and 1, both excluded")
-    shares = [("threshold", rule.threshold) for rule in policy.rule]
-    shares += [(key, getattr(policy, key)) for key in SHARES]
-    for key, share in shares:
-        if share is not None and not 0 <= share < MOST_THRESHOLD:
-            raise InputError(f"{where}{key}", share, THRESHOLDS)
-    if policy.correction not in CORRECTIONS:
-        raise InputError(
-            f"{where}correction", policy.correction, f"one of {', '.join(CORRECTIONS)}"
-        )
-    if policy.test not in TESTS:
-        raise InputError(f"{where}test", policy.test, f"one of {', '.join(TESTS)}")
-    if not 200 <= policy.resamples <= MOST_RESAMPLES:
-        allowed = f"a whole number from 200 to {MOST_RESAMPLES}"
-        raise InputError(f"{where}resamples", policy.resamples, allowed)
+    if path is None:
+        return Policy()
+    policy = changed(f"{path}: ", Policy(), read_toml("--policy", path))
     if policy.higher_is_better and policy.lower_is_better:
-        raise InputError(f"{where}lower_is_better", True, "not together with higher_is_better")
-    for code in policy.fatal_warnings:
-        if code not in CAUTIONS:
-            raise InputError(f"{where}fatal_warnings", code, f"one of {', '.join(CAUTIONS)}")
+        raise InputError(f"{path}: lower_is_better", True, "not together with higher_is_better")
     for number, rule in enumerate(policy.rule, start=1):
-        check_rule(rule, f"{where}rule {number}")
+        if (rule.metric is None) == (rule.pattern is None):
+            given = "no metric" if rule.metric is None else "metric and pattern"
+            allowed = "exactly one of the keys metric and pattern"
+            raise InputError(f"{path}: rule {number}", given, allowed)
     return policy
 
 
-def check_rule(rule: Rule, where: str) -> None:
-    """Refuse a rule that names no metrics, or that ignores some without a reason."""
-    if (rule.metric is None) == (rule.pattern is None):
-        given = " and ".join(key for key in ("metric", "pattern") if getattr(rule, key) is not None)
-        raise InputError(where, given or "no metric", "exactly one of the keys metric and pattern")
-    if rule.ignore is not None and not rule.ignore.strip():
-        raise InputError(f"{where}: ignore", rule.ignore, "a text that says why")
+def idle_rules(policy: Policy, names: Sequence[str]) -> list[str]:
+    """Return a note on the rules that name no metric: a misspelt pattern, or one that is gone."""
+    known = set(names)
+    idle = [
+        rule.metric or rule.pattern
+        for rule in policy.rule
+        if (rule.metric not in known if rule.metric else not any(map(rule.names, names)))
+    ]
+    if not idle:
+        return []
+    many = len(idle) > 1
+    name = f"{len(idle)} rules of the policy name" if many else "1 rule of the policy names"
+    return [f"{name} no metric of these results: {idle[0]!r}{' first' if many else ''}"]
+
+
+def ignored_by(policy: Policy, names: Sequence[str]) -> list[Ignored]:
+    """Return the metrics that a rule of `policy` leaves out, each with the rule's reason."""
+    found = ((name, policy.rule_for(name)) for name in (names if policy.rule else ()))
+    return [
+        Ignored(metric=name, reason=rule.ignore)
+        for name, rule in found
+        if rule is not None and rule.ignore is not None
+    ]

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The records of a comparison; a field here is a key of the JSON, NaN never appears in it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import Struct, field
 
+from ntbbench.core.fields import Better, axis, fact, verdict
+
 COMPARE_SCHEMA = "ntbbench.compare/1"
 Kind = Literal["exact", "noisy"]
-Better = Literal["lower", "higher", "none"]  # none: no direction is known, any change is worse
+Own = Literal["lower", "higher", "none", "unsaid"]  # unsaid: lower, but for --higher-is-better
 GateOn = Literal["all", "exact"]
 Verdict = Literal["regressed", "improved", "equivalent", "inconclusive"]
 DecidedBy = Literal["", "test", "effect"]
@@ -31,15 +33,17 @@ class Warned(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Summary(Struct, frozen=True, kw_only=True, gc=False):
-    """One side's samples in numbers; `sd` is null for a single sample."""
+    """One side's samples in numbers."""
 
-    n: int
-    mean: float
-    minimum: float
-    maximum: float
-    median: float
-    sd: float | None
-    outliers: int  # outside Tukey's outer fences; reported, never dropped
+    n: Annotated[int, fact("n", "samples")]
+    mean: Annotated[float, fact("mean")]
+    minimum: Annotated[float, fact("min")]
+    maximum: Annotated[float, fact("max")]
+    median: Annotated[float, fact("median")]
+    sd: Annotated[float | None, fact("SD", "standard deviation; null: of a single sample")]
+    outliers: Annotated[
+        int, fact("outliers", "samples outside Tukey's outer fences: reported, never dropped")
+    ]
 
 
 class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -48,33 +52,49 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     The fields below `warnings` are left out of the JSON where they say nothing.
     """
 
-    metric: str
-    base: str  # the label of the base variant
-    candidate: str
-    kind: Kind
-    verdict: Verdict
-    ratio: float | None
-    ratio_low: float | None
-    ratio_high: float | None
-    p_value: float | None
-    p_adjusted: float | None
-    n_base: int
-    n_candidate: int
-    minimal_detectable_effect: float | None  # relative; null: no effect is, with these n
-    unit: str  # "": none is known
-    better: Better
+    metric: Annotated[str, axis("metric")]
+    base: Annotated[str, axis("base", "label of the base")]
+    candidate: Annotated[str, axis("candidate", "label of the candidate")]
+    kind: Annotated[Kind, fact("kind", "exact: any change is a finding; noisy: samples decide")]
+    verdict: Annotated[
+        Verdict,
+        verdict("verdict", "regressed, improved, equivalent, inconclusive, or missing on one side"),
+    ]
+    ratio: Annotated[float | None, fact("change", "candidate / base")]
+    ratio_low: Annotated[float | None, fact("from", "lower end of the 95 % interval")]
+    ratio_high: Annotated[float | None, fact("to", "upper end of the 95 % interval")]
+    p_value: Annotated[float | None, fact("p", "of the test")]
+    p_adjusted: Annotated[float | None, fact("p adjusted", "over the family")]
+    n_base: Annotated[int, fact("n base", "samples of the base")]
+    n_candidate: Annotated[int, fact("n candidate", "samples of the candidate")]
+    minimal_detectable_effect: Annotated[
+        float | None, fact("detectable", "smallest relative effect found with 80 % power")
+    ]
+    unit: Annotated[str, fact("unit", "empty: none is known")]
+    better: Annotated[Better, fact("better", "which way; none: any change is worse")]
     warnings: tuple[Warned, ...]
-    reason: str = ""
-    threshold: float = 0.0  # 0.02: two per cent; exact metrics have 0
-    runs_needed: int | None = None  # a side, to settle an inconclusive one
-    base_value: int | float | str | None = None  # of an exact metric
-    candidate_value: int | float | str | None = None
+    reason: Annotated[str, fact("reason", "what decided")] = ""
+    threshold: Annotated[
+        float, fact("threshold", "0.02: changes below 2 % do not matter; 0 of exact metrics")
+    ] = 0.0
+    runs_needed: Annotated[
+        int | None,
+        fact("n to settle", "runs or replications a side that an inconclusive one needs"),
+    ] = None
+    base_value: Annotated[int | float | str | None, fact("base value", "of an exact metric")] = None
+    candidate_value: Annotated[
+        int | float | str | None, fact("candidate value", "of an exact metric")
+    ] = None
     base_summary: Summary | None = None
     candidate_summary: Summary | None = None
-    simulated: bool = False  # its samples are replications of a simulation
-    decided_by: DecidedBy = ""  # the rule that calls a noisy metric changed
-    untested: bool = False  # inconclusive, and no result of these sizes could be significant
-    missing: Side | None = None  # the side where the metric does not exist
+    simulated: Annotated[bool, fact("simulated", "samples are replications of a simulation")] = (
+        False
+    )
+    decided_by: Annotated[DecidedBy, fact("decided by", "the rule that calls it changed")] = ""
+    untested: Annotated[
+        bool, fact("untested", "no result of these sizes could have been significant")
+    ] = False
+    missing: Annotated[Side | None, fact("missing", "the side that lacks the metric")] = None
 
 
 class Family(Struct, frozen=True, kw_only=True):

@@ -2,15 +2,13 @@
 """What a comparison reads: one variant's measurements, whatever tool wrote them."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from ntbbench.compare.records import Kind, Place
+from ntbbench.compare.records import Kind, Own, Place
 
-Own = Literal["lower", "higher", "none", "unsaid"]  # unsaid: lower, but for --higher-is-better
 ExactValue = int | float | str
 
 

@@ -6,19 +6,28 @@ Texts here are plain: a renderer escapes and folds them, and knows nothing of NT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from msgspec import Struct
 
+from ntbbench.core.errors import InputError
 from ntbbench.core.fields import declared
 
 if TYPE_CHECKING:
     from ntbbench.report.page import Figure
 
 Align = Literal["left", "right"]
-Shown = Literal["everywhere", "page", "terminal"]
+Shown = Literal["everywhere", "page", "terminal", "plain", "marked", "mail"]
+# The formats that a block is for; one that is not listed here is for all of them.
+FORMATS_OF: Mapping[Shown, Collection[str]] = {
+    "page": ("html",),
+    "terminal": ("text", "mail", "md"),
+    "plain": ("text", "mail"),  # lines of fixed width: no room for wide tables
+    "marked": ("md", "html"),
+    "mail": ("mail",),
+}
 Tone = Literal["", "good", "fair", "poor", "bad", "off"]  # off: it could not be tried
 
 
@@ -67,6 +76,7 @@ class Table:
     groups : a heading and the number of rows below it, for each group in turn; empty: one group.
     keys : columns that name a row: a table too wide for the format repeats them.
     shown : `page` tables are too large for a text, `terminal` ones are drawn by a page's figures.
+    ordered : what matters most comes first, so that Markdown may leave out the end of a long one.
     """
 
     title: str
@@ -76,6 +86,7 @@ class Table:
     groups: Sequence[tuple[str, int]] = ()
     keys: int = 1
     shown: Shown = "everywhere"
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ class Notes:
 
     title: str
     rows: Sequence[tuple[str, Sequence[str]]]
+    shown: Shown = "everywhere"
 
 
 @dataclass(frozen=True)
@@ -107,23 +119,32 @@ Block = Table | Notes | Drawing | Details
 
 @dataclass(frozen=True)
 class Section:
-    """Figures of a page under one heading; empty texts are left out."""
+    """Figures of a page under one heading; empty texts are left out.
+
+    Parameters
+    ----------
+    below : under the tables, not above them.
+    """
 
     title: str
     figures: Sequence[Figure]
     intro: str = ""
     name: str = ""
+    below: bool = False
 
 
 @dataclass(frozen=True)
 class Check:
-    """A test case of a report: what JUnit and KTAP call a test.
+    """A test case of a report: what JUnit and KTAP call a test, and GitHub annotates.
 
     Parameters
     ----------
     ok : None where nothing could be tried; `reason` then says why.
+    reason : one line on what was found.
     diagnostics : lines for whoever reads a failure.
-    checks : subtests; `ok` is then theirs.
+    checks : subtests; `ok` is then theirs, and the name is what JUnit calls their class.
+    error : it failed because nothing was there to measure.
+    notable : it did not fail, and a reader wants to know.
     """
 
     name: str
@@ -131,14 +152,17 @@ class Check:
     reason: str = ""
     diagnostics: Sequence[str] = ()
     checks: Sequence[Check] = ()
+    error: bool = False
+    notable: bool = False
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Raw numbers for other tools, unscaled: the rows of the CSV."""
+    """Raw numbers for other tools, unscaled: the rows of the CSV; texts may be quoted always."""
 
     headers: Sequence[str]
     rows: Iterable[Sequence[object]]
+    quoted: bool = True
 
 
 @dataclass(frozen=True)
@@ -150,23 +174,54 @@ class Document:
     title : the command.
     verdict : one line that answers the question; it comes first in every format.
     lines : what was asked, in a few sentences.
-    blocks : tables, lists and details, in the order of reading.
+    blocks : tables, lists and details, in the order of reading; a call where they are many.
     warnings : each with what it holds for.
     facts : the environment.
     record : what JSON writes.
+    indent : of the JSON; 0: none.
     sheet, figures, checks : made only for the formats that show them.
     """
 
     title: str
     verdict: str
-    record: Struct
+    record: Struct | Sequence[Struct]
     lines: Sequence[str] = ()
-    blocks: Sequence[Block] = ()
+    blocks: Sequence[Block] | Callable[[], Sequence[Block]] = ()
     warnings: Sequence[tuple[str, Sequence[str]]] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    indent: int = 2
     sheet: Callable[[], Sheet] | None = None
     figures: Callable[[], Sequence[Section]] | None = None
     checks: Callable[[], Sequence[Check]] | None = None
+
+    def parts(self, form: str) -> list[Block]:
+        """Return the blocks that a format shows."""
+        return _shown(self.blocks() if callable(self.blocks) else self.blocks, form)
+
+    def tested(self, form: str) -> Sequence[Check]:
+        """Return the checks; InputError for a format of tests where the report checks nothing."""
+        if self.checks is None:
+            raise InputError("--format", form, f"a format of `{self.title}`: it checks nothing")
+        return self.checks()
+
+
+def _shown(blocks: Sequence[Block], form: str) -> list[Block]:
+    found: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Details):
+            found.append(replace(block, blocks=_shown(block.blocks, form)))
+        elif isinstance(block, Drawing) or form in FORMATS_OF.get(block.shown, (form,)):
+            found.append(block)
+    return found
+
+
+def leaves(checks: Sequence[Check], group: str = "") -> Iterator[tuple[str, Check]]:
+    """Yield each check that has no subtests, with the name of the check that it is one of."""
+    for check in checks:
+        if check.checks:
+            yield from leaves(check.checks, check.name)
+        else:
+            yield group, check
 
 
 def column(record: type[Struct], name: str, head: str = "", unit: str = "") -> Column:
@@ -176,7 +231,7 @@ def column(record: type[Struct], name: str, head: str = "", unit: str = "") -> C
     """
     about = declared(record)[name]
     unit = unit or about.unit
-    align: Align = "left" if about.type is str else "right"
+    align: Align = "left" if about.type is str or get_origin(about.type) is Literal else "right"
     title = f"{about.title} ({unit})" if unit else about.title
     return Column(title, about.definition, head or about.head, align)
 

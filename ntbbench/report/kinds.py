@@ -73,6 +73,11 @@ RESULTS: dict[str, ResultKind] = {
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
     ),
+    "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
+    "calibrate": ResultKind(
+        "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
+    ),
+    "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
 }
 
 

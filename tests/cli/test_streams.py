@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from compare_data import runs_csv, samples
+from compare_runs import FORMATS
 
 from ntbbench.cli.main import main
-from ntbbench.report.comparison import FORMATS
 
 NAMES = {"base é": samples(1, 8), "門鈴 \U0001f514": samples(2, 8, 120.0)}
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from compare_data import iperf3, pyperf, pytest_benchmark, runs_csv, samples, written
+from compare_runs import FORMATS
 
 from ntbbench.compare.rates import looks_like_a_rate
-from ntbbench.report.comparison import FORMATS
 
 RATES = """
     bps Mbps rx_gbps rxGbps MBps GiBps kbit/s Mbit/s bit/s bits/s MB/s GiB/s B/s

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from compare_data import compat, lab, pytest_benchmark, sweep, written
+from compare_runs import FORMATS
 
 from ntbbench.cli.main import main
-from ntbbench.report.comparison import FORMATS
 
 
 def ignoring(path: Path, *patterns: str) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+FORMATS = ("text", "mail", "md", "json", "csv", "junit", "github", "ktap")
+
 
 class Ran:
     """What a command printed, and its exit code."""

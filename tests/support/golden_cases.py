@@ -31,7 +31,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = "page.html"
 SCRIPT = re.compile(r"(<script[^>]*>)(.*?)(</script>)", re.DOTALL)
 COMMON = ("text", "md", "csv", "json")
-COMPARED = (*COMMON, "mail", "junit", "github")
+COMPARED = (*COMMON, "mail", "junit", "github", "ktap")
 SERIES = ("text", "md", "mail", "csv", "json")
 LIBRARY = 200_000  # characters from which a script is a library, which has versions of its own
 
@@ -107,11 +107,10 @@ def compared() -> Iterator[Case]:
     yield from formats("gate-pair", "gate pair-run.json pair-new.json", COMPARED)
     yield Case("gate-policy.text", "gate bench-base.json bench-new.json --policy policy.toml")
     runs = " ".join(f"bench-{number}.json" for number in range(4))
-    for form in ("text", "json"):
-        yield Case(f"calibrate.{form}", f"calibrate {runs} -o out.toml --format {form}")
+    yield from formats("calibrate", f"calibrate {runs} -o out.toml", COMMON, page=True)
     store = "--store history.sqlite"
-    yield Case("history-show", f"history show {store}")
-    yield Case("history-check", f"history check {store}")
+    for action in ("show", "check"):
+        yield from formats(f"history-{action}", f"history {action} {store}", COMMON, page=True)
 
 
 MACHINE = here.Environment(

@@ -40,7 +40,7 @@ VOLATILE_WORDS = (
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
 
-def printable(text: str) -> str:
+def encodable(text: str) -> str:
     """Return a file name as text that can be encoded."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

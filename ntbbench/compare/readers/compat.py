@@ -7,9 +7,9 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.compare.readers.checked import exact_value, split_environment
-from ntbbench.compare.records import Better
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
 
 PREFIX = "ntbbench.compat/"
 KNOWN = "ntbbench.compat/1"

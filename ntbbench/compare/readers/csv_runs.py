@@ -16,7 +16,7 @@ from ntbbench.compare.readers.checked import (
     LARGEST_SAMPLE,
     SMALLEST_SAMPLE,
     check_size,
-    printable,
+    encodable,
     read_bytes,
 )
 from ntbbench.compare.series import Series, Variant
@@ -53,7 +53,7 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
     """
     variants: dict[str, Variant] = {}
     for path in paths:
-        metric = printable(path.stem)
+        metric = encodable(path.stem)
         if any(metric in variant.series for variant in variants.values()):
             raise InputError("--runs", str(path), "files with different names")
         for column in read_columns(path):

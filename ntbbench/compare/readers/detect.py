@@ -23,7 +23,7 @@ from ntbbench.compare.readers import (
     sweep,
 )
 from ntbbench.compare.readers import lab_pair as pair
-from ntbbench.compare.readers.checked import printable, read_bytes
+from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.several_runs import in_several_runs, joined
 from ntbbench.compare.readers.structure import IPERF3, PYPERF, PYTEST_BENCHMARK, Probe
 from ntbbench.compare.series import Variant
@@ -73,7 +73,7 @@ def load_variant(argument: str) -> Variant:
         for what cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
-    label = printable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
+    label = encodable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
     if len(paths) == 1 and is_csv_by_name(paths[0]):
         return csv_runs.load_columns(paths[0], label)
     contents = [(path, read_bytes(path).removeprefix(codecs.BOM_UTF8)) for path in paths]

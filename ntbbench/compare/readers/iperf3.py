@@ -11,10 +11,10 @@ from collections import Counter
 from msgspec import structs
 
 from ntbbench.compare.readers.checked import samples_of
-from ntbbench.compare.records import Better
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
 from ntbbench.core.iperf3 import BACK, REPEATED, Document, doubts, loss
 from ntbbench.core.iperf3 import read as read_document
 

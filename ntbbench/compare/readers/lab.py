@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ntbbench.compare.readers.checked import exact_value
-from ntbbench.compare.records import Better
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
 
 PREFIX = "ntbbench.lab/"
 KNOWN = "ntbbench.lab/1"

@@ -10,9 +10,9 @@ from msgspec import Meta, Struct
 
 from ntbbench.compare.readers.checked import exact_value
 from ntbbench.compare.readers.finding_key import Finding, place
-from ntbbench.compare.records import Better
 from ntbbench.compare.series import ExactValue, Series, Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
 from ntbbench.ntb.transport import QP_COUNT_MAX
 from ntbbench.pair.drivers.slots import slot_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ntbbench.compare.machines import difference
+from ntbbench.compare.machines import machine_difference
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
@@ -52,7 +52,7 @@ def check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
         if it differs in format, environment, machine or metrics.
     """
     same = (other.source, other.environment) == (first.source, first.environment)
-    if not same or difference(first, other, ()):
+    if not same or machine_difference(first, other, ()):
         allowed = f"the format and the environment of {path}, another run of the same"
         raise InputError("input", str(its), allowed)
     if other.series.keys() != first.series.keys():

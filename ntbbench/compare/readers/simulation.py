@@ -14,9 +14,9 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from ntbbench.compare.readers.checked import exact_value, samples_of
-from ntbbench.compare.records import Better
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
 
 PREFIX = "ntbbench.simulation/"
 KNOWN = "ntbbench.simulation/1"

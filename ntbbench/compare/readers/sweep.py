@@ -13,10 +13,11 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.compare.readers.checked import exact_value, samples_of, split_environment
-from ntbbench.compare.records import Better, Place
+from ntbbench.compare.records import Place
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import Better
 
 PREFIX = "ntbbench.sweep/"
 KNOWN = "ntbbench.sweep/1"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.series import Own
+from ntbbench.compare.records import Own
 from ntbbench.compare.statistics import significance
 
 Array = NDArray[np.float64]

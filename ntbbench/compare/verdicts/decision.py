@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import (
-    Better,
     Comparison,
     DecidedBy,
     Environment,
@@ -35,6 +34,7 @@ from ntbbench.compare.statistics.detectable import fewest
 from ntbbench.compare.verdicts.noisy import Estimate
 from ntbbench.compare.verdicts.sample_warnings import SPREADS
 from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
+from ntbbench.core.fields import Better
 
 NO_PAIR = "no row has a number on both sides"
 ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers

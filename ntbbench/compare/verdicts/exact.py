@@ -3,9 +3,10 @@
 
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import Better, Comparison, Verdict
+from ntbbench.compare.records import Comparison, Verdict
 from ntbbench.compare.series import Series
 from ntbbench.compare.warning_list import warned
+from ntbbench.core.fields import Better
 
 
 def compare_exact(match: Match, policy: Policy) -> Comparison:

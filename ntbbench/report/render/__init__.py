@@ -15,6 +15,8 @@ RENDERERS: Mapping[str, str] = {
     "json": "json_record",
     "html": "html",
     "ktap": "ktap",
+    "junit": "junit",
+    "github": "github",
 }
 
 

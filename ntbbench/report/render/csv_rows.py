@@ -22,7 +22,11 @@ def render(document: Document) -> str:
         raise InputError("--format", "csv", f"a format of `{document.title}`: it has no rows")
     sheet = document.sheet()
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer = csv.writer(
+        out,
+        lineterminator="\n",
+        quoting=csv.QUOTE_NONNUMERIC if sheet.quoted else csv.QUOTE_MINIMAL,
+    )
     writer.writerow(sheet.headers)
     writer.writerows(sheet.rows)
     return out.getvalue()

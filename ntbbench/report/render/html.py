@@ -16,9 +16,10 @@ def render(document: Document) -> str:
 def page_of(document: Document) -> page.Page:
     """Return the sections of the page: figures, blocks, warnings, environment."""
     drawn = document.figures() if document.figures is not None else ()
-    sections = [_drawn(section) for section in drawn]
-    for number, block in enumerate(document.blocks):
+    sections = [_drawn(section) for section in drawn if not section.below]
+    for number, block in enumerate(document.parts("html")):
         sections += _section(block, f"part-{number}")
+    sections += [_drawn(section) for section in drawn if section.below]
     if document.warnings:
         sections.append(_notes(Notes("Warnings", document.warnings), "warnings"))
     if document.facts:
@@ -35,7 +36,7 @@ def _drawn(section: Section) -> page.Section:
 def _section(block: Block, name: str) -> Iterator[page.Section]:
     match block:
         case Table():
-            if block.rows and block.shown != "terminal":
+            if block.rows:
                 yield _table(block, name)
         case Notes():
             if block.rows:

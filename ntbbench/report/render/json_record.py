@@ -8,4 +8,9 @@ from ntbbench.report.document import Document
 
 def render(document: Document) -> str:
     """Return the record as JSON: the keys and values of the saved file, indented."""
-    return msgspec.json.format(msgspec.json.encode(document.record), indent=2).decode() + "\n"
+    packed = bytearray()
+    msgspec.json.Encoder().encode_into(document.record, packed)
+    if document.indent:
+        packed = bytearray(msgspec.json.format(packed, indent=document.indent))
+    packed += b"\n"  # not to the text: a copy of a large report is a hundred megabytes
+    return packed.decode()

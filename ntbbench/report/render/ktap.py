@@ -6,7 +6,6 @@ Source: Documentation/dev-tools/ktap.rst of Linux 7.3; tools/testing/kunit/kunit
 
 from collections.abc import Iterator, Sequence
 
-from ntbbench.core.errors import InputError
 from ntbbench.report.document import Check, Document
 from ntbbench.report.wording import ascii_only
 
@@ -14,15 +13,9 @@ INDENT = "  "  # of a subtest
 
 
 def render(document: Document) -> str:
-    """Return the document's checks as KTAP; the verdict is the diagnostic of the whole.
-
-    Raises
-    ------
-    InputError : the report checks nothing.
-    """
-    if document.checks is None:
-        raise InputError("--format", "ktap", f"a format of `{document.title}`: it checks nothing")
-    return "\n".join(_plan(document.checks(), document.verdict, "")) + "\n"
+    """Return the document's checks as KTAP; the verdict is the first diagnostic of the whole."""
+    about = [document.verdict, *document.lines, *(text for text, _ in document.warnings)]
+    return "\n".join(_plan(document.tested("ktap"), about, "")) + "\n"
 
 
 def passed(check: Check) -> bool:
@@ -32,19 +25,22 @@ def passed(check: Check) -> bool:
     return check.ok is not False
 
 
-def _plan(checks: Sequence[Check], about: str, indent: str, name: str = "") -> Iterator[str]:
+def _plan(
+    checks: Sequence[Check], about: Sequence[str], indent: str, name: str = ""
+) -> Iterator[str]:
     yield f"{indent}KTAP version 1"
     yield from [f"{indent}# Subtest: {name}"] * bool(name)
-    yield from _diagnostics([about] if about else [], indent)
+    yield from _diagnostics([line for line in about if line], indent)
     yield f"{indent}1..{len(checks)}"
     for number, check in enumerate(checks, 1):
-        about = _name(check.name)
-        if about == name:  # the parser would take its result for that of its parent
-            about += " itself"
+        title = _name(check.name)
+        if title == name:  # the parser would take its result for that of its parent
+            title += " itself"
         if check.checks:
-            yield from _plan(check.checks, "", indent + INDENT, about)
-        yield from _diagnostics(check.diagnostics, indent)
-        yield f"{indent}{'ok' if passed(check) else 'not ok'} {number} {about}{_skipped(check)}"
+            yield from _plan(check.checks, (), indent + INDENT, title)
+        found = [check.reason] if check.reason and check.ok is not None else []
+        yield from _diagnostics([*found, *check.diagnostics], indent)
+        yield f"{indent}{'ok' if passed(check) else 'not ok'} {number} {title}{_skipped(check)}"
 
 
 def _skipped(check: Check) -> str:

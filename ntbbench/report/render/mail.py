@@ -11,4 +11,4 @@ WIDTH = 75  # a reply quotes with two characters, and lists wrap at 78
 
 def render(document: Document) -> str:
     """Return the document as lines of at most 75 columns."""
-    return "\n".join(lines_of(replace(document, facts={}), WIDTH)).rstrip("\n") + "\n"
+    return "\n".join(lines_of(replace(document, facts={}), "mail", WIDTH)).rstrip("\n") + "\n"

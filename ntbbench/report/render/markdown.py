@@ -8,9 +8,10 @@ from html import escape
 from tabulate import tabulate
 
 from ntbbench.report.document import Block, Cell, Details, Document, Drawing, Notes, Table
-from ntbbench.report.wording import brief_facts, printable
+from ntbbench.report.wording import brief_facts, plural, printable
 
 MESSAGES_MAX = 3  # of one kind of warning
+ROWS_MAX = 100  # of an ordered table: a comment on GitHub holds 65,536 characters
 # What would start markup, a mention, an issue number or a link. An underscore inside a word
 # (ntb_hw_epf) starts nothing and stays readable.
 MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -22,7 +23,7 @@ def render(document: Document) -> str:
     """Return the document as Markdown, ASCII only: other characters as numeric entities."""
     parts = [f"### {document.title}", f"**{escaped(document.verdict)}**"]
     parts += [_line(line) for line in document.lines]
-    for block in document.blocks:
+    for block in document.parts("md"):
         parts += _block(block)
     if document.warnings:
         shown = [(text, messages[:MESSAGES_MAX]) for text, messages in document.warnings]
@@ -62,9 +63,10 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    if not table.rows or table.shown == "page":
+    if not table.rows:
         return
-    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    left = len(table.rows) - ROWS_MAX if table.ordered else 0
+    rows = [[_cell(cell) for cell in row] for row in table.rows[: len(table.rows) - max(left, 0)]]
     names = [escaped(column.title) for column in table.columns]
     align = [column.align for column in table.columns]
     if table.groups:
@@ -75,14 +77,9 @@ def _table(table: Table) -> Iterator[str]:
         names, align = ["", *names], ["left", *align]
     yield from [f"**{escaped(table.title)}**"] * bool(table.title)
     yield tabulate(rows, names, tablefmt="pipe", disable_numparse=True, colalign=align)
-    if table.notes:
-        yield "\n".join(f"- {_line(note)}" for note in table.notes)
-
-
-def _headings(table: Table) -> Iterator[str]:
-    """Yield what stands before each row: the heading of its group at the first of them."""
-    for heading, members in table.groups:
-        yield from [heading if row == 0 else "" for row in range(members)]
+    more = [f"{plural(left, 'more row')} left out"] if left > 0 else []
+    if table.notes or more:
+        yield "\n".join(f"- {_line(note)}" for note in [*more, *table.notes])
 
 
 def _cell(cell: Cell) -> str:

@@ -19,15 +19,15 @@ MESSAGES_MAX = 3  # of one kind of warning
 
 def render(document: Document) -> str:
     """Return the document as lines of at most 80 columns."""
-    return "\n".join(lines_of(document, WIDTH)).rstrip("\n") + "\n"
+    return "\n".join(lines_of(document, "text", WIDTH)).rstrip("\n") + "\n"
 
 
-def lines_of(document: Document, width: int) -> Iterator[str]:
-    """Yield the document's lines, a blank one between its parts."""
+def lines_of(document: Document, form: str, width: int) -> Iterator[str]:
+    """Yield the lines of a document in a format, a blank one between its parts."""
     yield from folded(document.verdict, width)
     for line in document.lines:
         yield from folded(line, width)
-    for block in document.blocks:
+    for block in document.parts(form):
         yield from _block(block, width, "")
     if document.warnings:
         yield from ["", "Warnings"]
@@ -87,7 +87,7 @@ def _notes(notes: Notes, width: int, indent: str) -> Iterator[str]:
 
 def _table(table: Table, width: int, indent: str) -> Iterator[str]:
     """Yield a table; one with more columns than fit is cut, and its keys begin each part."""
-    if not table.rows or table.shown == "page":
+    if not table.rows:
         return
     for at, part in enumerate(_parts(table, width - len(indent) - len(INDENT))):
         title = table.title if at == 0 else f"{table.title.partition(':')[0]}, continued"

@@ -172,7 +172,10 @@ def test_appending_agreeing_runs_never_turns_a_failure_into_a_pass(
 def test_appending_pairs_never_turns_a_failure_into_a_pass(
     seed: int, n: int, more: int, same: int, shift: float, test
 ) -> None:
-    """Pairs that changed as the others did, and up to two without change."""
+    """Pairs that changed as the others did, and up to two without change.
+
+    Of few pairs two without change may lie in the interval: then the change itself is in doubt.
+    """
     rng = np.random.default_rng(seed)
     base = rng.normal(100, 5, n + more)
     candidate = base * (1 + shift * rng.uniform(0.9, 1.1, n + more))
@@ -182,7 +185,9 @@ def test_appending_pairs_never_turns_a_failure_into_a_pass(
     if before.exit_code == ExitCode.FINDING:
         still = base[:same]
         longer = np.concatenate([base, still]), np.concatenate([candidate, still])
-        assert paired(policy, *longer).exit_code != 0
+        after = paired(policy, *longer)
+        doubted = same == 2 and only(after).reason == "significant, but the interval includes 0 %"
+        assert doubted or after.exit_code != 0
 
 
 def paired(policy: Policy, base: np.ndarray, candidate: np.ndarray) -> Report:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How the reports say numbers, names and verdicts; nothing here is escaped for a format."""
+"""How reports say a change: numbers, verdicts, what was tested together."""
 
 import math
 import re
 from collections.abc import Iterable, Sequence
 
-from ntbbench.compare.records import Comparison, Report
+from ntbbench.compare.records import Comparison, Report, Warned
+from ntbbench.compare.warning_list import CAUTIONS, replications
 
 SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {
@@ -20,15 +21,6 @@ BETTER = {
 DASH = "-"
 PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
 HOPELESS = 10_000  # runs that nobody makes
-
-
-def visible(text: str) -> str:
-    """Return `text` on one line with every character that is not printable shown as an escape.
-
-    No escape sequence reaches a terminal, no newline breaks a table, no bidirectional control
-    reorders a line.
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def apart(names: Sequence[str]) -> list[str]:
@@ -66,11 +58,6 @@ def state(comparison: Comparison) -> str:
 def unchanged(comparison: Comparison) -> bool:
     """Return whether this is an exact metric that did not change."""
     return comparison.kind == "exact" and state(comparison) == "equivalent"
-
-
-def worth_showing(report: Report) -> list[Comparison]:
-    """Return every comparison but the exact metrics that did not change."""
-    return [comparison for comparison in report.comparisons if not unchanged(comparison)]
 
 
 def constant(comparison: Comparison) -> bool:
@@ -148,7 +135,7 @@ def exact_value(value: int | float | str | None) -> str:
     """Return an exact value; a long list of counts is told, not shown."""
     if value is None:
         return DASH
-    text = visible(str(value)) if value != "" else "none"
+    text = str(value) if value != "" else "none"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
@@ -172,10 +159,22 @@ def change_with_way(comparison: Comparison) -> str:
     return "; ".join(filter(None, (change_of(comparison), better_of(comparison))))
 
 
-def notes(comparison: Comparison) -> list[str]:
-    """Return the words that stand beside a row: the rule that decided, and the warnings' codes."""
+def notes(comparison: Comparison, *, details: bool = False) -> list[str]:
+    """Return the codes of the warnings; without details also the rule that decided."""
+    found = [w for w in comparison.warnings if w.code != "missing"]
+    if details:
+        return [f"{w.code} ({detail})" if (detail := detail_of(w)) else w.code for w in found]
     by = ["by effect"] if comparison.decided_by == "effect" else []
-    return by + [w.code for w in comparison.warnings if w.code != "missing"]
+    return by + [w.code for w in found]
+
+
+def detail_of(warning: Warned) -> str:
+    """Return what of a warning is particular to one metric."""
+    usual = CAUTIONS[warning.code][0]
+    for text in (usual, replications(usual)):
+        if warning.message.startswith(f"{text}: "):
+            return warning.message.removeprefix(f"{text}: ")
+    return ""
 
 
 def why(comparison: Comparison) -> str:
@@ -208,7 +207,7 @@ def samples_of(comparison: Comparison) -> str:
     return "replications" if comparison.simulated else "runs"
 
 
-def totals_line(report: Report) -> str:
+def totals(report: Report) -> str:
     """Return the counts of all verdicts."""
     t = report.totals
     return (
@@ -217,13 +216,6 @@ def totals_line(report: Report) -> str:
         + (f" ({t.missing} of these missing on one side)" if t.missing else "")
         + (f"; {len(report.ignored)} ignored by the policy" if report.ignored else "")
     )
-
-
-def ignored_lines(report: Report, most: int) -> list[str]:
-    """Return each metric that the policy ignores with the reason, at most `most` of them."""
-    lines = [f"{item.metric}: {item.reason}" for item in report.ignored[:most]]
-    more = len(report.ignored) - most
-    return lines + ([f"and {more} more, which --format json names"] if more > 0 else [])
 
 
 def counted(count: int, what: str) -> str:
@@ -262,11 +254,6 @@ def interval_name(report: Report) -> str:
         kind = "mean change of pairs" if report.paired else "ratio of means"
         return f"95 % t intervals of the {kind}"
     return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
-
-
-def warning_lines(report: Report) -> list[str]:
-    """Return what is to be warned of whole results; it is said once, not of every metric."""
-    return [f"{warning.code}: {warning.message}" for warning in report.warnings]
 
 
 def environment_lines(report: Report) -> list[str]:

@@ -8,9 +8,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from ntbbench.compare.history import store as history
-from ntbbench.compare.policy import Policy
-from ntbbench.compare.policy_notes import ignored_by
+from ntbbench.compare import history_store
+from ntbbench.compare.policy import Policy, ignored_by
 from ntbbench.compare.rates import check_directions
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics.changepoints import FEWEST, Change, changes
@@ -57,7 +56,7 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
     InputError
         for a rate of which nothing says which way is better.
     """
-    tracks = history.tracks(path, pattern)
+    tracks = history_store.tracks(path, pattern)
     check_directions(map(series_of, tracks), policy)
     ignored = ignored_by(policy, [track.metric for track in tracks])
     left_out = {item.metric for item in ignored}
@@ -78,7 +77,7 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
     )
 
 
-def series_of(track: history.Track) -> Series:
+def series_of(track: history_store.Track) -> Series:
     """Return a metric without its values: what tells which way is better."""
     return Series(
         metric=track.metric,
@@ -89,7 +88,7 @@ def series_of(track: history.Track) -> Series:
     )
 
 
-def notes_of(found: Sequence[history.Track], series: Sequence[Array]) -> list[str]:
+def notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> list[str]:
     """Return what the findings cannot say: other machines, metrics that ended, zeros."""
     notes = []
     environments = {text for track in found for text in track.environments}
@@ -107,7 +106,7 @@ def notes_of(found: Sequence[history.Track], series: Sequence[Array]) -> list[st
     return notes
 
 
-def exact_steps(track: history.Track, policy: Policy) -> list[Step]:
+def exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
     """Return the commits at which an exact metric changed."""
     better = policy.better_for(track.metric, track.better)
     steps = []

@@ -5,13 +5,13 @@ import re
 from collections import Counter
 
 import numpy as np
-from compare_data import noisy_sides, samples
+from compare_data import HOSTILE, noisy_sides, samples
+from rendered import rendered
 
 from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import Report
 from ntbbench.compare.series import Series, Variant
-from ntbbench.report.comparison import FORMATS
 
 
 def report_of(policy: Policy = Policy()) -> Report:  # noqa: B008 -- frozen
@@ -30,34 +30,31 @@ def report_of(policy: Policy = Policy()) -> Report:  # noqa: B008 -- frozen
 
 
 def annotations(report: Report) -> list[tuple[str, str, str]]:
-    lines = FORMATS["github"](report).splitlines()
-    found = [re.fullmatch(r"::(\w+) title=([^:,]*)::(.*)", line) for line in lines]
-    return [(m[1], m[2].replace("%3A", ":"), m[3]) for m in found if m is not None]
+    found = []
+    for line in rendered(report, "github").splitlines():
+        match = re.fullmatch(r"::(error|warning|notice) title=([^:,]*)::(.*)", line)
+        assert match is not None, line
+        found.append((match[1], match[2].replace("%3A", ":"), match[3]))
+    return found
 
 
-def test_a_regression_is_shown_before_what_is_missing() -> None:
+def test_regressions_come_before_what_is_missing_and_the_rest_is_counted() -> None:
     found = annotations(report_of())
-    errors = [title for level, title, _ in found if level == "error"]
+    errors = [(title, text) for level, title, text in found if level == "error"]
     assert len(errors) == 10
-    assert errors[0] == "regressed: slow"
-    assert all(title.startswith("missing: ") for title in errors[1:])
-
-
-def test_what_is_left_out_is_counted() -> None:
-    assert annotations(report_of())[-1] == (
-        "notice",
-        "ntbbench: and 3 more",
-        "and 3 missing; the job's summary and --write csv=FILE have more",
-    )
+    assert errors[0][0] == "slow"
+    assert all(text.startswith("missing: ") for _, text in errors[1:])
+    assert found[-1] == (
+        "notice", "ntbbench compare",
+        "and 3 errors more; the job's summary and the other formats have them",
+    )  # fmt: skip
 
 
 def test_what_is_inconclusive_is_an_error_only_where_it_fails() -> None:
     for fails, level in ((False, "warning"), (True, "error")):
         base, candidate = noisy_sides(open=(samples(3, 8, 100, 20), samples(4, 8, 100, 20)))
-        report = compare(base, [candidate], Policy(fail_inconclusive=fails))
-        assert [(level, "inconclusive: open")] == [
-            (shown, title) for shown, title, _ in annotations(report)[1:]
-        ]
+        found = annotations(compare(base, [candidate], Policy(fail_inconclusive=fails)))
+        assert [(level, "open")] == [(shown, title) for shown, title, _ in found[1:]]
 
 
 def test_no_level_has_more_than_are_shown() -> None:
@@ -65,13 +62,20 @@ def test_no_level_has_more_than_are_shown() -> None:
     base, candidate = noisy_sides(**pairs)
     found = annotations(compare(base, [candidate], Policy()))
     assert Counter(level for level, _, _ in found) == {"notice": 10}
-    assert found[-1][1] == "ntbbench: and 6 more"
+    assert found[-1][2].startswith("and 6 notices more")
 
 
 def test_titles_name_the_candidate_where_there_are_several() -> None:
     base, candidate = noisy_sides(slow=(samples(1, 8), samples(2, 8, 120.0)))
-    other = Variant("c", "csv", base.series)
-    titles = [title for _, title, _ in annotations(compare(base, [candidate, other], Policy()))]
-    assert "regressed: slow (b)" in titles
-    alone = [title for _, title, _ in annotations(compare(base, [candidate], Policy()))]
-    assert "regressed: slow" in alone
+    others = [candidate, Variant("c", "csv", candidate.series)]
+    for sides, titles in ((others, {"slow (b)", "slow (c)"}), (others[:1], {"slow"})):
+        found = annotations(compare(base, sides, Policy()))
+        assert {title for level, title, _ in found if level == "error"} == titles
+
+
+def test_a_name_starts_no_other_command() -> None:
+    base, candidate = noisy_sides(**{
+        name: (samples(1, 8), samples(2, 8, 120.0)) for name in HOSTILE
+    })  # fmt: skip
+    found = annotations(compare(base, [candidate], Policy()))
+    assert sum(level == "error" for level, _, _ in found) == 10

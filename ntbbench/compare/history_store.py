@@ -16,7 +16,8 @@ import numpy as np
 from msgspec import Struct
 
 from ntbbench.compare.machines import known_machine
-from ntbbench.compare.series import Own, Variant
+from ntbbench.compare.records import Own
+from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 
 VERSION = 2

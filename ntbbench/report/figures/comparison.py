@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The figures of the comparison's page."""
+"""Figures of a comparison: intervals, distributions, verdicts over queues and doorbells."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ntbbench.compare.records import Comparison, Report
-from ntbbench.compare.series import Series
-from ntbbench.report.comparison import wording
-from ntbbench.report.page import hover, label
+from ntbbench.compare.series import Series, Variant
+from ntbbench.report.document import Section
+from ntbbench.report.page import Figure, hover, label
+from ntbbench.report.views import comparison_words as say
 
 # Told apart without red and green (Okabe and Ito), and by their names in the hover and legend.
 COLOURS = {
@@ -25,13 +26,48 @@ MARGIN = {"t": 30, "b": 40, "l": 40, "r": 20}
 AXIS = 44  # characters of a name
 SAMPLES = 400  # shown of a side; more are thinned evenly
 GROUPS = 24
+INTERVALS = 60
+DISTRIBUTIONS = 24
+
+
+def sections(
+    report: Report, ordered: Sequence[Comparison], sides: Sequence[Variant]
+) -> list[Section]:
+    """Return the figures of `ordered`, the gravest first; those of single metrics come last."""
+    known = [c for c in ordered if c.kind == "noisy" and c.ratio_low and c.ratio_high]
+    caption = "Change of each noisy metric with its 95 % interval; shaded: within the threshold."
+    if len(known) > INTERVALS:
+        caption += f" The {INTERVALS} most severe of {len(known)}."
+    drawn = [Figure("interval-plot", caption, intervals(known[:INTERVALS]))] if known else []
+    maps = [
+        Figure(f"heatmap-{number}", f"{group}: the worst verdict of each cell", figure)
+        for number, (group, figure) in enumerate(heatmaps(report))
+    ]
+    found = (
+        Section("Intervals", drawn, name="intervals", below=True),
+        Section("Distributions", distributions(ordered, sides), name="distributions", below=True),
+        Section("Verdicts over queues and doorbells", maps, name="heatmaps", below=True),
+    )
+    return [section for section in found if section.figures]
+
+
+def distributions(ordered: Sequence[Comparison], sides: Sequence[Variant]) -> list[Figure]:
+    """Return the samples of the most severe noisy metrics; none of a result without samples."""
+    by_label = {side.label: side for side in sides}
+    found = []
+    noisy = [c for c in ordered if c.kind == "noisy" and not c.missing] if sides else []
+    for number, c in enumerate(noisy[:DISTRIBUTIONS]):
+        pair = [(label, by_label[label].series[c.metric]) for label in (c.base, c.candidate)]
+        caption = f"{c.metric}: {c.verdict}, {say.change_of(c)}"
+        found.append(Figure(f"distribution-{number}", caption, distribution(pair)))
+    return found
 
 
 def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
     """Return the change of each metric with its interval, the first on top."""
     figure = go.Figure()
     for state, colour in COLOURS.items():
-        rows = [(i, c) for i, c in enumerate(comparisons) if wording.state(c) == state]
+        rows = [(i, c) for i, c in enumerate(comparisons) if say.state(c) == state]
         if not rows:
             continue
         change = [percent(c.ratio) for _, c in rows]
@@ -50,7 +86,7 @@ def intervals(comparisons: Sequence[Comparison]) -> go.Figure:
                 "arrayminus": [x - b for x, b in zip(change, low, strict=True)],
                 "color": "#333",
             },
-            text=[hover(c.metric, c.candidate, state, wording.change_of(c)) for _, c in rows],
+            text=[hover(c.metric, c.candidate, state, say.change_of(c)) for _, c in rows],
             hovertemplate="%{text}<extra></extra>",
         )
     for i, c in enumerate(comparisons):
@@ -82,7 +118,7 @@ def names(comparisons: Sequence[Comparison]) -> list[str]:
     """Return names for an axis: without what all have in common at either end."""
     several = len({c.candidate for c in comparisons}) > 1
     whole = [c.metric + (f" ({c.candidate})" if several else "") for c in comparisons]
-    return [label(name, AXIS) for name in wording.apart(whole)]
+    return [label(name, AXIS) for name in say.apart(whole)]
 
 
 def percent(ratio: float | None) -> float:
@@ -94,7 +130,7 @@ def distribution(sides: Sequence[tuple[str, Series]]) -> go.Figure:
     """Return the samples of both sides as boxes with every point beside them."""
     figure = go.Figure()
     largest = [float(series.samples.max()) for _, series in sides if series.samples is not None]
-    factor, unit = wording.scale_of(largest, sides[0][1].unit)
+    factor, unit = say.scale_of(largest, sides[0][1].unit)
     for (name, series), colour in zip(sides, ("#0072b2", "#d55e00"), strict=True):
         if series.samples is None:
             continue
@@ -133,7 +169,7 @@ def heatmaps(report: Report) -> Iterator[tuple[str, go.Figure]]:
 
 def severity(comparison: Comparison) -> int:
     """Return the place of a verdict from best to worst."""
-    return ORDER.index(wording.state(comparison))
+    return ORDER.index(say.state(comparison))
 
 
 def heatmap(cells: dict[tuple[int, int], list[Comparison]]) -> go.Figure:
@@ -144,12 +180,12 @@ def heatmap(cells: dict[tuple[int, int], list[Comparison]]) -> go.Figure:
     texts = [["" for _ in doorbells] for _ in queues]
     for (q, d), found in cells.items():
         place = queues.index(q), doorbells.index(d)
-        states = {wording.state(c) for c in found}
+        states = {say.state(c) for c in found}
         worst = max(states, key=ORDER.index)
         shown = "improved" if worst == "equivalent" and "improved" in states else worst
         values[place] = ORDER.index(shown)
-        changed = [c for c in found if wording.state(c) == shown and shown != "equivalent"]
-        lines = [f"{c.metric.rpartition(':')[2]}: {wording.change_of(c)}" for c in changed[:6]]
+        changed = [c for c in found if say.state(c) == shown and shown != "equivalent"]
+        lines = [f"{c.metric.rpartition(':')[2]}: {say.change_of(c)}" for c in changed[:6]]
         texts[place[0]][place[1]] = hover(f"{q} queues, {d} doorbells: {shown}", *lines)
     steps = [(i + side) / len(ORDER) for i in range(len(ORDER)) for side in (0, 1)]
     scale = [[at, COLOURS[ORDER[i // 2]]] for i, at in enumerate(steps)]
