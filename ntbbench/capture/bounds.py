@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from ntbbench.capture.measured import Amplification, Count, Irq, Measured, QpRuns, Traced
+from ntbbench.capture.measured_records import Amplification, Count, Irq, Measured, QpRuns, Traced
 
 RUNS, WAKEUPS = "runs", "doorbell wakeups"
 ABOVE = (

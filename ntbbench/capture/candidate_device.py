@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ntbbench.capture.evidence import Evidence
-from ntbbench.capture.measured import DeviceFacts
+from ntbbench.capture.measured_records import DeviceFacts
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.devices.catalogue import resolve
 from ntbbench.ntb.devices.device import DbRead, masked_map

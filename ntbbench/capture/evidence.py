@@ -4,13 +4,9 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import msgspec
 
 from ntbbench.capture.bounds import at_most
-from ntbbench.capture.measured import (
-    MEASURED_SCHEMA,
+from ntbbench.capture.measured_records import (
     DeviceFacts,
     Irq,
     Measured,
@@ -18,17 +14,11 @@ from ntbbench.capture.measured import (
     Traced,
     Woken,
 )
-from ntbbench.capture.readers.device_facts import NETDEV
+from ntbbench.capture.readers.doorbell_point import NETDEV
 from ntbbench.capture.readers.ntb_interrupts import ACTIONS, EMBEDDED, actions_of
-from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")
 Bounds = tuple[int | None, int | None]
-
-
-class _Header(msgspec.Struct):
-    schema: str
 
 
 @dataclass(frozen=True)
@@ -54,27 +44,6 @@ class Evidence:
     at_most: bool = False
     is_embedded: bool = False
     cautions: list[str] = field(default_factory=list)
-
-
-def load_measured(path: Path) -> Measured:
-    """Read what `ntbbench ingest` wrote.
-
-    Raises
-    ------
-    InputError : the file cannot be read, is no whole JSON, or of another schema.
-    """
-    text = read_small(path)
-    bad = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-    try:
-        schema = msgspec.json.decode(text, type=_Header).schema
-    except bad as error:
-        raise InputError(str(path), "MEASURED.json", f"no result of ingest: {error}") from None
-    if schema != MEASURED_SCHEMA:
-        raise InputError(str(path), schema, f"schema {MEASURED_SCHEMA!r}, as ingest writes")
-    try:
-        return msgspec.json.decode(text, type=Measured)
-    except bad as error:
-        raise InputError(str(path), schema, f"damaged: {error}") from None
 
 
 def find_evidence(measured: Measured) -> list[Evidence]:

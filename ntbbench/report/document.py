@@ -163,7 +163,7 @@ def column(record: type[Struct], name: str, head: str = "") -> Column:
     """Return the column of a declared field: its title, unit and definition are the record's."""
     about = declared(record)[name]
     unit = f" ({about.unit})" if about.unit else ""
-    align: Align = "left" if about.type is str else "right"
+    align: Align = "left" if about.type in (str, list[str]) else "right"
     return Column(about.title + unit, about.definition, head or about.head, align)
 
 

@@ -11,7 +11,7 @@ from captures import FOUR
 from recordings import DATA, LOOP_612, PER_VECTOR
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured import Amplification, Measured
+from ntbbench.capture.measured_records import Amplification, Measured
 from ntbbench.cli.main import main
 
 CASES = DATA / "cases"

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers of the small files of a doorbell recording: `point`, `state`, the debugfs `stats`."""
+"""The small files of a doorbell recording: `point`, of a device and its traffic, and `state`."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.capture.measured_records import DeviceFacts, Measured
+from ntbbench.capture.readers import Known, Reader
 from ntbbench.core.errors import InputError
-from ntbbench.core.text_file import bad_line, open_text
+from ntbbench.core.text_file import bad_line, read_lines
+from ntbbench.ntb.devices.device import low_bits, shift_masks
 from ntbbench.ntb.vectormap import DB_BITS_MAX
+from ntbbench.pair.drivers.slots import EP_MSIS, EPF_IRQ_DB_START
 
 PARTS = ("point", "trace", "state")
 KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")
@@ -19,7 +23,11 @@ POINTER = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
 RECEIVERS = {"ep-to-rc": "rc", "rc-to-ep": "ep"}
 PATCHES_MAX = 99
 SLOTS_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
-STAT = re.compile(r"(.+?) -\s+(\S+)$")
+LOOP_DOORBELLS = 16
+NETDEV = "ntb_netdev"
+# The interrupt lines of each side of the pair (request_irq's name).
+ACTIONS = {"rc": "ntb_epf", "ep": "pci_epf_vntb_db"}
+RC_VALID_PATCH, EP_VALID_PATCH = 9, 6  # these take the slots before bit 0 out of db_valid_mask
 PORTS_MAX = 1 << 8  # ports of one NTB (include/linux/ntb.h has no limit; no device has more)
 
 
@@ -173,25 +181,6 @@ def _qp(path: Path, number: int, line: str) -> Qp:
     )
 
 
-def read_stats(folder: Path) -> dict[str, dict[str, int]]:
-    """Read the debugfs `stats` below `before-stats` or `after-stats`, by device/qpN.
-
-    A QP whose link is down prints nothing, and a recording need not have the folder: both leave
-    nothing behind. Lines that are no decimal counter (addresses, Yes or No) are left out.
-    """
-    files = sorted(path for path in folder.glob("*/qp*") if path.is_file())
-    return {f"{path.parent.name}/{path.name}": _counters(path) for path in files}
-
-
-def _counters(path: Path) -> dict[str, int]:
-    counters: dict[str, int] = {}
-    for _, line in _lines(path):
-        match = STAT.match(line)
-        if match is not None and NUMBER.fullmatch(match[2]):
-            counters[match[1]] = int(match[2])
-    return counters
-
-
 def read_kernel(folder: Path) -> str | None:
     """Return the release in `kernel` of the recording or of the folder around it, if any."""
     for path in (folder / "kernel", folder.parent / "kernel"):
@@ -202,10 +191,9 @@ def read_kernel(folder: Path) -> str | None:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and text of the lines of a file that are not empty."""
-    with open_text(path) as file:
-        for number, text in enumerate(file, 1):
-            if line := text.strip():
-                yield number, line
+    for number, text in read_lines(path):
+        if line := text.strip():
+            yield number, line
 
 
 def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
@@ -226,3 +214,61 @@ def missing_file(folder: Path) -> InputError | None:
         if not (folder / part).is_file():
             return InputError(str(folder), part, f"no such file; a recording is {', '.join(PARTS)}")
     return None
+
+
+def point_facts(point: Point, source: str) -> DeviceFacts:
+    """Return the device that received in a recording."""
+    if point.receiver is not None:
+        return _pair_facts(point, point.receiver, source)
+    masks = [0] * point.vectors
+    for bit in range(LOOP_DOORBELLS if masks else 0):
+        masks[bit % point.vectors] |= 1 << bit
+    return DeviceFacts(
+        source=source,
+        db_valid_mask=hex(low_bits(LOOP_DOORBELLS)),
+        vector_masks=[hex(mask) for mask in masks],
+        link_mask="0x0",
+        db_read="latched" if point.db_read_latched else "zero",
+    )
+
+
+def _pair_facts(point: Point, receiver: PairReceiver, source: str) -> DeviceFacts:
+    """Return a driver of the pair: without vector callbacks it is one before the series.
+
+    Its db_read() then shows other bits than the rung one: an int with a number on the root
+    complex, the bit above it on the endpoint.
+    """
+    return DeviceFacts(
+        source=source,
+        db_valid_mask=hex(low_bits(point.vectors or _valid_bits(receiver))),
+        vector_masks=[hex(mask) for mask in shift_masks(point.vectors, 1)],
+        link_mask="0x0",
+        db_read="latched" if point.db_read_latched else "legacy",
+        action=ACTIONS[receiver.side],
+        is_embedded=receiver.side == "ep" and receiver.doorbell == "embedded",
+        client=NETDEV,
+    )
+
+
+def _valid_bits(receiver: PairReceiver) -> int:
+    """Return how many bits db_valid_mask has in a driver without vector callbacks."""
+    if receiver.side == "rc":  # its db_count leaves the link out, of the slots before bit 0
+        return EP_MSIS - 1 - (RC_VALID_PATCH in receiver.patches)
+    reserved = EPF_IRQ_DB_START if EP_VALID_PATCH in receiver.patches else 0
+    return max(receiver.ep_slots - reserved, 0)
+
+
+def _point(path: Path, _known: Known) -> Measured:
+    return Measured(devices=[point_facts(read_point(path), str(path))])
+
+
+def _state(path: Path, known: Known) -> Measured:
+    known.qps = read_state(path)
+    return Measured()
+
+
+POINT = Reader(
+    "point of a recording", "vector map of the loopback device", "what happened", _point,
+    file="point",
+)  # fmt: skip
+STATE = Reader("state of a recording", "", "", _state, file="state")

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ntbbench.capture.measured import Handler, Traced, Woken
+from ntbbench.capture.measured_records import Handler, Measured, Traced, Woken
+from ntbbench.capture.readers import Known, Reader
 from ntbbench.capture.readers.doorbell_point import Qp
 from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
 from ntbbench.capture.readers.trace_tally import Tally, count
 from ntbbench.capture.replay.tasklets import QP_SIZE_MAX
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_lines
-from ntbbench.core.text_file import bad_line
+from ntbbench.core.text_file import bad_line, read_lines
 
+FULL = "trace-full"
 FULL_CPU = re.compile(r"CPU(\d{1,5}) dropped \d{1,20}")
 LOST = "a CPU's buffer starts later than the others': its first events are lost"
 CUT_END = "the trace ends within a callback, or before what it wakes"
@@ -79,32 +80,22 @@ class Span:
         return Span(self.low, None, [*self.doubts, why])
 
 
-def read_traced(
-    path: Path,
-    source: str,
-    qps: tuple[Qp, ...],
-    cautions: list[str],
-    full_cpus: Collection[int] = (),
-) -> Traced:
-    """Count the trace at `path`.
+def _trace(path: Path, known: Known) -> Measured:
+    """Count a trace; `trace-full` beside that of a capture names the CPUs whose buffer was full.
 
-    Parameters
-    ----------
-    qps : give addresses their qp_num, where the capture has them.
-    full_cpus : whose buffers were full before the trace ended. Only what came before the first of
-        them was full is counted: up to there no event of any CPU is missing.
-
-    Raises
-    ------
-    InputError : as `read_events`, or more addresses than a machine can have.
+    Only what came before the first of them was full is counted: up to there no event of any CPU is
+    missing.
     """
-    end = _end_of(path, full_cpus, cautions)
+    measured = Measured()
+    full_cpus = read_full_cpus(path.with_name(FULL)) if path.name == "trace" else []
+    end = _end_of(path, full_cpus, measured.cautions)
     facts, tally = TraceText(), Tally()
     counted = sum(_counted(path, tally, event, end) for event in read_events(path, facts))
     if facts.started:
-        cautions.append(f"{path}: {LOST}")
-    traced = _record(tally, _rows(tally, qps), facts, source=source, events=counted)
-    return replace(traced, is_cut=bool(full_cpus))
+        measured.cautions.append(f"{path}: {LOST}")
+    traced = _record(tally, _rows(tally, known.qps), facts, source=str(path), events=counted)
+    measured.traces.append(replace(traced, is_cut=bool(full_cpus)))
+    return measured
 
 
 def _counted(path: Path, tally: Tally, event: Event, end: float) -> bool:
@@ -256,3 +247,13 @@ def _handlers(counts: Counter[tuple[int, str, int]]) -> list[Handler]:
     for (irq, name, cpu), entries in sorted(counts.items()):
         by_irq.setdefault((irq, name), {})[str(cpu)] = entries
     return [Handler(irq=irq, name=name, per_cpu=cpus) for (irq, name), cpus in by_irq.items()]
+
+
+TRACE = Reader(
+    "trace",
+    "doorbell events, wakeups and runs, each one, while it ran",
+    "schedule calls that met a tasklet already scheduled; what no probe was set on; "
+    "anything before its first and after its last event",
+    _trace,
+    begins=lambda _head: True,
+)

@@ -13,16 +13,16 @@ from ntbbench.capture.readers.doorbell_point import (
     read_kernel,
     read_point,
     read_state,
-    read_stats,
 )
-from ntbbench.capture.readers.ftrace import Kind, TraceEvent, TraceFacts, read_trace
+from ntbbench.capture.readers.ftrace import Kind, TraceEvent, read_trace
+from ntbbench.capture.readers.qp_stats import RX_MAX_ENTRY, read_stats
+from ntbbench.capture.readers.trace_events import TraceText
 from ntbbench.capture.replay.tasklets import Tasklets, find_tasklets
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import DoorbellEvent, DoorbellLog, LoopDevice, Ring
 from ntbbench.ntb.vectormap import bits_of
 
 LOOP_DOORBELLS = 16  # of the loopback device, unless the trace shows a higher bit rung
-RX_MAX_ENTRY = "rx_max_entry"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def read_recording(folder: Path) -> Recording:
     if (error := missing_file(folder)) is not None:
         raise error
     point, qps = read_point(folder / "point"), read_state(folder / "state")
-    facts = TraceFacts()
+    facts = TraceText()
     trace = list(read_trace(folder / "trace", facts))
     tasklets = find_tasklets(folder, qps, trace)
     _one_direction(folder, trace)
@@ -94,7 +94,7 @@ def read_recording(folder: Path) -> Recording:
         qps=tasklets.qps,
         device=_device(point, tasklets, events, folder),
         events=events,
-        has_flags=facts.flags,
+        has_flags=facts.has_flags,
         missing_lines=max((facts.entries or 0) - facts.lines, 0),
         cautions=tuple(cautions),
     )
@@ -161,7 +161,7 @@ def _missed_probes(trace: Sequence[TraceEvent], tasklets: Tasklets) -> list[str]
 
 
 def _missing_lines(
-    folder: Path, point: Point, facts: TraceFacts, events: Sequence[TraceEvent]
+    folder: Path, point: Point, facts: TraceText, events: Sequence[TraceEvent]
 ) -> list[str]:
     """Return cautions on what the trace lacks; raise when that may be something we count."""
     rung = Counter(b for e in events if e.kind is Kind.RING for b in bits_of(e.value))

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The pair's rig without a guest: plans, the machine, the layout of recordings, faults."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from captures import FOUR, PCI, set_counters
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,7 +112,8 @@ def write_stats(folder: Path, packets: dict[tuple[str, str], tuple[int, int]]) -
     for (device, qp), (sent, received) in packets.items():
         place = folder / device
         place.mkdir(parents=True, exist_ok=True)
-        place.joinpath(qp).write_text(f"rx_pkts - \t{received}\ntx_pkts - \t{sent}\n")
+        shutil.copy(FOUR / "after-stats" / PCI / "qp0", place / qp)
+        set_counters(place / qp, rx_pkts=received, tx_pkts=sent)
 
 
 def test_sides_and_qps_come_from_the_trace_of_the_setup(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.readers.doorbell_point import read_stats
+from ntbbench.capture.readers.qp_stats import read_stats
 from ntbbench.lab.lab_errors import GuestError
 from ntbbench.lab.pair.plan import DEVICES, MSIS, RC, DriverSource, PairSetup, Traffic
 

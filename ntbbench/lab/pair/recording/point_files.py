@@ -9,7 +9,7 @@ from pathlib import Path
 from ntbbench.capture.readers.doorbell_point import Qp, read_state
 from ntbbench.capture.readers.qp_stats import Stats, find_stats, qp_runs, read_stats_file
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
+from ntbbench.core.text_file import read_small
 from ntbbench.lab.pair.plan import DEVICES, EP, RC, Traffic
 from ntbbench.lab.pair.recording.ring_trace_file import Addresses, PairTrace, read_pair_trace
 from ntbbench.lab.pair.recording.wire_slots import read_words

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ntbbench.core.small_file import read_small
+from ntbbench.core.text_file import read_small
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX, EPF_IRQ_DB_START, U32_BYTES, slot_of
 

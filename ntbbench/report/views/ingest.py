@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What captures measured: each number with the source that gave it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from ntbbench.capture.measured_records import (
+    Amplification,
+    Count,
+    DeviceFacts,
+    Irq,
+    Measured,
+    QpRuns,
+    Softirq,
+    Throughput,
+    Traced,
+    Woken,
+)
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Notes,
+    Sheet,
+    Table,
+    column,
+    words,
+)
+from ntbbench.report.views.beside import amounts, span, spanned
+from ntbbench.report.wording import plural
+
+OTHERS_MAX = 12  # lines of /proc/interrupts of other devices
+CPUS_MAX = 6  # columns of CPUs; of more, the busiest
+CSV = ("source", "quantity", "name", "key", "value", "at_most")
+SOURCE = column(Irq, "source")  # as of every number
+WHAT = Column("what", align="left")
+NO_MASKS = "no callbacks"
+Refs = Mapping[str, str]  # a source's name -> its number in the list of sources
+
+
+def document(measured: Measured) -> Document:
+    """Return the report of what was measured."""
+    without = [
+        f"{capture}: no NTB here: no interrupt line of an NTB driver, no counters of "
+        "ntb_transport, no trace of either (is the driver loaded?)"
+        for capture in measured.without_ntb
+    ]
+    first, *others = [*without, verdict_of(measured)]
+    return Document(
+        title="ntbbench ingest",
+        verdict=first,
+        record=measured,
+        lines=others,
+        blocks=[*_blocks(measured)],
+        warnings=[(caution, ()) for caution in dict.fromkeys(measured.cautions)],
+        sheet=lambda: Sheet(CSV, _csv_rows(measured)),
+    )
+
+
+def verdict_of(measured: Measured) -> str:
+    """Return in one sentence what each doorbell interrupt made, over all captures."""
+    captures = {source.name: source.capture for source in measured.sources}
+    tightest: dict[str, dict[str, Amplification]] = {}  # quantity -> capture -> row
+    for row in sorted(measured.amplification, key=_width):
+        tightest.setdefault(row.quantity, {}).setdefault(captures[row.sources[0]], row)
+    told = [f"{_overall(rows.values())} {quantity}" for quantity, rows in sorted(tightest.items())]
+    answer = f"{' and '.join(told)} per doorbell interrupt"
+    if not told and measured.throughput:
+        rates = [row.bits_per_second / 1e6 for row in measured.throughput]
+        answer = f"throughput {span(min(rates), max(rates))} Mbit/s"
+    elif not told:
+        answer = "wakeups and runs per doorbell interrupt are not known"
+    read = f"; {plural(len(set(captures.values())), 'capture')} read"
+    lost = f"; {plural(len(measured.errors), 'file')} not used" if measured.errors else ""
+    return f"{answer[:1].upper()}{answer[1:]}{read}{lost}"
+
+
+def _width(row: Amplification) -> float:
+    return float("inf") if row.high is None else row.high - row.low
+
+
+def _overall(rows: Iterable[Amplification]) -> str:
+    highs = [row.high for row in rows]
+    known = [high for high in highs if high is not None]
+    return span(min(row.low for row in rows), max(known) if len(known) == len(highs) else None)
+
+
+def _blocks(measured: Measured) -> Iterator[Block]:
+    refs = {source.name: f"[{i}]" for i, source in enumerate(measured.sources, 1)}
+    yield _amplification(measured, refs)
+    rest = [irq for irq in measured.interrupts if irq.slot is None]
+    busiest = sorted(rest, key=lambda irq: -irq.at_least)[:OTHERS_MAX]
+    of = f": the {OTHERS_MAX} busiest of {len(rest)}" if len(rest) > OTHERS_MAX else ""
+    ntb = [irq for irq in measured.interrupts if irq.slot is not None]
+    label = column(Irq, "label")
+    yield _counters("Interrupts of NTB lines", label, ntb, refs)
+    yield _counters(f"Other interrupts{of}", label, busiest, refs)
+    yield _counters("Softirqs", column(Softirq, "name"), measured.softirqs, refs)
+    yield _qps(measured, refs)
+    yield _traces(measured.traces, refs)
+    yield _woken(measured.traces, refs)
+    yield _throughput(measured, refs)
+    yield Table(
+        "Counts of tools",
+        _columns(Count, "name", "key", "value"),
+        [
+            words(c.name, c.key, f">={c.value}" if c.is_lower_bound else c.value, refs[c.source])
+            for c in measured.counts
+        ],
+    )
+    yield Table(
+        "Devices",
+        _columns(DeviceFacts, "db_valid_mask", "vector_masks", "db_read"),
+        [
+            words(d.db_valid_mask, "/".join(d.vector_masks) or NO_MASKS, d.db_read, refs[d.source])
+            for d in measured.devices
+        ],
+    )
+    yield Notes("Sources", _sources(measured))
+    yield Notes("Not used", [(error, ()) for error in measured.errors])
+
+
+def _columns(record: type[Struct], *names: str) -> list[Column]:
+    return [*(column(record, name) for name in names), SOURCE]
+
+
+def _sources(measured: Measured) -> list[tuple[str, list[str]]]:
+    """Return each kind of source once, with the files that are of it."""
+    kinds: dict[str, list[str]] = {}
+    for number, source in enumerate(measured.sources, 1):
+        text = f"{source.kind} gives {source.gives}; cannot tell {source.cannot_tell}"
+        kinds.setdefault(text, []).append(f"[{number}] {source.name}")
+    return list(kinds.items())
+
+
+def _amplification(measured: Measured, refs: Refs) -> Table:
+    rows = [
+        [
+            Cell(row.quantity),
+            spanned(
+                row.interrupts if row.interrupts_low is None else row.interrupts_low,
+                row.interrupts,
+            ),
+            spanned(row.count_low, row.count_high),
+            spanned(row.low, row.high),
+            Cell("".join(refs[name] for name in row.sources)),
+        ]
+        for row in measured.amplification
+    ]
+    notes = list(dict.fromkeys(f"{row.quantity}: {row.note}" for row in measured.amplification))
+    columns = _columns(Amplification, "quantity", "interrupts", "count_low", "low")
+    return Table("Wakeups and runs per doorbell interrupt", columns, rows, notes)
+
+
+def _counters(
+    title: str, label: Column, rows: Sequence[Irq] | Sequence[Softirq], refs: Refs
+) -> Table:
+    cpus = list(dict.fromkeys(cpu for row in rows for cpu in row.cpus))
+    notes = []
+    if len(cpus) > CPUS_MAX:
+        load = {cpu: sum(_share(row, cpu) or 0 for row in rows) for cpu in cpus}
+        busiest = sorted(cpus, key=lambda cpu: -load[cpu])[:CPUS_MAX]
+        notes.append(f"the {CPUS_MAX} busiest of {len(cpus)} CPUs; --format json has all")
+        cpus = [cpu for cpu in cpus if cpu in busiest]
+    cells = [
+        [
+            *words(*_named(row)),
+            *(amounts(_share(row, cpu))[0] if cpu in row.cpus else Cell("") for cpu in cpus),
+            Cell(_total(row), row.at_least),
+            Cell(refs[row.source]),
+        ]
+        for row in rows
+    ]
+    columns = [label, WHAT, *map(Column, cpus), column(Irq, "total"), SOURCE]
+    return Table(title, columns, cells, notes)
+
+
+def _total(row: Irq | Softirq) -> str:
+    """Return the total, or the bound that it is: of what is known, or of a line's share."""
+    if row.total is None:
+        return f">={row.at_least}"
+    return f"<={row.total}" if _is_shared(row) else str(row.total)
+
+
+def _is_shared(row: Irq | Softirq) -> bool:
+    return isinstance(row, Irq) and bool(row.others)
+
+
+def _named(row: Irq | Softirq) -> tuple[str, str]:
+    if isinstance(row, Softirq):
+        return row.name, ""
+    told = f"{row.action}: {row.role}" if row.role else row.action
+    return row.label, f"{told}; shared with {', '.join(row.others)}" if row.others else told
+
+
+def _share(row: Irq | Softirq, cpu: str) -> int | None:
+    return row.per_cpu[row.cpus.index(cpu)] if cpu in row.cpus else None
+
+
+def _qps(measured: Measured, refs: Refs) -> Table:
+    rows = [
+        [
+            *words(qp.device, qp.qp_num, qp.link),
+            *amounts(qp.rx_pkts, qp.tx_pkts),
+            Cell("-") if qp.link == "down" else spanned(qp.runs_low, qp.runs_high),
+            Cell(refs[qp.source]),
+        ]
+        for qp in measured.qps
+    ]
+    columns = _columns(QpRuns, "device", "qp_num", "link", "rx_pkts", "tx_pkts", "runs_low")
+    return Table("Receive-tasklet runs by QP, any cause", columns, rows, keys=2)
+
+
+def _traces(traces: Sequence[Traced], refs: Refs) -> Table:
+    rows: list[tuple[str, int, str]] = []
+    for trace in traces:
+        counts: list[tuple[str, int]] = []
+        if trace.db_events is not None:
+            counts.append(("doorbell events", trace.db_events))
+        counts += [(f"- of vector {v}", n) for v, n in trace.db_events_per_vector.items()]
+        for handler in trace.handlers:
+            cpus = " ".join(f"CPU{cpu}:{n}" for cpu, n in handler.per_cpu.items())
+            total = sum(handler.per_cpu.values())
+            counts.append((f"irq {handler.irq} {handler.name} ({cpus})", total))
+        counts += [(f"softirq {name}", n) for name, n in trace.softirqs.items()]
+        rows += [(what, count, refs[trace.source]) for what, count in counts]
+    return Table("Traced", [WHAT, Column("count"), SOURCE], [words(*row) for row in rows])
+
+
+def _woken(traces: Sequence[Traced], refs: Refs) -> Table:
+    rows = [
+        [
+            Cell(woken.address if woken.qp_num is None else f"QP {woken.qp_num}"),
+            *amounts(woken.doorbell, woken.other, woken.runs),
+            Cell(refs[trace.source]),
+        ]
+        for trace in traces
+        for woken in trace.woken
+    ]
+    columns = _columns(Woken, "address", "doorbell", "other", "runs")
+    return Table("Wakeups and runs in the trace", columns, rows)
+
+
+def _throughput(measured: Measured, refs: Refs) -> Table:
+    names = ("retransmits", "lost_percent", "cpu_host_percent", "cpu_remote_percent")
+    rows = [
+        [
+            Cell(f"{row.tool} {_rate_of(row, measured)}"),
+            Cell(f"{row.bits_per_second / 1e6:.1f}", row.bits_per_second),
+            *amounts(*(getattr(row, name) for name in names)),
+            Cell(refs[row.source]),
+        ]
+        for row in measured.throughput
+    ]
+    columns = [column(Throughput, "tool"), Column("Mbit/s"), *_columns(Throughput, *names)]
+    return Table("Throughput", columns, rows)
+
+
+def _rate_of(row: Throughput, measured: Measured) -> str:
+    """Return what a rate is of; the direction where some run of its file went back."""
+    back = any(r.source == row.source and r.direction == "reverse" for r in measured.throughput)
+    is_told = not back or row.what.endswith(row.direction)
+    return row.what if is_told else f"{row.what}, {row.direction}"
+
+
+def _csv_rows(measured: Measured) -> Iterator[list[object]]:
+    """Yield one row a number; `at_most` is empty where no upper bound is known."""
+    for row in measured.amplification:
+        yield [" + ".join(row.sources), "amplification", row.quantity, "", row.low, row.high]
+    counters: list[tuple[str, Irq | Softirq]] = [("interrupts", i) for i in measured.interrupts]
+    counters += [("softirqs", s) for s in measured.softirqs]
+    for quantity, counter in counters:
+        name = " ".join(part for part in _named(counter) if part)
+        for cpu, count in zip(counter.cpus, counter.per_cpu, strict=True):
+            known = None if _is_shared(counter) else count  # of NTB's share of a line
+            yield [counter.source, quantity, name, cpu, known, count]
+    for qp in measured.qps:
+        yield [qp.source, "runs", qp.device, qp.qp_num, qp.runs_low, qp.runs_high]
+        yield [qp.source, "rx_pkts", qp.device, qp.qp_num, qp.rx_pkts, qp.rx_pkts]
+    for trace in measured.traces:
+        for vector, count in trace.db_events_per_vector.items():
+            yield [trace.source, "db_events", "vector", vector, count, count]
+        for woken in trace.woken:
+            for quantity, value in (("doorbell wakeups", woken.doorbell), ("runs", woken.runs)):
+                yield [trace.source, quantity, woken.address, woken.qp_num, value, value]
+    for rate in measured.throughput:
+        bits = rate.bits_per_second
+        yield [rate.source, "bits_per_second", rate.tool, _rate_of(rate, measured), bits, bits]
+    for entry in measured.counts:
+        most = None if entry.is_lower_bound else entry.value
+        yield [entry.source, "count", entry.name, entry.key, entry.value, most]
