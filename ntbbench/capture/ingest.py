@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ntbbench.capture.bounds import amplifications
+from ntbbench.capture.amplification import amplifications
 from ntbbench.capture.measured_records import Measured, Source
 from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.capture.readers.doorbell_point import is_setup
@@ -15,14 +15,14 @@ from ntbbench.capture.readers.trace import FULL
 from ntbbench.core.errors import InputError
 
 SNAPSHOTS = [reader for reader in READERS if reader.snapshots]
-NAMED = {reader.file: reader for reader in READERS if reader.file and reader is not UNREAD}
+NAMED = [reader for reader in READERS if reader.file and reader is not UNREAD]
 SNAPSHOT = ("before-", "after-")
 # Any of these makes a folder a capture; the first ones are named where there is none.
 PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capture")
 PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
-TEXTS = frozenset({"kernel", "capture", "trace", FULL, "README.md", "sent", "received", "dmesg"})
-TEXTS |= {*NAMED, UNREAD.file}
+TEXTS = {"kernel", "capture", "trace", FULL, "README.md", "sent", "received", "dmesg"}
+TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
 BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder
 
@@ -37,8 +37,13 @@ def ingest(paths: Sequence[Path]) -> Measured:
     measured, runs = Measured(), Known().runs
     for path in paths:
         for capture in _captures(path, measured.errors):
-            _Capture(capture, measured, Known(runs=runs)).read()
+            _add(measured, _Capture(capture, Known(runs=runs)).read())
     return measured
+
+
+def _add(to: Measured, found: Measured) -> None:
+    for name in Measured.__struct_fields__[1:]:
+        getattr(to, name).extend(getattr(found, name))
 
 
 def _captures(path: Path, errors: list[str]) -> list[Path]:
@@ -59,44 +64,44 @@ def _is_capture(folder: Path) -> bool:
 
 
 class _Capture:
-    """One folder or file on its way into `measured`; each part fails by itself."""
+    """One folder or file; each of its parts fails by itself."""
 
-    def __init__(self, path: Path, measured: Measured, known: Known) -> None:
+    def __init__(self, path: Path, known: Known) -> None:
         self.path = path
-        self.measured = measured
         self.known = known
+        self.found = Measured()
 
-    def read(self) -> None:
+    def read(self) -> Measured:
         if self.path.is_dir():
             self._folder()
         else:
             self._try(self.path)
         self._tell_lines()
-        amplifications(self.measured, str(self.path))
+        amplifications(self.found, str(self.path))
+        return self.found
 
     def _folder(self) -> None:
         for reader in SNAPSHOTS:
             self._pair(reader)
-        for name, reader in NAMED.items():
-            self._if_there(name, reader)
+        for reader in NAMED:
+            self._if_there(reader)
         files = [p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in TEXTS]
         files += [p for name in BELOW for p in sorted(self.path.glob(f"{name}/*"))]
         files += [trace] if (trace := self.path / "trace").is_file() else []
         for path in files[:FILES_MAX]:
             if not path.name.startswith(SNAPSHOT):
                 self._try(path)
-        self._if_there(UNREAD.file, UNREAD)
-        own = {source.name: source for source in self.measured.sources if self._is_own(source)}
-        if self._has_no_ntb(own):
-            self.measured.without_ntb.append(str(self.path))
+        self._if_there(UNREAD)
+        if self._has_no_ntb():
+            self.found.without_ntb.append(str(self.path))
         if len(files) > FILES_MAX:
             self._error(InputError(str(self.path), len(files), f"at most {FILES_MAX} files"))
-        if not own:
+        if not self.found.sources:
             allowed = "before- and after- snapshots, or a trace"
             self._error(InputError(str(self.path), "nothing usable", allowed))
 
-    def _if_there(self, name: str, reader: Reader) -> None:
-        if (path := self.path / name).is_file():
+    def _if_there(self, reader: Reader) -> None:
+        if (path := self.path / reader.file).is_file():
             self._try(path, reader)
 
     def _pair(self, reader: Reader) -> None:
@@ -106,62 +111,50 @@ class _Capture:
             self._try(after, reader)
         elif before.exists() or after.exists():
             there, gone = (before, after) if before.exists() else (after, before)
-            self.measured.cautions.append(f"{there}: no {gone.name} beside it: no difference")
+            self.found.cautions.append(f"{there}: no {gone.name} beside it: no difference")
 
     def _try(self, path: Path, reader: Reader | None = None) -> None:
         """Add what a file says; nothing of one that cannot be used but the error."""
         try:
-            reader = reader_of(path) if reader is None else reader
+            reader = reader or reader_of(path)
             found = reader.read(path, self.known)
         except InputError as error:
             self._error(error)
-            return
         except OSError as error:
             self._error(InputError(str(path), "", f"cannot be read: {error.strerror}"))
-            return
-        if reader.gives:
-            found.sources.append(
-                Source(
-                    name=str(path),
-                    capture=str(self.path),
-                    kind=reader.name,
-                    gives=reader.gives,
-                    cannot_tell=reader.cannot_tell,
+        else:
+            if reader.gives:
+                found.sources.append(
+                    Source(
+                        name=str(path),
+                        capture=str(self.path),
+                        kind=reader.name,
+                        gives=reader.gives,
+                        cannot_tell=reader.cannot_tell,
+                    )
                 )
-            )
-        for name in Measured.__struct_fields__[1:]:
-            getattr(self.measured, name).extend(getattr(found, name))
+            _add(self.found, found)
 
     def _error(self, error: InputError) -> None:
-        self.measured.errors.append(" ".join(str(error).split()))
+        self.found.errors.append(" ".join(str(error).split()))
 
-    def _is_own(self, source: Source) -> bool:
-        return source.capture == str(self.path)
-
-    def _has_no_ntb(self, own: dict[str, Source]) -> bool:
+    def _has_no_ntb(self) -> bool:
         """Return whether the interrupts were read, and neither they nor anything else is NTB's."""
-        to = self.measured
-        if not any(source.kind == INTERRUPTS.name for source in own.values()):
-            return False
-        found = [irq.source for irq in to.interrupts if irq.slot is not None]
-        found += [qp.source for qp in to.qps] + [device.source for device in to.devices]
-        found += [count.source for count in to.counts if count.name not in CHANNELS]
-        found += [
-            trace.source
-            for trace in to.traces
-            if trace.db_events or trace.woken or any(h.name in ACTIONS for h in trace.handlers)
-        ]
-        return own.keys().isdisjoint(found)
+        found = self.found
+        return any(source.kind == INTERRUPTS.name for source in found.sources) and not (
+            any(irq.slot is not None for irq in found.interrupts)
+            or found.qps
+            or found.devices
+            or any(count.name not in CHANNELS for count in found.counts)
+            or any(t.db_events or t.woken for t in found.traces)
+            or any(handler.name in ACTIONS for t in found.traces for handler in t.handlers)
+        )
 
     def _tell_lines(self) -> None:
         """Tell the interrupt lines by what the other files say of their device."""
-        to = self.measured
-        names = {source.name for source in to.sources if self._is_own(source)}
-        facts = [device for device in to.devices if device.source in names]
-        for index, irq in enumerate(to.interrupts):
-            if irq.source in names:
-                to.interrupts[index] = told = told_line(irq, facts)
-                if told.others:
-                    shared = f"line {irq.label} is shared with {', '.join(told.others)}"
-                    at_most = f"{irq.source}: {shared}: NTB's interrupts are at most its count"
-                    to.cautions.append(at_most)
+        for index, irq in enumerate(self.found.interrupts):
+            self.found.interrupts[index] = told = told_line(irq, self.found.devices)
+            if told.others:
+                shared = f"line {irq.label} is shared with {', '.join(told.others)}"
+                at_most = f"{irq.source}: {shared}: NTB's interrupts are at most its count"
+                self.found.cautions.append(at_most)

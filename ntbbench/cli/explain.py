@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from ntbbench.capture.candidate_device import subjects_of
+from ntbbench.capture.candidate_device import candidates
 from ntbbench.capture.evidence import find_evidence
 from ntbbench.capture.explain import explain
 from ntbbench.capture.explain_records import EXCESS, FEWER, Explanations
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
         raise InputError("MEASURED.json", str(args.measured), reason)
     by_capture = [
-        [explain(evidence, subject) for subject in subjects_of(evidence, names, doorbells)]
+        [explain(evidence, device) for device in candidates(evidence, names, doorbells)]
         for evidence in captures
     ]
     output.finish(Explanations(explanations=[one for group in by_capture for one in group]))
