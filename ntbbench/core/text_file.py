@@ -41,12 +41,7 @@ def read_small(path: Path) -> str:
 
 
 def read_head(path: Path, length: int) -> str:
-    """Return the first `length` characters of a file.
-
-    Raises
-    ------
-    InputError : it cannot be read.
-    """
+    """Return the first `length` characters of a file; InputError: it cannot be read."""
     with open_text(path) as file:
         try:
             return file.read(length)

@@ -73,6 +73,49 @@ class Qp:
     rx: int
 
 
+class _Settings:
+    """The keys of `point`, with the line of each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, tuple[int, str]] = {}
+        for number, line in _lines(path):
+            pairs = SETTING.findall(line)
+            if not pairs:
+                raise bad_line(path, number, line, "key=value pairs")
+            for key, value in pairs:
+                if key in self.found:
+                    raise bad_line(path, number, line, f"{key} is set twice")
+                self.found[key] = (number, value)
+        for key in KEYS:
+            if key not in self.found:
+                raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
+
+    def whole(self, key: str, high: int) -> int:
+        number, value = self.found[key]
+        return _whole(self.path, number, key, value, high)
+
+    def wholes(self, key: str, high: int) -> tuple[int, ...]:
+        """Return the numbers of a key, which may be none."""
+        number, value = self.found.get(key, (0, ""))
+        return tuple(_whole(self.path, number, key, word, high) for word in value.split())
+
+    def receiver(self) -> PairReceiver | None:
+        """Return the receiving side of the pair; None: a recording of the loopback device."""
+        if "direction" not in self.found:
+            return None
+        number, direction = self.found["direction"]
+        if direction not in RECEIVERS:
+            allowed = " or ".join(RECEIVERS)
+            raise bad_line(self.path, number, f"direction={direction}", allowed)
+        side = RECEIVERS[direction]
+        slots = self.wholes("ep_slots", SLOTS_MAX)
+        if len(slots) != 1:
+            raise InputError(str(self.path), "ep_slots", f"one whole number from 0 to {SLOTS_MAX}")
+        patches = frozenset(self.wholes(f"{side}_patches", PATCHES_MAX))
+        return PairReceiver(side, patches, slots[0], self.found.get("doorbell", (0, ""))[1])
+
+
 def read_point(path: Path) -> Point:
     """Read `point`: key=value pairs on one line or on several, in any order.
 
@@ -80,61 +123,20 @@ def read_point(path: Path) -> Point:
     ------
     InputError : a key is missing or appears twice, or its value is out of range.
     """
-    found: dict[str, tuple[int, str]] = {}
-    for number, line in _lines(path):
-        pairs = SETTING.findall(line)
-        if not pairs:
-            raise bad_line(path, number, line, "key=value pairs")
-        for key, value in pairs:
-            if key in found:
-                raise bad_line(path, number, line, f"{key} is set twice")
-            found[key] = (number, value)
-
-    for key in KEYS:
-        if key not in found:
-            raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
-
-    def whole(key: str, high: int) -> int:
-        number, value = found[key]
-        return _whole(path, number, key, value, high)
-
-    receiver = _receiver(path, found)
-    qps = _wholes(path, found, "sending_qps", DB_BITS_MAX - 1)
+    settings = _Settings(path)
+    receiver = settings.receiver()
+    qps = settings.wholes("sending_qps", DB_BITS_MAX - 1)
     if not qps and receiver is None:  # the pair sends nothing where its link is down
-        raise bad_line(path, found["sending_qps"][0], "sending_qps=", "at least one qp_num")
+        number, _ = settings.found["sending_qps"]
+        raise bad_line(path, number, "sending_qps=", "at least one qp_num")
     return Point(
-        vectors=whole("vectors", DB_BITS_MAX),
-        db_read_latched=whole("db_read_latched", 1) == 1,
-        gap=whole("gap_us", 10**9) / 1e6,
-        packets_per_qp=whole("packets_per_qp", 10**9),
+        vectors=settings.whole("vectors", DB_BITS_MAX),
+        db_read_latched=settings.whole("db_read_latched", 1) == 1,
+        gap=settings.whole("gap_us", 10**9) / 1e6,
+        packets_per_qp=settings.whole("packets_per_qp", 10**9),
         sending_qps=qps,
         receiver=receiver,
     )
-
-
-def _receiver(path: Path, found: dict[str, tuple[int, str]]) -> PairReceiver | None:
-    """Return the receiving side of the driver pair; None: a recording of the loopback device."""
-    if "direction" not in found:
-        return None
-    number, direction = found["direction"]
-    if direction not in RECEIVERS:
-        raise bad_line(path, number, f"direction={direction}", " or ".join(RECEIVERS))
-    side = RECEIVERS[direction]
-    slots = _wholes(path, found, "ep_slots", SLOTS_MAX)
-    if len(slots) != 1:
-        raise InputError(str(path), "ep_slots", f"one whole number from 0 to {SLOTS_MAX}")
-    return PairReceiver(
-        side=side,
-        patches=frozenset(_wholes(path, found, f"{side}_patches", PATCHES_MAX)),
-        ep_slots=slots[0],
-        doorbell=found.get("doorbell", (0, ""))[1],
-    )
-
-
-def _wholes(path: Path, found: dict[str, tuple[int, str]], key: str, high: int) -> tuple[int, ...]:
-    """Return the numbers of a key, which may be none."""
-    number, value = found.get(key, (0, ""))
-    return tuple(_whole(path, number, key, word, high) for word in value.split())
 
 
 def read_state(path: Path) -> tuple[Qp, ...]:
@@ -167,17 +169,21 @@ def _qp(path: Path, number: int, line: str) -> Qp:
     missing = {"port", "qp", "up", "ptr"} - fields.keys()
     if len(words) % 2 or len(fields) != len(words) // 2 or missing:
         raise bad_line(path, number, line, "port P qp N up U tx T rx R bad B ptr 0xADDRESS")
+
+    def whole(key: str, high: int) -> int:
+        return _whole(path, number, key, fields.get(key, "0"), high)
+
     pointer = POINTER.fullmatch(fields["ptr"])
-    is_up = _whole(path, number, "up", fields["up"], 1) == 1
+    is_up = whole("up", 1) == 1
     if pointer is None or (is_up and int(pointer[1], 16) == 0):
         raise bad_line(path, number, f"ptr {fields['ptr']}", "an address of 64 bits, not 0")
     return Qp(
-        port=_whole(path, number, "port", fields["port"], PORTS_MAX),
-        qp_num=_whole(path, number, "qp", fields["qp"], DB_BITS_MAX - 1),
+        port=whole("port", PORTS_MAX),
+        qp_num=whole("qp", DB_BITS_MAX - 1),
         is_up=is_up,
         ptr=int(pointer[1], 16),
-        tx=_whole(path, number, "tx", fields.get("tx", "0"), 1 << 63),
-        rx=_whole(path, number, "rx", fields.get("rx", "0"), 1 << 63),
+        tx=whole("tx", 1 << 63),
+        rx=whole("rx", 1 << 63),
     )
 
 
@@ -197,7 +203,6 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
-    """Return the decimal number in `text`."""
     if NUMBER.fullmatch(text) is None or not text.isascii() or int(text) > high:
         raise bad_line(path, number, f"{key}={text}", f"a whole number from 0 to {high}")
     return int(text)
@@ -217,27 +222,24 @@ def missing_file(folder: Path) -> InputError | None:
 
 
 def point_facts(point: Point, source: str) -> DeviceFacts:
-    """Return the device that received in a recording."""
-    if point.receiver is not None:
-        return _pair_facts(point, point.receiver, source)
-    masks = [0] * point.vectors
-    for bit in range(LOOP_DOORBELLS if masks else 0):
-        masks[bit % point.vectors] |= 1 << bit
-    return DeviceFacts(
-        source=source,
-        db_valid_mask=hex(low_bits(LOOP_DOORBELLS)),
-        vector_masks=[hex(mask) for mask in masks],
-        link_mask="0x0",
-        db_read="latched" if point.db_read_latched else "zero",
-    )
+    """Return the device that received in a recording.
 
-
-def _pair_facts(point: Point, receiver: PairReceiver, source: str) -> DeviceFacts:
-    """Return a driver of the pair: without vector callbacks it is one before the series.
-
-    Its db_read() then shows other bits than the rung one: an int with a number on the root
-    complex, the bit above it on the endpoint.
+    A driver of the pair without vector callbacks is one before the series: db_read() then shows
+    other bits than the rung one, an int with a number on the root complex, the bit above it on the
+    endpoint.
     """
+    receiver = point.receiver
+    if receiver is None:
+        masks = [0] * point.vectors
+        for bit in range(LOOP_DOORBELLS if masks else 0):
+            masks[bit % point.vectors] |= 1 << bit
+        return DeviceFacts(
+            source=source,
+            db_valid_mask=hex(low_bits(LOOP_DOORBELLS)),
+            vector_masks=[hex(mask) for mask in masks],
+            link_mask="0x0",
+            db_read="latched" if point.db_read_latched else "zero",
+        )
     return DeviceFacts(
         source=source,
         db_valid_mask=hex(low_bits(point.vectors or _valid_bits(receiver))),

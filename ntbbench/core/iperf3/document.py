@@ -50,12 +50,7 @@ class Pairs(dict[str, Any]):
 
 
 def split(text: str, where: str) -> list[str]:
-    """Return the documents that follow each other in a text.
-
-    Raises
-    ------
-    InputError : one is not complete.
-    """
+    """Return the documents that follow each other in a text; InputError: one is not complete."""
     found, place, text = [], 0, text.strip()
     decoder = json.JSONDecoder()
     while place < len(text):

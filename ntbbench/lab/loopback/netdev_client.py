@@ -99,12 +99,7 @@ class NetdevPlan(Struct, frozen=True, kw_only=True):
 
 
 def evaluate(folder: Path, name: str, vectors: int, gap_us: int, *, flows: int) -> NetdevPoint:
-    """Return the flows whose counters are in `folder`.
-
-    Raises
-    ------
-    GuestError : a counter is missing.
-    """
+    """Return the flows whose counters are in `folder`; GuestError: a counter is missing."""
     try:
         sent, seconds = (folder / "sent").read_text().split()
         received = int((folder / "received").read_text())

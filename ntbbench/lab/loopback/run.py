@@ -12,7 +12,7 @@ from ntbbench.lab.machine.console import complaints
 from ntbbench.lab.machine.guest_task import Task, record
 from ntbbench.lab.machine.qemu import KVM_OPTIONS, QEMU, accelerator, loopback_machine
 from ntbbench.lab.packages.cache import Cache
-from ntbbench.lab.packages.modules import Kernel, build_program, build_tree
+from ntbbench.lab.packages.modules import Kernel, build, build_program
 
 DOORBELLS = 16  # of the loopback device
 # 16 bits give 15 QPs; max_num_clients must be below that, or the one memory window is the limit.
@@ -52,7 +52,7 @@ def run_client(
     BuildError, GuestError : the modules did not build, the guest did not finish.
     """
     task = plan.task()
-    modules = build_tree(cache, kernel, say)
+    modules = build(cache, kernel, say)
     programs = tuple(build_program(cache, name, say) for name in task.programs)
     options = accelerator(accel)
     name = "kvm" if options == KVM_OPTIONS else "tcg"

@@ -2,6 +2,7 @@
 """Measured numbers beside what the model of a device predicts, and the likely causes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ntbbench.capture.explain_records import (
     EXCESS,
@@ -22,11 +23,9 @@ from ntbbench.report.document import (
     Notes,
     Sheet,
     Table,
-    column,
     number,
-    words,
 )
-from ntbbench.report.views.beside import amount, amounts, span, spanned
+from ntbbench.report.views.beside import amount, record_table, span, span_cell
 from ntbbench.report.wording import plural
 
 VERDICTS = {
@@ -91,24 +90,24 @@ def _conclusion(one: Explanation) -> str:
 
 def _summary(found: Sequence[Explanation]) -> Table:
     groups = _by_capture(found)
-    rows = [
-        [
-            Cell(one.device),
-            *amounts(one.interrupts),
-            spanned(one.predicted_runs_low, one.predicted_runs_high),
-            spanned(one.measured_runs_low, one.measured_runs_high),
-            Cell(one.verdict, strong=one.verdict in {EXCESS, FEWER}),
-        ]
-        for group in groups.values()
-        for one in group
-    ]
-    return Table(
+    table = record_table(
         "Captures, and the devices that they may be of",
-        [column(Explanation, name) for name in SUMMARY],
-        rows,
-        [f"verdict: {declared(Explanation)['verdict'].definition}"],
-        [(capture, len(group)) for capture, group in groups.items()],
+        Explanation,
+        SUMMARY,
+        [one for group in groups.values() for one in group],
+        predicted_runs_low=lambda one: span_cell(one.predicted_runs_low, one.predicted_runs_high),
+        measured_runs_low=lambda one: span_cell(one.measured_runs_low, one.measured_runs_high),
+        verdict=_verdict,
     )
+    return replace(
+        table,
+        notes=[f"verdict: {declared(Explanation)['verdict'].definition}"],
+        groups=[(capture, len(group)) for capture, group in groups.items()],
+    )
+
+
+def _verdict(row: Explanation | QpRow) -> Cell:
+    return Cell(row.verdict, strong=row.verdict in {EXCESS, FEWER})
 
 
 def _numbers(one: Explanation) -> str:
@@ -126,34 +125,22 @@ def _numbers(one: Explanation) -> str:
 
 def _blocks(one: Explanation) -> Iterator[Block]:
     yield Notes("", [(_numbers(one), ())])
-    yield Table(
-        "By vector",
-        [column(VectorRow, name) for name in VectorRow.__struct_fields__],
-        [
-            [
-                *words(row.vector, row.db_vector_mask),
-                *amounts(row.fan_out, row.interrupts, row.predicted_schedule_calls),
-            ]
-            for row in one.vectors
-        ],
-    )
-    yield Table(
+    yield record_table("By vector", VectorRow, VectorRow.__struct_fields__, one.vectors)
+    yield record_table(
         "Receive-tasklet runs by QP",
-        [column(QpRow, name) for name in ("qp_num", "predicted_low", "measured_low", "verdict")],
-        [
-            [
-                *words(qp.qp_num),
-                spanned(qp.predicted_low, qp.predicted_high),
-                spanned(qp.measured_low, qp.measured_high),
-                Cell(qp.verdict, strong=qp.verdict in {EXCESS, FEWER}),
-            ]
-            for qp in one.qps
-        ],
+        QpRow,
+        ("qp_num", "predicted_low", "measured_low", "verdict"),
+        one.qps,
+        predicted_low=lambda qp: span_cell(qp.predicted_low, qp.predicted_high),
+        measured_low=lambda qp: span_cell(qp.measured_low, qp.measured_high),
+        verdict=_verdict,
     )
-    yield Table(
+    yield record_table(
         "Likely causes of more than one run per interrupt",
-        [column(LikelyCause, name) for name in LikelyCause.__struct_fields__],
-        [[Cell(cause.code), number(cause.at_most), Cell(cause.text)] for cause in one.causes],
+        LikelyCause,
+        LikelyCause.__struct_fields__,
+        one.causes,
+        at_most=lambda cause: number(cause.at_most),
     )
 
 

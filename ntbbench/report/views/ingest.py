@@ -2,8 +2,8 @@
 """What captures measured: each number with the source that gave it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from msgspec import Struct
+from dataclasses import replace
+from typing import Any
 
 from ntbbench.capture.measured_records import (
     Amplification,
@@ -28,7 +28,7 @@ from ntbbench.report.document import (
     column,
     words,
 )
-from ntbbench.report.views.beside import amounts, span, spanned
+from ntbbench.report.views.beside import amount_cell, record_table, span, span_cell
 from ntbbench.report.wording import plural
 
 OTHERS_MAX = 12  # lines of /proc/interrupts of other devices
@@ -36,7 +36,6 @@ CPUS_MAX = 6  # columns of CPUs; of more, the busiest
 CSV = ("source", "quantity", "name", "key", "value", "at_most")
 SOURCE = column(Irq, "source")  # as of every number
 WHAT = Column("what", align="left")
-NO_MASKS = "no callbacks"
 Refs = Mapping[str, str]  # a source's name -> its number in the list of sources
 
 
@@ -89,41 +88,55 @@ def _overall(rows: Iterable[Amplification]) -> str:
 
 def _blocks(measured: Measured) -> Iterator[Block]:
     refs = {source.name: f"[{i}]" for i, source in enumerate(measured.sources, 1)}
-    yield _amplification(measured, refs)
-    rest = [irq for irq in measured.interrupts if irq.slot is None]
-    busiest = sorted(rest, key=lambda irq: -irq.at_least)[:OTHERS_MAX]
-    of = f": the {OTHERS_MAX} busiest of {len(rest)}" if len(rest) > OTHERS_MAX else ""
-    ntb = [irq for irq in measured.interrupts if irq.slot is not None]
-    label = column(Irq, "label")
-    yield _counters("Interrupts of NTB lines", label, ntb, refs)
-    yield _counters(f"Other interrupts{of}", label, busiest, refs)
-    yield _counters("Softirqs", column(Softirq, "name"), measured.softirqs, refs)
-    yield _qps(measured, refs)
-    yield _traces(measured.traces, refs)
-    yield _woken(measured.traces, refs)
-    yield _throughput(measured, refs)
-    yield Table(
-        "Counts of tools",
-        _columns(Count, "name", "key", "value"),
-        [
-            words(c.name, c.key, f">={c.value}" if c.is_lower_bound else c.value, refs[c.source])
-            for c in measured.counts
-        ],
+
+    def source(row: Any) -> Cell:
+        return Cell(refs[row.source])
+
+    table = record_table(
+        "Wakeups and runs per doorbell interrupt",
+        Amplification,
+        ("quantity", "interrupts", "count_low", "low", "sources"),
+        measured.amplification,
+        interrupts=lambda row: span_cell(
+            row.interrupts if row.interrupts_low is None else row.interrupts_low, row.interrupts
+        ),
+        count_low=lambda row: span_cell(row.count_low, row.count_high),
+        low=lambda row: span_cell(row.low, row.high),
+        sources=lambda row: Cell("".join(refs[name] for name in row.sources)),
     )
-    yield Table(
+    notes = list(dict.fromkeys(f"{row.quantity}: {row.note}" for row in measured.amplification))
+    yield replace(table, notes=notes)
+    yield from _all_counters(measured, refs)
+    yield record_table(
+        "Receive-tasklet runs by QP, any cause",
+        QpRuns,
+        ("device", "qp_num", "link", "rx_pkts", "tx_pkts", "runs_low", "source"),
+        measured.qps,
+        runs_low=lambda qp: (
+            Cell("-") if qp.link == "down" else span_cell(qp.runs_low, qp.runs_high)
+        ),
+        source=source,
+    )
+    yield from _traces(measured.traces, refs)
+    yield _throughput(measured, refs)
+    yield record_table(
+        "Counts of tools",
+        Count,
+        ("name", "key", "value", "source"),
+        measured.counts,
+        value=lambda count: Cell(f"{'>=' * count.is_lower_bound}{count.value}", count.value),
+        source=source,
+    )
+    yield record_table(
         "Devices",
-        _columns(DeviceFacts, "db_valid_mask", "vector_masks", "db_read"),
-        [
-            words(d.db_valid_mask, "/".join(d.vector_masks) or NO_MASKS, d.db_read, refs[d.source])
-            for d in measured.devices
-        ],
+        DeviceFacts,
+        ("db_valid_mask", "vector_masks", "db_read", "source"),
+        measured.devices,
+        vector_masks=lambda device: Cell("/".join(device.vector_masks) or "no callbacks"),
+        source=source,
     )
     yield Notes("Sources", _sources(measured))
     yield Notes("Not used", [(error, ()) for error in measured.errors])
-
-
-def _columns(record: type[Struct], *names: str) -> list[Column]:
-    return [*(column(record, name) for name in names), SOURCE]
 
 
 def _sources(measured: Measured) -> list[tuple[str, list[str]]]:
@@ -135,23 +148,15 @@ def _sources(measured: Measured) -> list[tuple[str, list[str]]]:
     return list(kinds.items())
 
 
-def _amplification(measured: Measured, refs: Refs) -> Table:
-    rows = [
-        [
-            Cell(row.quantity),
-            spanned(
-                row.interrupts if row.interrupts_low is None else row.interrupts_low,
-                row.interrupts,
-            ),
-            spanned(row.count_low, row.count_high),
-            spanned(row.low, row.high),
-            Cell("".join(refs[name] for name in row.sources)),
-        ]
-        for row in measured.amplification
-    ]
-    notes = list(dict.fromkeys(f"{row.quantity}: {row.note}" for row in measured.amplification))
-    columns = _columns(Amplification, "quantity", "interrupts", "count_low", "low")
-    return Table("Wakeups and runs per doorbell interrupt", columns, rows, notes)
+def _all_counters(measured: Measured, refs: Refs) -> Iterator[Table]:
+    """Yield the lines of NTB devices, the busiest of the others, and the softirqs."""
+    rest = [irq for irq in measured.interrupts if irq.slot is None]
+    busiest = sorted(rest, key=lambda irq: -irq.at_least)[:OTHERS_MAX]
+    of = f": the {OTHERS_MAX} busiest of {len(rest)}" if len(rest) > OTHERS_MAX else ""
+    ntb = [irq for irq in measured.interrupts if irq.slot is not None]
+    yield _counters("Interrupts of NTB lines", column(Irq, "label"), ntb, refs)
+    yield _counters(f"Other interrupts{of}", column(Irq, "label"), busiest, refs)
+    yield _counters("Softirqs", column(Softirq, "name"), measured.softirqs, refs)
 
 
 def _counters(
@@ -167,7 +172,7 @@ def _counters(
     cells = [
         [
             *words(*_named(row)),
-            *(amounts(_share(row, cpu))[0] if cpu in row.cpus else Cell("") for cpu in cpus),
+            *(amount_cell(_share(row, cpu)) if cpu in row.cpus else Cell("") for cpu in cpus),
             Cell(_total(row), row.at_least),
             Cell(refs[row.source]),
         ]
@@ -199,63 +204,46 @@ def _share(row: Irq | Softirq, cpu: str) -> int | None:
     return row.per_cpu[row.cpus.index(cpu)] if cpu in row.cpus else None
 
 
-def _qps(measured: Measured, refs: Refs) -> Table:
-    rows = [
-        [
-            *words(qp.device, qp.qp_num, qp.link),
-            *amounts(qp.rx_pkts, qp.tx_pkts),
-            Cell("-") if qp.link == "down" else spanned(qp.runs_low, qp.runs_high),
-            Cell(refs[qp.source]),
-        ]
-        for qp in measured.qps
-    ]
-    columns = _columns(QpRuns, "device", "qp_num", "link", "rx_pkts", "tx_pkts", "runs_low")
-    return Table("Receive-tasklet runs by QP, any cause", columns, rows, keys=2)
+def _traces(traces: Sequence[Traced], refs: Refs) -> Iterator[Table]:
+    """Yield what traces counted, and the tasklets that they saw."""
+    counts = [(*count, refs[trace.source]) for trace in traces for count in _counts(trace)]
+    yield Table("Traced", [WHAT, Column("count"), SOURCE], [words(*row) for row in counts])
+    names = ("address", "doorbell", "other", "runs")
+    sources = {id(woken): refs[trace.source] for trace in traces for woken in trace.woken}
+    table = record_table(
+        "Wakeups and runs in the trace",
+        Woken,
+        names,
+        [woken for trace in traces for woken in trace.woken],
+        address=lambda w: Cell(w.address if w.qp_num is None else f"QP {w.qp_num}"),
+    )
+    rows = [[*row, Cell(source)] for row, source in zip(table.rows, sources.values(), strict=True)]
+    yield replace(table, columns=[*table.columns, SOURCE], rows=rows)
 
 
-def _traces(traces: Sequence[Traced], refs: Refs) -> Table:
-    rows: list[tuple[str, int, str]] = []
-    for trace in traces:
-        counts: list[tuple[str, int]] = []
-        if trace.db_events is not None:
-            counts.append(("doorbell events", trace.db_events))
-        counts += [(f"- of vector {v}", n) for v, n in trace.db_events_per_vector.items()]
-        for handler in trace.handlers:
-            cpus = " ".join(f"CPU{cpu}:{n}" for cpu, n in handler.per_cpu.items())
-            total = sum(handler.per_cpu.values())
-            counts.append((f"irq {handler.irq} {handler.name} ({cpus})", total))
-        counts += [(f"softirq {name}", n) for name, n in trace.softirqs.items()]
-        rows += [(what, count, refs[trace.source]) for what, count in counts]
-    return Table("Traced", [WHAT, Column("count"), SOURCE], [words(*row) for row in rows])
-
-
-def _woken(traces: Sequence[Traced], refs: Refs) -> Table:
-    rows = [
-        [
-            Cell(woken.address if woken.qp_num is None else f"QP {woken.qp_num}"),
-            *amounts(woken.doorbell, woken.other, woken.runs),
-            Cell(refs[trace.source]),
-        ]
-        for trace in traces
-        for woken in trace.woken
-    ]
-    columns = _columns(Woken, "address", "doorbell", "other", "runs")
-    return Table("Wakeups and runs in the trace", columns, rows)
+def _counts(trace: Traced) -> Iterator[tuple[str, int]]:
+    if trace.db_events is not None:
+        yield "doorbell events", trace.db_events
+    yield from ((f"- of vector {v}", n) for v, n in trace.db_events_per_vector.items())
+    for handler in trace.handlers:
+        cpus = " ".join(f"CPU{cpu}:{n}" for cpu, n in handler.per_cpu.items())
+        yield f"irq {handler.irq} {handler.name} ({cpus})", sum(handler.per_cpu.values())
+    yield from ((f"softirq {name}", n) for name, n in trace.softirqs.items())
 
 
 def _throughput(measured: Measured, refs: Refs) -> Table:
-    names = ("retransmits", "lost_percent", "cpu_host_percent", "cpu_remote_percent")
-    rows = [
-        [
-            Cell(f"{row.tool} {_rate_of(row, measured)}"),
-            Cell(f"{row.bits_per_second / 1e6:.1f}", row.bits_per_second),
-            *amounts(*(getattr(row, name) for name in names)),
-            Cell(refs[row.source]),
-        ]
-        for row in measured.throughput
-    ]
-    columns = [column(Throughput, "tool"), Column("Mbit/s"), *_columns(Throughput, *names)]
-    return Table("Throughput", columns, rows)
+    names = ("retransmits", "lost_percent", "cpu_host_percent", "cpu_remote_percent", "source")
+    table = record_table(
+        "Throughput",
+        Throughput,
+        ("tool", "bits_per_second", *names),
+        measured.throughput,
+        tool=lambda row: Cell(f"{row.tool} {_rate_of(row, measured)}"),
+        bits_per_second=lambda row: Cell(f"{row.bits_per_second / 1e6:.1f}", row.bits_per_second),
+        source=lambda row: Cell(refs[row.source]),
+    )
+    tool, _, *others = table.columns
+    return replace(table, columns=[tool, Column("Mbit/s"), *others])
 
 
 def _rate_of(row: Throughput, measured: Measured) -> str:

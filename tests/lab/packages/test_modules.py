@@ -9,7 +9,7 @@ import pytest
 from ntbbench.cli.main import main
 from ntbbench.lab.lab_errors import BuildError
 from ntbbench.lab.packages.cache import Cache
-from ntbbench.lab.packages.modules import Kernel, build_tree
+from ntbbench.lab.packages.modules import Kernel, build
 
 
 def test_a_kernel_with_its_own_ntb_core_is_refused(
@@ -42,11 +42,11 @@ def test_a_tree_that_does_not_build_tells_both_versions_where_they_differ(
     def fails(*_: object) -> Path:
         raise BuildError("debian:6.12: ntb_transport.c:1540:26: error: implicit declaration")
 
-    monkeypatch.setattr("ntbbench.lab.packages.modules.build", fails)
+    monkeypatch.setattr("ntbbench.lab.packages.modules.build_modules", fails)
     kernel = Kernel("debian:6.12", tmp_path / "image", tmp_path, tmp_path, str(tmp_path))
     for own in (kernel, replace(kernel, source_tree="")):
         with pytest.raises(BuildError, match=r"1540:26: error: implicit declaration") as caught:
-            build_tree(Cache(tmp_path / "cache"), own, print)
+            build(Cache(tmp_path / "cache"), own, print)
         if told is not None and own is kernel:
             assert told in str(caught.value)
         else:
