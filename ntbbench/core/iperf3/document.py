@@ -33,7 +33,6 @@ class Total(NamedTuple):
     lost_percent: float | None
     lost_packets: float | None
     packets: float | None
-    retransmits: float | None
 
 
 class Pairs(dict[str, Any]):
@@ -269,5 +268,4 @@ def _total(found: dict[str, Any]) -> Total:
         lost_percent=_number(found.get("lost_percent")),
         lost_packets=_number(found.get("lost_packets")),
         packets=_number(found.get("packets")),
-        retransmits=_number(found.get("retransmits")),
     )
