@@ -231,9 +231,9 @@ def column(record: type[Struct], name: str, head: str = "", unit: str = "") -> C
     """
     about = declared(record)[name]
     unit = unit or about.unit
-    align: Align = "left" if about.type is str or get_origin(about.type) is Literal else "right"
+    of_words = about.type in (str, list[str]) or get_origin(about.type) is Literal
     title = f"{about.title} ({unit})" if unit else about.title
-    return Column(title, about.definition, head or about.head, align)
+    return Column(title, about.definition, head or about.head, "left" if of_words else "right")
 
 
 def number(value: float | None, spec: str = "") -> Cell:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every kind of result: its schema, its record, and the view that makes a Document of it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.result_file import load_as, schema_of
 from ntbbench.report.document import Document
@@ -78,6 +80,22 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
     ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
+    "lab-netdev": ResultKind(
+        "ntbbench.lab-netdev/1", "ntbbench.lab.loopback.records:NetdevResult", "lab_netdev"
+    ),
+    "measured": ResultKind(
+        "ntbbench.measured/1", "ntbbench.capture.measured_records:Measured", "ingest"
+    ),
+    "explain": ResultKind(
+        "ntbbench.explain/1", "ntbbench.capture.explain_records:Explanations", "explain"
+    ),
+    # A file of the schema is read as the first that it fits.
+    "replay-one": ResultKind(
+        "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayPoint", "replay"
+    ),
+    "replay": ResultKind(
+        "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayMany", "replay"
+    ),
 }
 
 
@@ -95,10 +113,13 @@ def load_any(path: Path) -> Struct:
     InputError : the file cannot be read, is no result, or is of a schema that is not known here.
     """
     schema = schema_of(path)
-    for kind in RESULTS.values():
-        if kind.schema == schema:
+    fitting = [kind for kind in RESULTS.values() if kind.schema == schema]
+    if not fitting:
+        raise unknown(f"{path}: schema", schema, {kind.schema for kind in RESULTS.values()})
+    for kind in fitting[:-1]:
+        with suppress(InputError):
             return kind.load(path)
-    raise unknown(f"{path}: schema", schema, [kind.schema for kind in RESULTS.values()])
+    return fitting[-1].load(path)
 
 
 def _named(place: str) -> Any:

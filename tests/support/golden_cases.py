@@ -82,14 +82,20 @@ def modelled() -> Iterator[Case]:
 
 def measured() -> Iterator[Case]:
     """Yield the cases of recordings and of saved results."""
-    yield from formats("replay", "replay data/linux-6.12-ntb-loop", COMMON)
+    yield from formats("replay", "replay data/linux-6.12-ntb-loop", (*COMMON, "ktap"), page=True)
+    yield from formats("replay-pair", "replay data/pair/after-before", ("text", "ktap"))
     loop = "data/linux-6.12-ntb-loop/fallback-four-qps"
-    yield from formats("ingest", f"ingest {loop}", COMMON)
+    yield from formats("replay-one", f"replay {loop}", ("text", "md", "json"))
+    yield from formats("ingest", f"ingest {loop}", COMMON, page=True)
     tools = " ".join(
         f"data/tools/{name}" for name in ("bpftrace.json", "ftrace.txt", "perf-script.txt")
     )
     yield from formats("ingest-tools", f"ingest {tools}", COMMON)
-    yield from formats("explain", "explain measured.json", COMMON)
+    yield from formats("ingest-cases", "ingest data/cases", ("text", "md"))
+    yield from formats("explain", "explain measured.json", COMMON, page=True)
+    devices = "explain measured.json --hardware ntb_hw_epf-v4,ntb_hw_epf-legacy"
+    yield from formats("explain-devices", devices, ("text", "md"))
+    yield from formats("show-measured", "show measured.json", ("text",))
     yield Case("capture-script", "capture --print-script")
     saved = ("sweep-base", "simulation-base", "lab-run", "lab-netdev")
     for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ntbbench.core.small_file import read_small
+from ntbbench.core.text_file import read_small
 from ntbbench.lab.machine.console import PANIC as PANIC_LINE
 from ntbbench.lab.machine.console import before_oops, cause_of, stacks_of_hang
 from ntbbench.lab.machine.qemu import ENDED, HUNG

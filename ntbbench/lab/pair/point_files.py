@@ -11,10 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ntbbench.capture.readers.doorbell_point import Qp, read_state, read_stats
-from ntbbench.capture.readers.qp_stats import Stats, find_stats, qp_runs, read_stats_file
+from ntbbench.capture.readers.doorbell_point import Qp, read_state
+from ntbbench.capture.readers.qp_stats import (
+    Stats,
+    find_stats,
+    qp_runs,
+    read_stats,
+    read_stats_file,
+)
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
+from ntbbench.core.text_file import read_small
 from ntbbench.lab.lab_errors import GuestError
 from ntbbench.lab.pair.plan import DEVICES, DriverSource, PairSetup
 from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace

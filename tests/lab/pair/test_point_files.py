@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The files of a point: whose QPs are whose, `state` and `point`, and the doorbell words."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from captures import FOUR, PCI, set_counters
 
 from ntbbench.lab.lab_errors import GuestError
 from ntbbench.lab.pair.plan import DriverSource, PairSetup
@@ -29,7 +31,8 @@ def write_stats(folder: Path, packets: dict[tuple[str, str], tuple[int, int]]) -
     for (device, qp), (sent, received) in packets.items():
         place = folder / device
         place.mkdir(parents=True, exist_ok=True)
-        place.joinpath(qp).write_text(f"rx_pkts - \t{received}\ntx_pkts - \t{sent}\n")
+        shutil.copy(FOUR / "after-stats" / PCI / "qp0", place / qp)
+        set_counters(place / qp, rx_pkts=received, tx_pkts=sent)
 
 
 def test_sides_and_qps_come_from_the_trace_of_the_setup(tmp_path: Path) -> None:

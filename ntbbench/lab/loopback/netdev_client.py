@@ -1,139 +1,112 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ntb_netdev on a real kernel: UDP flows between two network namespaces, by vector map."""
+"""ntb_netdev as the client: UDP flows between two network namespaces, by vector map."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from ntbbench.capture.readers.doorbell_point import read_stats
+from msgspec import Struct
+
+from ntbbench.capture.readers.qp_stats import RX_MAX_ENTRY, read_stats
+from ntbbench.core.errors import InputError
+from ntbbench.core.options import Axis, Count
 from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.loopback.netdev_records import NetdevPoint, NetdevResult
 from ntbbench.lab.loopback.netdev_rule import likely_cause, predicted_runs, run_bounds
-from ntbbench.lab.machine.guest_task import BOOT_SECONDS, Task, record, script
-from ntbbench.lab.machine.qemu import KVM_OPTIONS, accelerator, loopback_machine
+from ntbbench.lab.loopback.records import NetdevPoint, NetdevResult
+from ntbbench.lab.loopback.run import DOORBELLS, QUEUES_MAX
+from ntbbench.lab.machine.guest_task import BOOT_SECONDS, Task, script
 from ntbbench.lab.machine.watch import ASLEEP_SECONDS, Limits
-from ntbbench.lab.packages.cache import Cache
-from ntbbench.lab.packages.modules import Kernel, build_program
-from ntbbench.lab.packages.tree import build_tree
 
 BYTES = 1400  # of a datagram: SIZE of guest/netdev
 FLOW_SECONDS = 120.0
 FAST_FACTOR = 20  # so that what happens once, at the start, weighs little
 RECEIVER = 1  # the flows go from port 0 to port 1
+GAP_MIN = 700  # us; below it a doorbell may come before the last one is served
 LOOP_LINE = re.compile(r"port (\d+) bit (\d+) rung (\d+) delivered (\d+)")
 
 
-@dataclass(frozen=True)
-class NetdevPlan:
-    """What to run: for each of `vectors` a spaced flow and one as fast as it goes.
+class NetdevPlan(Struct, frozen=True, kw_only=True):
+    """What to run: for each of `vectors` a spaced set of flows and one as fast as it goes."""
 
-    Parameters
-    ----------
-    vectors : 0: no vector callbacks; k: bit b belongs to vector b % k.
-    queues : queues of each interface, where the kernel has multi-queue ntb_netdev.
-    flows : UDP flows, which the stack hashes to queues.
-    packets : datagrams a spaced flow; one as fast as it goes sends FAST_FACTOR times as many.
-    gap_us : between two datagrams of the spaced flows.
-    """
+    vectors: Annotated[
+        tuple[int, ...],
+        Axis(0, DOORBELLS, "0: no vector callbacks; k: bit b belongs to vector b % k"),
+    ] = (0, 16)
+    queues: Annotated[
+        int, Count(1, QUEUES_MAX, "queues of each interface, where the kernel has multi-queue")
+    ] = 4
+    flows: Annotated[int, Count(1, 64, "UDP flows, hashed to queues by the stack")] = 16
+    packets: Annotated[
+        int,
+        Count(1, 1000, f"packets of a spaced flow; a fast one sends {FAST_FACTOR} times as many"),
+    ] = 10
+    gap: Annotated[int, Count(GAP_MIN, 100_000, "us between two packets of a spaced flow")] = 1000
 
-    vectors: tuple[int, ...] = (0, 16)
-    queues: int = 4
-    flows: int = 16
-    packets: int = 10
-    gap_us: int = 1000
+    def points(self) -> list[tuple[str, int, int]]:
+        """Return name, vectors and gap of each point."""
+        return [
+            (f"vectors-{vectors}-{'spaced' if gap else 'fast'}", vectors, gap)
+            for vectors in self.vectors
+            for gap in (self.gap, 0)
+        ]
 
     def task(self) -> Task:
         """Return what the guest does."""
-        points = [(v, gap) for v in self.vectors for gap in (self.gap_us, 0)]
-        names = tuple(f"vectors-{v}-{'spaced' if gap else 'fast'}" for v, gap in points)
+        points = self.points()
         lines = tuple(
             f"{name} {v} {self.flows} {self.packets * (1 if gap else FAST_FACTOR)} {gap}\n"
-            for name, (v, gap) in zip(names, points, strict=True)
+            for name, v, gap in points
         )
-        asleep = 1e-6 * self.gap_us * self.packets * self.flows * len(self.vectors)
+        asleep = 1e-6 * self.gap * self.packets * self.flows * len(self.vectors)
         busy = BOOT_SECONDS + FLOW_SECONDS * len(points)
-        limits = Limits(busy + ASLEEP_SECONDS * asleep, 2 * asleep)
-        return Task(script("netdev"), lines, names, limits, {"QUEUES": self.queues})
-
-
-def run_netdev(
-    cache: Cache,
-    kernel: Kernel,
-    plan: NetdevPlan,
-    folder: Path,
-    *,
-    say: Callable[[str], None],
-    accel: str = "auto",
-) -> NetdevResult:
-    """Run the flows of `plan` on `kernel` and leave what was counted below `folder`.
-
-    Raises
-    ------
-    BuildError, GuestError : the modules did not build, the guest did not finish.
-    """
-    modules = build_tree(cache, kernel, say)
-    options = accelerator(accel)
-    task = plan.task()
-    name = "kvm" if options == KVM_OPTIONS else "tcg"
-    told = f"{len(task.names)} points of {plan.flows} flows over ntb_netdev"
-    say(f"booting {kernel.label} ({name}): {told}")
-    recordings = record(
-        task,
-        folder,
-        image=kernel.image,
-        modules=modules,
-        accel=options,
-        machine=loopback_machine(),
-        programs=(build_program(cache, "ntb_flow", say),),
-    )
-    spaced = (plan.gap_us, 0) * len(plan.vectors)
-    vectors = [v for v in plan.vectors for _ in (0, 1)]
-    points = zip(task.names, vectors, spaced, strict=True)
-    ping = (folder / task.names[0] / "ping").read_text()
-    results = [evaluate(folder / name, name, v, gap, flows=plan.flows) for name, v, gap in points]
-    return NetdevResult(
-        kernel=recordings.release,
-        kernel_source=kernel.label,
-        ntb_source=str(kernel.source),
-        source_tree=kernel.source_tree,
-        accelerator=name,
-        ping=next((line for line in ping.splitlines() if "packet loss" in line), ping.strip()),
-        queues_asked=plan.queues,
-        points=results,
-        warnings=_cautions(plan, recordings.release, results),
-    )
-
-
-def _cautions(plan: NetdevPlan, release: str, points: list[NetdevPoint]) -> list[str]:
-    """Return what keeps the flows from showing what was asked for."""
-    queues = min(point.queues for point in points)
-    least = min(point.active_qps for point in points)
-    found = []
-    if queues < plan.queues:
-        found.append(
-            f"ntb_netdev of Linux {release} gave {queues} of the {plan.queues} queues asked for "
-            "(more than one needs 7.2 or later: --kernel debian:7.3)"
+        return Task(
+            script=script("netdev"),
+            about=f"{len(points)} points of {self.flows} flows over ntb_netdev",
+            lines=lines,
+            names=tuple(name for name, _, _ in points),
+            limits=Limits(busy + ASLEEP_SECONDS * asleep, 2 * asleep),
+            settings={"QUEUES": self.queues},
+            programs=("ntb_flow",),
         )
-    if least == 1:
-        found.append("one QP is active: neither the vector map nor a patch of its use can show")
-    return found
+
+    def result(self, folder: Path, facts: dict[str, Any]) -> NetdevResult:
+        """Return the flows beside what the model says of the spaced ones."""
+        points = [
+            evaluate(folder / name, name, vectors, gap, flows=self.flows)
+            for name, vectors, gap in self.points()
+        ]
+        ping = (folder / points[0].name / "ping").read_text()
+        cautions = self._cautions(facts["kernel"], points)
+        return NetdevResult(
+            ping=next((line for line in ping.splitlines() if "packet loss" in line), ping.strip()),
+            queues_asked=self.queues,
+            points=points,
+            **facts | {"warnings": cautions + facts["warnings"]},
+        )
+
+    def _cautions(self, release: str, points: list[NetdevPoint]) -> list[str]:
+        """Return what keeps the flows from showing what was asked for."""
+        queues = min(point.queues for point in points)
+        found = []
+        if queues < self.queues:
+            found.append(
+                f"ntb_netdev of Linux {release} gave {queues} of the {self.queues} queues asked "
+                "for (more than one needs 7.2 or later: --kernel debian:7.3)"
+            )
+        if min(point.active_qps for point in points) == 1:
+            found.append("one QP is active: neither the vector map nor a patch of its use can show")
+        return found
 
 
 def evaluate(folder: Path, name: str, vectors: int, gap_us: int, *, flows: int) -> NetdevPoint:
-    """Return the flows whose counters are in `folder`.
-
-    Raises
-    ------
-    GuestError : a counter is missing.
-    """
+    """Return the flows whose counters are in `folder`; GuestError: a counter is missing."""
     try:
         sent, seconds = (folder / "sent").read_text().split()
         received = int((folder / "received").read_text())
         channels = (folder / "channels").read_text().split()
         rung, delivered = _doorbells(folder)
         runs, rx_max_entry = _runs(folder)
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, InputError) as error:
         raise GuestError(f"flows {name}: {error}") from error
     queues = min(int(count) for count in channels) if all(map(str.isdigit, channels)) else 1
     doorbells = [rung[qp] for qp in range(len(runs))]
@@ -215,4 +188,4 @@ def _runs(folder: Path) -> tuple[list[int], int]:
         raise ValueError("no QP of the receiving port has a link")
     qps.sort(key=lambda name: int(name.rpartition("qp")[2]))
     runs = [after[qp]["rx_ring_empty"] - before[qp]["rx_ring_empty"] for qp in qps]
-    return runs, min(after[qp]["rx_max_entry"] for qp in qps)
+    return runs, min(after[qp][RX_MAX_ENTRY] for qp in qps)

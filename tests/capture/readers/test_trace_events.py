@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ftrace text as kernels and recorders print it, line by line."""
+"""Traces as kernels and recorders print them, line by line; incomplete ones are refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from captures import FOUR, TOOLS
 
-from ntbbench.capture.readers.ftrace import Kind, TraceEvent, TraceFacts, read_trace
+from ntbbench.capture.ingest import ingest
+from ntbbench.capture.readers.ftrace import Kind, TraceEvent, read_trace
+from ntbbench.capture.readers.trace_events import TraceText, read_events
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import Context
 
@@ -13,19 +17,19 @@ HEAD = "              sh-459     [000] "
 RING = "4.889202: peer_db_set: (l_peer_db_set+0x4/0x100 [ntb_loop]) ntb=0xff3c3b5481f8e028 bits=0x4"
 
 
-def read(tmp_path: Path, text: str) -> tuple[list[TraceEvent], TraceFacts]:
+def read(tmp_path: Path, text: str) -> tuple[list[TraceEvent], TraceText]:
     path = tmp_path / "trace"
     path.write_text(text)
-    facts = TraceFacts()
+    facts = TraceText()
     return list(read_trace(path, facts)), facts
 
 
-def refusal(tmp_path: Path, text: str) -> str:
+def refusals(tmp_path: Path, text: str) -> Iterator[str]:
+    """Yield what the readers of a recording and of a capture say of a trace."""
     with pytest.raises(InputError) as caught:
         read(tmp_path, text)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    yield str(caught.value)
+    yield from ingest([tmp_path / "trace"]).errors
 
 
 def test_a_ring(tmp_path: Path) -> None:
@@ -41,7 +45,7 @@ def test_a_ring(tmp_path: Path) -> None:
         value=4,
         owner=0xFF3C3B5481F8E028,
     )
-    assert (facts.lines, facts.flags, facts.entries) == (1, True, None)
+    assert (facts.lines, facts.has_flags, facts.entries) == (1, True, None)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,7 @@ def test_flags(tmp_path: Path, flags: str, context: Context, need_resched: bool)
         f"a b-12 [3]: x-459     [000] ..... {RING}",
         "sh-459 [000] ..... 4.889202: kprobes:peer_db_set: (ffff) ntb=ff3c3b5481f8e028 bits=4",
         f"\tsh-459\t[000] ..... {RING}   ",
+        f"sh  459 [000] {RING}",  # perf script
     ],
 )
 def test_forms_of_a_line(tmp_path: Path, line: str) -> None:
@@ -96,15 +101,14 @@ def test_other_events_count_as_lines_only(tmp_path: Path) -> None:
         f"{HEAD}..... 1.000003: sched_process_fork:\n"
     )
     events, facts = read(tmp_path, text)
-    assert events == []
-    assert facts.lines == 4
+    assert (events, facts.lines) == ([], 4)
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("what is this\n", "an ftrace line"),
-        (f"{HEAD}..... nonsense: peer_db_set: bits=0x4\n", "an ftrace line"),
+        ("what is this\n", "a line of ftrace"),
+        (f"{HEAD}..... nonsense: peer_db_set: bits=0x4\n", "a line of ftrace"),
         (f"{HEAD}..... 4.1: peer_db_set: (f) ntb=0x1\n", "bits="),
         (f"{HEAD}..... 4.1: peer_db_set: (f) ntb=0x1 bits=0x10000000000000000\n", "64 bits"),
         (f"{HEAD}..... 4.1: peer_db_set: (f) ntb=0x1 bits=-1\n", "64 bits"),
@@ -116,8 +120,8 @@ def test_other_events_count_as_lines_only(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
-    message = refusal(tmp_path, f"# tracer: nop\n{HEAD}..... {RING}\n{line}")
-    assert "trace:3:" in message
+    message = next(refusals(tmp_path, f"# tracer: nop\n{HEAD}..... {RING}\n{line}"))
+    assert "trace:3:" in message and "\n" not in message
     assert said in message
 
 
@@ -126,26 +130,47 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
     [
         ("CPU:0 [LOST 12 EVENTS]\n", "CPU 0 lost 12 events"),
         ("CPU:3 [LOST 1 EVENT]\n", "CPU 3 lost 1 events"),
+        ("CPU:7 [LOST EVENTS]\n", "CPU 7 lost events"),
+        ("CPU:1 [9 EVENTS DROPPED]\n", "CPU 1 lost 9 events"),
         ("CPU:1 [EVENTS DROPPED]\n", "CPU 1 lost events"),
         ("# entries-in-buffer/entries-written: 40/1520   #P:1\n", "1480 of 1520 events were"),
         (f"{HEAD}d.h2.     4.8892", "cut off within this line"),
+        (f"{HEAD}..... {RING}", "cut off within this line"),
     ],
 )
-def test_an_incomplete_trace_is_refused(tmp_path: Path, line: str, said: str) -> None:
-    message = refusal(tmp_path, f"{HEAD}..... {RING}\n{line}")
-    assert "trace:2:" in message
-    assert "incomplete" in message
-    assert said in message
+@pytest.mark.parametrize("before", ["", f"{HEAD}..... {RING}\n"])
+def test_an_incomplete_trace_is_refused(tmp_path: Path, before: str, line: str, said: str) -> None:
+    place = "trace:2:" if before else "trace:1:"
+    told = list(refusals(tmp_path, before + line))
+    assert len(told) == 2
+    for message in told:
+        assert place in message and "incomplete" in message and said in message
+
+
+@pytest.mark.parametrize("keep", [1, 0.999, 0.5])
+def test_a_trace_that_ends_before_its_header_says_is_refused(tmp_path: Path, keep: float) -> None:
+    """The reader of a recording goes by its doorbells."""
+    lines = (FOUR / "trace").read_text().splitlines(keepends=True)
+    (tmp_path / "t.txt").write_text("".join(lines[: int((len(lines) - 1) * keep)]))
+    (error,) = ingest([tmp_path / "t.txt"]).errors
+    assert "its header counts more lines" in error
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "trace"
     path.write_bytes(b"\xff\xfe\x1b[31m-459 [000] ..... " + RING.encode() + b"\n\xff\n")
-    with pytest.raises(InputError, match=r"trace:2: .*xff.*an ftrace line") as caught:
-        list(read_trace(path, TraceFacts()))
+    with pytest.raises(InputError, match=r"trace:2: .*xff.*a line of ftrace") as caught:
+        list(read_trace(path, TraceText()))
     assert str(caught.value).isprintable()
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        list(read_trace(tmp_path / "trace", TraceFacts()))
+        list(read_trace(tmp_path / "trace", TraceText()))
+
+
+def test_events_carry_cpu_and_pid() -> None:
+    first = next(read_events(TOOLS / "perf-script.txt", TraceText()))
+    assert first.pid >= 0
+    assert first.context == ""
+    assert first.name.startswith(("softirq", "irq_handler"))
