@@ -35,7 +35,7 @@ from ntbbench.dispatch import engine
 INTERRUPTS = 10_000
 QUEUES = (4, 64)
 METRIC = "instructions_per_dispatch"
-KERNELS = ("scan", "bitset", "histogram")
+KERNELS = ("scan", "bitset", "coded")
 ENGINE = f"{Path(engine.__file__).parent}/"
 Count = Callable[[Sequence[str]], int]
 
@@ -53,7 +53,8 @@ class Counter:
 def work(kernel: str, dispatch: str, drain: int, queues: int, repeats: int) -> None:
     """Run one kernel on the stream of a case."""
     case = make_case(queues, dispatch, drain, INTERRUPTS)
-    prepared = engine.prepare(kernel, *case.positional, **case.keywords)
+    coded = kernel == "coded"
+    prepared = case.prepare("bitset" if coded else kernel, coded=coded)
     for _ in range(repeats):
         prepared.run()
 
@@ -144,9 +145,7 @@ def per_dispatch(by: Counter, kernel: str, dispatch: str, drain: int, queues: in
 
 def cases(queues: Sequence[int]) -> Iterator[tuple[str, str, int, int]]:
     """Yield (kernel, dispatch, drain, queues) of every timing of a kernel; see test_kernels.py."""
-    for kernel, dispatch, drain, count in product(KERNELS, DISPATCHES, DRAINS, queues):
-        if kernel != "histogram" or drain == 1:  # a histogram cannot count merging
-            yield kernel, dispatch, drain, count
+    yield from product(KERNELS, DISPATCHES, DRAINS, queues)
 
 
 def main() -> None:

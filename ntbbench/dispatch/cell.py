@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One cell of a sweep: its interrupts, its counts, its timed samples."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import msgspec
@@ -20,6 +20,8 @@ from ntbbench.ntb.workload.workload import make_stream
 # Interrupts of one timed call: so many that the call itself (some 0.5 us) costs less than 0.02 ns
 # a dispatch, so few that the stream (9 bytes each) stays in a core's second-level cache.
 TIMED_INTERRUPTS = 1 << 15
+
+MSI_KERNELS = {"reference": "reference-msi", "scan": "msi", "bitset": "bitset-msi"}
 
 StreamKey = tuple[str, tuple[int, ...], int, int]
 
@@ -97,13 +99,14 @@ class Cell:
             raise InputError(f"{device}: {error.field}", error.value, error.allowed) from None
 
     def prepare(self, kernel: str, stream: Stream) -> engine.Prepared:
-        """Return `stream` bound to a kernel and to the receiver of this cell."""
+        """Return `stream` bound to this cell's receiver and to a kernel; MSI has its own."""
         given = self.spec.provision
         return engine.prepare(
-            "msi" if self.spec.dispatch == "msi" else kernel,
+            MSI_KERNELS[kernel] if self.spec.dispatch == "msi" else kernel,
             stream.vectors,
             stream.rung,
             np.array(self.vector_map.db_vector_masks, dtype=np.uint64),
+            codes=stream.codes,
             qp_bitmap=given.qps.qp_bitmap,
             # A QP that no queue has taken is free, and its bit is not scanned.
             qp_bitmap_free=given.qps.qp_bitmap & ~given.active,
@@ -120,14 +123,14 @@ def unavailable(cell: Cell) -> UnavailablePoint | None:
     return UnavailablePoint(**msgspec.structs.asdict(cell.axes), reason=reason)
 
 
-def count(cell: Cell, stream: Stream) -> OkPoint:
+def count(cell: Cell, stream: Stream, kernel: str = "bitset") -> OkPoint:
     """Return the counts of a cell, checked against the analytic law.
 
     Raises
     ------
     ModelDisagreement : the counts and the law differ.
     """
-    prepared = cell.prepare("bitset", stream)
+    prepared = cell.prepare(kernel, stream)
     prepared.run()
     counts = prepared.counts()
     spec = cell.spec
@@ -181,19 +184,16 @@ def sample(cell: Cell, stream: Stream, timer: Timer) -> None:
     if not cell.calls:
         cell.calls = timer.batch(prepared.run)
     elapsed = timer.elapsed(prepared.run, cell.calls)
-    cell.samples.append(elapsed / (cell.calls * len(stream.vectors)))
+    cell.samples.append(elapsed / (cell.calls * stream.interrupts))
 
 
 def timed_stream(cell: Cell) -> Stream:
     """Return the interrupts to time: TIMED_INTERRUPTS of them, a short log over and over."""
-    stream = cell.stream(TIMED_INTERRUPTS)
-    if len(stream.vectors) == TIMED_INTERRUPTS:
+    stream = cell.stream(TIMED_INTERRUPTS).by_interrupt()
+    if stream.interrupts == TIMED_INTERRUPTS:
         return stream
-    return Stream(
+    return replace(
+        stream,
         vectors=np.resize(stream.vectors, TIMED_INTERRUPTS),
         rung=np.resize(stream.rung, TIMED_INTERRUPTS),
-        rings=stream.rings,
-        rates=stream.rates,
-        exact=False,
-        trials=0,
     )
