@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Instructions a dispatch of the compiled kernels: exact companions to the timings.
+"""Instructions per dispatch of the compiled kernels: exact companions to the timings.
 
     python -m benches.instructions -o instructions.json
     pytest benches/ --benchmark-json=new.json && python -m benches.instructions --into new.json
@@ -138,7 +138,7 @@ def total(count: Count, *job: object) -> int:
 
 
 def per_dispatch(by: Counter, kernel: str, dispatch: str, drain: int, queues: int) -> float:
-    """Return the instructions a dispatched interrupt."""
+    """Return the instructions per dispatched interrupt."""
     some, none = (total(by.count, kernel, dispatch, drain, queues, n) for n in (by.repeats, 0))
     return round((some - none) / (by.repeats * INTERRUPTS), by.decimals)
 
@@ -173,7 +173,7 @@ def main() -> None:
     for kernel, dispatch, drain, queues in cases(args.queues):
         label = f"test_kernel[{kernel}-{drain}-{dispatch}-{queues}]"
         counts[label] = per_dispatch(by, kernel, dispatch, drain, queues)
-        print(f"{label:<40} {counts[label]:10.1f} instructions a dispatch", flush=True)
+        print(f"{label:<40} {counts[label]:10.1f} instructions per dispatch", flush=True)
     record = alone(counts, by) if args.into is None else joined(args.into, counts, by)
     write_bytes(args.into or args.output, json.dumps(record, indent=1).encode() + b"\n")
 

@@ -22,12 +22,12 @@ from tabulate import tabulate
 from benches.baseline import Baseline
 from benches.cases import Case, all_cases
 from benches.numpy_kernels import BincountProduct, NumpyDispatch
-from ntbbench.dispatch import engine
+from ntbbench.core.build import BUILD
 from ntbbench.dispatch.engine import Counts
 
 TURN_NS = 2_000_000
 NAMES = ("reference", "numpy", "C", "scan", "bitset", "coded", "bincount")
-# Some 300 ns to 10 us a dispatch: a batch as long as that of the others would take minutes.
+# Some 300 ns to 10 us per dispatch: a batch as long as that of the others would take minutes.
 REFERENCE_INTERRUPTS = 2048
 
 
@@ -188,10 +188,10 @@ def main() -> int:
     args = parser.parse_args()
     if args.interrupts < 1 or args.rounds < 1:
         parser.error("--interrupts, --rounds: at least 1")
-    if engine.BUILD.checked:
+    if BUILD.checked:
         parser.error("the engine is the checked build (NTBBENCH_CHECKED=1): not one to time")
-    print(f"{engine.BUILD.compiler}: {engine.BUILD.flags}")
-    print(f"{args.interrupts} interrupts a batch, {args.rounds} rounds")
+    print(f"{BUILD.compiler}: {BUILD.flags}")
+    print(f"{args.interrupts} interrupts per batch, {args.rounds} rounds")
     with tempfile.TemporaryDirectory() as directory:
         baseline = Baseline(Path(directory))
         measured = [measure(case, baseline, args.rounds) for case in all_cases(args.interrupts)]

@@ -67,25 +67,26 @@ def cells_of(workload: str, vectors: int, drain: int, interrupts: int, seed: int
 
 def counted(group: list[Cell]) -> Counted:
     """Make the stream of the cells and count it in each of them."""
-    stream = group[0].stream(group[0].spec.interrupts)
+    stream = group[0].stream(group[0].spec.scenario.interrupts)
     return [cells.count(cell, stream) for cell in group]
 
 
 def plain_stream(cell: Cell) -> Stream:
     """Return the stream of a cell as the reference makes it; of the rates it takes the cell's."""
-    spec, stream = cell.spec, cell.stream(cell.spec.interrupts)
+    spec, asked = cell.spec, cell.spec.scenario
+    stream = cell.stream(asked.interrupts)
     burst, rings = 1, spec.workload
     if isinstance(rings, Burst):
         burst, rings = rings.size, rings.of
-    pattern = rings.pattern(spec.provision.queues, spec.seed)
+    pattern = rings.pattern(spec.provision.queues, asked.seed)
     if isinstance(pattern, Cycle):
         queues = [pattern.queues[ring % len(pattern.queues)] for ring in range(RINGS)]
     else:
-        rng = np.random.Generator(generator(spec.seed, RING_STREAM))
+        rng = np.random.Generator(generator(asked.seed, RING_STREAM))
         queues = reference.draw(pattern.weights, RINGS, rng)
     bits = queue_bits(cell.vector_map.db_valid_mask)
     interrupts = reference.coalesce(queues, burst, bits, cell.vector_map)
-    vectors, rung, behind = zip(*islice(interrupts, spec.interrupts), strict=True)
+    vectors, rung, behind = zip(*islice(interrupts, asked.interrupts), strict=True)
     return Stream(
         np.array(vectors, np.uint8),
         np.array(rung, np.uint64),

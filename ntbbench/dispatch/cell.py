@@ -18,7 +18,7 @@ from ntbbench.ntb.workload.stream import Stream
 from ntbbench.ntb.workload.workload import make_stream
 
 # Interrupts of one timed call: so many that the call itself (some 0.5 us) costs less than 0.02 ns
-# a dispatch, so few that the stream (9 bytes each) stays in a core's second-level cache.
+# per dispatch, so few that the stream (9 bytes each) stays in a core's second-level cache.
 TIMED_INTERRUPTS = 1 << 15
 
 MSI_KERNELS = {"reference": "reference-msi", "scan": "msi", "bitset": "bitset-msi"}
@@ -34,7 +34,7 @@ class Cell:
     ----------
     spec : what was asked.
     point : its counts; None: not counted yet. Without a timing.
-    samples : nanoseconds a dispatch, one a repeat.
+    samples : nanoseconds per dispatch, one for each repeat.
     calls : calls of the kernel that make a timed sample; 0: not calibrated yet.
     """
 
@@ -68,14 +68,14 @@ class Cell:
             queues_requested=spec.queues_requested,
             queues=given.queues,
             qp_count=given.qps.qp_count,
-            doorbells=spec.doorbells,
-            vectors=spec.vectors,
+            doorbells=spec.hardware.doorbells,
+            vectors=spec.hardware.vectors,
             db_valid_mask=f"{spec.hardware.vector_map.db_valid_mask:#x}",
             mw_count=spec.hardware.mw_count,
-            max_num_clients=spec.max_num_clients,
+            max_num_clients=spec.scenario.max_num_clients,
             workload=spec.workload.spec,
-            drain=spec.drain,
-            seed=spec.seed,
+            drain=spec.scenario.drain,
+            seed=spec.scenario.seed,
         )
 
     def wants_sample(self, repeats: int) -> bool:
@@ -92,10 +92,14 @@ class Cell:
         spec = self.spec
         try:
             return make_stream(
-                spec.workload, self.vector_map, spec.provision.queues, interrupts, spec.seed
+                spec.workload,
+                self.vector_map,
+                spec.provision.queues,
+                interrupts,
+                spec.scenario.seed,
             )
         except InputError as error:
-            device = f"{spec.hardware.name}, {spec.dispatch}, doorbells {spec.doorbells}"
+            device = f"{spec.hardware.name}, {spec.dispatch}, doorbells {spec.hardware.doorbells}"
             raise InputError(f"{device}: {error.field}", error.value, error.allowed) from None
 
     def prepare(self, kernel: str, stream: Stream) -> engine.Prepared:
@@ -111,7 +115,7 @@ class Cell:
             # A QP that no queue has taken is free, and its bit is not scanned.
             qp_bitmap_free=given.qps.qp_bitmap & ~given.active,
             active=given.active,
-            drain=self.spec.drain,
+            drain=self.spec.scenario.drain,
         )
 
 
@@ -135,7 +139,7 @@ def count(cell: Cell, stream: Stream, kernel: str = "bitset") -> OkPoint:
     counts = prepared.counts()
     spec = cell.spec
     fan_out = law.fan_outs(cell.vector_map.db_vector_masks, spec.provision.active)
-    expected = law.check(stream, fan_out, spec.drain, counts)
+    expected = law.check(stream, fan_out, spec.scenario.drain, counts)
     qps = spec.provision.qps.qp_bitmap.bit_length()
     return OkPoint(
         **msgspec.structs.asdict(cell.axes),
@@ -178,7 +182,7 @@ def race_check_runs(spec: PointSpec, useful_wakeups: int) -> int | None:
 
 
 def sample(cell: Cell, stream: Stream, timer: Timer) -> None:
-    """Time the literal dispatch of `stream` once more and add the nanoseconds a dispatch."""
+    """Time the literal dispatch of `stream` once more and add the nanoseconds per dispatch."""
     prepared = cell.prepare("scan", stream)
     prepared.run()  # brings the stream into the cache; another cell was timed before
     if not cell.calls:

@@ -67,7 +67,7 @@ def check_batch(
     check_array("vectors", vectors, np.uint8)
     check_array("rung", rung, np.uint64)
     if vectors.size != rung.size:
-        raise InputError("rung", rung.size, f"one word an interrupt ({vectors.size})")
+        raise InputError("rung", rung.size, f"one word for each vector ({vectors.size})")
     highest = int(vectors.max(initial=0))
     if vectors.size and highest >= masks.size:
         raise InputError("vectors", highest, f"below the number of masks, which is {masks.size}")

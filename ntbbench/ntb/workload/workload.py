@@ -13,7 +13,6 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int, parse_settings, unknown
 from ntbbench.ntb.netdev import FFS_BITS, queue_bits
 from ntbbench.ntb.vectormap import VectorMap
-from ntbbench.ntb.workload.log_stream import log_stream
 from ntbbench.ntb.workload.ring_order import (
     Burst,
     Flows,
@@ -25,9 +24,7 @@ from ntbbench.ntb.workload.ring_order import (
     pattern_of,
 )
 from ntbbench.ntb.workload.stream import Sender, Stream, ring_stream
-from ntbbench.ntb.workload.workload_log import Log, read_log
-
-__all__ = ["Stream", "Workload", "make_stream", "parse_workload", "queues_needed"]
+from ntbbench.ntb.workload.workload_log import Log, log_stream, read_log
 
 FLOWS_MAX = 65536
 BURST_MAX = 4096

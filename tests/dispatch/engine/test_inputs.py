@@ -38,7 +38,7 @@ BAD = [
     ("vectors", np.array([0, 255], np.uint8), "255"),
     ("rung", np.array([1, 2], np.int64), "int64"),
     ("rung", np.array([1, 2], ">u8"), ">u8"),
-    ("rung", np.array([1], np.uint64), "rung: 1: one word an interrupt"),
+    ("rung", np.array([1], np.uint64), "rung: 1: one word for each vector (2)"),
     ("rung", np.frombuffer(bytes(17), np.uint8)[1:].view(np.uint64), "aligned"),
     ("masks", np.array([1, 2], np.uint32), "uint32"),
     ("masks", np.zeros(65, np.uint64), "masks: 65: at most 64"),
