@@ -86,7 +86,7 @@ def chance(stream: Stream, fan_out: Sequence[int]) -> Fraction:
     Reference: W. Hoeffding, Probability inequalities for sums of bounded random variables, Journal
     of the American Statistical Association 58 (1963), theorem 2 and formula 2.17.
     """
-    interrupts = len(stream.vectors)
+    interrupts = stream.interrupts
     expected = expected_amplification(stream.rates, fan_out)
     reached = Counter(calls for rate, calls in zip(stream.rates, fan_out, strict=True) if rate)
     terms = {calls - expected: sources for calls, sources in reached.items()}
@@ -100,7 +100,7 @@ def chance(stream: Stream, fan_out: Sequence[int]) -> Fraction:
 
 def _check_balance(stream: Stream, drain: int, counts: Counts) -> None:
     """Check what must add up in any run."""
-    _equal("interrupts", counts.interrupts, len(stream.vectors))
+    _equal("interrupts", counts.interrupts, stream.interrupts)
     _equal("wakeups + merged", counts.wakeups + counts.merged, counts.schedule_calls)
     runs = counts.useful_wakeups + counts.spurious_wakeups
     _equal("useful + spurious wakeups", runs, counts.wakeups)

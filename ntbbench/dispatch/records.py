@@ -22,7 +22,7 @@ class Caution(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Nanoseconds a dispatch: the median of the samples and its bootstrap 95 % interval."""
+    """Nanoseconds per dispatch: the median of the samples and its bootstrap 95 % interval."""
 
     median: float
     low: float

@@ -15,19 +15,9 @@ from ntbbench.core.toml_file import read_toml
 from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX, resolve
 from ntbbench.ntb.devices.custom import Device, build_device
 from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.dispatch_modes import Provision, check_dispatch, dispatch_map, provision
+from ntbbench.ntb.devices.dispatch_modes import Provision, check_dispatch, provision
 from ntbbench.ntb.transport import CLIENTS_MAX
 from ntbbench.ntb.workload.workload import Workload, parse_workload, queues_needed
-
-__all__ = [
-    "PointSpec",
-    "Scenario",
-    "dispatch_map",
-    "expand",
-    "load_scenario",
-    "parse_int_axis",
-    "provision",
-]
 
 QUEUES_MAX = 1024
 INTERRUPTS_MAX = 1_000_000_000
@@ -52,13 +42,13 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hardware : presets or names of `device`.
     queues : netdev queues to ask for, 1 to 1024.
     doorbells : 1 to 64: db_count of the epf drivers, doorbell bits of `generic`.
-    vectors : 1 to 64: vectors of `generic`; empty: one a doorbell.
+    vectors : 1 to 64: vectors of `generic`; empty: one per doorbell.
     dispatch : fallback, per-vector, msi.
     workload : specifications (`parse_workload()`).
-    interrupts : doorbell interrupts a point; a log has its own number.
+    interrupts : doorbell interrupts per point; a log has its own number.
     seed : of all draws, u64.
-    repeats : timed samples a point; 0: counts only.
-    jobs : threads that count; 0: one a core.
+    repeats : timed samples per point; 0: counts only.
+    jobs : threads that count; 0: one per core.
     mw_count : memory windows instead of the device's own; None: keep them.
     max_num_clients : ntb_transport's module parameter; 0: unset.
     drain : interrupts between two runs of the softirq.
@@ -104,24 +94,19 @@ class PointSpec:
 
     Parameters
     ----------
-    hardware : the device, sized.
+    scenario : what it is a point of.
+    hardware : the device, sized; its doorbells and vectors are those that the point reports.
     dispatch : fallback, per-vector or msi.
-    doorbells, vectors : as the point reports them.
     queues_requested : what `ethtool -L` is asked for.
-    workload, interrupts, seed, drain, max_num_clients : as in the scenario.
+    workload : one of the scenario's, parsed.
     provision : what the device gives to the request.
     """
 
+    scenario: Scenario
     hardware: Hardware
     dispatch: str
-    doorbells: int
-    vectors: int
     queues_requested: int
     workload: Workload
-    interrupts: int
-    seed: int
-    drain: int
-    max_num_clients: int
     provision: Provision
 
 
@@ -239,16 +224,11 @@ def cells(
     """Return the points of one device in one mode: queues by workloads."""
     return [
         PointSpec(
+            scenario=scenario,
             hardware=hardware,
             dispatch=dispatch,
-            doorbells=hardware.doorbells,
-            vectors=hardware.vectors,
             queues_requested=queues,
             workload=workload,
-            interrupts=scenario.interrupts,
-            seed=scenario.seed,
-            drain=scenario.drain,
-            max_num_clients=scenario.max_num_clients,
             provision=usable(
                 provision(hardware, dispatch, queues, scenario.max_num_clients), workload
             ),

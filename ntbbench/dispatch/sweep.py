@@ -20,23 +20,10 @@ from ntbbench.dispatch.sweep_warnings import cautions_of
 
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
-SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms a point
+SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms per point
 
 Group = list[Cell]  # cells with the same interrupts
 Counted = list[tuple[Cell, Point]]
-
-
-def ignore_progress(phase: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
-def never() -> bool:
-    """Go on."""
-    return False
-
-
-def keep_nothing(result: SweepResult) -> None:
-    """Save nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +39,9 @@ class Hooks:
     clock : nanoseconds that go on while a thread waits; decides when to save.
     """
 
-    progress: Callable[[str, int, int], None] = ignore_progress
-    stop: Callable[[], bool] = never
-    save: Callable[[SweepResult], None] = keep_nothing
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[SweepResult], None] = lambda result: None
     clock: Clock = time.monotonic_ns
 
 

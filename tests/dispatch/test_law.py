@@ -39,6 +39,7 @@ def counted(
         stream.vectors,
         stream.rung,
         np.array(vector_map.db_vector_masks, dtype=np.uint64),
+        codes=stream.codes,
         qp_bitmap=active,
         active=active,
         drain=drain,

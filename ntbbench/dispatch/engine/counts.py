@@ -11,9 +11,8 @@ from ntbbench.ntb.vectormap import DB_BITS_MAX
 QP_COUNT_MAX = DB_BITS_MAX  # qp_bitmap is a u64 (ntb_transport.c)
 VECTOR_COUNT_MAX = DB_BITS_MAX  # a source raises at least one bit that no other source does
 
-# The words of `counters`, as ext/_bits.pxd has them: the state, the totals, then rows by qp_num
-# and rows by vector.
-SCHED, PENDING, PHASE, SCAN_ITERATIONS, MISSED, MISROUTED, HEAD_WORDS = range(7)
+# The words of `counters`, as ext/_bits.pxd has them: the totals, then rows by qp_num and by vector.
+SCAN_ITERATIONS, MISSED, MISROUTED, HEAD_WORDS = range(4)
 QP_SCHEDULE_CALLS, QP_WAKEUPS, QP_USEFUL, QP_SPURIOUS, QP_ROWS = range(5)
 VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, VECTOR_ROWS = range(4)
 
@@ -65,11 +64,10 @@ class Counts:
 
 
 class Counters:
-    """The state and the counts of one receiver, which every kernel updates in place.
+    """The counts of one receiver, which every kernel updates in place.
 
-    block : uint64[454]; what the compiled kernels get. The other three are views of it.
-    head : uint64[6]; the QPs whose tasklet is scheduled, the QPs with a packet that no run has
-        consumed, the interrupts since the softirq last ran; scan iterations, missed, misrouted.
+    block : uint64[451]; what the compiled kernels get. The other three are views of it.
+    head : uint64[3]; scan iterations, missed, misrouted.
     qp : uint64[4, 64]; schedule calls, wakeups, useful and spurious runs, by qp_num.
     vector : uint64[3, 64]; interrupts, schedule calls, wakeups, by interrupt source.
     """
@@ -82,23 +80,22 @@ class Counters:
         self.vector = self.block[qp_end:].reshape(VECTOR_ROWS, VECTOR_COUNT_MAX)
 
     def reset(self) -> None:
-        """Forget the state and every count."""
+        """Forget every count."""
         self.block.fill(0)
 
     def read(self, vector_count: int) -> Counts:
         """Return a copy of the counts so far, for a device of `vector_count` vectors."""
         vector = self.vector[:, :vector_count].copy()
         qp = self.qp.copy()
-        schedule_calls = int(qp[QP_SCHEDULE_CALLS].sum())
-        wakeups = int(qp[QP_WAKEUPS].sum())
+        schedule_calls, wakeups, useful, spurious = qp.sum(axis=1).tolist()
         return Counts(
             interrupts=int(vector[VECTOR_INTERRUPTS].sum()),
             scan_iterations=int(self.head[SCAN_ITERATIONS]),
             schedule_calls=schedule_calls,
             wakeups=wakeups,
             merged=schedule_calls - wakeups,
-            useful_wakeups=int(qp[QP_USEFUL].sum()),
-            spurious_wakeups=int(qp[QP_SPURIOUS].sum()),
+            useful_wakeups=useful,
+            spurious_wakeups=spurious,
             missed=int(self.head[MISSED]),
             misrouted=int(self.head[MISROUTED]),
             qp_schedule_calls=qp[QP_SCHEDULE_CALLS],

@@ -13,9 +13,7 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int, parse_settings, unknown
 from ntbbench.ntb.netdev import FFS_BITS, queue_bits
 from ntbbench.ntb.vectormap import VectorMap
-from ntbbench.ntb.workload.log_stream import log_stream
 from ntbbench.ntb.workload.ring_order import (
-    RING_STREAM,
     Burst,
     Flows,
     Hot,
@@ -23,12 +21,10 @@ from ntbbench.ntb.workload.ring_order import (
     RoundRobin,
     Uniform,
     Zipf,
-    generator,
+    pattern_of,
 )
 from ntbbench.ntb.workload.stream import Sender, Stream, ring_stream
-from ntbbench.ntb.workload.workload_log import Log, read_log
-
-__all__ = ["Stream", "Workload", "make_stream", "parse_workload", "queues_needed"]
+from ntbbench.ntb.workload.workload_log import Log, log_stream, read_log
 
 FLOWS_MAX = 65536
 BURST_MAX = 4096
@@ -65,8 +61,8 @@ def make_stream(
     if isinstance(workload, Log):
         return log_stream(workload, vector_map, sum(1 << bit for bit in bits))
     burst, rings = (workload.size, workload.of) if isinstance(workload, Burst) else (1, workload)
-    sender = Sender(rings.pattern(queues, seed), burst, tuple(bits))
-    return ring_stream(sender, vector_map, interrupts, generator(seed, RING_STREAM))
+    sender = Sender(pattern_of(rings, queues, seed), burst, tuple(bits))
+    return ring_stream(sender, vector_map, interrupts)
 
 
 def queues_needed(workload: Workload) -> int:
