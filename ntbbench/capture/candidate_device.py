@@ -7,19 +7,9 @@ from dataclasses import dataclass
 from ntbbench.capture.evidence import Evidence
 from ntbbench.capture.measured import DeviceFacts
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import resolve
+from ntbbench.ntb.devices.catalogue import irq_lines, resolve
 from ntbbench.ntb.devices.device import DbRead, masked_map
 from ntbbench.ntb.vectormap import VectorMap
-
-# By the action of an interrupt line: the presets that it may be.
-CANDIDATES = {
-    "ntb_epf": ("ntb_hw_epf-legacy", "ntb_hw_epf-v4"),
-    "pci_epf_vntb_db": ("pci-epf-vntb-legacy", "pci-epf-vntb-v4"),
-    "ndev_vec_isr": ("ntb_hw_intel-gen1", "ntb_hw_intel-gen3", "ntb_hw_intel-gen4", "ntb_hw_amd"),
-    "ndev_irq_isr": ("ntb_hw_intel-gen1-intx", "ntb_hw_amd-intx"),
-    "switchtec_ntb_doorbell": ("ntb_hw_switchtec",),
-    "ntb_irq_idt": ("ntb_hw_idt",),
-}
 
 DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
 
@@ -89,6 +79,12 @@ def rebuilt_subject(facts: DeviceFacts) -> Subject:
     )
 
 
+def candidates(action: str) -> list[str]:
+    """Return the presets that an interrupt line of this action may be of."""
+    doorbells = [(name, lines) for name, lines in irq_lines() if lines.layout != "messages"]
+    return [name for name, lines in doorbells if lines.action == action]
+
+
 def subjects_of(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Subject]:
     """Return the devices to hold a capture against: the named, the rebuilt, or the candidates.
 
@@ -100,7 +96,7 @@ def subjects_of(evidence: Evidence, names: Sequence[str], doorbells: int | None)
         return [preset_subject(name, doorbells) for name in names]
     if evidence.devices:
         return [rebuilt_subject(facts) for facts in evidence.devices]
-    found = [name for action in sorted(evidence.actions) for name in CANDIDATES.get(action, ())]
+    found = [name for action in sorted(evidence.actions) for name in candidates(action)]
     if not found:
         shown = ", ".join(sorted(evidence.actions)) or "none"
         raise InputError(

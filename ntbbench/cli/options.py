@@ -15,7 +15,7 @@ Section = TypeVar("Section", bound=Struct)
 
 def add_options(
     parser: argparse.ArgumentParser, title: str, usual: Struct, only: Collection[str] = ()
-) -> None:
+) -> argparse._ArgumentGroup:
     """Add a group with an option for each key of a section; all are texts until `chosen`.
 
     Parameters
@@ -28,9 +28,11 @@ def add_options(
         if only and key not in only:
             continue
         default = kind.show(getattr(usual, key))
-        shown = "" if default is None else f"; default {_plain(default)}"
+        shown = "" if default in (None, "", []) else f"; default {_plain(default)}"
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
-        group.add_argument(option(key), metavar=kind.metavar, help=words)
+        action = "append" if kind.repeated else "store"
+        group.add_argument(option(key), metavar=kind.metavar, action=action, help=words)
+    return group
 
 
 def chosen(args: argparse.Namespace, base: Section) -> Section:

@@ -8,17 +8,15 @@ from pathlib import Path
 from ntbbench.capture.explain_records import EXPLAIN_SCHEMA
 from ntbbench.capture.measured import MEASURED_SCHEMA
 from ntbbench.cli import lab_netdev, lab_pair_options, simulate
-from ntbbench.cli import sweep_options as options
-from ntbbench.cli.output import Output
+from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import unknown
-from ntbbench.core.result_file import load_result, real_path, schema_of
+from ntbbench.core.result_file import schema_of
 from ntbbench.datapath.grid.grid_result import load_simulation
 from ntbbench.datapath.records import SIMULATION_SCHEMA
-from ntbbench.dispatch.records import SWEEP_SCHEMA
 from ntbbench.lab.loopback.netdev_records import NETDEV_SCHEMA, load_netdev_result
 from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
-from ntbbench.report.kinds import RESULTS, kind_of, load_any
+from ntbbench.report.kinds import RESULTS, load_any
 
 DESCRIPTION = """\
 Show a saved result: a table here, a page for a browser, or its numbers for another tool.
@@ -32,27 +30,22 @@ examples:
 """
 
 
-def _sweep(path: Path, reports: options.Reports) -> None:
-    options.publish(load_result(path), reports)
+def _simulation(path: Path, output: Output) -> None:
+    simulate.publish(load_simulation(path), output.form, output.page)
 
 
-def _simulation(path: Path, reports: options.Reports) -> None:
-    simulate.publish(load_simulation(path), reports.name, reports.html)
+def _pair(path: Path, output: Output) -> None:
+    lab_pair_options.publish(load_pair_result(path), output.form, output.page)
 
 
-def _pair(path: Path, reports: options.Reports) -> None:
-    lab_pair_options.publish(load_pair_result(path), reports.name, reports.html)
-
-
-def _netdev(path: Path, reports: options.Reports) -> None:
-    if reports.html is not None:
-        raise InputError("--html", str(reports.html), "no page of `lab netdev`; --format md")
-    lab_netdev.publish(load_netdev_result(path), reports.name)
+def _netdev(path: Path, output: Output) -> None:
+    if output.page is not None:
+        raise InputError("--html", str(output.page), "no page of `lab netdev`; --format md")
+    lab_netdev.publish(load_netdev_result(path), output.form)
 
 
 # How a result file of each schema is shown.
-KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
-    SWEEP_SCHEMA: _sweep,
+KINDS: Mapping[str, Callable[[Path, Output], None]] = {
     SIMULATION_SCHEMA: _simulation,
     PAIR_SCHEMA: _pair,
     NETDEV_SCHEMA: _netdev,
@@ -74,8 +67,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("file", metavar="FILE.json", help="a result that ntbbench saved")
-    options.add_report_options(parser)
+    parser.add_argument("file", metavar="FILE.json", type=Path, help="a result that ntbbench saved")
+    add_output(parser)
     parser.set_defaults(run=run)
 
 
@@ -87,20 +80,18 @@ def run(args: argparse.Namespace) -> int:
     InputError : an unknown format, a page that cannot be written, a file that is no result, or a
         result of a schema that this ntbbench does not know.
     """
-    reports = options.reports_of(args)
-    path = Path(args.file)
-    if reports.html is not None and real_path(reports.html) == real_path(path):
-        raise InputError("--html", args.html, "another file than the result's")
+    output = output_of(args)
+    path: Path = args.file
+    if output.page is not None:
+        output.check_apart("--html", output.page, path)
     schema = schema_of(path)
     if schema in READERS:
         raise InputError(f"{path}: schema", schema, READERS[schema])
-    if schema in {kind.schema for kind in RESULTS.values()}:
-        record = load_any(path)
-        Output(reports.name, reports.html).show(kind_of(record).document(record))
-        return ExitCode.OK
-    if schema not in KINDS:
-        raise unknown(
-            f"{path}: schema", schema, [*KINDS, *(kind.schema for kind in RESULTS.values())]
-        )
-    KINDS[schema](path, reports)
+    known = [kind.schema for kind in RESULTS.values()]
+    if schema in known:
+        output.finish(load_any(path))
+    elif schema in KINDS:
+        KINDS[schema](path, output)
+    else:
+        raise unknown(f"{path}: schema", schema, [*KINDS, *known])
     return ExitCode.OK

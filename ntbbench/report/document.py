@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msgspec import Struct
 
@@ -19,6 +20,32 @@ if TYPE_CHECKING:
 
 Align = Literal["left", "right"]
 Shown = Literal["everywhere", "page", "terminal"]
+Quoting = Literal["texts", "rows", "needed"]
+Item = TypeVar("Item")
+
+
+class Deferred(Sequence[Item]):
+    """Parts that are made when a renderer first looks at them: CSV and JSON never do.
+
+    Large reports defer their blocks, and the rows of tables that only a page shows.
+    """
+
+    def __init__(self, make: Callable[[], Iterable[Item]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _items(self) -> tuple[Item, ...]:
+        return tuple(self._make())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Item]: ...
+    def __getitem__(self, at: int | slice) -> Item | Sequence[Item]:
+        return self._items[at]
 
 
 @dataclass(frozen=True)
@@ -39,8 +66,7 @@ class Column:
     align: Align = "right"
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """What a cell shows; `value` is what a page sorts by, at full precision."""
 
     text: str
@@ -50,7 +76,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; one without rows is left out of every format.
+    """A table; one without rows is left out of every format, and so are heads that are all empty.
 
     Parameters
     ----------
@@ -125,10 +151,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Raw numbers for other tools, unscaled: the rows of the CSV."""
+    """Raw numbers for other tools, unscaled: the rows of the CSV.
+
+    Parameters
+    ----------
+    quoting : every text has quotes; every text but the headers'; or those with a comma, a quote or
+        a newline, for a report whose texts are all its own.
+    """
 
     headers: Sequence[str]
     rows: Iterable[Sequence[object]]
+    quoting: Quoting = "texts"
 
 
 @dataclass(frozen=True)
@@ -170,6 +203,12 @@ def column(record: type[Struct], name: str, head: str = "") -> Column:
 def number(value: float | None, spec: str = "") -> Cell:
     """Return the cell of a number; None is a dash."""
     return Cell("-") if value is None else Cell(format(value, spec), value)
+
+
+def first(messages: Sequence[str], limit: int) -> Sequence[str]:
+    """Return the first `limit` messages, and how many more there are."""
+    left = len(messages) - limit
+    return messages if left <= 0 else [*messages[:limit], f"and {left} more, in the JSON"]
 
 
 def words(*texts: object) -> tuple[Cell, ...]:

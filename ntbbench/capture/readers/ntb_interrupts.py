@@ -6,20 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ntbbench.capture.readers.proc import MSI_INDEX_BITS, Row
-from ntbbench.ntb.devices.catalogue import resolve
-from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.devices.catalogue import irq_lines, resolve
+from ntbbench.ntb.devices.device import Hardware, IrqLayout
 
 FIRST_DOORBELL = 2  # slot 0: link, slot 1: reserved
 DOORBELL = "doorbell bit"
 EMBEDDED = "all slots on one line (embedded doorbell)"
 MAY_BE_LINK = "(link events too, where the vector has a link bit)"
-# ndev_vec_isr by the number of its MSI-X vectors: pci_enable_msix_range() of each driver. AMD's
-# driver takes what it gets from its 16 doorbell vectors up to 24.
-MSIX = {
-    4: ("ntb_hw_intel-gen1",),
-    33: ("ntb_hw_intel-gen3", "ntb_hw_intel-gen4"),
-    **dict.fromkeys(range(16, 25), ("ntb_hw_amd",)),
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ def _epf(slot: int, lines: int) -> Slot:
 
 def _vector(slot: int, lines: int) -> Slot:
     """Return what all devices with that many vectors say of this one; else it may be anything."""
-    names = MSIX.get(lines, ())
+    names = [name for name, irqs in irq_lines() if lines in irqs.counts]
     told = {vector_slot(slot, *masks_of(resolve(name), slot)) for name in names}
     if len(told) == 1:
         return told.pop()
@@ -87,18 +80,17 @@ def _msi(slot: int, _lines: int) -> Slot:
     return Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
 
 
-# By action (request_irq's name); Linux 7.3 drivers/ntb, pci-epf-vntb.c. Switchtec tells the link by
-# message; IDT's one interrupt tells everything.
-ACTIONS: dict[str, Callable[[int, int], Slot]] = {
-    "ntb_epf": _epf,
-    "pci_epf_vntb_db": _epf,
-    "ndev_vec_isr": _vector,
-    "ndev_irq_isr": _all,
-    "switchtec_ntb_doorbell": _all_but_link,
-    "switchtec_ntb_message": _message,
-    "ntb_irq_idt": _all,
-    "ntb_transport": _msi,
+LAYOUTS: dict[IrqLayout, Callable[[int, int], Slot]] = {
+    "slots": _epf,
+    "vectors": _vector,
+    "all": _all,
+    "doorbells": _all_but_link,
+    "messages": _message,
 }
+# By action (request_irq's name): those of the presets, and of the QPs' MSIs.
+ACTIONS: dict[str, Callable[[int, int], Slot]] = {
+    lines.action: LAYOUTS[lines.layout] for _, lines in irq_lines()
+} | {"ntb_transport": _msi}
 
 
 def actions_of(action: str) -> list[str]:

@@ -8,10 +8,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ntbbench.dispatch.records import OkPoint, Point, UnavailablePoint
-from ntbbench.report import sweep_wording
-from ntbbench.report.look import INK, framed, point_hover, row_name
+from ntbbench.report.figures.style import INK, framed, point_hover, row_name
 from ntbbench.report.page import hover, label
-from ntbbench.report.pivot import Group, Row
+from ntbbench.report.views.sweep_pivot import Group, Row, ok_points
 
 # ColorBrewer's YlOrBr, safe for readers with a colour vision deficiency, without its darkest
 # steps: dark text has a contrast of at least 5 on all of it. The ideal is light.
@@ -37,7 +36,7 @@ class HeatRange:
 
 def heat_range(points: Sequence[Point]) -> HeatRange:
     """Return the range of the amplification of all points, at least 1 .. 2."""
-    values = [point.amplification for point in sweep_wording.ok_points(points)]
+    values = [point.amplification for point in ok_points(points)]
     return HeatRange(min([1.0, *values]), max([2.0, *values]))
 
 
