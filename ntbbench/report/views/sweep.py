@@ -87,10 +87,12 @@ def verdict_of(points: Sequence[Point]) -> str:
     values = [point.amplification for point in measured]
     low, high = f"{min(values):.2f}", f"{max(values):.2f}"
     lost = len(lost_points(measured))
-    missed = f"{plural(lost, 'point')} MISSED OR MISROUTED DOORBELLS" if lost else "none missed"
+    missed = "no doorbell was missed"
+    if lost:
+        missed = f"{plural(lost, 'point')} MISSED OR MISROUTED DOORBELLS"
     return (
         f"A doorbell interrupt schedules {low if low == high else f'{low} to {high}'} tasklets "
-        f"(1 is ideal) in {plural(len(measured), 'point')}; doorbells: {missed}{rest}"
+        f"(1 is ideal) in {plural(len(measured), 'point')}; {missed}{rest}"
     )
 
 

@@ -46,9 +46,9 @@ def table(found: SweepResult, title: str) -> Table:
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        ([ok(), ok(fan_out=1)], "schedules 1.00 to 4.00 tasklets (1 is ideal) in 2 points; doo"),
-        ([ok(), unavailable()], "4.00 tasklets (1 is ideal) in 1 point; doorbells: none missed; 1"),
-        ([ok(missed=3), ok()], "doorbells: 1 point MISSED OR MISROUTED DOORBELLS"),
+        ([ok(), ok(fan_out=1)], "schedules 1.00 to 4.00 tasklets (1 is ideal) in 2 points; no"),
+        ([ok(), unavailable()], "4.00 tasklets (1 is ideal) in 1 point; no doorbell was missed; 1"),
+        ([ok(missed=3), ok()], "in 2 points; 1 point MISSED OR MISROUTED DOORBELLS"),
         ([unavailable()], "No point was measured; 1 point unavailable"),
         ([], "No point was measured"),
     ],
