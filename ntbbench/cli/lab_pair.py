@@ -50,7 +50,7 @@ examples:
 """
 LEAST_GAP = round(SPACED_GAP * 1e6)
 VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
-BISECT_SKIP, BISECT_STOP = 125, 255  # git-bisect(1): skip; 128 and more: stop
+BISECT_SKIP, BISECT_STOP = ExitCode.BISECT_SKIP, ExitCode.BISECT_STOP
 
 
 def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

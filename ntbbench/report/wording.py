@@ -39,11 +39,6 @@ def folded(text: str, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def number(value: float) -> str:
-    """Return a ratio with two decimals: 1.00, 2.53, 64.00."""
-    return f"{value:.2f}"
-
-
 def nanoseconds(value: float) -> str:
     """Return a duration in ns with the digits that a measurement can hold, without the unit."""
     decimals = 2 if value < 10 else 1 if value < 1000 else 0

@@ -23,7 +23,7 @@ class IrqLines:
     action : the name that its driver gives request_irq().
     layout : what the lines are in their order: the pair's slots, MSI-X vectors, one line for
         doorbells and link, one for the doorbells alone, one for messages.
-    counts : how many of them the device has; empty: their number does not tell the device.
+    counts : how many of them the device has; empty: any number.
     """
 
     action: str

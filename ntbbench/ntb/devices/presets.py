@@ -162,7 +162,7 @@ def intel_intx(msix: Hardware, total_shift: int, irqs: tuple[IrqLines, ...] = ()
 
 
 def amd() -> Hardware:
-    """16 bits; the driver keeps the top one to tell the peer that it unloads: a link event."""
+    """16 bits; the driver keeps the top one for its unload, a link event."""
     return Hardware(
         name="ntb_hw_amd",
         driver="ntb_hw_amd",
@@ -214,7 +214,7 @@ def switchtec() -> Hardware:
         doorbells=28,
         vectors=1,
         vector_map=masked_map(low_bits(28), [low_bits(28)]),
-        link_mask=0,  # the link is told by message
+        link_mask=0,  # link events come by message
         mw_count=6,  # MAX_DIRECT_MW (use_lut_mws is off); the real number is the switch's set-up
         spad_count=128,  # struct shared_mw
         db_read="latched",

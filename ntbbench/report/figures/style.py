@@ -24,7 +24,7 @@ BOTTOM = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", 
 def row_name(group: Group, row: Row) -> str:
     """Return how a row is called beside its group and dispatch: its doorbells, and what it needs.
 
-    The vectors are told where rows differ in them alone, the repeat where in nothing at all.
+    With the vectors where rows differ in them alone, with the repeat where in nothing at all.
     """
     vectors: dict[tuple[str, int], set[int]] = {}
     for other in group.rows:

@@ -59,7 +59,7 @@ COST = Quantity("ns per dispatch", _read_cost)
 
 
 def curves(group: Group, quantity: Quantity) -> go.Figure:
-    """Return one quantity over the queue count, a line a dispatch mode and doorbell count."""
+    """Return one quantity over the queue count, a line per dispatch mode and doorbell count."""
     figure = go.Figure()
     symbols = symbols_of(group)
     for row in group.rows:
@@ -85,7 +85,7 @@ def curves(group: Group, quantity: Quantity) -> go.Figure:
 
 
 def bars(groups: Sequence[Group], quantity: Quantity) -> go.Figure:
-    """Return one quantity of every device at its most queues, a bar a dispatch mode."""
+    """Return one quantity of every device at its most queues, a bar per dispatch mode."""
     figure = go.Figure()
     dispatches = list(dict.fromkeys(d for group in groups for d in group.dispatches))
     for dispatch in dispatches:
