@@ -15,7 +15,7 @@ from ntbbench.dispatch import resume
 from ntbbench.dispatch.cell import Cell, StreamKey
 from ntbbench.dispatch.records import Caution, OkPoint, Point, SweepResult
 from ntbbench.dispatch.sample_interval import timings
-from ntbbench.dispatch.scenario import Scenario, expand
+from ntbbench.dispatch.scenario import Scenario, expand, plain
 from ntbbench.dispatch.sweep_warnings import cautions_of
 
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
@@ -78,7 +78,7 @@ class Sweep:
                 points.append(cell.point)
         return SweepResult(
             environment=self.environment.record(),
-            scenario=msgspec.to_builtins(self.scenario),
+            scenario=plain(self.scenario),
             complete=self.complete,
             points=points,
             warnings=[*self.cautions, *cautions_of(points, self.timer, self.environment)],

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sweep_commands import load_result
 from sweep_scenarios import SMALL, changed, ok_points
 
 from ntbbench.core.clock import NS, Timer
 from ntbbench.core.errors import InputError
-from ntbbench.core.result_file import load_result, write_json
+from ntbbench.core.result_file import write_json
 from ntbbench.dispatch import cell as cells
 from ntbbench.dispatch.cell import TIMED_INTERRUPTS, Cell
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
 from ntbbench.dispatch.scenario import Scenario, expand, scenario_from
 from ntbbench.dispatch.sweep import Hooks, run_sweep
 
-TIMED = changed(SMALL, queues=[1, 2], doorbells=[4], vectors=[], repeats=3, workload=["uniform"])
+TIMED = changed(SMALL, queues=(1, 2), doorbells=(4,), vectors=(), repeats=3, workload=("uniform",))
 
 
 def test_samples_are_taken_in_rounds_over_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Heatmaps of a device: amplification over queues and doorbells, by dispatch mode."""
+"""The figures of a sweep: an overview of all devices, then heatmaps and curves of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ntbbench.core.fields import declared
 from ntbbench.dispatch.records import OkPoint, Point, UnavailablePoint
-from ntbbench.report import sweep_wording
-from ntbbench.report.look import INK, framed, point_hover, row_name
-from ntbbench.report.page import hover, label
-from ntbbench.report.pivot import Group, Row
+from ntbbench.report.document import Section
+from ntbbench.report.figures import sweep_curves as curves
+from ntbbench.report.figures.style import INK, framed, point_hover, row_name
+from ntbbench.report.page import Figure, hover, label
+from ntbbench.report.views.sweep_pivot import Group, Row, ok_points, timed
 
 # ColorBrewer's YlOrBr, safe for readers with a colour vision deficiency, without its darkest
 # steps: dark text has a contrast of at least 5 on all of it. The ideal is light.
@@ -35,14 +37,57 @@ class HeatRange:
     high: float
 
 
+def sections(groups: Sequence[Group], points: Sequence[Point]) -> list[Section]:
+    """Return the overview and the devices of a sweep with a measured point."""
+    scale = heat_range(points)
+    intro = (
+        "One colour scale for all heatmaps. Grey: unavailable; the reason is shown when the "
+        "pointer rests on the cell. Empty: not asked."
+    )
+    devices = [_device(at, group, scale) for at, group in enumerate(groups)]
+    return [_overview(groups, points), Section("Devices", (), intro, "devices"), *devices]
+
+
+def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
+    labels = declared(OkPoint)
+    intro = f"Amplification: {labels['amplification'].definition}."
+    caption = "Wakeup amplification of each device at the most queues that it gave."
+    figures = [Figure("overview-amplification", caption, curves.bars(groups, curves.AMPLIFICATION))]
+    if timed(points):
+        intro += f" Cost: {labels['ns_per_dispatch'].definition}."
+        caption = "What a dispatch costs there: median (95 % interval), ns."
+        figures.append(Figure("overview-cost", caption, curves.bars(groups, curves.COST)))
+    return Section("Overview", figures, intro, "overview")
+
+
+def _device(at: int, group: Group, scale: HeatRange) -> Section:
+    caption = f"{group.title}: amplification over queues and doorbells, by dispatch."
+    plot = heatmaps(group, scale)
+    figures = [Figure(f"heatmap-{at}", caption, plot, wide=is_wide(group))]
+    measured = group.measured()
+    if measured:
+        figures.append(_curve(f"curve-{at}", group, curves.AMPLIFICATION))
+    if timed(measured):
+        figures.append(_curve(f"cost-{at}", group, curves.COST))
+    return Section(group.title, figures)
+
+
+def _curve(name: str, group: Group, quantity: curves.Quantity) -> Figure:
+    caption = f"{group.title}: {quantity.title} over queues, by dispatch and doorbells."
+    drawn = curves.symbols_of(group)
+    if any(row_name(group, row) not in drawn for row in group.rows):
+        caption += f" Drawn are {len(drawn)} of the doorbell counts."
+    return Figure(name, caption, curves.curves(group, quantity))
+
+
 def heat_range(points: Sequence[Point]) -> HeatRange:
     """Return the range of the amplification of all points, at least 1 .. 2."""
-    values = [point.amplification for point in sweep_wording.ok_points(points)]
+    values = [point.amplification for point in ok_points(points)]
     return HeatRange(min([1.0, *values]), max([2.0, *values]))
 
 
 def heatmaps(group: Group, scale: HeatRange) -> go.Figure:
-    """Return one device's amplification over queues x doorbells, a panel a dispatch mode."""
+    """Return one device's amplification over queues x doorbells, a panel per dispatch mode."""
     counts = group.queue_counts
     names = list(dict.fromkeys(row_name(group, row) for row in group.rows))
     panels = group.dispatches

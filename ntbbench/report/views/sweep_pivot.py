@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The points of a sweep as tables: a group a device, a row a dispatch, a column a queue count."""
+"""The points of a sweep: what is known of one, and a pivot with queue counts across."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
+from operator import attrgetter
 from typing import Any
 
-from ntbbench.dispatch.records import OkPoint, Point, UnavailablePoint
+from ntbbench.dispatch.records import OkPoint, Point, Timing, UnavailablePoint
+from ntbbench.report.wording import nanoseconds
 
 # Beyond the hardware itself: what may differ between two points of one device and is neither a
 # row nor a column of the table.
 CIRCUMSTANCES = ("workload", "mw_count", "max_num_clients", "drain", "seed")
+_circumstances = attrgetter(*CIRCUMSTANCES)
 MERGED_AXES = ("queues_requested", "sizes", "dispatch", "hardware")
 
 
@@ -54,13 +58,12 @@ class Group:
 
     def best(self, dispatch: str) -> OkPoint | None:
         """Return the measured point of `dispatch` with most queues, then most doorbells."""
-        points = [
-            point
-            for row in self.rows
-            for point in row.cells.values()
-            if row.dispatch == dispatch and isinstance(point, OkPoint)
-        ]
+        points = [point for point in self.measured() if point.dispatch == dispatch]
         return max(points, key=lambda p: (p.queues, p.doorbells, p.vectors), default=None)
+
+    def measured(self) -> list[OkPoint]:
+        """Return the points that were measured."""
+        return [point for row in self.rows for point in ok_points(row.cells.values())]
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,45 @@ class Refusal:
         )
 
 
+def ok_points(points: Iterable[Point]) -> list[OkPoint]:
+    """Return the points that were measured."""
+    return [point for point in points if isinstance(point, OkPoint)]
+
+
+def lost_points(points: Iterable[Point]) -> list[OkPoint]:
+    """Return the points where a rung doorbell woke nobody, or somebody else: never right."""
+    return [point for point in ok_points(points) if point.missed or point.misrouted]
+
+
+def timing_of(point: Point) -> Timing | None:
+    """Return the timing of a point, None where it was not timed or is unavailable."""
+    if isinstance(point, OkPoint) and isinstance(point.ns_per_dispatch, Timing):
+        return point.ns_per_dispatch
+    return None
+
+
+def timed(points: Iterable[Point]) -> bool:
+    """Tell whether any point carries a timing."""
+    return any(timing_of(point) is not None for point in points)
+
+
+def interval(timing: Timing) -> str:
+    """Return the median and its interval, in ns: `23.1 (22.9-23.4)`."""
+    median, low, high = (nanoseconds(value) for value in (timing.median, timing.low, timing.high))
+    return f"{median} ({low}-{high})"
+
+
+def spread(timing: Timing) -> str:
+    """Return the median in ns and how far the interval's farther end is from it.
+
+    In percent of the median, `23.1 +-2%`, or, from 100 % on, in medians: `23.1 +-3x`.
+    """
+    farther = max(timing.high - timing.median, timing.median - timing.low)
+    ratio = farther / timing.median if timing.median > 0 else inf
+    shown = f"{100 * ratio:.0f}%" if ratio < 0.995 else f"{ratio:.0f}x"
+    return f"{nanoseconds(timing.median)} +-{shown}"
+
+
 def groups_of(points: Iterable[Point]) -> list[Group]:
     """Return the pivot of `points`: groups, rows and cells in the order of the points."""
     points = list(points)
@@ -91,7 +133,7 @@ def groups_of(points: Iterable[Point]) -> list[Group]:
         found.setdefault((point.hardware, *_circumstances(point)), []).append(point)
     varying = _varying(points)
     return [
-        Group(members[0].hardware, _told(members[0], varying), _rows_of(members))
+        Group(members[0].hardware, _circumstances_text(members[0], varying), _rows_of(members))
         for members in found.values()
     ]
 
@@ -150,10 +192,6 @@ def _row_key(point: Point, repeat: int) -> tuple[str, int, int, int]:
     return point.dispatch, point.doorbells, point.vectors, repeat
 
 
-def _circumstances(point: Point) -> tuple[object, ...]:
-    return tuple(getattr(point, name) for name in CIRCUMSTANCES)
-
-
 def _varying(points: Sequence[Point]) -> dict[str, list[str]]:
     """Return, for each hardware, the circumstances that tell its groups apart."""
     seen: dict[str, list[set[object]]] = {}
@@ -167,7 +205,7 @@ def _varying(points: Sequence[Point]) -> dict[str, list[str]]:
     }
 
 
-def _told(point: Point, varying: Mapping[str, Sequence[str]]) -> str:
+def _circumstances_text(point: Point, varying: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{name} {getattr(point, name)}" for name in varying[point.hardware])
 
 

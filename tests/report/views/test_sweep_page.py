@@ -9,12 +9,13 @@ import pytest
 import report_records
 from pages import OpenPage, silent_page
 from playwright.sync_api import Browser, Page
+from rendered import rendered
 
 from ntbbench.dispatch.records import OkPoint, SweepResult, UnavailablePoint
-from ntbbench.report import html, look
-from ntbbench.report.page import Figure, Table
-from ntbbench.report.page import Page as Sheet
-from ntbbench.report.pivot import groups_of
+from ntbbench.report.document import Document
+from ntbbench.report.figures import style
+from ntbbench.report.views.sweep import document
+from ntbbench.report.views.sweep_pivot import groups_of
 
 STORY = report_records.story()
 # plotly keeps its copy of the data, with typed arrays for lists of numbers.
@@ -37,7 +38,7 @@ prefix => Array.from(document.querySelectorAll(`[id^="${prefix}"]`), plot => plo
 
 def written(folder: Path, result: SweepResult) -> Path:
     path = folder / "report.html"
-    path.write_text(html.render(result))
+    path.write_text(rendered(result, "html"))
     return path
 
 
@@ -54,11 +55,12 @@ def story_page(browser: Browser, story_file: Path) -> Iterator[Page]:
 
 
 def column(page: Page, number: int) -> list[str]:
-    return page.locator(f"#points-table tbody tr:visible td:nth-child({number})").all_inner_texts()
+    rows = page.get_by_role("region", name="All points").locator("tbody tr:visible")
+    return rows.locator(f"td:nth-child({number})").all_inner_texts()
 
 
 def headers(page: Page) -> list[str]:
-    return page.locator("#points-table th").all_inner_texts()
+    return page.get_by_role("region", name="All points").locator("th").all_inner_texts()
 
 
 def test_heatmaps_hold_every_point(story_page: Page) -> None:
@@ -145,9 +147,10 @@ def test_table_holds_every_point(story_page: Page) -> None:
     asked = column(story_page, names.index("queues asked") + 1)
     assert asked == [str(point.queues_requested) for point in STORY.points]
     cells = story_page.evaluate(
-        """number => Array.from(document.querySelectorAll('#points-table tbody tr'), row =>
+        """number => Array.from(
+             document.querySelectorAll('[aria-label="All points"] tbody tr'), row =>
              row.cells[number].dataset.value)""",
-        names.index("ns"),
+        names.index("median (ns)"),
     )
     for point, cell in zip(STORY.points, cells, strict=True):
         if isinstance(point, OkPoint):
@@ -195,42 +198,28 @@ def test_page_fits_the_screen(story_page: Page, width: int) -> None:
     assert outside == []
 
 
-def figure_names(page: Sheet) -> list[str]:
-    return [b.name for part in page.sections for b in part.blocks if isinstance(b, Figure)]
+def figure_names(found: Document) -> list[str]:
+    assert found.figures is not None
+    return [figure.name for section in found.figures() for figure in section.figures]
 
 
 def test_counts_only_have_no_cost() -> None:
-    sheet = html.sweep_page(report_records.story(timed=False))
-    assert "heatmap-4" in figure_names(sheet)
-    assert not any("cost" in name for name in figure_names(sheet))
-    assert "counts only, not timed" in " ".join(sheet.lines)
-    (points,) = [part for part in sheet.sections if part.name == "points"]
-    (table,) = points.blocks
-    assert isinstance(table, Table)
-    assert "ns" not in {column.title for column in table.columns}
-    assert {len(row) for row in table.rows} == {len(table.columns)}
+    found = document(report_records.story(timed=False))
+    assert "heatmap-4" in figure_names(found)
+    assert not any("cost" in name for name in figure_names(found))
 
 
 def test_nothing_available_is_still_a_page(tmp_path: Path, open_page: OpenPage) -> None:
     page = open_page(written(tmp_path, report_records.result([report_records.unavailable()])))
     assert page.locator(".plot").count() == 0
-    assert "ENOSPC: Q queues requested" in page.locator("#unavailable").inner_text()
-
-
-def test_lost_doorbells_have_a_section() -> None:
-    points = [report_records.ok(), report_records.ok(doorbells=8, missed=7, misrouted=3)]
-    sheet = html.sweep_page(report_records.result(points))
-    (lost,) = [part for part in sheet.sections if part.name == "lost"]
-    (table,) = lost.blocks
-    assert isinstance(table, Table)
-    assert [[cell.text for cell in row][-2:] for row in table.rows] == [["7", "3"]]
-    assert "lost" not in {part.name for part in html.sweep_page(STORY).sections}
+    assert "ENOSPC: Q queues requested" in page.locator("details").inner_text()
 
 
 def test_more_doorbell_counts_than_symbols_are_told() -> None:
     points = [report_records.ok(doorbells=d, queues=q) for d in range(3, 12) for q in (1, 2)]
-    sheet = html.sweep_page(report_records.result(points))
-    captions = [b.caption for s in sheet.sections for b in s.blocks if isinstance(b, Figure)]
+    found = document(report_records.result(points))
+    assert found.figures is not None
+    captions = [figure.caption for section in found.figures() for figure in section.figures]
     assert any(text.endswith("Drawn are 4 of the doorbell counts.") for text in captions)
 
 
@@ -238,13 +227,13 @@ def test_the_same_device_twice_is_told_apart() -> None:
     """A device of fixed size gives the same point for every value of an axis: all are kept."""
     points = [report_records.ok("ntb_hw_amd", doorbells=15, vectors=15)] * 3
     (group,) = groups_of(points)
-    assert [look.row_name(group, row) for row in group.rows] == ["15", "15 (2)", "15 (3)"]
+    assert [style.row_name(group, row) for row in group.rows] == ["15", "15 (2)", "15 (3)"]
     rows = [report_records.ok(doorbells=8, vectors=v) for v in (1, 4)]
     (group,) = groups_of(rows)
-    assert [look.row_name(group, row) for row in group.rows] == ["8, 1 vector", "8, 4 vectors"]
+    assert [style.row_name(group, row) for row in group.rows] == ["8, 1 vector", "8, 4 vectors"]
 
 
 def test_plotly_is_inlined_once() -> None:
-    text = html.render(STORY)
+    text = rendered(STORY, "html")
     assert len(re.findall(r"\* plotly\.js v", text)) == 1
     assert not re.search(r"<(?:script|img|iframe)[^>]* src=|<link[^>]* href=\"(?!data:)", text)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from ntbbench.dispatch.records import OkPoint
-from ntbbench.report import sweep_wording, wording
-from ntbbench.report.look import (
+from ntbbench.report.figures.style import (
     BOTTOM,
     INK,
     OTHER_STYLE,
@@ -18,7 +17,7 @@ from ntbbench.report.look import (
     row_name,
 )
 from ntbbench.report.page import label
-from ntbbench.report.pivot import Group, Row
+from ntbbench.report.views.sweep_pivot import Group, Row, interval, ok_points, timing_of
 
 # As many curves of one dispatch are drawn: more would hide each other.
 SYMBOLS = ("circle-open", "square-open", "diamond-open", "triangle-up-open")
@@ -45,26 +44,26 @@ class Quantity:
 
 def _read_amplification(point: OkPoint) -> Reading:
     value = point.amplification
-    return Reading(value, value, value, wording.number(value))
+    return Reading(value, value, value, f"{value:.2f}")
 
 
 def _read_cost(point: OkPoint) -> Reading | None:
-    timing = sweep_wording.timing_of(point)
+    timing = timing_of(point)
     if timing is None:
         return None
-    return Reading(timing.median, timing.low, timing.high, sweep_wording.interval(timing))
+    return Reading(timing.median, timing.low, timing.high, interval(timing))
 
 
 AMPLIFICATION = Quantity("amplification", _read_amplification)
-COST = Quantity("ns a dispatch", _read_cost)
+COST = Quantity("ns per dispatch", _read_cost)
 
 
 def curves(group: Group, quantity: Quantity) -> go.Figure:
-    """Return one quantity over the queue count, a line a dispatch mode and doorbell count."""
+    """Return one quantity over the queue count, a line per dispatch mode and doorbell count."""
     figure = go.Figure()
     symbols = symbols_of(group)
     for row in group.rows:
-        points = sorted(sweep_wording.ok_points(row.cells.values()), key=lambda p: p.queues)
+        points = sorted(ok_points(row.cells.values()), key=lambda p: p.queues)
         found = [(point, quantity.read(point)) for point in points]
         known = [(point, reading) for point, reading in found if reading is not None]
         symbol = symbols.get(row_name(group, row))
@@ -86,7 +85,7 @@ def curves(group: Group, quantity: Quantity) -> go.Figure:
 
 
 def bars(groups: Sequence[Group], quantity: Quantity) -> go.Figure:
-    """Return one quantity of every device at its most queues, a bar a dispatch mode."""
+    """Return one quantity of every device at its most queues, a bar per dispatch mode."""
     figure = go.Figure()
     dispatches = list(dict.fromkeys(d for group in groups for d in group.dispatches))
     for dispatch in dispatches:

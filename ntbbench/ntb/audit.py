@@ -3,54 +3,68 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ntbbench.ntb.audit.records import Citation, Conduct, Finding, Rule, Violation
+from msgspec.structs import replace
+
 from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.records import AuditRow, Citation, Rule, Violation
 from ntbbench.ntb.transport import qp_count
 from ntbbench.ntb.vectormap import bits_of
 
 Found = Iterator[tuple[str, str]]
-Check = Callable[[Hardware, Conduct, int], Found]
+Check = Callable[[Hardware, int], Found]
 
 
-def audit(hardware: Hardware, conduct: Conduct, max_num_clients: int = 0) -> tuple[Violation, ...]:
+def audit_row(
+    name: str, sizes: Iterable[tuple[int | None, Hardware]], max_num_clients: int
+) -> AuditRow:
+    """Return the audit of one device, each rule and line once.
+
+    Parameters
+    ----------
+    sizes : (db_count, the device of that size), db_counts ascending; None: it has a fixed size. A
+        size that the driver refuses is not audited.
+    """
+    found: dict[tuple[Rule, Citation | None], Violation] = {}
+    audited: list[int] = []
+    for db_count, hardware in sizes:
+        if db_count is not None and hardware.refusal:
+            return AuditRow(name=name, db_counts=[], refusal=hardware.refusal, violations=[])
+        counts = [] if db_count is None else [db_count]
+        audited += counts
+        for violation in audit(hardware, max_num_clients):
+            key = (violation.rule, violation.source)
+            before = found[key].db_counts if key in found else []
+            found[key] = replace(violation, db_counts=[*before, *counts])
+    order = list(Rule)
+    violations = sorted(found.values(), key=lambda violation: order.index(violation.rule))
+    return AuditRow(name=name, db_counts=audited, refusal=None, violations=violations)
+
+
+def audit(hardware: Hardware, max_num_clients: int = 0) -> tuple[Violation, ...]:
     """Return every rule that a device breaks, in the order of `Rule`.
 
     Parameters
     ----------
-    conduct : of the driver that made the device.
     max_num_clients : of ntb_transport. 0: both unset and the largest number that has an effect.
 
     Deviates: one device at a time, receiving. What the two sides of a pair do to each other, and
     the embedded doorbell of pci-epf-vntb (all slots on one interrupt), are not looked at.
     """
     return tuple(
-        Violation(rule, detail, effect, conduct.citations.get(rule))
-        for rule, check in CHECKS.items()
-        for detail, effect in check(hardware, conduct, max_num_clients)
+        Violation(
+            rule=rule,
+            requirement=requirement,
+            detail=detail,
+            effect=effect,
+            db_counts=[],
+            source=hardware.rules.citations.get(rule),
+        )
+        for rule, (requirement, check) in CHECKS.items()
+        for detail, effect in check(hardware, max_num_clients)
     )
 
 
-def findings(audits: Iterable[tuple[int | None, tuple[Violation, ...]]]) -> tuple[Finding, ...]:
-    """Return the violations of one device's sizes, each rule and line once.
-
-    Parameters
-    ----------
-    audits : (db_count, or None where the device has none; its violations), db_counts ascending.
-    """
-    last: dict[tuple[Rule, Citation | None], Violation] = {}
-    sizes: dict[tuple[Rule, Citation | None], list[int]] = {}
-    for db_count, violations in audits:
-        for violation in violations:
-            key = (violation.rule, violation.where)
-            last[key] = violation
-            sizes.setdefault(key, []).extend([] if db_count is None else [db_count])
-    order = list(Rule)
-    keys = sorted(last, key=lambda key: order.index(key[0]))
-    return tuple(Finding(last[key], tuple(sizes[key])) for key in keys)
-
-
-def coverage(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
-    """Find valid bits that no counted vector covers."""
+def _coverage(hardware: Hardware, _clients: int) -> Found:
     vector_map = hardware.vector_map
     masks = vector_map.db_vector_masks
     covered = 0
@@ -64,8 +78,7 @@ def coverage(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
         )
 
 
-def foreign_bit(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
-    """Find bits that are no doorbells in db_valid_mask or in a vector's mask."""
+def _foreign_bit(hardware: Hardware, _clients: int) -> Found:
     valid = hardware.vector_map.db_valid_mask
     kinds = {"link": hardware.link_mask, "reserved": hardware.reserved_mask}
     kinds["invalid"] = ~(valid | hardware.link_mask | hardware.reserved_mask)
@@ -82,8 +95,7 @@ def foreign_bit(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
         yield "; ".join(found), "an event that is no doorbell is taken for one"
 
 
-def slot(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
-    """Find valid bits whose ring never arrives."""
+def _slot(hardware: Hardware, _clients: int) -> Found:
     valid = hardware.vector_map.db_valid_mask
     lost = valid & hardware.lost_mask
     if lost:
@@ -93,10 +105,9 @@ def slot(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
         )
 
 
-def event_vector(hardware: Hardware, conduct: Conduct, _clients: int) -> Found:
-    """Find vectors passed to ntb_db_event() that do not exist."""
+def _event_vector(hardware: Hardware, _clients: int) -> Found:
     count = hardware.vector_map.db_vector_count
-    wrong = [vector for vector in event_vectors(hardware, conduct) if not 0 <= vector < count]
+    wrong = [vector for vector in event_vectors(hardware) if not 0 <= vector < count]
     if not wrong:
         return
     effect = "db_vector_mask() gives 0: no QP wakes"
@@ -106,14 +117,10 @@ def event_vector(hardware: Hardware, conduct: Conduct, _clients: int) -> Found:
         given = [hardware.vector_map.db_vector_masks[vector] for vector in wrong]
         if any(given):
             effect = f"db_vector_mask() gives {max(given):#x} for a vector that does not exist"
-    yield (
-        f"the driver reports {vectors(wrong)}, db_vector_count is {count}",
-        effect,
-    )
+    yield f"the driver reports {vectors(wrong)}, db_vector_count is {count}", effect
 
 
-def empty_vector(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
-    """Find counted vectors that no doorbell raises or that cover none."""
+def _empty_vector(hardware: Hardware, _clients: int) -> Found:
     vector_map = hardware.vector_map
     raised = [
         bool(irq_mask & vector_map.db_valid_mask and mask)
@@ -128,10 +135,9 @@ def empty_vector(hardware: Hardware, _conduct: Conduct, _clients: int) -> Found:
         )
 
 
-def vector_bound(hardware: Hardware, conduct: Conduct, _clients: int) -> Found:
-    """Find a wrong limit in db_vector_mask()."""
+def _vector_bound(hardware: Hardware, _clients: int) -> Found:
     count = hardware.vector_map.db_vector_count
-    taken = count if conduct.vectors_taken is None else conduct.vectors_taken
+    taken = count + hardware.rules.vectors_beyond
     if hardware.callbacks and (taken != count or hardware.mask_past_end):
         past = hardware.mask_past_end
         yield (
@@ -141,9 +147,8 @@ def vector_bound(hardware: Hardware, conduct: Conduct, _clients: int) -> Found:
         )
 
 
-def irq_count(_hardware: Hardware, conduct: Conduct, _clients: int) -> Found:
-    """Find a number of interrupts that need not be the granted one."""
-    grant = conduct.irq_grant
+def _irq_count(hardware: Hardware, _clients: int) -> Found:
+    grant = hardware.rules.irq_grant
     if grant and not grant.low == grant.high == grant.kept:
         yield (
             f"{grant.low} to {grant.high} interrupts can be granted, the driver goes by "
@@ -154,20 +159,16 @@ def irq_count(_hardware: Hardware, conduct: Conduct, _clients: int) -> Found:
         )
 
 
-def qp(hardware: Hardware, conduct: Conduct, max_num_clients: int) -> Found:
-    """Find QPs whose ring does not reach them."""
+def _qp(hardware: Hardware, max_num_clients: int) -> Found:
     if hardware.refusal:
         return
-    valid = hardware.vector_map.db_valid_mask
-    if not valid:
+    if not hardware.vector_map.db_valid_mask:
         yield (
             "db_valid_mask is 0: no doorbell is left for a QP",
             "ilog2(0) wraps, ntb_transport binds and creates QPs that no client can get",
         )
         return
-    reasons = (
-        unreachable(hardware, conduct, bit) for bit in created_qps(hardware, max_num_clients)
-    )
+    reasons = (unreachable(hardware, bit) for bit in created_qps(hardware, max_num_clients))
     found = [reason for reason in reasons if reason]
     if found:
         yield "; ".join(found), "the peer's packets lie there until something else wakes the QP"
@@ -189,7 +190,7 @@ def created_qps(hardware: Hardware, max_num_clients: int) -> list[int]:
     return bits_of(created)
 
 
-def unreachable(hardware: Hardware, conduct: Conduct, qp_num: int) -> str | None:
+def unreachable(hardware: Hardware, qp_num: int) -> str | None:
     """Return why the ring of a QP does not reach it; None: it does."""
     if hardware.lost_mask >> qp_num & 1:
         return f"QP {qp_num}: its doorbell bit has no slot"
@@ -198,15 +199,15 @@ def unreachable(hardware: Hardware, conduct: Conduct, qp_num: int) -> str | None
     mask = vector_map.db_vector_masks[source]
     if not mask >> qp_num & 1:
         return f"QP {qp_num}: it raises interrupt {source}, whose mask is {mask:#x}"
-    if hardware.callbacks and source not in event_vectors(hardware, conduct):
-        return f"QP {qp_num}: it raises interrupt {source}, of which the driver tells nobody"
+    if hardware.callbacks and source not in event_vectors(hardware):
+        return f"QP {qp_num}: it raises interrupt {source}, which the driver reports to nobody"
     return None
 
 
-def event_vectors(hardware: Hardware, conduct: Conduct) -> tuple[int, ...]:
+def event_vectors(hardware: Hardware) -> tuple[int, ...]:
     """Return the vectors that a driver passes to ntb_db_event()."""
-    if conduct.event_vectors is not None:
-        return conduct.event_vectors
+    if hardware.rules.event_vectors is not None:
+        return hardware.rules.event_vectors
     if not hardware.callbacks:
         return (0,)
     valid = hardware.vector_map.db_valid_mask
@@ -224,13 +225,25 @@ def vectors(numbers: list[int]) -> str:
     return f"vectors {', '.join(map(str, numbers))}"
 
 
-CHECKS: Mapping[Rule, Check] = {
-    Rule.COVERAGE: coverage,
-    Rule.FOREIGN_BIT: foreign_bit,
-    Rule.SLOT: slot,
-    Rule.EVENT_VECTOR: event_vector,
-    Rule.EMPTY_VECTOR: empty_vector,
-    Rule.VECTOR_BOUND: vector_bound,
-    Rule.IRQ_COUNT: irq_count,
-    Rule.QP: qp,
+# What each rule asks for, and what finds where it is broken. Source: include/linux/ntb.h
+# (ntb_db_event, ntb_db_vector_count, ntb_db_vector_mask, ntb_db_valid_mask),
+# drivers/ntb/ntb_transport.c (ntb_transport_probe).
+CHECKS: Mapping[Rule, tuple[str, Check]] = {
+    Rule.COVERAGE: ("the vectors' masks together cover db_valid_mask", _coverage),
+    Rule.FOREIGN_BIT: (
+        "no vector covers a link bit, a reserved bit, or one outside db_valid_mask",
+        _foreign_bit,
+    ),
+    Rule.SLOT: ("every bit of db_valid_mask has an interrupt slot of its own", _slot),
+    Rule.EVENT_VECTOR: ("ntb_db_event() gets vectors below db_vector_count", _event_vector),
+    Rule.EMPTY_VECTOR: ("db_vector_count counts doorbell vectors only", _empty_vector),
+    Rule.VECTOR_BOUND: (
+        "db_vector_mask() takes the vectors below db_vector_count and no other",
+        _vector_bound,
+    ),
+    Rule.IRQ_COUNT: (
+        "the driver goes by the number of interrupts that it was granted",
+        _irq_count,
+    ),
+    Rule.QP: ("the ring of every QP that ntb_transport creates reaches that QP", _qp),
 }

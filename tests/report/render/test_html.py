@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The frame of every HTML report: tables that sort and filter, text that stays text."""
+"""A page in a browser: tables that sort and filter, text that stays text."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import report_records
+from documents import plain
 from pages import OpenPage
 from playwright.sync_api import Browser, Page
 
 from ntbbench.report import page
-from ntbbench.report.page import Cell, Column, Facts, Notes, Section, Table
+from ntbbench.report.document import Block, Cell, Column, Details, Drawing, Notes, Table, number
+from ntbbench.report.render import html
 
 NAMES = ["b10", "b9", "", "A2", "b10", "z"]
 NUMBERS = [3.0, -1.5, None, 10.25, 2.0, 1e9]
@@ -19,30 +21,36 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def written(*blocks: page.Block, title: str = "a title") -> Path:
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write the page of a document; every table on it has a filter."""
+    monkeypatch.setattr(html, "FEW_ROWS", 0)
+
+    def written(*blocks: Block, **more: object) -> Path:
         path = tmp_path / "page.html"
-        section = Section("A section", blocks, name="section", intro="An intro.")
-        path.write_text(page.render(page.Page(title, ("a line",), (section,))))
+        path.write_text(html.render(plain(*blocks, **more)))
         return path
 
     return written
 
 
 def table(names: Sequence[str], numbers: Sequence[float | None]) -> Table:
-    rows = tuple(
-        (Cell(name), Cell("", None) if number is None else Cell(f"{number:.3g}", number))
-        for name, number in zip(names, numbers, strict=True)
-    )
-    return Table("numbers", (Column("name"), Column("number", "a hint")), rows)
+    rows = [
+        (Cell(name), Cell("") if value is None else number(value, ".3g"))
+        for name, value in zip(names, numbers, strict=True)
+    ]
+    return Table("Numbers", (Column("name", align="left"), Column("number", "a hint")), rows)
 
 
 def shown(opened: Page, column: int) -> list[str]:
-    return opened.locator(f"#numbers tbody tr:visible td:nth-child({column})").all_inner_texts()
+    return opened.locator(
+        f"#part-0-table tbody tr:visible td:nth-child({column})"
+    ).all_inner_texts()
 
 
 def sort_state(opened: Page) -> list[str | None]:
-    return [header.get_attribute("aria-sort") for header in opened.locator("#numbers th").all()]
+    return [
+        header.get_attribute("aria-sort") for header in opened.locator("#part-0-table th").all()
+    ]
 
 
 def test_a_click_sorts_numbers_by_size(write: Write, open_page: OpenPage) -> None:
@@ -74,7 +82,7 @@ def test_the_keyboard_sorts_texts_with_numbers_in_them(write: Write, open_page: 
 
 def test_a_filter_wants_every_word(write: Write, open_page: OpenPage) -> None:
     opened = open_page(write(table(NAMES, NUMBERS)))
-    count = opened.locator("#numbers output")
+    count = opened.locator("#part-0-table output")
     assert count.inner_text() == "6 of 6 rows"
     opened.get_by_label("Filter").fill("B10 3")
     assert shown(opened, 1) == ["b10"]
@@ -88,7 +96,7 @@ def test_a_filter_wants_every_word(write: Write, open_page: OpenPage) -> None:
 def test_a_long_table_shows_its_first_rows(write: Write, open_page: OpenPage) -> None:
     numbers = [float(number) for number in range(640)]
     opened = open_page(write(table([f"n{number:.0f}" for number in numbers], numbers)))
-    count = opened.locator("#numbers output")
+    count = opened.locator("#part-0-table output")
     assert len(shown(opened, 1)) == page.ROWS_SHOWN
     assert count.inner_text() == f"the first {page.ROWS_SHOWN} of 640 rows"
     opened.get_by_role("button", name="number").click()
@@ -102,14 +110,47 @@ def test_a_long_table_shows_its_first_rows(write: Write, open_page: OpenPage) ->
     assert opened.get_by_role("button", name="Show all").count() == 0
 
 
+def test_a_small_table_has_no_filter_and_a_group_heads_every_row(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    path = tmp_path / "page.html"
+    columns = [Column("name", align="left"), Column("n")]
+    rows = [(Cell("a"), number(1)), (Cell("b", strong=True), number(2)), (Cell("c"), Cell("-"))]
+    small = Table("T", columns, rows, ["a note"], [("first", 2), ("second", 1)])
+    never = Table("Never", columns, rows, shown="terminal")
+    path.write_text(html.render(plain(Details("more", [small, never]), Details("none", [never]))))
+    opened = open_page(path)
+    assert not opened.get_by_label("Filter").is_visible()
+    cells = opened.locator("tbody tr").all()
+    texts = [row.locator("td").all_inner_texts() for row in cells]
+    assert texts == [["first", "a", "1"], ["first", "b", "2"], ["second", "c", "-"]]
+    assert opened.locator("strong").all_inner_texts() == ["b"]
+    assert opened.locator("details").count() == 1
+    opened.locator("summary").click()
+    assert not opened.get_by_text("a note").is_visible()
+
+
+def test_large_tables_come_after_the_warnings_of_which_some_are_shown(
+    write: Write, open_page: OpenPage
+) -> None:
+    large = Table("All", [Column("a")], [(number(1),)], shown="page")
+    opened = open_page(
+        write(large, Notes("List", [("x", ())]), warnings=[("w", [f"m{n}" for n in range(50)])])
+    )
+    assert opened.locator("h2").all_inner_texts() == ["List", "Warnings", "All"]
+    assert opened.locator("nav a").all_inner_texts() == ["List", "Warnings", "All"]
+    messages = opened.locator("#part-1 ul ul li").all_inner_texts()
+    assert messages == [*(f"m{n}" for n in range(20)), "and 30 more, in the JSON"]
+
+
 @pytest.mark.parametrize("text", report_records.HOSTILE)
 def test_every_text_is_escaped(write: Write, text: str) -> None:
     blocks = (
-        Table("t", (Column(text, text),), ((Cell(text),),)),
-        Facts(((text, text),)),
-        Notes(((text, (text,)),)),
+        Table(text, (Column(text, text),), ((Cell(text),),), [text], [(text, 1)]),
+        Notes(text, ((text, (text,)),)),
+        Details(text, [Drawing(text, [text])]),
     )
-    whole = write(*blocks, title=text).read_text()
+    whole = write(*blocks, title=text, verdict=text, lines=[text], facts={text: text}).read_text()
     body = whole[: whole.rindex("<script>")]  # the page's own script comes last
     for mark in ("<img", "<b>", "</script>", "&amp;amp; %{x} <", "\x1b", "\x07", "\u202e", "\r"):
         assert mark not in body
@@ -117,15 +158,14 @@ def test_every_text_is_escaped(write: Write, text: str) -> None:
 
 def test_hostile_texts_are_shown_as_they_are(write: Write, open_page: OpenPage) -> None:
     texts = report_records.HOSTILE
-    opened = open_page(write(Notes(tuple((text, ()) for text in texts)), title=texts[0]))
+    opened = open_page(write(Notes("", [(text, ()) for text in texts]), title=texts[0]))
     assert opened.title() == texts[0]
-    shown_texts = opened.locator("#section li").all_inner_texts()
-    assert shown_texts == [page.printable(text) for text in texts]
+    assert opened.locator("li").all_inner_texts() == [page.printable(text) for text in texts]
 
 
 def test_a_script_that_is_not_ours_does_not_run(write: Write, browser: Browser) -> None:
     """The page's policy names our scripts by their hashes: the second line of defence."""
-    path = write(Facts((("name", "value"),)))
+    path = write(lines=["An intro."])
     whole = path.read_text()
     path.write_text(whole.replace("An intro.", "<script>document.title='owned'</script>"))
     opened = browser.new_page()
@@ -138,7 +178,7 @@ def test_a_script_that_is_not_ours_does_not_run(write: Write, browser: Browser) 
 
 
 def test_a_page_without_figures_holds_no_plotly(write: Write) -> None:
-    assert len(write(Facts((("name", "value"),))).read_text()) < 20_000
+    assert len(write(facts={"name": "value"}).read_text()) < 20_000
 
 
 @pytest.mark.parametrize(
