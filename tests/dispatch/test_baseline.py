@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Today's code still gives the counts that are committed in results/.
 
-`python tests/test_measure_baseline.py` writes them anew, after a change that is meant to change
+`python tests/dispatch/test_baseline.py` writes them anew, after a change that is meant to change
 counts; the difference then shows which, a line a point.
 """
 
