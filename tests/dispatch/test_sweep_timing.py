@@ -220,6 +220,7 @@ def test_devices_with_the_same_queues_share_what_is_drawn(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Draws, "draw", draw)
     scenario = Scenario(hardware=["generic"], queues=[2, 3], doorbells=[8, 9], vectors=[1, 8],
-                        workload=["uniform"], seed=20260306, repeats=0, interrupts=1234)  # fmt: skip
+                        workload=["uniform"], seed=2026, repeats=0, interrupts=1234,
+                        jobs=1)  # fmt: skip
     assert len(run_sweep(scenario).points) == 16
     assert drawn == [1234] * 2
