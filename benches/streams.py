@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice, product
 from statistics import median
 
@@ -87,13 +88,12 @@ def plain_stream(cell: Cell) -> Stream:
     bits = queue_bits(cell.vector_map.db_valid_mask)
     interrupts = reference.coalesce(queues, burst, bits, cell.vector_map)
     vectors, rung, behind = zip(*islice(interrupts, asked.interrupts), strict=True)
-    return Stream(
-        np.array(vectors, np.uint8),
-        np.array(rung, np.uint64),
-        sum(behind),
-        stream.rates,
-        stream.exact,
-        stream.trials,
+    return replace(
+        stream,
+        vectors=np.array(vectors, np.uint8),
+        rung=np.array(rung, np.uint64),
+        rings=sum(behind),
+        codes=None,
     )
 
 

@@ -8,7 +8,6 @@ after the other, so ratios are those of `python -m benches.kernels`.
 from dataclasses import asdict
 from itertools import product
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -20,14 +19,6 @@ from ntbbench.dispatch.engine import Counts
 INTERRUPTS = 1 << 14
 ROUNDS = 5
 ANY_DRAIN = ("reference", "numpy", "C", "scan", "bitset", "coded")
-
-
-def exact_counts(counts: Counts) -> dict[str, int | list[int]]:
-    """Return the counts as what a benchmark's extra_info can hold."""
-    return {
-        name: value.tolist() if isinstance(value, np.ndarray) else value
-        for name, value in asdict(counts).items()
-    }
 
 
 def check_law(counts: Counts, interrupts: int, queues: int, dispatch: str, drain: int) -> None:
@@ -70,4 +61,4 @@ def test_kernel(
         check_law(counts, timed.case.vectors.size, queues, dispatch, drain)
     else:
         assert counts == scan.counts()
-    benchmark.extra_info.update(exact_counts(counts))
+    benchmark.extra_info.update(asdict(counts))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The doorbell dispatch as the driver does it: one bit after the other, one flag a QP."""
 
-from libc.string cimport memset
-
 from _bits cimport (
     MISROUTED, MISSED, QP_COUNT_MAX, QP_SCHEDULE_CALLS, QP_SPURIOUS, QP_USEFUL, QP_WAKEUPS,
     SCAN_ITERATIONS, VECTOR_COUNT_MAX, VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS,
@@ -16,6 +14,16 @@ cdef struct Receiver:
     uint8_t pending[QP_COUNT_MAX]
     uint8_t tasklet_vec[QP_COUNT_MAX]  # the scheduled tasklets, as on the CPU's list
     unsigned int tasklet_count
+
+
+cdef inline int rest(Receiver *receiver, uint64_t active) except -1 nogil:
+    cdef int qp_num
+    receiver.tasklet_count = 0  # word by word: after memset() GCC's loop is a twentieth slower
+    for qp_num in range(QP_COUNT_MAX):
+        receiver.active[qp_num] = active >> qp_num & 1
+        receiver.sched[qp_num] = 0
+        receiver.pending[qp_num] = 0
+    return 0
 
 
 cdef inline int doorbell(
@@ -73,11 +81,8 @@ cdef int dispatch(
     cdef uint64_t phase = 0
     cdef uint64_t arrived, db_bits, missed
     cdef unsigned int vector
-    cdef int qp_num
     cdef Py_ssize_t i
-    memset(&receiver, 0, sizeof(receiver))
-    for qp_num in range(QP_COUNT_MAX):
-        receiver.active[qp_num] = active >> qp_num & 1
+    rest(&receiver, active)
     for i in range(vectors.shape[0]):
         vector = vectors[i] & (VECTOR_COUNT_MAX - 1)
         arrived = rung[i] & active

@@ -23,6 +23,7 @@ TIMED_INTERRUPTS = 1 << 15
 
 MSI_KERNELS = {"reference": "reference-msi", "scan": "msi", "bitset": "bitset-msi"}
 
+
 StreamKey = tuple[str, tuple[int, ...], int, int]
 
 
@@ -141,30 +142,19 @@ def count(cell: Cell, stream: Stream, kernel: str = "bitset") -> OkPoint:
     fan_out = law.fan_outs(cell.vector_map.db_vector_masks, spec.provision.active)
     expected = law.check(stream, fan_out, spec.scenario.drain, counts)
     qps = spec.provision.qps.qp_bitmap.bit_length()
+    found = {
+        name: value[:qps] if name.startswith("qp_") else value
+        for name, value in vars(counts).items()
+    }
     return OkPoint(
         **msgspec.structs.asdict(cell.axes),
-        interrupts=counts.interrupts,
+        **found,
         rings=stream.rings,
-        scan_iterations=counts.scan_iterations,
-        schedule_calls=counts.schedule_calls,
-        wakeups=counts.wakeups,
-        merged=counts.merged,
-        spurious_wakeups=counts.spurious_wakeups,
-        useful_wakeups=counts.useful_wakeups,
         race_check_runs=race_check_runs(spec, counts.useful_wakeups),
-        missed=counts.missed,
-        misrouted=counts.misrouted,
         amplification=counts.schedule_calls / counts.interrupts,
         effective_amplification=counts.wakeups / counts.interrupts,
         expected_amplification=float(expected),
         spurious_ratio=counts.spurious_wakeups / counts.wakeups if counts.wakeups else 0.0,
-        qp_schedule_calls=counts.qp_schedule_calls[:qps].tolist(),
-        qp_wakeups=counts.qp_wakeups[:qps].tolist(),
-        qp_spurious_wakeups=counts.qp_spurious_wakeups[:qps].tolist(),
-        qp_useful_wakeups=counts.qp_useful_wakeups[:qps].tolist(),
-        vector_interrupts=counts.vector_interrupts.tolist(),
-        vector_schedule_calls=counts.vector_schedule_calls.tolist(),
-        vector_wakeups=counts.vector_wakeups.tolist(),
     )
 
 

@@ -72,16 +72,16 @@ class Hot:
 class Zipf:
     """Queue q is drawn with a weight of (q + 1) ** -s: Zipf's law over ranks, finite support."""
 
-    s: float
+    s: Fraction
 
     @property
     def spec(self) -> str:
         """The specification, in canonical form."""
-        return f"zipf:s={self.s:.12g}"
+        return f"zipf:s={float(self.s):.12g}"
 
     def pattern(self, queues: int, seed: int) -> Pattern:
         """Return the rings on `queues` queues."""
-        raw = [float(rank) ** -self.s for rank in range(1, queues + 1)]
+        raw = [float(rank) ** -float(self.s) for rank in range(1, queues + 1)]
         total = math.fsum(raw)
         return draws([weight / total for weight in raw], seed)
 

@@ -6,6 +6,7 @@ the workload's definition on a path of their own.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -38,13 +39,13 @@ class Stream:
 
     Parameters
     ----------
-    vectors : uint8[N], the interrupt source of each interrupt; of each code where there are codes.
-    rung : uint64[N], the doorbell bits that it delivers; likewise.
+    vectors : uint8[N], the source of each interrupt; uint8[C], of each code, where there are codes.
+    rung : uint64[N] or uint64[C], the doorbell bits that it delivers.
     rings : the sender's count; rings of a bit that is still pending coalesce.
     rates : share of each interrupt source in the interrupts, from the workload's definition.
     exact : the rates are those of these very N interrupts; else they are expectations.
     trials : independent draws behind the stream; 0 where it is exact.
-    codes : uint8[N], below 64; None: every interrupt stands for itself.
+    codes : uint8[N], below 64; None: `vectors` and `rung` are by interrupt.
     """
 
     vectors: U8
@@ -112,15 +113,15 @@ class Draws:
         edges = list(accumulate(map(float, self.weights)))[:-1]
         limits = np.full(BYTES, WORD_MAX, np.uint64)
         limits[: len(edges)] = [
-            ((share_of(edge, 1 << DOUBLE_BITS) << 64 - DOUBLE_BITS) - 1) & WORD_MAX
+            ((first_at(edge, 1 << DOUBLE_BITS) << 64 - DOUBLE_BITS) - 1) & WORD_MAX
             for edge in edges
         ]
-        firsts = [share_of(edge, GUIDE_BUCKETS) for edge in edges]
+        firsts = [first_at(edge, GUIDE_BUCKETS) for edge in edges]
         sizes = [end - first for first, end in pairwise([0, *firsts, GUIDE_BUCKETS])]
         return limits, np.repeat(np.arange(len(sizes), dtype=np.uint8), sizes)
 
 
-def share_of(edge: float, whole: int) -> int:
+def first_at(edge: float, whole: int) -> int:
     """Return the first whole number at or above the edge, which is exact for a power of two."""
     return min(math.ceil(edge * whole), whole)
 
@@ -157,8 +158,8 @@ class Sender:
     Parameters
     ----------
     pattern : which queue is rung next.
-    burst : rings between two interrupts; they coalesce to one interrupt a source, in the order of
-        each source's first ring. 1: an interrupt a ring.
+    burst : rings between two interrupts; they coalesce to one interrupt per source, in the order of
+        each source's first ring. 1: an interrupt per ring.
     bits : the doorbell bit of each queue.
     """
 
@@ -194,12 +195,12 @@ def coalesce(sender: Sender, vector_map: VectorMap, interrupts: int) -> tuple[U8
         sources[queue] = vector_map.irq_of_bit[bit]
         bits[queue] = 1 << bit
         masks[queue] = vector_map.irq_masks[sources[queue]]
-    # A last burst goes beyond what is asked for, by an interrupt a source at most.
+    # A last burst goes beyond what is asked for, by an interrupt per source at most.
     vectors = np.empty(interrupts + DB_BITS_MAX, np.uint8)
     rung = np.empty(interrupts + DB_BITS_MAX, np.uint64)
     have = bursts = rings = 0
     while have < interrupts:
-        # Guessed from the interrupts a burst so far; a wrong guess costs one more round.
+        # Guessed from the interrupts per burst so far; a wrong guess costs one more round.
         wanted = (interrupts - have) * bursts // have + 1 if have else FIRST_BURSTS
         count = max(1, min(wanted, interrupts - have, RINGS_BLOCK // sender.burst))
         queues = sender.pattern.take(count * sender.burst, bursts * sender.burst)
@@ -220,6 +221,11 @@ def cycle_rates(
     One period of bursts is walked ring by ring, then multiplied.
     """
     rung = [sources[queue] for queue in cycle.queues]
+    if burst == 1:
+        periods, rest = divmod(interrupts, len(rung))
+        whole, part = Counter(rung), Counter(rung[:rest])
+        times = [periods * whole[source] + part[source] for source in range(count)]
+        return tuple(Fraction(hit, interrupts) for hit in times)
     distinct = len(set(rung))
     hits = [0] * count
     at = total = 0

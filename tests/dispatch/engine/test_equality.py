@@ -65,7 +65,7 @@ def test_one_hot_queue_overflows_no_lane(kernel: str, coded: bool, drain: int) -
     codes = np.zeros(interrupts, np.uint8)
     case = Case(codes[:1], top, codes, top, 1 << 63, 0, 1 << 63, drain)
     counts = case.count(kernel, coded=coded)
-    assert counts.vector_interrupts.tolist() == [interrupts]
+    assert counts.vector_interrupts == [interrupts]
     assert np.flatnonzero(counts.qp_useful_wakeups).tolist() == [63]
     assert counts.useful_wakeups == counts.wakeups == interrupts // drain
     assert counts.spurious_wakeups == 0
@@ -95,4 +95,4 @@ def test_a_run_repeats_itself(kernel: str) -> None:
     first = prepared.counts()
     prepared.run()
     assert prepared.counts() == first
-    assert first.vector_interrupts.tolist() == [2, 2, 1]
+    assert first.vector_interrupts == [2, 2, 1]

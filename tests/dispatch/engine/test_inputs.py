@@ -179,4 +179,4 @@ def test_a_stream_changed_behind_the_engine_touches_no_foreign_memory(
     prepared = prepare(kernel, **how)
     stream[:] = 255
     prepared.run()
-    assert prepared.counts().vector_interrupts.shape == (2,)
+    assert len(prepared.counts().vector_interrupts) == 2

@@ -33,7 +33,7 @@ def test_fallback_wakes_every_active_qp(kernel: str) -> None:
     # The ring of inactive QP 3 leaves no packet that anyone could find.
     assert (counts.useful_wakeups, counts.spurious_wakeups) == (3, 9)
     assert counts.missed == counts.misrouted == 0
-    assert counts.qp_schedule_calls[:5].tolist() == [4, 4, 4, 0, 0]
+    assert counts.qp_schedule_calls[:5] == [4, 4, 4, 0, 0]
 
 
 @pytest.mark.parametrize("kernel", [*BIT_LOOP, *MSI])
@@ -41,7 +41,7 @@ def test_a_vector_a_bit_wakes_only_the_rung_qp(kernel: str) -> None:
     counts = count(kernel, [(0, 1), (1, 2), (2, 4), (3, 8)], [1, 2, 4, 8])
     assert counts.schedule_calls == counts.useful_wakeups == counts.interrupts == 4
     assert counts.spurious_wakeups == 0
-    assert counts.vector_schedule_calls.tolist() == [1, 1, 1, 1]
+    assert counts.vector_schedule_calls == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("kernel", BIT_LOOP)
@@ -52,7 +52,7 @@ def test_a_scheduled_tasklet_merges_until_the_softirq_runs(kernel: str) -> None:
     assert counts.wakeups == 4
     assert counts.merged == 4
     assert (counts.useful_wakeups, counts.spurious_wakeups) == (4, 0)
-    assert counts.vector_wakeups.tolist() == [4, 0]
+    assert counts.vector_wakeups == [4, 0]
 
 
 @pytest.mark.parametrize("kernel", BIT_LOOP)
@@ -61,8 +61,8 @@ def test_a_wrong_vector_misses_and_a_later_run_finds_the_packet(kernel: str) -> 
     # waits for vector 2, which comes without a ring of its own.
     counts = count(kernel, [(0, 0b01), (1, 0b10), (2, 0)], [0b10, 0b10, 0b01])
     assert (counts.missed, counts.misrouted) == (1, 1)
-    assert counts.qp_spurious_wakeups[:2].tolist() == [0, 1]
-    assert counts.qp_useful_wakeups[:2].tolist() == [1, 1]
+    assert counts.qp_spurious_wakeups[:2] == [0, 1]
+    assert counts.qp_useful_wakeups[:2] == [1, 1]
 
 
 @pytest.mark.parametrize("kernel", BIT_LOOP)
@@ -92,7 +92,7 @@ def test_msi_wakes_an_inactive_qp(kernel: str) -> None:
 def test_a_device_without_vectors_counts_nothing(kernel: str) -> None:
     counts = count(kernel, [], [])
     assert counts.interrupts == counts.schedule_calls == 0
-    assert counts.vector_interrupts.shape == (0,)
+    assert counts.vector_interrupts == []
 
 
 def test_the_example_of_the_package_holds() -> None:
