@@ -68,7 +68,6 @@ def _masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
 
 
 def _vector_slot(vector: int, doorbells: int, link: int) -> Slot:
-    """Return what a vector's interrupts are, whose bits are known."""
     if doorbells and link:
         return Slot(vector, f"vector {vector} (link events too)", True, True)
     if doorbells:
