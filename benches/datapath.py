@@ -24,10 +24,9 @@ from tabulate import tabulate
 
 from benches import ns3
 from benches.datapath_systems import SYSTEMS, system
-from ntbbench.datapath.engine import buffers, reference, simulate
+from ntbbench.datapath.engine import COMPILED, buffers, reference, simulate
 from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, plan
 from ntbbench.datapath.engine.reference.machine import Machine
-from ntbbench.datapath.engine.simulate import COMPILED
 from ntbbench.datapath.engine.tally import outcome
 from ntbbench.datapath.outcome import Outcome
 from ntbbench.datapath.system import System

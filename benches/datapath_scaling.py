@@ -33,9 +33,8 @@ from ntbbench.datapath.grid.estimate import estimate
 from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
 from ntbbench.datapath.grid.replicate import replicate
 from ntbbench.datapath.records import Estimate
-from ntbbench.datapath.scenario.boards import RCAR_S4_SPIDER
 from ntbbench.datapath.scenario.grid_point import PointSpec, expand
-from ntbbench.datapath.scenario.sections import S
+from ntbbench.datapath.scenario.sections import RCAR_S4_SPIDER, S
 
 TARGET = 1.9
 LEAST = 0.5e-3  # seconds of a replication that the target is for

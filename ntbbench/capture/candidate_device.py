@@ -2,14 +2,13 @@
 """The device that a capture is held against: named, rebuilt from the capture, or a candidate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from ntbbench.capture.evidence import Evidence
-from ntbbench.capture.measured import DeviceFacts
+from ntbbench.capture.measured_records import DeviceFacts
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import resolve
-from ntbbench.ntb.devices.device import DbRead, masked_map
-from ntbbench.ntb.vectormap import VectorMap
+from ntbbench.ntb.devices.catalogue import GENERIC, resolve
+from ntbbench.ntb.devices.device import DbRead, Hardware, masked_map
 
 # By the action of an interrupt line: the presets that it may be.
 CANDIDATES = {
@@ -20,88 +19,20 @@ CANDIDATES = {
     "switchtec_ntb_doorbell": ("ntb_hw_switchtec",),
     "ntb_irq_idt": ("ntb_hw_idt",),
 }
-
 DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The device that a capture is held against; `masks` by vector as the driver reports them."""
-
-    name: str
-    source: str
-    db_valid_mask: int
-    masks: tuple[int, ...]
-    link_mask: int
-    db_read: DbRead
-    callbacks: bool
-
-    def mask(self, vector: int) -> int:
-        """Return what ntb_db_vector_mask() returns: without callbacks every doorbell."""
-        if not self.callbacks:
-            return self.db_valid_mask
-        return self.masks[vector] if vector < len(self.masks) else 0
-
-
-def preset_subject(name: str, doorbells: int | None = None) -> Subject:
-    """Return a preset as a subject.
+def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Hardware]:
+    """Return the devices to hold a capture against: the named, the rebuilt, or those it may be.
 
     Raises
     ------
-    InputError : an unknown name, or doorbells out of range.
+    InputError : none is named, and the capture does not say which it may be.
     """
-    hardware = resolve(name, doorbells)
-    vector_map = hardware.vector_map
-    return Subject(
-        name=name,
-        source=hardware.source,
-        db_valid_mask=vector_map.db_valid_mask,
-        masks=vector_map.db_vector_masks,
-        link_mask=hardware.link_mask,
-        db_read=hardware.db_read,
-        callbacks=hardware.callbacks,
-    )
-
-
-def rebuilt_subject(facts: DeviceFacts) -> Subject:
-    """Return the device that the capture itself describes.
-
-    Raises
-    ------
-    InputError : masks that are no u64 or overlap, in a file that was edited.
-    """
-    try:
-        valid, link = int(facts.db_valid_mask, 16), int(facts.link_mask, 16)
-        masks = tuple(int(mask, 16) for mask in facts.vector_masks)
-    except ValueError:
-        raise InputError(facts.source, facts.db_valid_mask, "masks in hexadecimal") from None
-    if facts.db_read not in DB_READS:
-        raise InputError(facts.source, facts.db_read, f"db_read: {' or '.join(DB_READS)}")
-    checked: VectorMap = masked_map(valid, masks or (valid,))
-    return Subject(
-        name="rebuilt from the capture",
-        source=facts.source,
-        db_valid_mask=checked.db_valid_mask,
-        masks=checked.db_vector_masks,
-        link_mask=link,
-        db_read=DB_READS[facts.db_read],
-        callbacks=bool(masks),
-    )
-
-
-def subjects_of(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Subject]:
-    """Return the devices to hold a capture against: the named, the rebuilt, or the candidates.
-
-    Raises
-    ------
-    InputError : none is named, and the capture does not tell which it may be.
-    """
-    if names:
-        return [preset_subject(name, doorbells) for name in names]
-    if evidence.devices:
-        return [rebuilt_subject(facts) for facts in evidence.devices]
+    if not names and evidence.devices:
+        return [_rebuilt(facts) for facts in evidence.devices]
     found = [name for action in sorted(evidence.actions) for name in CANDIDATES.get(action, ())]
-    if not found:
+    if not names and not found:
         shown = ", ".join(sorted(evidence.actions)) or "none"
         raise InputError(
             "--hardware",
@@ -109,4 +40,32 @@ def subjects_of(evidence: Evidence, names: Sequence[str], doorbells: int | None)
             f"{evidence.capture} does not tell its device (NTB interrupt lines: {shown}): "
             "name a preset, see `ntbbench hardware`",
         )
-    return [preset_subject(name, doorbells) for name in found]
+    return [resolve(name, doorbells) for name in names or found]
+
+
+def _rebuilt(facts: DeviceFacts) -> Hardware:
+    """Return the device that the capture itself describes; its file may have been edited."""
+    try:
+        valid, link = int(facts.db_valid_mask, 16), int(facts.link_mask, 16)
+        masks = tuple(int(mask, 16) for mask in facts.vector_masks)
+    except ValueError:
+        raise InputError(facts.source, facts.db_valid_mask, "masks in hexadecimal") from None
+    if facts.db_read not in DB_READS:
+        raise InputError(facts.source, facts.db_read, f"db_read: {' or '.join(DB_READS)}")
+    return replace(
+        resolve(GENERIC),
+        name="rebuilt from the capture",
+        source=facts.source,
+        vector_map=masked_map(valid, masks or (valid,)),
+        link_mask=link,
+        db_read=DB_READS[facts.db_read],
+        callbacks=bool(masks),
+    )
+
+
+def mask_of(device: Hardware, vector: int) -> int:
+    """Return what ntb_db_vector_mask() returns: without callbacks every doorbell."""
+    masks = device.vector_map.db_vector_masks
+    if not device.callbacks:
+        return device.vector_map.db_valid_mask
+    return masks[vector] if vector < len(masks) else 0

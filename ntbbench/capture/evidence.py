@@ -3,32 +3,19 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
-
-from ntbbench.capture.bounds import at_most
-from ntbbench.capture.measured import (
-    MEASURED_SCHEMA,
-    DeviceFacts,
-    Irq,
-    Measured,
-    QpRuns,
-    Traced,
-    Woken,
-)
-from ntbbench.capture.readers.device_facts import NETDEV
+from ntbbench.capture.amplification import at_most
+from ntbbench.capture.measured_records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
+from ntbbench.capture.readers.doorbell_point import NETDEV
 from ntbbench.capture.readers.ntb_interrupts import ACTIONS, EMBEDDED, actions_of
-from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")
+NUMBERED = "QPs are numbered in the order of their addresses: the trace has none"
+ROWS = ("interrupts", "qps", "traces", "counts", "devices")
 Bounds = tuple[int | None, int | None]
-
-
-class _Header(msgspec.Struct):
-    schema: str
 
 
 @dataclass(frozen=True)
@@ -56,74 +43,64 @@ class Evidence:
     cautions: list[str] = field(default_factory=list)
 
 
-def load_measured(path: Path) -> Measured:
-    """Read what `ntbbench ingest` wrote.
-
-    Raises
-    ------
-    InputError : the file cannot be read, is no whole JSON, or of another schema.
-    """
-    text = read_small(path)
-    bad = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-    try:
-        schema = msgspec.json.decode(text, type=_Header).schema
-    except bad as error:
-        raise InputError(str(path), "MEASURED.json", f"no result of ingest: {error}") from None
-    if schema != MEASURED_SCHEMA:
-        raise InputError(str(path), schema, f"schema {MEASURED_SCHEMA!r}, as ingest writes")
-    try:
-        return msgspec.json.decode(text, type=Measured)
-    except bad as error:
-        raise InputError(str(path), schema, f"damaged: {error}") from None
-
-
 def find_evidence(measured: Measured) -> list[Evidence]:
     """Return the evidence of each capture that has runs, interrupts or interrupt lines of NTB."""
-    captures = dict.fromkeys(source.capture for source in measured.sources)
-    found = [_evidence(measured, capture) for capture in captures]
+    found = [_evidence(capture, own) for capture, own in _captures(measured)]
     return [one for one in found if one.runs or one.interrupts or one.actions]
 
 
-def _evidence(measured: Measured, capture: str) -> Evidence:
-    names = {source.name for source in measured.sources if source.capture == capture}
-    lines = [irq for irq in measured.interrupts if irq.source in names and irq.slot is not None]
-    listed = [qp for qp in measured.qps if qp.source in names]
-    qps = [qp for qp in listed if qp.link != "down"]
-    traces = [trace for trace in measured.traces if trace.source in names]
-    devices = tuple(device for device in measured.devices if device.source in names)
+def _captures(measured: Measured) -> Iterator[tuple[str, Measured]]:
+    """Yield each capture with the rows that are from its sources."""
+    for capture in dict.fromkeys(source.capture for source in measured.sources):
+        names = {source.name for source in measured.sources if source.capture == capture}
+        own = Measured()
+        for key in ROWS:
+            rows = (row for row in getattr(measured, key) if row.source in names)
+            getattr(own, key).extend(rows)
+        yield capture, own
+
+
+def _evidence(capture: str, own: Measured) -> Evidence:
+    lines = [irq for irq in own.interrupts if irq.slot is not None]
+    qps = [qp for qp in own.qps if qp.link != "down"]
     doorbells = [irq for irq in lines if irq.is_doorbell]
     actions = {action for irq in lines for action in actions_of(irq.action)}
     # Of a trace that is cut the interrupts fit its own runs alone: the snapshots cover more.
-    is_cut = not doorbells and any(trace.is_cut for trace in traces)
+    is_cut = not doorbells and any(trace.is_cut for trace in own.traces)
     runs = {} if is_cut else _runs_of_stats(qps)
-    counted = _counted(doorbells, traces, has_stats=bool(runs))
+    counted = _counted(doorbells, own.traces, has_stats=bool(runs))
     cautions = [at_most(line) for line in counted.doubtful]
-    runs = runs or _runs_of_traces(traces, cautions)
+    runs = runs or _runs_of_traces(own.traces, cautions)
     packets: Counter[int] = Counter()
     for qp in qps:
         packets[qp.qp_num] += qp.rx_pkts or 0
-    reposts = any(c.name == "combined" and c.source in names for c in measured.counts)
+    budgets = [(qp.runs_low, qp.runs_high) for qp in qps]
     return Evidence(
         capture=capture,
         actions=frozenset(actions & ACTIONS.keys()),
-        active_qps=tuple(sorted(runs)) if runs or listed else None,
+        active_qps=tuple(sorted(runs)) if runs or own.qps else None,
         interrupts=counted.interrupts,
         per_vector=counted.per_vector,
         runs=runs,
         rx_pkts=dict(packets),
-        link_interrupts=sum(irq.at_least for irq in lines if _is_link_only(irq)),
-        has_netdev=reposts or any(device.client == NETDEV for device in devices),
-        full_budget=_full_budget(qps),
-        devices=devices,
+        # is_link None: an older file has no such field
+        link_interrupts=sum(
+            irq.at_least for irq in lines if not irq.is_doorbell and irq.is_link is not False
+        ),
+        has_netdev=any(count.name == "combined" for count in own.counts)
+        or any(device.client == NETDEV for device in own.devices),
+        full_budget=sum(
+            high - low for low, high in budgets if low is not None and high is not None
+        ),
+        devices=tuple(own.devices),
         at_most=bool(counted.doubtful),
-        is_embedded=any(device.is_embedded for device in devices)
+        is_embedded=any(device.is_embedded for device in own.devices)
         or any(irq.role == EMBEDDED for irq in doorbells),
         cautions=cautions,
     )
 
 
-@dataclass(frozen=True)
-class _Counted:
+class _Counted(NamedTuple):
     """Interrupts and what they are told apart by; `doubtful`: lines that hold others too."""
 
     interrupts: int | None = None
@@ -134,38 +111,17 @@ class _Counted:
 def _counted(doorbells: list[Irq], traces: list[Traced], *, has_stats: bool) -> _Counted:
     """Return the interrupts that the runs are held against."""
     traced = _of_trace(traces)
-    if not doorbells:
-        return traced
-    if not has_stats and traced.interrupts is not None:
+    if not doorbells or (not has_stats and traced.interrupts is not None):
         return traced  # the runs are the trace's, which need not cover the time of the snapshots
-    return _of_lines(doorbells)
-
-
-def _full_budget(qps: list[QpRuns]) -> int:
-    return sum(
-        qp.runs_high - qp.runs_low
-        for qp in qps
-        if qp.runs_high is not None and qp.runs_low is not None
-    )
-
-
-def _is_link_only(irq: Irq) -> bool:
-    return not irq.is_doorbell and irq.is_link is not False  # None: an older file has no such field
-
-
-def _of_lines(doorbells: list[Irq]) -> _Counted:
     if any(irq.total is None for irq in doorbells):
         return _Counted()
-    vectors: Counter[int] | None = Counter()
+    vectors: Counter[int] = Counter()
     for irq in doorbells:
-        match = BIT.match(irq.role)
-        if match is None or vectors is None:
-            vectors = None
-        else:
+        if (match := BIT.match(irq.role)) is not None:
             vectors[int(match[1])] += irq.at_least  # of several devices together
     return _Counted(
         sum(irq.at_least for irq in doorbells),
-        None if vectors is None else dict(vectors),
+        dict(vectors) if all(BIT.match(irq.role) for irq in doorbells) else None,
         tuple(irq for irq in doorbells if irq.is_upper_bound and irq.at_least),
     )
 
@@ -184,12 +140,11 @@ def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
     """Return runs by qp_num; the devices of one machine together, None where one is not known."""
     runs: dict[int, Bounds] = {}
     for qp in qps:
-        old = runs.get(qp.qp_num, (0, 0))
-        new = (qp.runs_low, qp.runs_high)
-        low, high = (
-            None if a is None or b is None else a + b for a, b in zip(old, new, strict=True)
+        low, high = runs.get(qp.qp_num, (0, 0))
+        runs[qp.qp_num] = (
+            None if low is None or qp.runs_low is None else low + qp.runs_low,
+            None if high is None or qp.runs_high is None else high + qp.runs_high,
         )
-        runs[qp.qp_num] = (low, high)
     return runs
 
 
@@ -197,14 +152,13 @@ def _runs_of_traces(traces: list[Traced], cautions: list[str]) -> dict[int, Boun
     """Return the runs of the first trace that shows any, by qp_num."""
     for trace in traces:
         known = [woken for woken in trace.woken if woken.runs is not None]
-        if not known:
-            continue
         if any(woken.qp_num is None for woken in known):
-            cautions.append("QPs are numbered in the order of their addresses: the trace has none")
-        return {
-            index if woken.qp_num is None else woken.qp_num: _runs_of(trace, woken)
-            for index, woken in enumerate(known)
-        }
+            cautions.append(NUMBERED)
+        if known:
+            return {
+                index if woken.qp_num is None else woken.qp_num: _runs_of(trace, woken)
+                for index, woken in enumerate(known)
+            }
     return {}
 
 

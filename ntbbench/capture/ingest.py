@@ -1,39 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Capture folders and single files, read into one record of measured numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from ntbbench.capture.bounds import amplifications
-from ntbbench.capture.measured import Irq, Measured, Softirq, Source
-from ntbbench.capture.readers import file_kind as kinds
-from ntbbench.capture.readers.bpftrace import read_bpftrace
-from ntbbench.capture.readers.device_facts import point_facts
-from ntbbench.capture.readers.doorbell_point import Qp, is_setup, read_point, read_state
-from ntbbench.capture.readers.interrupt_facts import told_line, with_slot
-from ntbbench.capture.readers.iperf3_file import Seen, read_iperf3
-from ntbbench.capture.readers.ntb_interrupts import ACTIONS, Slot, find_slots
-from ntbbench.capture.readers.proc import Delta, Row, changed, device_of, difference, read_snapshot
-from ntbbench.capture.readers.qp_stats import find_stats, qp_runs, read_stats_file
-from ntbbench.capture.readers.tool_output import (
-    read_ethtool,
-    read_info,
-    read_ntb_perf,
-    read_pingpong,
-)
-from ntbbench.capture.readers.trace import read_full_cpus, read_traced
+from ntbbench.capture.amplification import amplifications
+from ntbbench.capture.measured_records import Measured, Source
+from ntbbench.capture.readers import Known, Reader, earlier
+from ntbbench.capture.readers.doorbell_point import is_setup
+from ntbbench.capture.readers.ntb_interrupts import ACTIONS, INTERRUPTS, told_line
+from ntbbench.capture.readers.table import READERS, reader_of
+from ntbbench.capture.readers.tool_output import CHANNELS, UNREAD
+from ntbbench.capture.readers.trace import FULL
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
 
-PARTS = ("before-interrupts", "before-softirqs", "before-stats", "trace", "capture")
-PARTS_AFTER = ("after-interrupts", "after-softirqs", "after-stats")
-FULL = "trace-full"
+SNAPSHOTS = [reader for reader in READERS if reader.snapshots]
+NAMED = [reader for reader in READERS if reader.file and reader is not UNREAD]
+SNAPSHOT = ("before-", "after-")
+# Any of these makes a folder a capture; the first ones are named where there is none.
+PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capture")
+PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
-TEXTS = frozenset({"kernel", "capture", "unread", "state", "point", "trace", FULL, "README.md"})
-TEXTS |= {"sent", "received", "dmesg"}
+TEXTS = {"kernel", "capture", "trace", FULL, "README.md", "sent", "received", "dmesg"}
+TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
+BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder
-CHANNELS = frozenset({"combined", "combined_max"})  # any network device has them
-UNREAD_MAX = 100  # lines that are repeated
 
 
 def ingest(paths: Sequence[Path]) -> Measured:
@@ -43,11 +34,16 @@ def ingest(paths: Sequence[Path]) -> Measured:
     ----------
     paths : capture folders, folders of capture folders, or single files of a known format.
     """
-    measured, runs = Measured(), Seen()
+    measured, runs = Measured(), Known().runs
     for path in paths:
         for capture in _captures(path, measured.errors):
-            _Capture(capture, measured, runs).read()
+            _add(measured, _Capture(capture, Known(runs=runs)).read())
     return measured
+
+
+def _add(to: Measured, found: Measured) -> None:
+    for name in Measured.__struct_fields__[1:]:
+        getattr(to, name).extend(getattr(found, name))
 
 
 def _captures(path: Path, errors: list[str]) -> list[Path]:
@@ -63,206 +59,102 @@ def _captures(path: Path, errors: list[str]) -> list[Path]:
 
 
 def _is_capture(folder: Path) -> bool:
-    if is_setup(folder):
-        return False
-    return any((folder / part).exists() for part in (*PARTS, *PARTS_AFTER))
+    parts = (*PARTS, *PARTS_AFTER)
+    return not is_setup(folder) and any((folder / part).exists() for part in parts)
 
 
 class _Capture:
-    """One folder or file on its way into `measured`; each part fails by itself."""
+    """One folder or file; each of its parts fails by itself."""
 
-    def __init__(self, path: Path, measured: Measured, runs: Seen) -> None:
+    def __init__(self, path: Path, known: Known) -> None:
         self.path = path
-        self.measured = measured
-        self.runs = runs  # of iperf3, of all captures: each counts once
-        self.qps: tuple[Qp, ...] = ()
+        self.known = known
+        self.found = Measured()
 
-    def read(self) -> None:
-        if not self.path.is_dir():
-            self._try(self.path, lambda: self._file(self.path))
-        else:
+    def read(self) -> Measured:
+        if self.path.is_dir():
             self._folder()
+        else:
+            self._try(self.path)
         self._tell_lines()
-        amplifications(self.measured, str(self.path))
+        amplifications(self.found, str(self.path))
+        return self.found
 
     def _folder(self) -> None:
-        self._pair("interrupts", self._interrupts)
-        self._pair("softirqs", self._softirqs)
-        self._pair("stats", self._stats)
-        if (state := self.path / "state").is_file():
-            self._try(state, lambda: self._state(state))
-        if (point := self.path / "point").is_file():
-            self._try(point, lambda: self._point(point))
+        for reader in SNAPSHOTS:
+            self._pair(reader)
+        for reader in NAMED:
+            self._if_there(reader)
         files = [p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in TEXTS]
-        files += [p for name in ("ethtool", "info") for p in sorted(self.path.glob(f"{name}/*"))]
-        if (trace := self.path / "trace").is_file():
-            files.append(trace)
+        files += [p for name in BELOW for p in sorted(self.path.glob(f"{name}/*"))]
+        files += [trace] if (trace := self.path / "trace").is_file() else []
         for path in files[:FILES_MAX]:
-            if not path.name.startswith(("before-", "after-")):
-                self._try(path, lambda path=path: self._file(path))  # type: ignore[misc]
-        if (unread := self.path / "unread").is_file():
-            self._try(unread, lambda: self._unread(unread))
+            if not path.name.startswith(SNAPSHOT):
+                self._try(path)
+        self._if_there(UNREAD)
         if self._has_no_ntb():
-            self.measured.without_ntb.append(str(self.path))
+            self.found.without_ntb.append(str(self.path))
         if len(files) > FILES_MAX:
             self._error(InputError(str(self.path), len(files), f"at most {FILES_MAX} files"))
-        if not any(source.capture == str(self.path) for source in self.measured.sources):
-            self._error(
-                InputError(
-                    str(self.path), "nothing usable", "before- and after- snapshots, or a trace"
-                )
-            )
+        if not self.found.sources:
+            allowed = "before- and after- snapshots, or a trace"
+            self._error(InputError(str(self.path), "nothing usable", allowed))
 
-    def _unread(self, path: Path) -> None:
-        """Repeat what `capture` could not read, each once: both snapshots meet the same."""
-        told = dict.fromkeys(line.strip() for line in read_small(path).splitlines())
-        texts = [text for text in told if text][:UNREAD_MAX]
-        self.measured.cautions.extend(f"{self.path}: not captured: {text}" for text in texts)
+    def _if_there(self, reader: Reader) -> None:
+        if (path := self.path / reader.file).is_file():
+            self._try(path, reader)
 
-    def _has_no_ntb(self) -> bool:
-        """Return whether the interrupts were read, and neither they nor anything else is NTB's."""
-        to = self.measured
-        own = {source.name: source for source in to.sources if source.capture == str(self.path)}
-        if not any(source.kind == kinds.INTERRUPTS.name for source in own.values()):
-            return False
-        found = [irq.source for irq in to.interrupts if irq.slot is not None]
-        found += [qp.source for qp in to.qps] + [device.source for device in to.devices]
-        found += [count.source for count in to.counts if count.name not in CHANNELS]
-        found += [
-            trace.source
-            for trace in to.traces
-            if trace.db_events or trace.woken or any(h.name in ACTIONS for h in trace.handlers)
-        ]
-        return own.keys().isdisjoint(found)
+    def _pair(self, reader: Reader) -> None:
+        after = self.path / f"after-{reader.snapshots}"
+        before = earlier(after)
+        if before.exists() and after.exists():
+            self._try(after, reader)
+        elif before.exists() or after.exists():
+            there, gone = (before, after) if before.exists() else (after, before)
+            self.found.cautions.append(f"{there}: no {gone.name} beside it: no difference")
 
-    def _try(self, path: Path, read: Callable[[], None]) -> None:
+    def _try(self, path: Path, reader: Reader | None = None) -> None:
+        """Add what a file says; nothing of one that cannot be used but the error."""
         try:
-            read()
+            reader = reader or reader_of(path)
+            found = reader.read(path, self.known)
         except InputError as error:
             self._error(error)
         except OSError as error:
             self._error(InputError(str(path), "", f"cannot be read: {error.strerror}"))
+        else:
+            if reader.gives:
+                found.sources.append(
+                    Source(
+                        name=str(path),
+                        capture=str(self.path),
+                        kind=reader.name,
+                        gives=reader.gives,
+                        cannot_tell=reader.cannot_tell,
+                    )
+                )
+            _add(self.found, found)
 
     def _error(self, error: InputError) -> None:
-        self.measured.errors.append(" ".join(str(error).split()))
+        self.found.errors.append(" ".join(str(error).split()))
 
-    def _source(self, path: Path, kind: kinds.Kind) -> str:
-        self.measured.sources.append(
-            Source(
-                name=str(path),
-                capture=str(self.path),
-                kind=kind.name,
-                gives=kind.gives,
-                cannot_tell=kind.cannot_tell,
-            )
+    def _has_no_ntb(self) -> bool:
+        """Return whether the interrupts were read, and neither they nor anything else is NTB's."""
+        found = self.found
+        return any(source.kind == INTERRUPTS.name for source in found.sources) and not (
+            any(irq.slot is not None for irq in found.interrupts)
+            or found.qps
+            or found.devices
+            or any(count.name not in CHANNELS for count in found.counts)
+            or any(t.db_events or t.woken for t in found.traces)
+            or any(handler.name in ACTIONS for t in found.traces for handler in t.handlers)
         )
-        return str(path)
-
-    def _pair(self, name: str, read: Callable[[Path, Path], None]) -> None:
-        before, after = self.path / f"before-{name}", self.path / f"after-{name}"
-        if before.exists() and after.exists():
-            self._try(after, lambda: read(before, after))
-        elif before.exists() or after.exists():
-            there, gone = (before, after) if before.exists() else (after, before)
-            self.measured.cautions.append(f"{there}: no {gone.name} beside it: no difference")
-
-    def _interrupts(self, before: Path, after: Path) -> None:
-        old, new = read_snapshot(before), read_snapshot(after)
-        slots = find_slots(new.rows.values())
-        noted: list[str] = []
-        deltas = difference(old, new, noted)
-        source = self._source(after, kinds.INTERRUPTS)
-        self.measured.cautions.extend(noted)
-        for label in dict.fromkeys((*slots, *changed(deltas))):
-            row, slot = new.rows[label], slots.get(label)
-            self.measured.interrupts.append(_irq(label, row, deltas[label], slot, source))
 
     def _tell_lines(self) -> None:
         """Tell the interrupt lines by what the other files say of their device."""
-        to, own = self.measured, str(self.path)
-        names = {source.name for source in to.sources if source.capture == own}
-        facts = [device for device in to.devices if device.source in names]
-        for index, irq in enumerate(to.interrupts):
-            if irq.source in names:
-                to.interrupts[index] = told = told_line(irq, facts)
-                if told.others:
-                    shared = f"line {irq.label} is shared with {', '.join(told.others)}"
-                    at_most = f"{irq.source}: {shared}: NTB's interrupts are at most its count"
-                    to.cautions.append(at_most)
-
-    def _softirqs(self, before: Path, after: Path) -> None:
-        old, new = read_snapshot(before), read_snapshot(after)
-        noted: list[str] = []
-        deltas = difference(old, new, noted)
-        source = self._source(after, kinds.SOFTIRQS)
-        self.measured.cautions.extend(noted)
-        for label in changed(deltas):
-            delta = deltas[label]
-            self.measured.softirqs.append(
-                Softirq(
-                    name=label,
-                    cpus=list(delta.cpus),
-                    per_cpu=list(delta.per_cpu),
-                    total=delta.total,
-                    at_least=delta.at_least,
-                    source=source,
-                )
-            )
-
-    def _stats(self, before: Path, after: Path) -> None:
-        old, new = find_stats(before), find_stats(after)
-        source = ""
-        for device, qp_num in sorted({*old, *new}):
-            paths = old.get((device, qp_num)), new.get((device, qp_num))
-            if paths[0] is None or paths[1] is None:
-                self.measured.cautions.append(
-                    f"{after}: {device} qp{qp_num} is in one snapshot only: its runs are not known"
-                )
-                continue
-            readings = read_stats_file(paths[0]), read_stats_file(paths[1])
-            source = source or self._source(after, kinds.STATS)
-            runs = qp_runs(device, qp_num, readings, source, self.measured.cautions)
-            self.measured.qps.append(runs)
-
-    def _state(self, path: Path) -> None:
-        self.qps = read_state(path)
-
-    def _point(self, path: Path) -> None:
-        facts = point_facts(read_point(path), str(path))
-        self.measured.devices.append(facts)
-        self._source(path, kinds.POINT)
-
-    def _file(self, path: Path) -> None:
-        kind, name, to = kinds.kind_of(path), str(path), self.measured
-        if kind is kinds.TRACE:
-            full_cpus = read_full_cpus(path.with_name(FULL)) if path.name == "trace" else []
-            to.traces.append(read_traced(path, name, self.qps, to.cautions, full_cpus))
-        elif kind is kinds.BPFTRACE:
-            to.counts.extend(read_bpftrace(path, name, to.cautions))
-        elif kind is kinds.IPERF3:
-            to.throughput.extend(read_iperf3(path, name, to.cautions, self.runs))
-        elif kind is kinds.NTB_PERF_KIND:
-            to.throughput.extend(read_ntb_perf(path, name, to.cautions))
-        elif kind is kinds.ETHTOOL:
-            to.counts.extend(read_ethtool(path, name))
-        elif kind is kinds.INFO:
-            to.devices.append(read_info(path, name, to.cautions))
-        else:
-            to.counts.append(read_pingpong(path, name))
-        self._source(path, kind)
-
-
-def _irq(label: str, row: Row, delta: Delta, slot: Slot | None, source: str) -> Irq:
-    irq = Irq(
-        label=label,
-        chip=row.chip,
-        action=row.action,
-        cpus=list(delta.cpus),
-        per_cpu=list(delta.per_cpu),
-        total=delta.total,
-        at_least=delta.at_least,
-        source=source,
-        others=[] if slot is None else list(slot.others),
-        device=device_of(row),
-    )
-    return irq if slot is None else with_slot(irq, slot)
+        for index, irq in enumerate(self.found.interrupts):
+            self.found.interrupts[index] = told = told_line(irq, self.found.devices)
+            if told.others:
+                shared = f"line {irq.label} is shared with {', '.join(told.others)}"
+                at_most = f"{irq.source}: {shared}: NTB's interrupts are at most its count"
+                self.found.cautions.append(at_most)

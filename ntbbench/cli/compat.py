@@ -2,23 +2,13 @@
 """`ntbbench compat`: which prefix of one half of the series works with which of the other."""
 
 import argparse
-from pathlib import Path
 
-from ntbbench.cli.pair_options import (
-    add_html,
-    add_output,
-    add_setting,
-    chosen_format,
-    setting_of,
-    write,
-)
+from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.pair_options import add_setting, setting_of
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.result_file import write_bytes
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side
-from ntbbench.pair.series.prefix_matrix import CellName, compat, exhaustive, rows
-from ntbbench.pair.series.ring_report import stories
-from ntbbench.report import compat as report
-from ntbbench.report import story
+from ntbbench.pair.records import CellName
+from ntbbench.pair.series.prefix_matrix import cell_stories, compat, exhaustive, rows
 
 DESCRIPTION = """\
 Pair every prefix of the endpoint's patches (pci-epf-vntb, 0..7 of patches 1-7) with every prefix
@@ -66,29 +56,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"tell the story of one doorbell in this cell, like 7/0 or {ROOT_FIX}/5",
     )
     add_setting(parser)
-    add_output(parser, report.FORMATS)
-    add_html(parser)
+    add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the matrix, or the story of one cell."""
-    setting = setting_of(args)
-    name = chosen_format(args)
+    setting, output = setting_of(args), output_of(args)
     if args.explain is not None:
-        if name not in story.FORMATS or args.html or args.exhaustive:
-            raise InputError(
-                "--explain",
-                args.explain,
-                f"one cell's story as {', '.join(story.FORMATS)}; without --html, --exhaustive",
-            )
-        ep, rc = parse_cell(args.explain)
-        write(args, story.FORMATS[name](stories(ep, rc, setting)))
-        return ExitCode.OK
-    result = compat(setting, exhaustive() if args.exhaustive else None)
-    write(args, report.FORMATS[name](result))
-    if args.html:
-        write_bytes(Path(args.html), report.FORMATS["html"](result).encode())
+        if args.exhaustive:
+            raise InputError("--explain", args.explain, "one cell's story: without --exhaustive")
+        output.finish(cell_stories(*parse_cell(args.explain), setting))
+    else:
+        output.finish(compat(setting, exhaustive() if args.exhaustive else None))
     return ExitCode.OK
 
 

@@ -2,17 +2,26 @@
 """`ntbbench doorbell`: one ring through both drivers, step by step."""
 
 import argparse
+from typing import Annotated
 
-from ntbbench.cli.pair_options import add_output, add_setting, chosen_format, setting_of, write
+from msgspec import Struct
+
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.pair_options import add_setting, setting_of
+from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int
+from ntbbench.core.options import Word
+from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.hazards import DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, parse_driver
 from ntbbench.pair.drivers.slots import U64_BITS
+from ntbbench.pair.records import STORY_SCHEMA, Stories, asked
+from ntbbench.pair.ring_story import story_of
 from ntbbench.pair.ring_trace import RingTrace, ring
-from ntbbench.pair.series.ring_report import collected, story_of
 from ntbbench.pair.setting import DIRECTIONS
-from ntbbench.report import story
 
 DESCRIPTION = """\
 Ring doorbell bits once, from the transmit path of ntb_transport, and trace what happens in both
@@ -41,6 +50,15 @@ exit codes:
 IRQS = {"contiguous": contiguous_irqs, "scattered": scattered_irqs}
 
 
+class RingOptions(Struct, frozen=True, kw_only=True):
+    """How the bits are rung."""
+
+    direction: Annotated[str, Word((*DIRECTIONS, "both"), "who rings")] = "both"
+    irqs: Annotated[str, Word(tuple(IRQS), "Linux irq numbers of the root complex's vectors")] = (
+        "contiguous"
+    )
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
@@ -55,37 +73,42 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--bits", metavar="LIST", required=True, help="bits of one call: 0,2 or 0-3, or a 0x mask"
     )
-    parser.add_argument(
-        "--direction", choices=[*DIRECTIONS, "both"], default="both", help="who rings (both)"
-    )
-    parser.add_argument(
-        "--irqs",
-        choices=tuple(IRQS),
-        default="contiguous",
-        help="Linux irq numbers of the root complex's vectors (contiguous)",
-    )
+    add_options(parser, "ring", RingOptions())
     add_setting(parser)
-    add_output(parser, story.FORMATS)
+    add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the trace of one ring, in one direction or both."""
-    setting = setting_of(args)
+    setting, options, output = setting_of(args), chosen(args, RingOptions()), output_of(args)
     ep, rc = parse_driver("ep", args.ep), parse_driver("rc", args.rc)
     db_bits = parse_bits(args.bits)
-    irqs = IRQS[args.irqs](setting.rc_vectors)
-    ways = DIRECTIONS if args.direction == "both" else (args.direction,)
-    traces = [ring(way, ep, rc, setting, db_bits, irqs=irqs) for way in ways]
+    irqs = IRQS[options.irqs](setting.rc_vectors)
+    traces = [
+        ring(way, ep, rc, setting, db_bits, irqs=irqs)
+        for way in DIRECTIONS
+        if options.direction in ("both", way)
+    ]
     for trace in traces:
-        refuse(trace)
-    told = collected([story_of(trace) for trace in traces], setting)
-    write(args, story.FORMATS[chosen_format(args)](told))
+        check(trace)
+    stories = [story_of(trace) for trace in traces]
+    output.finish(Stories(schema=STORY_SCHEMA, **asked(setting), stories=stories))
     return ExitCode.OK
 
 
-def refuse(trace: RingTrace) -> None:
-    """Raise the errno of peer_db_set(), if it returned one."""
+def check(trace: RingTrace) -> None:
+    """Raise what speaks against the bits of a ring.
+
+    Raises
+    ------
+    DriverError : the errno of peer_db_set().
+    InputError : bits that the sending endpoint does not have; ntb_hw_epf answers for itself.
+    """
+    mask = trace.masks[trace.sender.side]
+    outside = ",".join(map(str, bits_of(trace.db_bits & ~mask)))
+    if outside and trace.sender.side == "ep":
+        raise InputError("--bits", outside, f"outside the endpoint's db_valid_mask {mask:#x}")
     if trace.refused is not None:
         raise DriverError(
             trace.refused.code,
@@ -101,23 +124,12 @@ def parse_bits(text: str) -> int:
     ------
     InputError : anything else, or a bit beyond 63.
     """
+    try:
+        if text.lower().startswith("0x"):
+            return parse_int("--bits", text, 1, (1 << U64_BITS) - 1)
+        if ".." not in text:
+            return sum(1 << bit for bit in parse_int_axis(text, "--bits", 0, U64_BITS - 1))
+    except InputError:
+        pass
     allowed = f"bit numbers 0..{U64_BITS - 1} like 0,2 or 0-3, or a 0x mask of them"
-    if text.lower().startswith("0x"):
-        try:
-            mask = int(text, 16)
-        except ValueError:
-            raise InputError("--bits", text, allowed) from None
-        if not 0 < mask < 1 << U64_BITS:
-            raise InputError("--bits", text, allowed)
-        return mask
-    mask = 0
-    for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        ends = (low, high if dash else low)
-        if not all(end.isascii() and end.isdigit() and len(end) < 4 for end in ends):
-            raise InputError("--bits", text, allowed)
-        first, last = int(ends[0]), int(ends[1])
-        if not first <= last < U64_BITS:
-            raise InputError("--bits", text, allowed)
-        mask |= (1 << last + 1) - (1 << first)
-    return mask
+    raise InputError("--bits", text, allowed)

@@ -2,22 +2,22 @@
 """`ntbbench explain`: measured numbers beside what the model of the device predicts."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from ntbbench.capture.candidate_device import subjects_of
-from ntbbench.capture.evidence import find_evidence, load_measured
+from ntbbench.capture.candidate_device import candidates
+from ntbbench.capture.evidence import find_evidence
 from ntbbench.capture.explain import explain
 from ntbbench.capture.explain_records import EXCESS, FEWER, Explanations
+from ntbbench.capture.measured_records import MEASURED_SCHEMA, Measured
+from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
-from ntbbench.core.result_file import check_writable, write_json
-from ntbbench.report.explain import FORMATS
+from ntbbench.core.result_file import load_as
 
 DESCRIPTION = """\
 Hold what `ntbbench ingest -o MEASURED.json` measured against the model of the device:
 by vector and QP, predicted and measured, and the likely causes of more than one
-tasklet run an interrupt. The device is the one named, else the one that the capture
+tasklet run per interrupt. The device is the one named, else the one that the capture
 describes (intel's debugfs info, a recording's point), else each one that its interrupt
 lines may belong to.
 """
@@ -44,28 +44,25 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("measured", metavar="MEASURED.json", type=Path)
     parser.add_argument("--hardware", metavar="A,B", help="presets, see `ntbbench hardware`")
     parser.add_argument("--doorbells", metavar="N", help="db_count of the epf drivers (default 16)")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
-    parser.add_argument("-o", "--output", metavar="FILE.json", type=Path, help="write JSON too")
+    add_output(parser).add_argument(
+        "-o", "--output", metavar="FILE.json", type=Path, help="write JSON too"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanations; a measurement that no device's model allows is a finding."""
-    if args.output is not None:
-        check_writable(args.output)
+    output = output_of(args)
     doorbells = args.doorbells and parse_int("--doorbells", args.doorbells, 1, 64)
     names = [name.strip() for name in args.hardware.split(",")] if args.hardware else []
-    captures = find_evidence(load_measured(args.measured))
+    captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
     if not captures:
         reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
         raise InputError("MEASURED.json", str(args.measured), reason)
     by_capture = [
-        [explain(evidence, subject) for subject in subjects_of(evidence, names, doorbells)]
+        [explain(evidence, device) for device in candidates(evidence, names, doorbells)]
         for evidence in captures
     ]
-    record = Explanations(explanations=[one for group in by_capture for one in group])
-    sys.stdout.write(FORMATS[args.format](record))
-    if args.output is not None:
-        write_json(args.output, record)
+    output.finish(Explanations(explanations=[one for group in by_capture for one in group]))
     bad = any(all(one.verdict in {EXCESS, FEWER} for one in group) for group in by_capture)
     return ExitCode.FINDING if bad else ExitCode.OK

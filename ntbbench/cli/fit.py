@@ -2,51 +2,47 @@
 """`ntbbench fit`: a scenario whose copy cost gives a measured single-queue throughput."""
 
 import argparse
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from textwrap import wrap
+from typing import Annotated
 
 import msgspec
+from msgspec import Struct
 
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import Output, add_output, write_text
 from ntbbench.cli.progress import tell
 from ntbbench.compare.readers import load_variant
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import warned
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.options import kinds
+from ntbbench.core.options import Counts, Share, Word, kinds, shown
 from ntbbench.core.result_file import check_writable, write_bytes
-from ntbbench.core.units import FS, PS, RATES, duration_text, share_ppm, whole
+from ntbbench.core.units import RATES
 from ntbbench.datapath.engine import ENGINES
-from ntbbench.datapath.grid.fit import (
-    PACKETS_MIN,
-    Fit,
-    Target,
-    fit,
-    long_enough,
-    target_of,
-    with_byte,
-)
-from ntbbench.datapath.scenario import load
-from ntbbench.datapath.scenario.boards import BOARDS
-from ntbbench.datapath.scenario.sections import PROTOCOLS, Scenario, Traffic
-from ntbbench.report.plain import folded
+from ntbbench.datapath.grid.fit import fit, target_of, with_byte
+from ntbbench.datapath.records import Target
+from ntbbench.datapath.scenario import scenario_file
+from ntbbench.datapath.scenario.sections import BOARDS, PROTOCOLS, Scenario, Traffic
+from ntbbench.report.kinds import kind_of
+from ntbbench.report.views.fit import run_words, sentences
 
 RATE_MAX = 10**13  # bit/s
+ERROR = 20_000  # millionths: what runs of one and the same machine differ by, by experience
 ONE_RUN = "mean of {} seconds of one run with their t interval; runs may differ by more"
 COMMENT_WIDTH = 78  # columns of a line's text, after "# "
-DIRECTIONS = ("forward", "reverse")
 ONE_PROCESS = "one-process"  # a caution of samples that are all of one run
 BOTH = (
     "the {} direction of runs both ways (iperf3 --bidir), while {:.5g} Mbit/s went the other way; "
     "--direction chooses"
 )
-ERROR = "0.02"  # what runs of one and the same machine differ by, by experience
+TRAFFIC = {"packet": "length", "flows": "flows", "window": "window"}  # option: key of [traffic]
+IPERF3 = {"blksize": "packet", "num_streams": "flows", "protocol": "protocol"}
 
 DESCRIPTION = """\
-Fit the receiver's copy cost a byte to a measured throughput of a single queue, with its range,
+Fit the receiver's copy cost per byte to a measured throughput of a single queue, with its range,
 and write a scenario that `ntbbench simulate` reads. All other costs stay as they are.
 """
 EPILOG = """\
@@ -58,6 +54,21 @@ examples:
 """
 
 
+class Measured(Struct, frozen=True, kw_only=True):
+    """What was measured with one queue, and how it is fitted."""
+
+    throughput: Annotated[
+        tuple[int, ...],
+        Counts(1, RATE_MAX, "payload bits a second: 583e6, 583Mbit/s; several runs", RATES),
+    ] = ()
+    direction: Annotated[
+        str | None, Word(("forward", "reverse"), "of iperf3; of --bidir forward, if not said")
+    ] = None
+    error: Annotated[int | None, Share("of a single --throughput; 0.02, if not said")] = None
+    protocol: Annotated[str | None, Word(PROTOCOLS, "what iperf3 says, or tcp")] = None
+    engine: Annotated[str, Word(ENGINES, "all give the same")] = ENGINES[0]
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
@@ -67,32 +78,25 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    group = parser.add_argument_group("measured, with one queue")
-    group.add_argument(
-        "--throughput", metavar="X,Y", help="payload bits a second: 583e6, 583Mbit/s; several runs"
-    )
+    group = add_options(parser, "measured, with one queue", Measured())
     group.add_argument(
         "--iperf3", metavar="FILE.json", action="append", help="of iperf3 -J; can be given again"
     )
-    group.add_argument(
-        "--direction",
-        choices=DIRECTIONS,
-        help="of iperf3, from its client to its server or back; of --bidir forward, if not said",
-    )
-    group.add_argument("--error", metavar="X", help=f"of a single --throughput (default {ERROR})")
     group = parser.add_argument_group("the machine it was measured on")
     group.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="the other costs")
     group.add_argument("--preset", metavar="NAME", help=f"or a board: {', '.join(BOARDS)}")
-    group.add_argument("--packet", metavar="BYTES", help="payload of a packet, iperf3 -l")
-    group.add_argument("--flows", metavar="N", help="streams, iperf3 -P")
-    group.add_argument("--window", metavar="BYTES", help="of a TCP flow, iperf3 -w")
-    group.add_argument("--protocol", choices=PROTOCOLS, help="default tcp, or what iperf3 says")
+    for name, key in TRAFFIC.items():
+        group.add_argument(f"--{name}", metavar="N", help=kinds(Traffic)[key].text)
     group.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="as in simulate"
     )
-    group = parser.add_argument_group("output")
-    group.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="all give the same")
-    group.add_argument("-o", "--output", metavar="FILE.toml", help="default: stdout")
+    add_output(parser).add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.toml",
+        type=Path,
+        help="the scenario (default: stdout, in place of a report as text)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -102,68 +106,79 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("fit", "no measurement", "one of --throughput, --iperf3 is needed")
     if args.throughput is not None and args.iperf3 is not None:
         raise InputError("--throughput", args.throughput, "either --throughput or --iperf3")
+    output = Output(args.format, args.html)
     if args.output is not None:
-        check_writable(Path(args.output))
-    settings, target, doubts = measured(args)
+        check_writable(args.output)
+        if output.page is not None:
+            Output.check_apart("--html", output.page, args.output)
+    known = chosen(args, Measured())
+    settings, target, doubts = measured(args, known)
     scenario = scenario_of(args, settings)
-    protocol = args.protocol or settings.get("protocol", "tcp")
-    found = fit(scenario, protocol, target, args.engine)
-    told = words(found, target, protocol) + doubts
-    fitted = with_byte(scenario, protocol, found.byte)
-    fitted = msgspec.structs.replace(fitted, note="; ".join(told))
-    told += run_words(scenario, long_enough(scenario, protocol, target.mean))
-    text = load.to_toml(fitted, [line for text in told for line in wrap(text, COMMENT_WIDTH)])
-    if args.output is None:
-        sys.stdout.write(text)
-    else:
-        write_bytes(Path(args.output), text.encode())
-        for line in (line for text in told for line in folded(text, "")):
-            print(line)
+    protocol = known.protocol or settings.get("protocol", "tcp")
+    found = fit(scenario, protocol, target, known.engine)
+    said = [*sentences(found), *(f"warning: {text}" for text in doubts)]
+    fitted = msgspec.structs.replace(
+        with_byte(scenario, protocol, found.byte_fs), note="; ".join(said)
+    )
+    found = msgspec.structs.replace(found, scenario=shown(fitted), warnings=doubts)
+    comments = [line for text in (*said, *run_words(found)) for line in wrap(text, COMMENT_WIDTH)]
+    text = scenario_file.to_toml(fitted, comments)
+    report = kind_of(found).document(found)
+    if args.output is None and output.form == "text":
+        write_text(text)
+        output.write_page(report)
+        return ExitCode.OK
+    if args.output is not None:
+        write_bytes(args.output, text.encode())
         tell(f"saved {args.output}; go on with: ntbbench simulate {args.output}")
+    output.show(report)
     return ExitCode.OK
 
 
-def measured(args: argparse.Namespace) -> tuple[dict[str, str], Target, list[str]]:
+def measured(
+    args: argparse.Namespace, known: Measured
+) -> tuple[Mapping[str, str], Target, list[str]]:
     """Return the settings that a measurement knows, its throughput, and what speaks against it.
 
     Raises
     ------
     InputError : not a rate above 0, not a run of iperf3, or an error beside several values.
     """
-    error = share_ppm("--error", ERROR if args.error is None else args.error) / 1_000_000
-    if args.throughput is not None:
-        rates = [
-            float(whole("--throughput", part, 1, RATE_MAX, RATES))
-            for part in args.throughput.split(",")
-        ]
-        if args.direction is not None:
-            raise InputError("--direction", args.direction, "goes with --iperf3 only")
-        check_error(args.error, rates)
-        return {}, target_of(rates, error), []
+    if known.throughput:
+        if known.direction is not None:
+            raise InputError("--direction", known.direction, "goes with --iperf3 only")
+        return {}, runs_target(args, known, list(map(float, known.throughput))), []
     files = ",".join(args.iperf3)
     try:
         variant = load_variant(files)
     except InputError as reason:  # of whatever format the file looked like
         raise InputError("--iperf3", files, f"runs of iperf3 -J, alike: {reason}") from None
-    series, both = series_of(variant, args.direction, files)
-    target = iperf3_target(args, series, error)
-    target = replace(target, how="; ".join([target.how, *both]))
+    series, both = series_of(variant, known.direction, files)
+    target = iperf3_target(args, known, series)
+    target = msgspec.structs.replace(target, how="; ".join([target.how, *both]))
     doubts = [warned(code).message for code in series.cautions if code != ONE_PROCESS]
-    return iperf3_settings(variant.environment), target, [f"warning: {text}" for text in doubts]
+    return iperf3_settings(variant.environment), target, doubts
 
 
-def iperf3_target(args: argparse.Namespace, series: Series, error: float) -> Target:
+def runs_target(args: argparse.Namespace, known: Measured, rates: Sequence[float]) -> Target:
+    """Return the target of runs; InputError for an assumed error where they show their own."""
+    if known.error is not None and len(rates) > 1:
+        allowed = f"only with a single value: {len(rates)} have their t interval"
+        raise InputError("--error", args.error, allowed)
+    return target_of(rates, (ERROR if known.error is None else known.error) / 1_000_000)
+
+
+def iperf3_target(args: argparse.Namespace, known: Measured, series: Series) -> Target:
     """Return the target of runs, or of the seconds of the only one: given twice it is one too."""
     rates = [] if series.samples is None else series.samples.tolist()
     if not all(rate > 0 for rate in rates):
         raise InputError("--iperf3", min(rates), "a throughput above 0")
-    if ONE_PROCESS not in series.cautions:
-        check_error(args.error, rates)
-    elif args.error is not None:
-        return target_of([fmean(rates)], error)
-    elif len(rates) > 1:
-        return replace(target_of(rates, error), how=ONE_RUN.format(len(rates)))
-    return target_of(rates, error)
+    if ONE_PROCESS not in series.cautions or len(rates) == 1:
+        return runs_target(args, known, rates)
+    if known.error is not None:
+        return runs_target(args, known, [fmean(rates)])
+    seconds = runs_target(args, known, rates)
+    return msgspec.structs.replace(seconds, how=ONE_RUN.format(len(rates)))
 
 
 def series_of(variant: Variant, direction: str | None, files: str) -> tuple[Series, list[str]]:
@@ -181,33 +196,15 @@ def series_of(variant: Variant, direction: str | None, files: str) -> tuple[Seri
         raise InputError("--iperf3", files, "JSON of iperf3 with a throughput")
     if direction is not None and direction not in names:
         raise InputError("--direction", direction, f"{' or '.join(names)}: data went no other way")
-    chosen = first if direction is None else direction
-    others = [variant.series[name].samples for way, name in names.items() if way != chosen]
-    both = [BOTH.format(chosen, fmean(rates) / 1e6) for rates in others if rates is not None]
-    return variant.series[names[chosen]], both
+    chosen_way = first if direction is None else direction
+    others = [variant.series[name].samples for way, name in names.items() if way != chosen_way]
+    both = [BOTH.format(chosen_way, fmean(rates) / 1e6) for rates in others if rates is not None]
+    return variant.series[names[chosen_way]], both
 
 
-def check_error(error: str | None, rates: Sequence[float]) -> None:
-    """Raise InputError where an assumed error is given though the values show their own."""
-    if error is not None and len(rates) > 1:
-        allowed = f"only with a single value: {len(rates)} have their t interval"
-        raise InputError("--error", error, allowed)
-
-
-def run_words(asked: Scenario, longer: Scenario) -> list[str]:
-    """Return that the fit simulated longer than the scenario says, if it did."""
-    if asked.run.duration == longer.run.duration:
-        return []
-    return [
-        f"the fit simulated {longer.run.duration / PS:.4g} s a replication, for {PACKETS_MIN} "
-        f"packets of it; the scenario keeps its duration of {duration_text(asked.run.duration, PS)}"
-    ]
-
-
-def iperf3_settings(environment: dict[str, str]) -> dict[str, str]:
+def iperf3_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what a run of iperf3 says of its traffic, by the names of the options."""
-    names = {"blksize": "packet", "num_streams": "flows", "protocol": "protocol"}
-    found = {names[key]: value for key, value in environment.items() if key in names}
+    found = {IPERF3[key]: value for key, value in environment.items() if key in IPERF3}
     if "protocol" in found:
         found["protocol"] = found["protocol"].lower()
         if found["protocol"] not in PROTOCOLS:
@@ -215,50 +212,22 @@ def iperf3_settings(environment: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def scenario_of(args: argparse.Namespace, settings: dict[str, str]) -> Scenario:
+def scenario_of(args: argparse.Namespace, settings: Mapping[str, str]) -> Scenario:
     """Return the scenario whose copy cost is to be fitted.
 
     Raises
     ------
     InputError : a file and a preset at once, or any bad value.
     """
-    if args.scenario is not None and args.preset is not None:
-        raise InputError("--preset", args.preset, "a SCENARIO.toml or a preset, not both")
-    scenario = (
-        load.preset(args.preset or "generic")
-        if args.scenario is None
-        else load.load_scenario(args.scenario)
-    )
-    keys = kinds(Traffic)
+    scenario = scenario_file.file_or_preset(args.scenario, args.preset)
     changes = {}
-    for option, key in (("packet", "length"), ("flows", "flows"), ("window", "window")):
+    for option, key in TRAFFIC.items():
         said = getattr(args, option)
         text = settings.get(option) if said is None else said
         if text is not None:
-            changes[key] = keys[key].parse(f"--{option}", text)
+            changes[key] = kinds(Traffic)[key].parse(f"--{option}", text)
     traffic = msgspec.structs.replace(scenario.traffic, **changes)
     scenario = msgspec.structs.replace(scenario, traffic=traffic)
-    scenario = load.with_settings(scenario, args.set)
-    load.check_scenario(scenario)
+    scenario = scenario_file.with_settings(scenario, args.set)
+    scenario_file.check_scenario(scenario)
     return scenario
-
-
-def words(found: Fit, target: Target, protocol: str) -> list[str]:
-    """Return what was fitted, to what, and what it leaves open."""
-    cost, low = (duration_text(value, FS) for value in (found.byte, found.low))
-    if found.high is None:
-        spread = f"from {low} up without an end" if found.low else "without either end"
-        spread += ": that of the throughput reaches all but 0"
-        spread += "" if found.low else " and above what a copy for nothing gives"
-    elif not found.low:
-        spread = f"up to {duration_text(found.high, FS)}, without a lower end: that of the "
-        spread += "throughput is above what a copy for nothing gives"
-    else:
-        spread = f"{low} to {duration_text(found.high, FS)}"
-    return [
-        f"copy cost fitted to the single-queue throughput of {protocol}: {cost} a byte, range "
-        f"{spread}",
-        f"measured {target.mean / 1e6:.5g} Mbit/s ({target.low / 1e6:.5g}-"
-        f"{target.high / 1e6:.5g}; {target.how}), simulated {found.throughput_bps / 1e6:.5g}",
-        "all other costs were given, not fitted; whatever is not a single queue is a prediction",
-    ]

@@ -2,14 +2,12 @@
 """`ntbbench ingest`: captures and files of tools as measured numbers with bounds."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from ntbbench.capture.ingest import ingest
 from ntbbench.cli.failures import fail
+from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
-from ntbbench.core.result_file import check_writable, write_json
-from ntbbench.report.ingest import FORMATS
 
 DESCRIPTION = """\
 Read capture folders (see `ntbbench capture`), and single files: ftrace text, what
@@ -38,20 +36,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     parser.add_argument("paths", metavar="DIR|FILE", type=Path, nargs="+")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
-    parser.add_argument("-o", "--output", metavar="FILE.json", type=Path, help="write JSON too")
+    add_output(parser).add_argument(
+        "-o", "--output", metavar="FILE.json", type=Path, help="write JSON too"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was measured; each file that cannot be used is one line on stderr."""
-    if args.output is not None:
-        check_writable(args.output)
+    output = output_of(args)
     measured = ingest(args.paths)
     for error in measured.errors:
         fail(error, ExitCode.BAD_INPUT)
     if measured.sources:
-        sys.stdout.write(FORMATS[args.format](measured))
-        if args.output is not None:
-            write_json(args.output, measured)
+        output.finish(measured)
     return ExitCode.BAD_INPUT if measured.errors else ExitCode.OK

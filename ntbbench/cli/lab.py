@@ -5,33 +5,41 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from msgspec import Struct
+
 from ntbbench.cli.lab_kernel import (
     DEFAULT_KERNEL,
     add_cache_option,
     add_kernel_options,
+    check_empty,
     kernel_of,
     say,
 )
-from ntbbench.cli.lab_netdev import add_netdev
 from ntbbench.cli.lab_pair import add_pair
+from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.names import parse_int, unknown
-from ntbbench.lab.loopback.evaluate import DB_READS
-from ntbbench.lab.loopback.run import DOORBELLS, ORDERS, QUEUES_MAX, LabPlan, run_lab
+from ntbbench.core.options import kinds, option
+from ntbbench.lab.loopback.lab_client import LabPlan
+from ntbbench.lab.loopback.netdev_client import NetdevPlan
+from ntbbench.lab.loopback.run import run_client
 from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.packages.debian_kernels import parse_spec
 from ntbbench.lab.packages.doctor import examine, install_command
 from ntbbench.lab.packages.fetch import fetch
 
-GAP_MAX = 1_000_000  # us
-PACKETS_MAX = 100_000
+LAB, NETDEV = "lab", "netdev"  # what uses ntb_transport in the guest
+CLIENTS: dict[str, type[Struct]] = {LAB: LabPlan, NETDEV: NetdevPlan}
 
 DESCRIPTION = """\
 Boot a Debian kernel in QEMU, build its own unmodified NTB core and ntb_transport (or those of
 your tree) as modules, ring doorbells over a loopback NTB device, and count what the kernel does
 beside what the model predicts. Nothing is installed on this machine.
+
+--client lab: the lab's own client rings, and every schedule is traced.
+--client netdev: two ntb_netdev interfaces, one in a network namespace of its own, with --queues
+queues where the kernel can (7.2 and later); ping, then UDP flows: for each --vectors once with
+pauses, where the model must be exact, and once as fast as it goes.
 """
 RUN_EPILOG = """\
 exit codes:
@@ -45,6 +53,7 @@ examples:
   ntbbench lab run --kernel debian:7.3 --vectors 0,16 --db-read latched,zero
   ntbbench lab run --source ~/linux --kernel debian:7.3      # did my patch make it better?
   ntbbench lab run --gap 0 --order together --senders 0-3    # bursts
+  ntbbench lab run --client netdev --kernel debian:7.3       # flows over ntb_netdev
 """
 
 
@@ -57,8 +66,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
-    _add_run(actions)
-    add_netdev(actions)
+    running = _run_parser(actions, "run", "run points on a real kernel")
+    running.add_argument("--client", choices=CLIENTS, default=LAB, help="of ntb_transport")
+    listed = [key for key in kinds(LabPlan) if key != "senders"]
+    add_options(running, "points: one for each --vectors and --db-read", LabPlan(), listed)
+    running.add_argument("--senders", metavar="0,1", help="QPs that send (default all)")
+    add_options(running, "points of --client netdev", NetdevPlan(), ("flows",))
+    flowing = _run_parser(actions, "netdev", "the same as run --client netdev")
+    add_options(flowing, "points: two for each --vectors", NetdevPlan())
+    flowing.set_defaults(client=NETDEV)
+    for parser in (running, flowing):
+        add_output(parser, saves="lab", checks=True).add_argument(
+            "--keep",
+            metavar="DIR",
+            type=Path,
+            nargs="?",
+            const=Path(),
+            help="keep the raw recordings, in DIR or beside the result",
+        )
     add_pair(actions)
     doctor = actions.add_parser(
         "doctor", help="say what this machine lacks for the lab", allow_abbrev=False
@@ -74,58 +99,53 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         add_cache_option(action)
 
 
-def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _run_parser(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, words: str
+) -> argparse.ArgumentParser:
     parser = actions.add_parser(
-        "run",
-        help="run points on a real kernel",
+        name,
+        help=words,
         description=DESCRIPTION,
         epilog=RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add_kernel_options(parser)
-    points = parser.add_argument_group("points: one for each --vectors and --db-read")
-    points.add_argument(
-        "--vectors",
-        metavar="LIST",
-        default="0,1,2,4,16",
-        help="0: no callbacks; k: bit b belongs to vector b %% k (default %(default)s)",
-    )
-    points.add_argument("--queues", metavar="N", default="4", help="QPs of each port (default 4)")
-    points.add_argument("--db-read", metavar="LIST", default="latched", help="latched, zero")
-    points.add_argument("--senders", metavar="LIST", help="QPs that send (default: all)")
-    points.add_argument("--order", choices=ORDERS, default="turn", help="in turn, or all at once")
-    points.add_argument(
-        "--gap", metavar="US", default="1000", help="between packets (default 1000)"
-    )
-    points.add_argument("--packets", metavar="N", default="50", help="of each QP (default 50)")
-    add_output(parser, saves="lab", checks=True).add_argument(
-        "--keep",
-        metavar="DIR",
-        type=Path,
-        nargs="?",
-        const=Path(),
-        help="keep the raw recordings, in DIR or beside the result",
-    )
     parser.set_defaults(run=run_run)
+    return parser
 
 
 def run_run(args: argparse.Namespace) -> int:
     """Run the points, save and print them; a point that the model does not predict is a finding."""
     plan = plan_of(args)
-    output = output_of(args, saves="lab")
+    output = output_of(args, saves="lab" if args.client == LAB else f"lab-{args.client}")
     cache = Cache(default_root(args.cache))
     kernel = kernel_of(args, cache)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "recordings"
         if args.keep is not None:
             folder = output.beside() if args.keep == Path() else args.keep
-            _check_empty(folder)
-        result = run_lab(cache, kernel, plan, folder, say=say, accel=args.accel)
+            check_empty("--keep", folder)
+        result = run_client(cache, kernel, plan, folder, say=say, accel=args.accel)
     if args.keep is not None:
         say(f"recordings kept in {folder}")
     output.finish(result, say)
     return ExitCode.OK if all(point.agrees for point in result.points) else ExitCode.FINDING
+
+
+def plan_of(args: argparse.Namespace) -> LabPlan | NetdevPlan:
+    """Return the points that the options ask for.
+
+    Raises
+    ------
+    InputError : a value out of range, or an option of another client.
+    """
+    own = kinds(CLIENTS[args.client])
+    for client, plan in CLIENTS.items():
+        for key in kinds(plan).keys() - own.keys():
+            if (text := getattr(args, key, None)) is not None:
+                raise InputError(option(key), text, f"an option of --client {client} only")
+    return chosen(args, LabPlan()) if args.client == LAB else chosen(args, NetdevPlan())
 
 
 def run_doctor(args: argparse.Namespace) -> int:
@@ -147,32 +167,3 @@ def run_fetch(args: argparse.Namespace) -> int:
     for package in kernel.manifest.packages:
         print(f"  {package.name} {package.version}  sha256 {package.sha256}")
     return ExitCode.OK
-
-
-def plan_of(args: argparse.Namespace) -> LabPlan:
-    """Return the points that the options ask for.
-
-    Raises
-    ------
-    InputError : a value out of range.
-    """
-    queues = parse_int("--queues", args.queues, 1, QUEUES_MAX)
-    last = queues - 1
-    db_reads = tuple(dict.fromkeys(part.strip() for part in args.db_read.split(",")))
-    for name in db_reads:
-        if name not in DB_READS:
-            raise unknown("--db-read", name, DB_READS)
-    return LabPlan(
-        vectors=tuple(parse_int_axis(args.vectors, "--vectors", 0, DOORBELLS)),
-        queues=queues,
-        db_reads=db_reads,
-        senders=tuple(parse_int_axis(args.senders or f"0-{last}", "--senders", 0, last)),
-        order=args.order,
-        gap_us=parse_int("--gap", args.gap, 0, GAP_MAX),
-        packets=parse_int("--packets", args.packets, 1, PACKETS_MAX),
-    )
-
-
-def _check_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError("--keep", str(folder), "a new or an empty folder")

@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.packages.debian_kernels import parse_spec
 from ntbbench.lab.packages.fetch import CachedKernel, fetch
 from ntbbench.lab.packages.modules import Kernel, check_kbuild, check_source
+from ntbbench.lab.pair.pair_kernel import CHECK, RUN, pair_kernel
+from ntbbench.lab.pair.runner import PairLab
+from ntbbench.lab.pair.sources import check_tree
 
 DEFAULT_KERNEL = "debian:6.12"
+PAIR_KERNEL = "debian:7.3"
 ACCELERATORS = ("auto", "kvm", "tcg")
 
 
@@ -66,6 +70,37 @@ def kernel_of(args: argparse.Namespace, cache: Cache) -> Kernel:
         check_source("--kbuild", tree)
     source = tree if args.source is None else args.source.absolute()
     return Kernel(str(args.image), args.image.absolute(), kbuild, source, tree_told)
+
+
+def add_pair_kernel(parser: argparse.ArgumentParser) -> None:
+    """Add --kernel, --source and --cache of the driver pair."""
+    group = parser.add_argument_group("kernel")
+    group.add_argument(
+        "--kernel", metavar="debian:VERSION", default=PAIR_KERNEL, help="default %(default)s"
+    )
+    group.add_argument(
+        "--source", metavar="DIR", type=Path, help="a kernel tree of yours: its drivers are `after`"
+    )
+    add_cache_option(group)
+
+
+def pair_lab(args: argparse.Namespace, *, debug: bool = False) -> PairLab:
+    """Return the lab that the options ask for, its kernel fetched and built.
+
+    Raises
+    ------
+    InputError, FetchError, BuildError : as `pair_kernel`; --source is no kernel tree.
+    """
+    cache = Cache(default_root(args.cache))
+    tree = None if args.source is None else check_tree("--source", args.source)
+    kernel = pair_kernel(cache, args.kernel, say, CHECK if debug else RUN)
+    return PairLab(cache, kernel, tree, say)
+
+
+def check_empty(option: str, folder: Path) -> None:
+    """Raise InputError for a folder that holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(option, str(folder), "a new or an empty folder")
 
 
 def say(text: str) -> None:

@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`ntbbench lab pair`: the two real drivers against each other in one guest, beside the model."""
+"""`ntbbench lab pair run` and `check`: the two real drivers in one guest, beside the model."""
 
 import argparse
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ntbbench.cli import lab_pair_options as options
+from msgspec.structs import replace
+
 from ntbbench.cli.failures import failed
-from ntbbench.cli.lab_kernel import say
-from ntbbench.cli.lab_pair_check import add_check
-from ntbbench.cli.lab_pair_kernel import pair_lab
+from ntbbench.cli.lab_kernel import add_pair_kernel, check_empty, pair_lab, say
 from ntbbench.cli.lab_pair_matrix import add_matrix
-from ntbbench.cli.lab_pair_patches import add_patches
-from ntbbench.cli.progress import Saving
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.cli.streams import refusal
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.result_file import new_run
 from ntbbench.lab.lab_errors import BuildError, GuestError, UnjudgedError
-from ntbbench.lab.pair.judged.boot import is_spaced, observed
-from ntbbench.lab.pair.judged.exercised import not_exercised
-from ntbbench.lab.pair.judged.points import all_agree, all_points
-from ntbbench.lab.pair.judged.predict import PER_VECTOR, SPACED_GAP, WORKS
-from ntbbench.lab.pair.plan import AFTER, PairPlan
-from ntbbench.lab.pair.records import RUN, PairPoint, PairResult
+from ntbbench.lab.pair.exercised import (
+    REQUIREMENTS,
+    check_requirement,
+    not_as_required,
+    not_exercised,
+)
+from ntbbench.lab.pair.findings import known_to_model, read_findings
+from ntbbench.lab.pair.plan import AFTER, Packets, PairPlan, PairSetup, Rounds, named_patches
+from ntbbench.lab.pair.points import all_agree, all_points, evaluate, observed
+from ntbbench.lab.pair.records import CHECK, RUN, PairPoint, PairResult
+from ntbbench.pair.drivers.patches import SIDES
 
 DESCRIPTION = """\
 Bind the unmodified pci-epf-vntb and ntb_hw_epf to each other over a software endpoint controller
@@ -48,8 +53,24 @@ examples:
   ntbbench lab pair run --source ~/linux --rc-driver before     # still links with old peers?
   git bisect run ntbbench lab pair run --source . --require per-vector --bisect
 """
-LEAST_GAP = round(SPACED_GAP * 1e6)
-VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
+CHECK_DESCRIPTION = """\
+Run the pair on a kernel that watches itself (sleeping in atomic context, lock order, use after
+free), send packets, unbind and bind the endpoint again --rounds times, and list what the kernel
+complained of, each with the first line that shows it.
+"""
+CHECK_EPILOG = """\
+exit codes:
+  0  no finding
+  1  at least one, or a point that disagrees; that the guest panicked, hung or gave up is the
+     last finding, after what it said before
+  2  bad input
+  3  a source does not build, or the guest did not get as far as loading the drivers
+
+examples:
+  ntbbench lab pair check
+  ntbbench lab pair check --ep-driver before      # sleeps in atomic context
+  ntbbench lab pair check --source ~/linux --rounds 20
+"""
 BISECT_SKIP, BISECT_STOP = 125, 255  # git-bisect(1): skip; 128 and more: stop
 
 
@@ -65,7 +86,7 @@ def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     inner = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", required=True)
     _add_run(inner)
     add_matrix(inner)
-    add_check(inner)
+    _add_check(inner)
 
 
 def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -77,12 +98,7 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    options.add_kernel(parser)
-    options.add_drivers(parser, AFTER)
-    add_patches(parser)
-    options.add_setting(parser)
-    options.add_traffic(parser)
-    options.add_output(parser)
+    _add_boot(parser, "lab-pair")
     parser.add_argument(
         "--require",
         choices=tuple(REQUIREMENTS),
@@ -90,6 +106,32 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("--bisect", action="store_true", help="exit codes for `git bisect run`")
     parser.set_defaults(run=run)
+
+
+def _add_check(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = actions.add_parser(
+        "check",
+        help="the pair on a debug kernel: atomic sleeps, lock order, use after free",
+        description=CHECK_DESCRIPTION,
+        epilog=CHECK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_boot(parser, "lab-pair-check")
+    add_options(parser, "rounds", Rounds())
+    parser.set_defaults(run=run_check)
+
+
+def _add_boot(parser: argparse.ArgumentParser, saves: str) -> None:
+    """Add the options of one boot: kernel, drivers, setting, packets, output."""
+    add_pair_kernel(parser)
+    add_options(parser, "drivers", PairSetup(), only=("ep_driver", "rc_driver"))
+    add_options(parser, "patches", PairSetup(), only=("ep_patches", "rc_patches"))
+    add_options(parser, "setting", PairSetup(), only=("ep_slots", "mw_count", "queues", "doorbell"))
+    add_options(parser, "packets", Packets())
+    add_output(parser, saves=saves, checks=True).add_argument(
+        "--record", metavar="DIR", type=Path, help="keep ftrace text and counters, a folder a point"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
         return code
     except Exception as error:
         # Every one: of a defect of ours too, git would take main's 70 for "bad" and blame the
-        # commit. It is told as main tells it.
+        # commit. Report it as main() does.
         failed(error)
         if isinstance(error, BuildError | UnjudgedError):
             return BISECT_SKIP
@@ -112,13 +154,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    plan = plan_of(args)
+    setup = setup_of(args)
+    plan = PairPlan(setup, chosen(args, Packets()).points(setup))
     check_requirement(plan, args.require)
-    output = args.output or new_run(options.RUNS, "lab-pair")
-    options.check_outputs(args, output)
-    lab = pair_lab(args)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.record_folder(args, Path(scratch) / "recordings")
+    output = output_of(args, saves="lab-pair")
+    with _recordings(args) as folder:
+        lab = pair_lab(args)
         recordings = lab.boot(plan, folder)
         points = all_points(recordings)
     result = PairResult(
@@ -128,71 +169,77 @@ def _run(args: argparse.Namespace) -> int:
         not_exercised=not_exercised(points),
         **lab.facts(),
     )
-    saving = Saving(output)
-    saving.at_the_end(result)
-    options.tell_saved(args, saving)
-    options.publish(result, args.format, args.html)
-    saving.check()
-    return verdict(points, args.require)
+    _finish(args, output, result)
+    return exit_code(points, args.require)
 
 
-def plan_of(args: argparse.Namespace) -> PairPlan:
-    """Return the boot that the options ask for.
-
-    Raises
-    ------
-    InputError : a value out of range.
-    """
-    setup = options.setup_of(args)
-    return PairPlan(setup, options.points_of(args, setup))
-
-
-def _is_up(point: PairPoint) -> bool:
-    return point.link == "up"
-
-
-def _works(point: PairPoint) -> bool:
-    return _is_up(point) and point.packets_received == point.packets_sent > 0
-
-
-def _per_vector(point: PairPoint) -> bool:
-    return _works(point) and point.verdict == "per-vector"
-
-
-# What --require asks of every point.
-REQUIREMENTS = {"link": _is_up, "packets": _works, PER_VECTOR: _per_vector}
-
-
-def check_requirement(plan: PairPlan, required: str | None) -> None:
-    """Refuse a requirement that no drivers can meet in this setting.
-
-    Raises
-    ------
-    InputError : per-vector of a burst, which has no verdict, or of one QP, where it is `works`.
-    """
-    if required != PER_VECTOR:
-        return
-    setup = plan.setup
-    if any(not is_spaced(traffic) for traffic in plan.traffic):
-        gap = plan.traffic[0].gap_us
-        raise InputError("--require", PER_VECTOR, f"a --gap of {LEAST_GAP} us or more, not {gap}")
-    for option, value in (("--mw-count", setup.mw_count), ("--queues", setup.queues)):
-        if value == 1:
-            allowed = f"two QPs or more, not the one of {option} 1: it is woken either way"
-            raise InputError("--require", PER_VECTOR, allowed)
-
-
-def _why(point: PairPoint) -> str:
-    """Return what a point is instead of what was required, and its packets where it has any."""
-    if not _is_up(point):
-        return point.cause
-    sent = f"{point.packets_sent} packets sent, {point.packets_received} received"
-    return f"{sent}; doorbells: {VERDICTS.get(point.verdict, point.verdict)}"
-
-
-def verdict(points: list[PairPoint], required: str | None) -> int:
-    """Return the exit code: a point that differs from the model, or is not as required."""
-    failing = [point for point in points if required and not REQUIREMENTS[required](point)]
-    for point in failing:
-        say(f"--require {required}: {point.direction} is not: {_why(point)}")
+def exit_code(points: list[PairPoint], required: str | None) -> int:
+    """Return whether a point differs from the model, or is not as required, which is said."""
+    failing = not_as_required(points, required)
+    for line in failing:
+        say(line)
     return ExitCode.OK if all_agree(points) and not failing else ExitCode.FINDING
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Boot once, list the findings; a finding is one whatever the points say."""
+    setup, rounds = setup_of(args), chosen(args, Rounds()).rounds
+    traffic = chosen(args, Packets()).points(setup)
+    plan = PairPlan(setup, traffic, rounds=rounds, may_die=True)
+    output = output_of(args, saves="lab-pair-check")
+    with _recordings(args) as folder:
+        lab = pair_lab(args, debug=True)
+        recordings = lab.boot(plan, folder)
+        points = evaluate(recordings)
+        found = read_findings(folder, recordings.died) if recordings.available else []
+    findings = known_to_model(found, recordings)
+    result = PairResult(
+        kind=CHECK,
+        points=points,
+        observed=observed(recordings),
+        not_exercised=not_exercised(points),
+        findings=findings,
+        rounds=rounds,
+        complete=not recordings.died,
+        checks=lab.checks,
+        **lab.facts(),
+    )
+    _finish(args, output, result)
+    return ExitCode.OK if all_agree(points) and not findings else ExitCode.FINDING
+
+
+def setup_of(args: argparse.Namespace) -> PairSetup:
+    """Return the drivers and the setting of one boot; with --source `after` is that tree's.
+
+    Raises
+    ------
+    InputError : a value out of range, or other patches than the driver's name says.
+    """
+    setup = chosen(args, PairSetup())
+    for side in SIDES:
+        driver, given = getattr(setup, f"{side}_driver"), getattr(setup, f"{side}_patches")
+        if driver == AFTER and args.source is not None:
+            setup = replace(setup, **{f"{side}_driver": str(args.source.absolute())})
+            continue
+        named = named_patches(side, driver)
+        if named is not None and given not in (None, named):
+            allowed = f"{'full' if named else 'none'}, which `{driver}` stands for; or name a file"
+            raise InputError(f"--{side}-patches", getattr(args, f"{side}_patches"), allowed)
+    return setup
+
+
+@contextmanager
+def _recordings(args: argparse.Namespace) -> Iterator[Path]:
+    """Yield where the recordings go: --record, which must be new or empty, or for a while."""
+    if args.record is not None:
+        check_empty("--record", args.record)
+        yield args.record
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch) / "recordings"
+
+
+def _finish(args: argparse.Namespace, output: Output, result: PairResult) -> None:
+    if args.record is not None:
+        say(f"recordings kept in {args.record}")
+    output.finish(result, say)

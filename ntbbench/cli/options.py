@@ -2,21 +2,31 @@
 """Options of the command line out of the sections that declare them: see ntbbench.core.options."""
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ntbbench.core.options import kinds
+from ntbbench.core.option_list import OptionSection, default_of, described
+from ntbbench.core.options import kinds, option
 
 Section = TypeVar("Section", bound=Struct)
+# By command: `module:Class` of the sections whose keys are its options or those of its files.
+DECLARED: Mapping[str, tuple[str, ...]] = {
+    "simulate": (
+        "ntbbench.datapath.scenario.sections:Scenario",
+        "ntbbench.cli.simulate:How",
+    ),
+    "fit": ("ntbbench.cli.fit:Measured",),
+}
 
 
 def add_options(
     parser: argparse.ArgumentParser, title: str, usual: Struct, only: Collection[str] = ()
 ) -> argparse._ArgumentGroup:
-    """Add a group with an option for each key of a section; all are texts until `chosen`.
+    """Return a new group with an option for each key of a section; all are texts until `chosen`.
 
     A kind without a metavar is a flag that takes no value.
 
@@ -30,17 +40,19 @@ def add_options(
         if only and key not in only:
             continue
         if not kind.metavar:
-            group.add_argument(option(key), action="store_const", const="true", help=kind.text)
+            group.add_argument(
+                option(key), dest=key, action="store_const", const="true", help=kind.text
+            )
             continue
-        default = kind.show(getattr(usual, key))
-        shown = "" if default is None else f"; default {_plain(default)}"
+        default = _plain(default_of(usual, key))
+        shown = f"; default {default}" if default else ""
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
-        group.add_argument(option(key), metavar=kind.metavar, help=words)
+        group.add_argument(option(key), dest=key, metavar=kind.metavar, help=words)
     return group
 
 
-def chosen(args: argparse.Namespace, base: Section) -> Section:
-    """Return `base` with what the options say instead.
+def chosen(args: argparse.Namespace, base: Section, only: Collection[str] = ()) -> Section:
+    """Return `base` with what the options of these keys say instead; none named: of all keys.
 
     Raises
     ------
@@ -49,15 +61,25 @@ def chosen(args: argparse.Namespace, base: Section) -> Section:
     changes: dict[str, Any] = {
         key: kind.parse(option(key), text)
         for key, kind in kinds(type(base)).items()
-        if (text := getattr(args, key, None)) is not None
+        if (not only or key in only) and (text := getattr(args, key, None)) is not None
     }
     return msgspec.structs.replace(base, **changes)
 
 
-def option(key: str) -> str:
-    """Return the option of a key: `mw_count` is --mw-count."""
-    return f"--{key.replace('_', '-')}"
+def reference() -> Mapping[str, list[OptionSection]]:
+    """Return by command every section with its keys, kinds, ranges and defaults."""
+    return {
+        command: [section for place in places for section in _described(place)]
+        for command, places in DECLARED.items()
+    }
+
+
+def _described(place: str) -> list[OptionSection]:
+    module, _, name = place.partition(":")
+    return described(getattr(import_module(module), name)())
 
 
 def _plain(value: object) -> str:
+    if value is None:
+        return ""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -31,7 +31,11 @@ PIECE = 1 << 20  # characters of a text on its way to stdout: each piece is copi
 
 
 def add_output(
-    parser: argparse.ArgumentParser, *, saves: str = "", checks: bool = False
+    parser: argparse.ArgumentParser,
+    *,
+    saves: str = "",
+    checks: bool = False,
+    redirects: bool = False,
 ) -> argparse._ArgumentGroup:
     """Add --format, --html and --write; -o where the command saves a result.
 
@@ -39,6 +43,7 @@ def add_output(
     ----------
     saves : what begins the name of a result that -o does not name; empty: nothing is saved.
     checks : whether the report checks something, so that it can be KTAP, JUnit and annotations.
+    redirects : whether -o is the file that gets what stdout would; nothing is saved.
     """
     group = parser.add_argument_group("output")
     names = formats(checks=checks)
@@ -66,6 +71,9 @@ def add_output(
             type=Path,
             help=f"the result (default {RUNS}/{saves}-<UTC time>.json)",
         )
+    if redirects:
+        words = "write there instead of stdout"
+        group.add_argument("-o", "--output", metavar="FILE", type=Path, dest="place", help=words)
     return group
 
 
@@ -84,6 +92,7 @@ class Output:
     page : where the page goes; None: nowhere.
     result : the result file; None: nothing is saved.
     named : whether the user named `result`, so that it need not be said where it is.
+    place : the file that gets what stdout would; None: stdout.
     files : a format and a file each, beside stdout.
     """
 
@@ -91,6 +100,7 @@ class Output:
     page: Path | None = None
     result: Path | None = None
     named: bool = True
+    place: Path | None = None
     files: Sequence[tuple[str, Path]] = ()
     saving: Saving | None = field(default=None, init=False)
 
@@ -101,10 +111,13 @@ class Output:
         ------
         InputError : a file that cannot be written, or two outputs in one place.
         """
-        for path in filter(None, (self.result, self.page, *(file for _, file in self.files))):
-            check_writable(path)
-        if self.page is not None and self.result is not None:
-            self.check_apart("--html", self.page, self.result)
+        other = self.result or self.place
+        named = (("output", other), ("--html", self.page), *(("--write", f) for _, f in self.files))
+        for option, path in named:
+            if path is not None:
+                check_writable(path, option)
+        if self.page is not None and other is not None:
+            self.check_apart("--html", self.page, other)
         if self.result is not None:
             self.saving = Saving(self.result)
 
@@ -138,24 +151,36 @@ class Output:
         """Save the result, then show it; a result that is not saved is the error at the end."""
         if self.saving is not None:
             self.saving.at_the_end(record)
-            if not self.named and self.saving.saved:
-                say(f"saved {self.result}")
+        self.publish(record, say)
+
+    def publish(self, record: Struct, say: Callable[[str], None] = tell) -> None:
+        """Show a result that `saving` has saved, or has tried to."""
+        if self.saving is not None and not self.named and self.saving.saved:
+            say(f"saved {self.result}")
         self.show(kind_of(record).document(record))
         if self.saving is not None:
             self.saving.check()
 
     def show(self, document: Document) -> None:
-        """Print the document on stdout, and write the page and the files.
+        """Print the document, and write the page and the files.
 
         The summary of a job of GitHub Actions, which is no place for annotations, gets Markdown.
         """
-        write_text(renderer(self.form)(document))
-        pages = [] if self.page is None else [("html", self.page)]
-        for name, path in (*pages, *self.files):
-            write_bytes(path, renderer(name)(document).encode())
+        text = renderer(self.form)(document)
+        if self.place is None:
+            write_text(text)
+        else:
+            write_bytes(self.place, text.encode())
+        self.write_page(document)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if self.form == "github" and summary:
             append_text(Path(summary), renderer("md")(document))
+
+    def write_page(self, document: Document) -> None:
+        """Write the page and the files, where they were asked for."""
+        pages = [] if self.page is None else [("html", self.page)]
+        for name, path in (*pages, *self.files):
+            write_bytes(path, renderer(name)(document).encode())
 
 
 def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None = None) -> Output:
@@ -168,7 +193,9 @@ def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None
     """
     asked = getattr(args, "output", None) or resumed
     path = asked if asked is not None or not saves else new_run(RUNS, saves)
-    return Output(args.format, args.html, path, asked is not None, args.write)
+    place = getattr(args, "place", None)
+    named = asked is not None
+    return Output(args.format, args.html, path, named, place=place, files=args.write)
 
 
 def write_text(text: str) -> None:

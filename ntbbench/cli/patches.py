@@ -2,22 +2,16 @@
 """`ntbbench patches`: what each patch changes, and what it cannot do without."""
 
 import argparse
-from pathlib import Path
+from typing import Annotated
 
-from ntbbench.cli.pair_options import (
-    U32_MAX,
-    add_html,
-    add_output,
-    add_setting,
-    chosen_format,
-    setting_of,
-    write,
-)
+from msgspec import Struct
+
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.pair_options import U32_MAX, add_setting, setting_of
 from ntbbench.core.errors import ExitCode
-from ntbbench.core.names import parse_int
-from ntbbench.core.result_file import write_bytes
+from ntbbench.core.options import Count
 from ntbbench.pair.series.analysis import SEED, analyse
-from ntbbench.report import patches as report
 
 DESCRIPTION = """\
 Judge all 2^7 x 2^5 subsets of the series against an unpatched and a fully patched peer, and say
@@ -36,6 +30,12 @@ exit codes:
 """
 
 
+class StormOptions(Struct, frozen=True, kw_only=True):
+    """The storm of doorbells on the deferred work."""
+
+    seed: Annotated[int, Count(0, U32_MAX, "of the rings and of the gaps between runs")] = SEED
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
@@ -45,19 +45,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--seed", metavar="N", default=str(SEED), help=f"of the storm (default {SEED})"
-    )
+    add_options(parser, "storm", StormOptions())
     add_setting(parser)
-    add_output(parser, report.FORMATS)
-    add_html(parser)
+    add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the analysis."""
-    result = analyse(setting_of(args), parse_int("--seed", args.seed, 0, U32_MAX))
-    write(args, report.FORMATS[chosen_format(args)](result))
-    if args.html:
-        write_bytes(Path(args.html), report.FORMATS["html"](result).encode())
+    setting, storm, output = setting_of(args), chosen(args, StormOptions()), output_of(args)
+    output.finish(analyse(setting, storm.seed))
     return ExitCode.OK

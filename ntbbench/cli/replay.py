@@ -2,13 +2,12 @@
 """`ntbbench replay`: recordings of a real kernel beside what the model predicts."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from ntbbench.capture.replay.records import DISAGREES, points_of
 from ntbbench.capture.replay.replay import replay_log
+from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
-from ntbbench.report.replay import FORMATS
 
 DESCRIPTION = """\
 Run recordings of a real kernel through the model of the device that they were
@@ -40,13 +39,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     parser.add_argument("log", metavar="LOG", type=Path, help="folder of a recording, or of many")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text")
+    add_output(parser, checks=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the replay; a recording that the model does not agree with is a finding."""
+    output = output_of(args)
     replay = replay_log(args.log)
-    sys.stdout.write(FORMATS[args.format](replay))
+    output.finish(replay)
     failed = any(point.verdict == DISAGREES for point in points_of(replay))
     return ExitCode.FINDING if failed else ExitCode.OK

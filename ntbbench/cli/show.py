@@ -5,19 +5,12 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ntbbench.capture.explain_records import EXPLAIN_SCHEMA
-from ntbbench.capture.measured import MEASURED_SCHEMA
-from ntbbench.cli import lab_netdev, lab_pair_options, simulate
 from ntbbench.cli import sweep_options as options
 from ntbbench.cli.output import Output
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.result_file import load_result, real_path, schema_of
-from ntbbench.datapath.grid.grid_result import load_simulation
-from ntbbench.datapath.records import SIMULATION_SCHEMA
 from ntbbench.dispatch.records import SWEEP_SCHEMA
-from ntbbench.lab.loopback.netdev_records import NETDEV_SCHEMA, load_netdev_result
-from ntbbench.lab.pair.records import PAIR_SCHEMA, load_pair_result
 from ntbbench.report.kinds import RESULTS, kind_of, load_any
 
 DESCRIPTION = """\
@@ -36,32 +29,9 @@ def _sweep(path: Path, reports: options.Reports) -> None:
     options.publish(load_result(path), reports)
 
 
-def _simulation(path: Path, reports: options.Reports) -> None:
-    simulate.publish(load_simulation(path), reports.name, reports.html)
-
-
-def _pair(path: Path, reports: options.Reports) -> None:
-    lab_pair_options.publish(load_pair_result(path), reports.name, reports.html)
-
-
-def _netdev(path: Path, reports: options.Reports) -> None:
-    if reports.html is not None:
-        raise InputError("--html", str(reports.html), "no page of `lab netdev`; --format md")
-    lab_netdev.publish(load_netdev_result(path), reports.name)
-
-
 # How a result file of each schema is shown.
 KINDS: Mapping[str, Callable[[Path, options.Reports], None]] = {
     SWEEP_SCHEMA: _sweep,
-    SIMULATION_SCHEMA: _simulation,
-    PAIR_SCHEMA: _pair,
-    NETDEV_SCHEMA: _netdev,
-}
-# What reads a file of ours that is no result of a run.
-READERS = {
-    MEASURED_SCHEMA: "`ntbbench explain` reads what `ntbbench ingest` measured",
-    EXPLAIN_SCHEMA: "`ntbbench explain` itself prints it: --format",
-    "ntbbench.compat/1": "`ntbbench compat` itself prints it; compare and gate read it",
 }
 
 
@@ -92,15 +62,13 @@ def run(args: argparse.Namespace) -> int:
     if reports.html is not None and real_path(reports.html) == real_path(path):
         raise InputError("--html", args.html, "another file than the result's")
     schema = schema_of(path)
-    if schema in READERS:
-        raise InputError(f"{path}: schema", schema, READERS[schema])
     if schema in {kind.schema for kind in RESULTS.values()}:
         record = load_any(path)
         Output(reports.name, reports.html).show(kind_of(record).document(record))
         return ExitCode.OK
     if schema not in KINDS:
         raise unknown(
-            f"{path}: schema", schema, [*KINDS, *(kind.schema for kind in RESULTS.values())]
+            f"{path}: schema", schema, {*KINDS, *(kind.schema for kind in RESULTS.values())}
         )
     KINDS[schema](path, reports)
     return ExitCode.OK

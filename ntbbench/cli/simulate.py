@@ -3,32 +3,37 @@
 
 import argparse
 import shlex
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, cast
+
+import msgspec
+from msgspec import Struct
 
 import ntbbench
-from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
-from ntbbench.cli.simulate_options import JOBS_MAX, add_options, check_scheduler, scenario_of
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import Output, add_output, output_of
+from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import timer
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.names import parse_int, unknown
-from ntbbench.core.result_file import check_writable, new_run, real_path, write_bytes
-from ntbbench.datapath.engine import simulate_logged
+from ntbbench.core.option_list import OptionList, described
+from ntbbench.core.options import Count, Word
+from ntbbench.core.result_file import check_writable, write_bytes
+from ntbbench.datapath.engine import ENGINES, simulate_logged
 from ntbbench.datapath.grid.backends import Place, dask, local
 from ntbbench.datapath.grid.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.datapath.grid.grid_result import adopt, load_simulation, result_of
+from ntbbench.datapath.grid.saved_result import adopt
+from ntbbench.datapath.grid.summary import result_of
 from ntbbench.datapath.records import OkSimulation, SimulationResult
+from ntbbench.datapath.scenario import scenario_file
 from ntbbench.datapath.scenario.grid_point import expand
-from ntbbench.datapath.scenario.load import all_keys
 from ntbbench.datapath.scenario.resolve import engine_seed, resolve
-from ntbbench.datapath.scenario.sections import Scenario
+from ntbbench.datapath.scenario.sections import AXES, BOARDS, Run, Scenario
 from ntbbench.datapath.system_checks import check_system
 from ntbbench.report import timeline
-from ntbbench.report.simulation import FORMATS
-from ntbbench.report.simulation_keys import keys_text
+from ntbbench.report.kinds import RESULTS, kind_of
 from ntbbench.report.wording import plural
 
 DESCRIPTION = """\
@@ -47,24 +52,26 @@ examples:
   ntbbench simulate --backend dask --scheduler tcp://head:8786 board.toml
   ntbbench simulate --resume board.json
 """
+SAVES = "simulation"
+
+
+class How(Struct, frozen=True, kw_only=True):
+    """Where and with what the grid runs; the result is the same."""
+
+    engine: Annotated[str, Word(ENGINES, "all give the same")] = ENGINES[0]
+    jobs: Annotated[int, Count(0, 1024, "processes; 0: one per core")] = 0
+    backend: Annotated[str, Word(("local", "dask"), "where the grid runs")] = "local"
+    scheduler: Annotated[str | None, Word((), "address of the Dask cluster")] = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one call is to do.
-
-    Parameters
-    ----------
-    scenario : what to simulate.
-    grid : its points.
-    found : the replications of an earlier run, by point.
-    output : the result file.
-    """
+    """What one call is to do."""
 
     scenario: Scenario
+    how: How
     grid: Grid
-    found: Found
-    output: Path
+    found: Found  # the replications of an earlier run
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -76,49 +83,59 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_options(parser)
+    boards = ", ".join(BOARDS)
+    parser.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="what to simulate")
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"a board instead: {boards} (default generic)"
+    )
+    add_options(parser, "axes: every combination is a point", Scenario(), AXES)
+    group = add_options(parser, "scenario: defaults are those of generic", Run())
+    group.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a key of the scenario; can be given again",
+    )
+    group.add_argument("--keys", action="store_true", help="list the keys of a scenario, and end")
+    add_options(parser, "how", How())
+    group = add_output(parser, saves=SAVES)
+    group.add_argument(
+        "--timeline",
+        metavar="FILE.json",
+        type=Path,
+        help="the first point's events for ui.perfetto.dev or chrome://tracing",
+    )
+    group.add_argument(
+        "--resume",
+        metavar="FILE.json",
+        type=Path,
+        help="go on with an interrupted run, or add replications to a finished one",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, save, report."""
     if args.keys:
-        sys.stdout.write(keys_text(all_keys()))
+        listed = OptionList(sections=described(Scenario()))
+        Output(args.format, args.html).show(kind_of(listed).document(listed))
         return ExitCode.OK
-    if args.format not in FORMATS:
-        raise unknown("--format", args.format, FORMATS)
     plan = plan_of(args)
-    check_outputs(args, plan)
-    saving = Saving(plan.output)
+    output = outputs(args, plan)
+    saving = output.saving
+    assert saving is not None
+    go_on = f"go on with: {resume_command(args, plan.how, saving.output)}"
     with interrupts() as signals:
-        result = simulated(args, plan, signals, saving)
-        if not result.complete:
-            saving.check()
-            on = resume_command(args, plan)
-            tell(f"interrupted; what is finished is saved; go on with: {on}")
-            return signals.exit_code
-    if args.output is None and args.resume is None and saving.saved:
-        tell(f"saved {plan.output}")
-    publish(result, args.format, None if args.html is None else Path(args.html))
+        result = simulated(plan, signals, saving, go_on)
+    if not result.complete:
+        saving.check()
+        tell(f"interrupted; what is finished is saved; {go_on}")
+        return signals.exit_code
     if args.timeline is not None:
-        write_timeline(Path(args.timeline), plan.grid)
-    saving.check()
+        write_timeline(args.timeline, plan.grid)
+    output.publish(result)
     return verdict(result)
-
-
-def write_timeline(path: Path, grid: Grid) -> None:
-    """Write the timeline of the first point that can be had, in its first replication."""
-    spec = next(spec for spec in grid.specs if spec.reason is None)
-    system = resolve(spec, 0)
-    _, rows = simulate_logged(system, engine_seed(spec, 0), grid.engine, capacity=timeline.ROWS_MAX)
-    about = (
-        f"{spec.protocol} {spec.dispatch} {spec.affinity}, {plural(spec.queues, 'queue')}: "
-        f"replication 0 of {spec.scenario.name}, simulated"
-    )
-    drawn = timeline.render(system, rows, about)
-    write_bytes(path, drawn.text.encode())
-    told = f"timeline of {about}: {path}, {plural(drawn.events, 'trace event')}"
-    tell(", ".join(filter(None, (told, drawn.cut))))
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -128,57 +145,72 @@ def plan_of(args: argparse.Namespace) -> Plan:
     ------
     InputError : bad options, scenario or file to resume.
     """
-    previous = None if args.resume is None else load_simulation(Path(args.resume))
+    previous = None
+    if args.resume is not None:
+        previous = cast(SimulationResult, RESULTS["simulation"].load(args.resume))
     scenario = scenario_of(args, previous)
     specs = expand(scenario)
     for spec in specs:
         if spec.reason is None:
             check_system(resolve(spec, 0))
-    if previous is None:
-        found: Found = [{} for _ in specs]
-    else:
+    found: Found = [{} for _ in specs]
+    if previous is not None:
         found = adopt(scenario, specs, previous, ntbbench.__version__)
-    chosen = args.resume if args.output is None else args.output
-    output = new_run(RUNS, "simulation") if chosen is None else Path(chosen)
-    grid = Grid(specs, scenario.run.replications, args.engine)
-    return Plan(scenario, grid, found, output)
+    how = chosen(args, How())
+    return Plan(scenario, how, Grid(specs, scenario.run.replications, how.engine), found)
 
 
-def check_outputs(args: argparse.Namespace, plan: Plan) -> None:
-    """Raise InputError unless every file can be written, each to a place of its own.
+def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> Scenario:
+    """Return the scenario of the options.
 
-    A timeline needs a point that can be had.
+    Raises
+    ------
+    InputError : a file and a preset at once, or any bad value.
+    """
+    if previous is not None and args.scenario is None and args.preset is None:
+        base = scenario_file.scenario_from(previous.scenario, str(args.resume))
+    else:
+        base = scenario_file.file_or_preset(args.scenario, args.preset)
+    for text in args.set:
+        section, _, key = scenario_file.key_of(text.partition("=")[0].strip()).partition(".")
+        if section == "run" and getattr(args, key) is not None:
+            raise InputError("--set", text, f"not together with --{key}")
+    asked = msgspec.structs.replace(chosen(args, base, AXES), run=chosen(args, base.run))
+    asked = scenario_file.with_settings(asked, args.set)
+    scenario = scenario_file.with_true_note(asked, base)
+    scenario_file.check_scenario(scenario)
+    return scenario
+
+
+def outputs(args: argparse.Namespace, plan: Plan) -> Output:
+    """Return the output, after every file was found to be writable, each in a place of its own.
+
+    Raises
+    ------
+    InputError : a bad file, or a timeline without a point that can be had.
     """
     if args.timeline is not None and not plan.grid.total:
-        reason = plan.grid.specs[0].reason
-        raise InputError("--timeline", args.timeline, f"a point that the device can give: {reason}")
-    taken = {real_path(plan.output): "the result's"}
-    check_writable(plan.output)
-    for option in ("html", "timeline"):
-        text = getattr(args, option)
-        if text is None:
-            continue
-        path = Path(text)
-        check_writable(path)
-        if real_path(path) in taken:
-            raise InputError(f"--{option}", text, f"another file than {taken[real_path(path)]}")
-        taken[real_path(path)] = f"--{option}'s"
+        allowed = f"a point that the device can give: {plan.grid.specs[0].reason}"
+        raise InputError("--timeline", str(args.timeline), allowed)
+    output = output_of(args, saves=SAVES, resumed=args.resume)
+    if args.timeline is not None:
+        check_writable(args.timeline)
+        for other in filter(None, (output.result, output.page)):
+            Output.check_apart("--timeline", args.timeline, other)
+    return output
 
 
-def simulated(
-    args: argparse.Namespace, plan: Plan, signals: Interrupts, saving: Saving
-) -> SimulationResult:
+def simulated(plan: Plan, signals: Interrupts, saving: Saving, go_on: str) -> SimulationResult:
     """Run what is missing with a bar on a terminal until done or asked to end; save it."""
-    scenario = plan.scenario
     environment = environments.environment(timer())
 
     def result(found: Found) -> SimulationResult:
-        return result_of(scenario, plan.grid, found, environment)
+        return result_of(plan.scenario, plan.grid, found, environment)
 
     left = sum(map(len, plan.grid.missing(plan.found)))
     try:
         if left:
-            with place_of(args, left) as place, bar() as progress:
+            with place_of(plan.how, left) as place, bar() as progress:
                 hooks = Hooks(
                     progress=progress,
                     stop=signals.stop,
@@ -194,47 +226,50 @@ def simulated(
         if signals.asked():  # SIGTERM to the whole group ends the workers too
             return result(plan.found)
         saving.check()
-        on = resume_command(args, plan)
-        raise WorkersLost(f"{error} what is finished is saved; go on with: {on}") from error
+        raise WorkersLost(f"{error} what is finished is saved; {go_on}") from error
     found = result(plan.found)
     saving.at_the_end(found)
     return found
 
 
-def place_of(args: argparse.Namespace, left: int) -> AbstractContextManager[Place]:
+def place_of(how: How, left: int) -> AbstractContextManager[Place]:
     """Return where to run.
 
     Raises
     ------
-    InputError : options that do not go together, or a number out of range.
+    InputError : options that do not go together.
     """
-    if args.backend == "dask":
-        if args.scheduler is None:
-            raise InputError("--backend", "dask", "together with --scheduler ADDRESS")
-        check_scheduler(args.scheduler)
-        return dask(args.scheduler)
-    if args.scheduler is not None:
-        raise InputError("--scheduler", args.scheduler, "together with --backend dask")
-    return local(parse_int("--jobs", args.jobs, 0, JOBS_MAX), left)
+    if how.backend != "dask" and how.scheduler is not None:
+        raise InputError("--scheduler", how.scheduler, "together with --backend dask")
+    if how.backend != "dask":
+        return local(how.jobs, left)
+    if how.scheduler is None:
+        raise InputError("--backend", "dask", "together with --scheduler ADDRESS")
+    return dask(how.scheduler)
 
 
-def publish(result: SimulationResult, name: str, html: Path | None) -> None:
-    """Print the result in format `name` on stdout; write the page to `html` if it is given."""
-    sys.stdout.write(FORMATS[name](result))
-    if html is not None:
-        from ntbbench.report.simulation_html import render_html  # noqa: PLC0415  # plotly is slow
+def write_timeline(path: Path, grid: Grid) -> None:
+    """Write the timeline of the first point that can be had, in its first replication."""
+    spec = next(spec for spec in grid.specs if spec.reason is None)
+    system = resolve(spec, 0)
+    _, rows = simulate_logged(system, engine_seed(spec, 0), grid.engine, capacity=timeline.ROWS_MAX)
+    about = (
+        f"{spec.protocol} {spec.dispatch} {spec.affinity}, {plural(spec.queues, 'queue')}: "
+        f"replication 0 of {spec.scenario.name}, simulated"
+    )
+    drawn = timeline.render(system, rows, about)
+    write_bytes(path, drawn.text.encode())
+    said = f"timeline of {about}: {path}, {plural(drawn.events, 'trace event')}"
+    tell(", ".join(filter(None, (said, drawn.cut))))
 
-        write_bytes(html, render_html(result).encode())
 
-
-def resume_command(args: argparse.Namespace, plan: Plan) -> str:
+def resume_command(args: argparse.Namespace, how: How, result: Path) -> str:
     """Return the command line that goes on and ends like this one."""
-    words = ["ntbbench", "simulate", "--resume", str(plan.output)]
-    if args.html is not None:
-        words += ["--html", args.html]
-    if args.backend == "dask":
-        words += ["--backend", "dask", "--scheduler", args.scheduler]
-    words += [] if args.jobs == "0" else ["--jobs", args.jobs]
+    words = ["ntbbench", "simulate", "--resume", str(result)]
+    words += [] if args.html is None else ["--html", str(args.html)]
+    if how.scheduler is not None:
+        words += ["--backend", how.backend, "--scheduler", how.scheduler]
+    words += [] if how.jobs == 0 else ["--jobs", str(how.jobs)]
     words += [] if args.format == "text" else ["--format", args.format]
     return shlex.join(words)
 

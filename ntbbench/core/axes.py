@@ -34,7 +34,12 @@ def parse_int_axis(text: str, field: str, low: int = 1, high: int = 64) -> list[
                 field, text, f"{part.strip()} is empty: the smaller number comes first"
             )
         if separator == "..":
-            numbers += series(numbers[-2:], start, end)
+            step, factor = pace(numbers[-2:], start)
+            if start * factor + step <= start:
+                raise InputError(field, text, f"{part.strip()} stays at 0: go on as in 0,1,2..8")
+            while start <= end:
+                numbers.append(start)
+                start = start * factor + step
         else:
             numbers += range(start, end + 1)
     return list(dict.fromkeys(numbers))
@@ -46,18 +51,13 @@ def split_range(part: str) -> tuple[str, str, str]:
     return part.partition(separator)
 
 
-def series(before: list[int], start: int, end: int) -> list[int]:
-    """Return start and what follows it up to `end`: the series that `before` began."""
+def pace(before: list[int], start: int) -> tuple[int, int]:
+    """Return the step and the factor of the series that `before` and `start` began."""
     step, factor = 0, 2
     if len(before) == 2:
         first, second = before
-        if second * second == first * start and second % first == 0 and second > first:
+        if second > first > 0 and second * second == first * start and second % first == 0:
             factor = second // first
         elif start - second == second - first > 0:
             step, factor = start - second, 1
-    numbers = []
-    number = start
-    while number <= end:
-        numbers.append(number)
-        number = number * factor + step
-    return numbers
+    return step, factor

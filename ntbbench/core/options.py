@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Options, declared once: each field of a section carries its range, its unit and its words.
 
-A section is a msgspec Struct whose fields are `Annotated[type, Duration | Count | Word | ...]`. The
-options of the command line, keys of TOML files, `--set`, and the reference page come from there.
+A section is a msgspec Struct whose fields are `Annotated[type, Duration | Count | Word | ...]`, or
+sections themselves. The options of the command line, the keys of TOML files, `--set` and the
+reference page come from there.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -13,7 +16,7 @@ from msgspec import Struct
 
 from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import unknown
+from ntbbench.core.names import parse_int, unknown
 from ntbbench.core.units import PS, duration_text, share_ppm, ticks, whole
 
 TEXT_MAX = 1000  # characters of a note
@@ -21,36 +24,55 @@ TEXT_MAX = 1000  # characters of a note
 Section = TypeVar("Section", bound=Struct)
 
 
+class Kind:
+    """What a key may be: how it is read, how it is written, and what is allowed, in words."""
+
+    text: str
+    metavar: ClassVar[str] = "X"
+
+    def parse(self, name: str, value: object) -> Any:
+        """Return the value of a key; InputError names it where the value is not allowed."""
+        raise NotImplementedError
+
+    def show(self, value: Any) -> object:
+        """Return the plain value that `parse` reads back."""
+        return list(value) if isinstance(value, tuple) else value
+
+    @property
+    def allowed(self) -> str:
+        """The range or the words."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Duration:
+class Duration(Kind):
     """A time: seconds, or a text with a unit; whole ticks inside, picoseconds unless said."""
 
     low: float  # seconds
     high: float
     text: str
     per_second: int = PS
-    metavar: ClassVar[str] = "X"
 
     def parse(self, name: str, value: object) -> int:
         """Return ticks."""
         return ticks(name, value, self.low, self.high, self.per_second)
 
     def show(self, value: Any) -> object:
-        """Return the text that `parse` reads back."""
+        """Return a text with a unit."""
         return duration_text(value, self.per_second)
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range."""
         return f"{self.low:g} to {self.high:g} s"
 
 
 @dataclass(frozen=True)
-class Share:
+class Share(Kind):
     """A share from 0 to 1; millionths inside."""
 
     text: str
-    metavar: ClassVar[str] = "X"
+    allowed: ClassVar[str] = "0 to 1"
 
     def parse(self, name: str, value: object) -> int:
         """Return millionths."""
@@ -60,14 +82,9 @@ class Share:
         """Return the share."""
         return value / 1_000_000
 
-    @property
-    def allowed(self) -> str:
-        """The range in words."""
-        return "0 to 1"
-
 
 @dataclass(frozen=True)
-class Count:
+class Count(Kind):
     """A whole number, with a unit where it has some."""
 
     low: int
@@ -77,21 +94,19 @@ class Count:
     metavar: ClassVar[str] = "N"
 
     def parse(self, name: str, value: object) -> int:
-        """Return the number."""
+        """Return the number; a text may be hexadecimal."""
+        if isinstance(value, str) and value.strip().lower().startswith("0x"):
+            return parse_int(name, value, self.low, self.high)
         return whole(name, value, self.low, self.high, self.units)
-
-    def show(self, value: Any) -> object:
-        """Return the number."""
-        return value
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range."""
         return f"{self.low} to {self.high}"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Kind):
     """One whole number out of a few."""
 
     known: tuple[int, ...]
@@ -106,10 +121,6 @@ class Choice:
             raise InputError(name, value, f"one of {self.allowed}")
         return found
 
-    def show(self, value: Any) -> object:
-        """Return the number."""
-        return value
-
     @property
     def allowed(self) -> str:
         """The numbers."""
@@ -117,13 +128,14 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(Kind):
     """A list of whole numbers; on the command line `0,1` or `[0,1]`, and `[]`."""
 
     low: int
     high: int
     text: str
-    metavar: ClassVar[str] = "0,1"
+    units: dict[str, int] = field(default_factory=dict, hash=False)
+    metavar: ClassVar[str] = "N,N"
 
     def parse(self, name: str, value: object) -> tuple[int, ...]:
         """Return the numbers."""
@@ -131,20 +143,16 @@ class Counts:
         if not isinstance(parts, list):
             allowed = f"a list of whole numbers from {self.low} to {self.high}: 0,1 or [0,1] or []"
             raise InputError(name, value, allowed)
-        return tuple(whole(name, part, self.low, self.high, {}) for part in parts)
-
-    def show(self, value: Any) -> object:
-        """Return a list."""
-        return list(value)
+        return tuple(whole(name, part, self.low, self.high, self.units) for part in parts)
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range of each number."""
         return f"list of {self.low} to {self.high}"
 
 
 @dataclass(frozen=True)
-class Word:
+class Word(Kind):
     """One word out of a few; none listed: any text of one line."""
 
     known: tuple[str, ...]
@@ -152,16 +160,12 @@ class Word:
     metavar: ClassVar[str] = "WORD"
 
     def parse(self, name: str, value: object) -> str:
-        """Return the word."""
+        """Return the word; of an enum's, its member."""
         if not isinstance(value, str) or not value.isprintable() or len(value) > TEXT_MAX:
             raise InputError(name, value, self.allowed)
         if self.known and value not in self.known:
             raise unknown(name, value, self.known)
-        return value
-
-    def show(self, value: Any) -> object:
-        """Return the word."""
-        return value
+        return next((word for word in self.known if word == value), value)
 
     @property
     def allowed(self) -> str:
@@ -170,32 +174,24 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Flag:
-    """Yes or no."""
+class Flag(Kind):
+    """Yes or no; on the command line `true` and `false`."""
 
     text: str
     metavar: ClassVar[str] = "true|false"
+    allowed: ClassVar[str] = "true, false"
 
     def parse(self, name: str, value: object) -> bool:
-        """Return the flag; on the command line `true` and `false` are texts."""
+        """Return the flag."""
         words = {"true": True, "false": False}
         found = words.get(value) if isinstance(value, str) else value
         if not isinstance(found, bool):
             raise InputError(name, value, "true or false")
         return found
 
-    def show(self, value: Any) -> object:
-        """Return the flag."""
-        return value
-
-    @property
-    def allowed(self) -> str:
-        """The words."""
-        return "true, false"
-
 
 @dataclass(frozen=True)
-class Axis:
+class Axis(Kind):
     """Whole numbers to try one after the other: `1,2,4`, `1-16`, `1,2,4..64`, or a TOML list."""
 
     low: int
@@ -205,53 +201,50 @@ class Axis:
 
     def parse(self, name: str, value: object) -> tuple[int, ...]:
         """Return each number once, in the order written."""
-        if isinstance(value, str):
-            return tuple(parse_int_axis(value, name, self.low, self.high))
         parts = value if isinstance(value, list) else [value]
-        numbers = [whole(name, part, self.low, self.high, {}) for part in parts]
-        return tuple(dict.fromkeys(numbers))
-
-    def show(self, value: Any) -> object:
-        """Return a list."""
-        return list(value)
+        if not parts:
+            raise InputError(name, value, "at least one value")
+        for part in parts:
+            if isinstance(part, bool) or not isinstance(part, int | str):
+                raise InputError(name, part, f"a whole number from {self.low} to {self.high}")
+        return tuple(parse_int_axis(",".join(map(str, parts)), name, self.low, self.high))
 
     @property
     def allowed(self) -> str:
-        """The range in words."""
+        """The range of each number."""
         return f"{self.low} to {self.high}"
 
 
 @dataclass(frozen=True)
-class Words:
-    """Words to try one after the other, out of a few; none listed: any."""
+class Words(Kind):
+    """Words to try one after the other, out of a few; none listed: any.
+
+    Parameters
+    ----------
+    once : a word that is written twice is refused; else it counts once.
+    """
 
     known: tuple[str, ...]
     text: str
+    once: bool = False
     metavar: ClassVar[str] = "A,B"
 
     def parse(self, name: str, value: object) -> tuple[str, ...]:
         """Return each word once, in the order written."""
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, list) or not parts:
-            raise InputError(name, value, f"a list of {self.allowed}")
+            raise InputError(name, value, f"a list out of {self.allowed}")
         one = Word(self.known, self.text)
-        return tuple(dict.fromkeys(one.parse(name, _stripped(part)) for part in parts))
-
-    def show(self, value: Any) -> object:
-        """Return a list."""
-        return list(value)
+        found = [one.parse(name, p.strip() if isinstance(p, str) else p) for p in parts]
+        twice = next((word for word in found if found.count(word) > 1), None)
+        if self.once and twice is not None:
+            raise InputError(name, twice, "every value once")
+        return tuple(dict.fromkeys(found))
 
     @property
     def allowed(self) -> str:
         """The words."""
         return ", ".join(self.known) or "words"
-
-
-def _stripped(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
-Kind = Duration | Share | Count | Choice | Counts | Word | Flag | Axis | Words
 
 
 def _parts(text: str) -> list[str]:
@@ -262,19 +255,38 @@ def _parts(text: str) -> list[str]:
     return text.split(",") if text else []
 
 
-def kinds(section: type[Struct]) -> dict[str, Kind]:
+@cache
+def kinds(section: type[Struct]) -> Mapping[str, Kind]:
     """Return what each key of a section may be."""
     hints = get_type_hints(section, include_extras=True)
-    found: dict[str, Kind] = {}
-    for name in section.__struct_fields__:
-        marks = [mark for mark in get_args(hints[name])[1:] if isinstance(mark, Kind)]
-        if marks:
-            found[name] = marks[0]
-    return found
+    marks = {
+        name: [mark for mark in get_args(hints[name])[1:] if isinstance(mark, Kind)]
+        for name in section.__struct_fields__
+    }
+    return {name: found[0] for name, found in marks.items() if found}
 
 
-def changed(prefix: str, base: Section, table: object) -> Section:
-    """Return `base` with what a table says instead.
+def sections(base: Struct) -> dict[str, Struct]:
+    """Return the sections inside a section."""
+    inner = {name: getattr(base, name) for name in base.__struct_fields__}
+    return {name: value for name, value in inner.items() if isinstance(value, Struct)}
+
+
+def option(key: str) -> str:
+    """Return the option of a key: `mw_count` is --mw-count, and `gap_us` --gap, in us."""
+    return f"--{key.removesuffix('_us').replace('_', '-')}"
+
+
+def check(section: Struct) -> None:
+    """Raise InputError for a value that its key does not allow; None is one that is not set."""
+    for key, kind in kinds(type(section)).items():
+        value = getattr(section, key)
+        if value is not None:
+            kind.parse(option(key), kind.show(value))
+
+
+def changed(prefix: str, base: Section, table: object, also: Collection[str] = ()) -> Section:
+    """Return `base` with what a table says instead; the keys of `also` are read by the caller.
 
     Raises
     ------
@@ -282,15 +294,23 @@ def changed(prefix: str, base: Section, table: object) -> Section:
     """
     if not isinstance(table, dict):
         raise InputError(prefix.rstrip("."), table, "a table of keys")
-    known = kinds(type(base))
+    known, inner = kinds(type(base)), sections(base)
     values: dict[str, Any] = {}
     for key, value in table.items():
-        if key not in known:
-            raise unknown(f"{prefix}key", str(key), known)
-        values[key] = known[key].parse(f"{prefix}{key}", value)
+        if key in inner:
+            values[key] = changed(f"{prefix}{key}.", inner[key], value)
+        elif key in known:
+            values[key] = known[key].parse(f"{prefix}{key}", value)
+        elif key not in also:
+            raise unknown(f"{prefix}key", str(key), [*known, *inner, *also])
     return msgspec.structs.replace(base, **values)
 
 
 def shown(section: Struct) -> dict[str, Any]:
     """Return a section as plain values that `changed` reads back to the same section."""
-    return {key: kind.show(getattr(section, key)) for key, kind in kinds(type(section)).items()}
+    known, inner = kinds(type(section)), sections(section)
+    return {
+        key: shown(inner[key]) if key in inner else known[key].show(getattr(section, key))
+        for key in section.__struct_fields__
+        if key in inner or key in known
+    }

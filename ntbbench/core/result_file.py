@@ -87,8 +87,8 @@ def new_run(folder: Path, kind: str) -> Path:
     return next(path for name in names if not (path := folder / f"{name}.json").exists())
 
 
-def check_writable(path: Path) -> None:
-    """Make sure, before a run starts, that `path` can be written when it ends.
+def check_writable(path: Path, option: str = "output") -> None:
+    """Make sure, before a run starts, that `path` of an option can be written when it ends.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def check_writable(path: Path) -> None:
         elsewhere means stdout and would be a file of that name.
     """
     if str(path) == "-":
-        raise InputError("output", "-", "a file; /dev/stdout prints it")
+        raise InputError(option, "-", "a file; /dev/stdout prints it")
     try:
         if _is_special(path):
             return
@@ -104,7 +104,7 @@ def check_writable(path: Path) -> None:
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
         probe.unlink()
     except OSError as error:
-        raise _refused(path, error) from None
+        raise _refused(path, error, option) from None
 
 
 def check_no_input(field: str, path: Path, inputs: Iterable[Path]) -> None:
@@ -229,5 +229,5 @@ def _replace(target: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def _refused(path: Path, error: OSError) -> InputError:
-    return InputError("output", str(path), f"cannot be written: {error.strerror or error}")
+def _refused(path: Path, error: OSError, option: str = "output") -> InputError:
+    return InputError(option, str(path), f"cannot be written: {error.strerror or error}")

@@ -18,8 +18,8 @@ class CpuTime(IntEnum):
     """What a CPU did; the rest of the time it idled."""
 
     HARDIRQ = 0
-    SOFTIRQ_USEFUL = 1  # receive-tasklet runs that found a packet
-    SOFTIRQ_EMPTY = 2  # those that did not
+    USEFUL_SOFTIRQ = 1  # receive-tasklet runs that found a packet
+    EMPTY_SOFTIRQ = 2  # those that did not
     SPINNING = 3  # on a tasklet that another CPU runs, or on ctx_lock
     SENDER = 4
     KTHREAD = 5  # waking ksoftirqd, and the poll's kworker
@@ -68,78 +68,50 @@ def latency_bucket(latency_ns: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """Counts of one queue; the four-tuples are by `Cause`.
+    """Counts of one queue; the four-tuples are by `Cause`."""
 
-    Parameters
-    ----------
-    rings : doorbell rings that arrived.
-    calls : tasklet_schedule() calls; [DOORBELL] are the issue's schedule_calls.
-    wakeups : those that set SCHED; calls - wakeups merged.
-    useful, empty : runs by the cause that scheduled them; empty[DOORBELL] are spurious,
-        empty[RACE_CHECK] the race check's.
-    packets : consumed.
-    missed : rings whose own interrupt did not schedule the queue.
-    misrouted : times it was scheduled, not rung, by an interrupt that missed one.
-    wiped : rings that the poll cleared without an event of their own.
-    stops, wakes : of the netdev queue; timer : looks of the timer, which wakes or waits on.
-    ring_full : sends refused with -EAGAIN.
-    """
-
-    rings: int
-    calls: tuple[int, ...]
-    wakeups: tuple[int, ...]
-    useful: tuple[int, ...]
-    empty: tuple[int, ...]
-    packets: int
-    missed: int
-    misrouted: int
-    wiped: int
-    stops: int
+    rings: int  # doorbell rings that arrived
+    calls: tuple[int, ...]  # of tasklet_schedule()
+    wakeups: tuple[int, ...]  # calls that set SCHED; the others merged
+    useful: tuple[int, ...]  # runs that found a packet, by the cause that scheduled them
+    empty: tuple[int, ...]  # runs that found none
+    packets: int  # consumed
+    missed: int  # rings whose own interrupt did not schedule the queue
+    misrouted: int  # times it was scheduled, not rung, by an interrupt that missed one
+    wiped: int  # rings that the poll cleared without an event of their own
+    stops: int  # of the netdev queue
     wakes: int
-    timer: int
-    ring_full: int
+    timer: int  # looks of the timer, which wakes or waits on
+    ring_full: int  # sends refused with -EAGAIN
 
 
 @dataclass(frozen=True, slots=True)
 class FlowCounts:
-    """Counts of one flow: packets it wanted to send, sent into the ring, delivered, dropped."""
+    """Counts of one flow's packets."""
 
     offered: int
-    sent: int
+    sent: int  # into the ring
     delivered: int
     dropped: int
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The counts of one run, from warm-up to end.
+    """The counts of one run, from warm-up to end."""
 
-    Parameters
-    ----------
-    interval_ps : end_ps - warmup_ps.
-    events : handled by the engine since time 0 (docs/datapath.md says what an event is).
-    interrupts : delivered, by source (polled: events of a slot).
-    scan_iterations : of the bit loop.
-    queues, flows : counts of each.
-    cpu_ps : by CPU, picoseconds by `CpuTime`; what is missing to interval_ps is idle.
-    ksoftirqd : times a softirq left its list to ksoftirqd, by CPU.
-    latency : (bucket, packets) ascending: from the start of a packet's send (open: from its arrival
-        at the socket) to its delivery; `latency_bucket_low()` gives the bounds.
-    latency_sum_ps : of the same packets, exact.
-    in_system : packets in socket buffers, being sent, in rings and copied, at end_ps.
-    """
-
-    interval_ps: int
-    events: int
-    interrupts: tuple[int, ...]
-    scan_iterations: int
+    interval_ps: int  # end_ps - warmup_ps
+    events: int  # handled by the engine since time 0 (docs/datapath.md says what an event is)
+    interrupts: tuple[int, ...]  # delivered, by source (polled: events of a slot)
+    scan_iterations: int  # of the bit loop
     queues: tuple[QueueCounts, ...]
     flows: tuple[FlowCounts, ...]
-    cpu_ps: tuple[tuple[int, ...], ...]
-    ksoftirqd: tuple[int, ...]
+    cpu_ps: tuple[tuple[int, ...], ...]  # by CPU, then by `CpuTime`; the rest is idle
+    ksoftirqd: tuple[int, ...]  # by CPU, times a softirq left its list to ksoftirqd
+    # (bucket, packets) ascending: from the start of a packet's send (open: from its arrival at the
+    # socket) to its delivery; `latency_bucket_low()` gives the bounds.
     latency: tuple[tuple[int, int], ...] = field(repr=False)
-    latency_sum_ps: int
-    in_system: int
+    latency_sum_ps: int  # of the same packets, exact
+    in_system: int  # packets in socket buffers, being sent, in rings and copied, at end_ps
 
     def idle_ps(self, cpu: int) -> int:
         """Return how long a CPU idled."""

@@ -5,29 +5,46 @@ Times are picoseconds (`_ps`), costs a byte femtoseconds (`_fs`), sizes bytes. C
 through both hosts: the receiver's are 0 .. receiver_cpus-1, the sender's come after them. A
 loopback, two ports of one host, has no sender's CPUs: its flows run on the receiver's.
 
-docs/datapath.md tells what happens when; `ntbbench.datapath.system_checks` what is allowed.
+docs/datapath.md says what happens when; `ntbbench.datapath.system_checks` holds a System to the
+ranges declared here, and to what its fields must be together.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from ntbbench.ntb.vectormap import DB_BITS_MAX
 
 PS_A_SECOND = 10**12
 MILLISECOND_PS = 10**9
 FS_A_PS = 1000
+CPUS_MAX = 1024  # of a host
+FLOWS_MAX = 512
+TIME_MAX_PS = 3600 * PS_A_SECOND  # time and tie rule share a u64: docs/datapath.md
+COST_MAX_PS = PS_A_SECOND  # a second for one packet, interrupt or run is a slip of the unit
+ENTRIES_MAX = 1 << 16
+PACKETS_MAX = 1 << 20  # of a window, of a socket buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a number may be; of a tuple, its length."""
+
+    low: int
+    high: int
+
+
+CostPs = Annotated[int, Range(0, COST_MAX_PS)]
+TimePs = Annotated[int, Range(0, TIME_MAX_PS)]
+Entries = Annotated[int, Range(0, ENTRIES_MAX)]
+Times = Annotated[int, Range(1, 1000)]
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How a duration varies around its mean.
-
-    Parameters
-    ----------
-    kind : "constant": always the mean; "exponential"; "uniform": mean -+ spread.
-    spread_ppm : of "uniform", in millionths of the mean; 0 .. 1,000,000.
-    """
+    """How a duration varies around its mean: not at all, exponentially, or mean -+ spread."""
 
     kind: Literal["constant", "exponential", "uniform"] = "constant"
-    spread_ppm: int = 0
+    spread_ppm: Annotated[int, Range(0, 10**6)] = 0  # of "uniform", millionths of the mean
 
 
 CONSTANT = Draw()
@@ -37,8 +54,8 @@ CONSTANT = Draw()
 class Cost:
     """What one packet costs: `packet_ps` and `byte_fs` for each byte; varied as a whole."""
 
-    packet_ps: int = 0
-    byte_fs: int = 0
+    packet_ps: CostPs = 0
+    byte_fs: CostPs = 0
     draw: Draw = CONSTANT
 
     def of_bytes(self, size: int) -> int:
@@ -50,54 +67,35 @@ class Cost:
 class Flow:
     """One flow: it sends packets of one size through one queue, from one CPU.
 
-    Parameters
-    ----------
-    queue : index into `System.queues`.
-    cpu : where it sends.
-    size : bytes of a packet that are copied into a frame of the ring (headers included).
-    kind : "closed": at most `window` packets sent and not yet acknowledged, as TCP; "open": packets
-        come every `gap_ps` and wait in a socket buffer of `backlog` packets, what finds it full is
-        dropped; "times": the same, but they come at `times_ps`; "back-to-back": as fast as the
-        queue takes them, as a blocking sender without a rate (UDP -b 0).
-    window : of "closed", packets.
-    ack_ps : of "closed", from the delivery of a packet to its acknowledgement at the sender.
-    gap_ps, gap_draw : of "open".
-    backlog : of "open" and "times", packets.
-    times_ps : of "times", ascending.
-    start_ps : when a closed or back-to-back flow starts; when the first gap of an open flow starts.
+    Kinds: "closed" has at most `window` packets sent and not yet acknowledged, as TCP; of "open"
+    packets come every `gap_ps` and wait in a socket buffer of `backlog` packets, and what finds it
+    full is dropped; of "times" the same, but they come at `times_ps`; "back-to-back" sends as fast
+    as the queue takes them, as a blocking sender without a rate (UDP -b 0).
     """
 
-    queue: int
+    queue: int  # index into `System.queues`
     cpu: int
-    size: int
+    size: Annotated[int, Range(1, 1 << 30)]  # bytes copied into a frame of the ring, with headers
     kind: Literal["closed", "open", "times", "back-to-back"]
-    window: int = 0
-    ack_ps: int = 0
-    gap_ps: int = 0
+    window: int = 0  # of "closed", packets
+    ack_ps: int = 0  # of "closed", from a packet's delivery to its acknowledgement at the sender
+    gap_ps: int = 0  # of "open"
     gap_draw: Draw = CONSTANT
-    backlog: int = 0
-    times_ps: tuple[int, ...] = ()
-    start_ps: int = 0
+    backlog: int = 0  # of "open" and "times", packets
+    times_ps: tuple[int, ...] = ()  # of "times", ascending
+    start_ps: TimePs = 0  # of an open flow, when its first gap starts
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """One netdev queue and its QP, whose link is up.
+    """One netdev queue and its QP, whose link is up."""
 
-    Parameters
-    ----------
-    bit : its doorbell bit, which is its qp_num; ascending over `System.queues`.
-    source : index into `System.sources`: the interrupt (or polled slot) that its ring raises.
-    entries : of the sender's ring; one of them stays free.
-    rx_max_entry : the receive tasklet's budget.
-    db_bits : u64, what db_read() shows after its interrupt, until db_clear(); 0: nothing, and so no
-        race check. BIT(bit) where the driver is right.
-    """
-
-    bit: int
-    source: int
-    entries: int
-    rx_max_entry: int
+    bit: Annotated[int, Range(0, DB_BITS_MAX - 1)]  # its qp_num too; ascending over the queues
+    source: int  # index into `System.sources`: the interrupt or polled slot that its ring raises
+    entries: Annotated[int, Range(2, ENTRIES_MAX)]  # of the sender's ring; one of them stays free
+    rx_max_entry: Annotated[int, Range(1, ENTRIES_MAX)]  # the receive tasklet's budget
+    # u64: what db_read() shows after its interrupt, until db_clear(). BIT(bit) where the driver is
+    # right; 0: nothing, and so no race check.
     db_bits: int = 0
 
 
@@ -105,156 +103,97 @@ class Queue:
 class Source:
     """One interrupt source of the receiver, or one slot of its poll.
 
-    Parameters
-    ----------
-    cpu : its affinity, one of the receiver's CPUs.
-    callbacks : u64 each: what `ntb_db_vector_mask()` returns for the vectors that its handler
-        reports, in order. One, except where a source stands for many (the embedded doorbell).
-    kind : "event": through ntb_db_event(), ctx_lock, db_read() and the bit loop; "msi": use_msi's
-        handler, which schedules the QPs of `callbacks` without any of these.
+    Kinds: "event" goes through ntb_db_event(), ctx_lock, db_read() and the bit loop; "msi" is
+    use_msi's handler, which schedules the QPs of `callbacks` without any of these.
     """
 
-    cpu: int
-    callbacks: tuple[int, ...]
+    cpu: int  # its affinity, one of the receiver's
+    # u64 each: what `ntb_db_vector_mask()` returns for the vectors that its handler reports, in
+    # order. One, except where a source stands for many (the embedded doorbell).
+    callbacks: Annotated[tuple[int, ...], Range(0, DB_BITS_MAX)]
     kind: Literal["event", "msi"] = "event"
 
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """The sender raises its interrupts from a work item: patch 2 of the series.
+    """The sender raises its interrupts from a work item: patch 2 of the series."""
 
-    Parameters
-    ----------
-    work_ps, work_draw : from queueing the work until it takes its first snapshot.
-    raise_ps : of one pci_epc_raise_irq().
-    snapshots : at most so many a run of the work.
-    """
-
-    work_ps: int
+    work_ps: CostPs  # from queueing the work until it takes its first snapshot
     work_draw: Draw = CONSTANT
-    raise_ps: int = 0
-    snapshots: int = 5
+    raise_ps: CostPs = 0  # of one pci_epc_raise_irq()
+    snapshots: Times = 5  # at most, per run of the work
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The receiver looks at its slots from a delayed work.
+    """The receiver looks at its slots from a delayed work."""
 
-    Parameters
-    ----------
-    jiffies : between the end of one work and the expiry of the next; 5 ms.
-    slot_ps : of one set slot beside its db_event; a ring that lands meanwhile is wiped.
-    cpu : where the work runs, one of the receiver's.
-    """
-
-    jiffies: int
-    slot_ps: int = 0
-    cpu: int = 0
+    jiffies: Times  # between the end of one work and the expiry of the next; 5 ms
+    slot_ps: CostPs = 0  # of one set slot beside its db_event; a ring that lands then is wiped
+    cpu: int = 0  # where the work runs, one of the receiver's
 
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """ntb_netdev's flow control.
+    """ntb_netdev's flow control."""
 
-    Parameters
-    ----------
-    tx_stop : a queue with fewer free entries stops.
-    tx_start : the transmit-done handler wakes it from so many on.
-    timer_jiffies : of the timer that looks again.
-    busy : below tx_stop the packet is returned (NETDEV_TX_BUSY, 7.x); False: still sent (6.12).
-    """
-
-    tx_stop: int = 5
-    tx_start: int = 10
-    timer_jiffies: int = 1
-    busy: bool = True
+    tx_stop: Entries = 5  # a queue with fewer free entries stops
+    tx_start: Entries = 10  # from so many on, the transmit-done handler wakes it
+    timer_jiffies: Times = 1  # of the timer that looks again
+    busy: bool = True  # below tx_stop: NETDEV_TX_BUSY (7.x); False: still sent (6.12)
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Durations of the path; each 0 unless said.
+    """Durations of the path; each 0 unless said."""
 
-    Parameters
-    ----------
-    send : the sender's CPU a packet, its copy into the window included.
-    link_ps : until data and doorbell arrive.
-    hardirq_ps : one interrupt, entry to exit, beside what follows.
-    db_read_ps : one db_read(): in the callback, and where a run ends.
-    db_clear_ps : db_clear() and the read back, where the race check hits.
-    scan_ps : an iteration of the bit loop, its tasklet_schedule() included.
-    pass_ps : one softirq pass.
-    tasklet_ps : one run of a receive tasklet beside its packets.
-    spin_ps : putting a tasklet back that another CPU is running; at least 1000 (1 ns).
-    wakeup_ps : from waking ksoftirqd (or the poll's kworker) until it runs.
-    copy : the receiver's CPU a packet: header, copy, rx_handler and the stack above it.
-    channel : a packet on the QP's DMA channel, while the CPU goes on; None: no DMA.
-    """
-
-    send: Cost = Cost()
-    link_ps: int = 0
-    hardirq_ps: int = 0
-    db_read_ps: int = 0
-    db_clear_ps: int = 0
-    scan_ps: int = 0
-    pass_ps: int = 0
-    tasklet_ps: int = 0
+    send: Cost = Cost()  # the sender's CPU per packet, its copy into the window included
+    link_ps: CostPs = 0  # until data and doorbell arrive
+    hardirq_ps: CostPs = 0  # one interrupt, entry to exit, beside what follows
+    db_read_ps: CostPs = 0  # one db_read(): in the callback, and where a run ends
+    db_clear_ps: CostPs = 0  # db_clear() and the read back, where the race check hits
+    scan_ps: CostPs = 0  # an iteration of the bit loop, its tasklet_schedule() included
+    pass_ps: CostPs = 0  # one softirq pass
+    tasklet_ps: CostPs = 0  # one run of a receive tasklet beside its packets
     tasklet_draw: Draw = CONSTANT
-    spin_ps: int = 100_000
-    wakeup_ps: int = 0
-    copy: Cost = Cost()
-    channel: Cost | None = None
+    # Putting a tasklet back that another CPU is running; at least a nanosecond.
+    spin_ps: Annotated[int, Range(1000, COST_MAX_PS)] = 100_000
+    wakeup_ps: CostPs = 0  # from waking ksoftirqd (or the poll's kworker) until it runs
+    copy: Cost = Cost()  # the receiver's CPU per packet: header, copy, rx_handler, stack above it
+    channel: Cost | None = None  # a packet on the QP's DMA channel, while the CPU goes on
 
 
 @dataclass(frozen=True, slots=True)
 class Softirq:
-    """When a softirq gives up and leaves the rest to ksoftirqd.
+    """When a softirq gives up and leaves the rest to ksoftirqd."""
 
-    Parameters
-    ----------
-    max_restart : passes.
-    max_time_ps : rounded up to jiffies.
-    need_resched : the scheduler wants the CPU after every pass. False: after a pass during which a
-        flow woke on it.
-    """
-
-    max_restart: int = 10
-    max_time_ps: int = 2 * MILLISECOND_PS
+    max_restart: Times = 10  # passes
+    max_time_ps: Annotated[int, Range(1, COST_MAX_PS)] = 2 * MILLISECOND_PS  # rounded up to jiffies
+    # The scheduler wants the CPU after every pass. False: after one during which a flow woke on it.
     need_resched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One point.
+    """One point; counts and times are those of warmup_ps .. end_ps."""
 
-    Parameters
-    ----------
-    receiver_cpus, sender_cpus : of each host; 1 .. 1024, the sender's from 0.
-    flows, queues, sources : see there.
-    costs, transmit, softirq : see there.
-    poll : the sources are polled slots, not interrupts; None: interrupts.
-    deferral : the sender's work item; None: the ring raises at once.
-    latch : what db_read() makes of `db_bits`: "set": ORed, db_clear() clears the bits it is given;
-        "overwrite": replaced, db_clear() clears all (ntb_hw_epf before the series).
-    reposts : the client's rx_handler posts a buffer, which schedules the tasklet (ntb_netdev).
-    jiffy_ps : 1/HZ.
-    warmup_ps, end_ps : counts and times are those of warmup_ps .. end_ps.
-    """
-
-    receiver_cpus: int
-    sender_cpus: int
-    flows: tuple[Flow, ...]
-    queues: tuple[Queue, ...]
-    sources: tuple[Source, ...]
-    end_ps: int
-    warmup_ps: int = 0
-    costs: Costs = field(default_factory=Costs)
-    transmit: Transmit = field(default_factory=Transmit)
-    softirq: Softirq = field(default_factory=Softirq)
-    poll: Poll | None = None
-    deferral: Deferral | None = None
+    receiver_cpus: Annotated[int, Range(1, CPUS_MAX)]
+    sender_cpus: Annotated[int, Range(0, CPUS_MAX)]
+    flows: Annotated[tuple[Flow, ...], Range(1, FLOWS_MAX)]
+    queues: Annotated[tuple[Queue, ...], Range(1, DB_BITS_MAX)]
+    sources: Annotated[tuple[Source, ...], Range(1, DB_BITS_MAX)]
+    end_ps: Annotated[int, Range(1, TIME_MAX_PS)]
+    warmup_ps: TimePs = 0
+    costs: Costs = Costs()
+    transmit: Transmit = Transmit()
+    softirq: Softirq = Softirq()
+    poll: Poll | None = None  # the sources are polled slots, not interrupts
+    deferral: Deferral | None = None  # the sender's work item; None: a ring raises at once
+    # What db_read() makes of `db_bits`: "set": ORed, db_clear() clears the bits it is given;
+    # "overwrite": replaced, db_clear() clears all (ntb_hw_epf before the series).
     latch: Literal["set", "overwrite"] = "set"
-    reposts: bool = True
-    jiffy_ps: int = 4 * MILLISECOND_PS
+    reposts: bool = True  # rx_handler posts a buffer, which schedules the tasklet (ntb_netdev)
+    jiffy_ps: Annotated[int, Range(10**8, PS_A_SECOND)] = 4 * MILLISECOND_PS  # 1/HZ
 
     @property
     def cpus(self) -> int:

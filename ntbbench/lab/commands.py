@@ -45,12 +45,7 @@ class Output:
 
 
 def program(name: str) -> str:
-    """Return the path of program `name`.
-
-    Raises
-    ------
-    MissingToolError : it is not installed.
-    """
+    """Return the path of program `name`; MissingToolError: it is not installed."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_FOLDERS}")
     if path is None:
         raise MissingToolError(f"{name}: not found on this machine: see `ntbbench lab doctor`")

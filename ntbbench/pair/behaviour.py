@@ -5,11 +5,11 @@ A verdict on a pair needs no more than this of either side, so it can be compute
 of settings: each driver runs once for each number of slots, not once for each pair.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from ntbbench.pair.drivers.core_ops import NtbDevice, db_vector_mask
+from ntbbench.pair.drivers.core_ops import db_vector_mask
 from ntbbench.pair.drivers.hazards import DriverError, Hazard
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import Driver
@@ -28,6 +28,80 @@ RESERVED_SLOTS = EPF_IRQ_DB_START  # bit b rings slot b + 2, so qp_count bits to
 # db_counts that someone may write after attach: the largest that patch 4 accepts, and one that
 # no shift of a u64 survives.
 REWRITTEN_DB_COUNTS = (EP_DB_COUNT_MAX, U64_BITS + 1)
+
+
+class OneSide:
+    """One driver, set up; its core and its wire write down what it does.
+
+    Parameters
+    ----------
+    driver : the applied patches.
+    slots : the slots of that side, link and reserved included: the endpoint's db_count, or the
+        vectors granted to the root complex.
+    doorbell : how rings reach the endpoint; without effect on the root complex.
+    irqs : gives the Linux irq numbers of the root complex's vectors.
+
+    Of the last interrupt `vectors` are those reported to the core, `masks` the core's
+    `ntb_db_vector_mask()` of each, `db_reads` what db_read() then shows. `rung` are the slots of
+    the last ring.
+
+    Raises
+    ------
+    DriverError : a driver that refuses its slots.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        slots: int,
+        doorbell: Doorbell = Doorbell.POLL,
+        irqs: Callable[[int], tuple[int, ...]] = contiguous_irqs,
+    ) -> None:
+        self.driver = driver
+        self.vectors: list[int] = []
+        self.masks: list[int] = []
+        self.db_reads: list[int] = []
+        self.rung: list[int] = []
+        self.device: Epf | Vntb
+        if driver.side == "ep":
+            self.device = bound_vntb(driver, slots, doorbell, self._event, self._raise_msi)
+        else:
+            self.device = probed_epf(driver, irqs(slots), self._event, self.rung.append)
+
+    def _event(self, vector: int) -> None:
+        self.vectors.append(vector)
+        self.masks.append(db_vector_mask(self.device, vector))
+        self.db_reads.append(self.device.db_read())
+
+    def _raise_msi(self, number: int) -> None:
+        self.rung.append(number - 1)
+
+    @property
+    def hazards(self) -> frozenset[Hazard]:
+        """The hazards met so far."""
+        return self.device.sanitizer.hazards
+
+    def interrupt(self, slot: int) -> None:
+        """Let the interrupt of a slot arrive, if there is one."""
+        for seen in (self.vectors, self.masks, self.db_reads):
+            seen.clear()
+        if isinstance(self.device, Vntb):
+            self.device.write_doorbell(slot)
+            self.device.poll()
+        elif slot < len(self.device.irqs):
+            self.device.isr(slot)
+
+    def ring(self, db_bits: int) -> int:
+        """Ring as ntb_transport does, from atomic context; return 0 or a negative errno."""
+        self.rung.clear()
+        try:
+            with self.device.sanitizer.atomic():
+                self.device.peer_db_set(db_bits)
+        except DriverError as error:
+            return -error.code
+        if isinstance(self.device, Vntb):
+            self.device.run_peer_db_work()
+        return 0
 
 
 @dataclass(frozen=True)
@@ -65,141 +139,69 @@ class Receiving:
 
 @cache
 def valid_mask(driver: Driver, slots: int) -> int:
-    """Return the db_valid_mask of one side; `slots` as in `sending`."""
-    return _device(driver, slots, Doorbell.POLL, Log()).db_valid_mask()
+    """Return the db_valid_mask of one side; `slots` as of `OneSide`."""
+    return OneSide(driver, slots).device.db_valid_mask()
 
 
 @cache
 def sending(driver: Driver, slots: int) -> Sending:
-    """Run the sending half of one side: each bit alone.
-
-    Parameters
-    ----------
-    driver : one side's driver.
-    slots : the slots of that side, link and reserved included: the endpoint's db_count, or the
-        vectors granted to the root complex.
-    """
-    log = Log()
-    device = _device(driver, slots, Doorbell.POLL, log)
-    rung = tuple(_ring(device, 1 << bit, log) for bit in range(QP_BITS))
-    return Sending(rung, device.sanitizer.hazards)
+    """Run the sending half of one side: each bit alone."""
+    side = OneSide(driver, slots)
+    rung = []
+    for bit in range(QP_BITS):
+        side.ring(1 << bit)
+        rung.append(tuple(side.rung))
+    return Sending(tuple(rung), side.hazards)
 
 
 @cache
 def rare_sending_hazards(driver: Driver, slots: int) -> frozenset[Hazard]:
     """Return the hazards of ringing several bits at once, and after a late configfs write."""
-    log = Log()
-    device = _device(driver, slots, Doorbell.POLL, log)
-    _ring(device, device.db_valid_mask(), log)
-    hazards = device.sanitizer.hazards
-    if driver.side == "ep":
-        for other in _rewritten(driver, slots, Doorbell.POLL, log):
-            _ring(other, 1, log)
-            hazards |= other.sanitizer.hazards
+    side = OneSide(driver, slots)
+    side.ring(side.device.db_valid_mask())
+    hazards = side.hazards
+    for other in _rewritten(driver, slots, Doorbell.POLL):
+        other.ring(1)
+        hazards |= other.hazards
     return hazards
 
 
 @cache
 def receiving(driver: Driver, slots: int, doorbell: Doorbell) -> Receiving:
-    """Run the receiving half of one side: the interrupt of each slot alone.
-
-    Parameters
-    ----------
-    driver, slots : as in `sending`.
-    doorbell : how rings reach the endpoint; without effect on the root complex.
-    """
-    log = Log()
-    device = _device(driver, slots, doorbell, log)
+    """Run the receiving half of one side: the interrupt of each slot alone."""
+    side = OneSide(driver, slots, doorbell)
     masks: list[tuple[int, ...] | None] = []
     db_reads = []
     for slot in range(QP_BITS + RESERVED_SLOTS):
-        masks.append(_deliver(device, slot, log))
-        db_reads.append(device.db_read())
-        device.db_clear(U64)
-    fallback = device.db_vector_ops is None
-    return Receiving(tuple(masks), tuple(db_reads), fallback, device.sanitizer.hazards)
-
-
-class Log:
-    """What one device told its surroundings."""
-
-    def __init__(self) -> None:
-        self.device: NtbDevice | None = None
-        self.masks: list[int] = []
-        self.slots: list[int] = []
-
-    def add_event(self, vector: int) -> None:
-        """Take ntb_db_event(): the core asks for the vector's mask."""
-        if self.device is not None:
-            self.masks.append(db_vector_mask(self.device, vector))
-
-    def add_slot(self, slot: int) -> None:
-        """Take a write to a slot."""
-        self.slots.append(slot)
-
-    def add_msi(self, number: int) -> None:
-        """Take an MSI; MSI n is slot n - 1."""
-        self.slots.append(number - 1)
-
-
-def _device(driver: Driver, slots: int, doorbell: Doorbell, log: Log) -> Epf | Vntb:
-    """Return one side, set up and with its wire and its core connected to `log`."""
-    device: Epf | Vntb
-    if driver.side == "ep":
-        device = bound_vntb(driver, slots, doorbell, log.add_event, log.add_msi)
-    else:
-        device = probed_epf(driver, contiguous_irqs(slots), log.add_event, log.add_slot)
-    log.device = device
-    return device
-
-
-def _ring(device: Epf | Vntb, db_bits: int, log: Log) -> tuple[int, ...]:
-    """Ring as ntb_transport does, from atomic context; return the slots on the wire."""
-    log.slots.clear()
-    try:
-        with device.sanitizer.atomic():
-            device.peer_db_set(db_bits)
-    except DriverError:
-        return ()
-    if isinstance(device, Vntb):
-        device.run_peer_db_work()
-    return tuple(log.slots)
-
-
-def _deliver(device: Epf | Vntb, slot: int, log: Log) -> tuple[int, ...] | None:
-    """Let the interrupt of a slot arrive, if it exists; return the masks that the core sees."""
-    log.masks.clear()
-    if isinstance(device, Vntb):
-        device.write_doorbell(slot)
-        device.poll()
-    elif slot < len(device.irqs):
-        device.isr(slot)
-    return tuple(log.masks) or None
+        side.interrupt(slot)
+        masks.append(tuple(side.masks) or None)
+        db_reads.append(side.device.db_read())
+        side.device.db_clear(U64)
+    return Receiving(tuple(masks), tuple(db_reads), not side.device.has_vector_ops, side.hazards)
 
 
 @cache
 def rare_receiving_hazards(driver: Driver, slots: int, doorbell: Doorbell) -> frozenset[Hazard]:
     """Return the hazards of irqs that do not follow each other, or of a late configfs write."""
-    log = Log()
     hazards: frozenset[Hazard] = frozenset()
+    for vntb in _rewritten(driver, slots, doorbell):
+        vntb.interrupt(driver.db_start)
+        hazards |= vntb.hazards
     if driver.side == "ep":
-        for vntb in _rewritten(driver, slots, doorbell, log):
-            _deliver(vntb, driver.db_start, log)
-            hazards |= vntb.sanitizer.hazards
         return hazards
-    epf = probed_epf(driver, scattered_irqs(slots), log.add_event, log.add_slot)
+    epf = OneSide(driver, slots, irqs=scattered_irqs)
     for slot in range(driver.db_start, slots):
-        _deliver(epf, slot, log)
-    return epf.sanitizer.hazards
+        epf.interrupt(slot)
+    return epf.hazards
 
 
-def _rewritten(driver: Driver, slots: int, doorbell: Doorbell, log: Log) -> Iterator[Vntb]:
+def _rewritten(driver: Driver, slots: int, doorbell: Doorbell) -> Iterator[OneSide]:
     """Yield endpoints whose db_count was written again after attach, where that is accepted."""
-    for db_count in REWRITTEN_DB_COUNTS:
-        vntb = bound_vntb(driver, slots, doorbell, log.add_event, log.add_msi)
-        log.device = vntb
-        try:
-            vntb.config.store("db_count", str(db_count))
-        except DriverError:
-            continue
-        yield vntb
+    for db_count in REWRITTEN_DB_COUNTS if driver.side == "ep" else ():
+        side = OneSide(driver, slots, doorbell)
+        if isinstance(side.device, Vntb):
+            try:
+                side.device.config.store("db_count", str(db_count))
+            except DriverError:
+                continue
+            yield side

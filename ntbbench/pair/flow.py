@@ -4,18 +4,17 @@
 The input has rings and polls and no more: there is no field for a recorded event, schedule or run.
 """
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.core_ops import db_vector_mask
 from ntbbench.pair.drivers.hazards import DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.ring_trace import SlotTrace, ring
 from ntbbench.pair.setting import Arrive, Direction, Pair, Setting
 from ntbbench.pair.wakeups import Client, Transport
 
@@ -59,7 +58,7 @@ class FlowTally:
     Parameters
     ----------
     msis : MSIs raised towards the root complex by their 1-based number.
-    vectors : how often the NTB core was told each vector.
+    vectors : how often each vector was reported to the NTB core.
     runs : receive-tasklet runs by qp_num.
     race_checks : of those, the ones that a db_read() hit put back.
     refused : rings whose peer_db_set() returned an errno, by its text.
@@ -70,6 +69,14 @@ class FlowTally:
     runs: Counter[int] = field(default_factory=Counter)
     race_checks: Counter[int] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+
+
+def with_packets(items: Iterable[Item]) -> Iterator["Packet | Item"]:
+    """Yield the items of a flow, before each ring the packets that it is for."""
+    for item in items:
+        if isinstance(item, int):
+            yield Packet(item)
+        yield item
 
 
 class PairFlow:
@@ -116,13 +123,7 @@ class PairFlow:
         Each ring carries one packet on each of its QPs. Polls count only where the receiver polls;
         a ring that no poll follows is left waiting.
         """
-        for item in items:
-            if isinstance(item, Poll):
-                self._poll()
-            else:
-                self._packet(item)
-                self._ring(item)
-        return self.tally
+        return self.run_apart(with_packets(items))
 
     def run_apart(self, items: Iterable[Packet | Item]) -> FlowTally:
         """As `run`, but a packet is an item of its own and a ring carries none."""
@@ -183,7 +184,7 @@ class RingEffect:
     Parameters
     ----------
     msis : raised towards the root complex, by their 1-based number.
-    vectors : told to the NTB core, in order.
+    vectors : reported to the NTB core, in order.
     masks : `ntb_db_vector_mask()` of each.
     shown : db_read() afterwards, nothing cleared.
     """
@@ -198,28 +199,17 @@ def ring_effects(
     direction: Direction, ep: Driver, rc: Driver, setting: Setting, qp_count: int
 ) -> tuple[RingEffect, ...]:
     """Return the effect of the rings of bits 0 .. qp_count-1, each on a pair of its own."""
-    return tuple(_effect(direction, ep, rc, setting, bit) for bit in range(qp_count))
+    traces = [ring(direction, ep, rc, setting, 1 << bit) for bit in range(qp_count)]
+    return tuple(_effect(trace.slots, to_rc=direction == "ep-to-rc") for trace in traces)
 
 
-def _effect(direction: Direction, ep: Driver, rc: Driver, setting: Setting, bit: int) -> RingEffect:
-    told: list[int] = []
-    rung: list[int] = []
-    pair = Pair(ep, rc, setting, ep_event=told.append, rc_event=told.append)
-
-    def on_slot(slot: int, arrive: Arrive) -> None:
-        rung.append(slot)
-        arrive(slot)
-
-    pair.on_slot = on_slot
-    receiver: Vntb | Epf = pair.rc if direction == "ep-to-rc" else pair.ep
-    sender: Vntb | Epf = pair.ep if direction == "ep-to-rc" else pair.rc
-    with contextlib.suppress(DriverError):
-        sender.peer_db_set(1 << bit)
-    pair.ep.run_peer_db_work()
-    pair.ep.poll()
-    masks = tuple(db_vector_mask(receiver, vector) for vector in told)
-    msis = tuple(slot + 1 for slot in rung) if direction == "ep-to-rc" else ()
-    return RingEffect(msis, tuple(told), masks, receiver.db_read())
+def _effect(slots: list[SlotTrace], *, to_rc: bool) -> RingEffect:
+    return RingEffect(
+        msis=tuple(slot.slot + 1 for slot in slots if to_rc),
+        vectors=tuple(vector for slot in slots for vector in slot.vectors),
+        masks=tuple(mask for slot in slots for mask in slot.masks),
+        shown=slots[-1].db_read if slots else 0,
+    )
 
 
 @dataclass(frozen=True)

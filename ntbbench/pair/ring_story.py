@@ -2,176 +2,141 @@
 """The story of one doorbell: every step in words, and the first one that goes wrong."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.drivers.slots import slot_name
+from ntbbench.pair.records import Story, StoryStep
 from ntbbench.pair.ring_trace import RingTrace, SlotTrace
-from ntbbench.pair.setting import Setting
+
+ARRIVAL = {
+    Doorbell.POLL: "poll, at most 5 ms later",
+    Doorbell.MSI: "the slot's own irq",
+    Doorbell.EMBEDDED: "the one irq of all slots",
+}
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a doorbell.
+def story_of(trace: RingTrace, verdict: str | None = None) -> Story:
+    """Return a traced ring as a record; `verdict` is that of its cell."""
+    return Story(
+        direction=trace.direction,
+        ep=trace.ep.label,
+        rc=trace.rc.label,
+        bits=bits_of(trace.db_bits),
+        verdict=verdict,
+        scheduled=[qp_num for slot in trace.slots for qp_num in slot.scheduled],
+        runs=trace.runs,
+        asleep=trace.asleep,
+        steps=steps_of(trace),
+    )
 
-    Parameters
-    ----------
-    where : the side and the layer.
-    what : what happens, in words.
-    wrong : this step takes the doorbell off its way.
+
+def steps_of(trace: RingTrace) -> list[StoryStep]:
+    """Return the steps of a traced ring.
+
+    Only if the doorbell does not reach its queue is a step marked: the first that goes wrong.
     """
-
-    where: str
-    what: str
-    wrong: bool = False
-
-
-def tell(trace: RingTrace) -> list[Step]:
-    """Return the steps of a traced ring; at most the first that goes wrong is marked."""
     steps = list(_link(trace))
     if trace.link_up:
-        steps += [*_sending(trace)]
+        steps += _sending(trace)
         for slot in trace.slots:
             steps += _receiving(trace, slot)
         steps += _end(trace)
-        steps += [Step("hazard", f"{kind}: {what}") for kind, what in dict.fromkeys(trace.reports)]
-    return _first_wrong(steps)
+        steps += [_step("hazard", f"{kind}: {what}") for kind, what in dict.fromkeys(trace.reports)]
+    lost = bool(trace.asleep) or not trace.link_up
+    first = next((place for place, step in enumerate(steps) if step.wrong), None)
+    return [replace(step, wrong=lost and place == first) for place, step in enumerate(steps)]
 
 
-def woken(trace: RingTrace) -> set[int]:
-    """Return the QPs that a traced ring scheduled."""
-    return {qp_num for slot in trace.slots for qp_num in slot.scheduled}
+def _step(where: str, what: str, *, wrong: bool = False) -> StoryStep:
+    return StoryStep(where=where, what=what, wrong=wrong)
 
 
-def sleeping(trace: RingTrace) -> list[int]:
-    """Return the rung QPs that nothing scheduled."""
-    return [qp for qp in bits_of(trace.db_bits & trace.receiver_qps) if qp not in woken(trace)]
-
-
-def _link(trace: RingTrace) -> Iterator[Step]:
+def _link(trace: RingTrace) -> Iterator[StoryStep]:
     setting = trace.setting
-    yield Step("EP", f"pci-epf-vntb, {trace.ep.label}: db_count {setting.ep_slots}")
-    yield Step("EP transport", _qps_text(trace.ep_mask, trace.qp_counts[0]))
+    ep, rc = (trace.qps[side].qp_count for side in ("ep", "rc"))
+    yield _step("EP", f"pci-epf-vntb, {trace.ep.label}: db_count {setting.ep_slots}")
+    yield _step("EP transport", f"db_valid_mask {trace.masks['ep']:#x}, so {ep} QPs")
     vectors = f"{setting.rc_vectors} vectors, db_count {setting.rc_vectors - 1}"
-    yield Step("RC", f"ntb_hw_epf, {trace.rc.label}: {vectors}")
-    yield Step("RC transport", _qps_text(trace.rc_mask, trace.qp_counts[1]))
-    ep, rc = trace.qp_counts
+    yield _step("RC", f"ntb_hw_epf, {trace.rc.label}: {vectors}")
+    yield _step("RC transport", f"db_valid_mask {trace.masks['rc']:#x}, so {rc} QPs")
     if trace.link_up:
-        yield Step("link", f"both sides publish {ep} QPs: up")
+        yield _step("link", f"both sides publish {ep} QPs: up")
     else:
-        yield Step("link", f"EP publishes {ep} QPs, RC {rc}: they never agree", wrong=True)
+        yield _step("link", f"EP publishes {ep} QPs, RC {rc}: they never agree", wrong=True)
 
 
-def _qps_text(mask: int, count: int) -> str:
-    return f"db_valid_mask {mask:#x}, so {count} QPs"
-
-
-def _sending(trace: RingTrace) -> Iterator[Step]:
+def _sending(trace: RingTrace) -> Iterator[StoryStep]:
     side = trace.sender.side.upper()
-    yield Step(f"{side} transport", f"rings bits {_list(bits_of(trace.db_bits))}, may not sleep")
+    lowest, *others = bits_of(trace.db_bits)
+    bits = _list(bits_of(trace.db_bits))
+    yield _step(f"{side} transport", f"rings bits {bits}, may not sleep")
     if trace.refused is not None:
-        yield Step(f"{side} driver", str(trace.refused), wrong=True)
+        yield _step(f"{side} driver", str(trace.refused), wrong=True)
     elif trace.pending is not None:
-        yield Step(
-            f"{side} driver",
-            f"peer_db_pending = {trace.pending:#x}; a work item will raise the MSIs",
-        )
+        pending = f"peer_db_pending = {trace.pending:#x}; a work item will raise the MSIs"
+        yield _step(f"{side} driver", pending)
     else:
-        lowest, *others = bits_of(trace.db_bits)
         how = "raises its MSI at once, which may sleep" if side == "EP" else "writes to its slot"
         dropped = f"; bits {_list(others)} are dropped" if others else ""
-        yield Step(
-            f"{side} driver", f"takes the lowest bit, {lowest}: {how}{dropped}", wrong=bool(others)
-        )
+        taken = f"takes the lowest bit, {lowest}: {how}{dropped}"
+        yield _step(f"{side} driver", taken, wrong=bool(others))
     for text in trace.failed_raises:
-        yield Step(f"{side} driver", text, wrong=True)
+        yield _step(f"{side} driver", text, wrong=True)
 
 
-def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[Step]:
-    yield Step("wire", *_wire_text(trace, slot.slot))
-    side = trace.receiver.side.upper()
-    masked = trace.receiver.has(12 if side == "RC" else 7)
+def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
+    receiver = trace.receiver
+    side = receiver.side.upper()
+    masked = receiver.has(12 if side == "RC" else 7)
     bit = slot.slot - trace.sender.db_start
-    told = not masked or slot.slot - trace.receiver.db_start in slot.vectors
-    yield Step(f"{side} driver", _arrival_text(trace, slot), wrong=not (slot.vectors and told))
+    yield _wire(trace, slot.slot)
+    reported = slot.slot - receiver.db_start in slot.vectors if masked else bool(slot.vectors)
+    yield _step(f"{side} driver", _arrival(trace, slot), wrong=not reported)
     for vector, mask in zip(slot.vectors, slot.masks, strict=True):
-        if masked:
-            yield Step(
-                f"{side} core",
-                f"vector {vector}: db_vector_mask({vector}) = {mask:#x}",
-                wrong=not mask >> bit & 1,
-            )
-        else:
-            yield Step(
-                f"{side} core",
-                f"vector {vector}: no db_vector_mask, so db_valid_mask {mask:#x} (fallback)",
-            )
+        text = f"no db_vector_mask, so db_valid_mask {mask:#x} (fallback)"
+        text = f"db_vector_mask({vector}) = {mask:#x}" if masked else text
+        wrong = masked and not mask >> bit & 1
+        yield _step(f"{side} core", f"vector {vector}: {text}", wrong=wrong)
     if slot.vectors:
-        yield Step(f"{side} transport", f"schedules QPs {_list(slot.scheduled)}")
+        yield _step(f"{side} transport", f"schedules QPs {_list(slot.scheduled)}")
 
 
-def _wire_text(trace: RingTrace, slot: int) -> tuple[str, bool]:
-    sent = slot_name(slot, trace.sender.db_start)
-    expected = slot_name(slot, trace.receiver.db_start)
-    text = f"slot {slot} ({sent})"
-    if trace.direction == "ep-to-rc":
-        text = f"MSI {slot + 1}, {text}"
-    if sent == expected:
-        return text, False
-    return f"{text}; the receiver takes it for {expected}", True
+def _wire(trace: RingTrace, slot: int) -> StoryStep:
+    sent, expected = (slot_name(slot, end.db_start) for end in (trace.sender, trace.receiver))
+    msi = f"MSI {slot + 1}, " if trace.direction == "ep-to-rc" else ""
+    mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
+    return _step("wire", f"{msi}slot {slot} ({sent}){mistaken}", wrong=bool(mistaken))
 
 
-def _arrival_text(trace: RingTrace, slot: SlotTrace) -> str:
-    how = _arrival(trace.setting, trace.receiver)
+def _arrival(trace: RingTrace, slot: SlotTrace) -> str:
+    how = "isr" if trace.receiver.side == "rc" else ARRIVAL[trace.setting.doorbell]
     if slot.vectors:
         word = "vector" if len(slot.vectors) == 1 else "vectors"
-        told = f"reports {word} {_list(slot.vectors)}"
-        return f"{how}: {told}; db_read() = {slot.db_read:#x}"
+        return f"{how}: reports {word} {_list(slot.vectors)}; db_read() = {slot.db_read:#x}"
     if trace.direction == "rc-to-ep" and slot.slot >= trace.setting.ep_slots:
         return f"slot {slot.slot} is beyond db_count {trace.setting.ep_slots}: silently lost"
     return f"{how}: tells the NTB core nothing"
 
 
-def _arrival(setting: Setting, receiver: Driver) -> str:
-    if receiver.side == "rc":
-        return "isr"
-    return {
-        Doorbell.POLL: "poll, at most 5 ms later",
-        Doorbell.MSI: "the slot's own irq",
-        Doorbell.EMBEDDED: "the one irq of all slots",
-    }[setting.doorbell]
-
-
-def _end(trace: RingTrace) -> Iterator[Step]:
+def _end(trace: RingTrace) -> Iterator[StoryStep]:
     side = trace.receiver.side.upper()
     if trace.runs:
-        yield Step(f"{side} softirq", f"tasklets run: QPs {_list(trace.runs)}")
+        yield _step(f"{side} softirq", f"tasklets run: QPs {_list(trace.runs)}")
     if trace.race_checks:
-        yield Step(f"{side} softirq", f"race check: db_read() named QPs {_list(trace.race_checks)}")
-    rung = bits_of(trace.db_bits & trace.receiver_qps)
-    asleep = sleeping(trace)
-    if asleep:
-        yield Step("end", f"QPs {_list(asleep)} sleep on although they were rung", wrong=True)
-    elif rung:
-        others = sorted(woken(trace) - set(rung))
+        named = f"race check: db_read() named QPs {_list(trace.race_checks)}"
+        yield _step(f"{side} softirq", named)
+    if trace.asleep:
+        asleep = f"QPs {_list(trace.asleep)} sleep on although they were rung"
+        yield _step("end", asleep, wrong=True)
+    elif trace.rung:
+        others = sorted(trace.woken - set(trace.rung))
         extra = f"; QPs {_list(others)} for nothing" if others else ""
-        yield Step("end", f"QPs {_list(rung)} are woken{extra}")
+        yield _step("end", f"QPs {_list(trace.rung)} are woken{extra}")
     else:
-        yield Step("end", "no QP has these bits")
-
-
-def _first_wrong(steps: list[Step]) -> list[Step]:
-    """Keep the first mark, and only if the doorbell really did not reach its queue."""
-    lost = any(step.wrong for step in steps if step.where in ("end", "link"))
-    marked = False
-    result = []
-    for step in steps:
-        wrong = step.wrong and lost and not marked
-        marked |= wrong
-        result.append(Step(step.where, step.what, wrong))
-    return result
+        yield _step("end", "no QP has these bits")
 
 
 def _list(numbers: list[int]) -> str:

@@ -4,15 +4,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ntbbench.core.errors import InputError
 from ntbbench.ntb.transport import QpCount
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.core_ops import db_vector_mask
 from ntbbench.pair.drivers.hazards import DriverError, Hazard
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
-from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Vntb
-from ntbbench.pair.drivers.slots import U64_BITS
 from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, transport_qps
 from ntbbench.pair.wakeups import Client, Transport
 
@@ -24,7 +22,7 @@ class SlotTrace:
     Parameters
     ----------
     slot : the slot on the wire.
-    vectors : told to the NTB core, in order; none if the driver ignored or never saw it.
+    vectors : reported to the NTB core, in order; none if the driver ignored or never saw it.
     masks : `ntb_db_vector_mask()` of each vector.
     db_read : the receiver's doorbell register after it.
     scheduled : QPs that its vectors scheduled, in order, merged ones included.
@@ -44,8 +42,8 @@ class RingTrace:
     Parameters
     ----------
     direction, ep, rc, setting, db_bits : what was asked.
-    ep_mask, rc_mask : db_valid_mask of either side.
-    ep_qps, rc_qps : the transports' QPs.
+    masks : db_valid_mask of either side.
+    qps : the QPs of either side's transport.
     refused : the errno of peer_db_set(); None: it returned 0.
     pending : peer_db_pending after the call; None where the driver has none.
     slots : the slots on the wire, in order.
@@ -60,10 +58,8 @@ class RingTrace:
     rc: Driver
     setting: Setting
     db_bits: int
-    ep_mask: int = 0
-    rc_mask: int = 0
-    ep_qps: QpCount | None = None
-    rc_qps: QpCount | None = None
+    masks: dict[Side, int] = field(default_factory=dict)
+    qps: dict[Side, QpCount] = field(default_factory=dict)
     refused: DriverError | None = None
     pending: int | None = None
     slots: list[SlotTrace] = field(default_factory=list)
@@ -75,13 +71,7 @@ class RingTrace:
     @property
     def link_up(self) -> bool:
         """Whether the two transports agree on the number of QPs."""
-        return self.qp_counts[0] == self.qp_counts[1]
-
-    @property
-    def qp_counts(self) -> tuple[int, int]:
-        """The QPs of the endpoint's and the root complex's transport."""
-        ep, rc = self.ep_qps, self.rc_qps
-        return (ep.qp_count if ep else 0, rc.qp_count if rc else 0)
+        return self.qps["ep"].qp_count == self.qps["rc"].qp_count
 
     @property
     def sender(self) -> Driver:
@@ -94,43 +84,19 @@ class RingTrace:
         return self.rc if self.direction == "ep-to-rc" else self.ep
 
     @property
-    def receiver_qps(self) -> int:
-        """The qp_bitmap above the receiver."""
-        qps = self.rc_qps if self.direction == "ep-to-rc" else self.ep_qps
-        return qps.qp_bitmap if qps else 0
+    def rung(self) -> list[int]:
+        """The QPs of the receiver that are rung."""
+        return bits_of(self.db_bits & self.qps[self.receiver.side].qp_bitmap)
 
+    @property
+    def woken(self) -> set[int]:
+        """The QPs that were scheduled."""
+        return {qp_num for slot in self.slots for qp_num in slot.scheduled}
 
-class _Receiver:
-    """The core and the transport above the receiving driver, logging slot by slot."""
-
-    def __init__(self, trace: RingTrace) -> None:
-        self.trace = trace
-        self.transport: Transport | None = None
-        self.current: SlotTrace | None = None
-
-    def db_event(self, vector: int) -> None:
-        """Take ntb_db_event()."""
-        if self.transport is None or self.current is None:
-            return
-        before = len(self.transport.schedule_calls)
-        self.current.vectors.append(vector)
-        self.current.masks.append(db_vector_mask(self.transport.ndev, vector))
-        self.transport.doorbell_callback(vector)
-        self.current.scheduled += self.transport.schedule_calls[before:]
-
-
-def check_bits(db_bits: int, sender: Driver, db_valid_mask: int) -> None:
-    """Raise InputError for bits that the sender's driver does not call doorbells."""
-    if not 0 < db_bits < 1 << U64_BITS:
-        raise InputError("--bits", hex(db_bits), "at least one bit of 0 .. 63")
-    # ntb_hw_epf answers for itself, with EINVAL.
-    if sender.side == "ep" and db_bits & ~db_valid_mask:
-        outside = bits_of(db_bits & ~db_valid_mask)
-        raise InputError(
-            "--bits",
-            ",".join(map(str, outside)),
-            f"outside the endpoint's db_valid_mask {db_valid_mask:#x}",
-        )
+    @property
+    def asleep(self) -> list[int]:
+        """The rung QPs that nothing scheduled."""
+        return [qp_num for qp_num in self.rung if qp_num not in self.woken]
 
 
 def ring(
@@ -155,44 +121,43 @@ def ring(
     Raises
     ------
     DriverError : a driver that refuses the setting.
-    InputError : bits that the sending endpoint does not have.
     """
     trace = RingTrace(direction, ep, rc, setting, db_bits)
-    above = _Receiver(trace)
-    pair = Pair(ep, rc, setting, ep_event=above.db_event, rc_event=above.db_event, irqs=irqs)
-    receiver: Vntb | Epf = pair.rc if direction == "ep-to-rc" else pair.ep
-    _probe(trace, pair)
-    check_bits(db_bits, trace.sender, trace.ep_mask)
-    above.transport = Transport(receiver, trace.receiver_qps, client)
-    above.transport.packets = dict.fromkeys(bits_of(db_bits & trace.receiver_qps), 1)
-    pair.on_slot = lambda slot, arrive: _log_slot(above, receiver, slot, arrive)
-    _send(trace, pair)
-    above.transport.softirq()
-    trace.runs = above.transport.runs
-    trace.race_checks = above.transport.race_checks
+
+    def event(vector: int) -> None:
+        trace.slots[-1].vectors.append(vector)
+        trace.slots[-1].masks.append(db_vector_mask(receiver, vector))
+        before = len(transport.schedule_calls)
+        transport.doorbell_callback(vector)
+        trace.slots[-1].scheduled += transport.schedule_calls[before:]
+
+    pair = Pair(ep, rc, setting, ep_event=event, rc_event=event, irqs=irqs)
+    ends: tuple[Vntb | Epf, Vntb | Epf] = pair.ep, pair.rc
+    sender, receiver = ends if direction == "ep-to-rc" else ends[::-1]
+    for device in ends:
+        mask = device.db_valid_mask()
+        trace.masks[device.driver.side] = mask
+        trace.qps[device.driver.side] = transport_qps(mask, setting.mw_count)
+    qp_bitmap = trace.qps[receiver.driver.side].qp_bitmap
+    transport = Transport(receiver, qp_bitmap, client, packets=dict.fromkeys(trace.rung, 1))
+    pair.on_slot = lambda slot, arrive: _arrive(trace, receiver, slot, arrive)
+    _send(trace, sender)
+    transport.softirq()
+    trace.runs, trace.race_checks = transport.runs, transport.race_checks
     trace.failed_raises = pair.ep.failed_raises
     trace.reports = pair.ep.sanitizer.reports + pair.rc.sanitizer.reports
     return trace
 
 
-def _probe(trace: RingTrace, pair: Pair) -> None:
-    """Let ntb_transport count its QPs on both sides."""
-    trace.ep_mask, trace.rc_mask = pair.ep.db_valid_mask(), pair.rc.db_valid_mask()
-    trace.ep_qps = transport_qps(trace.ep_mask, trace.setting.mw_count)
-    trace.rc_qps = transport_qps(trace.rc_mask, trace.setting.mw_count)
-
-
-def _log_slot(above: _Receiver, receiver: Vntb | Epf, slot: int, arrive: Arrive) -> None:
-    above.current = SlotTrace(slot)
-    above.trace.slots.append(above.current)
+def _arrive(trace: RingTrace, receiver: Vntb | Epf, slot: int, arrive: Arrive) -> None:
+    trace.slots.append(SlotTrace(slot))
     arrive(slot)
     if isinstance(receiver, Vntb):
         receiver.poll()
-    above.current.db_read = receiver.db_read()
+    trace.slots[-1].db_read = receiver.db_read()
 
 
-def _send(trace: RingTrace, pair: Pair) -> None:
-    sender = pair.ep if trace.direction == "ep-to-rc" else pair.rc
+def _send(trace: RingTrace, sender: Vntb | Epf) -> None:
     try:
         with sender.sanitizer.atomic():
             sender.peer_db_set(trace.db_bits)

@@ -8,14 +8,14 @@ slot rung alone, and each bit rung by the driver. An observation is a key and a 
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from ntbbench.pair.behaviour import OneSide
 from ntbbench.pair.drivers.configfs import VntbConfig
 from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
 from ntbbench.pair.drivers.hazards import DriverError
-from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs
+from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, U64
-from ntbbench.pair.setting import bound_vntb, probed_epf
 
 Observations = Mapping[str, str]
 VECTORS = 33  # one more than any driver reports
@@ -25,33 +25,9 @@ SEVERAL = "several"
 TAKES_FEW = f"takes db_count {FEW}"
 TAKES_LATE = "takes db_count after the bind"
 LOOKS_UP = "irq looked up by the handler"  # a prerequisite's matter: no patch of the series
-VECTORS_TOLD, READS, SLOTS = ", vectors", ", db_read in the events", ", slots"
+VECTORS_SEEN, READS, SLOTS = ", vectors", ", db_read in the events", ", slots"
 FILLED = "slots filled"
 PAIR = "slots 2 and 3, db_read"
-
-
-class _Seen:
-    """What one device told its surroundings since it was last asked."""
-
-    def __init__(self) -> None:
-        self.device: Epf | Vntb | None = None
-        self.vectors: list[int] = []
-        self.reads: list[int] = []
-        self.slots: list[int] = []
-
-    def add_event(self, vector: int) -> None:
-        self.vectors.append(vector)
-        if self.device is not None:
-            self.reads.append(self.device.db_read())
-
-    def add_slot(self, slot: int) -> None:
-        self.slots.append(slot)
-
-    def add_msi(self, number: int) -> None:
-        self.slots.append(number - 1)
-
-    def forget(self) -> None:
-        self.vectors, self.reads, self.slots = [], [], []
 
 
 @cache
@@ -82,7 +58,7 @@ def normalised(observations: Observations) -> Observations:
     found = dict(observations)
     for key, value in observations.items():
         words = value.split()
-        if key.endswith((VECTORS_TOLD, SLOTS)) and all(
+        if key.endswith((VECTORS_SEEN, SLOTS)) and all(
             word.lstrip("-").isdigit() for word in words
         ):
             found[key] = " ".join(sorted(words, key=int))
@@ -94,22 +70,19 @@ def normalised(observations: Observations) -> Observations:
 def _observations(
     driver: Driver, slots: int, doorbell: Doorbell, filled: frozenset[int] | None
 ) -> dict[str, str]:
-    seen = _Seen()
     found: dict[str, str] = {}
     if driver.side == "ep":
         found.update(_takes(driver, slots))
-        device: Epf | Vntb = bound_vntb(driver, slots, doorbell, seen.add_event, seen.add_msi)
-    else:
-        device = probed_epf(driver, contiguous_irqs(slots), seen.add_event, seen.add_slot)
-    seen.device = device
-    found.update(_masks(device))
-    if isinstance(device, Vntb):
-        found[FILLED] = " ".join(str(slot) for slot, data in enumerate(device.db_data) if data)
+    side = OneSide(driver, slots, doorbell)
+    found.update(_masks(side.device))
+    if isinstance(side.device, Vntb):
+        filled_now = enumerate(side.device.db_data)
+        found[FILLED] = " ".join(str(slot) for slot, data in filled_now if data)
     for slot in range(slots):
-        found.update(_served(device, slot, seen))
-    found.update(_cleared(device))
+        found.update(_served(side, slot))
+    found.update(_cleared(side))
     for bits in [1 << bit for bit in range(RINGS)] + [(1 << RINGS) - 1]:
-        found.update(_rung(device, bits, seen, filled))
+        found.update(_rung(side, bits, filled))
     return found
 
 
@@ -140,20 +113,20 @@ def _masks(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
         yield f"db_vector_mask({vector})", hex(db_vector_mask(device, vector))
 
 
-def _served(device: Epf | Vntb, slot: int, seen: _Seen) -> Iterator[tuple[str, str]]:
-    seen.forget()
-    _deliver(device, slot)
-    yield f"slot {slot}{VECTORS_TOLD}", " ".join(map(str, seen.vectors))
-    yield f"slot {slot}{READS}", " ".join(map(hex, seen.reads))
-    read = device.db_read()
-    device.db_clear(read)
+def _served(side: OneSide, slot: int) -> Iterator[tuple[str, str]]:
+    side.interrupt(slot)
+    yield f"slot {slot}{VECTORS_SEEN}", " ".join(map(str, side.vectors))
+    yield f"slot {slot}{READS}", " ".join(map(hex, side.db_reads))
+    read = side.device.db_read()
+    side.device.db_clear(read)
     yield f"slot {slot}, db_read", hex(read)
-    yield f"slot {slot}, db_read after db_clear", hex(device.db_read())
+    yield f"slot {slot}, db_read after db_clear", hex(side.device.db_read())
 
 
-def _cleared(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
+def _cleared(side: OneSide) -> Iterator[tuple[str, str]]:
     for slot in (EPF_IRQ_DB_START, EPF_IRQ_DB_START + 1):
-        _deliver(device, slot)
+        side.interrupt(slot)
+    device = side.device
     yield PAIR, hex(device.db_read())
     device.db_clear(1)
     yield f"{PAIR} after db_clear(0x1)", hex(device.db_read())
@@ -161,30 +134,14 @@ def _cleared(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
     yield f"{PAIR} after db_clear of all", hex(device.db_read())
 
 
-def _deliver(device: Epf | Vntb, slot: int) -> None:
-    if isinstance(device, Vntb):
-        device.write_doorbell(slot)
-        device.poll()
-    elif slot < len(device.irqs):
-        device.isr(slot)
-
-
-def _rung(
-    device: Epf | Vntb, bits: int, seen: _Seen, filled: frozenset[int] | None
-) -> Iterator[tuple[str, str]]:
-    seen.forget()
-    errno = 0
-    try:
-        device.peer_db_set(bits)
-    except DriverError as error:
-        errno = -error.code
-    slots = seen.slots
-    if isinstance(device, Vntb):
-        device.run_peer_db_work()
-    elif filled is not None:
-        slots = [slot for slot in slots if slot in filled]
-    if isinstance(device, Vntb) or filled is not None:
-        yield f"peer_db_set({bits:#x}){SLOTS}", " ".join(map(str, slots))
+def _rung(side: OneSide, bits: int, filled: frozenset[int] | None) -> Iterator[tuple[str, str]]:
+    errno = side.ring(bits)
+    seen = filled
+    if isinstance(side.device, Vntb):
+        seen = frozenset(side.rung)  # an MSI is seen whatever its number
+    if seen is not None:
+        slots = (str(slot) for slot in side.rung if slot in seen)
+        yield f"peer_db_set({bits:#x}){SLOTS}", " ".join(slots)
     yield f"peer_db_set({bits:#x})", str(errno)
 
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Both drivers joined by their wire: a setting, the link, and one ring in either direction."""
+"""The pair's setting and traffic, declared once; both drivers joined by their wire in a setting."""
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from ntbbench.core.names import check_range
+from ntbbench.core.options import Count, Word, check
 from ntbbench.ntb.transport import QpCount, qp_count
 from ntbbench.pair.drivers.core_ops import DbEvent
 from ntbbench.pair.drivers.hazards import DriverError
@@ -15,6 +18,7 @@ from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
 from ntbbench.pair.drivers.slots import (
     EP_DB_COUNT_MAX,
+    EP_MSIS,
     EPF_IRQ_DB_START,
     MW_COUNT_MAX,
     RC_VECTORS_MAX,
@@ -25,19 +29,24 @@ from ntbbench.pair.drivers.slots import (
 Direction = Literal["ep-to-rc", "rc-to-ep"]
 Arrive = Callable[[int], None]  # hands a slot's interrupt or write to the receiving driver
 OnSlot = Callable[[int, Arrive], None]  # stands on the wire and calls Arrive
-DIRECTIONS: tuple[Direction, Direction] = ("ep-to-rc", "rc-to-ep")
+EP_TO_RC: Direction = "ep-to-rc"
+RC_TO_EP: Direction = "rc-to-ep"
+DIRECTIONS: tuple[Direction, Direction] = (EP_TO_RC, RC_TO_EP)
 EP_SLOTS_MIN = EPF_IRQ_DB_START + 1  # what patch 4 accepts: link, reserved, one doorbell
+SLOTS_TEXT = "db_count of the endpoint, link and reserved slot included"
+DOORBELL = Word(tuple(Doorbell), "how rings reach the endpoint; no effect on ep-to-rc")
+FLOWS_MAX = 64
+US = {"us": 1, "ms": 1000, "s": 1_000_000}
+SPACED_US = 700  # from this gap on a doorbell's tasklets have run before the next ring, on one CPU
+PACKETS = Count(1, 100_000, "packets of each flow")
+GAP = Count(0, 10_000_000, "us after each packet; 0: a burst", US)
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """How the pair is configured.
 
     Parameters
     ----------
-    ep_slots : db_count written to configfs on the endpoint: all slots.
-    rc_vectors : MSI or MSI-X vectors granted to the root complex: all slots.
-    mw_count : memory windows.
     doorbell : how rings reach the endpoint; no effect on rings towards the root complex.
 
     Raises
@@ -46,58 +55,84 @@ class Setting:
     InputError : a number that no driver is ever given.
     """
 
-    ep_slots: int = 8
-    rc_vectors: int = 16
-    mw_count: int = 4
-    doorbell: Doorbell = Doorbell.POLL
+    ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
+    rc_vectors: Annotated[
+        int,
+        Count(RC_VECTORS_MIN, RC_VECTORS_MAX, "MSI(-X) vectors granted to the root complex"),
+    ] = EP_MSIS
+    mw_count: Annotated[int, Count(1, MW_COUNT_MAX, "memory windows")] = 4
+    doorbell: Annotated[Doorbell, DOORBELL] = Doorbell.POLL
 
     def __post_init__(self) -> None:
-        check_slots(self.ep_slots)
-        check_vectors(self.rc_vectors)
-        check_windows(self.mw_count)
+        if not EP_SLOTS_MIN <= self.ep_slots <= EP_DB_COUNT_MAX:  # patch 4
+            call = f"--ep-slots: {self.ep_slots}: db_count"
+            allowed = f"out of range ({EP_SLOTS_MIN} - {EP_DB_COUNT_MAX})"
+            raise DriverError(errno.EINVAL, call, allowed)
+        if self.rc_vectors < RC_VECTORS_MIN:  # more than the most are never asked for
+            call = f"--rc-vectors: {self.rc_vectors}: pci_alloc_irq_vectors"
+            allowed = f"out of range ({RC_VECTORS_MIN} - {RC_VECTORS_MAX})"
+            raise DriverError(errno.ENOSPC, call, allowed)
+        check_range("--rc-vectors", self.rc_vectors, RC_VECTORS_MIN, RC_VECTORS_MAX)
+        if self.mw_count > MW_COUNT_MAX:
+            call = f"--mw-count: {self.mw_count}: num_mws"
+            raise DriverError(errno.EINVAL, call, f"out of range (1 - {MW_COUNT_MAX})")
+        check_range("--mw-count", self.mw_count, 1, MW_COUNT_MAX)
 
     def slots_of(self, side: Side) -> int:
         """Return the slots of one side, link and reserved included."""
         return self.ep_slots if side == "ep" else self.rc_vectors
 
 
-class AnySlots(Setting):
+class AnySlots(Setting, frozen=True):
     """A setting whose db_count only the drivers judge: those before patch 4 take 0 to 2 too."""
 
+    ep_slots: Annotated[int, Count(0, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
+
     def __post_init__(self) -> None:
-        check_range("--ep-slots", self.ep_slots, 0, EP_DB_COUNT_MAX)
-        check_vectors(self.rc_vectors)
-        check_windows(self.mw_count)
+        check(self)
+        force_setattr(self, "doorbell", Doorbell(self.doorbell))
 
 
-def check_slots(ep_slots: int) -> None:
-    """Raise what the series says of an unusable db_count: EINVAL (patch 4)."""
-    if not EP_SLOTS_MIN <= ep_slots <= EP_DB_COUNT_MAX:
-        raise DriverError(
-            errno.EINVAL,
-            f"--ep-slots: {ep_slots}: db_count",
-            f"out of range ({EP_SLOTS_MIN} - {EP_DB_COUNT_MAX})",
-        )
+class Traffic(Struct, frozen=True):
+    """One measured point: UDP flows in one direction, which send in turn.
 
+    Parameters
+    ----------
+    flows : sockets; the stack's hash gives each a QP.
+    gap_us : between two packets, whichever flow they are of.
 
-def check_vectors(rc_vectors: int) -> None:
-    """Raise what pci_alloc_irq_vectors() says of too few vectors; more are never asked for."""
-    if rc_vectors < RC_VECTORS_MIN:
-        raise DriverError(
-            errno.ENOSPC,
-            f"--rc-vectors: {rc_vectors}: pci_alloc_irq_vectors",
-            f"out of range ({RC_VECTORS_MIN} - {RC_VECTORS_MAX})",
-        )
-    check_range("--rc-vectors", rc_vectors, RC_VECTORS_MIN, RC_VECTORS_MAX)
+    Raises
+    ------
+    InputError : a value out of range.
+    """
 
+    direction: Annotated[Direction, Word(DIRECTIONS, "which way packets go")] = EP_TO_RC
+    flows: Annotated[int, Count(1, FLOWS_MAX, "UDP flows that send in turn")] = 1
+    packets: Annotated[int, PACKETS] = 20  # more than a ring of ntb_netdev has entries
+    gap_us: Annotated[int, GAP] = 12_000  # two polls of a polled endpoint: no ring meets another
 
-def check_windows(mw_count: int) -> None:
-    """Raise what configfs says of too many windows; without one there is no QP."""
-    if mw_count > MW_COUNT_MAX:
-        raise DriverError(
-            errno.EINVAL, f"--mw-count: {mw_count}: num_mws", f"out of range (1 - {MW_COUNT_MAX})"
-        )
-    check_range("--mw-count", mw_count, 1, MW_COUNT_MAX)
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def name(self) -> str:
+        """The point's name within its boot, and its recording's folder."""
+        return f"{self.direction}-f{self.flows}-n{self.packets}-g{self.gap_us}"
+
+    @property
+    def sender(self) -> Side:
+        """The side that sends."""
+        return "ep" if self.direction == EP_TO_RC else "rc"
+
+    @property
+    def receiver(self) -> Side:
+        """The side that receives."""
+        return "rc" if self.direction == EP_TO_RC else "ep"
+
+    @property
+    def spaced(self) -> bool:
+        """Whether each doorbell was served before the next, on one CPU."""
+        return self.gap_us >= SPACED_US
 
 
 class Pair:

@@ -37,7 +37,6 @@ class Transport:
     ndev: NtbDevice
     qp_bitmap: int
     client: Client = Client.SILENT
-    qp_bitmap_free: int = 0
     schedule_calls: list[int] = field(default_factory=list)  # qp_num of each, in order
     packets: dict[int, int] = field(default_factory=dict)  # waiting, by qp_num
     runs: list[int] = field(default_factory=list)  # qp_num of each tasklet run, in order
@@ -47,7 +46,7 @@ class Transport:
     def doorbell_callback(self, vector: int) -> None:
         """Schedule the tasklets of the QPs under `vector`, lowest first."""
         mask = db_vector_mask(self.ndev, vector)
-        for qp_num in bits_of(self.qp_bitmap & ~self.qp_bitmap_free & mask):
+        for qp_num in bits_of(self.qp_bitmap & mask):
             self.schedule_calls.append(qp_num)
             self._schedule(qp_num)
 

@@ -28,6 +28,7 @@ FORMATS_OF: Mapping[Shown, Collection[str]] = {
     "marked": ("md", "html"),
     "mail": ("mail",),
 }
+Tone = Literal["", "good", "fair", "poor", "bad", "off"]  # off: it could not be tried
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows; `value` is what a page sorts by, at full precision."""
+    """What a cell shows.
+
+    Parameters
+    ----------
+    value : what a page sorts by, at full precision.
+    tone : a page colours the cell by it; `text` says the same in words.
+    hint : one sentence, for a pointer that rests on the cell.
+    """
 
     text: str
     value: float | None = None
     strong: bool = False
+    tone: Tone = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,12 +224,16 @@ def leaves(checks: Sequence[Check], group: str = "") -> Iterator[tuple[str, Chec
             yield group, check
 
 
-def column(record: type[Struct], name: str, head: str = "") -> Column:
-    """Return the column of a declared field: its title, unit and definition are the record's."""
+def column(record: type[Struct], name: str, head: str = "", unit: str = "") -> Column:
+    """Return the column of a declared field: its title, unit and definition are the record's.
+
+    `unit` is the one that the view scales to, where it is another.
+    """
     about = declared(record)[name]
-    unit = f" ({about.unit})" if about.unit else ""
-    align: Align = "left" if about.type is str or get_origin(about.type) is Literal else "right"
-    return Column(about.title + unit, about.definition, head or about.head, align)
+    unit = unit or about.unit
+    of_words = about.type in (str, list[str]) or get_origin(about.type) is Literal
+    title = f"{about.title} ({unit})" if unit else about.title
+    return Column(title, about.definition, head or about.head, "left" if of_words else "right")
 
 
 def number(value: float | None, spec: str = "") -> Cell:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every kind of result: its schema, its record, and the view that makes a Document of it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.result_file import load_as, schema_of
 from ntbbench.report.document import Document
@@ -21,7 +23,7 @@ class ResultKind:
     ----------
     schema : the value of `schema` in its files.
     record : `module:Class` of the whole result.
-    view : module of ntbbench.report.views with `document(record)`.
+    view : module of ntbbench.report.views with `document(record)`; `{kind}` is the record's.
     checked : `module:function` that refuses a record whose parts do not fit; empty: none.
     """
 
@@ -44,18 +46,56 @@ class ResultKind:
 
     def document(self, record: Struct) -> Document:
         """Return the report of a record."""
-        found: Document = import_module(f"ntbbench.report.views.{self.view}").document(record)
+        view = self.view.format(kind=getattr(record, "kind", ""))
+        found: Document = import_module(f"ntbbench.report.views.{view}").document(record)
         return found
 
 
 # By the name that `ntbbench schema` takes.
 RESULTS: dict[str, ResultKind] = {
     "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.loopback.records:LabResult", "lab_run"),
+    "compat": ResultKind(
+        "ntbbench.compat/1",
+        "ntbbench.pair.records:CompatResult",
+        "compat",
+        "ntbbench.pair.series.prefix_matrix:check_matrix",
+    ),
+    "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
+    "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
+    "simulation": ResultKind(
+        "ntbbench.simulation/1",
+        "ntbbench.datapath.records:SimulationResult",
+        "simulation",
+        "ntbbench.datapath.grid.saved_result:check_points",
+    ),
+    "options": ResultKind(
+        "ntbbench.options/1", "ntbbench.core.option_list:OptionList", "option_list"
+    ),
+    "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
+    "pair": ResultKind(
+        "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
+    ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
     ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
+    "lab-netdev": ResultKind(
+        "ntbbench.lab-netdev/1", "ntbbench.lab.loopback.records:NetdevResult", "lab_netdev"
+    ),
+    "measured": ResultKind(
+        "ntbbench.measured/1", "ntbbench.capture.measured_records:Measured", "ingest"
+    ),
+    "explain": ResultKind(
+        "ntbbench.explain/1", "ntbbench.capture.explain_records:Explanations", "explain"
+    ),
+    # A file of the schema is read as the first that it fits.
+    "replay-one": ResultKind(
+        "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayPoint", "replay"
+    ),
+    "replay": ResultKind(
+        "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayMany", "replay"
+    ),
 }
 
 
@@ -73,10 +113,13 @@ def load_any(path: Path) -> Struct:
     InputError : the file cannot be read, is no result, or is of a schema that is not known here.
     """
     schema = schema_of(path)
-    for kind in RESULTS.values():
-        if kind.schema == schema:
+    fitting = [kind for kind in RESULTS.values() if kind.schema == schema]
+    if not fitting:
+        raise unknown(f"{path}: schema", schema, {kind.schema for kind in RESULTS.values()})
+    for kind in fitting[:-1]:
+        with suppress(InputError):
             return kind.load(path)
-    raise unknown(f"{path}: schema", schema, [kind.schema for kind in RESULTS.values()])
+    return fitting[-1].load(path)
 
 
 def _named(place: str) -> Any:

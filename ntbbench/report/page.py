@@ -35,10 +35,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows; `value` is what a numeric column sorts by, at full precision."""
+    """What a cell shows; `value` is what a numeric column sorts by, `tone` is a class of colour."""
 
     text: str
     value: float | None = None
+    tone: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,27 +45,23 @@ BEGINS = {
 ENDS = {end: begin for begin, end in BEGINS.items()}
 
 
+Track = dict[str, int]  # the keys that put an event on its track
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """A file's text, and what it holds.
-
-    Parameters
-    ----------
-    text : of the file.
-    events : trace events in it, the names of the tracks included.
-    cut : where it ends, in words, if that is before the end of what was simulated, or "".
-    """
+    """A file's text, and what it holds."""
 
     text: str
-    events: int
-    cut: str
+    events: int  # trace events, the names of the tracks included
+    cut: str  # where it ends, if that is before the end of what was simulated, or empty
 
 
 @dataclass(frozen=True)
 class Sent:
     """A packet in a ring whose doorbell has not become an interrupt yet."""
 
-    track: tuple[int, int]
+    track: Track
     begin_ps: int
     end_ps: int
 
@@ -117,13 +113,13 @@ class Timeline:
             self._mark(row)
 
     def _slice(self, begin: Logged, end: Logged) -> None:
-        name, args = describe(begin, end)
+        name, args = _describe(begin, end)
         if begin.happening in (Happening.IRQ_BEGIN, Happening.POLL_BEGIN):
             self._deliver(begin)
         self._complete(self._cpu(begin.cpu), name, begin.time_ps, end.time_ps, args)
         if begin.happening is Happening.RUN_BEGIN:
             args = args | {"cpu": begin.cpu}
-            self._complete((QPS, begin.index), name, begin.time_ps, end.time_ps, args)
+            self._complete(_track(QPS, begin.index), name, begin.time_ps, end.time_ps, args)
         if begin.happening is Happening.SEND_BEGIN:
             one = Sent(self._cpu(begin.cpu), begin.time_ps, end.time_ps)
             self.sent[end.value].append(one)
@@ -156,33 +152,37 @@ class Timeline:
                 ("s", one.track, max(one.begin_ps, one.end_ps - 1000)),
                 ("f", self._cpu(row.cpu), row.time_ps),
             ):
-                event = {"ph": phase, **shared, **place(track), "ts": time_ps / US}
+                event = {"ph": phase, **shared, **track, "ts": time_ps / US}
                 self.events.append(event | ({"bp": "e"} if phase == "f" else {}))
 
     def _mark(self, row: Logged) -> None:
         """Add an instant on the CPU, or on the queue pair where it is of no CPU."""
         flow = row.happening is Happening.DROP
         queue = self.system.flows[row.index].queue if flow else row.index
-        track = (QPS, queue) if row.cpu < 0 else self._cpu(row.cpu)
+        track = _track(QPS, queue) if row.cpu < 0 else self._cpu(row.cpu)
         name = MARKS[row.happening]
         self.events.append(
-            {"ph": "i", "s": "t", "name": name, "cat": "mark", **place(track),
+            {"ph": "i", "s": "t", "name": name, "cat": "mark", **track,
              "ts": row.time_ps / US, "args": {"index": row.index, "value": row.value}}
         )  # fmt: skip
 
     def _complete(
-        self, track: tuple[int, int], name: str, begin: int, end: int, args: dict[str, Any]
+        self, track: Track, name: str, begin: int, end: int, args: dict[str, Any]
     ) -> None:
         colour = COLOURS.get(name, COLOURS.get(name.split(" ", 1)[0]))
         self.events.append(
-            {"ph": "X", "name": name, "cat": name.split(" ", 1)[0], **place(track),
+            {"ph": "X", "name": name, "cat": name.split(" ", 1)[0], **track,
              "ts": begin / US, "dur": (end - begin) / US, "args": args, "cname": colour}
         )  # fmt: skip
 
-    def _cpu(self, cpu: int) -> tuple[int, int]:
+    def _cpu(self, cpu: int) -> Track:
         """Return the track of a CPU, numbered from 0 on each host."""
         receiver = self.system.receiver_cpus
-        return (RECEIVER, cpu) if cpu < receiver else (SENDER, cpu - receiver)
+        return _track(RECEIVER, cpu) if cpu < receiver else _track(SENDER, cpu - receiver)
+
+
+def _track(pid: int, tid: int) -> Track:
+    return {"pid": pid, "tid": tid}
 
 
 def render(system: System, rows: Sequence[Logged], about: str) -> Drawn:
@@ -206,7 +206,7 @@ def render(system: System, rows: Sequence[Logged], about: str) -> Drawn:
         timeline.close_spin(cpu, end_ps)
     used = {(event["pid"], event["tid"]) for event in timeline.events}
     used |= {(QPS, number) for number in range(len(system.queues))}
-    events = [*names(system, used), *timeline.events]
+    events = [*_names(system, used), *timeline.events]
     whole = read == len(rows) < ROWS_MAX
     cut = "" if whole else f"cut at {end_ps / S:.3g} s of {system.end_ps / S:.4g} s"
     metadata = {"ntbbench": about, "rows": read, "end_us": end_ps / US, "cut": cut}
@@ -214,7 +214,7 @@ def render(system: System, rows: Sequence[Logged], about: str) -> Drawn:
     return Drawn(msgspec.json.encode(document).decode() + "\n", len(events), cut)
 
 
-def names(system: System, used: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+def _names(system: System, used: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
     """Return the events that name the tracks."""
     groups = {RECEIVER: "receiver", SENDER: "sender", QPS: "queue pairs of the receiver"}
     found = [
@@ -223,14 +223,12 @@ def names(system: System, used: Iterable[tuple[int, int]]) -> list[dict[str, Any
     ]
     for pid, tid in sorted(used):
         name = f"QP {system.queues[tid].bit}" if pid == QPS else f"CPU {tid}"
-        found.append(
-            {"ph": "M", "name": "thread_name", **place((pid, tid)), "args": {"name": name}}
-        )
+        found.append({"ph": "M", "name": "thread_name", **_track(pid, tid), "args": {"name": name}})
     return found
 
 
-def describe(begin: Logged, end: Logged) -> tuple[str, dict[str, Any]]:
-    """Return the name of a slice and what is told when it is selected."""
+def _describe(begin: Logged, end: Logged) -> tuple[str, dict[str, Any]]:
+    """Return the name of a slice and what a viewer shows where it is selected."""
     if begin.happening is Happening.RUN_BEGIN:
         name = USEFUL if end.value else EMPTY
         cause = Cause(begin.value).name.lower()
@@ -240,8 +238,3 @@ def describe(begin: Logged, end: Logged) -> tuple[str, dict[str, Any]]:
     if begin.happening is Happening.POLL_BEGIN:
         return "poll", {"slot": begin.index, "rings wiped": end.value}
     return "send", {"flow": begin.index, "queue": end.value}
-
-
-def place(track: tuple[int, int]) -> dict[str, int]:
-    """Return the keys that put an event on its track."""
-    return {"pid": track[0], "tid": track[1]}

@@ -8,7 +8,8 @@ import pytest
 from pair_kernel import boot
 
 from ntbbench.cli.main import main
-from ntbbench.lab.pair.plan import PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.pair.setting import Traffic
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -20,8 +21,8 @@ BOTH = (Traffic("ep-to-rc", QPS, 20), Traffic("rc-to-ep", QPS, 20))
 @pytest.mark.parametrize(
     ("setup", "runs"),
     [
-        (PairSetup("before", "before", queues=QPS), (460, 460)),
-        (PairSetup("after", "after", queues=QPS, doorbell="embedded"), (160, 640)),
+        (PairSetup(ep_driver="before", rc_driver="before", queues=QPS), (460, 460)),
+        (PairSetup(queues=QPS, doorbell="embedded"), (160, 640)),
     ],
     ids=["before the series", "embedded"],
 )

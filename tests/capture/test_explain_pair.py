@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`explain` of what the lab of the pair recorded: correct drivers are inside, old ones too."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import edit, table
+from captures import counter, edit, measured, set_counters, table
+from captures import explained as explanations
 from pair_recordings import DATA
 
+from ntbbench.capture.measured_records import DeviceFacts
 from ntbbench.cli.main import main
 
 RECORDED = sorted(path.parent for path in DATA.glob("*/*/trace") if path.parent.name != "setup")
@@ -20,18 +21,13 @@ EMBEDDED = DATA / "after-after-embedded" / "rc-to-ep-f4-n5-g2000"
 MSI = DATA / "after-after-msi" / "rc-to-ep-f4-n5-g2000"
 
 
-def measured(folder: Path, to: Path) -> dict[str, Any]:
-    target = to / "m.json"
-    assert main(["ingest", str(folder), "-o", str(target)]) == 0
-    record: dict[str, Any] = json.loads(target.read_text())
-    return record
+def device_of(folder: Path) -> DeviceFacts:
+    (device,) = measured(folder).devices
+    return device
 
 
 def explained(folder: Path, to: Path, *args: str) -> tuple[int, dict[str, Any]]:
-    measured(folder, to)
-    target = to / "e.json"
-    code = main(["explain", str(to / "m.json"), "-o", str(target), *args])
-    (one,) = json.loads(target.read_text())["explanations"]
+    code, (one,) = explanations(folder, *args, to=to)
     return code, one
 
 
@@ -53,12 +49,12 @@ def test_every_recording_is_inside_the_model_of_its_driver(folder: Path, tmp_pat
     ],
 )
 def test_the_device_is_the_driver_that_received(
-    folder: Path, db_read: str, valid: str, vectors: int, action: str, tmp_path: Path
+    folder: Path, db_read: str, valid: str, vectors: int, action: str
 ) -> None:
-    (device,) = measured(folder, tmp_path)["devices"]
-    assert (device["db_read"], device["db_valid_mask"]) == (db_read, valid)
-    assert len(device["vector_masks"]) == vectors
-    assert (device["action"], device["client"]) == (action, "ntb_netdev")
+    device = device_of(folder)
+    assert (device.db_read, device.db_valid_mask) == (db_read, valid)
+    assert len(device.vector_masks) == vectors
+    assert (device.action, device.client) == (action, "ntb_netdev")
 
 
 @pytest.mark.parametrize(
@@ -73,9 +69,9 @@ def test_a_driver_with_a_part_of_the_series(
     shutil.copytree(OLD_RC if name == "rc" else OLD_EP, folder)
     edit(folder / "point", f"{name}_patches=\n", f"{name}_patches={patches}\n")
     edit(folder / "point", "db_read_latched=0", "db_read_latched=1")
-    (device,) = measured(folder, tmp_path)["devices"]
-    assert (device["db_valid_mask"], device["vector_masks"]) == (valid, [])
-    assert device["db_read"] == "latched"
+    device = device_of(folder)
+    assert (device.db_valid_mask, device.vector_masks) == (valid, [])
+    assert device.db_read == "latched"
 
 
 def test_a_loopback_recording_still_reads_nothing_of_a_ring(tmp_path: Path) -> None:
@@ -84,8 +80,8 @@ def test_a_loopback_recording_still_reads_nothing_of_a_ring(tmp_path: Path) -> N
     shutil.copytree(OLD_RC, folder)
     lines = (folder / "point").read_text().splitlines()
     (folder / "point").write_text("\n".join(lines[:5]) + "\n")
-    (device,) = measured(folder, tmp_path)["devices"]
-    assert (device["db_read"], device["client"]) == ("zero", "")
+    device = device_of(folder)
+    assert (device.db_read, device.client) == ("zero", "")
 
 
 def test_the_bound_of_an_old_driver_is_one_race_check_an_interrupt(tmp_path: Path) -> None:
@@ -102,10 +98,7 @@ def test_more_runs_than_the_old_driver_makes_are_still_a_finding(tmp_path: Path)
     shutil.copytree(OLD_RC, folder)
     for qp_num in range(4):
         path = folder / "after-stats" / RC / f"qp{qp_num}"
-        text = path.read_text().splitlines()
-        at = next(i for i, line in enumerate(text) if line.startswith("rx_ring_empty"))
-        text[at] = f"rx_ring_empty - {int(text[at].split()[-1]) + 5}"
-        path.write_text("\n".join(text) + "\n")
+        set_counters(path, rx_ring_empty=counter(path, "rx_ring_empty") + 5)
     code, one = explained(folder, tmp_path)
     assert (code, one["verdict"], one["unexplained"]) == (1, "excess", 135 - 120)
 
@@ -137,9 +130,9 @@ def test_the_sender_s_lines_are_no_doorbells_of_the_receiver(tmp_path: Path) -> 
     folder = with_lines(tmp_path / "c", OLD_EP, epf(0, 0, 0, 0, 3, 0))
     code, one = explained(folder, tmp_path)
     assert (code, one["verdict"], one["interrupts"]) == (0, "inside", 20)
-    record = measured(folder, tmp_path)
-    assert not any(irq["is_doorbell"] for irq in record["interrupts"])
-    assert {row["interrupts"] for row in record["amplification"]} == {20}
+    found = measured(folder)
+    assert not any(irq.is_doorbell for irq in found.interrupts)
+    assert {row.interrupts for row in found.amplification} == {20}
 
 
 def test_lines_of_both_sides_are_not_mixed(tmp_path: Path) -> None:
@@ -176,13 +169,8 @@ def test_packets_beyond_interrupts_may_each_have_met_a_repost(tmp_path: Path) ->
     shutil.copytree(DATA / "after-after" / "ep-to-rc-f4-n5-g2000", folder)
     for qp_num in range(4):
         path = folder / "after-stats" / RC / f"qp{qp_num}"
-        before = {k: v for k, _, v in (x.partition(" - ") for x in path.read_text().splitlines())}
-        text = path.read_text()
         for name, more in (("rx_ring_empty", 50), ("rx_pkts", 60)):
-            value = before[name].strip()
-            old = next(x for x in text.splitlines() if x.startswith(f"{name} -"))
-            text = text.replace(old, f"{name} - {int(value) + more}")
-        path.write_text(text)
+            set_counters(path, **{name: counter(path, name) + more})
     code, one = explained(folder, tmp_path)
     assert (code, one["verdict"]) == (0, "inside")
 
@@ -193,12 +181,10 @@ def test_a_whole_boot_is_read_without_its_setup(tmp_path: Path) -> None:
     shutil.copytree(DATA / "after-before", boot)
     for point in boot.glob("*-to-*"):
         (point / "dmesg").write_text("")
-    target = tmp_path / "m.json"
-    assert main(["ingest", str(boot), "-o", str(target)]) == 0
-    record = json.loads(target.read_text())
-    assert {Path(source["capture"]).parent.name for source in record["sources"]} == {"boot"}
-    assert len({source["capture"] for source in record["sources"]}) == 4
-    assert record["counts"] == []  # `received` is no count of ntb_pingpong
+    found = measured(boot)
+    assert {Path(source.capture).parent.name for source in found.sources} == {"boot"}
+    assert len({source.capture for source in found.sources}) == 4
+    assert found.counts == []  # `received` is no count of ntb_pingpong
 
 
 @pytest.mark.parametrize(
@@ -222,8 +208,7 @@ def test_a_damaged_point_is_one_line(
     assert told in line and "point" in line
 
 
-def test_a_link_that_stays_down_is_a_recording_too(tmp_path: Path) -> None:
+def test_a_link_that_stays_down_is_a_recording_too() -> None:
     """Nothing was sent: `sending_qps` is empty, and every QP is down."""
-    record = measured(DATA / "after-after-slots-4" / "rc-to-ep-f2-n5-g2000", tmp_path)
-    assert record["errors"] == []
-    assert record["devices"][0]["vector_masks"] == ["0x1", "0x2"]
+    folder = DATA / "after-after-slots-4" / "rc-to-ep-f2-n5-g2000"
+    assert device_of(folder).vector_masks == ["0x1", "0x2"]

@@ -3,29 +3,27 @@
 
 import csv
 import io
-import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import FOUR, PCI, capture, edit
+from captures import (
+    FOUR,
+    GEN1,
+    PCI,
+    ZERO,
+    capture,
+    edit,
+    explained,
+    set_counters,
+    with_info,
+)
 from recordings import LOOP_612
 
 from ntbbench.cli.main import main
 
-ZERO = [[0, 0]] * 6
 SLOTS = [[3, 0], [0, 0], [40, 0], [40, 0], [40, 0], [40, 0]]
-
-
-def explained(folder: Path, *args: str) -> tuple[int, list[dict[str, Any]]]:
-    measured, target = folder.parent / "m.json", folder.parent / "e.json"
-    assert main(["ingest", str(folder), "-o", str(measured)]) == 0
-    code = main(["explain", str(measured), "-o", str(target), *args])
-    record = json.loads(target.read_text())
-    assert record["schema"] == "ntbbench.explain/1"
-    return code, record["explanations"]
 
 
 def codes(one: dict[str, Any]) -> dict[str, int | None]:
@@ -42,12 +40,8 @@ def codes(one: dict[str, Any]) -> dict[str, int | None]:
     ],
 )
 def test_recordings(name: str, fan_out: int, causes: set[str], tmp_path: Path) -> None:
-    measured, target = tmp_path / "m.json", tmp_path / "e.json"
-    assert main(["ingest", str(LOOP_612 / name), "-o", str(measured)]) == 0
-    assert main(["explain", str(measured), "-o", str(target)]) == 0
-    (one,) = json.loads(target.read_text())["explanations"]
-    assert one["predicted_amplification"] == fan_out
-    assert one["verdict"] == "inside"
+    code, (one,) = explained(LOOP_612 / name, to=tmp_path)
+    assert (code, one["verdict"], one["predicted_amplification"]) == (0, "inside", fan_out)
     assert codes(one).keys() == causes
     assert one["unexplained"] == 0
     for qp in one["qps"]:
@@ -74,35 +68,27 @@ def test_wrong_bits_of_db_read_wake_a_qp_without_packets(tmp_path: Path) -> None
     for qp_num, runs, packets in ((0, 40, 0), (1, 40, 40), (2, 80, 0), (3, 40, 0)):
         for when, factor in (("before", 0), ("after", 1)):
             path = folder / f"{when}-stats" / PCI / f"qp{qp_num}"
-            lines = {"rx_ring_empty": runs * factor, "rx_pkts": packets * factor}
-            text = path.read_text()
-            for name, value in lines.items():
-                text = re.sub(rf"{name} -\s+\d+", f"{name} - \t{value}", text)
-            path.write_text(text)
+            set_counters(path, rx_ring_empty=runs * factor, rx_pkts=packets * factor)
     code, (one,) = explained(folder, "--hardware", "ntb_hw_epf-legacy")
     assert [qp["measured_low"] for qp in one["qps"]] == [40, 40, 80, 40]
     assert [qp["verdict"] for qp in one["qps"]] == ["inside"] * 4
     assert (code, one["verdict"], one["unexplained"]) == (0, "inside", 0)
 
 
-def test_a_named_device_that_cannot_be_is_a_finding(tmp_path: Path) -> None:
+def test_a_named_device_that_cannot_be_is_a_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, (one,) = explained(capture(tmp_path / "c", ZERO, SLOTS), "--hardware", "ntb_hw_epf-v4")
-    assert code == 1
-    assert one["verdict"] == "excess"
+    assert (code, one["verdict"]) == (1, "excess")
+    first = " ".join(capsys.readouterr().out.split())
+    assert "c as ntb_hw_epf-v4: MORE runs than the model of this device allows" in first
 
 
 def test_intel_rebuilt_from_info(tmp_path: Path) -> None:
     """Three vectors of five bits: all four QPs lie under vector 0."""
     folder = capture(tmp_path / "c", ZERO[:3], [[160, 0], [0, 0], [0, 0]], action="ndev_vec_isr")
-    (folder / "info").mkdir()
-    (folder / "info" / PCI).write_text(
-        "NTB Device Information:\nDoorbell Count -\t15\nDoorbell Vector Count -\t4\n"
-        "Doorbell Vector Shift -\t5\nDoorbell Valid Mask -\t0x7fff\n"
-        "Doorbell Link Mask -\t0x8000\n"
-    )
-    code, (one,) = explained(folder)
-    assert code == 0
-    assert one["device"] == "rebuilt from the capture"
+    code, (one,) = explained(with_info(folder, **GEN1))
+    assert (code, one["device"]) == (0, "rebuilt from the capture")
     (vector,) = one["vectors"]
     assert (vector["db_vector_mask"], vector["fan_out"]) == ("0x1f", 4)
     assert codes(one)["shared-vector"] == 480
@@ -167,14 +153,11 @@ def test_text_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[st
     folder, measured = capture(tmp_path / ("x" * 99), ZERO, SLOTS), tmp_path / "m.json"
     assert main(["ingest", str(folder), str(FOUR), "-o", str(measured)]) == 0
     capsys.readouterr()
-    for style in ("text", "md", "csv", "json"):
-        assert main(["explain", str(measured), "--format", style]) == 0
-        out = capsys.readouterr().out
-        assert "fallback-mask" in out or style == "csv"
-        if style == "text":
-            assert out.isascii()
-            assert max(map(len, out.splitlines())) <= 80
-            assert "MORE runs than the model of this device allows" in " ".join(out.split())
+    assert main(["explain", str(measured)]) == 0
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith("2 captures: 2 inside the bounds of a device, 0 outside those of every")
 
 
 @pytest.mark.parametrize("make", ["gone", "text", "foreign", "half", "masks", "no-ntb"])
@@ -183,26 +166,22 @@ def test_bad_input_is_one_line(
 ) -> None:
     path = tmp_path / "m.json"
     assert main(["ingest", str(FOUR), "-o", str(path)]) == 0
-    text = path.read_text()
+    texts = {
+        "text": "hello",
+        "foreign": '{"schema": "ntbbench.sweep/1"}',
+        "half": path.read_text()[:2000],
+        "no-ntb": '{"schema": "ntbbench.measured/1"}',
+    }
     if make == "masks":
         edit(path, '"0xffff"', '"0xfffg"')
-    else:
-        path.write_text(
-            {
-                "gone": "",
-                "text": "hello",
-                "foreign": '{"schema": "ntbbench.sweep/1"}',
-                "half": text[: len(text) // 2],
-                "no-ntb": '{"schema": "ntbbench.measured/1"}',
-            }[make]
-        )
-    if make == "gone":
+    elif make == "gone":
         path.unlink()
+    else:
+        path.write_text(texts[make])
     capsys.readouterr()
     assert main(["explain", str(path)]) == 2
     out, err = capsys.readouterr()
-    assert out == ""
-    assert len(err.splitlines()) == 1
+    assert (out, len(err.splitlines())) == ("", 1)
 
 
 def test_a_device_that_nothing_tells_must_be_named(
@@ -235,12 +214,12 @@ def test_without_counters_runs_and_active_qps_are_unknown_not_0(
     assert [row["interrupts"] for row in one["vectors"]] == [40] * 4
     assert codes(one).keys() == {"link-interrupts"}
     capsys.readouterr()
+    arguments = [str(tmp_path / "m.json"), "--hardware", "ntb_hw_epf-v4", "--format"]
     for style in ("text", "md", "json"):
-        arguments = ["--hardware", "ntb_hw_epf-v4", "--format", style]
-        assert main(["explain", str(tmp_path / "m.json"), *arguments]) == 0
+        assert main(["explain", *arguments, style]) == 0
         told = " ".join(capsys.readouterr().out.split())
         assert "runs and active QPs not known: no debugfs counters" in told
         assert "inside the model's bounds" not in told and "measured 0" not in told
-    assert main(["explain", str(tmp_path / "m.json"), *arguments[:2], "--format", "csv"]) == 0
+    assert main(["explain", *arguments, "csv"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["device"], row["measured_low"], row["verdict"]) == ("ntb_hw_epf-v4", "", "unknown")

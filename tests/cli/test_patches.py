@@ -1,163 +1,91 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""compat, patches and doorbell from the command line: formats, JSON, errors, time."""
+"""compat, patches and doorbell from the command line: widths, files, errors."""
 
 import json
-import re
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from compare_runs import Ran
 
 from ntbbench.cli.doorbell import parse_bits
-from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
 
-VERDICTS = {"per-vector", "fallback", "misrouted", "missed", "link-down"}
-HAZARDS = {
-    "sleeps in atomic context",
-    "out-of-range shift or read",
-    "vector misread from non-contiguous irqs",
-    "wrong bit in db_read",
-}
-
-
-def stdout_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    assert main(argv) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
-
-
-def test_compat_json(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(stdout_of(capsys, "compat", "--format", "json"))
-    assert found["schema"] == "ntbbench.compat/1"
-    assert (found["ep_slots"], found["rc_vectors"], found["mw_count"]) == (8, 16, 4)
-    assert found["doorbell"] == "poll"
-    assert "exhaustive" not in found
-    for cell in found["cells"]:
-        assert cell["direction"] in ("ep-to-rc", "rc-to-ep")
-        assert cell["ep"] in (*range(8), "root-fix")
-        assert cell["rc"] in (*range(6), "root-fix")
-        assert cell["verdict"] in VERDICTS
-        assert cell["amplification"] is None or cell["amplification"] > 0
-        assert 0 <= cell["misrouted"] <= cell["missed"] <= cell["cases"] == 4
-        assert set(cell["hazards"]) <= HAZARDS
-
-
-def test_compat_json_of_a_link_that_stays_down(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(stdout_of(capsys, "compat", "--format", "json", "--ep-slots", "6"))
-    down = [cell for cell in found["cells"] if cell["verdict"] == "link-down"]
-    assert {cell["ep"] for cell in down} == {6, 7}
-    assert all((c["amplification"], c["cases"], c["missed"]) == (None, 0, 0) for c in down)
-
-
-def test_exhaustive_json(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(stdout_of(capsys, "compat", "--exhaustive", "--format", "json"))
-    search = found["exhaustive"]
-    assert search["settings"] == 20880
-    keys = {"direction", "ep_slots", "rc_vectors", "mw_count", "doorbell", "cells"}
-    assert all(set(row) == keys for row in search["regressions"])
-
-
-def test_patches_json(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(stdout_of(capsys, "patches", "--format", "json"))
-    assert found["schema"] == "ntbbench.patches/1"
-    assert found["requires"] == {str(n): {7: [3], 12: [10]}.get(n, []) for n in range(1, 13)}
-    assert found["bisectable"] is True
-    assert (found["subsets"], found["safe_subsets"]) == (4096, 2304)
-    assert [count["budget"] for count in found["storm"]] == list(range(1, 17))
+RING = ("doorbell", "--ep", "0", "--rc", "6.12.95", "--bits", "1", "--irqs", "scattered")
 
 
 def test_patches_of_a_setting_that_old_and_new_kernels_do_not_share(
-    capsys: pytest.CaptureFixture[str],
+    ntbbench: Callable[..., Ran],
 ) -> None:
     """With 6 slots an unpatched and a patched endpoint have different qp_count."""
-    text = stdout_of(capsys, "patches", "--ep-slots", "6")
-    assert "NOT bisectable" in text
-    assert "0 of 4096 subsets are safe" in text
+    answer = ntbbench("patches", "--ep-slots", 6).out.splitlines()[0]
+    assert answer.startswith("The posted order is NOT bisectable: 0 of 4096 subsets are safe")
 
 
 @pytest.mark.parametrize(
     "argv",
     [
-        ["compat"],
-        ["compat", "--exhaustive"],
-        ["compat", "--doorbell", "embedded", "--ep-slots", "32"],
-        ["compat", "--explain", "root-fix/5"],
-        ["patches"],
-        ["doorbell", "--ep", "0", "--rc", "6.12.95", "--bits", "1", "--irqs", "scattered"],
+        ("compat", "--exhaustive"),
+        ("compat", "--doorbell", "embedded", "--ep-slots", "32"),
+        ("compat", "--ep-slots", "6"),
+        ("compat", "--explain", "root-fix/5"),
+        ("patches",),
+        RING,
     ],
     ids=" ".join,
 )
-def test_text_is_ascii_of_80_columns(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    text = stdout_of(capsys, *argv)
+@pytest.mark.parametrize(("form", "width"), [("text", 80), ("mail", 75)])
+def test_text_is_ascii_of_few_columns(
+    ntbbench: Callable[..., Ran], argv: tuple[str, ...], form: str, width: int
+) -> None:
+    text = ntbbench(*argv, "--format", form).out
     assert text.isascii()
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, text.splitlines())) <= width
 
 
-@pytest.mark.parametrize("alias", ["md", "markdown"])
-def test_markdown(capsys: pytest.CaptureFixture[str], alias: str) -> None:
-    text = stdout_of(capsys, "compat", "--format", alias)
-    assert len(re.findall(r"^\| root-fix ", text, re.MULTILINE)) == 4
-    assert stdout_of(capsys, "patches", "--format", alias).count("#### ") == 8
-
-
-class Texts(HTMLParser):
-    """Collects the cells of a page's tables, and what it would load."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cells = 0
-        self.loads: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.cells += tag == "td"
-        self.loads += [v or "" for k, v in attrs if k == "src" or (k == "href" and tag == "link")]
-
-
-@pytest.mark.parametrize(("command", "cells"), [("compat", 126 * 9), ("patches", 200)])
-def test_html_is_one_file(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, cells: int
+@pytest.mark.parametrize("argv", [("compat", "--explain", "7/0"), RING], ids=" ".join)
+def test_html_asks_for_nothing_and_is_what_stdout_gets(
+    ntbbench: Callable[..., Ran], tmp_path: Path, argv: tuple[str, ...]
 ) -> None:
     page = tmp_path / "page.html"
-    stdout_of(capsys, command, "--html", str(page))
-    parser = Texts()
-    parser.feed(page.read_text())
-    assert parser.cells >= cells
-    assert all(load.startswith("data:") for load in parser.loads)
-    assert stdout_of(capsys, command, "--format", "html") == page.read_text()
+    ntbbench(*argv, "--html", page)
+    text = page.read_text()
+    assert " src=" not in text and '<link rel="icon" href="data:,">' in text
+    assert ntbbench(*argv, "--format", "html").out == text
 
 
-def test_output_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("argv", [("compat", "--exhaustive"), ("patches",), RING], ids=" ".join)
+def test_a_saved_result_is_shown_again(
+    ntbbench: Callable[..., Ran], tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    saved = tmp_path / "saved.json"
+    ntbbench(*argv, "--format", "json", "-o", saved)
+    assert ntbbench("show", saved).out == ntbbench(*argv).out
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('"ep": 7', '"ep": 8', "each direction, EP and RC once"),
+        ("per-vector", "per-queue", "'per-queue': a verdict or a hazard"),
+    ],
+)
+def test_a_damaged_matrix_is_one_line(
+    ntbbench: Callable[..., Ran], tmp_path: Path, before: str, after: str, words: str
+) -> None:
+    saved = tmp_path / "saved.json"
+    saved.write_text(ntbbench("compat", "--format", "json").out.replace(before, after))
+    ran = ntbbench("show", saved)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert words in ran.err
+
+
+def test_output_file(ntbbench: Callable[..., Ran], tmp_path: Path) -> None:
     target = tmp_path / "out.json"
-    assert stdout_of(capsys, "compat", "--format", "json", "-o", str(target)) == ""
+    ran = ntbbench("compat", "--format", "json", "-o", target)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
     assert json.loads(target.read_text())["schema"] == "ntbbench.compat/1"
-
-
-@pytest.mark.parametrize("ep", [*map(str, range(8)), "root-fix"])
-def test_every_cell_explains_itself(capsys: pytest.CaptureFixture[str], ep: str) -> None:
-    for rc in (*map(str, range(6)), "root-fix"):
-        text = stdout_of(capsys, "compat", "--explain", f"{ep}/{rc}")
-        lost = text.count(": missed") + text.count(": link-down")
-        assert text.count(">> ") == lost
-
-
-def test_the_explanation_names_the_first_wrong_step(capsys: pytest.CaptureFixture[str]) -> None:
-    text = stdout_of(capsys, "compat", "--explain", "root-fix/5")
-    assert ">> wire          MSI 2, slot 1 (doorbell bit 0)" in text
-    down = stdout_of(capsys, "compat", "--explain", "6/0", "--ep-slots", "6")
-    assert ">> link          EP publishes 3 QPs, RC 4" in down
-
-
-def test_doorbell_json(capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["doorbell", "--ep", "all", "--rc", "set:12", "--bits", "1", "--format", "json"]
-    found = json.loads(stdout_of(capsys, *argv))
-    assert found["schema"] == "ntbbench.story/1"
-    to_rc, to_ep = found["stories"]
-    assert (to_rc["direction"], to_rc["scheduled"], to_rc["asleep"]) == ("ep-to-rc", [3], [1])
-    assert (to_ep["direction"], to_ep["scheduled"], to_ep["asleep"]) == ("rc-to-ep", [1], [])
-    wrong = [step["where"] for step in to_rc["steps"] if step["wrong"]]
-    assert wrong == ["RC driver"]
+    assert "another file" in ntbbench("compat", "-o", target, "--html", target).err
 
 
 @pytest.mark.parametrize(
@@ -175,7 +103,6 @@ def test_doorbell_json(capsys: pytest.CaptureFixture[str]) -> None:
         ("compat --mw-count 0", "from 1 to 4"),
         ("compat --explain 8/0", "EP/RC"),
         ("compat --explain 70", "EP/RC"),
-        ("compat --explain 0/0 --format html", "--explain"),
         ("compat --explain 0/0 --exhaustive", "--explain"),
         ("patches --seed x", "whole number"),
         ("doorbell --ep 8 --rc 0 --bits 0", "0..7"),
@@ -184,15 +111,15 @@ def test_doorbell_json(capsys: pytest.CaptureFixture[str]) -> None:
         ("doorbell --ep 7 --rc 5 --bits 14 --direction rc-to-ep", "-EINVAL"),
         ("doorbell --ep 0 --rc 5 --bits 7 --ep-slots 20 --rc-vectors 8", "-EINVAL: MSI 10 of 8"),
         ("doorbell --ep 7 --rc 5 --bits 64", "0..63"),
+        ("doorbell --ep 7 --rc 5 --bits 0 --direction both-ways", "did you mean both?"),
+        ("doorbell --ep 7 --rc 5 --bits 0 --irqs odd", "known: contiguous, scattered"),
         ("compat -o /nonexistent/directory/file", "No such file"),
     ],
 )
-def test_bad_input_gets_one_line(capsys: pytest.CaptureFixture[str], argv: str, words: str) -> None:
-    assert main(argv.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert words in captured.err
+def test_bad_input_gets_one_line(ntbbench: Callable[..., Ran], argv: str, words: str) -> None:
+    ran = ntbbench(*argv.split())
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert words in ran.err
 
 
 @pytest.mark.parametrize(
@@ -204,7 +131,7 @@ def test_bits(text: str, mask: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",", "-1", "3-1", "0x", "0x0", "0x1" + "0" * 16, "\u0663", "a"]
+    "text", ["", ",", "-1", "0..3", "1..4", "3-1", "0x", "0x0", "0x1" + "0" * 16, "\u0663", "a"]
 )
 def test_no_bits(text: str) -> None:
     with pytest.raises(InputError, match="--bits"):

@@ -8,8 +8,10 @@ import pytest
 import report_records
 
 from ntbbench.cli.main import main
+from ntbbench.cli.show import KINDS
 from ntbbench.core.result_file import write_json
 from ntbbench.report import FORMATS, html
+from ntbbench.report.kinds import RESULTS
 
 
 @pytest.fixture
@@ -49,10 +51,7 @@ def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str])
     assert {path.name for path in saved.parent.iterdir()} == {"run.json", "run.html"}
 
 
-KNOWN = (
-    "known: ntbbench.calibrate/1, ntbbench.compare/1, ntbbench.history/1, ntbbench.lab-netdev/1, "
-    "ntbbench.lab/1, ntbbench.pair/1, ntbbench.simulation/1, ntbbench.sweep/1"
-)
+KNOWN = f"known: {', '.join(sorted([*KINDS, *(kind.schema for kind in RESULTS.values())]))}"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,17 @@ def test_axis_refuses(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["0..3", "0,0..3", "0,0,0..8"])
+def test_a_series_that_stays_at_0_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="stays at 0"):
+        parse_int_axis(text, "vectors", 0)
+
+
+def test_a_series_may_begin_at_0() -> None:
+    assert parse_int_axis("0,1,2..5", "vectors", 0) == [0, 1, 2, 3, 4, 5]
+    assert parse_int_axis("0,0,5..21", "vectors", 0) == [0, 5, 10, 20]
+
+
 @given(st.text("0123456789-.,x ", max_size=12) | st.text(max_size=8))
 def test_axis_is_numbers_or_an_input_error(text: str) -> None:
     try:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pair_strategies import unpatched, whole
 
-from ntbbench.lab.pair.judged.predict import PairModel, predicted_verdict
+from ntbbench.lab.pair.predict import PairModel, predicted_verdict
 from ntbbench.pair.drivers.patches import Driver, prefix
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.flow import POLL, PairFlow, Told, placed_by_events, ring_effects, run_bounds
@@ -37,7 +37,11 @@ def test_ep_to_rc_is_what_was_measured(series, qp_num, packets, runs) -> None:
 
 @pytest.mark.parametrize(
     ("series", "qp_num", "polls", "runs"),
-    [(True, 2, 100, 200), (False, 3, 101, 505), (False, 0, 101, 606)],
+    [
+        *((True, qp_num, 100, 200) for qp_num in range(4)),
+        *((False, qp_num, 101, 606) for qp_num in range(3)),
+        (False, 3, 101, 505),
+    ],
 )
 def test_polled_rc_to_ep_is_what_was_measured(series, qp_num, polls, runs) -> None:
     items = [1 << qp_num, 1 << qp_num, POLL] * polls

@@ -13,8 +13,8 @@ from ntbbench.cli.main import main
 from ntbbench.datapath.engine import simulate_logged
 from ntbbench.datapath.outcome import Happening
 from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.load import preset, with_settings
 from ntbbench.datapath.scenario.resolve import engine_seed, resolve
+from ntbbench.datapath.scenario.scenario_file import preset, with_settings
 from ntbbench.report import timeline
 
 REQUIRED = {  # of the Trace Event Format, by phase

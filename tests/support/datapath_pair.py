@@ -14,12 +14,12 @@ import msgspec
 from ntbbench.capture.readers.trace_events import TraceText, read_events
 from ntbbench.datapath.outcome import Outcome
 from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.load import preset
 from ntbbench.datapath.scenario.resolve import resolve
+from ntbbench.datapath.scenario.scenario_file import preset
 from ntbbench.datapath.scenario.sections import Device, Link
 from ntbbench.datapath.system import Flow, System
-from ntbbench.lab.pair.plan import EP, MSIS, PairRecordings, PointRecording
-from ntbbench.lab.pair.recording.point_files import read_devices, read_point_folder
+from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
+from ntbbench.lab.pair.point_files import read_point_folder, read_sides
 from ntbbench.ntb.vectormap import bits_of
 
 DRIVERS = {"ep": "pci-epf-vntb", "rc": "ntb_hw_epf"}
@@ -43,7 +43,8 @@ def recorded(point: PointRecording) -> Recorded:
     """Read when the sender of a point rang."""
     rings: dict[int, list[float]] = defaultdict(list)
     poll = None
-    devices, _ = read_devices(point.folder.parent / "setup" / "trace")
+    sides = read_sides(point.folder.parent / "setup" / "trace")
+    devices = {bound.ntb: side for side, bound in sides.items()}
     for event in read_events(point.folder / "trace", TraceText()):
         if event.name == "poll" and rings and poll is None:
             poll = event.time
@@ -63,7 +64,7 @@ def spec_of(recordings: PairRecordings, point: PointRecording) -> PointSpec:
     doorbell = setup.doorbell if side == EP else raised
     device = Device(
         hardware=f"{DRIVERS[side]}-{'v4' if new else 'legacy'}",
-        doorbells=setup.ep_slots if side == EP else MSIS - 1,
+        doorbells=setup.ep_slots if side == EP else setup.rc_vectors - 1,
         mw_count=setup.mw_count,
         max_num_clients=setup.queues or 0,
         hz=HZ,

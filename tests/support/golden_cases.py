@@ -32,7 +32,7 @@ PAGE = "page.html"
 SCRIPT = re.compile(r"(<script[^>]*>)(.*?)(</script>)", re.DOTALL)
 COMMON = ("text", "md", "csv", "json")
 COMPARED = (*COMMON, "mail", "junit", "github", "ktap")
-SERIES = ("text", "md", "json")
+SERIES = ("text", "md", "mail", "csv", "json")
 LIBRARY = 200_000  # characters from which a script is a library, which has versions of its own
 
 
@@ -66,10 +66,10 @@ def modelled() -> Iterator[Case]:
     yield from formats("hardware-audit", "hardware ntb_hw_amd --audit", COMMON)
     yield from formats("compat", "compat", SERIES, page=True)
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
-    yield Case("compat-explain.text", "compat --explain 7/0")
+    yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
     yield from formats("patches", "patches", SERIES, page=True)
     ring = "doorbell --ep 0 --rc 6.12.117 --bits 0,2"
-    yield from formats("doorbell", ring, SERIES)
+    yield from formats("doorbell", ring, SERIES, page=True)
     sweep = "sweep --hardware ntb_hw_epf-legacy,ntb_hw_epf-v4,generic --queues 1,2,20"
     sweep += " --doorbells 4,16 --vectors 1,4 --interrupts 2000 --repeats 0 -o result.json"
     yield from formats("sweep", sweep, COMMON, page=True)
@@ -82,14 +82,20 @@ def modelled() -> Iterator[Case]:
 
 def measured() -> Iterator[Case]:
     """Yield the cases of recordings and of saved results."""
-    yield from formats("replay", "replay data/linux-6.12-ntb-loop", COMMON)
+    yield from formats("replay", "replay data/linux-6.12-ntb-loop", (*COMMON, "ktap"), page=True)
+    yield from formats("replay-pair", "replay data/pair/after-before", ("text", "ktap"))
     loop = "data/linux-6.12-ntb-loop/fallback-four-qps"
-    yield from formats("ingest", f"ingest {loop}", COMMON)
+    yield from formats("replay-one", f"replay {loop}", ("text", "md", "json"))
+    yield from formats("ingest", f"ingest {loop}", COMMON, page=True)
     tools = " ".join(
         f"data/tools/{name}" for name in ("bpftrace.json", "ftrace.txt", "perf-script.txt")
     )
     yield from formats("ingest-tools", f"ingest {tools}", COMMON)
-    yield from formats("explain", "explain measured.json", COMMON)
+    yield from formats("ingest-cases", "ingest data/cases", ("text", "md"))
+    yield from formats("explain", "explain measured.json", COMMON, page=True)
+    devices = "explain measured.json --hardware ntb_hw_epf-v4,ntb_hw_epf-legacy"
+    yield from formats("explain-devices", devices, ("text", "md"))
+    yield from formats("show-measured", "show measured.json", ("text",))
     yield Case("capture-script", "capture --print-script")
     saved = ("sweep-base", "simulation-base", "lab-run", "lab-netdev")
     for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):

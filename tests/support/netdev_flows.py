@@ -5,10 +5,13 @@ The counts are those of Linux 7.3.4, four queues, one of them with an `ntb_trans
 callback schedules one QP too many.
 """
 
+import shutil
 from pathlib import Path
 
-from ntbbench.lab.loopback.netdev_flows import evaluate
-from ntbbench.lab.loopback.netdev_records import NetdevPoint, NetdevResult
+from captures import FOUR, PCI, set_counters
+
+from ntbbench.lab.loopback.netdev_client import evaluate
+from ntbbench.lab.loopback.records import NetdevPoint, NetdevResult
 
 GAP = 1000
 SPACED, SPACED_RUNS = [50, 30, 20, 60], [160, 110, 70, 140]
@@ -33,7 +36,8 @@ def counters(folder: Path, doorbells: list[int], runs: list[int], lost: int = 0)
             for qp_num, count in enumerate(runs):
                 path = folder / f"{when}-stats" / f"0000:00:0{port}.0" / f"qp{qp_num}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(f"rx_ring_empty - \t{count * factor}\nrx_max_entry - \t31\n")
+                shutil.copy(FOUR / "after-stats" / PCI / "qp0", path)
+                set_counters(path, rx_ring_empty=count * factor, rx_max_entry=31)
     return folder
 
 
@@ -43,7 +47,7 @@ def point(tmp_path: Path, vectors: int, gap: int, *counts: list[int], lost: int 
     return evaluate(folder, name, vectors, gap, flows=16)
 
 
-def result(*points: NetdevPoint, warnings: tuple[str, ...] = ()) -> NetdevResult:
+def result(*points: NetdevPoint, queues: int = 4) -> NetdevResult:
     return NetdevResult(
         kernel="7.3.4+deb13-amd64",
         kernel_source="debian:7.3",
@@ -51,7 +55,6 @@ def result(*points: NetdevPoint, warnings: tuple[str, ...] = ()) -> NetdevResult
         source_tree="/home/me/linux",
         accelerator="tcg",
         ping="3 packets transmitted, 3 packets received, 0% packet loss",
-        queues_asked=4,
+        queues_asked=queues,
         points=list(points),
-        warnings=list(warnings),
     )

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from pair_recordings import DATA, load
 
-from ntbbench.cli import lab_pair_kernel
+from ntbbench.cli import lab_kernel
+from ntbbench.core.result_file import load_as
+from ntbbench.lab.pair import runner
 from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings
-from ntbbench.lab.pair.records import PairPoint, load_pair_result
+from ntbbench.lab.pair.records import PAIR_SCHEMA, PairPoint, PairResult
+from ntbbench.lab.pair.sources import FILES
 
 
 @dataclass
@@ -31,11 +35,7 @@ class Lab:
         path = Path(spec) if Path(spec).is_file() else Path(__file__)
         return DriverSource(side, spec, spec, path, ())
 
-    def drivers(self, cache, _stack, setup, say) -> tuple[DriverSource, DriverSource]:
-        ep, rc = (("ep", setup.ep_driver), ("rc", setup.rc_driver))
-        return self.driver(cache, *ep, None, say), self.driver(cache, *rc, None, say)
-
-    def boot(self, _cache, _stack, plan: PairPlan, folder: Path, *, say) -> PairRecordings:
+    def boot(self, _lab, plan: PairPlan, folder: Path) -> PairRecordings:
         self.plans.append(plan)
         if len(self.plans) == self.interrupt_after:
             os.kill(os.getpid(), self.signal)
@@ -50,7 +50,8 @@ class Lab:
         wanted = [traffic.direction for traffic in plan.traffic]
         points = [p for d in wanted for p in old.points if p.traffic.direction == d]
         points = [point for point in points if point.traffic.gap_us]
-        setup = replace(old.plan.setup, ep_slots=setup.ep_slots, mw_count=setup.mw_count)
+        asked = {"ep_slots": setup.ep_slots, "mw_count": setup.mw_count}
+        setup = msgspec.structs.replace(old.plan.setup, **asked)
         plan = replace(old.plan, setup=setup, traffic=tuple(p.traffic for p in points))
         return self.change(replace(old, plan=plan, points=tuple(points)))
 
@@ -75,15 +76,27 @@ def fake_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
 
     fake = Lab([])
     (tmp_path / "config").write_text("CONFIG_DEBUG_ATOMIC_SLEEP=y\n# CONFIG_KASAN is not set\n")
-    monkeypatch.setattr(lab_pair_kernel, "boot_pair", fake.boot)
     monkeypatch.setattr(
-        lab_pair_kernel, "pair_kernel", lambda _cache, spec, _say, _kind: Kernel(spec, tmp_path)
+        lab_kernel, "pair_kernel", lambda _cache, spec, _say, _kind: Kernel(spec, tmp_path)
     )
-    monkeypatch.setattr(lab_pair_kernel, "driver_source", fake.driver)
-    monkeypatch.setattr(lab_pair_kernel, "find_drivers", fake.drivers)
-    monkeypatch.setattr(lab_pair_kernel, "environment", lambda: {"qemu": "none", "gcc": "none"})
+    monkeypatch.setattr(runner, "boot_pair", fake.boot)
+    monkeypatch.setattr(runner, "driver_source", fake.driver)
+    monkeypatch.setattr(runner, "environment", lambda: {"qemu": "none", "gcc": "none"})
     monkeypatch.chdir(tmp_path)
     return fake
+
+
+def tree(folder: Path) -> Path:
+    """Return a kernel tree with the NTB files and the two drivers, all of them empty."""
+    for name in FILES:
+        path = folder / "linux" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder / "linux"
+
+
+def load_pair_result(path: Path) -> PairResult:
+    return load_as(path, PAIR_SCHEMA, PairResult)
 
 
 def points_of(path: Path) -> list[PairPoint]:

@@ -6,34 +6,29 @@ from functools import cache
 from pathlib import Path
 
 from ntbbench.lab.packages.cache import Cache, default_root
-from ntbbench.lab.pair.drivers.pair_kernel import CHECK, RUN, pair_kernel
-from ntbbench.lab.pair.drivers.text_patches import DRIVERS
+from ntbbench.lab.pair.pair_kernel import RUN, pair_kernel
 from ntbbench.lab.pair.plan import PairPlan, PairRecordings
-from ntbbench.lab.pair.runner import PairStack, boot_pair
+from ntbbench.lab.pair.runner import PairLab
+from ntbbench.lab.pair.sources import DRIVERS
 
 CACHE = Cache(default_root(None))
 KERNEL = "debian:7.3"
 
 
 @cache
-def stack(variant: str = RUN) -> PairStack:
+def rig(variant: str = RUN) -> PairLab:
     """Return what the tests boot; the kernel is built the first time, in some minutes."""
-    return PairStack(pair_kernel(CACHE, KERNEL, print, variant))
+    return PairLab(CACHE, pair_kernel(CACHE, KERNEL, print, variant), None, print)
 
 
-def check_stack() -> PairStack:
-    """Return the same with the kernel's debugging options."""
-    return stack(CHECK)
-
-
-def boot(plan: PairPlan, folder: Path, on: PairStack | None = None) -> PairRecordings:
+def boot(plan: PairPlan, folder: Path, variant: str = RUN) -> PairRecordings:
     """Carry out `plan` and return its recordings."""
-    return boot_pair(CACHE, stack() if on is None else on, plan, folder, say=print)
+    return rig(variant).boot(plan, folder)
 
 
 def patched_driver(folder: Path, side: str, patch: Callable[[str], str]) -> Path:
     """Return a copy of the driver of `side` that `patch` changed."""
-    original = stack().kernel.source.folder / DRIVERS[side]
+    original = rig().kernel.source.folder / DRIVERS[side]
     before = original.read_text()
     after = patch(before)
     assert after != before

@@ -5,17 +5,17 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ntbbench.lab.pair.drivers.observed_patches import read_observations
-from ntbbench.lab.pair.judged.points import evaluate
+from ntbbench.lab.pair.observed_patches import read_observations
 from ntbbench.lab.pair.plan import (
     DriverSource,
     PairPlan,
     PairRecordings,
     PairSetup,
     PointRecording,
-    Traffic,
 )
+from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.records import PairPoint, PairResult
+from ntbbench.pair.setting import Traffic
 
 DATA = Path(__file__).parents[1] / "data" / "pair"
 BOOTS = sorted(path.name for path in DATA.iterdir() if path.is_dir())

@@ -11,16 +11,15 @@ import pytest
 from ntbbench.cli.main import main
 from ntbbench.datapath.grid import backends
 from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.scenario.grid_point import PointSpec, expand
-from ntbbench.datapath.scenario.load import all_keys, preset, with_settings
+from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.report.kinds import load_any
 
 SHORT = ["--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1"]
 SMALL = ["--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT]
 WHOLE_RUN = ["duration=5ms", "warmup=0", "traffic.flows=4", "receiver.cpus=4", "sender.cpus=4"]
 SETTINGS = ["duration=5ms", "warmup=1ms", "traffic.flows=4", "receiver.cpus=4"]
-KEYS = {
-    f"{section}.{key}": kind for section, found in all_keys().items() for key, kind in found.items()
-}
 
 
 def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> PointSpec:
@@ -30,6 +29,12 @@ def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> Poin
 
 def saved(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+def loaded(path: Path) -> SimulationResult:
+    found = load_any(path)
+    assert isinstance(found, SimulationResult)
     return found
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from ntbbench.capture.measured import Count
+from ntbbench.capture.measured_records import Count, Measured
+from ntbbench.capture.readers import Known, Reader
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_lines
-from ntbbench.core.text_file import bad_line
+from ntbbench.core.result_file import BAD_JSON
+from ntbbench.core.text_file import bad_line, read_lines
 
-BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 ENTRIES_MAX = 1 << 16
 MAP_MAX = 1 << 23  # characters of one map
 TYPES = frozenset(
@@ -47,13 +47,8 @@ class Failure(msgspec.Struct, frozen=True):
         return (self.helper, self.retcode) == FULL
 
 
-def read_bpftrace(path: Path, source: str, cautions: list[str]) -> list[Count]:
-    """Return the entries of all maps of counts, each map as it was printed last.
-
-    Raises
-    ------
-    InputError : a line that is no object with a type, lost events, or no map.
-    """
+def _bpftrace(path: Path, _known: Known) -> Measured:
+    """Return the entries of all maps of counts, each map as it was printed last."""
     maps: dict[str, Entries] = {}
     failures: Counter[Failure] = Counter()
     least: set[str] = set()  # maps whose counts are lower bounds
@@ -73,11 +68,10 @@ def read_bpftrace(path: Path, source: str, cautions: list[str]) -> list[Count]:
             raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
     if not seen:
         raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
-    cautions += _cautions(path, failures, least)
     is_any = any(not failure.is_full for failure in failures)
-    return [
+    counts = [
         Count(
-            source=source,
+            source=str(path),
             name=name,
             key=key,
             value=value,
@@ -86,6 +80,7 @@ def read_bpftrace(path: Path, source: str, cautions: list[str]) -> list[Count]:
         for name, entries in maps.items()
         for key, value in entries.items()
     ]
+    return Measured(counts=counts, cautions=_cautions(path, failures, least))
 
 
 def _line(path: Path, number: int, line: str) -> Line:
@@ -134,3 +129,12 @@ def _cautions(path: Path, failures: Counter[Failure], least: set[str]) -> list[s
     ]
     cleared = "was cleared between two printings: what it counted before is lost"
     return told + [f"{path}: {name} {cleared}" for name in sorted(least)]
+
+
+BPFTRACE = Reader(
+    "bpftrace -f json",
+    "counts by the maps of its program",
+    "the order of events; which QP an address is; what its program does not count",
+    _bpftrace,
+    begins=lambda head: head.startswith('{"type"'),
+)

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers of the small files of a doorbell recording: `point`, `state`, the debugfs `stats`."""
+"""The small files of a doorbell recording: `point`, of a device and its traffic, and `state`."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.capture.measured_records import DeviceFacts, Measured
+from ntbbench.capture.readers import Known, Reader
 from ntbbench.core.errors import InputError
-from ntbbench.core.text_file import bad_line, open_text
+from ntbbench.core.text_file import bad_line, read_lines
+from ntbbench.ntb.devices.device import low_bits, shift_masks
 from ntbbench.ntb.vectormap import DB_BITS_MAX
+from ntbbench.pair.drivers.slots import EP_MSIS, EPF_IRQ_DB_START
 
 PARTS = ("point", "trace", "state")
 KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")
@@ -19,7 +23,11 @@ POINTER = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
 RECEIVERS = {"ep-to-rc": "rc", "rc-to-ep": "ep"}
 PATCHES_MAX = 99
 SLOTS_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
-STAT = re.compile(r"(.+?) -\s+(\S+)$")
+LOOP_DOORBELLS = 16
+NETDEV = "ntb_netdev"
+# The interrupt lines of each side of the pair (request_irq's name).
+ACTIONS = {"rc": "ntb_epf", "ep": "pci_epf_vntb_db"}
+RC_VALID_PATCH, EP_VALID_PATCH = 9, 6  # these take the slots before bit 0 out of db_valid_mask
 PORTS_MAX = 1 << 8  # ports of one NTB (include/linux/ntb.h has no limit; no device has more)
 
 
@@ -65,6 +73,49 @@ class Qp:
     rx: int
 
 
+class _Settings:
+    """The keys of `point`, with the line of each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, tuple[int, str]] = {}
+        for number, line in _lines(path):
+            pairs = SETTING.findall(line)
+            if not pairs:
+                raise bad_line(path, number, line, "key=value pairs")
+            for key, value in pairs:
+                if key in self.found:
+                    raise bad_line(path, number, line, f"{key} is set twice")
+                self.found[key] = (number, value)
+        for key in KEYS:
+            if key not in self.found:
+                raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
+
+    def whole(self, key: str, high: int) -> int:
+        number, value = self.found[key]
+        return _whole(self.path, number, key, value, high)
+
+    def wholes(self, key: str, high: int) -> tuple[int, ...]:
+        """Return the numbers of a key, which may be none."""
+        number, value = self.found.get(key, (0, ""))
+        return tuple(_whole(self.path, number, key, word, high) for word in value.split())
+
+    def receiver(self) -> PairReceiver | None:
+        """Return the receiving side of the pair; None: a recording of the loopback device."""
+        if "direction" not in self.found:
+            return None
+        number, direction = self.found["direction"]
+        if direction not in RECEIVERS:
+            allowed = " or ".join(RECEIVERS)
+            raise bad_line(self.path, number, f"direction={direction}", allowed)
+        side = RECEIVERS[direction]
+        slots = self.wholes("ep_slots", SLOTS_MAX)
+        if len(slots) != 1:
+            raise InputError(str(self.path), "ep_slots", f"one whole number from 0 to {SLOTS_MAX}")
+        patches = frozenset(self.wholes(f"{side}_patches", PATCHES_MAX))
+        return PairReceiver(side, patches, slots[0], self.found.get("doorbell", (0, ""))[1])
+
+
 def read_point(path: Path) -> Point:
     """Read `point`: key=value pairs on one line or on several, in any order.
 
@@ -72,61 +123,20 @@ def read_point(path: Path) -> Point:
     ------
     InputError : a key is missing or appears twice, or its value is out of range.
     """
-    found: dict[str, tuple[int, str]] = {}
-    for number, line in _lines(path):
-        pairs = SETTING.findall(line)
-        if not pairs:
-            raise bad_line(path, number, line, "key=value pairs")
-        for key, value in pairs:
-            if key in found:
-                raise bad_line(path, number, line, f"{key} is set twice")
-            found[key] = (number, value)
-
-    for key in KEYS:
-        if key not in found:
-            raise InputError(str(path), key, f"missing; the keys are {', '.join(KEYS)}")
-
-    def whole(key: str, high: int) -> int:
-        number, value = found[key]
-        return _whole(path, number, key, value, high)
-
-    receiver = _receiver(path, found)
-    qps = _wholes(path, found, "sending_qps", DB_BITS_MAX - 1)
+    settings = _Settings(path)
+    receiver = settings.receiver()
+    qps = settings.wholes("sending_qps", DB_BITS_MAX - 1)
     if not qps and receiver is None:  # the pair sends nothing where its link is down
-        raise bad_line(path, found["sending_qps"][0], "sending_qps=", "at least one qp_num")
+        number, _ = settings.found["sending_qps"]
+        raise bad_line(path, number, "sending_qps=", "at least one qp_num")
     return Point(
-        vectors=whole("vectors", DB_BITS_MAX),
-        db_read_latched=whole("db_read_latched", 1) == 1,
-        gap=whole("gap_us", 10**9) / 1e6,
-        packets_per_qp=whole("packets_per_qp", 10**9),
+        vectors=settings.whole("vectors", DB_BITS_MAX),
+        db_read_latched=settings.whole("db_read_latched", 1) == 1,
+        gap=settings.whole("gap_us", 10**9) / 1e6,
+        packets_per_qp=settings.whole("packets_per_qp", 10**9),
         sending_qps=qps,
         receiver=receiver,
     )
-
-
-def _receiver(path: Path, found: dict[str, tuple[int, str]]) -> PairReceiver | None:
-    """Return the receiving side of the driver pair; None: a recording of the loopback device."""
-    if "direction" not in found:
-        return None
-    number, direction = found["direction"]
-    if direction not in RECEIVERS:
-        raise bad_line(path, number, f"direction={direction}", " or ".join(RECEIVERS))
-    side = RECEIVERS[direction]
-    slots = _wholes(path, found, "ep_slots", SLOTS_MAX)
-    if len(slots) != 1:
-        raise InputError(str(path), "ep_slots", f"one whole number from 0 to {SLOTS_MAX}")
-    return PairReceiver(
-        side=side,
-        patches=frozenset(_wholes(path, found, f"{side}_patches", PATCHES_MAX)),
-        ep_slots=slots[0],
-        doorbell=found.get("doorbell", (0, ""))[1],
-    )
-
-
-def _wholes(path: Path, found: dict[str, tuple[int, str]], key: str, high: int) -> tuple[int, ...]:
-    """Return the numbers of a key, which may be none."""
-    number, value = found.get(key, (0, ""))
-    return tuple(_whole(path, number, key, word, high) for word in value.split())
 
 
 def read_state(path: Path) -> tuple[Qp, ...]:
@@ -159,37 +169,22 @@ def _qp(path: Path, number: int, line: str) -> Qp:
     missing = {"port", "qp", "up", "ptr"} - fields.keys()
     if len(words) % 2 or len(fields) != len(words) // 2 or missing:
         raise bad_line(path, number, line, "port P qp N up U tx T rx R bad B ptr 0xADDRESS")
+
+    def whole(key: str, high: int) -> int:
+        return _whole(path, number, key, fields.get(key, "0"), high)
+
     pointer = POINTER.fullmatch(fields["ptr"])
-    is_up = _whole(path, number, "up", fields["up"], 1) == 1
+    is_up = whole("up", 1) == 1
     if pointer is None or (is_up and int(pointer[1], 16) == 0):
         raise bad_line(path, number, f"ptr {fields['ptr']}", "an address of 64 bits, not 0")
     return Qp(
-        port=_whole(path, number, "port", fields["port"], PORTS_MAX),
-        qp_num=_whole(path, number, "qp", fields["qp"], DB_BITS_MAX - 1),
+        port=whole("port", PORTS_MAX),
+        qp_num=whole("qp", DB_BITS_MAX - 1),
         is_up=is_up,
         ptr=int(pointer[1], 16),
-        tx=_whole(path, number, "tx", fields.get("tx", "0"), 1 << 63),
-        rx=_whole(path, number, "rx", fields.get("rx", "0"), 1 << 63),
+        tx=whole("tx", 1 << 63),
+        rx=whole("rx", 1 << 63),
     )
-
-
-def read_stats(folder: Path) -> dict[str, dict[str, int]]:
-    """Read the debugfs `stats` below `before-stats` or `after-stats`, by device/qpN.
-
-    A QP whose link is down prints nothing, and a recording need not have the folder: both leave
-    nothing behind. Lines that are no decimal counter (addresses, Yes or No) are left out.
-    """
-    files = sorted(path for path in folder.glob("*/qp*") if path.is_file())
-    return {f"{path.parent.name}/{path.name}": _counters(path) for path in files}
-
-
-def _counters(path: Path) -> dict[str, int]:
-    counters: dict[str, int] = {}
-    for _, line in _lines(path):
-        match = STAT.match(line)
-        if match is not None and NUMBER.fullmatch(match[2]):
-            counters[match[1]] = int(match[2])
-    return counters
 
 
 def read_kernel(folder: Path) -> str | None:
@@ -202,14 +197,12 @@ def read_kernel(folder: Path) -> str | None:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and text of the lines of a file that are not empty."""
-    with open_text(path) as file:
-        for number, text in enumerate(file, 1):
-            if line := text.strip():
-                yield number, line
+    for number, text in read_lines(path):
+        if line := text.strip():
+            yield number, line
 
 
 def _whole(path: Path, number: int, key: str, text: str, high: int) -> int:
-    """Return the decimal number in `text`."""
     if NUMBER.fullmatch(text) is None or not text.isascii() or int(text) > high:
         raise bad_line(path, number, f"{key}={text}", f"a whole number from 0 to {high}")
     return int(text)
@@ -226,3 +219,58 @@ def missing_file(folder: Path) -> InputError | None:
         if not (folder / part).is_file():
             return InputError(str(folder), part, f"no such file; a recording is {', '.join(PARTS)}")
     return None
+
+
+def point_facts(point: Point, source: str) -> DeviceFacts:
+    """Return the device that received in a recording.
+
+    A driver of the pair without vector callbacks is one before the series: db_read() then shows
+    other bits than the rung one, an int with a number on the root complex, the bit above it on the
+    endpoint.
+    """
+    receiver = point.receiver
+    if receiver is None:
+        masks = [0] * point.vectors
+        for bit in range(LOOP_DOORBELLS if masks else 0):
+            masks[bit % point.vectors] |= 1 << bit
+        return DeviceFacts(
+            source=source,
+            db_valid_mask=hex(low_bits(LOOP_DOORBELLS)),
+            vector_masks=[hex(mask) for mask in masks],
+            link_mask="0x0",
+            db_read="latched" if point.db_read_latched else "zero",
+        )
+    return DeviceFacts(
+        source=source,
+        db_valid_mask=hex(low_bits(point.vectors or _valid_bits(receiver))),
+        vector_masks=[hex(mask) for mask in shift_masks(point.vectors, 1)],
+        link_mask="0x0",
+        db_read="latched" if point.db_read_latched else "legacy",
+        action=ACTIONS[receiver.side],
+        is_embedded=receiver.side == "ep" and receiver.doorbell == "embedded",
+        client=NETDEV,
+    )
+
+
+def _valid_bits(receiver: PairReceiver) -> int:
+    """Return how many bits db_valid_mask has in a driver without vector callbacks."""
+    if receiver.side == "rc":  # its db_count leaves the link out, of the slots before bit 0
+        return EP_MSIS - 1 - (RC_VALID_PATCH in receiver.patches)
+    reserved = EPF_IRQ_DB_START if EP_VALID_PATCH in receiver.patches else 0
+    return max(receiver.ep_slots - reserved, 0)
+
+
+def _point(path: Path, _known: Known) -> Measured:
+    return Measured(devices=[point_facts(read_point(path), str(path))])
+
+
+def _state(path: Path, known: Known) -> Measured:
+    known.qps = read_state(path)
+    return Measured()
+
+
+POINT = Reader(
+    "point of a recording", "vector map of the loopback device", "what happened", _point,
+    file="point",
+)  # fmt: skip
+STATE = Reader("state of a recording", "", "", _state, file="state")

@@ -1,54 +1,39 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reader of `iperf3 -J` in a capture: what arrived each way, and what in it cannot be."""
+"""`iperf3 -J` in a capture: what arrived each way, and what in it cannot be."""
 
 from pathlib import Path
 
-from ntbbench.capture.measured import Throughput
+from ntbbench.capture.measured_records import Measured, Throughput
+from ntbbench.capture.readers import Known, Reader
 from ntbbench.core.errors import InputError
 from ntbbench.core.iperf3 import BACK, Document, doubts, loss, read, split
-from ntbbench.core.small_file import read_small
+from ntbbench.core.text_file import read_small
 
 PROTOCOLS = {"TCP", "UDP", "SCTP"}
-Seen = dict[str, str]  # a run's identity -> the file that it was read from
 
 
-def read_iperf3(
-    path: Path, source: str, cautions: list[str], seen: Seen | None = None
-) -> list[Throughput]:
-    """Return what arrived: one row a run, or two of a run in both directions.
+def _iperf3(path: Path, known: Known) -> Measured:
+    """Return what arrived: one row a run, or two of a run in both directions; each run once.
 
     A server's file does not say what arrived at the client.
-
-    Parameters
-    ----------
-    seen : the runs that were read before: one of them makes no second row. Those of this file are
-        added.
-
-    Raises
-    ------
-    InputError : no whole JSON of iperf3, a run that ended in an error, a number missing, or
-        nothing that says what arrived.
     """
-    before = {} if seen is None else seen
-    own: Seen = {}
-    rows: list[Throughput] = []
-    told: list[str] = []
+    measured = Measured()
+    own: dict[str, str] = {}  # a damaged file is not the one that counts
     again = 0
     for text in split(read_small(path), str(path)):
         document = _run(text, path)
-        key = document.identity
-        if key in before or key in own:
+        first = known.runs.get(document.identity) or own.get(document.identity)
+        if first is not None:
             again += 1
-            first = before.get(key, str(path))
-            told.append(f"{path}: a run of {first} is there again: it counts once")
+            measured.cautions.append(f"{path}: a run of {first} is there again: it counts once")
             continue
-        own[key] = str(path)
-        rows += _rows(document, source, told)
-    if not rows and not again:
+        own[document.identity] = str(path)
+        measured.throughput.extend(_rows(document, str(path), measured.cautions))
+    if not measured.throughput and not again:
         raise InputError(str(path), "a server that only sent", "the client's iperf3 -J")
-    before |= own
-    cautions += dict.fromkeys(told)
-    return rows
+    known.runs |= own
+    measured.cautions[:] = dict.fromkeys(measured.cautions)
+    return measured
 
 
 def _run(text: str, path: Path) -> Document:
@@ -105,3 +90,12 @@ def _row(document: Document, source: str, way: str) -> Throughput:
 def _known(document: Document, name: str) -> float | None:
     value = document.number(name)
     return value if value is not None and value >= 0 else None
+
+
+IPERF3 = Reader(
+    "iperf3 -J",
+    "throughput, CPU load",
+    "interrupts and wakeups; which QP carried which stream",
+    _iperf3,
+    begins=lambda head: head.startswith("{"),
+)

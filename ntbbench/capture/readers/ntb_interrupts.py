@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which lines of /proc/interrupts are an NTB device's, and which slot each of them is."""
+"""Which lines of /proc/interrupts are an NTB device's, and what each of them carries."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
-from ntbbench.capture.readers.proc import MSI_INDEX_BITS, Row
+from msgspec.structs import replace
+
+from ntbbench.capture.measured_records import DeviceFacts, Irq, Measured
+from ntbbench.capture.readers import Known, Reader, earlier
+from ntbbench.capture.readers.proc import (
+    MSI_INDEX_BITS,
+    PCI_NAME,
+    Row,
+    changed,
+    device_of,
+    difference,
+    read_snapshot,
+)
 from ntbbench.ntb.devices.catalogue import resolve
 from ntbbench.ntb.devices.device import Hardware
 
@@ -13,6 +26,7 @@ FIRST_DOORBELL = 2  # slot 0: link, slot 1: reserved
 DOORBELL = "doorbell bit"
 EMBEDDED = "all slots on one line (embedded doorbell)"
 MAY_BE_LINK = "(link events too, where the vector has a link bit)"
+VECTOR_ACTION = "ndev_vec_isr"
 # ndev_vec_isr by the number of its MSI-X vectors: pci_enable_msix_range() of each driver. AMD's
 # driver takes what it gets from its 16 doorbell vectors up to 24.
 MSIX = {
@@ -22,8 +36,7 @@ MSIX = {
 }
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """The place of a line among those of its device, what it means, what its interrupts may be.
 
     `is_doorbell` and `is_link` together: how many of its interrupts are doorbells is not known,
@@ -49,20 +62,20 @@ def _epf(slot: int, lines: int) -> Slot:
 def _vector(slot: int, lines: int) -> Slot:
     """Return what all devices with that many vectors say of this one; else it may be anything."""
     names = MSIX.get(lines, ())
-    told = {vector_slot(slot, *masks_of(resolve(name), slot)) for name in names}
+    told = {_vector_slot(slot, *_masks_of(resolve(name), slot)) for name in names}
     if len(told) == 1:
         return told.pop()
     return Slot(slot, f"vector {slot} {MAY_BE_LINK}", True, True)
 
 
-def masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
+def _masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
     """Return the doorbell bits of a preset's vector, and the bits that are link events."""
     masks = hardware.vector_map.irq_masks
     bits = masks[vector] if vector < len(masks) else 0
     return bits & hardware.vector_map.db_valid_mask, bits & hardware.link_mask
 
 
-def vector_slot(vector: int, doorbells: int, link: int) -> Slot:
+def _vector_slot(vector: int, doorbells: int, link: int) -> Slot:
     """Return what a vector's interrupts are, whose bits are known."""
     if doorbells and link:
         return Slot(vector, f"vector {vector} (link events too)", True, True)
@@ -75,29 +88,17 @@ def _all(slot: int, _lines: int) -> Slot:
     return Slot(slot, "all doorbells, and link events", True, True)
 
 
-def _all_but_link(slot: int, _lines: int) -> Slot:
-    return Slot(slot, "all doorbells", True, False)
-
-
-def _message(slot: int, _lines: int) -> Slot:
-    return Slot(slot, "link and messages", False, True)
-
-
-def _msi(slot: int, _lines: int) -> Slot:
-    return Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
-
-
 # By action (request_irq's name); Linux 7.3 drivers/ntb, pci-epf-vntb.c. Switchtec tells the link by
 # message; IDT's one interrupt tells everything.
 ACTIONS: dict[str, Callable[[int, int], Slot]] = {
     "ntb_epf": _epf,
     "pci_epf_vntb_db": _epf,
-    "ndev_vec_isr": _vector,
+    VECTOR_ACTION: _vector,
     "ndev_irq_isr": _all,
-    "switchtec_ntb_doorbell": _all_but_link,
-    "switchtec_ntb_message": _message,
+    "switchtec_ntb_doorbell": lambda slot, _: Slot(slot, "all doorbells", True, False),
+    "switchtec_ntb_message": lambda slot, _: Slot(slot, "link and messages", False, True),
     "ntb_irq_idt": _all,
-    "ntb_transport": _msi,
+    "ntb_transport": lambda slot, _: Slot(slot, f"MSI of a QP, number {slot} of them", True, False),
 }
 
 
@@ -119,7 +120,7 @@ def find_slots(rows: Iterable[Row]) -> dict[str, Slot]:
             device = 0 if row.hwirq is None else row.hwirq >> MSI_INDEX_BITS
             groups[action, row.chip, device].append(row)
     return {
-        row.label: replace(ACTIONS[action](slot, len(lines)), others=_others(row.action, action))
+        row.label: ACTIONS[action](slot, len(lines))._replace(others=_others(row.action, action))
         for (action, _, _), lines in groups.items()
         for slot, row in enumerate(lines)
     }
@@ -129,3 +130,69 @@ def _others(line: str, action: str) -> tuple[str, ...]:
     names = actions_of(line)
     names.remove(action)
     return tuple(names)
+
+
+def told_line(irq: Irq, facts: Sequence[DeviceFacts]) -> Irq:
+    """Return an interrupt line as the capture's facts tell it; one that they do not, as it is."""
+    if irq.slot is None:
+        return irq
+    action = action_of(irq.action)
+    receiving = {device.action for device in facts if device.action}
+    others = tuple(irq.others)
+    if receiving and action not in receiving:
+        return _with_slot(
+            irq, Slot(irq.slot, f"{irq.role}, of the side that sends", False, False, others)
+        )
+    device = _info_of(irq, facts) if action == VECTOR_ACTION else None
+    if device is None:
+        return irq
+    masks = device.vector_masks
+    doorbells = int(masks[irq.slot], 16) if irq.slot < len(masks) else 0
+    told = _vector_slot(irq.slot, doorbells, int(irq.slot in device.link_vectors))
+    return _with_slot(irq, told._replace(others=others))
+
+
+def _with_slot(irq: Irq, slot: Slot) -> Irq:
+    is_upper_bound = bool(slot.others) or (slot.is_doorbell and slot.is_link)
+    known = slot._asdict() | {"others": list(slot.others)}
+    return replace(irq, **known, is_upper_bound=is_upper_bound)
+
+
+def _info_of(irq: Irq, facts: Sequence[DeviceFacts]) -> DeviceFacts | None:
+    """Return intel's `info` of the line's device: by its PCI name, or the only one there is."""
+    found = {Path(device.source).name: device for device in facts if int(device.link_mask, 16)}
+    if irq.device in found:
+        return found[irq.device]
+    named = irq.device and all(PCI_NAME.fullmatch(name) for name in found)
+    return next(iter(found.values())) if len(found) == 1 and not named else None
+
+
+def _interrupts(after: Path, _known: Known) -> Measured:
+    old, new = read_snapshot(earlier(after)), read_snapshot(after)
+    slots = find_slots(new.rows.values())
+    cautions: list[str] = []
+    deltas = difference(old, new, cautions)
+    rows = []
+    for label in dict.fromkeys((*slots, *changed(deltas))):
+        row = new.rows[label]
+        irq = Irq(
+            label=label,
+            chip=row.chip,
+            action=row.action,
+            source=str(after),
+            device=device_of(row),
+            **deltas[label].counts,
+        )
+        rows.append(_with_slot(irq, slots[label]) if label in slots else irq)
+    return Measured(interrupts=rows, cautions=cautions)
+
+
+INTERRUPTS = Reader(
+    "/proc/interrupts",
+    "interrupts a line and CPU between two snapshots",
+    "rings that coalesced into one interrupt; whose QP an interrupt was for where a line "
+    "covers several doorbells; more than one wrap of its u32; counters that restarted and passed "
+    "their old value",
+    _interrupts,
+    snapshots="interrupts",
+)

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers of /proc/interrupts and /proc/softirqs, and the difference of two snapshots."""
+"""Tables of /proc, and the difference of two snapshots of one; softirqs as they are counted."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ntbbench.capture.measured_records import Measured, Softirq
+from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
-from ntbbench.core.text_file import bad_line
+from ntbbench.core.text_file import bad_line, read_small
 
 CPU = re.compile(r"CPU\d{1,5}")
 ROW = re.compile(r"\s*([^\s:][^:]{0,30}):(.*)")
@@ -63,6 +65,16 @@ class Delta:
     def total(self) -> int | None:
         """The sum, or None where one CPU's share is not known."""
         return None if None in self.per_cpu else self.at_least
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The fields of a record of it."""
+        return {
+            "cpus": list(self.cpus),
+            "per_cpu": list(self.per_cpu),
+            "total": self.total,
+            "at_least": self.at_least,
+        }
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -137,14 +149,13 @@ def difference(before: Snapshot, after: Snapshot, cautions: list[str]) -> dict[s
         if old is not None and (old.chip, old.action) == (row.chip, row.action):
             deltas[label] = _delta(after.path, old, row, cautions)
             continue
-        unknown = tuple(row.counts)
         if old is None:
             why = f"{label} {row.action} came between the snapshots"
         else:
             why = f"{label} was {old.action or 'free'} and is {row.action or 'free'}"
         if any(row.counts.values()) or old is not None:
             cautions.append(f"{after.path}: {why}: its interrupts are not known")
-        deltas[label] = Delta(unknown, (None,) * len(unknown))
+        deltas[label] = Delta(tuple(row.counts), (None,) * len(row.counts))
     gone = [f"{label} {before.rows[label].action}" for label in before.rows.keys() - after.rows]
     cautions += [
         f"{after.path}: {name} went between the snapshots: its interrupts are not known"
@@ -187,3 +198,21 @@ def _one(path: Path, row: Row, cpu: str, before: int | None, cautions: list[str]
 def changed(deltas: dict[str, Delta]) -> Sequence[str]:
     """Return the labels of rows that counted something, or may have."""
     return [label for label, delta in deltas.items() if delta.at_least or delta.total is None]
+
+
+def _softirqs(after: Path, _known: Known) -> Measured:
+    cautions: list[str] = []
+    deltas = difference(read_snapshot(earlier(after)), read_snapshot(after), cautions)
+    rows = [
+        Softirq(name=label, source=str(after), **deltas[label].counts) for label in changed(deltas)
+    ]
+    return Measured(softirqs=rows, cautions=cautions)
+
+
+SOFTIRQS = Reader(
+    "/proc/softirqs",
+    "runs of each softirq by CPU between two snapshots",
+    "which tasklets ran: one TASKLET softirq runs all that are scheduled, of any driver",
+    _softirqs,
+    snapshots="softirqs",
+)

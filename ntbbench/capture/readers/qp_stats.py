@@ -5,31 +5,22 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.measured import QpRuns
+from ntbbench.capture.measured_records import Measured, QpRuns
+from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_small
-from ntbbench.core.text_file import bad_line
+from ntbbench.core.text_file import bad_line, read_small
 
 STAT = re.compile(r"(.+?) -\s+(\S+)")
 QP = re.compile(r"qp(\d{1,2})")
 TITLE = "NTB QP stats:"
 LAST = "QP Link"  # the last line that is printed: without it the file is cut off
+RX_MAX_ENTRY = "rx_max_entry"
 # Counters that restart at zero when the link goes down (ntb_qp_link_down_reset).
 COUNTERS = (
-    "rx_bytes",
-    "rx_pkts",
-    "rx_memcpy",
-    "rx_async",
-    "rx_ring_empty",
-    "rx_err_no_buf",
-    "rx_err_oflow",
-    "rx_err_ver",
-    "tx_bytes",
-    "tx_pkts",
-    "tx_memcpy",
-    "tx_async",
-    "tx_ring_full",
-    "tx_err_no_buf",
+    *("rx_bytes", "rx_pkts", "rx_memcpy", "rx_async"),
+    *("rx_ring_empty", "rx_err_no_buf", "rx_err_oflow", "rx_err_ver"),
+    *("tx_bytes", "tx_pkts", "tx_memcpy", "tx_async"),
+    *("tx_ring_full", "tx_err_no_buf"),
 )
 U64 = 1 << 64
 
@@ -72,7 +63,7 @@ def read_stats_file(path: Path) -> Stats:
     if found.get(LAST) not in {"Up", "Down"} or not text.endswith("\n"):
         raise InputError(str(path), LAST, "Up or Down in the last line: the file is cut off")
     counters = {name: _counter(path, name, found.get(name)) for name in COUNTERS}
-    entries = _counter(path, "rx_max_entry", found.get("rx_max_entry"))
+    entries = _counter(path, RX_MAX_ENTRY, found.get(RX_MAX_ENTRY))
     return Stats(path, found[LAST] == "Up", counters, entries or None)
 
 
@@ -94,6 +85,19 @@ def find_stats(folder: Path) -> dict[tuple[str, int], Path]:
     return found
 
 
+def read_stats(folder: Path) -> dict[str, dict[str, int]]:
+    """Return the counters of every QP below `folder` by DEVICE/qpN, rx_max_entry among them.
+
+    A QP whose link is down has none; a folder that is not there has no QP.
+    """
+    found = {}
+    for (device, qp_num), path in find_stats(folder).items():
+        stats = read_stats_file(path)
+        entries = {} if stats.rx_max_entry is None else {RX_MAX_ENTRY: stats.rx_max_entry}
+        found[f"{device}/qp{qp_num}"] = stats.counters | entries
+    return found
+
+
 def qp_runs(
     device: str, qp_num: int, readings: tuple[Stats, Stats], source: str, cautions: list[str]
 ) -> QpRuns:
@@ -106,30 +110,17 @@ def qp_runs(
     Source: Linux 6.12 drivers/ntb/ntb_transport.c (ntb_process_rxc, ntb_transport_rxc_db).
     """
     before, after = readings
-    where = f"{after.path}: {device} qp{qp_num}"
     link = "up" if before.is_up and after.is_up else "down"
-    known = before.is_up and after.is_up
     if before.is_up != after.is_up:
         link = "went down" if before.is_up else "came up"
-        cautions.append(f"{where}: the link {link} between the snapshots: its runs are not known")
-    back = [name for name in after.counters if after.counters[name] < before.counters.get(name, 0)]
-    if known and back:
-        known = False
-        cautions.append(
-            f"{where}: {', '.join(back)} went back: the link bounced, its runs are not known"
-        )
-    if known and before.rx_max_entry != after.rx_max_entry:
-        known = False
-        cautions.append(
-            f"{where}: rx_max_entry was {before.rx_max_entry} and is {after.rx_max_entry}: "
-            "the link was set up anew, its runs are not known"
-        )
+    if why := _doubt(before, after, link):
+        cautions.append(f"{after.path}: {device} qp{qp_num}: {why}")
 
     def grown(name: str) -> int:
         return after.counters[name] - before.counters[name]
 
     low = high = rx_pkts = tx_pkts = None
-    if known:
+    if link == "up" and not why:
         low = grown("rx_ring_empty") + grown("rx_err_no_buf") + grown("rx_err_ver")
         rx_pkts, tx_pkts = grown("rx_pkts"), grown("tx_pkts")
         if after.rx_max_entry is not None:
@@ -145,3 +136,43 @@ def qp_runs(
         runs_high=high,
         source=source,
     )
+
+
+def _doubt(before: Stats, after: Stats, link: str) -> str:
+    """Return why the runs between two readings are not known; empty: they are, or none can be."""
+    if before.is_up != after.is_up:
+        return f"the link {link} between the snapshots: its runs are not known"
+    back = [name for name in after.counters if after.counters[name] < before.counters.get(name, 0)]
+    if after.is_up and back:
+        return f"{', '.join(back)} went back: the link bounced, its runs are not known"
+    if after.is_up and before.rx_max_entry != after.rx_max_entry:
+        return (
+            f"rx_max_entry was {before.rx_max_entry} and is {after.rx_max_entry}: "
+            "the link was set up anew, its runs are not known"
+        )
+    return ""
+
+
+def _stats(after: Path, _known: Known) -> Measured:
+    old, new = find_stats(earlier(after)), find_stats(after)
+    measured = Measured()
+    for key in sorted({*old, *new}):
+        if key in old and key in new:
+            readings = read_stats_file(old[key]), read_stats_file(new[key])
+            measured.qps.append(qp_runs(*key, readings, str(after), measured.cautions))
+        else:
+            device, qp_num = key
+            measured.cautions.append(
+                f"{after}: {device} qp{qp_num} is in one snapshot only: its runs are not known"
+            )
+    return measured
+
+
+STATS = Reader(
+    "ntb_transport stats",
+    "bounds of each QP's tasklet runs, packets",
+    "why a run was made (doorbell, race check, buffer repost, full budget); link-down packets; "
+    "a link bounce after which all counters passed their old values",
+    _stats,
+    snapshots="stats",
+)

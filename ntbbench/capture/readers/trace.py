@@ -5,20 +5,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from msgspec.structs import replace
-
-from ntbbench.capture.measured import Handler, Traced, Woken
+from ntbbench.capture.measured_records import Handler, Measured, Traced, Woken
+from ntbbench.capture.readers import Known, Reader
 from ntbbench.capture.readers.doorbell_point import Qp
-from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
-from ntbbench.capture.readers.trace_tally import Tally, count
+from ntbbench.capture.readers.trace_events import TraceText, read_events
+from ntbbench.capture.readers.trace_tally import TraceTally
 from ntbbench.capture.replay.tasklets import QP_SIZE_MAX
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_lines
-from ntbbench.core.text_file import bad_line
+from ntbbench.core.text_file import bad_line, read_lines
 
+FULL = "trace-full"
 FULL_CPU = re.compile(r"CPU(\d{1,5}) dropped \d{1,20}")
 LOST = "a CPU's buffer starts later than the others': its first events are lost"
 CUT_END = "the trace ends within a callback, or before what it wakes"
@@ -37,13 +36,13 @@ class Row:
     tasklet: int | None
     qp_num: int | None = None
 
-    def scheduled(self, tally: Tally) -> int | None:
+    def scheduled(self, tally: TraceTally) -> int | None:
         """Return how often its tasklet was put on a list; None: no probe shows that."""
         if self.tasklet is None or not tally.has_schedules:
             return None
         return tally.doorbell[self.tasklet] + tally.other[self.tasklet]
 
-    def runs(self, tally: Tally) -> int | None:
+    def runs(self, tally: TraceTally) -> int | None:
         """Return how often it ran: a probe can miss what the other shows; None: none is set."""
         shown = []
         if self.ptr is not None and tally.runs:
@@ -52,7 +51,7 @@ class Row:
             shown.append(tally.entered[self.tasklet])
         return max(shown, default=None)
 
-    def woken(self, tally: Tally) -> Woken:
+    def woken(self, tally: TraceTally) -> Woken:
         """Return the row's record."""
         is_known = self.tasklet is not None and tally.has_schedules
         address = self.tasklet if self.ptr is None else self.ptr
@@ -66,67 +65,52 @@ class Row:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Span:
     """A count's bounds and why they are not one number; None: not known, or no bound."""
 
-    low: int | None
-    high: int | None
-    doubts: list[str]
+    low: int | None = None
+    high: int | None = None
+    doubts: list[str] = field(default_factory=list)
 
-    def without_high(self, why: str) -> "Span":
-        """Return the span of a count that lost events may have made too small."""
-        return Span(self.low, None, [*self.doubts, why])
+    def open(self, why: str) -> None:
+        """Drop the upper bound: lost events may have made the count too small."""
+        self.high = None
+        self.doubts.append(why)
 
 
-def read_traced(
-    path: Path,
-    source: str,
-    qps: tuple[Qp, ...],
-    cautions: list[str],
-    full_cpus: Collection[int] = (),
-) -> Traced:
-    """Count the trace at `path`.
+def _trace(path: Path, known: Known) -> Measured:
+    """Count a trace; `trace-full` beside that of a capture names the CPUs whose buffer was full.
 
-    Parameters
-    ----------
-    qps : give addresses their qp_num, where the capture has them.
-    full_cpus : whose buffers were full before the trace ended. Only what came before the first of
-        them was full is counted: up to there no event of any CPU is missing.
-
-    Raises
-    ------
-    InputError : as `read_events`, or more addresses than a machine can have.
+    Only what came before the first of them was full is counted: up to there no event of any CPU is
+    missing.
     """
+    cautions: list[str] = []
+    full_cpus = read_full_cpus(path.with_name(FULL)) if path.name == "trace" else []
     end = _end_of(path, full_cpus, cautions)
-    facts, tally = TraceText(), Tally()
-    counted = sum(_counted(path, tally, event, end) for event in read_events(path, facts))
-    if facts.started:
-        cautions.append(f"{path}: {LOST}")
-    traced = _record(tally, _rows(tally, qps), facts, source=source, events=counted)
-    return replace(traced, is_cut=bool(full_cpus))
-
-
-def _counted(path: Path, tally: Tally, event: Event, end: float) -> bool:
-    if event.time <= end:
-        count(path, tally, event)
-    return event.time <= end
-
-
-def _record(tally: Tally, rows: list[Row], facts: TraceText, *, source: str, events: int) -> Traced:
+    facts, tally = TraceText(), TraceTally()
+    events = 0
+    for event in read_events(path, facts):
+        if event.time <= end:
+            tally.count(path, event)
+            events += 1
+    rows = _rows(tally, known.qps)
     wakeups, runs = _wakeups(tally, rows), _runs(tally, rows)
     if facts.started:
-        wakeups, runs = wakeups.without_high(LOST), runs.without_high(LOST)
-    return Traced(
-        source=source,
+        cautions.append(f"{path}: {LOST}")
+        wakeups.open(LOST)
+        runs.open(LOST)
+    traced = Traced(
+        source=str(path),
         format=facts.format,
         events=events,
         db_events=tally.db_events,
-        db_events_per_vector=dict(sorted(tally.vectors.items(), key=lambda item: _key(item[0]))),
+        db_events_per_vector={str(v): count for v, count in sorted(tally.vectors.items())},
         woken=[row.woken(tally) for row in rows],
         handlers=_handlers(tally.handlers),
         softirqs=dict(sorted(tally.softirqs.items())),
         has_lost=bool(facts.started),
+        is_cut=bool(full_cpus),
         wakeups_low=wakeups.low,
         wakeups_high=wakeups.high,
         wakeups_doubts=wakeups.doubts,
@@ -134,19 +118,13 @@ def _record(tally: Tally, rows: list[Row], facts: TraceText, *, source: str, eve
         runs_high=runs.high,
         runs_doubts=runs.doubts,
     )
+    return Measured(traces=[traced], cautions=cautions)
 
 
 def read_full_cpus(path: Path) -> list[int]:
-    """Return the CPUs that the file beside a trace names as full; none: no such file.
-
-    Raises
-    ------
-    InputError : another line than `CPU1 dropped 20`.
-    """
-    if not path.is_file():
-        return []
+    """Return the CPUs that the file beside a trace names as full; none: no such file."""
     cpus = []
-    for number, line in read_lines(path):
+    for number, line in read_lines(path) if path.is_file() else ():
         match = FULL_CPU.fullmatch(line.rstrip("\n"))
         if match is None:
             raise bad_line(path, number, line, "CPU1 dropped 20, as capture writes")
@@ -168,11 +146,7 @@ def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> floa
     return last[cpu]
 
 
-def _key(text: str) -> tuple[int, str]:
-    return len(text), text
-
-
-def _rows(tally: Tally, qps: tuple[Qp, ...]) -> list[Row]:
+def _rows(tally: TraceTally, qps: tuple[Qp, ...]) -> list[Row]:
     """Return one row a QP where `qps` tell which is which, else one a tasklet or QP address."""
     tasklets = (set(tally.entered) | set(tally.doorbell)) - tally.foreign
     starts: Mapping[int, Qp | None] = {qp.ptr: qp for qp in qps} or dict.fromkeys(tally.runs)
@@ -198,47 +172,50 @@ def _offset(tasklets: set[int], starts: Mapping[int, object]) -> int | None:
     low = sorted(starts)
     for at in list(tasklets)[:256]:
         hits.update(at - ptr for ptr in low[:256] if 0 < at - ptr < QP_SIZE_MAX)
-    return max(hits, key=lambda distance: (hits[distance], -distance)) if hits else None
+    return max(hits, key=lambda distance: (hits[distance], -distance), default=None)
 
 
-def _wakeups(tally: Tally, rows: list[Row]) -> Span:
+def _wakeups(tally: TraceTally, rows: list[Row]) -> Span:
     """Return how many tasklets the doorbells put on a list."""
     if not tally.has_schedules or tally.db_events is None:
-        return Span(None, None, [])
-    own = {row.tasklet for row in rows}
-    low = high = sum(tally.doorbell[at] for at in own if at is not None)
-    doubts = []
-    if unseen := _beyond(tally, rows)[1]:
-        high += unseen
-        doubts.append(UNSEEN.format(unseen))
-    if undecided := sum(tally.undecided[at] for at in own if at is not None):
-        high += undecided
-        doubts.append(CUT_START.format(undecided))
+        return Span()
+    own = {row.tasklet for row in rows if row.tasklet is not None}
+    low = high = sum(tally.doorbell[at] for at in own)
+    span = Span()
+    for more, why in (
+        (_beyond(tally, rows)[1], UNSEEN),
+        (sum(tally.undecided[at] for at in own), CUT_START),
+    ):
+        high += more
+        span.doubts += [why.format(more)] * bool(more)
     if low and not tally.is_bounded:
         low = 0
-        doubts.append(UNBOUNDED)
+        span.doubts.append(UNBOUNDED)
+    span.low, span.high = low, high
     if tally.ringing:
-        return Span(low, None, [*doubts, CUT_END])
-    return Span(low, high, doubts)
+        span.open(CUT_END)
+    return span
 
 
-def _runs(tally: Tally, rows: list[Row]) -> Span:
+def _runs(tally: TraceTally, rows: list[Row]) -> Span:
     """Return how many runs the trace's schedules made: each makes one."""
     shown = [row.runs(tally) for row in rows]
     known = [runs for runs in shown if runs is not None]
     if not known:
-        return Span(None, None, [])
+        return Span()
     not_run, unseen = _beyond(tally, rows)
-    span = Span(sum(known) - unseen, sum(known) + not_run, [])
-    span.doubts.extend([NOT_RUN.format(not_run)] if not_run else [])
-    span.doubts.extend([UNSEEN.format(unseen)] if unseen else [])
+    span = Span(sum(known) - unseen, sum(known) + not_run)
+    for count, why in ((not_run, NOT_RUN), (unseen, UNSEEN)):
+        span.doubts += [why.format(count)] * bool(count)
     probes, entries = sum(tally.runs.values()), sum(tally.entered.values())
     if probes and entries and probes != entries:
-        span = span.without_high(UNLIKE.format(entries, probes))
-    return span.without_high(CUT_END) if tally.ringing else span
+        span.open(UNLIKE.format(entries, probes))
+    if tally.ringing:
+        span.open(CUT_END)
+    return span
 
 
-def _beyond(tally: Tally, rows: list[Row]) -> tuple[int, int]:
+def _beyond(tally: TraceTally, rows: list[Row]) -> tuple[int, int]:
     """Return how many schedules have no run in the trace, and how many runs no schedule.
 
     Where no offset joins tasklets and QPs, all of them together are compared.
@@ -256,3 +233,13 @@ def _handlers(counts: Counter[tuple[int, str, int]]) -> list[Handler]:
     for (irq, name, cpu), entries in sorted(counts.items()):
         by_irq.setdefault((irq, name), {})[str(cpu)] = entries
     return [Handler(irq=irq, name=name, per_cpu=cpus) for (irq, name), cpus in by_irq.items()]
+
+
+TRACE = Reader(
+    "trace",
+    "doorbell events, wakeups and runs, each one, while it ran",
+    "schedule calls that met a tasklet already scheduled; what no probe was set on; "
+    "anything before its first and after its last event",
+    _trace,
+    begins=lambda _head: True,
+)

@@ -7,60 +7,95 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ntbbench.capture.readers import ftrace
 from ntbbench.core.errors import InputError
-from ntbbench.core.small_file import read_lines
-from ntbbench.core.text_file import bad_line
+from ntbbench.core.text_file import bad_line, read_lines
 
-# `comm  pid [cpu]  seconds:  group:event: body`, as perf script prints it.
-PERF = re.compile(
-    r"\s*(?P<comm>\S.*?)\s+(?P<pid>-?\d{1,10})(?:/\d{1,10})?\s+\[(?P<cpu>\d{1,5})\]\s+"
-    r"(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
+# comm-pid [(tgid)] [cpu] [flags] seconds: event: body; comm may hold blanks and dashes.
+FTRACE_LINE = re.compile(
+    r"\s*(?P<comm>\S.*?)-(?P<pid>\d{1,10})\s+(?:\(\s*[-\d]+\)\s+)?\[(?P<cpu>\d{1,5})\]\s+"
+    r"(?:\(\s*[-\d]+\)\s+)?(?:(?P<flags>[^\s:]{3,6})\s+)?(?P<time>\d{1,12}\.\d{1,9}):\s+"
+    r"(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
 )
+# `comm  pid [cpu]  seconds:  group:event: body`, as perf script prints it.
+PERF_LINE = re.compile(
+    r"\s*(?P<comm>\S.*?)\s+(?P<pid>-?\d{1,10})(?:/\d{1,10})?\s+\[(?P<cpu>\d{1,5})\]\s+"
+    r"(?P<flags>)(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
+)
+HEADER = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d{1,18})/(\d{1,18})")
 # The first lines of trace-cmd report; older versions name each CPU without an event.
 CPUS = re.compile(r"cpus=\d{1,5}|CPU \d{1,5} is empty")
 STARTED = re.compile(r"##### CPU \d{1,5} buffer started ####")
+# What the kernel and trace-cmd print in the place of events that were lost; not always how many.
+LOST = re.compile(r"CPU:?\s*(\d+)\s*\[(?:LOST\s+)?(?:(\d+)\s+)?EVENTS?(?:\s+DROPPED)?\]")
 PERF_LOST = re.compile(r"PERF_RECORD_LOST\b.*?(\d+)?\s*$")
+INCOMPLETE = "the trace is incomplete:"
 FTRACE, TRACE_CMD, PERF_SCRIPT = "ftrace text", "trace-cmd report", "perf script"
 
 
 class Event(NamedTuple):
-    """One line: CPU, pid, the hardirq or softirq character of its flags ('' where not told).
-
-    `time` is in seconds.
-    """
+    """One line: seconds, CPU, pid, the flags column ("" where there is none), what happened."""
 
     line: int
     cpu: int
     pid: int
-    context: str
+    flags: str
     name: str
     body: str
     time: float
 
+    @property
+    def context(self) -> str:
+        """The hardirq or softirq character of the flags."""
+        return self.flags[2:3]
+
 
 @dataclass
 class TraceText:
-    """What the reader learned beside the events; complete once they are consumed."""
+    """What the reader learned beside the events; complete once they are consumed.
+
+    Parameters
+    ----------
+    lines : event lines that were read.
+    entries : what the header says is in the buffer; None: no header.
+    has_flags : the flags column is there.
+    started : CPUs whose buffer starts later than the others'.
+    """
 
     format: str = ""
     lines: int = 0
     entries: int | None = None
+    has_flags: bool = False
     started: list[str] = field(default_factory=list)
 
 
 def read_events(path: Path, facts: TraceText) -> Iterator[Event]:
+    """Yield the events of a whole trace as `each_event` does.
+
+    Raises
+    ------
+    InputError : as `each_event`, fewer events than the header counts, or no event line at all.
+    """
+    yield from each_event(path, facts)
+    if facts.entries is not None and facts.lines != facts.entries:
+        shown = f"{facts.lines} of {facts.entries} lines"
+        raise InputError(str(path), shown, "the trace is cut off: its header counts more lines")
+    if not facts.lines and facts.entries is None and facts.format != TRACE_CMD:
+        raise InputError(str(path), "no event", "a trace with at least one line")
+
+
+def each_event(path: Path, facts: TraceText) -> Iterator[Event]:
     """Yield the events of a trace in file order, filling `facts`.
 
     Raises
     ------
-    InputError : a line that is none of the three forms, lost events, a trace cut off within a
-        line or with fewer events than its header counts, or no event line at all.
+    InputError : a line that is none of the three forms, lost events, or a trace cut off within a
+        line.
 
-    Source: Linux 6.12 kernel/trace/trace_output.c (trace_print_context), trace-cmd 3.1.6 and perf
-    6.12 (printed lines).
+    Source: Linux 6.12 kernel/trace/trace.c (print_event_info, print_trace_fmt) and
+    kernel/trace/trace_output.c (trace_print_context), trace-cmd 3.1.6 and perf 6.12 (printed
+    lines).
     """
-    perf = False
+    pattern = FTRACE_LINE
     for number, text in read_lines(path):
         line = text.rstrip()
         if not line or line.startswith("#"):
@@ -70,58 +105,45 @@ def read_events(path: Path, facts: TraceText) -> Iterator[Event]:
             facts.format = TRACE_CMD
             continue
         if not text.endswith("\n"):
-            raise bad_line(path, number, text, "the trace is cut off within this line")
-        match = None if perf else ftrace.LINE.match(line)
-        if match is None and (facts.lines == 0 or perf):
-            match = PERF.match(line)
-            perf = match is not None
+            raise bad_line(path, number, text, f"{INCOMPLETE} cut off within this line")
+        match = pattern.match(line)
+        if match is None and facts.lines == 0:
+            pattern, match = PERF_LINE, PERF_LINE.match(line)
         if match is None:
             raise _bad(path, number, line)
-        facts.format = facts.format or (PERF_SCRIPT if perf else FTRACE)
+        facts.format = facts.format or (PERF_SCRIPT if pattern is PERF_LINE else FTRACE)
         facts.lines += 1
-        yield _event(number, match)
-    _check_end(path, facts)
-
-
-def _event(number: int, match: re.Match[str]) -> Event:
-    flags = match.groupdict().get("flags")
-    return Event(
-        line=number,
-        cpu=int(match["cpu"]),
-        pid=int(match["pid"]),
-        context=flags[2] if flags else "",
-        name=match["event"],
-        body=match["body"] or "",
-        time=float(match["time"]),
-    )
+        facts.has_flags |= bool(match["flags"])
+        yield Event(
+            line=number,
+            cpu=int(match["cpu"]),
+            pid=int(match["pid"]),
+            flags=match["flags"] or "",
+            name=match["event"],
+            body=match["body"] or "",
+            time=float(match["time"]),
+        )
 
 
 def _header(path: Path, number: int, line: str, facts: TraceText) -> None:
     if STARTED.fullmatch(line):
         facts.started.append(line)
-    match = ftrace.HEADER.match(line)
+    match = HEADER.match(line)
     if match is None:
         return
     entries, written = int(match[1]), int(match[2])
     if entries < written:
         lost = f"{written - entries} of {written} events were overwritten"
-        raise bad_line(path, number, line, f"{lost}: counts taken from it would be wrong")
+        why = f"{INCOMPLETE} {lost}; a larger buffer_size_kb keeps them"
+        raise bad_line(path, number, line, why)
     facts.entries = entries
     facts.format = FTRACE
 
 
 def _bad(path: Path, number: int, line: str) -> InputError:
-    if (lost := ftrace.LOST.search(line)) is not None:
+    if (lost := LOST.search(line)) is not None:
         count = f"{lost[2]} events" if lost[2] else "events"
-        return bad_line(path, number, line, f"the trace is incomplete: CPU {lost[1]} lost {count}")
+        return bad_line(path, number, line, f"{INCOMPLETE} CPU {lost[1]} lost {count} here")
     if PERF_LOST.search(line):
-        return bad_line(path, number, line, "the trace is incomplete: perf lost events here")
+        return bad_line(path, number, line, f"{INCOMPLETE} perf lost events here")
     return bad_line(path, number, line, "a line of ftrace, trace-cmd report, or perf script")
-
-
-def _check_end(path: Path, facts: TraceText) -> None:
-    if facts.entries is not None and facts.lines != facts.entries:
-        shown = f"{facts.lines} of {facts.entries} lines"
-        raise InputError(str(path), shown, "the trace is cut off: its header counts more lines")
-    if not facts.lines and facts.entries is None and facts.format != TRACE_CMD:
-        raise InputError(str(path), "no event", "a trace with at least one line")

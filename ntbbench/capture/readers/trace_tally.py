@@ -28,7 +28,7 @@ KEYS_MAX = 1 << 16  # distinct tasklets or handlers; no machine has more
 
 
 @dataclass
-class Tally:
+class TraceTally:
     """Counts while the trace goes by. Tasklets and QPs are known by their address.
 
     `ringing` and `cut` hold the callback that a CPU is in by its pid and context: one whose event
@@ -37,7 +37,7 @@ class Tally:
     """
 
     db_events: int | None = None
-    vectors: Counter[str] = field(default_factory=Counter)
+    vectors: Counter[int] = field(default_factory=Counter)
     doorbell: Counter[int] = field(default_factory=Counter)
     other: Counter[int] = field(default_factory=Counter)
     undecided: Counter[int] = field(default_factory=Counter)
@@ -52,47 +52,65 @@ class Tally:
     ringing: dict[int, tuple[int, str]] = field(default_factory=dict)
     cut: dict[int, tuple[int, str]] = field(default_factory=dict)
 
-    def keys(self) -> int:
+    def count(self, path: Path, event: Event) -> None:
+        """Add one event; InputError for more addresses than a machine can have."""
+        kind = _probe(event)
+        self._end_callbacks(kind, event)
+        if kind == SCHEDULE:
+            self._scheduled(event)
+        self.cpus.add(event.cpu)
+        if kind == CALLBACK:
+            self.db_events = (self.db_events or 0) + 1
+            self.ringing[event.cpu] = (event.pid, event.context)
+            vector = dict(FIELD.findall(event.body)).get("vector", "")
+            if "x" in vector or vector.isdecimal():
+                self.vectors[int(vector, 16 if "x" in vector else 10)] += 1
+        elif kind == RUN and (qp := _address(event, "qp")) is not None:
+            self.runs[qp] += 1
+        else:
+            self._count_kernel_event(event)
+        if self._keys() > KEYS_MAX:
+            allowed = "fewer different addresses or handlers"
+            raise InputError(f"{path}:{event.line}", KEYS_MAX, allowed)
+
+    def _keys(self) -> int:
         """Return how many different things are counted."""
         addresses = len(self.doorbell) + len(self.other) + len(self.entered) + len(self.runs)
         names = len(self.vectors) + len(self.handlers) + len(self.softirqs)
         return addresses + names + len(self.cpus) + len(self.foreign)
 
+    def _end_callbacks(self, kind: str, event: Event) -> None:
+        """Forget the callback that the event's CPU was in, if the event cannot be within it."""
+        where = (event.pid, event.context)
+        ends = kind in {CALLBACK, RUN} or event.name.startswith(ENDING) or _is_return(event)
+        for callbacks in (self.ringing, self.cut):
+            if ends or callbacks.get(event.cpu, where) != where:
+                callbacks.pop(event.cpu, None)
+        self.is_bounded |= ends and kind != CALLBACK
 
-def count(path: Path, tally: Tally, event: Event) -> None:
-    """Add one event.
+    def _scheduled(self, event: Event) -> None:
+        address = _address(event, "tasklet")
+        if address is None:
+            return  # a probe without its argument tells nothing of a tasklet
+        self.has_schedules = True
+        where = (event.pid, event.context)
+        if event.cpu not in self.cpus and event.context != IN_SOFTIRQ:
+            self.cut[event.cpu] = where
+        (self.doorbell if self.ringing.get(event.cpu) == where else self.other)[address] += 1
+        if self.cut.get(event.cpu) == where:
+            self.undecided[address] += 1
 
-    Raises
-    ------
-    InputError : more addresses than a machine can have.
-    """
-    kind = _probe(event)
-    _end_callbacks(tally, kind, event)
-    if kind == SCHEDULE:
-        _scheduled(tally, event)
-    tally.cpus.add(event.cpu)
-    if kind == CALLBACK:
-        tally.db_events = (tally.db_events or 0) + 1
-        tally.ringing[event.cpu] = (event.pid, event.context)
-        vector = dict(FIELD.findall(event.body)).get("vector")
-        if vector is not None:
-            tally.vectors[str(int(vector, 16 if "x" in vector else 10))] += 1
-    elif kind == RUN and (qp := _address(event, "qp")) is not None:
-        tally.runs[qp] += 1
-    else:
-        _count_kernel_event(tally, event)
-    if tally.keys() > KEYS_MAX:
-        raise InputError(f"{path}:{event.line}", KEYS_MAX, "fewer different addresses or handlers")
-
-
-def _end_callbacks(tally: Tally, kind: str, event: Event) -> None:
-    """Forget the callback that the event's CPU was in, if the event cannot be within it."""
-    where = (event.pid, event.context)
-    ends = kind in {CALLBACK, RUN} or event.name.startswith(ENDING) or _is_return(event)
-    for callbacks in (tally.ringing, tally.cut):
-        if ends or callbacks.get(event.cpu, where) != where:
-            callbacks.pop(event.cpu, None)
-    tally.is_bounded |= ends and kind != CALLBACK
+    def _count_kernel_event(self, event: Event) -> None:
+        if event.name == "tasklet_entry" and (match := TASKLET.match(event.body)):
+            address = _hex(match[1])
+            if address is not None and match[2] == RUN:
+                self.entered[address] += 1
+            elif address is not None:
+                self.foreign.add(address)
+        elif event.name == "irq_handler_entry" and (match := HANDLER.match(event.body)):
+            self.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
+        elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):
+            self.softirqs[match[1]] += 1
 
 
 def _is_return(event: Event) -> bool:
@@ -100,19 +118,6 @@ def _is_return(event: Event) -> bool:
     if RETURNED.match(event.body) is None:
         return False
     return any(name in text for name in OF_EVENT for text in (event.name, event.body))
-
-
-def _count_kernel_event(tally: Tally, event: Event) -> None:
-    if event.name == "tasklet_entry" and (match := TASKLET.match(event.body)):
-        address = _hex(match[1])
-        if address is not None and match[2] == RUN:
-            tally.entered[address] += 1
-        elif address is not None:
-            tally.foreign.add(address)
-    elif event.name == "irq_handler_entry" and (match := HANDLER.match(event.body)):
-        tally.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
-    elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):
-        tally.softirqs[match[1]] += 1
 
 
 def _probe(event: Event) -> str:
@@ -127,20 +132,6 @@ def _probe(event: Event) -> str:
     if event.name in PROBES:
         return PROBES[event.name]
     return next((name for name in (CALLBACK, SCHEDULE, RUN) if name in event.name), "")
-
-
-def _scheduled(tally: Tally, event: Event) -> None:
-    address = _address(event, "tasklet")
-    if address is None:
-        return  # a probe without its argument tells nothing of a tasklet
-    tally.has_schedules = True
-    where = (event.pid, event.context)
-    if event.cpu not in tally.cpus and event.context != IN_SOFTIRQ:
-        tally.cut[event.cpu] = where
-    ringing = tally.ringing.get(event.cpu) == where
-    (tally.doorbell if ringing else tally.other)[address] += 1
-    if tally.cut.get(event.cpu) == where:
-        tally.undecided[address] += 1
 
 
 def _address(event: Event, name: str) -> int | None:

@@ -12,127 +12,24 @@ from ntbbench.ntb.softirq import Tally
 class Term(NamedTuple):
     """A cause: what there is more or fewer of, what one of it adds, what it adds to one QP.
 
-    `explained`: the kernel's rules and the trace's own order give it. `count_of` is signed as
-    recorded minus predicted; `sign` is -1 where one more of it is one wakeup or run fewer.
+    `count_of` is signed as recorded minus predicted; `sign` is -1 where one more of it is one
+    wakeup or run fewer. `explained`: the kernel's rules and the trace's own order give it.
     """
 
     text: str
-    explained: bool
     sign: int
     count_of: Callable[[Story, Tally, int], int]
+    explained: bool = True
 
 
-WAKEUP_TERMS: tuple[Term, ...] = (
-    Term(
-        "doorbell calls, as there were interrupts",
-        True,
-        1,
-        lambda story, tally, q: story.schedule_calls[q] - tally.schedule_calls[q],
-    ),
-    Term(
-        "doorbell calls merged with the tasklet that its own run had put back for ksoftirqd to run",
-        True,
-        -1,
-        lambda story, tally, q: -_merged_repost(story, tally, q),
-    ),
-    Term(
-        "doorbell calls merged with an earlier doorbell's",
-        True,
-        -1,
-        lambda story, tally, q: _merged_repost(story, tally, q) - story.merged[q] + tally.merged[q],
-    ),
-    Term(
-        "race checks merged with a doorbell that came during the run",
-        True,
-        -1,
-        lambda story, _, q: -story.race_merged[q],
-    ),
-    Term(
-        "race checks: one serves all rings of its bit since the last one",
-        True,
-        1,
-        lambda story, tally, q: (
-            story.race_check[q] + story.race_merged[q] + story.skipped[q] - tally.race_check[q]
-        ),
-    ),
-    Term(
-        "runs that consumed rx_max_entry packets and went on the list again",
-        True,
-        1,
-        lambda story, tally, q: story.budget[q] - tally.budget[q],
-    ),
-    Term(
-        "race checks that are due and not in the trace (did the probe miss them?)",
-        False,
-        -1,
-        lambda story, _, q: -story.skipped[q],
-    ),
-    Term(
-        "doorbell calls of an idle tasklet that are not in the trace (did the probe miss them?)",
-        False,
-        -1,
-        lambda story, _, q: -story.unmet[q],
-    ),
-    Term(
-        "schedules: the doorbell callback scheduled a QP whose bit is not under its vector",
-        False,
-        1,
-        lambda story, _, q: story.beyond_vector[q],
-    ),
-    Term(
-        "schedules without a doorbell or a race check (does the client post buffers?)",
-        False,
-        1,
-        lambda story, _, q: story.other[q] - story.beyond_vector[q],
-    ),
-)
-RUN_TERMS: tuple[Term, ...] = (
-    *WAKEUP_TERMS,
-    Term(
-        "runs whose schedule is not in the trace (did the probe miss it?)",
-        False,
-        1,
-        lambda story, _, q: story.unseen_schedules[q],
-    ),
-    Term(
-        "runs that are not in the trace between two schedules (did the probe miss them?)",
-        False,
-        -1,
-        lambda story, _, q: -story.unseen_runs[q],
-    ),
-    Term(
-        "tasklets on a list when the recording ends",
-        False,
-        -1,
-        lambda story, _, q: -story.in_flight[q],
-    ),
-)
-INTERRUPT_TERMS: tuple[Term, ...] = (
-    Term(
-        "rings that met their interrupt still pending",
-        True,
-        -1,
-        lambda story, tally, _: tally.coalesced - story.coalesced,
-    ),
-    Term(
-        "doorbell events that nothing rang (did the probe miss a ring?)",
-        False,
-        1,
-        lambda story, _tally, _qp: story.unasked,
-    ),
-    Term(
-        "doorbell events that only their schedules show (did the probe miss them?)",
-        False,
-        -1,
-        lambda story, _tally, _qp: -story.unseen_events,
-    ),
-    Term(
-        "rings with no doorbell event (did the probe miss it?)",
-        False,
-        -1,
-        lambda story, _tally, _qp: -story.undelivered,
-    ),
-)
+def _unexplained(text: str, sign: int, name: str) -> Term:
+    """Return a cause that no rule gives: a count of the story, by QP or of all QPs together."""
+
+    def count_of(story: Story, _tally: Tally, qp_num: int) -> int:
+        found = getattr(story, name)
+        return sign * int(found[qp_num] if isinstance(found, list) else found)
+
+    return Term(text, sign, count_of, explained=False)
 
 
 def _merged_repost(story: Story, tally: Tally, qp_num: int) -> int:
@@ -141,13 +38,92 @@ def _merged_repost(story: Story, tally: Tally, qp_num: int) -> int:
     return max(min(more, story.merged_repost[qp_num]), 0) if more > 0 else more
 
 
+WAKEUP_TERMS: tuple[Term, ...] = (
+    Term(
+        "doorbell calls, as there were interrupts",
+        1,
+        lambda story, tally, q: story.schedule_calls[q] - tally.schedule_calls[q],
+    ),
+    Term(
+        "doorbell calls merged with the tasklet that its own run had put back for ksoftirqd to run",
+        -1,
+        lambda story, tally, q: -_merged_repost(story, tally, q),
+    ),
+    Term(
+        "doorbell calls merged with an earlier doorbell's",
+        -1,
+        lambda story, tally, q: _merged_repost(story, tally, q) - story.merged[q] + tally.merged[q],
+    ),
+    Term(
+        "race checks merged with a doorbell that came during the run",
+        -1,
+        lambda story, _, q: -story.race_merged[q],
+    ),
+    Term(
+        "race checks: one serves all rings of its bit since the last one",
+        1,
+        lambda story, tally, q: (
+            story.race_check[q] + story.race_merged[q] + story.skipped[q] - tally.race_check[q]
+        ),
+    ),
+    Term(
+        "runs that consumed rx_max_entry packets and went on the list again",
+        1,
+        lambda story, tally, q: story.budget[q] - tally.budget[q],
+    ),
+    _unexplained(
+        "race checks that are due and not in the trace (did the probe miss them?)", -1, "skipped"
+    ),
+    _unexplained(
+        "doorbell calls of an idle tasklet that are not in the trace (did the probe miss them?)",
+        -1,
+        "unmet",
+    ),
+    _unexplained(
+        "schedules: the doorbell callback scheduled a QP whose bit is not under its vector",
+        1,
+        "beyond_vector",
+    ),
+    Term(
+        "schedules without a doorbell or a race check (does the client post buffers?)",
+        1,
+        lambda story, _, q: story.other[q] - story.beyond_vector[q],
+        explained=False,
+    ),
+)
+RUN_TERMS: tuple[Term, ...] = (
+    *WAKEUP_TERMS,
+    _unexplained(
+        "runs whose schedule is not in the trace (did the probe miss it?)", 1, "unseen_schedules"
+    ),
+    _unexplained(
+        "runs that are not in the trace between two schedules (did the probe miss them?)",
+        -1,
+        "unseen_runs",
+    ),
+    _unexplained("tasklets on a list when the recording ends", -1, "in_flight"),
+)
+INTERRUPT_TERMS: tuple[Term, ...] = (
+    Term(
+        "rings that met their interrupt still pending",
+        -1,
+        lambda story, tally, _: tally.coalesced - story.coalesced,
+    ),
+    _unexplained("doorbell events that nothing rang (did the probe miss a ring?)", 1, "unasked"),
+    _unexplained(
+        "doorbell events that only their schedules show (did the probe miss them?)",
+        -1,
+        "unseen_events",
+    ),
+    _unexplained("rings with no doorbell event (did the probe miss it?)", -1, "undelivered"),
+)
+
+
 def wakeups_of(tally: Tally) -> list[int]:
     """Return the wakeups by qp_num, 64 long; those of a `Story` include what no rule explains."""
-    by_rule = zip(tally.doorbell, tally.race_check, tally.budget, strict=True)
-    wakeups = [sum(causes) for causes in by_rule]
-    if isinstance(tally, Story):
-        wakeups = [a + b for a, b in zip(wakeups, tally.other, strict=True)]
-    return wakeups
+    other = tally.other if isinstance(tally, Story) else [0] * len(tally.doorbell)
+    by_cause = zip(tally.doorbell, tally.race_check, tally.budget, other, strict=True)
+    return [sum(causes) for causes in by_cause]
 
 
 def find_differences(story: Story, tally: Tally, qp_count: int) -> list[Difference]:
@@ -174,10 +150,9 @@ def find_differences(story: Story, tally: Tally, qp_count: int) -> list[Differen
 
 def find_doubts(story: Story, tally: Tally, qp_count: int) -> list[str]:
     """Return what the rules and the trace do not bring together, whether totals differ or not."""
-    qps = range(qp_count)
     counts = [
-        (term.text, sum(abs(term.count_of(story, tally, q)) for q in (qps if per_qp else [0])))
-        for terms, per_qp in ((INTERRUPT_TERMS, False), (RUN_TERMS, True))
+        (term.text, sum(abs(term.count_of(story, tally, q)) for q in range(qps)))
+        for terms, qps in ((INTERRUPT_TERMS, 1), (RUN_TERMS, qp_count))
         for term in terms
         if not term.explained
     ]

@@ -1,28 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One recording of a real kernel: its files read, checked for completeness, told in QP numbers."""
+"""One recording of a real kernel: its files read, checked for completeness, in QP numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.capture.readers.doorbell_point import (
+    LOOP_DOORBELLS,
     Point,
     Qp,
     missing_file,
     read_kernel,
     read_point,
     read_state,
-    read_stats,
 )
-from ntbbench.capture.readers.ftrace import Kind, TraceEvent, TraceFacts, read_trace
+from ntbbench.capture.readers.ftrace import Kind, TraceEvent, read_trace
+from ntbbench.capture.readers.qp_stats import RX_MAX_ENTRY, read_stats
+from ntbbench.capture.readers.trace_events import TraceText
 from ntbbench.capture.replay.tasklets import Tasklets, find_tasklets
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import DoorbellEvent, DoorbellLog, LoopDevice, Ring
-from ntbbench.ntb.vectormap import bits_of
-
-LOOP_DOORBELLS = 16  # of the loopback device, unless the trace shows a higher bit rung
-RX_MAX_ENTRY = "rx_max_entry"
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,9 @@ class Recording:
 
     def doorbell_log(self) -> DoorbellLog:
         """Return what a prediction may see: rings and doorbell events, no schedule and no run."""
-        items = [doorbell_item(event) for event in self.events]
-        return DoorbellLog(
-            device=self.device,
-            gap=self.point.gap,
-            items=tuple(item for item in items if item is not None),
-        )
+        items = (doorbell_item(event) for event in self.events)
+        known = tuple(item for item in items if item is not None)
+        return DoorbellLog(device=self.device, gap=self.point.gap, items=known)
 
 
 def doorbell_item(event: TraceEvent) -> Ring | DoorbellEvent | None:
@@ -80,12 +75,11 @@ def read_recording(folder: Path) -> Recording:
     if (error := missing_file(folder)) is not None:
         raise error
     point, qps = read_point(folder / "point"), read_state(folder / "state")
-    facts = TraceFacts()
+    facts = TraceText()
     trace = list(read_trace(folder / "trace", facts))
     tasklets = find_tasklets(folder, qps, trace)
     _one_direction(folder, trace)
     events = tuple(_of_port(trace, tasklets))
-    cautions = [*_missing_lines(folder, point, facts, events), *_missed_probes(trace, tasklets)]
     return Recording(
         folder=folder,
         kernel=read_kernel(folder),
@@ -94,9 +88,9 @@ def read_recording(folder: Path) -> Recording:
         qps=tasklets.qps,
         device=_device(point, tasklets, events, folder),
         events=events,
-        has_flags=facts.flags,
+        has_flags=facts.has_flags,
         missing_lines=max((facts.entries or 0) - facts.lines, 0),
-        cautions=tuple(cautions),
+        cautions=(*_lacking(folder, point, facts, events), *_missed_probes(trace, tasklets)),
     )
 
 
@@ -104,14 +98,14 @@ def _device(
     point: Point, tasklets: Tasklets, events: Sequence[TraceEvent], folder: Path
 ) -> LoopDevice:
     rung = [event.value.bit_length() for event in events if event.kind is Kind.RING]
-    stats = read_stats(folder / "after-stats")
-    entries = [counters[RX_MAX_ENTRY] for counters in stats.values() if RX_MAX_ENTRY in counters]
+    stats = read_stats(folder / "after-stats").values()
+    entries = (counters[RX_MAX_ENTRY] for counters in stats if RX_MAX_ENTRY in counters)
     return LoopDevice(
         doorbells=max([LOOP_DOORBELLS, *rung, *(qp.qp_num + 1 for qp in tasklets.qps)]),
         vectors=point.vectors,
         active_mask=sum(1 << qp.qp_num for qp in tasklets.qps if qp.is_up),
         db_read_latched=point.db_read_latched,
-        rx_max_entry=min(filter(None, entries), default=None),
+        rx_max_entry=min(entries, default=None),
     )
 
 
@@ -123,63 +117,52 @@ def _one_direction(folder: Path, trace: Sequence[TraceEvent]) -> None:
             raise InputError(str(folder / "trace"), shown, "one port sends and the other receives")
 
 
-def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> list[TraceEvent]:
-    """Return the doorbells, and the schedules and runs of the port's tasklets by qp_num."""
-    by_qp, by_tasklet = tasklets.by_qp(), tasklets.by_tasklet()
-    own: list[TraceEvent] = []
+def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[TraceEvent]:
+    """Yield the doorbells, and the schedules and runs of the port's tasklets by qp_num."""
     entered: dict[int, int] = {}  # by CPU: the QP whose run has no rxc_db yet
     for event in trace:
         if event.kind in (Kind.RING, Kind.DB_EVENT):
-            own.append(event)
+            yield event
+        elif (qp_num := tasklets.qp_num(event)) is None:
             continue
-        qp_num = (by_qp if event.kind is Kind.RUN else by_tasklet).get(event.value)
-        if qp_num is None:
-            continue
-        if event.kind is Kind.RUN and entered.pop(event.cpu, None) == qp_num:
+        elif event.kind is Kind.RUN and entered.pop(event.cpu, None) == qp_num:
             continue  # its tasklet_entry stands for it
-        if event.kind is Kind.ENTRY:
+        elif event.kind is Kind.ENTRY:
             entered[event.cpu] = qp_num
-            own.append(event._replace(kind=Kind.RUN, value=qp_num))
+            yield event._replace(kind=Kind.RUN, value=qp_num)
         else:
             if event.kind is Kind.EXIT:
                 entered.pop(event.cpu, None)
-            own.append(event._replace(value=qp_num))
-    return own
+            yield event._replace(value=qp_num)
 
 
-def _missed_probes(trace: Sequence[TraceEvent], tasklets: Tasklets) -> list[str]:
-    """Return a caution when tasklet_entry and rxc_db were both recorded and differ in number."""
-    by_qp, by_tasklet = tasklets.by_qp(), tasklets.by_tasklet()
-    probes = sum(event.kind is Kind.RUN and event.value in by_qp for event in trace)
-    entries = sum(event.kind is Kind.ENTRY and event.value in by_tasklet for event in trace)
-    if not probes or not entries or probes == entries:
-        return []
-    return [
-        f"tasklet_entry shows {entries} runs, rxc_db {probes}: a probe missed some; "
-        "each run that either shows is counted"
-    ]
+def _missed_probes(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[str]:
+    """Yield a caution when tasklet_entry and rxc_db were both recorded and differ in number."""
+    own = Counter(event.kind for event in trace if tasklets.qp_num(event) is not None)
+    if own[Kind.RUN] and own[Kind.ENTRY] and own[Kind.RUN] != own[Kind.ENTRY]:
+        yield (
+            f"tasklet_entry shows {own[Kind.ENTRY]} runs, rxc_db {own[Kind.RUN]}: a probe missed "
+            "some; each run that either shows is counted"
+        )
 
 
-def _missing_lines(
-    folder: Path, point: Point, facts: TraceFacts, events: Sequence[TraceEvent]
-) -> list[str]:
-    """Return cautions on what the trace lacks; raise when that may be something we count."""
-    rung = Counter(b for e in events if e.kind is Kind.RING for b in bits_of(e.value))
+def _lacking(
+    folder: Path, point: Point, facts: TraceText, events: Sequence[TraceEvent]
+) -> Iterator[str]:
+    """Yield cautions on what the trace lacks; raise when that may be something we count."""
+    rung = sum(event.value.bit_count() for event in events if event.kind is Kind.RING)
     expected = point.packets_per_qp * len(point.sending_qps)
     if expected and not rung:
         reason = f"{expected} packets in `point`: without a ring there is nothing to predict from"
         raise InputError(str(folder / "trace"), "no peer_db_set", reason)
-    cautions = []
     if facts.entries is not None and facts.lines < facts.entries:
         where = f"{facts.lines} of {facts.entries} lines"
-        if rung.total() < expected:
-            raise InputError(
-                str(folder / "trace"), where, "the recording is incomplete: the trace is cut off"
-            )
-        cautions.append(f"the trace holds {where} that its header counts; all doorbells are there")
-    if rung.total() != expected:
-        cautions.append(
-            f"{rung.total()} doorbells for {expected} packets in `point`: "
+        if rung < expected:
+            reason = "the recording is incomplete: the trace is cut off"
+            raise InputError(str(folder / "trace"), where, reason)
+        yield f"the trace holds {where} that its header counts; all doorbells are there"
+    if rung != expected:
+        yield (
+            f"{rung} doorbells for {expected} packets in `point`: "
             "a sender stopped early (ring full), or the recording covers a part"
         )
-    return cautions

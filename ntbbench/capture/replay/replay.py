@@ -14,11 +14,11 @@ from ntbbench.capture.replay.records import (
     AGREES,
     DISAGREES,
     EXPLAINED,
+    REPLAY_SCHEMA,
     Difference,
     PointRecord,
     Replay,
     ReplayMany,
-    ReplayOne,
     ReplayPoint,
     Side,
     WakeupCauses,
@@ -44,7 +44,7 @@ def replay_log(log: Path) -> Replay:
     folders = find_recordings(log)
     if folders == [log]:
         point = replay(log, log.resolve().name)
-        return ReplayOne(**structs.asdict(point))
+        return structs.replace(point, schema=REPLAY_SCHEMA)
     return ReplayMany(points=[replay(f, f.relative_to(log).as_posix()) for f in folders])
 
 

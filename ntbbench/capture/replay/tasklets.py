@@ -3,7 +3,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,26 +14,24 @@ from ntbbench.core.errors import InputError
 QP_SIZE_MAX = 1 << 13
 
 
-@dataclass(frozen=True)
 class Tasklets:
-    """The QPs of the receiving port by address, and where in them the receive tasklet lies.
+    """The QPs of the receiving port by qp_num, and their addresses in a trace.
 
-    `offset` is None when the trace holds no tasklet of theirs.
+    Parameters
+    ----------
+    offset : where in a QP the receive tasklet lies; None: the trace holds no tasklet of theirs.
     """
 
-    port: int
-    qps: tuple[Qp, ...]  # by qp_num
-    offset: int | None
+    def __init__(self, port: int, qps: Iterable[Qp], offset: int | None) -> None:
+        self.port = port
+        self.qps = tuple(sorted(qps, key=lambda qp: qp.qp_num))
+        self._by_qp = {qp.ptr: qp.qp_num for qp in self.qps}
+        self._by_tasklet = {} if offset is None else {p + offset: q for p, q in self._by_qp.items()}
 
-    def by_qp(self) -> dict[int, int]:
-        """Return address of the QP -> qp_num."""
-        return {qp.ptr: qp.qp_num for qp in self.qps}
-
-    def by_tasklet(self) -> dict[int, int]:
-        """Return address of the tasklet -> qp_num."""
-        if self.offset is None:
-            return {}
-        return {qp.ptr + self.offset: qp.qp_num for qp in self.qps}
+    def qp_num(self, event: TraceEvent) -> int | None:
+        """Return whose schedule or run an event is; None: of another driver, or port."""
+        addresses = self._by_qp if event.kind is Kind.RUN else self._by_tasklet
+        return addresses.get(event.value)
 
 
 def find_tasklets(folder: Path, qps: Sequence[Qp], events: Sequence[TraceEvent]) -> Tasklets:
@@ -48,17 +45,10 @@ def find_tasklets(folder: Path, qps: Sequence[Qp], events: Sequence[TraceEvent])
     ------
     InputError : no port or both ports receive, or the trace's QPs are not those of `state`.
     """
-    offset = _offset(qps, events)
+    distances = _entry_distances(qps, events) or _schedule_distances(qps, events)
+    offset = min(distances, key=lambda d: (-distances[d], d), default=None)
     port = _receiving_port(folder, qps, events, offset)
-    own = sorted((qp for qp in qps if qp.port == port), key=lambda qp: qp.qp_num)
-    return Tasklets(port=port, qps=tuple(own), offset=offset)
-
-
-def _offset(qps: Sequence[Qp], events: Sequence[TraceEvent]) -> int | None:
-    for distances in (_entry_distances(qps, events), _schedule_distances(qps, events)):
-        if distances:
-            return min(distances, key=lambda d: (-distances[d], d))
-    return None
+    return Tasklets(port, (qp for qp in qps if qp.port == port), offset)
 
 
 def _entry_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter[int]:
@@ -81,8 +71,7 @@ def _entry_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter
 def _schedule_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter[int]:
     """Count the distances from each scheduled or entered tasklet back to the QP that holds it."""
     starts = sorted(qp.ptr for qp in qps)
-    strides = [after - before for before, after in pairwise(starts)]
-    size = min([QP_SIZE_MAX, *strides])
+    size = min([QP_SIZE_MAX, *(after - before for before, after in pairwise(starts))])
     hits = Counter(e.value for e in events if e.kind in (Kind.SCHEDULE, Kind.ENTRY))
     distances: Counter[int] = Counter()
     for tasklet, count in hits.items():
@@ -100,12 +89,11 @@ def _receiving_port(
     if offset is not None:
         port_of |= {qp.ptr + offset: qp.port for qp in qps}
     kinds = (Kind.RUN, Kind.SCHEDULE, Kind.ENTRY)
-    seen = Counter(port_of.get(event.value) for event in events if event.kind in kinds)
+    seen = {port_of.get(event.value) for event in events if event.kind in kinds}
     ports = {port for port in seen if port is not None}
     if not ports and any(event.kind is Kind.RUN for event in events):
         raise InputError(str(folder / "state"), "ptr", "no rxc_db in the trace is of these QPs")
-    if not ports:
-        ports = {qp.port for qp in qps if qp.rx}
+    ports = ports or {qp.port for qp in qps if qp.rx}
     if len(ports) != 1:
         shown = ", ".join(map(str, sorted(ports))) or "none"
         raise InputError(

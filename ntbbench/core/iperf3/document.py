@@ -33,7 +33,6 @@ class Total(NamedTuple):
     lost_percent: float | None
     lost_packets: float | None
     packets: float | None
-    retransmits: float | None
 
 
 class Pairs(dict[str, Any]):
@@ -50,12 +49,7 @@ class Pairs(dict[str, Any]):
 
 
 def split(text: str, where: str) -> list[str]:
-    """Return the documents that follow each other in a text.
-
-    Raises
-    ------
-    InputError : one is not complete.
-    """
+    """Return the documents that follow each other in a text; InputError: one is not complete."""
     found, place, text = [], 0, text.strip()
     decoder = json.JSONDecoder()
     while place < len(text):
@@ -274,5 +268,4 @@ def _total(found: dict[str, Any]) -> Total:
         lost_percent=_number(found.get("lost_percent")),
         lost_packets=_number(found.get("lost_packets")),
         packets=_number(found.get("packets")),
-        retransmits=_number(found.get("retransmits")),
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ntbbench.datapath.engine import rows
 from ntbbench.datapath.engine.draws import log_table
-from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, SLOT_POLL, TIMES, Plan
+from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, Plan, first_events
 from ntbbench.datapath.engine.tally import (
     CPU_COUNTS,
     FLOW_COUNTS,
@@ -43,22 +43,22 @@ class Engine:
 
 def slots_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
     """Return the keys, and of few slots those pending as a list, of many the minima as a tree."""
-    index = list_of(keys) if len(keys) <= LIST_SLOTS else tree_of(keys)
+    index = _list_of(keys) if len(keys) <= LIST_SLOTS else _tree_of(keys)
     return keys, index, np.zeros(1, np.int64)
 
 
-def list_of(keys: U64Array) -> U64Array:
+def _list_of(keys: U64Array) -> U64Array:
     """Return the pending keys, the first one last, with room for one of every slot."""
     pending = np.sort(keys[keys != NONE])[::-1]
     room = np.full(len(keys) - len(pending), NONE, np.uint64)
     return np.concatenate([np.full(GUARDS, NONE, np.uint64), pending, room])
 
 
-def tree_of(keys: U64Array) -> U64Array:
+def _tree_of(keys: U64Array) -> U64Array:
     """Return the least of each four keys, of each eight of these, and so on to eight."""
-    levels = [padded(keys.reshape(-1, FOUR).min(axis=1))]
+    levels = [_padded(keys.reshape(-1, FOUR).min(axis=1))]
     while len(levels[-1]) > FAN:
-        levels.append(padded(levels[-1].reshape(-1, FAN).min(axis=1)))
+        levels.append(_padded(levels[-1].reshape(-1, FAN).min(axis=1)))
     return np.concatenate(levels)
 
 
@@ -71,37 +71,21 @@ def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
     return keys, heap, places
 
 
-def padded(keys: U64Array) -> U64Array:
+def _padded(keys: U64Array) -> U64Array:
     """Return keys filled up with no event to a multiple of FAN."""
     return np.concatenate([keys, np.full(-len(keys) % FAN, NONE, np.uint64)])
 
 
-def first_keys(plan: Plan) -> U64Array:
+def _first_keys(plan: Plan) -> U64Array:
     """Return the key of each slot at time 0."""
     keys = np.full(plan.slots, NONE, np.uint64)
     for slot, time in first_events(plan):
         keys[slot] = time << SLOT_BITS | slot
-    return padded(keys)
-
-
-def first_events(plan: Plan) -> list[tuple[int, int]]:
-    """Return the slots that are pending at first, and when they are due."""
-    poll = plan.system.poll
-    events = [(SLOT_POLL, (poll.jiffies + 1) * plan.system.jiffy_ps)] if poll else []
-    for number, flow in enumerate(plan.flows):
-        times = flow.flow.times_ps if flow.kind == TIMES else (flow.flow.start_ps,)
-        events += [(plan.slot_flow + number, time) for time in times[:1]]
-    return events
-
-
-def counts_of(words: I64Array, of_rows: list[rows.Columns], width: int) -> I64Array:
-    """Return the view of a table's counts, which come behind the state."""
-    first = len(of_rows[0])
-    return words[:, first : first + width]
+    return _padded(keys)
 
 
 @cache
-def log_words() -> I64Array:
+def _log_words() -> I64Array:
     """Return the logarithms of every run, as words that no run changes."""
     words = np.array(log_table(), np.int64)
     words.flags.writeable = False
@@ -118,20 +102,21 @@ class Buffers:
         source_rows, callbacks = rows.source_rows(plan)
         system = rows.system_row(plan, work)
         cpu_rows = [rows.cpu_row(state) for state in of_cpus]
-        tables = (
-            rows.table(cpu_rows, rows.CPU_WORDS),
-            rows.table(queue_rows, rows.QUEUE_WORDS),
-            rows.table(flow_rows, rows.FLOW_WORDS),
-            rows.table(source_rows, rows.SOURCE_WORDS),
-        )
         self.plan = plan
         self.engine = engine
         self.column = {name: number for number, name in enumerate(system)}
         self.system = rows.table([system], rows.MACHINE_WORDS)[0]
-        self.cpu_counts = counts_of(tables[0], cpu_rows, CPU_COUNTS)
-        self.queue_counts = counts_of(tables[1], queue_rows, QUEUE_COUNTS)
-        self.flow_counts = counts_of(tables[2], flow_rows, FLOW_COUNTS)
-        self.interrupts = counts_of(tables[3], source_rows, 1)
+        tables, counts = [], []
+        for of_rows, width, counted in (
+            (cpu_rows, rows.CPU_WORDS, CPU_COUNTS),
+            (queue_rows, rows.QUEUE_WORDS, QUEUE_COUNTS),
+            (flow_rows, rows.FLOW_WORDS, FLOW_COUNTS),
+            (source_rows, rows.SOURCE_WORDS, 1),
+        ):
+            words, first = rows.table(of_rows, width), len(of_rows[0])
+            tables.append(words)
+            counts.append(words[:, first : first + counted])  # they come behind the state
+        self.counts = counts
         self.latency = np.zeros(LATENCY_BUCKETS, np.int64)
         self.log_rows = np.zeros((log_capacity + 1, LOG_WORDS), np.int64)
         self.state = (
@@ -141,20 +126,13 @@ class Buffers:
             np.array([*times, 0], np.int64),
             np.zeros(waiting, np.int64),
             np.zeros(rows.power_of_two(len(cpu_rows) + 1), np.int64),
-            log_words(),
+            _log_words(),
         )
-        self.events = engine.index(first_keys(plan))
+        self.events = engine.index(_first_keys(plan))
 
     def go_until(self, until: int) -> None:
         """Handle every event before `until`; the GIL is released meanwhile."""
-        self.engine.go(
-            until,
-            self.system,
-            *self.state,
-            self.latency,
-            self.log_rows,
-            *self.events,
-        )
+        self.engine.go(until, self.system, *self.state, self.latency, self.log_rows, *self.events)
 
     def word(self, name: str) -> int:
         """Return a word of the SystemRow."""
@@ -162,11 +140,12 @@ class Buffers:
 
     def totals(self) -> Totals:
         """Return all counts so far: views, which go on counting."""
+        cpus, queues, flows, interrupts = self.counts
         return Totals(
-            queues=self.queue_counts,
-            flows=self.flow_counts,
-            cpus=self.cpu_counts,
-            interrupts=self.interrupts[:, 0],
+            queues=queues,
+            flows=flows,
+            cpus=cpus,
+            interrupts=interrupts[:, 0],
             latency=self.latency,
             latency_sum_ps=(self.word("latency_high") << 32) + self.word("latency_low"),
             scan_iterations=self.word("scan_iterations"),
@@ -179,32 +158,23 @@ class Buffers:
         return [(time, Happening(what), cpus[cpu], *rest) for time, what, cpu, *rest in used]
 
 
-def in_system(after: Totals) -> int:
-    """Return the packets between the socket and the client: offered, neither delivered nor lost."""
-    offered, _, delivered, dropped = after.flows.sum(axis=0).tolist()
-    return int(offered - delivered - dropped)
-
-
-def copy_of(totals: Totals) -> Totals:
+def _copy_of(totals: Totals) -> Totals:
     """Return a copy; of the histogram, mostly zeros in pages never touched, only what is not."""
     latency = np.zeros_like(totals.latency)
     filled = np.flatnonzero(totals.latency != 0)
     latency[filled] = totals.latency[filled]
-    return replace(
-        totals,
-        queues=totals.queues.copy(),
-        flows=totals.flows.copy(),
-        cpus=totals.cpus.copy(),
-        interrupts=totals.interrupts.copy(),
-        latency=latency,
-    )
+    names = ("queues", "flows", "cpus", "interrupts")
+    copies = {name: getattr(totals, name).copy() for name in names}
+    return replace(totals, **copies, latency=latency)
 
 
 def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[Run, list[Row]]:
     """Simulate a plan on a compiled engine; as `reference.run()`."""
     buffers = Buffers(plan, seed, engine, log_capacity)
     buffers.go_until(plan.system.warmup_ps)
-    before = copy_of(buffers.totals())
+    before = _copy_of(buffers.totals())
     buffers.go_until(plan.system.end_ps)
     after = buffers.totals()
-    return Run(before, after, buffers.word("events"), in_system(after)), buffers.log()
+    offered, _, delivered, dropped = after.flows.sum(axis=0).tolist()
+    left = int(offered - delivered - dropped)  # between the socket and the client
+    return Run(before, after, buffers.word("events"), left), buffers.log()

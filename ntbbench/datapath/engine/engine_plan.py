@@ -10,6 +10,7 @@ An event's key is its time and, below it, its slot; the least key comes first. S
 before a CPU goes on at the same instant, and lower numbers come before higher ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ntbbench.datapath.system import Draw, Flow, System
@@ -64,33 +65,26 @@ class FlowPlan:
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """One source: its CPU's index, and its callbacks as masks of queue indices.
-
-    `section_ps`: how long its handler holds ctx_lock; `scans`: whether it scans at all.
-    """
+    """One source: its CPU's index, and its callbacks as masks of queue indices."""
 
     cpu: int
     callbacks: tuple[int, ...]
-    section_ps: int
-    scans: bool
+    section_ps: int  # how long its handler holds ctx_lock
+    scans: bool  # whether it scans at all
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an engine needs of a System.
-
-    cpus : the CPUs that can ever do something, ascending; engines number CPUs by this list.
-    slot_* : the first slot of each kind. softirq_jiffies: max_time_ps, rounded up.
-    """
+    """What an engine needs of a System; slot_*: the first slot of each kind."""
 
     system: System
-    cpus: tuple[int, ...]
+    cpus: tuple[int, ...]  # that can ever do something, ascending; engines number CPUs by this list
     flows: tuple[FlowPlan, ...]
     sources: tuple[SourcePlan, ...]
     tasklet: Duration
     work: Duration
     poll_cpu: int
-    softirq_jiffies: int
+    softirq_jiffies: int  # max_time_ps, rounded up
     slot_timer: int
     slot_link: int
     slot_dma: int
@@ -111,8 +105,8 @@ def plan(system: System) -> Plan:
     return Plan(
         system=system,
         cpus=cpus,
-        flows=tuple(plan_flow(system, flow, index[flow.cpu]) for flow in system.flows),
-        sources=tuple(plan_source(system, number, index) for number in range(len(system.sources))),
+        flows=tuple(_plan_flow(system, flow, index[flow.cpu]) for flow in system.flows),
+        sources=tuple(_plan_source(system, number, index) for number in range(len(system.sources))),
         tasklet=Duration.of(system.costs.tasklet_ps, system.costs.tasklet_draw),
         work=Duration.of(deferral.work_ps, deferral.work_draw) if deferral else NOTHING,
         poll_cpu=index.get(poll_cpu, 0),
@@ -126,7 +120,18 @@ def plan(system: System) -> Plan:
     )
 
 
-def plan_flow(system: System, flow: Flow, cpu: int) -> FlowPlan:
+def first_events(plan: Plan) -> Iterator[tuple[int, int]]:
+    """Yield the slots that are pending at first, and when they are due."""
+    system = plan.system
+    if system.poll is not None:
+        yield SLOT_POLL, (system.poll.jiffies + 1) * system.jiffy_ps
+    for number, planned in enumerate(plan.flows):
+        flow = planned.flow
+        times = flow.times_ps[:1] if planned.kind == TIMES else (flow.start_ps,)
+        yield from ((plan.slot_flow + number, time) for time in times)
+
+
+def _plan_flow(system: System, flow: Flow, cpu: int) -> FlowPlan:
     """Work out what each packet of a flow costs."""
     costs = system.costs
     channel = costs.channel
@@ -141,7 +146,7 @@ def plan_flow(system: System, flow: Flow, cpu: int) -> FlowPlan:
     )
 
 
-def plan_source(system: System, number: int, index: dict[int, int]) -> SourcePlan:
+def _plan_source(system: System, number: int, index: dict[int, int]) -> SourcePlan:
     """Turn a source's callbacks into masks of queue indices, and time them."""
     source, costs = system.sources[number], system.costs
     bits = [queue.bit for queue in system.queues]

@@ -18,12 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import ntbbench
 from ntbbench.core.environment import usable_cores
 from ntbbench.core.errors import InputError
 
-CONNECT_TIMEOUT = 10.0  # seconds until an unreachable scheduler is told
+SCHEMES = ("tcp", "tls", "ws", "wss")  # of a Dask scheduler; without one, tcp
+CONNECT_TIMEOUT = 10.0  # seconds to wait for a scheduler
 RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
 # A worker keeps memory that it freed: the engines' buffers are some hundred KiB each, and to give
 # them back to the kernel and take them again was a quarter of a short replication (glibc; bytes).
@@ -33,16 +35,10 @@ QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there whe
 
 @dataclass(frozen=True)
 class Place:
-    """An executor and how many tasks it is to be given in advance.
-
-    Parameters
-    ----------
-    executor : where to submit.
-    slots : how many tasks run at once.
-    """
+    """An executor and how many tasks it is to be given in advance."""
 
     executor: Executor
-    slots: int
+    slots: int  # how many tasks run at once
 
     @property
     def in_process(self) -> bool:
@@ -72,9 +68,9 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
     if count == 1:
         yield Place(Inline(), 1)
         return
-    start_forkserver()
+    _start_forkserver()
     context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
-    executor = ProcessPoolExecutor(count, context, initializer=end_with_parent)
+    executor = ProcessPoolExecutor(count, context, initializer=_end_with_parent)
     try:
         yield Place(executor, count)
     except BaseException:  # nobody waits for the rest, and a replication can take minutes
@@ -85,7 +81,7 @@ def local(jobs: int, tasks: int) -> Iterator[Place]:
         executor.shutdown(wait=True)
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """End this worker when the process that started the pool has gone, however it ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -97,7 +93,7 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
-def start_forkserver() -> None:
+def _start_forkserver() -> None:
     """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
 
     A terminal sends SIGINT to every process of its group, and the parent alone decides. A process
@@ -131,14 +127,15 @@ def dask(scheduler: str) -> Iterator[Place]:
     except ImportError:
         allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
         raise InputError("--backend", "dask", allowed) from None
-    check_certificates(scheduler)
+    check_address(scheduler)
+    _check_certificates(scheduler)
     try:
         client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = f"a scheduler that answers: {' '.join(str(error).split())}"
         raise InputError("--scheduler", scheduler, reason) from None
     try:
-        slots = checked_slots(client, scheduler)
+        slots = _checked_slots(client, scheduler)
         executor = client.get_executor(pure=False, retries=RETRIES)
         try:
             yield Place(executor, slots)
@@ -148,10 +145,27 @@ def dask(scheduler: str) -> Iterator[Place]:
         client.close()
 
 
-def check_certificates(scheduler: str) -> None:
+def check_address(scheduler: str) -> None:
+    """Raise InputError for what cannot be a scheduler's address.
+
+    Dask's own client, given one, keeps a thread, and reports with a traceback of its destructor,
+    after 20 s, that it could not be closed.
+    """
+    allowed = f"[SCHEME://]HOST:PORT, SCHEME of {', '.join(SCHEMES)}"
+    try:
+        parts = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
+        port = parts.port
+    except ValueError:  # of a bad port, or brackets that do not close
+        raise InputError("--scheduler", scheduler, allowed) from None
+    plain = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if parts.scheme not in SCHEMES or not parts.hostname or not port or not plain:
+        raise InputError("--scheduler", scheduler, allowed)
+
+
+def _check_certificates(scheduler: str) -> None:
     """Raise InputError where TLS is asked for that Dask's own configuration does not set up.
 
-    A client that were made would stay, and end with a traceback of Dask's.
+    A client would stay, and end with a traceback of Dask's.
     """
     from distributed import Security  # noqa: PLC0415  # an optional dependency
 
@@ -163,18 +177,17 @@ def check_certificates(scheduler: str) -> None:
         raise InputError("--scheduler", scheduler, allowed)
 
 
-def checked_slots(client: Any, scheduler: str) -> int:
+def _checked_slots(client: Any, scheduler: str) -> int:
     """Return the threads of the cluster's workers, all of them with this ntbbench."""
     slots = sum(client.nthreads().values())
     if not slots:
         raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
-    for worker, version in sorted(client.run(version_here).items()):
+    for worker, version in sorted(client.run(_version_here).items()):
         if version != ntbbench.__version__:
             allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
             raise InputError("--scheduler: ntbbench version", version, allowed)
     return int(slots)
 
 
-def version_here() -> str:
-    """Return the version of ntbbench where this runs."""
+def _version_here() -> str:
     return ntbbench.__version__

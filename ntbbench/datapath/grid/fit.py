@@ -7,14 +7,15 @@ simulates the same replications, so steps differ in the cost alone.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.options import shown
 from ntbbench.core.units import FS, PS
-from ntbbench.datapath.grid.estimate import t_quantile
-from ntbbench.datapath.grid.replicate import replicate
+from ntbbench.datapath.grid.estimate import estimate
+from ntbbench.datapath.grid.replicate import BITS_A_BYTE, replicate
+from ntbbench.datapath.records import FitResult, Target
 from ntbbench.datapath.scenario.grid_point import PointSpec
 from ntbbench.datapath.scenario.sections import BYTE_COST_MAX, TIME_MAX, Scenario
 
@@ -22,42 +23,7 @@ REPLICATIONS = 3
 STEPS_MAX = 60
 TOLERANCE = 2e-4  # relative, of the throughput
 PACKETS_MIN = 2000  # of each replication: REPLICATIONS of them resolve TOLERANCE
-BITS_A_BYTE = 8
-
-
-@dataclass(frozen=True)
-class Target:
-    """A measured throughput, bits a second of payload, and how sure it is.
-
-    Parameters
-    ----------
-    mean : of the samples.
-    low, high : the range that it is taken to be in.
-    how : in words, where that range is from.
-    """
-
-    mean: float
-    low: float
-    high: float
-    how: str
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The cost that gives the target, in femtoseconds a byte, and those of its range's ends.
-
-    Parameters
-    ----------
-    byte : gives the mean of the target.
-    low : gives the upper end of its range; 0 where no cost does.
-    high : gives the lower end; None where none that a scenario takes does.
-    throughput_bps : simulated with `byte`.
-    """
-
-    byte: int
-    low: int
-    high: int | None
-    throughput_bps: float
+BYTE_MAX = int(BYTE_COST_MAX * FS)  # femtoseconds: the largest cost that a scenario takes
 
 
 def target_of(samples: Sequence[float], error: float) -> Target:
@@ -69,17 +35,16 @@ def target_of(samples: Sequence[float], error: float) -> Target:
         one of measurements only where each is a run: ends of a published range are none.
     error : the relative half width that a single one is assumed to have.
     """
-    mean = math.fsum(samples) / len(samples)
-    if len(samples) == 1:
+    found = estimate(samples)
+    if found.low is None or found.high is None:
+        low, high = found.mean * (1 - error), found.mean * (1 + error)
         how = f"one value, assumed to be within {error:.1%}"
-        return Target(mean, mean * (1 - error), mean * (1 + error), how)
-    squares = math.fsum((sample - mean) ** 2 for sample in samples)
-    half = t_quantile(len(samples) - 1) * math.sqrt(squares / (len(samples) - 1) / len(samples))
+        return Target(mean=found.mean, low=low, high=high, how=how)
     how = f"mean of {len(samples)} values with its t interval, 95 % if each is a run"
-    return Target(mean, max(mean - half, 0.0), mean + half, how)
+    return Target(mean=found.mean, low=found.low, high=found.high, how=how)
 
 
-def single_queue(scenario: Scenario, protocol: str) -> PointSpec:
+def _single_queue(scenario: Scenario, protocol: str) -> PointSpec:
     """Return the point that is fitted: one queue, everything on one CPU.
 
     Raises
@@ -92,31 +57,41 @@ def single_queue(scenario: Scenario, protocol: str) -> PointSpec:
     return spec
 
 
-def fit(scenario: Scenario, protocol: str, target: Target, engine: str) -> Fit:
-    """Return the copy cost that gives `target` with one queue, and its range.
+def fit(scenario: Scenario, protocol: str, target: Target, engine: str) -> FitResult:
+    """Return the copy cost that gives `target` with one queue, its range, and the scenario with it.
 
     Raises
     ------
     InputError : no cost gives its mean: with a copy for nothing the other costs allow less, or the
         cost would be absurd.
     """
-    middle = solve(scenario, protocol, target.mean, engine)
-    free = throughput(long_enough(scenario, protocol, target.high), protocol, 0, engine)
-    low = solve(scenario, protocol, target.high, engine) if target.high <= free else 0
-    reached = target.low > slowest(scenario, protocol)
-    high = solve(scenario, protocol, target.low, engine) if reached else None
-    longer = long_enough(scenario, protocol, target.mean)
-    return Fit(middle, low, high, throughput(longer, protocol, middle, engine))
+    middle = _solve(scenario, protocol, target.mean, engine)
+    free = throughput(_long_enough(scenario, protocol, target.high), protocol, 0, engine)
+    low = _solve(scenario, protocol, target.high, engine) if target.high <= free else 0
+    reached = target.low > _slowest(scenario, protocol)
+    high = _solve(scenario, protocol, target.low, engine) if reached else None
+    longer = _long_enough(scenario, protocol, target.mean)
+    return FitResult(
+        protocol=protocol,
+        target=target,
+        byte_fs=middle,
+        low_fs=low,
+        high_fs=high,
+        throughput_bps=throughput(longer, protocol, middle, engine),
+        seconds=longer.run.duration / PS,
+        asked_seconds=scenario.run.duration / PS,
+        scenario=shown(with_byte(scenario, protocol, middle)),
+    )
 
 
-def solve(scenario: Scenario, protocol: str, wanted: float, engine: str) -> int:
+def _solve(scenario: Scenario, protocol: str, wanted: float, engine: str) -> int:
     """Return the cost a byte, femtoseconds, that gives a throughput."""
-    scenario = long_enough(scenario, protocol, wanted)
-    spec = single_queue(scenario, protocol)
+    scenario = _long_enough(scenario, protocol, wanted)
+    spec = _single_queue(scenario, protocol)
     # What one CPU would need if nothing but the copy took time: no cost can be above it.
     ceiling = math.ceil(spec.payload * BITS_A_BYTE / wanted * FS / spec.size) + 1
-    if ceiling > byte_max():
-        allowed = f"at least {slowest(scenario, protocol):.4g} bit/s"
+    if ceiling > BYTE_MAX:
+        allowed = f"at least {_slowest(scenario, protocol):.4g} bit/s"
         raise InputError("--throughput", f"{wanted:.6g} bit/s", allowed)
     free = throughput(scenario, protocol, 0, engine)
     if free < wanted:
@@ -130,11 +105,11 @@ def solve(scenario: Scenario, protocol: str, wanted: float, engine: str) -> int:
     )
 
 
-def slowest(scenario: Scenario, protocol: str) -> float:
+def _slowest(scenario: Scenario, protocol: str) -> float:
     """Return the least throughput that is fitted: the copy alone, at the largest cost."""
-    spec = single_queue(scenario, protocol)
+    spec = _single_queue(scenario, protocol)
     least = spec.payload * BITS_A_BYTE / (BYTE_COST_MAX * spec.size)
-    return least * (1 + TOLERANCE)  # `solve` rounds the cost up
+    return least * (1 + TOLERANCE)  # `_solve` rounds the cost up
 
 
 def crossing(rate: Callable[[int], float], wanted: float, free: float, ceiling: int) -> int:
@@ -170,14 +145,14 @@ def crossing(rate: Callable[[int], float], wanted: float, free: float, ceiling: 
 
 def throughput(scenario: Scenario, protocol: str, byte: int, engine: str) -> float:
     """Return the simulated single-queue throughput, bits a second, with a cost a byte."""
-    spec = single_queue(with_byte(scenario, protocol, byte), protocol)
+    spec = _single_queue(with_byte(scenario, protocol, byte), protocol)
     runs = [replicate(spec, number, engine).throughput_bps for number in range(REPLICATIONS)]
     return math.fsum(runs) / len(runs)
 
 
-def long_enough(scenario: Scenario, protocol: str, wanted: float) -> Scenario:
+def _long_enough(scenario: Scenario, protocol: str, wanted: float) -> Scenario:
     """Return the scenario, run so long that a packet more or less is below TOLERANCE."""
-    packet = single_queue(scenario, protocol).payload * BITS_A_BYTE / wanted
+    packet = _single_queue(scenario, protocol).payload * BITS_A_BYTE / wanted
     duration = min(round(PACKETS_MIN * packet * PS), round(TIME_MAX * PS))
     run = msgspec.structs.replace(scenario.run, duration=max(scenario.run.duration, duration))
     return msgspec.structs.replace(scenario, run=run)
@@ -185,11 +160,6 @@ def long_enough(scenario: Scenario, protocol: str, wanted: float) -> Scenario:
 
 def with_byte(scenario: Scenario, protocol: str, byte: int) -> Scenario:
     """Return the scenario with another copy cost a byte, of the CPU or of the DMA channel."""
-    key = "dma_byte" if single_queue(scenario, protocol).dma else "byte"
+    key = "dma_byte" if _single_queue(scenario, protocol).dma else "byte"
     receiver = msgspec.structs.replace(scenario.receiver, **{key: byte})
     return msgspec.structs.replace(scenario, receiver=receiver)
-
-
-def byte_max() -> int:
-    """Return the largest cost a byte that a scenario takes, in femtoseconds."""
-    return int(BYTE_COST_MAX * FS)

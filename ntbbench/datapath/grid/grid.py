@@ -19,6 +19,7 @@ from ntbbench.datapath.scenario.grid_point import PointSpec
 
 CHUNKS_A_SLOT = 2  # of what is left: chunks shrink, so that no slot waits long for the last one
 CHUNK_MAX = 128  # replications; a chunk costs the parent most of a millisecond
+LOST = "a worker process was ended from outside; is the memory short?"
 WAIT = 0.5  # seconds between two looks at `stop`
 SAVE_INTERVAL = 30.0  # seconds between two savings of a long run
 
@@ -27,36 +28,23 @@ Found = list[dict[int, Replication]]  # of each point, by number
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a caller hears of a grid while it runs.
+    """What a caller hears of a grid while it runs."""
 
-    Parameters
-    ----------
-    progress : told a word, the replications done and all of them.
-    stop : asked now and then whether to end here; what was handed out is waited for and kept.
-        Where that is not to be waited for either, it raises KeyboardInterrupt.
-    save : given what is found by now.
-    clock : seconds; decides when to save.
-    """
-
+    # Gets a word, the replications done and all of them.
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    # Says whether to end here; what was handed out is waited for and kept. Where that is not to be
+    # waited for either, it raises KeyboardInterrupt.
     stop: Callable[[], bool] = lambda: False
-    save: Callable[[Found], None] = lambda found: None
-    clock: Callable[[], float] = time.monotonic
+    save: Callable[[Found], None] = lambda found: None  # gets what is found by now
+    clock: Callable[[], float] = time.monotonic  # decides when to save
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is to be run.
+    """What is to be run."""
 
-    Parameters
-    ----------
-    specs : the points, of one scenario.
-    replications : of each point that can be had.
-    engine : of ntbbench.datapath.engine; all give the same.
-    """
-
-    specs: Sequence[PointSpec]
-    replications: int
+    specs: Sequence[PointSpec]  # of one scenario
+    replications: int  # of each point that can be had
     engine: str
 
     def missing(self, found: Found) -> list[list[int]]:
@@ -87,7 +75,7 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     WorkersLost : the executor broke; the same holds.
     KeyboardInterrupt : out of `hooks.stop()`; the same holds.
     """
-    waiting = chunks(grid, grid.missing(found), place.slots)
+    waiting = _chunks(grid, grid.missing(found), place.slots)
     again: deque[Chunk] = deque()  # what a worker left of its chunk
     running: dict[Future[bytes], Chunk] = {}
     next_save = hooks.clock() + SAVE_INTERVAL
@@ -96,13 +84,16 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
         # future and leaves the others unanswered for ever (concurrent.futures.process,
         # terminate_broken()).
         if not hooks.stop():
-            hand_out(place, again, waiting, running)
+            _hand_out(place, again, waiting, running)
         if not running:
             return
         done, _ = wait(running, timeout=WAIT, return_when=FIRST_COMPLETED)
         for future in done:
             chunk = running.pop(future)
-            runs = result_of_chunk(future)
+            try:
+                runs = unpacked(future.result())
+            except (BrokenExecutor, CancelledError) as error:
+                raise WorkersLost(LOST) from error
             found[chunk.point] |= {one.replication: one for one in runs}
             if left_over := chunk.replications[len(runs) :]:
                 again.append(replace(chunk, replications=left_over))
@@ -113,7 +104,7 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
             next_save = hooks.clock() + SAVE_INTERVAL
 
 
-def hand_out(
+def _hand_out(
     place: Place,
     again: deque[Chunk],
     waiting: Iterator[Chunk],
@@ -127,23 +118,10 @@ def hand_out(
         try:
             running[place.executor.submit(run_packed, chunk)] = chunk
         except BrokenExecutor as error:
-            raise lost() from error
+            raise WorkersLost(LOST) from error
 
 
-def result_of_chunk(future: Future[bytes]) -> list[Replication]:
-    """Return what a worker found."""
-    try:
-        return unpacked(future.result())
-    except (BrokenExecutor, CancelledError) as error:
-        raise lost() from error
-
-
-def lost() -> WorkersLost:
-    """Return what is said of a broken executor."""
-    return WorkersLost("a worker process was ended from outside; is the memory short?")
-
-
-def chunks(grid: Grid, lacking: Sequence[Sequence[int]], slots: int) -> Iterator[Chunk]:
+def _chunks(grid: Grid, lacking: Sequence[Sequence[int]], slots: int) -> Iterator[Chunk]:
     """Yield what is to be done, some replications of one point at a time, fewer towards the end."""
     left = sum(map(len, lacking))
     for point, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):

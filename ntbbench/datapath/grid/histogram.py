@@ -39,24 +39,19 @@ DAMAGED = (  # what the library raises
 )  # fmt: skip
 
 
-def empty() -> HdrHistogram:
-    """Return a histogram of nothing."""
-    return HdrHistogram(*LAYOUT)
-
-
-def counts_in(histogram: HdrHistogram) -> NDArray[np.uint64]:
+def _counts_in(histogram: HdrHistogram) -> NDArray[np.uint64]:
     """Return the counts of a histogram: a view, in which they can be changed."""
     return np.frombuffer(histogram.counts, np.uint64)
 
 
 def histogram_of(latency: Sequence[tuple[int, int]]) -> HdrHistogram:
     """Return the histogram of an outcome's (bucket, packets), ascending; nanoseconds."""
-    histogram = empty()
+    histogram = HdrHistogram(*LAYOUT)
     flat = np.fromiter(chain.from_iterable(latency), np.int64, 2 * len(latency))
     buckets = np.minimum(flat[::2], latency_bucket(LARGEST_NS))
     packets = flat[1::2]
     if len(buckets):
-        np.add.at(counts_in(histogram), buckets, packets.astype(np.uint64))
+        np.add.at(_counts_in(histogram), buckets, packets.astype(np.uint64))
         least, largest = int(buckets[0]), int(buckets[-1])
         histogram.set_internal_tacking_values(least, largest, int(packets.sum()))
     return histogram
@@ -64,13 +59,13 @@ def histogram_of(latency: Sequence[tuple[int, int]]) -> HdrHistogram:
 
 def merged(encoded: Iterable[str]) -> HdrHistogram:
     """Return the sum of encoded histograms."""
-    total = empty()
-    counts = counts_in(total)
+    total = HdrHistogram(*LAYOUT)
+    counts = _counts_in(total)
     for text in encoded:
         one = decoded(text)
         if one.total_count:
             end = latency_bucket(one.max_value) + 1
-            counts[:end] += counts_in(one)[:end]
+            counts[:end] += _counts_in(one)[:end]
     filled = np.flatnonzero(counts != 0)
     if len(filled):
         total.set_internal_tacking_values(int(filled[0]), int(filled[-1]), int(counts.sum()))
@@ -105,22 +100,16 @@ def encoded(histogram: HdrHistogram) -> str:
 
 
 def quantiles(histogram: HdrHistogram) -> dict[str, float | None]:
-    """Return p50, p99 and p999 in seconds; all None where no packet was delivered."""
+    """Return p50, p99 and p999 in seconds, as the library does: the largest latency of a bucket.
+
+    All are None where no packet was delivered.
+    """
     if not histogram.get_total_count():
         return dict.fromkeys(QUANTILES)
-    upto = np.cumsum(counts_in(histogram)[: latency_bucket(histogram.max_value) + 1])
-    return {name: at(histogram, upto, percentile) for name, percentile in QUANTILES.items()}
-
-
-def at(histogram: HdrHistogram, upto: NDArray[np.uint64], percentile: float) -> float:
-    """Return the largest latency of the bucket that reaches a percentile, as the library does.
-
-    Parameters
-    ----------
-    histogram : not empty.
-    upto : how many values are in each bucket or below.
-    percentile : above 0, at most 100.
-    """
-    wanted = np.uint64(histogram.get_target_count_at_percentile(percentile))
-    value = histogram.get_value_from_index(int(np.searchsorted(upto, wanted)))
-    return float(histogram.get_highest_equivalent_value(value) * NS)
+    upto = np.cumsum(_counts_in(histogram)[: latency_bucket(histogram.max_value) + 1])
+    found: dict[str, float | None] = {}
+    for name, percentile in QUANTILES.items():
+        wanted = np.uint64(histogram.get_target_count_at_percentile(percentile))
+        value = histogram.get_value_from_index(int(np.searchsorted(upto, wanted)))
+        found[name] = float(histogram.get_highest_equivalent_value(value) * NS)
+    return found

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The points of a scenario: what each asks of the device, and whether it can be had."""
+"""The points of a scenario: what each asks of the device, its rings, and whether it can be had."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from ntbbench.datapath.scenario.ring_geometry import COPY_BYTES, ETH_HLEN, TX_STOP, Ring, ring_of
 from ntbbench.datapath.scenario.sections import Scenario
 from ntbbench.ntb.devices.catalogue import resolve as resolve_hardware
 from ntbbench.ntb.devices.device import Hardware
@@ -12,6 +11,12 @@ from ntbbench.ntb.devices.dispatch_modes import Provision, provision
 from ntbbench.ntb.netdev import queue_bits
 from ntbbench.ntb.transport import memory_windows
 
+RX_INFO_BYTES = 4  # sizeof(struct ntb_rx_info), at the end of each QP's share
+HEADER_BYTES = 12  # sizeof(struct ntb_payload_header): ver, len, flags
+TX_STOP = 5  # drivers/net/ntb_netdev.c: free entries below which a queue stops
+TX_START = 10  # free entries from which on the transmit-done handler wakes it
+ETH_HLEN = 14
+COPY_BYTES = 1024  # module parameter copy_bytes: below it the CPU copies, with a channel too
 IP_BYTES = 20  # IPv4 without options
 UDP_BYTES = 8
 TCP_BYTES = 32  # with the timestamps that Linux sends
@@ -19,20 +24,54 @@ HEADERS = {"tcp": IP_BYTES + TCP_BYTES, "udp": IP_BYTES + UDP_BYTES}
 
 
 @dataclass(frozen=True)
-class PointSpec:
-    """One combination of the axes.
+class Ring:
+    """The ring of one queue pair in one direction."""
+
+    frame: int  # bytes of an entry, header included
+    entries: int  # one of them always stays free
+
+    @property
+    def mtu(self) -> int:
+        """The network device's MTU, ntb_transport_max_size() less the Ethernet header."""
+        return self.frame - HEADER_BYTES - ETH_HLEN
+
+
+def ring_of(qp_num: int, qp_count: int, windows: int, window_size: int, transport_mtu: int) -> Ring:
+    """Return the ring of queue pair `qp_num`; one without a byte has no entry.
 
     Parameters
     ----------
-    scenario : what it is a point of.
-    queues, dispatch, affinity, protocol : the combination.
+    qp_num, qp_count : of ntb_transport, not only those that carry a netdev queue.
+    windows : memory windows that carry queue pairs.
+    window_size : bytes of each window.
+    transport_mtu : bytes, ntb_transport's module parameter.
+
+    Source: drivers/ntb/ntb_transport.c (ntb_transport_init_queue, ntb_transport_setup_qp_mw),
+    Linux 6.1 to 7.3. QP n uses window n % windows; the first qp_count % windows of them carry one
+    more than the others.
+    Deviates: both sides have windows of one size, so the ring is the same for sending and
+    receiving.
     """
+    sharing = qp_count // windows + (qp_num % windows < qp_count % windows)
+    share = window_size // sharing - RX_INFO_BYTES
+    frame = min(transport_mtu, share // 2)
+    return Ring(frame, share // frame) if frame > 0 else Ring(0, 0)
+
+
+@dataclass(frozen=True)
+class PointSpec:
+    """One combination of the axes of a scenario."""
 
     scenario: Scenario
     queues: int
     dispatch: str
     affinity: str
     protocol: str
+
+    @property
+    def axes(self) -> tuple[int, str, str, str]:
+        """What tells a point from the others of its scenario."""
+        return (self.queues, self.dispatch, self.affinity, self.protocol)
 
     @cached_property
     def hardware(self) -> Hardware:

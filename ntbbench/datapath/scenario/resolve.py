@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 
 from ntbbench.core.units import PS
-from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.ring_geometry import TX_START, TX_STOP
-from ntbbench.datapath.scenario.sections import Receiver, Scenario, Sender
+from ntbbench.datapath.scenario.grid_point import TX_START, TX_STOP, PointSpec
+from ntbbench.datapath.scenario.sections import Receiver, Sender
 from ntbbench.datapath.system import (
+    PACKETS_MAX,
     Cost,
     Costs,
     Deferral,
@@ -33,7 +33,6 @@ HASH_BITS = 32  # skb->hash is a u32
 HASHES, STARTS, ENGINE = 0, 1, 2  # streams of one replication: drawn independently
 EPF_NUMBER = 3  # ntb_hw_epf before the series: db_read() shows bit + 3, a number
 VNTB_SHIFT = 1  # pci-epf-vntb before the series: db_read() shows the next bit
-PACKETS_MAX = 1 << 20  # of a window or a socket buffer: more never fit into any ring
 BITS_A_BYTE = 8
 
 
@@ -45,7 +44,7 @@ def resolve(spec: PointSpec, replication: int) -> System:
     msi = spec.dispatch == "msi"  # the QPs' own interrupts: no doorbell is rung
     poll = None
     if link.doorbell == "poll" and not msi:
-        poll = Poll(max(1, -(-link.poll // jiffy)), link.poll_slot, _single(scenario))
+        poll = Poll(max(1, -(-link.poll // jiffy)), link.poll_slot, scenario.receiver.single_cpu)
     deferral = None
     if link.doorbell == "deferred" and not msi:
         deferral = Deferral(link.work, raise_ps=link.work_raise)
@@ -201,7 +200,3 @@ def _affinity(spec: PointSpec, count: int) -> list[int]:
         return [receiver.single_cpu] * count
     cpus = receiver.spread_cpus or tuple(range(receiver.cpus))
     return [cpus[number % len(cpus)] for number in range(count)]
-
-
-def _single(scenario: Scenario) -> int:
-    return scenario.receiver.single_cpu

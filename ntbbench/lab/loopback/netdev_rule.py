@@ -70,10 +70,10 @@ def _by_packet(excess: Sequence[int], doorbells: Sequence[int]) -> str | None:
     if idle or len(rates) != 1 or not (rate := rates.pop()).is_integer():
         return None
     if rate < 0:
-        return f"{-rate:.0f} run a packet fewer of its own QP: a schedule is missing in its path"
+        return f"{-rate:.0f} run fewer per packet of its own QP: a schedule is missing in its path"
     beside = len(doorbells) > 1 and len(set(doorbells)) == 1
     other = f", or the doorbell callback schedules {rate:.0f} QP too many" if beside else ""
-    return f"{rate:.0f} run a packet more of its own QP: its path schedules it once more{other}"
+    return f"{rate:.0f} run more per packet of its own QP: its path schedules it once more{other}"
 
 
 def _by_event(excess: Sequence[int], doorbells: Sequence[int]) -> str:
@@ -81,7 +81,7 @@ def _by_event(excess: Sequence[int], doorbells: Sequence[int]) -> str:
     rate = sum(excess) / max(sum(doorbells), 1)
     if rate > 0 and rate.is_integer() and min(excess) >= 0:
         return (
-            f"{rate:.0f} run a doorbell more, not of the QP that rang: the doorbell callback "
+            f"{rate:.0f} run more per doorbell, not of the QP that rang: the doorbell callback "
             "scheduled a QP whose bit is not under its vector"
         )
     if rate < 0 and max(excess) <= 0:

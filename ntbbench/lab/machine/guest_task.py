@@ -19,55 +19,13 @@ from pathlib import Path
 from ntbbench.core.errors import InputError
 from ntbbench.lab.lab_errors import GuestError, HostError
 from ntbbench.lab.machine.qemu import Boot, Machine, boot, pack_initramfs
-from ntbbench.lab.machine.watch import ASLEEP_SECONDS, Limits
+from ntbbench.lab.machine.watch import Limits
 
 # Processor time that only a guest which hangs comes to: Debian's kernel boots in 5 s.
 BOOT_SECONDS = 60.0
-POINT_SECONDS, PACKET_SECONDS = 30.0, 0.05
 MARK = "@@ "
 POINT = re.compile(rf"^{MARK}point (\S+)\n([^@]*)^{MARK}end$", re.MULTILINE)  # whole ones
 SPARE_BYTES = 1 << 20  # QEMU does not say when a guest's words do not fit on the disk
-
-
-@dataclass(frozen=True)
-class PointPlan:
-    """One point as the guest runs it.
-
-    Parameters
-    ----------
-    vectors : 0: the device has no vector callbacks; k: bit b belongs to vector b % k.
-    latched : db_read() shows a rung bit until db_clear(); else it always reads 0.
-    gap_us : microseconds between two packets of one sender.
-    packets : packets of each sending QP.
-    order : `turn`: one sender, a packet on each QP in turn; `together`: a sender for each QP.
-    sending_qps : numbers of the QPs that send.
-    """
-
-    name: str
-    vectors: int
-    latched: bool
-    gap_us: int
-    packets: int
-    order: str
-    sending_qps: tuple[int, ...]
-
-    @property
-    def line(self) -> str:
-        """The point's line in /points."""
-        qps = " ".join(map(str, self.sending_qps))
-        head = f"{self.name} {self.vectors} {int(self.latched)} {self.gap_us} {self.packets}"
-        return f"{head} {self.order} {qps}\n"
-
-    @property
-    def seconds(self) -> float:
-        """Processor time that the point may take."""
-        packets = self.packets * len(self.sending_qps)
-        return POINT_SECONDS + (PACKET_SECONDS + ASLEEP_SECONDS * 1e-6 * self.gap_us) * packets
-
-    @property
-    def idle_seconds(self) -> float:
-        """Real time that it may sleep, where the guest's clock does not skip it."""
-        return 2e-6 * self.gap_us * self.packets * len(self.sending_qps)
 
 
 @dataclass(frozen=True)
@@ -81,7 +39,9 @@ class Task:
     names : of the recordings that must come back, in order.
     limits : what it may take; generous, for they only end a guest that hangs.
     settings : shell variables of the script.
+    programs : names of the lab's programs that it calls.
     may_die : what a guest that panics, hangs or gives up has recorded by then is a result.
+    about : what it is, for whoever waits.
     """
 
     script: Path
@@ -90,25 +50,13 @@ class Task:
     limits: Limits
     settings: Mapping[str, object]
     may_die: bool = False
+    about: str = ""
+    programs: tuple[str, ...] = ()
 
 
 def script(name: str) -> Path:
     """Return the lab's guest script `name`."""
     return Path(str(files("ntbbench.lab") / "guest" / name))
-
-
-def points_task(points: list[PointPlan], queues: int) -> Task:
-    """Return the task that records `points`."""
-    return Task(
-        script=script("points"),
-        lines=tuple(point.line for point in points),
-        names=tuple(point.name for point in points),
-        limits=Limits(
-            BOOT_SECONDS + sum(point.seconds for point in points),
-            sum(point.idle_seconds for point in points),
-        ),
-        settings={"QUEUES": queues},
-    )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from pathlib import Path
 from ntbbench.lab.commands import Output, program, run, started
 from ntbbench.lab.lab_errors import GuestError, HostError, UnjudgedError
 from ntbbench.lab.machine.console import GAVE_UP, PANIC, before_oops, hung_words, last_words
-from ntbbench.lab.machine.debugger import debugger_port
-from ntbbench.lab.machine.watch import Limits, exceeded, hear_last_words
+from ntbbench.lab.machine.watch import Limits, debugger_port, exceeded, hear_last_words
 
 QEMU = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Waiting for a guest that may hang: how long it may run, and what makes a hung one speak."""
+"""Waiting for a guest that may hang: how long it may run, and what makes a hung one speak.
+
+QEMU's debugger port makes the kernel of a hung guest say where it is. An NMI would do the same with
+`unknown_nmi_panic` on the kernel's command line; but each word there takes instructions, by which
+the guest counts time, so that every burst would coalesce differently.
+"""
 
 import os
 import select
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from ntbbench.lab.machine.debugger import Port, make_kernel_oops
 
 LOOK_SECONDS = 0.5  # how often a guest's processor time is looked at
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, in /proc
@@ -15,6 +21,10 @@ TICKS = os.sysconf("SC_CLK_TCK")  # a second, in /proc
 # ticks, and the pair's polls every 5 ms, were measured to take 0.045 s.
 ASLEEP_SECONDS = 0.3
 WALL_FACTOR = 5  # of the processor time: what even a machine full of work has for it by then
+REPLY_SECONDS = 30.0
+UD2 = "0f0b"  # an invalid opcode; executing it causes an Oops, with the stack
+RIP = slice(16 * 16, 17 * 16)  # of the registers in hexadecimal: the 17th of 8 bytes
+KERNEL = 1 << 63  # addresses from here on
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ def exceeded(child: "subprocess.Popen[bytes]", limits: Limits) -> str:
     try:
         while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:
             looks += 1
-            if cpu_seconds(child.pid) > limits.cpu_seconds:
+            if _cpu_seconds(child.pid) > limits.cpu_seconds:
                 return f"{limits.cpu_seconds:.0f} s of processor time"
             if looks * LOOK_SECONDS > limits.seconds:
                 return f"{limits.seconds:.0f} s"
@@ -59,10 +69,49 @@ def exceeded(child: "subprocess.Popen[bytes]", limits: Limits) -> str:
     return ""
 
 
-def cpu_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int) -> float:
     """Return the processor time that child `pid` and its threads have used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS  # proc(5): utime and stime
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where QEMU listens: a socket that it inherits, in a folder of this run.
+
+    Parameters
+    ----------
+    descriptor : of the listening socket, for QEMU.
+    folder : descriptor of the socket's folder: its path may be longer than a socket's may be.
+    """
+
+    descriptor: int
+    folder: int
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """QEMU's options; nobody connects unless the guest hangs."""
+        chardev = f"socket,id=debugger,fd={self.descriptor},server=on,wait=off"
+        return "-chardev", chardev, "-gdb", "chardev:debugger"
+
+    @property
+    def address(self) -> str:
+        """The socket's address in this process."""
+        return f"/proc/self/fd/{self.folder}/debugger"
+
+
+@contextmanager
+def debugger_port(folder: Path) -> Iterator[Port]:
+    """Yield a port below `folder`, which is removed with it."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            port = Port(listening.fileno(), opened)
+            listening.bind(port.address)
+            listening.listen(1)
+            yield port
+    finally:
+        os.close(opened)
 
 
 def hear_last_words(child: "subprocess.Popen[bytes]", port: Port) -> None:
@@ -72,3 +121,38 @@ def hear_last_words(child: "subprocess.Popen[bytes]", port: Port) -> None:
     """
     if not make_kernel_oops(port) or exceeded(child, LAST_WORDS):
         child.kill()
+
+
+def make_kernel_oops(port: Port) -> bool:
+    """Put an invalid opcode where the guest is; False: it is not in its kernel.
+
+    Connecting stops the guest, and detaching lets it go on: into the Oops.
+    """
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as stub:  # QEMU may have ended just now
+        stub.settimeout(REPLY_SECONDS)
+        stub.connect(port.address)
+        place = int.from_bytes(bytes.fromhex(_ask(stub, "g")[RIP]), "little")
+        if place >= KERNEL:
+            _ask(stub, f"M{place:x},{len(UD2) // 2}:{UD2}")
+        _ask(stub, "D")
+        return place >= KERNEL
+    return False
+
+
+def _ask(stub: socket.socket, command: str) -> str:
+    """Send one packet of GDB's remote protocol and return the answer's."""
+    stub.sendall(f"+${command}#{sum(command.encode()) % 256:02x}".encode())
+    while (answer := _packet(stub)).startswith("T"):  # that connecting stopped the guest
+        continue
+    return answer
+
+
+def _packet(stub: socket.socket) -> str:
+    """Return the next packet's text: what is between `$` and `#` and its sum."""
+    packet = b""
+    while packet[-3:-2] != b"#":
+        byte = stub.recv(1)
+        if not byte:
+            raise ConnectionError("the debugger port was closed")
+        packet += byte
+    return packet.partition(b"$")[2][:-3].decode()

@@ -42,12 +42,7 @@ class KernelPackages:
 
 
 def parse_spec(spec: str) -> str:
-    """Return the kernel version of `debian:VERSION`.
-
-    Raises
-    ------
-    InputError : anything else.
-    """
+    """Return the kernel version of `debian:VERSION`; InputError: anything else."""
     match = SPEC.fullmatch(spec)
     if match is None:
         raise InputError("--kernel", spec, "debian:VERSION, as debian:6.12 or debian:6.12.95")

@@ -24,6 +24,8 @@ MAKE_STATE = (
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS"),
     *("KCFLAGS", "KCPPFLAGS", "KAFLAGS"),
 )
+SETTING = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)[ \t]*$", re.M)
+SERIES = re.compile(r"\d+\.\d+")
 ALIGNMENT = "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT"  # gcc 14: -fmin-function-alignment
 
 
@@ -86,12 +88,44 @@ def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
 
     Raises
     ------
-    BuildError : with the compiler's first error.
+    BuildError : with the compiler's first error, and both versions where they may be its cause.
     """
     guest = Path(str(files("ntbbench.lab") / "guest"))
     own = {name: guest / name for name in OWN_FILES}
     sources = {**ntb_sources(kernel.source), **own}
-    return build_modules(cache, ModuleSet(kernel.label, kernel.kbuild, sources, MODULES), say)
+    try:
+        return build_modules(cache, ModuleSet(kernel.label, kernel.kbuild, sources, MODULES), say)
+    except BuildError as error:
+        if hint := _version_hint(kernel):
+            raise BuildError(f"{error} ({hint})") from error
+        raise
+
+
+def _version_hint(kernel: Kernel) -> str:
+    """Return how the versions of --source and of the kernel differ; empty: they do not."""
+    release = kernel.kbuild / "include" / "config" / "kernel.release"
+    if not kernel.source_tree or not release.is_file():
+        return ""
+    booted, own = release.read_text().strip(), _tree_version(kernel.source)
+    if own is None:
+        return f"the kernel is {booted}; --source has no Makefile that tells its version"
+    series = [SERIES.match(version) for version in (own, booted)]
+    if len({match and match[0] for match in series}) == 1:
+        return ""
+    return f"--source is Linux {own}, the kernel is {booted}: choose one of its version, --kernel"
+
+
+def _tree_version(root: Path) -> str | None:
+    """Return the version in the Makefile of a kernel tree; None: it has none."""
+    try:
+        text = (root / "Makefile").read_text(errors="replace")
+    except OSError:
+        return None
+    found = dict(SETTING.findall(text))
+    if not found.get("VERSION") or not found.get("PATCHLEVEL"):
+        return None
+    sublevel = f".{found['SUBLEVEL']}" if found.get("SUBLEVEL") else ""
+    return f"{found['VERSION']}.{found['PATCHLEVEL']}{sublevel}{found.get('EXTRAVERSION', '')}"
 
 
 def ntb_sources(tree: Path) -> dict[str, Path]:
@@ -112,12 +146,20 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)
     place = cache.root / "modules" / _key(wanted, settings)
+    words = f"the modules for {wanted.label}"
+    return _built(cache, place, words, say, lambda folder: _make(folder, wanted, settings))
+
+
+def _built(
+    cache: Cache, place: Path, words: str, say: Callable[[str], None], fill: Callable[[Path], None]
+) -> Path:
+    """Return `place` of the cache, which is built unless it is there."""
     if place.is_dir():  # it appeared whole: no need to wait for others that build
         return place
     with cache.lock(say):
         if not place.is_dir():
-            say(f"building the modules for {wanted.label}")
-            cache.publish(place, lambda folder: _make(folder, wanted, settings))
+            say(f"building {words}")
+            cache.publish(place, fill)
     return place
 
 
@@ -137,13 +179,7 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
-    if place.is_dir():
-        return place / name
-    with cache.lock(say):
-        if not place.is_dir():
-            say(f"building {name}")
-            cache.publish(place, compile_into)
-    return place / name
+    return _built(cache, place, name, say, compile_into) / name
 
 
 def compiler_settings(kbuild: Path) -> tuple[str, ...]:

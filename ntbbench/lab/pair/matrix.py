@@ -7,52 +7,72 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Annotated
 
 from msgspec import Struct
 
 from ntbbench.core.errors import NtbbenchError
+from ntbbench.core.options import Axis, Count
 from ntbbench.lab.lab_errors import GuestError, HostError
-from ntbbench.lab.pair.judged.points import all_points, failed_points
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
-    DIRECTIONS,
+    WINDOWS,
+    Directions,
+    Drivers,
     DriverSource,
+    Flows,
+    Packets,
     PairPlan,
     PairRecordings,
     PairSetup,
-    Traffic,
+    Queues,
 )
+from ntbbench.lab.pair.points import all_points, failed_points
 from ntbbench.lab.pair.records import FAILED, PairPoint
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX
+from ntbbench.pair.setting import DIRECTIONS, DOORBELL, GAP, PACKETS, SLOTS_TEXT, Traffic
 
 BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder
 FindDrivers = Callable[[PairSetup], tuple[DriverSource, DriverSource]]
 Key = tuple[object, ...]
+JOBS_MAX = 64
 POLL_SECONDS = 0.2  # how soon an interrupt is noticed
 
 
-class MatrixScenario(Struct, frozen=True, kw_only=True):
+class MatrixScenario(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "ep_driver": "ep_drivers",
+        "rc_driver": "rc_drivers",
+        "mw_count": "mw_counts",
+        "direction": "directions",
+    },
+):
     """What a matrix covers: a boot for each combination, all directions in it.
+
+    A field has the name of its option, and in files that of its list.
 
     Parameters
     ----------
     kernel, source : as the user wrote them.
-    ep_drivers, rc_drivers, ep_slots, mw_counts : the axes.
-    flows, packets, gap_us, queues, doorbell, directions : of every boot; flows None: one a QP.
     """
 
     kernel: str
     source: str | None = None
-    ep_drivers: tuple[str, ...] = (BEFORE, AFTER)
-    rc_drivers: tuple[str, ...] = (BEFORE, AFTER)
-    ep_slots: tuple[int, ...] = (8,)
-    mw_counts: tuple[int, ...] = (2,)
-    queues: int | None = None
-    doorbell: str = "poll"
-    directions: tuple[str, ...] = DIRECTIONS
-    flows: int | None = None
-    packets: int = 20
-    gap_us: int = 12_000
+    ep_driver: Drivers = (BEFORE, AFTER)
+    rc_driver: Drivers = (BEFORE, AFTER)
+    ep_slots: Annotated[tuple[int, ...], Axis(0, EP_DB_COUNT_MAX, SLOTS_TEXT)] = (8,)
+    mw_count: Annotated[tuple[int, ...], Axis(WINDOWS.low, WINDOWS.high, WINDOWS.text)] = (2,)
+    queues: Queues = None
+    doorbell: Annotated[Doorbell, DOORBELL] = Doorbell.POLL
+    direction: Directions = DIRECTIONS
+    flows: Flows = None
+    packets: Annotated[int, PACKETS] = Traffic().packets
+    gap_us: Annotated[int, GAP] = Traffic().gap_us
 
     def plans(self) -> list[PairPlan]:
         """Return the boots in the order of the axes, windows outermost, drivers innermost.
@@ -61,28 +81,26 @@ class MatrixScenario(Struct, frozen=True, kw_only=True):
         ------
         InputError : a value that no guest can have.
         """
-        return [
-            self._plan(
-                PairSetup(
-                    ep_driver=ep,
-                    rc_driver=rc,
-                    ep_slots=slots,
-                    mw_count=windows,
-                    queues=self.queues,
-                    doorbell=self.doorbell,
-                )
+        cells = product(self.mw_count, self.ep_slots, self.ep_driver, self.rc_driver)
+        setups = [
+            PairSetup(
+                ep_driver=ep,
+                rc_driver=rc,
+                ep_slots=slots,
+                mw_count=windows,
+                queues=self.queues,
+                doorbell=self.doorbell,
             )
-            for windows, slots, ep, rc in product(
-                self.mw_counts, self.ep_slots, self.ep_drivers, self.rc_drivers
-            )
+            for windows, slots, ep, rc in cells
         ]
+        sent = Packets(self.direction, self.flows, self.packets, self.gap_us)
+        return [PairPlan(setup, sent.points(setup), may_die=True) for setup in setups]
 
-    def _plan(self, setup: PairSetup) -> PairPlan:
-        flows = self.flows or setup.most_qps
-        traffic = tuple(
-            Traffic(direction, flows, self.packets, self.gap_us) for direction in self.directions
-        )
-        return PairPlan(setup, traffic, may_die=True)
+
+class Jobs(Struct, frozen=True):
+    """How a matrix runs."""
+
+    jobs: Annotated[int | None, Count(1, JOBS_MAX, "boots at a time; unset: one per CPU")] = None
 
 
 @dataclass

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the guest of a pair is told to do, and what it may take for that."""
-
-from importlib.resources import files
-from pathlib import Path
+"""The guest of a pair: its virtual machine, what it is told to do, what it may take for that."""
 
 from ntbbench.lab.machine.guest_task import Task
+from ntbbench.lab.machine.qemu import KVM_OPTIONS, TCG, Machine
 from ntbbench.lab.machine.watch import ASLEEP_SECONDS, Limits
-from ntbbench.lab.pair.plan import PairPlan, PairSetup, Traffic
+from ntbbench.lab.pair.pair_kernel import GUEST
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.pair.setting import Traffic
 
 WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
 ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
@@ -26,6 +26,16 @@ LINK_TRIES = {"poll": 150, "msi": 400, "embedded": 400}
 TRACE_KB_MIN, TRACE_KB_MAX = 8192, 65536
 EVENT_BYTES = 64  # of the trace buffer, at most; of one with the doorbell words:
 WORDS_BYTES = 192
+POOL = "144M$0x10000000"  # epc_loop_core.c: pool_size, pool_base
+START = "2026-01-01"  # of the guest's clock
+# No number may come from the host: neither its clock nor its random numbers. A flow's queue and the
+# moment of a poll would differ from run to run.
+CLOCK = ("-rtc", f"clock=vm,base={START}")
+CPU = ("-cpu", "max,rdrand=off,rdseed=off")
+ENTROPY = "random.trust_cpu=off random.trust_bootloader=off"
+MULTI_CPU = ("-accel", "tcg,thread=multi")
+BLOCKED = "panic_print=0x80"  # tasks in uninterruptible sleep
+EDU = ("-device", "edu")
 POLL_US = 5000  # pci-epf-vntb.c: epf_ntb_cmd_handler, rounded up to the next jiffy
 
 
@@ -33,7 +43,7 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
     """Return what the guest does; `debug`: on the kernel of `lab pair check`, which is slower."""
     setup = plan.setup
     return Task(
-        script=Path(str(files("ntbbench.lab.pair") / "guest" / "pair")),
+        script=GUEST / "pair",
         lines=tuple(_line(point) for point in plan.traffic),
         names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
         limits=limits(plan, DEBUG_FACTOR if debug else 1),
@@ -102,3 +112,27 @@ def _sent(traffic: Traffic) -> int:
 
 def _round_names(plan: PairPlan) -> tuple[str, ...]:
     return ("rounds",) if plan.rounds else ()
+
+
+def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> Machine:
+    """Return the machine of a boot: the pool set aside, and a doorbell register where needed.
+
+    `debug`: one that dies shows its blocked tasks. Not the others: a word more for the kernel
+    shifts the moments at which bursts coalesce.
+    """
+    words = [f"memmap={POOL}", "reboot=t", *([BLOCKED] if debug else [])]
+    return Machine(
+        devices=() if setup.doorbell == "poll" else EDU,
+        command_line=" ".join([*words, ENTROPY] if deterministic else words),
+        cpus=setup.cpus,
+        options=(*CLOCK, *CPU) if deterministic else (),
+    )
+
+
+def accelerator_options(deterministic: bool, kvm: bool, cpus: int) -> tuple[str, ...]:
+    """Return QEMU's accelerator: counting instructions, KVM, or plain emulation."""
+    if deterministic:
+        return TCG
+    if kvm:
+        return KVM_OPTIONS
+    return MULTI_CPU if cpus > 1 else TCG

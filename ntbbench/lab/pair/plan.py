@@ -1,78 +1,112 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run of the driver pair is asked, and what comes back; no file is touched here."""
+"""Which runs of the driver pair are possible, and what comes back; no file is touched here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, ClassVar
+
+from msgspec import Struct
 
 from ntbbench.core.errors import InputError
-from ntbbench.pair.drivers.slots import EP_MSIS
+from ntbbench.core.options import Count, Counts, Word, Words
+from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
+from ntbbench.pair.setting import (
+    DIRECTIONS,
+    FLOWS_MAX,
+    GAP,
+    PACKETS,
+    AnySlots,
+    Direction,
+    Traffic,
+)
 
-DOORBELLS = ("poll", "msi", "embedded")
-EP_TO_RC, RC_TO_EP = "ep-to-rc", "rc-to-ep"
-DIRECTIONS = (EP_TO_RC, RC_TO_EP)
 BEFORE, AFTER = "before", "after"
-EP, RC = "ep", "rc"
+EP: Side = "ep"
+RC: Side = "rc"
 # The guest's two NTB devices, by PCI address: vntb's virtual bus and the controller's host bus.
-DEVICES = {EP: "0000:10:00.0", RC: "0010:00:00.0"}
-
-MSIS = EP_MSIS
-SLOTS_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
+DEVICES: dict[Side, str] = {EP: "0000:10:00.0", RC: "0010:00:00.0"}
 WINDOWS_MAX = 2  # ntb_hw_epf.c: mx8_map has BARs for two
 QUEUES_MAX = 64  # ntb_netdev.c: NTB_NETDEV_MAX_QUEUES
-FLOWS_MAX = 64
-PACKETS_MAX = 100_000
-GAP_MAX = 10_000_000
+ROUNDS_MAX = 1000
 CPUS_MAX = 8  # of the guest's kernel: CONFIG_NR_CPUS
-
-
-def _within(option: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise InputError(option, value, f"{low} .. {high}")
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(option, value, ", ".join(allowed))
+NONE, FULL = "none", "full"
+NUMBER_DIGITS = 2
+DRIVER = "before or after the series, a C file, a kernel tree"
+WINDOWS = Count(1, WINDOWS_MAX, "memory windows")
+Driver = Annotated[str, Word((), DRIVER)]
+Drivers = Annotated[tuple[str, ...], Words((), DRIVER)]
+Queues = Annotated[
+    int | None, Count(1, QUEUES_MAX, "max_num_clients of ntb_transport; unset: all QPs")
+]
+Directions = Annotated[tuple[Direction, ...], Words(DIRECTIONS, "which way packets go")]
+Flows = Annotated[
+    int | None,
+    Count(1, FLOWS_MAX, "UDP flows; flow i goes to QP i while there are QPs; unset: one per QP"),
+]
 
 
 @dataclass(frozen=True)
-class PairSetup:
-    """What one boot binds together: the two drivers and what configfs and modprobe are told.
+class PatchList(Counts):
+    """Patches of one half of the series: none, full, 1-7, or 2,3,5."""
+
+    metavar: ClassVar[str] = "LIST"
+
+    def parse(self, name: str, value: object) -> tuple[int, ...]:
+        """Return the numbers, sorted."""
+        numbers = range(self.low, self.high + 1)
+        if value in (NONE, FULL):
+            return tuple(numbers) if value == FULL else ()
+        chosen: set[int] = set()
+        for part in str(value).split(","):
+            low, dash, high = part.strip().partition("-")
+            ends = (low, high if dash else low)
+            if not all(end.isascii() and end.isdigit() for end in ends):
+                raise InputError(name, value, self.allowed)
+            if max(map(len, ends)) > NUMBER_DIGITS:
+                raise InputError(name, value, self.allowed)
+            first, last = map(int, ends)
+            if not self.low <= first <= last <= self.high:
+                raise InputError(name, value, self.allowed)
+            chosen |= set(range(first, last + 1))
+        return tuple(sorted(chosen))
+
+    def show(self, value: tuple[int, ...] | None) -> object:
+        """Return the text that `parse` reads back."""
+        return None if value is None else number_ranges(value) or NONE
+
+    @property
+    def allowed(self) -> str:
+        """The forms in words."""
+        half = f"{self.low}-{self.high}"
+        return f"{NONE}, {FULL}, or patches of {half} as {half} or {self.low},{self.high}"
+
+
+def _patches_of(side: Side) -> PatchList:
+    numbers = side_patches(side)
+    text = "patches that the driver carries; another behaviour is a finding; unset: inferred"
+    return PatchList(numbers[0], numbers[-1], text)
+
+
+class PairSetup(AnySlots, frozen=True, kw_only=True):
+    """What one boot binds together: the setting and the two drivers in it.
 
     Parameters
     ----------
-    ep_driver, rc_driver : `before`, `after`, a driver's C file, or a kernel tree.
-    ep_slots : the endpoint's db_count, link and reserved slot included, 0 .. 32.
-    mw_count : memory windows, 1 or 2.
-    queues : max_num_clients of ntb_transport; None: unset, and the netdev takes all QPs.
-    doorbell : how the endpoint takes its doorbells: `poll`, `msi`, `embedded`.
     cpus : the guest's; more than one only outside deterministic mode.
-    ep_patches, rc_patches : what the user says that a driver carries; None: nothing.
 
     Raises
     ------
     InputError : a value that no guest can have.
     """
 
-    ep_driver: str = AFTER
-    rc_driver: str = AFTER
-    ep_slots: int = 8
-    mw_count: int = 2
-    queues: int | None = None
-    doorbell: str = "poll"
-    cpus: int = 1
-    ep_patches: tuple[int, ...] | None = None
-    rc_patches: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        # Fewer than 3 slots is what patch 4 refuses and older drivers take: a result, no error.
-        _within("--ep-slots", self.ep_slots, 0, SLOTS_MAX)
-        _within("--mw-count", self.mw_count, 1, WINDOWS_MAX)
-        if self.queues is not None:
-            _within("--queues", self.queues, 1, QUEUES_MAX)
-        _one_of("--doorbell", self.doorbell, DOORBELLS)
-        _within("--cpus", self.cpus, 1, CPUS_MAX)
+    mw_count: Annotated[int, WINDOWS] = 2
+    queues: Queues = None
+    ep_driver: Driver = AFTER
+    rc_driver: Driver = AFTER
+    ep_patches: Annotated[tuple[int, ...] | None, _patches_of("ep")] = None
+    rc_patches: Annotated[tuple[int, ...] | None, _patches_of("rc")] = None
+    cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1
 
     @property
     def most_qps(self) -> int:
@@ -81,7 +115,7 @@ class PairSetup:
         Source: drivers/ntb/ntb_transport.c (ntb_transport_probe): max_num_clients, else the windows
         limit them; the root complex has a doorbell bit for each MSI but two.
         """
-        return min(self.queues or self.mw_count, MSIS - 1)
+        return min(self.queues or self.mw_count, self.rc_vectors - 1)
 
     @property
     def label(self) -> str:
@@ -92,42 +126,28 @@ class PairSetup:
         )
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """One measured point of a boot: UDP flows in one direction.
+class Packets(Struct, frozen=True):
+    """What each boot sends: the same flows in each direction."""
 
-    Parameters
-    ----------
-    flows : sockets that send in turn; the stack's hash gives each a QP.
-    packets : of each flow.
-    gap_us : microseconds between two packets, whichever flow they are of; 0: a burst.
-    """
+    direction: Directions = DIRECTIONS
+    flows: Flows = None
+    packets: Annotated[int, PACKETS] = Traffic().packets
+    gap_us: Annotated[int, GAP] = Traffic().gap_us
 
-    direction: str = EP_TO_RC
-    flows: int = 1
-    packets: int = 200
-    gap_us: int = 12_000  # two polls of a polled endpoint: no ring meets another
+    def points(self, setup: PairSetup) -> tuple[Traffic, ...]:
+        """Return the points of one boot; by default they have a flow for each QP."""
+        flows = self.flows or setup.most_qps
+        return tuple(
+            Traffic(direction, flows, self.packets, self.gap_us) for direction in self.direction
+        )
 
-    def __post_init__(self) -> None:
-        _one_of("--direction", self.direction, DIRECTIONS)
-        _within("--flows", self.flows, 1, FLOWS_MAX)
-        _within("--packets", self.packets, 1, PACKETS_MAX)
-        _within("--gap", self.gap_us, 0, GAP_MAX)
 
-    @property
-    def name(self) -> str:
-        """The point's name within its boot, and its recording's folder."""
-        return f"{self.direction}-f{self.flows}-n{self.packets}-g{self.gap_us}"
+class Rounds(Struct, frozen=True):
+    """What `lab pair check` does after the points."""
 
-    @property
-    def sender(self) -> str:
-        """Which side sends: `ep` or `rc`."""
-        return EP if self.direction == EP_TO_RC else RC
-
-    @property
-    def receiver(self) -> str:
-        """Which side receives: `ep` or `rc`."""
-        return RC if self.direction == EP_TO_RC else EP
+    rounds: Annotated[
+        int, Count(0, ROUNDS_MAX, "times that the endpoint is unbound and bound again")
+    ] = 3
 
 
 @dataclass(frozen=True)
@@ -195,7 +215,7 @@ class DriverSource:
     behaviour : what it was seen to do; None: it was not.
     """
 
-    side: str
+    side: Side
     spec: str
     origin: str
     path: Path
@@ -203,16 +223,15 @@ class DriverSource:
     behaviour: Behaviour | None = None
 
     @property
-    def named_patches(self) -> tuple[int, ...] | None:
-        """The patches that `before` and `after` stand for; None: of another driver."""
-        half = tuple(range(1, 8)) if self.side == EP else tuple(range(8, 13))
-        return {BEFORE: (), AFTER: half}.get(self.spec)
-
-    @property
     def findings(self) -> tuple[str, ...]:
         """What is wrong with what it was seen to do, each with its side."""
         told = self.behaviour.findings if self.behaviour else ()
         return tuple(f"{self.side.upper()} driver: {finding}" for finding in told)
+
+
+def named_patches(side: Side, spec: str) -> tuple[int, ...] | None:
+    """Return the patches that `before` and `after` stand for; None: of another driver."""
+    return {BEFORE: (), AFTER: side_patches(side)}.get(spec)
 
 
 @dataclass(frozen=True)
@@ -261,3 +280,8 @@ class PairRecordings:
     points: tuple[PointRecording, ...] = ()
     warnings: tuple[str, ...] = ()
     died: str = ""
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is wrong with what the two drivers were seen to do."""
+        return (*self.ep.findings, *self.rc.findings)

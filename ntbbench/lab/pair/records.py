@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The plain records of a pair run, from the guest to the report: a field is a key of the JSON."""
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Struct, field
 
-from ntbbench.core.errors import InputError
+from ntbbench.core.fields import axis, count, fact
+from ntbbench.core.fields import verdict as conclusion  # a field is called verdict
 
 PAIR_SCHEMA = "ntbbench.pair/1"
 OK, UNAVAILABLE, FAILED = "ok", "unavailable", "failed"
-RUN, MATRIX, CHECK = "run", "matrix", "check"
+Kind = Literal["run", "matrix", "check"]
+RUN: Kind = "run"
+MATRIX: Kind = "matrix"
+CHECK: Kind = "check"
+
+Counts = dict[str, int]
+PerQp = list[int]
+_EXACT = "of a spaced point; of a burst an estimate"
+_LEAST = "the fewest that the doorbells allow, however they coalesce"
+_MOST = "the most that the doorbells allow, however they coalesce"
 
 
 class PairPoint(Struct, frozen=True, kw_only=True):
@@ -22,128 +30,220 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    # ok | unavailable: a doorbell mode that the endpoint's driver lacks | failed: the guest of a
-    # matrix panicked, hung or gave up before the point was measured
-    status: str = OK
-    ep_driver: str  # as it was asked for: before, after, a file, a tree
-    rc_driver: str
-    ep_patches: list[int]  # of the series: that the model goes by, as said or as observed
-    rc_patches: list[int]
-    ep_behaves: str = ""  # what the driver was observed to do, in words; "": it was not
-    rc_behaves: str = ""
-    ep_slots: int  # db_count of the endpoint, link and reserved slot included
-    rc_vectors: int  # MSIs granted to the root complex
-    mw_count: int
-    queues: int | None = None  # max_num_clients; None: unset
-    doorbell: str  # how rings reach the endpoint: poll | msi | embedded
-    direction: str  # ep-to-rc | rc-to-ep
-    flows: int
-    packets: int  # of each flow
-    gap_us: int
-    link: str  # up | down; down where the point is unavailable or failed, too
-    predicted_link: str
-    cause: str = ""  # why the link is down, QPs are fewer, it is unavailable, or how it failed
-    ep_qp_count: int | None  # that ntb_transport computed on either side; None: no device there
-    rc_qp_count: int | None
-    predicted_ep_qp_count: int | None
-    predicted_rc_qp_count: int | None
-    queues_open: int = 0  # QPs that ntb_netdev owns on the receiver
-    ep_qp_links: list[str] = field(default_factory=list)  # up | down, by qp_num
-    rc_qp_links: list[str] = field(default_factory=list)
-    doorbells_rung: int = 0  # peer_db_set() calls of the sender
-    doorbells_per_qp: list[int] = field(default_factory=list)
-    msis_raised: int = 0  # towards the root complex; 0 for rc-to-ep
-    predicted_msis: int = 0
-    least_msis: int = 0  # what the doorbells allow, however they coalesce; spaced: the prediction
-    most_msis: int = 0
-    msis_per_number: dict[str, int] = field(default_factory=dict)  # by the 1-based MSI number
-    predicted_msis_per_number: dict[str, int] = field(default_factory=dict)
-    # doorbells that came to each slot, by its number: MSI n towards the root complex is slot n - 1
-    slots_per_number: dict[str, int] = field(default_factory=dict)
-    # the slots that each doorbell bit was seen to ring; of any version it is bit + 2
-    slots_per_bit: dict[str, list[int]] = field(default_factory=dict)
-    events: int = 0  # calls of the receiver's doorbell callback
-    predicted_events: int = 0
-    least_events: int = 0  # what the MSIs, or the doorbells of rc-to-ep, allow
-    most_events: int = 0
-    events_per_vector: dict[str, int] = field(default_factory=dict)
-    predicted_events_per_vector: dict[str, int] = field(default_factory=dict)
-    packets_sent: int = 0
-    packets_received: int = 0
-    runs_per_qp: list[int] = field(default_factory=list)  # of the receive tasklets
-    predicted_runs_per_qp: list[int] = field(default_factory=list)
-    difference_per_qp: list[int] = field(default_factory=list)  # measured - predicted
-    least_runs_per_qp: list[int] = field(default_factory=list)  # what any order must give
-    most_runs_per_qp: list[int] = field(default_factory=list)
-    # link-down | missed | misrouted | fallback | per-vector, as measured; works: one of the last
-    # two, with one QP; "" for a burst
-    verdict: str = ""
-    predicted_verdict: str = ""  # of the model, as `ntbbench compat` gives it
-    spaced: bool = True  # doorbells do not meet: the model is exact, not only a bound
-    agrees: bool | None  # None: unavailable, nothing was run that could; failed: False
+    status: Annotated[
+        str,
+        conclusion(
+            "status",
+            "ok; unavailable: the endpoint's driver lacks the doorbell mode; failed: the guest "
+            "died before the point was measured",
+        ),
+    ] = OK
+    ep_driver: Annotated[
+        str, axis("EP", "driver of the endpoint, pci-epf-vntb: before, after, a file, a tree")
+    ]
+    rc_driver: Annotated[
+        str, axis("RC", "driver of the root complex, ntb_hw_epf: before, after, a file, a tree")
+    ]
+    ep_patches: Annotated[
+        list[int], fact("EP patches", "of the series, that the model goes by, as said or observed")
+    ]
+    rc_patches: Annotated[
+        list[int], fact("RC patches", "of the series, that the model goes by, as said or observed")
+    ]
+    ep_behaves: Annotated[
+        str, fact("EP behaves as", "what the driver was observed to do; empty: it was not")
+    ] = ""
+    rc_behaves: Annotated[
+        str, fact("RC behaves as", "what the driver was observed to do; empty: it was not")
+    ] = ""
+    ep_slots: Annotated[
+        int, axis("slots", "db_count of the endpoint, link and reserved slot included")
+    ]
+    rc_vectors: Annotated[int, axis("RC vectors", "MSIs granted to the root complex")]
+    mw_count: Annotated[int, axis("windows", "memory windows")]
+    queues: Annotated[
+        int | None, axis("queues", "max_num_clients of ntb_transport; unset: all QPs")
+    ] = None
+    doorbell: Annotated[
+        str, axis("doorbell", "how rings reach the endpoint: poll, msi, or embedded")
+    ]
+    direction: Annotated[str, axis("direction", "ep-to-rc or rc-to-ep")]
+    flows: Annotated[int, axis("flows", "UDP flows that send in turn")]
+    packets: Annotated[int, axis("packets", "of each flow")]
+    gap_us: Annotated[int, axis("gap", "after each packet; 0: a burst", unit="us")]
+    link: Annotated[
+        str, conclusion("link", "up or down; down too where nothing was measured", head="link")
+    ]
+    predicted_link: Annotated[str, fact("link predicted", "by the model")]
+    cause: Annotated[
+        str, fact("cause", "why the link is down, QPs are fewer, or nothing was measured")
+    ] = ""
+    ep_qp_count: Annotated[
+        int | None,
+        count("EP qp_count", "that ntb_transport computed; none: no device there", better="higher"),
+    ]
+    rc_qp_count: Annotated[
+        int | None,
+        count("RC qp_count", "that ntb_transport computed; none: no device there", better="higher"),
+    ]
+    predicted_ep_qp_count: Annotated[int | None, fact("EP qp_count predicted", "by the model")]
+    predicted_rc_qp_count: Annotated[int | None, fact("RC qp_count predicted", "by the model")]
+    queues_open: Annotated[int, fact("queues open", "QPs that ntb_netdev owns on the receiver")] = 0
+    ep_qp_links: Annotated[list[str], fact("QP links of EP", "up or down, by qp_num")] = field(
+        default_factory=list
+    )
+    rc_qp_links: Annotated[list[str], fact("QP links of RC", "up or down, by qp_num")] = field(
+        default_factory=list
+    )
+    doorbells_rung: Annotated[
+        int, count("doorbells rung", "peer_db_set() calls of the sender", head="door-\nbells")
+    ] = 0
+    doorbells_per_qp: Annotated[PerQp, fact("doorbells", "that rang for the QP")] = field(
+        default_factory=list
+    )
+    msis_raised: Annotated[
+        int, count("MSIs raised", "towards the root complex", better="lower", head="MSIs")
+    ] = 0
+    predicted_msis: Annotated[int, fact("MSIs predicted", _EXACT)] = 0
+    least_msis: Annotated[int, fact("fewest MSIs", _LEAST)] = 0
+    most_msis: Annotated[int, fact("most MSIs", _MOST)] = 0
+    msis_per_number: Annotated[Counts, fact("MSIs by number", "by the 1-based MSI number")] = field(
+        default_factory=dict
+    )
+    predicted_msis_per_number: Annotated[Counts, fact("MSIs by number predicted", _EXACT)] = field(
+        default_factory=dict
+    )
+    slots_per_number: Annotated[
+        Counts,
+        fact("doorbells by slot", "that came to it; MSI n towards the root complex is slot n - 1"),
+    ] = field(default_factory=dict)
+    slots_per_bit: Annotated[
+        dict[str, list[int]],
+        fact("slots by doorbell bit", "that it was seen to ring; of any version it is bit + 2"),
+    ] = field(default_factory=dict)
+    events: Annotated[
+        int,
+        count(
+            "doorbell events",
+            "calls of the receiver's doorbell callback",
+            better="lower",
+            head="events",
+        ),
+    ] = 0
+    predicted_events: Annotated[int, fact("events predicted", _EXACT)] = 0
+    least_events: Annotated[int, fact("fewest events", _LEAST)] = 0
+    most_events: Annotated[int, fact("most events", _MOST)] = 0
+    events_per_vector: Annotated[
+        Counts, fact("events by vector", "doorbell callbacks by their vector")
+    ] = field(default_factory=dict)
+    predicted_events_per_vector: Annotated[Counts, fact("events by vector predicted", _EXACT)] = (
+        field(default_factory=dict)
+    )
+    packets_sent: Annotated[int, count("packets sent", "by all flows", head="sent")] = 0
+    packets_received: Annotated[
+        int, count("packets received", "by all flows", better="higher", head="received")
+    ] = 0
+    runs_per_qp: Annotated[
+        PerQp, count("runs", "of the receive tasklets of the receiver", better="lower")
+    ] = field(default_factory=list)
+    predicted_runs_per_qp: Annotated[PerQp, fact("runs predicted", _EXACT)] = field(
+        default_factory=list
+    )
+    difference_per_qp: Annotated[PerQp, fact("difference", "measured - predicted")] = field(
+        default_factory=list
+    )
+    least_runs_per_qp: Annotated[
+        PerQp, fact("fewest runs", "that any order of the same doorbells gives")
+    ] = field(default_factory=list)
+    most_runs_per_qp: Annotated[
+        PerQp, fact("most runs", "that any order of the same doorbells gives")
+    ] = field(default_factory=list)
+    verdict: Annotated[
+        str,
+        fact(
+            "doorbells",
+            "what became of them: link-down, missed, misrouted, fallback, per-vector; works: one "
+            "of the last two, with one QP; empty: doorbells met",
+        ),
+    ] = ""
+    predicted_verdict: Annotated[
+        str, fact("doorbells predicted", "what becomes of them in the model")
+    ] = ""
+    spaced: Annotated[
+        bool, fact("spaced", "doorbells do not meet: the model is exact, not only a bound")
+    ] = True
+    agrees: Annotated[
+        bool | None,
+        conclusion("model", "whether QPs, verdict and every count are as the model says"),
+    ]
     notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)  # of the guest's kernel
+    warnings: Annotated[list[str], fact("kernel warnings", "of the guest's kernel")] = field(
+        default_factory=list
+    )
 
 
 class PairFinding(Struct, frozen=True, kw_only=True):
     """One kind of complaint of the guest's kernel, at one place."""
 
-    kind: str  # sleep | locking | memory | other | panic | hang
-    line: str  # the first kernel line that shows it
-    function: str  # of the driver that is on its stack; "" where none is
-    side: str  # ep | rc; "" where no driver is on its stack
-    count: int  # how often it was seen
-    boot: str = ""  # the drivers and the setting it was seen in
-    expected: bool = False  # the model knows this hazard of these drivers
+    kind: Annotated[str, axis("kind", "sleep, locking, memory, other, panic, or hang")]
+    line: Annotated[str, fact("line", "the first kernel line that shows it")]
+    function: Annotated[str, axis("function", "of the driver on its stack; empty: none is")]
+    side: Annotated[str, axis("side", "ep or rc; empty: no driver is on its stack")]
+    count: Annotated[int, count("seen", "how often it was seen", better="lower")]
+    boot: Annotated[str, fact("boot", "the drivers and the setting it was seen in")] = ""
+    expected: Annotated[
+        bool, fact("known to the model", "the model knows this hazard of these drivers")
+    ] = False
 
 
 class PairObserved(Struct, frozen=True, kw_only=True):
     """What one driver was observed to do at the set-up of a boot, before any traffic."""
 
-    side: str  # ep | rc
-    driver: str  # as it was asked for
-    behaves: str  # as what: the patches of the series that explain it
-    alike: int = 0  # other sets of patches that nothing observed tells from these
-    findings: list[str] = field(default_factory=list)  # why that is wrong
-    observations: dict[str, str] = field(default_factory=dict)  # by question
+    side: Annotated[str, axis("side", "ep or rc")]
+    driver: Annotated[str, axis("driver", "as it was asked for")]
+    behaves: Annotated[str, fact("behaves as", "the patches of the series that explain it")]
+    alike: Annotated[
+        int, fact("alike", "other sets of patches that nothing observed tells from these")
+    ] = 0
+    findings: Annotated[list[str], fact("findings", "why that is wrong")] = field(
+        default_factory=list
+    )
+    observations: Annotated[dict[str, str], fact("observations", "by question")] = field(
+        default_factory=dict
+    )
 
 
 class PairResult(Struct, frozen=True, kw_only=True):
     """One pair run: which kernel, how it ran, and every point."""
 
     schema: str = PAIR_SCHEMA
-    kind: str = RUN  # run | matrix | check
+    kind: Annotated[Kind, fact("kind", "the command: run, matrix, or check")] = RUN
     scenario: dict[str, Any] = field(default_factory=dict)  # what was asked, for --resume
-    kernel: str  # uname -r of the guest
-    kernel_source: str  # what was asked for: debian:7.3, or a tree
-    accelerator: str  # tcg | kvm
-    deterministic: bool  # the guest's clock counts instructions: two runs give the same counts
+    kernel: Annotated[str, fact("kernel", "uname -r of the guest")]
+    kernel_source: Annotated[str, fact("asked for", "debian:7.3, or a tree")]
+    accelerator: Annotated[str, fact("accelerator", "tcg or kvm")]
+    deterministic: Annotated[
+        bool,
+        fact("deterministic", "the guest's clock counts instructions: two runs count the same"),
+    ]
     environment: dict[str, str] = field(default_factory=dict)
-    # False: interrupted, or the guest of a check died: with the points that were finished
-    complete: bool = True
+    complete: Annotated[
+        bool, conclusion("complete", "no: interrupted, or the guest of a check died")
+    ] = True
     points: list[PairPoint]
-    # what no point tried: directions, QPs, doorbell bits, modes, and how to try it
-    not_exercised: list[str] = field(default_factory=list)
+    not_exercised: Annotated[
+        list[str], fact("not exercised", "what no point tried, and the option that tries it")
+    ] = field(default_factory=list)
     findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
     observed: list[PairObserved] = field(default_factory=list)  # of a run and a check
-    rounds: int = 0  # how often `check` unbound and bound the endpoint in each boot
-    # Of a matrix, what ran: the kernel's version, the SHA-256 of each driver's source and of the
-    # NTB files of a --source tree. A boot of others is none of this result.
-    sources: dict[str, str] = field(default_factory=dict)
-    checks: list[str] = field(default_factory=list)  # debug options of the kernel of `check`
+    rounds: Annotated[
+        int, count("rounds", "unbinds and binds of the endpoint in each boot", better="higher")
+    ] = 0
+    sources: Annotated[
+        dict[str, str],
+        fact("sources", "kernel version, SHA-256 of each driver and of the NTB files of a tree"),
+    ] = field(default_factory=dict)
+    checks: Annotated[list[str], fact("debug options", "of the kernel of `lab pair check`")] = (
+        field(default_factory=list)
+    )
     warnings: list[str] = field(default_factory=list)
-
-
-def load_pair_result(path: Path) -> PairResult:
-    """Return the pair run in a result file.
-
-    Raises
-    ------
-    InputError : the file cannot be read, or is damaged.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=PairResult)
-    except OSError as error:
-        raise InputError("result file", str(path), error.strerror or str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(str(path), PAIR_SCHEMA, f"damaged: {error}") from None

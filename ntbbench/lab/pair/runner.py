@@ -1,26 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One boot of the driver pair: modules built, guest run, recordings laid out."""
+"""The lab of the driver pair: modules built, a guest run, its recordings laid out."""
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from ntbbench.lab.lab_errors import BuildError, GuestError
+from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.loopback.run import environment
 from ntbbench.lab.machine.console import complaints
 from ntbbench.lab.machine.guest_task import Recordings, record
 from ntbbench.lab.machine.qemu import ENDED, kvm_runs
-from ntbbench.lab.packages.cache import Cache
-from ntbbench.lab.packages.modules import ModuleSet, build_modules, build_program, ntb_sources
-from ntbbench.lab.pair.drivers.imports import asks_for_doorbells, check_driver
-from ntbbench.lab.pair.drivers.observed_patches import observed_driver, read_observations
-from ntbbench.lab.pair.drivers.pair_kernel import CHECK, PairKernel
-from ntbbench.lab.pair.drivers.sources import driver_source
-from ntbbench.lab.pair.drivers.text_patches import DRIVERS
-from ntbbench.lab.pair.pair_machine import accelerator_options, machine
-from ntbbench.lab.pair.pair_task import task
+from ntbbench.lab.packages.cache import Cache, sha256
+from ntbbench.lab.packages.modules import build_program, ntb_sources
+from ntbbench.lab.pair.observed_patches import observed_driver, read_observations
+from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, Say, asks_for_doorbells, build_pair
+from ntbbench.lab.pair.pair_task import accelerator_options, machine, task
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
@@ -30,133 +28,136 @@ from ntbbench.lab.pair.plan import (
     PairSetup,
     PointRecording,
 )
-from ntbbench.lab.pair.recording.layout import read_sides, write_point, write_state
+from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
+from ntbbench.lab.pair.records import OK, PairResult
+from ntbbench.lab.pair.sources import driver_source
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.set_up import Observations
 
-MODULES = (
-    "ntb.ko",
-    "ntb_transport.ko",
-    "ntb_netdev.ko",
-    "pci-epf-vntb.ko",
-    "ntb_hw_epf.ko",
-    "epc_loop.ko",
-    "ntb_observe.ko",
-)
-POLL, EMBEDDED = "poll", "embedded"  # doorbell modes
 RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
-OTHER_STACK = (
-    "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
-    "take the two drivers of an older tree alone"
-)
 # A remark of the endpoint core on x86, once a boot, whichever drivers run.
 EXPECTED = re.compile(r"WARNING: drivers/pci/endpoint/pci-epc-core\.c:\d+ at __pci_epc_create\+")
+# Options of a check kernel that a finding can come from, as they are shown.
+CHECKS = ("DEBUG_ATOMIC_SLEEP", "PROVE_LOCKING", "KASAN", "UBSAN", "DEBUG_OBJECTS", "DEBUG_LIST")
+RELEASES = ", "  # between the kernels of several guests
 
 
-@dataclass(frozen=True)
-class PairStack:
-    """What every boot of a run has in common.
+@dataclass
+class PairLab:
+    """What boots plans, and what a result says of it.
 
     Parameters
     ----------
     kernel : the kernel to boot.
     tree : a kernel tree whose NTB core, transport and network device run; None: the kernel's.
+    say : gets a line for each thing that takes long.
+    releases : fills with the guests' uname -r.
+    sources : what `read_sources` found.
     """
 
+    cache: Cache
     kernel: PairKernel
-    tree: Path | None = None
+    tree: Path | None
+    say: Say
+    releases: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def boot(self, plan: PairPlan, folder: Path) -> PairRecordings:
+        """Carry out `plan` in one boot and leave its recordings in `folder`.
+
+        A link that does not come up, and a doorbell mode that the driver lacks, are results. May be
+        called from several threads.
+
+        Raises
+        ------
+        InputError, FetchError : a driver could not be had.
+        BuildError, GuestError : the modules did not build, the guest did not finish.
+        """
+        recordings = boot_pair(self, plan, folder)
+        if recordings.release:
+            self.releases.add(recordings.release)
+        return recordings
+
+    def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
+        """Return the drivers that a setup names, endpoint first.
+
+        Raises
+        ------
+        InputError, FetchError : one could not be had, or does not fit its name.
+        """
+        source = self.kernel.source
+        ep = driver_source(self.cache, EP, setup.ep_driver, source, self.say)
+        return ep, driver_source(self.cache, RC, setup.rc_driver, source, self.say)
+
+    def go_on(self, previous: PairResult) -> None:
+        """Keep the kernels that an earlier result's guests ran: this one may boot none."""
+        if any(point.status == OK for point in previous.points):
+            self.releases.update(previous.kernel.split(RELEASES))
+
+    def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
+        """Return what the boots of these drivers run, as `PairResult.sources`, and keep it.
+
+        Raises
+        ------
+        InputError, FetchError : a driver could not be had.
+        """
+        kernel = self.kernel.source
+        self.sources = {"kernel": kernel.manifest.version}
+        if self.tree is not None:
+            files = sorted(ntb_sources(self.tree).values())
+            lines = "".join(f"{sha256(path)}\n" for path in files)
+            self.sources[f"NTB files of {self.tree}"] = hashlib.sha256(lines.encode()).hexdigest()
+        for side, specs in ((EP, ep_drivers), (RC, rc_drivers)):
+            for spec in specs:
+                path = driver_source(self.cache, side, spec, kernel, self.say).path
+                self.sources[f"{side.upper()} driver {spec}"] = sha256(path)
+        return self.sources
 
     @property
-    def source(self) -> Path:
-        """The tree whose NTB files are built."""
-        return self.kernel.source.folder if self.tree is None else self.tree
+    def checks(self) -> list[str]:
+        """The debugging options of the kernel."""
+        config = (self.kernel.folder / "config").read_text()
+        return [name for name in CHECKS if re.search(rf"^CONFIG_{name}=y$", config, re.MULTILINE)]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of a `PairResult` that tell where it is from."""
+        label = self.kernel.label
+        return {
+            "kernel": RELEASES.join(sorted(self.releases)) or self.kernel.source.manifest.version,
+            "kernel_source": label if self.tree is None else f"{label}, drivers of {self.tree}",
+            "accelerator": "tcg",
+            "deterministic": True,
+            "sources": self.sources,
+            "environment": {"source": self.kernel.source.origin, **environment()},
+        }
 
 
-def find_drivers(
-    cache: Cache, stack: PairStack, setup: PairSetup, say: Callable[[str], None]
-) -> tuple[DriverSource, DriverSource]:
-    """Return the drivers that a setup names, endpoint first.
-
-    Raises
-    ------
-    InputError, FetchError : one could not be had, or does not fit its name.
-    """
-    source = stack.kernel.source
-    ep = driver_source(cache, EP, setup.ep_driver, source, say)
-    return ep, driver_source(cache, RC, setup.rc_driver, source, say)
-
-
-def boot_pair(
-    cache: Cache,
-    stack: PairStack,
-    plan: PairPlan,
-    folder: Path,
-    *,
-    say: Callable[[str], None],
-) -> PairRecordings:
-    """Carry out `plan` in one boot and leave its recordings below `folder`.
-
-    A link that does not come up, and a doorbell mode that the driver lacks, are results.
-
-    Raises
-    ------
-    InputError, FetchError : a driver could not be had.
-    BuildError, GuestError : the modules did not build, the guest did not finish.
-    """
-    ep, rc = find_drivers(cache, stack, plan.setup, say)
-    debug = stack.kernel.variant == CHECK
-    modules = build_pair(cache, stack, ep, rc, say)
-    for source in (ep, rc):
-        check_driver(source, modules)
-    if plan.setup.doorbell != POLL and not asks_for_doorbells(modules):
-        cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {POLL}"
+def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
+    """Carry out `plan`, as `PairLab.boot` says."""
+    ep, rc = lab.drivers(plan.setup)
+    debug = lab.kernel.variant == CHECK
+    modules = build_pair(lab.cache, lab.kernel, ep, rc, tree=lab.tree, say=lab.say)
+    if plan.setup.doorbell != Doorbell.POLL and not asks_for_doorbells(modules):
+        cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {Doorbell.POLL}"
         shutil.rmtree(folder, ignore_errors=True)
         return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
-    programs = (build_program(cache, "ntb_flow", say),)
-    # whether what it left is a result is told by what was observed of the drivers
-    may_die = replace(task(plan, debug), may_die=True)
     recordings = record(
-        may_die,
+        # whether what it left is a result is told by what was observed of the drivers
+        replace(task(plan, debug), may_die=True),
         folder,
-        image=stack.kernel.image,
+        image=lab.kernel.image,
         modules=modules,
         accel=accelerator_options(
             plan.deterministic, not plan.deterministic and kvm_runs(), plan.setup.cpus
         ),
         machine=machine(plan.setup, plan.deterministic, debug),
-        programs=programs,
+        programs=(build_program(lab.cache, "ntb_flow", lab.say),),
     )
     try:
         return lay_out(plan, ep, rc, recordings)
     except GuestError:
         shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
         raise
-
-
-def build_pair(
-    cache: Cache, stack: PairStack, ep: DriverSource, rc: DriverSource, say: Callable[[str], None]
-) -> Path:
-    """Return the folder with the modules of a setup: built in seconds, once.
-
-    Raises
-    ------
-    BuildError : with the compiler's first error.
-    """
-    guest = Path(str(files("ntbbench.lab.pair") / "guest"))
-    own = {path.name: path for path in sorted(guest.glob("*.[ch]"))}
-    sources = {
-        **ntb_sources(stack.source),
-        **own,
-        "Kbuild": guest / "Kbuild",
-        "pci-epf-vntb.c": ep.path,
-        "ntb_hw_epf.c": rc.path,
-    }
-    label = f"{ep.spec} on the endpoint, {rc.spec} on the root complex"
-    try:
-        return build_modules(cache, ModuleSet(label, stack.kernel.kbuild, sources, MODULES), say)
-    except BuildError as error:
-        if stack.tree is None or any(Path(name).name in str(error) for name in DRIVERS.values()):
-            raise
-        raise BuildError(f"{error}; {OTHER_STACK.format(stack.kernel.source.origin)}") from error
 
 
 def lay_out(
@@ -196,7 +197,9 @@ def lay_out(
         link=result["link"],
         cause=result["cause"],
         # an older driver has interrupts for its doorbells and none that slots share
-        available=not (plan.setup.doorbell == EMBEDDED and result.get("doorbell_irqs") == "0"),
+        available=not (
+            plan.setup.doorbell == Doorbell.EMBEDDED and result.get("doorbell_irqs") == "0"
+        ),
         ep_qp_count=_count(result["ep_qp_count"]),
         rc_qp_count=_count(result["rc_qp_count"]),
         points=points,

@@ -49,10 +49,10 @@ class VntbConfig:
         if self.driver.has(5) and self.attached:
             raise DriverError(errno.EOPNOTSUPP, attribute, "the EPC is attached")
         value = kstrtou32(attribute, text)
-        if attribute == "num_mws" and value > MW_COUNT_MAX:
-            raise DriverError(errno.EINVAL, attribute, f"{value} out of range (0 - {MW_COUNT_MAX})")
+        if attribute == "num_mws":
+            _check(attribute, "", value, 0, MW_COUNT_MAX)
         if attribute == "db_count" and self.driver.has(4):
-            self._check_db_count(attribute, value)
+            _check(attribute, "DB count ", value, self.db_count_min, EP_DB_COUNT_MAX)
         setattr(self, attribute, value)
 
     def configure_interrupt(self) -> None:
@@ -62,25 +62,14 @@ class VntbConfig:
         ------
         DriverError : EINVAL for a db_count that the driver refuses.
         """
-        call = "epf_ntb_configure_interrupt"
-        if self.driver.has(4):
-            self._check_db_count(call, self.db_count)
-        zero = "db-count-zero" in self.driver.prerequisites and not self.db_count
-        if zero or self.db_count > EP_DB_COUNT_MAX:
-            low = int("db-count-zero" in self.driver.prerequisites)
-            raise DriverError(
-                errno.EINVAL,
-                call,
-                f"DB count {self.db_count} out of range ({low} - {EP_DB_COUNT_MAX})",
-            )
+        low = int("db-count-zero" in self.driver.prerequisites)
+        low = self.db_count_min if self.driver.has(4) else low
+        _check("epf_ntb_configure_interrupt", "DB count ", self.db_count, low, EP_DB_COUNT_MAX)
 
-    def _check_db_count(self, call: str, value: int) -> None:
-        if not self.db_count_min <= value <= EP_DB_COUNT_MAX:
-            raise DriverError(
-                errno.EINVAL,
-                call,
-                f"DB count {value} out of range ({self.db_count_min} - {EP_DB_COUNT_MAX})",
-            )
+
+def _check(call: str, what: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise DriverError(errno.EINVAL, call, f"{what}{value} out of range ({low} - {high})")
 
 
 def kstrtou32(call: str, text: str) -> int:

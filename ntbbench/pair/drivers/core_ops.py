@@ -2,32 +2,24 @@
 """What the NTB core sees of a driver: its operations, and the core's rules where it has none."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-DbEvent = Callable[[int], None]  # ntb_db_event(): the driver tells the core a vector
-
-
-@dataclass(frozen=True)
-class DbVectorOps:
-    """The two vector callbacks of `struct ntb_dev_ops`: a driver has both or neither.
-
-    Source: include/linux/ntb.h (ntb_dev_ops_is_valid), Linux 7.3.
-    """
-
-    db_vector_count: Callable[[], int]
-    db_vector_mask: Callable[[int], int]
+DbEvent = Callable[[int], None]  # ntb_db_event(): the driver reports a vector to the core
 
 
 class NtbDevice(Protocol):
     """The doorbell operations of one side's `struct ntb_dev`."""
 
-    @property
-    def db_vector_ops(self) -> DbVectorOps | None:
-        """The vector callbacks, or None for a driver without them."""
+    has_vector_ops: bool  # a driver has both vector callbacks or neither (ntb_dev_ops_is_valid)
 
     def db_valid_mask(self) -> int:
         """Return the u64 of bits that the driver calls doorbells."""
+
+    def db_vector_count(self) -> int:
+        """Return the number of vectors; the core asks only a driver with vector callbacks."""
+
+    def db_vector_mask(self, vector: int) -> int:
+        """Return the u64 of a vector's bits; the core asks as for db_vector_count()."""
 
     def db_read(self) -> int:
         """Return the local doorbell register, a u64."""
@@ -41,8 +33,7 @@ def db_vector_count(ndev: NtbDevice) -> int:
 
     Source: include/linux/ntb.h (ntb_db_vector_count), Linux 7.3.
     """
-    ops = ndev.db_vector_ops
-    return 1 if ops is None else ops.db_vector_count()
+    return ndev.db_vector_count() if ndev.has_vector_ops else 1
 
 
 def db_vector_mask(ndev: NtbDevice, vector: int) -> int:
@@ -50,5 +41,4 @@ def db_vector_mask(ndev: NtbDevice, vector: int) -> int:
 
     Source: include/linux/ntb.h (ntb_db_vector_mask), Linux 7.3.
     """
-    ops = ndev.db_vector_ops
-    return ndev.db_valid_mask() if ops is None else ops.db_vector_mask(vector)
+    return ndev.db_vector_mask(vector) if ndev.has_vector_ops else ndev.db_valid_mask()

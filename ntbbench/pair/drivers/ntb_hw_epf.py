@@ -4,7 +4,7 @@
 import errno
 from collections.abc import Callable, Sequence
 
-from ntbbench.pair.drivers.core_ops import DbEvent, DbVectorOps
+from ntbbench.pair.drivers.core_ops import DbEvent
 from ntbbench.pair.drivers.hazards import DriverError, Hazard, Sanitizer
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.slots import (
@@ -64,13 +64,10 @@ class Epf:
         self.mw_count = 0
         self.db_val = 0  # before patch 11 an int that holds a number, after it a mask
         self.requested: set[int] = set()  # vectors whose irq has a handler
-        self.link_events = 0
-        self.ignored: list[int] = []  # slots of interrupts that only gave a warning
         self._valid_mask = 0
         self._db_event = db_event
         self._write_doorbell = write_doorbell
-        vector_ops = DbVectorOps(self.db_vector_count, self.db_vector_mask)
-        self.db_vector_ops = vector_ops if driver.has(12) else None
+        self.has_vector_ops = driver.has(12)
 
     def probe(self, mw_count: int, failing_vector: int | None = None) -> None:
         """Set the device up.
@@ -133,12 +130,10 @@ class Epf:
             irq_no = self._irq_no(slot)
             if not self.driver.has(11):
                 self.db_val = irq_no + 1
-            if irq_no == EPF_IRQ_LINK:
-                self.link_events += 1
-            elif self.driver.has(10) and EPF_IRQ_LINK < irq_no < self.driver.db_start:
-                self.ignored.append(irq_no)
-            else:
-                self._report(irq_no - (self.driver.db_start if self.driver.has(10) else 0))
+            base = self.driver.db_start if self.driver.has(10) else 0
+            # Below it are the link and, with patch 10, the reserved slot, which gives a warning.
+            if not EPF_IRQ_LINK <= irq_no < max(base, EPF_IRQ_LINK + 1):
+                self._report(irq_no - base)
 
     def _irq_no(self, slot: int) -> int:
         """Return the slot that the handler believes in."""
@@ -154,15 +149,10 @@ class Epf:
     def _report(self, vector: int) -> None:
         if self.driver.has(11):
             # The kernel compares unsigned numbers, so a negative vector is out of range too.
-            if self.db_count < RC_DB_COUNT_MIN or not 0 <= vector < self._doorbells:
-                self.ignored.append(vector)
+            if not 0 <= vector < self.db_vector_count():
                 return
             self.db_val |= 1 << vector
         self._db_event(vector)
-
-    @property
-    def _doorbells(self) -> int:
-        return self.db_count - (self.driver.db_start - 1)
 
     # The operations that the NTB core calls.
 
@@ -172,7 +162,8 @@ class Epf:
 
     def db_vector_count(self) -> int:
         """Return the vectors that patch 12 reports: the real doorbells."""
-        return 0 if self.db_count < RC_DB_COUNT_MIN else self._doorbells
+        reserved = self.driver.db_start - 1
+        return 0 if self.db_count < RC_DB_COUNT_MIN else self.db_count - reserved
 
     def db_vector_mask(self, vector: int) -> int:
         """Return the one bit of a vector, or 0 for a vector out of range."""

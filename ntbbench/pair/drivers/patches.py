@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, ROOT_FIX_DB_START
@@ -82,19 +83,16 @@ class Driver:
 
     @property
     def label(self) -> str:
-        """A name for people: "root-fix", "none", "all", a prefix or the set of patches."""
+        """A name for people: "root-fix", "unpatched", a prefix or the set of patches."""
         if self.db_start == ROOT_FIX_DB_START:
             return ROOT_FIX
-        numbers = side_patches(self.side)
         if not self.patches:
             return "unpatched"
-        ordered = sorted(self.patches)
-        first, last = ordered[0], ordered[-1]
-        if first == last:
-            return f"patch {first}"
-        if ordered == list(numbers[: len(ordered)]):
-            return f"patches {first}-{last}"
-        return "patches " + ",".join(map(str, ordered))
+        if len(self.patches) == 1:
+            return f"patch {min(self.patches)}"
+        if self.patches == prefix(self.side, len(self.patches)).patches:
+            return f"patches {number_ranges(self.patches)}"
+        return "patches " + ",".join(map(str, sorted(self.patches)))
 
 
 def side_patches(side: Side) -> tuple[int, ...]:
@@ -172,12 +170,6 @@ KERNELS: dict[str, tuple[frozenset[int], frozenset[int], frozenset[str], frozens
 }
 
 
-def kernel_driver(side: Side, version: str) -> Driver:
-    """Return the driver of a released kernel."""
-    ep, rc, ep_needs, rc_needs = KERNELS[version]
-    return Driver("ep", ep, ep_needs) if side == "ep" else Driver("rc", rc, rc_needs)
-
-
 def parse_driver(side: Side, text: str) -> Driver:
     """Return the driver that a user named.
 
@@ -204,7 +196,8 @@ def _base_driver(side: Side, text: str) -> Driver:
     if text == ROOT_FIX:
         return root_fix(side)
     if text in KERNELS:
-        return kernel_driver(side, text)
+        ep, rc, ep_needs, rc_needs = KERNELS[text]
+        return Driver("ep", ep, ep_needs) if side == "ep" else Driver("rc", rc, rc_needs)
     if text in ("none", "all"):
         return driver(side, side_patches(side) if text == "all" else ())
     if text.isascii() and text.isdigit() and len(text) < 4:
@@ -212,21 +205,16 @@ def _base_driver(side: Side, text: str) -> Driver:
     return driver(side, _patch_numbers(side, text))
 
 
-def _patch_numbers(side: Side, text: str) -> set[int]:
+def _patch_numbers(side: Side, text: str) -> list[int]:
     numbers = side_patches(side)
-    allowed = (
-        f"a prefix 0..{len(numbers)}, none, all, {ROOT_FIX}, a kernel "
-        f"({', '.join(KERNELS)}), or a set like set:{numbers[0]},{numbers[-1]} of patches "
-        f"{numbers[0]}..{numbers[-1]}"
+    try:
+        if ".." not in text:
+            return parse_int_axis(text.removeprefix("set:"), f"--{side}", numbers[0], numbers[-1])
+    except InputError:
+        pass
+    raise InputError(
+        f"--{side}",
+        text,
+        f"a prefix 0..{len(numbers)}, none, all, {ROOT_FIX}, a kernel ({', '.join(KERNELS)}), or "
+        f"a set like set:{numbers[0]},{numbers[-1]} of patches {numbers[0]}..{numbers[-1]}",
     )
-    chosen: set[int] = set()
-    for part in text.removeprefix("set:").split(","):
-        low, dash, high = part.partition("-")
-        ends = (low, high if dash else low)
-        if not all(end.isascii() and end.isdigit() and len(end) < 4 for end in ends):
-            raise InputError(f"--{side}", text, allowed)
-        first, last = int(ends[0]), int(ends[1])
-        if not numbers[0] <= first <= last <= numbers[-1]:
-            raise InputError(f"--{side}", text, allowed)
-        chosen |= set(range(first, last + 1))
-    return chosen

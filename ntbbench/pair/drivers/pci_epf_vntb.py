@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from ntbbench.pair.drivers.configfs import VntbConfig
-from ntbbench.pair.drivers.core_ops import DbEvent, DbVectorOps
+from ntbbench.pair.drivers.core_ops import DbEvent
 from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork
 from ntbbench.pair.drivers.hazards import DriverError, Sanitizer
 from ntbbench.pair.drivers.patches import Driver
@@ -69,8 +69,7 @@ class Vntb:
         self.failed_raises: list[str] = []  # dev_err() of the deferred work
         self._db_event = db_event
         self._raise_msi = raise_msi
-        vector_ops = DbVectorOps(self.db_vector_count, self.db_vector_mask)
-        self.db_vector_ops = vector_ops if driver.has(7) else None
+        self.has_vector_ops = driver.has(7)
 
     def bind(self) -> None:
         """Attach to the endpoint controller.

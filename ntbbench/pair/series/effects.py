@@ -1,44 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What can be seen of one driver from outside, and what each patch changes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
-from msgspec import Struct
-
+from ntbbench.pair.behaviour import OneSide
+from ntbbench.pair.drivers.configfs import VntbConfig
 from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
 from ntbbench.pair.drivers.hazards import DriverError, Hazard
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import PATCHES, Driver, Side, prefix, side_patches
-from ntbbench.pair.drivers.pci_epf_vntb import Vntb
 from ntbbench.pair.drivers.slots import MW_COUNT_MAX
-from ntbbench.pair.series.race_check import race_cost
-from ntbbench.pair.setting import Direction, Setting, bound_vntb, probed_epf, transport_qps
+from ntbbench.pair.records import Change, PatchEffect, RaceCost
+from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.series.verdict import setting_traits
+from ntbbench.pair.setting import Direction, Setting, transport_qps
 from ntbbench.pair.wakeups import Client
 
-NOTHING = "nothing"
 TOO_MANY_WINDOWS = MW_COUNT_MAX + 1
 PROBED_BIT = 1  # bit 0 hides some of the legacy's wrong bits
 MULTI_BITS = 0b101
 
-
-class Change(Struct, frozen=True, kw_only=True):
-    """One thing that can be seen, before and after a patch."""
-
-    what: str
-    before: str
-    after: str
-
-
-class PatchEffect(Struct, frozen=True, kw_only=True):
-    """What becomes observable with one patch, on top of those before it in the series."""
-
-    patch: int
-    side: str
-    subject: str
-    changes: list[Change]
-
-
-Observe = Callable[[Driver, Setting], str]
+Observe = Callable[[OneSide, Setting], object]
 
 
 def effects(setting: Setting) -> list[PatchEffect]:
@@ -51,204 +33,166 @@ def effects(setting: Setting) -> list[PatchEffect]:
     found = []
     for patch in PATCHES:
         place = side_patches(patch.side).index(patch.number)
-        before, after = prefix(patch.side, place), prefix(patch.side, place + 1)
-        pairs = [
-            (what, observe(before, setting), observe(after, setting))
-            for what, observe in OBSERVED[patch.side]
+        changes = [
+            Change(what=what, before=before, after=after)
+            for what, observe in (*BOTH, *OWN[patch.side])
+            for before, after in [
+                [_seen(observe, prefix(patch.side, place + more), setting) for more in (0, 1)]
+            ]
+            if before != after
         ]
-        changes = [Change(what=w, before=b, after=a) for w, b, a in pairs if a != b]
         found.append(
             PatchEffect(patch=patch.number, side=patch.side, subject=patch.subject, changes=changes)
         )
     return found
 
 
-# Both sides.
+def _seen(observe: Observe, driver: Driver, setting: Setting) -> str:
+    side = OneSide(driver, setting.slots_of(driver.side), setting.doorbell)
+    return str(observe(side, setting))
 
 
-def _mask(driver: Driver, setting: Setting) -> str:
-    return f"{_device(driver, setting).db_valid_mask():#x}"
+def race_cost(
+    direction: Direction, ep: Driver, rc: Driver, setting: Setting, client: Client
+) -> RaceCost:
+    """Ring each QP once on a fresh pair and count the tasklet runs, the race check included.
+
+    With a client that reposts buffers a db_read() hit on the rung QP merges with the repost and
+    adds no run.
+
+    Raises
+    ------
+    DriverError : a driver that refuses the setting.
+    """
+    receiver = rc if direction == "ep-to-rc" else ep
+    qp_count = setting_traits(receiver, setting).qp_count
+    traces = [ring(direction, ep, rc, setting, 1 << bit, client=client) for bit in range(qp_count)]
+    return RaceCost(
+        direction=direction,
+        ep=ep.label,
+        rc=rc.label,
+        client=str(client),
+        runs=[len(trace.runs) for trace in traces],
+        race_checks=[len(trace.race_checks) for trace in traces],
+    )
 
 
-def _qps(driver: Driver, setting: Setting) -> str:
-    mask = _device(driver, setting).db_valid_mask()
+def _list(parts: Iterable[object]) -> str:
+    return ", ".join(map(str, parts))
+
+
+def _qps(side: OneSide, setting: Setting) -> str:
+    mask = side.device.db_valid_mask()
     return f"{transport_qps(mask, setting.mw_count).qp_count} of {mask.bit_length() - 1}"
 
 
-def _vector_count(driver: Driver, setting: Setting) -> str:
-    return str(db_vector_count(_device(driver, setting)))
+def _reported(side: OneSide, place: int) -> str:
+    """Return the vectors reported for the slot of doorbell bit `place`; -1: the reserved slot."""
+    side.interrupt(side.driver.db_start + place)
+    return _list(side.vectors) or "nothing"
 
 
-def _vector_masks(driver: Driver, setting: Setting) -> str:
-    device = _device(driver, setting)
-    return ", ".join(f"{db_vector_mask(device, vector):#x}" for vector in range(3))
+def _register(side: OneSide, bits: Sequence[int], cleared: int = 0) -> str:
+    for bit in bits:
+        side.interrupt(side.driver.db_start + bit)
+    if cleared:  # before patch 11 clearing no bit clears all of them
+        side.device.db_clear(cleared)
+    return hex(side.device.db_read())
 
 
-def _reported(driver: Driver, setting: Setting) -> str:
-    return _told(driver, setting, driver.db_start + PROBED_BIT)
+def _cost(driver: Driver, setting: Setting, client: Client) -> RaceCost:
+    """Return the cost of a doorbell that `driver` takes from an unpatched peer."""
+    if driver.side == "ep":
+        return race_cost("rc-to-ep", driver, prefix("rc", 0), setting, client)
+    return race_cost("ep-to-rc", prefix("ep", 0), driver, setting, client)
 
 
-def _reserved(driver: Driver, setting: Setting) -> str:
-    return _told(driver, setting, driver.db_start - 1)
-
-
-def _register(driver: Driver, setting: Setting) -> str:
-    device = _device(driver, setting)
-    _interrupt(device, driver.db_start + PROBED_BIT)
-    return f"{device.db_read():#x}"
-
-
-def _calls(driver: Driver, setting: Setting) -> str:
+def _calls(side: OneSide, setting: Setting) -> str:
     """Return how many tasklets one doorbell schedules: the runs that are no race check."""
-    cost = race_cost(*_facing(driver), setting, Client.SILENT)
-    per_qp = (runs - hits for runs, hits in zip(cost.runs, cost.race_checks, strict=True))
-    return ", ".join(map(str, per_qp))
+    cost = _cost(side.driver, setting, Client.SILENT)
+    return _list(runs - hits for runs, hits in zip(cost.runs, cost.race_checks, strict=True))
 
 
-def _runs(driver: Driver, setting: Setting) -> str:
-    return ", ".join(map(str, race_cost(*_facing(driver), setting, Client.REPOSTS).runs))
+def _multi(side: OneSide, _: Setting) -> str:
+    side.ring(MULTI_BITS)
+    return _list(side.rung)
 
 
-def _multi(driver: Driver, setting: Setting) -> str:
-    slots: list[int] = []
-    if driver.side == "rc":
-        epf = probed_epf(driver, contiguous_irqs(setting.rc_vectors), _ignore, slots.append)
-        epf.peer_db_set(MULTI_BITS)
-    else:
-        vntb = bound_vntb(
-            driver, setting.ep_slots, setting.doorbell, _ignore, lambda msi: slots.append(msi - 1)
-        )
-        vntb.peer_db_set(MULTI_BITS)
-        vntb.run_peer_db_work()
-    return ", ".join(map(str, slots))
+def _context(side: OneSide, _: Setting) -> str:
+    side.ring(1)
+    return str(Hazard.SLEEPS) if Hazard.SLEEPS in side.hazards else "does not sleep"
 
 
-# The endpoint alone.
+def _store(side: OneSide, attribute: str, text: str) -> str:
+    return _errno(VntbConfig(side.driver).store, attribute, text)
 
 
-def _context(driver: Driver, setting: Setting) -> str:
-    vntb = bound_vntb(driver, setting.ep_slots, setting.doorbell, _ignore, _ignore)
-    with vntb.sanitizer.atomic():
-        vntb.peer_db_set(1)
-    vntb.run_peer_db_work()
-    return str(Hazard.SLEEPS) if Hazard.SLEEPS in vntb.sanitizer.hazards else "does not sleep"
+def _bind(side: OneSide, db_count: int) -> str:
+    config = VntbConfig(side.driver)
+    config.db_count = db_count
+    return _errno(config.configure_interrupt)
 
 
-def _store(db_count: int) -> Observe:
-    def observe(driver: Driver, setting: Setting) -> str:
-        vntb = Vntb(driver, setting.doorbell, _ignore, _ignore)
-        return _errno(lambda: vntb.config.store("db_count", str(db_count)))
-
-    return observe
+def _late_store(side: OneSide, _: Setting) -> str:
+    config = VntbConfig(side.driver)
+    config.attached = True
+    return _errno(config.store, "spad_count", "128")
 
 
-def _bind(db_count: int) -> Observe:
-    def observe(driver: Driver, setting: Setting) -> str:
-        vntb = Vntb(driver, setting.doorbell, _ignore, _ignore)
-        vntb.config.db_count = db_count
-        return _errno(vntb.bind)
-
-    return observe
+def _windows(side: OneSide, setting: Setting) -> str:
+    epf = Epf(side.driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
+    return f"{_errno(epf.probe, TOO_MANY_WINDOWS)}, {len(epf.requested)} irqs left behind"
 
 
-def _late_store(driver: Driver, setting: Setting) -> str:
-    vntb = bound_vntb(driver, setting.ep_slots, setting.doorbell, _ignore, _ignore)
-    return _errno(lambda: vntb.config.store("spad_count", "128"))
-
-
-# The root complex alone.
-
-
-def _scattered(driver: Driver, setting: Setting) -> str:
-    told: list[int] = []
-    epf = probed_epf(driver, scattered_irqs(setting.rc_vectors), told.append, _ignore)
-    epf.isr(driver.db_start + PROBED_BIT)
-    return ", ".join(map(str, told)) or NOTHING
-
-
-def _windows(driver: Driver, setting: Setting) -> str:
-    epf = Epf(driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
-    return f"{_errno(lambda: epf.probe(TOO_MANY_WINDOWS))}, {len(epf.requested)} irqs left behind"
-
-
-def _cleared(driver: Driver, setting: Setting) -> str:
-    epf = probed_epf(driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
-    for bit in range(2):
-        epf.isr(driver.db_start + bit)
-    epf.db_clear(1)
-    return f"{epf.db_read():#x}"
-
-
-BOTH: tuple[tuple[str, Observe], ...] = (
-    ("db_valid_mask", _mask),
-    ("QPs of ntb_transport, of those that the mask allows", _qps),
-    ("ntb_db_vector_count()", _vector_count),
-    ("ntb_db_vector_mask() of vectors 0, 1, 2", _vector_masks),
-    ("vector told for a ring of bit 1", _reported),
-    ("vector told for a ring of the reserved slot", _reserved),
-    ("db_read() after a ring of bit 1", _register),
-    ("tasklets scheduled by a ring of QP 0, 1, ..", _calls),
-    ("tasklet runs for one packet on QP 0, 1, .. (ntb_netdev)", _runs),
-    ("slots rung by peer_db_set() of bits 0 and 2", _multi),
-)
-OBSERVED: dict[Side, tuple[tuple[str, Observe], ...]] = {
-    "ep": (
-        *BOTH,
-        ("peer_db_set() in atomic context", _context),
-        ("configfs write of db_count 2", _store(2)),
-        ("configfs write of db_count 33", _store(33)),
-        ("bind with db_count 2", _bind(2)),
-        ("bind with db_count 33", _bind(33)),
-        ("configfs write after EPC attach", _late_store),
-    ),
-    "rc": (
-        *BOTH,
-        ("vector told for bit 1 with non-contiguous irqs", _scattered),
-        ("db_read() after rings of bits 0 and 1, bit 0 cleared", _cleared),
-        (f"probe with {TOO_MANY_WINDOWS} windows", _windows),
-    ),
-}
+def _scattered(side: OneSide, setting: Setting) -> str:
+    return _reported(OneSide(side.driver, setting.rc_vectors, irqs=scattered_irqs), PROBED_BIT)
 
 
 def _ignore(_: int) -> None:
-    """Take a vector, an MSI or a slot and do nothing."""
+    """Take a vector or a slot and do nothing."""
 
 
-def _device(driver: Driver, setting: Setting) -> Epf | Vntb:
-    if driver.side == "ep":
-        return bound_vntb(driver, setting.ep_slots, setting.doorbell, _ignore, _ignore)
-    return probed_epf(driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
-
-
-def _interrupt(device: Epf | Vntb, slot: int) -> None:
-    if isinstance(device, Epf):
-        device.isr(slot)
-    else:
-        device.write_doorbell(slot)
-        device.poll()
-
-
-def _told(driver: Driver, setting: Setting, slot: int) -> str:
-    told: list[int] = []
-    device: Epf | Vntb
-    if driver.side == "ep":
-        device = bound_vntb(driver, setting.ep_slots, setting.doorbell, told.append, _ignore)
-    else:
-        device = probed_epf(driver, contiguous_irqs(setting.rc_vectors), told.append, _ignore)
-    _interrupt(device, slot)
-    return ", ".join(map(str, told)) or NOTHING
-
-
-def _facing(driver: Driver) -> tuple[Direction, Driver, Driver]:
-    """Return the direction in which `driver` receives, with an unpatched peer."""
-    if driver.side == "ep":
-        return "rc-to-ep", driver, prefix("rc", 0)
-    return "ep-to-rc", prefix("ep", 0), driver
-
-
-def _errno(call: Callable[[], None]) -> str:
+def _errno(call: Callable[..., None], *words: object) -> str:
     try:
-        call()
+        call(*words)
     except DriverError as error:
         return f"-{error.name}"
     return "0"
+
+
+BOTH: tuple[tuple[str, Observe], ...] = (
+    ("db_valid_mask", lambda side, _: hex(side.device.db_valid_mask())),
+    ("QPs of ntb_transport, of those that the mask allows", _qps),
+    ("ntb_db_vector_count()", lambda side, _: db_vector_count(side.device)),
+    (
+        "ntb_db_vector_mask() of vectors 0, 1, 2",
+        lambda side, _: _list(hex(db_vector_mask(side.device, vector)) for vector in range(3)),
+    ),
+    ("vector told for a ring of bit 1", lambda side, _: _reported(side, PROBED_BIT)),
+    ("vector told for a ring of the reserved slot", lambda side, _: _reported(side, -1)),
+    ("db_read() after a ring of bit 1", lambda side, _: _register(side, [PROBED_BIT])),
+    ("tasklets scheduled by a ring of QP 0, 1, ..", _calls),
+    (
+        "tasklet runs for one packet on QP 0, 1, .. (ntb_netdev)",
+        lambda side, setting: _list(_cost(side.driver, setting, Client.REPOSTS).runs),
+    ),
+    ("slots rung by peer_db_set() of bits 0 and 2", _multi),
+)
+OWN: dict[Side, tuple[tuple[str, Observe], ...]] = {
+    "ep": (
+        ("peer_db_set() in atomic context", _context),
+        ("configfs write of db_count 2", lambda side, _: _store(side, "db_count", "2")),
+        ("configfs write of db_count 33", lambda side, _: _store(side, "db_count", "33")),
+        ("bind with db_count 2", lambda side, _: _bind(side, 2)),
+        ("bind with db_count 33", lambda side, _: _bind(side, 33)),
+        ("configfs write after EPC attach", _late_store),
+    ),
+    "rc": (
+        ("vector told for bit 1 with non-contiguous irqs", _scattered),
+        (
+            "db_read() after rings of bits 0 and 1, bit 0 cleared",
+            lambda side, _: _register(side, [0, 1], cleared=1),
+        ),
+        (f"probe with {TOO_MANY_WINDOWS} windows", _windows),
+    ),
+}

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The matrix of every prefix of one half of the series against every prefix of the other."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
+from pathlib import Path
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
+from ntbbench.core.errors import InputError
+from ntbbench.pair.drivers.hazards import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side, cell_driver, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.drivers.slots import (
@@ -15,71 +19,37 @@ from ntbbench.pair.drivers.slots import (
     RC_VECTORS_MAX,
     RC_VECTORS_MIN,
 )
-from ntbbench.pair.series.verdict import WORKS, Traits, judge, outcome, traits
+from ntbbench.pair.records import (
+    COMPAT_SCHEMA,
+    STORY_SCHEMA,
+    BrokenCell,
+    Cell,
+    CellName,
+    CompatResult,
+    Exhaustive,
+    Regression,
+    Stories,
+    Story,
+    asked,
+)
+from ntbbench.pair.ring_story import story_of
+from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.series.verdict import (
+    WORKS,
+    Traits,
+    Verdict,
+    judge,
+    outcome,
+    setting_traits,
+    traits,
+)
 from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, Direction, Setting
 
-COMPAT_SCHEMA = "ntbbench.compat/1"
-EP_SLOTS = range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1)
-RC_VECTORS = range(RC_VECTORS_MIN, RC_VECTORS_MAX + 1)
-
-CellName = int | str
-
-
-class Cell(Struct, frozen=True, kw_only=True):
-    """One direction of one pair of drivers: the row and column, and what became of its rings."""
-
-    direction: str
-    ep: CellName  # a prefix of the patches, or "root-fix"
-    rc: CellName
-    verdict: str
-    amplification: float | None  # None: nothing was delivered
-    missed: int
-    misrouted: int
-    cases: int
-    hazards: list[str]
-
-
-class BrokenCell(Struct, frozen=True, kw_only=True):
-    """A cell of two prefixes that does not work."""
-
-    ep: int
-    rc: int
-    verdict: str
-
-
-class Regression(Struct, frozen=True, kw_only=True):
-    """A setting in which 0/0 works and other cells do not."""
-
-    direction: str
-    ep_slots: int
-    rc_vectors: int
-    mw_count: int
-    doorbell: str
-    cells: list[BrokenCell]
-
-
-class Exhaustive(Struct, frozen=True, kw_only=True):
-    """Every setting: how many there are, in how many 0/0 works, and where a cell then does not.
-
-    `settings` and `working` count one for each direction.
-    """
-
-    settings: int
-    working: int
-    regressions: list[Regression]  # of prefixes
-    root_fix_cells: int  # cells of all settings with one root-fix side: too many to list
-
-
-class CompatResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `ntbbench compat` found."""
-
-    schema: str
-    ep_slots: int
-    rc_vectors: int
-    mw_count: int
-    doorbell: str
-    cells: list[Cell]
-    exhaustive: Exhaustive | UnsetType = UNSET
+SLOTS: dict[Side, range] = {
+    "ep": range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1),
+    "rc": range(RC_VECTORS_MIN, RC_VECTORS_MAX + 1),
+}
+MW_COUNTS = range(1, MW_COUNT_MAX + 1)
 
 
 def rows(side: Side) -> tuple[CellName, ...]:
@@ -91,10 +61,7 @@ def compat(setting: Setting, exhaustive: Exhaustive | None = None) -> CompatResu
     """Return the matrix of one setting, in both directions."""
     return CompatResult(
         schema=COMPAT_SCHEMA,
-        ep_slots=setting.ep_slots,
-        rc_vectors=setting.rc_vectors,
-        mw_count=setting.mw_count,
-        doorbell=str(setting.doorbell),
+        **asked(setting),
         cells=[
             cell(direction, ep, rc, setting)
             for direction in DIRECTIONS
@@ -121,15 +88,40 @@ def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> 
     )
 
 
-def all_settings() -> Iterator[Setting]:
-    """Yield every setting: slots, vectors, windows and doorbell modes that both drivers accept."""
-    for mw_count, ep_slots, rc_vectors, doorbell in product(
-        range(1, MW_COUNT_MAX + 1),
-        EP_SLOTS,
-        RC_VECTORS,
-        Doorbell,
-    ):
-        yield Setting(ep_slots, rc_vectors, mw_count, doorbell)
+def check_matrix(result: CompatResult, path: Path) -> None:
+    """Refuse a matrix out of a file that lacks a cell or has words that no matrix has.
+
+    Raises
+    ------
+    InputError : as it says.
+    """
+    whole = Counter(product(DIRECTIONS, rows("ep"), rows("rc")))
+    if Counter((cell.direction, cell.ep, cell.rc) for cell in result.cells) != whole:
+        raise InputError(f"{path}: cells", len(result.cells), "each direction, EP and RC once")
+    for found in result.cells:
+        for word in sorted({found.verdict, *found.hazards} - {*Verdict, *Hazard}):
+            raise InputError(f"{path}: cells", word, "a verdict or a hazard")
+
+
+def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
+    """Return the story of a cell in both directions.
+
+    Raises
+    ------
+    DriverError : a driver that refuses the setting.
+    """
+    stories = [_cell_story(direction, ep, rc, setting) for direction in DIRECTIONS]
+    return Stories(schema=STORY_SCHEMA, **asked(setting), stories=stories)
+
+
+def _cell_story(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Story:
+    """Return the story of the first bit that goes astray, or of bit 0."""
+    drivers = cell_driver("ep", ep), cell_driver("rc", rc)
+    sender = drivers[0] if direction == "ep-to-rc" else drivers[1]
+    bits = max(setting_traits(sender, setting).qp_count, 1)
+    traces = [ring(direction, *drivers, setting, 1 << bit) for bit in range(bits)]
+    chosen = next((trace for trace in traces if trace.asleep), traces[0])
+    return story_of(chosen, str(outcome(direction, *drivers, setting).verdict))
 
 
 def exhaustive() -> Exhaustive:
@@ -140,30 +132,36 @@ def exhaustive() -> Exhaustive:
     """
     settings = working = root_fix = 0
     found: list[Regression] = []
-    for setting, direction in product(all_settings(), DIRECTIONS):
+    for setting, direction in product(_all_settings(), DIRECTIONS):
         settings += 1
-        ep = row_traits("ep", setting.ep_slots, setting.mw_count, setting.doorbell)
-        rc = row_traits("rc", setting.rc_vectors, setting.mw_count, setting.doorbell)
+        ep = _row_traits("ep", setting.ep_slots, setting.mw_count, setting.doorbell)
+        rc = _row_traits("rc", setting.rc_vectors, setting.mw_count, setting.doorbell)
         if judge(direction, ep[0], rc[0])[0] not in WORKS:
             continue
         working += 1
-        broken, broken_root_fix = broken_cells(direction, ep, rc)
+        broken, broken_root_fix = _broken_cells(direction, ep, rc)
         root_fix += broken_root_fix
         if broken:
-            found.append(_regression(direction, setting, broken))
+            found.append(Regression(direction=direction, **asked(setting), cells=list(broken)))
     return Exhaustive(
         settings=settings, working=working, regressions=found, root_fix_cells=root_fix
     )
 
 
+def _all_settings() -> Iterator[Setting]:
+    for mw_count, ep_slots, rc_vectors, doorbell in product(
+        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell
+    ):
+        yield Setting(ep_slots, rc_vectors, mw_count, doorbell)
+
+
 @cache
-def row_traits(side: Side, slots: int, mw_count: int, doorbell: Doorbell) -> tuple[Traits, ...]:
-    """Return the traits of all rows (or columns) of one side."""
+def _row_traits(side: Side, slots: int, mw_count: int, doorbell: Doorbell) -> tuple[Traits, ...]:
     return tuple(traits(cell_driver(side, name), slots, mw_count, doorbell) for name in rows(side))
 
 
 @cache
-def broken_cells(
+def _broken_cells(
     direction: Direction, ep: tuple[Traits, ...], rc: tuple[Traits, ...]
 ) -> tuple[tuple[BrokenCell, ...], int]:
     """Return the cells of prefixes that do not work, and the number of those with one root fix."""
@@ -180,16 +178,3 @@ def broken_cells(
         else:
             root_fix += 1
     return tuple(broken), root_fix
-
-
-def _regression(
-    direction: Direction, setting: Setting, broken: tuple[BrokenCell, ...]
-) -> Regression:
-    return Regression(
-        direction=direction,
-        ep_slots=setting.ep_slots,
-        rc_vectors=setting.rc_vectors,
-        mw_count=setting.mw_count,
-        doorbell=str(setting.doorbell),
-        cells=list(broken),
-    )

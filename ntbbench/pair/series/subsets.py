@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain, combinations, product
 from math import factorial
-
-from msgspec import Struct
+from typing import TypeVar
 
 from ntbbench.pair.behaviour import receiving
 from ntbbench.pair.drivers.hazards import Hazard
@@ -19,64 +18,33 @@ from ntbbench.pair.drivers.patches import (
     driver,
     side_patches,
 )
-from ntbbench.pair.series.verdict import WORKS, Outcome, outcome, receiving_hazards, sending_hazards
-from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.records import (
+    PATCHES_SCHEMA,
+    Dependencies,
+    Failure,
+    Half,
+    HazardCure,
+    OtherSettings,
+    UnsafeOrder,
+    asked,
+)
+from ntbbench.pair.series.prefix_matrix import MW_COUNTS, SLOTS
+from ntbbench.pair.series.verdict import (
+    WORKS,
+    Traits,
+    Verdict,
+    judge,
+    outcome,
+    receiving_hazards,
+    sending_hazards,
+    traits,
+)
+from ntbbench.pair.setting import DIRECTIONS, Setting
 
 Subset = frozenset[int]
+OfSide = TypeVar("OfSide", Driver, Traits, int)
 PEER_SIDE: dict[Side, Side] = {"ep": "rc", "rc": "ep"}
-
-
-class Failure(Struct, frozen=True, kw_only=True):
-    """One direction in which a subset loses doorbells, and against which peer."""
-
-    patches: list[int]
-    peer: str
-    direction: str
-    verdict: str
-    missed: int
-    misrouted: int
-
-
-class UnsafeOrder(Struct, frozen=True, kw_only=True):
-    """A patch without one that it needs, all others of its half applied: a careless backport."""
-
-    patch: int
-    without: int
-    failures: list[Failure]
-
-
-class HazardCure(Struct, frozen=True, kw_only=True):
-    """The smallest sets of patches that free one side of a hazard."""
-
-    side: str
-    hazard: str
-    minimal: list[list[int]]  # [] alone: the unpatched driver is free of it
-
-
-class Half(Struct, frozen=True, kw_only=True):
-    """One half of the series."""
-
-    side: str
-    subsets: int
-    safe_subsets: int
-    minimal_unsafe: list[list[int]]  # unsafe sets without an unsafe set inside
-    orders: int  # permutations of the half
-    safe_orders: int  # with every intermediate kernel safe
-
-
-class Dependencies(Struct, frozen=True, kw_only=True):
-    """What the subsets say."""
-
-    requires: dict[str, list[int]]  # patch number: patches it is unsafe without
-    minimal: dict[str, list[list[int]]]  # patch number: smallest safe sets that hold it
-    bisectable: bool  # every prefix of the posted order is safe
-    subsets: int
-    safe_subsets: int
-    mixed_failures: int  # safe halves that fail each other; 0 is the claim of the series
-    halves: list[Half]
-    unsafe_orders: list[UnsafeOrder]
-    cures: list[HazardCure]
-    kernels: dict[str, bool]  # released kernels: safe or not
 
 
 def powerset(items: Iterable[int]) -> Iterator[Subset]:
@@ -86,18 +54,13 @@ def powerset(items: Iterable[int]) -> Iterator[Subset]:
     return (frozenset(chosen) for chosen in chain.from_iterable(sizes))
 
 
-def against(side: Side, own: Driver, peer: Driver, way: Direction, setting: Setting) -> Outcome:
-    """Return the outcome of one side's driver with a peer."""
-    return outcome(way, *((own, peer) if side == "ep" else (peer, own)), setting)
-
-
 @cache
 def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ...]:
     """Return where a half's subset fails against an unpatched and a fully patched peer."""
     found = []
-    other = PEER_SIDE[side]
-    for peer, way in product((driver(other, ()), driver(other, side_patches(other))), DIRECTIONS):
-        result = against(side, driver(side, patches), peer, way, setting)
+    own = driver(side, patches)
+    for peer, way in product(_peers(side), DIRECTIONS):
+        result = outcome(way, *_ordered(side, own, peer), setting)
         if result.verdict not in WORKS:
             found.append(
                 Failure(
@@ -112,6 +75,17 @@ def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ..
     return tuple(found)
 
 
+def _peers(side: Side) -> tuple[Driver, Driver]:
+    """Return the unpatched and the fully patched peer of a side."""
+    other = PEER_SIDE[side]
+    return driver(other, ()), driver(other, side_patches(other))
+
+
+def _ordered(side: Side, own: OfSide, peer: OfSide) -> tuple[OfSide, OfSide]:
+    """Return what is of the endpoint, then what is of the root complex."""
+    return (own, peer) if side == "ep" else (peer, own)
+
+
 def dependencies(setting: Setting) -> Dependencies:
     """Judge all subsets of both halves; a kernel is safe when each of its halves is.
 
@@ -119,37 +93,39 @@ def dependencies(setting: Setting) -> Dependencies:
     ------
     DriverError : a driver that refuses the setting.
     """
-    ep_safe, rc_safe = (safe_sets(side, setting) for side in SIDES)
+    halves = [
+        [s for s in powerset(side_patches(side)) if not failures(side, s, setting)]
+        for side in SIDES
+    ]
     # Both halves live in one kernel, but a half meets only the other half of its peer.
-    safe = [ep | rc for ep, rc in product(ep_safe, rc_safe)]
-    numbers = [patch.number for patch in PATCHES]
-    subsets = 2 ** len(numbers)
+    safe = [ep | rc for ep, rc in product(*halves)]
     safe_set = set(safe)
-    prefixes = [frozenset(numbers[:count]) for count in range(len(numbers) + 1)]
+    numbers = [patch.number for patch in PATCHES]
     requires = {number: required(number, safe) for number in numbers}
     return Dependencies(
+        schema=PATCHES_SCHEMA,
+        **asked(setting),
         requires={str(number): sorted(needs) for number, needs in requires.items()},
         minimal={
             str(number): _sorted(minimal_sets(s for s in safe if number in s)) for number in numbers
         },
-        bisectable=all(prefix in safe_set for prefix in prefixes),
-        subsets=subsets,
+        bisectable=all(frozenset(numbers[:count]) in safe_set for count in range(len(numbers) + 1)),
+        subsets=2 ** len(numbers),
         safe_subsets=len(safe),
-        mixed_failures=_mixed_failures(ep_safe, rc_safe, setting),
-        halves=[_half("ep", ep_safe), _half("rc", rc_safe)],
+        mixed_failures=sum(
+            outcome(way, driver("ep", ep), driver("rc", rc), setting).verdict not in WORKS
+            for ep, rc in product(*halves)
+            for way in DIRECTIONS
+        ),
+        halves=[_half(side, half) for side, half in zip(SIDES, halves, strict=True)],
         unsafe_orders=[
             _unsafe_order(number, need, setting)
             for number, needs in requires.items()
             for need in sorted(needs)
         ],
-        cures=_cures(setting),
+        hazard_cures=_cures(setting),
         kernels={version: ep | rc in safe_set for version, (ep, rc, *_) in KERNELS.items()},
     )
-
-
-def safe_sets(side: Side, setting: Setting) -> list[Subset]:
-    """Return a half's safe subsets, smaller ones first."""
-    return [s for s in powerset(side_patches(side)) if not failures(side, s, setting)]
 
 
 def required(number: int, safe: Iterable[Subset]) -> Subset:
@@ -195,13 +171,6 @@ def _half(side: Side, safe: list[Subset]) -> Half:
     )
 
 
-def _mixed_failures(ep_safe: list[Subset], rc_safe: list[Subset], setting: Setting) -> int:
-    return sum(
-        outcome(way, driver("ep", ep), driver("rc", rc), setting).verdict not in WORKS
-        for ep, rc, way in product(ep_safe, rc_safe, DIRECTIONS)
-    )
-
-
 def _unsafe_order(number: int, without: int, setting: Setting) -> UnsafeOrder:
     side = next(patch.side for patch in PATCHES if patch.number == number)
     careless = frozenset(side_patches(side)) - {without}
@@ -213,10 +182,11 @@ def _unsafe_order(number: int, without: int, setting: Setting) -> UnsafeOrder:
 def _cures(setting: Setting) -> list[HazardCure]:
     cures = []
     for side, hazard in product(SIDES, Hazard):
-        numbers = side_patches(side)
-        free = [s for s in powerset(numbers) if hazard not in own_hazards(driver(side, s), setting)]
-        minimal = minimal_sets(free)
-        if minimal != [frozenset()]:
+        subsets = powerset(side_patches(side))
+        minimal = minimal_sets(
+            s for s in subsets if hazard not in own_hazards(driver(side, s), setting)
+        )
+        if minimal != [frozenset()]:  # else the unpatched driver is free of it
             cures.append(HazardCure(side=side, hazard=str(hazard), minimal=_sorted(minimal)))
     return cures
 
@@ -224,12 +194,74 @@ def _cures(setting: Setting) -> list[HazardCure]:
 def own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
     """Return one side's hazards in both directions, whoever its peer is."""
     slots = setting.slots_of(own.side)
-    receives = receiving(own, slots, setting.doorbell)
     met = sending_hazards(own, setting) | receiving_hazards(own, setting)
-    shown = enumerate(receives.db_reads[own.db_start :])
-    wrong = any(word != 1 << bit for bit, word in shown if own.db_start + bit < slots)
+    db_reads = receiving(own, slots, setting.doorbell).db_reads[own.db_start : slots]
+    wrong = any(word != 1 << bit for bit, word in enumerate(db_reads))
     return met | {Hazard.WRONG_BIT} if wrong else met
 
 
 def _sorted(sets: Iterable[Subset]) -> list[list[int]]:
     return sorted(sorted(subset) for subset in sets)
+
+
+# Subsets that are safe in one setting and lose doorbells in another that worked before.
+
+
+def other_settings(side: Side) -> list[OtherSettings]:
+    """Return the smallest subsets of a half that break a setting which works without them.
+
+    Subsets whose traits agree in all settings cannot be told apart and are judged once.
+    """
+    found: list[OtherSettings] = []
+    harmless: set[tuple[Traits, ...]] = set()
+    for subset in powerset(side_patches(side)):
+        if any(subset.issuperset(smaller.patches) for smaller in found):
+            continue
+        fingerprint = _traits_everywhere(driver(side, subset))
+        if fingerprint in harmless:
+            continue
+        hits = list(_hits(side, subset))
+        if hits:
+            found.append(_span(side, subset, hits))
+        else:
+            harmless.add(fingerprint)
+    return found
+
+
+def _traits_everywhere(own: Driver) -> tuple[Traits, ...]:
+    """Return the traits of one side in every setting: they depend on no more than this."""
+    modes = Doorbell if own.side == "ep" else (Doorbell.POLL,)
+    return tuple(traits(own, *key) for key in product(SLOTS[own.side], MW_COUNTS, modes))
+
+
+def _hits(side: Side, subset: Subset) -> Iterator[tuple[Setting, Verdict]]:
+    """Yield the settings that the subset breaks, once for each peer and direction."""
+    own, base = driver(side, subset), driver(side, ())
+    for slots, mw_count, doorbell in product(SLOTS[side], MW_COUNTS, Doorbell):
+        before = traits(base, slots, mw_count, doorbell)
+        after = traits(own, slots, mw_count, doorbell)
+        if before is after:
+            continue
+        for peer, peer_slots in product(_peers(side), SLOTS[PEER_SIDE[side]]):
+            facing = traits(peer, peer_slots, mw_count, doorbell)
+            for way in DIRECTIONS:
+                verdict, _ = judge(way, *_ordered(side, after, facing))
+                if verdict not in WORKS and judge(way, *_ordered(side, before, facing))[0] in WORKS:
+                    both = _ordered(side, slots, peer_slots)
+                    yield Setting(*both, mw_count, doorbell), verdict
+
+
+def _span(side: Side, subset: Subset, hits: list[tuple[Setting, Verdict]]) -> OtherSettings:
+    def ends(name: str) -> tuple[int, int]:
+        values = [getattr(setting, name) for setting, _ in hits]
+        return min(values), max(values)
+
+    return OtherSettings(
+        side=side,
+        patches=sorted(subset),
+        settings=len(hits),
+        verdicts=sorted({str(verdict) for _, verdict in hits}),
+        ep_slots=ends("ep_slots"),
+        rc_vectors=ends("rc_vectors"),
+        mw_count=ends("mw_count"),
+    )

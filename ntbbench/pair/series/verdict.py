@@ -7,8 +7,6 @@ from functools import cache
 
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
-    Receiving,
-    Sending,
     rare_receiving_hazards,
     rare_sending_hazards,
     receiving,
@@ -44,7 +42,7 @@ class Counts:
     Parameters
     ----------
     cases : rings.
-    interrupts : interrupts that told the NTB core of a vector.
+    interrupts : interrupts that reported a vector to the NTB core.
     schedule_calls : tasklet_schedule() calls of the doorbell path.
     missed : cases whose QP was not scheduled.
     misrouted : those of them that scheduled another QP instead.
@@ -128,11 +126,8 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
     verdict, counts = judge(direction, ep_traits, rc_traits)
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
     met = sending_hazards(sender, setting) | receiving_hazards(receiver, setting)
-    if _shows_wrong_bits(
-        sending(sender, setting.slots_of(sender.side)),
-        receiving(receiver, setting.slots_of(receiver.side), setting.doorbell),
-        min(ep_traits.qp_count, rc_traits.qp_count),
-    ):
+    slots = sending(sender, setting.slots_of(sender.side)).slots
+    if shows_wrong_bits(receiver, setting, slots[: min(ep_traits.qp_count, rc_traits.qp_count)]):
         met |= {Hazard.WRONG_BIT}
     return Outcome(verdict, counts, tuple(hazard for hazard in Hazard if hazard in met))
 
@@ -146,10 +141,20 @@ def sending_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
 def receiving_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
     """Return the hazards of a side that is rung, in all ways that are examined.
 
-    Whether db_read() shows the wrong bit depends on what the peer rings, and is not among them.
+    `shows_wrong_bits` is apart from them: it depends on what the peer rings.
     """
     side = (own, setting.slots_of(own.side), setting.doorbell)
     return receiving(*side).hazards | rare_receiving_hazards(*side)
+
+
+def shows_wrong_bits(own: Driver, setting: Setting, rung: Slots) -> bool:
+    """Return whether db_read() shows anything but the rung bit; `rung` are the slots by bit."""
+    side = receiving(own, setting.slots_of(own.side), setting.doorbell)
+    return any(
+        side.masks[slot] is not None and side.db_reads[slot] != 1 << bit
+        for bit, slots in enumerate(rung)
+        for slot in slots
+    )
 
 
 @cache
@@ -175,9 +180,9 @@ def count_rings(slots: Slots, masks: Masks) -> Counts:
     for bit, rung in enumerate(slots):
         woken = 0
         for slot in rung:
-            told = masks[slot]
-            interrupts += told is not None
-            for mask in told or ():
+            reported = masks[slot]
+            interrupts += reported is not None
+            for mask in reported or ():
                 woken |= mask & qp_bitmap
                 schedule_calls += (mask & qp_bitmap).bit_count()
         if not woken >> bit & 1:
@@ -197,12 +202,3 @@ def verdict_of(counts: Counts, fallback: bool) -> Verdict:
     if fallback or counts.schedule_calls != counts.interrupts:
         return Verdict.FALLBACK
     return Verdict.PER_VECTOR
-
-
-def _shows_wrong_bits(sends: Sending, receives: Receiving, qp_count: int) -> bool:
-    """Return whether db_read() shows anything but the rung bit after some ring."""
-    return any(
-        receives.masks[slot] is not None and receives.db_reads[slot] != 1 << bit
-        for bit, rung in enumerate(sends.slots[:qp_count])
-        for slot in rung
-    )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Figures of pages, a file a view: what loads plotly."""
+"""One file a kind of result: its plotly figures, imported only where a page is made."""

@@ -52,7 +52,10 @@ def _section(block: Block, name: str) -> Iterator[page.Section]:
 
 def _table(table: Table, name: str) -> page.Section:
     columns = tuple(page.Column(column.title, column.hint) for column in table.columns)
-    rows = [tuple(page.Cell(cell.text, cell.value) for cell in row) for row in table.rows]
+    rows = [
+        tuple(page.Cell(cell.text, cell.value, cell.tone, cell.hint) for cell in row)
+        for row in table.rows
+    ]
     if table.groups:
         columns = (page.Column(""), *columns)
         headings = [text for text, members in table.groups for _ in range(members)]

@@ -113,20 +113,27 @@ def _parts(table: Table, room: int) -> Iterator[Table]:
 
 
 def _with_columns(table: Table, chosen: Sequence[int], *, everything: bool) -> Table:
-    """Return the table with these columns; a later part has no rows without a number."""
+    """Return the table with these columns; a later part has no rows without a number.
+
+    A part that has no numbers at all is of words, and has every row.
+    """
+    bodies = [[row[column] for column in chosen[table.keys :]] for row in table.rows]
+    everything = everything or not any(map(_has_number, bodies))
     groups: list[tuple[str, int]] = []
     rows: list[list[Cell]] = []
     start = 0
     for heading, size in table.groups or [("", len(table.rows))]:
         kept = [[row[column] for column in chosen] for row in table.rows[start : start + size]]
-        kept = [
-            row for row in kept if everything or any(c.value is not None for c in row[table.keys :])
-        ]
+        kept = [row for row in kept if everything or _has_number(row[table.keys :])]
         rows += kept
         groups += [(heading, len(kept))] if kept else []
         start += size
     columns = [table.columns[column] for column in chosen]
     return replace(table, columns=columns, rows=rows, groups=groups if table.groups else ())
+
+
+def _has_number(cells: Sequence[Cell]) -> bool:
+    return any(cell.value is not None for cell in cells)
 
 
 def _foldable(table: Table) -> bool:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A lab run: what the real kernel did, beside what the model predicts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import fields
 
 from ntbbench.core.fields import declared, plain_type
-from ntbbench.lab.loopback.records import LabPoint, LabResult
+from ntbbench.lab.loopback.records import LabPoint, LabResult, NetdevResult
 from ntbbench.report.document import (
     Block,
     Cell,
@@ -21,6 +21,7 @@ from ntbbench.report.document import (
     number,
     words,
 )
+from ntbbench.report.views.beside import beside
 from ntbbench.report.views.sheets import PER_QP, qp_sheet
 from ntbbench.report.wording import plural
 
@@ -29,12 +30,6 @@ LABELS = declared(LabPoint)
 ASKED = ("vectors", "db_read", "doorbells_rung", "events", "tasklet_schedules")
 RUNS = ("runs_per_qp", "predicted_runs_per_qp")
 PER_DOORBELL = Column("runs per doorbell", "of all receive tasklets", "per door-\nbell")
-MEASURED = (
-    Column("", align="left"),
-    Column("measured"),
-    Column("predicted"),
-    Column("difference"),
-)
 FACTS = ("kernel", "kernel_version", "kernel_source", "ntb_source", "accelerator")
 
 
@@ -44,32 +39,35 @@ def document(result: LabResult) -> Document:
         title="ntbbench lab run",
         verdict=verdict_of(result),
         record=result,
-        blocks=[_summary(result), *map(_details, result.points)],
+        blocks=[_summary(result), *(Details(_title(p), [*_blocks(p)]) for p in result.points)],
         warnings=[(warning, ()) for warning in result.warnings],
-        facts={declared(LabResult)[name].title: getattr(result, name) for name in FACTS}
-        | result.environment,
+        facts=facts_of(result, FACTS) | result.environment,
         sheet=lambda: _sheet(result),
         checks=lambda: [_check(point) for point in result.points],
     )
+
+
+def facts_of(result: LabResult | NetdevResult, names: Sequence[str]) -> dict[str, str]:
+    """Return declared fields of a result by their titles."""
+    labels = declared(type(result))
+    return {labels[name].title: getattr(result, name) for name in names}
 
 
 def verdict_of(result: LabResult) -> str:
     """Return in one sentence what was run and how many points agree."""
     agreed = sum(point.agrees for point in result.points)
     return (
-        f"The model agrees in {agreed} of {plural(len(result.points), 'point')}: "
-        f"Linux {result.kernel} ({result.kernel_source}, {result.accelerator})"
-        f"{tree(result.source_tree)}"
+        f"The model agrees in {agreed} of {plural(len(result.points), 'point')}: {system(result)}"
     )
 
 
-def tree(source_tree: str) -> str:
-    """Return where the NTB files are from if not from the kernel itself."""
-    return f", its NTB files from --source {source_tree}" if source_tree else ""
+def system(result: LabResult | NetdevResult) -> str:
+    """Return which kernel ran, and where its NTB files are from if not from the kernel itself."""
+    tree = f", its NTB files from --source {result.source_tree}" if result.source_tree else ""
+    return f"Linux {result.kernel} ({result.kernel_source}, {result.accelerator}){tree}"
 
 
-def conclusion(point: LabPoint) -> str:
-    """Return what the comparison says of a point."""
+def _conclusion(point: LabPoint) -> str:
     if not point.agrees:
         return "DISAGREES"
     return "agrees" if not any(point.difference_per_qp) else "in bounds"
@@ -91,12 +89,8 @@ def _row(point: LabPoint) -> list[Cell]:
     return [
         *words(*(getattr(point, name) for name in ASKED), runs, predicted),
         number(runs / max(point.doorbells_rung, 1), ".2f"),
-        Cell(conclusion(point), strong=not point.agrees),
+        Cell(_conclusion(point), strong=not point.agrees),
     ]
-
-
-def _details(point: LabPoint) -> Details:
-    return Details(_title(point), [*_blocks(point)])
 
 
 def _title(point: LabPoint) -> str:
@@ -106,26 +100,22 @@ def _title(point: LabPoint) -> str:
     order = "in turn" if point.order == "turn" else "together"
     return (
         f"{vectors}, db_read {point.db_read}: {plural(point.packets, 'packet')} each by QP {qps} "
-        f"of {point.queues}, {order}, {point.gap_us} us apart: {conclusion(point)}"
+        f"of {point.queues}, {order}, {point.gap_us} us apart: {_conclusion(point)}"
     )
 
 
 def _blocks(point: LabPoint) -> Iterator[Block]:
-    sent = point.packets * len(point.sending_qps)
+    runs, predicted = (getattr(point, name) for name in RUNS)
+    schedules = point.predicted_tasklet_schedules
     rows = [
-        _measured(LABELS["doorbells_rung"].title, point.doorbells_rung, None),
-        _measured(LABELS["events"].title, point.events, None),
-        _measured(LABELS["packets_received"].title, point.packets_received, sent),
-        _measured(
-            LABELS["tasklet_schedules"].title,
-            point.tasklet_schedules,
-            point.predicted_tasklet_schedules,
-        ),
-        _measured("tasklet runs", *(sum(getattr(point, name)) for name in RUNS)),
+        (LABELS["doorbells_rung"].title, point.doorbells_rung, None),
+        (LABELS["events"].title, point.events, None),
+        (LABELS["packets_received"].title, point.packets_received, _sent(point)),
+        (LABELS["tasklet_schedules"].title, point.tasklet_schedules, schedules),
+        ("tasklet runs", sum(runs), sum(predicted)),
     ]
-    pairs = zip(point.runs_per_qp, point.predicted_runs_per_qp, strict=True)
-    rows += [_measured(f"  runs of QP {qp}", *counts) for qp, counts in enumerate(pairs)]
-    yield Table("", MEASURED, rows)
+    pairs = enumerate(zip(runs, predicted, strict=True))
+    yield beside("measured", [*rows, *((f"  runs of QP {qp}", *pair) for qp, pair in pairs)])
     events = ", ".join(f"{vector}: {count}" for vector, count in point.events_per_vector.items())
     lines = [f"events by vector: {events}"]
     if not point.spaced:
@@ -135,11 +125,8 @@ def _blocks(point: LabPoint) -> Iterator[Block]:
     yield Notes("", [(line, ()) for line in (*lines, *point.notes)])
 
 
-def _measured(name: str, measured: int, predicted: int | None) -> tuple[Cell, ...]:
-    if predicted is None:
-        return words(name, measured, "", "")
-    difference = measured - predicted
-    return (*words(name, measured, predicted), number(difference, "+d" if difference else "d"))
+def _sent(point: LabPoint) -> int:
+    return point.packets * len(point.sending_qps)
 
 
 def _sheet(result: LabResult) -> Sheet:
@@ -149,7 +136,35 @@ def _sheet(result: LabResult) -> Sheet:
 
 
 def _check(point: LabPoint) -> Check:
-    runs, predicted = (sum(getattr(point, name)) for name in RUNS)
-    counts = f"runs {runs}, predicted {predicted}, doorbells {point.doorbells_rung}"
-    ratio = f"runs per doorbell {runs / max(point.doorbells_rung, 1):.2f}"
-    return Check(point.name, point.agrees, diagnostics=[counts, ratio, *point.notes])
+    """Return a point as a test: no packet lost, the runs of each QP, and what the model says."""
+    runs, predicted = (getattr(point, name) for name in RUNS)
+    allowed = (predicted, predicted)
+    if not point.spaced:
+        allowed = (point.least_runs_per_qp, point.most_runs_per_qp)
+    return Check(
+        point.name,
+        None,
+        checks=[
+            packets_check(_sent(point), point.doorbells_rung, point.packets_received),
+            *run_checks(runs, *allowed),
+            Check("the model agrees", point.agrees, diagnostics=point.notes),
+        ],
+        diagnostics=[
+            f"tasklet runs {sum(runs)}, predicted {sum(predicted)}",
+            f"runs per doorbell {sum(runs) / max(point.doorbells_rung, 1):.2f}",
+        ],
+    )
+
+
+def packets_check(sent: int, rung: int, received: int) -> Check:
+    """Return the test that each packet rang once and arrived."""
+    counts = f"{sent} packets sent, {rung} doorbells rung, {received} packets received"
+    return Check("no packet is lost", sent == rung == received, diagnostics=[counts])
+
+
+def run_checks(runs: Sequence[int], least: Sequence[int], most: Sequence[int]) -> Iterator[Check]:
+    """Yield for each QP the test that its runs lie within what is allowed."""
+    for qp_num, (count, low, high) in enumerate(zip(runs, least, most, strict=True)):
+        allowed = f"{low}" if low == high else f"{low} to {high}"
+        about = f"{count} runs, {allowed} allowed"
+        yield Check(f"runs of QP {qp_num}", low <= count <= high, diagnostics=[about])

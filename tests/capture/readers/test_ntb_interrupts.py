@@ -1,36 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which interrupts are doorbells: link and event vectors, shared lines, the side that sends."""
 
-import csv
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from captures import PCI, capture, edit, table
-from recordings import DATA
+from captures import CASES, GEN1, PCI, capture, edit, explained, measured, table, with_info
 
-from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured import Amplification, Irq, Measured
+from ntbbench.capture.measured_records import Amplification, Irq, Measured
 from ntbbench.cli.main import main
 
-CASES = DATA / "cases"
-INFO = (
-    "NTB Device Information:\nDoorbell Count -\t{count}\nDoorbell Vector Count -\t{vectors}\n"
-    "Doorbell Vector Shift -\t{shift}\nDoorbell Valid Mask -\t{valid:#x}\n"
-    "Doorbell Link Mask -\t{link:#x}\n"
-)
-GEN1 = {"count": 15, "vectors": 4, "shift": 5, "valid": 0x7FFF, "link": 0x8000}
 GEN3 = {"count": 31, "vectors": 33, "shift": 1, "valid": 0x7FFFFFFF, "link": 0x180000000}
 GEN4 = {"count": 32, "vectors": 33, "shift": 1, "valid": 0xFFFFFFFF, "link": 0x100000000}
 MSI = {"count": 15, "vectors": 1, "shift": 16, "valid": 0x7FFF, "link": 0x8000}
-
-
-def only(folder: Path) -> Measured:
-    measured = ingest([folder])
-    assert measured.errors == []
-    return measured
 
 
 def vectors(folder: Path, counts: list[int], action: str = "ndev_vec_isr") -> Path:
@@ -40,32 +22,26 @@ def vectors(folder: Path, counts: list[int], action: str = "ndev_vec_isr") -> Pa
     )
 
 
-def with_info(folder: Path, name: str = PCI, **facts: int) -> Path:
-    (folder / "info").mkdir(exist_ok=True)
-    (folder / "info" / name).write_text(INFO.format(**facts))
-    return folder
-
-
-def doorbells(measured: Measured) -> list[int]:
+def doorbells(found: Measured) -> list[int]:
     """Return the slots that are doorbells and counted anything."""
-    return [i.slot for i in measured.interrupts if i.is_doorbell and i.total and i.slot is not None]
+    return [i.slot for i in found.interrupts if i.is_doorbell and i.total and i.slot is not None]
 
 
-def ratio(measured: Measured) -> Amplification:
-    (one,) = measured.amplification
+def ratio(found: Measured) -> Amplification:
+    (one,) = found.amplification
     return one
 
 
 def test_a_link_vector_s_interrupts_are_no_doorbells() -> None:
     """Vector 3 of the first generation has the link bit alone: 60 link events, 100 doorbells."""
-    measured = only(CASES / "irq-linkvec")
-    one = ratio(measured)
+    found = measured(CASES / "irq-linkvec")
+    one = ratio(found)
     assert (one.interrupts, one.interrupts_low) == (100, None)
     assert (one.low, one.high) == (2.0, 2.03)
-    assert [(i.slot, i.is_doorbell, i.is_link) for i in measured.interrupts] == [
+    assert [(i.slot, i.is_doorbell, i.is_link) for i in found.interrupts] == [
         (0, True, False), (1, True, False), (2, True, False), (3, False, True),
     ]  # fmt: skip
-    assert measured.interrupts[0].device == "0000:00:03.0"  # hwirq 49152 = 0x18 << 11
+    assert found.interrupts[0].device == "0000:00:03.0"  # hwirq 49152 = 0x18 << 11
 
 
 @pytest.mark.parametrize(
@@ -86,9 +62,9 @@ def test_vectors_without_a_doorbell_bit(
     folder = vectors(tmp_path / "c", [rung.get(vector, 0) for vector in range(lines)])
     if facts is not None:
         with_info(folder, **facts)
-    measured = only(folder)
-    assert doorbells(measured) == told
-    one = ratio(measured)
+    found = measured(folder)
+    assert doorbells(found) == told
+    one = ratio(found)
     assert one.interrupts == sum(rung[vector] for vector in told)
     assert one.interrupts_low is None
     assert one.low == 800 / one.interrupts
@@ -98,20 +74,20 @@ def test_what_no_file_tells_is_an_upper_bound(tmp_path: Path) -> None:
     """Vector 31 is the link's in one generation and a doorbell in the next."""
     counts = [0] * 33
     counts[5], counts[31] = 40, 10
-    one = ratio(only(vectors(tmp_path / "c", counts)))
+    one = ratio(measured(vectors(tmp_path / "c", counts)))
     assert (one.interrupts, one.interrupts_low) == (50, 40)
     assert (one.low, one.high) == (800 / 50, 808 / 40)
     assert "line 71, which may be link events" in one.note
-    unknown = ratio(only(vectors(tmp_path / "d", [40, 0, 0, 0, 0, 0, 0])))
+    unknown = ratio(measured(vectors(tmp_path / "d", [40, 0, 0, 0, 0, 0, 0])))
     assert (unknown.interrupts, unknown.interrupts_low, unknown.high) == (40, 0, None)
 
 
 def test_one_vector_for_everything_is_an_upper_bound(tmp_path: Path) -> None:
     folder = with_info(vectors(tmp_path / "c", [200], "ndev_irq_isr"), **MSI)
-    one = ratio(only(folder))
+    one = ratio(measured(folder))
     assert (one.interrupts, one.interrupts_low, one.low, one.high) == (200, 0, 4.0, None)
     folder = with_info(vectors(tmp_path / "d", [200]), **MSI)  # MSI-X with a single vector
-    assert ratio(only(folder)).interrupts_low == 0
+    assert ratio(measured(folder)).interrupts_low == 0
 
 
 def test_each_device_s_lines_are_told_by_its_own_info(tmp_path: Path) -> None:
@@ -131,24 +107,24 @@ def test_each_device_s_lines_are_told_by_its_own_info(tmp_path: Path) -> None:
             for vector in range(4)
         ]
         (folder / f"{when}-interrupts").write_text(table(["CPU0", "CPU1"], rows))
-    told = [(irq.device, irq.slot) for irq in only(folder).interrupts if irq.is_doorbell]
+    told = [(irq.device, irq.slot) for irq in measured(folder).interrupts if irq.is_doorbell]
     assert told == [(PCI, 0), (PCI, 1), (PCI, 2), (second, 0)]
 
 
 def test_an_info_of_another_card_tells_nothing_of_these_lines(tmp_path: Path) -> None:
     folder = vectors(tmp_path / "c", [10, 0, 0, 0, 0])
     with_info(folder, "0000:81:00.1", **GEN1)
-    assert [i.is_upper_bound for i in only(folder).interrupts] == [True] * 5
+    assert [i.is_upper_bound for i in measured(folder).interrupts] == [True] * 5
 
 
 def test_gen3_before_its_masks_were_mended(tmp_path: Path) -> None:
     """Bit 31 is in both masks: the link's, as the driver mended in 6.15 has it."""
     folder = vectors(tmp_path / "c", [0] * 31 + [9, 0])
     with_info(folder, **{**GEN3, "count": 32, "valid": 0xFFFFFFFF})
-    measured = only(folder)
-    assert measured.devices[0].db_valid_mask == "0x7fffffff"
-    assert doorbells(measured) == []
-    assert any("0x80000000" in caution for caution in measured.cautions)
+    found = measured(folder)
+    assert found.devices[0].db_valid_mask == "0x7fffffff"
+    assert doorbells(found) == []
+    assert any("0x80000000" in caution for caution in found.cautions)
 
 
 def test_switchtec_tells_the_link_by_message(tmp_path: Path) -> None:
@@ -159,20 +135,20 @@ def test_switchtec_tells_the_link_by_message(tmp_path: Path) -> None:
             "1-edge      switchtec_ntb_doorbell",
             "1-edge      switchtec_ntb_message",
         )
-    measured = only(folder)
-    told = [(irq.action, irq.is_doorbell, irq.is_link) for irq in measured.interrupts]
+    found = measured(folder)
+    told = [(irq.action, irq.is_doorbell, irq.is_link) for irq in found.interrupts]
     assert told == [
         ("switchtec_ntb_doorbell", True, False), ("switchtec_ntb_message", False, True),
     ]  # fmt: skip
-    assert (ratio(measured).interrupts, ratio(measured).interrupts_low) == (20, None)
+    assert (ratio(found).interrupts, ratio(found).interrupts_low) == (20, None)
 
 
 def test_link_and_reserved_slots_of_the_pair(tmp_path: Path) -> None:
     for action in ("ntb_epf", "pci_epf_vntb_db"):
-        measured = only(vectors(tmp_path / action, [5, 6, 40], action))
-        assert doorbells(measured) == [2]
-        assert [irq.is_link for irq in measured.interrupts] == [True, False, False]
-        assert ratio(measured).interrupts == 40
+        found = measured(vectors(tmp_path / action, [5, 6, 40], action))
+        assert doorbells(found) == [2]
+        assert [irq.is_link for irq in found.interrupts] == [True, False, False]
+        assert ratio(found).interrupts == 40
 
 
 def shared(folder: Path, line: str, count: int) -> Path:
@@ -185,21 +161,10 @@ def shared(folder: Path, line: str, count: int) -> Path:
     return folder
 
 
-def test_a_shared_line_is_an_upper_bound_with_the_others_named(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folder = CASES / "irq-intx"
-    (irq,) = only(folder).interrupts
+def test_a_shared_line_is_an_upper_bound_with_the_others_named() -> None:
+    (irq,) = measured(CASES / "irq-intx").interrupts
     assert (irq.total, irq.is_upper_bound) == (1000, True)
     assert irq.others == ["i801_smbus", "ehci_hcd:usb1"]
-    assert main(["ingest", str(folder)]) == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert "<=1000" in text
-    assert "line 16 is shared with i801_smbus, ehci_hcd:usb1" in text
-    assert main(["ingest", str(folder), "--format", "csv"]) == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [(r["value"], r["at_most"]) for r in rows] == [("", "1000"), ("", "0")]
-    assert "i801_smbus" in rows[0]["name"]
 
 
 @pytest.mark.parametrize(
@@ -215,19 +180,12 @@ def test_what_is_derived_of_a_shared_line_is_a_bound_too(
     line: str, others: list[str], tmp_path: Path
 ) -> None:
     """Runs per doorbell are at least runs / interrupts; no upper bound is known."""
-    measured = only(shared(tmp_path / "c", line, 200))
-    (irq,) = [i for i in measured.interrupts if i.slot is not None]
+    found = measured(shared(tmp_path / "c", line, 200))
+    (irq,) = [i for i in found.interrupts if i.slot is not None]
     assert irq.others == others
-    one = ratio(measured)
+    one = ratio(found)
     assert (one.interrupts, one.interrupts_low, one.low, one.high) == (200, 0, 4.0, None)
     assert others[0] in one.note
-
-
-def explained(folder: Path, *args: str) -> tuple[int, list[dict[str, Any]]]:
-    measured, target = folder.parent / "m.json", folder.parent / "e.json"
-    assert main(["ingest", str(folder), "-o", str(measured)]) == 0
-    code = main(["explain", str(measured), "-o", str(target), *args])
-    return code, json.loads(target.read_text())["explanations"]
 
 
 def test_explain_does_not_miss_runs_for_interrupts_of_others(tmp_path: Path) -> None:
@@ -263,19 +221,16 @@ def test_two_cards_vectors_add_up_in_explain(tmp_path: Path) -> None:
 
 def test_a_file_of_an_older_ntbbench_still_counts_its_link_lines(tmp_path: Path) -> None:
     """Before `is_link`, every line that is no doorbell was taken for the link's."""
-    folder, measured = vectors(tmp_path / "c", [5, 0, 160], "ntb_epf"), tmp_path / "m.json"
-    assert main(["ingest", str(folder), "-o", str(measured)]) == 0
-    record = json.loads(measured.read_text())
+    explained(vectors(tmp_path / "c", [5, 0, 160], "ntb_epf"))
+    saved, target = tmp_path / "m.json", tmp_path / "e.json"
+    record = json.loads(saved.read_text())
     new = {"is_link", "is_upper_bound", "others", "device"}
     assert new <= record["interrupts"][0].keys() <= set(Irq.__struct_fields__)
     for irq in record["interrupts"]:
         for name in new:
             del irq[name]
-    measured.write_text(json.dumps(record))
-    target = tmp_path / "e.json"
-    assert (
-        main(["explain", str(measured), "--hardware", "ntb_hw_epf-legacy", "-o", str(target)]) == 0
-    )
+    saved.write_text(json.dumps(record))
+    assert main(["explain", str(saved), "--hardware", "ntb_hw_epf-legacy", "-o", str(target)]) == 0
     (one,) = json.loads(target.read_text())["explanations"]
     texts = [cause["text"] for cause in one["causes"] if cause["code"] == "link-interrupts"]
     assert [text[:13] for text in texts] == ["5 interrupts "]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from captures import TOOLS
 
-from ntbbench.capture.readers.iperf3_file import read_iperf3
+from ntbbench.capture.ingest import ingest
 from ntbbench.cli.main import main
 from ntbbench.compare.readers import iperf3
 from ntbbench.core.errors import InputError
@@ -27,7 +27,7 @@ def samples(*documents: bytes) -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_both_readers_say_the_same_of_a_run(name: str) -> None:
-    captured = read_iperf3(TOOLS / f"iperf3-{name}.json", name, [])
+    captured = ingest([TOOLS / f"iperf3-{name}.json"]).throughput
     found = samples(document(name), document(name))
     rates = [found[name] for name in ("throughput", "throughput_reverse") if name in found]
     assert rates == [[row.bits_per_second] * 2 for row in captured]

@@ -16,10 +16,10 @@ from compare_runs import codes, warnings_of
 from recordings import DATA
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured import Measured
+from ntbbench.capture.measured_records import Measured
 from ntbbench.core.errors import InputError
 from ntbbench.core.iperf3 import read
-from ntbbench.datapath.scenario.load import load_scenario
+from ntbbench.datapath.scenario.scenario_file import load_scenario
 
 CASES = DATA / "cases"
 BIDIR = CASES / "iperf3-bidirdup.json"

@@ -152,7 +152,7 @@ def test_time_is_conserved_and_a_busy_server_does_not_idle(kind: str, affinity: 
     for cpu, kinds in enumerate(outcome.cpu_ps):
         assert min(kinds) >= 0
         assert 0 <= outcome.idle_ps(cpu) <= outcome.interval_ps
-    useful = sum(kinds[CpuTime.SOFTIRQ_USEFUL] for kinds in outcome.cpu_ps)
+    useful = sum(kinds[CpuTime.USEFUL_SOFTIRQ] for kinds in outcome.cpu_ps)
     packets = sum(queue.packets for queue in outcome.queues)
     assert copy * (packets - 4) <= useful <= 1.05 * copy * (packets + 4)
     sent = sum(flow.sent for flow in outcome.flows) * system.costs.send.of_bytes(65522)

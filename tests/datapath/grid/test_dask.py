@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from dask_cluster import Cluster, cluster
+from simulate_runs import found_on
 
 from ntbbench.cli.main import main
-from ntbbench.cli.simulate_options import check_scheduler
 from ntbbench.core.errors import InputError
 from ntbbench.datapath.grid import backends
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath.grid.grid import Found, Grid, Hooks
 from ntbbench.datapath.scenario.grid_point import expand
-from ntbbench.datapath.scenario.load import preset, with_settings
+from ntbbench.datapath.scenario.scenario_file import preset, with_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:::distributed")
 REPLICATIONS = 12
@@ -29,17 +29,10 @@ def grid() -> Grid:
     return Grid(expand(scenario), REPLICATIONS, "reference")
 
 
-def run_on(place: backends.Place, hooks: Hooks | None = None) -> Found:
-    plan = grid()
-    found: Found = [{} for _ in plan.specs]
-    run_grid(plan, found, place, hooks or Hooks())
-    return found
-
-
 @pytest.fixture(scope="module")
 def expected() -> Found:
     with backends.local(1, 1) as place:
-        return run_on(place)
+        return found_on(place, grid())
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ def running(tmp_path: Path) -> Iterator[Cluster]:
 def test_a_cluster_gives_the_same(running: Cluster, expected: Found) -> None:
     with backends.dask(running.address) as place:
         assert place.slots == 2
-        assert run_on(place) == expected
+        assert found_on(place, grid()) == expected
 
 
 def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -> None:
@@ -66,7 +59,7 @@ def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -
             running.kill_worker(0)
 
     with backends.dask(running.address) as place:
-        found = run_on(place, Hooks(progress=progress))
+        found = found_on(place, grid(), Hooks(progress=progress))
     assert killed.is_set()
     assert told[0] <= told[-1] // 2  # it died in the middle
     assert found == expected
@@ -126,21 +119,7 @@ def test_tls_without_certificates_reaches_no_client(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("address", ["host:8786", "tcp://10.0.0.1:8786", "tls://[::1]:8786/"])
 def test_addresses_of_schedulers(address: str) -> None:
-    check_scheduler(address)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--backend", "dask"], "--backend: 'dask': together with --scheduler ADDRESS"),
-        (["--scheduler", "x:1"], "--scheduler: 'x:1': together with --backend dask"),
-    ],
-)
-def test_options_that_belong_together(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["simulate", *words, "-o", "/dev/null"]) == 2
-    assert said in capsys.readouterr().err
+    backends.check_address(address)
 
 
 def test_a_scheduler_without_workers(tmp_path: Path) -> None:

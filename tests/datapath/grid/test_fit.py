@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`ntbbench fit`: the cost that gives a throughput, its range, the scenario it writes."""
+"""The cost that gives a throughput, and its range."""
 
-import json
-import re
-from pathlib import Path
-
-import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from simulate_runs import WHOLE_RUN
 
-from ntbbench.cli.main import main
 from ntbbench.datapath.grid.fit import crossing, fit, target_of, throughput, with_byte
-from ntbbench.datapath.scenario.load import load_scenario, preset, with_settings
+from ntbbench.datapath.scenario.scenario_file import preset, with_settings
 
 
-@settings(deadline=None)  # the machine is shared
 @given(cost=st.integers(1, 10**9), fixed=st.integers(1, 10**12), below=st.floats(0, 0.9))
 def test_a_crossing_is_found(cost: int, fixed: int, below: float) -> None:
     """A rate that stays flat first, as where the sender is the slower side."""
@@ -34,9 +27,9 @@ def test_a_fit_recovers_the_cost_that_made_the_throughput() -> None:
     for byte in (300_000, 2_000_000):
         made = throughput(with_byte(scenario, "tcp", byte), "tcp", byte, "specialised")
         found = fit(scenario, "tcp", target_of([made], 0.01), "specialised")
-        assert found.high is not None
-        assert found.low < byte < found.high
-        assert found.byte == pytest.approx(byte, rel=0.01)
+        assert found.high_fs is not None
+        assert found.low_fs < byte < found.high_fs
+        assert found.byte_fs == pytest.approx(byte, rel=0.01)
 
 
 def test_targets() -> None:
@@ -45,137 +38,3 @@ def test_targets() -> None:
     several = target_of([98.0, 100.0, 102.0], 0.02)
     assert several.mean == 100
     assert several.high - 100 == pytest.approx(4.302653 * 2 / 3**0.5)  # t of 2 degrees
-
-
-def test_a_fitted_scenario_simulates_to_the_measurement(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    board, path = tmp_path / "board.toml", tmp_path / "result.json"
-    words = ["--throughput", "9.4e9", "--packet", "65480", "--flows", "4", "-o", str(board)]
-    assert main(["fit", *words]) == 0
-    out, err = capsys.readouterr()
-    told = " ".join(out.split())
-    assert re.search(r"a byte, range [\d.]+[np]s to [\d.]+[np]s", told)
-    assert "assumed to be within 2.0%" in told
-    assert "95 %" not in told  # an assumed error is no interval of measurements
-    assert f"ntbbench simulate {board}" in err
-    words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback"]
-    assert main(["simulate", str(board), *words, "-o", str(path)]) == 0
-    (point,) = json.loads(path.read_bytes())["points"]
-    assert point["throughput_bps"]["mean"] == pytest.approx(9.4e9, rel=0.01)
-    assert load_scenario(board).note.startswith("copy cost fitted")
-
-
-@pytest.mark.parametrize(
-    "words", [["--throughput", "9.4e9", "--error", "1"], ["--throughput", "9.4e9,0.1e9"]]
-)
-def test_an_interval_without_an_end_is_told(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The throughput's reaches 0, so no cost is too large; its other end is above what the
-    sender gives, so none is too small."""
-    assert main(["fit", *words, "--set", "duration=20ms", "--set", "sender.packet=40us"]) == 0
-    said = (
-        "range without either end: that of the throughput reaches all but 0 and above what "
-        "a copy for nothing gives"
-    )
-    assert said in fit_words(capsys)
-
-
-def test_an_interval_with_one_end_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--set", "duration=20ms", "--error"]
-    assert main(["fit", "--throughput", "1e9", *words, "1"]) == 0
-    found = r"range from [\d.]+ns up without an end: that of the throughput"
-    assert re.search(found, fit_words(capsys))
-    assert main(["fit", "--throughput", "9.4e9", *words, "0.9", "--set", "sender.packet=40us"]) == 0
-    found = r"range up to [\d.]+ns, without a lower end: .* above what a copy"
-    assert re.search(found, fit_words(capsys))
-
-
-def fit_words(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the comments of the printed scenario, as one line."""
-    return fit_comments(capsys.readouterr().out)
-
-
-def fit_comments(scenario: str) -> str:
-    """Return the comments of a scenario, as one line."""
-    return " ".join(line[2:] for line in scenario.splitlines() if line.startswith("# "))
-
-
-IPERF3 = {
-    "start": {"test_start": {"protocol": "TCP", "num_streams": 2, "blksize": 32768}},
-    "intervals": [
-        {"sum": {"bits_per_second": rate, "seconds": 1.0, "omitted": False}}
-        for rate in (9.3e9, 9.4e9, 9.5e9)
-    ],
-    "end": {"sum_received": {"bits_per_second": 9.4e9}},
-}
-
-
-def test_a_fit_keeps_the_duration_that_it_was_given(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A slow queue needs a longer run than the scenario's; the fit makes it for itself alone."""
-    mine, board = tmp_path / "mine.toml", tmp_path / "board.toml"
-    mine.write_text('[run]\nduration = "30ms"\n')
-    assert main(["fit", str(mine), "--throughput", "9.4e9", "-o", str(board)]) == 0
-    told = capsys.readouterr().out
-    assert load_scenario(board).run.duration == 30 * 10**9
-    assert "the scenario keeps its duration of 30ms" in " ".join(told.split())
-    comments = [line for line in board.read_text().splitlines() if line.startswith("#")]
-    assert max(map(len, [*comments, *told.splitlines()])) <= 80
-    assert main(["fit", str(mine), "--throughput", "9.4e9", "--set", "duration=1s"]) == 0
-    assert "keeps its duration" not in capsys.readouterr().out
-
-
-def test_iperf3_says_its_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "run.json"
-    run.write_bytes(msgspec.json.encode(IPERF3))
-    assert main(["fit", "--iperf3", str(run), "--set", "run.duration=5ms"]) == 0
-    text = capsys.readouterr().out
-    assert "length = 32768" in text
-    assert "flows = 2" in text
-    told = "mean of 3 seconds of one run with their t interval; runs may differ by more"
-    assert told in fit_comments(text)
-    command = ["fit", "--iperf3", str(run), "--set", "run.duration=5ms"]
-    assert main([*command, "--error", "0.1"]) == 0
-    assert "one value, assumed to be within 10.0%" in fit_comments(capsys.readouterr().out)
-    other = tmp_path / "other.json"
-    other.write_bytes(msgspec.json.encode(IPERF3 | {"title": "another run"}))
-    assert main([*command, "--iperf3", str(other)]) == 0
-    assert "95 % if each is a run" in fit_comments(capsys.readouterr().out)
-    assert main([*command, "--iperf3", str(other), "--error", "0.1"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "one of --throughput, --iperf3"),
-        (["--throughput", "583e6,584e6", "--error", "0.1"], "--error: '0.1'"),
-        (["--throughput", "1e9", "--iperf3", "x.json"], "either --throughput or --iperf3"),
-        (["--throughput", "0"], "--throughput: '0'"),
-        (["--throughput", "fast"], "--throughput: 'fast'"),
-        (["--throughput", "1e13"], "which the other costs allow"),
-        (["--throughput", "1"], "at least"),
-        (["--throughput", "1e9", "--packet", "0"], "--packet"),
-        (["--throughput", "1e9", "--flows", ""], "--flows: '': a whole number from 1 to 512"),
-        (["--throughput", "1e9", "--error", "2"], "a share from 0 to 1"),
-        (["--throughput", "1e9", "--set", "receiver.bite=1"], "did you mean receiver.byte?"),
-        (["--throughput", "1e9", "--set", "x=1"], "all: ntbbench simulate --keys"),
-        (["--throughput", "1e9", "--protocol", "udp", "--packet", "70000"], "above the MTU"),
-        (
-            ["--iperf3", "no-such-file.json"],
-            "--iperf3: 'no-such-file.json': runs of iperf3 -J, alike: ",
-        ),
-        (["--iperf3", "/dev/null"], "--iperf3: '/dev/null': runs of iperf3 -J, alike: "),
-    ],
-)
-def test_a_bad_fit_is_one_line(
-    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    assert main(["fit", *words, "-o", "board.toml"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
-    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import active_children
@@ -19,10 +21,9 @@ from ntbbench.datapath.grid import backends
 from ntbbench.datapath.grid import grid as grids
 from ntbbench.datapath.grid import replicate as replicating
 from ntbbench.datapath.grid.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.datapath.grid.replicate import Chunk, replicate, run_chunk, run_packed
-from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.load import preset, with_settings
-from ntbbench.datapath.scenario.ring_geometry import Ring
+from ntbbench.datapath.grid.replicate import Chunk, replicate, run_packed, unpacked
+from ntbbench.datapath.scenario.grid_point import PointSpec, Ring
+from ntbbench.datapath.scenario.scenario_file import preset, with_settings
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
@@ -49,8 +50,8 @@ def test_a_system_that_the_engines_refuse_is_one_line(jobs: int) -> None:
 
 def test_chunks_are_replications_one_by_one() -> None:
     spec = spec_of()
-    together = run_chunk(Chunk(0, spec, (3, 1), "reference"))
-    assert together == [replicate(spec, 3, "reference"), replicate(spec, 1, "reference")]
+    together = run_packed(Chunk(0, spec, (3, 1), "reference"))
+    assert unpacked(together) == [replicate(spec, 3, "reference"), replicate(spec, 1, "reference")]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -62,7 +63,8 @@ def test_what_a_worker_leaves_of_its_chunk_is_handed_out_again(
         expected = found_on(place, plan)
     if jobs == 1:
         monkeypatch.setattr(replicating, "CHUNK_SECONDS", 0.0)
-        assert len(run_chunk(Chunk(0, plan.specs[0], (3, 1, 2), "specialised"))) == 1
+        left = run_packed(Chunk(0, plan.specs[0], (3, 1, 2), "specialised"))
+        assert len(unpacked(left)) == 1
     else:  # the workers are processes of their own: leave something in their place
         monkeypatch.setattr(grids, "run_packed", first_of_chunk)
     with backends.local(jobs, 2) as place:
@@ -105,6 +107,16 @@ def test_who_insists_waits_for_nothing() -> None:
     assert [len(have) for have in found] == [1, 0, 0, 0]
 
 
+NAME = "MALLOC_TRIM_THRESHOLD_"
+ASK = f"""
+import os
+from ntbbench.datapath.grid.backends import local
+with local(2, 2) as place:
+    print(place.executor.submit(os.getenv, "{NAME}").result())
+print(os.getenv("{NAME}"))
+"""
+
+
 def blocked_signals() -> set[signal.Signals]:
     return {signal.Signals(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
 
@@ -132,3 +144,16 @@ def test_a_killed_worker_loses_only_what_it_ran() -> None:
     with backends.local(2, 4000) as place, pytest.raises(WorkersLost, match="ended from outside"):
         run_grid(plan, found, place, Hooks(progress=kill))
     assert 0 < sum(map(len, found)) < 4000
+
+
+@pytest.mark.parametrize(
+    ("own", "worker", "parent"),
+    [(None, backends.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")],
+)
+def test_a_worker_keeps_memory_unless_the_user_says_how_much(
+    own: str | None, worker: str, parent: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != NAME}
+    environment |= {} if own is None else {NAME: own}
+    told = subprocess.check_output([sys.executable, "-c", ASK], env=environment, text=True)
+    assert told.split() == [worker, parent]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from simulate_runs import SHORT, SMALL, found_on, saved, small_grid
@@ -64,21 +63,33 @@ def test_it_is_saved_now_and_then() -> None:
     assert kept == sorted(kept)
 
 
+def started(path: Path, *words: str) -> "subprocess.Popen[str]":
+    """Start a simulation of minutes in two workers, in a group of its own."""
+    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL, "--jobs", "2"]
+    return subprocess.Popen(
+        [*command, *words, "-o", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_helpers(parent: "subprocess.Popen[str]") -> None:
+    """Wait for the first process below: those are started once SIGINT has its handler."""
+    while parent.poll() is None and not children(parent.pid):
+        time.sleep(0.05)
+
+
 def test_ctrl_c_and_resume(tmp_path: Path) -> None:
     """A real process, a real SIGINT: exit 130, a readable result, and the rest by --resume."""
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
-    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
-    command += ["--replications", "200", "--jobs", "2", "--engine", "reference"]  # minutes
-    started = subprocess.Popen(
-        [*command, "-o", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
-    while started.poll() is None and not children.read_text():
-        time.sleep(0.05)  # the workers are started once SIGINT has its handler
+    running = started(path, "--replications", "200", "--engine", "reference")
+    wait_for_helpers(running)
     time.sleep(2)
-    os.kill(started.pid, signal.SIGINT)
-    _, error = started.communicate(timeout=60)
-    assert started.returncode == 130, error
+    os.kill(running.pid, signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130, error
     assert "go on with: ntbbench simulate --resume" in error
     part = saved(path)
     assert part["complete"] is False
@@ -91,17 +102,13 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", "--engine", "reference"]
-    command += ["--duration", "3000s", "--jobs", "2", "-o", str(path)]  # days
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    children = Path(f"/proc/{started.pid}/task/{started.pid}/children")
-    while started.poll() is None and not children.read_text():
-        time.sleep(0.05)
+    running = started(path, "--duration", "3000s", "--engine", "reference")  # days
+    wait_for_helpers(running)
     for _ in range(2):
         time.sleep(3)
-        os.kill(started.pid, signal.SIGINT)
-    _, error = started.communicate(timeout=60)
-    assert started.returncode == 130, error
+        os.kill(running.pid, signal.SIGINT)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 130, error
     assert "go on with: ntbbench simulate --resume" in error
     assert saved(path)["points"] == []
 
@@ -138,25 +145,21 @@ def test_a_second_ctrl_c_ends_what_runs_in_this_process(
 def test_sigterm_keeps_what_is_finished_and_leaves_no_worker(tmp_path: Path) -> None:
     """As a batch scheduler sends it: to every process of the group."""
     path = tmp_path / "result.json"
-    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
-    command += ["--replications", "10000", "--jobs", "2", "-o", str(path)]  # minutes
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    workers = wait_for_workers(started)
-    os.killpg(started.pid, signal.SIGTERM)
-    _, error = started.communicate(timeout=60)
-    assert started.returncode == 143, error
+    running = started(path, "--replications", "10000")
+    workers = wait_for_workers(running)
+    os.killpg(running.pid, signal.SIGTERM)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == 143, error
     assert "go on with: ntbbench simulate --resume" in error
     assert saved(path)["complete"] is False
     wait_for_end(workers)
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL]
-    command += ["--replications", "10000", "--jobs", "2", "-o", str(tmp_path / "result.json")]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE)
-    workers = wait_for_workers(started)
-    started.kill()
-    started.communicate(timeout=60)
+    running = started(tmp_path / "result.json", "--replications", "10000")
+    workers = wait_for_workers(running)
+    running.kill()
+    running.communicate(timeout=60)
     wait_for_end(workers)
 
 
@@ -167,7 +170,7 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def wait_for_workers(parent: "subprocess.Popen[Any]") -> list[int]:
+def wait_for_workers(parent: "subprocess.Popen[str]") -> list[int]:
     """Return two workers, which the forkserver started, once they are there."""
     workers: list[int] = []
     while len(workers) < 2:

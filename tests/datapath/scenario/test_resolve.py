@@ -6,19 +6,22 @@ import pickle
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from simulate_runs import KEYS
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Choice, Count, Duration, Flag, Kind, Share, Word
 from ntbbench.datapath.grid.fit import fit, target_of, throughput
 from ntbbench.datapath.grid.replicate import replicate
-from ntbbench.datapath.scenario import load
-from ntbbench.datapath.scenario.grid_point import PointSpec, expand
-from ntbbench.datapath.scenario.load import preset
+from ntbbench.datapath.scenario.grid_point import PointSpec, expand, ring_of
 from ntbbench.datapath.scenario.resolve import engine_seed, queue_of_flow, resolve
-from ntbbench.datapath.scenario.ring_geometry import ring_of
+from ntbbench.datapath.scenario.scenario_file import (
+    KEYS,
+    check_scenario,
+    preset,
+    scenario_from,
+    with_settings,
+)
 from ntbbench.datapath.system_checks import check_system
 from ntbbench.ntb.devices.catalogue import hardware_names
 
@@ -27,8 +30,8 @@ def spec_of(
     *settings: str, queues: int = 4, dispatch: str = "per-vector", affinity: str = "spread",
     protocol: str = "tcp", board: str = "generic",
 ) -> PointSpec:  # fmt: skip
-    scenario = load.with_settings(load.preset(board), settings)
-    load.check_scenario(scenario)
+    scenario = with_settings(preset(board), settings)
+    check_scenario(scenario)
     return PointSpec(scenario, queues, dispatch, affinity, protocol)
 
 
@@ -46,7 +49,7 @@ def spec_of(
 def test_windows_are_cut_as_the_kernel_cuts_them(
     qp_num: int, qp_count: int, windows: int, size: int, frame: int, entries: int
 ) -> None:
-    ring = ring_of(qp_num, qp_count, windows, size)
+    ring = ring_of(qp_num, qp_count, windows, size, 0x10000)
     assert (ring.frame, ring.entries) == (frame, entries)
 
 
@@ -87,9 +90,9 @@ def test_the_preset_meets_the_published_single_queue_and_nothing_else_was_fitted
         assert 580e6 <= rate <= 589e6
     published = target_of([580e6, 583e6, 583e6, 589e6], 0.02)
     found = fit(board, "tcp", published, "specialised")
-    assert found.byte == pytest.approx(board.receiver.byte, rel=1e-3)
-    assert found.high is not None
-    assert found.low < board.receiver.byte < found.high
+    assert found.byte_fs == pytest.approx(board.receiver.byte, rel=1e-3)
+    assert found.high_fs is not None
+    assert found.low_fs < board.receiver.byte < found.high_fs
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
@@ -199,7 +202,6 @@ def test_four_flows_on_two_queues_share_one_by_chance() -> None:
     assert abs(alone / 4000 - 1 / 8) < 0.02  # four standard errors
 
 
-@settings(deadline=None)  # the machine is shared
 @given(
     changes=st.lists(
         st.sampled_from(
@@ -211,7 +213,7 @@ def test_four_flows_on_two_queues_share_one_by_chance() -> None:
     )
 )  # fmt: skip
 def test_every_point_is_a_system_that_the_engines_take(changes: list[str]) -> None:
-    scenario = load.with_settings(load.preset("generic"), changes)
+    scenario = with_settings(preset("generic"), changes)
     axes = {"dispatch": ("fallback", "per-vector", "msi"), "protocol": ("tcp", "udp")}
     specs = expand(msgspec.structs.replace(scenario, **axes, queues=(1, 3, 7)))
     assert len(specs) == 3 * 3 * 2 * 2
@@ -241,7 +243,7 @@ def test_the_ends_of_every_range_are_systems_or_one_line(name: str) -> None:
     section, _, key = name.partition(".")
     for value in ends_of(KEYS[name]):
         try:
-            scenario = load.scenario_from({section: {key: value}}, "x")
+            scenario = scenario_from({section: {key: value}}, "x")
             axes = {"dispatch": ("fallback", "msi"), "protocol": ("tcp", "udp")}
             for spec in expand(msgspec.structs.replace(scenario, **axes, queues=(1, 33))):
                 if spec.reason is None:

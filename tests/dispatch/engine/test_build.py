@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ntbbench.core.build import BUILD
+from ntbbench.datapath.engine import COMPILED
 from ntbbench.datapath.engine.buffers import Buffers
 from ntbbench.datapath.engine.engine_plan import plan
-from ntbbench.datapath.engine.simulate import COMPILED
 from ntbbench.datapath.system import Cost, Costs, Flow, Queue, Source, System
 from ntbbench.dispatch.engine import _bitset, _histogram, _msi, _scan
 from ntbbench.dispatch.engine.counts import Counters

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Results of `lab netdev` shown, compared and gated like any other."""
+"""Flows over ntb_netdev compared and gated like any other result."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,6 @@ from netdev_flows import FAST, GAP, IN_BOUNDS, SPACED, SPACED_RUNS, point, resul
 from ntbbench.cli.main import main
 from ntbbench.core.result_file import write_json
 from ntbbench.lab.loopback.netdev_rule import predicted_runs
-from ntbbench.report.lab_netdev import FORMATS
 
 
 def saved(folder: Path, vectors: int, doorbells: list[int], runs: list[int]) -> Path:
@@ -29,20 +28,6 @@ def gated(*paths: Path, report: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     names = [one["metric"].rpartition(":") for one in found]
     keys = [f"fast {name}" if "/fast/" in where else name for where, _, name in names]
     return code, dict(zip(keys, found, strict=True))
-
-
-def test_show_prints_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = saved(tmp_path / "a", 16, SPACED, SPACED_RUNS)
-    record = result(
-        point(tmp_path, 16, GAP, SPACED, SPACED_RUNS), point(tmp_path, 16, 0, FAST, IN_BOUNDS)
-    )
-    for name, render in FORMATS.items():
-        assert main(["show", str(path), "--format", name]) == 0
-        assert capsys.readouterr().out == render(record)
-    assert main(["show", str(path), "--html", str(tmp_path / "x.html")]) == 2
-    assert "--html" in capsys.readouterr().err
-    path.write_text(path.read_text()[:-40])
-    assert main(["show", str(path)]) == 2
 
 
 def test_a_patch_that_adds_runs_regresses(tmp_path: Path) -> None:
@@ -104,13 +89,3 @@ def test_an_emulated_throughput_is_not_compared_with_another(tmp_path: Path) -> 
     other = tmp_path / "b.json"
     other.write_text(path.read_text().replace('"tcg"', '"kvm"'))
     assert main(["gate", str(path), str(other)]) == 5
-
-
-def test_show_names_the_reader_of_a_measurement(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "measured.json"
-    path.write_text('{"schema": "ntbbench.measured/1"}')
-    assert main(["show", str(path)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "ntbbench explain" in line and "did you mean" not in line

@@ -77,7 +77,7 @@ def test_a_second_run_needs_no_network(
     monkeypatch.chdir(tmp_path)
     assert lab_run(*ONE_POINT, "--format", "json") == 0
     told = capsys.readouterr()
-    assert "saved to results/runs/lab-" in told.err
+    assert "saved results/runs/lab-" in told.err
     (saved,) = (tmp_path / "results" / "runs").glob("lab-*.json")
     assert json.loads(told.out) == json.loads(saved.read_text())
 

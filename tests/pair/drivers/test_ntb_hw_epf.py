@@ -94,7 +94,7 @@ def test_masks_are_what_the_set_of_slots_says(own: Driver, vectors: int, vector:
     valid = doorbells if 9 in own.patches else set(range(vectors - 1))
     assert epf.db_valid_mask() == sum(1 << bit for bit in valid)
     assert epf.db_vector_mask(vector) == (1 << vector if vector in doorbells else 0)
-    assert (epf.db_vector_ops is not None) == (12 in own.patches)
+    assert epf.has_vector_ops == (12 in own.patches)
 
 
 @pytest.mark.parametrize(("slot", "vector", "number"), [(2, 2, 3), (3, 35, 36)])
@@ -112,16 +112,6 @@ def test_legacy_number_of_an_earlier_irq_is_widened_with_its_sign() -> None:
     epf.probe(4)
     epf.isr(2)
     assert epf.db_read() == U64 - 8  # -9
-
-
-def test_per_vector_context_does_not_care_about_irq_numbers() -> None:
-    told: list[int] = []
-    epf = Epf(whole("rc"), scattered_irqs(16), told.append, ignore)
-    epf.probe(4)
-    for slot in range(2, 16):
-        epf.isr(slot)
-    assert told == list(range(14))
-    assert not epf.sanitizer.reports
 
 
 def test_pci_irq_vector_in_hardirq_sleeps_without_the_prerequisite() -> None:

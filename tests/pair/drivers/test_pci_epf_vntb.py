@@ -11,8 +11,9 @@ from pair_strategies import EP_PATCHES, drivers, unpatched, whole
 
 from ntbbench.core.errors import InputError
 from ntbbench.pair.drivers.hazards import DriverError, Hazard
-from ntbbench.pair.drivers.patches import Driver, driver, root_fix
+from ntbbench.pair.drivers.patches import Driver, driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.setting import bound_vntb
 
 
 def ignore(_: int) -> None:
@@ -20,10 +21,7 @@ def ignore(_: int) -> None:
 
 
 def bound(own: Driver, db_count: int, doorbell: Doorbell, told: list[int]) -> Vntb:
-    vntb = Vntb(own, doorbell, told.append, ignore)
-    vntb.config.store("db_count", str(db_count))
-    vntb.bind()
-    return vntb
+    return bound_vntb(own, db_count, doorbell, told.append, ignore)
 
 
 class VntbMachine(RuleBasedStateMachine):
@@ -84,9 +82,7 @@ class VntbSendMachine(RuleBasedStateMachine):
     @initialize(own=drivers("ep"), db_count=st.integers(3, 32))
     def set_up(self, own: Driver, db_count: int) -> None:
         self.msis: list[int] = []
-        self.vntb = Vntb(own, Doorbell.POLL, ignore, self.msis.append)
-        self.vntb.config.store("db_count", str(db_count))
-        self.vntb.bind()
+        self.vntb = bound_vntb(own, db_count, Doorbell.POLL, ignore, self.msis.append)
         real = db_count - own.db_start if 6 in own.patches else db_count
         self.valid = set(range(real))
         self.deferred = 2 in own.patches
@@ -134,7 +130,7 @@ def test_masks_are_what_the_set_of_slots_says(own: Driver, db_count: int, vector
     valid = doorbells if 6 in own.patches else set(range(db_count))
     assert vntb.db_valid_mask() == sum(1 << bit for bit in valid)
     assert vntb.db_vector_mask(vector) == (1 << vector if vector in doorbells else 0)
-    assert (vntb.db_vector_ops is not None) == (7 in own.patches)
+    assert vntb.has_vector_ops == (7 in own.patches)
 
 
 def test_a_ring_between_event_and_clearing_is_wiped() -> None:
@@ -144,19 +140,11 @@ def test_a_ring_between_event_and_clearing_is_wiped() -> None:
         told.append(vector)
         vntb.write_doorbell(2)
 
-    vntb = Vntb(whole("ep"), Doorbell.POLL, ring_again, ignore)
-    vntb.config.store("db_count", "4")
-    vntb.bind()
+    vntb = bound_vntb(whole("ep"), 4, Doorbell.POLL, ring_again, ignore)
     vntb.write_doorbell(2)
     vntb.poll()
     vntb.poll()
     assert told == [0]
-
-
-def test_embedded_doorbell_reports_every_slot_even_after_the_series() -> None:
-    told: list[int] = []
-    bound(whole("ep"), 8, Doorbell.EMBEDDED, told).write_doorbell(2)
-    assert told == list(range(6))
 
 
 @pytest.mark.parametrize("value", ["0", "2", "33", "4294967295"])
@@ -240,33 +228,16 @@ def test_db_count_rewritten_after_attach_runs_out_of_bounds(mode: Doorbell) -> N
 
 def test_a_bit_beyond_31_is_cut_off_by_ffs() -> None:
     msis: list[int] = []
-    vntb = Vntb(unpatched("ep"), Doorbell.POLL, ignore, msis.append)
-    vntb.config.store("db_count", "8")
-    vntb.bind()
+    vntb = bound_vntb(unpatched("ep"), 8, Doorbell.POLL, ignore, msis.append)
     vntb.peer_db_set(1 << 32)
     assert msis == [2]  # the reserved slot
 
 
 def test_unbinding_forgets_what_was_pending() -> None:
     msis: list[int] = []
-    vntb = Vntb(whole("ep"), Doorbell.POLL, ignore, msis.append)
-    vntb.config.store("db_count", "8")
-    vntb.bind()
+    vntb = bound_vntb(whole("ep"), 8, Doorbell.POLL, ignore, msis.append)
     vntb.peer_db_set(1)
     vntb.unbind()
     vntb.bind()
     vntb.run_peer_db_work()
     assert msis == []
-
-
-def test_root_fix_rings_and_expects_slot_1() -> None:
-    told: list[int] = []
-    msis: list[int] = []
-    vntb = Vntb(root_fix("ep"), Doorbell.POLL, told.append, msis.append)
-    vntb.config.store("db_count", "8")
-    vntb.bind()
-    vntb.peer_db_set(1)
-    vntb.run_peer_db_work()
-    vntb.write_doorbell(1)
-    vntb.poll()
-    assert (msis, told, vntb.db_valid_mask()) == ([2], [0], 0x7F)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from ntbbench.cli.main import main
-from ntbbench.lab.pair.judged.predict import PairModel, predicted_verdict, same_verdict
-from ntbbench.lab.pair.plan import MSIS
+from ntbbench.lab.pair.predict import PairModel, predicted_verdict, same_verdict
 from ntbbench.pair.drivers.patches import prefix
-from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX
+from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX, EP_MSIS
 from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, AnySlots
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "driver-pair.md"
@@ -21,7 +20,7 @@ BLOCKS = BLOCK.findall(PAGE.read_text())
 
 
 def test_the_page_has_generated_blocks() -> None:
-    assert [command.split()[0] for command, _ in BLOCKS] == ["compat", "patches"]
+    assert [command.split()[0] for command, _ in BLOCKS] == ["compat", "patches", "doorbell"]
 
 
 @pytest.mark.parametrize(("command", "written"), BLOCKS, ids=[command for command, _ in BLOCKS])
@@ -61,7 +60,7 @@ def slots_of(row: list[str]) -> range:
 def test_the_model_says_what_the_matrix_of_the_page_says(direction, windows, row) -> None:
     ep, rc = prefix("ep", PATCHES[row[0]][0]), prefix("rc", PATCHES[row[1]][1])
     for slots in slots_of(row):
-        setting = AnySlots(ep_slots=slots, rc_vectors=MSIS, mw_count=windows)
+        setting = AnySlots(ep_slots=slots, rc_vectors=EP_MSIS, mw_count=windows)
         model = PairModel(ep, rc, setting, max_num_clients=0)
         assert "/".join(map(str, model.link.counts)) == row[3]
         assert predicted_verdict(model, direction) == row[5]

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from pair_strategies import EP_PATCHES, RC_PATCHES, subsets, unpatched, whole
 
 from ntbbench.pair.drivers.patches import driver
-from ntbbench.pair.series.effects import effects
-from ntbbench.pair.series.lost_in_other_settings import elsewhere
+from ntbbench.pair.records import Dependencies
 from ntbbench.pair.series.subsets import (
-    Dependencies,
     dependencies,
     minimal_sets,
+    other_settings,
     powerset,
     required,
     safe_orders,
@@ -91,7 +90,7 @@ def test_orders_are_counted_like_permutations(found: Dependencies) -> None:
 
 
 def test_hazards_are_cured_by_the_patches_that_claim_it(found: Dependencies) -> None:
-    cures = {(c.side, c.hazard): c.minimal for c in found.cures}
+    cures = {(c.side, c.hazard): c.minimal for c in found.hazard_cures}
     assert cures == {
         ("ep", "sleeps in atomic context"): [[2]],
         ("ep", "out-of-range shift or read"): [[4], [5]],
@@ -107,18 +106,13 @@ def test_safe_halves_work_with_each_other_and_so_do_released_kernels(found: Depe
 
 
 def test_other_settings_are_broken_by_the_masks_of_6_and_9() -> None:
-    ep = {tuple(e.patches): e for e in elsewhere("ep")}
-    rc = {tuple(e.patches): e for e in elsewhere("rc")}
+    ep = {tuple(e.patches): e for e in other_settings("ep")}
+    rc = {tuple(e.patches): e for e in other_settings("rc")}
     assert set(ep) == {(6,), (7,)}
     assert set(rc) == {(9,), (11,), (12,)}
     assert ep[6,].verdicts == rc[9,].verdicts == ["link-down"]
     assert ep[6,].ep_slots == (3, 6)
     assert rc[9,].rc_vectors == (4, 6)
-
-
-def test_documentation_patches_change_nothing_and_all_others_do() -> None:
-    changed = {effect.patch for effect in effects(Setting()) if effect.changes}
-    assert changed == set(range(1, 13)) - {1, 8}
 
 
 @given(SETS)

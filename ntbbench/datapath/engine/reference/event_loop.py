@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ntbbench.datapath.engine.engine_plan import SLOT_POLL, SLOT_WORK, TIMES, Plan
+from ntbbench.datapath.engine.engine_plan import SLOT_POLL, SLOT_WORK, Plan, first_events
 from ntbbench.datapath.engine.reference.cpus import account, advance, cpu_event, poll_event
 from ntbbench.datapath.engine.reference.machine import Machine, QueueState, Step
 from ntbbench.datapath.engine.reference.receiver import dma_event
@@ -25,22 +25,12 @@ def run(
     `machine` may keep its events in another queue (benches/datapath.py).
     """
     m = machine(plan, seed, log_capacity)
-    begin(m)
+    for slot, time in first_events(plan):
+        m.set(slot, time)
     go_until(m, plan.system.warmup_ps)
     before = totals(m)
     go_until(m, plan.system.end_ps)
     return Run(before, totals(m), m.events, in_system(m)), m.log_rows
-
-
-def begin(m: Machine) -> None:
-    """Make the first events pending."""
-    if m.system.poll is not None:
-        m.set(SLOT_POLL, m.jiffies_later(m.system.poll.jiffies))
-    for number, flow in enumerate(m.plan.flows):
-        if flow.kind != TIMES:
-            m.set(m.plan.slot_flow + number, flow.flow.start_ps)
-        elif flow.flow.times_ps:
-            m.set(m.plan.slot_flow + number, flow.flow.times_ps[0])
 
 
 def go_until(m: Machine, until: int) -> None:
@@ -55,7 +45,7 @@ def go_until(m: Machine, until: int) -> None:
     m.now = until
     for cpu in m.cpus:
         account(m, cpu)
-        cpu.ps[CpuTime.SOFTIRQ_USEFUL if cpu.got else CpuTime.SOFTIRQ_EMPTY] += cpu.run_ps
+        cpu.ps[CpuTime.USEFUL_SOFTIRQ if cpu.got else CpuTime.EMPTY_SOFTIRQ] += cpu.run_ps
         cpu.run_ps = 0
 
 

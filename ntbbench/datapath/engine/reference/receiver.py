@@ -180,6 +180,6 @@ def end_run(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     queue.running_on = -1
     counts = queue.useful if cpu.got else queue.empty
     counts[queue.run_cause] += 1
-    cpu.ps[CpuTime.SOFTIRQ_USEFUL if cpu.got else CpuTime.SOFTIRQ_EMPTY] += cpu.run_ps
+    cpu.ps[CpuTime.USEFUL_SOFTIRQ if cpu.got else CpuTime.EMPTY_SOFTIRQ] += cpu.run_ps
     cpu.run_ps = 0
     m.log(Happening.RUN_END, cpu_number, cpu.queue, cpu.got)

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The plain records of what a capture measured: a field is a key of the JSON, null is not known."""
+
+from typing import Annotated
+
+from msgspec import Struct, field
+
+from ntbbench.core.fields import axis, fact, series
+
+MEASURED_SCHEMA = "ntbbench.measured/1"
+
+From = Annotated[str, fact("source", "the file that the number is from", head="source")]
+Cpus = Annotated[list[str], axis("CPUs", "names of the CPUs, as the header has them")]
+PerCpu = Annotated[list[int | None], fact("by CPU", "in the order of the CPUs")]
+Total = Annotated[int | None, fact("total", "of all CPUs; not known where the share of one is not")]
+AtLeast = Annotated[int, fact("at least", "what the known shares add up to")]
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """One place that numbers come from; every number names it by `name`."""
+
+    name: Annotated[str, axis("file", "the file, or the later of two snapshots")]
+    capture: Annotated[str, axis("capture", "the folder, or the file given by itself")]
+    kind: Annotated[str, fact("kind", "what kind of file it is")]
+    gives: Annotated[str, fact("gives", "what numbers such a file gives")]
+    cannot_tell: Annotated[str, fact("cannot tell", "what nobody can know from such a file")]
+
+
+class Irq(Struct, frozen=True, kw_only=True):
+    """Interrupts of one line of /proc/interrupts between the snapshots."""
+
+    label: Annotated[str, axis("line", "the label of the line")]
+    chip: Annotated[str, fact("chip", "the interrupt controller")]
+    action: Annotated[str, fact("what", "the drivers of the line")]
+    cpus: Cpus
+    per_cpu: PerCpu
+    total: Total
+    at_least: AtLeast
+    source: From
+    slot: Annotated[
+        int | None, fact("slot", "the line's place among those of its device; none: no NTB line")
+    ] = None
+    role: Annotated[str, fact("role", "what the interrupts of an NTB line are")] = ""
+    is_doorbell: Annotated[bool, fact("doorbells", "whether it carries doorbells")] = False
+    is_link: Annotated[
+        bool | None, fact("link", "whether it carries link or other events; null: an older file")
+    ] = None
+    is_upper_bound: Annotated[
+        bool, fact("upper bound", "NTB's doorbells are at most the interrupts of the line")
+    ] = False
+    others: Annotated[list[str], fact("others", "other drivers on the same line")] = field(
+        default_factory=list
+    )
+    device: Annotated[str, fact("device", "PCI name, where the line tells it")] = ""
+
+
+class Softirq(Struct, frozen=True, kw_only=True):
+    """Runs of one softirq between the snapshots."""
+
+    name: Annotated[str, axis("softirq", "as /proc/softirqs names it")]
+    cpus: Cpus
+    per_cpu: PerCpu
+    total: Total
+    at_least: AtLeast
+    source: From
+
+
+class QpRuns(Struct, frozen=True, kw_only=True):
+    """Receive-tasklet runs of one QP between the snapshots, by its debugfs counters.
+
+    E = rx_ring_empty + rx_err_no_buf + rx_err_ver, all as differences.
+    """
+
+    device: Annotated[str, axis("device", "PCI name of the NTB device")]
+    qp_num: Annotated[int, axis("QP", "qp_num of ntb_transport")]
+    link: Annotated[str, fact("link", "up, down, came up or went down between the snapshots")]
+    rx_pkts: Annotated[int | None, fact("received", "packets received")]
+    tx_pkts: Annotated[int | None, fact("sent", "packets sent")]
+    rx_max_entry: Annotated[int | None, fact("rx_max_entry", "packets that end a run at the most")]
+    runs_low: Annotated[int | None, fact("runs", "E, the fewest runs")]
+    runs_high: Annotated[
+        int | None, fact("most runs", "E + floor((rx_pkts + rx_err_oflow) / rx_max_entry)")
+    ]
+    source: From
+
+
+class Woken(Struct, frozen=True, kw_only=True):
+    """One tasklet or QP in a trace: wakeups by cause, and runs; null: no probe shows it."""
+
+    address: Annotated[str, axis("tasklet", "address of the QP, or of its tasklet")]
+    qp_num: Annotated[int | None, fact("QP", "null where the trace alone does not tell")]
+    doorbell: Annotated[int | None, fact("by doorbell", "put on a list by the doorbell callback")]
+    other: Annotated[
+        int | None, fact("by other causes", "race check, buffer repost, full budget, link")
+    ]
+    runs: Annotated[int | None, fact("runs", "runs of the tasklet")]
+
+
+class Handler(Struct, frozen=True, kw_only=True):
+    """Entries of one interrupt handler in a trace, by CPU number."""
+
+    irq: Annotated[int, axis("irq", "Linux's number of the interrupt")]
+    name: Annotated[str, axis("handler", "the driver's name of it")]
+    per_cpu: Annotated[dict[str, int], fact("entries", "by CPU number")]
+
+
+class Traced(Struct, frozen=True, kw_only=True):
+    """What a trace shows; null: it has no probe for it.
+
+    Where a low and a high bound differ, the doubts say why; no high one: more may have been lost.
+    """
+
+    source: From
+    format: Annotated[str, fact("format", "the program that printed the trace")]
+    events: Annotated[int, fact("events", "lines that were counted")]
+    db_events: Annotated[int | None, fact("doorbell events", "calls of the doorbell callback")]
+    db_events_per_vector: Annotated[dict[str, int], fact("events by vector")] = field(
+        default_factory=dict
+    )
+    woken: list[Woken] = field(default_factory=list)
+    handlers: list[Handler] = field(default_factory=list)
+    softirqs: Annotated[dict[str, int], fact("softirqs", "entries by name")] = field(
+        default_factory=dict
+    )
+    has_lost: Annotated[bool, fact("lost", "events of a CPU are known to be missing")] = False
+    is_cut: Annotated[bool, fact("cut", "counted to where the buffer of a CPU was full")] = False
+    wakeups_low: Annotated[
+        int | None, fact("wakeups", "tasklets that the doorbell callback put on a list")
+    ] = None
+    wakeups_high: Annotated[int | None, fact("most wakeups")] = None
+    wakeups_doubts: list[str] = field(default_factory=list)
+    runs_low: Annotated[int | None, fact("runs", "of the receive tasklets")] = None
+    runs_high: Annotated[int | None, fact("most runs")] = None
+    runs_doubts: list[str] = field(default_factory=list)
+
+
+class Amplification(Struct, frozen=True, kw_only=True):
+    """Tasklet runs or wakeups per doorbell interrupt, with bounds; null: no bound is known."""
+
+    quantity: Annotated[
+        str,
+        axis(
+            "quantity",
+            "runs: by any cause, at least the doorbell's own; doorbell wakeups: tasklets that the "
+            "doorbell callback put on a list (the effective amplification)",
+        ),
+    ]
+    interrupts: Annotated[int, fact("interrupts", "doorbell interrupts, at the most")]
+    count_low: Annotated[int, fact("count", "of the quantity, at the least")]
+    count_high: Annotated[int | None, fact("count at most")]
+    low: Annotated[float, fact("per interrupt", "the quantity per doorbell interrupt")]
+    high: Annotated[float | None, fact("per interrupt at most")]
+    sources: Annotated[list[str], fact("source", "the files that the numbers are from")]
+    note: Annotated[str, fact("note", "how exact the number is, and why")]
+    interrupts_low: Annotated[
+        int | None, fact("interrupts at least", "null: the number is exact")
+    ] = None
+
+
+class Throughput(Struct, frozen=True, kw_only=True):
+    """One throughput measurement of iperf3 or ntb_perf."""
+
+    source: From
+    tool: Annotated[str, axis("tool", "iperf3 or ntb_perf")]
+    what: Annotated[str, axis("what", "protocol and streams, or the thread")]
+    bits_per_second: Annotated[
+        float, series("throughput", "what arrived", unit="bit/s", better="higher")
+    ]
+    seconds: Annotated[float | None, fact("duration", unit="s")] = None
+    retransmits: Annotated[
+        int | None, fact("retransmits", "TCP segments sent again", head="retrans")
+    ] = None
+    lost_percent: Annotated[
+        float | None,
+        series("lost", "datagrams that did not arrive", unit="%", better="lower", head="lost\n(%)"),
+    ] = None
+    cpu_host_percent: Annotated[
+        float | None,
+        series("CPU", "load of the host", unit="%", better="lower", head="CPU\n(%)"),
+    ] = None
+    cpu_remote_percent: Annotated[
+        float | None,
+        series(
+            "remote CPU", "load of the other host", unit="%", better="lower", head="remote\n(%)"
+        ),
+    ] = None
+    direction: Annotated[
+        str, axis("direction", "of iperf3: forward goes from its client to its server")
+    ] = ""
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """A number of another kind: a bpftrace map's entry, ethtool's channels, pingpong's count."""
+
+    source: From
+    name: Annotated[str, axis("name", "of the map, or of what was counted")]
+    key: Annotated[str, axis("key", "of the map's entry, or the network device")]
+    value: Annotated[int, fact("count")]
+    is_lower_bound: Annotated[
+        bool, fact("lower bound", "the program counted more than its map could hold")
+    ] = False
+
+
+class DeviceFacts(Struct, frozen=True, kw_only=True):
+    """A device rebuilt from what the capture says of it; masks are hexadecimal texts."""
+
+    source: From
+    db_valid_mask: Annotated[str, fact("valid mask", "db_valid_mask")]
+    vector_masks: Annotated[
+        list[str], fact("vector masks", "none: no vector callbacks, a vector means every doorbell")
+    ]
+    link_mask: Annotated[str, fact("link mask", "bits that carry link events")]
+    db_read: Annotated[
+        str,
+        fact(
+            "db_read",
+            "what db_read() shows of a rung bit until db_clear(): latched, the bit; zero, nothing; "
+            "legacy, other bits",
+        ),
+    ]
+    link_vectors: Annotated[
+        list[int], fact("link vectors", "vectors whose interrupt carries link events")
+    ] = field(default_factory=list)
+    action: Annotated[str, fact("action", "the interrupt lines that are this device's")] = ""
+    is_embedded: Annotated[
+        bool,
+        fact("embedded", "one interrupt for all slots: it reports every vector, sets every bit"),
+    ] = False
+    client: Annotated[str, fact("client", "of ntb_transport, where the capture tells it")] = ""
+
+
+class Measured(Struct, frozen=True, kw_only=True):
+    """All that the given folders and files say."""
+
+    schema: str = MEASURED_SCHEMA
+    without_ntb: Annotated[
+        list[str], fact("no NTB", "captures without an interrupt line, a counter or a trace of NTB")
+    ] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    amplification: list[Amplification] = field(default_factory=list)
+    interrupts: list[Irq] = field(default_factory=list)
+    softirqs: list[Softirq] = field(default_factory=list)
+    qps: list[QpRuns] = field(default_factory=list)
+    traces: list[Traced] = field(default_factory=list)
+    throughput: list[Throughput] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+    devices: list[DeviceFacts] = field(default_factory=list)
+    cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")] = (
+        field(default_factory=list)
+    )
+    errors: Annotated[list[str], fact("not used", "files that cannot be used, and why")] = field(
+        default_factory=list
+    )

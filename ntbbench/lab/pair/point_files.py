@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The files of one point of the pair, in the layout of every doorbell recording.
+
+The guest left its trace and counters. `point` and `state` are written beside them, then all is read
+to be judged.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ntbbench.capture.readers.doorbell_point import Qp, read_state
+from ntbbench.capture.readers.qp_stats import (
+    Stats,
+    find_stats,
+    qp_runs,
+    read_stats,
+    read_stats_file,
+)
+from ntbbench.core.errors import InputError
+from ntbbench.core.text_file import read_small
+from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.pair.plan import DEVICES, DriverSource, PairSetup
+from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace
+from ntbbench.pair.drivers.patches import SIDES, Side
+from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START
+from ntbbench.pair.setting import Traffic
+
+# SIDES is by port in `state`: port 0 is the endpoint, port 1 the root complex.
+SET_CTX = re.compile(
+    r": set_ctx: .* ntb=0x([0-9a-f]{1,16}) ctx=0x([0-9a-f]{1,16}) dev=\"([^\"]{1,40})\""
+)
+CREATE = re.compile(r"-(\d+) +\[\d+\] .*: create_queue: .* dev=\"([^\"]*)\"")
+CREATED = re.compile(r"-(\d+) +\[\d+\] .*: queue_created: .* qp=(0x[0-9a-f]+)")
+TABLE = re.compile(r"^slot (\d{1,2}) offset (\d{1,9}) data 0x[0-9a-f]{1,8}$", re.MULTILINE)
+# The patches that give a driver db_vector_mask(), and those that make db_read() name the rung bit.
+VECTOR_PATCHES = {7, 12}
+READ_PATCHES = {3, 11}
+# /proc/version of a kernel that preempts kernel code, also of one that may be told not to.
+PREEMPT = re.compile(r" PREEMPT(?:_RT|_DYNAMIC|_LAZY)?\b")
+RX_ERRORS = ("rx_err_no_buf", "rx_err_oflow", "rx_err_ver")
+
+
+@dataclass(frozen=True)
+class BoundSide:
+    """One NTB device of the guest: its addresses in the kernel, and those of its QPs by qp_num."""
+
+    ntb: int
+    ctx: int
+    qps: tuple[int, ...] = ()
+
+
+def read_sides(trace: Path) -> dict[Side, BoundSide]:
+    """Return the sides that have an NTB device, from the trace of the set-up.
+
+    ntb_transport_create_queue() hands out the lowest free QP, and none is freed here: the n-th of a
+    device is its QP n. A call that fails returns NULL and takes no number.
+    """
+    names = {device: side for side, device in DEVICES.items()}
+    found: dict[Side, tuple[int, int]] = {}
+    queues: dict[Side, list[int]] = {side: [] for side in SIDES}
+    calling: dict[str, str] = {}  # by pid: the device that its call is for
+    for line in read_small(trace).splitlines():
+        if (match := SET_CTX.search(line)) and match[3] in names:
+            found[names[match[3]]] = int(match[1], 16), int(match[2], 16)
+        elif match := CREATE.search(line):
+            calling[match[1]] = match[2]
+        elif match := CREATED.search(line):
+            device = calling.pop(match[1], "")
+            if device in names and int(match[2], 16):
+                queues[names[device]].append(int(match[2], 16))
+    return {side: BoundSide(ntb, ctx, tuple(queues[side])) for side, (ntb, ctx) in found.items()}
+
+
+def write_state(folder: Path, sides: Mapping[Side, BoundSide]) -> None:
+    """Write `state` of a point: a line a QP that the netdev has, from its counters afterwards.
+
+    Raises
+    ------
+    GuestError : a QP has a link, and the set-up's trace has no address for it.
+    """
+    stats = read_stats(folder / "after-stats")
+    lines = []
+    for port, side in enumerate(SIDES):
+        pointers = sides[side].qps if side in sides else ()
+        for qp_num, pointer in enumerate(pointers):
+            counters = stats.get(f"{DEVICES[side]}/qp{qp_num}", {})
+            tx, rx = counters.get("tx_pkts", 0), counters.get("rx_pkts", 0)
+            lines.append(
+                f"port {port} qp {qp_num} up {int(bool(counters))} tx {tx} rx {rx} bad 0 "
+                f"ptr {pointer:#x}\n"
+            )
+        up = [path for path, counters in stats.items() if counters and DEVICES[side] in path]
+        if any(int(path.rpartition("qp")[2]) >= len(pointers) for path in up):
+            raise GuestError(f"{folder.name}: a QP of {DEVICES[side]} is up that no one created")
+    (folder / "state").write_text("".join(lines))
+
+
+def write_point(
+    folder: Path, setup: PairSetup, traffic: Traffic, drivers: Mapping[Side, DriverSource]
+) -> None:
+    """Write `point`: the keys that every recording has, and those of the pair."""
+    receiver = drivers[traffic.receiver]
+    patches = set(receiver.patches)
+    doorbells = setup.slots_of(receiver.side) - EPF_IRQ_DB_START
+    values: dict[str, object] = {
+        "vectors": doorbells if patches & VECTOR_PATCHES else 0,
+        "db_read_latched": int(bool(patches & READ_PATCHES)),
+        "gap_us": traffic.gap_us,
+        "packets_per_qp": traffic.packets,
+        "sending_qps": " ".join(map(str, _senders(folder, traffic))),
+        "direction": traffic.direction,
+        "flows": traffic.flows,
+        "ep_driver": drivers["ep"].spec,
+        "rc_driver": drivers["rc"].spec,
+        "ep_patches": " ".join(map(str, drivers["ep"].patches)),
+        "rc_patches": " ".join(map(str, drivers["rc"].patches)),
+        "ep_slots": setup.ep_slots,
+        "mw_count": setup.mw_count,
+        "queues": "" if setup.queues is None else setup.queues,
+        "doorbell": setup.doorbell,
+    }
+    (folder / "point").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def _senders(folder: Path, traffic: Traffic) -> list[int]:
+    """Return the QPs that the stack's hash chose: those of the sender whose tx_pkts grew."""
+    before, after = (read_stats(folder / f"{when}-stats") for when in ("before", "after"))
+    grown = [
+        int(name.rpartition("qp")[2])
+        for name, counters in after.items()
+        if name.startswith(DEVICES[traffic.sender])
+        and counters.get("tx_pkts", 0) > before.get(name, {}).get("tx_pkts", 0)
+    ]
+    return sorted(grown)
+
+
+@dataclass
+class Counted:
+    """What the receiver's debugfs counters add to the trace.
+
+    Parameters
+    ----------
+    rx_pkts : packets that ntb_transport received, all QPs together.
+    rx_max_entry : entries of the smallest ring.
+    rx_errors : packets that ntb_transport dropped, by the counter's name.
+    doubts : what two counters of the same thing tell apart.
+    """
+
+    rx_pkts: int = 0
+    rx_max_entry: int = 0
+    rx_errors: Counter[str] = field(default_factory=Counter)
+    doubts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RecordedPoint:
+    """One point as it was recorded.
+
+    Parameters
+    ----------
+    trace : of the traffic's direction.
+    counted : of the receiver.
+    qps : of both sides, as netdev owns them.
+    links : by side, whether each of its QPs is up, by qp_num.
+    sent, received : packets, as the two programs counted them.
+    preemptible : the guest's kernel preempts kernel code.
+    """
+
+    trace: PairTrace
+    counted: Counted
+    qps: tuple[Qp, ...]
+    links: dict[Side, list[bool]]
+    sent: int
+    received: int
+    preemptible: bool
+
+    def active(self, side: Side) -> list[int]:
+        """Return the qp_nums of one side that have a link."""
+        port = SIDES.index(side)
+        return sorted(qp.qp_num for qp in self.qps if qp.port == port and qp.is_up)
+
+
+def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> RecordedPoint:
+    """Read the recording of one point whose link is up; `polled` as in `read_pair_trace`.
+
+    Raises
+    ------
+    InputError : a file is missing, damaged, or not of this point.
+    """
+    qps = read_state(folder / "state")
+    sides = read_sides(folder.parent / "setup" / "trace")
+    addresses = Addresses(
+        qps={qp.ptr: (SIDES[qp.port], qp.qp_num) for qp in qps if qp.port < len(SIDES)},
+        contexts={bound.ctx: side for side, bound in sides.items()},
+        devices={bound.ntb: side for side, bound in sides.items()},
+        words=read_words(folder.parent / "setup" / "doorbells"),
+    )
+    trace = read_pair_trace(folder / "trace", traffic, addresses, polled=polled)
+    return RecordedPoint(
+        trace=trace,
+        counted=_count(folder, traffic.receiver, trace),
+        qps=qps,
+        links={side: _links(folder, side) for side in SIDES},
+        sent=_first_number(folder / "sent"),
+        received=_first_number(folder / "received"),
+        preemptible=PREEMPT.search(read_small(folder.parent / "kernel")) is not None,
+    )
+
+
+def read_words(path: Path) -> dict[int, int]:
+    """Return byte offset -> slot of the words that the host rings, as the endpoint published them.
+
+    `path` is epc_loop's `doorbells` of the set-up; a recording without it has the usual layout.
+    """
+    if not path.is_file():
+        return WORDS
+    return {int(offset): int(slot) for slot, offset in TABLE.findall(read_small(path))} or WORDS
+
+
+def _count(folder: Path, side: Side, trace: PairTrace) -> Counted:
+    device = DEVICES[side]
+    before, after = (find_stats(folder / f"{when}-stats") for when in ("before", "after"))
+    counted = Counted()
+    for key, path in sorted(after.items()):
+        if key[0] == device and key in before:
+            readings = read_stats_file(before[key]), read_stats_file(path)
+            _count_qp(counted, key, readings, trace.runs[key[1]])
+    return counted
+
+
+def _count_qp(
+    counted: Counted, key: tuple[str, int], readings: tuple[Stats, Stats], runs: int
+) -> None:
+    """Add one QP's counters; `runs` is what the trace has of its tasklet."""
+    if not all(reading.is_up for reading in readings):
+        return
+    told = qp_runs(*key, readings, "stats", counted.doubts)
+    if told.runs_low is None or told.runs_high is None:
+        return
+    counted.rx_pkts += told.rx_pkts or 0
+    entries = told.rx_max_entry or 1
+    counted.rx_max_entry = min(counted.rx_max_entry or entries, entries)
+    before, after = (reading.counters for reading in readings)
+    counted.rx_errors.update({name: after[name] - before[name] for name in RX_ERRORS})
+    if not told.runs_low <= runs <= told.runs_high:
+        bounds = f"{told.runs_low} .. {told.runs_high}"
+        counted.doubts.append(f"QP {key[1]}: the trace has {runs} runs, its counters {bounds}")
+
+
+def _links(folder: Path, side: Side) -> list[bool]:
+    stats = find_stats(folder / "after-stats")
+    own = {qp_num: path for (device, qp_num), path in stats.items() if device == DEVICES[side]}
+    return [read_stats_file(own[qp_num]).is_up for qp_num in sorted(own)]
+
+
+def _first_number(path: Path) -> int:
+    words = read_small(path).split()
+    if not words or not words[0].isdecimal() or not words[0].isascii() or len(words[0]) > 18:
+        raise InputError(str(path), " ".join(words)[:60], "a number of packets")
+    return int(words[0])

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measured numbers beside what the model of a device predicts, and the likely causes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ntbbench.capture.explain_records import (
+    EXCESS,
+    FEWER,
+    INSIDE,
+    Explanation,
+    Explanations,
+    LikelyCause,
+    QpRow,
+    VectorRow,
+)
+from ntbbench.core.fields import declared
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Details,
+    Document,
+    Notes,
+    Sheet,
+    Table,
+    number,
+)
+from ntbbench.report.views.beside import amount, record_table, span, span_cell
+from ntbbench.report.wording import plural
+
+VERDICTS = {
+    INSIDE: "the measurement is inside the model's bounds",
+    EXCESS: "MORE runs than the model of this device allows",
+    FEWER: "FEWER runs than the model of this device allows",
+}
+BOUNDS = ("predicted_low", "predicted_high", "measured_low", "measured_high")
+SUMMARY = ("device", "interrupts", "predicted_runs_low", "measured_runs_low", "verdict")
+
+
+def document(result: Explanations) -> Document:
+    """Return the report of captures beside devices."""
+    found = result.explanations
+    details = [Details(f"{_title(one)}: {_conclusion(one)}", [*_blocks(one)]) for one in found]
+    cautions: dict[str, list[str]] = {}
+    for one in found:
+        for caution in one.cautions:
+            cautions.setdefault(caution, []).append(_title(one))
+    return Document(
+        title="ntbbench explain",
+        verdict=verdict_of(found),
+        record=result,
+        blocks=[_summary(found), *details] if len(found) > 1 else [*_blocks(*found)],
+        warnings=list(cautions.items()),
+        sheet=lambda: Sheet(("capture", "device", "qp_num", *BOUNDS, "verdict"), _rows(found)),
+    )
+
+
+def verdict_of(found: Sequence[Explanation]) -> str:
+    """Return in one sentence whether the measurement fits a device."""
+    captures = _by_capture(found)
+    if len(captures) == 1:
+        devices: dict[str, list[str]] = {}
+        for one in sorted(found, key=lambda one: one.verdict != INSIDE):
+            devices.setdefault(_conclusion(one), []).append(one.device)
+        told = [f"as {', '.join(names)}: {text}" for text, names in devices.items()]
+        return f"{found[0].capture} {'; '.join(told)}"
+    verdicts = [{one.verdict for one in group} for group in captures.values()]
+    fitting = sum(INSIDE in known for known in verdicts)
+    outside = sum(known <= {EXCESS, FEWER} for known in verdicts)
+    return (
+        f"{plural(len(captures), 'capture')}: {fitting} inside the bounds of a device, {outside} "
+        f"outside those of every device, {len(captures) - fitting - outside} not known"
+    )
+
+
+def _by_capture(found: Sequence[Explanation]) -> dict[str, list[Explanation]]:
+    groups: dict[str, list[Explanation]] = {}
+    for one in found:
+        groups.setdefault(one.capture, []).append(one)
+    return groups
+
+
+def _title(one: Explanation) -> str:
+    return f"{one.capture} as {one.device}"
+
+
+def _conclusion(one: Explanation) -> str:
+    return VERDICTS.get(one.verdict, "not enough is known to compare")
+
+
+def _summary(found: Sequence[Explanation]) -> Table:
+    groups = _by_capture(found)
+    table = record_table(
+        "Captures, and the devices that they may be of",
+        Explanation,
+        SUMMARY,
+        [one for group in groups.values() for one in group],
+        predicted_runs_low=lambda one: span_cell(one.predicted_runs_low, one.predicted_runs_high),
+        measured_runs_low=lambda one: span_cell(one.measured_runs_low, one.measured_runs_high),
+        verdict=_verdict,
+    )
+    return replace(
+        table,
+        notes=[f"verdict: {declared(Explanation)['verdict'].definition}"],
+        groups=[(capture, len(group)) for capture, group in groups.items()],
+    )
+
+
+def _verdict(row: Explanation | QpRow) -> Cell:
+    return Cell(row.verdict, strong=row.verdict in {EXCESS, FEWER})
+
+
+def _numbers(one: Explanation) -> str:
+    text = f"{amount(one.interrupts)} interrupts"
+    if one.active_qps is None:
+        return text
+    more = f"; {one.excess} runs beyond one per interrupt" if one.excess else ""
+    left = f", {one.unexplained} of them beyond the model" if one.unexplained else ""
+    return (
+        f"{text}, predicted schedule calls per interrupt {amount(one.predicted_amplification)}, "
+        f"predicted runs {span(one.predicted_runs_low, one.predicted_runs_high)}, "
+        f"measured {span(one.measured_runs_low, one.measured_runs_high)}{more}{left}"
+    )
+
+
+def _blocks(one: Explanation) -> Iterator[Block]:
+    yield Notes("", [(_numbers(one), ())])
+    yield record_table("By vector", VectorRow, VectorRow.__struct_fields__, one.vectors)
+    yield record_table(
+        "Receive-tasklet runs by QP",
+        QpRow,
+        ("qp_num", "predicted_low", "measured_low", "verdict"),
+        one.qps,
+        predicted_low=lambda qp: span_cell(qp.predicted_low, qp.predicted_high),
+        measured_low=lambda qp: span_cell(qp.measured_low, qp.measured_high),
+        verdict=_verdict,
+    )
+    yield record_table(
+        "Likely causes of more than one run per interrupt",
+        LikelyCause,
+        LikelyCause.__struct_fields__,
+        one.causes,
+        at_most=lambda cause: number(cause.at_most),
+    )
+
+
+def _rows(found: Sequence[Explanation]) -> Iterator[list[object]]:
+    """Yield one row a QP of each explanation, then one of no QP where none is known."""
+    for one in found:
+        for qp in one.qps:
+            bounds = (getattr(qp, name) for name in BOUNDS)
+            yield [one.capture, one.device, qp.qp_num, *bounds, qp.verdict]
+    for one in found:
+        if not one.qps:
+            yield [one.capture, one.device, *[None] * 5, one.verdict]

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Points of the pair, as the reports of run, matrix and check show them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec.structs import fields
+
+from ntbbench.core.fields import declared
+from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.pair.drivers.patches import number_ranges
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Check,
+    Column,
+    Document,
+    Notes,
+    Sheet,
+    Shown,
+    Table,
+    column,
+    number,
+)
+from ntbbench.report.views.lab_pair_axes import (
+    AXES,
+    asked,
+    asked_cells,
+    differing,
+    named,
+    shared,
+    title,
+)
+from ntbbench.report.views.sheets import PER_QP, qp_sheet
+from ntbbench.report.wording import plural
+
+LABELS = declared(PairPoint)
+AGREES, BOUNDED, DISAGREES, NOT_RUN = "agrees", "in bounds", "DISAGREES", "not run"
+DIED = "failed"
+BOUNDS = "in bounds: where doorbells meet, as in a burst, the model only bounds the counts"
+FACTS = ("kernel", "kernel_source", "accelerator", "deterministic")
+COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_received")
+PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per door-\nbell")
+PREDICTED = Column("predicted", "runs that the model allows", "pre-\ndicted")
+
+
+def report(
+    result: PairResult,
+    answer: Sequence[Block],
+    details: Sequence[Block],
+    *,
+    verdict: str = "",
+    more_checks: Sequence[Check] = (),
+) -> Document:
+    """Return the report of a result of any kind.
+
+    Parameters
+    ----------
+    answer, details : blocks before and after what all kinds tell of drivers and of what no point
+        tried.
+    verdict : what comes before whether the points agree.
+    more_checks : after those of the points.
+    """
+    points = named(result.points)
+    first, *more = filter(None, [verdict, _agreement(result)])
+    untried = Notes("Not exercised", [(line, ()) for line in result.not_exercised])
+    titles = declared(PairResult)
+    facts = {titles[name].title: getattr(result, name) for name in FACTS}
+    return Document(
+        title=f"ntbbench lab pair {result.kind}",
+        verdict=first,
+        record=result,
+        lines=[*more, _machine(result), *shared(points)],
+        blocks=[*answer, _drivers(points), untried, *details],
+        warnings=[(warning, ()) for warning in result.warnings],
+        facts=facts | result.environment,
+        sheet=lambda: _sheet(result),
+        checks=lambda: [*_checks(points), *more_checks],
+    )
+
+
+def _agreement(result: PairResult) -> str:
+    """Return in one sentence how many points agree, or why nothing was run."""
+    measured = [point for point in result.points if point.status != UNAVAILABLE]
+    missing = len(result.points) - len(measured)
+    why = "; ".join(dict.fromkeys(p.cause for p in result.points if p.status == UNAVAILABLE))
+    if missing and not measured:
+        text = f"Nothing was run, {plural(missing, 'point')} unavailable: {why}"
+    else:
+        agreed = sum(point.agrees is True for point in measured)
+        text = f"The model agrees in {agreed} of {plural(len(measured), 'point')}"
+        bounded = sum(judgement(point) == BOUNDED for point in measured)
+        text += f", in {bounded} of them only within bounds" if bounded else ""
+        failed = sum(point.status == FAILED for point in measured)
+        text += f"; in {failed} the guest failed" if failed else ""
+        text += f"; {missing} unavailable: {why}" if missing else ""
+    return text if result.complete else f"{text}; not finished"
+
+
+def _machine(result: PairResult) -> str:
+    """Return what ran the guest, and whether its clock makes two runs equal."""
+    how = f"emulated by QEMU's {result.accelerator}" if result.accelerator == "tcg" else "on KVM"
+    how += ", counting instructions" if result.deterministic else ", not deterministic"
+    return f"Linux {result.kernel} ({result.kernel_source}), {how}"
+
+
+def judgement(point: PairPoint) -> str:
+    """Return what the comparison with the model says of a point."""
+    if point.status == UNAVAILABLE:
+        return NOT_RUN
+    if point.status == FAILED:
+        return DIED
+    if not point.agrees:
+        return DISAGREES
+    return AGREES if point.spaced or point.link == "down" else BOUNDED
+
+
+def has_counts(point: PairPoint) -> bool:
+    """Tell whether a point was measured over a link that is up."""
+    return point.status == OK and point.link == "up"
+
+
+def between(low: int, high: int) -> str:
+    """Return what the model allows: one number, or the first and the last of a range."""
+    return str(low) if low == high else f"{low} .. {high}"
+
+
+def difference(measured: int, low: int, high: int) -> Cell:
+    """Return by how much a count is above or below what the model allows."""
+    by = measured - min(max(measured, low), high)
+    return Cell(f"{by:+d}" if by else "0" if low == high else "within", by)
+
+
+def allowed_runs(point: PairPoint) -> tuple[int, int]:
+    """Return the fewest and the most runs that the model allows, all QPs together."""
+    if point.spaced:
+        return (sum(point.predicted_runs_per_qp),) * 2
+    return sum(point.least_runs_per_qp), sum(point.most_runs_per_qp)
+
+
+def runs_per_doorbell(point: PairPoint) -> float | None:
+    """Return how often receive tasklets ran for each doorbell; None: none rang."""
+    if not has_counts(point) or not point.doorbells_rung:
+        return None
+    return sum(point.runs_per_qp) / point.doorbells_rung
+
+
+def qp_counts(point: PairPoint) -> str:
+    """Return the qp_count of EP and RC; a side without a device has none."""
+    counts = (point.ep_qp_count, point.rc_qp_count)
+    return "/".join("-" if count is None else str(count) for count in counts)
+
+
+def slots_text(slots: list[int]) -> str:
+    """Return the slots that one doorbell bit rang: 2, 2+3; ? is a word that is no slot's."""
+    return "+".join("?" if slot < 0 else str(slot) for slot in slots)
+
+
+def _drivers(points: Iterable[PairPoint]) -> Notes:
+    """Return what each driver behaves as; of one that was not observed, its patches."""
+    told: dict[str, None] = {}
+    for point in points:
+        for side in ("ep", "rc"):
+            name = AXES[f"{side}_driver"](getattr(point, f"{side}_driver"))
+            if behaves := getattr(point, f"{side}_behaves"):
+                told[f"{name} behaves as: {behaves}"] = None
+            else:
+                patches = number_ranges(getattr(point, f"{side}_patches")) or "none"
+                told[f"{name}: patches {patches} (not observed)"] = None
+    return Notes("Drivers", [(line, ()) for line in sorted(told)])
+
+
+def legend(points: Iterable[PairPoint], names: Iterable[str], *more: str) -> Notes:
+    """Return what columns, and words in them, mean."""
+    lines = [f"{LABELS[name].title}: {LABELS[name].definition}" for name in names]
+    bounds = [BOUNDS] if any(judgement(point) == BOUNDED for point in points) else []
+    return Notes("Words", [(line, ()) for line in (*lines, *more, *bounds)])
+
+
+def points_table(points: Sequence[PairPoint], *, brief: bool) -> Table:
+    """Return a row a point; the brief one leaves out what does not fit a terminal."""
+    axes = differing(points)
+    names = [name for name in COUNTS if not (brief and name.startswith("packets_"))]
+    columns = [column(PairPoint, name) for name in ("direction", *axes, "link")]
+    columns += [] if brief else [Column("QPs", "qp_count that ntb_transport computed on EP and RC")]
+    columns += [column(PairPoint, name) for name in (*names, "runs_per_qp")]
+    columns += [PREDICTED, PER_DOORBELL if brief else column(PairPoint, "verdict")]
+    judged = Column(LABELS["agrees"].title, LABELS["agrees"].definition, align="left")
+
+    def row(point: PairPoint) -> list[Cell]:
+        up = has_counts(point)
+        counts = [getattr(point, name) if up else None for name in names]
+        if point.direction == "rc-to-ep":
+            counts[names.index("msis_raised")] = None
+        low, high = allowed_runs(point)
+        return [
+            *asked_cells(point, axes),
+            Cell(point.link if point.status == OK else point.status if not brief else "-"),
+            *([] if brief else [Cell(qp_counts(point))]),
+            *map(number, counts),
+            number(sum(point.runs_per_qp) if up else None),
+            Cell(between(low, high), low) if up else number(None),
+            number(runs_per_doorbell(point), ".2f") if brief else Cell(point.verdict or "-"),
+            Cell(judgement(point), strong=judgement(point) in {DISAGREES, DIED}),
+        ]
+
+    rows = [row(point) for point in points]
+    shown: Shown = "terminal" if brief else "page"
+    return Table("Points", [*columns, judged], rows, keys=1 + len(axes), shown=shown)
+
+
+def _sheet(result: PairResult) -> Sheet:
+    """Return one row a point and QP: the point's values, then those of the QP."""
+    names = [f.name for f in fields(PairPoint)]
+    lists = [name for name in names if name.endswith(PER_QP)]
+    return qp_sheet(result.points, [name for name in names if name not in lists], lists, _flat)
+
+
+def _flat(value: object) -> object:
+    """Return a value as one CSV cell: a list joined by blanks, a count by key as `key:count`."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, dict):
+        texts = {key: slots_text(v) if isinstance(v, list) else v for key, v in value.items()}
+        return " ".join(f"{key}:{text}" for key, text in texts.items())
+    return "" if value is None else value
+
+
+def _checks(points: Iterable[PairPoint]) -> Iterator[Check]:
+    """Yield a test a boot, with a subtest for each of its points."""
+    of_boot = ("ep_driver", "rc_driver", "ep_slots", "mw_count", "doorbell", "queues")
+    boots: dict[str, list[PairPoint]] = {}
+    for point in points:
+        boots.setdefault(asked(point, of_boot), []).append(point)
+    for name, found in boots.items():
+        axes = [axis for axis in differing(found) if axis not in of_boot]
+        yield Check(name, None, checks=[_check(point, title(point, axes)) for point in found])
+
+
+def _check(point: PairPoint, name: str) -> Check:
+    if point.status == UNAVAILABLE:
+        return Check(name, None, reason=point.cause)
+    lines = [f"link {point.link}, predicted {point.predicted_link}; qp_count {qp_counts(point)}"]
+    if has_counts(point):
+        lines += [
+            f"{LABELS[field].title} {getattr(point, field)}"
+            for field in COUNTS
+            if field != "msis_raised" or point.direction == "ep-to-rc"
+        ]
+        lines.append(f"runs {sum(point.runs_per_qp)}, predicted {between(*allowed_runs(point))}")
+    if (ratio := runs_per_doorbell(point)) is not None:
+        lines.append(f"runs per doorbell {ratio:.2f}")
+    if point.verdict:
+        lines.append(f"doorbells {point.verdict}, predicted {point.predicted_verdict}")
+    return Check(
+        name, point.agrees, diagnostics=[*lines, *filter(None, [point.cause]), *point.notes]
+    )

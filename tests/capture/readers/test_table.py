@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every reader: what tools of Debian printed, foreign files, and real ones that were damaged."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from captures import FOUR, PCI, TOOLS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ntbbench.capture.ingest import ingest
+from ntbbench.capture.readers.table import READERS
+
+REAL = [p for p in sorted(TOOLS.iterdir()) if p.is_file()]
+REAL += [FOUR / name for name in ("trace", "state", "point")]
+
+
+def test_each_reader_is_found_one_way_and_sources_say_what_they_cannot_tell() -> None:
+    for reader in READERS:
+        assert sum(map(bool, (reader.snapshots, reader.file, reader.begins))) == 1, reader.name
+        assert bool(reader.gives) == bool(reader.cannot_tell), reader.name
+    assert len({reader.name for reader in READERS}) == len(READERS)
+
+
+def test_bpftrace_maps_of_tracepoints_as_kprobes_do_not_run_on_that_kernel(tmp_path: Path) -> None:
+    counts = ingest([TOOLS / "bpftrace.json"]).counts
+    assert {c.key: c.value for c in counts if c.name == "@irq"} == {
+        "41,virtio3-rx": 1,
+        "42,virtio3-tx": 2,
+    }
+    path = tmp_path / "ntb.json"
+    path.write_text(
+        '{"type": "attached_probes", "data": {"probes": 3}}\n'
+        '{"type": "map", "data": {"@events": 40}}\n'
+        '{"type": "map", "data": {"@wake": {"18446612682070000000": 40, "7": 120}}}\n'
+    )
+    (ratio,) = ingest([path]).amplification
+    assert (ratio.quantity, ratio.low, ratio.high) == ("doorbell wakeups", 4.0, 4.0)
+    path.write_text(path.read_text() + '{"type": "lost_events", "data": {"events": 5}}\n')
+    assert "lost" in ingest([path]).errors[0]
+
+
+def test_iperf3() -> None:
+    tcp, udp = ingest([TOOLS / "iperf3-tcp.json", TOOLS / "iperf3-udp.json"]).throughput
+    assert tcp.what == "TCP, 2 streams"
+    assert tcp.bits_per_second == pytest.approx(25103905923.56)
+    assert tcp.retransmits == 0
+    assert (udp.what, udp.lost_percent) == ("UDP, 1 streams", 0.0)
+    (error,) = ingest([TOOLS / "iperf3-refused.json"]).errors
+    assert "unable to connect to server" in error
+
+
+def test_iperf3_udp_is_what_arrived_whichever_end_tells() -> None:
+    """The sender sent 22 Gbit/s, of which 85 % were lost; `end.sum` is the sender's."""
+    names = ("iperf3-udp-lossy.json", "iperf3-udp-server.json")
+    client, server = ingest([TOOLS / name for name in names]).throughput
+    assert client.bits_per_second == server.bits_per_second == pytest.approx(2940962029.3188834)
+    assert client.lost_percent == pytest.approx(85.2580308477328)
+    assert client.cpu_remote_percent is not None
+    assert server.cpu_remote_percent is None
+
+
+def test_iperf3_of_both_directions_is_two_rates() -> None:
+    there, back = ingest([TOOLS / "iperf3-bidir.json"]).throughput
+    assert (there.what, back.what) == ("TCP, 1 streams", "TCP, 1 streams, reverse")
+    assert there.bits_per_second == pytest.approx(6798597711.363872)
+    assert back.bits_per_second == pytest.approx(6738679968.27633)
+    assert (there.retransmits, back.retransmits) == (6, 3)
+
+
+def test_iperf3_server_that_only_sent_gives_no_rate() -> None:
+    """It prints 0 for what the client received."""
+    measured = ingest([TOOLS / "iperf3-server-reverse.json"])
+    assert measured.throughput == []
+    assert "the client's iperf3 -J" in measured.errors[0]
+
+
+def test_iperf3_without_sum_received_is_named_as_sent(tmp_path: Path) -> None:
+    record = json.loads((TOOLS / "iperf3-udp-lossy.json").read_text())
+    del record["end"]["sum_received"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(record))
+    (row,) = ingest([path]).throughput
+    assert row.what == "UDP, 1 streams, as sent"
+    assert row.bits_per_second == pytest.approx(22352849912.881477)
+
+
+@pytest.mark.parametrize(
+    ("text", "rates", "told"),
+    [
+        ("0: copied 4294967296 bytes in 2000000 usecs, 2147 MBytes/s\n", [17179869184.0], ""),
+        ("0: copied 100 bytes in 10 usecs, 11 MBytes/s\n", [], "damaged"),
+        ("0: copied 100 bytes in 0 usecs, 11 MBytes/s\n", [], "damaged"),
+        ("0: copied 100 bytes in 10 usecs, 10 MBytes/s\nxyz\n", [], "copied B bytes"),
+    ],
+)
+def test_ntb_perf(tmp_path: Path, text: str, rates: list[float], told: str) -> None:
+    path = tmp_path / "perf"
+    path.write_text(text)
+    measured = ingest([path])
+    assert [row.bits_per_second for row in measured.throughput] == rates
+    assert [told in error for error in measured.errors] == [True] * bool(told)
+
+
+def test_single_numbers(tmp_path: Path) -> None:
+    """Of ethtool's two sections the second is current; ntb_pingpong prints one number."""
+    (tmp_path / "count").write_text("17\n")
+    counts = ingest([TOOLS / "ethtool-l.txt", tmp_path / "count"]).counts
+    assert [(c.name, c.value) for c in counts] == [
+        ("combined_max", 1), ("combined", 1), ("pingpong", 17),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"\0" * 50, b"PERFILE2\x68\0", b"\x7fELF\x02", b"x"])
+def test_foreign_files_are_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(data)
+    (error,) = ingest([path]).errors
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(b"\x17\x08Dtracing6\0", "trace-cmd report"), (b"PERFILE2", "perf script")],
+)
+def test_a_binary_trace_names_its_printer(tmp_path: Path, data: bytes, told: str) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(data)
+    assert told in ingest([path]).errors[0]
+
+
+def test_a_lone_snapshot_says_what_it_needs() -> None:
+    for path in (FOUR / "after-interrupts", FOUR / "after-stats" / PCI / "qp0"):
+        (error,) = ingest([path]).errors
+        assert "before- and after-" in error
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in ingest([tmp_path / "pipe"]).errors[0]
+
+
+@pytest.mark.parametrize("text", ["x" + " " * 2000, "x -1 " * 400, "x-1 [" * 400, "1 [0] " * 330])
+def test_hostile_lines_take_no_time(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "f"
+    path.write_text((text + "!\n") * 2000)
+    assert len(ingest([path]).errors) == 1
+
+
+def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("x" * (1 << 22))
+    assert "characters" in ingest([path]).errors[0]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_mutated_real_files_never_crash(data: st.DataObject, tmp_path_factory: object) -> None:
+    """Only InputError may escape a reader, and `ingest` turns it into a line."""
+    source = data.draw(st.sampled_from(REAL))
+    text = bytearray(source.read_bytes()[: data.draw(st.sampled_from([2000, 8000]))])
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, max(len(text) - 1, 0)))
+        end = at + data.draw(st.integers(0, 40))
+        text[at:end] = data.draw(
+            st.one_of(
+                st.binary(max_size=12), st.sampled_from([b"\n", b"-1", b"9" * 30, b"{", b"0x"])
+            )
+        )
+    folder = tmp_path_factory.mktemp("fuzz")  # type: ignore[attr-defined]
+    path = folder / "file"
+    path.write_bytes(bytes(text))
+    measured = ingest([path])
+    assert len(measured.errors) <= 1
+    assert all("\n" not in error for error in measured.errors)
+    if measured.errors:
+        assert measured.traces == []
+        assert measured.throughput == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_mutated_folders_never_crash(data: st.DataObject, tmp_path_factory: object) -> None:
+    folder = tmp_path_factory.mktemp("fuzz") / "c"  # type: ignore[attr-defined]
+    shutil.copytree(FOUR, folder, ignore=shutil.ignore_patterns("trace"))
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    path = data.draw(st.sampled_from(files))
+    text = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, max(len(text) - 1, 0)))
+    text[at : at + data.draw(st.integers(0, 400))] = data.draw(st.binary(max_size=6))
+    path.write_bytes(bytes(text))
+    measured = ingest([folder])
+    assert all(qp.runs_low is None or 0 <= qp.runs_low < 2**64 for qp in measured.qps)
+    assert all("\n" not in line for line in (*measured.errors, *measured.cautions))
