@@ -34,8 +34,9 @@ def causes_of(comparisons: Sequence[Comparison], terms: Terms, ignored: int) -> 
         regressed += c.verdict == "regressed"
         if c.verdict == "inconclusive" and c.missing is None:
             undecided.append(c)
-        codes = {w.code for w in c.warnings} & {*policy.fatal_warnings}
-        fatal += [codes] if codes else []
+        if policy.fatal_warnings:
+            codes = {w.code for w in c.warnings if w.code in policy.fatal_warnings}
+            fatal += [codes] if codes else []
     if missing == len(comparisons):
         but = f" but what the policy ignores ({ignored})" if ignored and not missing else ""
         causes[ExitCode.MISSING] = f"nothing was measured on both sides{but}"
@@ -77,9 +78,9 @@ def warnings_of_results(
         warned(code, ", ".join(side.label for side in sides if code in side.cautions))
         for code in codes
     ]
-    guessed = {
-        c.metric: None for c in comparisons if any(w.code == NO_DIRECTION for w in c.warnings)
-    }
+    guessed = dict.fromkeys(
+        c.metric for c in comparisons for w in c.warnings if w.code == NO_DIRECTION
+    )
     if guessed:
         more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
         found.append(warned(NO_DIRECTION, f"{next(iter(guessed))!r}{more}"))

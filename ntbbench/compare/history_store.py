@@ -62,18 +62,20 @@ def opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
         raise InputError("--store", str(path), "a store; `ntbbench history add` makes one")
     if not path.parent.is_dir():
         raise InputError("--store", str(path), "cannot be written: its folder does not exist")
+    mode = "rwc" if create else "ro"
     try:
-        connection = sqlite3.connect(path)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
     except sqlite3.Error as error:
         raise InputError("--store", str(path), f"cannot be opened: {error}") from error
     try:
         with connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if version != VERSION and tables:
+            if version != VERSION and (tables or not create):
                 raise InputError("--store", str(path), f"a store of version {VERSION}")
-            connection.executescript(TABLES)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+            if create:
+                connection.executescript(TABLES)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
             yield connection
     except sqlite3.DatabaseError as error:
         raise InputError("--store", str(path), f"a store of ntbbench: {error}") from error

@@ -51,25 +51,26 @@ def matches(
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
         told = told_by_others(base, candidate, policy)
         for name in names:
-            if policy.ignores(name) or name in told:
+            if name in told or (policy.rule and policy.ignores(name)):
                 continue
+            one, other = base.series.get(name), candidate.series.get(name)
             match = Match(
                 metric=name,
                 base_label=base.label,
                 candidate_label=candidate.label,
-                base=told_of(base, candidate, name),
-                candidate=told_of(candidate, base, name),
+                base=_or_zero(base, name, other) if one is None else one,
+                candidate=_or_zero(candidate, name, one) if other is None else other,
             )
-            check_kinds(match)
+            if one is not None and other is not None:
+                _check_kinds(match, one, other)
             yield in_pairs(match, base, candidate) if paired else match
 
 
-def told_of(variant: Variant, other: Variant, name: str) -> Series | None:
-    """Return a variant's series of a metric that it or the other one has: 0 where that is meant."""
-    found = variant.series.get(name)
-    if found is None and name.rpartition(":")[0] in variant.zero:
-        return replace(other.series[name], value=0)
-    return found
+def _or_zero(variant: Variant, name: str, other: Series | None) -> Series | None:
+    """Return a metric that a variant does not tell of: 0 where that is meant."""
+    if other is None or name.rpartition(":")[0] not in variant.zero:
+        return None
+    return replace(other, value=0)
 
 
 def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
@@ -166,21 +167,14 @@ def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
     )
 
 
-def check_kinds(match: Match) -> None:
-    """Refuse two series that are not the same quantity.
-
-    Raises
-    ------
-    InputError
-        if the units or the kinds differ.
-    """
-    one, other = match.base, match.candidate
-    if one is None or other is None:
+def _check_kinds(match: Match, one: Series, other: Series) -> None:
+    """Raise InputError for two series that are not the same quantity."""
+    if one.kind == other.kind and one.unit == other.unit:
         return
-    for what, left, right in (("unit", one.unit, other.unit), ("kind", one.kind, other.kind)):
-        if left != right:
-            raise InputError(
-                f"{what} of {match.metric!r}",
-                f"{left} in {match.base_label}, {right} in {match.candidate_label}",
-                f"the same {what} on both sides",
-            )
+    what = "unit" if one.unit != other.unit else "kind"
+    raise InputError(
+        f"{what} of {match.metric!r}",
+        f"{getattr(one, what)} in {match.base_label}, "
+        f"{getattr(other, what)} in {match.candidate_label}",
+        f"the same {what} on both sides",
+    )

@@ -138,6 +138,8 @@ def undirected(found: Iterable[Series], policy: Policy) -> list[str]:
 
 def without_direction(found: Sequence[Comparison], names: Sequence[str]) -> list[Comparison]:
     """Return the comparisons, those of `names` with the warning that their verdict is a guess."""
+    if not names:
+        return list(found)
     guessed = set(names)
     warning = warned(NO_DIRECTION)
     return [

@@ -21,7 +21,8 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
     assert base is not None
     assert candidate is not None
     better = policy.better_for(match.metric, base.better)
-    cautions = sorted({*base.cautions, *candidate.cautions})
+    alike = not (base.cautions or candidate.cautions)
+    cautions = [] if alike else sorted({*base.cautions, *candidate.cautions})
     if base.value == candidate.value:
         # What makes two equal values say little is to be seen, and `equivalent` is only counted.
         verdict: Verdict = "inconclusive" if cautions else "equivalent"
@@ -55,7 +56,7 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         minimal_detectable_effect=None,
         base_value=base.value,
         candidate_value=candidate.value,
-        warnings=tuple(map(warned, cautions)),
+        warnings=tuple(map(warned, cautions)) if cautions else (),
     )
 
 
