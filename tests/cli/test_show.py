@@ -50,8 +50,8 @@ def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str])
 
 
 KNOWN = (
-    "known: ntbbench.lab-netdev/1, ntbbench.lab/1, ntbbench.pair/1, ntbbench.simulation/1, "
-    "ntbbench.sweep/1"
+    "known: ntbbench.fit/1, ntbbench.lab-netdev/1, ntbbench.lab/1, ntbbench.options/1, "
+    "ntbbench.pair/1, ntbbench.simulation/1, ntbbench.sweep/1"
 )
 
 
