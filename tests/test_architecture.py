@@ -35,8 +35,7 @@ READS_A_CLOCK = {
     "ntbbench.dispatch.sweep",
 }
 FILES_MAX = 15
-BEING_REBUILT = {"cli", "report"}
-ONE_A_KIND = {"cli", "views", "readers"}  # a file a command, a kind of result, a format
+ONE_A_KIND = {"cli", "views", "figures", "readers"}  # a file a command, a kind, a format
 
 
 def module_name(path: Path) -> str:
@@ -101,8 +100,7 @@ def test_records_stand_at_the_bottom(path: Path) -> None:
 
 def test_no_two_files_share_a_name() -> None:
     """Alike are the records of rooms, and a reader or a command and the room that it is of."""
-    rooms = [path for path in SOURCES if path.relative_to(PACKAGE).parts[0] not in BEING_REBUILT]
-    names = Counter(path.stem for path in rooms if path.parent.name != "readers")
+    names = Counter(path.stem for path in SOURCES if path.parent.name not in ONE_A_KIND)
     alike = {name for name, count in names.items() if count > 1}
     assert alike <= {"__init__", "records", "reference"}
 
@@ -110,4 +108,4 @@ def test_no_two_files_share_a_name() -> None:
 def test_folders_hold_about_a_dozen_files() -> None:
     sizes = Counter(path.parent for path in SOURCES if path.stem != "__init__")
     crowded = {folder.name for folder, size in sizes.items() if size > FILES_MAX}
-    assert crowded <= ONE_A_KIND | BEING_REBUILT
+    assert crowded <= ONE_A_KIND

@@ -76,9 +76,11 @@ def modelled() -> Iterator[Case]:
     yield from formats("sweep", sweep, COMMON, page=True)
     simulate = "simulate --queues 1,2 --dispatch fallback,per-vector --affinity single,spread"
     simulate += " --replications 3 --duration 5ms --warmup 1ms --jobs 1 -o result.json"
-    yield from formats("simulate", simulate, COMMON, page=True)
+    yield from formats("simulate", simulate, (*COMMON, "mail"), page=True)
     yield Case("simulate-keys", "simulate --keys")
-    yield Case("fit", "fit --preset rcar-s4-spider --throughput 583e6 --packet 65480 -o fit.toml")
+    fit = "fit --preset rcar-s4-spider --throughput 583e6 --packet 65480"
+    yield Case("fit", f"{fit} -o fit.toml")
+    yield from formats("fit", fit, ("md", "csv", "json"))
 
 
 def measured() -> Iterator[Case]:

@@ -4,7 +4,7 @@
 import math
 from typing import NamedTuple
 
-from ntbbench.core.iperf3.document import Document, Total
+from ntbbench.core.iperf3.iperf3_document import Document, Total
 
 # Codes of the list of warnings of a comparison.
 REPEATED, IMPOSSIBLE = "repeated-document", "impossible-loss"

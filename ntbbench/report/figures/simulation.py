@@ -10,7 +10,7 @@ from hdrh.histogram import HdrHistogram
 from ntbbench.core.fields import declared
 from ntbbench.datapath.records import CPU_KINDS, QUANTILES, Estimate, Latency, OkSimulation
 from ntbbench.report.document import Section, number
-from ntbbench.report.look import BOTTOM, OTHER_STYLE, STYLES, framed
+from ntbbench.report.figures.style import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import Figure, hover, label
 from ntbbench.report.quantities import RATES, TIMES, Unit, plain, quantity, unit_of
 from ntbbench.report.wording import plural

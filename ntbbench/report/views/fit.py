@@ -77,7 +77,7 @@ def _table(found: FitResult) -> Table:
             *("-" if cost is None else duration_text(cost, FS) for cost in costs),
         ),
     ]
-    columns = [Column("", align="left"), Column("value"), Column("from"), Column("to")]
+    columns = [Column("quantity", align="left"), Column("value"), Column("from"), Column("to")]
     return Table("Single queue", columns, [words(*row) for row in rows])
 
 

@@ -45,10 +45,10 @@ COUNTS_NOTE = (
     "the interval where that is wider than the mean"
 )
 GAIN = f"times the throughput of {', '.join(NEITHER)}, with as many queues"
-GAINS_NOTES = (
-    f"gain: {GAIN}",
-    "ratios of the same replication, so with the same flow hashes; 95 %: Student's t of these "
-    "ratios, not cut at what is possible: of few replications it may exceed the number of queues",
+GAINS_NOTE = (
+    f"gain: {GAIN}; ratios of the same replication, so with the same flow hashes; 95 %: Student's "
+    "t of these ratios, not cut at what is possible: of few replications it may exceed the number "
+    "of queues"
 )
 
 
@@ -165,7 +165,7 @@ def _blocks(result: SimulationResult, points: Sequence[OkSimulation]) -> Iterato
         by_cause = {f"wakeups_{cause}_a_replication": spread for cause in causes}
         yield measured_table("Wakeups by cause, per replication", points, by_cause)
     yield points_table(
-        "Mask or affinity?", [Column("gain", GAIN), INTERVAL], [*_gains(points)], GAINS_NOTES
+        "Mask or affinity?", [Column("gain", GAIN), INTERVAL], [*_gains(points)], [GAINS_NOTE]
     )
     names = ("missed", "misrouted")
     yield points_table(

@@ -337,8 +337,8 @@ def test_fit_tells_what_speaks_against_its_measurement(ntbbench, tmp_path: Path)
     path = tmp_path / "run.json"
     path.write_text(json.dumps(contradicting()) * 2)
     text, _ = fitted(ntbbench, path)
-    assert "warning: a total at the end of a run contradicts its intervals" in text
-    assert "warning: a document of iperf3 is there more than once" in text
+    assert "a total at the end of a run contradicts its intervals" in text
+    assert "a document of iperf3 is there more than once" in text
     assert "mean of 10 seconds of one run" in text
 
 
