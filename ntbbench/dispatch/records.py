@@ -5,9 +5,11 @@ They are what the result files hold: a field here is a key of the JSON. Duration
 seconds unless the name carries a unit.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec import UNSET, Struct, UnsetType, field
+
+from ntbbench.core.fields import axis, count, fact, series
 
 SWEEP_SCHEMA = "ntbbench.sweep/1"
 
@@ -15,71 +17,159 @@ SWEEP_SCHEMA = "ntbbench.sweep/1"
 class Caution(Struct, frozen=True, kw_only=True):
     """A warning that travels with a result: what, where, and what to do about it."""
 
-    code: str  # from a closed list; see ntbbench/dispatch/sweep_warnings.py
-    message: str
-    remedy: str
-    point: int | None = None  # index into `points`; None: the whole result
+    code: Annotated[str, fact("code", "from the closed list in docs/metrics.md")]
+    message: Annotated[str, fact("message", "what was seen")]
+    remedy: Annotated[str, fact("remedy", "what to do about it")]
+    point: Annotated[int | None, fact("point", "index into `points`; null: the whole result")] = (
+        None
+    )
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Nanoseconds a dispatch: the median of the samples and its bootstrap 95 % interval."""
+    """Nanoseconds per dispatch: the median of the samples and its bootstrap interval."""
 
-    median: float
-    low: float
-    high: float
-    samples: list[float]
+    median: Annotated[float, fact("median", "of the samples", unit="ns")]
+    low: Annotated[float, fact("low", "lower end of the 95 % interval", unit="ns")]
+    high: Annotated[float, fact("high", "upper end of the 95 % interval", unit="ns")]
+    samples: Annotated[list[float], fact("samples", "in the order taken", unit="ns")]
 
 
 class Axes(Struct, frozen=True, kw_only=True):
     """What was asked for one point, and the device that it was asked of."""
 
-    hardware: str
-    dispatch: str  # fallback | per-vector | msi
-    queues_requested: int
-    queues: int  # netdev queues that exist after the request
-    qp_count: int  # what ntb_transport gives on this device
-    doorbells: int
-    vectors: int
-    db_valid_mask: str  # hexadecimal: a u64 does not survive every JSON reader
-    mw_count: int | None  # None: unlimited
-    max_num_clients: int
-    workload: str  # the workload's specification, in its canonical form
-    drain: int
-    seed: int
+    hardware: Annotated[str, axis("hardware", "a device of `ntbbench hardware` or of the scenario")]
+    dispatch: Annotated[str, axis("dispatch", "fallback, per-vector or msi")]
+    queues_requested: Annotated[int, axis("queues asked", "ntb_netdev queues asked for")]
+    queues: Annotated[
+        int,
+        count(
+            "queues created",
+            "ntb_netdev queues that exist after the request",
+            better="higher",
+            head="Q",
+        ),
+    ]
+    qp_count: Annotated[
+        int, count("QPs", "that ntb_transport makes of the device", better="higher")
+    ]
+    doorbells: Annotated[
+        int,
+        axis(
+            "doorbells",
+            "db_count of the epf drivers, doorbell bits of other devices",
+            head="door-\nbells",
+        ),
+    ]
+    vectors: Annotated[int, axis("vectors", "interrupt vectors of the device", head="vec-\ntors")]
+    db_valid_mask: Annotated[
+        str, fact("db_valid_mask", "hexadecimal: a u64 does not survive every JSON reader")
+    ]
+    mw_count: Annotated[int | None, axis("windows", "memory windows; null: no limit")]
+    max_num_clients: Annotated[int, axis("max_num_clients", "of ntb_transport; 0: unset")]
+    workload: Annotated[str, axis("workload", "its specification in the canonical form")]
+    drain: Annotated[int, axis("drain", "interrupts between two runs of the softirq")]
+    seed: Annotated[int, axis("seed", "of all random draws")]
 
 
 class OkPoint(Axes, frozen=True, kw_only=True, tag_field="status", tag="ok"):
-    """A point that was measured; counts are those of ntb-facts section 6."""
+    """A point that was measured; lists named `qp_...` are by qp_num, `vector_...` by interrupt."""
 
-    interrupts: int
-    rings: int
-    scan_iterations: int
-    schedule_calls: int
-    wakeups: int
-    merged: int
-    spurious_wakeups: int
-    useful_wakeups: int
-    race_check_runs: int | None  # None: the driver's db_read() shows wrong bits (see `compat`)
-    missed: int
-    misrouted: int
-    amplification: float
-    effective_amplification: float
-    expected_amplification: float
-    spurious_ratio: float
-    qp_schedule_calls: list[int]  # by qp_num
-    qp_wakeups: list[int]
-    qp_spurious_wakeups: list[int]
-    qp_useful_wakeups: list[int]
-    vector_interrupts: list[int]  # by interrupt source
-    vector_schedule_calls: list[int]
-    vector_wakeups: list[int]
-    ns_per_dispatch: Timing | UnsetType = UNSET
+    interrupts: Annotated[
+        int, count("interrupts", "doorbell interrupts delivered; rings of a pending bit coalesce")
+    ]
+    rings: Annotated[int, count("rings", "doorbell bits that the sender rang")]
+    scan_iterations: Annotated[
+        int,
+        count(
+            "scan iterations",
+            "of the bit loop of ntb_transport_doorbell_callback(); 0 under msi",
+            better="lower",
+        ),
+    ]
+    schedule_calls: Annotated[
+        int,
+        count("schedule calls", "tasklet_schedule() calls of the doorbell path", better="lower"),
+    ]
+    wakeups: Annotated[
+        int,
+        count("wakeups", "calls that set SCHED and so put the tasklet on a list", better="lower"),
+    ]
+    merged: Annotated[
+        int, count("merged", "calls that found SCHED set; wakeups + merged = schedule calls")
+    ]
+    spurious_wakeups: Annotated[
+        int,
+        count("spurious wakeups", "tasklet runs of a doorbell without a packet", better="lower"),
+    ]
+    useful_wakeups: Annotated[
+        int, count("useful wakeups", "tasklet runs of a doorbell that found a packet")
+    ]
+    race_check_runs: Annotated[
+        int | None,
+        count(
+            "race check runs",
+            "empty runs that the race check adds, counted apart; null: db_read() shows wrong bits",
+            better="lower",
+        ),
+    ]
+    missed: Annotated[
+        int,
+        count("missed", "rung bits whose active QP was not scheduled: must be 0", better="lower"),
+    ]
+    misrouted: Annotated[
+        int,
+        count(
+            "misrouted",
+            "QPs scheduled though not rung, by interrupts that missed a bit: must be 0",
+            better="lower",
+        ),
+    ]
+    amplification: Annotated[
+        float,
+        count(
+            "amplification",
+            "tasklet_schedule() calls per doorbell interrupt; 1 is ideal",
+            better="lower",
+            head="amplif-\nication",
+        ),
+    ]
+    effective_amplification: Annotated[
+        float,
+        fact("effective", "tasklets put on a list per doorbell interrupt", head="effec-\ntive"),
+    ]
+    expected_amplification: Annotated[
+        float, fact("expected", "the amplification by the analytic law")
+    ]
+    spurious_ratio: Annotated[
+        float,
+        fact(
+            "spurious ratio",
+            "share of the woken tasklets' runs that found no packet",
+            head="spuri-\nous",
+        ),
+    ]
+    qp_schedule_calls: Annotated[list[int], count("schedule calls by QP")]
+    qp_wakeups: Annotated[list[int], count("wakeups by QP")]
+    qp_spurious_wakeups: Annotated[list[int], count("spurious wakeups by QP")]
+    qp_useful_wakeups: Annotated[list[int], count("useful wakeups by QP")]
+    vector_interrupts: Annotated[list[int], count("interrupts by source")]
+    vector_schedule_calls: Annotated[list[int], count("schedule calls by source")]
+    vector_wakeups: Annotated[list[int], count("wakeups by source")]
+    ns_per_dispatch: Annotated[
+        Timing | UnsetType,
+        series(
+            "time per dispatch",
+            "CPU time from the vector to its tasklet_schedule() calls, and its share of a softirq",
+            unit="ns",
+            better="lower",
+        ),
+    ] = UNSET
 
 
 class UnavailablePoint(Axes, frozen=True, kw_only=True, tag_field="status", tag="unavailable"):
     """A point that the device cannot give, with the reason that a user would see."""
 
-    reason: str
+    reason: Annotated[str, fact("reason", "what `ethtool -L` would say")]
 
 
 Point = OkPoint | UnavailablePoint
@@ -91,6 +181,8 @@ class SweepResult(Struct, frozen=True, kw_only=True):
     schema: str = SWEEP_SCHEMA
     environment: dict[str, Any]
     scenario: dict[str, Any]
-    complete: bool = True  # False: interrupted; `sweep --resume` goes on
+    complete: Annotated[bool, fact("complete", "false: interrupted; `sweep --resume` goes on")] = (
+        True
+    )
     points: list[Point]
     warnings: list[Caution] = field(default_factory=list)

@@ -6,6 +6,7 @@ import io
 
 import msgspec
 
+from ntbbench.core.fields import plain_type
 from ntbbench.dispatch.records import OkPoint, Point, SweepResult, Timing, UnavailablePoint
 
 TIMING = "ns_per_dispatch"
@@ -34,7 +35,8 @@ def _columns() -> list[str]:
     counted = [
         f.name
         for f in msgspec.structs.fields(OkPoint)
-        if f.name not in {*asked, TIMING} and f.type in (int, float, str, int | None)
+        if f.name not in {*asked, TIMING}
+        and plain_type(OkPoint, f.name) in (int, float, str, int | None)
     ]
     return [*asked, "status", "reason", *counted]
 
