@@ -42,8 +42,9 @@ wheel: $(VENV)/.dev  ## build sdist and wheel into dist/, test the installed whe
 checked: $(VENV)/.dev  ## rebuild the kernels with bounds checks and sanitizers, run their tests
 	.ci/checked
 
-bench: $(VENV)/.dev  ## time the kernels side by side and print the ratios
+bench: $(VENV)/.dev  ## time the kernels side by side, and a sweep's counting from end to end
 	$(BIN)/python -m benches.kernels
+	$(BIN)/python -m benches.streams
 
 bench-counts: $(VENV)/.dev  ## run every bench once, untimed: its exact counts must hold
 	$(BIN)/pytest benches --benchmark-disable

@@ -13,17 +13,15 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = (
-    "_bitset",
-    "_datapath_heap",
-    "_datapath_slots",
-    "_histogram",
-    "_msi",
-    "_scan",
-    "_softirq",
-)
-# The room whose engine a kernel belongs to, where it is not the sweep's.
-ROOMS = {"_datapath_heap": "datapath", "_datapath_slots": "datapath"}
+# The room of each kernel, which alone imports it.
+ROOM_OF_KERNEL = {
+    "_bitset": "dispatch.engine",
+    "_datapath_heap": "datapath.engine",
+    "_datapath_slots": "datapath.engine",
+    "_msi": "dispatch.engine",
+    "_rings": "ntb.workload",
+    "_scan": "dispatch.engine",
+}
 # Two words stored apart and then loaded as a pair wait for each other, and the datapath engines
 # live on words stored just now. A minimum of eight made into a chain takes seven steps, not three.
 UNPAIRED = {
@@ -78,14 +76,14 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
     )
     kernels = [
         Extension(
-            f"ntbbench.{ROOMS.get(name, 'dispatch')}.engine.{name}",
+            f"ntbbench.{room}.{name}",
             [f"ext/{name}.pyx"],
             depends=[str(path) for path in Path("ext").iterdir() if path.suffix in SHARED],
             include_dirs=["ext"],
             extra_compile_args=flags + UNPAIRED.get(name, []),
             extra_link_args=link,
         )
-        for name in KERNELS
+        for name, room in ROOM_OF_KERNEL.items()
     ]
     return [build, *kernels]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benches.cases import Case
 from ntbbench.core.build import BUILD
-from ntbbench.dispatch.engine import Counts, _softirq
+from ntbbench.dispatch.engine import Counts
 from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, Counters
 
 SOURCE = Path(__file__).with_name("dispatch.c")
@@ -41,7 +41,6 @@ class PreparedBaseline:
         """Count the case once."""
         self._counters.reset()
         self._dispatch()
-        _softirq.run(self._counters.block)
 
     def counts(self) -> Counts:
         """Return what the last run counted."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ntbbench.dispatch import engine
+from ntbbench.dispatch.engine.batch import U8Array
 from ntbbench.dispatch.engine.counts import U64Array
-from ntbbench.dispatch.engine.segment import U8Array
 
 QUEUES = (1, 2, 4, 8, 16, 32, 64)
 DISPATCHES = ("fallback", "per-vector")
@@ -23,14 +24,15 @@ class Case:
 
     Parameters
     ----------
-    vectors, rung, masks : uint8[N], uint64[N], uint64[queues].
+    vectors : uint8[N].
+    bits, masks : uint64[queues], what an interrupt of each vector rings, and what it may schedule.
     """
 
     queues: int
     dispatch: str
     drain: int
     vectors: U8Array
-    rung: U64Array
+    bits: U64Array
     masks: U64Array
 
     @property
@@ -42,23 +44,17 @@ class Case:
         return (1 << self.queues) - 1
 
     @property
-    def positional(self) -> tuple[U8Array, U64Array, U64Array]:
-        return self.vectors, self.rung, self.masks
+    def rung(self) -> U64Array:
+        return self.bits[self.vectors]
 
-    @property
-    def keywords(self) -> dict[str, Any]:
-        return {"qp_bitmap": self.qp_bitmap, "active": self.qp_bitmap, "drain": self.drain}
-
-    def first(self, interrupts: int) -> "Case":
-        """Return this case with the first interrupts only."""
-        return Case(
-            self.queues,
-            self.dispatch,
-            self.drain,
-            self.vectors[:interrupts],
-            self.rung[:interrupts],
-            self.masks,
-        )
+    def prepare(self, kernel: str, *, coded: bool = False) -> engine.Prepared:
+        """Bind the stream to a kernel: as vectors and words, or as codes."""
+        words: dict[str, Any] = {"qp_bitmap": self.qp_bitmap, "active": self.qp_bitmap}
+        stream = self.vectors, self.rung
+        if coded:
+            stream = np.arange(self.queues, dtype=np.uint8), self.bits
+            words["codes"] = self.vectors
+        return engine.prepare(kernel, *stream, self.masks, drain=self.drain, **words)
 
 
 def make_case(queues: int, dispatch: str, drain: int, interrupts: int) -> Case:
@@ -67,7 +63,7 @@ def make_case(queues: int, dispatch: str, drain: int, interrupts: int) -> Case:
     one_bit = np.uint64(1) << np.arange(queues, dtype=np.uint64)
     whole = np.full(queues, np.bitwise_or.reduce(one_bit))
     masks = whole if dispatch == "fallback" else one_bit
-    return Case(queues, dispatch, drain, vectors, one_bit[vectors], masks)
+    return Case(queues, dispatch, drain, vectors, one_bit, masks)
 
 
 def all_cases(interrupts: int) -> Iterator[Case]:

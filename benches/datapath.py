@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Events a second of the datapath engines, in turn in one process, and the ratios.
+"""Events per second of the datapath engines, in turn in one process, and the ratios.
 
 python -m benches.datapath [--rounds N]
 
@@ -87,7 +87,7 @@ IN_PYTHON = ("heapq", "SimPy")
 
 
 def rate(run: Callable[[System], Outcome], point: System) -> float:
-    """Return events a second of one run."""
+    """Return events per second of one run."""
     start = time.thread_time_ns()
     events = run(point).events
     return events / (time.thread_time_ns() - start) * 1e9
@@ -166,7 +166,7 @@ def table(rates: dict[str, dict[str, float]]) -> str:
         for name, row in rates.items()
     ]
     headers = ["system", *engines, *(f"/ {other}" for other in others)]
-    title = "million events a second of CPU time; ratios of the specialised engine"
+    title = "million events per second of CPU time; ratios of the specialised engine"
     return f"{title}\n{tabulate(rows, headers, disable_numparse=True)}"
 
 

@@ -36,7 +36,7 @@ def system(dispatch: str, affinity: str, byte_fs: int, end_ps: int) -> System:
     )
 
 
-SLOW, FAST = 13_600_000, 13_000  # femtoseconds a byte: 74 MB/s, 77 GB/s
+SLOW, FAST = 13_600_000, 13_000  # femtoseconds per byte: 74 MB/s, 77 GB/s
 # By name: the system, and picoseconds for about a million events on it.
 SYSTEMS = {
     "slow copy, per-vector, spread": ("per-vector", "spread", SLOW, 42 * 10**12),

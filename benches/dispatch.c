@@ -9,7 +9,6 @@
 #define VECTOR_COUNT_MAX 64
 
 struct counters {
-	uint64_t sched, pending, phase;
 	uint64_t scan_iterations, missed, misrouted;
 	uint64_t qp_schedule_calls[QP_COUNT_MAX];
 	uint64_t qp_wakeups[QP_COUNT_MAX];
@@ -27,32 +26,6 @@ struct receiver {
 	uint8_t tasklet_vec[QP_COUNT_MAX];
 	unsigned int tasklet_count;
 };
-
-static void load(struct receiver *receiver, uint64_t active, const struct counters *counters)
-{
-	unsigned int qp_num;
-
-	receiver->tasklet_count = 0;
-	for (qp_num = 0; qp_num < QP_COUNT_MAX; qp_num++) {
-		receiver->active[qp_num] = active >> qp_num & 1;
-		receiver->sched[qp_num] = counters->sched >> qp_num & 1;
-		receiver->pending[qp_num] = counters->pending >> qp_num & 1;
-		if (receiver->sched[qp_num])
-			receiver->tasklet_vec[receiver->tasklet_count++] = qp_num;
-	}
-}
-
-static void store(const struct receiver *receiver, struct counters *counters)
-{
-	unsigned int qp_num;
-
-	counters->sched = 0;
-	counters->pending = 0;
-	for (qp_num = 0; qp_num < QP_COUNT_MAX; qp_num++) {
-		counters->sched |= (uint64_t)receiver->sched[qp_num] << qp_num;
-		counters->pending |= (uint64_t)receiver->pending[qp_num] << qp_num;
-	}
-}
 
 static void doorbell(struct receiver *receiver, uint64_t db_bits, unsigned int vector,
 		     struct counters *counters)
@@ -102,11 +75,12 @@ void dispatch(const uint8_t *vectors, const uint64_t *rung, int64_t n,
 	      const uint64_t *db_vector_masks, uint64_t qp_bitmap, uint64_t qp_bitmap_free,
 	      uint64_t active, uint64_t drain, struct counters *counters)
 {
-	struct receiver receiver;
-	uint64_t phase = counters->phase;
+	struct receiver receiver = { 0 };
+	uint64_t phase = 0;
 	int64_t i;
 
-	load(&receiver, active, counters);
+	for (i = 0; i < QP_COUNT_MAX; i++)
+		receiver.active[i] = active >> i & 1;
 	for (i = 0; i < n; i++) {
 		unsigned int vector = vectors[i];
 		uint64_t arrived = rung[i] & active;
@@ -125,6 +99,5 @@ void dispatch(const uint8_t *vectors, const uint64_t *rung, int64_t n,
 			phase = 0;
 		}
 	}
-	store(&receiver, counters);
-	counters->phase = phase;
+	softirq(&receiver, counters);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Instructions a dispatch of the compiled kernels: exact companions to the timings.
+"""Instructions per dispatch of the compiled kernels: exact companions to the timings.
 
     python -m benches.instructions -o instructions.json
     pytest benches/ --benchmark-json=new.json && python -m benches.instructions --into new.json
@@ -35,7 +35,7 @@ from ntbbench.dispatch import engine
 INTERRUPTS = 10_000
 QUEUES = (4, 64)
 METRIC = "instructions_per_dispatch"
-KERNELS = ("scan", "bitset", "histogram")
+KERNELS = ("scan", "bitset", "coded")
 ENGINE = f"{Path(engine.__file__).parent}/"
 Count = Callable[[Sequence[str]], int]
 
@@ -53,7 +53,8 @@ class Counter:
 def work(kernel: str, dispatch: str, drain: int, queues: int, repeats: int) -> None:
     """Run one kernel on the stream of a case."""
     case = make_case(queues, dispatch, drain, INTERRUPTS)
-    prepared = engine.prepare(kernel, *case.positional, **case.keywords)
+    coded = kernel == "coded"
+    prepared = case.prepare("bitset" if coded else kernel, coded=coded)
     for _ in range(repeats):
         prepared.run()
 
@@ -137,16 +138,14 @@ def total(count: Count, *job: object) -> int:
 
 
 def per_dispatch(by: Counter, kernel: str, dispatch: str, drain: int, queues: int) -> float:
-    """Return the instructions a dispatched interrupt."""
+    """Return the instructions per dispatched interrupt."""
     some, none = (total(by.count, kernel, dispatch, drain, queues, n) for n in (by.repeats, 0))
     return round((some - none) / (by.repeats * INTERRUPTS), by.decimals)
 
 
 def cases(queues: Sequence[int]) -> Iterator[tuple[str, str, int, int]]:
     """Yield (kernel, dispatch, drain, queues) of every timing of a kernel; see test_kernels.py."""
-    for kernel, dispatch, drain, count in product(KERNELS, DISPATCHES, DRAINS, queues):
-        if kernel != "histogram" or drain == 1:  # a histogram cannot count merging
-            yield kernel, dispatch, drain, count
+    yield from product(KERNELS, DISPATCHES, DRAINS, queues)
 
 
 def main() -> None:
@@ -174,7 +173,7 @@ def main() -> None:
     for kernel, dispatch, drain, queues in cases(args.queues):
         label = f"test_kernel[{kernel}-{drain}-{dispatch}-{queues}]"
         counts[label] = per_dispatch(by, kernel, dispatch, drain, queues)
-        print(f"{label:<40} {counts[label]:10.1f} instructions a dispatch", flush=True)
+        print(f"{label:<40} {counts[label]:10.1f} instructions per dispatch", flush=True)
     record = alone(counts, by) if args.into is None else joined(args.into, counts, by)
     write_bytes(args.into or args.output, json.dumps(record, indent=1).encode() + b"\n")
 

@@ -20,8 +20,6 @@ from ntbbench.dispatch.engine.counts import (
     Counters,
     U64Array,
 )
-from ntbbench.dispatch.engine.encoding import encode
-from ntbbench.dispatch.engine.segment import check_receiver, check_segment
 
 WORD_BYTES = 8
 
@@ -85,17 +83,14 @@ class NumpyDispatch:
 
 
 class BincountProduct:
-    """np.bincount of the coded stream, then one matrix product: the histogram's counterpart."""
+    """np.bincount of the codes, then one matrix product; each interrupt has one bit."""
 
     def __init__(self, case: Case) -> None:
-        receiver = check_receiver(case.masks, case.drain)
-        words = {"qp_bitmap": case.qp_bitmap, "qp_bitmap_free": 0, "active": case.qp_bitmap}
-        coded = encode(receiver, check_segment(receiver, case.vectors, case.rung, **words))
-        called = receiver.db_vector_masks[coded.code_vectors] & np.uint64(case.qp_bitmap)
-        by_vector = np.eye(VECTOR_COUNT_MAX, dtype=np.int64)[coded.code_vectors]
+        called = case.masks & np.uint64(case.qp_bitmap)
+        by_vector = np.eye(case.queues, VECTOR_COUNT_MAX, dtype=np.int64)
         fan_out = bits_of(called).sum(axis=1, dtype=np.int64)[:, None]
-        useful = bits_of(called & coded.code_rung)
-        self._codes = coded.codes
+        useful = bits_of(called & case.bits)
+        self._codes = case.vectors
         self._matrix = np.hstack([bits_of(called), useful, by_vector, by_vector * fan_out, fan_out])
         self._totals = np.zeros(self._matrix.shape[1], np.int64)
         self._vector_count = case.masks.size

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from ntbbench.core.result_file import load_result
-from ntbbench.dispatch.records import OkPoint
+from ntbbench.core.result_file import load_as
+from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
 
 INTERRUPTS = 100_000
 PEAK_MAX = 500.0  # MB; hardly depends on the machine
@@ -45,7 +45,7 @@ def test_ten_thousand_cells(tmp_path: Path) -> None:
           f"{seconds:.1f} s, peak {peak:.0f} MB")  # fmt: skip
     assert process.returncode == 0
     assert peak < PEAK_MAX
-    points = load_result(output).points
+    points = load_as(output, SWEEP_SCHEMA, SweepResult).points
     assert len(points) == CELLS == 10_000
     for point in points:
         assert isinstance(point, OkPoint)

@@ -22,25 +22,21 @@ cdef enum:
     # counts wrongly but touches no foreign memory.
     VECTOR_COUNT_MAX = 64
 
-# The caller's `counters`, uint64[COUNTER_WORDS]: the state that a run carries from one segment to
-# the next, the totals, then one word a QP and one word a vector in each row. Constant offsets into
-# one contiguous buffer: with a 2-D view the literal loop is a tenth slower, for want of strides
-# known when compiling.
+# The caller's `counters`, uint64[COUNTER_WORDS]: the totals, then one word a QP or a vector in each
+# row. Constant offsets into one contiguous buffer: with a 2-D view the literal loop is a tenth
+# slower, for want of strides known when compiling.
 cdef enum:
-    SCHED = 0
-    PENDING = 1
-    PHASE = 2
-    SCAN_ITERATIONS = 3
-    MISSED = 4
-    MISROUTED = 5
-    QP_SCHEDULE_CALLS = 6
-    QP_WAKEUPS = 70
-    QP_USEFUL = 134
-    QP_SPURIOUS = 198
-    VECTOR_INTERRUPTS = 262
-    VECTOR_SCHEDULE_CALLS = 326
-    VECTOR_WAKEUPS = 390
-    COUNTER_WORDS = 454
+    SCAN_ITERATIONS = 0
+    MISSED = 1
+    MISROUTED = 2
+    QP_SCHEDULE_CALLS = 3
+    QP_WAKEUPS = 67
+    QP_USEFUL = 131
+    QP_SPURIOUS = 195
+    VECTOR_INTERRUPTS = 259
+    VECTOR_SCHEDULE_CALLS = 323
+    VECTOR_WAKEUPS = 387
+    COUNTER_WORDS = 451
 
 
 cdef inline uint64_t popcount64(uint64_t word) noexcept nogil:
@@ -52,32 +48,18 @@ cdef inline uint64_t popcount64(uint64_t word) noexcept nogil:
 
 
 cdef inline int check_buffers(
-    Py_ssize_t vectors,
+    Py_ssize_t interrupts,
     Py_ssize_t rung,
     Py_ssize_t masks,
     uint64_t drain,
     const uint64_t[::1] counters,
 ) except -1:
-    if vectors != rung:
-        raise ValueError(f"rung: {rung} words for {vectors} vectors: allowed one an interrupt")
+    if interrupts != rung:
+        raise ValueError(f"rung: {rung} words: allowed {interrupts}")
     if masks != VECTOR_COUNT_MAX:
-        raise ValueError(f"db_vector_masks: {masks} masks: allowed {VECTOR_COUNT_MAX}")
+        raise ValueError(f"masks: {masks} words: allowed {VECTOR_COUNT_MAX}")
     if drain == 0:
         raise ValueError("drain: 0: allowed 1 .. 2**64-1")
     if counters.shape[0] != COUNTER_WORDS:
         raise ValueError(f"counters: {counters.shape[0]} words: allowed {COUNTER_WORDS}")
-    if counters[PHASE] >= drain:
-        raise ValueError(f"counters[2]: {counters[PHASE]} interrupts: allowed below drain, {drain}")
-    return 0
-
-
-cdef inline int run_tasklets(
-    uint64_t sched, uint64_t pending, uint64_t[::1] counters
-) except -1 nogil:
-    """Count a run of each scheduled tasklet by whether it finds a packet."""
-    cdef unsigned int qp_num
-    while sched:
-        qp_num = ffs64(sched)
-        counters[(QP_USEFUL if pending >> qp_num & 1 else QP_SPURIOUS) + qp_num] += 1
-        sched &= sched - 1
     return 0

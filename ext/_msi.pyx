@@ -2,10 +2,21 @@
 """The dispatch with use_msi: the interrupt names its QP, so there is no bit loop."""
 
 from _bits cimport (
-    MISROUTED, MISSED, PENDING, PHASE, QP_SCHEDULE_CALLS, QP_WAKEUPS, SCHED, VECTOR_COUNT_MAX,
+    MISROUTED, MISSED, QP_SCHEDULE_CALLS, QP_SPURIOUS, QP_USEFUL, QP_WAKEUPS, VECTOR_COUNT_MAX,
     VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, check_buffers, ffs64, popcount64,
-    run_tasklets, uint8_t, uint64_t,
+    uint8_t, uint64_t,
 )
+
+
+cdef inline int softirq(
+    uint64_t sched, uint64_t pending, uint64_t[::1] counters
+) except -1 nogil:
+    cdef unsigned int qp_num
+    while sched:
+        qp_num = ffs64(sched)
+        counters[(QP_USEFUL if pending >> qp_num & 1 else QP_SPURIOUS) + qp_num] += 1
+        sched &= sched - 1
+    return 0
 
 
 cdef int dispatch(
@@ -16,9 +27,9 @@ cdef int dispatch(
     uint64_t drain,
     uint64_t[::1] counters,
 ) except -1 nogil:
-    cdef uint64_t sched = counters[SCHED]
-    cdef uint64_t pending = counters[PENDING]
-    cdef uint64_t phase = counters[PHASE]
+    cdef uint64_t sched = 0
+    cdef uint64_t pending = 0
+    cdef uint64_t phase = 0
     cdef uint64_t qp_mask, missed
     cdef unsigned int qp_num, v
     cdef Py_ssize_t i
@@ -40,13 +51,11 @@ cdef int dispatch(
         sched |= qp_mask
         phase += 1
         if phase == drain:
-            run_tasklets(sched, pending, counters)
+            softirq(sched, pending, counters)
             pending &= ~sched
             sched = 0
             phase = 0
-    counters[SCHED] = sched
-    counters[PENDING] = pending
-    counters[PHASE] = phase
+    softirq(sched, pending, counters)
     return 0
 
 

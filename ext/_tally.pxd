@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from _bits cimport (
-    SCAN_ITERATIONS, VECTOR_COUNT_MAX, VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, ffs64, popcount64,
+    VECTOR_COUNT_MAX, VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, ffs64, popcount64,
 )
 
 cdef extern from "lanes.h" nogil:
@@ -210,9 +210,7 @@ cdef inline void add_to_bits(uint64_t bits, uint64_t amount, uint64_t *counts) n
 
 cdef inline int count_calls(
     const uint64_t *interrupts,
-    const uint64_t[::1] db_vector_masks,
-    uint64_t qp_mask,
-    uint64_t active,
+    const uint64_t *called,
     uint64_t *calls,
     uint64_t *fan_out,
     uint64_t[::1] counters,
@@ -221,23 +219,18 @@ cdef inline int count_calls(
 
     calls: uint64[64] by QP, added to; fan_out: uint64[64], the calls of an interrupt by vector.
     """
-    cdef uint64_t bits
     cdef uint64_t group = 0  # neighbours often share a mask: all of them, in fallback
     cdef uint64_t group_interrupts = 0
     cdef int v
     for v in range(VECTOR_COUNT_MAX):
-        fan_out[v] = 0
+        fan_out[v] = popcount64(called[v])
         if interrupts[v] == 0:
             continue
-        bits = qp_mask & db_vector_masks[v]
-        counters[SCAN_ITERATIONS] += interrupts[v] * popcount64(bits)
-        bits &= active
-        fan_out[v] = popcount64(bits)
         counters[VECTOR_INTERRUPTS + v] += interrupts[v]
         counters[VECTOR_SCHEDULE_CALLS + v] += interrupts[v] * fan_out[v]
-        if bits != group:
+        if called[v] != group:
             add_to_bits(group, group_interrupts, calls)
-            group = bits
+            group = called[v]
             group_interrupts = 0
         group_interrupts += interrupts[v]
     add_to_bits(group, group_interrupts, calls)

@@ -94,7 +94,6 @@ def _row(
     sources: list[str],
     note: str,
 ) -> Amplification:
-    """Return a quantity per interrupt; both are between their two numbers."""
     (least, most), (low, high) = interrupts, counts
     return Amplification(
         quantity=quantity,
@@ -127,7 +126,6 @@ def _of_trace(trace: Traced, qps: list[QpRuns]) -> Iterator[Amplification]:
 
 
 def _absent(trace: Traced, qps: list[QpRuns]) -> list[str]:
-    """Return which QPs ran by their counters and are not in the trace, or how many."""
     ran = {(qp.device, qp.qp_num) for qp in qps if qp.runs_low}
     numbers = [woken.qp_num for woken in trace.woken]
     if None in numbers:

@@ -7,19 +7,16 @@ from dataclasses import replace
 from ntbbench.capture.evidence import Evidence
 from ntbbench.capture.measured_records import DeviceFacts
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import GENERIC, resolve
+from ntbbench.ntb.devices.catalogue import GENERIC, irq_lines, resolve
 from ntbbench.ntb.devices.device import DbRead, Hardware, masked_map
 
-# By the action of an interrupt line: the presets that it may be.
-CANDIDATES = {
-    "ntb_epf": ("ntb_hw_epf-legacy", "ntb_hw_epf-v4"),
-    "pci_epf_vntb_db": ("pci-epf-vntb-legacy", "pci-epf-vntb-v4"),
-    "ndev_vec_isr": ("ntb_hw_intel-gen1", "ntb_hw_intel-gen3", "ntb_hw_intel-gen4", "ntb_hw_amd"),
-    "ndev_irq_isr": ("ntb_hw_intel-gen1-intx", "ntb_hw_amd-intx"),
-    "switchtec_ntb_doorbell": ("ntb_hw_switchtec",),
-    "ntb_irq_idt": ("ntb_hw_idt",),
-}
 DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
+
+
+def presets_of(action: str) -> list[str]:
+    """Return the presets that an interrupt line of this action may be of."""
+    doorbells = [(name, lines) for name, lines in irq_lines() if lines.layout != "messages"]
+    return [name for name, lines in doorbells if lines.action == action]
 
 
 def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Hardware]:
@@ -31,7 +28,7 @@ def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) 
     """
     if not names and evidence.devices:
         return [_rebuilt(facts) for facts in evidence.devices]
-    found = [name for action in sorted(evidence.actions) for name in CANDIDATES.get(action, ())]
+    found = [name for action in sorted(evidence.actions) for name in presets_of(action)]
     if not names and not found:
         shown = ", ".join(sorted(evidence.actions)) or "none"
         raise InputError(

@@ -50,7 +50,6 @@ def find_evidence(measured: Measured) -> list[Evidence]:
 
 
 def _captures(measured: Measured) -> Iterator[tuple[str, Measured]]:
-    """Yield each capture with the rows that are from its sources."""
     for capture in dict.fromkeys(source.capture for source in measured.sources):
         names = {source.name for source in measured.sources if source.capture == capture}
         own = Measured()
@@ -109,7 +108,6 @@ class _Counted(NamedTuple):
 
 
 def _counted(doorbells: list[Irq], traces: list[Traced], *, has_stats: bool) -> _Counted:
-    """Return the interrupts that the runs are held against."""
     traced = _of_trace(traces)
     if not doorbells or (not has_stats and traced.interrupts is not None):
         return traced  # the runs are the trace's, which need not cover the time of the snapshots

@@ -173,7 +173,6 @@ class _Held:
         return calls + evidence.interrupts + reposts + evidence.full_budget
 
     def _causes(self) -> list[LikelyCause]:
-        """Return the likely causes of runs beyond one per interrupt, the largest first."""
         found = [*self._causes_of_interrupts()]
         if self.active:  # else no run is known to be beyond one per interrupt
             found += self._causes_of_runs(self.active)
@@ -233,7 +232,6 @@ def _verdict(predicted: Bounds, measured: Bounds) -> str:
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
-    """Return the sum; None where one is not known."""
     listed = list(values)
     known = [value for value in listed if value is not None]
     return sum(known) if len(known) == len(listed) else None

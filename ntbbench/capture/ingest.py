@@ -47,7 +47,6 @@ def _add(to: Measured, found: Measured) -> None:
 
 
 def _captures(path: Path, errors: list[str]) -> list[Path]:
-    """Return the capture folders or the one file that `path` stands for."""
     if not path.is_dir():
         return [path]
     if _is_capture(path) or not any(child.is_dir() for child in path.iterdir()):
@@ -151,7 +150,6 @@ class _Capture:
         )
 
     def _tell_lines(self) -> None:
-        """Tell the interrupt lines by what the other files say of their device."""
         for index, irq in enumerate(self.found.interrupts):
             self.found.interrupts[index] = told = told_line(irq, self.found.devices)
             if told.others:

@@ -2,23 +2,30 @@
 """`ntbbench hardware`: list the devices, draw one doorbell map bit by bit, or audit them."""
 
 import argparse
-import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
 
+from msgspec import Struct
+
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.names import parse_int
-from ntbbench.ntb.audit.audit import audit, findings
-from ntbbench.ntb.audit.records import DeviceAudit
-from ntbbench.ntb.audit.vector_rules import conduct_of
-from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX, hardware_names, resolve
-from ntbbench.ntb.devices.custom import Device as CustomDevice
-from ntbbench.ntb.devices.custom import build_device, parse_device
+from ntbbench.core.options import Count
+from ntbbench.ntb.audit import audit_row
+from ntbbench.ntb.devices.catalogue import (
+    DOORBELLS,
+    DOORBELLS_DEFAULT,
+    DOORBELLS_MAX,
+    MAX_NUM_CLIENTS,
+    MW_COUNT,
+    hardware_names,
+    resolve,
+)
+from ntbbench.ntb.devices.custom import build_device, parse_devices
 from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.dispatch_modes import provision
-from ntbbench.ntb.transport import CLIENTS_MAX
-from ntbbench.report.hardware import LIST_FORMATS, MAP_FORMATS
-from ntbbench.report.hardware_audit import AUDIT_FORMATS
-from ntbbench.report.hardware_rows import Device
+from ntbbench.ntb.devices.listing import device_row
+from ntbbench.ntb.records import AuditResult, AuditRow, HardwareResult
 
 DESCRIPTION = """\
 List every NTB device that ntbbench knows, or draw the doorbell map of one of them bit by bit:
@@ -39,6 +46,23 @@ examples:
 """
 
 
+class Sizes(Struct, frozen=True, kw_only=True):
+    """How large a device is that has no fixed size."""
+
+    doorbells: Annotated[
+        int | None, Count(1, DOORBELLS_MAX, f"{DOORBELLS}; {DOORBELLS_DEFAULT} if not given")
+    ] = None
+    vectors: Annotated[
+        int | None, Count(1, DOORBELLS_MAX, "of generic; one a doorbell if not given")
+    ] = None
+    mw_count: Annotated[int | None, MW_COUNT] = None
+    max_num_clients: Annotated[int, MAX_NUM_CLIENTS] = 0
+
+    def device(self, name: str, custom: Mapping[str, Hardware]) -> Hardware:
+        """Return a preset or custom device of this size."""
+        return resolve(name, self.doorbells, self.vectors, self.mw_count, custom)
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
@@ -52,114 +76,75 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--audit", action="store_true", help="check all devices, or NAME, against their drivers"
     )
-    parser.add_argument(
-        "--doorbells", metavar="D", help="db_count of the epf drivers, bits of generic (default 16)"
-    )
-    parser.add_argument("--vectors", metavar="V", help="vectors of generic (default: D)")
-    parser.add_argument("--mw-count", metavar="N", help="memory windows instead of the device's")
-    parser.add_argument(
-        "--max-num-clients", metavar="N", default="0", help="of ntb_transport (default 0: unset)"
-    )
-    parser.add_argument(
+    group = add_options(parser, "devices", Sizes())
+    group.add_argument(
         "--device",
         metavar="NAME:KEY=VALUE,...",
         action="append",
         default=[],
         help="a custom device",
     )
-    parser.add_argument(
-        "--scenario", metavar="FILE", help="take custom devices from this TOML file"
+    group.add_argument(
+        "--scenario", metavar="FILE", type=Path, help="take custom devices from this TOML file"
     )
-    parser.add_argument("--format", choices=tuple(LIST_FORMATS), default="text")
+    add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the list, the map of one device, or the audit."""
-    custom = custom_devices(args.device, args.scenario)
+    output, sizes = output_of(args), chosen(args, Sizes())
+    custom = custom_devices(args)
+    names = [args.name] if args.name is not None else [*hardware_names(), *custom]
+    devices = {name: sizes.device(name, custom) for name in names}
+    if args.name is not None and is_refused(devices[args.name]):
+        raise InputError("--doorbells", sizes.doorbells, str(devices[args.name].refusal))
     if args.audit:
-        return run_audit(args, custom)
-    if args.name is not None:
-        device = pick(args, args.name, custom)
-        refuse_size(args.doorbells, device.hardware)
-        sys.stdout.write(MAP_FORMATS[args.format](device))
-        return ExitCode.OK
-    names = (*hardware_names(), *custom)
-    devices = [pick(args, name, custom) for name in names]
-    sys.stdout.write(LIST_FORMATS[args.format](devices))
+        return audited(devices, sizes, output)
+    drawn = args.name is not None
+    rows = [device_row(one, sizes.max_num_clients, drawn=drawn) for one in devices.values()]
+    output.finish(HardwareResult(hardware=rows))
     return ExitCode.OK
 
 
-def run_audit(args: argparse.Namespace, custom: Mapping[str, Hardware]) -> int:
-    """Print what the devices, or the one named, break; FINDING if anything."""
-    names = (*hardware_names(), *custom) if args.name is None else (args.name,)
-    devices = {name: pick(args, name, custom).hardware for name in names}
-    if args.name is not None:
-        refuse_size(args.doorbells, devices[args.name])
-    audits = [audit_device(args, name, devices[name], custom) for name in names]
-    sys.stdout.write(AUDIT_FORMATS[args.format](audits))
-    return ExitCode.FINDING if any(audit.findings for audit in audits) else ExitCode.OK
+def audited(devices: Mapping[str, Hardware], sizes: Sizes, output: Output) -> int:
+    """Print what the devices break; FINDING if anything."""
+    rows = [audit_of(name, device, sizes) for name, device in devices.items()]
+    found = sum(len(row.violations) for row in rows)
+    output.finish(AuditResult(violations=found, hardware=rows))
+    return ExitCode.FINDING if found else ExitCode.OK
 
 
-def audit_device(
-    args: argparse.Namespace, name: str, hardware: Hardware, custom: Mapping[str, Hardware]
-) -> DeviceAudit:
+def audit_of(name: str, device: Hardware, sizes: Sizes) -> AuditRow:
     """Return the audit of one device, at each db_count where none was asked for."""
-    sizes: dict[int | None, Hardware] = {None: hardware}
-    if hardware.sized == "db_count":
-        sizes = {hardware.doorbells: hardware}
-    if hardware.sized == "db_count" and args.doorbells is None:
-        every = range(1, DOORBELLS_MAX + 1)
-        sizes = {size: resolve(name, size, None, hardware.mw_count, custom) for size in every}
-        sizes = {size: device for size, device in sizes.items() if not device.refusal}
-    elif hardware.sized == "db_count" and hardware.refusal:
-        return DeviceAudit(name, (), (), hardware.refusal)
-    clients = parse_int("--max-num-clients", args.max_num_clients, 0, CLIENTS_MAX)
-    found = findings(
-        (size, audit(device, conduct_of(device), clients)) for size, device in sizes.items()
-    )
-    return DeviceAudit(name, tuple(size for size in sizes if size is not None), found, None)
+    every: dict[int | None, Hardware] = {None: device}
+    if device.sized == "db_count":
+        every = {device.doorbells: device}
+    if device.sized == "db_count" and sizes.doorbells is None:
+        counts = range(1, DOORBELLS_MAX + 1)
+        every = {count: resolve(name, count, mw_count=sizes.mw_count) for count in counts}
+        every = {count: one for count, one in every.items() if not one.refusal}
+    return audit_row(name, every.items(), sizes.max_num_clients)
 
 
-def refuse_size(doorbells: str | None, hardware: Hardware) -> None:
-    """Raise InputError if the driver makes no device of this db_count."""
-    if hardware.sized == "db_count" and hardware.refusal:
-        raise InputError("--doorbells", doorbells, hardware.refusal)
+def is_refused(device: Hardware) -> bool:
+    """Tell whether the driver makes no device of this db_count."""
+    return device.sized == "db_count" and device.refusal is not None
 
 
-def pick(args: argparse.Namespace, name: str, custom: Mapping[str, Hardware]) -> Device:
-    """Return one device as the options size it, and its queue pairs."""
-    hardware = resolve(
-        name,
-        optional_int("--doorbells", args.doorbells, 1, DOORBELLS_MAX),
-        optional_int("--vectors", args.vectors, 1, DOORBELLS_MAX),
-        optional_int("--mw-count", args.mw_count, 0, MW_COUNT_MAX),
-        custom,
-    )
-    clients = parse_int("--max-num-clients", args.max_num_clients, 0, CLIENTS_MAX)
-    return Device(hardware, provision(hardware, "per-vector", 1, clients).qps)
-
-
-def optional_int(field: str, text: str | None, low: int, high: int) -> int | None:
-    """Return the number of an option, None where it is not given."""
-    return None if text is None else parse_int(field, text, low, high)
-
-
-def custom_devices(specs: list[str], scenario: str | None) -> dict[str, Hardware]:
+def custom_devices(args: argparse.Namespace) -> dict[str, Hardware]:
     """Return the devices of the --device options and of a scenario.
 
     Raises
     ------
     InputError : a bad device, or a name given twice.
     """
-    found: dict[str, CustomDevice] = {}
-    if scenario:
+    found = parse_devices(args.device)
+    if args.scenario is not None:
         from ntbbench.dispatch.scenario import load_scenario  # noqa: PLC0415 -- loads numpy
 
-        found |= load_scenario(scenario).device
-    for text in specs:
-        name, device = parse_device(text)
-        if name in found:
-            raise InputError("--device", name, "each device once")
-        found[name] = device
+        for name, device in load_scenario(args.scenario).device.items():
+            if name in found:
+                raise InputError("--device", name, "each device once")
+            found[name] = device
     return {name: build_device(name, device) for name, device in found.items()}

@@ -71,7 +71,7 @@ examples:
   ntbbench lab pair check --ep-driver before      # sleeps in atomic context
   ntbbench lab pair check --source ~/linux --rounds 20
 """
-BISECT_SKIP, BISECT_STOP = 125, 255  # git-bisect(1): skip; 128 and more: stop
+BISECT_SKIP, BISECT_STOP = ExitCode.BISECT_SKIP, ExitCode.BISECT_STOP
 
 
 def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

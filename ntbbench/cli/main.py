@@ -60,8 +60,10 @@ exit codes:
   4    `compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it
   5    `compare`, `gate`, `calibrate`: incomparable environments
   70   internal error
+  125  `lab pair run --bisect`: skip this commit, for git-bisect(1)
   130  interrupted
   143  `sweep`, `simulate`, `lab pair matrix`: interrupted by SIGTERM
+  255  `lab pair run --bisect`: stop, for git-bisect(1)
 A reader of stdout that leaves early (head, grep -q) changes no code, and neither does stderr.
 Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
 """
@@ -95,7 +97,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         if name == asked:
             import_module(f"ntbbench.cli.{name}").add_parser(subparsers)
         else:
-            subparsers.add_parser(name, add_help=False)  # known, so that a wrong name is told
+            subparsers.add_parser(name, add_help=False)  # known to the error about a wrong name
     return parser
 
 
@@ -112,9 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     words = sys.argv[1:] if argv is None else argv
     try:
-        return told(run(words))
+        return shown(run(words))
     except SystemExit as end:  # of argparse: --help, --version, or bad usage
-        sys.exit(told(end.code if isinstance(end.code, int) else ExitCode.OK))
+        sys.exit(shown(end.code if isinstance(end.code, int) else ExitCode.OK))
 
 
 def run(words: Sequence[str]) -> int:
@@ -124,16 +126,16 @@ def run(words: Sequence[str]) -> int:
         code: int = args.run(args)
     except KeyboardInterrupt:
         return fail("interrupted", ExitCode.INTERRUPTED)
-    except Exception as error:  # the last resort: one line, and of a defect its name, are told
+    except Exception as error:  # the last resort: one line, with the name of a defect
         return failed(error)
     return code
 
 
-def told(code: int) -> int:
-    """Return the exit code of a command that said on stdout what it found.
+def shown(code: int) -> int:
+    """Return the exit code of a command that printed what it found.
 
-    Where stdout was refused, what it found is not told: that is BAD_INPUT, which goes before a
-    finding. The code of an error stays, for its line is on stderr.
+    Where stdout was refused, nobody can read it: that is BAD_INPUT, which goes before a finding.
+    The code of an error stays, for its line is on stderr.
     """
     refused = refusal()
     return failed(refused) if refused is not None and code in ON_STDOUT else code

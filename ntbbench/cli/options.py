@@ -47,7 +47,8 @@ def add_options(
         default = _plain(default_of(usual, key))
         shown = f"; default {default}" if default else ""
         words = f"{kind.text} ({kind.allowed}{shown})".replace("%", "%%")
-        group.add_argument(option(key), dest=key, metavar=kind.metavar, help=words)
+        action = "append" if kind.repeated else "store"
+        group.add_argument(option(key), dest=key, metavar=kind.metavar, action=action, help=words)
     return group
 
 

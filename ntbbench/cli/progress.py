@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 
 from msgspec import Struct
-from tqdm import tqdm
 
 from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import ExitCode, InputError
@@ -124,13 +123,15 @@ def interrupts() -> Iterator[Interrupts]:
 @contextmanager
 def bar() -> Iterator[Callable[[str, int, int], None]]:
     """Yield the call that moves a progress bar on stderr; nothing is drawn but on a terminal."""
+    from tqdm import tqdm  # noqa: PLC0415 - most commands draw no bar
+
     with tqdm(
         disable=not sys.stderr.isatty(),
         file=sys.stderr,
         delay=BAR_DELAY,
         leave=False,
         ncols=78,
-        nrows=24,  # a terminal that tells no size would get no bar
+        nrows=24,  # a terminal without a size would get no bar
     ) as drawn:
 
         def progress(phase: str, done: int, total: int) -> None:

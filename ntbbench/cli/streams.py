@@ -3,7 +3,7 @@
 
 What a command found must not depend on who reads it. A reader that leaves early (head, grep -q)
 has what it wants; a stderr that nobody reads changes nothing. A stdout that the system refuses, on
-a full disk or closed, is remembered, for `main` to tell at the end: an exception at the first
+a full disk or closed, is remembered until `main` reports it: an exception at the first
 `write` would end a long run, and argparse would swallow it.
 """
 

@@ -3,17 +3,20 @@
 
 import argparse
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.cli import sweep_options as options
-from ntbbench.cli.progress import RUNS, Interrupts, Saving, bar, interrupts, tell
-from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.result_file import check_writable, load_result, new_run, real_path
-from ntbbench.dispatch.records import OkPoint, SweepResult
+from msgspec.structs import replace
+
+from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.output import Output, add_output, output_of
+from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
+from ntbbench.core.errors import ExitCode
+from ntbbench.core.result_file import load_as
+from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
 from ntbbench.dispatch.resume import check_same
 from ntbbench.dispatch.scenario import Scenario, load_scenario, scenario_from
 from ntbbench.dispatch.sweep import Hooks, run_sweep
+from ntbbench.ntb.devices.custom import parse_devices
 
 DESCRIPTION = """\
 Sweep queue and doorbell counts: how many receive tasklets does one doorbell interrupt
@@ -34,20 +37,8 @@ examples:
 """
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What one call is to do.
-
-    Parameters
-    ----------
-    scenario : what to sweep.
-    previous : an earlier result of it to go on from.
-    output : the result file.
-    """
-
-    scenario: Scenario
-    previous: SweepResult | None
-    output: Path
+WHAT = ("hardware", "dispatch", "queues", "doorbells", "vectors", "workload")
+HOW = ("interrupts", "seed", "repeats", "jobs", "mw_count", "max_num_clients", "drain")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -59,84 +50,85 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="what to sweep")
-    options.add_scenario_options(parser)
-    options.add_report_options(parser)
-    group = parser.add_argument_group("result file")
-    group.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE.json",
-        help=f"the result (default {RUNS}/sweep-<UTC time>.json)",
+    parser.add_argument(
+        "scenario", nargs="?", metavar="SCENARIO.toml", type=Path, help="what to sweep"
     )
-    group.add_argument("--resume", metavar="FILE.json", help="go on with an interrupted sweep")
+    group = add_options(parser, "what to sweep: every combination is a point", Scenario(), WHAT)
+    group.add_argument(
+        "--device",
+        metavar="NAME:KEY=VALUE,...",
+        action="append",
+        help="a custom device; without --hardware only custom devices are swept",
+    )
+    add_options(parser, "how", Scenario(), HOW)
+    add_output(parser, saves="sweep").add_argument(
+        "--resume", metavar="FILE.json", type=Path, help="go on with an interrupted sweep"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Sweep, save, report."""
-    reports = options.reports_of(args)
-    plan = plan_of(args)
-    if reports.html is not None and real_path(reports.html) == real_path(plan.output):
-        raise InputError("--html", args.html, "another file than the result's")
-    saving = Saving(plan.output)
-    if plan.previous is not None and plan.previous.complete:
+    scenario, previous = asked(args)
+    output = output_of(args, saves="sweep", resumed=args.resume)
+    if previous is not None and previous.complete:
         tell(f"{args.resume} is complete: there is nothing to go on with")
-        result = plan.previous
-        if args.output is not None:
-            saving.at_the_end(result)
-    else:
-        with interrupts() as signals:
-            result = swept(plan, signals, saving)
-        if not result.complete:
-            saving.check()
-            on = resume_command(args, plan)
-            tell(f"interrupted; what is finished is saved; go on with: {on}")
-            return signals.exit_code
-    if args.output is None and args.resume is None and saving.saved:
-        tell(f"saved {plan.output}")
-    options.publish(result, reports)
-    saving.check()
+        output = output if args.output is not None else Output(output.form, output.page)
+        output.finish(previous)
+        return verdict(previous)
+    saving = output.saving
+    assert saving is not None  # a sweep always is
+    with interrupts() as signals:
+        result = swept(scenario, previous, signals, saving)
+    if not result.complete:
+        saving.at_the_end(result)
+        saving.check()
+        on = resume_command(args, output)
+        tell(f"interrupted; what is finished is saved; go on with: {on}")
+        return signals.exit_code
+    output.finish(result)
     return verdict(result)
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
-    """Return what to do; nothing has been run or written when an error comes.
+def asked(args: argparse.Namespace) -> tuple[Scenario, SweepResult | None]:
+    """Return what to sweep, and an earlier result of it to go on from.
 
     Raises
     ------
-    InputError : bad options, scenario, file to resume, or a result that could not be written.
+    InputError : bad options or scenario, or a file that cannot be resumed with them.
     """
     base = Scenario() if args.scenario is None else load_scenario(args.scenario)
-    previous = None
+    previous, recorded = None, base
     if args.resume is not None:
-        previous = load_result(Path(args.resume))
-        recorded = scenario_from(previous.scenario, args.resume)
+        previous = load_as(args.resume, SWEEP_SCHEMA, SweepResult)
+        recorded = scenario_from(previous.scenario, str(args.resume))
         base = base if args.scenario is not None else recorded
-    scenario = options.scenario_with(args, base)
-    if args.resume is not None:
-        check_same(recorded, scenario, args.resume)
-    chosen = args.output or args.resume
-    output = new_run(RUNS, "sweep") if chosen is None else Path(chosen)
-    check_writable(output)
-    return Plan(scenario, previous, output)
+    scenario = chosen(args, base)
+    if args.device is not None:
+        given = parse_devices(args.device)
+        scenario = replace(scenario, device=base.device | given)
+        if args.hardware is None:
+            scenario = replace(scenario, hardware=tuple(given))
+    if previous is not None:
+        check_same(recorded, scenario, str(args.resume))
+    return scenario, previous
 
 
-def swept(plan: Plan, signals: Interrupts, saving: Saving) -> SweepResult:
-    """Run the sweep with a bar on a terminal until done or asked to end; save it."""
+def swept(
+    scenario: Scenario, previous: SweepResult | None, signals: Interrupts, saving: Saving
+) -> SweepResult:
+    """Run the sweep with a bar on a terminal until done or asked to end."""
     with bar() as progress:
         hooks = Hooks(progress=progress, stop=signals.stop, save=saving.on_the_way)
-        result = run_sweep(plan.scenario, hooks=hooks, previous=plan.previous)
-    saving.at_the_end(result)
-    return result
+        return run_sweep(scenario, hooks=hooks, previous=previous)
 
 
-def resume_command(args: argparse.Namespace, plan: Plan) -> str:
+def resume_command(args: argparse.Namespace, output: Output) -> str:
     """Return the command line that goes on with an interrupted sweep and ends like this one."""
-    words = ["ntbbench", "sweep", "--resume", str(plan.output)]
+    words = ["ntbbench", "sweep", "--resume", str(output.result)]
     for option in ("jobs", "html"):
         value = getattr(args, option)
-        words += [] if value is None else [f"--{option}", value]
+        words += [] if value is None else [f"--{option}", str(value)]
     words += [] if args.format == "text" else ["--format", args.format]
     return shlex.join(words)
 

@@ -13,13 +13,16 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3  # `gate`, where its policy says that fails
     MISSING = 4  # `compare`, `gate`: nothing measured, or a benchmark on one side only
     INCOMPARABLE = 5  # `compare`, `gate`: the environments differ
+    LAB_FAILED = 3  # `lab`: a build or a guest failed, so there is nothing to compare
+    BISECT_SKIP = 125  # `lab pair run --bisect`: git-bisect(1) skips the commit
+    BISECT_STOP = 255  # the same: git-bisect(1) stops
     INTERNAL = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130  # 128 + SIGINT
     TERMINATED = 143  # 128 + SIGTERM
 
 
 class NtbbenchError(Exception):
-    """An error told in one line; `exit_code` is what the command exits with."""
+    """An error in one line; `exit_code` is what the command exits with."""
 
     exit_code: int = ExitCode.INTERNAL
 

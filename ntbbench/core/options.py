@@ -29,6 +29,7 @@ class Kind:
 
     text: str
     metavar: ClassVar[str] = "X"
+    repeated: ClassVar[bool] = False  # the option is given once for each value
 
     def parse(self, name: str, value: object) -> Any:
         """Return the value of a key; InputError names it where the value is not allowed."""
@@ -197,10 +198,13 @@ class Axis(Kind):
     low: int
     high: int
     text: str
+    empty: bool = False  # a list may hold none
     metavar: ClassVar[str] = "1,2,4..64"
 
     def parse(self, name: str, value: object) -> tuple[int, ...]:
         """Return each number once, in the order written."""
+        if value == [] and self.empty:
+            return ()
         parts = value if isinstance(value, list) else [value]
         if not parts:
             raise InputError(name, value, "at least one value")
@@ -293,7 +297,7 @@ def changed(prefix: str, base: Section, table: object, also: Collection[str] = (
     InputError : an unknown key (with the nearest known one), or a value that is not allowed.
     """
     if not isinstance(table, dict):
-        raise InputError(prefix.rstrip("."), table, "a table of keys")
+        raise InputError(prefix.rstrip(".: "), table, "a table of keys")
     known, inner = kinds(type(base)), sections(base)
     values: dict[str, Any] = {}
     for key, value in table.items():

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.core.errors import InputError
-from ntbbench.dispatch.records import SWEEP_SCHEMA, SweepResult
 
 # A ValidationError is a DecodeError too: JSON, but not of the record's form.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -126,23 +125,13 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def load_result(path: Path) -> SweepResult:
-    """Return the sweep in a result file.
-
-    Raises
-    ------
-    InputError : the file cannot be read, is truncated, is not a result of ntbbench, or is of
-        another kind or a version that this ntbbench does not know.
-    """
-    return load_as(path, SWEEP_SCHEMA, SweepResult)
-
-
 def load_as(path: Path, known: str, record: type[Record]) -> Record:
     """Return the record in a result file of the schema `known`.
 
     Raises
     ------
-    InputError : as `load_result` does.
+    InputError : the file cannot be read, is truncated, is not a result of ntbbench, or is of
+        another kind or a version that this ntbbench does not know.
     """
     data = _read(path)
     schema = _schema(path, data)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One cell of a sweep: its interrupts, its counts, its timed samples."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import msgspec
@@ -18,8 +18,11 @@ from ntbbench.ntb.workload.stream import Stream
 from ntbbench.ntb.workload.workload import make_stream
 
 # Interrupts of one timed call: so many that the call itself (some 0.5 us) costs less than 0.02 ns
-# a dispatch, so few that the stream (9 bytes each) stays in a core's second-level cache.
+# per dispatch, so few that the stream (9 bytes each) stays in a core's second-level cache.
 TIMED_INTERRUPTS = 1 << 15
+
+MSI_KERNELS = {"reference": "reference-msi", "scan": "msi", "bitset": "bitset-msi"}
+
 
 StreamKey = tuple[str, tuple[int, ...], int, int]
 
@@ -32,7 +35,7 @@ class Cell:
     ----------
     spec : what was asked.
     point : its counts; None: not counted yet. Without a timing.
-    samples : nanoseconds a dispatch, one a repeat.
+    samples : nanoseconds per dispatch, one for each repeat.
     calls : calls of the kernel that make a timed sample; 0: not calibrated yet.
     """
 
@@ -66,14 +69,14 @@ class Cell:
             queues_requested=spec.queues_requested,
             queues=given.queues,
             qp_count=given.qps.qp_count,
-            doorbells=spec.doorbells,
-            vectors=spec.vectors,
+            doorbells=spec.hardware.doorbells,
+            vectors=spec.hardware.vectors,
             db_valid_mask=f"{spec.hardware.vector_map.db_valid_mask:#x}",
             mw_count=spec.hardware.mw_count,
-            max_num_clients=spec.max_num_clients,
+            max_num_clients=spec.scenario.max_num_clients,
             workload=spec.workload.spec,
-            drain=spec.drain,
-            seed=spec.seed,
+            drain=spec.scenario.drain,
+            seed=spec.scenario.seed,
         )
 
     def wants_sample(self, repeats: int) -> bool:
@@ -90,25 +93,30 @@ class Cell:
         spec = self.spec
         try:
             return make_stream(
-                spec.workload, self.vector_map, spec.provision.queues, interrupts, spec.seed
+                spec.workload,
+                self.vector_map,
+                spec.provision.queues,
+                interrupts,
+                spec.scenario.seed,
             )
         except InputError as error:
-            device = f"{spec.hardware.name}, {spec.dispatch}, doorbells {spec.doorbells}"
+            device = f"{spec.hardware.name}, {spec.dispatch}, doorbells {spec.hardware.doorbells}"
             raise InputError(f"{device}: {error.field}", error.value, error.allowed) from None
 
     def prepare(self, kernel: str, stream: Stream) -> engine.Prepared:
-        """Return `stream` bound to a kernel and to the receiver of this cell."""
+        """Return `stream` bound to this cell's receiver and to a kernel; MSI has its own."""
         given = self.spec.provision
         return engine.prepare(
-            "msi" if self.spec.dispatch == "msi" else kernel,
+            MSI_KERNELS[kernel] if self.spec.dispatch == "msi" else kernel,
             stream.vectors,
             stream.rung,
             np.array(self.vector_map.db_vector_masks, dtype=np.uint64),
+            codes=stream.codes,
             qp_bitmap=given.qps.qp_bitmap,
             # A QP that no queue has taken is free, and its bit is not scanned.
             qp_bitmap_free=given.qps.qp_bitmap & ~given.active,
             active=given.active,
-            drain=self.spec.drain,
+            drain=self.spec.scenario.drain,
         )
 
 
@@ -120,44 +128,33 @@ def unavailable(cell: Cell) -> UnavailablePoint | None:
     return UnavailablePoint(**msgspec.structs.asdict(cell.axes), reason=reason)
 
 
-def count(cell: Cell, stream: Stream) -> OkPoint:
+def count(cell: Cell, stream: Stream, kernel: str = "bitset") -> OkPoint:
     """Return the counts of a cell, checked against the analytic law.
 
     Raises
     ------
     ModelDisagreement : the counts and the law differ.
     """
-    prepared = cell.prepare("bitset", stream)
+    prepared = cell.prepare(kernel, stream)
     prepared.run()
     counts = prepared.counts()
     spec = cell.spec
     fan_out = law.fan_outs(cell.vector_map.db_vector_masks, spec.provision.active)
-    expected = law.check(stream, fan_out, spec.drain, counts)
+    expected = law.check(stream, fan_out, spec.scenario.drain, counts)
     qps = spec.provision.qps.qp_bitmap.bit_length()
+    found = {
+        name: value[:qps] if name.startswith("qp_") else value
+        for name, value in vars(counts).items()
+    }
     return OkPoint(
         **msgspec.structs.asdict(cell.axes),
-        interrupts=counts.interrupts,
+        **found,
         rings=stream.rings,
-        scan_iterations=counts.scan_iterations,
-        schedule_calls=counts.schedule_calls,
-        wakeups=counts.wakeups,
-        merged=counts.merged,
-        spurious_wakeups=counts.spurious_wakeups,
-        useful_wakeups=counts.useful_wakeups,
         race_check_runs=race_check_runs(spec, counts.useful_wakeups),
-        missed=counts.missed,
-        misrouted=counts.misrouted,
         amplification=counts.schedule_calls / counts.interrupts,
         effective_amplification=counts.wakeups / counts.interrupts,
         expected_amplification=float(expected),
         spurious_ratio=counts.spurious_wakeups / counts.wakeups if counts.wakeups else 0.0,
-        qp_schedule_calls=counts.qp_schedule_calls[:qps].tolist(),
-        qp_wakeups=counts.qp_wakeups[:qps].tolist(),
-        qp_spurious_wakeups=counts.qp_spurious_wakeups[:qps].tolist(),
-        qp_useful_wakeups=counts.qp_useful_wakeups[:qps].tolist(),
-        vector_interrupts=counts.vector_interrupts.tolist(),
-        vector_schedule_calls=counts.vector_schedule_calls.tolist(),
-        vector_wakeups=counts.vector_wakeups.tolist(),
     )
 
 
@@ -175,25 +172,22 @@ def race_check_runs(spec: PointSpec, useful_wakeups: int) -> int | None:
 
 
 def sample(cell: Cell, stream: Stream, timer: Timer) -> None:
-    """Time the literal dispatch of `stream` once more and add the nanoseconds a dispatch."""
+    """Time the literal dispatch of `stream` once more and add the nanoseconds per dispatch."""
     prepared = cell.prepare("scan", stream)
     prepared.run()  # brings the stream into the cache; another cell was timed before
     if not cell.calls:
         cell.calls = timer.batch(prepared.run)
     elapsed = timer.elapsed(prepared.run, cell.calls)
-    cell.samples.append(elapsed / (cell.calls * len(stream.vectors)))
+    cell.samples.append(elapsed / (cell.calls * stream.interrupts))
 
 
 def timed_stream(cell: Cell) -> Stream:
     """Return the interrupts to time: TIMED_INTERRUPTS of them, a short log over and over."""
-    stream = cell.stream(TIMED_INTERRUPTS)
-    if len(stream.vectors) == TIMED_INTERRUPTS:
+    stream = cell.stream(TIMED_INTERRUPTS).by_interrupt()
+    if stream.interrupts == TIMED_INTERRUPTS:
         return stream
-    return Stream(
+    return replace(
+        stream,
         vectors=np.resize(stream.vectors, TIMED_INTERRUPTS),
         rung=np.resize(stream.rung, TIMED_INTERRUPTS),
-        rings=stream.rings,
-        rates=stream.rates,
-        exact=False,
-        trials=0,
     )

@@ -26,7 +26,7 @@ class Caution(Struct, frozen=True, kw_only=True):
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """Nanoseconds per dispatch: the median of the samples and its bootstrap interval."""
+    """Nanoseconds per dispatch: the median of the samples and its bootstrap 95 % interval."""
 
     median: Annotated[float, fact("median", "of the samples", unit="ns")]
     low: Annotated[float, fact("low", "lower end of the 95 % interval", unit="ns")]

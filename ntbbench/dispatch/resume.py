@@ -11,7 +11,7 @@ from ntbbench.core.environment import Environment, comparable
 from ntbbench.core.errors import InputError
 from ntbbench.dispatch.cell import Cell
 from ntbbench.dispatch.records import Axes, Caution, OkPoint, Point, SweepResult, Timing
-from ntbbench.dispatch.scenario import Scenario
+from ntbbench.dispatch.scenario import Scenario, plain
 from ntbbench.dispatch.sweep_warnings import ENVIRONMENT_CHANGED
 
 FREE_KEYS = ("jobs",)  # changes no result
@@ -22,8 +22,8 @@ def check_same(recorded: Scenario, asked: Scenario, source: str) -> None:
     for key in Scenario.__struct_fields__:
         old, new = getattr(recorded, key), getattr(asked, key)
         if old != new and key not in FREE_KEYS:
-            allowed = f"{msgspec.to_builtins(old)!r}, as in {source}, which is resumed"
-            raise InputError(key, msgspec.to_builtins(new), allowed)
+            allowed = f"{plain(recorded)[key]!r}, as in {source}, which is resumed"
+            raise InputError(key, plain(asked)[key], allowed)
 
 
 def adopt(cells: Sequence[Cell], previous: SweepResult, environment: Environment) -> list[Caution]:

@@ -1,33 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scenarios: what one sweep asks for, and the points that it becomes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Struct, field
 
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import check_range, unknown
+from ntbbench.core.options import Axis, Count, Kind, Words, changed
 from ntbbench.core.toml_file import read_toml
-from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX, resolve
-from ntbbench.ntb.devices.custom import Device, build_device
+from ntbbench.ntb.devices.catalogue import (
+    DOORBELLS,
+    DOORBELLS_MAX,
+    MAX_NUM_CLIENTS,
+    MW_COUNT,
+    resolve,
+)
+from ntbbench.ntb.devices.custom import Device, build_device, device_of
 from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.dispatch_modes import Provision, check_dispatch, dispatch_map, provision
-from ntbbench.ntb.transport import CLIENTS_MAX
+from ntbbench.ntb.devices.dispatch_modes import DISPATCHES, Provision, provision
 from ntbbench.ntb.workload.workload import Workload, parse_workload, queues_needed
-
-__all__ = [
-    "PointSpec",
-    "Scenario",
-    "dispatch_map",
-    "expand",
-    "load_scenario",
-    "parse_int_axis",
-    "provision",
-]
 
 QUEUES_MAX = 1024
 INTERRUPTS_MAX = 1_000_000_000
@@ -44,58 +39,61 @@ DEFAULT_HARDWARE = (
 )
 
 
-class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one sweep asks for; the defaults are those of `ntbbench sweep`.
+@dataclass(frozen=True)
+class Workloads(Kind):
+    """Specifications, which may hold commas: an option for each, or a TOML list."""
 
-    Parameters
-    ----------
-    hardware : presets or names of `device`.
-    queues : netdev queues to ask for, 1 to 1024.
-    doorbells : 1 to 64: db_count of the epf drivers, doorbell bits of `generic`.
-    vectors : 1 to 64: vectors of `generic`; empty: one a doorbell.
-    dispatch : fallback, per-vector, msi.
-    workload : specifications (`parse_workload()`).
-    interrupts : doorbell interrupts a point; a log has its own number.
-    seed : of all draws, u64.
-    repeats : timed samples a point; 0: counts only.
-    jobs : threads that count; 0: one a core.
-    mw_count : memory windows instead of the device's own; None: keep them.
-    max_num_clients : ntb_transport's module parameter; 0: unset.
-    drain : interrupts between two runs of the softirq.
-    device : custom devices by name.
-    """
+    text: str
+    metavar: ClassVar[str] = "SPEC"
+    repeated: ClassVar[bool] = True
+    allowed: ClassVar[str] = "can be given again"
 
-    hardware: list[str] = field(default_factory=lambda: list(DEFAULT_HARDWARE))
-    queues: list[int] = field(default_factory=lambda: [1, 2, 4, 8])
-    doorbells: list[int] = field(default_factory=lambda: [4, 8, 16])
-    vectors: list[int] = field(default_factory=list)
-    dispatch: list[str] = field(default_factory=lambda: ["fallback", "per-vector"])
-    workload: list[str] = field(default_factory=lambda: ["round-robin"])
-    interrupts: int = 100_000
-    seed: int = 1
-    repeats: int = 5
-    jobs: int = 0
-    mw_count: int | None = None
-    max_num_clients: int = 0
-    drain: int = 1
+    def parse(self, name: str, value: object) -> tuple[str, ...]:
+        """Return the specifications, each in its canonical place of the axis."""
+        specs = value if isinstance(value, list) else [value]
+        if not specs:
+            raise InputError(name, value, "at least one value")
+        for spec in specs:
+            if not isinstance(spec, str):
+                raise InputError(name, spec, "a specification, or a list of them")
+            if specs.count(spec) > 1:
+                raise InputError(name, spec, "every value once")
+        return tuple(specs)
+
+
+class Scenario(Struct, frozen=True, kw_only=True):
+    """What one sweep asks for; the defaults are those of `ntbbench sweep`."""
+
+    hardware: Annotated[
+        tuple[str, ...], Words((), "devices, see `ntbbench hardware`", once=True)
+    ] = DEFAULT_HARDWARE
+    queues: Annotated[tuple[int, ...], Axis(1, QUEUES_MAX, "netdev queues to ask for")] = (
+        *(1, 2, 4, 8),
+    )
+    doorbells: Annotated[tuple[int, ...], Axis(1, DOORBELLS_MAX, DOORBELLS)] = (4, 8, 16)
+    vectors: Annotated[
+        tuple[int, ...],
+        Axis(1, DOORBELLS_MAX, "interrupt vectors of generic; one a doorbell if unset", empty=True),
+    ] = ()
+    dispatch: Annotated[tuple[str, ...], Words(DISPATCHES, "modes", once=True)] = (
+        "fallback",
+        "per-vector",
+    )
+    workload: Annotated[tuple[str, ...], Workloads("who rings when")] = ("round-robin",)
+    interrupts: Annotated[
+        int, Count(1, INTERRUPTS_MAX, "doorbell interrupts per point; a log has its own number")
+    ] = 100_000
+    seed: Annotated[
+        int, Count(0, SEED_MAX, "of all random draws; the same seed gives the same counts")
+    ] = 1
+    repeats: Annotated[int, Count(0, REPEATS_MAX, "timed samples per point; 0: counts only")] = 5
+    jobs: Annotated[int, Count(0, JOBS_MAX, "threads that count; 0: one per core")] = 0
+    mw_count: Annotated[int | None, MW_COUNT] = None
+    max_num_clients: Annotated[int, MAX_NUM_CLIENTS] = 0
+    drain: Annotated[
+        int, Count(1, INTERRUPTS_MAX, "interrupts between two runs of the softirq")
+    ] = 1
     device: dict[str, Device] = field(default_factory=dict)
-
-
-NUMBERS = {
-    "interrupts": (1, INTERRUPTS_MAX),
-    "seed": (0, SEED_MAX),
-    "repeats": (0, REPEATS_MAX),
-    "jobs": (0, JOBS_MAX),
-    "mw_count": (0, MW_COUNT_MAX),
-    "max_num_clients": (0, CLIENTS_MAX),
-    "drain": (1, INTERRUPTS_MAX),
-}
-INT_AXES = {
-    "queues": (1, QUEUES_MAX),
-    "doorbells": (1, DOORBELLS_MAX),
-    "vectors": (1, DOORBELLS_MAX),
-}
-NAME_AXES = ("hardware", "dispatch", "workload")
 
 
 @dataclass(frozen=True)
@@ -104,24 +102,19 @@ class PointSpec:
 
     Parameters
     ----------
-    hardware : the device, sized.
+    scenario : what it is a point of.
+    hardware : the device, sized; its doorbells and vectors are those that the point reports.
     dispatch : fallback, per-vector or msi.
-    doorbells, vectors : as the point reports them.
     queues_requested : what `ethtool -L` is asked for.
-    workload, interrupts, seed, drain, max_num_clients : as in the scenario.
+    workload : one of the scenario's, parsed.
     provision : what the device gives to the request.
     """
 
+    scenario: Scenario
     hardware: Hardware
     dispatch: str
-    doorbells: int
-    vectors: int
     queues_requested: int
     workload: Workload
-    interrupts: int
-    seed: int
-    drain: int
-    max_num_clients: int
     provision: Provision
 
 
@@ -136,59 +129,32 @@ def load_scenario(path: str | Path) -> Scenario:
 
 
 def scenario_from(table: dict[str, Any], source: str) -> Scenario:
-    """Return the scenario of a table of TOML or JSON, checked.
+    """Return the scenario of a table of TOML or of a result's JSON, whose unset keys are null.
 
     Raises
     ------
     InputError : an unknown key (with the nearest known one), or a bad value; it names `source`.
     """
-    table = dict(table)
-    check_keys(f"scenario {source!r}: key", table, Scenario)
-    devices = table.get("device")
-    for name, device in devices.items() if isinstance(devices, dict) else ():
-        check_keys(f"scenario {source!r}: device {name!r}: key", device, Device)
-    for key, bounds in INT_AXES.items():
-        if isinstance(table.get(key), str):
-            table[key] = parse_int_axis(table[key], f"scenario {source!r}: {key}", *bounds)
-        elif isinstance(table.get(key), int):
-            table[key] = [table[key]]
-    for key in NAME_AXES:
-        if isinstance(table.get(key), str):
-            table[key] = [table[key]]
-    try:
-        scenario = msgspec.convert(table, Scenario)
-    except msgspec.ValidationError as error:
-        raise InputError("scenario", source, str(error)) from None
-    check_scenario(scenario, f"scenario {source!r}: ")
-    return scenario
+    prefix = f"scenario {source!r}: "
+    devices = table.get("device", {})
+    if not isinstance(devices, dict):
+        raise InputError(f"{prefix}device", devices, "tables [device.NAME]")
+    found = {name: device_of(name, _set(one), prefix) for name, one in devices.items()}
+    base = Scenario(device=found)
+    return changed(prefix, base, _set(table), also=("device",))
 
 
-def check_keys(field: str, table: object, record: type[Struct]) -> None:
-    """Raise InputError at the first key of `table` that is not a field of `record`."""
-    known = record.__struct_fields__
-    for key in table if isinstance(table, dict) else ():
-        if key not in known:
-            raise unknown(field, str(key), known)
+def plain(scenario: Scenario) -> dict[str, Any]:
+    """Return a scenario as a result holds it, which `scenario_from` reads back."""
+    table: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(scenario))
+    return table
 
 
-def check_scenario(scenario: Scenario, prefix: str = "") -> None:
-    """Raise InputError at the first value out of range; `prefix` goes before the key."""
-    for key, bounds in NUMBERS.items():
-        number = getattr(scenario, key)
-        if number is not None:
-            check_range(f"{prefix}{key}", number, *bounds)
-    for key, bounds in INT_AXES.items():
-        for number in getattr(scenario, key):
-            check_range(f"{prefix}{key}", number, *bounds)
-    for key in (*NAME_AXES, *INT_AXES):
-        values = getattr(scenario, key)
-        if not values and key != "vectors":
-            raise InputError(f"{prefix}{key}", values, "at least one value")
-        for value in values:
-            if values.count(value) > 1:
-                raise InputError(f"{prefix}{key}", value, "every value once")
-    for dispatch in scenario.dispatch:
-        check_dispatch(dispatch)
+def _set(table: object) -> object:
+    """Return a table without its nulls."""
+    if not isinstance(table, dict):
+        return table
+    return {key: value for key, value in table.items() if value is not None}
 
 
 def expand(scenario: Scenario) -> list[PointSpec]:
@@ -199,9 +165,8 @@ def expand(scenario: Scenario) -> list[PointSpec]:
 
     Raises
     ------
-    InputError : an unknown device or workload, or a value out of range.
+    InputError : an unknown device or workload, or too many points.
     """
-    check_scenario(scenario)
     custom = {name: build_device(name, device) for name, device in scenario.device.items()}
     workloads = [parse_workload(spec) for spec in scenario.workload]
     for workload in workloads:
@@ -225,7 +190,7 @@ def sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Ha
     first = resolve(name, mw_count=scenario.mw_count, devices=custom)
     if first.sized == "fixed":
         return [first]
-    vector_axis: list[int] | list[None] = scenario.vectors or [None]
+    vector_axis: Sequence[int | None] = scenario.vectors or [None]
     return [
         resolve(name, doorbells, vectors, scenario.mw_count)
         for doorbells in scenario.doorbells
@@ -239,16 +204,11 @@ def cells(
     """Return the points of one device in one mode: queues by workloads."""
     return [
         PointSpec(
+            scenario=scenario,
             hardware=hardware,
             dispatch=dispatch,
-            doorbells=hardware.doorbells,
-            vectors=hardware.vectors,
             queues_requested=queues,
             workload=workload,
-            interrupts=scenario.interrupts,
-            seed=scenario.seed,
-            drain=scenario.drain,
-            max_num_clients=scenario.max_num_clients,
             provision=usable(
                 provision(hardware, dispatch, queues, scenario.max_num_clients), workload
             ),

@@ -15,28 +15,15 @@ from ntbbench.dispatch import resume
 from ntbbench.dispatch.cell import Cell, StreamKey
 from ntbbench.dispatch.records import Caution, OkPoint, Point, SweepResult
 from ntbbench.dispatch.sample_interval import timings
-from ntbbench.dispatch.scenario import Scenario, expand
+from ntbbench.dispatch.scenario import Scenario, expand, plain
 from ntbbench.dispatch.sweep_warnings import cautions_of
 
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
-SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms a point
+SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms per point
 
 Group = list[Cell]  # cells with the same interrupts
 Counted = list[tuple[Cell, Point]]
-
-
-def ignore_progress(phase: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
-def never() -> bool:
-    """Go on."""
-    return False
-
-
-def keep_nothing(result: SweepResult) -> None:
-    """Save nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +39,9 @@ class Hooks:
     clock : nanoseconds that go on while a thread waits; decides when to save.
     """
 
-    progress: Callable[[str, int, int], None] = ignore_progress
-    stop: Callable[[], bool] = never
-    save: Callable[[SweepResult], None] = keep_nothing
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[SweepResult], None] = lambda result: None
     clock: Clock = time.monotonic_ns
 
 
@@ -91,7 +78,7 @@ class Sweep:
                 points.append(cell.point)
         return SweepResult(
             environment=self.environment.record(),
-            scenario=msgspec.to_builtins(self.scenario),
+            scenario=plain(self.scenario),
             complete=self.complete,
             points=points,
             warnings=[*self.cautions, *cautions_of(points, self.timer, self.environment)],

@@ -3,7 +3,7 @@
 
 from ntbbench.core.errors import ExitCode, NtbbenchError
 
-LAB_FAILED = 3  # exit code: the build or the guest failed, so there is nothing to compare
+LAB_FAILED = ExitCode.LAB_FAILED
 
 
 class MissingToolError(NtbbenchError):

@@ -28,7 +28,7 @@ IDLE_TASK = 0  # the pid of each CPU's idle task
 
 
 class Context(Enum):
-    """Where the doorbell callback was called, as ftrace's third flag tells."""
+    """Where the doorbell callback was called, after ftrace's third flag."""
 
     TASK = "task"
     HARDIRQ = "hardirq"
@@ -65,7 +65,7 @@ class DoorbellEvent:
 class LoopDevice:
     """The receiving port: `vectors` 0 means no db_vector_count() and db_vector_mask() callbacks.
 
-    With k vectors bit b belongs to vector b % k. Each bit has an interrupt of its own in any case.
+    With k vectors bit b belongs to vector b % k. Each bit has its own interrupt.
     `active_mask`, `db_read_latched`, `rx_max_entry` are those of `Receiver`.
     """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ntb_transport's receive side on the kernel's tasklets: doorbells in, tasklet runs out.
 
-`Receiver` holds what the kernel holds and moves only when told to: a doorbell is rung, an interrupt
+`Receiver` holds what the kernel holds and moves on a call alone: a doorbell is rung, an interrupt
 is delivered, a CPU makes one pass over its tasklet list. When each of these happens is the caller's
 business (`ntbbench.ntb.loopback` derives it from a recording).
 """

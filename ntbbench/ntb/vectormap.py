@@ -16,10 +16,10 @@ class VectorMap:
     Parameters
     ----------
     db_valid_mask : u64 mask of the bits that the driver calls doorbells.
-    irq_masks : one u64 mask an interrupt source, in source order: the bits whose ring raises it.
+    irq_masks : one u64 mask per interrupt source, in source order: the bits whose ring raises it.
         Together they cover `db_valid_mask`, and no two of them overlap.
     db_vector_count : what `ntb_db_vector_count()` returns: 1 without the driver's callback.
-    db_vector_masks : one u64 mask an interrupt source: what `ntb_db_vector_mask()` returns for the
+    db_vector_masks : one u64 mask per interrupt source: what `ntb_db_vector_mask()` returns for the
         vector that the source reports. The core's fallback is `db_valid_mask` for every source.
 
     Raises
@@ -46,7 +46,7 @@ class VectorMap:
             raise InputError(
                 "db_vector_masks",
                 len(self.db_vector_masks),
-                f"one mask an interrupt source ({len(self.irq_masks)}), at most {DB_BITS_MAX}",
+                f"one mask per interrupt source ({len(self.irq_masks)}), at most {DB_BITS_MAX}",
             )
         covered = 0
         for vector, mask in enumerate(self.irq_masks):

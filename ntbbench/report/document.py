@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_origin
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin, overload
 
 from msgspec import Struct
 
@@ -29,6 +30,32 @@ FORMATS_OF: Mapping[Shown, Collection[str]] = {
     "mail": ("mail",),
 }
 Tone = Literal["", "good", "fair", "poor", "bad", "off"]  # off: it could not be tried
+Quoting = Literal["texts", "rows", "needed"]
+Item = TypeVar("Item")
+
+
+class Deferred(Sequence[Item]):
+    """Parts that are made when a renderer first looks at them: CSV and JSON never do.
+
+    Large reports defer their blocks, and the rows of tables that only a page shows.
+    """
+
+    def __init__(self, make: Callable[[], Iterable[Item]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _items(self) -> tuple[Item, ...]:
+        return tuple(self._make())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Item]: ...
+    def __getitem__(self, at: int | slice) -> Item | Sequence[Item]:
+        return self._items[at]
 
 
 @dataclass(frozen=True)
@@ -49,8 +76,7 @@ class Column:
     align: Align = "right"
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """What a cell shows.
 
     Parameters
@@ -69,7 +95,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; one without rows is left out of every format.
+    """A table; one without rows is left out of every format, and so are heads that are all empty.
 
     Parameters
     ----------
@@ -158,11 +184,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Raw numbers for other tools, unscaled: the rows of the CSV; texts may be quoted always."""
+    """Raw numbers for other tools, unscaled: the rows of the CSV.
+
+    Parameters
+    ----------
+    quoting : every text has quotes; every text but the headers'; or those with a comma, a quote or
+        a newline, for a report whose texts are all its own.
+    """
 
     headers: Sequence[str]
     rows: Iterable[Sequence[object]]
-    quoted: bool = True
+    quoting: Quoting = "texts"
 
 
 @dataclass(frozen=True)
@@ -174,7 +206,7 @@ class Document:
     title : the command.
     verdict : one line that answers the question; it comes first in every format.
     lines : what was asked, in a few sentences.
-    blocks : tables, lists and details, in the order of reading; a call where they are many.
+    blocks : tables, lists and details, in the order of reading; `Deferred` where they are many.
     warnings : each with what it holds for.
     facts : the environment.
     record : what JSON writes.
@@ -186,7 +218,7 @@ class Document:
     verdict: str
     record: Struct | Sequence[Struct]
     lines: Sequence[str] = ()
-    blocks: Sequence[Block] | Callable[[], Sequence[Block]] = ()
+    blocks: Sequence[Block] = ()
     warnings: Sequence[tuple[str, Sequence[str]]] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     indent: int = 2
@@ -196,7 +228,7 @@ class Document:
 
     def parts(self, form: str) -> list[Block]:
         """Return the blocks that a format shows."""
-        return _shown(self.blocks() if callable(self.blocks) else self.blocks, form)
+        return _shown(self.blocks, form)
 
     def tested(self, form: str) -> Sequence[Check]:
         """Return the checks; InputError for a format of tests where the report checks nothing."""
@@ -239,6 +271,12 @@ def column(record: type[Struct], name: str, head: str = "", unit: str = "") -> C
 def number(value: float | None, spec: str = "") -> Cell:
     """Return the cell of a number; None is a dash."""
     return Cell("-") if value is None else Cell(format(value, spec), value)
+
+
+def first(messages: Sequence[str], limit: int) -> Sequence[str]:
+    """Return the first `limit` messages, and how many more there are."""
+    left = len(messages) - limit
+    return messages if left <= 0 else [*messages[:limit], f"and {left} more, in the JSON"]
 
 
 def words(*texts: object) -> tuple[Cell, ...]:

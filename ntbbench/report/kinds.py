@@ -53,6 +53,7 @@ class ResultKind:
 
 # By the name that `ntbbench schema` takes.
 RESULTS: dict[str, ResultKind] = {
+    "sweep": ResultKind("ntbbench.sweep/1", "ntbbench.dispatch.records:SweepResult", "sweep"),
     "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.loopback.records:LabResult", "lab_run"),
     "compat": ResultKind(
         "ntbbench.compat/1",
@@ -96,6 +97,10 @@ RESULTS: dict[str, ResultKind] = {
     "replay": ResultKind(
         "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayMany", "replay"
     ),
+    "hardware": ResultKind(
+        "ntbbench.hardware/1", "ntbbench.ntb.records:HardwareResult", "hardware"
+    ),
+    "audit": ResultKind("ntbbench.audit/1", "ntbbench.ntb.records:AuditResult", "audit"),
 }
 
 

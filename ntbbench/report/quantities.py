@@ -17,7 +17,7 @@ class Unit(NamedTuple):
 
 TIMES = (Unit(1.0, "s"), Unit(1e-3, "ms"), Unit(1e-6, "us"), Unit(1e-9, "ns"))
 RATES = (Unit(1e9, "Gbit/s"), Unit(1e6, "Mbit/s"), Unit(1e3, "kbit/s"), Unit(1.0, "bit/s"))
-ONE = Unit(1.0, "")  # of counts and ratios
+NO_UNIT = Unit(1.0, "")  # of counts and ratios
 
 
 def unit_of(values: Iterable[float | None], units: tuple[Unit, ...], least: float = 1.0) -> Unit:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every format says alike: numbers with their units, safe names, facts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from textwrap import wrap
 from typing import Any
 
@@ -25,6 +25,8 @@ def printable(text: str) -> str:
 
 def ascii_only(text: str) -> str:
     """Return `text` as printable ASCII, every other character as its Python escape."""
+    if text.isascii() and text.isprintable():
+        return text
     return printable(text).encode("ascii", "backslashreplace").decode("ascii")
 
 
@@ -35,11 +37,6 @@ def folded(text: str, indent: str = "") -> str:
         break_on_hyphens=False,
     )  # fmt: skip
     return "\n".join(lines)
-
-
-def number(value: float) -> str:
-    """Return a ratio with two decimals: 1.00, 2.53, 64.00."""
-    return f"{value:.2f}"
 
 
 def nanoseconds(value: float) -> str:
@@ -56,6 +53,18 @@ def percent(ratio: float) -> str:
 def plural(count: int, noun: str) -> str:
     """Return `1 point`, `2 points`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return ascending numbers as "0-4,7"; "-" where there are none."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    parts = [str(first) if first == last else f"{first}-{last}" for first, last in spans]
+    return ",".join(parts) or "-"
 
 
 def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

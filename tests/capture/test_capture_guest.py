@@ -61,7 +61,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_events_wakeups_and_runs_of_the_real_kernel(captured: Path) -> None:
-    """Four QPs, no callbacks, db_read latched: four wakeups and five runs a doorbell."""
+    """Four QPs, no callbacks, db_read latched: four wakeups and five runs per doorbell."""
     folder = captured
     for name in ("said", "instances", "probes"):
         assert (folder / name).read_text() == "", name

@@ -50,7 +50,7 @@ def test_recordings(name: str, fan_out: int, causes: set[str], tmp_path: Path) -
 
 
 def test_candidates_of_the_lines_tell_old_from_new_driver(tmp_path: Path) -> None:
-    """Five runs an interrupt: the legacy driver's fallback makes them, the new one cannot."""
+    """Five runs per interrupt: the legacy driver's fallback makes them, the new one cannot."""
     code, (legacy, new) = explained(capture(tmp_path / "c", ZERO, SLOTS))
     assert code == 0
     assert (legacy["device"], legacy["verdict"]) == ("ntb_hw_epf-legacy", "inside")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`ntbbench ingest`: sources, exit codes, one line an error."""
+"""`ntbbench ingest`: sources, exit codes, one line per error."""
 
 import json
 from pathlib import Path

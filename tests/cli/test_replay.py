@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`ntbbench replay` as a user types it: exit codes, one line an error, names that hold anything."""
+"""`ntbbench replay`: exit codes, one line per error, names that hold anything."""
 
 import json
 import shutil

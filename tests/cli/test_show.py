@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 import report_records
+from rendered import rendered
 
 from ntbbench.cli.main import main
-from ntbbench.cli.show import KINDS
+from ntbbench.cli.output import formats
 from ntbbench.core.result_file import write_json
-from ntbbench.report import FORMATS, html
 from ntbbench.report.kinds import RESULTS
 
 
@@ -21,17 +21,25 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", formats())
 def test_every_format(saved: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main(["show", str(saved), "--format", name]) == 0
     shown = capsys.readouterr()
-    assert shown.out == FORMATS[name](report_records.story())
+    assert shown.out == rendered(report_records.story(), name)
     assert shown.err == ""
 
 
-def test_text_is_the_default(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", str(saved)]) == 0
-    assert capsys.readouterr().out == FORMATS["text"](report_records.story())
+@pytest.mark.parametrize("command", [[], ["--audit"], ["generic"]])
+def test_what_hardware_prints_as_json_is_shown_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    code = main(["hardware", *command])
+    text = capsys.readouterr().out
+    assert main(["hardware", *command, "--format", "json"]) == code
+    path = tmp_path / "hardware.json"
+    path.write_text(capsys.readouterr().out)
+    assert main(["show", str(path)]) == 0
+    assert capsys.readouterr().out == text
 
 
 def test_json_is_the_file(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,12 +54,12 @@ def test_json_is_the_file(saved: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_html_is_written_beside(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = saved.with_name("run.html")
     assert main(["show", str(saved), "--html", str(page)]) == 0
-    assert page.read_text() == html.render(report_records.story())
-    assert capsys.readouterr().out.startswith("ntbbench sweep, 120 points")
+    assert page.read_text() == rendered(report_records.story(), "html")
+    assert capsys.readouterr().out == rendered(report_records.story(), "text")
     assert {path.name for path in saved.parent.iterdir()} == {"run.json", "run.html"}
 
 
-KNOWN = f"known: {', '.join(sorted([*KINDS, *(kind.schema for kind in RESULTS.values())]))}"
+KNOWN = f"known: {', '.join(sorted({kind.schema for kind in RESULTS.values()}))}"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 from hdrh.histogram import HdrHistogram
-from simulate_runs import SHORT, saved
+from simulate_runs import ONE, Command, saved
 
-from ntbbench.cli.main import main
 from ntbbench.cli.options import reference
 from ntbbench.core.option_list import OptionList
 from ntbbench.datapath.scenario.scenario_file import KEYS
@@ -73,25 +72,24 @@ from ntbbench.datapath.scenario.scenario_file import KEYS
 )
 @pytest.mark.usefixtures("in_an_empty_folder")
 def test_bad_input_is_one_line(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, tmp_path: Path, ntbbench: Command
 ) -> None:
-    assert main(["simulate", *words, "-o", "result.json"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    ran = ntbbench("simulate", *words, "-o", "result.json")
+    assert ran.code == 2
+    (line,) = ran.err.splitlines()
     assert said in line
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("in_an_empty_folder")
-def test_a_number_without_end_and_no_name_are_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_number_without_end_and_no_name_are_one_line(tmp_path: Path, ntbbench: Command) -> None:
     board = tmp_path / "board.toml"
     board.write_text("[receiver]\ncpus = " + "9" * 5000 + "\n")
-    assert main(["simulate", "board.toml"]) == 2
-    assert main(["simulate", "-o", ""]) == 2
-    number, name = capsys.readouterr().err.splitlines()
-    assert number == "ntbbench: scenario: 'board.toml': numbers of at most 4300 digits"
-    assert "''" in name or "'.'" in name
+    number, name = ntbbench("simulate", "board.toml"), ntbbench("simulate", "-o", "")
+    assert number.code == name.code == 2
+    allowed = "numbers of at most 4300 digits"
+    assert number.err == f"ntbbench: scenario: 'board.toml': {allowed}\n"
+    assert "''" in name.err or "'.'" in name.err
     assert list(tmp_path.iterdir()) == [board]
 
 
@@ -129,7 +127,7 @@ OTHER_LAYOUT = HdrHistogram(1, 10**6, 2).encode().decode()
 )
 def test_a_damaged_result_is_one_line(
     damage: Callable[[dict[str, Any]], None], said: str, seen: list[str], result_file: Path,
-    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, ntbbench: Command,
 ) -> None:  # fmt: skip
     path = tmp_path / "damaged.json"
     result = saved(result_file)
@@ -138,18 +136,19 @@ def test_a_damaged_result_is_one_line(
     before = path.read_bytes()
     for how in seen:
         words = {
-            "--resume": ["simulate", "--resume", str(path)],
-            "show": ["show", str(path), "--html", str(tmp_path / "x.html")],
-            "compare": ["compare", str(result_file), str(path)],
+            "--resume": ("simulate", "--resume", path),
+            "show": ("show", path, "--html", tmp_path / "x.html"),
+            "compare": ("compare", result_file, path),
         }[how]
-        assert main(words) == 2
-        (line,) = capsys.readouterr().err.splitlines()
+        ran = ntbbench(*words)
+        assert ran.code == 2
+        (line,) = ran.err.splitlines()
         assert said in line
         assert path.read_bytes() == before
 
 
 def test_a_damaged_histogram_is_one_line(
-    result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    result_file: Path, tmp_path: Path, ntbbench: Command
 ) -> None:
     path = tmp_path / "damaged.json"
     result = saved(result_file)
@@ -157,27 +156,23 @@ def test_a_damaged_histogram_is_one_line(
     for text in ("", "AAAA", "x", "\u00e4", whole[:-8], whole[:60] + "A" * 8 + whole[68:]):
         result["points"][1]["latency"]["histogram"] = text
         path.write_text(json.dumps(result))
-        assert main(["show", str(path), "--html", str(tmp_path / "x.html")]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
+        ran = ntbbench("show", path, "--html", tmp_path / "x.html")
+        assert ran.code == 2
+        (line,) = ran.err.splitlines()
         assert "latencies: " in line
 
 
 @pytest.mark.parametrize("name", ["text", "md", "csv", "json"])
-def test_show_prints_what_simulate_printed(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_prints_what_simulate_printed(name: str, tmp_path: Path, ntbbench: Command) -> None:
     path = tmp_path / "result.json"
-    words = ["--queues", "1", "--affinity", "single", *SHORT, "-o", str(path)]
-    assert main(["simulate", *words, "--format", name]) == 0
-    printed = capsys.readouterr().out
-    assert main(["show", str(path), "--format", name]) == 0
-    assert capsys.readouterr().out == printed
+    printed = ntbbench("simulate", *ONE, "-o", path, "--format", name).out
+    assert ntbbench("show", path, "--format", name).out == printed != ""
 
 
-def test_the_keys_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--keys", "--format", "csv"]) == 0
-    listed = {row["key"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
-    assert listed == {*KEYS, "name", "note", "queues", "dispatch", "affinity", "protocol"}
-    assert main(["simulate", "--keys", "--format", "json"]) == 0
-    found = msgspec.json.decode(capsys.readouterr().out, type=OptionList)
+def test_the_keys_are_listed(ntbbench: Command) -> None:
+    rows = csv.DictReader(io.StringIO(ntbbench("simulate", "--keys", "--format", "csv").out))
+    top = {"name", "note", "queues", "dispatch", "affinity", "protocol"}
+    assert {row["key"] for row in rows} == {*KEYS, *top}
+    text = ntbbench("simulate", "--keys", "--format", "json").out
+    found = msgspec.json.decode(text, type=OptionList)
     assert found.sections == reference()["simulate"][: len(found.sections)]

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sweep_commands import SCENARIO, SMALL, points
+from sweep_commands import SCENARIO, SMALL, load_result, points
 
 from ntbbench.cli import progress
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import SAME_REQUEST, interrupts
-from ntbbench.core.result_file import load_result, write_json
+from ntbbench.core.result_file import write_json
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 

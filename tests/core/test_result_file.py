@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from report_records import ok, result, story, timing, unavailable
+from sweep_commands import load_result
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import (
     check_writable,
-    load_result,
     new_run,
     schema_of,
     write_bytes,

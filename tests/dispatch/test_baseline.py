@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Today's code still gives the counts that are committed in results/.
 
-`python tests/test_measure_baseline.py` writes them anew, after a change that is meant to change
+`python tests/dispatch/test_baseline.py` writes them anew, after a change that is meant to change
 counts; the difference then shows which, a line a point.
 """
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ntbbench.core.result_file import load_result, write_json
-from ntbbench.dispatch.records import OkPoint, SweepResult
+from ntbbench.core.result_file import load_as, write_json
+from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
 from ntbbench.dispatch.scenario import Scenario, scenario_from
 from ntbbench.dispatch.sweep import run_sweep
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-DEVICES = [
+DEVICES = (
     "ntb_hw_epf-legacy",
     "ntb_hw_epf-v4",
     "pci-epf-vntb-legacy",
@@ -24,20 +24,20 @@ DEVICES = [
     "generic",
     "ntb_hw_intel-gen1",
     "ntb_hw_switchtec-crosslink",
-]
+)
 SPACED = Scenario(
     hardware=DEVICES,
-    queues=[1, 2, 4, 8],
-    doorbells=[16],
-    vectors=[4],
-    dispatch=["fallback", "per-vector", "msi"],
+    queues=(1, 2, 4, 8),
+    doorbells=(16,),
+    vectors=(4,),
+    dispatch=("fallback", "per-vector", "msi"),
     interrupts=1000,
     repeats=0,
 )
 BASELINES = {
     "baseline-spaced.json": SPACED,
     "baseline-bursts.json": msgspec.structs.replace(
-        SPACED, workload=["burst:size=4,of=uniform"], drain=3
+        SPACED, workload=("burst:size=4,of=uniform",), drain=3
     ),
 }
 
@@ -49,7 +49,7 @@ def counted(scenario: Scenario) -> SweepResult:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_counts_are_those_of_the_baseline(name: str) -> None:
-    baseline = load_result(RESULTS / name)
+    baseline = load_as(RESULTS / name, SWEEP_SCHEMA, SweepResult)
     scenario = scenario_from(baseline.scenario, name)
     assert scenario == BASELINES[name]
     points = run_sweep(scenario).points
@@ -60,7 +60,11 @@ def test_the_counts_are_those_of_the_baseline(name: str) -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_baseline_has_something_to_say(name: str) -> None:
-    measured = [p for p in load_result(RESULTS / name).points if isinstance(p, OkPoint)]
+    measured = [
+        p
+        for p in load_as(RESULTS / name, SWEEP_SCHEMA, SweepResult).points
+        if isinstance(p, OkPoint)
+    ]
     assert {p.dispatch for p in measured} == {"fallback", "per-vector", "msi"}
     assert {p.hardware for p in measured} >= set(DEVICES)
     assert any(p.amplification > p.effective_amplification for p in measured) == (

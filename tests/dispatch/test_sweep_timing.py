@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sweeps that are timed, stopped and resumed."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from sweep_commands import load_result
 from sweep_scenarios import SMALL, changed, ok_points
 
 from ntbbench.core.clock import NS, Timer
 from ntbbench.core.errors import InputError
-from ntbbench.core.result_file import load_result, write_json
+from ntbbench.core.result_file import write_json
 from ntbbench.dispatch import cell as cells
 from ntbbench.dispatch.cell import TIMED_INTERRUPTS, Cell
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
 from ntbbench.dispatch.scenario import Scenario, expand, scenario_from
 from ntbbench.dispatch.sweep import Hooks, run_sweep
+from ntbbench.ntb.workload.stream import Draws
 
-TIMED = changed(SMALL, queues=[1, 2], doorbells=[4], vectors=[], repeats=3, workload=["uniform"])
+TIMED = changed(SMALL, queues=(1, 2), doorbells=(4,), vectors=(), repeats=3, workload=("uniform",))
 
 
 def test_samples_are_taken_in_rounds_over_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,12 +53,7 @@ def test_a_sample_is_the_time_of_its_batch_a_dispatch() -> None:
 
 
 def test_timing_changes_no_count() -> None:
-    timed = run_sweep(TIMED)
-    bare = [
-        msgspec.structs.replace(p, ns_per_dispatch=msgspec.UNSET) if isinstance(p, OkPoint) else p
-        for p in timed.points
-    ]
-    assert bare == run_sweep(changed(TIMED, repeats=0)).points
+    assert without_timing(run_sweep(TIMED)) == run_sweep(changed(TIMED, repeats=0)).points
 
 
 def test_the_timed_stream_is_of_one_length(tmp_path: Path) -> None:
@@ -200,8 +196,7 @@ def test_a_long_run_is_saved_now_and_then() -> None:
     assert saved[-1].points == [p for p in result.points if p in saved[-1].points]
 
 
-def peak_streams(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Count how often a stream is made."""
+def test_cells_with_the_same_interrupts_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Cell] = []
     real = Cell.stream
 
@@ -210,13 +205,23 @@ def peak_streams(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         return real(cell, interrupts)
 
     monkeypatch.setattr(Cell, "stream", stream)
-    return lambda: len(made)
-
-
-def test_cells_with_the_same_interrupts_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = peak_streams(monkeypatch)
     scenario = Scenario(hardware=["generic"], queues=[1, 2, 3], doorbells=[8], vectors=[1, 8],
                         repeats=0, interrupts=100)  # fmt: skip
-    result = run_sweep(scenario)
-    assert len(result.points) == 12
-    assert made() == 6  # fallback and per-vector have the same interrupts
+    assert len(run_sweep(scenario).points) == 12
+    assert len(made) == 6  # fallback and per-vector have the same interrupts
+
+
+def test_devices_with_the_same_queues_share_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    real = Draws.draw
+
+    def draw(draws: Draws, count: int, start: int) -> object:
+        drawn.append(count)
+        return real(draws, count, start)
+
+    monkeypatch.setattr(Draws, "draw", draw)
+    scenario = Scenario(hardware=["generic"], queues=[2, 3], doorbells=[8, 9], vectors=[1, 8],
+                        workload=["uniform"], seed=2026, repeats=0, interrupts=1234,
+                        jobs=1)  # fmt: skip
+    assert len(run_sweep(scenario).points) == 16
+    assert drawn == [1234] * 2

@@ -45,7 +45,7 @@ def test_edges(bit: int) -> None:
         ((-1, (0,), 1, (0,)), "db_valid_mask: -1"),
         ((0, (2**64,), 1, (0,)), r"irq_masks\[0\]"),
         ((0, (0,), 1, (-1,)), r"db_vector_masks\[0\]: -1"),
-        ((1, (1,), 1, ()), "db_vector_masks: 0: one mask an interrupt source .1."),
+        ((1, (1,), 1, ()), "db_vector_masks: 0: one mask per interrupt source .1."),
         ((0, (0,) * 65, 65, (0,) * 65), "at most 64"),
         ((3, (1, 3), 2, (1, 3)), r"irq_masks\[1\]: '0x3': a bit belongs to one"),
         ((3, (1,), 1, (1,)), "irq_masks: '0x2': a valid bit needs an interrupt"),

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulate_runs import WHOLE_RUN
+from simulate_runs import SHORT, WHOLE_RUN, Command
 
-from ntbbench.cli.main import main
 from ntbbench.datapath.engine import simulate_logged
 from ntbbench.datapath.outcome import Happening
 from ntbbench.datapath.scenario.grid_point import PointSpec
@@ -131,17 +130,15 @@ def test_an_empty_log_is_a_timeline() -> None:
     assert document["otherData"]["rows"] == 0
 
 
-def test_the_command_writes_a_timeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_a_timeline(tmp_path: Path, ntbbench: Command) -> None:
     path = tmp_path / "trace.json"
-    words = ["--queues", "2", "--replications", "2", "--duration", "2ms", "--timeline", str(path)]
-    words += ["--jobs", "1"]
-    assert main(["simulate", *words, "-o", str(tmp_path / "result.json")]) == 0
-    (said,) = (line for line in capsys.readouterr().err.splitlines() if "timeline" in line)
+    words = ("--queues", 2, "--dispatch", "fallback", "--duration", "2ms", "--timeline", path)
+    ran = ntbbench("simulate", *SHORT, *words, "-o", tmp_path / "result.json")
+    assert ran.code == 0
+    (said,) = (line for line in ran.err.splitlines() if "timeline" in line)
     assert "timeline of tcp fallback single, 2 queues" in said
     document = check_format(path.read_text())
     assert said.endswith(f", {len(document['traceEvents'])} trace events")
     assert document["otherData"]["cut"] == ""
-    tracks = {
-        event["args"]["name"] for event in document["traceEvents"] if event["name"] == "thread_name"
-    }
-    assert tracks >= {"CPU 0", "QP 0", "QP 1"}
+    names = (e for e in document["traceEvents"] if e["name"] == "thread_name")
+    assert {event["args"]["name"] for event in names} >= {"CPU 0", "QP 0", "QP 1"}

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Streams and devices for the tests of the engine, drawn where 64-bit code breaks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
+
+from ntbbench.dispatch import engine
+from ntbbench.dispatch.engine import Counts
 
 ALL_ONES = (1 << 64) - 1
 EDGE_BITS = (0, 31, 32, 62, 63)
@@ -38,12 +41,16 @@ def mask_lists(draw: st.DrawFn) -> list[int]:
     return draw(st.lists(words, min_size=vector_count, max_size=vector_count))
 
 
+any_masks = mask_lists()
+
+
 @dataclass(frozen=True)
 class Case:
-    """The arguments of `engine.count`, but for the kernel."""
+    """The arguments of `engine.count`, but for the kernel; `vectors` and `rung` are by code."""
 
     vectors: np.ndarray
     rung: np.ndarray
+    codes: np.ndarray
     masks: np.ndarray
     qp_bitmap: int
     qp_bitmap_free: int
@@ -51,45 +58,30 @@ class Case:
     drain: int
 
     @property
-    def positional(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.vectors, self.rung, self.masks
-
-    @property
     def words(self) -> dict[str, int]:
-        return {
-            "qp_bitmap": self.qp_bitmap,
-            "qp_bitmap_free": self.qp_bitmap_free,
-            "active": self.active,
-        }
+        names = ("qp_bitmap", "qp_bitmap_free", "active", "drain")
+        return {name: getattr(self, name) for name in names}
 
-    @property
-    def keywords(self) -> dict[str, int]:
-        return {**self.words, "drain": self.drain}
-
-
-@st.composite
-def segments(
-    draw: st.DrawFn, vector_count: int, max_interrupts: int = 70
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw (vectors, rung), the rung words from a small pool so that they repeat."""
-    interrupts = draw(st.integers(0, max_interrupts))
-    pool = draw(st.lists(words, min_size=1, max_size=6))
-    sources = draw(st.binary(min_size=interrupts, max_size=interrupts))
-    choices = draw(st.binary(min_size=interrupts, max_size=interrupts))
-    vectors = np.array([byte % vector_count for byte in sources], np.uint8)
-    rung = np.array([pool[byte % len(pool)] for byte in choices], np.uint64)
-    return vectors, rung
+    def count(self, kernel: str, *, coded: bool = False) -> Counts:
+        vectors, rung, codes = self.vectors, self.rung, self.codes
+        if not coded:
+            vectors, rung, codes = vectors[codes], rung[codes], None
+        return engine.count(kernel, vectors, rung, self.masks, codes=codes, **self.words)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, masks: st.SearchStrategy[list[int]] = any_masks) -> Case:
     """Draw any stream on any device: misses, overlaps and inactive QPs included."""
-    masks = draw(mask_lists())
-    vectors, rung = draw(segments(len(masks)))
+    db_vector_masks = draw(masks)
+    count = draw(st.integers(1, 64))
+    pool = draw(st.lists(words, min_size=1, max_size=6))
+    chosen = draw(st.binary(min_size=2 * count, max_size=2 * count))
+    codes = draw(st.binary(max_size=70))
     return Case(
-        vectors,
-        rung,
-        np.array(masks, np.uint64),
+        vectors=np.array([byte % len(db_vector_masks) for byte in chosen[:count]], np.uint8),
+        rung=np.array([pool[byte % len(pool)] for byte in chosen[count:]], np.uint64),
+        codes=np.array([byte % count for byte in codes], np.uint8),
+        masks=np.array(db_vector_masks, np.uint64),
         qp_bitmap=draw(qp_words),
         qp_bitmap_free=draw(st.one_of(st.just(0), words)),
         active=draw(qp_words),
@@ -98,15 +90,9 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def orderless_cases(draw: st.DrawFn) -> Case:
-    """Draw a stream whose order does not matter: drain 1, and every ring schedules its QP."""
+def cases_without_misses(draw: st.DrawFn) -> Case:
+    """Draw a stream in which every interrupt schedules what it rings."""
     case = draw(cases())
     reach = case.masks & np.uint64(case.qp_bitmap & ~case.qp_bitmap_free)
     inactive = np.uint64(ALL_ONES & ~case.active)
-    return Case(
-        case.vectors,
-        case.rung & (reach[case.vectors] | inactive),
-        case.masks,
-        **case.words,
-        drain=1,
-    )
+    return replace(case, rung=case.rung & (reach[case.vectors] | inactive))

@@ -29,6 +29,7 @@ INPUTS = GOLDEN / "inputs"
 DATA = Path(__file__).parents[1] / "data"
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = "page.html"
+STYLE = re.compile(r"(<style>).*?(</style>)", re.DOTALL)
 SCRIPT = re.compile(r"(<script[^>]*>)(.*?)(</script>)", re.DOTALL)
 COMMON = ("text", "md", "csv", "json")
 COMPARED = (*COMMON, "mail", "junit", "github", "ktap")
@@ -61,9 +62,9 @@ def cases() -> Iterator[Case]:
 
 def modelled() -> Iterator[Case]:
     """Yield the cases of the model: they need no input."""
-    yield from formats("hardware", "hardware", COMMON)
-    yield from formats("hardware-one", "hardware ntb_hw_epf-v4 --doorbells 8", COMMON)
-    yield from formats("hardware-audit", "hardware ntb_hw_amd --audit", COMMON)
+    yield from formats("hardware", "hardware", COMMON, page=True)
+    yield from formats("hardware-one", "hardware ntb_hw_epf-v4 --doorbells 8", COMMON, page=True)
+    yield from formats("hardware-audit", "hardware --audit", COMMON)
     yield from formats("compat", "compat", SERIES, page=True)
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
     yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
@@ -155,10 +156,11 @@ def exit_code(words: list[str]) -> int:
 
 
 def text_of(path: Path) -> str:
-    """Return a written file as text; of each script of a page its hash alone."""
+    """Return a written file as text; of a page without the style, of each script its hash alone."""
     if path.suffix == ".sqlite":
         return f"{path.stat().st_size} bytes\n"
-    return SCRIPT.sub(hashed, path.read_text(encoding="utf-8"))
+    text = STYLE.sub(r"\1page.css\2", path.read_text(encoding="utf-8"))
+    return SCRIPT.sub(hashed, text)
 
 
 def hashed(script: re.Match[str]) -> str:

@@ -2,13 +2,13 @@
 """Small grids and results of `ntbbench simulate` that several test modules take."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
+from compare_runs import Ran
 
-from ntbbench.cli.main import main
 from ntbbench.datapath.grid import backends
 from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
 from ntbbench.datapath.records import SimulationResult
@@ -16,10 +16,12 @@ from ntbbench.datapath.scenario.grid_point import PointSpec, expand
 from ntbbench.datapath.scenario.scenario_file import preset, with_settings
 from ntbbench.report.kinds import load_any
 
-SHORT = ["--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1"]
-SMALL = ["--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT]
-WHOLE_RUN = ["duration=5ms", "warmup=0", "traffic.flows=4", "receiver.cpus=4", "sender.cpus=4"]
-SETTINGS = ["duration=5ms", "warmup=1ms", "traffic.flows=4", "receiver.cpus=4"]
+Command = Callable[..., Ran]  # the fixture `ntbbench`
+SHORT = ("--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1")
+SMALL = ("--queues", "1,2", "--dispatch", "fallback,per-vector", *SHORT)
+ONE = ("--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT)
+WHOLE_RUN = ("duration=5ms", "warmup=0", "traffic.flows=4", "receiver.cpus=4", "sender.cpus=4")
+SETTINGS = ("duration=5ms", "warmup=1ms", "traffic.flows=4", "receiver.cpus=4")
 
 
 def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> PointSpec:
@@ -49,8 +51,6 @@ def small_grid(replications: int = 5) -> Grid:
     return Grid(expand(scenario), replications, "specialised")
 
 
-def compared(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
-    capsys.readouterr()
-    code = main([*words, "--format", "json"])
-    report = json.loads(capsys.readouterr().out)
-    return code, {c["metric"].rpartition(":")[2]: c for c in report["comparisons"]}
+def compared(ran: Ran) -> tuple[int, dict[str, Any]]:
+    """Return the exit code of a comparison as JSON, and its metrics without the point's name."""
+    return ran.code, {name.rpartition(":")[2]: c for name, c in ran.comparisons.items()}

@@ -4,6 +4,9 @@
 import json
 from pathlib import Path
 
+from ntbbench.core.result_file import load_as
+from ntbbench.dispatch.records import SWEEP_SCHEMA, SweepResult
+
 QUICK = ["sweep", "--interrupts", "300", "--repeats", "0"]
 SMALL = [*QUICK, "--hardware", "generic", "--queues", "1,2,9", "--doorbells", "8"]
 
@@ -11,6 +14,10 @@ SMALL = [*QUICK, "--hardware", "generic", "--queues", "1,2,9", "--doorbells", "8
 def points(path: str) -> list[dict]:
     found: list[dict] = json.loads(Path(path).read_text())["points"]
     return found
+
+
+def load_result(path: Path) -> SweepResult:
+    return load_as(path, SWEEP_SCHEMA, SweepResult)
 
 
 SCENARIO = """\

@@ -7,12 +7,12 @@ from ntbbench.dispatch.records import OkPoint, SweepResult
 from ntbbench.dispatch.scenario import Scenario
 
 SMALL = Scenario(
-    hardware=["ntb_hw_epf-legacy", "ntb_hw_epf-v4", "generic", "ntb_hw_intel-gen1"],
-    queues=[1, 3, 4],
-    doorbells=[4, 8],
-    vectors=[2, 8],
-    dispatch=["fallback", "per-vector", "msi"],
-    workload=["uniform", "burst:size=3,of=zipf"],
+    hardware=("ntb_hw_epf-legacy", "ntb_hw_epf-v4", "generic", "ntb_hw_intel-gen1"),
+    queues=(1, 3, 4),
+    doorbells=(4, 8),
+    vectors=(2, 8),
+    dispatch=("fallback", "per-vector", "msi"),
+    workload=("uniform", "burst:size=3,of=zipf"),
     interrupts=500,
     repeats=0,
     drain=2,

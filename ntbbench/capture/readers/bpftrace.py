@@ -103,7 +103,6 @@ def _failure(path: Path, number: int, line: str, data: object) -> Failure:
 
 
 def _maps(path: Path, number: int, line: str, item: Line) -> list[tuple[str, Entries]]:
-    """Return the maps of counts in a line; one of texts or nested values counts nothing."""
     if item.type != "map":
         return []
     if not isinstance(item.data, dict):

@@ -140,7 +140,7 @@ def read_point(path: Path) -> Point:
 
 
 def read_state(path: Path) -> tuple[Qp, ...]:
-    """Read `state`: one line a QP, `port P qp N up U tx T rx R bad B ptr 0xADDRESS`, in any order.
+    """Read `state`: one line per QP, `port P qp N up U tx T rx R bad B ptr 0xADDRESS`.
 
     A QP that the client has not created (up 0, ptr 0) is left out.
 
@@ -159,7 +159,7 @@ def read_state(path: Path) -> tuple[Qp, ...]:
             raise bad_line(path, number, line, f"ptr {qp.ptr:#x} is there twice")
         qps.append(qp)
     if not qps:
-        raise bad_line(path, 1, "", "one line a QP: port P qp N up U ... ptr 0xADDRESS")
+        raise bad_line(path, 1, "", "one line per QP: port P qp N up U ... ptr 0xADDRESS")
     return tuple(qps)
 
 
@@ -196,7 +196,6 @@ def read_kernel(folder: Path) -> str | None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield number (from 1) and text of the lines of a file that are not empty."""
     for number, text in read_lines(path):
         if line := text.strip():
             yield number, line

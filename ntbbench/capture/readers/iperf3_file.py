@@ -13,7 +13,7 @@ PROTOCOLS = {"TCP", "UDP", "SCTP"}
 
 
 def _iperf3(path: Path, known: Known) -> Measured:
-    """Return what arrived: one row a run, or two of a run in both directions; each run once.
+    """Return what arrived: one row per run, or two of a run in both directions; each run once.
 
     A server's file does not say what arrived at the client.
     """

@@ -19,21 +19,13 @@ from ntbbench.capture.readers.proc import (
     difference,
     read_snapshot,
 )
-from ntbbench.ntb.devices.catalogue import resolve
-from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.devices.catalogue import irq_lines, resolve
+from ntbbench.ntb.devices.device import Hardware, IrqLayout
 
 FIRST_DOORBELL = 2  # slot 0: link, slot 1: reserved
 DOORBELL = "doorbell bit"
 EMBEDDED = "all slots on one line (embedded doorbell)"
 MAY_BE_LINK = "(link events too, where the vector has a link bit)"
-VECTOR_ACTION = "ndev_vec_isr"
-# ndev_vec_isr by the number of its MSI-X vectors: pci_enable_msix_range() of each driver. AMD's
-# driver takes what it gets from its 16 doorbell vectors up to 24.
-MSIX = {
-    4: ("ntb_hw_intel-gen1",),
-    33: ("ntb_hw_intel-gen3", "ntb_hw_intel-gen4"),
-    **dict.fromkeys(range(16, 25), ("ntb_hw_amd",)),
-}
 
 
 class Slot(NamedTuple):
@@ -61,7 +53,7 @@ def _epf(slot: int, lines: int) -> Slot:
 
 def _vector(slot: int, lines: int) -> Slot:
     """Return what all devices with that many vectors say of this one; else it may be anything."""
-    names = MSIX.get(lines, ())
+    names = [name for name, irqs in irq_lines() if lines in irqs.counts]
     told = {_vector_slot(slot, *_masks_of(resolve(name), slot)) for name in names}
     if len(told) == 1:
         return told.pop()
@@ -76,7 +68,6 @@ def _masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
 
 
 def _vector_slot(vector: int, doorbells: int, link: int) -> Slot:
-    """Return what a vector's interrupts are, whose bits are known."""
     if doorbells and link:
         return Slot(vector, f"vector {vector} (link events too)", True, True)
     if doorbells:
@@ -88,18 +79,29 @@ def _all(slot: int, _lines: int) -> Slot:
     return Slot(slot, "all doorbells, and link events", True, True)
 
 
-# By action (request_irq's name); Linux 7.3 drivers/ntb, pci-epf-vntb.c. Switchtec tells the link by
-# message; IDT's one interrupt tells everything.
-ACTIONS: dict[str, Callable[[int, int], Slot]] = {
-    "ntb_epf": _epf,
-    "pci_epf_vntb_db": _epf,
-    VECTOR_ACTION: _vector,
-    "ndev_irq_isr": _all,
-    "switchtec_ntb_doorbell": lambda slot, _: Slot(slot, "all doorbells", True, False),
-    "switchtec_ntb_message": lambda slot, _: Slot(slot, "link and messages", False, True),
-    "ntb_irq_idt": _all,
-    "ntb_transport": lambda slot, _: Slot(slot, f"MSI of a QP, number {slot} of them", True, False),
+def _all_but_link(slot: int, _lines: int) -> Slot:
+    return Slot(slot, "all doorbells", True, False)
+
+
+def _message(slot: int, _lines: int) -> Slot:
+    return Slot(slot, "link and messages", False, True)
+
+
+def _msi(slot: int, _lines: int) -> Slot:
+    return Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
+
+
+LAYOUTS: dict[IrqLayout, Callable[[int, int], Slot]] = {
+    "slots": _epf,
+    "vectors": _vector,
+    "all": _all,
+    "doorbells": _all_but_link,
+    "messages": _message,
 }
+# By action (request_irq's name): those of the presets, and of the QPs' MSIs.
+ACTIONS: dict[str, Callable[[int, int], Slot]] = {
+    lines.action: LAYOUTS[lines.layout] for _, lines in irq_lines()
+} | {"ntb_transport": _msi}
 
 
 def actions_of(action: str) -> list[str]:
@@ -143,7 +145,7 @@ def told_line(irq: Irq, facts: Sequence[DeviceFacts]) -> Irq:
         return _with_slot(
             irq, Slot(irq.slot, f"{irq.role}, of the side that sends", False, False, others)
         )
-    device = _info_of(irq, facts) if action == VECTOR_ACTION else None
+    device = _info_of(irq, facts) if ACTIONS.get(action or "") is _vector else None
     if device is None:
         return irq
     masks = device.vector_masks

@@ -23,7 +23,7 @@ OVERLAP = "bits {} are in the valid and in the link mask (gen3 before Linux 6.15
 
 
 def _ntb_perf(path: Path, _known: Known) -> Measured:
-    """Return one throughput a thread, whose rate its bytes and time must give."""
+    """Return one throughput per thread, whose rate its bytes and time must give."""
     measured = Measured()
     for number, line in enumerate(read_small(path).split("\n"), 1):
         stripped = line.strip()
@@ -57,7 +57,6 @@ def _is_ntb_perf(head: str) -> bool:
 
 
 def _ethtool(path: Path, _known: Known) -> Measured:
-    """Return the combined channels: pre-set maximum, then current."""
     found = COMBINED.findall(read_small(path))
     if len(found) != 2:
         raise InputError(str(path), f"{len(found)} Combined:", "two, as ethtool -l prints")
@@ -124,7 +123,6 @@ def _info(path: Path, _known: Known) -> Measured:
 
 
 def _told(path: Path, found: dict[str, str], name: str, high: int, base: int = 10) -> int:
-    """Return the number of a line `Doorbell NAME - ...`."""
     text = found.get(f"Doorbell {name}")
     if text is None:
         raise InputError(str(path), f"Doorbell {name}", "missing: cut off, or not intel's info")

@@ -176,7 +176,6 @@ def _offset(tasklets: set[int], starts: Mapping[int, object]) -> int | None:
 
 
 def _wakeups(tally: TraceTally, rows: list[Row]) -> Span:
-    """Return how many tasklets the doorbells put on a list."""
     if not tally.has_schedules or tally.db_events is None:
         return Span()
     own = {row.tasklet for row in rows if row.tasklet is not None}

@@ -74,7 +74,6 @@ class TraceTally:
             raise InputError(f"{path}:{event.line}", KEYS_MAX, allowed)
 
     def _keys(self) -> int:
-        """Return how many different things are counted."""
         addresses = len(self.doorbell) + len(self.other) + len(self.entered) + len(self.runs)
         names = len(self.vectors) + len(self.handlers) + len(self.softirqs)
         return addresses + names + len(self.cpus) + len(self.foreign)
@@ -114,7 +113,6 @@ class TraceTally:
 
 
 def _is_return(event: Event) -> bool:
-    """Return whether a probe says that the callback, or what called it, returns."""
     if RETURNED.match(event.body) is None:
         return False
     return any(name in text for name in OF_EVENT for text in (event.name, event.body))

@@ -130,7 +130,6 @@ def _check_tail(recording: Recording, story: Story) -> None:
 
 
 def _absent(recording: Recording) -> list[str]:
-    """Return a caution for each kind of event that the trace should have and has not."""
     kinds = {event.kind for event in recording.events}
     needed = (Kind.DB_EVENT, Kind.SCHEDULE, Kind.RUN)
     return [f"the trace has no {kind.value} of this port" for kind in needed if kind not in kinds]

@@ -52,7 +52,6 @@ def find_tasklets(folder: Path, qps: Sequence[Qp], events: Sequence[TraceEvent])
 
 
 def _entry_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter[int]:
-    """Count the distances from rxc_db's QP back to the tasklet that was entered before it."""
     known = {qp.ptr for qp in qps}
     entered: dict[int, int] = {}  # by CPU
     distances: Counter[int] = Counter()

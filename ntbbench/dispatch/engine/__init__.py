@@ -12,9 +12,7 @@ Four queues without db_vector_mask: each doorbell schedules all of them.
 (4, 16, 4, 12)
 """
 
-from ntbbench.core.build import BUILD, Build
-from ntbbench.dispatch.engine.counting import Prepared, SegmentedRun, count, prepare
 from ntbbench.dispatch.engine.counts import Counts
-from ntbbench.dispatch.engine.kernels import KERNELS
+from ntbbench.dispatch.engine.kernels import KERNELS, Prepared, count, prepare
 
-__all__ = ["BUILD", "KERNELS", "Build", "Counts", "Prepared", "SegmentedRun", "count", "prepare"]
+__all__ = ["KERNELS", "Counts", "Prepared", "count", "prepare"]

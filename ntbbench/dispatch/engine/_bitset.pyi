@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from ntbbench.dispatch.engine.batch import U8Array
 from ntbbench.dispatch.engine.counts import U64Array
-from ntbbench.dispatch.engine.segment import U8Array
 
 def run(
     vectors: U8Array,
+    every_vector: U8Array,
+    scanned: U64Array,
+    called: U64Array,
     rung: U64Array,
-    db_vector_masks: U64Array,
-    qp_bitmap: int,
-    qp_bitmap_free: int,
+    active: int,
+    drain: int,
+    counters: U64Array,
+) -> None: ...
+def run_coded(
+    codes: U8Array,
+    code_vectors: U8Array,
+    scanned: U64Array,
+    called: U64Array,
+    code_rung: U64Array,
     active: int,
     drain: int,
     counters: U64Array,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from ntbbench.dispatch.engine.batch import U8Array
 from ntbbench.dispatch.engine.counts import U64Array
-from ntbbench.dispatch.engine.segment import U8Array
 
 def run(
     vectors: U8Array,

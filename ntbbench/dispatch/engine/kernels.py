@@ -1,131 +1,149 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernels by name: each binds a checked segment to the buffers that it will count into."""
+"""The kernels by name, and counting a stream with one: at once, or again and again."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import Any, SupportsIndex
+
+import numpy as np
 
 from ntbbench.core.errors import InputError
-from ntbbench.dispatch.engine import _bitset, _histogram, _msi, _scan, _softirq, reference
-from ntbbench.dispatch.engine.counts import Counters, U64Array
-from ntbbench.dispatch.engine.encoding import encode
-from ntbbench.dispatch.engine.segment import Receiver, Segment
+from ntbbench.dispatch.engine import _bitset, _msi, _scan, reference
+from ntbbench.dispatch.engine.batch import Batch, U8Array, check_batch
+from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, Counters, Counts, U64Array
 
 Run = Callable[[], None]
+Kernel = Callable[[Batch, Counters], Run]
+EVERY_VECTOR = np.arange(VECTOR_COUNT_MAX, dtype=np.uint8)
+NO_SCAN = np.zeros(VECTOR_COUNT_MAX, np.uint64)
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """One way to the counts.
-
-    Parameters
-    ----------
-    bind : from what is counted and the buffers, the call that counts; InputError where the
-        kernel cannot count this segment.
-    softirq : from the buffers, the call that runs the tasklets still scheduled at the end.
-    """
-
-    bind: Callable[[Receiver, Segment, Counters], Run]
-    softirq: Callable[[Counters], Run]
+def _bind_reference(batch: Batch, counters: Counters) -> Run:
+    return partial(reference.dispatch, batch, counters)
 
 
-def bind_reference(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
-    """Bind the plain-Python kernel."""
-    return partial(reference.dispatch, receiver, segment, counters)
+def _bind_reference_msi(batch: Batch, counters: Counters) -> Run:
+    _one_hot(batch)
+    return partial(reference.dispatch_msi, batch, counters)
 
 
-def bind_scan(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
-    """Bind the literal bit loop."""
+def _bind_scan(batch: Batch, counters: Counters) -> Run:
     return partial(
         _scan.run,
-        segment.vectors,
-        segment.rung,
-        receiver.db_vector_masks,
-        segment.qp_bitmap,
-        segment.qp_bitmap_free,
-        segment.active,
-        receiver.drain,
+        *batch.by_interrupt,
+        batch.db_vector_masks,
+        batch.qp_bitmap,
+        batch.qp_bitmap_free,
+        batch.active,
+        batch.drain,
         counters.block,
     )
 
 
-def bind_bitset(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
-    """Bind the kernel with a word where the driver has a flag a QP."""
-    return partial(
-        _bitset.run,
-        segment.vectors,
-        segment.rung,
-        receiver.db_vector_masks,
-        segment.qp_bitmap,
-        segment.qp_bitmap_free,
-        segment.active,
-        receiver.drain,
-        counters.block,
-    )
+def _bind_msi(batch: Batch, counters: Counters) -> Run:
+    masks = _one_hot(batch)
+    return partial(_msi.run, *batch.by_interrupt, masks, batch.active, batch.drain, counters.block)
 
 
-def bind_histogram(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
-    """Bind the kernel that counts from a histogram; the order must not matter."""
-    coded = encode(receiver, segment)
-    return partial(
-        _histogram.run,
-        coded.codes,
-        coded.code_vectors,
-        coded.code_rung,
-        receiver.db_vector_masks,
-        segment.qp_bitmap,
-        segment.qp_bitmap_free,
-        segment.active,
-        counters.block,
-    )
+def _bind_bitset(batch: Batch, counters: Counters) -> Run:
+    scanned = batch.db_vector_masks & np.uint64(batch.qp_bitmap & ~batch.qp_bitmap_free)
+    return _bind_words(batch, scanned, scanned & np.uint64(batch.active), counters)
 
 
-def bind_msi(receiver: Receiver, segment: Segment, counters: Counters) -> Run:
-    """Bind the dispatch of use_msi; every mask names one QP."""
-    return partial(
-        _msi.run,
-        segment.vectors,
-        segment.rung,
-        one_hot(receiver),
-        segment.active,
-        receiver.drain,
-        counters.block,
-    )
+def _bind_bitset_msi(batch: Batch, counters: Counters) -> Run:
+    return _bind_words(batch, NO_SCAN, _one_hot(batch), counters)
 
 
-def one_hot(receiver: Receiver) -> U64Array:
+def _bind_words(batch: Batch, scanned: U64Array, called: U64Array, counters: Counters) -> Run:
+    # uint64[64] by vector: the bits that its loop goes through, the QPs that it schedules.
+    words = scanned, called, batch.rung, batch.active, batch.drain, counters.block
+    if batch.codes is None:
+        return partial(_bitset.run, batch.vectors, EVERY_VECTOR[: batch.vector_count], *words)
+    return partial(_bitset.run_coded, batch.codes, batch.vectors, *words)
+
+
+def _one_hot(batch: Batch) -> U64Array:
     """Return the masks of a device with one MSI a QP; InputError where a mask is not one bit."""
-    masks = receiver.db_vector_masks.copy()
-    for vector, mask in enumerate(masks[: receiver.vector_count].tolist()):
+    masks = batch.db_vector_masks.copy()
+    for vector, mask in enumerate(masks[: batch.vector_count].tolist()):
         if mask.bit_count() != 1:
             raise InputError(f"masks[{vector}]", hex(mask), "one bit: an MSI schedules one QP")
-    masks[receiver.vector_count :] = 1  # never raised; the kernel wants one bit in each
+    masks[batch.vector_count :] = 1  # never raised; the kernel wants one bit in each
     return masks
 
 
-def softirq_reference(counters: Counters) -> Run:
-    """Bind the plain-Python softirq."""
-    return partial(reference.softirq, counters)
-
-
-def softirq_compiled(counters: Counters) -> Run:
-    """Bind the compiled softirq."""
-    return partial(_softirq.run, counters.block)
-
-
-KERNEL_OF_NAME = {
-    "reference": Kernel(bind_reference, softirq_reference),
-    "scan": Kernel(bind_scan, softirq_compiled),
-    "bitset": Kernel(bind_bitset, softirq_compiled),
-    "histogram": Kernel(bind_histogram, softirq_compiled),
-    "msi": Kernel(bind_msi, softirq_compiled),
+KERNEL_OF_NAME: dict[str, Kernel] = {
+    "reference": _bind_reference,
+    "scan": _bind_scan,
+    "bitset": _bind_bitset,
+    "reference-msi": _bind_reference_msi,
+    "msi": _bind_msi,
+    "bitset-msi": _bind_bitset_msi,
 }
 KERNELS = tuple(KERNEL_OF_NAME)
 
 
-def kernel_of(name: str) -> Kernel:
-    """Return the kernel called `name`; InputError lists the names."""
-    try:
-        return KERNEL_OF_NAME[name]
-    except KeyError:
-        raise InputError("kernel", name, f"one of {', '.join(KERNELS)}") from None
+class Prepared:
+    """A stream, checked and bound to its buffers, that can be counted again and again."""
+
+    def __init__(self, kernel: str, batch: Batch) -> None:
+        if kernel not in KERNEL_OF_NAME:
+            raise InputError("kernel", kernel, f"one of {', '.join(KERNELS)}")
+        self._vector_count = batch.vector_count
+        self._counters = Counters()
+        self._run = KERNEL_OF_NAME[kernel](batch, self._counters)
+
+    def run(self) -> None:
+        """Count the whole stream, from a receiver at rest to its last softirq."""
+        self._counters.reset()
+        self._run()
+
+    def counts(self) -> Counts:
+        """Return a copy of what the last run counted."""
+        return self._counters.read(self._vector_count)
+
+
+def prepare(
+    kernel: str,
+    vectors: U8Array,
+    rung: U64Array,
+    masks: U64Array,
+    *,
+    codes: U8Array | None = None,
+    qp_bitmap: SupportsIndex,
+    qp_bitmap_free: SupportsIndex = 0,
+    active: SupportsIndex,
+    drain: SupportsIndex = 1,
+) -> Prepared:
+    """Check a stream once, and allocate all that counting it needs.
+
+    Parameters
+    ----------
+    kernel : a name of `KERNELS`.
+    vectors : uint8[N], the source of each interrupt, below V; with codes uint8[C], of each code.
+    rung : uint64[N], the doorbell bits that each interrupt delivers; with codes uint64[C].
+    masks : uint64[V], what `ntb_db_vector_mask()` returns for each source; V up to 64.
+    codes : uint8[N], which of C different interrupts comes, C up to 64; None: `vectors` and `rung`
+        are by interrupt.
+    qp_bitmap, qp_bitmap_free, active : u64; the QPs that exist, are not taken, have their link up.
+    drain : interrupts before the softirq runs; 1 .. 2**64-1.
+
+    Returns
+    -------
+    Prepared : may hold the arrays themselves, not copies; do not change them.
+
+    Raises
+    ------
+    InputError : names the argument that is wrong, and what is allowed; also where an MSI kernel
+        gets a mask that is not one bit.
+    """
+    words = {"qp_bitmap": qp_bitmap, "qp_bitmap_free": qp_bitmap_free, "active": active}
+    batch = check_batch(vectors, rung, masks, codes=codes, drain=drain, **words)
+    return Prepared(kernel, batch)
+
+
+def count(kernel: str, vectors: U8Array, rung: U64Array, masks: U64Array, **others: Any) -> Counts:
+    """Count a stream once; arguments and errors as of `prepare`."""
+    prepared = prepare(kernel, vectors, rung, masks, **others)
+    prepared.run()
+    return prepared.counts()

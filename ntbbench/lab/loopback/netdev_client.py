@@ -85,7 +85,6 @@ class NetdevPlan(Struct, frozen=True, kw_only=True):
         )
 
     def _cautions(self, release: str, points: list[NetdevPoint]) -> list[str]:
-        """Return what keeps the flows from showing what was asked for."""
         queues = min(point.queues for point in points)
         found = []
         if queues < self.queues:
@@ -161,7 +160,6 @@ def _beyond(runs: list[int], least: list[int], most: list[int]) -> list[str]:
 
 
 def _doorbells(folder: Path) -> tuple[dict[int, int], dict[int, int]]:
-    """Return rings and events of the receiving port between the snapshots, by bit."""
     before, after = (
         {
             (int(port), int(bit)): (int(rung), int(delivered))

@@ -35,7 +35,7 @@ class Task:
     Parameters
     ----------
     script : the shell script that it runs after what every guest does first.
-    lines : one line a point, for the script.
+    lines : one line per point, for the script.
     names : of the recordings that must come back, in order.
     limits : what it may take; generous, for they only end a guest that hangs.
     settings : shell variables of the script.
@@ -66,7 +66,7 @@ class Recordings:
     Parameters
     ----------
     release : the guest's uname -r.
-    folder : holds `kernel` and a folder a point, in the layout of a recording.
+    folder : holds `kernel` and a folder per point, in the layout of a recording.
     boot : the guest's words.
     """
 

@@ -169,7 +169,7 @@ def boot(
         console, data, errors = (Path(name) / part for part in ("console", "data", "errors"))
         command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
-            # sockets: without ACPI a guest learns of CPUs from a table that has one line a socket
+            # sockets: without ACPI a guest learns of CPUs from a table that has one line per socket
             *("-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"),
             *(*machine.options, "-m", f"{MEMORY}", *machine.devices),
             *("-kernel", image, "-initrd", initramfs),

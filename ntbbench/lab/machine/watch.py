@@ -70,7 +70,6 @@ def exceeded(child: "subprocess.Popen[bytes]", limits: Limits) -> str:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return the processor time that child `pid` and its threads have used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS  # proc(5): utime and stime
 

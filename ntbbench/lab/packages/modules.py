@@ -116,7 +116,6 @@ def _version_hint(kernel: Kernel) -> str:
 
 
 def _tree_version(root: Path) -> str | None:
-    """Return the version in the Makefile of a kernel tree; None: it has none."""
     try:
         text = (root / "Makefile").read_text(errors="replace")
     except OSError:
@@ -153,7 +152,6 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
 def _built(
     cache: Cache, place: Path, words: str, say: Callable[[str], None], fill: Callable[[Path], None]
 ) -> Path:
-    """Return `place` of the cache, which is built unless it is there."""
     if place.is_dir():  # it appeared whole: no need to wait for others that build
         return place
     with cache.lock(say):

@@ -3,19 +3,27 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 from ntbbench.core.names import check_range, unknown
-from ntbbench.ntb.devices.device import Hardware, low_bits, masked_map, shift_masks
+from ntbbench.core.options import Count
+from ntbbench.ntb.devices.device import Hardware, IrqLines, low_bits, masked_map, shift_masks
 from ntbbench.ntb.devices.epf_devices import EPF_DRIVERS
 from ntbbench.ntb.devices.presets import FIXED
+from ntbbench.ntb.records import NO_SOURCE
+from ntbbench.ntb.transport import CLIENTS_MAX
 from ntbbench.ntb.vectormap import DB_BITS_MAX
-
-__all__ = ["Hardware", "generic", "hardware_names", "resolve"]
 
 GENERIC = "generic"
 DOORBELLS_DEFAULT = 16
 DOORBELLS_MAX = 64
 MW_COUNT_MAX = 4096
+# Options that several commands have.
+DOORBELLS = "db_count of the epf drivers, doorbell bits of generic"
+MW_COUNT = Count(
+    0, MW_COUNT_MAX, "memory windows instead of the device's own, with scratchpads enough for them"
+)
+MAX_NUM_CLIENTS = Count(0, CLIENTS_MAX, "of ntb_transport; 0: unset")
 
 _FIXED = {hardware.name: hardware for hardware in FIXED}
 _EPF = {driver.name: driver for driver in EPF_DRIVERS}
@@ -24,6 +32,12 @@ _EPF = {driver.name: driver for driver in EPF_DRIVERS}
 def hardware_names() -> tuple[str, ...]:
     """Return the names of all presets: the endpoint pair, `generic`, then the fixed devices."""
     return (*_EPF, GENERIC, *_FIXED)
+
+
+@cache
+def irq_lines() -> tuple[tuple[str, IrqLines], ...]:
+    """Return the kinds of lines in /proc/interrupts, each beside the preset that has it."""
+    return tuple((name, lines) for name in hardware_names() for lines in resolve(name).irqs)
 
 
 def resolve(
@@ -94,5 +108,5 @@ def generic(doorbells: int, vectors: int) -> Hardware:
         spad_count=None,
         db_read="latched",
         sized="free",
-        source="-",
+        source=NO_SOURCE,
     )

@@ -2,89 +2,117 @@
 """Devices that a user describes: on the command line, or in a scenario's [device.NAME] tables."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 from msgspec import Struct
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import check_range, parse_int, parse_settings
+from ntbbench.core.names import parse_int, parse_settings
+from ntbbench.core.options import Count, Kind, Word, changed, kinds
 from ntbbench.ntb.devices.catalogue import MW_COUNT_MAX, hardware_names
 from ntbbench.ntb.devices.device import DbRead, Hardware, low_bits, masked_map, shift_masks
+from ntbbench.ntb.records import NO_SOURCE
 from ntbbench.ntb.vectormap import DB_BITS_MAX, check_u64
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,39}")
 U64_MAX = (1 << DB_BITS_MAX) - 1
-NUMBERS = {
-    "doorbells": (1, DB_BITS_MAX),
-    "vectors": (1, DB_BITS_MAX),
-    "shift": (1, DB_BITS_MAX),
-    "mw_count": (0, MW_COUNT_MAX),
-    "spad_count": (0, MW_COUNT_MAX),
-}
-KEYS = (*NUMBERS, "masks", "link_mask", "db_read")
 
 
-class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A custom device: `doorbells` with `vectors` and `shift`, or a list of `masks`.
+@dataclass(frozen=True)
+class Mask(Kind):
+    """A u64, as a number or as a text like 0x1f; it stays as it was written."""
 
-    Parameters
-    ----------
-    doorbells : doorbell bits, 1 to 64.
-    vectors : interrupt vectors, 1 to 64; default: as many as `shift` needs, or one a doorbell.
-    shift : bits a vector, 1 to 64; vector v covers the bits from shift * v on; default: as few as
-        let `vectors` cover all.
-    masks : the bits of each vector, numbers or texts like "0x1f"; they do not overlap.
-    mw_count, spad_count : memory windows and scratchpads; default: unlimited.
-    link_mask : bits for the link, outside the doorbells.
-    db_read : what db_read() shows of a rung bit: "latched" or "zero".
-    """
+    text: str
+    metavar: ClassVar[str] = "0x1f"
+    allowed: ClassVar[str] = "a u64"
 
-    doorbells: int | None = None
-    vectors: int | None = None
-    shift: int | None = None
-    masks: list[int | str] | None = None
-    mw_count: int | None = None
-    spad_count: int | None = None
-    link_mask: int | str = 0
-    db_read: DbRead = "latched"
+    def parse(self, name: str, value: object) -> int | str:
+        """Return the number or the text."""
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise InputError(name, value, "a number, or a text like '0x1f'")
+        number_of(name, value)
+        return value
 
 
-def parse_device(text: str) -> tuple[str, Device]:
-    """Return the name and the device of "NAME:doorbells=16,vectors=4,shift=5".
+@dataclass(frozen=True)
+class Masks(Kind):
+    """The bits of each vector: a list, or on the command line 0x1f/0x3e0."""
+
+    text: str
+    metavar: ClassVar[str] = "0x1f/0x3e0"
+    allowed: ClassVar[str] = f"1 to {DB_BITS_MAX} masks that do not overlap"
+
+    def parse(self, name: str, value: object) -> tuple[int | str, ...]:
+        """Return the masks as they were written."""
+        parts = value.split("/") if isinstance(value, str) else value
+        if not isinstance(parts, list) or not 1 <= len(parts) <= DB_BITS_MAX:
+            given = len(parts) if isinstance(parts, list) else parts
+            raise InputError(name, given, f"1 to {DB_BITS_MAX} masks")
+        return tuple(Mask("").parse(name, part) for part in parts)
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A custom device: `doorbells` with `vectors` and `shift`, or a list of `masks`."""
+
+    doorbells: Annotated[int | None, Count(1, DB_BITS_MAX, "doorbell bits")] = None
+    vectors: Annotated[
+        int | None,
+        Count(1, DB_BITS_MAX, "interrupts; as many as `shift` needs, or one a doorbell"),
+    ] = None
+    shift: Annotated[
+        int | None,
+        Count(1, DB_BITS_MAX, "bits a vector, vector v from bit shift * v on; as few as suffice"),
+    ] = None
+    masks: Annotated[
+        tuple[int | str, ...] | None, Masks("instead of these three: the bits of each vector")
+    ] = None
+    mw_count: Annotated[
+        int | None, Count(0, MW_COUNT_MAX, "memory windows; unlimited if left out")
+    ] = None
+    spad_count: Annotated[
+        int | None, Count(0, MW_COUNT_MAX, "scratchpads; unlimited if left out")
+    ] = None
+    link_mask: Annotated[int | str, Mask("bits for the link, outside the doorbells")] = 0
+    db_read: Annotated[
+        DbRead, Word(("latched", "zero"), "what db_read() shows of a rung bit until db_clear()")
+    ] = "latched"
+
+
+def parse_devices(texts: Iterable[str]) -> dict[str, Device]:
+    """Return the devices of texts like "NAME:doorbells=16,vectors=4,shift=5", by name.
 
     Masks are separated by slashes: "NAME:masks=0x1f/0x3e0".
 
     Raises
     ------
-    InputError : another form, an unknown key, or a value out of range.
+    InputError : another form, an unknown key, a value out of range, or a name given twice.
     """
-    name, colon, rest = text.partition(":")
-    field = f"device {name}"
-    if not colon or not rest.strip():
-        raise InputError("device", text, "NAME:key=value,... with keys " + ", ".join(KEYS))
+    found: dict[str, Device] = {}
+    for text in texts:
+        name, colon, rest = text.partition(":")
+        keys = list(kinds(Device))
+        if not colon or not rest.strip():
+            raise InputError("device", text, "NAME:key=value,... with keys " + ", ".join(keys))
+        if name in found:
+            raise InputError("--device", name, "each device once")
+        check_name(name)
+        found[name] = device_of(name, parse_settings(f"device {name}", rest, keys))
+    return found
+
+
+def device_of(name: str, table: object, prefix: str = "") -> Device:
+    """Return the device that a table describes; it can be built. `prefix` begins an error.
+
+    Raises
+    ------
+    InputError : an unknown key (with the nearest known one), or a value that is not allowed.
+    """
     check_name(name)
-    settings = parse_settings(field, rest, KEYS)
-    numbers = {
-        key: parse_int(f"{field}: {key}", settings[key], *bounds)
-        for key, bounds in NUMBERS.items()
-        if key in settings
-    }
-    masks = settings.get("masks")
-    device = Device(
-        **numbers,
-        masks=None if masks is None else list(masks.split("/")),
-        link_mask=settings.get("link_mask", 0),
-        db_read=parse_db_read(field, settings.get("db_read", "latched")),
-    )
+    device = changed(f"{prefix}device {name}: ", Device(), table)
     build_device(name, device)
-    return name, device
-
-
-def parse_db_read(field: str, text: str) -> DbRead:
-    """Return a value of db_read that a custom device can have."""
-    known: dict[str, DbRead] = {"latched": "latched", "zero": "zero"}
-    if text not in known:
-        raise InputError(f"{field}: db_read", text, "latched or zero")
-    return known[text]
+    return device
 
 
 def build_device(name: str, device: Device) -> Hardware:
@@ -92,22 +120,20 @@ def build_device(name: str, device: Device) -> Hardware:
 
     Raises
     ------
-    InputError : a bad or taken name, a value out of range, settings that exclude each other,
-        overlapping masks, or a doorbell without a vector.
+    InputError : a bad or taken name, settings that exclude each other, overlapping masks, or a
+        doorbell without a vector.
     """
     field = f"device {name}"
     check_name(name)
-    irq_masks = explicit_masks(field, device) or shifted_masks(field, device)
+    irq_masks = _explicit_masks(field, device) or _shifted_masks(field, device)
     valid = 0
     for vector, mask in enumerate(irq_masks):
         if valid & mask:
             raise InputError(f"{field}: masks", hex(mask), f"vector {vector} overlaps another one")
         valid |= mask
-    link_mask = parse_mask(f"{field}: link_mask", device.link_mask)
+    link_mask = number_of(f"{field}: link_mask", device.link_mask)
     if link_mask & valid:
         raise InputError(f"{field}: link_mask", hex(link_mask), "bits outside the doorbells")
-    for key, count in (("mw_count", device.mw_count), ("spad_count", device.spad_count)):
-        check_range(f"{field}: {key}", count or 0, 0, MW_COUNT_MAX)
     return Hardware(
         name=name,
         driver="-",
@@ -118,9 +144,9 @@ def build_device(name: str, device: Device) -> Hardware:
         link_mask=link_mask,
         mw_count=device.mw_count,
         spad_count=device.spad_count,
-        db_read=parse_db_read(field, device.db_read),
+        db_read=device.db_read,
         sized="fixed",
-        source="-",
+        source=NO_SOURCE,
     )
 
 
@@ -132,21 +158,7 @@ def check_name(name: str) -> None:
         raise InputError("device", name, "a name that no preset has")
 
 
-def explicit_masks(field: str, device: Device) -> list[int] | None:
-    """Return the masks of a device that lists them; None: it does not."""
-    if device.masks is None:
-        return None
-    if (device.doorbells, device.vectors, device.shift) != (None, None, None):
-        raise InputError(field, "masks", "masks alone, without doorbells, vectors and shift")
-    if not 1 <= len(device.masks) <= DB_BITS_MAX:
-        raise InputError(f"{field}: masks", len(device.masks), f"1 to {DB_BITS_MAX} masks")
-    masks = [parse_mask(f"{field}: masks", mask) for mask in device.masks]
-    if not any(masks):
-        raise InputError(f"{field}: masks", device.masks, "at least one doorbell bit")
-    return masks
-
-
-def parse_mask(field: str, mask: int | str) -> int:
+def number_of(field: str, mask: int | str) -> int:
     """Return a u64 mask given as a number or as text."""
     if isinstance(mask, str):
         return parse_int(field, mask, 0, U64_MAX)
@@ -154,14 +166,21 @@ def parse_mask(field: str, mask: int | str) -> int:
     return mask
 
 
-def shifted_masks(field: str, device: Device) -> list[int]:
-    """Return the masks of a device with `shift` doorbells a vector."""
+def _explicit_masks(field: str, device: Device) -> list[int] | None:
+    if device.masks is None:
+        return None
+    if (device.doorbells, device.vectors, device.shift) != (None, None, None):
+        raise InputError(field, "masks", "masks alone, without doorbells, vectors and shift")
+    masks = [number_of(f"{field}: masks", mask) for mask in device.masks]
+    if not any(masks):
+        raise InputError(f"{field}: masks", list(device.masks), "at least one doorbell bit")
+    return masks
+
+
+def _shifted_masks(field: str, device: Device) -> list[int]:
     if device.doorbells is None:
         raise InputError(field, "doorbells", "doorbells (with vectors and shift) or masks")
-    count = check_range(f"{field}: doorbells", device.doorbells, 1, DB_BITS_MAX)
-    given = [number for number in (device.vectors, device.shift) if number is not None]
-    for number in given:
-        check_range(f"{field}: vectors and shift", number, 1, DB_BITS_MAX)
+    count = device.doorbells
     vectors = device.vectors or -(-count // (device.shift or 1))
     shift = device.shift or -(-count // vectors)
     if vectors * shift < count:

@@ -42,22 +42,26 @@ def provision(
     InputError : an unknown dispatch mode.
     """
     check_dispatch(dispatch)
-    if hardware.refusal:
-        qps = QpCount(0, hardware.refusal, 0, False, None)
-    else:
-        qps = qp_count(
-            hardware.vector_map.db_valid_mask,
-            mw_count=hardware.mw_count,
-            spad_count=hardware.spad_count,
-            use_msi=dispatch == "msi",
-            max_num_clients=max_num_clients,
-        )
+    qps = queue_pairs(hardware, dispatch, max_num_clients)
     queues = create_queues(queues_requested, qps)
     active = sum(1 << bit for bit in queue_bits(qps.qp_bitmap)[: queues.created])
     reason = queues.error
     if reason is None and dispatch == "msi":
         reason = msi_refusal(hardware, qps, queues_requested)
     return Provision(qps, queues.created, active, reason)
+
+
+def queue_pairs(hardware: Hardware, dispatch: str, max_num_clients: int) -> QpCount:
+    """Return the queue pairs that ntb_transport makes of `hardware`."""
+    if hardware.refusal:
+        return QpCount(0, hardware.refusal, 0, False, None)
+    return qp_count(
+        hardware.vector_map.db_valid_mask,
+        mw_count=hardware.mw_count,
+        spad_count=hardware.spad_count,
+        use_msi=dispatch == "msi",
+        max_num_clients=max_num_clients,
+    )
 
 
 def msi_refusal(hardware: Hardware, qps: QpCount, queues_requested: int) -> str | None:

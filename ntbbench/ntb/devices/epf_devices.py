@@ -1,20 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The endpoint pair before ("legacy") and after ("v4") the series, for any db_count."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from ntbbench.ntb.devices.device import (
     DbRead,
     Hardware,
+    IrqLines,
+    VectorRules,
     low_bits,
     masked_map,
     plain_map,
     shift_masks,
 )
-from ntbbench.ntb.vectormap import VectorMap
+from ntbbench.ntb.records import Citation, Rule
+from ntbbench.ntb.vectormap import VectorMap, bits_of
 
 EPF_SLOTS_BEFORE_DB = 2  # slot 0: link, slot 1: reserved
+CITED = "6.12.95"  # the kernel of the line numbers below: the drivers before the series
+EPF_FILE = "drivers/ntb/hw/epf/ntb_hw_epf.c"
+VNTB_FILE = "drivers/pci/endpoint/functions/pci-epf-vntb.c"
+EPF_MASK = Citation(
+    CITED, EPF_FILE, "ntb_epf_init_dev", 563, "ndev->db_valid_mask = BIT_ULL(ndev->db_count) - 1;"
+)
+VNTB_MASK = Citation(
+    CITED,
+    VNTB_FILE,
+    "vntb_epf_db_valid_mask",
+    1042,
+    "return BIT_ULL(ntb_ndev(ntb)->db_count) - 1;",
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,7 @@ class EpfDriver:
     valid_less : how many bits db_valid_mask has less than db_count.
     real_less : how many real doorbells there are less than db_count.
     db_counts : the db_counts that the driver accepts, lowest and highest.
+    action : of its lines in /proc/interrupts, one a slot.
     """
 
     name: str
@@ -35,7 +52,9 @@ class EpfDriver:
     real_less: int
     db_counts: tuple[int, int]
     callbacks: bool
+    action: str
     source: str
+    citations: Mapping[Rule, Citation] = field(default_factory=dict)
 
     def hardware(self, db_count: int) -> Hardware:
         """Return the device that this driver makes with `db_count`."""
@@ -47,6 +66,10 @@ class EpfDriver:
         build: Callable[..., VectorMap] = masked_map if self.callbacks else plain_map
         vector_map = build(valid, shift_masks(valid.bit_length(), 1))
         db_read: DbRead = "latched" if self.callbacks else "legacy"
+        # Before the series the drivers took slots for vectors. They would pass on slot 1 too, the
+        # reserved one, but nobody rings it.
+        slots = tuple(EPF_SLOTS_BEFORE_DB + bit for bit in bits_of(valid & ~lost))
+        rules = VectorRules(None if self.callbacks else slots, citations=self.citations)
         return Hardware(
             name=self.name,
             driver=self.driver,
@@ -60,6 +83,8 @@ class EpfDriver:
             db_read=db_read,
             sized="db_count",
             source=self.source,
+            irqs=(IrqLines(self.action, "slots"),),
+            rules=rules,
             callbacks=self.callbacks,
             lost_mask=lost,
             mask_past_end=0 if self.callbacks else valid,
@@ -76,8 +101,16 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         real_less=1,
         db_counts=(3, 31),
         callbacks=False,
+        action="ntb_epf",
         source="Linux 6.12.95 drivers/ntb/hw/epf/ntb_hw_epf.c "
         "(ntb_epf_init_dev, ntb_epf_init_isr, ntb_epf_ops)",
+        citations={
+            Rule.SLOT: EPF_MASK,
+            Rule.EVENT_VECTOR: Citation(
+                CITED, EPF_FILE, "ntb_epf_vec_isr", 327, "ntb_db_event(&ndev->ntb, irq_no);"
+            ),
+            Rule.QP: EPF_MASK,
+        },
     ),
     EpfDriver(
         name="ntb_hw_epf-v4",
@@ -87,6 +120,7 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         real_less=1,
         db_counts=(3, 31),
         callbacks=True,
+        action="ntb_epf",
         source="Linux 7.3 drivers/ntb/hw/epf/ntb_hw_epf.c (ntb_epf_init_dev, ntb_epf_init_isr, "
         "ntb_epf_db_vector_count, ntb_epf_db_vector_mask)",
     ),
@@ -98,8 +132,16 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         real_less=2,
         db_counts=(1, 32),
         callbacks=False,
+        action="pci_epf_vntb_db",
         source="Linux 6.12.95 drivers/pci/endpoint/functions/pci-epf-vntb.c "
         "(vntb_epf_db_valid_mask, epf_ntb_cmd_handler, vntb_epf_ops)",
+        citations={
+            Rule.SLOT: VNTB_MASK,
+            Rule.EVENT_VECTOR: Citation(
+                CITED, VNTB_FILE, "epf_ntb_cmd_handler", 262, "ntb_db_event(&ntb->ntb, i);"
+            ),
+            Rule.QP: VNTB_MASK,
+        },
     ),
     EpfDriver(
         name="pci-epf-vntb-v4",
@@ -109,6 +151,7 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         real_less=2,
         db_counts=(3, 32),
         callbacks=True,
+        action="pci_epf_vntb_db",
         source="Linux 7.3 drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_db_valid_mask, "
         "vntb_epf_db_vector_count, vntb_epf_db_vector_mask)",
     ),

@@ -1,35 +1,80 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The real NTB devices, one function a driver, each fact with the place it was read from."""
+"""The real NTB devices of fixed size: an entry each holds all that ntbbench knows of it.
+
+Facts name the place that they were read from; what the audit finds, the line of the driver.
+"""
 
 from dataclasses import replace
 
-from ntbbench.ntb.devices.device import Hardware, low_bits, masked_map, plain_map, shift_masks
+from ntbbench.ntb.devices.device import (
+    Hardware,
+    IrqGrant,
+    IrqLines,
+    VectorRules,
+    low_bits,
+    masked_map,
+    plain_map,
+    shift_masks,
+)
+from ntbbench.ntb.records import Citation, Rule
 from ntbbench.ntb.vectormap import VectorMap
 
-INTEL_GEN1 = (
-    "Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen1.c (xeon_init_ntb, xeon_init_isr, ndev_init_isr, "
-    "ndev_vec_mask, intel_ntb_db_vector_mask), ntb_hw_gen1.h"
+CITED = "7.3.4"  # the kernel of the line numbers below
+INTEL_FILE = "drivers/ntb/hw/intel/ntb_hw_gen1.c"
+AMD_FILE = "drivers/ntb/hw/amd/ntb_hw_amd.c"
+SWITCHTEC_FILE = "drivers/ntb/hw/mscc/ntb_hw_switchtec.c"
+ONE_IRQ = (IrqLines("ndev_irq_isr", "all"),)  # of Intel's and of AMD's driver
+AMD_DB_CNT = 16  # ntb_hw_amd.h; the fewest MSI-X vectors that the driver takes
+AMD_MSIX_VECTOR_CNT = 24  # ntb_hw_amd.h; it keeps this number whatever it was granted
+
+INTEL_RULES = VectorRules(
+    vectors_beyond=1,
+    citations={
+        Rule.EMPTY_VECTOR: Citation(
+            CITED, INTEL_FILE, "ndev_init_isr", 410, "ndev->db_vec_count = msix_count;"
+        ),
+        Rule.VECTOR_BOUND: Citation(
+            CITED,
+            INTEL_FILE,
+            "intel_ntb_db_vector_mask",
+            1074,
+            "if (db_vector < 0 || db_vector > ndev->db_vec_count)",
+        ),
+    },
 )
-INTEL_GEN3 = (
-    "Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen3.c (gen3_init_ntb, gen3_init_isr), "
-    "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen3.h"
+# Besides the lines cited: amd_init_isr() and ndev_deinit_isr().
+AMD_RULES = VectorRules(
+    event_vectors=tuple(range(AMD_DB_CNT)),
+    vectors_beyond=1,
+    irq_grant=IrqGrant(AMD_DB_CNT, AMD_MSIX_VECTOR_CNT, AMD_MSIX_VECTOR_CNT),
+    citations={
+        Rule.EVENT_VECTOR: Citation(
+            CITED, AMD_FILE, "ndev_interrupt", 698, "ntb_db_event(&ndev->ntb, vec);"
+        ),
+        Rule.VECTOR_BOUND: Citation(
+            CITED,
+            AMD_FILE,
+            "amd_ntb_db_vector_mask",
+            423,
+            "if (db_vector < 0 || db_vector > ndev->db_count)",
+        ),
+        Rule.IRQ_COUNT: Citation(
+            CITED, AMD_FILE, "ndev_init_isr", 768, "ndev->msix_vec_count = msix_max;"
+        ),
+        Rule.QP: Citation(CITED, AMD_FILE, "amd_init_dev", 1151, "ndev->db_count -= 1;"),
+    },
 )
-INTEL_GEN4 = (
-    "Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen4.c (gen4_init_ntb, gen4_init_isr), "
-    "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen4.h"
-)
-AMD = (
-    "Linux 7.3 drivers/ntb/hw/amd/ntb_hw_amd.c (amd_init_ntb, amd_init_dev, ndev_init_isr, "
-    "amd_ntb_db_vector_count, amd_ntb_db_vector_mask, dev_data), ntb_hw_amd.h"
-)
-SWITCHTEC = (
-    "Linux 7.3 drivers/ntb/hw/mscc/ntb_hw_switchtec.c (switchtec_ntb_init_db, "
-    "switchtec_ntb_init_db_msg_irq, switchtec_ntb_db_vector_mask, switchtec_ntb_peer_mw_count, "
-    "switchtec_ntb_spad_count)"
-)
-IDT = (
-    "Linux 7.3 drivers/ntb/hw/idt/ntb_hw_idt.c (idt_ntb_ops, idt_ntb_db_valid_mask, "
-    "idt_thread_isr, idt_scan_mws), ntb_hw_idt.h"
+SWITCHTEC_RULES = VectorRules(
+    vectors_beyond=1,
+    citations={
+        Rule.VECTOR_BOUND: Citation(
+            CITED,
+            SWITCHTEC_FILE,
+            "switchtec_ntb_db_vector_mask",
+            619,
+            "if (db_vector < 0 || db_vector > 1)",
+        ),
+    },
 )
 
 
@@ -47,7 +92,10 @@ def intel_gen1() -> Hardware:
         spad_count=16,  # XEON_SPAD_COUNT; half of it where not back to back
         db_read="latched",
         sized="fixed",
-        source=INTEL_GEN1,
+        source="Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen1.c (xeon_init_ntb, xeon_init_isr, "
+        "ndev_init_isr, ndev_vec_mask, intel_ntb_db_vector_mask), ntb_hw_gen1.h",
+        irqs=(IrqLines("ndev_vec_isr", "vectors", (4,)),),
+        rules=INTEL_RULES,
     )
 
 
@@ -61,6 +109,7 @@ def intel_gen1_erratum() -> Hardware:
         doorbells=14,
         vector_map=masked_map(low_bits(14), gen1.vector_map.irq_masks),
         reserved_mask=1 << 14,
+        irqs=(),  # as those without the erratum
     )
 
 
@@ -79,7 +128,10 @@ def intel_gen3() -> Hardware:
         spad_count=16,  # GEN3_SPAD_COUNT
         db_read="latched",
         sized="fixed",
-        source=INTEL_GEN3,
+        source="Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen3.c (gen3_init_ntb, gen3_init_isr), "
+        "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen3.h",
+        irqs=(IrqLines("ndev_vec_isr", "vectors", (33,)),),
+        rules=INTEL_RULES,
     )
 
 
@@ -92,11 +144,12 @@ def intel_gen4() -> Hardware:
         doorbells=32,
         vector_map=masked_map(low_bits(32), shift_masks(33, 1)),
         link_mask=1 << 32,
-        source=INTEL_GEN4,
+        source="Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen4.c (gen4_init_ntb, gen4_init_isr), "
+        "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen4.h",
     )
 
 
-def intel_intx(msix: Hardware, total_shift: int) -> Hardware:
+def intel_intx(msix: Hardware, total_shift: int, irqs: tuple[IrqLines, ...] = ()) -> Hardware:
     """The same device with MSI or INTx: one vector covers all bits, the link's too."""
     return replace(
         msix,
@@ -104,11 +157,12 @@ def intel_intx(msix: Hardware, total_shift: int) -> Hardware:
         description=f"{msix.description.partition(',')[0]}, MSI or INTx: one vector covers all",
         vectors=1,
         vector_map=masked_map(msix.vector_map.db_valid_mask, [low_bits(total_shift)]),
+        irqs=irqs,
     )
 
 
 def amd() -> Hardware:
-    """16 bits; the driver keeps the top one to tell the peer that it unloads: a link event."""
+    """16 bits; the driver keeps the top one for its unload, a link event."""
     return Hardware(
         name="ntb_hw_amd",
         driver="ntb_hw_amd",
@@ -126,7 +180,11 @@ def amd() -> Hardware:
         spad_count=8,  # AMD_SPADS_CNT / 2, one half a side
         db_read="latched",
         sized="fixed",
-        source=AMD,
+        source="Linux 7.3 drivers/ntb/hw/amd/ntb_hw_amd.c (amd_init_ntb, amd_init_dev, "
+        "ndev_init_isr, amd_ntb_db_vector_count, amd_ntb_db_vector_mask, dev_data), "
+        "ntb_hw_amd.h",
+        irqs=(IrqLines("ndev_vec_isr", "vectors", range(AMD_DB_CNT, AMD_MSIX_VECTOR_CNT + 1)),),
+        rules=AMD_RULES,
     )
 
 
@@ -142,6 +200,8 @@ def amd_intx() -> Hardware:
             db_valid_mask=0, irq_masks=(1,), db_vector_count=0, db_vector_masks=(0,)
         ),
         link_mask=1,
+        irqs=ONE_IRQ,
+        rules=replace(AMD_RULES, event_vectors=(0,), irq_grant=None),
     )
 
 
@@ -154,12 +214,19 @@ def switchtec() -> Hardware:
         doorbells=28,
         vectors=1,
         vector_map=masked_map(low_bits(28), [low_bits(28)]),
-        link_mask=0,  # the link is told by message
+        link_mask=0,  # link events come by message
         mw_count=6,  # MAX_DIRECT_MW (use_lut_mws is off); the real number is the switch's set-up
         spad_count=128,  # struct shared_mw
         db_read="latched",
         sized="fixed",
-        source=SWITCHTEC,
+        source="Linux 7.3 drivers/ntb/hw/mscc/ntb_hw_switchtec.c (switchtec_ntb_init_db, "
+        "switchtec_ntb_init_db_msg_irq, switchtec_ntb_db_vector_mask, "
+        "switchtec_ntb_peer_mw_count, switchtec_ntb_spad_count)",
+        irqs=(
+            IrqLines("switchtec_ntb_doorbell", "doorbells"),
+            IrqLines("switchtec_ntb_message", "messages"),
+        ),
+        rules=SWITCHTEC_RULES,
         reserved_mask=low_bits(4) << 28,
         mask_past_end=low_bits(28),  # the check is `> 1`, and vectors count from 0
     )
@@ -174,6 +241,7 @@ def switchtec_crosslink() -> Hardware:
         doorbells=60,
         vector_map=masked_map(low_bits(60), [low_bits(60)]),
         reserved_mask=low_bits(4) << 60,
+        irqs=(),  # as those of the pair
         mask_past_end=low_bits(60),
     )
 
@@ -192,7 +260,9 @@ def idt() -> Hardware:
         spad_count=0,
         db_read="latched",
         sized="fixed",
-        source=IDT,
+        source="Linux 7.3 drivers/ntb/hw/idt/ntb_hw_idt.c (idt_ntb_ops, idt_ntb_db_valid_mask, "
+        "idt_thread_isr, idt_scan_mws), ntb_hw_idt.h",
+        irqs=(IrqLines("ntb_irq_idt", "all"),),
         callbacks=False,
         mask_past_end=low_bits(32),
         refusal="ntb_transport does not bind (EINVAL): the driver has no inbound memory windows "
@@ -202,7 +272,7 @@ def idt() -> Hardware:
 
 FIXED: tuple[Hardware, ...] = (
     intel_gen1(),
-    intel_intx(intel_gen1(), 16),  # XEON_DB_TOTAL_SHIFT
+    intel_intx(intel_gen1(), 16, ONE_IRQ),  # XEON_DB_TOTAL_SHIFT
     intel_gen1_erratum(),
     intel_gen3(),
     intel_intx(intel_gen3(), 33),  # GEN3_DB_TOTAL_SHIFT

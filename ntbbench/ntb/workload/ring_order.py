@@ -8,14 +8,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.workload.stream import Cycle, Draws, Pattern, Rate
+from ntbbench.ntb.workload.stream import FLOW_STREAM, Cycle, Draws, Pattern, Rate, generator
 
 HASH_BITS = 32  # skb->hash is a u32
-FLOW_STREAM, RING_STREAM = 0, 1  # spawn keys: flow hashes and rings are drawn independently
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Uniform:
 
     def pattern(self, queues: int, seed: int) -> Pattern:
         """Return the rings on `queues` queues."""
-        return draws([Fraction(1, queues)] * queues)
+        return draws([Fraction(1, queues)] * queues, seed)
 
 
 @dataclass(frozen=True)
@@ -65,25 +65,25 @@ class Hot:
             return Cycle((0,))
         weights = [(1 - self.share) / (queues - 1)] * queues
         weights[self.queue] = self.share
-        return draws(weights)
+        return draws(weights, seed)
 
 
 @dataclass(frozen=True)
 class Zipf:
     """Queue q is drawn with a weight of (q + 1) ** -s: Zipf's law over ranks, finite support."""
 
-    s: float
+    s: Fraction
 
     @property
     def spec(self) -> str:
         """The specification, in canonical form."""
-        return f"zipf:s={self.s:.12g}"
+        return f"zipf:s={float(self.s):.12g}"
 
     def pattern(self, queues: int, seed: int) -> Pattern:
         """Return the rings on `queues` queues."""
-        raw = [float(rank) ** -self.s for rank in range(1, queues + 1)]
+        raw = [float(rank) ** -float(self.s) for rank in range(1, queues + 1)]
         total = math.fsum(raw)
-        return draws([weight / total for weight in raw])
+        return draws([weight / total for weight in raw], seed)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,9 @@ class Flows:
 
     def pattern(self, queues: int, seed: int) -> Pattern:
         """Return the rings on `queues` queues; the hashes depend on the seed alone."""
-        hashes = generator(seed, FLOW_STREAM).integers(1 << HASH_BITS, size=self.k, dtype=np.uint64)
-        return Cycle(tuple((hash_ * queues) >> HASH_BITS for hash_ in hashes.tolist()))
+        flows = np.random.Generator(generator(seed, FLOW_STREAM))
+        hashes = flows.integers(1 << HASH_BITS, size=self.k, dtype=np.uint64)
+        return Cycle(tuple((hashes * np.uint64(queues) >> np.uint64(HASH_BITS)).tolist()))
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,13 @@ class Burst:
 Rings = Uniform | RoundRobin | Hot | Zipf | Flows
 
 
-def draws(weights: Sequence[Rate]) -> Pattern:
+def draws(weights: Sequence[Rate], seed: int) -> Pattern:
     """Return independent draws, or the cycle that they are where one queue gets all."""
     certain = [queue for queue, weight in enumerate(weights) if weight == 1]
-    return Cycle(tuple(certain)) if certain else Draws(tuple(weights))
+    return Cycle(tuple(certain)) if certain else Draws(tuple(weights), seed)
 
 
-def generator(seed: int, key: int) -> np.random.Generator:
-    """Return the generator of one purpose of one seed."""
-    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=(key,))))
+@lru_cache(maxsize=64)
+def pattern_of(rings: Rings, queues: int, seed: int) -> Pattern:
+    """Return the rings of a workload on `queues` queues; it is the same object on every device."""
+    return rings.pattern(queues, seed)

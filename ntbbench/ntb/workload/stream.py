@@ -1,30 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Streams of doorbell interrupts: what a workload becomes on a device.
 
-The arrays are made with numpy; the rates, against which a sweep is checked, are worked out from
+Compiled code makes the streams; the rates, against which a sweep is checked, are worked out from
 the workload's definition on a path of their own.
 """
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from ntbbench.ntb.vectormap import VectorMap
+from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap
+from ntbbench.ntb.workload import _rings
 
 Rate = Fraction | float
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
-Indices = npt.NDArray[np.intp]
+FLOW_STREAM, RING_STREAM = 0, 1  # spawn keys: flow hashes and rings are drawn independently
+WORD_MAX = (1 << 64) - 1
+DOUBLE_BITS = 53  # numpy makes a double of the highest bits of a random word
 GUIDE_BUCKETS = 4096
+BYTES = 256  # entries of a table by queue: any byte has one
+CYCLE_MIN = 4096  # a shorter cycle costs a copy for each few rings
 FIRST_BURSTS = 1024
-# Rings made at a time. It bounds the memory, and arrays of 128 KiB are twice as fast as larger
-# ones, for which malloc takes fresh pages each time; a block of bursts takes more calls.
-RINGS_BLOCK = 1 << 14
-BURSTS_BLOCK = 1 << 16
+SHARED_MAX = 1 << 17  # rings that are kept for the next device: 8 MB at most
+RINGS_BLOCK = 1 << 16  # rings of bursts made at a time: they stay in a core's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +39,13 @@ class Stream:
 
     Parameters
     ----------
-    vectors : uint8[N], the interrupt source of each interrupt.
-    rung : uint64[N], the doorbell bits that the interrupt delivers.
+    vectors : uint8[N], the source of each interrupt; uint8[C], of each code, where there are codes.
+    rung : uint64[N] or uint64[C], the doorbell bits that it delivers.
     rings : the sender's count; rings of a bit that is still pending coalesce.
     rates : share of each interrupt source in the interrupts, from the workload's definition.
     exact : the rates are those of these very N interrupts; else they are expectations.
     trials : independent draws behind the stream; 0 where it is exact.
+    codes : uint8[N], below 64; None: `vectors` and `rung` are by interrupt.
     """
 
     vectors: U8
@@ -47,6 +54,19 @@ class Stream:
     rates: tuple[Rate, ...]
     exact: bool
     trials: int
+    codes: U8 | None = None
+
+    @property
+    def interrupts(self) -> int:
+        """The length of the stream."""
+        return len(self.vectors if self.codes is None else self.codes)
+
+    def by_interrupt(self) -> "Stream":
+        """Return the same stream without codes."""
+        if self.codes is None:
+            return self
+        vectors, rung = self.vectors[self.codes], self.rung[self.codes]
+        return replace(self, vectors=vectors, rung=rung, codes=None)
 
 
 @dataclass(frozen=True)
@@ -55,64 +75,80 @@ class Cycle:
 
     queues: tuple[int, ...]
 
-    def take(self, count: int, start: int, rng: np.random.Generator) -> Indices:
+    def take(self, count: int, start: int) -> U8:
         """Return `count` queues, the first one at ring `start` of the run."""
-        first = start % len(self.queues)
-        copies = -(-(first + count) // len(self.queues))
-        return np.tile(self._cycle, copies)[first : first + count]
+        first = start % len(self._cycles)
+        copies = -(-(first + count) // len(self._cycles))
+        return np.tile(self._cycles, copies)[first : first + count]
 
     @cached_property
-    def _cycle(self) -> Indices:
-        return np.array(self.queues, dtype=np.intp)
+    def _cycles(self) -> U8:
+        return np.tile(np.array(self.queues, np.uint8), -(-CYCLE_MIN // len(self.queues)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Draws:
     """Queues drawn independently; queue q with weight `weights[q]`, and the weights sum to 1."""
 
     weights: tuple[Rate, ...]
+    seed: int
 
-    def take(self, count: int, start: int, rng: np.random.Generator) -> Indices:
-        """Return `count` queues drawn from `rng`.
+    def take(self, count: int, start: int) -> U8:
+        """Return `count` queues, the first one at ring `start` of the run.
 
-        Inversion with a guide table: most draws fall into a bucket that lies within one queue, and
-        only the others are searched for, which makes it some four times faster than searching all.
+        Inversion with a guide table: most draws fall into a bucket that lies within one queue.
         Reference: L. Devroye, Non-Uniform Random Variate Generation (1986), section III.2.4.
         """
-        drawn = rng.random(count)
-        # Exact: a multiplication by a power of two.
-        buckets = (drawn * GUIDE_BUCKETS).astype(np.intp)
-        queues = self._guide[buckets]
-        unclear = np.flatnonzero(self._divided[buckets])
-        queues[unclear] = np.searchsorted(self._edges, drawn[unclear], side="right")
+        return shared(self, count, start) if count <= SHARED_MAX else self.draw(count, start)
+
+    def draw(self, count: int, start: int) -> U8:
+        """Draw what `take()` returns."""
+        queues = np.empty(count, np.uint8)
+        _rings.draw(halves(self.seed, start, count), *self._tables, queues)
         return queues
 
     @cached_property
-    def _edges(self) -> npt.NDArray[np.float64]:
-        """Where one queue's share of [0, 1) ends and the next one's begins."""
-        return np.cumsum([float(weight) for weight in self.weights])[:-1]
+    def _tables(self) -> tuple[U64, U8]:
+        """The largest word that draws each queue, and the queue at the lower end of each bucket."""
+        edges = list(accumulate(map(float, self.weights)))[:-1]
+        limits = np.full(BYTES, WORD_MAX, np.uint64)
+        limits[: len(edges)] = [
+            ((first_at(edge, 1 << DOUBLE_BITS) << 64 - DOUBLE_BITS) - 1) & WORD_MAX
+            for edge in edges
+        ]
+        firsts = [first_at(edge, GUIDE_BUCKETS) for edge in edges]
+        sizes = [end - first for first, end in pairwise([0, *firsts, GUIDE_BUCKETS])]
+        return limits, np.repeat(np.arange(len(sizes), dtype=np.uint8), sizes)
 
-    @cached_property
-    def _guide(self) -> Indices:
-        """The queue at the lower end of each bucket; one entry more than there are buckets."""
-        borders = np.arange(GUIDE_BUCKETS + 1) / GUIDE_BUCKETS
-        return np.searchsorted(self._edges, borders, side="right")
 
-    @cached_property
-    def _divided(self) -> npt.NDArray[np.bool_]:
-        """Whether a bucket belongs to more than one queue."""
-        return np.diff(self._guide) > 0
+def first_at(edge: float, whole: int) -> int:
+    """Return the first whole number at or above the edge, which is exact for a power of two."""
+    return min(math.ceil(edge * whole), whole)
+
+
+@lru_cache(maxsize=64)
+def shared(draws: Draws, count: int, start: int) -> U8:
+    """Return what `draws` draws; cells of other devices ring the same queues."""
+    queues = draws.draw(count, start)
+    queues.flags.writeable = False
+    return queues
 
 
 Pattern = Cycle | Draws
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """Interrupt source and bit of each queue."""
+def halves(seed: int, start: int, count: int) -> U64:
+    """Return where each half of `count` draws begins: uint64[6] of state, state and increment."""
+    bits = generator(seed, RING_STREAM).advance(start)
+    first = bits.state["state"]
+    second = bits.advance(count // 2).state["state"]
+    numbers = (first["state"], second["state"], first["inc"])
+    return np.array([word for n in numbers for word in (n >> 64, n & WORD_MAX)], np.uint64)
 
-    sources: U8
-    bits: U64
+
+def generator(seed: int, key: int) -> np.random.PCG64DXSM:
+    """Return the generator of one purpose of one seed."""
+    return np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=(key,)))
 
 
 @dataclass(frozen=True)
@@ -122,8 +158,8 @@ class Sender:
     Parameters
     ----------
     pattern : which queue is rung next.
-    burst : rings between two interrupts; they coalesce to one interrupt a source, in the order of
-        each source's first ring. 1: an interrupt a ring.
+    burst : rings between two interrupts; they coalesce to one interrupt per source, in the order of
+        each source's first ring. 1: an interrupt per ring.
     bits : the doorbell bit of each queue.
     """
 
@@ -132,83 +168,49 @@ class Sender:
     bits: tuple[int, ...]
 
 
-def ring_stream(
-    sender: Sender, vector_map: VectorMap, interrupts: int, rng: np.random.Generator
-) -> Stream:
+def ring_stream(sender: Sender, vector_map: VectorMap, interrupts: int) -> Stream:
     """Return the first `interrupts` interrupts that a sender raises; a last burst is cut off."""
     sources = [vector_map.irq_of_bit[bit] for bit in sender.bits]
-    tables = Tables(
-        np.array(sources, dtype=np.uint8),
-        np.array([1 << bit for bit in sender.bits], dtype=np.uint64),
-    )
-    if sender.burst == 1:
-        vectors, rung = one_by_one(sender.pattern, tables, interrupts, rng)
-        rings = interrupts
-    else:
-        vectors, rung, sizes = coalesce(sender, tables, interrupts, rng)
-        rings = int(sizes.sum())
     count = len(vector_map.irq_masks)
+    if sender.burst == 1:
+        vectors = np.array(sources, np.uint8)
+        rung = np.array([1 << bit for bit in sender.bits], np.uint64)
+        rings, codes = interrupts, sender.pattern.take(interrupts, 0)
+    else:
+        vectors, rung, rings = coalesce(sender, vector_map, interrupts)
+        codes = None
     if isinstance(sender.pattern, Cycle):
-        shares = cycle_rates(sender.pattern, sender.burst, sources, count, interrupts)
-        return Stream(vectors, rung, rings, shares, exact=True, trials=0)
-    rates = draw_rates(sender.pattern, sender.burst, sources, count)
-    return Stream(vectors, rung, rings, rates, exact=False, trials=-(-rings // sender.burst))
+        rates = cycle_rates(sender.pattern, sender.burst, sources, count, interrupts)
+        return Stream(vectors, rung, rings, rates, exact=True, trials=0, codes=codes)
+    shares = draw_rates(sender.pattern, sender.burst, sources, count)
+    trials = -(-rings // sender.burst)
+    return Stream(vectors, rung, rings, shares, exact=False, trials=trials, codes=codes)
 
 
-def one_by_one(
-    pattern: Pattern, tables: Tables, interrupts: int, rng: np.random.Generator
-) -> tuple[U8, U64]:
-    """Return source and rung bit of `interrupts` interrupts, each from one ring."""
-    vectors = np.empty(interrupts, dtype=np.uint8)
-    rung = np.empty(interrupts, dtype=np.uint64)
-    for first in range(0, interrupts, RINGS_BLOCK):
-        queues = pattern.take(min(RINGS_BLOCK, interrupts - first), first, rng)
-        vectors[first : first + RINGS_BLOCK] = tables.sources[queues]
-        rung[first : first + RINGS_BLOCK] = tables.bits[queues]
-    return vectors, rung
-
-
-def coalesce(
-    sender: Sender, tables: Tables, interrupts: int, rng: np.random.Generator
-) -> tuple[U8, U64, Indices]:
-    """Return source, rung bits and rings of the first `interrupts` interrupts of bursts."""
-    blocks: list[tuple[U8, U64, Indices]] = []
-    have = bursts = 0
+def coalesce(sender: Sender, vector_map: VectorMap, interrupts: int) -> tuple[U8, U64, int]:
+    """Return source and rung bits of the first interrupts of bursts, and the rings behind them."""
+    sources = np.zeros(BYTES, np.uint8)
+    bits, masks = np.zeros((2, BYTES), np.uint64)
+    for queue, bit in enumerate(sender.bits):
+        sources[queue] = vector_map.irq_of_bit[bit]
+        bits[queue] = 1 << bit
+        masks[queue] = vector_map.irq_masks[sources[queue]]
+    # A last burst goes beyond what is asked for, by an interrupt per source at most.
+    vectors = np.empty(interrupts + DB_BITS_MAX, np.uint8)
+    rung = np.empty(interrupts + DB_BITS_MAX, np.uint64)
+    have = bursts = rings = 0
     while have < interrupts:
-        # Guessed from the interrupts a burst so far; a wrong guess costs one more round.
+        # Guessed from the interrupts per burst so far; a wrong guess costs one more round.
         wanted = (interrupts - have) * bursts // have + 1 if have else FIRST_BURSTS
-        count = max(1, min(wanted, interrupts - have, BURSTS_BLOCK // sender.burst))
-        queues = sender.pattern.take(count * sender.burst, bursts * sender.burst, rng)
-        rows = queues.reshape(count, sender.burst)
-        blocks.append(pending_sources(tables.sources[rows], tables.bits[rows]))
-        have += len(blocks[-1][0])
+        count = max(1, min(wanted, interrupts - have, RINGS_BLOCK // sender.burst))
+        queues = sender.pattern.take(count * sender.burst, bursts * sender.burst)
+        found, behind = _rings.coalesce(
+            queues, sender.burst, sources, bits, masks, vectors[have:], rung[have:]
+        )
+        have += found
+        rings += behind
         bursts += count
-    vectors, rung, sizes = zip(*blocks, strict=True)
-    return (
-        np.concatenate(vectors)[:interrupts],
-        np.concatenate(rung)[:interrupts],
-        np.concatenate(sizes)[:interrupts],
-    )
-
-
-def pending_sources(sources: U8, bits: U64) -> tuple[U8, U64, Indices]:
-    """Return the interrupts of bursts given as rows: source, rung bits, rings of each.
-
-    A row's interrupts come in the order in which its sources were first rung.
-    """
-    rows, size = sources.shape
-    # Stable, so that a source's rings keep their order and its first ring comes first.
-    order = np.argsort(sources, axis=1, kind="stable") + (np.arange(rows) * size)[:, None]
-    flat = order.ravel()
-    grouped = sources.ravel()[flat]
-    new = np.ones(rows * size, dtype=bool)
-    new[1:] = grouped[1:] != grouped[:-1]
-    new[::size] = True
-    starts = np.flatnonzero(new)
-    rung = np.bitwise_or.reduceat(bits.ravel()[flat], starts)
-    rings = np.diff(starts, append=rows * size)
-    by_first_ring = np.argsort(flat[starts])
-    return grouped[starts][by_first_ring], rung[by_first_ring], rings[by_first_ring]
+    return vectors[:interrupts], rung[:interrupts], rings
 
 
 def cycle_rates(
@@ -219,6 +221,11 @@ def cycle_rates(
     One period of bursts is walked ring by ring, then multiplied.
     """
     rung = [sources[queue] for queue in cycle.queues]
+    if burst == 1:
+        periods, rest = divmod(interrupts, len(rung))
+        whole, part = Counter(rung), Counter(rung[:rest])
+        times = [periods * whole[source] + part[source] for source in range(count)]
+        return tuple(Fraction(hit, interrupts) for hit in times)
     distinct = len(set(rung))
     hits = [0] * count
     at = total = 0
@@ -241,12 +248,21 @@ def cycle_rates(
 
 def draw_rates(draws: Draws, burst: int, sources: Sequence[int], count: int) -> tuple[Rate, ...]:
     """Return the expected shares of `count` sources: each is pending after a burst or it is not."""
-    absent: list[Rate] = [Fraction(1)] * count
-    for source in set(sources):
-        weight = sum(
-            (w for w, s in zip(draws.weights, sources, strict=True) if s == source), Fraction(0)
-        )
-        absent[source] = (1 - weight) ** burst
-    pending = [1 - share for share in absent]
-    total = sum(pending, Fraction(0))
+    whole, weights = in_proportion(draws.weights)
+    weight_of: list[float] = [0] * count
+    for weight, source in zip(weights, sources, strict=True):
+        weight_of[source] += weight
+    pending = [whole**burst - (whole - weight) ** burst for weight in weight_of]
+    total = sum(pending)
+    if isinstance(total, int):
+        return tuple(Fraction(int(share), total) for share in pending)
     return tuple(share / total for share in pending)
+
+
+def in_proportion(weights: Sequence[Rate]) -> tuple[int, Sequence[float]]:
+    """Return what weights sum to, and exact ones as whole numbers: fractions would be slow."""
+    exact = [weight for weight in weights if isinstance(weight, Fraction)]
+    if len(exact) < len(weights):
+        return 1, [float(weight) for weight in weights]
+    whole = math.lcm(*(weight.denominator for weight in exact))
+    return whole, [weight.numerator * (whole // weight.denominator) for weight in exact]

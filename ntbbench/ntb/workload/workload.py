@@ -8,14 +8,13 @@ between two interrupts; a log is what a machine recorded.
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int, parse_settings, unknown
 from ntbbench.ntb.netdev import FFS_BITS, queue_bits
 from ntbbench.ntb.vectormap import VectorMap
-from ntbbench.ntb.workload.log_stream import log_stream
 from ntbbench.ntb.workload.ring_order import (
-    RING_STREAM,
     Burst,
     Flows,
     Hot,
@@ -23,21 +22,15 @@ from ntbbench.ntb.workload.ring_order import (
     RoundRobin,
     Uniform,
     Zipf,
-    generator,
+    pattern_of,
 )
 from ntbbench.ntb.workload.stream import Sender, Stream, ring_stream
-from ntbbench.ntb.workload.workload_log import Log, read_log
-
-__all__ = ["Stream", "Workload", "make_stream", "parse_workload", "queues_needed"]
+from ntbbench.ntb.workload.workload_log import Log, log_stream, read_log
 
 FLOWS_MAX = 65536
 BURST_MAX = 4096
 ZIPF_MAX = 64
 DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,12})?|\.[0-9]{1,12}")
-WORKLOADS = (
-    "uniform, round-robin, hot:queue=Q,share=P, zipf:s=S, flows:k=K, burst:size=N,of=SPEC, log:FILE"
-)
-
 Workload = Rings | Burst | Log
 
 
@@ -65,8 +58,8 @@ def make_stream(
     if isinstance(workload, Log):
         return log_stream(workload, vector_map, sum(1 << bit for bit in bits))
     burst, rings = (workload.size, workload.of) if isinstance(workload, Burst) else (1, workload)
-    sender = Sender(rings.pattern(queues, seed), burst, tuple(bits))
-    return ring_stream(sender, vector_map, interrupts, generator(seed, RING_STREAM))
+    sender = Sender(pattern_of(rings, queues, seed), burst, tuple(bits))
+    return ring_stream(sender, vector_map, interrupts)
 
 
 def queues_needed(workload: Workload) -> int:
@@ -88,47 +81,16 @@ def parse_workload(spec: str) -> Workload:
     name, _, rest = spec.strip().partition(":")
     if name == "log":
         return read_log(rest)
-    if name not in PARSERS:
-        raise unknown("workload", name, (*PARSERS, "log"))
-    return PARSERS[name](rest)
-
-
-def parse_decimal(field: str, text: str, high: int) -> Fraction:
-    """Return a decimal number from 0 to `high`, exactly."""
-    if not DECIMAL.fullmatch(text) or Fraction(text) > high:
-        raise InputError(field, text, f"a decimal number from 0 to {high}")
-    return Fraction(text)
-
-
-def parse_uniform(rest: str) -> Uniform:
-    """uniform takes no settings."""
-    settings_of("uniform", rest, {})
-    return Uniform()
-
-
-def parse_round_robin(rest: str) -> RoundRobin:
-    """round-robin takes no settings."""
-    settings_of("round-robin", rest, {})
-    return RoundRobin()
-
-
-def parse_hot(rest: str) -> Hot:
-    """hot[:queue=0,share=0.9]."""
-    settings = settings_of("hot", rest, {"queue": "0", "share": "0.9"})
-    queue = parse_int("workload hot: queue", settings["queue"], 0, FFS_BITS - 1)
-    return Hot(queue, parse_decimal("workload hot: share", settings["share"], 1))
-
-
-def parse_zipf(rest: str) -> Zipf:
-    """zipf[:s=1.1]."""
-    settings = settings_of("zipf", rest, {"s": "1.1"})
-    return Zipf(float(parse_decimal("workload zipf: s", settings["s"], ZIPF_MAX)))
-
-
-def parse_flows(rest: str) -> Flows:
-    """flows[:k=16]."""
-    settings = settings_of("flows", rest, {"k": "16"})
-    return Flows(parse_int("workload flows: k", settings["k"], 1, FLOWS_MAX))
+    if name == "burst":
+        return parse_burst(rest)
+    if name not in KINDS:
+        raise unknown("workload", name, (*KINDS, "burst", "log"))
+    kind, settings = KINDS[name]
+    texts = settings_of(name, rest, {key: default for key, (default, _) in settings.items()})
+    parsed = {
+        key: parse(f"workload {name}: {key}", texts[key]) for key, (_, parse) in settings.items()
+    }
+    return kind(**parsed)
 
 
 def parse_burst(rest: str) -> Burst:
@@ -151,11 +113,25 @@ def settings_of(name: str, rest: str, defaults: dict[str, str]) -> dict[str, str
     return defaults | parse_settings(f"workload {name}", rest, defaults)
 
 
-PARSERS: dict[str, Callable[[str], Rings | Burst]] = {
-    "uniform": parse_uniform,
-    "round-robin": parse_round_robin,
-    "hot": parse_hot,
-    "zipf": parse_zipf,
-    "flows": parse_flows,
-    "burst": parse_burst,
+def parse_decimal(field: str, text: str, high: int) -> Fraction:
+    """Return a decimal number from 0 to `high`, exactly."""
+    if not DECIMAL.fullmatch(text) or Fraction(text) > high:
+        raise InputError(field, text, f"a decimal number from 0 to {high}")
+    return Fraction(text)
+
+
+Parse = Callable[[str, str], int | Fraction]
+# A workload by name: its settings, each with its default and how a given one is read.
+KINDS: dict[str, tuple[Callable[..., Rings], dict[str, tuple[str, Parse]]]] = {
+    "uniform": (Uniform, {}),
+    "round-robin": (RoundRobin, {}),
+    "hot": (
+        Hot,
+        {
+            "queue": ("0", partial(parse_int, low=0, high=FFS_BITS - 1)),
+            "share": ("0.9", partial(parse_decimal, high=1)),
+        },
+    ),
+    "zipf": (Zipf, {"s": ("1.1", partial(parse_decimal, high=ZIPF_MAX))}),
+    "flows": (Flows, {"k": ("16", partial(parse_int, low=1, high=FLOWS_MAX))}),
 }

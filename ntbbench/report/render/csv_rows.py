@@ -3,16 +3,23 @@
 
 import csv
 import io
+from typing import Literal
 
 from ntbbench.core.errors import InputError
-from ntbbench.report.document import Document
+from ntbbench.report.document import Document, Quoting
+
+# Of the headers, and of the rows below them.
+QUOTING: dict[Quoting, tuple[Literal[0, 2], Literal[0, 2]]] = {
+    "texts": (csv.QUOTE_NONNUMERIC, csv.QUOTE_NONNUMERIC),
+    "rows": (csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC),
+    "needed": (csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL),
+}
 
 
 def render(document: Document) -> str:
     """Return the document's sheet as CSV (RFC 4180 quoting, lines end with a newline).
 
-    Texts are quoted and otherwise as written, so a reader that obeys the quotes gets them back
-    unchanged; None is empty.
+    Texts are as written, so a reader that obeys the quotes gets them back unchanged; None is empty.
 
     Raises
     ------
@@ -21,12 +28,8 @@ def render(document: Document) -> str:
     if document.sheet is None:
         raise InputError("--format", "csv", f"a format of `{document.title}`: it has no rows")
     sheet = document.sheet()
+    head, body = QUOTING[sheet.quoting]
     out = io.StringIO()
-    writer = csv.writer(
-        out,
-        lineterminator="\n",
-        quoting=csv.QUOTE_NONNUMERIC if sheet.quoted else csv.QUOTE_MINIMAL,
-    )
-    writer.writerow(sheet.headers)
-    writer.writerows(sheet.rows)
+    csv.writer(out, lineterminator="\n", quoting=head).writerow(sheet.headers)
+    csv.writer(out, lineterminator="\n", quoting=body).writerows(sheet.rows)
     return out.getvalue()

@@ -4,29 +4,39 @@
 import re
 from collections.abc import Iterator, Sequence
 from html import escape
+from string import ascii_letters, digits
 
-from tabulate import tabulate
-
-from ntbbench.report.document import Block, Cell, Details, Document, Drawing, Notes, Table
-from ntbbench.report.wording import brief_facts, plural, printable
+from ntbbench.report.document import (
+    Align,
+    Block,
+    Cell,
+    Details,
+    Document,
+    Drawing,
+    Notes,
+    Table,
+    first,
+)
+from ntbbench.report.wording import ascii_only, brief_facts, plural, printable
 
 MESSAGES_MAX = 3  # of one kind of warning
 ROWS_MAX = 100  # of an ordered table: a comment on GitHub holds 65,536 characters
 # What would start markup, a mention, an issue number or a link. An underscore inside a word
 # (ntb_hw_epf) starts nothing and stays readable.
 MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+PLAIN = ascii_letters + digits + " .,%+-()"  # characters that start nothing inside a line
 BLOCK = re.compile(r"^(\d*)([-+=#.)])")  # at the start of a line: a list, a heading
 LINKS = re.compile(r"@(?=\w)|#(?=\d)|(?<=www)\.|:(?=//)", re.IGNORECASE)
 
 
 def render(document: Document) -> str:
     """Return the document as Markdown, ASCII only: other characters as numeric entities."""
-    parts = [f"### {document.title}", f"**{escaped(document.verdict)}**"]
+    parts = [f"### {escaped(document.title)}", f"**{escaped(document.verdict)}**"]
     parts += [_line(line) for line in document.lines]
     for block in document.parts("md"):
         parts += _block(block)
     if document.warnings:
-        shown = [(text, messages[:MESSAGES_MAX]) for text, messages in document.warnings]
+        shown = [(text, first(messages, MESSAGES_MAX)) for text, messages in document.warnings]
         parts += ["**Warnings**", _list(shown)]
     if document.facts:
         facts = "\n".join(f"- {_line(line)}" for line in brief_facts(document.facts))
@@ -36,6 +46,8 @@ def render(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Return `text` so that Markdown shows it as it is, on one line and inside a table cell."""
+    if not text.strip(PLAIN):
+        return text
     text = escape(MARKUP.sub(r"\\\g<0>", printable(text)), quote=False)
     text = LINKS.sub(lambda match: f"&#{ord(match[0])};", text)
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
@@ -55,7 +67,7 @@ def _block(block: Block) -> Iterator[str]:
                 yield _list(block.rows)
         case Drawing():
             fence = "```"
-            lines = [line.replace(fence, "'''") for line in block.lines]
+            lines = [ascii_only(line).replace(fence, "'''") for line in block.lines]
             yield "\n".join([f"**{escaped(block.title)}**", "", fence, *lines, fence])
         case Details():
             inner = [part for one in block.blocks for part in _block(one)]
@@ -70,16 +82,37 @@ def _table(table: Table) -> Iterator[str]:
     names = [escaped(column.title) for column in table.columns]
     align = [column.align for column in table.columns]
     if table.groups:
-        headings = [
-            text for text, size in table.groups for text in [text] + [""] * (size - 1) if size
-        ]
-        rows = [[escaped(text), *row] for text, row in zip(headings, rows, strict=True)]
+        rows = [[escaped(text), *row] for text, row in zip(_headings(table), rows, strict=True)]
         names, align = ["", *names], ["left", *align]
     yield from [f"**{escaped(table.title)}**"] * bool(table.title)
-    yield tabulate(rows, names, tablefmt="pipe", disable_numparse=True, colalign=align)
+    yield "\n".join(_grid(names, rows, align))
     more = [f"{plural(left, 'more row')} left out"] if left > 0 else []
     if table.notes or more:
         yield "\n".join(f"- {_line(note)}" for note in [*more, *table.notes])
+
+
+def _grid(
+    names: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[Align]
+) -> Iterator[str]:
+    """Yield the lines of a table, whose columns are aligned for readers of the source too."""
+    widths = [max(3, *map(len, cells)) for cells in zip(names, *rows, strict=True)]
+    rules = [
+        ":" + "-" * (w - 1) if a == "left" else "-" * (w - 1) + ":"
+        for a, w in zip(align, widths, strict=True)
+    ]
+    for row in (names, rules, *rows):
+        cells = (
+            t.ljust(w) if a == "left" else t.rjust(w)
+            for t, w, a in zip(row, widths, align, strict=True)
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _headings(table: Table) -> list[str]:
+    """Return what stands before each row: the heading of its group at the first of them."""
+    return [
+        heading if row == 0 else "" for heading, members in table.groups for row in range(members)
+    ]
 
 
 def _cell(cell: Cell) -> str:

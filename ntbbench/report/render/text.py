@@ -3,15 +3,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice, zip_longest
 from textwrap import wrap
 
-from tabulate import tabulate
-
-from ntbbench.report.document import Block, Cell, Details, Document, Drawing, Notes, Table
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Column,
+    Details,
+    Document,
+    Drawing,
+    Notes,
+    Table,
+    first,
+)
 from ntbbench.report.wording import ascii_only, brief_facts
 
 WIDTH = 80
-GAP = 2  # tabulate puts two spaces between columns
+GAP = 2  # spaces between columns
 INDENT = "  "
 CELL_MIN = 8  # a column of words is folded no narrower
 MESSAGES_MAX = 3  # of one kind of warning
@@ -33,7 +42,7 @@ def lines_of(document: Document, form: str, width: int) -> Iterator[str]:
         yield from ["", "Warnings"]
         for text, messages in document.warnings:
             yield from folded(text, width, INDENT)
-            for message in _first(messages):
+            for message in first(messages, MESSAGES_MAX):
                 yield from folded(message, width, INDENT * 2)
     if document.facts:
         yield from ["", "Environment"]
@@ -55,11 +64,6 @@ def folded(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
     ]
 
 
-def _first(messages: Sequence[str]) -> Sequence[str]:
-    left = len(messages) - MESSAGES_MAX
-    return messages if left <= 0 else [*messages[:MESSAGES_MAX], f"and {left} more"]
-
-
 def _block(block: Block, width: int, indent: str) -> Iterator[str]:
     match block:
         case Table():
@@ -68,7 +72,7 @@ def _block(block: Block, width: int, indent: str) -> Iterator[str]:
             yield from _notes(block, width, indent)
         case Drawing():
             yield from ["", *folded(block.title, width, indent)]
-            yield from (indent + ascii_only(line) for line in block.lines)
+            yield from ((indent + ascii_only(line)).rstrip() for line in block.lines)
         case Details():
             yield from ["", *folded(block.title, width, indent)]
             for inner in block.blocks:
@@ -89,98 +93,111 @@ def _table(table: Table, width: int, indent: str) -> Iterator[str]:
     """Yield a table; one with more columns than fit is cut, and its keys begin each part."""
     if not table.rows:
         return
-    for at, part in enumerate(_parts(table, width - len(indent) - len(INDENT))):
+    margin = indent + INDENT * bool(table.title)
+    for at, part in enumerate(
+        _parts(table, width - len(margin) - len(INDENT) * bool(table.groups))
+    ):
         title = table.title if at == 0 else f"{table.title.partition(':')[0]}, continued"
-        if title:
+        if table.title:
             yield from ["", *folded(title, width, indent)]
-        yield from _grid(part, width, indent + (INDENT if title else ""))
+        elif at:
+            yield ""
+        yield from _grid(part, width, margin)
     for note in table.notes:
         yield from folded(note, width, indent + INDENT)
 
 
 def _parts(table: Table, room: int) -> Iterator[Table]:
-    """Yield the table in parts of as many columns as fit; words may still be folded to fit."""
+    """Yield the table in parts of as many columns as fit; words may be folded to fit."""
     widths = _widths(table)
-    if sum(widths) + GAP * (len(widths) - 1) <= room or _foldable(table):
+    if any(column.align == "left" for column in table.columns[table.keys :]):
+        widths = [min(width, CELL_MIN) for width in widths]
+    if sum(widths) + GAP * (len(widths) - 1) <= room:
         yield table
         return
-    keys = list(range(table.keys))
-    left = room - sum(widths[: table.keys]) - GAP * table.keys
-    step = max(1, (left + GAP) // (max(widths[table.keys :]) + GAP))
-    for start in range(table.keys, len(widths), step):
-        chosen = [*keys, *range(start, min(start + step, len(widths)))]
-        yield _with_columns(table, chosen, everything=start == table.keys)
+    chosen = keys = list(range(table.keys))
+    for at in range(table.keys, len(widths)):
+        used = sum(widths[column] + GAP for column in chosen) + widths[at]
+        if used > room and len(chosen) > len(keys):
+            yield from _part(table, chosen)
+            chosen = keys
+        chosen = [*chosen, at]
+    yield from _part(table, chosen)
 
 
-def _with_columns(table: Table, chosen: Sequence[int], *, everything: bool) -> Table:
-    """Return the table with these columns; a later part has no rows without a number.
+def _part(table: Table, chosen: Sequence[int]) -> Iterator[Table]:
+    """Yield the table with these columns; a later part has no rows that say nothing there.
 
-    A part that has no numbers at all is of words, and has every row.
+    A part that says nothing at all has every row.
     """
     bodies = [[row[column] for column in chosen[table.keys :]] for row in table.rows]
-    everything = everything or not any(map(_has_number, bodies))
+    everything = table.keys in chosen or not any(map(_says, bodies))
     groups: list[tuple[str, int]] = []
     rows: list[list[Cell]] = []
     start = 0
     for heading, size in table.groups or [("", len(table.rows))]:
         kept = [[row[column] for column in chosen] for row in table.rows[start : start + size]]
-        kept = [row for row in kept if everything or _has_number(row[table.keys :])]
+        kept = [row for row in kept if everything or _says(row[table.keys :])]
         rows += kept
         groups += [(heading, len(kept))] if kept else []
         start += size
-    columns = [table.columns[column] for column in chosen]
-    return replace(table, columns=columns, rows=rows, groups=groups if table.groups else ())
+    if rows:
+        columns = [table.columns[column] for column in chosen]
+        yield replace(table, columns=columns, rows=rows, groups=groups if table.groups else ())
 
 
-def _has_number(cells: Sequence[Cell]) -> bool:
-    return any(cell.value is not None for cell in cells)
-
-
-def _foldable(table: Table) -> bool:
-    return any(column.align == "left" for column in table.columns[table.keys :])
+def _says(cells: Sequence[Cell]) -> bool:
+    return any(cell.text not in ("", "-") for cell in cells)
 
 
 def _widths(table: Table) -> list[int]:
-    heads = [max(map(len, _head(table, at).split("\n"))) for at in range(len(table.columns))]
-    cells = [max(len(ascii_only(row[at].text)) for row in table.rows) for at in range(len(heads))]
-    return [max(pair) for pair in zip(heads, cells, strict=True)]
+    columns = zip(*([ascii_only(cell.text) for cell in row] for row in table.rows), strict=True)
+    return [
+        max(1, *map(len, (*_head(column).split("\n"), *cells)))
+        for column, cells in zip(table.columns, columns, strict=True)
+    ]
 
 
-def _head(table: Table, at: int) -> str:
-    return table.columns[at].head or table.columns[at].title
+def _head(column: Column) -> str:
+    return "\n".join(ascii_only(line) for line in (column.head or column.title).split("\n"))
 
 
 def _grid(table: Table, width: int, indent: str) -> Iterator[str]:
     """Yield heads, a rule and rows; the widest columns of words are folded until they fit."""
     widths = _widths(table)
-    room = width - len(indent) - GAP * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > CELL_MIN:
+    inner = indent + INDENT * bool(table.groups)
+    room = width - len(inner) - GAP * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > 1:
         widths[widths.index(max(widths))] -= 1
-    texts = [
-        [_fold(ascii_only(cell.text), w) for cell, w in zip(row, widths, strict=True)]
-        for row in table.rows
-    ]
-    heads = [_fold(_head(table, at), w) for at, w in enumerate(widths)]
-    top = max(1 + head.count("\n") for head in heads)
-    heads = ["\n" * (top - 1 - head.count("\n")) + head for head in heads]  # on the rule
-    lines = tabulate(
-        [heads, *texts],
-        tablefmt="plain",  # its header would pad every column by two more
-        disable_numparse=True,
-        colalign=[column.align for column in table.columns],
-    ).splitlines()
-    yield from ((indent + line).rstrip() for line in lines[:top])
-    yield indent + "-" * max(map(len, lines))
-    sizes = [max(1 + text.count("\n") for text in row) for row in texts]
-    at, row = top, 0
-    for heading, members in table.groups or [("", len(texts))]:
+    heads = [_folded(_head(column), w) for column, w in zip(table.columns, widths, strict=True)]
+    if any(map(any, heads)):
+        top = max(map(len, heads))
+        heads = [[""] * (top - len(head)) + head for head in heads]  # on the rule
+        yield from _lines(heads, widths, table.columns, inner)
+        yield inner + "-" * (sum(widths) + GAP * (len(widths) - 1))
+    rows = iter(table.rows)
+    for heading, members in table.groups or [("", len(table.rows))]:
         if heading and members:
             yield from folded(heading, width, indent)
-        height = sum(sizes[row : row + members])
-        yield from ((indent + line).rstrip() for line in lines[at : at + height])
-        at, row = at + height, row + members
+        for row in islice(rows, members):
+            cells = [_folded(ascii_only(c.text), w) for c, w in zip(row, widths, strict=True)]
+            yield from _lines(cells, widths, table.columns, inner)
 
 
-def _fold(text: str, width: int) -> str:
-    lines = text.split("\n")
-    return "\n".join("\n".join(wrap(line, width)) if len(line) > width else line for line in lines)
+def _folded(text: str, width: int) -> list[str]:
+    """Return the lines of a cell: at least one."""
+    if len(text) <= width and "\n" not in text:
+        return [text]
+    return [part for line in text.split("\n") for part in wrap(line, width) or [""]]
+
+
+def _lines(
+    cells: Sequence[Sequence[str]], widths: Sequence[int], columns: Sequence[Column], indent: str
+) -> Iterator[str]:
+    """Yield the lines of a row: words to the left, numbers to the right."""
+    for parts in zip_longest(*cells, fillvalue=""):
+        padded = (
+            part.ljust(width) if column.align == "left" else part.rjust(width)
+            for part, width, column in zip(parts, widths, columns, strict=True)
+        )
+        yield (indent + (" " * GAP).join(padded)).rstrip()

@@ -18,7 +18,7 @@ def record_table(
     rows: Sequence[Struct],
     **special: Callable[[Any], Cell],
 ) -> Table:
-    """Return a table with a column a declared field and a row a record.
+    """Return a table with a column per declared field and a row per record.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from ntbbench.report.document import (
     Cell,
     Check,
     Column,
+    Deferred,
     Document,
     Notes,
     Section,
@@ -73,7 +74,7 @@ def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False
         record=report,
         indent=0 if len(report.comparisons) > READABLE else 1,
         lines=[say.exit_line(report)] if report.causes else [],
-        blocks=lambda: [*_blocks(report), *(_runs(sides) if raw else ())],
+        blocks=Deferred(lambda: [*_blocks(report), *(_runs(sides) if raw else ())]),
         warnings=[(f"{w.code}: {w.message}", [f"Remedy: {w.remedy}"]) for w in report.warnings],
         sheet=lambda: _sheet(report),
         figures=lambda: _figures(report, sides),
@@ -274,7 +275,7 @@ def _check(comparison: Comparison, report: Report) -> Check:
 
 def _sheet(report: Report) -> Sheet:
     sides = [f"{side}_{name}" for side in ("base", "candidate") for name in SUMMARY]
-    return Sheet([*PLAIN, *sides, "warnings"], _rows(report), quoted=False)
+    return Sheet([*PLAIN, *sides, "warnings"], _rows(report), quoting="needed")
 
 
 def _rows(report: Report) -> Iterator[list[object]]:

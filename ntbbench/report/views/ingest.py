@@ -140,7 +140,6 @@ def _blocks(measured: Measured) -> Iterator[Block]:
 
 
 def _sources(measured: Measured) -> list[tuple[str, list[str]]]:
-    """Return each kind of source once, with the files that are of it."""
     kinds: dict[str, list[str]] = {}
     for number, source in enumerate(measured.sources, 1):
         text = f"{source.kind} gives {source.gives}; cannot tell {source.cannot_tell}"
@@ -149,7 +148,6 @@ def _sources(measured: Measured) -> list[tuple[str, list[str]]]:
 
 
 def _all_counters(measured: Measured, refs: Refs) -> Iterator[Table]:
-    """Yield the lines of NTB devices, the busiest of the others, and the softirqs."""
     rest = [irq for irq in measured.interrupts if irq.slot is None]
     busiest = sorted(rest, key=lambda irq: -irq.at_least)[:OTHERS_MAX]
     of = f": the {OTHERS_MAX} busiest of {len(rest)}" if len(rest) > OTHERS_MAX else ""
@@ -205,7 +203,6 @@ def _share(row: Irq | Softirq, cpu: str) -> int | None:
 
 
 def _traces(traces: Sequence[Traced], refs: Refs) -> Iterator[Table]:
-    """Yield what traces counted, and the tasklets that they saw."""
     counts = [(*count, refs[trace.source]) for trace in traces for count in _counts(trace)]
     yield Table("Traced", [WHAT, Column("count"), SOURCE], [words(*row) for row in counts])
     names = ("address", "doorbell", "other", "runs")
@@ -254,7 +251,7 @@ def _rate_of(row: Throughput, measured: Measured) -> str:
 
 
 def _csv_rows(measured: Measured) -> Iterator[list[object]]:
-    """Yield one row a number; `at_most` is empty where no upper bound is known."""
+    """Yield one row per number; `at_most` is empty where no upper bound is known."""
     for row in measured.amplification:
         yield [" + ".join(row.sources), "amplification", row.quantity, "", row.low, row.high]
     counters: list[tuple[str, Irq | Softirq]] = [("interrupts", i) for i in measured.interrupts]

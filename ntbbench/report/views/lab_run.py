@@ -94,7 +94,6 @@ def _row(point: LabPoint) -> list[Cell]:
 
 
 def _title(point: LabPoint) -> str:
-    """Return what a point is of, in one line."""
     vectors = plural(point.vectors, "vector") if point.vectors else "no vector callbacks"
     qps = ", ".join(map(str, point.sending_qps))
     order = "in turn" if point.order == "turn" else "together"

@@ -108,7 +108,6 @@ def _blocks(point: ReplayPoint) -> Iterator[Block]:
 
 
 def _setup(point: ReplayPoint) -> str:
-    """Return what the recording is of, in one sentence."""
     asked = point.point
     vectors = plural(asked.vectors, "vector") if asked.vectors else "no vector callbacks (fallback)"
     latched = "latched" if asked.db_read_latched else "always 0"
@@ -125,7 +124,6 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _totals(point: ReplayPoint) -> dict[str, Pair]:
-    """Return every quantity of all QPs together, by its key."""
     sides = point.recorded, point.predicted
     causes = [side.wakeups_by_cause for side in sides]
     found = {
@@ -156,7 +154,7 @@ def _rows(point: ReplayPoint) -> Iterator[tuple[str, int, int]]:
 
 
 def _told(differences: Sequence[Difference]) -> Iterator[str]:
-    """Yield one line a cause: the QPs summed up, quantities that it changes alike together."""
+    """Yield one line per cause: the QPs summed up, quantities that it changes alike together."""
     counts: defaultdict[tuple[str, str], int] = defaultdict(int)
     qps: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for difference in differences:
@@ -173,7 +171,7 @@ def _told(differences: Sequence[Difference]) -> Iterator[str]:
 
 
 def _sheet(points: Sequence[ReplayPoint]) -> Sheet:
-    """Return one row a quantity; qp_num is empty for all QPs together."""
+    """Return one row per quantity; qp_num is empty for all QPs together."""
 
     def rows() -> Iterator[list[object]]:
         for point in points:
@@ -187,7 +185,7 @@ def _sheet(points: Sequence[ReplayPoint]) -> Sheet:
 
 
 def _check(point: ReplayPoint) -> Check:
-    """Return a recording as a test: a subtest a quantity, with the causes of its difference."""
+    """Return a recording as a test: a subtest per quantity, with the causes of its difference."""
     differing = {(d.quantity, d.qp_num): d for d in point.differences}
     keys: list[tuple[str, int | None, Pair]] = [("interrupts", None, _totals(point)["interrupts"])]
     for name in ("wakeups", "runs"):

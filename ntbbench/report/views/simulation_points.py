@@ -17,7 +17,7 @@ from ntbbench.datapath.records import (
     SimulationPoint,
 )
 from ntbbench.report.document import Cell, Column, Sheet, Shown, Table, column, number, words
-from ntbbench.report.quantities import DIGITS, ONE, RATES, TIMES, Unit, plain, unit_of
+from ntbbench.report.quantities import DIGITS, NO_UNIT, RATES, TIMES, Unit, plain, unit_of
 
 DASH = "-"
 AXES = ("protocol", "dispatch", "affinity", "queues")
@@ -94,7 +94,7 @@ def measured_table(
 ) -> Table:
     """Return a table of points: totals by name, each with its format, then measures in forms."""
     rows = [measures(point) for point in points]
-    units = {"": ONE}
+    units = {"": NO_UNIT}
     for family, (allowed, least) in FAMILIES.items():
         found = [one.value for row in rows for one in row.values() if one.family == family]
         units[family] = unit_of((value.mean for value in found if value), allowed, least)

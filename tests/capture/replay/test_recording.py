@@ -84,22 +84,15 @@ def test_a_bad_point(tmp_path: Path, text: str, said: str) -> None:
 @pytest.mark.parametrize("separator", [" ", "\n", "   "])
 def test_keys_of_point_stand_anywhere(tmp_path: Path, separator: str) -> None:
     folder = copy(BURST, tmp_path / "r")
-    pairs = [
-        "sending_qps=1",
-        "gap_us=0",
-        "packets_per_qp=60",
-        "db_read_latched=1",
-        "vectors=0",
-        "new=1",
-    ]
-    (folder / "point").write_text(separator.join(pairs) + "\n")
+    pairs = "sending_qps=1 gap_us=0 packets_per_qp=60 db_read_latched=1 vectors=0 new=1"
+    (folder / "point").write_text(pairs.replace(" ", separator) + "\n")
     assert read_recording(folder).point == read_recording(BURST).point
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "one line a QP"),
+        ("", "one line per QP"),
         ("port 0 qp 0\n", "state:1: 'port 0 qp 0': port P qp N up U"),
         (QP_LINE.replace(" up 1", ""), "state:1:"),
         (QP_LINE.replace("qp 0 up", "qp 64 up"), "'qp=64': a whole number from 0 to 63"),
@@ -132,46 +125,43 @@ def test_the_tasklets_place_is_found(tmp_path: Path, offset: int, dropped: tuple
     assert len(shown) == 300
 
 
-def test_order_of_state_does_not_matter(tmp_path: Path) -> None:
-    def reverse(text: str) -> str:
-        return "\n".join(reversed(text.splitlines())) + "\n"
-
-    turned = read_recording(copy(BURST, tmp_path / "r", state=reverse))
-    assert (turned.port, turned.qps) == (1, read_recording(BURST).qps)
+def turned(text: str) -> str:
+    return "\n".join(reversed(text.splitlines())) + "\n"
 
 
-def test_the_receiving_port_is_found_from_the_data(tmp_path: Path) -> None:
-    assert read_recording(copy(BURST, tmp_path / "r", state=swapped_ports)).port == 0
+def one_down(text: str) -> str:
+    return text.replace("port 1 qp 3 up 1", "port 1 qp 3 up 0")
 
 
-def test_a_qp_whose_link_is_down_is_not_active(tmp_path: Path) -> None:
-    def down(text: str) -> str:
-        return text.replace("port 1 qp 3 up 1", "port 1 qp 3 up 0")
-
-    assert read_recording(copy(BURST, tmp_path / "r", state=down)).device.active_mask == 0b0111
+def not_created(text: str) -> str:
+    absent = "port 1 qp {} up 0 tx 0 rx 0 bad 0 ptr 0x0000000000000000\n"
+    return text + absent.format(4) + absent.format(5)
 
 
-def test_a_qp_that_was_not_created_is_left_out(tmp_path: Path) -> None:
-    def more(text: str) -> str:
-        absent = "port 1 qp {} up 0 tx 0 rx 0 bad 0 ptr 0x0000000000000000\n"
-        return text + absent.format(4) + absent.format(5)
+@pytest.mark.parametrize(
+    ("state", "port", "active_mask"),
+    [
+        (turned, 1, 0b1111),
+        (swapped_ports, 0, 0b1111),
+        (one_down, 1, 0b0111),
+        (not_created, 1, 0b1111),
+    ],
+)
+def test_the_receiver_is_found(tmp_path: Path, state: Edit, port: int, active_mask: int) -> None:
+    recording = read_recording(copy(BURST, tmp_path / "r", state=state))
+    assert (recording.port, recording.device.active_mask) == (port, active_mask)
+    assert [qp.qp_num for qp in recording.qps] == [0, 1, 2, 3]
 
-    recording = read_recording(copy(BURST, tmp_path / "r", state=more))
-    assert recording.qp_count() == 4
 
-
-def test_two_senders_are_refused(tmp_path: Path) -> None:
-    def both(text: str) -> str:
+def test_two_senders_and_two_receivers_are_refused(tmp_path: Path) -> None:
+    def sends(text: str) -> str:
         return text.replace("ntb=0xff3c3b5481f8e028", "ntb=0xff3c3b5481f8f028", 1)
 
-    assert "one port sends" in refusal(copy(BURST, tmp_path / "r", trace=both))
-
-
-def test_two_receivers_are_refused(tmp_path: Path) -> None:
-    def both(text: str) -> str:
+    def receives(text: str) -> str:
         return text.replace("port 1 qp 3", "port 0 qp 9")
 
-    assert "receiving ports: 0, 1" in refusal(copy(BURST, tmp_path / "r", state=both))
+    assert "one port sends" in refusal(copy(BURST, tmp_path / "s", trace=sends))
+    assert "receiving ports: 0, 1" in refusal(copy(BURST, tmp_path / "r", state=receives))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.995])

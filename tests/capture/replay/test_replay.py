@@ -294,13 +294,11 @@ def test_coalesced_rings(tmp_path: Path) -> None:
     event = head + "db_event: (f) ctx=0x2 vector=1\n"
     schedule = head + "tasklet_schedule: (f) tasklet=0x2240\n"
     run = head + "rxc_db: (f) qp=0x2200\n"
+    irq, softirq = ({"pid": 0, "cpu": 1, "flags": flags} for flags in ("d.h2.", "..s1."))
     text = "".join(ring.format(pid=7, cpu=0, flags=".....", us=us) for us in range(10, 60, 10))
-    irq = {"pid": 0, "cpu": 1}
-    text += event.format(**irq, flags="d.h2.", us=500) + schedule.format(
-        **irq, flags="d.h2.", us=501
-    )
-    text += run.format(**irq, flags="..s1.", us=510) + schedule.format(**irq, flags="..s1.", us=511)
-    text += run.format(**irq, flags="..s1.", us=520)
+    text += event.format(**irq, us=500) + schedule.format(**irq, us=501)
+    text += run.format(**softirq, us=510) + schedule.format(**softirq, us=511)
+    text += run.format(**softirq, us=520)
     folder = tmp_path / "r"
     folder.mkdir()
     (folder / "trace").write_text(text)

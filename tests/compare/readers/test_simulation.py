@@ -1,147 +1,134 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`compare` and `gate` of simulations."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from simulate_runs import SHORT, SMALL, compared
+from simulate_runs import ONE, SHORT, SMALL, Command, compared
 
-from ntbbench.cli.main import main
 from ntbbench.compare.readers import load_variant
 
-ONE = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback"]
-Simulated = Callable[..., str]
+Simulated = Callable[..., Path]
 
 
 @pytest.fixture
-def simulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Simulated:
-    """Return a call that simulates eight short replications and returns the file."""
+def simulated(tmp_path: Path, ntbbench: Command) -> Simulated:
+    """Return a call that simulates and returns the file."""
 
-    def run(name: str, *words: str) -> str:
-        path = str(tmp_path / f"{name}.json")
-        assert main(["simulate", *SHORT, "--replications", "8", *words, "-o", path]) == 0
-        capsys.readouterr()
+    def run(name: str, *words: object) -> Path:
+        path = tmp_path / f"{name}.json"
+        assert ntbbench("simulate", *words, "-o", path).code == 0
         return path
 
     return run
 
 
-def report_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    main(["compare", *words, "--format", "json"])
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
-
-
-def notes_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    return " ".join(report_of(capsys, *words)["environment"]["notes"])
+def notes_of(ntbbench: Command, *words: object) -> str:
+    report = ntbbench("compare", *words, "--format", "json").report
+    return " ".join(report["environment"]["notes"])
 
 
 def test_a_result_gates_against_itself(
-    result_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    result_file: Path, tmp_path: Path, ntbbench: Command
 ) -> None:
     """Three replications a side can show nothing, which is said and fails; nothing differs."""
-    same = ["gate", str(result_file), str(result_file)]
-    assert main(same) == 3
-    out = " ".join(capsys.readouterr().out.split())
+    ran = ntbbench("gate", result_file, result_file)
+    assert ran.code == 3
+    out = " ".join(ran.out.split())
     assert "0 regressed, 0 improved" in out
     assert "not tested, for so few" in out
     policy = tmp_path / "policy.toml"
     policy.write_text("fail_untested = false")
-    assert main([*same, "--policy", str(policy)]) == 0
+    assert ntbbench("gate", result_file, result_file, "--policy", policy).code == 0
 
 
-def test_a_dearer_copy_is_a_regression(
-    simulated: Simulated, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [*ONE, "--set", "traffic.start=0"]
+def test_a_dearer_copy_is_a_regression(simulated: Simulated, ntbbench: Command) -> None:
+    words = (*ONE, "--replications", 8, "--set", "traffic.start=0")
     base, slow = (
         simulated("base", *words),
-        simulated("slow", *words, "--set", "receiver.byte=0.4ns"),
+        simulated("slow", *words, "--set", "receiver.byte=4e-10"),
     )
-    code, found = compared(["gate", base, slow, "--correction", "none"], capsys)
+    gate = ("--correction", "none", "--format", "json")
+    code, found = compared(ntbbench("gate", base, slow, *gate))
     assert code == 1
     assert found["throughput"]["verdict"] == "regressed"
-    assert main(["gate", slow, base, "--correction", "none"]) == 0
+    assert ntbbench("gate", slow, base, *gate).code == 0
 
 
 def test_what_is_one_number_in_every_sample_is_only_counted(
-    simulated: Simulated, capsys: pytest.CaptureFixture[str]
+    simulated: Simulated, ntbbench: Command
 ) -> None:
-    path = simulated("result", *ONE)
-    assert main(["compare", path, path]) == 0
-    text = capsys.readouterr().out
-    assert "noisy metrics are one number in every sample" in text
-    assert ":throughput" in text
-    assert ":drops" not in text
-    assert ":amplification" not in text
+    path = simulated("result", *ONE, "--replications", 8)
+    ran = ntbbench("compare", path, path)
+    assert ran.code == 0
+    assert "noisy metrics are one number in every sample" in ran.out
+    assert ":throughput" in ran.out
+    assert ":drops" not in ran.out
+    assert ":amplification" not in ran.out
 
 
-def test_what_settles_a_simulation_is_replications(
-    simulated: Simulated, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_settles_a_simulation_is_replications(simulated: Simulated, ntbbench: Command) -> None:
     """No machine can be quieted for numbers that depend on the seed alone."""
-    words = ["--queues", "4", "--affinity", "spread", "--seed"]
-    sides = [simulated("base", *words, "1"), simulated("other", *words, "2")]
-    noisy = [c for c in report_of(capsys, *sides)["comparisons"] if c["kind"] == "noisy"]
+    words = (*SHORT, "--queues", 4, "--affinity", "spread", "--replications", 8, "--seed")
+    sides = simulated("base", *words, 1), simulated("other", *words, 2)
+    found = ntbbench("compare", *sides, "--format", "json").report["comparisons"]
+    noisy = [c for c in found if c["kind"] == "noisy"]
     warned = {w["code"]: w["remedy"] for c in noisy for w in c["warnings"]}
     assert warned["unstable"] == "simulate more replications"
     assert any(c["verdict"] == "inconclusive" for c in noisy)
     for form in ("text", "md", "mail"):
-        assert main(["compare", *sides, "--format", form]) == 0
-        text = " ".join(capsys.readouterr().out.split())
+        text = " ".join(ntbbench("compare", *sides, "--format", form).out.split())
         assert not re.search(r"\bruns\b", text, re.IGNORECASE)
         assert "quiet the machine" not in text
         assert form != "text" or "replications a side would settle it" in text
 
 
 def test_replications_that_drew_the_same_can_be_paired(
-    simulated: Simulated, capsys: pytest.CaptureFixture[str]
+    simulated: Simulated, ntbbench: Command
 ) -> None:
     """Unpaired, flow hashes hide what pairs of the same hashes show: the user is told."""
-    words = ["--queues", "2", "--affinity", "spread", "--seed"]
-    base, other = simulated("base", *words, "1"), simulated("other", *words, "2")
-    dearer = simulated("dearer", *words, "1", "--set", "receiver.byte=202ps")
-    alone = notes_of(capsys, base, dearer)
+    words = (*SHORT, "--queues", 2, "--affinity", "spread", "--replications", 8, "--seed")
+    base, other = simulated("base", *words, 1), simulated("other", *words, 2)
+    dearer = simulated("dearer", *words, 1, "--set", "receiver.byte=202ps")
+    alone = notes_of(ntbbench, base, dearer)
     assert "seed 1 on both sides: --paired compares replication by replication" in alone
     assert re.search(r"needs \d+ of them to find a change \(dearer\)", alone)
-    assert notes_of(capsys, base, dearer, "--paired") == ""
+    assert notes_of(ntbbench, base, dearer, "--paired") == ""
     left = [
-        report_of(capsys, base, dearer, *how)["totals"]["inconclusive"]
-        for how in ([], ["--paired"])
+        ntbbench("compare", base, dearer, "--format", "json", *how).report["totals"]["inconclusive"]
+        for how in ((), ("--paired",))
     ]
     assert left[0] > left[1]
-    assert notes_of(capsys, base, other) == ""
+    assert notes_of(ntbbench, base, other) == ""
     different = "seed 1 against seed 2: pairs of replications share no draws"
-    assert different in notes_of(capsys, base, other, "--paired")
+    assert different in notes_of(ntbbench, base, other, "--paired")
 
 
-def test_pairs_are_the_replications_of_both_sides(
-    simulated: Simulated, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--queues", "2", "--affinity", "spread", "--replications"]
-    sides = [simulated("few", *words, "3"), simulated("many", *words, "30")]
-    for both in (sides, sides[::-1]):
-        notes = notes_of(capsys, *both)
+def test_pairs_are_the_replications_of_both_sides(simulated: Simulated, ntbbench: Command) -> None:
+    words = (*SHORT, "--queues", 2, "--affinity", "spread", "--replications")
+    few, many = simulated("few", *words, 3), simulated("many", *words, 30)
+    for sides in ((few, many), (many, few)):
+        notes = notes_of(ntbbench, *sides)
         assert re.search(r"--paired .* needs \d+ of them to find a change", notes)
 
 
 def test_where_nothing_is_open_pairs_are_not_told_of(
-    simulated: Simulated, capsys: pytest.CaptureFixture[str]
+    simulated: Simulated, ntbbench: Command
 ) -> None:
-    path = simulated("one", *ONE[:4], "--duration", "20ms")
-    assert main(["compare", path, path, "--threshold", "50%"]) == 0
-    text = capsys.readouterr().out
-    assert " 0 inconclusive" in text
-    assert "--paired" not in text
+    path = simulated("one", *ONE, "--replications", 8, "--duration", "20ms")
+    ran = ntbbench("compare", path, path, "--threshold", "50%")
+    assert ran.code == 0
+    assert " 0 inconclusive" in ran.out
+    assert "--paired" not in ran.out
 
 
-def test_runs_of_another_length_are_not_compared(result_file: Path, simulated: Simulated) -> None:
+def test_runs_of_another_length_are_not_compared(
+    result_file: Path, simulated: Simulated, ntbbench: Command
+) -> None:
     other = simulated("other", *SMALL, "--duration", "6ms")
-    assert main(["compare", str(result_file), other]) == 5
+    assert ntbbench("compare", result_file, other).code == 5
 
 
 def test_metrics_have_samples_and_directions(result_file: Path) -> None:

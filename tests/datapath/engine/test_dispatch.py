@@ -57,7 +57,7 @@ def test_without_costs_the_counts_are_the_dispatch_kernels(
         qp_bitmap=EVERY,
         active=EVERY,
     )
-    assert list(outcome.interrupts) == counts.vector_interrupts.tolist()
+    assert list(outcome.interrupts) == counts.vector_interrupts
     assert outcome.scan_iterations == counts.scan_iterations
     for queue, row in enumerate(outcome.queues):
         assert row.calls[Cause.DOORBELL] == counts.qp_schedule_calls[queue]

@@ -8,9 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from dask_cluster import Cluster, cluster
-from simulate_runs import found_on
+from simulate_runs import SMALL, Command, found_on, saved
 
-from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
 from ntbbench.datapath.grid import backends
 from ntbbench.datapath.grid.grid import Found, Grid, Hooks
@@ -67,54 +66,40 @@ def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -
     assert told[-1] == sum(map(len, expected))  # nothing lost, nothing counted twice
 
 
-def test_from_the_command_line(
-    running: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--queues", "1,2", "--affinity", "single", "--replications", "3", "--format", "json"]
-    words += ["--duration", "5ms", "--warmup", "1ms", "-o"]
+def test_from_the_command_line(running: Cluster, tmp_path: Path, ntbbench: Command) -> None:
     local, remote = tmp_path / "local.json", tmp_path / "dask.json"
-    assert main(["simulate", *words, str(local)]) == 0
-    there = ["--backend", "dask", "--scheduler", running.address]
-    assert main(["simulate", *words, str(remote), *there]) == 0
-    here, away = (msgspec.json.decode(path.read_bytes()) for path in (local, remote))
-    assert here["points"] == away["points"]
-    assert capsys.readouterr().err == ""
+    words = ("simulate", *SMALL, "--affinity", "single", "--format", "json", "-o")
+    there = ("--backend", "dask", "--scheduler", running.address)
+    for ran in (ntbbench(*words, local), ntbbench(*words, remote, *there)):
+        assert (ran.code, ran.err) == (0, "")
+    assert saved(local)["points"] == saved(remote)["points"]
 
 
-def test_nothing_answers(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backends, "CONNECT_TIMEOUT", 0.5)
-    there = ["--backend", "dask", "--scheduler", "tcp://127.0.0.1:9"]
-    assert main(["simulate", *there, "-o", "/dev/null"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "--scheduler: 'tcp://127.0.0.1:9': a scheduler that answers" in line
+ANSWERS = "[SCHEME://]HOST:PORT, SCHEME of tcp, tls, ws, wss"
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["", "nonsense", "host:", ":8786", "host:port", "host:99999", "http://host:80", "tcp://[::1:1",
-     "tcp://host:8786/path"],
+    ("address", "allowed"),
+    [
+        ("tcp://127.0.0.1:9", "a scheduler that answers"),
+        ("tls://127.0.0.1:9", "tls:// where Dask's configuration names certificates"),
+        *((address, ANSWERS) for address in (
+            "", "nonsense", "host:", ":8786", "host:port", "host:99999", "http://host:80",
+            "tcp://[::1:1", "tcp://host:8786/path",
+        )),
+    ],
 )  # fmt: skip
-def test_an_address_that_is_none_reaches_no_client(
-    address: str, capsys: pytest.CaptureFixture[str]
+def test_a_bad_address_is_one_line_and_leaves_no_client(
+    address: str, allowed: str, ntbbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that was made of one would stay, and end with a traceback after 20 s."""
+    """A client of a wrong address, or without certificates, would end with a traceback."""
+    monkeypatch.setattr(backends, "CONNECT_TIMEOUT", 0.5)
     before = set(threading.enumerate())
-    assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    allowed = "[SCHEME://]HOST:PORT, SCHEME of tcp, tls, ws, wss"
-    assert line == f"ntbbench: --scheduler: {address!r}: {allowed}"
-    assert set(threading.enumerate()) == before
-
-
-def test_tls_without_certificates_reaches_no_client(capsys: pytest.CaptureFixture[str]) -> None:
-    before = set(threading.enumerate())
-    address = "tls://127.0.0.1:9"
-    assert main(["simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ntbbench: --scheduler: {address!r}: tls:// where Dask's configuration")
-    assert set(threading.enumerate()) == before
+    ran = ntbbench("simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null")
+    assert ran.code == 2
+    assert ran.err.startswith(f"ntbbench: --scheduler: {address!r}: {allowed}")
+    assert len(ran.err.splitlines()) == 1
+    assert allowed == "a scheduler that answers" or set(threading.enumerate()) == before
 
 
 @pytest.mark.parametrize("address", ["host:8786", "tcp://10.0.0.1:8786", "tls://[::1]:8786/"])

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from simulate_runs import SHORT, SMALL, found_on, saved, small_grid
+from simulate_runs import ONE, SMALL, Command, found_on, saved, small_grid
 
 from ntbbench.cli import progress as cli_progress
 from ntbbench.cli.main import main
@@ -23,7 +23,7 @@ from ntbbench.datapath.records import SimulationResult
 
 
 def test_what_was_found_before_a_worker_died_is_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ntbbench: Command
 ) -> None:
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
 
@@ -33,12 +33,13 @@ def test_what_was_found_before_a_worker_died_is_saved(
 
     with monkeypatch.context() as patched:
         patched.setattr("ntbbench.cli.simulate.run_grid", dies)
-        assert main(["simulate", *SMALL, "-o", str(path)]) == 70
-    (line,) = capsys.readouterr().err.splitlines()
+        ran = ntbbench("simulate", *SMALL, "-o", path)
+    assert ran.code == 70
+    (line,) = ran.err.splitlines()
     assert f"go on with: ntbbench simulate --resume {path}" in line
     assert [len(point["replications"]) for point in saved(path)["points"]] == [1]
-    assert main(["simulate", "--resume", str(path)]) == 0
-    assert main(["simulate", *SMALL, "-o", str(whole)]) == 0
+    assert ntbbench("simulate", "--resume", path).code == 0
+    assert ntbbench("simulate", *SMALL, "-o", whole).code == 0
     assert saved(path)["points"] == saved(whole)["points"]
 
 
@@ -190,12 +191,11 @@ def wait_for_end(processes: list[int]) -> None:
             time.sleep(0.05)
 
 
-def test_replications_can_be_added(tmp_path: Path) -> None:
+def test_replications_can_be_added(tmp_path: Path, ntbbench: Command) -> None:
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
-    words = ["simulate", "--queues", "1", "--affinity", "single", *SHORT]
-    assert main([*words, "-o", str(path)]) == 0
-    assert main(["simulate", "--resume", str(path), "--replications", "5"]) == 0
-    assert main([*words, "--replications", "5", "-o", str(whole)]) == 0
+    assert ntbbench("simulate", *ONE, "-o", path).code == 0
+    assert ntbbench("simulate", "--resume", path, "--replications", 5).code == 0
+    assert ntbbench("simulate", *ONE, "--replications", 5, "-o", whole).code == 0
     assert saved(path)["points"] == saved(whole)["points"]
 
 
@@ -209,9 +209,10 @@ def test_replications_can_be_added(tmp_path: Path) -> None:
     ],
 )
 def test_only_the_same_scenario_goes_on(
-    words: list[str], said: str, result_file: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, result_file: Path, ntbbench: Command
 ) -> None:
     before = result_file.read_bytes()
-    assert main(["simulate", "--resume", str(result_file), *words]) == 2
-    assert said in capsys.readouterr().err
+    ran = ntbbench("simulate", "--resume", result_file, *words)
+    assert ran.code == 2
+    assert said in ran.err
     assert result_file.read_bytes() == before

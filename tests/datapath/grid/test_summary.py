@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from simulate_runs import SHORT, SMALL, saved
+from simulate_runs import SHORT, Command, saved
 
-from ntbbench.cli.main import main
 from ntbbench.datapath.grid.replicate import replicate
 from ntbbench.datapath.records import CPU_KINDS, Counts, OkSimulation
 from ntbbench.datapath.scenario.grid_point import PointSpec
@@ -108,27 +107,19 @@ def test_one_cpu_copies_no_faster_with_more_queues(dispatch: str) -> None:
         assert spread > 3.95 * limit
 
 
-def test_a_single_replication_has_no_interval(tmp_path: Path) -> None:
-    path = tmp_path / "one.json"
-    assert main(["simulate", *SMALL, "--replications", "1", "-o", str(path)]) == 0
-    result = saved(path)
-    assert result["points"][0]["throughput_bps"]["low"] is None
-    assert result["warnings"][0]["code"] == "few-replications"
-
-
-def test_what_the_device_cannot_give_stays_in_the_result(tmp_path: Path) -> None:
+def test_what_the_device_cannot_give_stays_in_the_result(tmp_path: Path, ntbbench: Command) -> None:
     path = tmp_path / "result.json"
-    words = ["--preset", "rcar-s4-spider", "--queues", "2,4", "--dispatch", "msi", *SHORT]
-    assert main(["simulate", *words, "--affinity", "single", "-o", str(path)]) == 0
+    words = ("--queues", "2,4", "--dispatch", "msi", "--affinity", "single", "-o", path)
+    assert ntbbench("simulate", "--preset", "rcar-s4-spider", *SHORT, *words).code == 0
     two, four = saved(path)["points"]
     assert (two["status"], four["status"]) == ("ok", "unavailable")
     assert four["reason"].startswith("ENOSPC: 4 queues requested, 3 possible")
 
 
-def test_a_scenario_of_toml(tmp_path: Path) -> None:
+def test_a_scenario_of_toml(tmp_path: Path, ntbbench: Command) -> None:
     file, path = tmp_path / "board.toml", tmp_path / "result.json"
     file.write_text('queues = [2]\ndispatch = "msi"\n[run]\nreplications = 2\nduration = "2ms"\n')
-    assert main(["simulate", str(file), "-o", str(path)]) == 0
+    assert ntbbench("simulate", file, "-o", path).code == 0
     result = saved(path)
     assert [point["dispatch"] for point in result["points"]] == ["msi", "msi"]
     assert len(result["points"][0]["replications"]) == 2

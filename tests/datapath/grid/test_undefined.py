@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from rendered import rendered
-from simulate_runs import SHORT, compared, loaded, saved, spec_of
+from simulate_runs import ONE, Command, compared, loaded, saved, spec_of
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import ExitCode
@@ -20,20 +20,19 @@ from ntbbench.datapath.records import Estimate, OkSimulation
 from ntbbench.report.document import Table
 from ntbbench.report.views.simulation import document
 
+LATE = ("--warmup", "0s", "--set", "traffic.start=0")
+
 
 @pytest.fixture(scope="module")
 def uncounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """No interrupt at all: the poll comes after the end; and one in some replications alone."""
     path = tmp_path_factory.mktemp("uncounted") / "result.json"
-    words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT]
-    words += ["--warmup", "0s", "--set", "link.doorbell=poll", "--set", "traffic.start=0"]
+    words = [*ONE, *LATE, "--set", "link.doorbell=poll"]
     assert main(["simulate", *words, "-o", str(path)]) == 0
     return path
 
 
-def test_a_ratio_of_nothing_is_null_and_a_dash(
-    uncounted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_ratio_of_nothing_is_null_and_a_dash(uncounted: Path) -> None:
     (point,) = saved(uncounted)["points"]
     assert point["interrupts"] == point["wakeups"] == 0 < point["rings"]
     for name in ("amplification", "effective_amplification", "spurious_ratio"):
@@ -41,19 +40,14 @@ def test_a_ratio_of_nothing_is_null_and_a_dash(
         assert point["estimates"][name] is None
     assert point["delivered"] == 0
     assert [point["latency"][name] for name in ("p50", "p99", "p999")] == [None, None, None]
-    shown = {}
-    for form in ("text", "md", "csv"):
-        assert main(["show", str(uncounted), "--format", form]) == 0
-        shown[form] = capsys.readouterr().out
-    assert re.search(r"single +1 +- +- +- +0 ", shown["text"])
-    assert re.search(r"single +\| +1 +\| +- +\| +- +\| +- +\| +0 ", shown["md"])
-    (row,) = csv.DictReader(io.StringIO(shown["csv"]))
+    result = loaded(uncounted)
+    assert re.search(r"single +1 +- +- +- +0 ", rendered(result, "text"))
+    cells = r"single +\| +1 +\| +- +\| +- +\| +- +\| +0 "
+    assert re.search(cells, rendered(result, "md"))
+    (row,) = csv.DictReader(io.StringIO(rendered(result, "csv")))
     assert row["amplification"] == row["amplification_a_replication_mean"] == ""
     assert row["latency_p50_mean"] == ""
-    page = tmp_path / "page.html"
-    assert main(["show", str(uncounted), "--html", str(page)]) == 0
-    assert "amplification -, effective -" in page.read_text()
-    assert isinstance(loaded(uncounted).points[0], OkSimulation)
+    assert "amplification -, effective -" in rendered(result, "html")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +65,7 @@ def counted(uncounted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+JSON = ("--format", "json")
 UNDEFINED = {
     "latency_p50", "latency_p99", "latency_p999",
     "amplification", "effective_amplification", "spurious_ratio",
@@ -78,26 +73,22 @@ UNDEFINED = {
 
 
 def test_a_metric_that_one_side_lost_is_missing(
-    uncounted: Path, counted: Path, capsys: pytest.CaptureFixture[str]
+    uncounted: Path, counted: Path, ntbbench: Command
 ) -> None:
     """No latency and no ratio is not 0, the best there is, nor a reason to say nothing."""
-    for base, candidate, lacks in (
-        (uncounted, counted, "base"),
-        (counted, uncounted, "candidate"),
-    ):
-        words = [str(base), str(candidate)]
-        code, found = compared(["gate", *words], capsys)
+    for sides, lacks in (((uncounted, counted), "base"), ((counted, uncounted), "candidate")):
+        code, found = compared(ntbbench("gate", *sides, *JSON))
         assert code == ExitCode.MISSING
         assert {name for name, c in found.items() if c.get("missing") == lacks} == UNDEFINED
         assert "missing" not in found["throughput"]
-        main(["compare", *words])
-        assert re.search(r"latency_p99.*missing|missing.*latency_p99", capsys.readouterr().out)
-    _, found = compared(["compare", str(uncounted), str(uncounted)], capsys)
+        text = ntbbench("compare", *sides).out
+        assert re.search(r"latency_p99.*missing|missing.*latency_p99", text)
+    _, found = compared(ntbbench("compare", uncounted, uncounted, *JSON))
     assert not found.keys() & UNDEFINED  # where neither has it, there is nothing to say
 
 
 def test_one_run_without_a_value_hides_no_regression(
-    counted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    counted: Path, tmp_path: Path, ntbbench: Command
 ) -> None:
     """A latency and an amplification three times as high, and one replication with neither."""
     worse = tmp_path / "worse.json"
@@ -109,14 +100,14 @@ def test_one_run_without_a_value_hides_no_regression(
     runs[2] |= dict.fromkeys(("p50", "p99", "p999"))
     runs[2]["counts"] |= dict.fromkeys(("interrupts", "schedule_calls", "wakeups"), 0)
     worse.write_text(json.dumps(result))
-    words = ["--correction", "none"]
-    code, found = compared(["gate", str(counted), str(worse), *words], capsys)
+    words = (counted, worse, "--correction", "none", *JSON)
+    code, found = compared(ntbbench("gate", *words))
     assert code == ExitCode.FINDING
     for name in ("latency_p50", "latency_p99", "amplification"):
         assert (found[name]["verdict"], found[name]["n_candidate"]) == ("regressed", 7)
         (told,) = [w for w in found[name]["warnings"] if w["code"] == "undefined-samples"]
         assert told["message"].endswith(": candidate 7 of 8 replications")
-    _, found = compared(["compare", str(counted), str(worse), *words, "--paired"], capsys)
+    _, found = compared(ntbbench("compare", *words, "--paired"))
     assert found["latency_p50"]["n_base"] == found["latency_p50"]["n_candidate"] == 7
     assert found["latency_p50"]["ratio_low"] == pytest.approx(3)  # of the same replications
     assert found["throughput"]["n_base"] == 8
@@ -143,26 +134,21 @@ def test_an_estimate_is_over_the_replications_that_have_it(counted: Path) -> Non
     assert partly_defined([nothing, point]) == []
 
 
-def test_what_delivers_nothing_is_told_with_its_cause(
-    uncounted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_delivers_nothing_is_warned_of_with_its_cause(
+    uncounted: Path, tmp_path: Path, ntbbench: Command
 ) -> None:
-    (told,) = [w for w in saved(uncounted)["warnings"] if w["code"] == "nothing-delivered"]
-    name = "tcp fallback single Q=1: no packet was delivered; "
-    assert told["message"] == f"{name}no poll came between the first doorbell and the end"
-    path = tmp_path / "late.json"
-    words = ["--queues", "1", "--affinity", "single", "--dispatch", "fallback", *SHORT]
-    words += ["--duration", "10us", "--warmup", "0", "--set", "traffic.start=500ms"]
-    assert main(["simulate", *words, "-o", str(path)]) == 0
-    text = capsys.readouterr().out
-    late = f"{name}traffic.start 500ms is not before warmup + duration"
-    assert saved(path)["warnings"][-1]["message"] == late
-    assert late in " ".join(text.split())
-    short = [*words[:-2], "--set", "traffic.start=0", "--dispatch", "fallback,msi", "-o", str(path)]
-    assert main(["simulate", *short]) == 0
-    assert saved(path)["warnings"][-1]["message"] == (
-        "tcp fallback single Q=1, tcp msi single Q=1: no packet was delivered; the run ended "
-        "before a packet was through"
-    )
+    path, nothing = tmp_path / "late.json", "no packet was delivered; "
+    one, other = "tcp fallback single Q=1", "tcp msi single Q=1"
+    words = ("simulate", *ONE, "--duration", "10us", *LATE, "-o", path)
+    late = f"{one}: {nothing}traffic.start 500ms is not before warmup + duration"
+    assert late in " ".join(ntbbench(*words, "--set", "traffic.start=500ms").out.split())
+    assert ntbbench(*words, "--dispatch", "fallback,msi").code == 0
+    for file, message in (
+        (uncounted, f"{one}: {nothing}no poll came between the first doorbell and the end"),
+        (path, f"{one}, {other}: {nothing}the run ended before a packet was through"),
+    ):
+        (told,) = [w for w in saved(file)["warnings"] if w["code"] == "nothing-delivered"]
+        assert told["message"] == message
 
 
 def test_a_note_explains_the_dash_under_each_table_that_has_one(

@@ -15,8 +15,9 @@ from ntbbench.datapath.engine import COMPILED
 from ntbbench.datapath.engine.buffers import Buffers
 from ntbbench.datapath.engine.engine_plan import plan
 from ntbbench.datapath.system import Cost, Costs, Flow, Queue, Source, System
-from ntbbench.dispatch.engine import _bitset, _histogram, _msi, _scan
-from ntbbench.dispatch.engine.counts import Counters
+from ntbbench.dispatch import engine
+from ntbbench.ntb.devices.catalogue import generic
+from ntbbench.ntb.workload.stream import Cycle, Draws, Sender, ring_stream
 
 
 def test_the_variant_asked_for_is_the_one_under_test() -> None:
@@ -33,15 +34,13 @@ def test_the_build_is_recorded() -> None:
 N = 100_000
 VECTORS = np.zeros(N, np.uint8)
 RUNG = np.ones(N, np.uint64)
-ONES = np.ones(64, np.uint64)
+ONE_QP = {"qp_bitmap": 1, "active": 1}
 RUNS = {
-    "scan": partial(_scan.run, VECTORS, RUNG, ONES, 1, 0, 1, 1, Counters().block),
-    "bitset": partial(_bitset.run, VECTORS, RUNG, ONES, 1, 0, 1, 1, Counters().block),
-    "msi": partial(_msi.run, VECTORS, RUNG, ONES, 1, 1, Counters().block),
-    "histogram": partial(
-        _histogram.run, VECTORS, VECTORS[:64], RUNG[:64], ONES, 1, 0, 1, Counters().block
-    ),
+    kernel: engine.prepare(kernel, VECTORS, RUNG, RUNG[:1], **ONE_QP).run
+    for kernel in ("scan", "bitset", "msi")
 }
+RUNS["draws"] = partial(Draws((0.5, 0.5), 1).draw, N, 0)
+RUNS["bursts"] = partial(ring_stream, Sender(Cycle((0, 1)), 4, (0, 1)), generic(2, 2).vector_map, N)
 
 POINT = System(
     receiver_cpus=1,
@@ -54,11 +53,11 @@ POINT = System(
 )
 
 
-def go(engine: str) -> None:
-    Buffers(plan(POINT), 1, COMPILED[engine], 0).go_until(POINT.end_ps)
+def go(name: str) -> None:
+    Buffers(plan(POINT), 1, COMPILED[name], 0).go_until(POINT.end_ps)
 
 
-RUNS |= {engine: partial(go, engine) for engine in COMPILED}
+RUNS |= {name: partial(go, name) for name in COMPILED}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from ntbbench.core.errors import InputError
 from ntbbench.dispatch import engine
-from ntbbench.dispatch.engine import _bitset, _histogram, _msi, _scan, _softirq
+from ntbbench.dispatch.engine import _bitset, _msi, _scan
 from ntbbench.dispatch.engine.counts import Counters
 
 GOOD: dict[str, Any] = {
@@ -38,7 +38,7 @@ BAD = [
     ("vectors", np.array([0, 255], np.uint8), "255"),
     ("rung", np.array([1, 2], np.int64), "int64"),
     ("rung", np.array([1, 2], ">u8"), ">u8"),
-    ("rung", np.array([1], np.uint64), "rung: 1: one word an interrupt"),
+    ("rung", np.array([1], np.uint64), "rung: 1: one word for each vector (2)"),
     ("rung", np.frombuffer(bytes(17), np.uint8)[1:].view(np.uint64), "aligned"),
     ("masks", np.array([1, 2], np.uint32), "uint32"),
     ("masks", np.zeros(65, np.uint64), "masks: 65: at most 64"),
@@ -69,41 +69,58 @@ def test_unknown_kernel_lists_the_names() -> None:
         prepare("simd")
 
 
-def test_histogram_needs_a_stream_without_order() -> None:
-    with pytest.raises(InputError, match=r"drain: 2: 1 for kernel 'histogram'"):
-        prepare("histogram", drain=2)
-    with pytest.raises(InputError, match=r"rung: '0x2': only bits that vector 0 schedules"):
-        prepare("histogram", rung=np.array([3, 2], np.uint64))
-    prepare("histogram", rung=np.array([3, 2], np.uint64), active=1).run()
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        (np.zeros(3, np.int8), "int8"),
+        ([0, 1], "list"),
+        (np.array([0, 2], np.uint8), "codes: 2: below the number of vectors, which is 2"),
+    ],
+)
+def test_bad_codes_are_named(codes: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        prepare("bitset", codes=codes)
 
 
-def test_histogram_takes_64_different_interrupts() -> None:
-    rung = np.arange(65, dtype=np.uint64)
-    stream = {"vectors": np.zeros(65, np.uint8), "masks": np.array([127], np.uint64)}
-    with pytest.raises(InputError, match=r"65 different pairs.*at most 64 for kernel 'histogram'"):
-        prepare("histogram", rung=rung, qp_bitmap=127, active=127, **stream)
-    rung[64] = 63
-    prepare("histogram", rung=rung, qp_bitmap=127, active=127, **stream).run()
+def test_there_are_64_codes_at_most() -> None:
+    stream = {"vectors": np.zeros(65, np.uint8), "rung": np.zeros(65, np.uint64)}
+    with pytest.raises(InputError, match="codes: 65: at most 64 different interrupts"):
+        prepare("bitset", codes=np.zeros(3, np.uint8), **stream)
 
 
 @pytest.mark.parametrize("mask", [0, 3, 1 << 63 | 1])
-def test_msi_needs_one_qp_a_vector(mask: int) -> None:
+@pytest.mark.parametrize("kernel", ["reference-msi", "msi", "bitset-msi"])
+def test_msi_needs_one_qp_a_vector(kernel: str, mask: int) -> None:
     with pytest.raises(InputError, match=r"masks\[1\]: '0x[0-9a-f]+': one bit"):
-        prepare("msi", masks=np.array([1, mask], np.uint64))
+        prepare(kernel, masks=np.array([1, mask], np.uint64))
 
 
 # The compiled entries, called past the engine's checks.
 
-U64_MASKS = np.ones(64, np.uint64)
+ONE = np.uint64(1)
+WORDS = np.ones(64, np.uint64)
+EVERY_VECTOR = np.arange(64, dtype=np.uint8)
+STREAM = np.zeros(2, np.uint8)
+RUNG = np.zeros(2, np.uint64)
 
 
-def compiled(changed: dict[int, Any], run: Any = _scan.run) -> None:
-    arguments = [
-        np.zeros(2, np.uint8), np.zeros(2, np.uint64), U64_MASKS, 1, 0, 1, 1, Counters().block,
-    ]  # fmt: skip
-    for position, value in changed.items():
-        arguments[position] = value
-    run(*arguments)
+MASKS = {"masks": WORDS, "qp_bitmap": ONE, "qp_bitmap_free": ONE}
+CODES = {"code_vectors": EVERY_VECTOR, "scanned": WORDS, "called": WORDS}
+END = {"active": ONE, "drain": ONE, "counters": Counters().block}
+# The compiled entries, each with good arguments in their order.
+ENTRIES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "scan": (_scan.run, {"vectors": STREAM, "rung": RUNG} | MASKS | END),
+    "msi": (_msi.run, {"vectors": STREAM, "rung": RUNG, "masks": WORDS} | END),
+    "bitset": (_bitset.run, {"codes": STREAM} | CODES | {"rung": RUNG} | END),
+    "coded": (_bitset.run_coded, {"codes": STREAM} | CODES | {"rung": WORDS} | END),
+}
+ALL = tuple(ENTRIES)
+
+
+def call(entry: str, **changed: Any) -> None:
+    run, arguments = ENTRIES[entry]
+    assert set(changed) <= set(arguments)
+    run(*(arguments | changed).values())
 
 
 def read_only() -> np.ndarray:
@@ -112,62 +129,54 @@ def read_only() -> np.ndarray:
     return block
 
 
-COMPILED_BAD = [
-    (0, np.zeros(2, np.int8), "Buffer dtype mismatch"),
-    (0, np.zeros(4, np.uint8)[::2], "not C-contiguous"),
-    (0, np.zeros(3, np.uint8), "rung: 2 words for 3 vectors"),
-    (1, np.zeros((1, 2), np.uint64), "wrong number of dimensions"),
-    (1, np.zeros(2), "Buffer dtype mismatch"),
-    (2, np.ones(65, np.uint64), "db_vector_masks: 65 masks: allowed 64"),
-    (6, 0, "drain: 0: allowed 1"),
-    (7, np.zeros(453, np.uint64), "counters: 453 words: allowed 454"),
-    (7, np.zeros(454, np.int64), "Buffer dtype mismatch"),
-    (7, read_only(), "read-only"),
-    (7, np.arange(454, dtype=np.uint64), r"counters\[2\]: 2 interrupts: allowed below drain"),
+ENTRIES_BAD: list[tuple[tuple[str, ...], str, Any, str]] = [
+    (("scan", "msi"), "vectors", np.zeros(2, np.int8), "Buffer dtype mismatch"),
+    (("scan", "msi"), "vectors", np.zeros(4, np.uint8)[::2], "not C-contiguous"),
+    (("bitset", "coded"), "codes", np.zeros(4, np.uint8)[::2], "not C-contiguous"),
+    (ALL, "rung", np.zeros((1, 2), np.uint64), "wrong number of dimensions"),
+    (ALL, "rung", np.zeros(2), "Buffer dtype mismatch"),
+    (("scan", "msi", "bitset"), "rung", np.zeros(3, np.uint64), "rung: 3 words: allowed 2"),
+    (("coded",), "rung", RUNG, "rung: 2 words: allowed 64"),
+    (("scan", "msi"), "masks", np.ones(65, np.uint64), "masks: 65 words: allowed 64"),
+    (("bitset", "coded"), "called", np.ones(63, np.uint64), "masks: 63 words: allowed 64"),
+    (("bitset",), "code_vectors", np.zeros(65, np.uint8), "code_vectors: 65: allowed 64 or less"),
+    (("bitset", "coded"), "scanned", RUNG, "scanned: 2 words: allowed 64"),
+    (("msi",), "masks", np.zeros(64, np.uint64), r"qp_masks\[0\]: 0x0: allowed one bit"),
+    (ALL, "drain", 0, "drain: 0: allowed 1"),
+    (ALL, "counters", np.zeros(453, np.uint64), "counters: 453 words: allowed 451"),
+    (ALL, "counters", np.zeros(451, np.int64), "Buffer dtype mismatch"),
+    (ALL, "counters", read_only(), "read-only"),
 ]
 
 
-@pytest.mark.parametrize("run", [_scan.run, _bitset.run])
-@pytest.mark.parametrize(("position", "value", "told"), COMPILED_BAD)
-def test_compiled_kernels_check_their_buffers(
-    run: Any, position: int, value: Any, told: str
-) -> None:
+@pytest.mark.parametrize(
+    ("entry", "name", "value", "told"),
+    [(entry, *bad) for entries, *bad in ENTRIES_BAD for entry in entries],
+)
+def test_compiled_kernels_check_their_buffers(entry: str, name: str, value: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        compiled({position: value}, run)
+        call(entry, **{name: value})
 
 
-@pytest.mark.parametrize("run", [_scan.run, _bitset.run])
-@pytest.mark.parametrize("position", [3, 4, 5, 6])
+@pytest.mark.parametrize("entry", ALL)
 @pytest.mark.parametrize("word", [-1, 1 << 64])
-def test_compiled_kernels_refuse_words_beyond_64_bits(run: Any, position: int, word: int) -> None:
-    with pytest.raises(OverflowError):
-        compiled({position: word}, run)
+def test_compiled_kernels_refuse_words_beyond_64_bits(entry: str, word: int) -> None:
+    words = [name for name, value in ENTRIES[entry][1].items() if value is ONE]
+    assert {"active", "drain"} <= set(words)
+    for name in words:
+        with pytest.raises(OverflowError):
+            call(entry, **{name: word})
 
 
-def test_compiled_msi_and_histogram_check_their_tables() -> None:
-    stream, rung = np.zeros(2, np.uint8), np.zeros(64, np.uint64)
-    with pytest.raises(ValueError, match=r"qp_masks\[0\]: 0x0: allowed one bit"):
-        _msi.run(stream, np.zeros(2, np.uint64), rung, 1, 1, Counters().block)
-    vectors = np.zeros(64, np.uint8)
-    with pytest.raises(ValueError, match="code_vectors, code_rung: 63, 64 codes: allowed as many"):
-        _histogram.run(stream, vectors[1:], rung, U64_MASKS, 1, 0, 1, Counters().block)
-    with pytest.raises(ValueError, match=r"code_vectors\[0\]: 64: allowed 0 .. 63"):
-        _histogram.run(stream, vectors + np.uint8(64), rung, U64_MASKS, 1, 0, 1, Counters().block)
-    with pytest.raises(ValueError, match=r"code_rung\[0\]: 0x2: allowed bits of its vector"):
-        _histogram.run(stream, vectors, rung + np.uint64(2), U64_MASKS, 3, 0, 3, Counters().block)
-    block = Counters().block
-    block[1] = 4
-    with pytest.raises(ValueError, match=r"counters\[0:2\]: 0, 4: allowed 0, 0"):
-        _histogram.run(stream, vectors, rung, U64_MASKS, 1, 0, 1, block)
-    with pytest.raises(ValueError, match="counters: 3 words"):
-        _softirq.run(np.zeros(3, np.uint64))
-
-
-@pytest.mark.parametrize("kernel", ["scan", "bitset", "histogram"])
-def test_a_stream_changed_behind_the_engine_touches_no_foreign_memory(kernel: str) -> None:
+@pytest.mark.parametrize("kernel", ["scan", "bitset"])
+@pytest.mark.parametrize("coded", [False, True])
+def test_a_stream_changed_behind_the_engine_touches_no_foreign_memory(
+    kernel: str, coded: bool
+) -> None:
     # Counts are then wrong, as documented; the sanitizers of the checked build watch the rest.
-    vectors = np.zeros(1000, np.uint8)
-    prepared = prepare(kernel, vectors=vectors, rung=np.ones(1000, np.uint64))
-    vectors[:] = 255
+    stream = np.zeros(1000, np.uint8)
+    how = {"codes": stream} if coded else {"vectors": stream, "rung": np.ones(1000, np.uint64)}
+    prepared = prepare(kernel, **how)
+    stream[:] = 255
     prepared.run()
-    assert prepared.counts().vector_interrupts.shape == (2,)
+    assert len(prepared.counts().vector_interrupts) == 2

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.guest
 SIX_POINTS = ("--vectors", "0,2,16", "--db-read", "latched,zero", "--packets", "20")
 ONE_POINT = ("--vectors", "16", "--packets", "5")
 QUEUES = 4
-# Tasklet runs a doorbell without the race check, by vectors: facts measured on 6.1 and 6.12.
+# Tasklet runs per doorbell without the race check, by vectors: facts measured on 6.1 and 6.12.
 WOKEN = {0: 4, 2: 2, 16: 1}
 
 

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.custom import KEYS, Device, build_device, parse_device
+from ntbbench.core.options import kinds, shown
+from ntbbench.ntb.devices.custom import Device, build_device, device_of, parse_devices
+from ntbbench.ntb.devices.device import Hardware
+
+
+def built(text: str) -> Hardware:
+    ((name, device),) = parse_devices([text]).items()
+    return build_device(name, device)
 
 
 @pytest.mark.parametrize(
@@ -25,8 +32,7 @@ from ntbbench.ntb.devices.custom import KEYS, Device, build_device, parse_device
     ],
 )
 def test_maps(text: str, masks: list[int]) -> None:
-    name, device = parse_device(text)
-    hardware = build_device(name, device)
+    hardware = built(text)
     assert list(hardware.vector_map.db_vector_masks) == masks
     assert hardware.vector_map.irq_masks == hardware.vector_map.db_vector_masks
     assert hardware.vector_map.db_valid_mask == sum(masks)
@@ -36,7 +42,7 @@ def test_maps(text: str, masks: list[int]) -> None:
 
 def test_limits() -> None:
     text = "b.x-1:doorbells=8,mw_count=3,spad_count=16,link_mask=0x100,db_read=zero"
-    hardware = build_device(*parse_device(text))
+    hardware = built(text)
     assert (hardware.mw_count, hardware.spad_count) == (3, 16)
     assert (hardware.link_mask, hardware.db_read) == (0x100, "zero")
     hardware = build_device("c", Device(doorbells=8))
@@ -53,7 +59,7 @@ def test_limits() -> None:
         ("a\x1b[31m:dorbells=4", r"'a\\x1b\[31m': a name of letters"),
         ("generic:doorbells=4", "a name that no preset has"),
         ("a:dorbells=4", r"did you mean doorbells\?"),
-        ("a:doorbells=0", "device a: doorbells: 0: a whole number from 1 to 64"),
+        ("a:doorbells=0", "device a: doorbells: '0': a whole number from 1 to 64"),
         ("a:doorbells=65", "65"),
         ("a:vectors=4", "doorbells .with vectors and shift. or masks"),
         ("a:doorbells=16,vectors=3,shift=5", "vectors x shift of at least 16"),
@@ -64,46 +70,57 @@ def test_limits() -> None:
         ("a:masks=1//2", "device a: masks: ''"),
         ("a:masks=" + "/".join(["0"] * 64 + ["1"]), "65: 1 to 64 masks"),
         ("a:doorbells=4,link_mask=8", "link_mask: '0x8': bits outside the doorbells"),
-        ("a:doorbells=4,db_read=legacy", "db_read: 'legacy': latched or zero"),
+        ("a:doorbells=4,db_read=legacy", "db_read: 'legacy': unknown; known: latched, zero"),
         ("a:doorbells=4,mw_count=-1", "mw_count: '-1'"),
         ("a:doorbells=4,doorbells=5", "given twice"),
     ],
 )
 def test_bad_devices(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        parse_device(text)
+        parse_devices([text])
     assert "\x1b" not in str(caught.value)
 
 
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(InputError, match="--device: 'a': each device once"):
+        parse_devices(["a:doorbells=4", "b:doorbells=4", "a:doorbells=5"])
+
+
 @pytest.mark.parametrize(
-    ("device", "message"),
+    ("table", "message"),
     [
-        (Device(), "doorbells"),
-        (Device(doorbells=-3), "doorbells: -3"),
-        (Device(doorbells=4, shift=0), "vectors and shift: 0"),
-        (Device(doorbells=4, vectors=65), "vectors and shift: 65"),
-        (Device(masks=[]), "masks: 0: 1 to 64 masks"),
-        (Device(masks=[-1]), "masks: -1"),
-        (Device(masks=[2**64]), "masks: 18446744073709551616"),
-        (Device(masks=["x"]), "masks: 'x'"),
-        (Device(doorbells=4, mw_count=-1), "mw_count: -1"),
-        (Device(doorbells=4, spad_count=5000), "spad_count: 5000"),
-        (Device(doorbells=4, db_read="legacy"), "latched or zero"),
+        ({}, "doorbells"),
+        (3, "^device a: 3: a table of keys"),
+        ({"doorbells": -3}, "doorbells: -3"),
+        ({"doorbells": True}, "doorbells: True"),
+        ({"doorbells": 4, "shift": 0}, "shift: 0"),
+        ({"doorbells": 4, "vectors": 65}, "vectors: 65"),
+        ({"masks": []}, "masks: 0: 1 to 64 masks"),
+        ({"masks": 3}, "masks: 3: 1 to 64 masks"),
+        ({"masks": [-1]}, "masks: -1"),
+        ({"masks": [1.5]}, "masks: 1.5"),
+        ({"masks": [2**64]}, "masks: 18446744073709551616"),
+        ({"masks": ["x"]}, "masks: 'x'"),
+        ({"doorbells": 4, "mw_count": -1}, "mw_count: -1"),
+        ({"doorbells": 4, "spad_count": 5000}, "spad_count: 5000"),
+        ({"doorbells": 4, "db_read": "legacy"}, "known: latched, zero"),
     ],
 )
-def test_bad_tables(device: Device, message: str) -> None:
+def test_bad_tables(table: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build_device("a", device)
+        device_of("a", table)
 
 
 VALUES = st.sampled_from(["1", "4", "64", "0x1f/0x3e0", "0", "zero", "65", "", "-"])
-SETTINGS = st.lists(st.builds("{}={}".format, st.sampled_from(KEYS), VALUES), max_size=4)
+SETTINGS = st.lists(
+    st.builds("{}={}".format, st.sampled_from([*kinds(Device)]), VALUES), max_size=4
+)
 
 
 @given(st.builds("a:{}".format, SETTINGS.map(",".join)) | st.text(max_size=20))
 def test_a_device_or_an_input_error(text: str) -> None:
     try:
-        name, device = parse_device(text)
+        ((name, device),) = parse_devices([text]).items()
     except InputError:
         return
     hardware = build_device(name, device)
@@ -111,4 +128,5 @@ def test_a_device_or_an_input_error(text: str) -> None:
     assert 0 < valid < 2**64
     assert not hardware.link_mask & valid
     # The device goes through the JSON of a result and back.
-    assert msgspec.json.decode(msgspec.json.encode(device), type=Device) == device
+    table = {key: value for key, value in shown(device).items() if value is not None}
+    assert device_of(name, msgspec.json.decode(msgspec.json.encode(table))) == device

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dispatch modes, what a device gives in each, and what its bits are for."""
+"""Dispatch modes, and what a device gives in each."""
 
 import pytest
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.bit_roles import Role, doorbell_bits, wakeup_groups
 from ntbbench.ntb.devices.catalogue import hardware_names, resolve
-from ntbbench.ntb.devices.custom import build_device, parse_device
 from ntbbench.ntb.devices.dispatch_modes import dispatch_map, provision
 from ntbbench.ntb.vectormap import VectorMap
 
@@ -81,39 +79,3 @@ def test_provision(
     else:
         assert given.reason is not None
         assert reason in given.reason
-
-
-def roles(text: str, clients: int = 0) -> list[str]:
-    hardware = build_device(*parse_device(text))
-    qps = provision(hardware, "per-vector", 1, clients).qps
-    return [bit.role.value for bit in doorbell_bits(hardware, qps)]
-
-
-def test_roles_of_bits() -> None:
-    assert roles("a:masks=0x2d,link_mask=0x40") == [
-        *("qp", "other", "qp", "qp", "other", "top", "link"),
-    ]
-    assert roles("a:doorbells=4,mw_count=1") == ["qp", "spare", "spare", "top"]
-    assert roles("a:doorbells=40").count("qp") == 32
-
-
-def test_roles_of_devices() -> None:
-    erratum = resolve("ntb_hw_intel-gen1-erratum")
-    bits = doorbell_bits(erratum, provision(erratum, "per-vector", 1).qps)
-    assert [bit.role for bit in bits[12:]] == [Role.SPARE, Role.TOP, Role.RESERVED, Role.LINK]
-    assert [bit.source for bit in bits[12:]] == [2, 2, 2, 3]
-    vntb = resolve("pci-epf-vntb-legacy", doorbells=4)
-    bits = doorbell_bits(vntb, provision(vntb, "per-vector", 1).qps)
-    assert [(bit.role, bit.lost) for bit in bits] == [
-        *((Role.QP, False), (Role.QP, False), (Role.QP, True), (Role.TOP, True)),
-    ]
-
-
-def test_which_qps_wake_together() -> None:
-    gen1 = resolve("ntb_hw_intel-gen1", mw_count=64)
-    qps = provision(gen1, "per-vector", 1, 12).qps
-    assert wakeup_groups(doorbell_bits(gen1, qps)) == [
-        (0, 1, 2, 3, 4),
-        (5, 6, 7, 8, 9),
-        (10, 11),
-    ]

@@ -4,7 +4,6 @@
 import math
 from collections import Counter
 from fractions import Fraction
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -15,25 +14,18 @@ from ntbbench.core.errors import InputError
 from ntbbench.ntb.devices.catalogue import generic, resolve
 from ntbbench.ntb.devices.dispatch_modes import dispatch_map
 from ntbbench.ntb.vectormap import VectorMap
-from ntbbench.ntb.workload.workload import Stream, make_stream, parse_workload, queues_needed
+from ntbbench.ntb.workload.stream import Stream
+from ntbbench.ntb.workload.workload import make_stream, parse_workload, queues_needed
 
 EXACT = ("round-robin", "hot:share=1", "flows:k=7", "flows:k=1", "burst:size=3,of=round-robin")
 RANDOM = ("uniform", "hot:queue=1,share=0.7", "zipf:s=1.3", "burst:size=5,of=zipf:s=0.5")
 SPECS = st.sampled_from([*EXACT, *RANDOM, "burst:size=70,of=flows:k=9", "burst:size=2,of=hot"])
 
 
-def bursts_of(stream_of_queues: list[int], size: int, vector_map: VectorMap) -> list[list[int]]:
-    """Return [source, rung bits, rings] for each interrupt: the definition, one ring at a time."""
-    interrupts = []
-    for first in range(0, len(stream_of_queues), size):
-        pending: dict[int, list[int]] = {}
-        for queue in stream_of_queues[first : first + size]:
-            source = vector_map.irq_of_bit[queue]
-            entry = pending.setdefault(source, [source, 0, 0])
-            entry[1] |= 1 << queue
-            entry[2] += 1
-        interrupts += pending.values()
-    return interrupts
+def stream_of(
+    spec: str, vector_map: VectorMap, queues: int, interrupts: int, seed: int = 1
+) -> Stream:
+    return make_stream(parse_workload(spec), vector_map, queues, interrupts, seed).by_interrupt()
 
 
 def shares(stream: Stream, sources: int) -> tuple[Fraction, ...]:
@@ -47,9 +39,8 @@ def test_what_every_stream_holds(
     spec: str, queues: int, vectors: int, interrupts: int, seed: int
 ) -> None:
     vector_map = generic(32, vectors).vector_map
-    workload = parse_workload(spec)
-    stream = make_stream(workload, vector_map, queues, interrupts, seed)
-    again = make_stream(workload, vector_map, queues, interrupts, seed)
+    stream = stream_of(spec, vector_map, queues, interrupts, seed)
+    again = stream_of(spec, vector_map, queues, interrupts, seed)
     assert stream.vectors.dtype == np.uint8
     assert stream.rung.dtype == np.uint64
     assert stream.vectors.shape == stream.rung.shape == (interrupts,)
@@ -70,47 +61,8 @@ def test_what_every_stream_holds(
         assert 0 < stream.trials <= interrupts
 
 
-@given(st.integers(1, 9), st.integers(1, 8), st.integers(1, 12), st.integers(1, 60))
-def test_bursts_of_a_cycle_are_those_of_the_definition(
-    queues: int, vectors: int, size: int, interrupts: int
-) -> None:
-    vector_map = generic(16, vectors).vector_map
-    workload = parse_workload(f"burst:size={size},of=round-robin")
-    stream = make_stream(workload, vector_map, queues, interrupts, 1)
-    rings = [ring % queues for ring in range(interrupts * size)]
-    expected = bursts_of(rings, size, vector_map)[:interrupts]
-    assert stream.vectors.tolist() == [entry[0] for entry in expected]
-    assert stream.rung.tolist() == [entry[1] for entry in expected]
-    assert stream.rings == sum(entry[2] for entry in expected)
-    assert stream.rates == shares(stream, vectors)
-
-
-def test_bursts_of_draws_are_the_same_draws_coalesced() -> None:
-    vector_map = generic(16, 5).vector_map
-    singles = make_stream(parse_workload("zipf:s=0.4"), vector_map, 15, 4000, 3)
-    queues = [int(mask).bit_length() - 1 for mask in singles.rung]
-    expected = bursts_of(queues, 8, vector_map)
-    stream = make_stream(
-        parse_workload("burst:size=8,of=zipf:s=0.4"), vector_map, 15, len(expected), 3
-    )
-    assert stream.vectors.tolist() == [entry[0] for entry in expected]
-    assert stream.rung.tolist() == [entry[1] for entry in expected]
-    assert (stream.rings, stream.trials) == (4000, 500)
-
-
-def test_many_blocks_of_bursts_are_one_stream() -> None:
-    vector_map = generic(4, 4).vector_map
-    stream = make_stream(parse_workload("burst:size=4096,of=round-robin"), vector_map, 3, 900, 1)
-    rings = (ring % 3 for ring in range(900 * 4096))
-    expected = []
-    while len(expected) < 900:
-        expected += bursts_of(list(islice(rings, 4096)), 4096, vector_map)
-    assert stream.vectors.tolist() == [entry[0] for entry in expected][:900]
-    assert stream.rings == sum(entry[2] for entry in expected[:900])
-
-
 def test_round_robin() -> None:
-    stream = make_stream(parse_workload("round-robin"), generic(8, 4).vector_map, 3, 7, 1)
+    stream = stream_of("round-robin", generic(8, 4).vector_map, 3, 7, 1)
     assert stream.vectors.tolist() == [0, 0, 1, 0, 0, 1, 0]
     assert stream.rung.tolist() == [1, 2, 4, 1, 2, 4, 1]
     assert stream.rings == 7
@@ -119,7 +71,7 @@ def test_round_robin() -> None:
 
 
 def test_one_hot_queue_alone_is_exact() -> None:
-    stream = make_stream(parse_workload("hot:queue=2,share=1"), generic(8, 8).vector_map, 4, 5, 1)
+    stream = stream_of("hot:queue=2,share=1", generic(8, 8).vector_map, 4, 5, 1)
     assert stream.rung.tolist() == [4] * 5
     assert stream.exact
     assert stream.rates[2] == 1
@@ -138,7 +90,7 @@ def test_one_hot_queue_alone_is_exact() -> None:
 )
 def test_draws_follow_their_weights(spec: str, weights: list[float]) -> None:
     count = 200_000
-    stream = make_stream(parse_workload(spec), generic(8, 8).vector_map, 4, count, 7)
+    stream = stream_of(spec, generic(8, 8).vector_map, 4, count, 7)
     assert not stream.exact
     assert np.allclose([float(rate) for rate in stream.rates[:4]], weights, atol=1e-15)
     seen = np.bincount(stream.vectors, minlength=4) / count
@@ -149,13 +101,8 @@ def test_draws_follow_their_weights(spec: str, weights: list[float]) -> None:
 
 @pytest.mark.parametrize("size", [2, 4, 16])
 def test_burst_rates_are_the_chance_that_a_source_is_pending(size: int) -> None:
-    stream = make_stream(
-        parse_workload(f"burst:size={size},of=hot:share=0.7"),
-        generic(8, 2).vector_map,
-        7,
-        90_000,
-        5,
-    )
+    spec = f"burst:size={size},of=hot:share=0.7"
+    stream = stream_of(spec, generic(8, 2).vector_map, 7, 90_000, 5)
     absent = [1 - (0.7 + 3 * 0.05), 1 - 3 * 0.05]
     pending = [1 - share**size for share in absent]
     expected = [share / sum(pending) for share in pending]
@@ -167,9 +114,8 @@ def test_burst_rates_are_the_chance_that_a_source_is_pending(size: int) -> None:
 def test_flows_are_hashed_as_the_stack_does() -> None:
     """Four flows share one of two queues with probability 1/8: three follow the first."""
     vector_map = generic(8, 8).vector_map
-    flows = parse_workload("flows:k=4")
     spread = Counter(
-        len(set(make_stream(flows, vector_map, 2, 4, seed).vectors.tolist()))
+        len(set(stream_of("flows:k=4", vector_map, 2, 4, seed).vectors.tolist()))
         for seed in range(4000)
     )
     assert set(spread) == {1, 2}
@@ -178,29 +124,28 @@ def test_flows_are_hashed_as_the_stack_does() -> None:
 
 def test_a_flow_keeps_its_hash_when_the_queues_change() -> None:
     vector_map = generic(32, 32).vector_map
-    flows = parse_workload("flows:k=50")
-    of_8 = make_stream(flows, vector_map, 8, 50, 11).vectors
-    of_16 = make_stream(flows, vector_map, 16, 50, 11).vectors
+    of_8 = stream_of("flows:k=50", vector_map, 8, 50, 11).vectors
+    of_16 = stream_of("flows:k=50", vector_map, 16, 50, 11).vectors
     assert np.array_equal(of_16 // 2, of_8)
-    assert np.array_equal(make_stream(flows, vector_map, 8, 100, 11).vectors, np.tile(of_8, 2))
+    assert np.array_equal(stream_of("flows:k=50", vector_map, 8, 100, 11).vectors, np.tile(of_8, 2))
 
 
 def test_seeds_differ() -> None:
     vector_map = generic(8, 8).vector_map
-    one, two = (make_stream(parse_workload("uniform"), vector_map, 4, 99, s) for s in (1, 2))
+    one, two = (stream_of("uniform", vector_map, 4, 99, s) for s in (1, 2))
     assert not np.array_equal(one.vectors, two.vectors)
 
 
 def test_queues_of_a_map_with_holes_ring_its_lowest_bits() -> None:
     vector_map = VectorMap(0b1010_0101, (0x0F, 0xF0), 2, (0x0F, 0xF0))
-    stream = make_stream(parse_workload("round-robin"), vector_map, 3, 3, 1)
+    stream = stream_of("round-robin", vector_map, 3, 3, 1)
     assert stream.rung.tolist() == [0b1, 0b100, 0b100000]
     assert stream.vectors.tolist() == [0, 0, 1]
 
 
 def test_msi_has_one_source_a_queue() -> None:
     vector_map = dispatch_map(resolve("ntb_hw_switchtec"), "msi", 3)
-    stream = make_stream(parse_workload("round-robin"), vector_map, 3, 4, 1)
+    stream = stream_of("round-robin", vector_map, 3, 4, 1)
     assert stream.vectors.tolist() == [0, 1, 2, 0]
 
 
@@ -267,8 +212,7 @@ def test_a_specification_parses_or_is_an_input_error(spec: str) -> None:
         return
     assert parse_workload(workload.spec) == workload
     queues = max(queues_needed(workload), 2)
-    stream = make_stream(workload, generic(64, 64).vector_map, queues, 20, 1)
-    assert len(stream.vectors) == 20
+    assert make_stream(workload, generic(64, 64).vector_map, queues, 20, 1).interrupts == 20
 
 
 def test_queues_needed() -> None:
@@ -282,9 +226,9 @@ def test_queues_needed() -> None:
 )
 def test_bad_stream_arguments(queues: int, interrupts: int, field: str) -> None:
     with pytest.raises(InputError, match=f"^{field}: "):
-        make_stream(parse_workload("uniform"), generic(4, 4).vector_map, queues, interrupts, 1)
+        stream_of("uniform", generic(4, 4).vector_map, queues, interrupts, 1)
 
 
 def test_a_hot_queue_that_does_not_exist() -> None:
     with pytest.raises(InputError, match="hot needs a queue below 2"):
-        make_stream(parse_workload("hot:queue=2"), generic(4, 4).vector_map, 2, 1, 1)
+        stream_of("hot:queue=2", generic(4, 4).vector_map, 2, 1, 1)

@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 from rendered import rendered
-from simulate_runs import SHORT, loaded
+from simulate_runs import ONE, SHORT, Command, loaded
 
-from ntbbench.cli.main import main
 from ntbbench.datapath.grid.estimate import gains
 from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation, SimulationResult
-from ntbbench.report.quantities import ONE, RATES, TIMES, Unit, plain, quantity, unit_of
+from ntbbench.report.quantities import NO_UNIT, RATES, TIMES, Unit, plain, quantity, unit_of
 from ntbbench.report.views.simulation_points import Measure, mean, mean_and_interval, spread
 
 
@@ -95,10 +94,11 @@ def test_an_unfinished_grid_says_how_much_is_there(result_file: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 replication a"), (2, "2 replications a")])
-def test_few_replications_are_warned_of(count: int, said: str, tmp_path: Path) -> None:
+def test_few_replications_are_warned_of(
+    count: int, said: str, tmp_path: Path, ntbbench: Command
+) -> None:
     path = tmp_path / "x.json"
-    words = ["--queues", "1", "--replications", str(count), "-o", str(path)]
-    assert main(["simulate", *SHORT, *words]) == 0
+    assert ntbbench("simulate", *ONE, "--replications", count, "-o", path).code == 0
     result = loaded(path)
     assert result.warnings[0].code == "few-replications"
     assert said in rendered(result, "text")
@@ -107,9 +107,11 @@ def test_few_replications_are_warned_of(count: int, said: str, tmp_path: Path) -
         assert " one run " in rendered(result, "text")
 
 
-def test_where_no_point_can_be_had_nothing_is_said_of_replications(tmp_path: Path) -> None:
+def test_where_no_point_can_be_had_nothing_is_said_of_replications(
+    tmp_path: Path, ntbbench: Command
+) -> None:
     path = tmp_path / "x.json"
-    assert main(["simulate", "--queues", "64", *SHORT, "-o", str(path)]) == 0
+    assert ntbbench("simulate", "--queues", 64, *SHORT, "-o", path).code == 0
     text = unfolded(rendered(loaded(path), "text"))
     assert text.startswith("generic: the device can give none of the points: nothing simulated.")
     assert "replication" not in text
@@ -159,7 +161,7 @@ def test_a_number_has_no_exponent(value: float, shown: str) -> None:
 )  # fmt: skip
 def test_a_narrow_number_takes_five_characters(value: float, shown: str) -> None:
     found = Measure("", "", "", "", Estimate(mean=value, low=None, high=None))
-    ((_, cell),) = mean(found, ONE)
+    ((_, cell),) = mean(found, NO_UNIT)
     assert cell.text == shown
     assert len(shown) <= 5
 
@@ -178,7 +180,7 @@ def test_a_narrow_number_takes_five_characters(value: float, shown: str) -> None
     ],
 )
 def test_a_spread_wider_than_its_mean_is_an_interval(value: Estimate | None, shown: str) -> None:
-    ((_, cell),) = spread(Measure("", "", "", "", value), ONE)
+    ((_, cell),) = spread(Measure("", "", "", "", value), NO_UNIT)
     assert cell.text == shown
 
 

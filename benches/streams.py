@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Nanoseconds per interrupt of the sweep's counting, from the workload to the checked counts.
+
+    python -m benches.streams [--rounds N]
+
+Each row is one workload on eight queues in the default dispatch modes, which see the same stream:
+it is made once and counted twice, as the sweep does. Printed are the least and the median of the
+rounds, in CPU time of the thread, beside the plain-Python reference in the same rounds. The counts
+of both are equal, or the run ends. Exit code 1: a limit is missed.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice, product
+from statistics import median
+
+import numpy as np
+from tabulate import tabulate
+
+from ntbbench.dispatch import cell as cells
+from ntbbench.dispatch.cell import Cell
+from ntbbench.dispatch.records import OkPoint
+from ntbbench.dispatch.scenario import Scenario, expand
+from ntbbench.ntb.netdev import queue_bits
+from ntbbench.ntb.workload import reference
+from ntbbench.ntb.workload.ring_order import Burst
+from ntbbench.ntb.workload.stream import RING_STREAM, Cycle, Stream, generator
+
+INTERRUPTS = 100_000  # what a sweep has unless told otherwise
+REFERENCE_INTERRUPTS = 2000
+RINGS = 8 * REFERENCE_INTERRUPTS  # enough of them: no burst here has more than eight per interrupt
+LIMIT, BURST_LIMIT = 2.5, 8.0  # nanoseconds per interrupt
+WORKLOADS = (
+    "round-robin",
+    "uniform",
+    "hot:share=0.9",
+    "zipf:s=1.1",
+    "flows:k=16",
+    "burst:size=4,of=uniform",
+    "burst:size=4,of=round-robin",
+)
+VECTORS = (16, 4, 1)  # for sixteen doorbells, of which the queues have the lower half
+DRAINS = (1, 8)  # without merging, and with it
+CASES = list(product(WORKLOADS, VECTORS, DRAINS))
+Counted = list[OkPoint]
+
+
+def cells_of(workload: str, vectors: int, drain: int, interrupts: int, seed: int = 1) -> list[Cell]:
+    """Return the cells of a workload in both modes; they share a stream."""
+    scenario = Scenario(
+        hardware=["generic"],
+        queues=[8],
+        doorbells=[16],
+        vectors=[vectors],
+        workload=[workload],
+        interrupts=interrupts,
+        drain=drain,
+        seed=seed,
+    )
+    found = [Cell(spec) for spec in expand(scenario)]
+    assert found[0].stream_key == found[1].stream_key
+    assert all(cell.spec.provision.reason is None for cell in found)
+    return found
+
+
+def counted(group: list[Cell]) -> Counted:
+    """Make the stream of the cells and count it in each of them."""
+    stream = group[0].stream(group[0].spec.scenario.interrupts)
+    return [cells.count(cell, stream) for cell in group]
+
+
+def plain_stream(cell: Cell) -> Stream:
+    """Return the stream of a cell as the reference makes it; of the rates it takes the cell's."""
+    spec, asked = cell.spec, cell.spec.scenario
+    stream = cell.stream(asked.interrupts)
+    burst, rings = 1, spec.workload
+    if isinstance(rings, Burst):
+        burst, rings = rings.size, rings.of
+    pattern = rings.pattern(spec.provision.queues, asked.seed)
+    if isinstance(pattern, Cycle):
+        queues = [pattern.queues[ring % len(pattern.queues)] for ring in range(RINGS)]
+    else:
+        rng = np.random.Generator(generator(asked.seed, RING_STREAM))
+        queues = reference.draw(pattern.weights, RINGS, rng)
+    bits = queue_bits(cell.vector_map.db_valid_mask)
+    interrupts = reference.coalesce(queues, burst, bits, cell.vector_map)
+    vectors, rung, behind = zip(*islice(interrupts, asked.interrupts), strict=True)
+    return replace(
+        stream,
+        vectors=np.array(vectors, np.uint8),
+        rung=np.array(rung, np.uint64),
+        rings=sum(behind),
+        codes=None,
+    )
+
+
+def counted_plainly(group: list[Cell]) -> Counted:
+    """Count the cells with the references of the stream and of the dispatch."""
+    stream = plain_stream(group[0])
+    return [cells.count(cell, stream, "reference") for cell in group]
+
+
+def limit(workload: str) -> float:
+    """Return the nanoseconds per interrupt that a workload may take."""
+    return BURST_LIMIT if workload.startswith("burst") else LIMIT
+
+
+def per_interrupt(count: Callable[[list[Cell]], Counted], group: list[Cell]) -> float:
+    """Return the nanoseconds per interrupt of one turn."""
+    start = time.thread_time_ns()
+    points = count(group)
+    return (time.thread_time_ns() - start) / sum(point.interrupts for point in points)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    turns: dict[tuple[str, int, int], tuple[list[float], list[float]]] = {}
+    for case in CASES:
+        short = cells_of(*case, REFERENCE_INTERRUPTS)
+        if counted(short) != counted_plainly(short):
+            sys.exit(f"{case}: the reference counts otherwise")
+        turns[case] = [], []
+    for seed in range(rounds):  # another one each time: nothing drawn before is left
+        for case, (compiled, plain) in turns.items():
+            group, short = (cells_of(*case, n, seed) for n in (INTERRUPTS, REFERENCE_INTERRUPTS))
+            compiled.append(per_interrupt(counted, group))
+            plain.append(per_interrupt(counted_plainly, short))
+    rows = [
+        [*case, min(compiled), median(compiled), min(plain), limit(case[0])]
+        for case, (compiled, plain) in turns.items()
+    ]
+    headers = ["workload", "vectors", "drain", "least", "median", "reference", "limit"]
+    print("ns per interrupt, end to end")
+    print(tabulate(rows, headers, floatfmt=".2f"))
+    missed = [f"{row[0]}, {row[1]} vectors, drain {row[2]}" for row in rows if row[3] > row[6]]
+    print("missed: " + "; ".join(missed) if missed else "all limits met")
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a kernel counts, and the input checks of all of them: once, in front of the loops."""
+
+from dataclasses import dataclass
+from operator import index
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntbbench.core.errors import InputError
+from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, U64Array
+from ntbbench.ntb.vectormap import check_u64
+
+CODE_COUNT_MAX = 64  # two codes are one index into the histogram's table of pairs
+U8Array = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A stream of interrupts and the receiver of them; checked.
+
+    Parameters
+    ----------
+    vectors, rung : uint8[N], uint64[N] by interrupt; uint8[C], uint64[C] by code where there are
+        codes. Each vector is below `vector_count`.
+    codes : uint8[N], each below C, which is at most 64; or None.
+    db_vector_masks : uint64[64]; those beyond `vector_count` are 0.
+    vector_count : interrupt sources of the device, 0 .. 64.
+    qp_bitmap, qp_bitmap_free, active : u64.
+    drain : interrupts before the softirq runs.
+    """
+
+    vectors: U8Array
+    rung: U64Array
+    codes: U8Array | None
+    db_vector_masks: U64Array
+    vector_count: int
+    qp_bitmap: int
+    qp_bitmap_free: int
+    active: int
+    drain: int
+
+    @property
+    def by_interrupt(self) -> tuple[U8Array, U64Array]:
+        """The vector and the rung bits of each interrupt: uint8[N], uint64[N]."""
+        if self.codes is None:
+            return self.vectors, self.rung
+        return self.vectors[self.codes], self.rung[self.codes]
+
+
+def check_batch(
+    vectors: U8Array,
+    rung: U64Array,
+    masks: U64Array,
+    *,
+    codes: U8Array | None = None,
+    qp_bitmap: SupportsIndex,
+    qp_bitmap_free: SupportsIndex = 0,
+    active: SupportsIndex,
+    drain: SupportsIndex = 1,
+) -> Batch:
+    """Return the checked batch; InputError names what is wrong. Arguments as of `prepare()`."""
+    check_array("masks", masks, np.uint64)
+    if masks.size > VECTOR_COUNT_MAX:
+        raise InputError("masks", masks.size, f"at most {VECTOR_COUNT_MAX} vectors, one mask each")
+    check_array("vectors", vectors, np.uint8)
+    check_array("rung", rung, np.uint64)
+    if vectors.size != rung.size:
+        raise InputError("rung", rung.size, f"one word for each vector ({vectors.size})")
+    highest = int(vectors.max(initial=0))
+    if vectors.size and highest >= masks.size:
+        raise InputError("vectors", highest, f"below the number of masks, which is {masks.size}")
+    if codes is not None:
+        check_codes(codes, vectors.size)
+    interrupts = check_int("drain", drain)
+    if not 1 <= interrupts < 1 << 64:
+        raise InputError("drain", interrupts, "1 .. 2**64-1 interrupts before the softirq runs")
+    table = np.zeros(VECTOR_COUNT_MAX, np.uint64)
+    table[: masks.size] = masks
+    return Batch(
+        vectors=vectors,
+        rung=rung,
+        codes=codes,
+        db_vector_masks=table,
+        vector_count=masks.size,
+        qp_bitmap=check_word("qp_bitmap", qp_bitmap),
+        qp_bitmap_free=check_word("qp_bitmap_free", qp_bitmap_free),
+        active=check_word("active", active),
+        drain=interrupts,
+    )
+
+
+def check_codes(codes: U8Array, count: int) -> None:
+    """Raise InputError unless `codes` are numbers of `count` interrupts, 64 at most."""
+    check_array("codes", codes, np.uint8)
+    if count > CODE_COUNT_MAX:
+        raise InputError("codes", count, f"at most {CODE_COUNT_MAX} different interrupts")
+    highest = int(codes.max(initial=0))
+    if codes.size and highest >= count:
+        raise InputError("codes", highest, f"below the number of vectors, which is {count}")
+
+
+def check_array(field: str, array: object, dtype: type[np.generic]) -> None:
+    """Raise InputError unless `array` is a contiguous vector of `dtype` in native byte order."""
+    if not isinstance(array, np.ndarray):
+        raise InputError(field, type(array).__name__, f"a numpy array of {dtype.__name__}")
+    if array.dtype != dtype:
+        raise InputError(field, str(array.dtype), f"dtype {dtype.__name__}")
+    if array.ndim != 1 or not array.flags.c_contiguous:
+        raise InputError(field, array.shape, "one dimension, contiguous")
+    if not array.flags.aligned:
+        raise InputError(field, array.ctypes.data, f"aligned as {dtype.__name__} needs it")
+
+
+def check_int(field: str, value: Any) -> int:
+    """Return an integer of any kind as int; InputError for anything else."""
+    try:
+        return index(value)
+    except TypeError:
+        raise InputError(field, value, "an integer") from None
+
+
+def check_word(field: str, value: SupportsIndex) -> int:
+    """Return a u64 as int; InputError for anything else."""
+    word = check_int(field, value)
+    check_u64(field, word)
+    return word
