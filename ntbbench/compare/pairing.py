@@ -86,12 +86,12 @@ def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str
         for point in points_of(base) ^ points_of(candidate)
         if not policy.ignores(f"{point}:{POINT}")
     }
-    absent = base.absent.keys() | candidate.absent.keys()
+    partial = base.partial | candidate.partial
     found = set(base.unknown.keys() | candidate.unknown.keys())
-    for name in base.series.keys() ^ candidate.series.keys() if alone or absent else ():
+    for name in base.series.keys() ^ candidate.series.keys() if alone or partial else ():
         point, _, quantity = name.rpartition(":")
         whole = point in alone and quantity != POINT
-        if whole or (name in absent and tells(point, base, candidate, policy)):
+        if whole or (point in partial and tells(point, base, candidate, policy)):
             found.add(name)
     return found
 

@@ -43,8 +43,8 @@ class Variant:
     series: dict[str, Series]
     environment: dict[str, str] = field(default_factory=dict)
     context: dict[str, str] = field(default_factory=dict)
-    # By metric, why it has no value here; another metric of its point must tell it too.
-    absent: dict[str, str] = field(default_factory=dict)
+    # Points that lack metrics: their status, link or verdict tells of it where it differs.
+    partial: set[str] = field(default_factory=set)
     unknown: dict[str, str] = field(
         default_factory=dict
     )  # not measured here, and why; not compared

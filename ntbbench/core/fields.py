@@ -9,7 +9,7 @@ From that line come the field's CSV column, its title and hint in a table, its m
 with the direction, its row of docs/reference/metrics.md and its property of the JSON Schema.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, get_type_hints
 
@@ -33,6 +33,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     unit : as it is written behind a number; empty for counts and words.
     better : which way is better.
     head : the title for a narrow column; a newline breaks it.
+    ranks : the words of a verdict, worst first.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     unit: str = ""
     better: Better = "none"
     head: str = ""
+    ranks: Sequence[str] = ()
     type: Any = None
 
 
@@ -67,9 +69,16 @@ def fact(title: str, definition: str = "", *, unit: str = "", head: str = "") ->
     return _meta("fact", title, definition, unit=unit, better="none", head=head)
 
 
-def verdict(title: str, definition: str = "", *, better: Better = "higher", head: str = "") -> Meta:
-    """Declare what was concluded."""
-    return _meta("verdict", title, definition, unit="", better=better, head=head)
+def verdict(
+    title: str,
+    definition: str = "",
+    *,
+    better: Better = "higher",
+    head: str = "",
+    ranks: Sequence[str] = (),
+) -> Meta:
+    """Declare what was concluded; of words the worst comes first in `ranks`."""
+    return _meta("verdict", title, definition, unit="", better=better, head=head, ranks=ranks)
 
 
 @cache
@@ -92,7 +101,7 @@ def plain_type(record: type[Struct], name: str) -> Any:
     return getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
 
 
-def _meta(kind: Kind, title: str, definition: str, **more: str) -> Meta:
+def _meta(kind: Kind, title: str, definition: str, **more: Any) -> Meta:
     """Return the annotation; msgspec itself writes title and description into the JSON Schema."""
     about = {"title": title, "definition": definition, "kind": kind, **more}
     shown: dict[str, str] = {"x-kind": kind}

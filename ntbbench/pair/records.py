@@ -19,7 +19,12 @@ DoorbellMode = Annotated[str, axis("doorbell", "how rings reach the endpoint")]
 Direction = Annotated[str, axis("direction", "who rings whom")]
 Side = Annotated[str, axis("side", "ep: pci-epf-vntb, patches 1-7; rc: ntb_hw_epf, patches 8-12")]
 Became = Annotated[
-    str, verdict("verdict", "link-down, missed, misrouted, fallback or per-vector; worst first")
+    str,
+    verdict(
+        "verdict",
+        "link-down, missed, misrouted, fallback or per-vector; worst first",
+        ranks=("link-down", "missed", "misrouted", "fallback", "per-vector"),
+    ),
 ]
 Missed = Annotated[int, count("missed", "rings whose queue nothing scheduled", better="lower")]
 Misrouted = Annotated[

@@ -156,7 +156,7 @@ def test_an_output_that_cannot_be_written_is_bad_input(ntbbench, tmp_path: Path,
     for path in (tmp_path, tmp_path / "none" / "x"):
         ran = ntbbench("gate", base, new, option, f"md={path}" if option == "--write" else path)
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err.startswith(f"ntbbench: output: '{path}'")
+        assert ran.err.startswith(f"ntbbench: {option}: '{path}'")
 
 
 def test_a_policy_that_is_not_there_is_named(ntbbench, tmp_path: Path) -> None:

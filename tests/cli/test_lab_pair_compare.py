@@ -14,7 +14,8 @@ from compare_runs import Ran
 from pair_fake import HUNG, SLEEP, STUCK, Lab
 
 from ntbbench.cli.main import main
-from ntbbench.compare.readers.finding_key import Finding, place
+from ntbbench.compare.readers.pair_results import place
+from ntbbench.lab.pair.records import PairFinding
 
 Run = Callable[..., Ran]
 LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
@@ -196,7 +197,7 @@ def test_another_finding_of_a_kind_is_not_the_same_one(lab: Lab, ntbbench: Run) 
     ],
 )  # fmt: skip
 def test_the_place_of_a_finding_without_a_function_is_in_its_line(line: str, told: str) -> None:
-    assert place(Finding(kind="other", line=line)) == told
+    assert place(PairFinding(kind="other", line=line, function="", side="", count=1)) == told
 
 
 def test_a_check_whose_guest_died_passes_no_gate_unsaid(lab: Lab, ntbbench: Run) -> None:

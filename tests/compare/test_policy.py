@@ -102,7 +102,7 @@ def test_the_history_tells_what_it_ignores(gate, capsys, tmp_path: Path) -> None
         ("[[rule]]\nthreshold = 0.1", ["rule 1", "exactly one of the keys metric and pattern"]),
         ("[[rule]]\nmetric = 'x'\nignore = ' '", ["rule 1: ignore: ' '", "a text: why"]),
         ("fatal_warnings = ['bimodl']", ["fatal_warnings: 'bimodl'", "did you mean bimodal?"]),
-        ("fatal_warnings = 1", ["fatal_warnings: 1", "a list of too-few-samples"]),
+        ("fatal_warnings = 1", ["fatal_warnings: 1", "a list out of too-few-samples"]),
         ("rules = []", ["key: 'rules'", "did you mean rule?"]),
         ("rule = [1]", ["rule: [1]", "[[rule]]"]),
         ("resamples = 1", ["resamples: 1", "200 to 100000"]),

@@ -11,19 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
-from ntbbench.compare.readers import (
-    compat,
-    csv_runs,
-    iperf3,
-    lab,
-    lab_netdev,
-    pyperf,
-    pytest_benchmark,
-    simulation,
-    sweep,
-)
-from ntbbench.compare.readers import lab_pair as pair
+from ntbbench.compare.readers import csv_runs, iperf3, pyperf, pytest_benchmark
 from ntbbench.compare.readers.checked import encodable, read_bytes
+from ntbbench.compare.readers.pair_results import Pairs
+from ntbbench.compare.readers.result_kinds import CompatCells, Flows, LabRuns, Simulations, Sweeps
 from ntbbench.compare.readers.several_runs import in_several_runs, joined
 from ntbbench.compare.readers.structure import IPERF3, PYPERF, PYTEST_BENCHMARK, Probe
 from ntbbench.compare.series import Variant
@@ -36,19 +27,9 @@ FORMATS = (
     "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run`, `lab netdev` or `lab pair`, "
     "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
-# Our own results, by what their `schema` begins with.
-OWN: dict[str, Reader] = {
-    sweep.PREFIX: sweep.read,
-    compat.PREFIX: compat.read,
-    lab.PREFIX: lab.read,
-    lab_netdev.PREFIX: lab_netdev.read,
-    pair.PREFIX: pair.read,
-    simulation.PREFIX: simulation.read,
-}
-KNOWN_SCHEMAS = (
-    *(sweep.KNOWN, compat.KNOWN, lab.KNOWN, lab_netdev.KNOWN),
-    *(pair.KNOWN, simulation.KNOWN),
-)
+# Our own results.
+OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), Simulations())
+KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)
 # By the tool that wrote them; of any other tool that the structure tells nothing reads them yet.
 BENCHMARKS: dict[str, Reader] = {
     PYTEST_BENCHMARK: pytest_benchmark.read,
@@ -148,9 +129,9 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
         return csv_runs.decode_columns(data, path, label)
     probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, where)
     schema = decoded(lambda *_: probe.text_of_schema(), data, label, where)
-    for prefix, read in OWN.items():
-        if schema.startswith(prefix):
-            return decoded(read, data, label, where)
+    for kind in OWN:
+        if schema.startswith(kind.schema.rstrip("0123456789")):
+            return decoded(kind.read, data, label, where)
     tool = decoded(lambda *_: probe.tool(), data, label, where)
     if tool in BENCHMARKS:
         return decoded(BENCHMARKS[tool], data, label, where)

@@ -108,7 +108,7 @@ class NetdevPoint(Struct, frozen=True, kw_only=True):
     gap_us: Annotated[
         int, axis("gap", "between two packets of a flow; 0: as fast as it goes", unit="us")
     ]
-    packets_sent: Annotated[int, count("packets sent", "by all flows")]
+    packets_sent: Annotated[int, axis("packets sent", "by all flows")]
     packets_received: Received
     seconds: Annotated[float, fact("duration", "of the guest's clock", unit="s")]
     bits_per_second: Annotated[
@@ -130,9 +130,7 @@ class NetdevPoint(Struct, frozen=True, kw_only=True):
             better="lower",
         ),
     ]
-    runs_per_event: Annotated[
-        float, count("runs per event", "of all receive tasklets", better="lower")
-    ]
+    runs_per_event: Annotated[float, fact("runs per event", "of all receive tasklets")]
     predicted_runs_per_qp: Annotated[
         list[int] | None, fact("predicted", "by the model; null: the flow is not spaced")
     ]

@@ -72,7 +72,13 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     packets: Annotated[int, axis("packets", "of each flow")]
     gap_us: Annotated[int, axis("gap", "after each packet; 0: a burst", unit="us")]
     link: Annotated[
-        str, conclusion("link", "up or down; down too where nothing was measured", head="link")
+        str,
+        conclusion(
+            "link",
+            "up or down; down too where nothing was measured",
+            head="link",
+            ranks=("down", "up"),
+        ),
     ]
     predicted_link: Annotated[str, fact("link predicted", "by the model")]
     cause: Annotated[
@@ -119,7 +125,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
     slots_per_bit: Annotated[
         dict[str, list[int]],
-        fact("slots by doorbell bit", "that it was seen to ring; of any version it is bit + 2"),
+        conclusion(
+            "slots by doorbell bit", "that it was seen to ring; of any version it is bit + 2"
+        ),
     ] = field(default_factory=dict)
     events: Annotated[
         int,
@@ -177,9 +185,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
         conclusion("model", "whether QPs, verdict and every count are as the model says"),
     ]
     notes: list[str] = field(default_factory=list)
-    warnings: Annotated[list[str], fact("kernel warnings", "of the guest's kernel")] = field(
-        default_factory=list
-    )
+    warnings: Annotated[
+        list[str], count("kernel warnings", "of the guest's kernel", better="lower")
+    ] = field(default_factory=list)
 
 
 class PairFinding(Struct, frozen=True, kw_only=True):
