@@ -29,7 +29,7 @@ GUIDE_BUCKETS = 4096
 BYTES = 256  # entries of a table by queue: any byte has one
 CYCLE_MIN = 4096  # a shorter cycle costs a copy for each few rings
 FIRST_BURSTS = 1024
-SHARED_MAX = 1 << 17  # rings that are kept for the next device: 8 MB at most
+SHARED_MAX = 1 << 17  # rings of one draw that are kept for the next device; of all, 32 MB at most
 RINGS_BLOCK = 1 << 16  # rings of bursts made at a time: they stay in a core's cache
 
 
@@ -126,7 +126,7 @@ def first_at(edge: float, whole: int) -> int:
     return min(math.ceil(edge * whole), whole)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def shared(draws: Draws, count: int, start: int) -> U8:
     """Return what `draws` draws; cells of other devices ring the same queues."""
     queues = draws.draw(count, start)
