@@ -19,7 +19,7 @@ from ntbbench.lab.pair.plan import (
     BEFORE,
     WINDOWS,
     Directions,
-    Drivers,
+    DriverNames,
     DriverSource,
     Flows,
     Packets,
@@ -63,8 +63,8 @@ class MatrixScenario(
 
     kernel: str
     source: str | None = None
-    ep_driver: Drivers = (BEFORE, AFTER)
-    rc_driver: Drivers = (BEFORE, AFTER)
+    ep_driver: DriverNames = (BEFORE, AFTER)
+    rc_driver: DriverNames = (BEFORE, AFTER)
     ep_slots: Annotated[tuple[int, ...], Axis(0, EP_DB_COUNT_MAX, SLOTS_TEXT)] = (8,)
     mw_count: Annotated[tuple[int, ...], Axis(WINDOWS.low, WINDOWS.high, WINDOWS.text)] = (2,)
     queues: Queues = None

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Struct
 
+from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Count, Counts, Word, Words
 from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
@@ -31,11 +32,10 @@ QUEUES_MAX = 64  # ntb_netdev.c: NTB_NETDEV_MAX_QUEUES
 ROUNDS_MAX = 1000
 CPUS_MAX = 8  # of the guest's kernel: CONFIG_NR_CPUS
 NONE, FULL = "none", "full"
-NUMBER_DIGITS = 2
 DRIVER = "before or after the series, a C file, a kernel tree"
 WINDOWS = Count(1, WINDOWS_MAX, "memory windows")
-Driver = Annotated[str, Word((), DRIVER)]
-Drivers = Annotated[tuple[str, ...], Words((), DRIVER)]
+DriverName = Annotated[str, Word((), DRIVER)]
+DriverNames = Annotated[tuple[str, ...], Words((), DRIVER)]
 Queues = Annotated[
     int | None, Count(1, QUEUES_MAX, "max_num_clients of ntb_transport; unset: all QPs")
 ]
@@ -54,22 +54,12 @@ class PatchList(Counts):
 
     def parse(self, name: str, value: object) -> tuple[int, ...]:
         """Return the numbers, sorted."""
-        numbers = range(self.low, self.high + 1)
         if value in (NONE, FULL):
-            return tuple(numbers) if value == FULL else ()
-        chosen: set[int] = set()
-        for part in str(value).split(","):
-            low, dash, high = part.strip().partition("-")
-            ends = (low, high if dash else low)
-            if not all(end.isascii() and end.isdigit() for end in ends):
-                raise InputError(name, value, self.allowed)
-            if max(map(len, ends)) > NUMBER_DIGITS:
-                raise InputError(name, value, self.allowed)
-            first, last = map(int, ends)
-            if not self.low <= first <= last <= self.high:
-                raise InputError(name, value, self.allowed)
-            chosen |= set(range(first, last + 1))
-        return tuple(sorted(chosen))
+            return tuple(range(self.low, self.high + 1)) if value == FULL else ()
+        try:
+            return tuple(sorted(parse_int_axis(str(value), name, self.low, self.high)))
+        except InputError:
+            raise InputError(name, value, self.allowed) from None
 
     def show(self, value: tuple[int, ...] | None) -> object:
         """Return the text that `parse` reads back."""
@@ -102,8 +92,8 @@ class PairSetup(AnySlots, frozen=True, kw_only=True):
 
     mw_count: Annotated[int, WINDOWS] = 2
     queues: Queues = None
-    ep_driver: Driver = AFTER
-    rc_driver: Driver = AFTER
+    ep_driver: DriverName = AFTER
+    rc_driver: DriverName = AFTER
     ep_patches: Annotated[tuple[int, ...] | None, _patches_of("ep")] = None
     rc_patches: Annotated[tuple[int, ...] | None, _patches_of("rc")] = None
     cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1

@@ -138,7 +138,7 @@ def _senders(folder: Path, traffic: Traffic) -> list[int]:
 
 
 @dataclass
-class Counted:
+class ReceiverCounters:
     """What the receiver's debugfs counters add to the trace.
 
     Parameters
@@ -170,7 +170,7 @@ class RecordedPoint:
     """
 
     trace: PairTrace
-    counted: Counted
+    counted: ReceiverCounters
     qps: tuple[Qp, ...]
     links: dict[Side, list[bool]]
     sent: int
@@ -220,10 +220,10 @@ def read_words(path: Path) -> dict[int, int]:
     return {int(offset): int(slot) for slot, offset in TABLE.findall(read_small(path))} or WORDS
 
 
-def _count(folder: Path, side: Side, trace: PairTrace) -> Counted:
+def _count(folder: Path, side: Side, trace: PairTrace) -> ReceiverCounters:
     device = DEVICES[side]
     before, after = (find_stats(folder / f"{when}-stats") for when in ("before", "after"))
-    counted = Counted()
+    counted = ReceiverCounters()
     for key, path in sorted(after.items()):
         if key[0] == device and key in before:
             readings = read_stats_file(before[key]), read_stats_file(path)
@@ -232,7 +232,7 @@ def _count(folder: Path, side: Side, trace: PairTrace) -> Counted:
 
 
 def _count_qp(
-    counted: Counted, key: tuple[str, int], readings: tuple[Stats, Stats], runs: int
+    counted: ReceiverCounters, key: tuple[str, int], readings: tuple[Stats, Stats], runs: int
 ) -> None:
     """Add one QP's counters; `runs` is what the trace has of its tasklet."""
     if not all(reading.is_up for reading in readings):

@@ -10,12 +10,12 @@ from ntbbench.core.fields import verdict as conclusion  # a field is called verd
 
 PAIR_SCHEMA = "ntbbench.pair/1"
 OK, UNAVAILABLE, FAILED = "ok", "unavailable", "failed"
-Kind = Literal["run", "matrix", "check"]
-RUN: Kind = "run"
-MATRIX: Kind = "matrix"
-CHECK: Kind = "check"
+PairKind = Literal["run", "matrix", "check"]
+RUN: PairKind = "run"
+MATRIX: PairKind = "matrix"
+CHECK: PairKind = "check"
 
-Counts = dict[str, int]
+ByKey = dict[str, int]
 PerQp = list[int]
 _EXACT = "of a spaced point; of a burst an estimate"
 _LEAST = "the fewest that the doorbells allow, however they coalesce"
@@ -113,14 +113,14 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     predicted_msis: Annotated[int, fact("MSIs predicted", _EXACT)] = 0
     least_msis: Annotated[int, fact("fewest MSIs", _LEAST)] = 0
     most_msis: Annotated[int, fact("most MSIs", _MOST)] = 0
-    msis_per_number: Annotated[Counts, fact("MSIs by number", "by the 1-based MSI number")] = field(
+    msis_per_number: Annotated[ByKey, fact("MSIs by number", "by the 1-based MSI number")] = field(
         default_factory=dict
     )
-    predicted_msis_per_number: Annotated[Counts, fact("MSIs by number predicted", _EXACT)] = field(
+    predicted_msis_per_number: Annotated[ByKey, fact("MSIs by number predicted", _EXACT)] = field(
         default_factory=dict
     )
     slots_per_number: Annotated[
-        Counts,
+        ByKey,
         fact("doorbells by slot", "that came to it; MSI n towards the root complex is slot n - 1"),
     ] = field(default_factory=dict)
     slots_per_bit: Annotated[
@@ -142,9 +142,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     least_events: Annotated[int, fact("fewest events", _LEAST)] = 0
     most_events: Annotated[int, fact("most events", _MOST)] = 0
     events_per_vector: Annotated[
-        Counts, fact("events by vector", "doorbell callbacks by their vector")
+        ByKey, fact("events by vector", "doorbell callbacks by their vector")
     ] = field(default_factory=dict)
-    predicted_events_per_vector: Annotated[Counts, fact("events by vector predicted", _EXACT)] = (
+    predicted_events_per_vector: Annotated[ByKey, fact("events by vector predicted", _EXACT)] = (
         field(default_factory=dict)
     )
     packets_sent: Annotated[int, count("packets sent", "by all flows", head="sent")] = 0
@@ -225,7 +225,7 @@ class PairResult(Struct, frozen=True, kw_only=True):
     """One pair run: which kernel, how it ran, and every point."""
 
     schema: str = PAIR_SCHEMA
-    kind: Annotated[Kind, fact("kind", "the command: run, matrix, or check")] = RUN
+    kind: Annotated[PairKind, fact("kind", "the command: run, matrix, or check")] = RUN
     scenario: dict[str, Any] = field(default_factory=dict)  # what was asked, for --resume
     kernel: Annotated[str, fact("kernel", "uname -r of the guest")]
     kernel_source: Annotated[str, fact("asked for", "debian:7.3, or a tree")]

@@ -69,7 +69,7 @@ class Wake:
 
 
 @dataclass
-class SlotTrace:
+class WireSlots:
     """What one direction's doorbells did on the wire, in the order of one CPU.
 
     Parameters
@@ -163,7 +163,7 @@ class PairTrace:
     vectors: Counter[int] = field(default_factory=Counter)
     runs: Counter[int] = field(default_factory=Counter)
     wakes: list[Wake] = field(default_factory=list)
-    slots: SlotTrace = field(default_factory=SlotTrace)
+    slots: WireSlots = field(default_factory=WireSlots)
     cpus: set[int] = field(default_factory=set)
     backward: int = 0
 
@@ -186,7 +186,7 @@ def read_pair_trace(
     ------
     InputError : the file is none, lost events, or names an address that is nobody's.
     """
-    reader = _Reader(path, traffic, addresses, polled, PairTrace(slots=SlotTrace(addresses.words)))
+    reader = _Reader(path, traffic, addresses, polled, PairTrace(slots=WireSlots(addresses.words)))
     for event in read_events(path, TraceText()):
         reader.add(event)
     wakes = reader.trace.wakes

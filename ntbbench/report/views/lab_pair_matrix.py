@@ -51,7 +51,7 @@ OF_A_QP = (
 
 
 @dataclass(frozen=True)
-class Row:
+class MatrixRow:
     """Points of one pair of drivers and one number of windows that differ in their slots alone.
 
     `slots` are the first and the last of the db_counts in a row.
@@ -101,8 +101,8 @@ def _tables(points: Sequence[PairPoint]) -> Iterator[Table]:
         yield Table(name, COLUMNS, [row.cells for row in _rows(list(found))], keys=2)
 
 
-def _rows(points: list[PairPoint]) -> list[Row]:
-    rows: list[Row] = []
+def _rows(points: list[PairPoint]) -> list[MatrixRow]:
+    rows: list[MatrixRow] = []
     for point in points:
         row = _row(point)
         last = rows[-1] if rows else None
@@ -114,9 +114,9 @@ def _rows(points: list[PairPoint]) -> list[Row]:
     return rows
 
 
-def _row(point: PairPoint) -> Row:
+def _row(point: PairPoint) -> MatrixRow:
     ratio = pair.runs_per_doorbell(point)
-    return Row(
+    return MatrixRow(
         ep=point.ep_driver,
         rc=point.rc_driver,
         slots=(point.ep_slots, point.ep_slots),

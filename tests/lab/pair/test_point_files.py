@@ -10,7 +10,7 @@ from captures import FOUR, PCI, set_counters
 from ntbbench.lab.lab_errors import GuestError
 from ntbbench.lab.pair.plan import DriverSource, PairSetup
 from ntbbench.lab.pair.point_files import read_sides, read_words, write_point, write_state
-from ntbbench.lab.pair.ring_trace_file import NO_SLOT, WORDS, SlotTrace
+from ntbbench.lab.pair.ring_trace_file import NO_SLOT, WORDS, WireSlots
 from ntbbench.pair.setting import Traffic
 
 SETUP_TRACE = """\
@@ -78,7 +78,7 @@ def test_words_are_the_slots_that_the_endpoint_published(tmp_path: Path) -> None
     assert read_words(path) == WORDS
     lines = (f"slot {slot} offset {8 * slot} data {slot + 1:#x}\n" for slot in range(16))
     path.write_text("".join(lines))
-    apart = SlotTrace(read_words(path))
+    apart = WireSlots(read_words(path))
     for bit, word in ((0, 4), (1, 6), (2, 7)):
         apart.ring(1 << bit)
         apart.rang([int(number == word) for number in range(32)])

@@ -35,7 +35,7 @@ from ntbbench.lab.pair.plan import (
 )
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
-from ntbbench.lab.pair.ring_trace_file import SlotTrace
+from ntbbench.lab.pair.ring_trace_file import WireSlots
 from ntbbench.pair.setting import Traffic
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
@@ -87,7 +87,7 @@ def test_old_and_new_drivers_carry_traffic_both_ways(mix: PairRecordings) -> Non
     }
 
 
-def slots_of(point: PointRecording, *, polled: bool) -> SlotTrace:
+def slots_of(point: PointRecording, *, polled: bool) -> WireSlots:
     return read_point_folder(point.folder, point.traffic, polled=polled).trace.slots
 
 
