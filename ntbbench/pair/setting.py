@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from ntbbench.core.names import check_range
 from ntbbench.core.options import Count, Word, check
 from ntbbench.ntb.transport import QpCount, qp_count
 from ntbbench.pair.drivers.core_ops import DbEvent
@@ -45,14 +44,9 @@ GAP = Count(0, 10_000_000, "us after each packet; 0: a burst", US)
 class Setting(Struct, frozen=True):
     """How the pair is configured.
 
-    Parameters
-    ----------
-    doorbell : how rings reach the endpoint; no effect on rings towards the root complex.
-
     Raises
     ------
-    DriverError : a number that a driver refuses.
-    InputError : a number that no driver is ever given.
+    InputError : a value that no driver is ever given.
     """
 
     ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
@@ -64,19 +58,8 @@ class Setting(Struct, frozen=True):
     doorbell: Annotated[Doorbell, DOORBELL] = Doorbell.POLL
 
     def __post_init__(self) -> None:
-        if not EP_SLOTS_MIN <= self.ep_slots <= EP_DB_COUNT_MAX:  # patch 4
-            call = f"--ep-slots: {self.ep_slots}: db_count"
-            allowed = f"out of range ({EP_SLOTS_MIN} - {EP_DB_COUNT_MAX})"
-            raise DriverError(errno.EINVAL, call, allowed)
-        if self.rc_vectors < RC_VECTORS_MIN:  # more than the most are never asked for
-            call = f"--rc-vectors: {self.rc_vectors}: pci_alloc_irq_vectors"
-            allowed = f"out of range ({RC_VECTORS_MIN} - {RC_VECTORS_MAX})"
-            raise DriverError(errno.ENOSPC, call, allowed)
-        check_range("--rc-vectors", self.rc_vectors, RC_VECTORS_MIN, RC_VECTORS_MAX)
-        if self.mw_count > MW_COUNT_MAX:
-            call = f"--mw-count: {self.mw_count}: num_mws"
-            raise DriverError(errno.EINVAL, call, f"out of range (1 - {MW_COUNT_MAX})")
-        check_range("--mw-count", self.mw_count, 1, MW_COUNT_MAX)
+        check(self)
+        force_setattr(self, "doorbell", Doorbell(self.doorbell))
 
     def slots_of(self, side: Side) -> int:
         """Return the slots of one side, link and reserved included."""
@@ -87,10 +70,6 @@ class AnySlots(Setting, frozen=True):
     """A setting whose db_count only the drivers judge: those before patch 4 take 0 to 2 too."""
 
     ep_slots: Annotated[int, Count(0, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
-
-    def __post_init__(self) -> None:
-        check(self)
-        force_setattr(self, "doorbell", Doorbell(self.doorbell))
 
 
 class Traffic(Struct, frozen=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import UNSET
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.options import shown
 from ntbbench.pair.drivers.hazards import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side, cell_driver, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
@@ -30,7 +31,6 @@ from ntbbench.pair.records import (
     Regression,
     Stories,
     Story,
-    asked,
 )
 from ntbbench.pair.ring_story import story_of
 from ntbbench.pair.ring_trace import ring
@@ -61,7 +61,7 @@ def compat(setting: Setting, exhaustive: Exhaustive | None = None) -> CompatResu
     """Return the matrix of one setting, in both directions."""
     return CompatResult(
         schema=COMPAT_SCHEMA,
-        **asked(setting),
+        **shown(setting),
         cells=[
             cell(direction, ep, rc, setting)
             for direction in DIRECTIONS
@@ -111,7 +111,7 @@ def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
     DriverError : a driver that refuses the setting.
     """
     stories = [_cell_story(direction, ep, rc, setting) for direction in DIRECTIONS]
-    return Stories(schema=STORY_SCHEMA, **asked(setting), stories=stories)
+    return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
 
 
 def _cell_story(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Story:
@@ -142,7 +142,7 @@ def exhaustive() -> Exhaustive:
         broken, broken_root_fix = _broken_cells(direction, ep, rc)
         root_fix += broken_root_fix
         if broken:
-            found.append(Regression(direction=direction, **asked(setting), cells=list(broken)))
+            found.append(Regression(direction=direction, **shown(setting), cells=list(broken)))
     return Exhaustive(
         settings=settings, working=working, regressions=found, root_fix_cells=root_fix
     )

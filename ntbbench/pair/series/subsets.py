@@ -7,6 +7,7 @@ from itertools import chain, combinations, product
 from math import factorial
 from typing import TypeVar
 
+from ntbbench.core.options import shown
 from ntbbench.pair.behaviour import receiving
 from ntbbench.pair.drivers.hazards import Hazard
 from ntbbench.pair.drivers.patches import (
@@ -27,7 +28,6 @@ from ntbbench.pair.records import (
     HazardCure,
     OtherSettings,
     UnsafeOrder,
-    asked,
 )
 from ntbbench.pair.series.prefix_matrix import MW_COUNTS, SLOTS
 from ntbbench.pair.series.verdict import (
@@ -104,7 +104,7 @@ def dependencies(setting: Setting) -> Dependencies:
     requires = {number: required(number, safe) for number in numbers}
     return Dependencies(
         schema=PATCHES_SCHEMA,
-        **asked(setting),
+        **shown(setting),
         requires={str(number): sorted(needs) for number, needs in requires.items()},
         minimal={
             str(number): _sorted(minimal_sets(s for s in safe if number in s)) for number in numbers
