@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import Client, DriverError, Transport
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.ring_trace import SlotTrace, ring
 from ntbbench.pair.setting import Arrive, Direction, Pair, Setting
-from ntbbench.pair.wakeups import Client, Transport
 
 
 class Poll(Enum):

@@ -9,12 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from ntbbench.pair.behaviour import OneSide
-from ntbbench.pair.drivers.configfs import VntbConfig
-from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import DriverError, db_vector_count, db_vector_mask
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb, VntbConfig
 from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, U64
 
 Observations = Mapping[str, str]

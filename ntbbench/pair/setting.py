@@ -10,8 +10,7 @@ from msgspec.structs import force_setattr
 
 from ntbbench.core.options import Count, Word, check
 from ntbbench.ntb.transport import QpCount, qp_count
-from ntbbench.pair.drivers.core_ops import DbEvent
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
 from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb

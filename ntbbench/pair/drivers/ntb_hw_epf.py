@@ -4,8 +4,7 @@
 import errno
 from collections.abc import Callable, Sequence
 
-from ntbbench.pair.drivers.core_ops import DbEvent
-from ntbbench.pair.drivers.hazards import DriverError, Hazard, Sanitizer
+from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError, Hazard, Sanitizer
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.slots import (
     EPF_IRQ_LINK,

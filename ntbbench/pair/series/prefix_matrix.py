@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import shown
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side, cell_driver, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.drivers.slots import (
@@ -32,8 +32,7 @@ from ntbbench.pair.records import (
     Stories,
     Story,
 )
-from ntbbench.pair.ring_story import story_of
-from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.ring_trace import ring, story_of
 from ntbbench.pair.series.verdict import (
     WORKS,
     Traits,

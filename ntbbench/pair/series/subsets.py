@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ntbbench.core.options import shown
 from ntbbench.pair.behaviour import receiving
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import (
     KERNELS,
     PATCHES,

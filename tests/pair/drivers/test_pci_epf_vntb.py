@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pair_strategies import EP_PATCHES, drivers, unpatched, whole
 
 from ntbbench.core.errors import InputError
-from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
 from ntbbench.pair.drivers.patches import Driver, driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.setting import bound_vntb

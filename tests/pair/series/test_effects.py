@@ -3,12 +3,10 @@
 
 from pair_strategies import unpatched, whole
 
-from ntbbench.pair.drivers.core_ops import db_vector_mask
+from ntbbench.pair.drivers.kernel_around import Client, db_vector_mask
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.series.analysis import race_costs
-from ntbbench.pair.series.effects import effects, race_cost
+from ntbbench.pair.series.effects import effects, race_cost, race_costs
 from ntbbench.pair.setting import DIRECTIONS, Pair, Setting
-from ntbbench.pair.wakeups import Client
 
 FOUR = Setting()
 

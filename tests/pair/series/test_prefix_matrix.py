@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pair_strategies import drivers
 from pair_strategies import settings as pair_settings
 
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, cell_driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.records import Exhaustive

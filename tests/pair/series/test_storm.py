@@ -4,7 +4,7 @@
 import pytest
 
 from ntbbench.core.errors import InputError
-from ntbbench.pair.series.storm import storm
+from ntbbench.pair.drivers.deferral import storm
 
 
 @pytest.mark.parametrize("budget", range(1, 17))
