@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.kernel_around import Client, DriverError, Transport
+from ntbbench.pair.drivers.kernel_around import Client, Transport
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.ring_trace import SlotTrace, ring
-from ntbbench.pair.setting import Arrive, Direction, Pair, Setting
+from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic
 
 
 class Poll(Enum):
@@ -52,21 +52,16 @@ Seen = Item | Told | Raised  # what a trace has of a flow
 
 @dataclass
 class FlowTally:
-    """What the model says a sequence of rings does; lists are by qp_num of the receiver.
+    """What the model says a sequence of rings does; lists are by qp_num of the receiver."""
 
-    Parameters
-    ----------
-    msis : MSIs raised towards the root complex by their 1-based number.
-    vectors : how often each vector was reported to the NTB core.
-    runs : receive-tasklet runs by qp_num.
-    race_checks : of those, the ones that a db_read() hit put back.
-    refused : rings whose peer_db_set() returned an errno, by its text.
-    """
-
+    # MSIs raised towards the root complex by their 1-based number
     msis: Counter[int] = field(default_factory=Counter)
+    # how often each vector was reported to the NTB core
     vectors: Counter[int] = field(default_factory=Counter)
-    runs: Counter[int] = field(default_factory=Counter)
+    runs: Counter[int] = field(default_factory=Counter)  # receive-tasklet runs by qp_num
+    # of those, the ones that a db_read() hit put back
     race_checks: Counter[int] = field(default_factory=Counter)
+    # rings whose peer_db_set() returned an errno, by its text
     refused: Counter[str] = field(default_factory=Counter)
 
 
@@ -83,8 +78,6 @@ class PairFlow:
 
     Parameters
     ----------
-    direction : who sends.
-    ep, rc, setting : as in `Pair`.
     qp_bitmap : u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
     preempts : asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
         what was scheduled so far? A kernel that does not preempt kernel code never does.
@@ -146,11 +139,9 @@ class PairFlow:
 
     def _ring(self, db_bits: int) -> None:
         sender = self._pair.ep if self._to_rc else self._pair.rc
-        try:
-            with sender.sanitizer.atomic():
-                sender.peer_db_set(db_bits)
-        except DriverError as error:
-            self.tally.refused[str(error)] += 1
+        refused = ring_in_atomic(sender, db_bits)
+        if refused is not None:
+            self.tally.refused[str(refused)] += 1
         self._pair.ep.run_peer_db_work()
         if not self.polled:
             self._softirq()
@@ -178,20 +169,12 @@ class PairFlow:
 
 @dataclass(frozen=True)
 class RingEffect:
-    """What the ring of one bit, alone on an idle pair, makes the receiver see.
+    """What the ring of one bit, alone on an idle pair, makes the receiver see."""
 
-    Parameters
-    ----------
-    msis : raised towards the root complex, by their 1-based number.
-    vectors : reported to the NTB core, in order.
-    masks : `ntb_db_vector_mask()` of each.
-    shown : db_read() afterwards, nothing cleared.
-    """
-
-    msis: tuple[int, ...]
-    vectors: tuple[int, ...]
-    masks: tuple[int, ...]
-    shown: int
+    msis: tuple[int, ...]  # raised towards the root complex, by their 1-based number
+    vectors: tuple[int, ...]  # reported to the NTB core, in order
+    masks: tuple[int, ...]  # `ntb_db_vector_mask()` of each
+    shown: int  # db_read() afterwards, nothing cleared
 
 
 def ring_effects(

@@ -20,61 +20,44 @@ from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.drivers.slots import slot_name
 from ntbbench.pair.records import Story, StoryStep
-from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, transport_qps
+from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic, transport_qps
 
 
 @dataclass
 class SlotTrace:
-    """What the interrupt of one slot did on the receiving side.
+    """What the interrupt of one slot did on the receiving side."""
 
-    Parameters
-    ----------
-    slot : the slot on the wire.
-    vectors : reported to the NTB core, in order; none if the driver ignored or never saw it.
-    masks : `ntb_db_vector_mask()` of each vector.
-    db_read : the receiver's doorbell register after it.
-    scheduled : QPs that its vectors scheduled, in order, merged ones included.
-    """
-
-    slot: int
+    slot: int  # the slot on the wire
+    # reported to the NTB core, in order; none if the driver ignored or never saw it
     vectors: list[int] = field(default_factory=list)
-    masks: list[int] = field(default_factory=list)
-    db_read: int = 0
+    masks: list[int] = field(default_factory=list)  # `ntb_db_vector_mask()` of each vector
+    db_read: int = 0  # the receiver's doorbell register after it
+    # QPs that its vectors scheduled, in order, merged ones included
     scheduled: list[int] = field(default_factory=list)
 
 
 @dataclass
 class RingTrace:
-    """One call of peer_db_set() and all that came of it.
+    """One call of peer_db_set() and all that came of it."""
 
-    Parameters
-    ----------
-    direction, ep, rc, setting, db_bits : what was asked.
-    masks : db_valid_mask of either side.
-    qps : the QPs of either side's transport.
-    refused : the errno of peer_db_set(); None: it returned 0.
-    pending : peer_db_pending after the call; None where the driver has none.
-    slots : the slots on the wire, in order.
-    failed_raises : MSIs that the controller refused, in words.
-    runs : QPs of the tasklet runs, in order, race checks included.
-    race_checks : QPs whose race check found their bit in db_read().
-    reports : hazards met, with where.
-    """
-
+    # what was asked
     direction: Direction
     ep: Driver
     rc: Driver
     setting: Setting
     db_bits: int
-    masks: dict[Side, int] = field(default_factory=dict)
-    qps: dict[Side, QpCount] = field(default_factory=dict)
-    refused: DriverError | None = None
-    pending: int | None = None
-    slots: list[SlotTrace] = field(default_factory=list)
+    masks: dict[Side, int] = field(default_factory=dict)  # db_valid_mask of either side
+    qps: dict[Side, QpCount] = field(default_factory=dict)  # the QPs of either side's transport
+    refused: DriverError | None = None  # the errno of peer_db_set(); None: it returned 0
+    pending: int | None = None  # peer_db_pending after the call; None where the driver has none
+    slots: list[SlotTrace] = field(default_factory=list)  # the slots on the wire, in order
+    # MSIs that the controller refused, in words
     failed_raises: list[str] = field(default_factory=list)
+    # QPs of the tasklet runs, in order, race checks included
     runs: list[int] = field(default_factory=list)
+    # QPs whose race check found their bit in db_read()
     race_checks: list[int] = field(default_factory=list)
-    reports: list[tuple[Hazard, str]] = field(default_factory=list)
+    reports: list[tuple[Hazard, str]] = field(default_factory=list)  # hazards met, with where
 
     @property
     def link_up(self) -> bool:
@@ -119,12 +102,7 @@ def ring(
 ) -> RingTrace:
     """Ring once from atomic context, one packet waiting at each rung QP, and run the tasklets.
 
-    Parameters
-    ----------
-    direction : who rings.
-    ep, rc, setting, irqs : as in `Pair`.
-    db_bits : u64, the bits of one peer_db_set() call.
-    client : what the receiver's client does with a packet.
+    `db_bits` (u64) are those of one peer_db_set() call; `irqs` as in `Pair`.
 
     Raises
     ------
@@ -166,11 +144,7 @@ def _arrive(trace: RingTrace, receiver: Vntb | Epf, slot: int, arrive: Arrive) -
 
 
 def _send(trace: RingTrace, sender: Vntb | Epf) -> None:
-    try:
-        with sender.sanitizer.atomic():
-            sender.peer_db_set(trace.db_bits)
-    except DriverError as error:
-        trace.refused = error
+    trace.refused = ring_in_atomic(sender, trace.db_bits)
     if isinstance(sender, Vntb) and sender.driver.has(2):
         trace.pending = sender.peer_db_work.pending
         sender.run_peer_db_work()

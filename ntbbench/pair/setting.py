@@ -41,12 +41,7 @@ GAP = Count(0, 10_000_000, "us after each packet; 0: a burst", US)
 
 
 class Setting(Struct, frozen=True):
-    """How the pair is configured.
-
-    Raises
-    ------
-    InputError : a value that no driver is ever given.
-    """
+    """How the pair is configured; InputError: a value that no driver is ever given."""
 
     ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
     rc_vectors: Annotated[
@@ -74,17 +69,13 @@ class AnySlots(Setting, frozen=True):
 class Traffic(Struct, frozen=True):
     """One measured point: UDP flows in one direction, which send in turn.
 
-    Parameters
-    ----------
-    flows : sockets; the stack's hash gives each a QP.
-    gap_us : between two packets, whichever flow they are of.
-
     Raises
     ------
     InputError : a value out of range.
     """
 
     direction: Annotated[Direction, Word(DIRECTIONS, "which way packets go")] = EP_TO_RC
+    # sockets; the stack's hash gives each a QP
     flows: Annotated[int, Count(1, FLOWS_MAX, "UDP flows that send in turn")] = 1
     packets: Annotated[int, PACKETS] = 20  # more than a ring of ntb_netdev has entries
     gap_us: Annotated[int, GAP] = 12_000  # two polls of a polled endpoint: no ring meets another
@@ -114,15 +105,9 @@ class Traffic(Struct, frozen=True):
 
 
 class Pair:
-    """A bound endpoint and a probed root complex.
+    """A bound endpoint and a probed root complex; each `event` receives its ntb_db_event().
 
-    Parameters
-    ----------
-    ep, rc : the two drivers.
-    setting : the configuration.
-    irqs : Linux irq numbers of the root complex's vectors; None: one after the other.
-    ep_event, rc_event : receive ntb_db_event() on either side.
-
+    `irqs` are the Linux irq numbers of the root complex's vectors; None: one after the other.
     `on_slot` stands on the wire: it sees every slot that is rung.
 
     Raises
@@ -141,7 +126,7 @@ class Pair:
         irqs: Sequence[int] | None = None,
     ) -> None:
         self.setting = setting
-        self.on_slot: OnSlot = _arrive
+        self.on_slot: OnSlot = lambda slot, arrive: arrive(slot)
         self.ep = bound_vntb(ep, setting.ep_slots, setting.doorbell, ep_event, self._take_msi)
         irqs = contiguous_irqs(setting.rc_vectors) if irqs is None else irqs
         self.rc = probed_epf(rc, irqs, rc_event, self._take_write)
@@ -149,20 +134,12 @@ class Pair:
     def _take_msi(self, number: int) -> None:
         """Carry an MSI to the root complex; MSI n is slot n - 1."""
         if number > len(self.rc.irqs):
-            raise DriverError(
-                errno.EINVAL,
-                "pci_epc_raise_irq",
-                f"MSI {number} of {len(self.rc.irqs)} granted",
-            )
+            granted = f"MSI {number} of {len(self.rc.irqs)} granted"
+            raise DriverError(errno.EINVAL, "pci_epc_raise_irq", granted)
         self.on_slot(number - 1, self.rc.isr)
 
     def _take_write(self, slot: int) -> None:
-        """Carry a doorbell write to the endpoint."""
         self.on_slot(slot, self.ep.write_doorbell)
-
-
-def _arrive(slot: int, arrive: Arrive) -> None:
-    arrive(slot)
 
 
 def bound_vntb(
@@ -185,12 +162,22 @@ def probed_epf(
     return epf
 
 
-def transport_qps(db_valid_mask: int, mw_count: int, spad_count: int = SPAD_COUNT) -> QpCount:
+def transport_qps(db_valid_mask: int, mw_count: int, max_num_clients: int = 0) -> QpCount:
     """Return the QPs that ntb_transport makes of one side."""
     return qp_count(
         db_valid_mask,
         mw_count=mw_count,
-        spad_count=spad_count,
+        spad_count=SPAD_COUNT,
         use_msi=False,
-        max_num_clients=0,
+        max_num_clients=max_num_clients,
     )
+
+
+def ring_in_atomic(device: Vntb | Epf, db_bits: int) -> DriverError | None:
+    """Ring as ntb_transport does, bottom halves off; return what peer_db_set() refused."""
+    try:
+        with device.sanitizer.atomic():
+            device.peer_db_set(db_bits)
+    except DriverError as error:
+        return error
+    return None

@@ -147,21 +147,15 @@ class Client(StrEnum):
 class Transport:
     """The receive half of one ntb_transport.
 
-    Parameters
-    ----------
-    ndev : the device below.
-    qp_bitmap : u64, one bit a QP; all of them are active and owned by a client.
-    client : what the client does with a packet.
-
     Source: drivers/ntb/ntb_transport.c (ntb_transport_doorbell_callback, ntb_transport_rxc_db,
     ntb_transport_rx_enqueue), Linux 6.1 to 7.3.
 
     Deviates: one CPU, so tasklets run in the order of their list; the ring of packets is a count.
     """
 
-    ndev: NtbDevice
-    qp_bitmap: int
-    client: Client = Client.SILENT
+    ndev: NtbDevice  # the device below
+    qp_bitmap: int  # u64, one bit a QP; all of them are active and owned by a client
+    client: Client = Client.SILENT  # what the client does with a packet
     schedule_calls: list[int] = field(default_factory=list)  # qp_num of each, in order
     packets: dict[int, int] = field(default_factory=dict)  # waiting, by qp_num
     runs: list[int] = field(default_factory=list)  # qp_num of each tasklet run, in order

@@ -51,21 +51,15 @@ PREREQUISITES: dict[str, Side] = {
 class Driver:
     """One side's driver: its patches, its prerequisites, and the slot of doorbell bit 0.
 
-    Parameters
-    ----------
-    side : "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf).
-    patches : numbers of the applied patches, all of this side.
-    prerequisites : names out of PREREQUISITES, all of this side.
-    db_start : the slot of doorbell bit 0: 2 on the wire of every real kernel, 1 with the root fix.
-
     Raises
     ------
     InputError : a patch or prerequisite that is not one of this side.
     """
 
-    side: Side
-    patches: frozenset[int]
-    prerequisites: frozenset[str]
+    side: Side  # "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf)
+    patches: frozenset[int]  # numbers of the applied patches, all of this side
+    prerequisites: frozenset[str]  # names out of PREREQUISITES, all of this side
+    # the slot of doorbell bit 0: 2 on the wire of every real kernel, 1 with the root fix
     db_start: int = EPF_IRQ_DB_START
 
     def __post_init__(self) -> None:

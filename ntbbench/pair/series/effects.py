@@ -33,12 +33,7 @@ Observe = Callable[[OneSide, Setting], object]
 
 
 def effects(setting: Setting) -> list[PatchEffect]:
-    """Return for each patch of the series what it changes, in posted order.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Return for each patch of the series what it changes, in posted order."""
     found = []
     for patch in PATCHES:
         place = side_patches(patch.side).index(patch.number)

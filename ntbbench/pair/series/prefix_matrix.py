@@ -103,12 +103,7 @@ def check_matrix(result: CompatResult, path: Path) -> None:
 
 
 def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
-    """Return the story of a cell in both directions.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Return the story of a cell in both directions."""
     stories = [_cell_story(direction, ep, rc, setting) for direction in DIRECTIONS]
     return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
 

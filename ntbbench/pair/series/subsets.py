@@ -87,12 +87,7 @@ def _ordered(side: Side, own: OfSide, peer: OfSide) -> tuple[OfSide, OfSide]:
 
 
 def dependencies(setting: Setting) -> Dependencies:
-    """Judge all subsets of both halves; a kernel is safe when each of its halves is.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Judge all subsets of both halves; a kernel is safe when each of its halves is."""
     halves = [
         [s for s in powerset(side_patches(side)) if not failures(side, s, setting)]
         for side in SIDES

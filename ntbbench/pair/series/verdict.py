@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Literal
 
-from ntbbench.ntb.transport import UINT_BITS, QpCount, qp_count
+from ntbbench.ntb.transport import UINT_BITS, QpCount
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
     rare_receiving_hazards,
@@ -16,9 +16,8 @@ from ntbbench.pair.behaviour import (
     valid_mask,
 )
 from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
-from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.drivers.slots import SPAD_COUNT
 from ntbbench.pair.setting import Direction, Setting, transport_qps
 
 
@@ -40,22 +39,13 @@ Masks = tuple[tuple[int, ...] | None, ...]
 
 @dataclass(frozen=True)
 class Counts:
-    """Single-bit rings of bits 0 .. qp_count-1, one case each, summed.
+    """Single-bit rings of bits 0 .. qp_count-1, one case each, summed."""
 
-    Parameters
-    ----------
-    cases : rings.
-    interrupts : interrupts that reported a vector to the NTB core.
-    schedule_calls : tasklet_schedule() calls of the doorbell path.
-    missed : cases whose QP was not scheduled.
-    misrouted : those of them that scheduled another QP instead.
-    """
-
-    cases: int
-    interrupts: int
-    schedule_calls: int
-    missed: int
-    misrouted: int
+    cases: int  # rings
+    interrupts: int  # interrupts that reported a vector to the NTB core
+    schedule_calls: int  # tasklet_schedule() calls of the doorbell path
+    missed: int  # cases whose QP was not scheduled
+    misrouted: int  # those of them that scheduled another QP instead
 
     @property
     def amplification(self) -> float | None:
@@ -81,19 +71,12 @@ class Traits:
 
     Made by `traits` alone, which gives equal ones out as one object: they compare and hash by
     identity, which thousands of settings need.
-
-    Parameters
-    ----------
-    qp_count : QPs of its ntb_transport.
-    slots : for bits 0 .. qp_count-1, the slots that a ring puts on the wire.
-    masks : for the slots that such bits can touch, the vector masks of the interrupt.
-    fallback : the driver has no vector callbacks.
     """
 
-    qp_count: int
-    slots: Slots
-    masks: Masks
-    fallback: bool
+    qp_count: int  # QPs of its ntb_transport
+    slots: Slots  # for bits 0 .. qp_count-1, the slots that a ring puts on the wire
+    masks: Masks  # for the slots that such bits can touch, the vector masks of the interrupt
+    fallback: bool  # the driver has no vector callbacks
 
 
 _the_traits = cache(Traits)
@@ -119,12 +102,7 @@ def setting_traits(driver: Driver, setting: Setting) -> Traits:
 
 
 def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> Outcome:
-    """Return what becomes of the doorbells of one direction.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Return what becomes of the doorbells of one direction."""
     ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
     verdict, counts = judge(direction, ep_traits, rc_traits)
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
@@ -212,76 +190,57 @@ Link = Literal["up", "down"]
 
 @dataclass(frozen=True)
 class PairLink:
-    """The QPs of either transport, and what becomes of the link.
+    """The QPs of either transport, and what becomes of the link."""
 
-    Parameters
-    ----------
-    ep, rc : the QPs that each side's ntb_transport makes; None: its driver refuses the setting.
-    counts : nt->qp_count of EP and RC, which they publish. Without a doorbell bit it wraps and the
-        windows limit it, although a client gets no QP.
-    link : "up" when both publish the same number of QPs and a client can get one.
-    cause : why the link is down; "" when it is up.
-    """
-
+    # the QPs that each side's ntb_transport makes; None: its driver refuses the setting
     ep: QpCount | None
     rc: QpCount | None
+    # nt->qp_count of EP and RC, which they publish. Without a doorbell bit it wraps and the
+    # windows limit it, although a client gets no QP
     counts: tuple[int | None, int | None]
-    link: Link
-    cause: str
+    link: Link  # "up" when both publish the same number of QPs and a client can get one
+    cause: str  # why the link is down; "" when it is up
 
 
 def pair_link(ep: Driver, rc: Driver, setting: Setting, max_num_clients: int = 0) -> PairLink:
-    """Return the link of two drivers in a setting.
-
-    Parameters
-    ----------
-    max_num_clients : ntb_transport's module parameter; 0: unset.
+    """Return the link of two drivers; `max_num_clients` is ntb_transport's, 0 where unset.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_probe, ntb_transport_link_work: NUM_QPS of
     the peer must equal nt->qp_count, else it tries again for ever), Linux 6.12 and 7.3.
     """
-    qps: dict[str, QpCount | None] = {}
+    qps: dict[Side, QpCount] = {}
+    published: dict[Side, int] = {}
     refused = ""
     for driver in (ep, rc):
         try:
-            qps[driver.side] = _qps(driver, setting, max_num_clients)
+            mask = valid_mask(driver, setting.slots_of(driver.side))
         except DriverError as error:
-            qps[driver.side] = None
-            refused = refused or f"the driver of {driver.side.upper()} refuses: {error}"
-    ep_qps, rc_qps = qps["ep"], qps["rc"]
-    if ep_qps is None or rc_qps is None:
-        # Without a bound endpoint there is no PCI device for the root complex to find.
-        one = _published(ep, setting, max_num_clients) if ep_qps else None
-        return PairLink(ep_qps, rc_qps if ep_qps else None, (one, None), "down", refused)
-    counts = tuple(_published(driver, setting, max_num_clients) for driver in (ep, rc))
-    both = counts[0], counts[1]
-    if both[0] != both[1]:
-        cause = (
-            f"ntb_transport computed qp_count {both[0]} on EP ({ep_qps.limit}) and {both[1]} on RC "
-            f"({rc_qps.limit}); the link waits for equal NUM_QPS for ever"
+            refused = f"the driver of {driver.side.upper()} refuses: {error}"
+            break  # without a bound endpoint there is no PCI device for the root complex to find
+        qps[driver.side] = transport_qps(mask, setting.mw_count, max_num_clients)
+        published[driver.side] = _published(mask, setting, max_num_clients)
+    ep_qps, rc_qps = qps.get("ep"), qps.get("rc")
+    counts = published.get("ep"), published.get("rc")
+    cause = refused
+    if ep_qps is not None and rc_qps is not None:
+        cause = _apart(ep_qps, rc_qps, counts)
+    return PairLink(ep_qps, rc_qps, counts, "down" if cause else "up", cause)
+
+
+def _apart(ep: QpCount, rc: QpCount, counts: tuple[int | None, int | None]) -> str:
+    """Return why the link of two sides does not come up, or ""."""
+    if counts[0] != counts[1]:
+        return (
+            f"ntb_transport computed qp_count {counts[0]} on EP ({ep.limit}) and {counts[1]} on RC "
+            f"({rc.limit}); the link waits for equal NUM_QPS for ever"
         )
-        return PairLink(ep_qps, rc_qps, both, "down", cause)
-    for side, made in (("EP", ep_qps), ("RC", rc_qps)):
-        if not made.qp_count:
-            cause = f"no client gets a QP on {side}: {made.limit}"
-            return PairLink(ep_qps, rc_qps, both, "down", cause)
-    return PairLink(ep_qps, rc_qps, both, "up", "")
+    made = next(((side, qps) for side, qps in (("EP", ep), ("RC", rc)) if not qps.qp_count), None)
+    return f"no client gets a QP on {made[0]}: {made[1].limit}" if made else ""
 
 
-def _published(driver: Driver, setting: Setting, max_num_clients: int) -> int:
+def _published(mask: int, setting: Setting, max_num_clients: int) -> int:
     """Return nt->qp_count, which wraps for an empty db_valid_mask."""
-    mask = valid_mask(driver, setting.slots_of(driver.side))
     count = (mask.bit_length() - 1) % (1 << UINT_BITS)
     if max_num_clients and max_num_clients < count:
         return max_num_clients
     return min(count, setting.mw_count)
-
-
-def _qps(driver: Driver, setting: Setting, max_num_clients: int) -> QpCount:
-    return qp_count(
-        valid_mask(driver, setting.slots_of(driver.side)),
-        mw_count=setting.mw_count,
-        spad_count=SPAD_COUNT,
-        use_msi=False,
-        max_num_clients=max_num_clients,
-    )
