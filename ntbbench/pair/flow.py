@@ -14,7 +14,7 @@ from ntbbench.pair.drivers.kernel_around import Client, Transport
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
-from ntbbench.pair.ring_trace import SlotTrace, ring
+from ntbbench.pair.ring_trace import ring
 from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic
 
 
@@ -162,9 +162,8 @@ class PairFlow:
         transport.softirq()
         self.tally.runs.update(transport.runs)
         self.tally.race_checks.update(transport.race_checks)
-        transport.runs.clear()
-        transport.race_checks.clear()
-        transport.schedule_calls.clear()
+        for seen in (transport.runs, transport.race_checks, transport.schedule_calls):
+            seen.clear()
 
 
 @dataclass(frozen=True)
@@ -181,16 +180,15 @@ def ring_effects(
     direction: Direction, ep: Driver, rc: Driver, setting: Setting, qp_count: int
 ) -> tuple[RingEffect, ...]:
     """Return the effect of the rings of bits 0 .. qp_count-1, each on a pair of its own."""
-    traces = [ring(direction, ep, rc, setting, 1 << bit) for bit in range(qp_count)]
-    return tuple(_effect(trace.slots, to_rc=direction == "ep-to-rc") for trace in traces)
-
-
-def _effect(slots: list[SlotTrace], *, to_rc: bool) -> RingEffect:
-    return RingEffect(
-        msis=tuple(slot.slot + 1 for slot in slots if to_rc),
-        vectors=tuple(vector for slot in slots for vector in slot.vectors),
-        masks=tuple(mask for slot in slots for mask in slot.masks),
-        shown=slots[-1].db_read if slots else 0,
+    rung = [ring(direction, ep, rc, setting, 1 << bit).slots for bit in range(qp_count)]
+    return tuple(
+        RingEffect(
+            msis=tuple(slot.slot + 1 for slot in slots if direction == "ep-to-rc"),
+            vectors=tuple(vector for slot in slots for vector in slot.vectors),
+            masks=tuple(mask for slot in slots for mask in slot.masks),
+            shown=slots[-1].db_read if slots else 0,
+        )
+        for slots in rung
     )
 
 

@@ -11,7 +11,7 @@ from ntbbench.pair.records import StormCount
 VNTB_PEER_DB_WORK_BUDGET = 5  # pci-epf-vntb.c, Linux 7.3
 BUDGET_MAX = 1 << 16  # a model of more has no meaning and takes for ever
 
-RaiseBit = Callable[[int], None]
+RaiseBit = Callable[[int], None]  # raises the MSI of one doorbell bit; it may sleep
 
 
 class PeerDbWork:
@@ -19,16 +19,7 @@ class PeerDbWork:
 
     A step is what other CPUs can see happen: taking a snapshot with xchg(0), raising the lowest
     bit of it, or looking for more after the last snapshot that the budget allows. Between steps
-    anything may ring.
-
-    Parameters
-    ----------
-    raise_bit : raises the MSI of one doorbell bit; it may sleep.
-    budget : snapshots a run takes at most.
-
-    Raises
-    ------
-    InputError : a budget below 1.
+    anything may ring. InputError: a budget below 1.
 
     Source: drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_peer_db_work,
     vntb_epf_peer_db_set, epf_ntb_epc_init, epf_ntb_epc_cleanup), Linux 7.3.
@@ -38,7 +29,7 @@ class PeerDbWork:
         if not 1 <= budget <= BUDGET_MAX:
             raise InputError("budget", budget, f"1 .. {BUDGET_MAX} snapshots a run")
         self._raise_bit = raise_bit
-        self.budget = budget
+        self.budget = budget  # snapshots that a run may take
         self.pending = 0
         self.enabled = False
         self.queued = False
@@ -71,7 +62,9 @@ class PeerDbWork:
         if not self.running:
             self._start()
         elif self.db_bits:
-            self._raise_lowest()
+            bit = ffs64(self.db_bits)
+            self.db_bits &= ~(1 << bit)
+            self._raise_bit(bit)
         elif self.snapshots_left:
             self._take_snapshot()
         else:
@@ -102,11 +95,6 @@ class PeerDbWork:
             self.snapshots += 1
         else:
             self.running = False
-
-    def _raise_lowest(self) -> None:
-        bit = ffs64(self.db_bits)
-        self.db_bits &= ~(1 << bit)
-        self._raise_bit(bit)
 
 
 TICKS = 4000
@@ -154,16 +142,9 @@ class _Clocked:
 
 
 def storm(budget: int, seed: int) -> StormCount:
-    """Run one seeded storm, then let the work finish.
+    """Run one seeded storm, then let the work finish; its rings do not depend on the budget.
 
-    Parameters
-    ----------
-    budget : snapshots a run may take; at least 1.
-    seed : of the rings and of the gaps between runs; the rings do not depend on the budget.
-
-    Raises
-    ------
-    InputError : a budget or a seed out of range.
+    InputError: a budget below 1, or a seed below 0.
     """
     import numpy as np  # noqa: PLC0415  # no other use of the pair takes the time to load it
 

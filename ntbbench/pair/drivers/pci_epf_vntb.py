@@ -125,8 +125,6 @@ class Vntb:
 
     Parameters
     ----------
-    driver : the applied patches; its side is "ep".
-    doorbell : the way the rings of the peer come in.
     db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
     raise_msi : raises an MSI towards the host; MSI n is slot n - 1.
     budget : snapshots a run of the deferred work takes at most.
@@ -235,9 +233,8 @@ class Vntb:
     def db_valid_mask(self) -> int:
         """Return the doorbell bits: before patch 6 link and reserved slot count as doorbells."""
         if not self.driver.has(6):
-            return (
-                self.sanitizer.bit(self.config.db_count, U64_BITS, "BIT_ULL(db_count)") - 1
-            ) & U64
+            top = self.sanitizer.bit(self.config.db_count, U64_BITS, "BIT_ULL(db_count)")
+            return (top - 1) & U64
         return (1 << self.db_vector_count()) - 1
 
     def db_vector_count(self) -> int:

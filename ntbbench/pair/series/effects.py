@@ -63,10 +63,6 @@ def race_cost(
 
     With a client that reposts buffers a db_read() hit on the rung QP merges with the repost and
     adds no run.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
     """
     receiver = rc if direction == "ep-to-rc" else ep
     qp_count = setting_traits(receiver, setting).qp_count
@@ -144,16 +140,14 @@ def _late_store(side: OneSide, _: Setting) -> str:
 
 
 def _windows(side: OneSide, setting: Setting) -> str:
-    epf = Epf(side.driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
+    unseen: list[int] = []
+    irqs = contiguous_irqs(setting.rc_vectors)
+    epf = Epf(side.driver, irqs, unseen.append, unseen.append)
     return f"{_errno(epf.probe, TOO_MANY_WINDOWS)}, {len(epf.requested)} irqs left behind"
 
 
 def _scattered(side: OneSide, setting: Setting) -> str:
     return _reported(OneSide(side.driver, setting.rc_vectors, irqs=scattered_irqs), PROBED_BIT)
-
-
-def _ignore(_: int) -> None:
-    """Take a vector or a slot and do nothing."""
 
 
 def _errno(call: Callable[..., None], *words: object) -> str:
@@ -207,13 +201,7 @@ SEED = 1
 
 
 def analyse(setting: Setting, seed: int = SEED) -> PatchesResult:
-    """Return all that is known of the series in a setting.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    InputError : a seed out of range.
-    """
+    """Return all that is known of the series in a setting; InputError: a seed below 0."""
     return PatchesResult(
         **asdict(dependencies(setting)),
         elsewhere=[found for side in SIDES for found in other_settings(side)],

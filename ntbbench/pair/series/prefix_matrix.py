@@ -2,7 +2,6 @@
 """The matrix of every prefix of one half of the series against every prefix of the other."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -88,12 +87,7 @@ def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> 
 
 
 def check_matrix(result: CompatResult, path: Path) -> None:
-    """Refuse a matrix out of a file that lacks a cell or has words that no matrix has.
-
-    Raises
-    ------
-    InputError : as it says.
-    """
+    """Raise InputError for a saved matrix that lacks a cell or has words that no matrix has."""
     whole = Counter(product(DIRECTIONS, rows("ep"), rows("rc")))
     if Counter((cell.direction, cell.ep, cell.rc) for cell in result.cells) != whole:
         raise InputError(f"{path}: cells", len(result.cells), "each direction, EP and RC once")
@@ -126,27 +120,23 @@ def exhaustive() -> Exhaustive:
     """
     settings = working = root_fix = 0
     found: list[Regression] = []
-    for setting, direction in product(_all_settings(), DIRECTIONS):
+    for mw_count, ep_slots, rc_vectors, doorbell, direction in product(
+        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell, DIRECTIONS
+    ):
         settings += 1
-        ep = _row_traits("ep", setting.ep_slots, setting.mw_count, setting.doorbell)
-        rc = _row_traits("rc", setting.rc_vectors, setting.mw_count, setting.doorbell)
+        ep = _row_traits("ep", ep_slots, mw_count, doorbell)
+        rc = _row_traits("rc", rc_vectors, mw_count, doorbell)
         if judge(direction, ep[0], rc[0])[0] not in WORKS:
             continue
         working += 1
         broken, broken_root_fix = _broken_cells(direction, ep, rc)
         root_fix += broken_root_fix
         if broken:
+            setting = Setting(ep_slots, rc_vectors, mw_count, doorbell)
             found.append(Regression(direction=direction, **shown(setting), cells=list(broken)))
     return Exhaustive(
         settings=settings, working=working, regressions=found, root_fix_cells=root_fix
     )
-
-
-def _all_settings() -> Iterator[Setting]:
-    for mw_count, ep_slots, rc_vectors, doorbell in product(
-        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell
-    ):
-        yield Setting(ep_slots, rc_vectors, mw_count, doorbell)
 
 
 @cache

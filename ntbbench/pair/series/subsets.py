@@ -76,13 +76,11 @@ def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ..
 
 
 def _peers(side: Side) -> tuple[Driver, Driver]:
-    """Return the unpatched and the fully patched peer of a side."""
     other = PEER_SIDE[side]
     return driver(other, ()), driver(other, side_patches(other))
 
 
 def _ordered(side: Side, own: OfSide, peer: OfSide) -> tuple[OfSide, OfSide]:
-    """Return what is of the endpoint, then what is of the root complex."""
     return (own, peer) if side == "ep" else (peer, own)
 
 
@@ -119,7 +117,7 @@ def dependencies(setting: Setting) -> Dependencies:
             for need in sorted(needs)
         ],
         hazard_cures=_cures(setting),
-        kernels={version: ep | rc in safe_set for version, (ep, rc, *_) in KERNELS.items()},
+        kernels={name: ep.patches | rc.patches in safe_set for name, (ep, rc) in KERNELS.items()},
     )
 
 
@@ -224,7 +222,6 @@ def other_settings(side: Side) -> list[OtherSettings]:
 
 
 def _traits_everywhere(own: Driver) -> tuple[Traits, ...]:
-    """Return the traits of one side in every setting: they depend on no more than this."""
     modes = Doorbell if own.side == "ep" else (Doorbell.POLL,)
     return tuple(traits(own, *key) for key in product(SLOTS[own.side], MW_COUNTS, modes))
 
@@ -247,16 +244,11 @@ def _hits(side: Side, subset: Subset) -> Iterator[tuple[Setting, Verdict]]:
 
 
 def _span(side: Side, subset: Subset, hits: list[tuple[Setting, Verdict]]) -> OtherSettings:
-    def ends(name: str) -> tuple[int, int]:
+    spans: dict[str, tuple[int, int]] = {}
+    for name in ("ep_slots", "rc_vectors", "mw_count"):
         values = [getattr(setting, name) for setting, _ in hits]
-        return min(values), max(values)
-
+        spans[name] = min(values), max(values)
+    verdicts = sorted({str(verdict) for _, verdict in hits})
     return OtherSettings(
-        side=side,
-        patches=sorted(subset),
-        settings=len(hits),
-        verdicts=sorted({str(verdict) for _, verdict in hits}),
-        ep_slots=ends("ep_slots"),
-        rc_vectors=ends("rc_vectors"),
-        mw_count=ends("mw_count"),
+        side=side, patches=sorted(subset), settings=len(hits), verdicts=verdicts, **spans
     )
