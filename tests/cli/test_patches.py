@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """compat, patches and doorbell from the command line: widths, files, errors."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,24 +42,18 @@ def test_text_is_ascii_of_few_columns(
     assert max(map(len, text.splitlines())) <= width
 
 
-@pytest.mark.parametrize("argv", [("compat", "--explain", "7/0"), RING], ids=" ".join)
-def test_html_asks_for_nothing_and_is_what_stdout_gets(
-    ntbbench: Callable[..., Ran], tmp_path: Path, argv: tuple[str, ...]
-) -> None:
-    page = tmp_path / "page.html"
-    ntbbench(*argv, "--html", page)
-    text = page.read_text()
-    assert " src=" not in text and '<link rel="icon" href="data:,">' in text
-    assert ntbbench(*argv, "--format", "html").out == text
-
-
 @pytest.mark.parametrize("argv", [("compat", "--exhaustive"), ("patches",), RING], ids=" ".join)
-def test_a_saved_result_is_shown_again(
+def test_a_saved_result_is_shown_again_and_its_page_asks_for_nothing(
     ntbbench: Callable[..., Ran], tmp_path: Path, argv: tuple[str, ...]
 ) -> None:
-    saved = tmp_path / "saved.json"
-    ntbbench(*argv, "--format", "json", "-o", saved)
-    assert ntbbench("show", saved).out == ntbbench(*argv).out
+    saved, page = tmp_path / "saved.json", tmp_path / "page.html"
+    text = ntbbench(*argv, "--html", page).out
+    ran = ntbbench(*argv, "--format", "json", "-o", saved)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert ntbbench("show", saved).out == text
+    assert ntbbench(*argv, "--format", "html").out == page.read_text()
+    assert "another file" in ntbbench(*argv, "-o", saved, "--html", saved).err
+    assert " src=" not in page.read_text() and '<link rel="icon" href="data:,">' in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -78,14 +71,6 @@ def test_a_damaged_matrix_is_one_line(
     ran = ntbbench("show", saved)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert words in ran.err
-
-
-def test_output_file(ntbbench: Callable[..., Ran], tmp_path: Path) -> None:
-    target = tmp_path / "out.json"
-    ran = ntbbench("compat", "--format", "json", "-o", target)
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
-    assert json.loads(target.read_text())["schema"] == "ntbbench.compat/1"
-    assert "another file" in ntbbench("compat", "-o", target, "--html", target).err
 
 
 @pytest.mark.parametrize(
