@@ -65,14 +65,6 @@ class FlowTally:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def with_packets(items: Iterable[Item]) -> Iterator["Packet | Item"]:
-    """Yield the items of a flow, before each ring the packets that it is for."""
-    for item in items:
-        if isinstance(item, int):
-            yield Packet(item)
-        yield item
-
-
 class PairFlow:
     """Both drivers, and ntb_transport with ntb_netdev above the receiving one.
 
@@ -115,7 +107,11 @@ class PairFlow:
         Each ring carries one packet on each of its QPs. Polls count only where the receiver polls;
         a ring that no poll follows is left waiting.
         """
-        return self.run_apart(with_packets(items))
+        for item in items:
+            if isinstance(item, int):
+                self._packet(item)
+            self.run_apart([item])
+        return self.tally
 
     def run_apart(self, items: Iterable[Packet | Item]) -> FlowTally:
         """As `run`, but a packet is an item of its own and a ring carries none."""

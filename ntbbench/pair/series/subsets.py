@@ -8,7 +8,7 @@ from math import factorial
 from typing import TypeVar
 
 from ntbbench.core.options import shown
-from ntbbench.pair.behaviour import receiving
+from ntbbench.pair.behaviour import receiving, receiving_hazards, sending_hazards
 from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -36,8 +36,6 @@ from ntbbench.pair.series.verdict import (
     Verdict,
     judge,
     outcome,
-    receiving_hazards,
-    sending_hazards,
     traits,
 )
 from ntbbench.pair.setting import DIRECTIONS, Setting
@@ -177,17 +175,17 @@ def _cures(setting: Setting) -> list[HazardCure]:
     for side, hazard in product(SIDES, Hazard):
         subsets = powerset(side_patches(side))
         minimal = minimal_sets(
-            s for s in subsets if hazard not in own_hazards(driver(side, s), setting)
+            s for s in subsets if hazard not in _own_hazards(driver(side, s), setting)
         )
         if minimal != [frozenset()]:  # else the unpatched driver is free of it
             cures.append(HazardCure(side=side, hazard=str(hazard), minimal=_sorted(minimal)))
     return cures
 
 
-def own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+def _own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
     """Return one side's hazards in both directions, whoever its peer is."""
     slots = setting.slots_of(own.side)
-    met = sending_hazards(own, setting) | receiving_hazards(own, setting)
+    met = sending_hazards(own, slots) | receiving_hazards(own, slots, setting.doorbell)
     db_reads = receiving(own, slots, setting.doorbell).db_reads[own.db_start : slots]
     wrong = any(word != 1 << bit for bit, word in enumerate(db_reads))
     return met | {Hazard.WRONG_BIT} if wrong else met

@@ -9,10 +9,11 @@ from typing import Literal
 from ntbbench.ntb.transport import UINT_BITS, QpCount
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
-    rare_receiving_hazards,
-    rare_sending_hazards,
+    Receiving,
     receiving,
+    receiving_hazards,
     sending,
+    sending_hazards,
     valid_mask,
 )
 from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
@@ -106,31 +107,17 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
     ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
     verdict, counts = judge(direction, ep_traits, rc_traits)
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    met = sending_hazards(sender, setting) | receiving_hazards(receiver, setting)
-    slots = sending(sender, setting.slots_of(sender.side)).slots
-    if shows_wrong_bits(receiver, setting, slots[: min(ep_traits.qp_count, rc_traits.qp_count)]):
+    sends = sender, setting.slots_of(sender.side)
+    receives = receiver, setting.slots_of(receiver.side), setting.doorbell
+    met = sending_hazards(*sends) | receiving_hazards(*receives)
+    rung = sending(*sends).slots[: min(ep_traits.qp_count, rc_traits.qp_count)]
+    if _shows_wrong_bits(receiving(*receives), rung):
         met |= {Hazard.WRONG_BIT}
     return Outcome(verdict, counts, tuple(hazard for hazard in Hazard if hazard in met))
 
 
-def sending_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
-    """Return the hazards of a side that rings, in all ways that are examined."""
-    slots = setting.slots_of(own.side)
-    return sending(own, slots).hazards | rare_sending_hazards(own, slots)
-
-
-def receiving_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
-    """Return the hazards of a side that is rung, in all ways that are examined.
-
-    `shows_wrong_bits` is apart from them: it depends on what the peer rings.
-    """
-    side = (own, setting.slots_of(own.side), setting.doorbell)
-    return receiving(*side).hazards | rare_receiving_hazards(*side)
-
-
-def shows_wrong_bits(own: Driver, setting: Setting, rung: Slots) -> bool:
+def _shows_wrong_bits(side: Receiving, rung: Slots) -> bool:
     """Return whether db_read() shows anything but the rung bit; `rung` are the slots by bit."""
-    side = receiving(own, setting.slots_of(own.side), setting.doorbell)
     return any(
         side.masks[slot] is not None and side.db_reads[slot] != 1 << bit
         for bit, slots in enumerate(rung)
@@ -144,18 +131,12 @@ def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, Counts
     if ep.qp_count != rc.qp_count:
         return Verdict.LINK_DOWN, NOTHING
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    counts = count_rings(sender.slots, receiver.masks)
-    return verdict_of(counts, receiver.fallback), counts
+    counts = _count_rings(sender.slots, receiver.masks)
+    return _verdict(counts, receiver.fallback), counts
 
 
-def count_rings(slots: Slots, masks: Masks) -> Counts:
-    """Ring each bit once and count what the receiver's transport schedules.
-
-    Parameters
-    ----------
-    slots : for each bit, the slots on the wire.
-    masks : for each slot, the vector masks that its interrupt brings; None: no interrupt.
-    """
+def _count_rings(slots: Slots, masks: Masks) -> Counts:
+    """Ring each bit once and count what the receiver's transport schedules; see `Traits`."""
     qp_bitmap = (1 << len(slots)) - 1
     interrupts = schedule_calls = missed = misrouted = 0
     for bit, rung in enumerate(slots):
@@ -172,7 +153,7 @@ def count_rings(slots: Slots, masks: Masks) -> Counts:
     return Counts(len(slots), interrupts, schedule_calls, missed, misrouted)
 
 
-def verdict_of(counts: Counts, fallback: bool) -> Verdict:
+def _verdict(counts: Counts, fallback: bool) -> Verdict:
     """Return the verdict on a link that is up.
 
     A pair that works is `per-vector` when the driver has vector callbacks and each interrupt
