@@ -14,8 +14,7 @@ import pytest
 from pair_strategies import EP_PATCHES, RC_PATCHES, unpatched, whole
 
 from ntbbench.pair.behaviour import QP_BITS, receiving, sending
-from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
-from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.kernel_around import DriverError, Hazard, db_vector_count, db_vector_mask
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import Driver, Side, driver, prefix, root_fix, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb

@@ -3,12 +3,13 @@
 
 import argparse
 
+from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.cli.pair_options import add_setting, setting_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side
 from ntbbench.pair.records import CellName
 from ntbbench.pair.series.prefix_matrix import cell_stories, compat, exhaustive, rows
+from ntbbench.pair.setting import Setting
 
 DESCRIPTION = """\
 Pair every prefix of the endpoint's patches (pci-epf-vntb, 0..7 of patches 1-7) with every prefix
@@ -55,14 +56,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="EP/RC",
         help=f"tell the story of one doorbell in this cell, like 7/0 or {ROOT_FIX}/5",
     )
-    add_setting(parser)
+    add_options(parser, "setting", Setting())
     add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the matrix, or the story of one cell."""
-    setting, output = setting_of(args), output_of(args)
+    setting, output = chosen(args, Setting()), output_of(args)
     if args.explain is not None:
         if args.exhaustive:
             raise InputError("--explain", args.explain, "one cell's story: without --exhaustive")

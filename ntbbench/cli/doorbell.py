@@ -8,20 +8,18 @@ from msgspec import Struct
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.cli.pair_options import add_setting, setting_of
 from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
-from ntbbench.core.options import Word
+from ntbbench.core.options import Word, shown
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, parse_driver
 from ntbbench.pair.drivers.slots import U64_BITS
-from ntbbench.pair.records import STORY_SCHEMA, Stories, asked
-from ntbbench.pair.ring_story import story_of
-from ntbbench.pair.ring_trace import RingTrace, ring
-from ntbbench.pair.setting import DIRECTIONS
+from ntbbench.pair.records import STORY_SCHEMA, Stories
+from ntbbench.pair.ring_trace import RingTrace, ring, story_of
+from ntbbench.pair.setting import DIRECTIONS, Setting
 
 DESCRIPTION = """\
 Ring doorbell bits once, from the transmit path of ntb_transport, and trace what happens in both
@@ -74,14 +72,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--bits", metavar="LIST", required=True, help="bits of one call: 0,2 or 0-3, or a 0x mask"
     )
     add_options(parser, "ring", RingOptions())
-    add_setting(parser)
+    add_options(parser, "setting", Setting())
     add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the trace of one ring, in one direction or both."""
-    setting, options, output = setting_of(args), chosen(args, RingOptions()), output_of(args)
+    setting, options, output = chosen(args, Setting()), chosen(args, RingOptions()), output_of(args)
     ep, rc = parse_driver("ep", args.ep), parse_driver("rc", args.rc)
     db_bits = parse_bits(args.bits)
     irqs = IRQS[options.irqs](setting.rc_vectors)
@@ -93,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     for trace in traces:
         check(trace)
     stories = [story_of(trace) for trace in traces]
-    output.finish(Stories(schema=STORY_SCHEMA, **asked(setting), stories=stories))
+    output.finish(Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories))
     return ExitCode.OK
 
 

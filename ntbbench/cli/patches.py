@@ -8,11 +8,12 @@ from msgspec import Struct
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.cli.pair_options import U32_MAX, add_setting, setting_of
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.options import Count
-from ntbbench.pair.series.analysis import SEED, analyse
+from ntbbench.pair.series.effects import SEED, analyse
+from ntbbench.pair.setting import Setting
 
+SEED_MAX = (1 << 32) - 1
 DESCRIPTION = """\
 Judge all 2^7 x 2^5 subsets of the series against an unpatched and a fully patched peer, and say
 what each patch changes, which others it needs, whether the posted order is bisectable, what the
@@ -33,7 +34,7 @@ exit codes:
 class StormOptions(Struct, frozen=True, kw_only=True):
     """The storm of doorbells on the deferred work."""
 
-    seed: Annotated[int, Count(0, U32_MAX, "of the rings and of the gaps between runs")] = SEED
+    seed: Annotated[int, Count(0, SEED_MAX, "of the rings and of the gaps between runs")] = SEED
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,13 +47,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     add_options(parser, "storm", StormOptions())
-    add_setting(parser)
+    add_options(parser, "setting", Setting())
     add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the analysis."""
-    setting, storm, output = setting_of(args), chosen(args, StormOptions()), output_of(args)
+    setting, storm, output = chosen(args, Setting()), chosen(args, StormOptions()), output_of(args)
     output.finish(analyse(setting, storm.seed))
     return ExitCode.OK

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from ntbbench.pair.drivers.core_ops import db_vector_mask
-from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.kernel_around import DriverError, Hazard, db_vector_mask
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
@@ -21,7 +20,7 @@ from ntbbench.pair.drivers.slots import (
     U64,
     U64_BITS,
 )
-from ntbbench.pair.setting import bound_vntb, probed_epf
+from ntbbench.pair.setting import bound_vntb, probed_epf, ring_in_atomic
 
 QP_BITS = MW_COUNT_MAX  # QPs that the pair's windows can give: ntb_transport rings their bits only
 RESERVED_SLOTS = EPF_IRQ_DB_START  # bit b rings slot b + 2, so qp_count bits touch qp_count + 2
@@ -35,15 +34,10 @@ class OneSide:
 
     Parameters
     ----------
-    driver : the applied patches.
     slots : the slots of that side, link and reserved included: the endpoint's db_count, or the
         vectors granted to the root complex.
     doorbell : how rings reach the endpoint; without effect on the root complex.
     irqs : gives the Linux irq numbers of the root complex's vectors.
-
-    Of the last interrupt `vectors` are those reported to the core, `masks` the core's
-    `ntb_db_vector_mask()` of each, `db_reads` what db_read() then shows. `rung` are the slots of
-    the last ring.
 
     Raises
     ------
@@ -58,10 +52,10 @@ class OneSide:
         irqs: Callable[[int], tuple[int, ...]] = contiguous_irqs,
     ) -> None:
         self.driver = driver
-        self.vectors: list[int] = []
-        self.masks: list[int] = []
-        self.db_reads: list[int] = []
-        self.rung: list[int] = []
+        self.vectors: list[int] = []  # reported to the core by the last interrupt
+        self.masks: list[int] = []  # the core's ntb_db_vector_mask() of each
+        self.db_reads: list[int] = []  # what db_read() then shows
+        self.rung: list[int] = []  # the slots of the last ring
         self.device: Epf | Vntb
         if driver.side == "ep":
             self.device = bound_vntb(driver, slots, doorbell, self._event, self._raise_msi)
@@ -94,11 +88,9 @@ class OneSide:
     def ring(self, db_bits: int) -> int:
         """Ring as ntb_transport does, from atomic context; return 0 or a negative errno."""
         self.rung.clear()
-        try:
-            with self.device.sanitizer.atomic():
-                self.device.peer_db_set(db_bits)
-        except DriverError as error:
-            return -error.code
+        refused = ring_in_atomic(self.device, db_bits)
+        if refused is not None:
+            return -refused.code
         if isinstance(self.device, Vntb):
             self.device.run_peer_db_work()
         return 0
@@ -106,35 +98,23 @@ class OneSide:
 
 @dataclass(frozen=True)
 class Sending:
-    """What a side does when ntb_transport rings one bit.
+    """What a side does when ntb_transport rings one bit."""
 
-    Parameters
-    ----------
-    slots : for bits 0 .. QP_BITS-1, the slots that the wire carries; () after an errno.
-    hazards : met while ringing; `rare_sending_hazards` looks for more.
-    """
-
+    # for bits 0 .. QP_BITS-1, the slots that the wire carries; () after an errno
     slots: tuple[tuple[int, ...], ...]
-    hazards: frozenset[Hazard]
+    hazards: frozenset[Hazard]  # met while ringing; `sending_hazards` looks for more
 
 
 @dataclass(frozen=True)
 class Receiving:
-    """What a side does with the interrupt of each slot.
+    """What a side does with the interrupt of each slot."""
 
-    Parameters
-    ----------
-    masks : for slots 0 .. QP_BITS+1, `ntb_db_vector_mask()` of each vector that the interrupt
-        reports, in order; None where nothing reaches the NTB core.
-    db_reads : for the same slots, db_read() after the interrupt, nothing cleared.
-    fallback : the core falls back to db_valid_mask.
-    hazards : met while receiving; `rare_receiving_hazards` looks for more.
-    """
-
+    # for slots 0 .. QP_BITS+1, `ntb_db_vector_mask()` of each vector that the interrupt
+    # reports, in order; None where nothing reaches the NTB core
     masks: tuple[tuple[int, ...] | None, ...]
-    db_reads: tuple[int, ...]
-    fallback: bool
-    hazards: frozenset[Hazard]
+    db_reads: tuple[int, ...]  # for the same slots, db_read() after the interrupt, nothing cleared
+    fallback: bool  # the core falls back to db_valid_mask
+    hazards: frozenset[Hazard]  # met while receiving; `receiving_hazards` looks for more
 
 
 @cache
@@ -155,11 +135,11 @@ def sending(driver: Driver, slots: int) -> Sending:
 
 
 @cache
-def rare_sending_hazards(driver: Driver, slots: int) -> frozenset[Hazard]:
-    """Return the hazards of ringing several bits at once, and after a late configfs write."""
+def sending_hazards(driver: Driver, slots: int) -> frozenset[Hazard]:
+    """Return the hazards of ringing one bit, several at once, and after a late configfs write."""
     side = OneSide(driver, slots)
     side.ring(side.device.db_valid_mask())
-    hazards = side.hazards
+    hazards = sending(driver, slots).hazards | side.hazards
     for other in _rewritten(driver, slots, Doorbell.POLL):
         other.ring(1)
         hazards |= other.hazards
@@ -181,9 +161,12 @@ def receiving(driver: Driver, slots: int, doorbell: Doorbell) -> Receiving:
 
 
 @cache
-def rare_receiving_hazards(driver: Driver, slots: int, doorbell: Doorbell) -> frozenset[Hazard]:
-    """Return the hazards of irqs that do not follow each other, or of a late configfs write."""
-    hazards: frozenset[Hazard] = frozenset()
+def receiving_hazards(driver: Driver, slots: int, doorbell: Doorbell) -> frozenset[Hazard]:
+    """Return the hazards of being rung, also with scattered irqs or a late configfs write.
+
+    A wrong bit in db_read() is not among them: it depends on what the peer rings.
+    """
+    hazards = receiving(driver, slots, doorbell).hazards
     for vntb in _rewritten(driver, slots, doorbell):
         vntb.interrupt(driver.db_start)
         hazards |= vntb.hazards
@@ -192,7 +175,7 @@ def rare_receiving_hazards(driver: Driver, slots: int, doorbell: Doorbell) -> fr
     epf = OneSide(driver, slots, irqs=scattered_irqs)
     for slot in range(driver.db_start, slots):
         epf.interrupt(slot)
-    return epf.hazards
+    return hazards | epf.hazards
 
 
 def _rewritten(driver: Driver, slots: int, doorbell: Doorbell) -> Iterator[OneSide]:

@@ -29,20 +29,13 @@ class Step(Enum):
 
 @dataclass
 class Hop:
-    """The causes of one MSI number or one vector and how often it came, in order.
+    """The causes of one MSI number or one vector and how often it came, in order."""
 
-    Parameters
-    ----------
-    merges : one effect may serve several causes; False: there is one for each.
-    polled : the endpoint looks for causes now and then.
-    holds : causes that can wait at a time, each still to have an effect of its own; None: all.
-    unasked : it came where no snapshot of the endpoint's work had it (`msi_hops`).
-    """
-
-    merges: bool
-    polled: bool = False
+    merges: bool  # one effect may serve several causes; False: there is one for each
+    polled: bool = False  # the endpoint looks for causes now and then
+    # causes that can wait at a time, each still to have an effect of its own; None: all
     holds: int | None = None
-    unasked: bool = False
+    unasked: bool = False  # it came where no snapshot of the endpoint's work had it (`msi_hops`)
     steps: list[Step] = field(default_factory=list)
 
     @property

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import Client, Transport
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
-from ntbbench.pair.ring_trace import SlotTrace, ring
-from ntbbench.pair.setting import Arrive, Direction, Pair, Setting
-from ntbbench.pair.wakeups import Client, Transport
+from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic
 
 
 class Poll(Enum):
@@ -53,30 +52,17 @@ Seen = Item | Told | Raised  # what a trace has of a flow
 
 @dataclass
 class FlowTally:
-    """What the model says a sequence of rings does; lists are by qp_num of the receiver.
+    """What the model says a sequence of rings does; lists are by qp_num of the receiver."""
 
-    Parameters
-    ----------
-    msis : MSIs raised towards the root complex by their 1-based number.
-    vectors : how often each vector was reported to the NTB core.
-    runs : receive-tasklet runs by qp_num.
-    race_checks : of those, the ones that a db_read() hit put back.
-    refused : rings whose peer_db_set() returned an errno, by its text.
-    """
-
+    # MSIs raised towards the root complex by their 1-based number
     msis: Counter[int] = field(default_factory=Counter)
+    # how often each vector was reported to the NTB core
     vectors: Counter[int] = field(default_factory=Counter)
-    runs: Counter[int] = field(default_factory=Counter)
+    runs: Counter[int] = field(default_factory=Counter)  # receive-tasklet runs by qp_num
+    # of those, the ones that a db_read() hit put back
     race_checks: Counter[int] = field(default_factory=Counter)
+    # rings whose peer_db_set() returned an errno, by its text
     refused: Counter[str] = field(default_factory=Counter)
-
-
-def with_packets(items: Iterable[Item]) -> Iterator["Packet | Item"]:
-    """Yield the items of a flow, before each ring the packets that it is for."""
-    for item in items:
-        if isinstance(item, int):
-            yield Packet(item)
-        yield item
 
 
 class PairFlow:
@@ -84,8 +70,6 @@ class PairFlow:
 
     Parameters
     ----------
-    direction : who sends.
-    ep, rc, setting : as in `Pair`.
     qp_bitmap : u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
     preempts : asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
         what was scheduled so far? A kernel that does not preempt kernel code never does.
@@ -123,7 +107,11 @@ class PairFlow:
         Each ring carries one packet on each of its QPs. Polls count only where the receiver polls;
         a ring that no poll follows is left waiting.
         """
-        return self.run_apart(with_packets(items))
+        for item in items:
+            if isinstance(item, int):
+                self._packet(item)
+            self.run_apart([item])
+        return self.tally
 
     def run_apart(self, items: Iterable[Packet | Item]) -> FlowTally:
         """As `run`, but a packet is an item of its own and a ring carries none."""
@@ -147,11 +135,9 @@ class PairFlow:
 
     def _ring(self, db_bits: int) -> None:
         sender = self._pair.ep if self._to_rc else self._pair.rc
-        try:
-            with sender.sanitizer.atomic():
-                sender.peer_db_set(db_bits)
-        except DriverError as error:
-            self.tally.refused[str(error)] += 1
+        refused = ring_in_atomic(sender, db_bits)
+        if refused is not None:
+            self.tally.refused[str(refused)] += 1
         self._pair.ep.run_peer_db_work()
         if not self.polled:
             self._softirq()
@@ -172,43 +158,33 @@ class PairFlow:
         transport.softirq()
         self.tally.runs.update(transport.runs)
         self.tally.race_checks.update(transport.race_checks)
-        transport.runs.clear()
-        transport.race_checks.clear()
-        transport.schedule_calls.clear()
+        for seen in (transport.runs, transport.race_checks, transport.schedule_calls):
+            seen.clear()
 
 
 @dataclass(frozen=True)
 class RingEffect:
-    """What the ring of one bit, alone on an idle pair, makes the receiver see.
+    """What the ring of one bit, alone on an idle pair, makes the receiver see."""
 
-    Parameters
-    ----------
-    msis : raised towards the root complex, by their 1-based number.
-    vectors : reported to the NTB core, in order.
-    masks : `ntb_db_vector_mask()` of each.
-    shown : db_read() afterwards, nothing cleared.
-    """
-
-    msis: tuple[int, ...]
-    vectors: tuple[int, ...]
-    masks: tuple[int, ...]
-    shown: int
+    msis: tuple[int, ...]  # raised towards the root complex, by their 1-based number
+    vectors: tuple[int, ...]  # reported to the NTB core, in order
+    masks: tuple[int, ...]  # `ntb_db_vector_mask()` of each
+    shown: int  # db_read() afterwards, nothing cleared
 
 
 def ring_effects(
     direction: Direction, ep: Driver, rc: Driver, setting: Setting, qp_count: int
 ) -> tuple[RingEffect, ...]:
     """Return the effect of the rings of bits 0 .. qp_count-1, each on a pair of its own."""
-    traces = [ring(direction, ep, rc, setting, 1 << bit) for bit in range(qp_count)]
-    return tuple(_effect(trace.slots, to_rc=direction == "ep-to-rc") for trace in traces)
-
-
-def _effect(slots: list[SlotTrace], *, to_rc: bool) -> RingEffect:
-    return RingEffect(
-        msis=tuple(slot.slot + 1 for slot in slots if to_rc),
-        vectors=tuple(vector for slot in slots for vector in slot.vectors),
-        masks=tuple(mask for slot in slots for mask in slot.masks),
-        shown=slots[-1].db_read if slots else 0,
+    rung = [ring(direction, ep, rc, setting, 1 << bit).slots for bit in range(qp_count)]
+    return tuple(
+        RingEffect(
+            msis=tuple(slot.slot + 1 for slot in slots if direction == "ep-to-rc"),
+            vectors=tuple(vector for slot in slots for vector in slot.vectors),
+            masks=tuple(mask for slot in slots for mask in slot.masks),
+            shown=slots[-1].db_read if slots else 0,
+        )
+        for slots in rung
     )
 
 

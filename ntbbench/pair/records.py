@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What `compat`, `patches` and `doorbell` find: a field is a key of the JSON."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -33,11 +33,6 @@ Misrouted = Annotated[
 EP = axis("EP", "patches of the endpoint's half (1-7) that are applied; root-fix: bit 0 in slot 1")
 RC = axis("RC", "patches of the root complex's half (8-12) that are applied, or root-fix")
 CellName = int | str  # a prefix of a half's patches, or "root-fix"
-
-
-def asked(setting: object) -> dict[str, Any]:
-    """Return the fields that say in which setting something was found."""
-    return {name: getattr(setting, name) for name in SETTING}
 
 
 class InSetting(Struct, frozen=True, kw_only=True):

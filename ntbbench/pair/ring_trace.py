@@ -1,72 +1,63 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One ring through both drivers, with everything that can be seen on the way written down."""
+"""One ring through both drivers, traced, and its story: every step, the first wrong one marked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from ntbbench.ntb.transport import QpCount
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.core_ops import db_vector_mask
-from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.kernel_around import (
+    Client,
+    DriverError,
+    Hazard,
+    Transport,
+    db_vector_mask,
+)
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver, Side
-from ntbbench.pair.drivers.pci_epf_vntb import Vntb
-from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, transport_qps
-from ntbbench.pair.wakeups import Client, Transport
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.drivers.slots import slot_name
+from ntbbench.pair.records import Story, StoryStep
+from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic, transport_qps
 
 
 @dataclass
 class SlotTrace:
-    """What the interrupt of one slot did on the receiving side.
+    """What the interrupt of one slot did on the receiving side."""
 
-    Parameters
-    ----------
-    slot : the slot on the wire.
-    vectors : reported to the NTB core, in order; none if the driver ignored or never saw it.
-    masks : `ntb_db_vector_mask()` of each vector.
-    db_read : the receiver's doorbell register after it.
-    scheduled : QPs that its vectors scheduled, in order, merged ones included.
-    """
-
-    slot: int
+    slot: int  # the slot on the wire
+    # reported to the NTB core, in order; none if the driver ignored or never saw it
     vectors: list[int] = field(default_factory=list)
-    masks: list[int] = field(default_factory=list)
-    db_read: int = 0
+    masks: list[int] = field(default_factory=list)  # `ntb_db_vector_mask()` of each vector
+    db_read: int = 0  # the receiver's doorbell register after it
+    # QPs that its vectors scheduled, in order, merged ones included
     scheduled: list[int] = field(default_factory=list)
 
 
 @dataclass
 class RingTrace:
-    """One call of peer_db_set() and all that came of it.
+    """One call of peer_db_set() and all that came of it."""
 
-    Parameters
-    ----------
-    direction, ep, rc, setting, db_bits : what was asked.
-    masks : db_valid_mask of either side.
-    qps : the QPs of either side's transport.
-    refused : the errno of peer_db_set(); None: it returned 0.
-    pending : peer_db_pending after the call; None where the driver has none.
-    slots : the slots on the wire, in order.
-    failed_raises : MSIs that the controller refused, in words.
-    runs : QPs of the tasklet runs, in order, race checks included.
-    race_checks : QPs whose race check found their bit in db_read().
-    reports : hazards met, with where.
-    """
-
+    # what was asked
     direction: Direction
     ep: Driver
     rc: Driver
     setting: Setting
     db_bits: int
-    masks: dict[Side, int] = field(default_factory=dict)
-    qps: dict[Side, QpCount] = field(default_factory=dict)
-    refused: DriverError | None = None
-    pending: int | None = None
-    slots: list[SlotTrace] = field(default_factory=list)
+    masks: dict[Side, int] = field(default_factory=dict)  # db_valid_mask of either side
+    qps: dict[Side, QpCount] = field(default_factory=dict)  # the QPs of either side's transport
+    refused: DriverError | None = None  # the errno of peer_db_set(); None: it returned 0
+    pending: int | None = None  # peer_db_pending after the call; None where the driver has none
+    slots: list[SlotTrace] = field(default_factory=list)  # the slots on the wire, in order
+    # MSIs that the controller refused, in words
     failed_raises: list[str] = field(default_factory=list)
+    # QPs of the tasklet runs, in order, race checks included
     runs: list[int] = field(default_factory=list)
+    # QPs whose race check found their bit in db_read()
     race_checks: list[int] = field(default_factory=list)
-    reports: list[tuple[Hazard, str]] = field(default_factory=list)
+    reports: list[tuple[Hazard, str]] = field(default_factory=list)  # hazards met, with where
 
     @property
     def link_up(self) -> bool:
@@ -111,12 +102,7 @@ def ring(
 ) -> RingTrace:
     """Ring once from atomic context, one packet waiting at each rung QP, and run the tasklets.
 
-    Parameters
-    ----------
-    direction : who rings.
-    ep, rc, setting, irqs : as in `Pair`.
-    db_bits : u64, the bits of one peer_db_set() call.
-    client : what the receiver's client does with a packet.
+    `db_bits` (u64) are those of one peer_db_set() call; `irqs` as in `Pair`.
 
     Raises
     ------
@@ -158,11 +144,139 @@ def _arrive(trace: RingTrace, receiver: Vntb | Epf, slot: int, arrive: Arrive) -
 
 
 def _send(trace: RingTrace, sender: Vntb | Epf) -> None:
-    try:
-        with sender.sanitizer.atomic():
-            sender.peer_db_set(trace.db_bits)
-    except DriverError as error:
-        trace.refused = error
+    trace.refused = ring_in_atomic(sender, trace.db_bits)
     if isinstance(sender, Vntb) and sender.driver.has(2):
         trace.pending = sender.peer_db_work.pending
         sender.run_peer_db_work()
+
+
+ARRIVAL = {
+    Doorbell.POLL: "poll, at most 5 ms later",
+    Doorbell.MSI: "the slot's own irq",
+    Doorbell.EMBEDDED: "the one irq of all slots",
+}
+
+
+def story_of(trace: RingTrace, verdict: str | None = None) -> Story:
+    """Return a traced ring as a record; `verdict` is that of its cell."""
+    return Story(
+        direction=trace.direction,
+        ep=trace.ep.label,
+        rc=trace.rc.label,
+        bits=bits_of(trace.db_bits),
+        verdict=verdict,
+        scheduled=[qp_num for slot in trace.slots for qp_num in slot.scheduled],
+        runs=trace.runs,
+        asleep=trace.asleep,
+        steps=steps_of(trace),
+    )
+
+
+def steps_of(trace: RingTrace) -> list[StoryStep]:
+    """Return the steps of a traced ring.
+
+    Only if the doorbell does not reach its queue is a step marked: the first that goes wrong.
+    """
+    steps = list(_link(trace))
+    if trace.link_up:
+        steps += _sending(trace)
+        for slot in trace.slots:
+            steps += _receiving(trace, slot)
+        steps += _end(trace)
+        steps += [_step("hazard", f"{kind}: {what}") for kind, what in dict.fromkeys(trace.reports)]
+    lost = bool(trace.asleep) or not trace.link_up
+    first = next((place for place, step in enumerate(steps) if step.wrong), None)
+    return [replace(step, wrong=lost and place == first) for place, step in enumerate(steps)]
+
+
+def _step(where: str, what: str, *, wrong: bool = False) -> StoryStep:
+    return StoryStep(where=where, what=what, wrong=wrong)
+
+
+def _link(trace: RingTrace) -> Iterator[StoryStep]:
+    setting = trace.setting
+    ep, rc = (trace.qps[side].qp_count for side in ("ep", "rc"))
+    yield _step("EP", f"pci-epf-vntb, {trace.ep.label}: db_count {setting.ep_slots}")
+    yield _step("EP transport", f"db_valid_mask {trace.masks['ep']:#x}, so {ep} QPs")
+    vectors = f"{setting.rc_vectors} vectors, db_count {setting.rc_vectors - 1}"
+    yield _step("RC", f"ntb_hw_epf, {trace.rc.label}: {vectors}")
+    yield _step("RC transport", f"db_valid_mask {trace.masks['rc']:#x}, so {rc} QPs")
+    if trace.link_up:
+        yield _step("link", f"both sides publish {ep} QPs: up")
+    else:
+        yield _step("link", f"EP publishes {ep} QPs, RC {rc}: they never agree", wrong=True)
+
+
+def _sending(trace: RingTrace) -> Iterator[StoryStep]:
+    side = trace.sender.side.upper()
+    lowest, *others = bits_of(trace.db_bits)
+    bits = _list(bits_of(trace.db_bits))
+    yield _step(f"{side} transport", f"rings bits {bits}, may not sleep")
+    if trace.refused is not None:
+        yield _step(f"{side} driver", str(trace.refused), wrong=True)
+    elif trace.pending is not None:
+        pending = f"peer_db_pending = {trace.pending:#x}; a work item will raise the MSIs"
+        yield _step(f"{side} driver", pending)
+    else:
+        how = "raises its MSI at once, which may sleep" if side == "EP" else "writes to its slot"
+        dropped = f"; bits {_list(others)} are dropped" if others else ""
+        taken = f"takes the lowest bit, {lowest}: {how}{dropped}"
+        yield _step(f"{side} driver", taken, wrong=bool(others))
+    for text in trace.failed_raises:
+        yield _step(f"{side} driver", text, wrong=True)
+
+
+def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
+    receiver = trace.receiver
+    side = receiver.side.upper()
+    masked = receiver.has(12 if side == "RC" else 7)
+    bit = slot.slot - trace.sender.db_start
+    yield _wire(trace, slot.slot)
+    reported = slot.slot - receiver.db_start in slot.vectors if masked else bool(slot.vectors)
+    yield _step(f"{side} driver", _arrival(trace, slot), wrong=not reported)
+    for vector, mask in zip(slot.vectors, slot.masks, strict=True):
+        text = f"no db_vector_mask, so db_valid_mask {mask:#x} (fallback)"
+        text = f"db_vector_mask({vector}) = {mask:#x}" if masked else text
+        wrong = masked and not mask >> bit & 1
+        yield _step(f"{side} core", f"vector {vector}: {text}", wrong=wrong)
+    if slot.vectors:
+        yield _step(f"{side} transport", f"schedules QPs {_list(slot.scheduled)}")
+
+
+def _wire(trace: RingTrace, slot: int) -> StoryStep:
+    sent, expected = (slot_name(slot, end.db_start) for end in (trace.sender, trace.receiver))
+    msi = f"MSI {slot + 1}, " if trace.direction == "ep-to-rc" else ""
+    mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
+    return _step("wire", f"{msi}slot {slot} ({sent}){mistaken}", wrong=bool(mistaken))
+
+
+def _arrival(trace: RingTrace, slot: SlotTrace) -> str:
+    how = "isr" if trace.receiver.side == "rc" else ARRIVAL[trace.setting.doorbell]
+    if slot.vectors:
+        word = "vector" if len(slot.vectors) == 1 else "vectors"
+        return f"{how}: reports {word} {_list(slot.vectors)}; db_read() = {slot.db_read:#x}"
+    if trace.direction == "rc-to-ep" and slot.slot >= trace.setting.ep_slots:
+        return f"slot {slot.slot} is beyond db_count {trace.setting.ep_slots}: silently lost"
+    return f"{how}: tells the NTB core nothing"
+
+
+def _end(trace: RingTrace) -> Iterator[StoryStep]:
+    side = trace.receiver.side.upper()
+    if trace.runs:
+        yield _step(f"{side} softirq", f"tasklets run: QPs {_list(trace.runs)}")
+    if trace.race_checks:
+        named = f"race check: db_read() named QPs {_list(trace.race_checks)}"
+        yield _step(f"{side} softirq", named)
+    if trace.asleep:
+        asleep = f"QPs {_list(trace.asleep)} sleep on although they were rung"
+        yield _step("end", asleep, wrong=True)
+    elif trace.rung:
+        others = sorted(trace.woken - set(trace.rung))
+        extra = f"; QPs {_list(others)} for nothing" if others else ""
+        yield _step("end", f"QPs {_list(trace.rung)} are woken{extra}")
+    else:
+        yield _step("end", "no QP has these bits")
+
+
+def _list(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers)) if numbers else "none"

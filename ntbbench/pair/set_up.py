@@ -9,12 +9,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from ntbbench.pair.behaviour import OneSide
-from ntbbench.pair.drivers.configfs import VntbConfig
-from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
-from ntbbench.pair.drivers.hazards import DriverError
-from ntbbench.pair.drivers.ntb_hw_epf import Epf
+from ntbbench.pair.drivers.kernel_around import DriverError, db_vector_count, db_vector_mask
 from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb, VntbConfig
 from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, U64
 
 Observations = Mapping[str, str]
@@ -38,8 +35,7 @@ def expected_observations(
 
     Parameters
     ----------
-    slots : the slots of that side: the endpoint's db_count, or the MSIs of the root complex.
-    doorbell : how rings reach the endpoint.
+    slots : as in `OneSide`.
     filled : slots that the endpoint lets the root complex ring: a ring of another one writes 0,
         which nobody sees. None: the wire does not tell which slot is rung.
 
@@ -72,9 +68,15 @@ def _observations(
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     if driver.side == "ep":
-        found.update(_takes(driver, slots))
+        config = VntbConfig(driver)
+        found[TAKES_FEW] = _takes(config, FEW)
+        config.attached = True
+        found[TAKES_LATE] = _takes(config, str(slots))
     side = OneSide(driver, slots, doorbell)
-    found.update(_masks(side.device))
+    found["db_valid_mask"] = hex(side.device.db_valid_mask())
+    found["db_vector_count"] = str(db_vector_count(side.device))
+    for vector in range(VECTORS):
+        found[f"db_vector_mask({vector})"] = hex(db_vector_mask(side.device, vector))
     if isinstance(side.device, Vntb):
         filled_now = enumerate(side.device.db_data)
         found[FILLED] = " ".join(str(slot) for slot, data in filled_now if data)
@@ -88,29 +90,15 @@ def _observations(
 
 def refusing_observations(driver: Driver) -> Observations:
     """Return what is seen of an endpoint that need not have bound: what its configfs takes."""
-    return {TAKES_FEW: _yes(_accepts(VntbConfig(driver), FEW))}
+    return {TAKES_FEW: _takes(VntbConfig(driver), FEW)}
 
 
-def _takes(driver: Driver, slots: int) -> Iterator[tuple[str, str]]:
-    config = VntbConfig(driver)
-    yield TAKES_FEW, _yes(_accepts(config, FEW))
-    config.attached = True
-    yield TAKES_LATE, _yes(_accepts(config, str(slots)))
-
-
-def _accepts(config: VntbConfig, db_count: str) -> bool:
+def _takes(config: VntbConfig, db_count: str) -> str:
     try:
         config.store("db_count", db_count)
     except DriverError:
-        return False
-    return True
-
-
-def _masks(device: Epf | Vntb) -> Iterator[tuple[str, str]]:
-    yield "db_valid_mask", hex(device.db_valid_mask())
-    yield "db_vector_count", str(db_vector_count(device))
-    for vector in range(VECTORS):
-        yield f"db_vector_mask({vector})", hex(db_vector_mask(device, vector))
+        return "no"
+    return "yes"
 
 
 def _served(side: OneSide, slot: int) -> Iterator[tuple[str, str]]:
@@ -143,7 +131,3 @@ def _rung(side: OneSide, bits: int, filled: frozenset[int] | None) -> Iterator[t
         slots = (str(slot) for slot in side.rung if slot in seen)
         yield f"peer_db_set({bits:#x}){SLOTS}", " ".join(slots)
     yield f"peer_db_set({bits:#x})", str(errno)
-
-
-def _yes(answer: bool) -> str:
-    return "yes" if answer else "no"

@@ -8,11 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from ntbbench.core.names import check_range
 from ntbbench.core.options import Count, Word, check
 from ntbbench.ntb.transport import QpCount, qp_count
-from ntbbench.pair.drivers.core_ops import DbEvent
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
 from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
@@ -43,17 +41,7 @@ GAP = Count(0, 10_000_000, "us after each packet; 0: a burst", US)
 
 
 class Setting(Struct, frozen=True):
-    """How the pair is configured.
-
-    Parameters
-    ----------
-    doorbell : how rings reach the endpoint; no effect on rings towards the root complex.
-
-    Raises
-    ------
-    DriverError : a number that a driver refuses.
-    InputError : a number that no driver is ever given.
-    """
+    """How the pair is configured; InputError: a value that no driver is ever given."""
 
     ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
     rc_vectors: Annotated[
@@ -64,19 +52,8 @@ class Setting(Struct, frozen=True):
     doorbell: Annotated[Doorbell, DOORBELL] = Doorbell.POLL
 
     def __post_init__(self) -> None:
-        if not EP_SLOTS_MIN <= self.ep_slots <= EP_DB_COUNT_MAX:  # patch 4
-            call = f"--ep-slots: {self.ep_slots}: db_count"
-            allowed = f"out of range ({EP_SLOTS_MIN} - {EP_DB_COUNT_MAX})"
-            raise DriverError(errno.EINVAL, call, allowed)
-        if self.rc_vectors < RC_VECTORS_MIN:  # more than the most are never asked for
-            call = f"--rc-vectors: {self.rc_vectors}: pci_alloc_irq_vectors"
-            allowed = f"out of range ({RC_VECTORS_MIN} - {RC_VECTORS_MAX})"
-            raise DriverError(errno.ENOSPC, call, allowed)
-        check_range("--rc-vectors", self.rc_vectors, RC_VECTORS_MIN, RC_VECTORS_MAX)
-        if self.mw_count > MW_COUNT_MAX:
-            call = f"--mw-count: {self.mw_count}: num_mws"
-            raise DriverError(errno.EINVAL, call, f"out of range (1 - {MW_COUNT_MAX})")
-        check_range("--mw-count", self.mw_count, 1, MW_COUNT_MAX)
+        check(self)
+        force_setattr(self, "doorbell", Doorbell(self.doorbell))
 
     def slots_of(self, side: Side) -> int:
         """Return the slots of one side, link and reserved included."""
@@ -88,18 +65,9 @@ class AnySlots(Setting, frozen=True):
 
     ep_slots: Annotated[int, Count(0, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
 
-    def __post_init__(self) -> None:
-        check(self)
-        force_setattr(self, "doorbell", Doorbell(self.doorbell))
-
 
 class Traffic(Struct, frozen=True):
     """One measured point: UDP flows in one direction, which send in turn.
-
-    Parameters
-    ----------
-    flows : sockets; the stack's hash gives each a QP.
-    gap_us : between two packets, whichever flow they are of.
 
     Raises
     ------
@@ -107,6 +75,7 @@ class Traffic(Struct, frozen=True):
     """
 
     direction: Annotated[Direction, Word(DIRECTIONS, "which way packets go")] = EP_TO_RC
+    # sockets; the stack's hash gives each a QP
     flows: Annotated[int, Count(1, FLOWS_MAX, "UDP flows that send in turn")] = 1
     packets: Annotated[int, PACKETS] = 20  # more than a ring of ntb_netdev has entries
     gap_us: Annotated[int, GAP] = 12_000  # two polls of a polled endpoint: no ring meets another
@@ -136,15 +105,9 @@ class Traffic(Struct, frozen=True):
 
 
 class Pair:
-    """A bound endpoint and a probed root complex.
+    """A bound endpoint and a probed root complex; each `event` receives its ntb_db_event().
 
-    Parameters
-    ----------
-    ep, rc : the two drivers.
-    setting : the configuration.
-    irqs : Linux irq numbers of the root complex's vectors; None: one after the other.
-    ep_event, rc_event : receive ntb_db_event() on either side.
-
+    `irqs` are the Linux irq numbers of the root complex's vectors; None: one after the other.
     `on_slot` stands on the wire: it sees every slot that is rung.
 
     Raises
@@ -163,7 +126,7 @@ class Pair:
         irqs: Sequence[int] | None = None,
     ) -> None:
         self.setting = setting
-        self.on_slot: OnSlot = _arrive
+        self.on_slot: OnSlot = lambda slot, arrive: arrive(slot)
         self.ep = bound_vntb(ep, setting.ep_slots, setting.doorbell, ep_event, self._take_msi)
         irqs = contiguous_irqs(setting.rc_vectors) if irqs is None else irqs
         self.rc = probed_epf(rc, irqs, rc_event, self._take_write)
@@ -171,20 +134,12 @@ class Pair:
     def _take_msi(self, number: int) -> None:
         """Carry an MSI to the root complex; MSI n is slot n - 1."""
         if number > len(self.rc.irqs):
-            raise DriverError(
-                errno.EINVAL,
-                "pci_epc_raise_irq",
-                f"MSI {number} of {len(self.rc.irqs)} granted",
-            )
+            granted = f"MSI {number} of {len(self.rc.irqs)} granted"
+            raise DriverError(errno.EINVAL, "pci_epc_raise_irq", granted)
         self.on_slot(number - 1, self.rc.isr)
 
     def _take_write(self, slot: int) -> None:
-        """Carry a doorbell write to the endpoint."""
         self.on_slot(slot, self.ep.write_doorbell)
-
-
-def _arrive(slot: int, arrive: Arrive) -> None:
-    arrive(slot)
 
 
 def bound_vntb(
@@ -207,12 +162,22 @@ def probed_epf(
     return epf
 
 
-def transport_qps(db_valid_mask: int, mw_count: int, spad_count: int = SPAD_COUNT) -> QpCount:
+def transport_qps(db_valid_mask: int, mw_count: int, max_num_clients: int = 0) -> QpCount:
     """Return the QPs that ntb_transport makes of one side."""
     return qp_count(
         db_valid_mask,
         mw_count=mw_count,
-        spad_count=spad_count,
+        spad_count=SPAD_COUNT,
         use_msi=False,
-        max_num_clients=0,
+        max_num_clients=max_num_clients,
     )
+
+
+def ring_in_atomic(device: Vntb | Epf, db_bits: int) -> DriverError | None:
+    """Ring as ntb_transport does, bottom halves off; return what peer_db_set() refused."""
+    try:
+        with device.sanitizer.atomic():
+            device.peer_db_set(db_bits)
+    except DriverError as error:
+        return error
+    return None

@@ -230,32 +230,23 @@ def test_a_poll_may_wipe_a_ring_behind_its_callback_alone(steps: list[Step], los
 
 
 @pytest.mark.parametrize(
-    ("steps", "surplus", "lost"),
+    ("holds", "steps", "surplus", "lost"),
     [
-        ([], False, False),
-        ([C, C, E], False, False),
-        ([C, E, E], True, False),
-        ([E, C], True, True),
-        ([C, E, C], False, True),
-        ([C, C, E, E], False, False),
+        (None, [], False, False),
+        (None, [C, C, E], False, False),
+        (None, [C, E, E], True, False),
+        (None, [E, C], True, True),
+        (None, [C, E, C], False, True),
+        (None, [C, C, E, E], False, False),
+        (None, [C, C, C, E, E, E], False, False),
+        (1, [C, E, C, E], False, False),
+        (1, [C, C, E, C, E], False, False),
+        (1, [C, C, E, E], True, False),
+        (2, [C, C, C, E, E], False, False),
+        (2, [C, C, C, E, E, E], True, False),
+        (2, [C, C, C, E, C, E, E], False, False),
     ],
 )
-def test_a_pending_interrupt_gathers_and_loses_nothing(steps, surplus, lost) -> None:
-    hop = Hop(merges=True, steps=steps)
+def test_what_waits_gathers_loses_nothing_and_brings_no_more(holds, steps, surplus, lost) -> None:
+    hop = Hop(merges=True, holds=holds, steps=steps)
     assert (hop.surplus(), hop.lost()) == (surplus, lost)
-
-
-@pytest.mark.parametrize(
-    ("holds", "steps", "surplus"),
-    [
-        (1, [C, E, C, E], False),
-        (1, [C, C, E, C, E], False),
-        (1, [C, C, E, E], True),
-        (2, [C, C, C, E, E], False),
-        (2, [C, C, C, E, E, E], True),
-        (2, [C, C, C, E, C, E, E], False),
-        (None, [C, C, C, E, E, E], False),
-    ],
-)
-def test_no_more_come_than_can_wait(holds, steps, surplus) -> None:
-    assert Hop(merges=True, holds=holds, steps=steps).surplus() == surplus

@@ -16,7 +16,7 @@ from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
 from ntbbench.lab.pair.runner import EXPECTED
 from ntbbench.pair.behaviour import receiving, sending
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import Side
 
 # The messages of one console: `[    1.234567] text`, also with a caller in `[T123]`.

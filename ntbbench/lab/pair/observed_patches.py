@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ntbbench.lab.pair.plan import EP, Behaviour, DriverSource, PairSetup, named_patches
-from ntbbench.pair.drivers.hazards import DriverError
+from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
     Driver,
@@ -198,8 +198,8 @@ def _known(side: Side) -> Iterator[Patches]:
     yield frozenset()
     for count in range(len(numbers), 0, -1):
         yield frozenset(numbers[:count])
-    for ep, rc, _, _ in KERNELS.values():
-        yield ep if side == "ep" else rc
+    for ep, rc in KERNELS.values():
+        yield ep.patches if side == "ep" else rc.patches
 
 
 def _subsets(side: Side) -> Iterator[Patches]:
@@ -252,7 +252,7 @@ def _patches(numbers: list[int]) -> str:
 def _released(side: Side, patches: Patches) -> str:
     """Return the released kernels that have just these patches of a half."""
     index = 0 if side == "ep" else 1
-    names = [name for name, halves in KERNELS.items() if halves[index] == patches]
+    names = [name for name, halves in KERNELS.items() if halves[index].patches == patches]
     return f" (as Linux {', '.join(names)})" if names else ""
 
 

@@ -27,7 +27,7 @@ from ntbbench.lab.pair.predict import (
 )
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairObserved, PairPoint
 from ntbbench.pair.coalesce import Hop
-from ntbbench.pair.link import PairLink
+from ntbbench.pair.series.verdict import PairLink
 from ntbbench.pair.setting import RC_TO_EP, Traffic
 
 UP, DOWN = "up", "down"

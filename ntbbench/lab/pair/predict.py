@@ -23,7 +23,7 @@ from ntbbench.pair.flow import (
     ring_effects,
     run_bounds,
 )
-from ntbbench.pair.link import PairLink, pair_link
+from ntbbench.pair.series.verdict import PairLink, pair_link
 from ntbbench.pair.setting import EP_TO_RC, Direction, Setting
 
 LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"

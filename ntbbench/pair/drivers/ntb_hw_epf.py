@@ -4,8 +4,7 @@
 import errno
 from collections.abc import Callable, Sequence
 
-from ntbbench.pair.drivers.core_ops import DbEvent
-from ntbbench.pair.drivers.hazards import DriverError, Hazard, Sanitizer
+from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError, Hazard, Sanitizer
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.slots import (
     EPF_IRQ_LINK,
@@ -38,7 +37,6 @@ class Epf:
 
     Parameters
     ----------
-    driver : the applied patches; its side is "rc".
     irqs : the Linux irq number of each granted MSI or MSI-X vector, in vector order.
     db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
     write_doorbell : carries out the MMIO write that rings a slot of the peer.
@@ -70,12 +68,7 @@ class Epf:
         self.has_vector_ops = driver.has(12)
 
     def probe(self, mw_count: int, failing_vector: int | None = None) -> None:
-        """Set the device up.
-
-        Parameters
-        ----------
-        mw_count : windows that the endpoint publishes.
-        failing_vector : the vector whose request_irq() fails; None: none does.
+        """Set the device up; request_irq() fails for `failing_vector`, if there is one.
 
         Raises
         ------
@@ -98,18 +91,13 @@ class Epf:
 
     def _init_isr(self, failing_vector: int | None) -> None:
         granted = len(self.irqs)
+        call = "pci_alloc_irq_vectors"
         if granted < RC_VECTORS_MIN:
-            raise DriverError(
-                errno.ENOSPC,
-                "pci_alloc_irq_vectors",
-                f"{granted} vectors, at least {RC_VECTORS_MIN} are needed",
-            )
+            few = f"{granted} vectors, at least {RC_VECTORS_MIN} are needed"
+            raise DriverError(errno.ENOSPC, call, few)
         if granted > RC_VECTORS_MAX:
-            raise DriverError(
-                errno.EINVAL,
-                "pci_alloc_irq_vectors",
-                f"{granted} vectors, at most {RC_VECTORS_MAX} are asked for",
-            )
+            many = f"{granted} vectors, at most {RC_VECTORS_MAX} are asked for"
+            raise DriverError(errno.EINVAL, call, many)
         for vector in range(granted):
             if vector == failing_vector:
                 self._unwind()
@@ -136,7 +124,6 @@ class Epf:
                 self._report(irq_no - base)
 
     def _irq_no(self, slot: int) -> int:
-        """Return the slot that the handler believes in."""
         if self.driver.has(11):
             return slot
         if "irq-base" not in self.driver.prerequisites:
@@ -178,17 +165,9 @@ class Epf:
         self.db_val = self.db_val & ~db_bits if self.driver.has(11) else 0
 
     def peer_db_set(self, db_bits: int) -> None:
-        """Ring the lowest of the bits.
-
-        Raises
-        ------
-        DriverError : EINVAL for a slot beyond this side's own db_count.
-        """
+        """Ring the lowest of the bits; DriverError: EINVAL, a slot beyond the own db_count."""
         slot = ffs(db_bits) + self.driver.db_start - 1
         if slot > self.db_count:
-            raise DriverError(
-                errno.EINVAL,
-                "ntb_epf_peer_db_set",
-                f"DB interrupt {slot} greater than Max Supported {self.db_count}",
-            )
+            beyond = f"DB interrupt {slot} greater than Max Supported {self.db_count}"
+            raise DriverError(errno.EINVAL, "ntb_epf_peer_db_set", beyond)
         self._write_doorbell(slot)

@@ -51,29 +51,22 @@ PREREQUISITES: dict[str, Side] = {
 class Driver:
     """One side's driver: its patches, its prerequisites, and the slot of doorbell bit 0.
 
-    Parameters
-    ----------
-    side : "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf).
-    patches : numbers of the applied patches, all of this side.
-    prerequisites : names out of PREREQUISITES, all of this side.
-    db_start : the slot of doorbell bit 0: 2 on the wire of every real kernel, 1 with the root fix.
-
     Raises
     ------
     InputError : a patch or prerequisite that is not one of this side.
     """
 
-    side: Side
-    patches: frozenset[int]
-    prerequisites: frozenset[str]
+    side: Side  # "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf)
+    patches: frozenset[int]  # numbers of the applied patches, all of this side
+    prerequisites: frozenset[str]  # names out of PREREQUISITES, all of this side
+    # the slot of doorbell bit 0: 2 on the wire of every real kernel, 1 with the root fix
     db_start: int = EPF_IRQ_DB_START
 
     def __post_init__(self) -> None:
         known = side_patches(self.side)
         for number in sorted(self.patches - set(known)):
-            raise InputError(
-                f"--{self.side}", number, f"patches of this side are {known[0]}..{known[-1]}"
-            )
+            allowed = f"patches of this side are {known[0]}..{known[-1]}"
+            raise InputError(f"--{self.side}", number, allowed)
         for name in sorted(self.prerequisites - set(side_prerequisites(self.side))):
             raise unknown(f"--{self.side}", name, side_prerequisites(self.side))
 
@@ -130,12 +123,9 @@ def prefix(side: Side, count: int) -> Driver:
     """
     numbers = side_patches(side)
     if not 0 <= count <= len(numbers):
-        raise InputError(
-            f"--{side}",
-            count,
-            f"a prefix of 0..{len(numbers)} patches, or {ROOT_FIX}; one patch alone is "
-            f"set:{numbers[-1]}",
-        )
+        alone = f"one patch alone is set:{numbers[-1]}"
+        allowed = f"a prefix of 0..{len(numbers)} patches, or {ROOT_FIX}; {alone}"
+        raise InputError(f"--{side}", count, allowed)
     return driver(side, numbers[:count])
 
 
@@ -150,23 +140,14 @@ def cell_driver(side: Side, cell: int | str) -> Driver:
     return root_fix(side) if isinstance(cell, str) else prefix(side, cell)
 
 
-# Kernels whose sources were read: (patches of ep, of rc, prerequisites of ep, of rc).
-STABLE = (
-    frozenset[int](),
-    frozenset({9, 10, 11}),
-    frozenset({"db-count-zero"}),
-    frozenset({"irq-base", "isr-unwind"}),
-)
-KERNELS: dict[str, tuple[frozenset[int], frozenset[int], frozenset[str], frozenset[str]]] = {
+# Kernels whose sources were read: (driver of ep, of rc).
+STABLE = driver("ep", ()), driver("rc", (9, 10, 11))
+NEITHER = frozenset[int](), frozenset[str]()
+KERNELS: dict[str, tuple[Driver, Driver]] = {
     "6.1.192": STABLE,
-    "6.12.95": (frozenset(), frozenset(), frozenset(), frozenset()),
+    "6.12.95": (Driver("ep", *NEITHER), Driver("rc", *NEITHER)),
     "6.12.117": STABLE,
-    "7.3": (
-        frozenset(side_patches("ep")),
-        frozenset(side_patches("rc")),
-        frozenset(side_prerequisites("ep")),
-        frozenset(side_prerequisites("rc")),
-    ),
+    "7.3": (driver("ep", side_patches("ep")), driver("rc", side_patches("rc"))),
 }
 
 
@@ -196,8 +177,7 @@ def _base_driver(side: Side, text: str) -> Driver:
     if text == ROOT_FIX:
         return root_fix(side)
     if text in KERNELS:
-        ep, rc, ep_needs, rc_needs = KERNELS[text]
-        return Driver("ep", ep, ep_needs) if side == "ep" else Driver("rc", rc, rc_needs)
+        return KERNELS[text][SIDES.index(side)]
     if text in ("none", "all"):
         return driver(side, side_patches(side) if text == "all" else ())
     if text.isascii() and text.isdigit() and len(text) < 4:

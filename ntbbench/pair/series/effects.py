@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be seen of one driver from outside, and what each patch changes of it."""
+"""What each patch changes of what can be seen of its driver, and the whole analysis."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+
+from msgspec.structs import asdict
 
 from ntbbench.pair.behaviour import OneSide
-from ntbbench.pair.drivers.configfs import VntbConfig
-from ntbbench.pair.drivers.core_ops import db_vector_count, db_vector_mask
-from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.deferral import storm
+from ntbbench.pair.drivers.kernel_around import (
+    Client,
+    DriverError,
+    Hazard,
+    db_vector_count,
+    db_vector_mask,
+)
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
-from ntbbench.pair.drivers.patches import PATCHES, Driver, Side, prefix, side_patches
+from ntbbench.pair.drivers.patches import PATCHES, SIDES, Driver, Side, driver, prefix, side_patches
+from ntbbench.pair.drivers.pci_epf_vntb import VntbConfig
 from ntbbench.pair.drivers.slots import MW_COUNT_MAX
-from ntbbench.pair.records import Change, PatchEffect, RaceCost
+from ntbbench.pair.records import Change, PatchEffect, PatchesResult, RaceCost
 from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.series.subsets import dependencies, other_settings
 from ntbbench.pair.series.verdict import setting_traits
-from ntbbench.pair.setting import Direction, Setting, transport_qps
-from ntbbench.pair.wakeups import Client
+from ntbbench.pair.setting import DIRECTIONS, Direction, Setting, transport_qps
 
 TOO_MANY_WINDOWS = MW_COUNT_MAX + 1
 PROBED_BIT = 1  # bit 0 hides some of the legacy's wrong bits
@@ -24,12 +33,7 @@ Observe = Callable[[OneSide, Setting], object]
 
 
 def effects(setting: Setting) -> list[PatchEffect]:
-    """Return for each patch of the series what it changes, in posted order.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Return for each patch of the series what it changes, in posted order."""
     found = []
     for patch in PATCHES:
         place = side_patches(patch.side).index(patch.number)
@@ -59,10 +63,6 @@ def race_cost(
 
     With a client that reposts buffers a db_read() hit on the rung QP merges with the repost and
     adds no run.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
     """
     receiver = rc if direction == "ep-to-rc" else ep
     qp_count = setting_traits(receiver, setting).qp_count
@@ -140,16 +140,14 @@ def _late_store(side: OneSide, _: Setting) -> str:
 
 
 def _windows(side: OneSide, setting: Setting) -> str:
-    epf = Epf(side.driver, contiguous_irqs(setting.rc_vectors), _ignore, _ignore)
+    unseen: list[int] = []
+    irqs = contiguous_irqs(setting.rc_vectors)
+    epf = Epf(side.driver, irqs, unseen.append, unseen.append)
     return f"{_errno(epf.probe, TOO_MANY_WINDOWS)}, {len(epf.requested)} irqs left behind"
 
 
 def _scattered(side: OneSide, setting: Setting) -> str:
     return _reported(OneSide(side.driver, setting.rc_vectors, irqs=scattered_irqs), PROBED_BIT)
-
-
-def _ignore(_: int) -> None:
-    """Take a vector or a slot and do nothing."""
 
 
 def _errno(call: Callable[..., None], *words: object) -> str:
@@ -196,3 +194,29 @@ OWN: dict[Side, tuple[tuple[str, Observe], ...]] = {
         (f"probe with {TOO_MANY_WINDOWS} windows", _windows),
     ),
 }
+
+
+BUDGETS = range(1, 17)
+SEED = 1
+
+
+def analyse(setting: Setting, seed: int = SEED) -> PatchesResult:
+    """Return all that is known of the series in a setting; InputError: a seed below 0."""
+    return PatchesResult(
+        **asdict(dependencies(setting)),
+        elsewhere=[found for side in SIDES for found in other_settings(side)],
+        effects=effects(setting),
+        race_costs=race_costs(setting),
+        storm_seed=seed,
+        storm=[storm(budget, seed) for budget in BUDGETS],
+    )
+
+
+def race_costs(setting: Setting) -> list[RaceCost]:
+    """Return the tasklet runs per doorbell before the series and after it."""
+    before = [driver(side, ()) for side in SIDES]
+    after = [driver(side, side_patches(side)) for side in SIDES]
+    return [
+        race_cost(direction, ep, rc, setting, client)
+        for direction, client, (ep, rc) in product(DIRECTIONS, Client, (before, after))
+    ]

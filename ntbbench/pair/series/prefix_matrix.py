@@ -2,7 +2,6 @@
 """The matrix of every prefix of one half of the series against every prefix of the other."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 from msgspec import UNSET
 
 from ntbbench.core.errors import InputError
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.core.options import shown
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side, cell_driver, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.drivers.slots import (
@@ -30,10 +30,8 @@ from ntbbench.pair.records import (
     Regression,
     Stories,
     Story,
-    asked,
 )
-from ntbbench.pair.ring_story import story_of
-from ntbbench.pair.ring_trace import ring
+from ntbbench.pair.ring_trace import ring, story_of
 from ntbbench.pair.series.verdict import (
     WORKS,
     Traits,
@@ -61,7 +59,7 @@ def compat(setting: Setting, exhaustive: Exhaustive | None = None) -> CompatResu
     """Return the matrix of one setting, in both directions."""
     return CompatResult(
         schema=COMPAT_SCHEMA,
-        **asked(setting),
+        **shown(setting),
         cells=[
             cell(direction, ep, rc, setting)
             for direction in DIRECTIONS
@@ -89,12 +87,7 @@ def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> 
 
 
 def check_matrix(result: CompatResult, path: Path) -> None:
-    """Refuse a matrix out of a file that lacks a cell or has words that no matrix has.
-
-    Raises
-    ------
-    InputError : as it says.
-    """
+    """Raise InputError for a saved matrix that lacks a cell or has words that no matrix has."""
     whole = Counter(product(DIRECTIONS, rows("ep"), rows("rc")))
     if Counter((cell.direction, cell.ep, cell.rc) for cell in result.cells) != whole:
         raise InputError(f"{path}: cells", len(result.cells), "each direction, EP and RC once")
@@ -104,14 +97,9 @@ def check_matrix(result: CompatResult, path: Path) -> None:
 
 
 def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
-    """Return the story of a cell in both directions.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Return the story of a cell in both directions."""
     stories = [_cell_story(direction, ep, rc, setting) for direction in DIRECTIONS]
-    return Stories(schema=STORY_SCHEMA, **asked(setting), stories=stories)
+    return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
 
 
 def _cell_story(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Story:
@@ -132,27 +120,23 @@ def exhaustive() -> Exhaustive:
     """
     settings = working = root_fix = 0
     found: list[Regression] = []
-    for setting, direction in product(_all_settings(), DIRECTIONS):
+    for mw_count, ep_slots, rc_vectors, doorbell, direction in product(
+        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell, DIRECTIONS
+    ):
         settings += 1
-        ep = _row_traits("ep", setting.ep_slots, setting.mw_count, setting.doorbell)
-        rc = _row_traits("rc", setting.rc_vectors, setting.mw_count, setting.doorbell)
+        ep = _row_traits("ep", ep_slots, mw_count, doorbell)
+        rc = _row_traits("rc", rc_vectors, mw_count, doorbell)
         if judge(direction, ep[0], rc[0])[0] not in WORKS:
             continue
         working += 1
         broken, broken_root_fix = _broken_cells(direction, ep, rc)
         root_fix += broken_root_fix
         if broken:
-            found.append(Regression(direction=direction, **asked(setting), cells=list(broken)))
+            setting = Setting(ep_slots, rc_vectors, mw_count, doorbell)
+            found.append(Regression(direction=direction, **shown(setting), cells=list(broken)))
     return Exhaustive(
         settings=settings, working=working, regressions=found, root_fix_cells=root_fix
     )
-
-
-def _all_settings() -> Iterator[Setting]:
-    for mw_count, ep_slots, rc_vectors, doorbell in product(
-        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell
-    ):
-        yield Setting(ep_slots, rc_vectors, mw_count, doorbell)
 
 
 @cache

@@ -7,8 +7,9 @@ from itertools import chain, combinations, product
 from math import factorial
 from typing import TypeVar
 
-from ntbbench.pair.behaviour import receiving
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.core.options import shown
+from ntbbench.pair.behaviour import receiving, receiving_hazards, sending_hazards
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import (
     KERNELS,
     PATCHES,
@@ -27,7 +28,6 @@ from ntbbench.pair.records import (
     HazardCure,
     OtherSettings,
     UnsafeOrder,
-    asked,
 )
 from ntbbench.pair.series.prefix_matrix import MW_COUNTS, SLOTS
 from ntbbench.pair.series.verdict import (
@@ -36,8 +36,6 @@ from ntbbench.pair.series.verdict import (
     Verdict,
     judge,
     outcome,
-    receiving_hazards,
-    sending_hazards,
     traits,
 )
 from ntbbench.pair.setting import DIRECTIONS, Setting
@@ -76,23 +74,16 @@ def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ..
 
 
 def _peers(side: Side) -> tuple[Driver, Driver]:
-    """Return the unpatched and the fully patched peer of a side."""
     other = PEER_SIDE[side]
     return driver(other, ()), driver(other, side_patches(other))
 
 
 def _ordered(side: Side, own: OfSide, peer: OfSide) -> tuple[OfSide, OfSide]:
-    """Return what is of the endpoint, then what is of the root complex."""
     return (own, peer) if side == "ep" else (peer, own)
 
 
 def dependencies(setting: Setting) -> Dependencies:
-    """Judge all subsets of both halves; a kernel is safe when each of its halves is.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Judge all subsets of both halves; a kernel is safe when each of its halves is."""
     halves = [
         [s for s in powerset(side_patches(side)) if not failures(side, s, setting)]
         for side in SIDES
@@ -104,7 +95,7 @@ def dependencies(setting: Setting) -> Dependencies:
     requires = {number: required(number, safe) for number in numbers}
     return Dependencies(
         schema=PATCHES_SCHEMA,
-        **asked(setting),
+        **shown(setting),
         requires={str(number): sorted(needs) for number, needs in requires.items()},
         minimal={
             str(number): _sorted(minimal_sets(s for s in safe if number in s)) for number in numbers
@@ -124,7 +115,7 @@ def dependencies(setting: Setting) -> Dependencies:
             for need in sorted(needs)
         ],
         hazard_cures=_cures(setting),
-        kernels={version: ep | rc in safe_set for version, (ep, rc, *_) in KERNELS.items()},
+        kernels={name: ep.patches | rc.patches in safe_set for name, (ep, rc) in KERNELS.items()},
     )
 
 
@@ -184,17 +175,17 @@ def _cures(setting: Setting) -> list[HazardCure]:
     for side, hazard in product(SIDES, Hazard):
         subsets = powerset(side_patches(side))
         minimal = minimal_sets(
-            s for s in subsets if hazard not in own_hazards(driver(side, s), setting)
+            s for s in subsets if hazard not in _own_hazards(driver(side, s), setting)
         )
         if minimal != [frozenset()]:  # else the unpatched driver is free of it
             cures.append(HazardCure(side=side, hazard=str(hazard), minimal=_sorted(minimal)))
     return cures
 
 
-def own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+def _own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
     """Return one side's hazards in both directions, whoever its peer is."""
     slots = setting.slots_of(own.side)
-    met = sending_hazards(own, setting) | receiving_hazards(own, setting)
+    met = sending_hazards(own, slots) | receiving_hazards(own, slots, setting.doorbell)
     db_reads = receiving(own, slots, setting.doorbell).db_reads[own.db_start : slots]
     wrong = any(word != 1 << bit for bit, word in enumerate(db_reads))
     return met | {Hazard.WRONG_BIT} if wrong else met
@@ -229,7 +220,6 @@ def other_settings(side: Side) -> list[OtherSettings]:
 
 
 def _traits_everywhere(own: Driver) -> tuple[Traits, ...]:
-    """Return the traits of one side in every setting: they depend on no more than this."""
     modes = Doorbell if own.side == "ep" else (Doorbell.POLL,)
     return tuple(traits(own, *key) for key in product(SLOTS[own.side], MW_COUNTS, modes))
 
@@ -252,16 +242,11 @@ def _hits(side: Side, subset: Subset) -> Iterator[tuple[Setting, Verdict]]:
 
 
 def _span(side: Side, subset: Subset, hits: list[tuple[Setting, Verdict]]) -> OtherSettings:
-    def ends(name: str) -> tuple[int, int]:
+    spans: dict[str, tuple[int, int]] = {}
+    for name in ("ep_slots", "rc_vectors", "mw_count"):
         values = [getattr(setting, name) for setting, _ in hits]
-        return min(values), max(values)
-
+        spans[name] = min(values), max(values)
+    verdicts = sorted({str(verdict) for _, verdict in hits})
     return OtherSettings(
-        side=side,
-        patches=sorted(subset),
-        settings=len(hits),
-        verdicts=sorted({str(verdict) for _, verdict in hits}),
-        ep_slots=ends("ep_slots"),
-        rc_vectors=ends("rc_vectors"),
-        mw_count=ends("mw_count"),
+        side=side, patches=sorted(subset), settings=len(hits), verdicts=verdicts, **spans
     )

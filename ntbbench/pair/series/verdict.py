@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Does a doorbell of one driver wake the right queue of the other? A verdict, computed."""
+"""Does the link of a pair come up, and does a doorbell wake the right queue? Both computed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import Literal
 
+from ntbbench.ntb.transport import UINT_BITS, QpCount
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
-    rare_receiving_hazards,
-    rare_sending_hazards,
+    Receiving,
     receiving,
+    receiving_hazards,
     sending,
+    sending_hazards,
     valid_mask,
 )
-from ntbbench.pair.drivers.hazards import Hazard
-from ntbbench.pair.drivers.patches import Driver
+from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
+from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.setting import Direction, Setting, transport_qps
 
@@ -37,22 +40,13 @@ Masks = tuple[tuple[int, ...] | None, ...]
 
 @dataclass(frozen=True)
 class Counts:
-    """Single-bit rings of bits 0 .. qp_count-1, one case each, summed.
+    """Single-bit rings of bits 0 .. qp_count-1, one case each, summed."""
 
-    Parameters
-    ----------
-    cases : rings.
-    interrupts : interrupts that reported a vector to the NTB core.
-    schedule_calls : tasklet_schedule() calls of the doorbell path.
-    missed : cases whose QP was not scheduled.
-    misrouted : those of them that scheduled another QP instead.
-    """
-
-    cases: int
-    interrupts: int
-    schedule_calls: int
-    missed: int
-    misrouted: int
+    cases: int  # rings
+    interrupts: int  # interrupts that reported a vector to the NTB core
+    schedule_calls: int  # tasklet_schedule() calls of the doorbell path
+    missed: int  # cases whose QP was not scheduled
+    misrouted: int  # those of them that scheduled another QP instead
 
     @property
     def amplification(self) -> float | None:
@@ -78,19 +72,12 @@ class Traits:
 
     Made by `traits` alone, which gives equal ones out as one object: they compare and hash by
     identity, which thousands of settings need.
-
-    Parameters
-    ----------
-    qp_count : QPs of its ntb_transport.
-    slots : for bits 0 .. qp_count-1, the slots that a ring puts on the wire.
-    masks : for the slots that such bits can touch, the vector masks of the interrupt.
-    fallback : the driver has no vector callbacks.
     """
 
-    qp_count: int
-    slots: Slots
-    masks: Masks
-    fallback: bool
+    qp_count: int  # QPs of its ntb_transport
+    slots: Slots  # for bits 0 .. qp_count-1, the slots that a ring puts on the wire
+    masks: Masks  # for the slots that such bits can touch, the vector masks of the interrupt
+    fallback: bool  # the driver has no vector callbacks
 
 
 _the_traits = cache(Traits)
@@ -116,40 +103,21 @@ def setting_traits(driver: Driver, setting: Setting) -> Traits:
 
 
 def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> Outcome:
-    """Return what becomes of the doorbells of one direction.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
-    """
+    """Return what becomes of the doorbells of one direction."""
     ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
     verdict, counts = judge(direction, ep_traits, rc_traits)
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    met = sending_hazards(sender, setting) | receiving_hazards(receiver, setting)
-    slots = sending(sender, setting.slots_of(sender.side)).slots
-    if shows_wrong_bits(receiver, setting, slots[: min(ep_traits.qp_count, rc_traits.qp_count)]):
+    sends = sender, setting.slots_of(sender.side)
+    receives = receiver, setting.slots_of(receiver.side), setting.doorbell
+    met = sending_hazards(*sends) | receiving_hazards(*receives)
+    rung = sending(*sends).slots[: min(ep_traits.qp_count, rc_traits.qp_count)]
+    if _shows_wrong_bits(receiving(*receives), rung):
         met |= {Hazard.WRONG_BIT}
     return Outcome(verdict, counts, tuple(hazard for hazard in Hazard if hazard in met))
 
 
-def sending_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
-    """Return the hazards of a side that rings, in all ways that are examined."""
-    slots = setting.slots_of(own.side)
-    return sending(own, slots).hazards | rare_sending_hazards(own, slots)
-
-
-def receiving_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
-    """Return the hazards of a side that is rung, in all ways that are examined.
-
-    `shows_wrong_bits` is apart from them: it depends on what the peer rings.
-    """
-    side = (own, setting.slots_of(own.side), setting.doorbell)
-    return receiving(*side).hazards | rare_receiving_hazards(*side)
-
-
-def shows_wrong_bits(own: Driver, setting: Setting, rung: Slots) -> bool:
+def _shows_wrong_bits(side: Receiving, rung: Slots) -> bool:
     """Return whether db_read() shows anything but the rung bit; `rung` are the slots by bit."""
-    side = receiving(own, setting.slots_of(own.side), setting.doorbell)
     return any(
         side.masks[slot] is not None and side.db_reads[slot] != 1 << bit
         for bit, slots in enumerate(rung)
@@ -163,18 +131,12 @@ def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, Counts
     if ep.qp_count != rc.qp_count:
         return Verdict.LINK_DOWN, NOTHING
     sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    counts = count_rings(sender.slots, receiver.masks)
-    return verdict_of(counts, receiver.fallback), counts
+    counts = _count_rings(sender.slots, receiver.masks)
+    return _verdict(counts, receiver.fallback), counts
 
 
-def count_rings(slots: Slots, masks: Masks) -> Counts:
-    """Ring each bit once and count what the receiver's transport schedules.
-
-    Parameters
-    ----------
-    slots : for each bit, the slots on the wire.
-    masks : for each slot, the vector masks that its interrupt brings; None: no interrupt.
-    """
+def _count_rings(slots: Slots, masks: Masks) -> Counts:
+    """Ring each bit once and count what the receiver's transport schedules; see `Traits`."""
     qp_bitmap = (1 << len(slots)) - 1
     interrupts = schedule_calls = missed = misrouted = 0
     for bit, rung in enumerate(slots):
@@ -191,7 +153,7 @@ def count_rings(slots: Slots, masks: Masks) -> Counts:
     return Counts(len(slots), interrupts, schedule_calls, missed, misrouted)
 
 
-def verdict_of(counts: Counts, fallback: bool) -> Verdict:
+def _verdict(counts: Counts, fallback: bool) -> Verdict:
     """Return the verdict on a link that is up.
 
     A pair that works is `per-vector` when the driver has vector callbacks and each interrupt
@@ -202,3 +164,64 @@ def verdict_of(counts: Counts, fallback: bool) -> Verdict:
     if fallback or counts.schedule_calls != counts.interrupts:
         return Verdict.FALLBACK
     return Verdict.PER_VECTOR
+
+
+Link = Literal["up", "down"]
+
+
+@dataclass(frozen=True)
+class PairLink:
+    """The QPs of either transport, and what becomes of the link."""
+
+    # the QPs that each side's ntb_transport makes; None: its driver refuses the setting
+    ep: QpCount | None
+    rc: QpCount | None
+    # nt->qp_count of EP and RC, which they publish. Without a doorbell bit it wraps and the
+    # windows limit it, although a client gets no QP
+    counts: tuple[int | None, int | None]
+    link: Link  # "up" when both publish the same number of QPs and a client can get one
+    cause: str  # why the link is down; "" when it is up
+
+
+def pair_link(ep: Driver, rc: Driver, setting: Setting, max_num_clients: int = 0) -> PairLink:
+    """Return the link of two drivers; `max_num_clients` is ntb_transport's, 0 where unset.
+
+    Source: drivers/ntb/ntb_transport.c (ntb_transport_probe, ntb_transport_link_work: NUM_QPS of
+    the peer must equal nt->qp_count, else it tries again for ever), Linux 6.12 and 7.3.
+    """
+    qps: dict[Side, QpCount] = {}
+    published: dict[Side, int] = {}
+    refused = ""
+    for driver in (ep, rc):
+        try:
+            mask = valid_mask(driver, setting.slots_of(driver.side))
+        except DriverError as error:
+            refused = f"the driver of {driver.side.upper()} refuses: {error}"
+            break  # without a bound endpoint there is no PCI device for the root complex to find
+        qps[driver.side] = transport_qps(mask, setting.mw_count, max_num_clients)
+        published[driver.side] = _published(mask, setting, max_num_clients)
+    ep_qps, rc_qps = qps.get("ep"), qps.get("rc")
+    counts = published.get("ep"), published.get("rc")
+    cause = refused
+    if ep_qps is not None and rc_qps is not None:
+        cause = _apart(ep_qps, rc_qps, counts)
+    return PairLink(ep_qps, rc_qps, counts, "down" if cause else "up", cause)
+
+
+def _apart(ep: QpCount, rc: QpCount, counts: tuple[int | None, int | None]) -> str:
+    """Return why the link of two sides does not come up, or ""."""
+    if counts[0] != counts[1]:
+        return (
+            f"ntb_transport computed qp_count {counts[0]} on EP ({ep.limit}) and {counts[1]} on RC "
+            f"({rc.limit}); the link waits for equal NUM_QPS for ever"
+        )
+    made = next(((side, qps) for side, qps in (("EP", ep), ("RC", rc)) if not qps.qp_count), None)
+    return f"no client gets a QP on {made[0]}: {made[1].limit}" if made else ""
+
+
+def _published(mask: int, setting: Setting, max_num_clients: int) -> int:
+    """Return nt->qp_count, which wraps for an empty db_valid_mask."""
+    count = (mask.bit_length() - 1) % (1 << UINT_BITS)
+    if max_num_clients and max_num_clients < count:
+        return max_num_clients
+    return min(count, setting.mw_count)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import astuple
 
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, number_ranges
 from ntbbench.pair.records import (
     SETTING,

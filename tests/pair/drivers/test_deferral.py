@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The deferred work of patch 2: its invariants under any interleaving."""
+"""The deferred work of patch 2: its invariants under any interleaving, and under a storm."""
 
 import pytest
 from hypothesis import settings
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ntbbench.core.errors import InputError
-from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork
+from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork, storm
 
 BITS = st.frozensets(st.sampled_from([0, 1, 5, 31, 32, 62, 63]), min_size=1)
 
@@ -105,3 +105,21 @@ def test_a_work_that_used_its_budget_requeues_itself() -> None:
 def test_a_budget_out_of_range_is_refused(budget: int) -> None:
     with pytest.raises(InputError, match="budget"):
         PeerDbWork(lambda _: None, budget)
+
+
+@pytest.mark.parametrize("budget", range(1, 17))
+def test_storm_counts_add_up(budget: int) -> None:
+    found = storm(budget, seed=3)
+    assert found.rings == storm(1, seed=3).rings > found.msis >= found.snapshots >= found.runs > 0
+    assert found.longest_run <= budget
+    assert found.runs * budget >= found.snapshots
+    assert 1 <= found.snapshot_latency_mean <= found.snapshot_latency_max <= 2
+    assert 0 < found.tick_latency_mean <= found.tick_latency_max
+
+
+def test_storm_is_seeded_and_larger_budgets_wait_less() -> None:
+    assert storm(5, seed=7) == storm(5, seed=7) != storm(5, seed=8)
+    waits = [storm(budget, seed=7).tick_latency_mean for budget in (1, 2, 5, 16)]
+    assert waits == sorted(waits, reverse=True)
+    with pytest.raises(InputError, match="--seed"):
+        storm(5, seed=-1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from pair_strategies import drivers, unpatched, whole
 
-from ntbbench.pair.drivers.hazards import DriverError, Hazard
+from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import Driver, driver
 

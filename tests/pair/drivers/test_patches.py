@@ -5,7 +5,6 @@ import pytest
 
 from ntbbench.core.errors import InputError
 from ntbbench.pair.drivers.patches import (
-    KERNELS,
     PATCHES,
     PREREQUISITES,
     Driver,
@@ -106,13 +105,6 @@ def test_a_driver_takes_patches_of_its_own_side_only() -> None:
 )
 def test_labels(own: Driver, label: str) -> None:
     assert own.label == label
-
-
-def test_kernels_know_their_own_patches() -> None:
-    assert all(
-        ep <= set(side_patches("ep")) and rc <= set(side_patches("rc"))
-        for ep, rc, *_ in KERNELS.values()
-    )
 
 
 @pytest.mark.parametrize(("bits", "number"), [(0, 0), (1, 1), (1 << 31, 32), (1 << 32, 0), (6, 2)])

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each patch changes, and the tasklet runs per doorbell with the race check."""
 
+import pytest
 from pair_strategies import unpatched, whole
 
-from ntbbench.pair.drivers.core_ops import db_vector_mask
+from ntbbench.pair.drivers.kernel_around import Client, db_vector_mask
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.series.analysis import race_costs
-from ntbbench.pair.series.effects import effects, race_cost
-from ntbbench.pair.setting import DIRECTIONS, Pair, Setting
-from ntbbench.pair.wakeups import Client
+from ntbbench.pair.series.effects import effects, race_cost, race_costs
+from ntbbench.pair.setting import DIRECTIONS, Direction, Pair, Setting
 
 FOUR = Setting()
 
@@ -27,22 +26,20 @@ def test_runs_before_the_series_depend_on_the_number_that_db_read_shows() -> Non
             assert cost.race_checks == [len(named[direction][b]) for b in range(4)]
 
 
-def test_the_series_leaves_one_empty_run_for_every_doorbell() -> None:
-    for direction in DIRECTIONS:
-        for client in Client:
-            cost = race_cost(direction, whole("ep"), whole("rc"), FOUR, client)
-            assert (cost.runs, cost.race_checks) == ([2] * 4, [1] * 4)
-
-
-def test_embedded_doorbell_runs_every_tasklet_twice_even_after_the_series() -> None:
-    embedded = Setting(doorbell=Doorbell.EMBEDDED)
-    cost = race_cost("rc-to-ep", whole("ep"), whole("rc"), embedded, Client.SILENT)
-    assert cost.runs == [8] * 4
+@pytest.mark.parametrize("client", Client)
+@pytest.mark.parametrize(
+    ("direction", "doorbell", "runs", "hits"),
+    [(way, Doorbell.POLL, 2, 1) for way in DIRECTIONS] + [("rc-to-ep", Doorbell.EMBEDDED, 8, 4)],
+)
+def test_the_series_leaves_one_empty_run_for_every_scheduled_tasklet(
+    direction: Direction, doorbell: Doorbell, runs: int, hits: int, client: Client
+) -> None:
+    cost = race_cost(direction, whole("ep"), whole("rc"), Setting(doorbell=doorbell), client)
+    assert (cost.runs, cost.race_checks) == ([runs] * 4, [hits] * 4)
 
 
 def test_report_holds_before_and_after_of_both_directions_and_clients() -> None:
-    found = race_costs(FOUR)
-    assert len({(c.direction, c.client, c.ep, c.rc) for c in found}) == 8
+    assert len({(c.direction, c.client, c.ep, c.rc) for c in race_costs(FOUR)}) == 8
 
 
 def test_the_core_falls_back_to_the_valid_mask_whatever_the_vector() -> None:

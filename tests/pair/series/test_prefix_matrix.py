@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from pair_strategies import drivers
 from pair_strategies import settings as pair_settings
 
-from ntbbench.pair.drivers.hazards import Hazard
+from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, cell_driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.records import Exhaustive
 from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.series.prefix_matrix import compat, exhaustive, rows
+from ntbbench.pair.series.prefix_matrix import cell, compat, exhaustive, rows
 from ntbbench.pair.series.verdict import WORKS, Verdict, outcome, setting_traits
 from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
 
@@ -70,15 +70,6 @@ def test_defaults() -> None:
     assert [(c.verdict, c.amplification) for c in both] == [("per-vector", 1)] * 2
 
 
-def test_root_fix_against_v4_misses_bit_0_and_shifts_the_others() -> None:
-    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting()).cells}
-    for key in (("ep-to-rc", ROOT_FIX, 5), ("rc-to-ep", 7, ROOT_FIX)):
-        cell = cells[key]
-        assert (cell.verdict, cell.missed, cell.misrouted) == ("missed", 4, 3)
-    unreserved = cells["ep-to-rc", ROOT_FIX, 3]  # no masks yet, but slot 1 is skipped
-    assert (unreserved.verdict, unreserved.missed, unreserved.misrouted) == ("missed", 1, 0)
-
-
 EP_RINGS, RC_RINGS = DIRECTIONS
 IRQ_MODES = (Doorbell.MSI, Doorbell.EMBEDDED)
 
@@ -100,45 +91,51 @@ IRQ_MODES = (Doorbell.MSI, Doorbell.EMBEDDED)
     ],
 )
 def test_hazards(hazard, way, mode, has_it, of_root_fix) -> None:
-    for cell in compat(Setting(doorbell=mode)).cells:
-        if cell.direction == way and (of_root_fix or ROOT_FIX not in (cell.ep, cell.rc)):
-            assert (hazard in cell.hazards) == has_it(cell.ep, cell.rc)
-        if (cell.ep, cell.rc, mode) == (7, 5, Doorbell.POLL):
-            assert cell.hazards == []
+    for found in compat(Setting(doorbell=mode)).cells:
+        if found.direction == way and (of_root_fix or ROOT_FIX not in (found.ep, found.rc)):
+            assert (hazard in found.hazards) == has_it(found.ep, found.rc)
+        if (found.ep, found.rc, mode) == (7, 5, Doorbell.POLL):
+            assert found.hazards == []
 
 
-def test_embedded_doorbell_fires_every_vector() -> None:
-    cells = {
-        (c.direction, c.ep, c.rc): c for c in compat(Setting(doorbell=Doorbell.EMBEDDED)).cells
-    }
-    assert cells["rc-to-ep", 7, 5].amplification == 4
-    assert cells["rc-to-ep", 7, 5].verdict == "fallback"
-    assert cells["rc-to-ep", 6, 5].amplification == 6 * 4  # six callbacks of four QPs each
-    assert cells["rc-to-ep", 0, 0].amplification == 7 * 4  # the reserved slot reports too
-    assert cells["rc-to-ep", 7, ROOT_FIX].verdict == "fallback"
-    assert cells["ep-to-rc", 7, 5].amplification == 1
+EMBEDDED = Setting(doorbell=Doorbell.EMBEDDED)
+# Where there is one queue, amplification is 1 either way, but in the embedded mode without masks.
+ONE_QUEUE = [
+    (Setting(mw_count=1, doorbell=mode), way, ep, rc, verdict, calls, 0, 0)
+    for mode in Doorbell
+    for way, ep, rc, verdict, calls in (
+        ("ep-to-rc", 0, 4, "fallback", 1),
+        ("ep-to-rc", 0, 5, "per-vector", 1),
+        ("rc-to-ep", 6, 0, "fallback", 6 if mode is Doorbell.EMBEDDED else 1),
+        ("rc-to-ep", 7, 0, "per-vector", 1),
+    )
+]
 
 
-@pytest.mark.parametrize("mode", list(Doorbell))
-def test_with_one_queue_the_callbacks_tell_fallback_from_per_vector(mode: Doorbell) -> None:
-    """Amplification is 1 either way, but in the embedded mode without masks: a call a slot."""
-    cells = {
-        (c.direction, c.ep, c.rc): (c.verdict, c.amplification)
-        for c in compat(Setting(mw_count=1, doorbell=mode)).cells
-    }
-    assert cells["ep-to-rc", 0, 4] == ("fallback", 1)
-    assert cells["ep-to-rc", 0, 5] == ("per-vector", 1)
-    assert cells["rc-to-ep", 6, 0] == ("fallback", 6 if mode is Doorbell.EMBEDDED else 1)
-    assert cells["rc-to-ep", 7, 0] == ("per-vector", 1)
-
-
-def test_polled_ring_beyond_db_count_is_lost_before_the_series() -> None:
-    """db_count 3 makes two QPs of three bits, but only bit 0 has a slot."""
-    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting(3, 16, 2)).cells}
-    assert (cells["rc-to-ep", 0, 0].verdict, cells["rc-to-ep", 0, 0].missed) == ("missed", 1)
-    assert cells["ep-to-rc", 0, 0].verdict == "fallback"
-    assert cells["ep-to-rc", 6, 0].verdict == "link-down"
-    assert cells["ep-to-rc", 6, 0].amplification is None
+@pytest.mark.parametrize(
+    ("setting", "way", "ep", "rc", "verdict", "amplification", "missed", "misrouted"),
+    [
+        # The root fix against v4 misses bit 0 and shifts the others.
+        (Setting(), "ep-to-rc", ROOT_FIX, 5, "missed", ..., 4, 3),
+        (Setting(), "rc-to-ep", 7, ROOT_FIX, "missed", ..., 4, 3),
+        (Setting(), "ep-to-rc", ROOT_FIX, 3, "missed", ..., 1, 0),  # no masks, but slot 1 skipped
+        # The embedded doorbell fires every vector.
+        (EMBEDDED, "rc-to-ep", 7, 5, "fallback", 4, 0, 0),
+        (EMBEDDED, "rc-to-ep", 6, 5, "fallback", 6 * 4, 0, 0),  # six callbacks of four QPs each
+        (EMBEDDED, "rc-to-ep", 0, 0, "fallback", 7 * 4, 0, 0),  # the reserved slot reports too
+        (EMBEDDED, "rc-to-ep", 7, ROOT_FIX, "fallback", ..., 0, 0),
+        (EMBEDDED, "ep-to-rc", 7, 5, "per-vector", 1, 0, 0),
+        # db_count 3 makes two QPs of three bits before the series, but only bit 0 has a slot.
+        (Setting(3, 16, 2), "rc-to-ep", 0, 0, "missed", ..., 1, 0),
+        (Setting(3, 16, 2), "ep-to-rc", 0, 0, "fallback", ..., 0, 0),
+        (Setting(3, 16, 2), "ep-to-rc", 6, 0, "link-down", None, 0, 0),
+        *ONE_QUEUE,
+    ],
+)
+def test_cells(setting, way, ep, rc, verdict, amplification, missed, misrouted) -> None:
+    found = cell(way, ep, rc, setting)
+    assert (found.verdict, found.missed, found.misrouted) == (verdict, missed, misrouted)
+    assert amplification in (found.amplification, ...)
 
 
 def test_exhaustive_counts(found: Exhaustive) -> None:
