@@ -31,18 +31,30 @@ def codes(timing: Timing, clock: Timer = FINE, where: Environment | None = None)
     return [c.code for c in cautions_of([ok(ns=timing)], clock, where or steady())]
 
 
-def test_a_good_timing_has_no_warning() -> None:
-    assert codes(GOOD) == []
+def samples(*values: float) -> Timing:
+    return msgspec.structs.replace(GOOD, samples=list(values))
 
 
-def test_counts_alone_need_no_warning() -> None:
-    coarse = Timer(lambda: 0, NS)
-    assert cautions_of([ok(), unavailable()], coarse, steady()) == []
+EQUAL = Timing(median=10.0, low=10.0, high=10.0, samples=[10.0] * 5)
+NOTHING = Timing(median=0.0, low=0.0, high=0.0, samples=[0.0] * 5)  # no division by it
+MOSTLY_NOTHING = Timing(median=0.0, low=0.0, high=5.0, samples=[0.0, 0.0, 0.0, 5.0, 5.0])
 
 
-@pytest.mark.parametrize("samples", [[10.0], [9.9, 10.1], [9.9, 10.0, 10.1, 10.0]])
-def test_few_repeats(samples: list[float]) -> None:
-    assert codes(msgspec.structs.replace(GOOD, samples=samples)) == ["few-repeats"]
+@pytest.mark.parametrize(
+    ("timing", "expected"),
+    [
+        (GOOD, []),
+        (samples(10.0), ["few-repeats"]),
+        (samples(9.9, 10.1), ["few-repeats"]),
+        (samples(9.9, 10.0, 10.1, 10.0), ["few-repeats"]),
+        (msgspec.structs.replace(GOOD, high=10.8), []),
+        (EQUAL, ["equal-samples"]),
+        (NOTHING, ["equal-samples"]),
+        (MOSTLY_NOTHING, ["unstable-timing"]),
+    ],
+)
+def test_warnings_of_a_timing(timing: Timing, expected: list[str]) -> None:
+    assert codes(timing) == expected
 
 
 def test_an_unstable_timing_names_its_point() -> None:
@@ -51,43 +63,33 @@ def test_an_unstable_timing_names_its_point() -> None:
     (caution,) = cautions_of(points, FINE, steady())
     assert (caution.code, caution.point) == ("unstable-timing", 2)
     assert "10.91" in caution.message
-    assert codes(msgspec.structs.replace(GOOD, high=10.8)) == []
 
 
-def test_equal_samples() -> None:
-    for value in (10.0, 0.0):
-        equal = Timing(median=value, low=value, high=value, samples=[value] * 5)
-        assert codes(equal) == ["equal-samples"]
-
-
-def test_a_median_of_zero_is_unstable_not_a_division_by_zero() -> None:
-    coarse = Timing(median=0.0, low=0.0, high=5.0, samples=[0.0, 0.0, 0.0, 5.0, 5.0])
-    assert codes(coarse) == ["unstable-timing"]
-
-
-def test_a_coarse_clock() -> None:
-    assert codes(GOOD, replace(FINE, resolution=NS // 250)) == ["coarse-clock"]
-    assert codes(GOOD, replace(FINE, resolution=10_000)) == []
-
-
-def test_a_checked_build() -> None:
-    where = steady()
-    checked = msgspec.structs.replace(where.compiler, checked=True)
-    assert codes(GOOD, where=msgspec.structs.replace(where, compiler=checked)) == ["checked-build"]
+def test_counts_alone_need_no_warning() -> None:
+    assert cautions_of([ok(), unavailable()], Timer(lambda: 0, NS), steady()) == []
 
 
 @pytest.mark.parametrize(
-    ("governor", "expected"),
+    ("resolution", "checked", "governor", "expected"),
     [
-        ("powersave", ["frequency-scaling"]),
-        ("performance, powersave", ["frequency-scaling"]),
-        ("not readable: no cpufreq/scaling_governor below there", []),
+        (NS // 250, False, "performance", ["coarse-clock"]),
+        (10_000, False, "performance", []),
+        (25, True, "performance", ["checked-build"]),
+        (25, False, "powersave", ["frequency-scaling"]),
+        (25, False, "performance, powersave", ["frequency-scaling"]),
+        (25, False, "not readable: no cpufreq/scaling_governor below there", []),
     ],
 )
-def test_frequency_scaling(governor: str, expected: list[str]) -> None:
+def test_warnings_of_the_machine(
+    resolution: int, checked: bool, governor: str, expected: list[str]
+) -> None:
     where = steady()
-    cpu = msgspec.structs.replace(where.cpu, governor=governor)
-    assert codes(GOOD, where=msgspec.structs.replace(where, cpu=cpu)) == expected
+    where = msgspec.structs.replace(
+        where,
+        cpu=msgspec.structs.replace(where.cpu, governor=governor),
+        compiler=msgspec.structs.replace(where.compiler, checked=checked),
+    )
+    assert codes(GOOD, replace(FINE, resolution=resolution), where) == expected
 
 
 def test_the_list_is_closed_and_has_remedies() -> None:

@@ -61,20 +61,28 @@ def test_what_every_stream_holds(
         assert 0 < stream.trials <= interrupts
 
 
-def test_round_robin() -> None:
-    stream = stream_of("round-robin", generic(8, 4).vector_map, 3, 7, 1)
-    assert stream.vectors.tolist() == [0, 0, 1, 0, 0, 1, 0]
-    assert stream.rung.tolist() == [1, 2, 4, 1, 2, 4, 1]
-    assert stream.rings == 7
-    assert stream.exact
-    assert stream.rates == (Fraction(5, 7), Fraction(2, 7), 0, 0)
+HOLES = VectorMap(0b1010_0101, (0x0F, 0xF0), 2, (0x0F, 0xF0))
+MSI = dispatch_map(resolve("ntb_hw_switchtec"), "msi", 3)
 
 
-def test_one_hot_queue_alone_is_exact() -> None:
-    stream = stream_of("hot:queue=2,share=1", generic(8, 8).vector_map, 4, 5, 1)
-    assert stream.rung.tolist() == [4] * 5
-    assert stream.exact
-    assert stream.rates[2] == 1
+@pytest.mark.parametrize(
+    ("spec", "vector_map", "vectors", "rung"),
+    [
+        ("round-robin", generic(8, 4).vector_map, [0, 0, 1, 0, 0, 1, 0], [1, 2, 4, 1, 2, 4, 1]),
+        ("hot:queue=2,share=1", generic(8, 8).vector_map, [2] * 3, [4] * 3),
+        ("round-robin", HOLES, [0, 0, 1], [0b1, 0b100, 0b100000]),
+        ("round-robin", MSI, [0, 1, 2, 0], [1, 2, 4, 1]),
+    ],
+    ids=["in turn", "one queue alone", "lowest bits of a map with holes", "a source per QP"],
+)
+def test_streams_by_hand(
+    spec: str, vector_map: VectorMap, vectors: list[int], rung: list[int]
+) -> None:
+    stream = stream_of(spec, vector_map, 3, len(rung))
+    assert stream.vectors.tolist() == vectors
+    assert stream.rung.tolist() == rung
+    assert (stream.rings, stream.exact) == (len(rung), True)
+    assert stream.rates == shares(stream, len(vector_map.irq_masks))
 
 
 @pytest.mark.parametrize(
@@ -134,19 +142,6 @@ def test_seeds_differ() -> None:
     vector_map = generic(8, 8).vector_map
     one, two = (stream_of("uniform", vector_map, 4, 99, s) for s in (1, 2))
     assert not np.array_equal(one.vectors, two.vectors)
-
-
-def test_queues_of_a_map_with_holes_ring_its_lowest_bits() -> None:
-    vector_map = VectorMap(0b1010_0101, (0x0F, 0xF0), 2, (0x0F, 0xF0))
-    stream = stream_of("round-robin", vector_map, 3, 3, 1)
-    assert stream.rung.tolist() == [0b1, 0b100, 0b100000]
-    assert stream.vectors.tolist() == [0, 0, 1]
-
-
-def test_msi_has_one_source_a_queue() -> None:
-    vector_map = dispatch_map(resolve("ntb_hw_switchtec"), "msi", 3)
-    stream = stream_of("round-robin", vector_map, 3, 4, 1)
-    assert stream.vectors.tolist() == [0, 1, 2, 0]
 
 
 @pytest.mark.parametrize(
