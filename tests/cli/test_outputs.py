@@ -47,6 +47,7 @@ CALLS = {
     "capture": "capture --print-script",
     "ingest": "ingest {recording}",
     "explain": "explain measured.json",
+    "schema": "schema lab",
 }
 
 

@@ -163,7 +163,7 @@ BAD = [
     (["--format", "xml"], r"--format: 'xml': .*json"),
     (["-o", "none/r.json"], r"output: 'none/r.json': cannot be written: No such file"),
     (["-o", "."], r"output: '.': cannot be written: Is a directory"),
-    (["--html", "none/r.html"], r"output: 'none/r.html': cannot be written: No such file"),
+    (["--html", "none/r.html"], r"--html: 'none/r.html': cannot be written: No such file"),
     (["-o", "same", "--html", "same"], r"--html: 'same': another file than the result's"),
     (["none.toml"], r"scenario: 'none.toml': No such file"),
     (["bad.toml"], r"scenario: 'bad.toml': not TOML"),

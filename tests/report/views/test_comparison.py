@@ -186,7 +186,7 @@ def test_page_of_a_sweep(open_page: OpenPage, tmp_path: Path) -> None:
         " return (f.data ?? f.querySelector('.js-plotly-plot').data)[0].z; }"
     )
     assert [value for line in cells for value in line].count(4) == 2  # two cells are regressed
-    page.locator("input").first.fill("missed")
+    page.locator("input:visible").first.fill("missed")
     page.wait_for_timeout(300)
     assert page.locator("table tbody tr:visible").count() == 1
     assert "0 -> 3" in page.locator("table tbody tr:visible").inner_text()

@@ -16,7 +16,7 @@ from ntbbench.report.views.compat import SHOWN, TITLES, folded_settings
 
 READ_GRID = """
 () => Array.from(document.querySelectorAll("#part-0-table tbody tr"), row =>
-  Array.from(row.cells, cell => [cell.innerText, cell.className,
+  Array.from(row.cells, cell => [cell.innerText, cell.className.replace("right ", ""),
                                  getComputedStyle(cell).backgroundColor, cell.title]))
 """
 
