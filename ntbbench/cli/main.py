@@ -88,7 +88,9 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ntbbench {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    subparsers = parser.add_subparsers(
+        prog="ntbbench", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
     asked = argv[0] if argv else ""
     for name in COMMANDS:
         if name == asked:
