@@ -6,7 +6,7 @@ Texts here are plain: a renderer escapes and folds them, and knows nothing of NT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -39,9 +39,6 @@ class Deferred(Sequence[Item]):
 
     def __len__(self) -> int:
         return len(self._items)
-
-    def __iter__(self) -> Iterator[Item]:
-        return iter(self._items)
 
     @overload
     def __getitem__(self, at: int) -> Item: ...
