@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from ntbbench import __version__
+import ntbbench
 from ntbbench.cli.failures import fail, failed
 from ntbbench.cli.streams import prepare_streams, refusal
 from ntbbench.core.errors import ExitCode
@@ -90,8 +90,11 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"ntbbench {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    version = f"ntbbench {ntbbench.__version__}" if "--version" in argv else ""
+    parser.add_argument("--version", action="version", version=version)
+    subparsers = parser.add_subparsers(
+        prog="ntbbench", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
     asked = argv[0] if argv else ""
     for name in COMMANDS:
         if name == asked:

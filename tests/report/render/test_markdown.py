@@ -30,14 +30,8 @@ def test_any_document_is_ascii_without_foreign_markup(document: Document) -> Non
     assert all(line.isprintable() for line in text.split("\n"))
     outside = re.sub(r"^```$.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert not re.search(r"<(?!/?(?:details|summary)>)", outside)
-    tables = [block for block in document.blocks if isinstance(block, Table)]
-    for table in (table for table in tables if table.rows and table.shown != "page"):
-        width = len(table.columns) + bool(table.groups)
-        names = ["", *table.columns] if table.groups else table.columns
-        assert len(names) == width
-    for line in text.split("\n"):
-        if line.startswith("| "):
-            assert line.endswith(" |")
+    lines = [line for line in outside.split("\n") if line.startswith("| ")]
+    assert all(line.endswith(" |") for line in lines)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
