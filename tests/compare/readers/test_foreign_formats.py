@@ -152,48 +152,62 @@ def test_what_is_neither_json_nor_a_table_is_said(ntbbench, tmp_path: Path, text
     assert "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs" in ran.err
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"start": 0}' + " 0" * 200_000,
-        '{"start": {}, "x": ' + "[" * 5_000,
-        '{"start": {}, "end": {}} ' + '{"start": {}, "x": ' + "[" * 5_000,
-        '{"start": {}, "end": {}} {"schema": "x"}',
-        '{"start": {}, "end": {}} 7',
-        '{"start": {}, "end": {}} {"start": {}, "en',
-        '{"start": {}, "end": {}, "n": ' + "9" * 5_000 + "} {}",
-        '{"start": {}, "end": ',
-        '{"start": [], "end": []}',
-        '{"start": {}}',
-    ],
-)
-def test_what_only_begins_as_iperf3_is_one_line(ntbbench, tmp_path: Path, text: str) -> None:
-    path = tmp_path / "r.json"
-    path.write_text(text)
-    ran = ntbbench("gate", path, path)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert len(ran.err) < 1_000
+DAMAGED: list[str | bytes] = [
+    "",
+    "   ",
+    "{",
+    '{"schema": "ntbbench.sweep/1", "points": [',
+    '{"schema": "ntbbench.sweep/1"}',
+    '{"schema": "ntbbench.sweep/1", "points": [{}]}',
+    '{"schema": 7}',
+    "[1, 2]",
+    "[" * 100_000,
+    '{"benchmarks": 3, "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [NaN]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [-1]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1e999]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}}, '
+    '{"name": "x", "stats": {"data": [1]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1e999}}], '
+    '"machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1'
+    + "0" * 400
+    + '}}], "machine_info": {}}',
+    '{"benchmarks": [{"runs": [{"values": [1]}]}]}',
+    '{"start": {}, "end": {}, "intervals": [{"sum": {}}]}',
+    '{"start": 0}' + " 0" * 200_000,
+    '{"start": {}, "x": ' + "[" * 5_000,
+    '{"start": {}, "end": {}} ' + '{"start": {}, "x": ' + "[" * 5_000,
+    '{"start": {}, "end": {}} {"schema": "x"}',
+    '{"start": {}, "end": {}} 7',
+    '{"start": {}, "end": {}} {"start": {}, "en',
+    '{"start": {}, "end": {}, "n": ' + "9" * 5_000 + "} {}",
+    '{"start": {}, "end": ',
+    '{"start": [], "end": []}',
+    '{"start": {}}',
+    b'{"schema": "\xff"}',
+    b'{"schema": "ntbbench.sweep/1", "points": "\xff"}',
+    b'{"benchmarks": [{"stats": {}, "name": "\xff"}]}',
+    b'{"start": {"x": "\xff"}, "end": {}}{"start": {}, "end": {}, "y": "\xff"}',
+    b"\xff\xfe{}",
+    b'{"benchmarks": [1, {"stats": {}}, 2]}',
+    b'{"benchmarks": {"stats": {}}}',
+    b'{"results": [{"command": 7}]}',
+]
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b'{"schema": "\xff"}',
-        b'{"schema": "ntbbench.sweep/1", "points": "\xff"}',
-        b'{"benchmarks": [{"stats": {}, "name": "\xff"}]}',
-        b'{"start": {"x": "\xff"}, "end": {}}{"start": {}, "end": {}, "y": "\xff"}',
-        b"\xff\xfe{}",
-        b'{"benchmarks": [1, {"stats": {}}, 2]}',
-        b'{"benchmarks": {"stats": {}}}',
-        b'{"results": [{"command": 7}]}',
-    ],
-)
-def test_bytes_that_are_no_text_are_one_line(ntbbench, tmp_path: Path, data: bytes) -> None:
-    for name in ("r.json", "r.csv", "r"):
+@pytest.mark.parametrize("data", DAMAGED)
+def test_damaged_results_are_one_line_and_exit_2(ntbbench, tmp_path: Path, data) -> None:
+    good = written(tmp_path / "good.json", sweep())
+    is_text = isinstance(data, str)
+    for name in ("r.json",) if is_text else ("r.json", "r.csv", "r"):
         path = tmp_path / name
-        path.write_bytes(data)
-        ran = ntbbench("gate", path, path)
-        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+        path.write_bytes(data.encode() if is_text else data)
+        for sides in ((good, path), (path, good), (path, path)):
+            ran = ntbbench("gate", *sides, "--format", "json")
+            assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+            assert len(ran.err) < 1_000
 
 
 def test_runs_of_iperf3_one_after_another_are_several(tmp_path: Path) -> None:
