@@ -83,8 +83,7 @@ def measured(command: str, rounds: int, folder: Path) -> list[Path]:
 
     Raises
     ------
-    InputError
-        if the command cannot be run, fails, or writes no result.
+    InputError : the command cannot be run, fails, or writes no result.
     """
     if not 4 <= rounds <= 1000:
         raise InputError("--rounds", rounds, "from 4 to 1000")

@@ -128,7 +128,7 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def policy_of(args: argparse.Namespace) -> Policy:
+def _policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy file's settings with the options' in their place."""
     policy = chosen(args, load_policy(args.policy))
     known: Any = kinds(Policy)["fatal_warnings"]
@@ -142,13 +142,8 @@ def policy_of(args: argparse.Namespace) -> Policy:
     return msgspec.structs.replace(policy, **more)
 
 
-def variants_of(args: argparse.Namespace) -> "list[Variant]":
-    """Return the variants, the base first.
-
-    Raises
-    ------
-    InputError : nothing says what to compare with what.
-    """
+def _variants_of(args: argparse.Namespace) -> "list[Variant]":
+    """Return the variants, the base first."""
     from ntbbench.compare.readers import csv_runs, detect  # noqa: PLC0415 -- loads numpy
 
     single_csv = len(args.results) == 1 and args.results[0].lower().endswith(".csv")
@@ -180,7 +175,7 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
     from ntbbench.compare.readers.detect import check_folders, paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415
 
-    policy = policy_of(args)
+    policy = _policy_of(args)
     output = output_of(args)
     named = [path for argument in args.results for path in paths_of(argument)]
     output.check_inputs([*named, *args.runs, *([] if args.policy is None else [args.policy])])
@@ -190,7 +185,7 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
         raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
     if args.paired:
         check_folders(args.results)
-    sides = variants_of(args)
+    sides = _variants_of(args)
     if gates:
         check_directions(all_series(sides), policy)
     why = None if args.force is None else encodable(args.force)

@@ -63,22 +63,20 @@ def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
 
     Raises
     ------
-    InputError
-        for fewer than four runs.
-    IncomparableError
-        for runs of another format or from another environment: those are not the same thing.
+    InputError : fewer than four runs.
+    IncomparableError : runs of another format or environment: those are not the same thing.
     """
     if len(runs) < FEWEST:
         raise InputError("runs", len(runs), f"at least {FEWEST} runs of the same thing")
     differences = environments(runs[0], runs[1:], policy.ignore_environment, None).differences
     if differences:
         raise IncomparableError(differences, "A/A runs are runs of the same thing on one machine")
-    medians = medians_of(runs)
+    medians = _medians_of(runs)
     pairs = [(i, i + 1) for i in range(0, len(runs) - 1, 2)]
-    plain = [alarms_of(runs[i], runs[j], policy) for i, j in pairs]
+    plain = [_alarms_of(runs[i], runs[j], policy) for i, j in pairs]
     held_out = [
-        alarms_of(
-            runs[i], runs[j], with_rules(policy, floors(without(medians, (i, j)), policy, []))
+        _alarms_of(
+            runs[i], runs[j], _with_rules(policy, floors(without(medians, (i, j)), policy, []))
         )
         for i, j in pairs
     ]
@@ -89,13 +87,13 @@ def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
         alarms=sum(map(bool, plain)),
         alarms_with_thresholds=sum(map(bool, held_out)),
         exact_differences=unequal(runs),
-        missing=missing_somewhere(runs),
+        missing=_missing_somewhere(runs),
         zeros=sorted(name for name, values in medians.items() if min(values) == 0),
         floors=floors(medians, policy, plain),
     )
 
 
-def medians_of(runs: Sequence[Variant]) -> dict[str, list[float]]:
+def _medians_of(runs: Sequence[Variant]) -> dict[str, list[float]]:
     """Return the median of each noisy metric in each run that has it."""
     found: dict[str, list[float]] = {}
     for run in runs:
@@ -140,7 +138,7 @@ def change(one: float, other: float) -> float:
     return max(one, other) / min(one, other) - 1
 
 
-def alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
+def _alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
     """Return the noisy metrics that a comparison of two equal things calls changed."""
     report = compare(base, [candidate], policy)
     return {
@@ -150,7 +148,7 @@ def alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
     }
 
 
-def with_rules(policy: Policy, found: Sequence[Floor]) -> Policy:
+def _with_rules(policy: Policy, found: Sequence[Floor]) -> Policy:
     """Return the policy with a threshold for each metric, which holds the noise of processes."""
     rules = tuple(Rule(metric=floor.metric, threshold=floor.threshold) for floor in found)
     return msgspec.structs.replace(policy, rule=rules + policy.rule, one_process_allowance=0.0)
@@ -167,7 +165,6 @@ def unequal(runs: Sequence[Variant]) -> list[str]:
     )
 
 
-def missing_somewhere(runs: Sequence[Variant]) -> list[str]:
-    """Return the metrics that are not in every run."""
+def _missing_somewhere(runs: Sequence[Variant]) -> list[str]:
     names = [run.series.keys() for run in runs]
     return sorted(set().union(*names) - set(names[0]).intersection(*names))

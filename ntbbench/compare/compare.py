@@ -41,10 +41,8 @@ def compare(
 
     Raises
     ------
-    IncomparableError
-        if the environments differ and `force` does not say why to compare all the same.
-    InputError
-        for series of different units or kinds, and for pairs that are none.
+    IncomparableError : the environments differ and `force` does not say why to compare them.
+    InputError : series of different units or kinds, and for pairs that are none.
     """
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
@@ -52,7 +50,7 @@ def compare(
     idle = machines.idle_keys(policy.ignore_environment, (base, *candidates))
     if environment.differences and force is None:
         raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
-    idle += idle_rules(policy, names_of(base, candidates) if policy.rule else [])
+    idle += idle_rules(policy, _names_of(base, candidates) if policy.rule else [])
     environment = replace(environment, notes=environment.notes + idle)
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
@@ -72,32 +70,32 @@ def compare(
     prospects = np.where(np.isnan(p), 1.0, p)
     level = significance.next_level(prospects, policy.correction, policy.alpha)
     gather = gather_more(base.source)
-    family = family_of(guesses, policy)
+    family = _family_of(guesses, policy)
     terms = Terms(policy, family, environment, paired, level, len(guesses), gather)
-    adjusted = adjust_all(guesses, policy)
+    adjusted = _adjust_all(guesses, policy)
     add_detectable(found, guesses, policy, level)
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
     whole = without_direction(whole, undirected(all_series((base, *candidates)), policy))
-    return report_of(base, candidates, whole, with_notes(terms, base, candidates, whole))
+    return report_of(base, candidates, whole, _with_notes(terms, base, candidates, whole))
 
 
-def names_of(base: Variant, candidates: Sequence[Variant]) -> list[str]:
+def _names_of(base: Variant, candidates: Sequence[Variant]) -> list[str]:
     """Return the name of every metric that any side has, once, the base's first."""
     return list(dict.fromkeys(name for side in (base, *candidates) for name in side.series))
 
 
-def with_notes(
+def _with_notes(
     terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
 ) -> Terms:
     """Return the terms, with notes on what more runs of another kind would settle."""
-    notes = one_process_notes(terms, found) + draw_notes(terms, base, candidates, found)
+    notes = _one_process_notes(terms, found) + draw_notes(terms, base, candidates, found)
     environment = replace(terms.environment, notes=terms.environment.notes + notes)
     return dataclasses.replace(terms, environment=environment)
 
 
-def one_process_notes(terms: Terms, found: Sequence[Comparison]) -> list[str]:
+def _one_process_notes(terms: Terms, found: Sequence[Comparison]) -> list[str]:
     """Return a note on changes that may be the noise between processes, with what shows more."""
     count = sum(c.reason.startswith(ONE_PROCESS) for c in found)
     if not count:
@@ -121,7 +119,7 @@ def draw_notes(
     return machines.draw_notes(base, told, paired=terms.paired, fewest=fewest)
 
 
-def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
+def _adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
     """Return the adjusted p-value of each guess; NaN where none was tested."""
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
     tested = ~np.isnan(p)
@@ -129,7 +127,7 @@ def adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
     return [float(value) for value in p]
 
 
-def family_of(guesses: Sequence[Estimate], policy: Policy) -> Family:
+def _family_of(guesses: Sequence[Estimate], policy: Policy) -> Family:
     """Return the family: every noisy comparison that could be tested, of every candidate."""
     size = sum(not np.isnan(guess.p_value) for guess in guesses)
     return Family(
@@ -148,7 +146,7 @@ def report_of(
 ) -> Report:
     """Return the report, with the exit code that the gate gives."""
     policy = terms.policy
-    ignored = ignored_by(policy, names_of(base, candidates)) if policy.rule else []
+    ignored = ignored_by(policy, _names_of(base, candidates)) if policy.rule else []
     warnings = warnings_of_results((base, *candidates), comparisons)
     causes = causes_of(comparisons, terms, len(ignored))
     causes |= causes_of_warnings(warnings, policy, causes)
@@ -156,7 +154,7 @@ def report_of(
         ntbbench_version=__version__,
         base=base.label,
         candidates=[candidate.label for candidate in candidates],
-        test=test_name(policy, paired=terms.paired),
+        test=_test_name(policy, paired=terms.paired),
         paired=terms.paired,
         interval="median" if policy.test == "mann-whitney" else "mean",
         threshold=policy.threshold,
@@ -169,7 +167,7 @@ def report_of(
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
         environment=terms.environment,
-        totals=totals_of(comparisons),
+        totals=_totals_of(comparisons),
         ignored=ignored,
         warnings=warnings,
         comparisons=comparisons,
@@ -179,8 +177,7 @@ def report_of(
     )
 
 
-def test_name(policy: Policy, *, paired: bool) -> str:
-    """Return the name of the test in full."""
+def _test_name(policy: Policy, *, paired: bool) -> str:
     names = {
         "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
         "permutation": ("permutation of the means", "sign flips of the relative changes"),
@@ -189,8 +186,7 @@ def test_name(policy: Policy, *, paired: bool) -> str:
     return names[policy.test][paired]
 
 
-def totals_of(comparisons: Sequence[Comparison]) -> Totals:
-    """Return how many comparisons ended in each way."""
+def _totals_of(comparisons: Sequence[Comparison]) -> Totals:
     verdicts = Counter(c.verdict for c in comparisons)
     return Totals(
         regressed=verdicts["regressed"],

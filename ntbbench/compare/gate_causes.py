@@ -45,7 +45,7 @@ def causes_of(comparisons: Sequence[Comparison], terms: Terms, ignored: int) -> 
         causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
     if regressed:
         causes[ExitCode.FINDING] = f"{regressed} regressed"
-    failing = undecided_causes(undecided, terms)
+    failing = _undecided_causes(undecided, terms)
     if fatal:
         carry = "carries" if len(fatal) == 1 else "carry"
         named = ", ".join(sorted(set().union(*fatal)))
@@ -55,7 +55,7 @@ def causes_of(comparisons: Sequence[Comparison], terms: Terms, ignored: int) -> 
     return causes
 
 
-def undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]:
+def _undecided_causes(undecided: Sequence[Comparison], terms: Terms) -> list[str]:
     """Return why inconclusive comparisons fail the gate, in words."""
     policy, failing = terms.policy, []
     untested = [c for c in undecided if c.untested]

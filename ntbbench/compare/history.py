@@ -53,11 +53,10 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
 
     Raises
     ------
-    InputError
-        for a rate of which nothing says which way is better.
+    InputError : a rate of which nothing says which way is better.
     """
     tracks = history_store.tracks(path, pattern)
-    check_directions(map(series_of, tracks), policy)
+    check_directions(map(_series_of, tracks), policy)
     ignored = ignored_by(policy, [track.metric for track in tracks])
     left_out = {item.metric for item in ignored}
     found = [track for track in tracks if track.metric not in left_out]
@@ -71,13 +70,13 @@ def check(path: Path, pattern: str, policy: Policy) -> Checked:
         checked=sum(len(t.values) >= (2 if t.kind == "exact" else FEWEST) for t in found),
         too_short=sum(len(values) < FEWEST for values in series.values()),
         changes=[Finding(commit=noisy[c.metric][0].labels[c.index], change=c) for c in seen],
-        exact=[step for t in found if t.kind == "exact" for step in exact_steps(t, policy)],
-        notes=notes_of(found, list(series.values()))
+        exact=[step for t in found if t.kind == "exact" for step in _exact_steps(t, policy)],
+        notes=_notes_of(found, list(series.values()))
         + [f"the policy ignores {item.metric}: {item.reason}" for item in ignored],
     )
 
 
-def series_of(track: history_store.Track) -> Series:
+def _series_of(track: history_store.Track) -> Series:
     """Return a metric without its values: what tells which way is better."""
     return Series(
         metric=track.metric,
@@ -88,7 +87,7 @@ def series_of(track: history_store.Track) -> Series:
     )
 
 
-def notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> list[str]:
+def _notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> list[str]:
     """Return what the findings cannot say: other machines, metrics that ended, zeros."""
     notes = []
     environments = {text for track in found for text in track.environments}
@@ -106,8 +105,7 @@ def notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> l
     return notes
 
 
-def exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
-    """Return the commits at which an exact metric changed."""
+def _exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
     better = policy.better_for(track.metric, track.better)
     steps = []
     for i in range(1, len(track.values)):

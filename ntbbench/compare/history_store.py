@@ -50,14 +50,8 @@ class Track(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
-    """Yield a connection to the store, committed on success, undone on any error.
-
-    Raises
-    ------
-    InputError
-        if there is no such file (unless it is to be created) or it is no store of this version.
-    """
+def _opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to the store, committed on success, undone on any error."""
     if not create and not path.exists():
         raise InputError("--store", str(path), "a store; `ntbbench history add` makes one")
     if not path.parent.is_dir():
@@ -99,7 +93,7 @@ def add(path: Path, label: str, variant: Variant) -> int:
     environment = "; ".join(
         f"{key}={value}" for key, value in sorted(known_machine(variant).items())
     )
-    with opened(path, create=True) as connection:
+    with _opened(path, create=True) as connection:
         if connection.execute("SELECT 1 FROM results WHERE label = ?", (label,)).fetchone():
             raise InputError("--commit", label, "a commit that the store does not hold yet")
         result = connection.execute(
@@ -110,7 +104,7 @@ def add(path: Path, label: str, variant: Variant) -> int:
             "INSERT OR IGNORE INTO metrics (name, kind, unit, better) VALUES (?, ?, ?, ?)",
             [(s.metric, s.kind, s.unit, s.better) for s in variant.series.values()],
         )
-        check_quantities(connection, variant)
+        _check_quantities(connection, variant)
         connection.executemany(
             "INSERT INTO points SELECT ?, id, ?, ?, ? FROM metrics WHERE name = ?",
             [
@@ -123,7 +117,7 @@ def add(path: Path, label: str, variant: Variant) -> int:
     return len(variant.series)
 
 
-def check_quantities(connection: sqlite3.Connection, variant: Variant) -> None:
+def _check_quantities(connection: sqlite3.Connection, variant: Variant) -> None:
     """Refuse metrics that are not the quantity that the store has under their name."""
     for name, kind, unit in connection.execute("SELECT name, kind, unit FROM metrics"):
         series = variant.series.get(name)
@@ -141,7 +135,7 @@ def tracks(path: Path, pattern: str) -> list[Track]:
       FROM points JOIN metrics ON metrics.id = points.metric JOIN results ON results.id = result
       WHERE metrics.name GLOB ?1 OR metrics.name = ?1 ORDER BY metrics.id, results.id"""
     found: dict[str, Track] = {}
-    with opened(path, create=False) as connection:
+    with _opened(path, create=False) as connection:
         for name, kind, unit, better, *point in connection.execute(query, (pattern,)):
             track = found.get(name)
             if track is None:

@@ -24,29 +24,28 @@ NAMELESS = re.compile(
 )
 
 
-def names_cpu(variant: Variant) -> bool:
-    """Return whether a result names the CPU that it was measured on."""
+def _names_cpu(variant: Variant) -> bool:
     name = variant.environment.get(variant.cpu)
     return name is not None and NAMELESS.fullmatch(name) is None
 
 
 def known_machine(variant: Variant) -> dict[str, str]:
     """Return what tells the machine of a result from others: its CPU's name, else all the rest."""
-    return variant.environment | ({} if names_cpu(variant) else variant.machine)
+    return variant.environment | ({} if _names_cpu(variant) else variant.machine)
 
 
-def is_open(base: Variant, candidate: Variant, ignore: Collection[str]) -> bool:
+def _is_open(base: Variant, candidate: Variant, ignore: Collection[str]) -> bool:
     """Return whether the names of the CPUs leave open if two results come from one machine."""
     if base.source != candidate.source or not base.cpu or base.cpu in ignore:
         return False
-    return not (names_cpu(base) and names_cpu(candidate))
+    return not (_names_cpu(base) and _names_cpu(candidate))
 
 
 def machine_difference(base: Variant, candidate: Variant, ignore: Collection[str]) -> str:
     """Return where two machines differ that the names of their CPUs do not tell apart, or ""."""
-    if not is_open(base, candidate, ignore):
+    if not _is_open(base, candidate, ignore):
         return ""
-    if names_cpu(base) != names_cpu(candidate):
+    if _names_cpu(base) != _names_cpu(candidate):
         names = [repr(side.environment.get(side.cpu, "unknown")) for side in (base, candidate)]
         return f"{base.cpu}: {' against '.join(names)}: only one side names its CPU"
     told = [
@@ -62,7 +61,7 @@ def machine_difference(base: Variant, candidate: Variant, ignore: Collection[str
 def unknown(base: Variant, candidate: Variant, ignore: Collection[str]) -> list[str]:
     """Return notes on what neither side knows, which for that reason was not compared."""
     notes = []
-    if is_open(base, candidate, ignore):
+    if _is_open(base, candidate, ignore):
         shared = [key for key in base.machine if key in candidate.machine and key not in ignore]
         agree = f"; the machines agree in {', '.join(shared)}" if shared else ", nor the machine"
         notes.append(f"the CPU is not known (no {base.cpu}){agree}")
@@ -83,22 +82,22 @@ def environments(
         if base.source != candidate.source:
             differences.append(f"schema: {base.source!r} against {candidate.source!r}")
         for key in sorted({*base.environment, *candidate.environment} - {*ignore}):
-            text, known = difference(key, base.environment, candidate.environment)
+            text, known = _difference(key, base.environment, candidate.environment)
             if text:
                 (differences if known else notes).append(f"{text} ({candidate.label})")
         for key in sorted({*base.context, *candidate.context} - {*ignore}):
-            text, _ = difference(key, base.context, candidate.context)
+            text, _ = _difference(key, base.context, candidate.context)
             if text:
                 notes.append(f"{text} ({candidate.label})")
         if text := machine_difference(base, candidate, ignore):
             differences.append(f"{text} ({candidate.label})")
-        notes += [f"{text} ({candidate.label})" for text in unknown_here(base, candidate)]
+        notes += [f"{text} ({candidate.label})" for text in _unknown_here(base, candidate)]
         lacking = unknown(base, candidate, ignore)
         notes += [f"{text} ({candidate.label})" for text in lacking]
     return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
 
 
-def unknown_here(base: Variant, candidate: Variant) -> Iterator[str]:
+def _unknown_here(base: Variant, candidate: Variant) -> Iterator[str]:
     """Yield what one side measured and the other cannot know: it is not compared."""
     for side, other in ((base, candidate), (candidate, base)):
         for name, why in side.unknown.items():
@@ -123,32 +122,31 @@ def draw_notes(
         text = f"{base.draws} against {candidate.draws}: pairs of replications share no draws"
         if same:
             text = f"{base.draws} on both sides: --paired compares replication by replication"
-            have = max(map(len, shared_rows(base, candidate)), default=0)
+            have = max(map(len, _shared_rows(base, candidate)), default=0)
             text += f", and needs {fewest} of them to find a change" if have < fewest else ""
         notes.append(f"{text} ({candidate.label})")
     return notes
 
 
-def shared_rows(base: Variant, candidate: Variant) -> Iterator[NDArray[np.int64]]:
-    """Yield, for each metric of both, the numbers of the rows that both have."""
+def _shared_rows(base: Variant, candidate: Variant) -> Iterator[NDArray[np.int64]]:
     for metric, numbers in candidate.row_numbers.items():
         if metric in base.row_numbers:
             yield np.intersect1d(base.row_numbers[metric], numbers)
 
 
-def difference(key: str, base: dict[str, str], candidate: dict[str, str]) -> tuple[str, bool]:
+def _difference(key: str, base: dict[str, str], candidate: dict[str, str]) -> tuple[str, bool]:
     """Return how `key` differs ("" if it does not) and whether both sides know it."""
     left, right = base.get(key), candidate.get(key)
     if left == right:
         return "", True
     if left is not None and right is not None and min(len(left), len(right)) > LONG:
-        left, right = only_in(left, right), only_in(right, left)
+        left, right = _only_in(left, right), _only_in(right, left)
         return f"{key}: {left!r} against {right!r} (what one side has alone)", True
     shown = [repr(side) if side is not None else "unknown" for side in (left, right)]
     return f"{key}: {shown[0]} against {shown[1]}", left is not None and right is not None
 
 
-def only_in(text: str, other: str) -> str:
+def _only_in(text: str, other: str) -> str:
     """Return the words of `text` that are not in `other`, the first ten."""
     words = sorted(set(text.split()) - set(other.split()))
     return " ".join(words[:10]) + (" ..." if len(words) > 10 else "")

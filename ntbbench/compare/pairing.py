@@ -42,14 +42,13 @@ def matches(
 
     Raises
     ------
-    InputError
-        for series of different units or kinds, and for pairs that are none.
+    InputError : series of different units or kinds, and for pairs that are none.
     """
     for candidate in candidates:
         if paired:
-            check_runs(base, candidate)
+            _check_runs(base, candidate)
         names = [*base.series, *(name for name in candidate.series if name not in base.series)]
-        told = told_by_others(base, candidate, policy)
+        told = _told_by_others(base, candidate, policy)
         for name in names:
             if name in told or (policy.rule and policy.ignores(name)):
                 continue
@@ -63,7 +62,7 @@ def matches(
             )
             if one is not None and other is not None:
                 _check_kinds(match, one, other)
-            yield in_pairs(match, base, candidate) if paired else match
+            yield _in_pairs(match, base, candidate) if paired else match
 
 
 def _or_zero(variant: Variant, name: str, other: Series | None) -> Series | None:
@@ -73,7 +72,7 @@ def _or_zero(variant: Variant, name: str, other: Series | None) -> Series | None
     return replace(other, value=0)
 
 
-def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
+def _told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
     """Return the metrics of one side alone that another metric of their point tells of.
 
     A point that one side does not have is one finding, its status, not twenty. What has no value
@@ -83,7 +82,7 @@ def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str
     """
     alone = {
         point
-        for point in points_of(base) ^ points_of(candidate)
+        for point in _points_of(base) ^ _points_of(candidate)
         if not policy.ignores(f"{point}:{POINT}")
     }
     partial = base.partial | candidate.partial
@@ -91,12 +90,12 @@ def told_by_others(base: Variant, candidate: Variant, policy: Policy) -> set[str
     for name in base.series.keys() ^ candidate.series.keys() if alone or partial else ():
         point, _, quantity = name.rpartition(":")
         whole = point in alone and quantity != POINT
-        if whole or (point in partial and tells(point, base, candidate, policy)):
+        if whole or (point in partial and _tells(point, base, candidate, policy)):
             found.add(name)
     return found
 
 
-def points_of(variant: Variant) -> set[str]:
+def _points_of(variant: Variant) -> set[str]:
     """Return the points of a variant: what stands before the `:` of a `status`, a ranked word."""
     ending = f":{POINT}"
     return {
@@ -106,7 +105,7 @@ def points_of(variant: Variant) -> set[str]:
     }
 
 
-def tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> bool:
+def _tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> bool:
     """Return whether a metric of a point, not ignored, differs and so tells what lacks of it."""
     for quantity in TELLING:
         name = f"{point}:{quantity}"
@@ -117,18 +116,12 @@ def tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> bool
     return False
 
 
-def check_runs(base: Variant, candidate: Variant) -> None:
-    """Refuse to pair runs that have no partner.
-
-    Raises
-    ------
-    InputError
-        where a side is several results joined, and the other has more or fewer runs.
-    """
+def _check_runs(base: Variant, candidate: Variant) -> None:
+    """Refuse to pair runs that have no partner."""
     if base.source != candidate.source:
         return  # they are not comparable at all
     sides = (base, candidate)
-    counts = [runs_of(side) for side in sides]
+    counts = [_runs_of(side) for side in sides]
     if counts[0] == counts[1] or not any(side.runs for side in sides):
         return
     told = (
@@ -138,14 +131,14 @@ def check_runs(base: Variant, candidate: Variant) -> None:
     raise InputError("--paired", " and ".join(told), "as many runs on both sides, in their order")
 
 
-def runs_of(variant: Variant) -> int:
+def _runs_of(variant: Variant) -> int:
     """Return how many runs a side has: results that were joined, rows of a table, else one."""
     if variant.runs or variant.source != TABLE:
         return variant.runs or 1
     return max((int(rows.max()) for rows in variant.row_numbers.values() if len(rows)), default=0)
 
 
-def in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
+def _in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
     """Return `match` with the samples of both sides in the same rows."""
     one, other = match.base, match.candidate
     if one is None or other is None or one.samples is None or other.samples is None:

@@ -55,7 +55,7 @@ STATED_BY = (
 WHY = "this looks like a rate, and nothing says which way is better"
 
 
-def is_rate(series: Series) -> bool:
+def _is_rate(series: Series) -> bool:
     """Return whether a metric is a rate by its unit, or by its name where that is no time."""
     if series.unit.lower() in TIME_UNITS:
         return False
@@ -64,21 +64,21 @@ def is_rate(series: Series) -> bool:
 
 def looks_like_a_rate(text: str) -> bool:
     """Return whether a name or a unit is that of a rate, told by its words."""
-    words = list(words_of(IOPS.sub("iops", text)))
-    if any(word in WAITS or SHARES.fullmatch(word) for _, word in words) or is_time(words):
+    words = list(_words_of(IOPS.sub("iops", text)))
+    if any(word in WAITS or SHARES.fullmatch(word) for _, word in words) or _is_time(words):
         return False
     return INVERSE.search(text) is not None or any(
-        is_by_time(words, place) or is_named(words, place) for place in range(len(words))
+        _is_by_time(words, place) or _is_named(words, place) for place in range(len(words))
     )
 
 
-def is_time(words: Sequence[tuple[str, str]]) -> bool:
+def _is_time(words: Sequence[tuple[str, str]]) -> bool:
     """Return whether a name ends in `time`, or in a unit of time that divides nothing."""
     mark, last = words[-1] if words else ("", "")
     return last == "time" or (last in ("ms", "us", "ns") and "/" not in mark)
 
 
-def words_of(text: str) -> Iterator[tuple[str, str]]:
+def _words_of(text: str) -> Iterator[tuple[str, str]]:
     """Yield what stands before each word of a text, and the word in small letters."""
     end = 0
     for found in WORD.finditer(text):
@@ -86,7 +86,7 @@ def words_of(text: str) -> Iterator[tuple[str, str]]:
         end = found.end()
 
 
-def is_by_time(words: Sequence[tuple[str, str]], place: int) -> bool:
+def _is_by_time(words: Sequence[tuple[str, str]], place: int) -> bool:
     """Return whether the word at `place` is a time that something is divided by.
 
     `latency/s` is a latency in seconds, as `latency/us` is one in microseconds.
@@ -101,7 +101,7 @@ def is_by_time(words: Sequence[tuple[str, str]], place: int) -> bool:
     return is_amount and word in ("s", "sec")  # MB_s
 
 
-def is_named(words: Sequence[tuple[str, str]], place: int) -> bool:
+def _is_named(words: Sequence[tuple[str, str]], place: int) -> bool:
     """Return whether the word at `place` is the name or the unit of a rate.
 
     `at 10Gbps` is a setting, `ns/ops` a cost, `per bps` nothing of either.
@@ -131,7 +131,7 @@ def undirected(found: Iterable[Series], policy: Policy) -> list[str]:
     names = {
         series.metric: None
         for series in found
-        if series.better == "unsaid" and not policy.states(series.metric) and is_rate(series)
+        if series.better == "unsaid" and not policy.states(series.metric) and _is_rate(series)
     }
     return [name for name in names if not policy.ignores(name)]
 
@@ -152,8 +152,7 @@ def check_directions(found: Iterable[Series], policy: Policy) -> None:
 
     Raises
     ------
-    InputError
-        naming the first such metric, and how to say it.
+    InputError : naming the first such metric, and how to say it.
     """
     names = undirected(found, policy)
     if names:

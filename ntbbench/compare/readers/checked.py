@@ -50,14 +50,15 @@ def read_bytes(path: Path) -> bytes:
 
     Raises
     ------
-    InputError
-        if it cannot be read, is empty or larger than 1 GiB.
+    InputError : it cannot be read, is empty or larger than 1 GiB.
     """
     try:
         check_size(path)
         with path.open("rb") as file:
             packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
-            data = unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
+            data = (
+                _unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
+            )
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
     except MemoryError as error:
@@ -74,10 +75,8 @@ def check_size(path: Path) -> None:
 
     Raises
     ------
-    InputError
-        for a device, and for a file larger than 1 GiB.
-    OSError
-        if there is no such file.
+    InputError : a device, and for a file larger than 1 GiB.
+    OSError : there is no such file.
     """
     found = path.stat()
     if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
@@ -86,14 +85,8 @@ def check_size(path: Path) -> None:
         raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {found.st_size}")
 
 
-def unpacked(file: gzip.GzipFile, path: Path) -> bytes:
-    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it.
-
-    Raises
-    ------
-    InputError
-        for a damaged file.
-    """
+def _unpacked(file: gzip.GzipFile, path: Path) -> bytes:
+    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it."""
     try:
         return file.read(LARGEST + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -105,8 +98,7 @@ def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64
 
     Raises
     ------
-    InputError
-        if one is negative, not finite, or too large or small to compute with.
+    InputError : one is negative, not finite, or too large or small to compute with.
     """
     samples = np.asarray(values, dtype=np.float64)
     usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
@@ -120,8 +112,7 @@ def exact_value(value: float, where: str, metric: str) -> float:
 
     Raises
     ------
-    InputError
-        if it is not finite or too large for 64 bits.
+    InputError : it is not finite or too large for 64 bits.
     """
     if not -LARGEST_COUNT < value < LARGEST_COUNT:
         raise InputError(f"{where}: {metric}", value, "a finite number below 2^63")

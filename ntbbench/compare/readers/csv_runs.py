@@ -48,15 +48,14 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
 
     Raises
     ------
-    InputError
-        for anything that is not such a table, naming the row and the column.
+    InputError : anything that is not such a table, naming the row and the column.
     """
     variants: dict[str, Variant] = {}
     for path in paths:
         metric = encodable(path.stem)
         if any(metric in variant.series for variant in variants.values()):
             raise InputError("--runs", str(path), "files with different names")
-        for column in read_columns(path):
+        for column in _read_columns(path):
             variant = variants.setdefault(column.name, Variant(column.name, SOURCE, {}))
             if column.values:
                 variant.series[metric] = column.series(metric)
@@ -66,15 +65,15 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
 
 def load_columns(path: Path, label: str) -> Variant:
     """Return one variant whose metrics are the columns of a CSV."""
-    return variant_of(read_columns(path), label)
+    return _variant_of(_read_columns(path), label)
 
 
 def decode_columns(data: bytes, path: Path, label: str) -> Variant:
     """Return the same of a CSV that was read already: a pipe is read once."""
-    return variant_of(columns_of(io.BytesIO(data), path), label)
+    return _variant_of(_columns_of(io.BytesIO(data), path), label)
 
 
-def variant_of(found: Sequence[Column], label: str) -> Variant:
+def _variant_of(found: Sequence[Column], label: str) -> Variant:
     """Return one variant whose metrics are the columns that are not empty."""
     columns = [column for column in found if column.values]
     return Variant(
@@ -93,23 +92,23 @@ def is_table(data: bytes) -> bool:
     except (csv.Error, ValueError):  # ValueError: it has no two rows
         return False
     is_wide = len(first) == len(header) and any(first)
-    return is_wide and not any(map(is_number, header)) and all(map(is_number, filter(None, first)))
+    return (
+        is_wide and not any(map(_is_number, header)) and all(map(_is_number, filter(None, first)))
+    )
 
 
-def read_columns(path: Path) -> list[Column]:
-    """Return the columns of a CSV file, read row by row."""
+def _read_columns(path: Path) -> list[Column]:
     try:
         check_size(path)
         if not path.is_file():
-            return columns_of(io.BytesIO(read_bytes(path)), path)
+            return _columns_of(io.BytesIO(read_bytes(path)), path)
         with path.open("rb") as raw:
-            return columns_of(raw, path)
+            return _columns_of(raw, path)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
 
 
-def columns_of(raw: BinaryIO, path: Path) -> list[Column]:
-    """Return the columns of CSV text in UTF-8."""
+def _columns_of(raw: BinaryIO, path: Path) -> list[Column]:
     try:
         with io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
             return parse(csv.reader(text, strict=True), path)
@@ -130,7 +129,7 @@ def parse(rows: Iterator[list[str]], path: Path) -> list[Column]:
             raise InputError(f"{path}: column {index + 1}", name, "a name")
         if name in seen:
             raise InputError(f"{path}: header", name, "each name once")
-        if is_number(name):
+        if _is_number(name):
             raise InputError(
                 f"{path}: header", name, "a name, not a number: is the header missing?"
             )
@@ -145,13 +144,12 @@ def parse(rows: Iterator[list[str]], path: Path) -> list[Column]:
             )
         for column, cell in zip(columns, row, strict=False):
             if cell:
-                column.values.append(checked_number(cell, path, number, column.name))
+                column.values.append(_checked_number(cell, path, number, column.name))
                 column.rows.append(number)
     return columns
 
 
-def is_number(text: str) -> bool:
-    """Return whether `text` reads as a number."""
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -159,14 +157,8 @@ def is_number(text: str) -> bool:
     return True
 
 
-def checked_number(cell: str, path: Path, number: int, name: str) -> float:
-    """Return the number in a cell.
-
-    Raises
-    ------
-    InputError
-        for text, NaN, infinities, negative numbers, and those too large or small to compute with.
-    """
+def _checked_number(cell: str, path: Path, number: int, name: str) -> float:
+    """Return the number in a cell."""
     try:
         value = float(cell)
     except ValueError:

@@ -24,7 +24,7 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 Reader = Callable[[bytes, str, str], Variant]
 FORMATS = (
-    "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run`, `lab netdev` or `lab pair`, "
+    "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, "
     "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results.
@@ -50,21 +50,20 @@ def load_variant(argument: str) -> Variant:
 
     Raises
     ------
-    InputError
-        for what cannot be read, is damaged, or is in no known format.
+    InputError : what cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
     label = encodable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
-    if len(paths) == 1 and is_csv_by_name(paths[0]):
+    if len(paths) == 1 and _is_csv_by_name(paths[0]):
         return csv_runs.load_columns(paths[0], label)
     contents = [(path, read_bytes(path).removeprefix(codecs.BOM_UTF8)) for path in paths]
-    runs = [[(str(path), run) for run in iperf3_runs(path, data)] for path, data in contents]
+    runs = [[(str(path), run) for run in _iperf3_runs(path, data)] for path, data in contents]
     if any(runs):
         if not all(runs):
             raise InputError("input", argument, "files of one format")
-        found = decoded(iperf3.load, [run for file in runs for run in file], label, argument)
+        found = _decoded(iperf3.load, [run for file in runs for run in file], label, argument)
         return in_several_runs(found)
-    variants = [load_one(path, data, label) for path, data in contents]
+    variants = [_load_one(path, data, label) for path, data in contents]
     return variants[0] if len(variants) == 1 else joined(variants, paths)
 
 
@@ -75,13 +74,13 @@ def paths_of(argument: str) -> list[Path]:
         files = [p for p in path.iterdir() if p.suffix == ".json" and p.is_file()]
         if not files:
             raise InputError("input", argument, "a folder with .json files")
-        return sorted(files, key=by_numbers)
+        return sorted(files, key=_by_numbers)
     if path.exists() or "," not in argument:
         return [path]
     return [Path(part) for part in argument.split(",") if part]
 
 
-def by_numbers(path: Path) -> list[str | int]:
+def _by_numbers(path: Path) -> list[str | int]:
     """Return a key that sorts run9.json before run10.json."""
     parts = re.split(r"([0-9]+)", path.name)
     return [int(part) if part.isdecimal() else part for part in parts]
@@ -94,8 +93,7 @@ def check_folders(arguments: Sequence[str]) -> None:
 
     Raises
     ------
-    InputError
-        naming the first file that has no partner.
+    InputError : naming the first file that has no partner.
     """
     folders = [argument for argument in arguments if Path(argument).is_dir()]
     names = [{path.name for path in paths_of(folder)} for folder in folders]
@@ -107,7 +105,7 @@ def check_folders(arguments: Sequence[str]) -> None:
             raise InputError("--paired", str(Path(held) / odd[0]), allowed)
 
 
-def is_csv_by_name(path: Path) -> bool:
+def _is_csv_by_name(path: Path) -> bool:
     """Return whether a file is a CSV by its name, and no JSON; it may be too large to hold."""
     if path.suffix.lower() != ".csv":
         return False
@@ -120,21 +118,21 @@ def is_csv_by_name(path: Path) -> bool:
         return True  # as above
 
 
-def load_one(path: Path, data: bytes, label: str) -> Variant:
+def _load_one(path: Path, data: bytes, label: str) -> Variant:
     """Return the variant of one file that is not iperf3's."""
     where = str(path)
     if not JSON_BEGINS.match(data):
         if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
             raise InputError("input", where, FORMATS)
         return csv_runs.decode_columns(data, path, label)
-    probe = decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, where)
-    schema = decoded(lambda *_: probe.text_of_schema(), data, label, where)
+    probe = _decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, where)
+    schema = _decoded(lambda *_: probe.text_of_schema(), data, label, where)
     for kind in OWN:
         if schema.startswith(kind.schema.rstrip("0123456789")):
-            return decoded(kind.read, data, label, where)
-    tool = decoded(lambda *_: probe.tool(), data, label, where)
+            return _decoded(kind.read, data, label, where)
+    tool = _decoded(lambda *_: probe.tool(), data, label, where)
     if tool in BENCHMARKS:
-        return decoded(BENCHMARKS[tool], data, label, where)
+        return _decoded(BENCHMARKS[tool], data, label, where)
     if tool is not None:
         raise InputError("input", where, f"{FORMATS}; this is JSON of {tool}, which is not read")
     if schema:
@@ -142,7 +140,7 @@ def load_one(path: Path, data: bytes, label: str) -> Variant:
     raise InputError("input", where, FORMATS)
 
 
-def decoded(
+def _decoded(
     read: Callable[[Input, str, str], Output], data: Input, label: str, where: str
 ) -> Output:
     """Return what `read` gives; whatever is wrong with the text becomes one line."""
@@ -154,7 +152,7 @@ def decoded(
         raise InputError("input", where, "a file that fits in memory") from error
 
 
-def iperf3_runs(path: Path, data: bytes) -> list[bytes]:
+def _iperf3_runs(path: Path, data: bytes) -> list[bytes]:
     """Return the runs in a file of iperf3, which may hold several one after another; else none."""
     if not JSON_BEGINS.match(data):
         return []
@@ -163,20 +161,14 @@ def iperf3_runs(path: Path, data: bytes) -> list[bytes]:
     except (msgspec.ValidationError, RecursionError):
         return []  # the reader of any other format tells
     except msgspec.DecodeError:  # several documents, or a damaged one
-        return runs_in_a_row(path, data.decode("utf-8", "replace"))
+        return _runs_in_a_row(path, data.decode("utf-8", "replace"))
 
 
-def runs_in_a_row(path: Path, text: str) -> list[bytes]:
-    """Return the documents of a text that begins with a run of iperf3; of any other text none.
-
-    Raises
-    ------
-    InputError
-        where something else follows.
-    """
+def _runs_in_a_row(path: Path, text: str) -> list[bytes]:
+    """Return the documents of a text that begins with a run of iperf3; of any other text none."""
     runs: list[bytes] = []
     place = 0
-    while (begin := after_blanks(text, place)) < len(text):
+    while (begin := _after_blanks(text, place)) < len(text):
         try:
             _, place = DECODER.raw_decode(text, begin)
             run = text[begin:place].encode()
@@ -192,8 +184,7 @@ def runs_in_a_row(path: Path, text: str) -> list[bytes]:
     return runs
 
 
-def after_blanks(text: str, place: int) -> int:
-    """Return where the next document begins."""
+def _after_blanks(text: str, place: int) -> int:
     blanks = BLANKS.match(text, place)
     assert blanks is not None  # it matches nothing, too
     return blanks.end()

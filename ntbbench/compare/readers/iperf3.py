@@ -31,11 +31,11 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
     runs: dict[str, Document] = {}
     repeated: Counter[str] = Counter()
     for file, document in documents:
-        run = decoded_run(document, file)
+        run = _decoded_run(document, file)
         if run.identity in runs:
             repeated[run.where] += 1
         runs.setdefault(run.identity, run)
-    variant = variant_of(list(runs.values()), label, where)
+    variant = _variant_of(list(runs.values()), label, where)
     if repeated:
         files = ", ".join(list(repeated)[:3]) + (" ..." if len(repeated) > 3 else "")
         text = f"{REPEATED}: {repeated.total()} of {len(documents)} in {label} ({files})"
@@ -50,13 +50,12 @@ def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
 
     Raises
     ------
-    InputError
-        for a run that failed, and for runs with different settings.
+    InputError : a run that failed, and for runs with different settings.
     """
-    return variant_of([decoded_run(document, file) for file, document in documents], label, where)
+    return _variant_of([_decoded_run(document, file) for file, document in documents], label, where)
 
 
-def decoded_run(document: bytes, file: str) -> Document:
+def _decoded_run(document: bytes, file: str) -> Document:
     """Return one run that did not fail."""
     run = read_document(document.decode("utf-8", "replace"), file)
     if run.error:
@@ -64,38 +63,36 @@ def decoded_run(document: bytes, file: str) -> Document:
     return run
 
 
-def variant_of(runs: list[Document], label: str, where: str) -> Variant:
-    """Return the variant of runs of the same kind."""
-    settings = [settings_of(run) for run in runs]
+def _variant_of(runs: list[Document], label: str, where: str) -> Variant:
+    settings = [_settings_of(run) for run in runs]
     kinds = [(own, run.ways()) for own, run in zip(settings, runs, strict=True)]
     if any(other != kinds[0] for other in kinds[1:]):
         raise InputError(where, "runs with different settings", "runs of one kind")
     variant = Variant(label, SOURCE, {}, settings[0])
     for way in runs[0].ways():
-        add_throughput(variant, runs, way, where)
+        _add_throughput(variant, runs, way, where)
     if len(runs) > 1:
-        add_processors(variant, runs, where)
+        _add_processors(variant, runs, where)
     version = runs[0].find("start.version")
     if isinstance(version, str):
         variant.context["version"] = version
     return variant
 
 
-def settings_of(run: Document) -> dict[str, str]:
-    """Return the settings that decide a throughput."""
+def _settings_of(run: Document) -> dict[str, str]:
     test = run.find("start.test_start")
     if not isinstance(test, dict):
         return {}
     return {key: str(test[key]) for key in SETTINGS if key in test}
 
 
-def add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
+def _add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
     """Add what arrived one way, and what was lost."""
     if any(run.only_sent(way) for run in runs):
         if way:
             return
         raise InputError(where, "a server that only sent", "the client's iperf3 -J")
-    told = cautions_of(runs, way)
+    told = _cautions_of(runs, way)
 
     def add(metric: str, unit: str, better: Better, values: list[float]) -> None:
         variant.series[metric] = Series(
@@ -108,7 +105,7 @@ def add_throughput(variant: Variant, runs: list[Document], way: str, where: str)
         )
 
     suffix = "_reverse" if way == BACK else ""
-    add(f"throughput{suffix}", "bit/s", "higher", rates_of(runs, way))
+    add(f"throughput{suffix}", "bit/s", "higher", _rates_of(runs, way))
     if not runs[0].is_datagrams:
         return
     shares, found = zip(*(loss(run, way) for run in runs), strict=True)
@@ -119,16 +116,16 @@ def add_throughput(variant: Variant, runs: list[Document], way: str, where: str)
         variant.unknown[f"lost_percent{suffix}"] = "a loss that cannot be"
 
 
-def rates_of(runs: list[Document], way: str) -> list[float]:
+def _rates_of(runs: list[Document], way: str) -> list[float]:
     """Return the intervals of a single run, where they are the receiver's; else one rate a run."""
     if len(runs) == 1 and not (runs[0].is_datagrams and runs[0].tells_sent(way)):
-        rates = full_intervals(runs[0], way)
+        rates = _full_intervals(runs[0], way)
         if rates:  # iperf3 -i 0 reports none
             return rates
     return [arrived(run, way) for run in runs]
 
 
-def full_intervals(run: Document, way: str) -> list[float]:
+def _full_intervals(run: Document, way: str) -> list[float]:
     """Return bits per second of the intervals, without the stub at the end."""
     totals = run.intervals(way)
     longest = max((total.seconds for total in totals), default=0.0)
@@ -142,7 +139,7 @@ def arrived(run: Document, way: str) -> float:
     return rate * (1 - (share or 0.0) / 100)
 
 
-def cautions_of(runs: list[Document], way: str) -> Told:
+def _cautions_of(runs: list[Document], way: str) -> Told:
     """Return the cautions of one way, each code once: of many runs the first is told."""
     found: dict[str, list[str]] = {}
     for run in runs:
@@ -155,7 +152,7 @@ def cautions_of(runs: list[Document], way: str) -> Told:
     return tuple(told)
 
 
-def add_processors(variant: Variant, runs: list[Document], where: str) -> None:
+def _add_processors(variant: Variant, runs: list[Document], where: str) -> None:
     """Add the CPU use of both ends where every run has it; a server has its own alone."""
     for metric, key in (("cpu_host", "host_total"), ("cpu_remote", "remote_total")):
         if metric == "cpu_remote" and any(run.is_server for run in runs):

@@ -47,8 +47,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
 
     Raises
     ------
-    InputError
-        for a benchmark without a name, or with that of another.
+    InputError : a benchmark without a name, or with that of another.
     """
     suite = msgspec.json.decode(data, type=Suite)
     known: dict[str, Any] = {}
@@ -63,7 +62,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
             raise InputError(f"{where}: metadata.name", name, "the name of the benchmark")
         if name in variant.series:
             raise InputError(f"{where}: benchmarks", name, "each name once")
-        series = series_of(benchmark, name, str(metadata.get("unit", "second")), where)
+        series = _series_of(benchmark, name, str(metadata.get("unit", "second")), where)
         if series is not None:
             variant.series[name] = series
     told = {key: str(value) for key, value in known.items() if str(value).strip()}
@@ -76,7 +75,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
     return variant
 
 
-def series_of(benchmark: Benchmark, name: str, unit: str, where: str) -> Series | None:
+def _series_of(benchmark: Benchmark, name: str, unit: str, where: str) -> Series | None:
     """Return the samples of one benchmark: one a process where there are enough of them."""
     runs = [samples_of(run.values, where, name) for run in benchmark.runs if run.values]
     if not runs:

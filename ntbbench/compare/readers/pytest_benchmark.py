@@ -60,8 +60,7 @@ def read(data: bytes, label: str, where: str) -> Variant:
 
     Raises
     ------
-    InputError
-        for a name that is there twice, and for a file that was saved without its samples.
+    InputError : a name that is there twice, and for a file that was saved without its samples.
     """
     saved = msgspec.json.decode(data, type=Saved)
     machine = {key: text for key, text in flatten(saved.machine_info) if text.strip()}
@@ -79,12 +78,11 @@ def read(data: bytes, label: str, where: str) -> Variant:
         expects=EXPECTED,
     )
     for benchmark in saved.benchmarks:
-        add_benchmark(variant, benchmark, where)
+        _add_benchmark(variant, benchmark, where)
     return variant
 
 
-def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
-    """Add the timing of one benchmark and the numbers of its `extra_info`."""
+def _add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
     name = benchmark.fullname or benchmark.name
     if name in variant.series:
         raise InputError(f"{where}: benchmarks", name, "each name once")
@@ -102,7 +100,7 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
             samples=samples_of(rounds, where, name),
             cautions=(ONE_PROCESS,),
         )
-    for key, value in numbers_of(benchmark.extra_info):
+    for key, value in _numbers_of(benchmark.extra_info):
         metric = f"{name}:{key}"
         if metric in variant.series:
             raise InputError(f"{where}: benchmarks", metric, "each name once")
@@ -114,23 +112,25 @@ def add_benchmark(variant: Variant, benchmark: Benchmark, where: str) -> None:
             variant.series[metric] = Series(metric=metric, quantity=key, kind="exact", value=number)
 
 
-def numbers_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _numbers_of(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, number or list of counts) of what is no word, flag or null."""
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            yield from numbers_of(value, f"{name}.")
-        elif (isinstance(value, list) and value and all(map(countable, value))) or is_number(value):
+            yield from _numbers_of(value, f"{name}.")
+        elif (isinstance(value, list) and value and all(map(_countable, value))) or _is_number(
+            value
+        ):
             yield name, value
 
 
-def countable(item: object) -> bool:
+def _countable(item: object) -> bool:
     """Return whether an item of a list is a whole number, or a list of such."""
     if isinstance(item, list):
-        return all(map(countable, item))
+        return all(map(_countable, item))
     return isinstance(item, int) and not isinstance(item, bool)
 
 
-def is_number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     """Return whether a JSON value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

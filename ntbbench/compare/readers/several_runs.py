@@ -19,12 +19,11 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
 
     Raises
     ------
-    InputError
-        if the files differ in format, environment, metrics, or an exact value.
+    InputError : the files differ in format, environment, metrics, or an exact value.
     """
     first = variants[0]
     for other, path in zip(variants[1:], paths[1:], strict=True):
-        check_alike(first, other, paths[0], path)
+        _check_alike(first, other, paths[0], path)
     series = {}
     for name, one in first.series.items():
         all_of = [variant.series[name] for variant in variants]
@@ -40,17 +39,11 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
     drawn = [variant.draws for variant in variants]
     cautions = {code: None for variant in variants for code in variant.cautions}
     whole = replace(first, series=series, draws="; ".join(drawn) if all(drawn) else "")
-    return numbered(replace(whole, cautions=tuple(cautions)), series.values())
+    return _numbered(replace(whole, cautions=tuple(cautions)), series.values())
 
 
-def check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
-    """Refuse a result that is no other run of the same thing.
-
-    Raises
-    ------
-    InputError
-        if it differs in format, environment, machine or metrics.
-    """
+def _check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
+    """Refuse a result that is no other run of the same thing."""
     same = (other.source, other.environment) == (first.source, first.environment)
     if not same or machine_difference(first, other, ()):
         allowed = f"the format and the environment of {path}, another run of the same"
@@ -60,7 +53,7 @@ def check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
         raise InputError("input", str(its), f"the metrics of {path}; {name!r} differs")
 
 
-def numbered(variant: Variant, several: Iterable[Series]) -> Variant:
+def _numbered(variant: Variant, several: Iterable[Series]) -> Variant:
     """Return a variant of several runs, with the number of the run that each sample is of.
 
     Of a metric that some runs lack it is not known.
@@ -77,4 +70,4 @@ def in_several_runs(variant: Variant) -> Variant:
 
     The samples of one process or connection are no runs.
     """
-    return numbered(variant, [s for s in variant.series.values() if ONE_PROCESS not in s.cautions])
+    return _numbered(variant, [s for s in variant.series.values() if ONE_PROCESS not in s.cautions])

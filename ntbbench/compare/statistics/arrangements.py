@@ -109,15 +109,15 @@ def signed_rank_p(ranked: Array) -> float:
 def split_p(values: Array, n: int) -> Array:
     """Return the p-value of the sum of the first `n` columns under relabelling of columns."""
     centred = values - values.mean(axis=1, keepdims=True)
-    return arranged_p(centred, centred[:, :n].sum(axis=1), splits(values.shape[1], n))
+    return _arranged_p(centred, centred[:, :n].sum(axis=1), splits(values.shape[1], n))
 
 
 def sign_p(values: Array) -> Array:
     """Return the p-value of the row sums under flips of each value's sign."""
-    return arranged_p(values, values.sum(axis=1), flips(values.shape[1]))
+    return _arranged_p(values, values.sum(axis=1), flips(values.shape[1]))
 
 
-def arranged_p(values: Array, observed: Array, arrangements: Iterator[Array]) -> Array:
+def _arranged_p(values: Array, observed: Array, arrangements: Iterator[Array]) -> Array:
     """Return twice the smaller share of arrangements (weights, [P, N]) at least as extreme.
 
     The smaller of the shares above and below the observed sum, as in scipy.stats.permutation_test.

@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import ruptures
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -56,7 +57,7 @@ def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Poli
     # The smallest p-value, times the number of tests, is to be a tenth of alpha.
     shuffles = min(MOST_SHUFFLES, max(SHUFFLES, int(10 * len(tests) / policy.alpha)))
     p = np.array(
-        [step_p(known[n], shuffles) if kind == "step" else drift_p(known[n]) for n, kind in tests]
+        [_step_p(known[n], shuffles) if kind == "step" else _drift_p(known[n]) for n, kind in tests]
     )
     adjusted = dict(zip(tests, significance.adjust(p, "holm").tolist(), strict=True))
     found = []
@@ -65,33 +66,18 @@ def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Poli
         higher = policy.better_for(name, better[name])
         seen: list[Change] = []
         if adjusted[name, "step"] < policy.alpha:
-            seen = beyond(steps_of(name, values, adjusted[name, "step"]), threshold)
+            seen = _beyond(_steps_of(name, values, adjusted[name, "step"]), threshold)
         if not seen and adjusted[name, "drift"] < policy.alpha:
-            seen = beyond([drift_of(name, values, adjusted[name, "drift"])], threshold)
-        found += [judged(c, worse=(c.ratio > 1) == (higher != "higher")) for c in seen]
+            seen = _beyond([_drift_of(name, values, adjusted[name, "drift"])], threshold)
+        found += [replace(c, worse=(c.ratio > 1) == (higher != "higher")) for c in seen]
     return found
 
 
-def beyond(found: list[Change], threshold: float) -> list[Change]:
-    """Return the changes whose log ratio is beyond the threshold."""
+def _beyond(found: list[Change], threshold: float) -> list[Change]:
     return [change for change in found if abs(np.log(change.ratio)) > threshold]
 
 
-def judged(change: Change, *, worse: bool) -> Change:
-    """Return the change with its direction."""
-    return Change(
-        metric=change.metric,
-        kind=change.kind,
-        index=change.index,
-        ratio=change.ratio,
-        before=change.before,
-        after=change.after,
-        p_adjusted=change.p_adjusted,
-        worse=worse,
-    )
-
-
-def gains(rows: Array) -> Array:
+def _gains(rows: Array) -> Array:
     """Return, for each row, the largest drop of the squared error that one split gives."""
     n = rows.shape[1]
     cuts = np.arange(SMALLEST_SEGMENT, n - SMALLEST_SEGMENT + 1)
@@ -99,15 +85,15 @@ def gains(rows: Array) -> Array:
     return np.asarray((sums**2 * n / (cuts * (n - cuts))).max(axis=1), dtype=np.float64)
 
 
-def step_p(values: Array, shuffles: int = SHUFFLES) -> float:
+def _step_p(values: Array, shuffles: int = SHUFFLES) -> float:
     """Return the permutation p-value of the best single split.
 
     On ranks, so that one wild commit is no step.
     """
     ranks = stats.rankdata(values)
-    observed = gains(ranks[None, :])[0] * (1 - 1e-12)
+    observed = _gains(ranks[None, :])[0] * (1 - 1e-12)
     for count in (SHUFFLES, shuffles):
-        chance = gains_by_chance(tuple(sorted(ranks.tolist())), count)
+        chance = _gains_by_chance(tuple(sorted(ranks.tolist())), count)
         p = float((1 + len(chance) - np.searchsorted(chance, observed)) / (count + 1))
         if p > REFINED:
             break
@@ -115,26 +101,24 @@ def step_p(values: Array, shuffles: int = SHUFFLES) -> float:
 
 
 @lru_cache(maxsize=8)
-def gains_by_chance(ranks: tuple[float, ...], shuffles: int) -> Array:
+def _gains_by_chance(ranks: tuple[float, ...], shuffles: int) -> Array:
     """Return the sorted gains of shuffled series, float64[shuffles]; series of a length share them.
 
     Without ties the ranks of all series of a length are the same.
     """
     rng = np.random.Generator(np.random.PCG64DXSM(len(ranks)))
     found = [
-        gains(rng.permuted(np.tile(ranks, (min(CHUNK, shuffles - start), 1)), axis=1))
+        _gains(rng.permuted(np.tile(ranks, (min(CHUNK, shuffles - start), 1)), axis=1))
         for start in range(0, shuffles, CHUNK)
     ]
     return np.sort(np.concatenate(found))
 
 
-def drift_p(values: Array) -> float:
-    """Return the p-value of Kendall's tau against time."""
+def _drift_p(values: Array) -> float:
     return float(stats.kendalltau(np.arange(len(values)), values).pvalue)
 
 
-def steps_of(name: str, values: Array, p: float) -> list[Change]:
-    """Return the steps that PELT finds."""
+def _steps_of(name: str, values: Array, p: float) -> list[Change]:
     noise = np.median(np.abs(np.diff(values))) / (0.6745 * np.sqrt(2))
     noise = max(float(noise), 1e-9)
     algorithm = ruptures.Pelt(model="l2", min_size=SMALLEST_SEGMENT, jump=1)
@@ -156,8 +140,7 @@ def steps_of(name: str, values: Array, p: float) -> list[Change]:
     ]
 
 
-def drift_of(name: str, values: Array, p: float) -> Change:
-    """Return the drift over the whole series by the Theil-Sen slope."""
+def _drift_of(name: str, values: Array, p: float) -> Change:
     slope = stats.theilslopes(values).slope
     middle, half = float(np.median(values)), float(slope) * (len(values) - 1) / 2
     before, after = float(np.exp(middle - half)), float(np.exp(middle + half))

@@ -72,11 +72,11 @@ def spread_of(base: Array, candidate: Array, *, paired: bool) -> Spread:
     if paired:
         with np.errstate(divide="ignore", invalid="ignore"):
             change = np.where(base > 0, candidate / base, np.nan)
-        return Spread(relative_variance(change), np.zeros(len(base)), sizes)
-    return Spread(relative_variance(base), relative_variance(candidate), sizes)
+        return Spread(_relative_variance(change), np.zeros(len(base)), sizes)
+    return Spread(_relative_variance(base), _relative_variance(candidate), sizes)
 
 
-def relative_variance(samples: Array) -> Array:
+def _relative_variance(samples: Array) -> Array:
     """Return (sd / median)^2 of each row; NaN where the median is 0."""
     if samples.shape[1] < 2:
         return np.full(len(samples), np.nan)

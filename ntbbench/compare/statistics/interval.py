@@ -6,7 +6,7 @@ ranks of those are drawn from their exact distribution: the k-th of n uniforms i
 The same draws serve every comparison with the same sample sizes.
 
 Reference: Efron (1987), "Better bootstrap confidence intervals", JASA 82, section 3; the
-acceleration of two samples as in Davison and Hinkley (1997), section 5.3.2.
+_acceleration of two samples as in Davison and Hinkley (1997), section 5.3.2.
 """
 
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ def ratio_of_medians(base: Array, candidate: Array, *, level: float, resamples: 
         return Interval(ratio, np.full_like(ratio, np.nan), np.full_like(ratio, np.nan))
     rng = np.random.Generator(np.random.PCG64DXSM([base.shape[1], candidate.shape[1], resamples]))
     picks = [middles(side.shape[1], resamples, rng) for side in low_high]
-    skew = acceleration(*low_high)
+    skew = _acceleration(*low_high)
     bounds = np.empty((2, len(ratio)))
     step = max(1, CHUNK // resamples)
     for start in range(0, len(ratio), step):
         rows = slice(start, start + step)
         drawn = [resampled(s[rows], pick) for s, pick in zip(low_high, picks, strict=True)]
-        bounds[:, rows] = bca(divide(drawn[1], drawn[0]), ratio[rows], skew[rows], level)
+        bounds[:, rows] = _bca(divide(drawn[1], drawn[0]), ratio[rows], skew[rows], level)
     return Interval(ratio, bounds[0], bounds[1])
 
 
@@ -95,13 +95,13 @@ def mean_of_changes(change: Array, *, level: float) -> Interval:
     mean, n = change.mean(axis=1), change.shape[1]
     if n < 2:
         nothing = np.full_like(mean, np.nan)
-        return Interval(ratio_of_change(mean), nothing, nothing)
+        return Interval(_ratio_of_change(mean), nothing, nothing)
     reach = stats.t.ppf((1 + level) / 2, n - 1) * change.std(axis=1, ddof=1) / np.sqrt(n)
     low, high = (np.clip(mean + side * reach, -1.0, 1.0) for side in (-1, 1))
-    return Interval(*(ratio_of_change(place) for place in (mean, low, high)))
+    return Interval(*(_ratio_of_change(place) for place in (mean, low, high)))
 
 
-def ratio_of_change(change: Array) -> Array:
+def _ratio_of_change(change: Array) -> Array:
     """Return c / b of (c - b) / (c + b); infinity for a base of zero."""
     return divide(1 + change, 1 - change)
 
@@ -135,7 +135,7 @@ def middles(n: int, resamples: int, rng: np.random.Generator) -> tuple[NDArray[n
     return tuple(np.minimum((u * n).astype(np.intp), n - 1) for u in (lower, upper))
 
 
-def acceleration(base: Array, candidate: Array) -> Array:
+def _acceleration(base: Array, candidate: Array) -> Array:
     """Return BCa's acceleration of sorted rows, from the jackknife; 0 where it is undefined."""
     centre = [median(side) for side in (base, candidate)]
     numerator = np.zeros(len(base))
@@ -168,7 +168,7 @@ def jackknife_medians(ordered: Array) -> tuple[Array, Array]:
     return values, np.array([half, 1, half], dtype=np.float64)
 
 
-def bca(drawn: Array, ratio: Array, skew: Array, level: float) -> Array:
+def _bca(drawn: Array, ratio: Array, skew: Array, level: float) -> Array:
     """Return the bounds, [2, B], of the replicates `drawn`, [B, R]."""
     replicates = drawn.shape[1]
     drawn = np.sort(drawn, axis=1)

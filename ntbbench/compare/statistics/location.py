@@ -38,14 +38,14 @@ def located(base: Array, candidate: Array, policy: Policy, *, paired: bool) -> L
     else:
         first = np.where(turned[:, None], candidate, base) if turned.any() else base
         other = np.where(turned[:, None], base, candidate) if turned.any() else candidate
-    medians, means = ratios(first, other, policy, paired=paired)
+    medians, means = _ratios(first, other, policy, paired=paired)
     if not paired and first.shape == other.shape:
-        medians = both_ways(medians, (np.sort(first) == np.sort(other)).all(axis=1))
+        medians = _both_ways(medians, (np.sort(first) == np.sort(other)).all(axis=1))
     bounds, second = (medians, means) if policy.test == "mann-whitney" else (means, medians)
     return Located(
-        bounds=mirrored(bounds, turned),
-        second=mirrored(second, turned).ratio,
-        p=p_values(first, other, policy.test, paired=paired),
+        bounds=_mirrored(bounds, turned),
+        second=_mirrored(second, turned).ratio,
+        p=_p_values(first, other, policy.test, paired=paired),
         p_least=significance.floors(first, other, policy.test, paired=paired),
         p_effect=significance.effect_p(first, other, paired=paired),
         apart=apart(first, other, paired=paired),
@@ -67,7 +67,7 @@ def comes_second(base: Array, candidate: Array) -> Flags:
     return np.asarray(difference[np.arange(len(base)), place] > 0)
 
 
-def ratios(
+def _ratios(
     first: Array, other: Array, policy: Policy, *, paired: bool
 ) -> tuple[Interval, Interval]:
     """Return other / first of the medians and of the means, or of what stands for them in pairs."""
@@ -84,7 +84,7 @@ def ratios(
     )
 
 
-def both_ways(bounds: Interval, same: Flags) -> Interval:
+def _both_ways(bounds: Interval, same: Flags) -> Interval:
     """Return the bounds, wide enough for either order where both sides have the same samples.
 
     Then no order is the row's own, and what is drawn for one side and the other differs.
@@ -97,8 +97,7 @@ def both_ways(bounds: Interval, same: Flags) -> Interval:
     )
 
 
-def mirrored(bounds: Interval, turned: Flags) -> Interval:
-    """Return the bounds with those of the rows `turned` inverted."""
+def _mirrored(bounds: Interval, turned: Flags) -> Interval:
     ones = np.ones(len(turned))
     return Interval(
         np.where(turned, divide(ones, bounds.ratio), bounds.ratio),
@@ -107,7 +106,7 @@ def mirrored(bounds: Interval, turned: Flags) -> Interval:
     )
 
 
-def p_values(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
+def _p_values(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
     """Return the p-values of the chosen test; NaN with fewer than two samples on a side."""
     if min(base.shape[1], candidate.shape[1]) < 2:
         return np.full(len(base), np.nan)

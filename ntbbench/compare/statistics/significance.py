@@ -58,25 +58,25 @@ def mann_whitney(base: Array, candidate: Array) -> Array:
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     p = np.ones(len(both))
     if (~tied).any():
-        p[~tied] = untied_p(both[~tied], n)
+        p[~tied] = _untied_p(both[~tied], n)
     varied = tied & (ordered[:, 0] != ordered[:, -1])  # all equal: p is 1
     if varied.any():
-        p[varied] = tied_p(both[varied], n)
+        p[varied] = _tied_p(both[varied], n)
     return p
 
 
-def untied_p(both: Array, n: int) -> Array:
+def _untied_p(both: Array, n: int) -> Array:
     """Return the p-values of the ranks of the first n columns; no two values of a row are equal."""
     m = both.shape[1] - n
     if not counted(n, m):
-        return normal_rank_sum_p(both, n)
+        return _normal_rank_sum_p(both, n)
     rank_sum = stats.rankdata(both, axis=1)[:, :n].sum(axis=1)
     u = np.rint(rank_sum - n * (n + 1) / 2).astype(np.int64)
     lower = np.minimum(u, n * m - u)
     return np.asarray(np.minimum(2 * rank_sums(n, m)[lower], 1.0), dtype=np.float64)
 
 
-def tied_p(both: Array, n: int) -> Array:
+def _tied_p(both: Array, n: int) -> Array:
     """Return the p-values of the midranks of the first n columns, the smaller side."""
     m = both.shape[1] - n
     if arrangements_of(n, m) <= ENUMERATED:
@@ -84,7 +84,7 @@ def tied_p(both: Array, n: int) -> Array:
     ranks = stats.rankdata(both, axis=1)
     if tied_steps(n, m) <= TIED_STEPS:
         return np.array([tied_rank_sum_p(row, n) for row in ranks])
-    p = normal_rank_sum_p(both, n)
+    p = _normal_rank_sum_p(both, n)
     for row in np.flatnonzero((p < UNDECIDED) | (n < MOST_PAIRS)) if drawn(n, m) else ():
         p[row] = drawn_rank_sum_p(ranks[row], n)
         if p[row] <= FEW_DRAWS and tied_steps(n, m) <= TAIL_STEPS:
@@ -92,7 +92,7 @@ def tied_p(both: Array, n: int) -> Array:
     return p
 
 
-def normal_rank_sum_p(both: Array, n: int) -> Array:
+def _normal_rank_sum_p(both: Array, n: int) -> Array:
     """Return the p-values of the first n columns by the normal approximation, ties corrected."""
     result = stats.mannwhitneyu(both[:, :n], both[:, n:], axis=1, method="asymptotic")
     return np.asarray(result.pvalue, dtype=np.float64)
@@ -215,10 +215,10 @@ def floors(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
     if paired:
         moved = (symmetric_change(base, candidate) != 0).sum(axis=1)
         return np.where(moved > 0, np.maximum(least, 2.0 ** (1.0 - np.minimum(moved, 1000))), least)
-    return tied_floors(np.concatenate([base, candidate], axis=1), min(n, m), least)
+    return _tied_floors(np.concatenate([base, candidate], axis=1), min(n, m), least)
 
 
-def tied_floors(both: Array, k: int, least: Array) -> Array:
+def _tied_floors(both: Array, k: int, least: Array) -> Array:
     """Return the p-values of the k smallest, or the k largest, of each row, the smaller of both.
 
     Of the values that tie with the last one chosen, any may be chosen.

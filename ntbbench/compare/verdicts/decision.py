@@ -108,7 +108,7 @@ def decide(
         alpha=policy.alpha,
         level=terms.level,
         family=terms.family.size,
-        allowance=policy.one_process_allowance if of_one_process(match) else 0.0,
+        allowance=policy.one_process_allowance if _of_one_process(match) else 0.0,
     )
     decision = decision_of(guess, p_adjusted, bar)
     if decision.reason.startswith(ONE_PROCESS):
@@ -125,23 +125,23 @@ def decide(
         unit=known.unit,
         better=bar.better,
         threshold=bar.threshold,
-        ratio=number(guess.ratio),
-        ratio_low=number(guess.low),
-        ratio_high=number(guess.high),
-        p_value=number(guess.p_value),
-        p_adjusted=number(p_adjusted),
+        ratio=_number(guess.ratio),
+        ratio_low=_number(guess.low),
+        ratio_high=_number(guess.high),
+        p_value=_number(guess.p_value),
+        p_adjusted=_number(p_adjusted),
         n_base=guess.base.n,
         n_candidate=guess.candidate.n,
-        minimal_detectable_effect=number(guess.effect),
+        minimal_detectable_effect=_number(guess.effect),
         runs_needed=(guess.runs or None) if decision.verdict == "inconclusive" else None,
         base_summary=guess.base,
         candidate_summary=guess.candidate,
         simulated=known.simulated,
-        warnings=warnings_of(match, guess, p_adjusted, bar, terms),
+        warnings=_warnings_of(match, guess, p_adjusted, bar, terms),
     )
 
 
-def of_one_process(match: Match) -> bool:
+def _of_one_process(match: Match) -> bool:
     """Return whether a side's samples all come from one process or one connection."""
     return any(ONE_PROCESS in side.cautions for side in (match.base, match.candidate) if side)
 
@@ -151,10 +151,10 @@ def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
     if math.isnan(guess.low):
         return Decision("inconclusive", "too few samples to test", untested=True)
     enough = min(guess.base.n, guess.candidate.n) >= FEW
-    untested = cannot_reach(guess, p_adjusted, bar)
+    untested = _cannot_reach(guess, p_adjusted, bar)
     by, reason = changed(guess, p_adjusted, bar, untested=untested, enough=enough)
-    allowed = enough and not beyond(guess.ratio, bar.allowance)
-    if allowed and (by or (untested and not within(guess, bar.threshold))):
+    allowed = enough and not _beyond(guess.ratio, bar.allowance)
+    if allowed and (by or (untested and not _within(guess, bar.threshold))):
         # More samples of these processes would not help, so it is not for want of them.
         share = f"{100 * bar.allowance:g} %"
         why = f"a change below {share} may be the noise between processes, which is unknown here"
@@ -162,8 +162,8 @@ def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
     if by:
         worse = (guess.ratio > 1) == (bar.better != "higher")
         return Decision("regressed" if worse else "improved", reason, by)
-    if within(guess, bar.threshold):
-        return unchanged(guess, bar, enough=enough, untested=untested)
+    if _within(guess, bar.threshold):
+        return _unchanged(guess, bar, enough=enough, untested=untested)
     if p_adjusted < bar.alpha:
         either_way = guess.low <= 1 <= guess.high
         why = "includes 0 %" if either_way else "includes the threshold"
@@ -174,7 +174,7 @@ def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
     )
 
 
-def cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
+def _cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
     """Return whether no arrangement of these samples could have been significant."""
     return not p_adjusted < bar.alpha and not guess.p_least < bar.level
 
@@ -184,9 +184,9 @@ def changed(
 ) -> tuple[DecidedBy, str]:
     """Return which rule calls the estimate changed, and its words; "" where none does."""
     apart = guess.low > 1 or guess.high < 1
-    if p_adjusted < bar.alpha and apart and beyond(guess.ratio, bar.threshold):
+    if p_adjusted < bar.alpha and apart and _beyond(guess.ratio, bar.threshold):
         return "test", "significant and beyond the threshold"
-    whole = beyond(guess.low, bar.threshold) and beyond(guess.high, bar.threshold) and apart
+    whole = _beyond(guess.low, bar.threshold) and _beyond(guess.high, bar.threshold) and apart
     held = guess.p_effect * max(1, bar.family) < bar.alpha  # Bonferroni; False for NaN
     if untested and enough and whole and guess.apart and held:
         return "effect", (
@@ -196,12 +196,11 @@ def changed(
     return "", ""
 
 
-def unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Decision:
-    """Return the verdict on an estimate whose interval lies within the threshold."""
+def _unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Decision:
     if not enough:
         why = f"fewer than {FEW} samples a side cannot show that nothing changed"
         return Decision("inconclusive", why, untested=untested)
-    if beyond(guess.second, bar.threshold):
+    if _beyond(guess.second, bar.threshold):
         change = f"{100 * (guess.second - 1):+.1f} %"
         why = f"median and mean disagree: the other one changed by {change}"
         return Decision("inconclusive", why)
@@ -211,13 +210,13 @@ def unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Dec
     return Decision("equivalent", "the interval lies within the threshold")
 
 
-def beyond(ratio: float, threshold: float) -> bool:
+def _beyond(ratio: float, threshold: float) -> bool:
     """Return whether a ratio lies beyond the threshold either way; to touch it is not enough."""
     upper = (1 + threshold) * (1 + ROUNDING)
     return ratio > upper or ratio < 1 / upper
 
 
-def within(guess: Estimate, threshold: float) -> bool:
+def _within(guess: Estimate, threshold: float) -> bool:
     """Return whether the interval lies inside the threshold; to touch it is not to be inside.
 
     In whole numbers a change of exactly 2 % is no rarity, and neither is no change at all.
@@ -227,22 +226,21 @@ def within(guess: Estimate, threshold: float) -> bool:
     return inside or guess.low == guess.high == 1.0
 
 
-def warnings_of(
+def _warnings_of(
     match: Match, guess: Estimate, p_adjusted: float, bar: Bar, terms: Terms
 ) -> tuple[Warned, ...]:
-    """Return every warning that travels with one comparison."""
     policy, environment = terms.policy, terms.environment
     simulated = match.known().simulated
     found = [warned(code, detail, simulated=simulated) for code, detail in guess.cautions]
-    if cannot_reach(guess, p_adjusted, bar):
+    if _cannot_reach(guess, p_adjusted, bar):
         told = f"in a family of {terms.prospects} it takes at least {{}} runs a side"
         detail = terms.remedy(guess.sizes.smaller(), told)
         found.append(warned("cannot-reach-alpha", detail, simulated=simulated))
-    if p_adjusted < policy.alpha and not beyond(guess.ratio, bar.threshold):
+    if p_adjusted < policy.alpha and not _beyond(guess.ratio, bar.threshold):
         found.append(warned("small-difference"))
     if match.dropped:
         found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
-    if counts := defined_counts(match):
+    if counts := _defined_counts(match):
         found.append(warned("undefined-samples", counts, simulated=simulated))
     sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
     for code in sorted({code for side in sides for code in side}):
@@ -252,7 +250,7 @@ def warnings_of(
     return tuple(found)
 
 
-def defined_counts(match: Match) -> str:
+def _defined_counts(match: Match) -> str:
     """Return how many runs of each side have a sample, where not all have; else nothing."""
     sides = (("base", match.base), ("candidate", match.candidate))
     return ", ".join(
@@ -293,6 +291,6 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
     )
 
 
-def number(value: float) -> float | None:
+def _number(value: float) -> float | None:
     """Return a float that JSON can hold: None for NaN and infinities."""
     return float(value) if math.isfinite(value) else None

@@ -30,13 +30,13 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         ratio = None if isinstance(base.value, str) else 1.0
     else:
         verdict, reason = direction(base, candidate, better), "changed"
-        if verdict == "improved" and serves_less(base, candidate):
+        if verdict == "improved" and _serves_less(base, candidate):
             verdict, reason = "inconclusive", "changed, for fewer packets"
             cautions = [*cautions, "fewer-packets"]
-        elif verdict == "regressed" and serves_more(base, candidate):
+        elif verdict == "regressed" and _serves_more(base, candidate):
             verdict, reason = "inconclusive", "changed, for more packets"
             cautions = [*cautions, "more-packets"]
-        ratio = ratio_of(base.value, candidate.value)
+        ratio = _ratio_of(base.value, candidate.value)
     return Comparison(
         metric=match.metric,
         base=match.base_label,
@@ -60,23 +60,22 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
     )
 
 
-def ratio_of(base: int | float | str | None, candidate: int | float | str | None) -> float | None:
+def _ratio_of(base: int | float | str | None, candidate: int | float | str | None) -> float | None:
     """Return candidate / base of two numbers; None for words and for a base of zero."""
     if isinstance(base, str) or isinstance(candidate, str) or base is None or candidate is None:
         return None
     return candidate / base if base else None
 
 
-def serves_less(base: Series, candidate: Series) -> bool:
-    """Return whether the candidate's count was for fewer packets."""
+def _serves_less(base: Series, candidate: Series) -> bool:
     if base.served is None or candidate.served is None:
         return False
     return candidate.served < base.served
 
 
-def serves_more(base: Series, candidate: Series) -> bool:
+def _serves_more(base: Series, candidate: Series) -> bool:
     """Return whether the candidate's count was for more packets, and is not more for each."""
-    if not base.per_packet or not serves_less(candidate, base):
+    if not base.per_packet or not _serves_less(candidate, base):
         return False
     left, right = base.value, candidate.value
     assert isinstance(left, int | float)

@@ -62,8 +62,8 @@ def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[E
         step = max(1, FENCED // (n + m))
         for start in range(0, len(indices), step):
             rows = indices[start : start + step]
-            base = stacked([found[i].base for i in rows])
-            candidate = stacked([found[i].candidate for i in rows])
+            base = _stacked([found[i].base for i in rows])
+            candidate = _stacked([found[i].candidate for i in rows])
             batch = estimate_batch(base, candidate, policy, paired=paired)
             result.update(zip(rows, batch, strict=True))
     return [result[index] for index in range(len(found))]
@@ -74,8 +74,7 @@ def count(series: Series | None) -> int:
     return 0 if series is None or series.samples is None else len(series.samples)
 
 
-def stacked(series: Sequence[Series | None]) -> Array:
-    """Return the samples of equally long series as rows."""
+def _stacked(series: Sequence[Series | None]) -> Array:
     return np.stack([s.samples for s in series if s is not None and s.samples is not None])
 
 
@@ -84,7 +83,7 @@ def estimate_batch(
 ) -> list[Estimate]:
     """Return the estimates of rows of samples, [B, n] and [B, m]."""
     found = located(base, candidate, policy, paired=paired)
-    sides = [summaries(base), summaries(candidate)]
+    sides = [_summaries(base), _summaries(candidate)]
     codes = [cautions_of(base), cautions_of(candidate)]
     uneven = unequal_spread(base, candidate)
     spread = detectable.spread_of(base, candidate, paired=paired)
@@ -104,7 +103,7 @@ def estimate_batch(
             candidate=sides[1][i],
             variances=(float(spread.base[i]), float(spread.candidate[i])),
             sizes=spread.sizes,
-            cautions=both_sides(codes[0][i], codes[1][i])
+            cautions=_both_sides(codes[0][i], codes[1][i])
             + ([("unequal-spread", "")] if uneven[i] and not paired else []),
         )
         for i in range(len(base))
@@ -132,8 +131,7 @@ def add_detectable(
             guess.effect, guess.runs = effect, run
 
 
-def summaries(samples: Array) -> list[Summary]:
-    """Return the summary of each row."""
+def _summaries(samples: Array) -> list[Summary]:
     n = samples.shape[1]
     columns = (
         samples.mean(axis=1),
@@ -159,7 +157,7 @@ def summaries(samples: Array) -> list[Summary]:
     ]
 
 
-def both_sides(
+def _both_sides(
     base: list[tuple[str, str]], candidate: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """Return the cautions of both sides, each code once, with the side(s) it is about."""

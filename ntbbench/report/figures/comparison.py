@@ -161,14 +161,13 @@ def heatmaps(report: Report) -> Iterator[tuple[str, go.Figure]]:
             groups[place.group][place.queues, place.doorbells].append(comparison)
     worst_first = sorted(
         groups.items(),
-        key=lambda item: -max(severity(c) for cell in item[1].values() for c in cell),
+        key=lambda item: -max(_severity(c) for cell in item[1].values() for c in cell),
     )
     for group, cells in worst_first[:GROUPS]:
         yield group, heatmap(cells)
 
 
-def severity(comparison: Comparison) -> int:
-    """Return the place of a verdict from best to worst."""
+def _severity(comparison: Comparison) -> int:
     return ORDER.index(say.state(comparison))
 
 

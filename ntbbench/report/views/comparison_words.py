@@ -131,7 +131,7 @@ def aligned(values: Sequence[float | None], factor: float = 1.0) -> list[str]:
     ]
 
 
-def exact_value(value: int | float | str | None) -> str:
+def _exact_value(value: int | float | str | None) -> str:
     """Return an exact value; a long list of counts is told, not shown."""
     if value is None:
         return DASH
@@ -145,7 +145,7 @@ def change_of(comparison: Comparison) -> str:
         return comparison.reason
     if comparison.kind == "exact":
         values = (comparison.base_value, comparison.candidate_value)
-        shown = " -> ".join(exact_value(value) for value in values)
+        shown = " -> ".join(_exact_value(value) for value in values)
         return shown if comparison.ratio is None else f"{shown} ({percent(comparison.ratio)})"
     return (
         f"{percent(comparison.ratio)} {interval(comparison)}, "
@@ -193,7 +193,7 @@ def why(comparison: Comparison) -> str:
         comparison.reason,
         "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
     ]
-    runs, samples = comparison.runs_needed, samples_of(comparison)
+    runs, samples = comparison.runs_needed, _samples_of(comparison)
     if runs is not None and runs > HOPELESS:
         hint = "" if comparison.simulated else ": quiet the machine first"
         parts.append(f"more than {HOPELESS} {samples} a side would settle it{hint}")
@@ -202,7 +202,7 @@ def why(comparison: Comparison) -> str:
     return "; ".join(parts)
 
 
-def samples_of(comparison: Comparison) -> str:
+def _samples_of(comparison: Comparison) -> str:
     """Return what a sample of the comparison is of."""
     return "replications" if comparison.simulated else "runs"
 
@@ -243,12 +243,12 @@ def family_line(report: Report) -> str:
     return (
         f"{report.test}, two-sided, alpha {family.alpha:g}; {names[family.correction]} correction "
         f"over a family of {family.size}: {family.description}; threshold "
-        f"{report.threshold * 100:g} %; {interval_name(report)}"
+        f"{report.threshold * 100:g} %; {_interval_name(report)}"
         f"{'; only exact metrics can fail the gate' if report.gate_on == 'exact' else ''}"
     )
 
 
-def interval_name(report: Report) -> str:
+def _interval_name(report: Report) -> str:
     """Return what the intervals are of: what the test looks at."""
     if report.interval == "mean":
         kind = "mean change of pairs" if report.paired else "ratio of means"

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which format a file is in is told by its structure, whatever else stands in it."""
 
+import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from compare_data import (
     compat,
     iperf3,
+    iperf3_udp,
     lab,
     pyperf,
     pytest_benchmark,
@@ -148,48 +152,62 @@ def test_what_is_neither_json_nor_a_table_is_said(ntbbench, tmp_path: Path, text
     assert "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs" in ran.err
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"start": 0}' + " 0" * 200_000,
-        '{"start": {}, "x": ' + "[" * 5_000,
-        '{"start": {}, "end": {}} ' + '{"start": {}, "x": ' + "[" * 5_000,
-        '{"start": {}, "end": {}} {"schema": "x"}',
-        '{"start": {}, "end": {}} 7',
-        '{"start": {}, "end": {}} {"start": {}, "en',
-        '{"start": {}, "end": {}, "n": ' + "9" * 5_000 + "} {}",
-        '{"start": {}, "end": ',
-        '{"start": [], "end": []}',
-        '{"start": {}}',
-    ],
-)
-def test_what_only_begins_as_iperf3_is_one_line(ntbbench, tmp_path: Path, text: str) -> None:
-    path = tmp_path / "r.json"
-    path.write_text(text)
-    ran = ntbbench("gate", path, path)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert len(ran.err) < 1_000
+DAMAGED: list[str | bytes] = [
+    "",
+    "   ",
+    "{",
+    '{"schema": "ntbbench.sweep/1", "points": [',
+    '{"schema": "ntbbench.sweep/1"}',
+    '{"schema": "ntbbench.sweep/1", "points": [{}]}',
+    '{"schema": 7}',
+    "[1, 2]",
+    "[" * 100_000,
+    '{"benchmarks": 3, "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [NaN]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [-1]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1e999]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}}, '
+    '{"name": "x", "stats": {"data": [1]}}], "machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1e999}}], '
+    '"machine_info": {}}',
+    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1'
+    + "0" * 400
+    + '}}], "machine_info": {}}',
+    '{"benchmarks": [{"runs": [{"values": [1]}]}]}',
+    '{"start": {}, "end": {}, "intervals": [{"sum": {}}]}',
+    '{"start": 0}' + " 0" * 200_000,
+    '{"start": {}, "x": ' + "[" * 5_000,
+    '{"start": {}, "end": {}} ' + '{"start": {}, "x": ' + "[" * 5_000,
+    '{"start": {}, "end": {}} {"schema": "x"}',
+    '{"start": {}, "end": {}} 7',
+    '{"start": {}, "end": {}} {"start": {}, "en',
+    '{"start": {}, "end": {}, "n": ' + "9" * 5_000 + "} {}",
+    '{"start": {}, "end": ',
+    '{"start": [], "end": []}',
+    '{"start": {}}',
+    b'{"schema": "\xff"}',
+    b'{"schema": "ntbbench.sweep/1", "points": "\xff"}',
+    b'{"benchmarks": [{"stats": {}, "name": "\xff"}]}',
+    b'{"start": {"x": "\xff"}, "end": {}}{"start": {}, "end": {}, "y": "\xff"}',
+    b"\xff\xfe{}",
+    b'{"benchmarks": [1, {"stats": {}}, 2]}',
+    b'{"benchmarks": {"stats": {}}}',
+    b'{"results": [{"command": 7}]}',
+]
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b'{"schema": "\xff"}',
-        b'{"schema": "ntbbench.sweep/1", "points": "\xff"}',
-        b'{"benchmarks": [{"stats": {}, "name": "\xff"}]}',
-        b'{"start": {"x": "\xff"}, "end": {}}{"start": {}, "end": {}, "y": "\xff"}',
-        b"\xff\xfe{}",
-        b'{"benchmarks": [1, {"stats": {}}, 2]}',
-        b'{"benchmarks": {"stats": {}}}',
-        b'{"results": [{"command": 7}]}',
-    ],
-)
-def test_bytes_that_are_no_text_are_one_line(ntbbench, tmp_path: Path, data: bytes) -> None:
-    for name in ("r.json", "r.csv", "r"):
+@pytest.mark.parametrize("data", DAMAGED)
+def test_damaged_results_are_one_line_and_exit_2(ntbbench, tmp_path: Path, data) -> None:
+    good = written(tmp_path / "good.json", sweep())
+    is_text = isinstance(data, str)
+    for name in ("r.json",) if is_text else ("r.json", "r.csv", "r"):
         path = tmp_path / name
-        path.write_bytes(data)
-        ran = ntbbench("gate", path, path)
-        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+        path.write_bytes(data.encode() if is_text else data)
+        for sides in ((good, path), (path, good), (path, path)):
+            ran = ntbbench("gate", *sides, "--format", "json")
+            assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+            assert len(ran.err) < 1_000
 
 
 def test_runs_of_iperf3_one_after_another_are_several(tmp_path: Path) -> None:
@@ -212,3 +230,144 @@ def test_formats_do_not_mix(ntbbench, tmp_path: Path) -> None:
         joined = ",".join(files[i] for i in pair)
         ran = ntbbench("gate", joined, files[0])
         assert (ran.code, "format" in ran.err) == (2, True)
+
+
+def test_pytest_benchmark_and_its_counts(ntbbench, tmp_path: Path) -> None:
+    slow = pytest_benchmark(2, test_scan=2.2e-3)
+    slow["benchmarks"][0]["extra_info"]["instructions"] = 1001
+    base = written(tmp_path / "a.json", pytest_benchmark())
+    ran = ntbbench("gate", base, written(tmp_path / "b.json", slow), "--format", "json")
+    assert ran.code == 1
+    name = "benches/test_x.py::test_scan"
+    assert {m: c["kind"] for m, c in ran.comparisons.items()} == {
+        name: "noisy",
+        f"{name}:instructions": "exact",
+        f"{name}:listed": "exact",
+    }
+    assert {m for m, c in ran.comparisons.items() if c["verdict"] == "regressed"} == {
+        name,
+        f"{name}:instructions",
+    }
+
+
+def test_counts_in_lists_and_objects_of_extra_info(ntbbench, tmp_path: Path) -> None:
+    files = []
+    for name, last in (("a", 3), ("b", 4)):
+        record = pytest_benchmark()
+        record["benchmarks"][0]["extra_info"] = {
+            "per_qp": [[1, 2], [last]],
+            "of": {"vector": {"0": 7}, "irq": last * 1.5},
+            "flag": True,
+            "measured": [0.1 * last],
+            "words": ["a", 1],
+            "empty": [],
+            "none": None,
+        }
+        files.append(written(tmp_path / f"{name}.json", record))
+    ran = ntbbench("gate", *files, "--format", "json")
+    exact = {
+        m.partition("::test_scan:")[2]: c
+        for m, c in ran.comparisons.items()
+        if ":of" in m or ":per" in m
+    }
+    assert ran.code == 1
+    assert len(ran.comparisons) == 4  # and the timing
+    assert {m: c["verdict"] for m, c in exact.items()} == {
+        "per_qp": "regressed",
+        "of.vector.0": "equivalent",
+        "of.irq": "regressed",
+    }
+
+
+def test_pyperf_processes_are_the_samples(ntbbench, tmp_path: Path) -> None:
+    base = written(tmp_path / "a.json", pyperf())
+    new = written(tmp_path / "b.json", pyperf(50, centre=0.12))
+    ran = ntbbench("gate", base, new, "--format", "json")
+    assert ran.code == 1
+    assert (ran.comparisons["bench"]["n_base"], ran.comparisons["bench"]["unit"]) == (10, "s")
+
+
+def test_iperf3_files(ntbbench, tmp_path: Path) -> None:
+    base = written(tmp_path / "a.json", iperf3(1e9))
+    new = written(tmp_path / "b.json", iperf3(0.4e9, 7))
+    ran = ntbbench("gate", base, new, "--format", "json")
+    assert (ran.code, ran.comparisons["throughput"]["n_base"]) == (1, 10)
+    for name, rate in (("x", 1e9), ("y", 1.1e9)):
+        (tmp_path / name).mkdir()
+        for i in range(6):
+            written(tmp_path / name / f"{i}.json", iperf3(rate, i))
+    ran = ntbbench("gate", tmp_path / "x", tmp_path / "y", "--format", "json")
+    assert ran.comparisons["throughput"]["verdict"] == "improved"
+    assert set(ran.comparisons) == {"throughput", "cpu_host", "cpu_remote"}
+    joined = ",".join(str(tmp_path / "x" / f"{i}.json") for i in range(6))
+    assert ntbbench("gate", joined, tmp_path / "x").code == 0
+    several = tmp_path / "several.json"
+    several.write_text("\n".join(json.dumps(iperf3(1e9, i)) for i in range(6)))
+    assert ntbbench("gate", several, tmp_path / "x").code == 0
+    failed = written(tmp_path / "f.json", {"start": {}, "end": {}, "error": "refused"})
+    assert ntbbench("gate", base, failed).code == 2
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_datagrams_that_did_not_arrive_are_no_throughput(ntbbench, tmp_path: Path, old) -> None:
+    sides = []
+    for name, lost in (("a", 0.5), ("b", 20.0)):
+        runs = [iperf3_udp(1e8, lost + i / 10, old=old) for i in range(6)]
+        sides.append(tmp_path / f"{name}.json")
+        sides[-1].write_text("\n".join(map(json.dumps, runs)))
+    ran = ntbbench("gate", *sides, "--format", "json")
+    assert ran.code == 1
+    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
+        "throughput": "regressed",
+        "lost_percent": "regressed",
+    }
+    assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
+    # What one run's sender sent each second says nothing of what arrived.
+    for side in sides:
+        side.write_text(side.read_text().splitlines()[0])
+    ran = ntbbench("gate", *sides, "--format", "json")
+    assert ran.comparisons["throughput"]["n_base"] == 1
+    assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
+
+
+def test_both_ways_of_a_bidirectional_run(ntbbench, tmp_path: Path) -> None:
+    base, new = iperf3(1e9), iperf3(1e9)
+    for record, back in ((base, 2e9), (new, 1e9)):
+        for second, rate in zip(
+            record["intervals"][:-1], samples(5, 10, back, back / 200), strict=True
+        ):
+            second["sum_bidir_reverse"] = {"bits_per_second": rate, "seconds": 1.0}
+    ran = ntbbench(
+        "gate",
+        written(tmp_path / "a.json", base),
+        written(tmp_path / "b.json", new),
+        "--format",
+        "json",
+    )
+    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
+        "throughput": "equivalent",
+        "throughput_reverse": "regressed",
+    }
+
+
+def test_pyperf_packs_its_files(ntbbench, tmp_path: Path) -> None:
+    packed = tmp_path / "a.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(pyperf()).encode()))
+    plain = written(tmp_path / "b.json", pyperf())
+    assert ntbbench("gate", packed, plain).code == 0
+    whole = packed.read_bytes()
+    for damaged in (whole[:-9], whole[:3], whole[:40] + b"xx" + whole[42:]):
+        packed.write_bytes(damaged)
+        ran = ntbbench("gate", packed, plain)
+        assert (ran.code, "gzip" in ran.err) == (2, True)
+
+
+def test_a_pipe_is_read_once(ntbbench, tmp_path: Path) -> None:
+    runs = runs_csv(tmp_path / "r.csv", {"m": samples(1, 8), "k": samples(2, 8)})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(runs.read_bytes()))
+    writer.start()
+    ran = ntbbench("gate", pipe, runs)
+    writer.join()
+    assert (ran.code, ran.err) == (0, "")

@@ -12,45 +12,45 @@ from scipy import stats
 from ntbbench.compare.policy import Correction
 from ntbbench.compare.statistics import significance
 
-# Holm's step-down on Wright (1992), Biometrics 48, and R's p.adjust(c(.01,.02,.03,.04,.05)).
-P = np.array([0.01, 0.02, 0.03, 0.04, 0.05])
-
 
 def batch(*rows: list[float]) -> np.ndarray:
     return np.array(rows, dtype=np.float64)
 
 
-def test_mann_whitney_gives_the_published_value() -> None:
-    """Mann and Whitney's U = 0 of 5 and 5: 2 / C(10, 5)."""
-    p = significance.mann_whitney(batch([1, 2, 3, 4, 5]), batch([6, 7, 8, 9, 10]))
-    assert p[0] == pytest.approx(2 / 252)
+DARWIN = [6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75]
 
 
-def test_mann_whitney_of_scipys_documentation() -> None:
-    """Diabetes by sex, from the documentation of scipy.stats.mannwhitneyu: p = 0.1111."""
-    p = significance.mann_whitney(batch([19, 22, 16, 29, 24]), batch([20, 11, 17, 12]))
-    assert p[0] == pytest.approx(0.1111111111111111)
+@pytest.mark.parametrize(
+    ("test", "base", "candidate", "p"),
+    [
+        # Mann and Whitney's U = 0 of 5 and 5: 2 / C(10, 5).
+        (significance.mann_whitney, [1, 2, 3, 4, 5], [6, 7, 8, 9, 10], 2 / 252),
+        # Diabetes by sex, from the documentation of scipy.stats.mannwhitneyu.
+        (significance.mann_whitney, [19, 22, 16, 29, 24], [20, 11, 17, 12], 0.1111111111111111),
+        # Darwin's pairs of crossed and self-fertilised plants: W = 24 (scipy, R). Ours ranks
+        # ratios, not differences, so equal heights are what makes the two agree.
+        (significance.wilcoxon, [1e6] * 15, [1e6 + d for d in DARWIN], 0.041259765625),
+    ],
+)
+def test_published_p_values(test, base: list[float], candidate: list[float], p: float) -> None:
+    assert test(batch(base), batch(candidate))[0] == pytest.approx(p)
 
 
-def test_wilcoxon_of_darwins_maize() -> None:
-    """Darwin's pairs of crossed and self-fertilised plants: W = 24, p = 0.04126 (scipy, R).
-
-    Ours ranks ratios, not differences, so equal heights are what makes the two agree.
-    """
-    d = [6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75]
-    base = np.full((1, 15), 1e6)
-    p = significance.wilcoxon(base, base + np.array([d], dtype=np.float64))
-    assert p[0] == pytest.approx(0.041259765625)
-
-
-def test_welch_matches_scipy() -> None:
+@pytest.mark.parametrize("rows", [1, 5])
+def test_t_tests_are_scipys(rows: int) -> None:
     rng = np.random.default_rng(1)
-    base, candidate = rng.normal(10, 1, (20, 7)), rng.normal(10.5, 3, (20, 12))
-    expected = stats.ttest_ind(base, candidate, axis=1, equal_var=False).pvalue
-    assert significance.welch(base, candidate) == pytest.approx(expected)
+    base, candidate = rng.normal(10, 1, (rows, 9)), rng.normal(10.5, 3, (rows, 12))
+    welch = stats.ttest_ind(base, candidate, axis=1, equal_var=False).pvalue
+    assert significance.welch(base, candidate) == pytest.approx(welch)
+    change = significance.symmetric_change(base, candidate[:, :9])
+    paired = stats.ttest_1samp(change, 0, axis=1).pvalue
+    assert significance.paired_t(base, candidate[:, :9]) == pytest.approx(paired)
+    assert np.isnan(significance.paired_t(base, base)[0])
+    for sides in ((base[:, :1], candidate), (base, candidate[:, :1])):
+        assert np.isnan(significance.welch(*sides)).all()  # of one sample it does not exist
 
 
-def test_permutation_matches_scipys_exact_test() -> None:
+def test_permutations_are_scipys_exact_ones() -> None:
     rng = np.random.default_rng(2)
     base, candidate = rng.exponential(1, (1, 5)), rng.exponential(1, (1, 6))
     expected = stats.permutation_test(
@@ -59,6 +59,11 @@ def test_permutation_matches_scipys_exact_test() -> None:
         n_resamples=np.inf,
     ).pvalue
     assert significance.permutation(base, candidate)[0] == pytest.approx(expected)
+    change = significance.symmetric_change(base, candidate[:, :5])[0]
+    expected = stats.permutation_test(
+        (change,), np.mean, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    assert significance.sign_flips(base, candidate[:, :5])[0] == pytest.approx(expected)
 
 
 def test_sampled_permutation_is_close_to_t() -> None:
@@ -82,13 +87,6 @@ def test_mann_whitney_without_ties_is_scipys_exact_test(n: int, m: int) -> None:
     expected = stats.mannwhitneyu(base, candidate, axis=1, method="exact").pvalue
     assert significance.mann_whitney(base, candidate) == pytest.approx(expected, rel=1e-9)
     assert significance.mann_whitney(candidate, base) == pytest.approx(expected, rel=1e-9)
-
-
-def test_mann_whitney_of_very_many_samples_is_the_normal_approximation() -> None:
-    rng = np.random.default_rng(4)
-    base, candidate = rng.normal(0, 1, (3, 700)), rng.normal(0.1, 1, (3, 600))
-    expected = stats.mannwhitneyu(base, candidate, axis=1, method="asymptotic").pvalue
-    assert significance.mann_whitney(base, candidate) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("n", "m"), [(9, 9), (5, 100), (50, 50), (25, 40)])
@@ -121,10 +119,11 @@ def test_ties_beyond_what_can_be_counted_are_drawn() -> None:
         assert p == significance.mann_whitney(base, candidate)[0]
 
 
-def test_many_tied_samples_are_the_normal_approximation() -> None:
+@pytest.mark.parametrize(("n", "m", "levels"), [(700, 600, 0), (201, 300, 9)])
+def test_very_many_samples_are_the_normal_approximation(n: int, m: int, levels: int) -> None:
     rng = np.random.default_rng(6)
-    base = rng.integers(0, 9, (2, 201)).astype(float)
-    candidate = rng.integers(0, 10, (2, 300)).astype(float)
+    sides = [rng.normal(shift, 1, (3, size)) for shift, size in ((0, n), (0.1, m))]
+    base, candidate = (np.round(side * levels / 4) if levels else side for side in sides)
     expected = stats.mannwhitneyu(base, candidate, axis=1, method="asymptotic").pvalue
     assert significance.mann_whitney(base, candidate) == pytest.approx(expected, rel=1e-12)
     assert significance.drawn(100, 300)
@@ -141,22 +140,15 @@ def test_tied_and_untied_rows_of_a_batch_are_told_apart() -> None:
     assert rows[2] == 1.0
 
 
-def test_wilcoxon_without_ties_is_scipys() -> None:
-    rng, n = np.random.default_rng(8), 20
+@pytest.mark.parametrize(("n", "method"), [(20, "exact"), (51, "asymptotic")])
+def test_wilcoxon_without_ties_is_scipys(n: int, method: str) -> None:
+    """Of more than fifty pairs it is the normal approximation."""
+    rng = np.random.default_rng(8)
     base = rng.normal(100, 3, (4, n))
     candidate = base * rng.lognormal(0.02, 0.05, (4, n))
     change = significance.symmetric_change(base, candidate)
-    expected = stats.wilcoxon(change, axis=1, method="exact").pvalue
+    expected = stats.wilcoxon(change, axis=1, correction=True, method=method).pvalue
     assert significance.wilcoxon(base, candidate) == pytest.approx(expected, rel=1e-9)
-
-
-def test_wilcoxon_of_more_than_fifty_pairs_is_the_normal_approximation() -> None:
-    rng = np.random.default_rng(9)
-    base = rng.normal(100, 3, (1, 51))
-    candidate = base * rng.lognormal(0.02, 0.05, (1, 51))
-    change = significance.symmetric_change(base, candidate)[0]
-    expected = stats.wilcoxon(change, correction=True, method="asymptotic").pvalue
-    assert significance.wilcoxon(base, candidate)[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_pairs_without_change_say_nothing() -> None:
@@ -174,34 +166,10 @@ def test_normal_signed_ranks_are_corrected_for_continuity() -> None:
     assert significance.normal_p(np.array([1.0, -1.0])) == 1.0
 
 
-def test_paired_t_is_scipys() -> None:
-    rng = np.random.default_rng(10)
-    base, candidate = rng.normal(100, 3, (5, 9)), rng.normal(103, 3, (5, 9))
-    change = significance.symmetric_change(base, candidate)
-    expected = stats.ttest_1samp(change, 0, axis=1).pvalue
-    assert significance.paired_t(base, candidate) == pytest.approx(expected)
-    assert np.isnan(significance.paired_t(base, base)[0])
-
-
-def test_sign_flips_are_scipys_permutation_test() -> None:
-    rng = np.random.default_rng(11)
-    base, candidate = rng.normal(100, 3, (1, 9)), rng.normal(102, 3, (1, 9))
-    change = significance.symmetric_change(base, candidate)[0]
-    expected = stats.permutation_test(
-        (change,), np.mean, permutation_type="samples", n_resamples=np.inf
-    ).pvalue
-    assert significance.sign_flips(base, candidate)[0] == pytest.approx(expected)
-
-
 def test_symmetric_changes() -> None:
     base, candidate = batch([100.0, 0.0, 0.0, 50.0]), batch([150.0, 0.0, 7.0, 50.0])
     assert significance.symmetric_change(base, candidate).tolist() == [[0.2, 0.0, 1.0, 0.0]]
     assert significance.symmetric_change(candidate, base).tolist() == [[-0.2, 0.0, -1.0, 0.0]]
-
-
-def test_welch_of_one_sample_does_not_exist() -> None:
-    assert np.isnan(significance.welch(batch([1.0]), batch([1.0, 2.0, 3.0])))[0]
-    assert np.isnan(significance.welch(batch([1.0, 2.0, 3.0]), batch([1.0])))[0]
 
 
 def test_t_on_logarithms_judges_effects() -> None:
@@ -346,16 +314,19 @@ def test_tests_are_symmetric_and_keep_to_their_smallest_p(
         assert (p >= significance.smallest_p(name, n, m, paired=False) * (1 - 1e-9)).all()
 
 
-def test_holm_is_rs_p_adjust() -> None:
-    assert significance.adjust(P, "holm") == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
-    unordered = np.array([0.04, 0.01, 0.03])
-    assert significance.adjust(unordered, "holm") == pytest.approx([0.06, 0.03, 0.06])
-
-
-def test_benjamini_hochberg_is_rs_p_adjust() -> None:
-    p = np.array([0.01, 0.013, 0.014, 0.19, 0.35, 0.5, 0.63, 0.67, 0.75, 0.81])
-    expected = [0.14 / 3, 0.14 / 3, 0.14 / 3, 0.475, 0.7]
-    assert significance.adjust(p, "bh")[:5] == pytest.approx(expected)
+@pytest.mark.parametrize(
+    ("correction", "p", "adjusted"),
+    [
+        ("holm", [0.01, 0.02, 0.03, 0.04, 0.05], [0.05, 0.08, 0.09, 0.09, 0.09]),
+        ("holm", [0.04, 0.01, 0.03], [0.06, 0.03, 0.06]),
+        ("bh", [0.01, 0.013, 0.014, 0.19, 0.35, 0.5, 0.63, 0.67, 0.75, 0.81],
+         [0.14 / 3, 0.14 / 3, 0.14 / 3, 0.475, 0.7]),
+    ],
+)  # fmt: skip
+def test_corrections_are_rs_p_adjust(correction: Correction, p, adjusted) -> None:
+    """The first is Holm's step-down as in Wright (1992), Biometrics 48."""
+    found = significance.adjust(np.array(p), correction)
+    assert found[: len(adjusted)] == pytest.approx(adjusted)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
