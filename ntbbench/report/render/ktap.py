@@ -4,12 +4,14 @@
 Source: Documentation/dev-tools/ktap.rst of Linux 7.3; tools/testing/kunit/kunit_parser.py.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 from ntbbench.report.document import Check, Document
 from ntbbench.report.wording import ascii_only
 
 INDENT = "  "  # of a subtest
+_DASHES = re.compile(r"^(-( |$))+")
 
 
 def render(document: Document) -> str:
@@ -57,5 +59,5 @@ def _plain(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a description: a `#` in it would begin a directive."""
-    return _plain(text).replace("#", "No.") or "unnamed"
+    """Return a description: a `#` in it would begin a directive; a dash before it is no part of it."""
+    return _DASHES.sub("", _plain(text)).replace("#", "No.") or "unnamed"
