@@ -59,5 +59,5 @@ def _plain(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    """Return a description: a `#` in it would begin a directive; a dash before it is no part of it."""
+    """Return a description: a `#` in it begins a directive, and a dash before it is dropped."""
     return _DASHES.sub("", _plain(text)).replace("#", "No.") or "unnamed"

@@ -27,7 +27,20 @@ FILES = ("kunit_parser.py", "kunit_printer.py")
 # What a name or a diagnostic may hold: directives, results, escapes, other scripts.
 TEXTS = st.one_of(
     st.text(max_size=20),
-    st.sampled_from(["# SKIP", "- 0", "0", "-", "not ok 7 x", "1..9", "KTAP version 1", "a\n1..3", "\x1b[1m", "#"]),
+    st.sampled_from(
+        [
+            "# SKIP",
+            "- 0",
+            "0",
+            "-",
+            "not ok 7 x",
+            "1..9",
+            "KTAP version 1",
+            "a\n1..3",
+            "\x1b[1m",
+            "#",
+        ]
+    ),
 )
 LEAVES = st.builds(
     Check,
