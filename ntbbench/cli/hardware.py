@@ -53,7 +53,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
         int | None, Count(1, DOORBELLS_MAX, f"{DOORBELLS}; {DOORBELLS_DEFAULT} if not given")
     ] = None
     vectors: Annotated[
-        int | None, Count(1, DOORBELLS_MAX, "of generic; one a doorbell if not given")
+        int | None, Count(1, DOORBELLS_MAX, "of generic; one per doorbell if not given")
     ] = None
     mw_count: Annotated[int | None, MW_COUNT] = None
     max_num_clients: Annotated[int, MAX_NUM_CLIENTS] = 0

@@ -2,25 +2,16 @@
 """Options of the command line out of the sections that declare them: see ntbbench.core.options."""
 
 import argparse
-from collections.abc import Collection, Mapping
-from importlib import import_module
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ntbbench.core.option_list import OptionSection, default_of, described
+from ntbbench.core.option_list import default_of
 from ntbbench.core.options import kinds, option
 
 Section = TypeVar("Section", bound=Struct)
-# By command: `module:Class` of the sections whose keys are its options or those of its files.
-DECLARED: Mapping[str, tuple[str, ...]] = {
-    "simulate": (
-        "ntbbench.datapath.scenario.sections:Scenario",
-        "ntbbench.cli.simulate:How",
-    ),
-    "fit": ("ntbbench.cli.fit:Measured",),
-}
 
 
 def add_options(
@@ -65,19 +56,6 @@ def chosen(args: argparse.Namespace, base: Section, only: Collection[str] = ()) 
         if (not only or key in only) and (text := getattr(args, key, None)) is not None
     }
     return msgspec.structs.replace(base, **changes)
-
-
-def reference() -> Mapping[str, list[OptionSection]]:
-    """Return by command every section with its keys, kinds, ranges and defaults."""
-    return {
-        command: [section for place in places for section in _described(place)]
-        for command, places in DECLARED.items()
-    }
-
-
-def _described(place: str) -> list[OptionSection]:
-    module, _, name = place.partition(":")
-    return described(getattr(import_module(module), name)())
 
 
 def _plain(value: object) -> str:

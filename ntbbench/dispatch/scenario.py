@@ -73,7 +73,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     doorbells: Annotated[tuple[int, ...], Axis(1, DOORBELLS_MAX, DOORBELLS)] = (4, 8, 16)
     vectors: Annotated[
         tuple[int, ...],
-        Axis(1, DOORBELLS_MAX, "interrupt vectors of generic; one a doorbell if unset", empty=True),
+        Axis(1, DOORBELLS_MAX, "vectors of generic; one per doorbell if unset", empty=True),
     ] = ()
     dispatch: Annotated[tuple[str, ...], Words(DISPATCHES, "modes", once=True)] = (
         "fallback",

@@ -13,9 +13,9 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from simulate_runs import ONE, Command, saved
 
-from ntbbench.cli.options import reference
-from ntbbench.core.option_list import OptionList
+from ntbbench.core.option_list import OptionList, described
 from ntbbench.datapath.scenario.scenario_file import KEYS
+from ntbbench.datapath.scenario.sections import Scenario
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_the_keys_are_listed(ntbbench: Command) -> None:
     assert {row["key"] for row in rows} == {*KEYS, *top}
     text = ntbbench("simulate", "--keys", "--format", "json").out
     found = msgspec.json.decode(text, type=OptionList)
-    assert found.sections == reference()["simulate"][: len(found.sections)]
+    assert found.sections == described(Scenario())

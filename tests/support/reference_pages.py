@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The reference pages in docs/reference/, made of what the code declares: `make reference`."""
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
 from msgspec.structs import fields
 
+from ntbbench.cli.main import COMMANDS, build_parser
+from ntbbench.compare.policy import Policy
 from ntbbench.core.fields import Declared, declared
+from ntbbench.core.option_list import OptionSection, described
+from ntbbench.datapath.scenario import sections as simulate
+from ntbbench.datapath.scenario.scenario_file import preset
+from ntbbench.dispatch import scenario as sweep
 from ntbbench.report.kinds import RESULTS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -19,12 +26,102 @@ Made by `make reference` from the records themselves; `ntbbench schema KIND` pri
 Schema. Kinds: an *axis* names a point, a *count* is exact (any change is a finding), a *series* is
 noisy (compared by its samples), a *fact* is there to read, a *verdict* is a conclusion.
 """
+OPTIONS = """\
+# Options of commands, keys of files
+
+Made by `make reference` from the declarations themselves. A range is what is allowed; a value
+outside of it is refused with exit code 2, and so is an unknown key, with the nearest known one.
+"""
+FILES = """\
+# Keys of files
+
+TOML files; a key that is left out has its default. A list may be written as on the command line.
+"""
 BETTER = {"lower": "lower", "higher": "higher", "none": ""}
 
 
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
-    return {"metrics.md": metrics_page()}
+    return {"metrics.md": metrics_page(), "options.md": options_page()}
+
+
+def options_page() -> str:
+    """Return the options of every command and the keys of every file."""
+    commands = [
+        part
+        for name in COMMANDS
+        for title, parser in leaves(build_parser([name]), "ntbbench")
+        if title.split()[1] == name
+        for part in (f"## {title}\n", option_table(parser))
+    ]
+    board = preset("rcar-s4-spider")
+    files = [
+        *key_tables("simulate", described(simulate.Scenario()), ("R-Car S4", described(board))),
+        *key_tables("sweep", described(sweep.Scenario())),
+        *key_tables("compare, gate --policy", described(Policy())),
+    ]
+    return "\n".join([OPTIONS, *commands, FILES, *files])
+
+
+def leaves(
+    parser: argparse.ArgumentParser, title: str
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield every command below a parser that has none below it, with its words."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield title, parser
+    for action in below:
+        for name, inner in action.choices.items():
+            yield from leaves(inner, f"{title} {name}")
+
+
+def option_table(parser: argparse.ArgumentParser) -> str:
+    """Return the options of a command as a table, in the order of its help."""
+    rows = [
+        (
+            f"`{written(action)}`",
+            (action.help and parser._get_formatter()._expand_help(action)) or "",
+        )
+        for group in parser._action_groups
+        for action in group._group_actions
+        if action.dest != "help" and action.help
+    ]
+    return markdown(("option", "what"), rows)
+
+
+def written(action: argparse.Action) -> str:
+    """Return an option or argument as it is given, with what stands for its value."""
+    words = "" if action.nargs == 0 else str(action.metavar or "|".join(action.choices or ()))
+    return " ".join(filter(None, (", ".join(action.option_strings), words))) or action.dest
+
+
+def key_tables(
+    command: str,
+    sections: Sequence[OptionSection],
+    beside: tuple[str, Sequence[OptionSection]] | None = None,
+) -> Iterator[str]:
+    """Yield the keys of a command's file, a table for each section; `beside`: other defaults."""
+    yield f"## {command}\n"
+    title, others = beside or ("", sections)
+    head = ("key", "what", "allowed", "default", *filter(None, [title]))
+    for section, other in zip(sections, others, strict=True):
+        yield f"`[{section.name}]`\n" if section.name else "At the top\n"
+        rows = []
+        for key, also in zip(section.options, other.options, strict=True):
+            own = f"{section.name}.{key.key}" if section.name else key.key
+            differs = plain(also.default) if also.default != key.default else ""
+            cells = (f"`{own}`", key.text, key.allowed, plain(key.default), differs)
+            rows.append(cells[: len(head)])
+        yield markdown(head, rows)
+
+
+def plain(value: object) -> str:
+    """Return a default as a reader would write it."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "[]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
 
 
 def metrics_page() -> str:
@@ -55,15 +152,21 @@ def structs(kind: Any, seen: list[type[Struct]]) -> Iterator[type[Struct]]:
 
 def table(record: type[Struct]) -> str:
     """Return the declared fields of a record as a table."""
-    lines = ["| field | title | kind | unit | better | definition |", "|---|---|---|---|---|---|"]
-    return "\n".join([*lines, *map(row, declared(record).values())]) + "\n"
+    head = ("field", "title", "kind", "unit", "better", "definition")
+    return markdown(head, map(row, declared(record).values()))
 
 
-def row(field: Declared) -> str:
+def row(field: Declared) -> Sequence[str]:
     """Return one field as a row."""
     better = BETTER[field.better] if field.kind in ("count", "series") else ""
-    cells = (f"`{field.name}`", field.title, field.kind, field.unit, better, field.definition)
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return (f"`{field.name}`", field.title, field.kind, field.unit, better, field.definition)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; a pipe in a cell is written so that it ends none."""
+    cells = [[cell.replace("|", chr(92) + "|") for cell in row] for row in rows]
+    lines = [f"| {' | '.join(line)} |" for line in (head, *cells)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
 def write_all() -> None:

@@ -54,7 +54,7 @@ def resolve(
     name : a preset, or a key of `devices`.
     doorbells : 1 to 64: db_count of the epf drivers, bits of `generic`; None: 16. Devices of fixed
         size ignore it.
-    vectors : 1 to 64: interrupt vectors of `generic`; None: one a doorbell. All others ignore it.
+    vectors : 1 to 64: interrupt vectors of `generic`; None: one per doorbell. All others ignore it.
     mw_count : memory windows instead of the device's own; a preset then has scratchpads enough for
         them. None: keep both.
     devices : custom devices by name.

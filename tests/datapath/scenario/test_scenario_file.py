@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
-from ntbbench.core.option_list import described
 from ntbbench.core.options import Choice, Count, Counts, Duration, Flag, Kind, Share, Word, shown
 from ntbbench.datapath.scenario.scenario_file import (
     KEYS,
@@ -26,9 +25,6 @@ from ntbbench.datapath.scenario.scenario_file import (
     with_true_note,
 )
 from ntbbench.datapath.scenario.sections import BOARDS, Scenario
-from ntbbench.report.views.option_list import default
-
-DOC = Path(__file__).parents[3] / "docs" / "simulate.md"
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -146,17 +142,6 @@ def test_a_driver_gets_its_doorbells_as_it_can(doorbell: str, hardware: str, tak
         return
     with pytest.raises(InputError, match=rf"link\.doorbell: .*{hardware} not {doorbell}"):
         scenario_from(table, "x")
-
-
-def test_the_documents_list_every_key() -> None:
-    rows = [line for line in DOC.read_text().splitlines() if line.startswith("| `")]
-    listed = {row.split("`")[1]: row for row in rows}
-    for section in described(Scenario()):
-        for option in section.options:
-            name = f"{section.name}.{option.key}".strip(".")
-            usual = default(option) or ("[]" if option.default == [] else "")
-            words = f"| `{name}` | {option.text} | {option.allowed} | {usual} |"
-            assert listed[name].startswith(words)
 
 
 @pytest.mark.parametrize(
