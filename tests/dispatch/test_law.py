@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The analytic law agrees with the kernels, and notices when they are wrong."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -146,4 +147,26 @@ def test_a_biased_stream_is_noticed() -> None:
     stream, fan_out, counts = counted("uniform", generic(4, 2).vector_map, 3, 1, 20_000)
     biased = replace(stream, rates=(Fraction(1, 2), Fraction(1, 2)))
     with pytest.raises(ModelDisagreement, match="farther apart than 20000 draws can be"):
+        law.check(biased, fan_out, 1, counts)
+
+
+@pytest.mark.parametrize(
+    ("rates", "fan_out", "trials", "span"),
+    [
+        # Single draws: A = 3/4 * 1 + 1/4 * 5 = 2, so the terms are -1 and 3.
+        ((Fraction(3, 4), Fraction(1, 4)), (1, 5), 100, 4),
+        # Bursts of several sources: three of term -1, one of term 3.
+        ((Fraction(1, 4),) * 4, (1, 1, 1, 5), 50, 6),
+    ],
+)
+def test_chance_by_hand(rates, fan_out, trials: int, span: int) -> None:
+    stream = Stream(np.zeros(100, np.uint8), np.zeros(100, np.uint64), 100, rates, False, trials)
+    deviation = math.sqrt(math.log(2 / law.FALSE_ALARM) / 200) + 1 / 100
+    assert float(law.chance(stream, fan_out)) == pytest.approx(span * deviation)
+
+
+def test_too_few_calls_are_noticed_too() -> None:
+    stream, fan_out, counts = counted("uniform", generic(4, 2).vector_map, 3, 1, 20_000)
+    biased = replace(stream, rates=(Fraction(9, 10), Fraction(1, 10)))
+    with pytest.raises(ModelDisagreement, match="farther apart than 20000 draws"):
         law.check(biased, fan_out, 1, counts)

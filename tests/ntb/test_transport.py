@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntbbench.cli.main import main
 from ntbbench.ntb.netdev import create_queues, queue_bits
 from ntbbench.ntb.transport import qp_count
 
@@ -130,3 +131,13 @@ def test_queues_take_the_lowest_bits_of_a_mask_with_holes() -> None:
     qps = qp_count(0x2D, mw_count=None, spad_count=None, use_msi=False, max_num_clients=0)
     assert queue_bits(qps.qp_bitmap) == [0, 2, 3]
     assert queue_bits(0xF_0000_000F) == [0, 1, 2, 3]
+
+
+def test_msi_takes_no_window_where_there_is_none() -> None:
+    found = qp_count(0xFF, mw_count=0, spad_count=16, use_msi=True, max_num_clients=0)
+    assert (found.use_msi, found.qp_count) == (False, 0)
+
+
+@pytest.mark.parametrize(("clients", "code"), [("4294967295", 0), ("4294967296", 2)])
+def test_max_num_clients_is_a_word_of_32_bits(clients: str, code: int) -> None:
+    assert main(["hardware", "ntb_hw_amd", "--max-num-clients", clients]) == code

@@ -56,3 +56,11 @@ def test_refuses(
 ) -> None:
     with pytest.raises(InputError, match=message):
         VectorMap(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("db_valid_mask", "count", "masks"), [(1, 2, (1, 1)), (2**64 + 1, 1, (1,))]
+)
+def test_masks_beyond_the_sources_or_the_word(db_valid_mask: int, count: int, masks) -> None:
+    with pytest.raises(InputError):
+        VectorMap(db_valid_mask, (1,), count, masks)

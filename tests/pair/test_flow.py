@@ -9,7 +9,17 @@ from pair_strategies import unpatched, whole
 from ntbbench.lab.pair.predict import PairModel, predicted_verdict
 from ntbbench.pair.drivers.patches import Driver, prefix
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.flow import POLL, PairFlow, Told, placed_by_events, ring_effects, run_bounds
+from ntbbench.pair.flow import (
+    POLL,
+    Packet,
+    PairFlow,
+    RingEffect,
+    RunBounds,
+    Told,
+    placed_by_events,
+    ring_effects,
+    run_bounds,
+)
 from ntbbench.pair.series.verdict import outcome, pair_link
 from ntbbench.pair.setting import DIRECTIONS, AnySlots, Setting
 
@@ -194,3 +204,31 @@ def test_a_qp_count_of_no_doorbell_wraps_and_the_windows_limit_it() -> None:
     link = pair_link(old, whole("rc"), AnySlots(ep_slots=0, mw_count=2))
     assert (link.counts, link.link) == ((2, 2), "down")
     assert link.cause == "no client gets a QP on EP: doorbell bits: db_valid_mask is 0"
+
+
+def effect(vectors: tuple[int, ...], masks: tuple[int, ...] = (), shown: int = 0) -> RingEffect:
+    return RingEffect((), vectors, masks or (0,) * len(vectors), shown)
+
+
+def test_bounds_by_hand() -> None:
+    """Per QP, from one run to one for each callback of its bit and each look of the race check."""
+    effects = (effect((3,), (0b01,), 0b100), effect((4,), (0b10,), 0b100))
+    found = run_bounds(effects, {3: 5, 4: 2, 9: 7}, [0, 30, 0, 0], 15)
+    assert found == RunBounds([1, 1, 0, 0], [5, 2 + 30 + 2, 7, 0])
+
+
+@pytest.mark.parametrize(
+    ("effects", "items", "placed"),
+    [
+        # A ring takes place where the first of its vectors was reported.
+        (
+            (effect((2, 0)), effect((1, 2)), effect((0,))),
+            [1, 2, 4, Told(1), POLL, Told(2), POLL, Told(7)],
+            [Packet(1), Packet(2), Packet(4), 2, POLL, 1, POLL, 4],
+        ),
+        # A ring that nothing reported is rung at the end.
+        ((effect((0,)),) * 4, [2, 8], [Packet(2), Packet(8), 2, 8]),
+    ],
+)
+def test_rings_are_placed_by_events(effects, items, placed) -> None:
+    assert list(placed_by_events(effects, items)) == placed

@@ -379,3 +379,21 @@ def test_one_odd_value_among_equal_ones_is_ranked() -> None:
     for odd in (1.0, 3.0):
         p = significance.mann_whitney(batch([odd, 2.0]), batch([2.0] * 9))[0]
         assert p == pytest.approx(2 * 2 / 11)
+
+
+@pytest.mark.parametrize(
+    ("values", "correction", "level"),
+    [
+        ([0.001, 0.2, 0.3, 0.4], "bh", 0.025),
+        ([0.05, 0.9], "bh", 0.05),  # touches its step
+        ([0.06, 0.9], "bh", 0.025),
+        ([0.001, 0.04, 0.045, 0.9], "bh", 0.05),
+        ([0.025, 0.5], "holm", 0.025),  # adjusted to alpha itself: not rejected
+        ([0.02, 0.5], "holm", 0.05),
+        *(([], correction, 0.05) for correction in ("holm", "bh", "none")),
+    ],
+)
+def test_the_level_of_one_more_p_value(values, correction: Correction, level: float) -> None:
+    found = np.array(values, dtype=np.float64)
+    assert significance.next_level(found, correction, 0.05) == pytest.approx(level)
+    assert len(significance.adjust(found, correction)) == len(values)

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy, Test
-from ntbbench.compare.records import Comparison
+from ntbbench.compare.records import Comparison, Summary
 from ntbbench.compare.statistics import detectable
 from ntbbench.compare.verdicts import sample_warnings as cautions
+from ntbbench.compare.verdicts.decision import Bar, decision_of
+from ntbbench.compare.verdicts.noisy import Estimate
 from ntbbench.compare.warning_list import CAUTIONS, warned
 
 MIRROR = {"regressed": "improved", "improved": "regressed"}
@@ -219,3 +221,54 @@ def test_the_runs_that_are_needed_are_those_that_can_reach_alpha(
         assert "so large a family" not in warning.message
     enough = family(Policy(), **{f"m{i}": apart(needed) for i in range(metrics)})
     assert {c.verdict for c in enough.values()} == {"regressed"}
+
+
+# Ten runs a side that no rank test could call significant, apart by 10 %.
+FEW_RUNS = {"ratio": 1.1, "p_value": 0.1, "p_least": 0.1, "p_effect": 0.001, "apart": True}
+
+
+def guess(**more: object) -> Estimate:
+    summary = Summary(n=10, mean=1.0, minimum=1.0, maximum=1.0, median=1.0, sd=0.0, outliers=0)
+    usual = dict.fromkeys(("ratio", "low", "high", "second", "p_effect"), 1.0)
+    known = {"p_value": 0.5, "p_least": 0.001, "apart": False, "scatter": (0.001, 0.001)}
+    sides = {"base": summary, "candidate": summary, "variances": (0.0, 0.0)}
+    return Estimate(
+        **{**usual, **known, **sides, "sizes": detectable.Sizes(10, 10, paired=False), **more}
+    )
+
+
+def bar(**more: object) -> Bar:
+    usual = {"threshold": 0.02, "better": "lower", "alpha": 0.05, "level": 0.05, "family": 1}
+    return Bar(**{**usual, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "family", "by"),
+    [
+        ({"low": 1.05, "high": 1.2}, 2, "effect"),
+        ({"low": 1.01, "high": 1.2}, 2, ""),  # reaches into the threshold
+        ({"low": 0.5, "high": 1.5}, 2, ""),  # both ends are beyond, on two sides of 1
+        ({"low": 1.05, "high": 1.2, "p_effect": 0.04}, 2, ""),
+        ({"low": 1.05, "high": 1.2, "p_effect": 0.04}, 1, "effect"),
+        ({"low": 1.05, "high": 1.2, "p_effect": 0.2}, 0, ""),  # a family of none is one
+        ({"low": 1.05, "high": 1.2, "apart": False}, 2, ""),
+    ],
+)
+def test_what_it_takes_to_be_changed_by_effect(more, family: int, by: str) -> None:
+    assert decision_of(guess(**FEW_RUNS | more), 0.1, bar(family=family)).by == by
+
+
+def test_the_other_location_has_its_sign() -> None:
+    decision = decision_of(guess(low=0.99, high=1.01, second=0.95), 0.5, bar())
+    assert decision.reason.endswith("changed by -5.0 %")
+
+
+@pytest.mark.parametrize("present", [0, 1])
+def test_a_missing_metric_counts_the_samples_that_are_there(present: int) -> None:
+    sides = (
+        noisy_sides(m=([1.0] * 6, [1.0] * 6)),
+        noisy_sides(m=([1.0] * 6,) * 2, x=([1.0] * 3,) * 2),
+    )
+    base, candidate = sides[1 - present][0], sides[present][1]
+    found = {c.metric: c for c in compare(base, [candidate], Policy()).comparisons}["x"]
+    assert (found.n_base, found.n_candidate) == ((3, 0), (0, 3))[present]
