@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ntbbench.cli.compare import tell_cautions
-from ntbbench.cli.output import Output, add_output
+from ntbbench.cli.output import add_output, report_output
 from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_no_input, check_writable, write_bytes
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from ntbbench.report.views.calibration import document, policy_file  # noqa: PLC0415
 
     policy = load_policy(args.policy)
-    output = Output(args.format, args.html, files=args.write)
+    output = report_output(args)
     read = [*map(Path, args.results), *([] if args.policy is None else [args.policy])]
     output.check_inputs(read)
     if args.output is not None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.cli.options import add_options, chosen
-from ntbbench.cli.output import Output, add_output, write_text
+from ntbbench.cli.output import Output, add_output, report_output, write_text
 from ntbbench.cli.progress import tell
 from ntbbench.compare.readers import load_variant
 from ntbbench.compare.series import Series, Variant
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("fit", "no measurement", "one of --throughput, --iperf3 is needed")
     if args.throughput is not None and args.iperf3 is not None:
         raise InputError("--throughput", args.throughput, "either --throughput or --iperf3")
-    output = Output(args.format, args.html)
+    output = report_output(args)
     if args.output is not None:
         check_writable(args.output)
         if output.page is not None:

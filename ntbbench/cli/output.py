@@ -23,7 +23,8 @@ from ntbbench.core.result_file import (
 )
 from ntbbench.report.document import Document
 from ntbbench.report.kinds import kind_of
-from ntbbench.report.render import RENDERERS, renderer
+from ntbbench.report.render import RENDERERS, brief, renderer
+from ntbbench.report.render import text as whole
 
 ALIASES = {"markdown": "md"}
 CHECKS = ("ktap", "junit", "github")  # formats of reports that check something
@@ -63,6 +64,12 @@ def add_output(
         type=lambda text: _file(text, names),
         help="write the report to FILE in this format too; repeatable",
     )
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="text: every table, and the environment"
+    )
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="of a text (auto)"
+    )
     if saves:
         group.add_argument(
             "-o",
@@ -94,6 +101,8 @@ class Output:
     named : whether the user named `result`, so that it need not be said where it is.
     place : the file that gets what stdout would; None: stdout.
     files : a format and a file each, beside stdout.
+    verbose : whether a text on stdout has everything.
+    color : auto, always or never; auto: on a terminal, unless NO_COLOR is set.
     """
 
     form: str
@@ -102,6 +111,8 @@ class Output:
     named: bool = True
     place: Path | None = None
     files: Sequence[tuple[str, Path]] = ()
+    verbose: bool = False
+    color: str = "never"
     saving: Saving | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -166,15 +177,21 @@ class Output:
 
         The summary of a job of GitHub Actions, which is no place for annotations, gets Markdown.
         """
-        text = renderer(self.form)(document)
+        render = self.text_of if self.form == "text" else renderer(self.form)
+        report = render(document)
         if self.place is None:
-            write_text(text)
+            write_text(report)
         else:
-            write_bytes(self.place, text.encode())
+            write_bytes(self.place, report.encode())
         self.write_page(document)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if self.form == "github" and summary:
             append_text(Path(summary), renderer("md")(document))
+
+    def text_of(self, document: Document) -> str:
+        """Return the text for stdout: a screen of it, or with -v or in a file all of it."""
+        render = whole.render if self.verbose or self.place is not None else brief.render
+        return render(document, colour=self.place is None and is_coloured(self.color))
 
     def write_page(self, document: Document) -> None:
         """Write the page and the files, where they were asked for."""
@@ -193,9 +210,31 @@ def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None
     """
     asked = getattr(args, "output", None) or resumed
     path = asked if asked is not None or not saves else new_run(RUNS, saves)
-    place = getattr(args, "place", None)
-    named = asked is not None
-    return Output(args.format, args.html, path, named, place=place, files=args.write)
+    return report_output(args, result=path, named=asked is not None)
+
+
+def report_output(
+    args: argparse.Namespace, *, result: Path | None = None, named: bool = True
+) -> Output:
+    """Return the checked output of a report; `result` is where its record is saved, if it is."""
+    return Output(
+        args.format,
+        args.html,
+        result,
+        named,
+        place=getattr(args, "place", None),
+        files=args.write,
+        verbose=args.verbose,
+        color=args.color,
+    )
+
+
+def is_coloured(color: str) -> bool:
+    """Tell whether a text has colours; see https://no-color.org for NO_COLOR."""
+    if color != "auto":
+        return color == "always"
+    dumb = os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not dumb
 
 
 def write_text(text: str) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 import ntbbench
 from ntbbench.cli.options import add_options, chosen
-from ntbbench.cli.output import Output, add_output, output_of
+from ntbbench.cli.output import Output, add_output, output_of, report_output
 from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import timer
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     """Simulate, save, report."""
     if args.keys:
         listed = OptionList(sections=described(Scenario()))
-        Output(args.format, args.html).show(kind_of(listed).document(listed))
+        report_output(args).show(kind_of(listed).document(listed))
         return ExitCode.OK
     plan = plan_of(args)
     output = outputs(args, plan)

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ntbbench.cli.options import add_options, chosen
-from ntbbench.cli.output import Output, add_output, output_of
+from ntbbench.cli.output import Output, add_output, output_of, report_output
 from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.result_file import load_as
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     output = output_of(args, saves="sweep", resumed=args.resume)
     if previous is not None and previous.complete:
         tell(f"{args.resume} is complete: there is nothing to go on with")
-        output = output if args.output is not None else Output(output.form, output.page)
+        output = output if args.output is not None else report_output(args)
         output.finish(previous)
         return verdict(previous)
     saving = output.saving

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from ntbbench.report.page import Figure
 
 Align = Literal["left", "right"]
-Shown = Literal["everywhere", "page", "terminal", "plain", "marked", "mail"]
-# The formats that a block is for; one that is not listed here is for all of them.
+Shown = Literal["everywhere", "brief", "page", "terminal", "plain", "marked", "mail"]
+# The formats that a block is for; one that is not listed here is for all of them but `brief`.
 FORMATS_OF: Mapping[Shown, Collection[str]] = {
+    "brief": ("brief",),  # of a text without -v, in place of what is `detail`
     "page": ("html",),
     "terminal": ("text", "mail", "md"),
     "plain": ("text", "mail"),  # lines of fixed width: no room for wide tables
@@ -103,6 +104,7 @@ class Table:
     keys : columns that name a row: a table too wide for the format repeats them.
     shown : `page` tables are too large for a text, `terminal` ones are drawn by a page's figures.
     ordered : what matters most comes first, so that Markdown may leave out the end of a long one.
+    detail : a text shows it with -v alone.
     """
 
     title: str
@@ -113,6 +115,7 @@ class Table:
     keys: int = 1
     shown: Shown = "everywhere"
     ordered: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Notes:
     title: str
     rows: Sequence[tuple[str, Sequence[str]]]
     shown: Shown = "everywhere"
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class Drawing:
 
     title: str
     lines: Sequence[str]
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ class Details:
 
     title: str
     blocks: Sequence[Block]
+    detail: bool = False
 
 
 Block = Table | Notes | Drawing | Details
@@ -211,6 +217,8 @@ class Document:
     facts : the environment.
     record : what JSON writes.
     indent : of the JSON; 0: none.
+    tone : of the verdict, for what has colours.
+    whole : a text is never cut: the tables are what was asked for.
     sheet, figures, checks : made only for the formats that show them.
     """
 
@@ -222,6 +230,8 @@ class Document:
     warnings: Sequence[tuple[str, Sequence[str]]] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     indent: int = 2
+    tone: Tone = ""
+    whole: bool = False
     sheet: Callable[[], Sheet] | None = None
     figures: Callable[[], Sequence[Section]] | None = None
     checks: Callable[[], Sequence[Check]] | None = None
@@ -240,11 +250,20 @@ class Document:
 def _shown(blocks: Sequence[Block], form: str) -> list[Block]:
     found: list[Block] = []
     for block in blocks:
-        if isinstance(block, Details):
+        shown = "everywhere" if isinstance(block, Details | Drawing) else block.shown
+        if form == "brief":
+            wanted = not block.detail and (shown == "brief" or _is_for("text", shown))
+        else:
+            wanted = _is_for(form, shown)
+        if wanted and isinstance(block, Details):
             found.append(replace(block, blocks=_shown(block.blocks, form)))
-        elif isinstance(block, Drawing) or form in FORMATS_OF.get(block.shown, (form,)):
+        elif wanted:
             found.append(block)
     return found
+
+
+def _is_for(form: str, shown: Shown) -> bool:
+    return form in FORMATS_OF.get(shown, (form,))
 
 
 def leaves(checks: Sequence[Check], group: str = "") -> Iterator[tuple[str, Check]]:

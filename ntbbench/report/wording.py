@@ -45,6 +45,11 @@ def nanoseconds(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
+def short(value: float) -> str:
+    """Return a number with two decimals at most: 1, 1.5, 1.85."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
 def percent(ratio: float) -> str:
     """Return a share in percent: 0.875 -> `87.5%`."""
     return f"{100 * ratio:.1f}%"

@@ -91,7 +91,7 @@ def bars(groups: Sequence[Group], quantity: Quantity) -> go.Figure:
     for dispatch in dispatches:
         known: list[tuple[int, OkPoint, Reading]] = []
         for at, group in enumerate(groups):
-            point = group.best(dispatch)
+            point = next(reversed(group.best(dispatch)), None)
             reading = None if point is None else quantity.read(point)
             if point is not None and reading is not None:
                 known.append((at, point, reading))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Plain ASCII for a terminal: at most 80 columns, the answer first."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, zip_longest
 from textwrap import wrap
@@ -15,6 +16,7 @@ from ntbbench.report.document import (
     Drawing,
     Notes,
     Table,
+    Tone,
     first,
 )
 from ntbbench.report.wording import ascii_only, brief_facts
@@ -24,20 +26,26 @@ GAP = 2  # spaces between columns
 INDENT = "  "
 CELL_MIN = 8  # a column of words is folded no narrower
 MESSAGES_MAX = 3  # of one kind of warning
+COLOURS = {"good": "32", "fair": "33", "poor": "35", "bad": "31", "off": "2"}  # codes of ECMA-48
+CODES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def render(document: Document) -> str:
-    """Return the document as lines of at most 80 columns."""
-    return "\n".join(lines_of(document, "text", WIDTH)).rstrip("\n") + "\n"
+def render(document: Document, *, colour: bool = False) -> str:
+    """Return the whole document as lines of at most 80 columns."""
+    return joined(lines_of(document, "text", WIDTH), colour=colour)
+
+
+def joined(lines: Iterable[str], *, colour: bool = False) -> str:
+    """Return lines as a text, with or without the colours in them."""
+    text = "\n".join(lines).rstrip("\n") + "\n"
+    return text if colour else CODES.sub("", text)
 
 
 def lines_of(document: Document, form: str, width: int) -> Iterator[str]:
     """Yield the lines of a document in a format, a blank one between its parts."""
-    yield from folded(document.verdict, width)
-    for line in document.lines:
-        yield from folded(line, width)
+    yield from head_of(document, width)
     for block in document.parts(form):
-        yield from _block(block, width, "")
+        yield from block_lines(block, width)
     if document.warnings:
         yield from ["", "Warnings"]
         for text, messages in document.warnings:
@@ -48,6 +56,20 @@ def lines_of(document: Document, form: str, width: int) -> Iterator[str]:
         yield from ["", "Environment"]
         for line in brief_facts(document.facts):
             yield from folded(line, width, INDENT)
+
+
+def head_of(document: Document, width: int) -> Iterator[str]:
+    """Yield the answer, and what was asked."""
+    for line in folded(document.verdict, width):
+        yield coloured(line, document.tone, strong=True)
+    for line in document.lines:
+        yield from folded(line, width)
+
+
+def coloured(text: str, tone: Tone, *, strong: bool = False) -> str:
+    """Return a text in the colour of a tone, which its words say too."""
+    codes = ";".join(filter(None, ("1" if strong and tone else "", COLOURS.get(tone, ""))))
+    return f"\x1b[{codes}m{text}\x1b[0m" if codes and text.strip() else text
 
 
 def folded(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
@@ -64,7 +86,8 @@ def folded(text: str, width: int = WIDTH, indent: str = "") -> list[str]:
     ]
 
 
-def _block(block: Block, width: int, indent: str) -> Iterator[str]:
+def block_lines(block: Block, width: int, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a block, a blank one before it."""
     match block:
         case Table():
             yield from _table(block, width, indent)
@@ -76,7 +99,7 @@ def _block(block: Block, width: int, indent: str) -> Iterator[str]:
         case Details():
             yield from ["", *folded(block.title, width, indent)]
             for inner in block.blocks:
-                yield from _block(inner, width, indent + INDENT)
+                yield from block_lines(inner, width, indent + INDENT)
 
 
 def _notes(notes: Notes, width: int, indent: str) -> Iterator[str]:
@@ -181,7 +204,8 @@ def _grid(table: Table, width: int, indent: str) -> Iterator[str]:
             yield from folded(heading, width, indent)
         for row in islice(rows, members):
             cells = [_folded(ascii_only(c.text), w) for c, w in zip(row, widths, strict=True)]
-            yield from _lines(cells, widths, table.columns, inner)
+            tones = [cell.tone for cell in row]
+            yield from _lines(cells, widths, table.columns, inner, tones)
 
 
 def _folded(text: str, width: int) -> list[str]:
@@ -192,12 +216,18 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _lines(
-    cells: Sequence[Sequence[str]], widths: Sequence[int], columns: Sequence[Column], indent: str
+    cells: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    columns: Sequence[Column],
+    indent: str,
+    tones: Sequence[Tone] = (),
 ) -> Iterator[str]:
     """Yield the lines of a row: words to the left, numbers to the right."""
     for parts in zip_longest(*cells, fillvalue=""):
-        padded = (
+        padded = [
             part.ljust(width) if column.align == "left" else part.rjust(width)
             for part, width, column in zip(parts, widths, columns, strict=True)
-        )
-        yield (indent + (" " * GAP).join(padded)).rstrip()
+        ]
+        padded[-1] = padded[-1].rstrip()
+        inked = [coloured(part, tone or "") for part, tone in zip_longest(padded, tones)]
+        yield (indent + (" " * GAP).join(inked)).rstrip()

@@ -67,6 +67,7 @@ def _list(result: HardwareResult) -> Document:
             Table("Devices", LISTED, [words(*_listed(device)) for device in devices], [NOTE]),
             Table("What they are", described, [words(d.name, d.description) for d in devices]),
         ],
+        whole=True,
         sheet=lambda: _sheet(DeviceRow, devices),
     )
 
@@ -96,6 +97,7 @@ def _map(result: HardwareResult, device: DeviceRow, bits: list[BitRow]) -> Docum
             _interrupts(device, bits),
             Notes("Source", [(device.source, ())] if device.source != NO_SOURCE else []),
         ],
+        whole=True,
         sheet=lambda: _sheet(BitRow, bits),
     )
 

@@ -16,6 +16,7 @@ def document(listed: OptionList) -> Document:
     return Document(
         title="ntbbench options",
         verdict=f"{plural(count, 'key')} in {plural(len(listed.sections), 'section')}.",
+        whole=True,
         record=listed,
         blocks=[_table(section) for section in listed.sections],
         sheet=lambda: _sheet(listed),

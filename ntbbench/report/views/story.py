@@ -18,6 +18,7 @@ def document(result: Stories) -> Document:
     return Document(
         title="ntbbench compat --explain" if cells else "ntbbench doorbell",
         verdict="; ".join(f"{story.direction}: {_end(story)}" for story in result.stories),
+        whole=True,
         record=result,
         lines=[setting_line(result)],
         blocks=[_steps(story) for story in result.stories],

@@ -29,7 +29,9 @@ from ntbbench.report.document import (
     words,
 )
 from ntbbench.report.views.sweep_pivot import (
+    CIRCUMSTANCES,
     Group,
+    Refusal,
     by_reason,
     groups_of,
     interval,
@@ -41,7 +43,7 @@ from ntbbench.report.views.sweep_pivot import (
     timed,
     timing_of,
 )
-from ntbbench.report.wording import facts, nanoseconds, percent, plural
+from ntbbench.report.wording import facts, nanoseconds, percent, plural, short
 
 LABELS = declared(OkPoint)
 AMPLIFICATION = LABELS["amplification"].definition
@@ -57,6 +59,7 @@ RATIOS = (
 COUNTS = ("interrupts", "scan_iterations", "schedule_calls", "wakeups", "merged", "missed")
 ENDS = ("median", "low", "high")
 TIMING = "ns_per_dispatch"
+GENERIC = "generic"
 SCALARS = (int, float, str, int | None)
 
 Show = Callable[[OkPoint], Cell]
@@ -72,28 +75,62 @@ def document(result: SweepResult) -> Document:
         blocks=Deferred(lambda: _blocks(result)),
         warnings=Deferred(lambda: _warnings(result)),
         facts=result.environment,
+        tone="bad" if lost_points(result.points) else "good",
         sheet=lambda: _sheet(result.points),
         figures=lambda: _figures(result.points),
     )
 
 
 def verdict_of(points: Sequence[Point]) -> str:
-    """Return in one sentence how many tasklets an interrupt schedules, and what is not known."""
+    """Return what the masks gain, how many tasklets a doorbell schedules, and what is not known."""
     measured = ok_points(points)
     refused = len(points) - len(measured)
     rest = f"; {plural(refused, 'point')} unavailable" if refused else ""
     if not measured:
         return f"No point was measured{rest}"
     values = [point.amplification for point in measured]
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    low, high = short(min(values)), short(max(values))
     lost = len(lost_points(measured))
-    missed = "no doorbell was missed"
-    if lost:
-        missed = f"{plural(lost, 'point')} MISSED OR MISROUTED DOORBELLS"
+    missed = f"{plural(lost, 'point')} MISSED OR MISROUTED DOORBELLS" if lost else "none is missed"
+    said = gain_of(measured)
     return (
-        f"A doorbell interrupt schedules {low if low == high else f'{low} to {high}'} tasklets "
-        f"(1 is ideal) in {plural(len(measured), 'point')}; {missed}{rest}"
+        f"{said}{'. ' if said else ''}A doorbell schedules "
+        f"{low if low == high else f'{low} to {high}'} tasklets (1 is ideal) in "
+        f"{plural(len(measured), 'point')}; {missed}{rest}"
     )
+
+
+def gain_of(points: Sequence[OkPoint]) -> str:
+    """Return what the masks change where they change most; "" where no two points differ in them.
+
+    The two points differ in the dispatch mode alone, or in the version of the driver alone.
+    """
+    pairs: dict[tuple[object, ...], dict[str, OkPoint]] = {}
+    for point in points:
+        same = (point.queues, point.doorbells, *(getattr(point, name) for name in CIRCUMSTANCES))
+        pairs.setdefault((point.hardware, point.vectors, *same), {})[point.dispatch] = point
+        driver, _, version = point.hardware.rpartition("-")
+        pairs.setdefault((driver, point.dispatch, *same), {})[version] = point
+    best: tuple[float, ...] = (0,)
+    said = ""
+    for pair in pairs.values():
+        for before, after in (("fallback", "per-vector"), ("legacy", "v4")):
+            if before in pair and after in pair and pair[after].amplification:
+                gain = pair[before].amplification / pair[after].amplification
+                one = pair[after]
+                found = (one.hardware != GENERIC, gain, before == "fallback", one.doorbells)
+                if gain > 1 and found > best:
+                    best, said = found, _gain(before, pair[before], one)
+    return said
+
+
+def _gain(before: str, one: OkPoint, other: OkPoint) -> str:
+    was, now = short(one.amplification), short(other.amplification)
+    qps = f"{now} QP{'s' * (now != '1')} per doorbell"
+    sizes = f"{plural(other.queues, 'queue')}, {plural(other.doorbells, 'doorbell')}"
+    if before == "fallback":
+        return f"Per-vector masks wake {qps} instead of {was} ({other.hardware}, {sizes})"
+    return f"{other.hardware} wakes {qps}, {one.hardware} {was} ({other.dispatch}, {sizes})"
 
 
 def _lines(result: SweepResult) -> Iterator[str]:
@@ -119,20 +156,27 @@ def _blocks(result: SweepResult) -> Iterator[Block]:
     points = result.points
     groups = groups_of(points)
     yield _lost(points)
+    reasons = by_reason(refusals_of(points))
     if ok_points(points):
+        yield _overview(groups)
         yield _summary(groups)
+    yield Notes("Unavailable", [(_counted(*reason), ()) for reason in reasons], shown="brief")
+    if ok_points(points):
         yield _pivot(f"Amplification: {AMPLIFICATION}", groups, _amplification)
     if timed(points):
         title = "Cost: ns per dispatch, median and the farther end of its 95 % interval"
-        yield Details(title, [_pivot("", groups, _cost)])
-    reasons = by_reason(refusals_of(points))
+        yield Details(title, [_pivot("", groups, _cost)], detail=True)
     if reasons:
         rows = [(reason, [str(one) for one in refusals]) for reason, refusals in reasons]
-        yield Details("Unavailable points", [Notes("", rows)])
+        yield Details("Unavailable points", [Notes("", rows)], detail=True)
     yield _all_points(points)
     asked = [words(name, value) for name, value in facts(result.scenario)]
     heads = (Column("key", align="left"), Column("value", align="left"))
     yield Table("Scenario", heads, asked, shown="page")
+
+
+def _counted(reason: str, refusals: Sequence[Refusal]) -> str:
+    return f"{reason} ({plural(sum(one.points for one in refusals), 'point')})"
 
 
 def _lost(points: Sequence[Point]) -> Table:
@@ -144,10 +188,35 @@ def _lost(points: Sequence[Point]) -> Table:
     )
 
 
+def _overview(groups: Sequence[Group]) -> Table:
+    """Return, for each device, the points with most queues: the dispatch modes side by side."""
+    modes = list(dict.fromkeys(mode for group in groups for mode in group.dispatches))
+    rows: dict[tuple[str, int, int, int], dict[str, OkPoint]] = {}
+    for group in groups:
+        for point in (point for mode in modes for point in group.best(mode)):
+            key = (group.title, point.queues, point.doorbells, point.vectors)
+            rows.setdefault(key, {})[point.dispatch] = point
+    keys = [column(OkPoint, name) for name in ("hardware", "queues", "doorbells", "vectors")]
+    shows: list[tuple[str, str, Show]] = [("QPs woken per doorbell", "QPs", _amplification)]
+    if timed(point for row in rows.values() for point in row.values()):
+        shows.append(("ns per dispatch", "ns", _cost))
+    columns = [
+        Column(f"{title}, {mode}", head="\n".join((mode.replace("-", "-\n"), unit)))
+        for title, unit, _ in shows
+        for mode in modes
+    ]
+    cells = [
+        [show(row[mode]) if mode in row else Cell("-") for _, _, show in shows for mode in modes]
+        for row in rows.values()
+    ]
+    cells = [[*words(*key), *row] for key, row in zip(rows, cells, strict=True)]
+    title = "QPs woken per doorbell (amplification), each device at its most queues"
+    return Table(title, [*keys, *columns], cells, keys=4, shown="brief")
+
+
 def _summary(groups: Sequence[Group]) -> Table:
-    """Return, for each device and dispatch, the measured point with most queues."""
-    best = [[group.best(dispatch) for dispatch in group.dispatches] for group in groups]
-    points = [[point for point in row if point is not None] for row in best]
+    """Return, for each device and dispatch, the measured points with most queues."""
+    points = [[p for name in group.dispatches for p in group.best(name)] for group in groups]
     columns = [
         *(column(OkPoint, name) for name in ("dispatch", "queues", "doorbells", "vectors")),
         *(column(OkPoint, name) for name in EXPLAINED[1:]),
@@ -163,6 +232,7 @@ def _summary(groups: Sequence[Group]) -> Table:
         [f"{it.title}{' (Q)' if it.head == 'Q' else ''}: {it.definition}" for it in explained],
         [(group.title, len(row)) for group, row in zip(groups, points, strict=True)],
         shown="terminal",
+        detail=True,
     )
 
 

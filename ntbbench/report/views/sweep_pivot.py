@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, prod
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +15,7 @@ from ntbbench.report.wording import nanoseconds
 # row nor a column of the table.
 CIRCUMSTANCES = ("workload", "mw_count", "max_num_clients", "drain", "seed")
 _circumstances = attrgetter(*CIRCUMSTANCES)
+_queues = attrgetter("queues")
 MERGED_AXES = ("queues_requested", "sizes", "dispatch", "hardware")
 
 
@@ -56,10 +57,12 @@ class Group:
         """The dispatch modes in the order of the sweep."""
         return list(dict.fromkeys(row.dispatch for row in self.rows))
 
-    def best(self, dispatch: str) -> OkPoint | None:
-        """Return the measured point of `dispatch` with most queues, then most doorbells."""
+    def best(self, dispatch: str) -> list[OkPoint]:
+        """Return the points of `dispatch` with most queues and most doorbells, by vectors."""
         points = [point for point in self.measured() if point.dispatch == dispatch]
-        return max(points, key=lambda p: (p.queues, p.doorbells, p.vectors), default=None)
+        top = max(((point.queues, point.doorbells) for point in points), default=(0, 0))
+        found = {p.vectors: p for p in sorted(points, key=_queues) if p.doorbells == top[1]}
+        return list(found.values())
 
     def measured(self) -> list[OkPoint]:
         """Return the points that were measured."""
@@ -76,6 +79,12 @@ class Refusal:
     sizes: tuple[tuple[int, int], ...]  # doorbells and vectors
     queues_requested: tuple[int, ...]
     queues: int  # created
+
+    @property
+    def points(self) -> int:
+        """How many points these are."""
+        axes = (self.hardware, self.dispatch, self.sizes, self.queues_requested)
+        return prod(map(len, axes))
 
     def __str__(self) -> str:
         asked = ",".join(str(count) for count in self.queues_requested)

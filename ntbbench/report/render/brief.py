@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a terminal of 24 lines shows at once: the answer, what needs attention, what -v adds."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ntbbench.report.document import Block, Document, Notes, Table
+from ntbbench.report.render.text import WIDTH, block_lines, head_of, joined
+from ntbbench.report.render.text import render as render_all
+from ntbbench.report.wording import ascii_only
+
+LINES = 23  # the next prompt takes one
+WARNINGS_MAX = 3
+
+
+def render(document: Document, *, colour: bool = False) -> str:
+    """Return the document cut to a screen; one whose tables are the answer is never cut."""
+    if document.whole:
+        return render_all(document, colour=colour)
+    lines, tail = list(head_of(document, WIDTH)), list(_warnings(document))
+    left: list[str] = []
+    room = LINES - len(lines) - len(tail) - 3  # blank, environment, what -v adds
+    for block in document.parts("brief"):
+        shown, whole = _fitting(block, room)
+        lines += shown
+        room -= len(shown)
+        left += [] if shown or whole else [block.title]
+    left += [block.title for block in document.blocks if block.detail]
+    return joined([*lines, *tail, *_last(document, left)], colour=colour)
+
+
+def _fitting(block: Block, room: int) -> tuple[list[str], bool]:
+    """Return the lines of a block that fit, of a list its first rows; and whether that is all."""
+    lines = list(block_lines(block, WIDTH))
+    if len(lines) <= room:
+        return lines, True
+    if isinstance(block, Table | Notes):
+        for size in range(min(len(block.rows) - 1, room), 0, -1):
+            lines = list(block_lines(_first_rows(block, size), WIDTH))
+            if len(lines) < room:
+                return [*lines, f"  ... and {len(block.rows) - size} more with -v"], False
+    return [], False
+
+
+def _first_rows(block: Table | Notes, size: int) -> Block:
+    """Return a block with its first rows; the notes of a table go."""
+    if isinstance(block, Notes):
+        return replace(block, rows=block.rows[:size])
+    groups, left = [], size
+    for heading, members in block.groups:
+        groups += [(heading, min(members, left))] if left else []
+        left -= min(members, left)
+    return replace(block, rows=block.rows[:size], groups=groups, notes=())
+
+
+def _warnings(document: Document) -> Iterator[str]:
+    if not document.warnings:
+        return
+    yield from ["", "Warnings"]
+    for text, messages in document.warnings[:WARNINGS_MAX]:
+        many = f" ({len(messages)})" if len(messages) > 1 else ""
+        yield _cut(f"  {ascii_only(text)}", WIDTH - len(many)) + many
+    if len(document.warnings) > WARNINGS_MAX:
+        yield f"  ... and {len(document.warnings) - WARNINGS_MAX} more with -v"
+
+
+def _last(document: Document, left: list[str]) -> Iterator[str]:
+    """Yield the environment in a line, and what -v adds."""
+    names = [name.partition(":")[0] for name in dict.fromkeys(left) if name]
+    if names or document.facts:
+        yield ""
+    if document.facts:
+        yield _cut(f"Environment: {', '.join(_facts(document.facts))}", WIDTH)
+        names.append("the whole environment")
+    if names:
+        yield _cut(f"-v adds: {', '.join(names)}", WIDTH)
+
+
+def _cut(line: str, width: int) -> str:
+    """Return a line of at most `width` columns, cut between two words."""
+    return line if len(line) <= width else f"{line[: width - 3].rpartition(' ')[0].rstrip(',')} ..."
+
+
+def _facts(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the first fact of each kind."""
+    for key, value in facts.items():
+        first = next(iter(value.values()), None) if isinstance(value, Mapping) else value
+        if isinstance(first, str) and first:
+            yield f"{key} {first}"
