@@ -44,14 +44,14 @@ def _fitting(block: Block, room: int) -> tuple[list[str], bool]:
 
 
 def _first_rows(block: Table | Notes, size: int) -> Block:
-    """Return a block with its first rows; the notes of a table go."""
+    """Return a block with its first rows, and the first note of a table."""
     if isinstance(block, Notes):
         return replace(block, rows=block.rows[:size])
     groups, left = [], size
     for heading, members in block.groups:
         groups += [(heading, min(members, left))] if left else []
         left -= min(members, left)
-    return replace(block, rows=block.rows[:size], groups=groups, notes=())
+    return replace(block, rows=block.rows[:size], groups=groups, notes=block.notes[:1])
 
 
 def _warnings(document: Document) -> Iterator[str]:

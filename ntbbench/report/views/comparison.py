@@ -1,62 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A comparison: what fails the gate first, then what needs a look, then how it was judged."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from dataclasses import replace
 
-from ntbbench.compare.records import Comparison, Report, Summary
+from ntbbench.compare.records import Comparison, Report
 from ntbbench.compare.series import Variant
 from ntbbench.report.document import (
     Block,
-    Cell,
     Check,
-    Column,
     Deferred,
     Document,
     Notes,
     Section,
     Sheet,
     Shown,
-    Table,
-    column,
-    number,
-    words,
+    Tone,
 )
 from ntbbench.report.views import comparison_words as say
+from ntbbench.report.views.comparison_tables import STATISTICS, Points, samples, tables
 from ntbbench.report.wording import printable
 
-Item = TypeVar("Item")
-
 READABLE = 1_000  # more comparisons are written as JSON without indentation: half the size
-ENTRIES = 200  # of a text
-ROWS = 3_000  # of a page: a browser sorts as many at once
-EQUIVALENT = 40  # more than as many are only counted in a text
 IGNORED = 100
 NOTES = 20  # on the environments
-LABEL = 12  # characters of a side's name in a row of a mail
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would execute
-GRAVE = ("regressed", "missing")
 # Columns of the CSV: fields of a comparison, then those of each side's summary.
 PLAIN = (
     *("metric", "base", "candidate", "kind", "verdict", "reason", "unit", "better", "threshold"),
     *("ratio", "ratio_low", "ratio_high", "p_value", "p_adjusted", "n_base", "n_candidate"),
     *("minimal_detectable_effect", "runs_needed", "base_value", "candidate_value", "missing"),
 )
-STATISTICS = ("mean", "minimum", "maximum", "median", "sd")
 SUMMARY = (*STATISTICS, "outliers")
-CANDIDATE = 2  # its place among the columns
-COLUMNS = (
-    *(column(Comparison, name) for name in ("verdict", "metric", "candidate")),
-    Column("change", "candidate against base"),
-    column(Comparison, "better"),
-    Column("95 % interval", "of the change"),
-    Column("p (adjusted)", "of the test, and over the family"),
-    Column("n", "samples of the base and of the candidate"),
-    *(column(Comparison, name) for name in ("minimal_detectable_effect", "runs_needed")),
-    Column("warnings", "and the rule that decided, where it was not the test", align="left"),
-)
 
 
 def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False) -> Document:
@@ -68,18 +44,27 @@ def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False
     raw : list every sample.
     """
     against = ", ".join(report.candidates) or "nothing"
+    tone: Tone = "good" if report.exit_code == 0 else "bad" if report.exit_code == 1 else "fair"
     return Document(
         title="ntbbench compare",
-        verdict=f"{say.totals(report)}: {against} against {report.base}",
+        verdict=f"{say.answer(report)}: {against} against {report.base}",
+        tone=tone,
         record=report,
         indent=0 if len(report.comparisons) > READABLE else 1,
-        lines=[say.exit_line(report)] if report.causes else [],
+        lines=[*_lines(report)],
         blocks=Deferred(lambda: [*_blocks(report), *(_runs(sides) if raw else ())]),
         warnings=[(f"{w.code}: {w.message}", [f"Remedy: {w.remedy}"]) for w in report.warnings],
         sheet=lambda: _sheet(report),
         figures=lambda: _figures(report, sides),
         checks=lambda: [*_checks(report)],
     )
+
+
+def _lines(report: Report) -> Iterator[str]:
+    if report.causes:
+        yield say.exit_line(report)
+    if shared := Points(report.comparisons).shared:
+        yield f"All points: {shared}"
 
 
 def by_gravity(comparisons: Iterable[Comparison], report: Report) -> list[Comparison]:
@@ -89,7 +74,7 @@ def by_gravity(comparisons: Iterable[Comparison], report: Report) -> list[Compar
     """
     return sorted(
         comparisons,
-        key=lambda c: (not fails(c, report), say.SEVERITY.index(say.state(c)), -_size(c)),
+        key=lambda c: (not fails(c, report), say.SEVERITY.index(say.state(c)), -say.change_size(c)),
     )
 
 
@@ -112,32 +97,26 @@ def _reported_only(comparison: Comparison, report: Report) -> bool:
     return noisy and report.gate_on == "exact"
 
 
-def _size(comparison: Comparison) -> float:
-    ratio = comparison.ratio
-    if ratio is None:
-        return 0.0
-    return abs(math.log(ratio)) if ratio > 0 else math.inf
-
-
 def _blocks(report: Report) -> Iterator[Block]:
     ordered = by_gravity((c for c in report.comparisons if not say.unchanged(c)), report)
-    same = len(report.comparisons) - len(ordered)
-    unchanged = [say.counted(same, "exact metric(s) is|are unchanged")] if same else []
-    yield from _listed(ordered, unchanged, several=len(report.candidates) > 1)
-    left = len(ordered) - ROWS
-    more = [say.counted(left, "more row(s), less severe, is|are in the CSV and the JSON")]
-    rows = [_row(c) for c in ordered[:ROWS]]
-    columns = COLUMNS
-    if len(report.candidates) == 1:  # a column that says the same in every row
-        columns, rows = _without(columns), [_without(row) for row in rows]
-    notes = [*(more if left > 0 else ()), *unchanged]
-    yield Table("Verdicts", columns, rows, notes, keys=2, shown="marked", ordered=True)
-    yield _samples([c for c in ordered if c.kind == "noisy" and not c.missing][:ENTRIES])
-    yield Notes("Warnings of metrics", [*_cautions(report)])
+    yield from tables(ordered, report, lambda c: fails(c, report))
+    yield _notes("", _counts(ordered, len(report.comparisons) - len(ordered)))
+    yield samples([c for c in ordered if c.kind == "noisy" and not c.missing])
+    yield Notes("Warnings of metrics", [*_cautions(report)], shown="marked")
     ignored = [f"{item.metric}: {item.reason}" for item in report.ignored]
     yield _notes("Ignored by the policy", _first(ignored, IGNORED))
     yield _notes("Environment", _first(say.environment_lines(report), NOTES))
-    yield _notes("Method", [say.family_line(report)] if report.family.size else [])
+    method = [say.family_line(report)] if report.family.size else []
+    yield replace(_notes("Method", method), detail=True)
+
+
+def _counts(ordered: Sequence[Comparison], same: int) -> list[str]:
+    """Return how many metrics the tables leave out, for there is nothing to see."""
+    constant = sum(map(say.constant, ordered))
+    lines = []
+    if constant:
+        lines.append(say.counted(constant, "noisy metric(s) is|are one number in every sample"))
+    return [*lines, say.counted(same, "exact metric(s) is|are unchanged")] if same else lines
 
 
 def _notes(title: str, lines: Iterable[str], shown: Shown = "everywhere") -> Notes:
@@ -147,72 +126,6 @@ def _notes(title: str, lines: Iterable[str], shown: Shown = "everywhere") -> Not
 def _first(lines: list[str], most: int) -> list[str]:
     more = len(lines) - most
     return [*lines[:most], f"and {more} more, which --format json names"] if more > 0 else lines
-
-
-def _listed(ordered: Sequence[Comparison], tail: list[str], *, several: bool) -> Iterator[Notes]:
-    """Yield the verdicts as a list; those of which there are many are counted."""
-    shown = [c for c in ordered if not say.constant(c)]
-    constant = len(ordered) - len(shown)
-    if constant:
-        tail = [say.counted(constant, "noisy metric(s) is|are one number in every sample"), *tail]
-    same = sum(say.state(c) == "equivalent" for c in shown)
-    if same > EQUIVALENT:
-        shown = [c for c in shown if say.state(c) != "equivalent"]
-        tail = [f"{same} noisy metrics are equivalent", *tail]
-    left = Counter(say.state(c) for c in shown[ENTRIES:])
-    if left:
-        counts = ", ".join(f"{left[state]} {state}" for state in say.SEVERITY if left[state])
-        tail = [f"and {counts} that --format json, csv or --html show", *tail]
-    yield Notes("Verdicts", [_entry(c, several=several) for c in shown[:ENTRIES]], "plain")
-    yield _notes("", tail, "plain")
-
-
-def _entry(comparison: Comparison, *, several: bool) -> tuple[str, list[str]]:
-    name = f"{comparison.metric} ({comparison.candidate})" if several else comparison.metric
-    name = ", ".join(filter(None, (name, say.better_of(comparison))))
-    warned = ", ".join(say.notes(comparison, details=True))
-    lines = (say.change_of(comparison), say.why(comparison), warned and f"! {warned}")
-    return f"{say.state(comparison)}: {name}", [line for line in lines if line]
-
-
-def _row(comparison: Comparison) -> tuple[Cell, ...]:
-    c, state = comparison, say.state(comparison)
-    tested = c.kind == "noisy" and not c.missing
-    p = f"{say.probability(c.p_value)} ({say.probability(c.p_adjusted)})" if tested else say.DASH
-    return (
-        Cell(state, strong=state in GRAVE),
-        *words(c.metric, c.candidate),
-        Cell(say.percent(c.ratio) if tested else say.change_of(c), c.ratio),
-        Cell(say.better_of(c).removesuffix(" is better")),
-        Cell(say.interval(c) if tested else say.DASH, c.ratio_low if tested else None),
-        Cell(p, c.p_adjusted),
-        Cell(f"{c.n_base}/{c.n_candidate}", min(c.n_base, c.n_candidate)),
-        Cell(say.effect(c.minimal_detectable_effect), c.minimal_detectable_effect),
-        number(c.runs_needed),
-        Cell(", ".join(say.notes(c))),
-    )
-
-
-def _without(cells: tuple[Item, ...]) -> tuple[Item, ...]:
-    return cells[:CANDIDATE] + cells[CANDIDATE + 1 :]
-
-
-def _samples(noisy: Sequence[Comparison]) -> Table:
-    """Return what kernel developers post of measurements: n, mean, min, max, median and SD."""
-    columns = [Column("", align="left"), column(Summary, "n")]
-    columns += [column(Summary, name) for name in STATISTICS]
-    rows, groups = [], []
-    for c in noisy:
-        sides = [side for side in (c.base_summary, c.candidate_summary) if side is not None]
-        factor, unit = say.scale_of((side.maximum for side in sides), c.unit)
-        numbers = [
-            say.aligned([getattr(side, name) for side in sides], factor) for name in STATISTICS
-        ]
-        for label, side, *texts in zip((c.base, c.candidate), sides, *numbers, strict=True):
-            name = label if len(label) <= LABEL else f"{label[: LABEL - 3]}..."
-            rows.append(words(name, side.n, *texts))
-        groups.append((f"{c.metric} ({unit})" if unit else c.metric, len(sides)))
-    return Table("Samples", columns, rows, groups=groups, shown="mail")
 
 
 def _cautions(report: Report) -> Iterator[tuple[str, list[str]]]:

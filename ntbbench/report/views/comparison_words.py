@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ntbbench.compare.records import Comparison, Report, Warned
-from ntbbench.compare.warning_list import CAUTIONS, replications
+from ntbbench.compare.warning_list import CAUTIONS, ONE_PROCESS, replications
+from ntbbench.report.quantities import plain
 
 SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {
-    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
+    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1e-12, "ps")),
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
 }
+# Of each scaled unit: the one that scales, and how much of it one is.
+SCALED = {name: (unit, size) for unit, scale in SCALES.items() for size, name in scale}
 BETTER = {
     "lower": "lower is better",
     "higher": "higher is better",
@@ -106,6 +109,65 @@ def scale_of(values: Iterable[float], unit: str) -> tuple[float, str]:
         if largest >= factor:
             return factor, name
     return (1e-9, "ns") if unit == "s" else (1.0, unit)
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a number of four digits with the unit that suits its size: 435 ns, 24.21 us."""
+    base, size = SCALED.get(unit, (unit, 1.0))
+    factor, name = scale_of([abs(value) * size], base)
+    if not value:
+        factor, name = size, unit
+    return f"{plain(value * size / factor, 4)} {name}".rstrip()
+
+
+def values(comparison: Comparison, interval: str) -> tuple[str, str]:
+    """Return what each side has: the number that the ratio is of, with its unit."""
+    if comparison.kind == "exact":
+        return _exact_value(comparison.base_value), _exact_value(comparison.candidate_value)
+    sides = (comparison.base_summary, comparison.candidate_summary)
+    base, candidate = (
+        DASH if side is None else quantity(getattr(side, interval), comparison.unit)
+        for side in sides
+    )
+    return base, candidate
+
+
+def transition(comparison: Comparison, interval: str) -> str:
+    """Return `24.21 -> 32.3 us`: both values, their unit once where it is one."""
+    base, candidate = values(comparison, interval)
+    number, _, unit = base.partition(" ")
+    shared = comparison.kind == "noisy" and unit and candidate.endswith(f" {unit}")
+    return f"{number if shared else base} -> {candidate}"
+
+
+def brief_interval(comparison: Comparison) -> str:
+    """Return the interval of the change without brackets: `+39.0..+40.3`."""
+    text = interval(comparison) if comparison.kind == "noisy" else DASH
+    return "" if text == DASH else text.strip("[] %").replace(", ", "..").replace("....", "..")
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Return what is to be said of a comparison that may hold for others too."""
+    found = [f"{w.code}: {_meaning(w)}" for w in comparison.warnings if w.code != "missing"]
+    judged = comparison.decided_by == "effect" or comparison.verdict == "inconclusive"
+    if judged and not comparison.missing and not comparison.reason.startswith(ONE_PROCESS):
+        found.insert(0, comparison.reason)
+    return found
+
+
+def tag(remark: str) -> str:
+    """Return a remark in a word or two."""
+    return re.split("[:,;]", remark)[0].removesuffix(" have no significant p-value")
+
+
+def remedy_of(remark: str, comparison: Comparison) -> str:
+    """Return what to do about a remark; "" where there is nothing."""
+    code = remark.partition(":")[0]
+    return next((w.remedy for w in comparison.warnings if w.code == code), "")
+
+
+def _meaning(warning: Warned) -> str:
+    return warning.message.removesuffix(detail_of(warning)).removesuffix(": ")
 
 
 def figure(value: float, factor: float = 1.0) -> str:
@@ -207,15 +269,30 @@ def _samples_of(comparison: Comparison) -> str:
     return "replications" if comparison.simulated else "runs"
 
 
-def totals(report: Report) -> str:
-    """Return the counts of all verdicts."""
-    t = report.totals
+def answer(report: Report) -> str:
+    """Return how many regressed, the worst of them, and the counts of all verdicts."""
+    t, size = report.totals, len(report.comparisons)
+    worst = max(
+        (c for c in report.comparisons if c.verdict == "regressed"), key=change_size, default=None
+    )
+    said = f"{t.regressed} of {size} regressed" if size else "Nothing was compared"
+    if worst is not None:
+        said += f", worst {percent(worst.ratio) if worst.ratio else change_of(worst)}"
+        said += f" ({worst.metric})"
+    rest = f"{t.improved} improved, {t.equivalent} equivalent, {t.inconclusive} inconclusive"
     return (
-        f"{t.regressed} regressed, {t.improved} improved, {t.equivalent} equivalent, "
-        f"{t.inconclusive} inconclusive"
+        f"{said}; {rest}"
         + (f" ({t.missing} of these missing on one side)" if t.missing else "")
         + (f"; {len(report.ignored)} ignored by the policy" if report.ignored else "")
     )
+
+
+def change_size(comparison: Comparison) -> float:
+    """Return how far a ratio is from 1, either way alike."""
+    ratio = comparison.ratio
+    if ratio is None:
+        return 0.0
+    return abs(math.log(ratio)) if ratio > 0 else math.inf
 
 
 def counted(count: int, what: str) -> str:
