@@ -91,6 +91,19 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="rows, results that are joined, or else samples in their order are pairs",
     )
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--by",
+        metavar="AXIS",
+        help="compare inside one result: the points of each value of an axis (hardware, dispatch, "
+        "vectors, ...) with those of its first",
+    )
+    parts.add_argument(
+        "--match",
+        metavar="AXIS=A:B",
+        help="compare the base's points of one value with the candidate's of another: "
+        "hardware=ntb_hw_epf-legacy:ntb_hw_epf-v4",
+    )
     parser.add_argument(
         "--force", metavar="WHY", help="compare although the environments differ; WHY is reported"
     )
@@ -146,6 +159,8 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
     """Return the variants, the base first."""
     from ntbbench.compare.readers import csv_runs, detect  # noqa: PLC0415 -- loads numpy
 
+    if args.by is not None or args.match is not None:
+        return _parts_of(args)
     single_csv = len(args.results) == 1 and args.results[0].lower().endswith(".csv")
     if args.runs and args.results:
         raise InputError("--runs", " ".join(args.results), "no other results beside it")
@@ -160,6 +175,21 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
         if source.startswith("ntbbench.") and source not in detect.KNOWN_SCHEMAS:
             raise InputError("schema", source, " or ".join(detect.KNOWN_SCHEMAS))
     return variants
+
+
+def _parts_of(args: argparse.Namespace) -> "list[Variant]":
+    """Return the variants of --by and --match, which are parts of results."""
+    from ntbbench.compare.readers import selection  # noqa: PLC0415 -- loads numpy
+
+    if args.runs:
+        raise InputError("--runs", str(args.runs[0]), "results of ntbbench with --by and --match")
+    if args.by is not None:
+        if len(args.results) != 1:
+            raise InputError("--by", args.by, "one result to look into")
+        return selection.by_axis(args.results[0], args.by)
+    if len(args.results) < 2:
+        raise InputError("RESULT", " ".join(args.results), "a base and at least one candidate")
+    return selection.matched(args.results, args.match)
 
 
 def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":

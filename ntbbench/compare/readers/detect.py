@@ -15,6 +15,7 @@ from ntbbench.compare.readers import csv_runs, iperf3, pyperf, pytest_benchmark
 from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.pair_results import Pairs
 from ntbbench.compare.readers.result_kinds import CompatCells, Flows, LabRuns, Simulations, Sweeps
+from ntbbench.compare.readers.results import Results
 from ntbbench.compare.readers.several_runs import in_several_runs, joined
 from ntbbench.compare.readers.structure import IPERF3, PYPERF, PYTEST_BENCHMARK, Probe
 from ntbbench.compare.series import Variant
@@ -61,7 +62,7 @@ def load_variant(argument: str) -> Variant:
     if any(runs):
         if not all(runs):
             raise InputError("input", argument, "files of one format")
-        found = _decoded(iperf3.load, [run for file in runs for run in file], label, argument)
+        found = decoded(iperf3.load, [run for file in runs for run in file], label, argument)
         return in_several_runs(found)
     variants = [_load_one(path, data, label) for path, data in contents]
     return variants[0] if len(variants) == 1 else joined(variants, paths)
@@ -125,14 +126,14 @@ def _load_one(path: Path, data: bytes, label: str) -> Variant:
         if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
             raise InputError("input", where, FORMATS)
         return csv_runs.decode_columns(data, path, label)
-    probe = _decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, label, where)
-    schema = _decoded(lambda *_: probe.text_of_schema(), data, label, where)
-    for kind in OWN:
-        if schema.startswith(kind.schema.rstrip("0123456789")):
-            return _decoded(kind.read, data, label, where)
-    tool = _decoded(lambda *_: probe.tool(), data, label, where)
+    kind = kind_of(data, where)
+    if kind is not None:
+        return decoded(kind.read, data, label, where)
+    probe = _probe(data, where)
+    schema = probe.text_of_schema()
+    tool = decoded(lambda *_: probe.tool(), data, label, where)
     if tool in BENCHMARKS:
-        return _decoded(BENCHMARKS[tool], data, label, where)
+        return decoded(BENCHMARKS[tool], data, label, where)
     if tool is not None:
         raise InputError("input", where, f"{FORMATS}; this is JSON of {tool}, which is not read")
     if schema:
@@ -140,7 +141,19 @@ def _load_one(path: Path, data: bytes, label: str) -> Variant:
     raise InputError("input", where, FORMATS)
 
 
-def _decoded(
+def kind_of(data: bytes, where: str) -> Results | None:
+    """Return the kind of our own results that a file is of; None: of none."""
+    probe = _probe(data, where)
+    schema = decoded(lambda *_: probe.text_of_schema(), data, "", where)
+    alike = (kind for kind in OWN if schema.startswith(kind.schema.rstrip("0123456789")))
+    return next(alike, None)
+
+
+def _probe(data: bytes, where: str) -> Probe:
+    return decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, "", where)
+
+
+def decoded(
     read: Callable[[Input, str, str], Output], data: Input, label: str, where: str
 ) -> Output:
     """Return what `read` gives; whatever is wrong with the text becomes one line."""

@@ -130,7 +130,14 @@ class Results:
 
     def read(self, data: bytes, label: str, where: str) -> Variant:
         """Return the side that a file is; msgspec's errors say what is wrong with it."""
-        result = msgspec.json.decode(data, type=self._result)
+        return self.variant(self.decode(data), label, where)
+
+    def decode(self, data: bytes) -> Any:
+        """Return what is read of a file."""
+        return msgspec.json.decode(data, type=self._result)
+
+    def variant(self, result: Any, label: str, where: str) -> Variant:
+        """Return the side that a decoded result is."""
         variant = self.side(result, label)
         seen: Counter[str] = Counter()
         for point, name in zip(getattr(result, self.points), self.names(result), strict=True):
@@ -240,6 +247,11 @@ class Results:
     def _tail(self) -> str:
         return self.name.rpartition("}")[2]
 
+    @property
+    def axes(self) -> list[str]:
+        """The axes that name a point."""
+        return [axis for _, axis in self._axes]
+
     @cached_property
     def _axis_values(self) -> Callable[[Any], tuple[Any, ...]]:
         return attrgetter(*(axis for _, axis in self._axes))
@@ -247,7 +259,7 @@ class Results:
     @cached_property
     def _result(self) -> type[Struct]:
         """The records with the fields that are read; of a point its axes must be there."""
-        axes = [axis for _, axis in self._axes]
+        axes = self.axes
         compared = [about.name for about in self._fields]
         types = get_type_hints(self.point)
         parts: list[Any] = [("status", str, OK)] if self.statuses else []

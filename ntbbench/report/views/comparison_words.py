@@ -272,13 +272,14 @@ def _samples_of(comparison: Comparison) -> str:
 def answer(report: Report) -> str:
     """Return how many regressed, the worst of them, and the counts of all verdicts."""
     t, size = report.totals, len(report.comparisons)
-    worst = max(
-        (c for c in report.comparisons if c.verdict == "regressed"), key=change_size, default=None
-    )
     said = f"{t.regressed} of {size} regressed" if size else "Nothing was compared"
-    if worst is not None:
-        said += f", worst {percent(worst.ratio) if worst.ratio else change_of(worst)}"
-        said += f" ({worst.metric})"
+    for verdict, word in (("regressed", "worst"), ("improved", "best")):
+        found = [c for c in report.comparisons if c.verdict == verdict]
+        if found:
+            most = max(found, key=change_size)
+            change = percent(most.ratio) if most.ratio else change_of(most)
+            said += f", {word} {change} ({most.metric})"
+            break
     rest = f"{t.improved} improved, {t.equivalent} equivalent, {t.inconclusive} inconclusive"
     return (
         f"{said}; {rest}"
