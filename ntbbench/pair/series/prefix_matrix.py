@@ -139,6 +139,36 @@ def exhaustive() -> Exhaustive:
     )
 
 
+def nearest_break(setting: Setting) -> Regression | None:
+    """Return the setting next to this one in which a cell stops working although 0/0 works.
+
+    Next is what differs in the fewest of slots, vectors and windows, and least in them.
+    """
+    own = (setting.ep_slots, setting.rc_vectors, setting.mw_count)
+
+    def distance(other: tuple[int, int, int]) -> tuple[int, int]:
+        apart = [abs(one - two) for one, two in zip(own, other, strict=True)]
+        return sum(map(bool, apart)), sum(apart)
+
+    for sizes in sorted(product(SLOTS["ep"], SLOTS["rc"], MW_COUNTS), key=distance):
+        found = _regressions(Setting(*sizes, setting.doorbell))
+        if found and sizes != own:
+            return found[0]
+    return None
+
+
+def _regressions(setting: Setting) -> list[Regression]:
+    """Return the directions in which 0/0 works in a setting and other cells do not."""
+    ep = _row_traits("ep", setting.ep_slots, setting.mw_count, setting.doorbell)
+    rc = _row_traits("rc", setting.rc_vectors, setting.mw_count, setting.doorbell)
+    return [
+        Regression(direction=direction, **shown(setting), cells=list(broken))
+        for direction in DIRECTIONS
+        if judge(direction, ep[0], rc[0])[0] in WORKS
+        and (broken := _broken_cells(direction, ep, rc)[0])
+    ]
+
+
 @cache
 def _row_traits(side: Side, slots: int, mw_count: int, doorbell: Doorbell) -> tuple[Traits, ...]:
     return tuple(traits(cell_driver(side, name), slots, mw_count, doorbell) for name in rows(side))

@@ -54,12 +54,17 @@ def powerset(items: Iterable[int]) -> Iterator[Subset]:
 
 @cache
 def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ...]:
-    """Return where a half's subset fails against an unpatched and a fully patched peer."""
+    """Return where a half's subset fails against an unpatched and a fully patched peer.
+
+    What fails without any patch of the half is no patch's doing.
+    """
     found = []
-    own = driver(side, patches)
+    own, unpatched = driver(side, patches), driver(side, ())
     for peer, way in product(_peers(side), DIRECTIONS):
         result = outcome(way, *_ordered(side, own, peer), setting)
-        if result.verdict not in WORKS:
+        if result.verdict not in WORKS and (
+            outcome(way, *_ordered(side, unpatched, peer), setting).verdict in WORKS
+        ):
             found.append(
                 Failure(
                     patches=sorted(patches),
@@ -71,6 +76,16 @@ def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ..
                 )
             )
     return tuple(found)
+
+
+def first_failure(setting: Setting) -> tuple[int, Failure] | None:
+    """Return the first patch of the posted order that fails, and how; None: none of them does."""
+    for patch in PATCHES:
+        mine = side_patches(patch.side)
+        applied = frozenset(number for number in mine if number <= patch.number)
+        if found := failures(patch.side, applied, setting):
+            return patch.number, found[0]
+    return None
 
 
 def _peers(side: Side) -> tuple[Driver, Driver]:

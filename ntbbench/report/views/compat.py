@@ -2,8 +2,9 @@
 """The matrix of prefixes: a coloured grid of verdicts, hazards, and settings that break it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from msgspec import UNSET
@@ -15,14 +16,15 @@ from ntbbench.pair.records import (
     SETTING,
     BrokenCell,
     Cell,
+    CellName,
     CompatResult,
     Exhaustive,
     InSetting,
     Regression,
 )
-from ntbbench.pair.series.prefix_matrix import rows
+from ntbbench.pair.series.prefix_matrix import nearest_break, rows
 from ntbbench.pair.series.verdict import WORKS, Verdict
-from ntbbench.pair.setting import DIRECTIONS
+from ntbbench.pair.setting import DIRECTIONS, Setting
 from ntbbench.report import document as report
 from ntbbench.report.document import Column, Document, Sheet, Table, Tone, column, words
 from ntbbench.report.views.record_tables import record_table
@@ -51,6 +53,7 @@ VERDICTS = (
     "tasklet_schedule() calls per doorbell interrupt."
 )
 HAZARDS = "; ".join(f"{letter}: {hazard}" for hazard, letter in LETTERS.items()) + "."
+OPTIONS = {"ep_slots": "--ep-slots", "rc_vectors": "--rc-vectors", "mw_count": "--mw-count"}
 CELL = tuple(Cell.__struct_fields__)
 
 
@@ -60,12 +63,14 @@ def document(result: CompatResult) -> Document:
     searched = [] if found is UNSET else [found]
     return Document(
         title="ntbbench compat",
-        verdict=verdict_of(result.cells),
+        verdict=verdict_of(result),
+        tone="bad" if _broken_prefixes(result.cells) else "good",
         record=result,
         lines=[setting_line(result), *map(_searched, searched)],
         blocks=[
-            _grid("Verdicts", result.cells, verdict_cell, [ROWS, VERDICTS]),
-            _grid("Hazards", result.cells, hazard_cell, [HAZARDS]),
+            _folded(result.cells),
+            replace(_grid("Verdicts", result.cells, verdict_cell, [ROWS, VERDICTS]), detail=True),
+            replace(_grid("Hazards", result.cells, hazard_cell, [HAZARDS]), detail=True),
             *map(_broken, searched),
             replace(record_table("All cells", Cell, result.cells), shown="page"),
         ],
@@ -73,15 +78,72 @@ def document(result: CompatResult) -> Document:
     )
 
 
-def verdict_of(cells: Sequence[Cell]) -> str:
-    """Return in one sentence what works with what."""
+def verdict_of(result: CompatResult) -> str:
+    """Return what is broken where; where nothing is, the nearest setting that breaks something."""
+    cells = result.cells
     prefixes = [cell for cell in cells if ROOT_FIX not in (cell.ep, cell.rc)]
     mixed = [cell for cell in cells if (cell.ep == ROOT_FIX) != (cell.rc == ROOT_FIX)]
-    answer = "Every" if _working(prefixes) == len(prefixes) else "NOT every"
-    return (
-        f"{answer} prefix works with every prefix of the other half: {_working(prefixes)} of "
-        f"{len(prefixes)} cells work, with one root-fix side {_working(mixed)} of {len(mixed)}"
+    works = f"{_working(prefixes)} of {len(prefixes)} cells work"
+    rest = f"with one root-fix side {_working(mixed)} of {len(mixed)}"
+    if broken := _broken_prefixes(cells):
+        found = "; ".join(_broken_words(direction, some) for direction, some in broken.items())
+        return f"NOT every prefix works with every prefix: {found}. {works}, {rest}"
+    setting = Setting(*(getattr(result, name) for name in SETTING))
+    said = f"Every prefix works with every prefix of the other half: {works}, {rest}"
+    near = nearest_break(setting)
+    if near is None:
+        return said
+    changed = [
+        f"{word} {getattr(near, name)}"
+        for name, word in OPTIONS.items()
+        if getattr(near, name) != getattr(setting, name)
+    ]
+    return f"{said}. Not so with {' '.join(changed)}: {_broken_words(near.direction, near.cells)}"
+
+
+def _broken_prefixes(cells: Sequence[Cell]) -> dict[str, list[BrokenCell]]:
+    """Return the prefixes that do not work, by direction."""
+    found: dict[str, list[BrokenCell]] = {}
+    for cell in cells:
+        if isinstance(cell.ep, int) and isinstance(cell.rc, int) and cell.verdict not in WORKS:
+            broken = BrokenCell(ep=cell.ep, rc=cell.rc, verdict=cell.verdict)
+            found.setdefault(cell.direction, []).append(broken)
+    return found
+
+
+def _broken_words(direction: str, cells: Sequence[BrokenCell]) -> str:
+    folded = ", ".join(f"{verdict} in EP/RC {some}" for verdict, some in _folded_cells(cells))
+    return f"{folded} ({direction})"
+
+
+def _folded(cells: Sequence[Cell]) -> Table:
+    """Return the verdicts with neighbours that are alike as one row or column."""
+    shown = {(cell.direction, cell.ep, cell.rc): verdict_cell(cell) for cell in cells}
+    places = [(direction, ep) for direction in DIRECTIONS for ep in rows("ep")]
+    across = _runs(
+        {rc: [shown[direction, ep, rc].text for direction, ep in places] for rc in rows("rc")}
     )
+    body, groups = [], []
+    for direction in DIRECTIONS:
+        firsts = [members[0] for members in across]
+        down = _runs({ep: [shown[direction, ep, rc].text for rc in firsts] for ep in rows("ep")})
+        body += [
+            [report.Cell(_span(members)), *(shown[direction, members[0], rc] for rc in firsts)]
+            for members in down
+        ]
+        groups.append((TITLES[direction], len(down)))
+    columns = [Column("EP/RC", align="left"), *(Column(_span(members)) for members in across)]
+    return Table("Verdicts", columns, body, [VERDICTS], groups, shown="brief")
+
+
+def _runs(found: Mapping[CellName, Sequence[str]]) -> list[list[CellName]]:
+    """Return the names in their order, neighbours with equal texts together."""
+    return [list(members) for _, members in groupby(found, key=lambda name: found[name])]
+
+
+def _span(members: Sequence[CellName]) -> str:
+    ends = dict.fromkeys((members[0], members[-1]))
+    return "-".join(map(str, ends))
 
 
 def setting_line(result: InSetting) -> str:

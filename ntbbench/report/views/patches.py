@@ -2,10 +2,12 @@
 """The analysis of the series: what each patch changes, what it needs, what the deferral costs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from msgspec.structs import astuple
 
 from ntbbench.pair.records import (
+    SETTING,
     Change,
     Failure,
     Half,
@@ -17,12 +19,19 @@ from ntbbench.pair.records import (
     StormCount,
     UnsafeOrder,
 )
+from ntbbench.pair.series.subsets import first_failure
+from ntbbench.pair.setting import Setting
 from ntbbench.report.document import Column, Document, Sheet, Table, column, words
 from ntbbench.report.views.compat import setting_line
 from ntbbench.report.views.record_tables import cell_of, cells_of, columns_of, record_table
 
 NOTHING = "nothing to be seen"
 CHANGE = Change.__struct_fields__
+SAFE = (
+    "A subset is safe when no doorbell is lost that arrives without it, against an unpatched and "
+    "a fully patched peer, in both directions."
+)
+HARM = {"link-down": "lose the link", "missed": "lose doorbells", "misrouted": "wake a wrong QP"}
 OTHER_SETTINGS = [
     "Smallest sets of patches that break a setting in which the unpatched half works. Slots, "
     "vectors and windows span the broken settings; compat --exhaustive lists them."
@@ -45,14 +54,14 @@ def document(result: PatchesResult) -> Document:
         verdict=verdict_of(result),
         record=result,
         lines=[
-            "A subset is safe when it loses no doorbell against an unpatched and a fully patched "
-            "peer, in both directions.",
+            SAFE,
+            _needs(result),
             f"Released kernels: {', '.join(map(_safety, result.kernels.items()))}.",
             setting_line(result),
         ],
         blocks=[
-            _effects(result),
-            _requires(result),
+            replace(_effects(result), detail=True),
+            replace(_requires(result), detail=True),
             record_table("Safe subsets and orders of a half", Half, result.halves),
             _orders(result),
             record_table(
@@ -80,10 +89,31 @@ def document(result: PatchesResult) -> Document:
 
 def verdict_of(result: PatchesResult) -> str:
     """Return in one sentence whether the series is bisectable, and how many subsets are safe."""
-    return (
-        f"The posted order is {'' if result.bisectable else 'NOT '}bisectable: "
+    subsets = (
         f"{result.safe_subsets} of {result.subsets} subsets are safe, and {result.mixed_failures} "
         "pairs of safe halves fail each other"
+    )
+    failure = first_failure(Setting(*(getattr(result, name) for name in SETTING)))
+    if result.bisectable or failure is None:
+        return f"The posted order is {'' if result.bisectable else 'NOT '}bisectable: {subsets}"
+    number, found = failure
+    return (
+        f"The posted order is NOT bisectable: patch {number} and later {HARM[found.verdict]} "
+        f"(peer {found.peer}, {found.direction}); {subsets}"
+    )
+
+
+def _needs(result: PatchesResult) -> str:
+    """Return in one sentence which patches require others."""
+    needs = [
+        f"{number} requires {', '.join(map(str, others))}"
+        for number, others in result.requires.items()
+        if others
+    ]
+    return (
+        f"Patch {'; '.join(needs)}; the others require none."
+        if needs
+        else "No patch requires another."
     )
 
 
