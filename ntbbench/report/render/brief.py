@@ -12,6 +12,7 @@ from ntbbench.report.wording import ascii_only
 
 LINES = 23  # the next prompt takes one
 WARNINGS_MAX = 3
+NOTE_MAX = 200  # characters of a note that a cut table keeps
 
 
 def render(document: Document, *, colour: bool = False) -> str:
@@ -35,6 +36,11 @@ def _fitting(block: Block, room: int) -> tuple[list[str], bool]:
     lines = list(block_lines(block, WIDTH))
     if len(lines) <= room:
         return lines, True
+    if isinstance(block, Table) and block.notes:
+        short = [note for note in block.notes[:1] if len(note) <= NOTE_MAX]
+        lines = list(block_lines(replace(block, notes=short), WIDTH))
+        if len(lines) <= room:
+            return lines, True
     if isinstance(block, Table | Notes):
         for size in range(min(len(block.rows) - 1, room), 0, -1):
             lines = list(block_lines(_first_rows(block, size), WIDTH))
@@ -51,7 +57,12 @@ def _first_rows(block: Table | Notes, size: int) -> Block:
     for heading, members in block.groups:
         groups += [(heading, min(members, left))] if left else []
         left -= min(members, left)
-    return replace(block, rows=block.rows[:size], groups=groups, notes=block.notes[:1])
+    return replace(
+        block,
+        rows=block.rows[:size],
+        groups=groups,
+        notes=[note for note in block.notes[:1] if len(note) <= NOTE_MAX],
+    )
 
 
 def _warnings(document: Document) -> Iterator[str]:

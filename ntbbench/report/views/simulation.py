@@ -27,6 +27,7 @@ from ntbbench.report.views.simulation_points import (
     ABOUT,
     AXES,
     COUNTS,
+    CPU_HEADS,
     INTERVAL,
     RATIOS,
     mean,
@@ -44,6 +45,20 @@ COUNTS_NOTE = (
     "drops, stops on a full ring: per replication, with the half width of the 95 % interval, or "
     "the interval where that is wider than the mean"
 )
+MICRO = 1e-6
+SPENT = tuple(kind for kind in CPU_KINDS if kind != "idle")
+CPU_COLUMNS = (
+    Column("busy", "share of the CPU time of all CPUs that is not idle", "busy"),
+    *(
+        Column(
+            f"CPU {CPU_KINDS[kind][0]} per packet (us)", "mean over the replications", f"{head}\nus"
+        )
+        for kind, head in zip(CPU_KINDS, CPU_HEADS, strict=True)
+        if kind != "idle"
+    ),
+)
+MANY = 0.5  # of all wakeups
+MASK, SPREAD, BOTH = ("per-vector", "single"), ("fallback", "spread"), ("per-vector", "spread")
 GAIN = f"times the throughput of {', '.join(NEITHER)}, with as many queues"
 GAINS_NOTE = (
     f"gain: {GAIN}; ratios of the same replication, so with the same flow hashes; 95 %: Student's "
@@ -75,24 +90,50 @@ def _figures(points: Sequence[OkSimulation]) -> Sequence[Section]:
 
 
 def _verdict(result: SimulationResult, points: Sequence[OkSimulation]) -> str:
-    """Return in one sentence which point is the fastest, and what mask and affinity give it."""
+    """Return what mask and affinity give, and which point is the fastest."""
     if not points:
         name = result.scenario.get("name", "?")
         return f"{name}: the device can give none of the points: nothing simulated."
     protocols = dict.fromkeys(point.protocol for point in points)
-    parts = [_fastest([p for p in points if p.protocol == protocol]) for protocol in protocols]
+    said = _mask_or_affinity(points)
+    parts = [
+        _fastest([p for p in points if p.protocol == protocol], tells_gain=not said)
+        for protocol in protocols
+    ]
     lost = sum(point.missed > 0 or point.misrouted > 0 for point in points)
     missed = f"{plural(lost, 'point')} missed doorbells. " if lost else ""
-    return f"{missed}{'; '.join(parts)}."
+    return f"{missed}{said}{'; '.join(parts)}."
 
 
-def _fastest(points: Sequence[OkSimulation]) -> str:
+def _mask_or_affinity(points: Sequence[OkSimulation]) -> str:
+    """Return what mask, spreading and both give with most queues, over neither."""
+    found: dict[tuple[str, str], tuple[OkSimulation, float]] = {}
+    for point, ratio in gains(points):
+        key = (point.dispatch, point.affinity)
+        if key not in found or point.queues > found[key][0].queues:
+            found[key] = (point, ratio.mean)
+    if not all(key in found for key in (MASK, SPREAD, BOTH)):
+        return ""
+    mask, spreading, both = (found[key][1] for key in (MASK, SPREAD, BOTH))
+    point = found[BOTH][0]
+    return (
+        f"Mask and spread interrupts together give {both:.2f} times the throughput "
+        f"({point.protocol}, {plural(point.queues, 'queue')}), the mask alone {mask:.2f}, "
+        f"spreading alone {spreading:.2f}. "
+    )
+
+
+def _fastest(points: Sequence[OkSimulation], *, tells_gain: bool) -> str:
     """Return which point of a protocol is the fastest, and what it cannot be told from."""
     best = max(points, key=lambda point: point.throughput_bps.mean)
     how = f"{best.dispatch}, {best.affinity}, {plural(best.queues, 'queue')}"
     found = f"{best.protocol} is fastest with {how}: {quantity(best.throughput_bps.mean, RATES)}"
     gain = next((ratio.mean for point, ratio in gains(points) if point is best), None)
-    found += f", {gain:.2f} times that of {', '.join(NEITHER)}" if gain is not None else ""
+    found += (
+        f", {gain:.2f} times that of {', '.join(NEITHER)}"
+        if gain is not None and tells_gain
+        else ""
+    )
     ratios = [paired_ratio(best, point) for point in points if point is not best]
     alike = sum(one is not None and one.low is not None and one.low <= 1 for one in ratios)
     return found + (f" ({plural(alike, 'other point')} may be as fast)" if alike else "")
@@ -116,10 +157,29 @@ def _lines(result: SimulationResult, points: Sequence[OkSimulation]) -> Iterator
     yield f"{counted}."
     if points:
         yield "Simulated, not measured; means over replications and their 95 % intervals."
+        yield _waste(points)
     if asked.get("note"):
         yield f"Scenario: {asked['note']}."
     if not result.complete:
         yield f"{_unfinished(result, points)}; go on with: ntbbench simulate --resume FILE"
+
+
+def _waste(points: Sequence[OkSimulation]) -> str:
+    """Return in words what wakeups of the wrong QPs cost, where they cost most."""
+    worst = max(points, key=_wasted)
+    where = f"{worst.dispatch}, {worst.affinity}, {plural(worst.queues, 'queue')}"
+    calls, wakeups = worst.amplification, worst.effective_amplification
+    merged = 1 - wakeups / calls if calls and wakeups is not None else 0.0
+    merging = f"; {merged:.0%} of the wakeups merge" if merged >= MANY else ""
+    share = f"{_wasted(worst):.1%} of the busy CPU time"
+    return f"Empty runs and spinning take at most {share} ({where}{merging})."
+
+
+def _wasted(point: OkSimulation) -> float:
+    """Return the share of the receiver's busy CPU time that moves no packet."""
+    spent = {kind: value.mean for kind, value in point.cpu_seconds.items() if kind != "idle"}
+    busy = sum(spent.values())
+    return (spent["empty_softirq"] + spent["spinning"]) / busy if busy else 0.0
 
 
 def _unfinished(result: SimulationResult, points: Sequence[OkSimulation]) -> str:
@@ -139,6 +199,16 @@ def _unfinished(result: SimulationResult, points: Sequence[OkSimulation]) -> str
 
 def _blocks(result: SimulationResult, points: Sequence[OkSimulation]) -> Iterator[Table]:
     first = measures(points[0]) if points else {}
+    names = ("missed", "misrouted")
+    yield points_table(
+        "Missed or misrouted doorbells",
+        [column(OkSimulation, name) for name in names],
+        [
+            (point, words(*(getattr(point, name) for name in names)))
+            for point in points
+            if point.missed or point.misrouted
+        ],
+    )
     latencies = {f"latency_{name}": mean for name in QUANTILES}
     yield measured_table(
         "Throughput (payload) and latency from a packet's send to its delivery",
@@ -146,11 +216,15 @@ def _blocks(result: SimulationResult, points: Sequence[OkSimulation]) -> Iterato
         {"throughput_bps": mean_and_interval, **latencies},
         notes=["intervals of all numbers: --format csv, --format json, --html"],
     )
-    yield measured_table(
-        "CPU time of the receiver per replication, all CPUs",
-        points,
-        {f"cpu_seconds_{kind}": mean for kind in CPU_KINDS},
-        notes=["useful, empty: softirq time in runs that found a packet, that found none"],
+    yield points_table(
+        "Mask or affinity?", [Column("gain", GAIN), INTERVAL], [*_gains(points)], [GAINS_NOTE]
+    )
+    yield points_table(
+        "CPU time of the receiver",
+        CPU_COLUMNS,
+        [(point, [*_cpu(point)]) for point in points],
+        ["useful, empty: softirq time in runs that found a packet, that found none"],
+        "terminal",
     )
     meaning = "; ".join(f"{ABOUT[name].head}: {ABOUT[name].definition}" for name in RATIOS)
     yield measured_table(
@@ -165,19 +239,6 @@ def _blocks(result: SimulationResult, points: Sequence[OkSimulation]) -> Iterato
         by_cause = {f"wakeups_{cause}_a_replication": spread for cause in causes}
         yield measured_table("Wakeups by cause, per replication", points, by_cause)
     yield points_table(
-        "Mask or affinity?", [Column("gain", GAIN), INTERVAL], [*_gains(points)], [GAINS_NOTE]
-    )
-    names = ("missed", "misrouted")
-    yield points_table(
-        "Missed or misrouted doorbells",
-        [column(OkSimulation, name) for name in names],
-        [
-            (point, words(*(getattr(point, name) for name in names)))
-            for point in points
-            if point.missed or point.misrouted
-        ],
-    )
-    yield points_table(
         "Unavailable points",
         [column(UnavailableSimulation, "reason")],
         [(p, words(p.reason)) for p in result.points if isinstance(p, UnavailableSimulation)],
@@ -188,6 +249,18 @@ def _blocks(result: SimulationResult, points: Sequence[OkSimulation]) -> Iterato
     columns = [Column("key", align="left"), Column("value", align="left")]
     rows = [words(*row) for row in facts(result.scenario)]
     yield Table("Scenario", columns, rows, shown="page")
+
+
+def _cpu(point: OkSimulation) -> Iterator[Cell]:
+    """Yield the busy share of the CPUs, then the CPU time per packet of each kind."""
+    spent = {kind: value.mean for kind, value in point.cpu_seconds.items()}
+    whole = sum(spent.values())
+    yield number(1 - spent["idle"] / whole if whole else None, ".1%")
+    packets = point.estimates["packets"]
+    count = packets.mean if packets is not None else 0.0
+    for kind in SPENT:
+        value = spent[kind] / count / MICRO if count else None
+        yield number(value, ".3f" if value is not None and value < 10 else ".1f")
 
 
 def _gains(points: Sequence[OkSimulation]) -> Iterator[tuple[OkSimulation, Sequence[Cell]]]:
