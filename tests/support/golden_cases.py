@@ -49,6 +49,8 @@ def formats(name: str, words: str, known: tuple[str, ...], *, page: bool = False
     """Yield the case in each format and, where there is one, as a page."""
     for form in known:
         yield Case(f"{name}.{form}", f"{words} --format {form}")
+        if form == "text":
+            yield Case(f"{name}.verbose", f"{words} -v")
     if page:
         yield Case(f"{name}.html", f"{words} --html {PAGE}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import astuple
 
 from ntbbench.ntb.records import AuditResult, AuditRow, Citation, Violation
-from ntbbench.report.document import Document, Notes, Sheet
+from ntbbench.report.document import Block, Column, Document, Notes, Sheet, Table, words
 from ntbbench.report.wording import plural, ranges
 
 NO_DRIVER = "no driver's source: the device is your own"
@@ -19,6 +19,7 @@ def document(result: AuditResult) -> Document:
     return Document(
         title="ntbbench hardware --audit",
         verdict=verdict_of(result),
+        tone="bad" if result.violations else "good",
         record=result,
         blocks=list(_blocks(result.hardware)),
         sheet=lambda: Sheet(COLUMNS, _rows(result), "needed"),
@@ -33,16 +34,40 @@ def verdict_of(result: AuditResult) -> str:
     return f"{plural(len(audited), 'device')} audited: {found}"
 
 
-def _blocks(rows: Sequence[AuditRow]) -> Iterator[Notes]:
+def _blocks(rows: Sequence[AuditRow]) -> Iterator[Block]:
     """Yield the violations of each device, then the devices without any."""
-    for row in rows:
+    for row in (row for row in rows if row.violations):
         title = f"{_name(row)}: {plural(len(row.violations), 'violation')}"
         found = [(f"{it.rule}: {it.requirement}", list(_details(it))) for it in row.violations]
-        yield Notes(title, found)
+        yield Notes(title, found, detail=True)
+    yield _in_brief(rows)
     clean = [row for row in rows if not row.violations and row.refusal is None]
     yield Notes("Nothing found", [(_name(row), ()) for row in clean])
     refused = [row for row in rows if row.refusal is not None]
     yield Notes("Not audited", [(f"{row.name}: {row.refusal}", ()) for row in refused])
+
+
+def _in_brief(rows: Sequence[AuditRow]) -> Table:
+    """Return each rule that is broken, with the devices that break it."""
+    broken: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for it in row.violations:
+            broken.setdefault((it.rule, it.requirement), []).append(row.name)
+    columns = [Column(name, align="left") for name in ("rule", "devices")]
+    found = [words(rule, _prefixed(names)) for (rule, _), names in broken.items()]
+    return Table("Violations by rule", columns, found, shown="brief")
+
+
+def _prefixed(names: Sequence[str]) -> str:
+    """Return names with what follows one driver in braces: `ntb_hw_intel-{gen1,gen3}`."""
+    drivers: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        version = name.removeprefix("pci-epf-").partition("-")[2]
+        drivers.setdefault(name.removesuffix(version), []).append(version)
+    return ", ".join(
+        f"{start}{{{','.join(many)}}}" if len(many) > 1 else f"{start}{many[0]}"
+        for start, many in drivers.items()
+    )
 
 
 def _name(row: AuditRow) -> str:

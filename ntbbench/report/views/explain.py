@@ -23,6 +23,7 @@ from ntbbench.report.document import (
     Notes,
     Sheet,
     Table,
+    Tone,
     number,
 )
 from ntbbench.report.views.beside import amount, record_table, span, span_cell
@@ -32,6 +33,13 @@ VERDICTS = {
     INSIDE: "the measurement is inside the model's bounds",
     EXCESS: "MORE runs than the model of this device allows",
     FEWER: "FEWER runs than the model of this device allows",
+}
+IN_WORDS = {
+    "fallback-mask": "the fallback mask is in force, and each doorbell wakes every QP",
+    "shared-vector": "a vector covers several QPs",
+    "race-check": "db_read() still shows the rung bit at the end of a run",
+    "buffer-repost": "ntb_netdev posts a buffer for each packet",
+    "full-budget": "a full budget schedules the run again",
 }
 BOUNDS = ("predicted_low", "predicted_high", "measured_low", "measured_high")
 SUMMARY = ("device", "interrupts", "predicted_runs_low", "measured_runs_low", "verdict")
@@ -48,11 +56,19 @@ def document(result: Explanations) -> Document:
     return Document(
         title="ntbbench explain",
         verdict=verdict_of(found),
+        tone=_tone(found),
         record=result,
         blocks=[_summary(found), *details] if len(found) > 1 else [*_blocks(*found)],
         warnings=list(cautions.items()),
         sheet=lambda: Sheet(("capture", "device", "qp_num", *BOUNDS, "verdict"), _rows(found)),
     )
+
+
+def _tone(found: Sequence[Explanation]) -> Tone:
+    verdicts = [{one.verdict for one in group} for group in _by_capture(found).values()]
+    if all(INSIDE in known for known in verdicts):
+        return "good"
+    return "bad" if any(known <= {EXCESS, FEWER} for known in verdicts) else "fair"
 
 
 def verdict_of(found: Sequence[Explanation]) -> str:
@@ -62,8 +78,8 @@ def verdict_of(found: Sequence[Explanation]) -> str:
         devices: dict[str, list[str]] = {}
         for one in sorted(found, key=lambda one: one.verdict != INSIDE):
             devices.setdefault(_conclusion(one), []).append(one.device)
-        told = [f"as {', '.join(names)}: {text}" for text, names in devices.items()]
-        return f"{found[0].capture} {'; '.join(told)}"
+        said = [f"as {', '.join(names)}: {text}" for text, names in devices.items()]
+        return f"{found[0].capture} {'; '.join(said)}{_largest_cause(found)}"
     verdicts = [{one.verdict for one in group} for group in captures.values()]
     fitting = sum(INSIDE in known for known in verdicts)
     outside = sum(known <= {EXCESS, FEWER} for known in verdicts)
@@ -71,6 +87,23 @@ def verdict_of(found: Sequence[Explanation]) -> str:
         f"{plural(len(captures), 'capture')}: {fitting} inside the bounds of a device, {outside} "
         f"outside those of every device, {len(captures) - fitting - outside} not known"
     )
+
+
+def _largest_cause(found: Sequence[Explanation]) -> str:
+    """Return what most of the runs beyond one per interrupt come of, by the device that fits best.
+
+    No words where nothing is beyond, or where devices that fit differ in it.
+    """
+    fitting = [one for one in found if one.verdict == INSIDE] or found
+    said = set()
+    for one in fitting:
+        cause = next((cause for cause in one.causes if cause.at_most), None)
+        if cause is None or not one.excess:
+            return ""
+        runs = min(cause.at_most or 0, one.excess)
+        what = IN_WORDS.get(cause.code, cause.code)
+        said.add(f". {runs} of {one.excess} runs beyond one per interrupt: {what}")
+    return said.pop() if len(said) == 1 else ""
 
 
 def _by_capture(found: Sequence[Explanation]) -> dict[str, list[Explanation]]:
