@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from ntbbench.report.document import Block, Document, Notes, Table
-from ntbbench.report.render.text import WIDTH, block_lines, head_of, joined
+from ntbbench.report.render.text import WIDTH, block_lines, folded, head_of, joined
 from ntbbench.report.render.text import render as render_all
-from ntbbench.report.wording import ascii_only
 
 LINES = 23  # the next prompt takes one
 WARNINGS_MAX = 3
@@ -71,7 +70,7 @@ def _warnings(document: Document) -> Iterator[str]:
     yield from ["", "Warnings"]
     for text, messages in document.warnings[:WARNINGS_MAX]:
         many = f" ({len(messages)})" if len(messages) > 1 else ""
-        yield _cut(f"  {ascii_only(text)}", WIDTH - len(many)) + many
+        yield from folded(f"{text}{many}", WIDTH, "  ")
     if len(document.warnings) > WARNINGS_MAX:
         yield f"  ... and {len(document.warnings) - WARNINGS_MAX} more with -v"
 

@@ -4,11 +4,11 @@
 from dataclasses import replace
 
 from ntbbench.report.document import Document
-from ntbbench.report.render.text import lines_of
+from ntbbench.report.render.text import joined, lines_of
 
 WIDTH = 75  # a reply quotes with two characters, and lists wrap at 78
 
 
 def render(document: Document) -> str:
     """Return the document as lines of at most 75 columns."""
-    return "\n".join(lines_of(replace(document, facts={}), "mail", WIDTH)).rstrip("\n") + "\n"
+    return joined(lines_of(replace(document, facts={}), "mail", WIDTH))

@@ -44,7 +44,8 @@ def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False
     raw : list every sample.
     """
     against = ", ".join(report.candidates) or "nothing"
-    tone: Tone = "good" if report.exit_code == 0 else "bad" if report.exit_code == 1 else "fair"
+    bad = report.totals.regressed or report.totals.missing
+    tone: Tone = "bad" if bad else "good" if report.exit_code == 0 else "fair"
     return Document(
         title="ntbbench compare",
         verdict=f"{say.answer(report)}: {against} against {report.base}",

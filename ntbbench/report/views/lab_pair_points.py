@@ -70,12 +70,24 @@ def report(
         verdict=first,
         record=result,
         lines=[*more, _machine(result), *shared(points)],
-        blocks=[*answer, _drivers(points), untried, *details],
+        blocks=[*answer, _findings(points), _drivers(points), untried, *details],
+        tone="bad" if any(judgement(point) in {DISAGREES, DIED} for point in points) else "good",
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
         sheet=lambda: _sheet(result),
         checks=lambda: [*_checks(points), *more_checks],
     )
+
+
+def _findings(points: Sequence[PairPoint]) -> Notes:
+    """Return what is wrong, and why a link is down, each once with its points."""
+    axes, found = differing(points), dict[str, list[str]]()
+    for point in points:
+        wrong = point.notes if judgement(point) in {DISAGREES, DIED} else ()
+        for text in (*wrong, *filter(None, [point.cause])):
+            found.setdefault(text, []).append(title(point, axes))
+    rows = [(f"{text} ({', '.join(names)})", ()) for text, names in found.items()]
+    return Notes("Findings", rows, shown="brief")
 
 
 def _agreement(result: PairResult) -> str:
