@@ -73,9 +73,9 @@ def tables(
     several = len(report.candidates) > 1
     compact = _side_by_side if several else _changes
     yield compact("What changed", changed, look)
+    yield _rows(ordered, look)
     yield _means(ordered, report)
     yield replace(compact("Equivalent", same, look), detail=True)
-    yield _rows(ordered, look)
     yield _tested([c for c in ordered if c.kind == "noisy" and not c.missing], several=several)
     yield Notes("Notes", [*_noted(look.letters, changed)], shown="plain")
 
