@@ -49,11 +49,14 @@ bench: $(VENV)/.dev  ## time the kernels side by side, and a sweep's counting fr
 bench-counts: $(VENV)/.dev  ## run every bench once, untimed: its exact counts must hold
 	$(BIN)/pytest benches --benchmark-disable
 
-# Reports are tested in a real browser. Debian's chromium is not on PyPI, so it comes from the system.
+# Reports are tested in a real browser, completions in the real shells: they come from the system.
+SYSTEM := chromium zsh fish man
 browser:
-	@command -v chromium >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install chromium >/dev/null; \
-	  else echo "make test opens the reports in Chromium: sudo apt-get install chromium" >&2; exit 1; fi; }
+	@missing=$$(for one in $(SYSTEM); do command -v $$one >/dev/null || echo $$one; done); \
+	packages=$$(echo $$missing | sed 's/\bman\b/man-db/'); \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install $$packages >/dev/null; \
+	else echo "make test needs them: sudo apt-get install $$packages" >&2; exit 1; fi
 
 # The lab runs a real kernel in QEMU; the kernel itself is fetched by the tests, into the cache.
 GUEST := qemu-system-x86 busybox-static cpio make gcc libc6-dev debian-archive-keyring flex bison bc libelf-dev xz-utils

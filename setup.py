@@ -29,6 +29,15 @@ UNPAIRED = {
     for name in ("_datapath_heap", "_datapath_slots")
 }
 SHARED = (".pxd", ".pxi", ".h")
+# One wheel for every CPython from 3.11 on; one without the GIL has no stable interface yet.
+LIMITED = "0x030b0000"
+# Where man and the shells look, below the prefix: what `make reference` has made.
+SHELL = {
+    "share/man/man1": ["docs/shell/man/ntbbench.1"],
+    "share/bash-completion/completions": ["docs/shell/bash/ntbbench"],
+    "share/zsh/site-functions": ["docs/shell/zsh/_ntbbench"],
+    "share/fish/vendor_completions.d": ["docs/shell/fish/ntbbench.fish"],
+}
 
 DIRECTIVES = {
     "language_level": 3,
@@ -59,8 +68,15 @@ def is_checked() -> bool:
     return value == "1"
 
 
+def is_limited() -> bool:
+    """Tell whether the modules are built for the limited API."""
+    return not (is_checked() or sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
 def extensions(checked: bool, flags: list[str]) -> list[Extension]:
     """Name every compiled module; a glob would build an empty wheel and report success."""
+    limited = is_limited()
+    macros = [("Py_LIMITED_API", LIMITED)] if limited else []
     link = [flag for flag in flags if flag.startswith("-fsanitize")]
     cflags = [sysconfig.get_config_var("CFLAGS") or "", os.environ.get("CFLAGS", ""), *flags]
     recorded = " ".join(shlex.split(" ".join(cflags)))
@@ -70,7 +86,9 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
         define_macros=[
             ("NTBBENCH_FLAGS", f'"{recorded}"'),
             ("NTBBENCH_CHECKED", str(int(checked))),
+            *macros,
         ],
+        py_limited_api=limited,
         extra_compile_args=flags,
         extra_link_args=link,
     )
@@ -80,6 +98,8 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
             [f"ext/{name}.pyx"],
             depends=[str(path) for path in Path("ext").iterdir() if path.suffix in SHARED],
             include_dirs=["ext"],
+            define_macros=macros,
+            py_limited_api=limited,
             extra_compile_args=flags + UNPAIRED.get(name, []),
             extra_link_args=link,
         )
@@ -98,5 +118,10 @@ setup(
         compiler_directives=DIRECTIVES
         | {"boundscheck": checked, "initializedcheck": checked, "cdivision": not checked},
     ),
-    options={"build": {"build_base": base}, "build_ext": {"parallel": os.cpu_count()}},
+    data_files=list(SHELL.items()),
+    options={
+        "build": {"build_base": base},
+        "build_ext": {"parallel": os.cpu_count()},
+        **({"bdist_wheel": {"py_limited_api": "cp311"}} if is_limited() else {}),
+    },
 )

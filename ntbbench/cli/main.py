@@ -77,10 +77,10 @@ class Parser(argparse.ArgumentParser):
         sys.exit(fail(f"{message} (see {self.prog} --help)", ExitCode.BAD_INPUT))
 
 
-def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+def build_parser(argv: Sequence[str] = (), *, every: bool = False) -> argparse.ArgumentParser:
     """Return the parser of the command that `argv` begins with; of none where it begins with none.
 
-    To import every command takes longer than most of them run.
+    To import every command takes longer than most of them run: `every` is for what lists them all.
     """
     parser = Parser(
         prog="ntbbench",
@@ -97,7 +97,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     asked = argv[0] if argv else ""
     for name in COMMANDS:
-        if name == asked:
+        if every or name == asked:
             import_module(f"ntbbench.cli.{name}").add_parser(subparsers)
         else:
             subparsers.add_parser(name, add_help=False)  # known to the error about a wrong name

@@ -19,6 +19,7 @@ from ntbbench.dispatch import scenario as sweep
 from ntbbench.report.kinds import RESULTS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+SHELL = FOLDER.parent / "shell"
 METRICS = """\
 # Fields of results
 
@@ -77,16 +78,18 @@ def leaves(
 
 def option_table(parser: argparse.ArgumentParser) -> str:
     """Return the options of a command as a table, in the order of its help."""
-    rows = [
-        (
-            f"`{written(action)}`",
-            (action.help and parser._get_formatter()._expand_help(action)) or "",
-        )
+    rows = [(f"`{option}`", text) for option, text in options_of(parser)]
+    return markdown(("option", "what"), rows)
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[tuple[str, str]]:
+    """Return each option of a command and what it is, in the order of its help."""
+    return [
+        (written(action), parser._get_formatter()._expand_help(action))
         for group in parser._action_groups
         for action in group._group_actions
         if action.dest != "help" and action.help
     ]
-    return markdown(("option", "what"), rows)
 
 
 def written(action: argparse.Action) -> str:
@@ -171,9 +174,12 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def write_all() -> None:
     """Write every page anew."""
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+    from shell_files import shell_files  # noqa: PLC0415 - it uses what is here
+
+    for folder, made in ((FOLDER, pages()), (SHELL, shell_files())):
+        for name, text in made.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The completions in the shells that they are for, and the man page in man."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SHELL = Path(__file__).parents[2] / "docs" / "shell"
+BASH = """
+source {file}
+COMP_WORDS=({words}) COMP_CWORD={last}
+$(complete -p ntbbench | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+FISH = "source {file}; complete -C '{line}' | cut -f1"
+ZSH = (
+    "PS1=; fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -d {dump}; "
+    "LISTMAX=1000; bindkey '^I' complete-word; echo RE''ADY\r"
+)
+ASKED = [
+    ("ntbbench ca", {"calibrate", "capture"}),
+    ("ntbbench lab pair ", {"run", "matrix", "check"}),
+    ("ntbbench compare --fa", {"--fail-inconclusive", "--fatal-warning"}),
+]
+
+
+def printed(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@pytest.mark.parametrize(("line", "wanted"), ASKED)
+def test_bash(line: str, wanted: set[str]) -> None:
+    words = line.split() + [""] * line.endswith(" ")
+    quoted = " ".join(f"'{word}'" for word in words)
+    script = BASH.format(file=SHELL / "bash" / "ntbbench", words=quoted, last=len(words) - 1)
+    assert wanted <= set(printed("bash", "--norc", "-c", script).split())
+
+
+@pytest.mark.parametrize(("line", "wanted"), ASKED)
+def test_fish(line: str, wanted: set[str]) -> None:
+    script = FISH.format(file=SHELL / "fish" / "ntbbench.fish", line=line)
+    assert wanted <= set(printed("fish", "--no-config", "-c", script).split())
+
+
+@pytest.mark.parametrize(("line", "wanted"), ASKED)
+def test_zsh(line: str, wanted: set[str], tmp_path: Path) -> None:
+    """It completes only for a terminal: the lists come after two tabs."""
+    child, terminal = pty.fork()
+    if not child:
+        os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb"})
+    set_up = ZSH.format(folder=SHELL / "zsh", dump=tmp_path / "dump")
+    try:
+        os.write(terminal, set_up.encode())
+        heard(terminal, {"READY"})
+        os.write(terminal, f"{line}\t\t".encode())
+        heard(terminal, wanted)
+    finally:
+        os.close(terminal)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def heard(terminal: int, wanted: set[str]) -> None:
+    """Read what a shell says until it has said every word."""
+    told = ""
+    while not all(word in told for word in wanted):
+        ready, _, _ = select.select([terminal], [], [], 30)
+        assert ready, f"{wanted} not in {told!r}"
+        told += os.read(terminal, 4096).decode(errors="replace")
+
+
+def test_man_reads_the_page() -> None:
+    page = SHELL / "man" / "ntbbench.1"
+    told = subprocess.run(
+        ["man", "--warnings", "-l", page],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    wrong = [line for line in told.stderr.splitlines() if "can't break line" not in line]
+    assert wrong == []
+    assert "--ep-driver" in told.stdout.replace("\N{HYPHEN}", "-")
