@@ -263,19 +263,26 @@ def _arrival(trace: RingTrace, slot: SlotTrace) -> str:
 def _end(trace: RingTrace) -> Iterator[StoryStep]:
     side = trace.receiver.side.upper()
     if trace.runs:
-        yield _step(f"{side} softirq", f"tasklets run: QPs {_list(trace.runs)}")
+        yield _step(f"{side} softirq", f"tasklets run: {_qps(trace.runs)}")
     if trace.race_checks:
-        named = f"race check: db_read() named QPs {_list(trace.race_checks)}"
+        named = f"race check: db_read() named {_qps(trace.race_checks)}"
         yield _step(f"{side} softirq", named)
     if trace.asleep:
-        asleep = f"QPs {_list(trace.asleep)} sleep on although they were rung"
+        one = len(trace.asleep) == 1
+        what = "sleeps on although it was rung" if one else "sleep on although they were rung"
+        asleep = f"{_qps(trace.asleep)} {what}"
         yield _step("end", asleep, wrong=True)
     elif trace.rung:
         others = sorted(trace.woken - set(trace.rung))
-        extra = f"; QPs {_list(others)} for nothing" if others else ""
-        yield _step("end", f"QPs {_list(trace.rung)} are woken{extra}")
+        extra = f"; {_qps(others)} for nothing" if others else ""
+        verb = "is" if len(trace.rung) == 1 else "are"
+        yield _step("end", f"{_qps(trace.rung)} {verb} woken{extra}")
     else:
         yield _step("end", "no QP has these bits")
+
+
+def _qps(numbers: Sequence[int]) -> str:
+    return f"QP{'s' * (len(numbers) != 1)} {_list(list(numbers))}"
 
 
 def _list(numbers: list[int]) -> str:

@@ -54,7 +54,7 @@ def _range(found: FitResult) -> str:
     low = duration_text(found.low_fs, FS)
     if found.high_fs is None:
         ends = f"from {low} up without an end" if found.low_fs else "without either end"
-        ends += ": that of the throughput reaches all but 0"
+        ends += ": that of the throughput reaches down to almost 0"
         return ends + ("" if found.low_fs else " and above what a copy for nothing gives")
     high = duration_text(found.high_fs, FS)
     if not found.low_fs:
