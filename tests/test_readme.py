@@ -12,18 +12,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-GUEST_PAGES = {"lab.md", "pair-lab.md"}  # their commands boot a real kernel: `make test-guest`
+BOOTS = re.compile(r"^\$ ntbbench lab (?!doctor)", re.MULTILINE)  # a real kernel
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TIMEOUT = 120
 
 
-def sessions(page: Path) -> list[tuple[str, str]]:
-    """Return (command, expected output) of every `$ ` line in the page's console blocks."""
+def sessions(page: Path, *, boots: bool) -> list[tuple[str, str]]:
+    """Return (command, expected output) of every `$ ` line in the page's console blocks.
+
+    Those of blocks that boot a guest, or of all others: the two share no files.
+    """
     found: list[tuple[str, str]] = []
     for block in BLOCK.findall(page.read_text()):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, expected = part.partition("\n")
-            found.append((command, expected))
+        if bool(BOOTS.search(block)) == boots:
+            for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+                command, _, expected = part.partition("\n")
+                found.append((command, expected))
     return found
 
 
@@ -40,27 +44,31 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(
-            page, id=page.name, marks=[pytest.mark.guest] if page.name in GUEST_PAGES else []
-        )
-        for page in PAGES
-    ],
-)
-def test_commands_of_the_page(page: Path, tmp_path: Path) -> None:
+def check(page: Path, folder: Path, *, boots: bool) -> None:
     """A block's output must match; `...` stands for what differs from run to run."""
     for name in ("docs", "tests", "results"):
-        (tmp_path / name).symlink_to(ROOT / name)
+        (folder / name).symlink_to(ROOT / name)
     checker = doctest.OutputChecker()
-    for command, expected in sessions(page):
-        printed = run(command, tmp_path)
+    for command, expected in sessions(page, boots=boots):
+        printed = run(command, folder)
         if expected:
             assert checker.check_output(expected, printed, doctest.ELLIPSIS), (
                 f"{page.name}: $ {command}\nexpected:\n{expected}\nprinted:\n{printed}"
             )
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_the_page(page: Path, tmp_path: Path) -> None:
+    check(page, tmp_path, boots=False)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if sessions(p, boots=True)], ids=lambda page: page.name
+)
+def test_commands_that_boot_a_guest(page: Path, tmp_path: Path) -> None:
+    check(page, tmp_path, boots=True)
+
+
 def test_the_tour_has_commands() -> None:
-    assert len(sessions(ROOT / "README.md")) >= 5
+    assert len(sessions(ROOT / "README.md", boots=False)) >= 5

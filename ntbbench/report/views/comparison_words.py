@@ -276,7 +276,7 @@ def answer(report: Report) -> str:
     for verdict, word in (("regressed", "worst"), ("improved", "best")):
         found = [c for c in report.comparisons if c.verdict == verdict]
         if found:
-            most = max(found, key=change_size)
+            most = max(found, key=lambda c: (math.isfinite(change_size(c)), change_size(c)))
             change = percent(most.ratio) if most.ratio else change_of(most)
             said += f", {word} {change} ({most.metric})"
             break
