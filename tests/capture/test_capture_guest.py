@@ -8,10 +8,10 @@ from lab_kernel import CACHE, kernel
 
 from ntbbench.capture.ingest import ingest
 from ntbbench.capture.script import script_text
-from ntbbench.lab.machine.guest_task import Task, record
-from ntbbench.lab.machine.qemu import TCG, loopback_machine
-from ntbbench.lab.machine.watch import Limits
+from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.packages.modules import Kernel, build
+from ntbbench.lab.qemu import TCG, loopback_machine
+from ntbbench.lab.watch import Limits
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest

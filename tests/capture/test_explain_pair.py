@@ -10,7 +10,7 @@ from captures import counter, edit, measured, set_counters, table
 from captures import explained as explanations
 from pair_recordings import DATA
 
-from ntbbench.capture.measured_records import DeviceFacts
+from ntbbench.capture.records import DeviceFacts
 from ntbbench.cli.main import main
 
 RECORDED = sorted(path.parent for path in DATA.glob("*/*/trace") if path.parent.name != "setup")

@@ -12,7 +12,7 @@ from captures import CASES, FOUR, explained
 from recordings import DATA, LOOP_612, PER_VECTOR
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured_records import Amplification, Measured
+from ntbbench.capture.records import Amplification, Measured
 from ntbbench.cli.main import main
 
 Bounds = tuple[int, int | None, bool] | None

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.measured_records import DeviceFacts, Measured
 from ntbbench.capture.readers import Known, Reader
+from ntbbench.capture.records import DeviceFacts, Measured
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
 from ntbbench.ntb.devices.device import low_bits, shift_masks
@@ -119,9 +119,7 @@ class _Settings:
 def read_point(path: Path) -> Point:
     """Read `point`: key=value pairs on one line or on several, in any order.
 
-    Raises
-    ------
-    InputError : a key is missing or appears twice, or its value is out of range.
+    InputError: a key is missing or appears twice, or its value is out of range.
     """
     settings = _Settings(path)
     receiver = settings.receiver()
@@ -144,9 +142,7 @@ def read_state(path: Path) -> tuple[Qp, ...]:
 
     A QP that the client has not created (up 0, ptr 0) is left out.
 
-    Raises
-    ------
-    InputError : a line is malformed, a QP or an address appears twice, or there is no QP.
+    InputError: a line is malformed, a QP or an address appears twice, or there is no QP.
     """
     qps: list[Qp] = []
     for number, line in _lines(path):

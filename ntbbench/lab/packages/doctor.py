@@ -7,12 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.lab.commands import program
-from ntbbench.lab.lab_errors import MissingToolError
-from ntbbench.lab.machine.qemu import QEMU, kvm_runs
+from ntbbench.lab.commands import MissingToolError, program
 from ntbbench.lab.packages.apt import KEYRING
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.fetch import cached, verify
+from ntbbench.lab.qemu import QEMU, kvm_runs
 
 # program: (Debian package, what for)
 PROGRAMS = {

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ntbbench.core.errors import NtbbenchError
 from ntbbench.core.options import Axis, Count
-from ntbbench.lab.lab_errors import GuestError, HostError
+from ntbbench.lab.commands import GuestError, HostError
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
@@ -55,12 +55,9 @@ class MatrixScenario(
     """What a matrix covers: a boot for each combination, all directions in it.
 
     A field has the name of its option, and in files that of its list.
-
-    Parameters
-    ----------
-    kernel, source : as the user wrote them.
     """
 
+    # kernel, source: as the user wrote them
     kernel: str
     source: str | None = None
     ep_driver: DriverNames = (BEFORE, AFTER)
@@ -77,9 +74,7 @@ class MatrixScenario(
     def plans(self) -> list[PairPlan]:
         """Return the boots in the order of the axes, windows outermost, drivers innermost.
 
-        Raises
-        ------
-        InputError : a value that no guest can have.
+        InputError: a value that no guest can have.
         """
         cells = product(self.mw_count, self.ep_slots, self.ep_driver, self.rc_driver)
         setups = [
@@ -105,28 +100,20 @@ class Jobs(Struct, frozen=True):
 
 @dataclass
 class MatrixHooks:
-    """How a matrix talks to its surroundings.
+    """How a matrix talks to its surroundings."""
 
-    Parameters
-    ----------
-    boot : boots one plan; called from several threads.
-    drivers : what a boot that left nothing was of, endpoint first.
-    save : gets all points that there are, in the order of the plans, after every boot.
-    stop : asked now and then; True: start no more boots.
-    waits : gets, once, how many boots still run where no more are started.
-    progress : gets how many boots are done, of how many.
-    failed : gets, for each guest that died, which boot it was and how it ended.
-    jobs : boots at a time.
-    """
-
-    boot: BootPair
-    drivers: FindDrivers
+    boot: BootPair  # boots one plan; called from several threads
+    drivers: FindDrivers  # what a boot that left nothing was of, endpoint first
+    # gets all points that there are, in the order of the plans, after every boot
     save: Callable[[list[PairPoint]], None]
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[], bool] = lambda: False  # asked now and then; True: start no more boots
+    # gets, once, how many boots still run where no more are started
     waits: Callable[[int], None] = lambda _running: None
+    # gets how many boots are done, of how many
     progress: Callable[[int, int], None] = lambda _done, _total: None
+    # gets, for each guest that died, which boot it was and how it ended
     failed: Callable[[str], None] = lambda _told: None
-    jobs: int = 1
+    jobs: int = 1  # boots at a time
 
 
 def run_matrix(
@@ -139,10 +126,8 @@ def run_matrix(
     end; boots with such points in `previous` are tried again. A source that does not build, or
     a machine that fails, ends the matrix once the running boots have ended.
 
-    Raises
-    ------
-    BuildError, HostError, OSError : a source did not build, QEMU or the disk failed; what was
-        finished is saved.
+    BuildError, HostError, OSError: a source did not build, QEMU or the disk failed; what was
+    finished is saved.
     """
     ended = _Ended(_adopt(plans, previous))
     waiting = [plan for plan in plans if plan_key(plan) not in ended.done]

@@ -37,25 +37,17 @@ Patches = frozenset[int]
 
 @dataclass(frozen=True)
 class Question:
-    """One side's driver in the setting that it was observed in.
-
-    Parameters
-    ----------
-    seen : its observations; empty: nothing was observed.
-    slots, doorbell, filled : as `expected_observations` takes them.
-    wanted : the patches that it is said to carry; None: nobody says.
-    said_by : who says so, in words.
-    hint : the patches that its text shows: it chooses between sets that behave alike.
-    """
+    """One side's driver in the setting that it was observed in."""
 
     side: Side
-    seen: Observations
+    seen: Observations  # its observations; empty: nothing was observed
+    # slots, doorbell, filled: as `expected_observations` takes them
     slots: int
     doorbell: Doorbell
     filled: frozenset[int] | None
-    wanted: Patches | None
-    said_by: str
-    hint: Patches
+    wanted: Patches | None  # the patches that it is said to carry; None: nobody says
+    said_by: str  # who says so, in words
+    hint: Patches  # the patches that its text shows: it chooses between sets that behave alike
 
     @property
     def is_bound(self) -> bool:
@@ -259,9 +251,7 @@ def _released(side: Side, patches: Patches) -> str:
 def read_observations(lines: Iterable[str]) -> Mapping[str, Observations]:
     """Return what the guest observed, by side; functions' addresses are left out.
 
-    Raises
-    ------
-    ValueError : a line that is none of `SIDE KEY=VALUE`.
+    ValueError: a line that is none of `SIDE KEY=VALUE`.
     """
     found: dict[str, dict[str, str]] = {}
     for line in lines:

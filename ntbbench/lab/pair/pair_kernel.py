@@ -11,12 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import program, run
-from ntbbench.lab.lab_errors import BuildError
-from ntbbench.lab.packages.apt import version_key
+from ntbbench.lab.commands import BuildError, program, run
+from ntbbench.lab.packages.apt import parse_spec, version_key
 from ntbbench.lab.packages.cache import Cache, write_checksums
-from ntbbench.lab.packages.debian_kernels import parse_spec
-from ntbbench.lab.packages.linux_source import unpack_tree
+from ntbbench.lab.packages.fetch import unpack_tree
 from ntbbench.lab.packages.modules import (
     MAKE_STATE,
     ModuleSet,
@@ -76,19 +74,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PairKernel:
-    """A built kernel: `folder` holds the boot image and what builds modules for it.
+    """A built kernel: `folder` holds the boot image and what builds modules for it."""
 
-    Parameters
-    ----------
-    label : how the user named it.
-    variant : `run`, or `check` with the kernel's debugging options.
-    source : its source's NTB files and drivers.
-    """
-
-    label: str
-    variant: str
+    label: str  # how the user named it
+    variant: str  # `run`, or `check` with the kernel's debugging options
     folder: Path
-    source: DebianSource
+    source: DebianSource  # its source's NTB files and drivers
 
     @property
     def image(self) -> Path:
@@ -104,12 +95,10 @@ class PairKernel:
 def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKernel:
     """Return the kernel `spec` (`debian:VERSION`), building it unless the cache has just this one.
 
-    Raises
-    ------
-    InputError : a spec that is none, or a kernel that epc_loop does not know.
-    FetchError : the source could not be had.
-    BuildError : with the compiler's first error, or an option that the source does not know.
-    MissingToolError : a program that building a kernel takes.
+    InputError: a spec that is none, or a kernel that epc_loop does not know.
+    FetchError: the source could not be had.
+    BuildError: with the compiler's first error, or an option that the source does not know.
+    MissingToolError: a program that building a kernel takes.
     """
     wanted = _wanted(spec)
     # a source that is not there yet has no kernel either: its package is kept, to be fetched once
@@ -213,10 +202,8 @@ def build_pair(
     ----------
     tree : whose NTB core, transport and network device run; None: the kernel's.
 
-    Raises
-    ------
-    BuildError : with the compiler's first error.
-    InputError : a file is another driver than that of its side.
+    BuildError: with the compiler's first error.
+    InputError: a file is another driver than that of its side.
     """
     sources = {
         **ntb_sources(kernel.source.folder if tree is None else tree),
@@ -240,9 +227,7 @@ def build_pair(
 def imported(module: Path) -> frozenset[str]:
     """Return the symbols that a module takes from the kernel and from other modules.
 
-    Raises
-    ------
-    BuildError : it is no module.
+    BuildError: it is no module.
     """
     told = run([program("nm"), "-u", module])
     if told.status:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.disagreements import cautions, count_complaints, slot_complaints
 from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
 from ntbbench.lab.pair.point_files import RecordedPoint, read_point_folder
@@ -37,9 +37,7 @@ LOST = {MISSED, MISROUTED}
 def evaluate(recordings: PairRecordings) -> list[PairPoint]:
     """Return the points of one boot, each beside its prediction.
 
-    Raises
-    ------
-    GuestError : a recording is damaged.
+    GuestError: a recording is damaged.
     """
     boot = _boot(recordings)
     if not recordings.available:  # nothing was measured, nothing is compared
@@ -50,9 +48,7 @@ def evaluate(recordings: PairRecordings) -> list[PairPoint]:
 def all_points(recordings: PairRecordings) -> list[PairPoint]:
     """Return a point for each that was asked for: those that a guest which died left have failed.
 
-    Raises
-    ------
-    GuestError : a recording is damaged.
+    GuestError: a recording is damaged.
     """
     failed = failed_points(recordings)
     return evaluate(recordings)[: len(recordings.plan.traffic) - len(failed)] + failed

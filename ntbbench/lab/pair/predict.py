@@ -56,22 +56,16 @@ class PairModel:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Counts of one direction; runs by qp_num.
+    """Counts of one direction; runs by qp_num."""
 
-    Parameters
-    ----------
-    msis : by their 1-based number, which is the wire contract between the two drivers.
-    exact : MSIs and events are exact, not only bounded by what caused them.
-    bounds : of the runs; None where they are exact too.
-    msi_hops, event_hops : what bounds MSIs and events, by number and by vector; empty where they
-        are exact.
-    """
-
+    # by their 1-based number, which is the wire contract between the two drivers
     msis: Counter[int]
     vectors: Counter[int]
     runs: list[int]
-    exact: bool
-    bounds: RunBounds | None
+    exact: bool  # MSIs and events are exact, not only bounded by what caused them
+    bounds: RunBounds | None  # of the runs; None where they are exact too
+    # msi_hops, event_hops: what bounds MSIs and events, by number and by vector; empty where they
+    # are exact
     msi_hops: dict[int, Hop] = field(default_factory=dict)
     event_hops: dict[int, Hop] = field(default_factory=dict)
 

@@ -14,13 +14,10 @@ from pathlib import Path
 import msgspec
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import program
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages.apt import Archive, Package, version_key
+from ntbbench.lab.commands import FetchError, program
+from ntbbench.lab.packages.apt import Archive, Package, matches, version_key
 from ntbbench.lab.packages.cache import Cache, sha256
-from ntbbench.lab.packages.debian_kernels import matches
-from ntbbench.lab.packages.fetch import NTB_FILES
-from ntbbench.lab.packages.linux_source import unpack_files
+from ntbbench.lab.packages.fetch import NTB_FILES, unpack_files
 from ntbbench.lab.pair.plan import AFTER, BEFORE, EP, RC, DriverSource
 from ntbbench.pair.drivers.patches import Side, side_patches
 
@@ -75,9 +72,7 @@ def fetch_source(cache: Cache, wanted: str, say: Say, *, keep: bool = False) -> 
     wanted : a version such as 7.3 (any 7.3.x) or 6.12.95.
     keep : the package too.
 
-    Raises
-    ------
-    FetchError : no network, no such version, or a package that is not what it should be.
+    FetchError: no network, no such version, or a package that is not what it should be.
     """
     source = cached_source(cache, wanted)
     if source is not None and not keep:
@@ -102,9 +97,7 @@ def fetch_source(cache: Cache, wanted: str, say: Say, *, keep: bool = False) -> 
 def cached_source(cache: Cache, wanted: str) -> DebianSource | None:
     """Return the newest cached source of version `wanted`; None: there is none.
 
-    Raises
-    ------
-    FetchError : its folder is damaged.
+    FetchError: its folder is damaged.
     """
     found = []
     for path in (cache.root / "sources").glob(f"[!.]*/{MANIFEST}"):
@@ -120,9 +113,7 @@ def cached_source(cache: Cache, wanted: str) -> DebianSource | None:
 def newest(archive: Archive, wanted: str) -> Package:
     """Return the newest linux-source package of version `wanted`.
 
-    Raises
-    ------
-    FetchError : no suite has it; the message names those that there are.
+    FetchError: no suite has it; the message names those that there are.
     """
     names = archive.names(r"^linux-source-[0-9.]+$")
     packages = [package for package in archive.versions(*names) if matches(package.version, wanted)]
@@ -150,9 +141,7 @@ def _fill(folder: Path, archive: Archive, package: Package, say: Say, keep: bool
 def check_tree(option: str, root: Path) -> Path:
     """Return `root` as an absolute path.
 
-    Raises
-    ------
-    InputError : it is no kernel tree with the NTB files and the two drivers.
+    InputError: it is no kernel tree with the NTB files and the two drivers.
     """
     missing = [name for name in FILES if not (root / name).is_file()]
     if missing:
@@ -171,10 +160,8 @@ def driver_source(
     spec : `before`, `after`, a driver's C file, or a kernel tree.
     kernel_source : of the kernel to boot; `after` is its driver.
 
-    Raises
-    ------
-    InputError : no such file, or another file.
-    FetchError : the source could not be had.
+    InputError: no such file, or another file.
+    FetchError: the source could not be had.
     """
     if spec == AFTER:
         path, origin = kernel_source.folder / DRIVERS[side], kernel_source.origin
@@ -248,9 +235,7 @@ TESTS: dict[int, Test] = {
 def carried(side: Side, path: Path) -> tuple[int, ...]:
     """Return the numbers of the patches that the text of the driver at `path` shows, sorted.
 
-    Raises
-    ------
-    InputError : the file cannot be read, or is no NTB driver.
+    InputError: the file cannot be read, or is no NTB driver.
     """
     source = read_driver(side, path)
     code = without_comments(source)
@@ -260,9 +245,7 @@ def carried(side: Side, path: Path) -> tuple[int, ...]:
 def read_driver(side: Side, path: Path) -> str:
     """Return the text of the driver at `path`.
 
-    Raises
-    ------
-    InputError : it cannot be read, or is no NTB driver.
+    InputError: it cannot be read, or is no NTB driver.
     """
     option = f"--{side}-driver"
     try:

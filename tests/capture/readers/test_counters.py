@@ -8,10 +8,9 @@ from captures import PCI, TOOLS, ZERO, capture, edit, measured, set_counters, ta
 from recordings import LOOP_612
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.readers.ntb_interrupts import find_slots
-from ntbbench.capture.readers.proc import difference, read_snapshot
-from ntbbench.capture.replay.records import points_of
-from ntbbench.capture.replay.replay import replay_log
+from ntbbench.capture.readers.proc import difference, find_slots, read_snapshot
+from ntbbench.capture.replay import replay_log
+from ntbbench.capture.replay_records import points_of
 from ntbbench.core.errors import InputError
 
 SLOTS = [[1, 0], [0, 0], [40, 0], [40, 0], [40, 0], [30, 10]]

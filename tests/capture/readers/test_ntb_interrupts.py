@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from captures import CASES, GEN1, PCI, capture, edit, explained, measured, table, with_info
 
-from ntbbench.capture.measured_records import Amplification, Irq, Measured
+from ntbbench.capture.records import Amplification, Irq, Measured
 from ntbbench.cli.main import main
 
 GEN3 = {"count": 31, "vectors": 33, "shift": 1, "valid": 0x7FFFFFFF, "link": 0x180000000}

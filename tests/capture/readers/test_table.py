@@ -11,8 +11,7 @@ from captures import FOUR, PCI, TOOLS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ntbbench.capture.ingest import ingest
-from ntbbench.capture.readers.table import READERS
+from ntbbench.capture.ingest import READERS, ingest
 
 REAL = [p for p in sorted(TOOLS.iterdir()) if p.is_file()]
 REAL += [FOUR / name for name in ("trace", "state", "point")]

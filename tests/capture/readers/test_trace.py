@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from captures import FOUR, TOOLS
 
-from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured_records import Traced
+from ntbbench.capture.ingest import ingest, reader_of
 from ntbbench.capture.readers import Known
-from ntbbench.capture.readers.table import reader_of
 from ntbbench.capture.readers.trace import TRACE
+from ntbbench.capture.records import Traced
 
 PRINTED = {
     "ftrace.txt": "ftrace text",

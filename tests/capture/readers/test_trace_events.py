@@ -8,8 +8,13 @@ import pytest
 from captures import FOUR, TOOLS
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.readers.ftrace import Kind, TraceEvent, read_trace
-from ntbbench.capture.readers.trace_events import TraceText, read_events
+from ntbbench.capture.readers.trace_events import (
+    Kind,
+    TraceEvent,
+    TraceText,
+    read_events,
+    read_trace,
+)
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import Context
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from recordings import LOOP_612, Edit, by_line, copy, moved_tasklets, swapped_ports, without
 
-from ntbbench.capture.readers.ftrace import Kind
-from ntbbench.capture.replay.recording import read_recording
-from ntbbench.capture.replay.replay import replay
+from ntbbench.capture.readers.trace_events import Kind
+from ntbbench.capture.recording import read_recording
+from ntbbench.capture.replay import replay
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import DoorbellEvent, DoorbellLog, Ring
 

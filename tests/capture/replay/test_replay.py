@@ -34,8 +34,8 @@ from recordings import (
     without,
 )
 
-from ntbbench.capture.replay.records import AGREES, DISAGREES, EXPLAINED, ReplayPoint
-from ntbbench.capture.replay.replay import find_recordings, replay, replay_log
+from ntbbench.capture.replay import find_recordings, replay, replay_log
+from ntbbench.capture.replay_records import AGREES, DISAGREES, EXPLAINED, ReplayPoint
 from ntbbench.core.errors import InputError
 
 ROUND_ROBIN = LOOP_612 / "two-vectors-four-qps"

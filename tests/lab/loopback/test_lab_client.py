@@ -7,7 +7,7 @@ from golden_cases import INPUTS
 from recordings import PER_VECTOR, copy, one_qp_too_many, without
 from rendered import rendered
 
-from ntbbench.lab.loopback.lab_client import LabPlan, PointPlan, evaluate
+from ntbbench.lab.lab_client import LabPlan, PointPlan, evaluate
 from ntbbench.report.kinds import load_any
 
 

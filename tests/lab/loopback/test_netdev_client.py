@@ -20,10 +20,9 @@ from netdev_flows import (
 from rendered import rendered
 
 from ntbbench.cli.main import main
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.loopback.netdev_client import NetdevPlan, evaluate
-from ntbbench.lab.loopback.netdev_rule import predicted_runs
-from ntbbench.lab.loopback.records import NetdevResult
+from ntbbench.lab.commands import GuestError
+from ntbbench.lab.netdev_client import NetdevPlan, evaluate, predicted_runs
+from ntbbench.lab.records import NetdevResult
 
 
 def test_a_spaced_point_is_held_against_the_exact_runs(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from netdev_flows import FAST, GAP, IN_BOUNDS, SPACED, SPACED_RUNS, point, resul
 
 from ntbbench.cli.main import main
 from ntbbench.core.result_file import write_json
-from ntbbench.lab.loopback.netdev_rule import predicted_runs
+from ntbbench.lab.netdev_client import predicted_runs
 
 
 def saved(folder: Path, vectors: int, doorbells: list[int], runs: list[int]) -> Path:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netdev_flows import SPACED, SPACED_RUNS
 
-from ntbbench.lab.loopback.netdev_rule import likely_cause, predicted_runs, run_bounds
+from ntbbench.lab.netdev_client import likely_cause, predicted_runs, run_bounds
 
 NOT_UNDER = "the doorbell callback scheduled a QP whose bit is not under its vector"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from lab_kernel import gone, guests_of, kernel, lab_run, patched_tree
 
-from ntbbench.capture.replay.records import AGREES
-from ntbbench.capture.replay.replay import replay_log
-from ntbbench.lab.lab_errors import LAB_FAILED
-from ntbbench.lab.machine.qemu import TCG, Machine, boot, pack_initramfs
-from ntbbench.lab.machine.watch import Limits
+from ntbbench.capture.replay import replay_log
+from ntbbench.capture.replay_records import AGREES
+from ntbbench.lab.commands import LAB_FAILED
+from ntbbench.lab.qemu import TCG, Machine, boot, pack_initramfs
+from ntbbench.lab.watch import Limits
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest

@@ -3,8 +3,7 @@
 
 import pytest
 
-from ntbbench.lab.machine.console import complaints, hung_words, last_words
-from ntbbench.lab.machine.qemu import Boot
+from ntbbench.lab.qemu import Boot, complaints, hung_words, last_words
 
 # What a guest printed whose doorbell callback called BUG().
 PANIC = """\

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.machine.guest_task import unpack as unpack_recordings
-from ntbbench.lab.machine.qemu import Boot
+from ntbbench.lab.commands import GuestError
+from ntbbench.lab.guest_task import unpack as unpack_recordings
+from ntbbench.lab.qemu import Boot
 
 
 def packed(**files: str) -> str:

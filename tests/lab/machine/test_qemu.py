@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ntbbench.lab.lab_errors import GuestError, HostError, UnjudgedError
-from ntbbench.lab.machine import guest_task as guest
-from ntbbench.lab.machine.guest_task import Task, record
-from ntbbench.lab.machine.qemu import QEMU, TCG, Boot, Machine, boot
-from ntbbench.lab.machine.watch import Limits
+from ntbbench.lab import guest_task as guest
+from ntbbench.lab.commands import GuestError, HostError, UnjudgedError
+from ntbbench.lab.guest_task import Task, record
+from ntbbench.lab.qemu import QEMU, TCG, Boot, Machine, boot
+from ntbbench.lab.watch import Limits
 
 LIMITS = Limits(60)
 GAVE_UP = "@@ kernel 7.3.4\n@@ failed {}\n"

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntbbench.lab import watch
 from ntbbench.lab.commands import started
-from ntbbench.lab.loopback.lab_client import LabPlan
-from ntbbench.lab.loopback.netdev_client import NetdevPlan
-from ntbbench.lab.machine import watch
-from ntbbench.lab.machine.watch import (
+from ntbbench.lab.lab_client import LabPlan
+from ntbbench.lab.netdev_client import NetdevPlan
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.lab.pair.runner import limits
+from ntbbench.lab.watch import (
     Limits,
     debugger_port,
     exceeded,
     hear_last_words,
     make_kernel_oops,
 )
-from ntbbench.lab.pair.pair_task import limits
-from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.pair.setting import EP_TO_RC, GAP, Traffic
 
 MEASURED_ASLEEP = 0.045  # s of processor time a second that the guest sleeps

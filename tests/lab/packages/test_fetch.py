@@ -15,8 +15,8 @@ import pytest
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages import debian_kernels
+from ntbbench.lab.commands import FetchError
+from ntbbench.lab.packages import apt
 from ntbbench.lab.packages.apt import Archive, Package, parse_stanza, version_key
 from ntbbench.lab.packages.cache import Cache, damaged, default_root, write_checksums
 from ntbbench.lab.packages.fetch import LOADER, cached, wrap_programs
@@ -78,7 +78,7 @@ def test_a_stanza_gives_names_and_limits() -> None:
 
 
 def test_a_kernel_is_its_source_image_headers_and_tools() -> None:
-    parts = debian_kernels.assemble(one_kernel())
+    parts = apt.assemble(one_kernel())
     assert parts is not None
     source, image, headers = parts
     assert source.name == "linux-source-6.12"
@@ -94,7 +94,7 @@ def test_a_kernel_is_its_source_image_headers_and_tools() -> None:
                                      "linux-kbuild", "linux-image"])  # fmt: skip
 def test_an_incomplete_kernel_is_none(missing: str) -> None:
     left = [p for p in one_kernel() if not p.name.startswith(missing)]
-    assert debian_kernels.assemble(left) is None
+    assert apt.assemble(left) is None
 
 
 def test_the_newest_complete_version_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,16 +103,16 @@ def test_the_newest_complete_version_is_taken(monkeypatch: pytest.MonkeyPatch) -
     listed = sorted([*one_kernel(), *newer, *half], key=lambda p: version_key(p.version))
     monkeypatch.setattr(Archive, "names", lambda *_: ["some"])
     monkeypatch.setattr(Archive, "versions", lambda *_: list(reversed(listed)))
-    assert debian_kernels.resolve(Archive(Path()), "6.12").version == "6.12.117-1"
-    assert debian_kernels.resolve(Archive(Path()), "6.12.95").version == "6.12.95-1"
+    assert apt.resolve(Archive(Path()), "6.12").version == "6.12.117-1"
+    assert apt.resolve(Archive(Path()), "6.12.95").version == "6.12.95-1"
     with pytest.raises(FetchError, match=r"debian:6\.1: no suite has all of its packages"):
-        debian_kernels.resolve(Archive(Path()), "6.1")
+        apt.resolve(Archive(Path()), "6.1")
 
 
 @pytest.mark.parametrize("spec", ["6.12", "debian:", "debian:6", "debian:6.12-rc1", "ubuntu:6.12"])
 def test_a_bad_kernel_name_is_refused(spec: str) -> None:
     with pytest.raises(InputError, match="debian:VERSION"):
-        debian_kernels.parse_spec(spec)
+        apt.parse_spec(spec)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages.linux_source import unpack_files, unpack_tree
+from ntbbench.lab.commands import FetchError
+from ntbbench.lab.packages.fetch import unpack_files, unpack_tree
 
 # Packages are made and unpacked by the programs that `make test-guest` installs.
 pytestmark = pytest.mark.guest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ntbbench.cli.main import main
-from ntbbench.lab.lab_errors import BuildError
+from ntbbench.lab.commands import BuildError
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.modules import Kernel, build
 

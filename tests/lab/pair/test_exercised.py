@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from pair_recordings import evaluated
 
-from ntbbench.lab.pair.exercised import not_exercised
+from ntbbench.lab.pair.disagreements import not_exercised
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
 
 

@@ -10,10 +10,10 @@ import pytest
 from ntbbench.cli import lab_pair
 from ntbbench.cli.lab_kernel import pair_lab
 from ntbbench.cli.main import main
-from ntbbench.lab.machine.watch import Limits
 from ntbbench.lab.packages.cache import Cache, default_root
-from ntbbench.lab.pair import pair_task as task
+from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.sources import DRIVERS, fetch_source
+from ntbbench.lab.watch import Limits
 from ntbbench.pair.set_up import RINGS
 
 # Boots a kernel that is built once: `make test-guest`.

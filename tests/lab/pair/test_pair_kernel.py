@@ -11,7 +11,7 @@ import pytest
 from pair_sources import debian_offers, debian_source
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import BuildError, FetchError, MissingToolError
+from ntbbench.lab.commands import BuildError, FetchError, MissingToolError
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.pair import pair_kernel as kernel
 from ntbbench.lab.pair import sources

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.pair import pair_task as task
+from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.pair_kernel import GUEST
-from ntbbench.lab.pair.pair_task import accelerator_options, machine
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.lab.pair.runner import accelerator_options, machine
 from ntbbench.pair.setting import Traffic
 
 

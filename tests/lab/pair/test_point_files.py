@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from captures import FOUR, PCI, set_counters
 
-from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.plan import DriverSource, PairSetup
 from ntbbench.lab.pair.point_files import read_sides, read_words, write_point, write_state
 from ntbbench.lab.pair.ring_trace_file import NO_SLOT, WORDS, WireSlots

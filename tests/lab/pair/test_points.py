@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from pair_recordings import BOOTS, DATA, evaluated, load
 
-from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint
 

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 from pair_recordings import DATA, OBSERVED, load, observations
 
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.machine.console import last_words
-from ntbbench.lab.machine.guest_task import Recordings
-from ntbbench.lab.machine.qemu import Boot
+from ntbbench.lab.commands import GuestError
+from ntbbench.lab.guest_task import Recordings
 from ntbbench.lab.pair import runner
 from ntbbench.lab.pair.observed_patches import observed_driver
 from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
 from ntbbench.lab.pair.points import all_points
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE
+from ntbbench.lab.qemu import Boot, last_words
 from ntbbench.pair.setting import Traffic
 
 WRONG = ("slot 2, db_read after db_clear=0x0", "slot 2, db_read after db_clear=0x1")

@@ -15,16 +15,13 @@ from datapath_pair import runs_per_qp, system_of
 from lab_kernel import gone, guests_of
 from pair_kernel import CACHE, KERNEL, boot, counts, patched_driver, rig
 
-from ntbbench.capture.replay.recording import read_recording
+from ntbbench.capture.recording import read_recording
 from ntbbench.datapath.engine import ENGINES, simulate
-from ntbbench.lab.lab_errors import BuildError, GuestError
-from ntbbench.lab.machine.guest_task import Task, record
-from ntbbench.lab.machine.qemu import TCG
-from ntbbench.lab.machine.watch import Limits
-from ntbbench.lab.pair import pair_task as task
+from ntbbench.lab.commands import BuildError, GuestError
+from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
+from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.pair_kernel import build_pair
-from ntbbench.lab.pair.pair_task import machine
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
@@ -36,6 +33,9 @@ from ntbbench.lab.pair.plan import (
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.ring_trace_file import WireSlots
+from ntbbench.lab.pair.runner import machine
+from ntbbench.lab.qemu import TCG
+from ntbbench.lab.watch import Limits
 from ntbbench.pair.setting import Traffic
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
@@ -318,7 +318,7 @@ def test_a_guest_that_hangs_tells_where(
 def test_memory_that_is_not_set_aside_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ntbbench.lab.pair.pair_task.POOL", "1M$0x1f000000")
+    monkeypatch.setattr("ntbbench.lab.pair.runner.POOL", "1M$0x1f000000")
     with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
         boot(plan(), tmp_path)
 

@@ -10,7 +10,7 @@ from pair_sources import debian_offers, debian_source, driver
 from pair_strategies import subsets
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import FetchError, MissingToolError
+from ntbbench.lab.commands import FetchError, MissingToolError
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.pair import sources
 from ntbbench.lab.pair.sources import DRIVERS, carried, driver_source, fetch_source

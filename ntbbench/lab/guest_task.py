@@ -17,9 +17,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import GuestError, HostError
-from ntbbench.lab.machine.qemu import Boot, Machine, boot, pack_initramfs
-from ntbbench.lab.machine.watch import Limits
+from ntbbench.lab.commands import GuestError, HostError
+from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
+from ntbbench.lab.watch import Limits
 
 # Processor time that only a guest which hangs comes to: Debian's kernel boots in 5 s.
 BOOT_SECONDS = 60.0
@@ -30,28 +30,17 @@ SPARE_BYTES = 1 << 20  # QEMU does not say when a guest's words do not fit on th
 
 @dataclass(frozen=True)
 class Task:
-    """What the guest does in one boot.
+    """What the guest does in one boot."""
 
-    Parameters
-    ----------
-    script : the shell script that it runs after what every guest does first.
-    lines : one line per point, for the script.
-    names : of the recordings that must come back, in order.
-    limits : what it may take; generous, for they only end a guest that hangs.
-    settings : shell variables of the script.
-    programs : names of the lab's programs that it calls.
-    may_die : what a guest that panics, hangs or gives up has recorded by then is a result.
-    about : what it is, for whoever waits.
-    """
-
-    script: Path
-    lines: tuple[str, ...]
-    names: tuple[str, ...]
-    limits: Limits
-    settings: Mapping[str, object]
+    script: Path  # the shell script that it runs after what every guest does first
+    lines: tuple[str, ...]  # one line per point, for the script
+    names: tuple[str, ...]  # of the recordings that must come back, in order
+    limits: Limits  # what it may take; generous, for they only end a guest that hangs
+    settings: Mapping[str, object]  # shell variables of the script
+    # what a guest that panics, hangs or gives up has recorded by then is a result
     may_die: bool = False
-    about: str = ""
-    programs: tuple[str, ...] = ()
+    about: str = ""  # what it is, for whoever waits
+    programs: tuple[str, ...] = ()  # names of the lab's programs that it calls
 
 
 def script(name: str) -> Path:
@@ -61,18 +50,11 @@ def script(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Recordings:
-    """What one boot recorded.
+    """What one boot recorded."""
 
-    Parameters
-    ----------
-    release : the guest's uname -r.
-    folder : holds `kernel` and a folder per point, in the layout of a recording.
-    boot : the guest's words.
-    """
-
-    release: str
-    folder: Path
-    boot: Boot
+    release: str  # the guest's uname -r
+    folder: Path  # holds `kernel` and a folder per point, in the layout of a recording
+    boot: Boot  # the guest's words
 
 
 def record(
@@ -87,10 +69,8 @@ def record(
 ) -> Recordings:
     """Boot `image` once, run `task` and leave its recordings below `folder`.
 
-    Raises
-    ------
-    GuestError : the guest panicked, hung or gave up and may not, or left no whole recording.
-    HostError : QEMU or the disk failed.
+    GuestError: the guest panicked, hung or gave up and may not, or left no whole recording.
+    HostError: QEMU or the disk failed.
     """
     with tempfile.TemporaryDirectory() as name:
         root, initramfs = Path(name) / "root", Path(name) / "initramfs"
@@ -121,10 +101,8 @@ def record(
 def unpack(booted: Boot, names: list[str], folder: Path) -> str:
     """Unpack the recordings that a boot reported below `folder`; return the guest's uname -r.
 
-    Raises
-    ------
-    GuestError : what it reported is not all of `names`, whole and in order.
-    InputError : `folder` cannot be written; then nothing of it is left.
+    GuestError: what it reported is not all of `names`, whole and in order.
+    InputError: `folder` cannot be written; then nothing of it is left.
     """
     kernel = re.search(rf"^{MARK}kernel (\S+)\n{MARK}version (.*)$", booted.data, re.MULTILINE)
     found = POINT.findall(booted.data)

@@ -42,8 +42,7 @@ class Side(Struct, frozen=True, kw_only=True):
     ]
     merged: Annotated[int, count("merged", "schedule calls that met SCHED set")]
     wakeups: Annotated[
-        int,
-        count("wakeups", "tasklets put on a list, by any cause", better="lower"),
+        int, count("wakeups", "tasklets put on a list, by any cause", better="lower")
     ]
     wakeups_by_cause: WakeupCauses
     runs: Annotated[int, count("runs", "runs of the receive tasklets", better="lower")]
@@ -98,8 +97,7 @@ class ReplayPoint(Struct, frozen=True, kw_only=True):
     verdict: Annotated[
         str,
         verdict(
-            "verdict",
-            "agrees; explained: close rings, and each difference has a cause; disagrees",
+            "verdict", "agrees; explained: close rings, and each difference has a cause; disagrees"
         ),
     ]
     recorded: Side

@@ -8,8 +8,8 @@ rules ask for and the recording lacks, and what it has and no rule asks for, is 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ntbbench.capture.readers.ftrace import Kind, TraceEvent
-from ntbbench.capture.replay.recording import Recording
+from ntbbench.capture.readers.trace_events import Kind, TraceEvent
+from ntbbench.capture.recording import Recording
 from ntbbench.ntb.loopback import SETTLED, Context, LoopDevice, PendingIrqs
 from ntbbench.ntb.softirq import Tally
 from ntbbench.ntb.vectormap import DB_BITS_MAX, bits_of
@@ -21,39 +21,32 @@ def _zeros() -> list[int]:
 
 @dataclass
 class Story(Tally):
-    """A `Tally` of what was recorded; lists by qp_num. `useful` is not known and stays zero.
+    """A `Tally` of what was recorded; lists by qp_num. `useful` is not known and stays zero."""
 
-    Parameters
-    ----------
-    merged_repost : of `merged`, those that met a tasklet which its own last run had put back.
-    race_merged : race checks that met SCHED set by a doorbell that came during the run.
-    other : schedules that neither a doorbell nor a rule of the run explains.
-    beyond_vector : of `other`, those that the doorbell callback itself made, of a QP whose bit is
-        not under its vector.
-    unmet : doorbell calls that found SCHED clear and have no schedule in the trace.
-    skipped : runs with their bit latched long before, and no race check.
-    unseen_schedules : runs of a tasklet that no recorded schedule had put on a list.
-    unseen_runs : schedules of a tasklet that was on a list already: a run in between is missing.
-    in_flight : tasklets on a list when the recording ends.
-    unseen_events : interrupts that only their schedules show.
-    unasked : doorbell events of a vector that nothing had rung.
-    undelivered : bits rung and pending when the recording ends.
-    unserved : u64 mask of the active QPs' bits that are latched, or whose packets no run has
-        consumed, when the recording ends.
-    """
-
+    # of `merged`, those that met a tasklet which its own last run had put back
     merged_repost: list[int] = field(default_factory=_zeros)
+    # race checks that met SCHED set by a doorbell that came during the run
     race_merged: list[int] = field(default_factory=_zeros)
+    # schedules that neither a doorbell nor a rule of the run explains
     other: list[int] = field(default_factory=_zeros)
+    # of `other`, those that the doorbell callback itself made, of a QP whose bit is not under its
+    # vector
     beyond_vector: list[int] = field(default_factory=_zeros)
+    # doorbell calls that found SCHED clear and have no schedule in the trace
     unmet: list[int] = field(default_factory=_zeros)
+    # runs with their bit latched long before, and no race check
     skipped: list[int] = field(default_factory=_zeros)
+    # runs of a tasklet that no recorded schedule had put on a list
     unseen_schedules: list[int] = field(default_factory=_zeros)
+    # schedules of a tasklet that was on a list already: a run in between is missing
     unseen_runs: list[int] = field(default_factory=_zeros)
+    # tasklets on a list when the recording ends
     in_flight: list[int] = field(default_factory=_zeros)
-    unseen_events: int = 0
-    unasked: int = 0
-    undelivered: int = 0
+    unseen_events: int = 0  # interrupts that only their schedules show
+    unasked: int = 0  # doorbell events of a vector that nothing had rung
+    undelivered: int = 0  # bits rung and pending when the recording ends
+    # u64 mask of the active QPs' bits that are latched, or whose packets no run has consumed, when
+    # the recording ends
     unserved: int = 0
 
     def is_served(self) -> bool:

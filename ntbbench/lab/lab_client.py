@@ -1,27 +1,98 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The lab's own client: doorbells traced one by one, each point beside its prediction."""
 
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from msgspec import Struct
 
-from ntbbench.capture.readers.ftrace import Kind
 from ntbbench.capture.readers.qp_stats import read_stats
-from ntbbench.capture.replay.recording import Recording, read_recording
-from ntbbench.capture.replay.records import AGREES, DISAGREES, ReplayPoint
-from ntbbench.capture.replay.replay import replay
+from ntbbench.capture.readers.trace_events import Kind
+from ntbbench.capture.recording import Recording, read_recording
+from ntbbench.capture.replay import replay
+from ntbbench.capture.replay_records import AGREES, DISAGREES, ReplayPoint
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Axis, Count, Word, Words
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.loopback.records import LabPoint, LabResult
-from ntbbench.lab.loopback.run import DOORBELLS, QUEUES_MAX, environment
-from ntbbench.lab.machine.guest_task import BOOT_SECONDS, Task, script
-from ntbbench.lab.machine.watch import ASLEEP_SECONDS, Limits
+from ntbbench.lab.commands import GuestError, run
+from ntbbench.lab.guest_task import BOOT_SECONDS, Task, record, script
+from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.modules import Kernel, build, build_program
+from ntbbench.lab.qemu import KVM_OPTIONS, QEMU, accelerator, complaints, loopback_machine
+from ntbbench.lab.records import LabPoint, LabResult, NetdevResult
+from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 from ntbbench.ntb.vectormap import bits_of
+
+DOORBELLS = 16  # of the loopback device
+# 16 bits give 15 QPs; max_num_clients must be below that, or the one memory window is the limit.
+QUEUES_MAX = 14
+
+
+class Plan(Protocol):
+    """What one client is to do in a boot."""
+
+    @abstractmethod
+    def task(self) -> Task:
+        """Return what the guest does; its programs are built, and its names say what it records."""
+
+    @abstractmethod
+    def result(self, folder: Path, facts: dict[str, Any]) -> LabResult | NetdevResult:
+        """Return the result of what was recorded below `folder`.
+
+        Parameters
+        ----------
+        facts : the fields that the results of all clients have: the kernel, how it ran, warnings.
+        """
+
+
+def run_client(
+    cache: Cache,
+    kernel: Kernel,
+    plan: Plan,
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    accel: str = "auto",
+) -> LabResult | NetdevResult:
+    """Run `plan` on `kernel` and leave what was recorded below `folder`.
+
+    BuildError, GuestError: the modules did not build, the guest did not finish.
+    """
+    task = plan.task()
+    modules = build(cache, kernel, say)
+    programs = tuple(build_program(cache, name, say) for name in task.programs)
+    options = accelerator(accel)
+    name = "kvm" if options == KVM_OPTIONS else "tcg"
+    say(f"booting {kernel.label} ({name}): {task.about}")
+    recordings = record(
+        task,
+        folder,
+        image=kernel.image,
+        modules=modules,
+        accel=options,
+        machine=loopback_machine(),
+        programs=programs,
+    )
+    warned = complaints(recordings.boot.console)
+    facts = {
+        "kernel": recordings.release,
+        "kernel_source": kernel.label,
+        "ntb_source": str(kernel.source),
+        "source_tree": kernel.source_tree,
+        "accelerator": name,
+        "warnings": [f"the guest kernel warned: {line}" for line in warned],
+    }
+    return plan.result(folder, facts)
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of the tools that made the guest."""
+    asked = {"qemu": [QEMU, "--version"], "gcc": ["gcc", "--version"]}
+    return {name: run(command).stdout.partition("\n")[0] for name, command in asked.items()}
+
 
 DB_READS = ("latched", "zero")
 ORDERS = ("turn", "together")
@@ -58,9 +129,7 @@ class PointPlan:
 class LabPlan(Struct, frozen=True, kw_only=True):
     """What to run: a point for each combination of `vectors` and `db_read`.
 
-    Raises
-    ------
-    InputError : a sender that is no queue, or more doorbells than a trace holds.
+    InputError: a sender that is no queue, or more doorbells than a trace holds.
     """
 
     vectors: Annotated[
@@ -138,9 +207,7 @@ class LabPlan(Struct, frozen=True, kw_only=True):
 def evaluate(folder: Path, plan: PointPlan, queues: int) -> LabPoint:
     """Return the point whose recording is in `folder`, beside its prediction.
 
-    Raises
-    ------
-    GuestError : the recording is not of this point.
+    GuestError: the recording is not of this point.
     """
     try:
         recording = read_recording(folder)

@@ -29,15 +29,10 @@ KERNEL = 1 << 63  # addresses from here on
 
 @dataclass(frozen=True)
 class Limits:
-    """What a guest may take before it counts as hung; only a guest that hangs comes near.
+    """What a guest may take before it counts as hung; only a guest that hangs comes near."""
 
-    Parameters
-    ----------
-    cpu_seconds : processor time of QEMU, which other work on the machine does not change.
-    idle_seconds : real time beside it that the guest may spend asleep, where QEMU does not skip it.
-    """
-
-    cpu_seconds: float
+    cpu_seconds: float  # processor time of QEMU, which other work on the machine does not change
+    # real time beside it that the guest may spend asleep, where QEMU does not skip it
     idle_seconds: float = 0.0
 
     @property
@@ -76,16 +71,10 @@ def _cpu_seconds(pid: int) -> float:
 
 @dataclass(frozen=True)
 class Port:
-    """Where QEMU listens: a socket that it inherits, in a folder of this run.
+    """Where QEMU listens: a socket that it inherits, in a folder of this run."""
 
-    Parameters
-    ----------
-    descriptor : of the listening socket, for QEMU.
-    folder : descriptor of the socket's folder: its path may be longer than a socket's may be.
-    """
-
-    descriptor: int
-    folder: int
+    descriptor: int  # of the listening socket, for QEMU
+    folder: int  # descriptor of the socket's folder: its path may be longer than a socket's may be
 
     @property
     def options(self) -> tuple[str, ...]:
