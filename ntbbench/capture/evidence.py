@@ -147,7 +147,6 @@ def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
 
 
 def _runs_of_traces(traces: list[Traced], cautions: list[str]) -> dict[int, Bounds]:
-    """Return the runs of the first trace that shows any, by qp_num."""
     for trace in traces:
         known = [woken for woken in trace.woken if woken.runs is not None]
         if any(woken.qp_num is None for woken in known):

@@ -50,7 +50,6 @@ def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) 
 
 
 def _rebuilt(facts: DeviceFacts) -> Hardware:
-    """Return the device that the capture itself describes; its file may have been edited."""
     try:
         valid, link = int(facts.db_valid_mask, 16), int(facts.link_mask, 16)
         masks = tuple(int(mask, 16) for mask in facts.vector_masks)
@@ -162,7 +161,6 @@ class _Held:
         )
 
     def _counts(self) -> dict[int, int | None]:
-        """Return interrupts by vector: of those that were seen, or that cover an active QP."""
         evidence, active = self.evidence, self.active or 0
         if evidence.per_vector is not None:
             return {v: count for v, count in sorted(evidence.per_vector.items()) if count}
@@ -238,7 +236,6 @@ class _Held:
         return sorted(causes, key=lambda cause: -(cause.at_most or 0))
 
     def _causes_of_interrupts(self) -> Iterator[Likely]:
-        """Yield what changes what the interrupts are; each adds no run itself."""
         evidence = self.evidence
         if evidence.link_interrupts:
             text = f"{evidence.link_interrupts} interrupts carry link events only: counted apart"

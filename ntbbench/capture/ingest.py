@@ -42,10 +42,8 @@ LONE = "one snapshot: counts are differences, give a folder with before- and aft
 
 
 def reader_of(path: Path) -> Reader:
-    """Return the reader of a single file, told by its beginning.
-
-    InputError: it cannot be read, is empty, binary, or a lone snapshot of counters.
-    """
+    """Return the reader of a single file, told by its beginning; InputError: it cannot be read, is
+    empty, binary, or a lone snapshot of counters."""
     if path.exists() and not path.is_file():
         raise InputError(str(path), "no regular file", "a file (save what a pipe gives first)")
     head = read_head(path, HEAD)
@@ -76,9 +74,7 @@ FILES_MAX = 1000  # of one folder
 def ingest(paths: Sequence[Path]) -> Measured:
     """Read folders and files; a file that cannot be used is one line of `errors`.
 
-    Parameters
-    ----------
-    paths : capture folders, folders of capture folders, or single files of a known format.
+    `paths`: capture folders, folders of capture folders, or single files of a known format.
     """
     measured, runs = Measured(), Known().runs
     for path in paths:
@@ -159,7 +155,6 @@ class _Capture:
             self.found.cautions.append(f"{there}: no {gone.name} beside it: no difference")
 
     def _try(self, path: Path, reader: Reader | None = None) -> None:
-        """Add what a file says; nothing of one that cannot be used but the error."""
         try:
             reader = reader or reader_of(path)
             found = reader.read(path, self.known)
@@ -184,7 +179,6 @@ class _Capture:
         self.found.errors.append(" ".join(str(error).split()))
 
     def _has_no_ntb(self) -> bool:
-        """Return whether the interrupts were read, and neither they nor anything else is NTB's."""
         found = self.found
         return any(source.kind == INTERRUPTS.name for source in found.sources) and not (
             any(irq.slot is not None for irq in found.interrupts)
@@ -273,7 +267,6 @@ def _of_traces(traces: list[Traced]) -> Interrupts | None:
 
 
 def _of_stats(qps: list[QpRuns], interrupts: Interrupts) -> Amplification | str:
-    """Return the runs of all QPs per interrupt, or why they are not known."""
     up = [qp for qp in qps if qp.link != "down"]
     lows = [qp.runs_low for qp in up if qp.runs_low is not None]
     highs = [qp.runs_high for qp in up if qp.runs_high is not None]
@@ -307,7 +300,6 @@ def _row(
 
 
 def _of_trace(trace: Traced, qps: list[QpRuns]) -> Iterator[Amplification]:
-    """Yield what a trace shows; exact where its bounds are one number."""
     events = trace.db_events
     if not events:
         return

@@ -31,9 +31,7 @@ QP_SIZE_MAX = 1 << 13
 class Tasklets:
     """The QPs of the receiving port by qp_num, and their addresses in a trace.
 
-    Parameters
-    ----------
-    offset : where in a QP the receive tasklet lies; None: the trace holds no tasklet of theirs
+    `offset`: where in a QP the receive tasklet lies; None: the trace holds no tasklet of theirs
     """
 
     def __init__(self, port: int, qps: Iterable[Qp], offset: int | None) -> None:
@@ -80,7 +78,6 @@ def _entry_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter
 
 
 def _schedule_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter[int]:
-    """Count the distances from each scheduled or entered tasklet back to the QP that holds it."""
     starts = sorted(qp.ptr for qp in qps)
     size = min([QP_SIZE_MAX, *(after - before for before, after in pairwise(starts))])
     hits = Counter(e.value for e in events if e.kind in (Kind.SCHEDULE, Kind.ENTRY))
@@ -95,7 +92,6 @@ def _schedule_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Coun
 def _receiving_port(
     folder: Path, qps: Sequence[Qp], events: Sequence[TraceEvent], offset: int | None
 ) -> int:
-    """Return the one port whose tasklets the trace shows, or whose QPs counted received packets."""
     port_of = {qp.ptr: qp.port for qp in qps}
     if offset is not None:
         port_of |= {qp.ptr + offset: qp.port for qp in qps}
@@ -206,7 +202,6 @@ def _one_direction(folder: Path, trace: Sequence[TraceEvent]) -> None:
 
 
 def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[TraceEvent]:
-    """Yield the doorbells, and the schedules and runs of the port's tasklets by qp_num."""
     entered: dict[int, int] = {}  # by CPU: the QP whose run has no rxc_db yet
     for event in trace:
         if event.kind in (Kind.RING, Kind.DB_EVENT):
@@ -225,7 +220,6 @@ def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[TraceE
 
 
 def _missed_probes(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[str]:
-    """Yield a caution when tasklet_entry and rxc_db were both recorded and differ in number."""
     own = Counter(event.kind for event in trace if tasklets.qp_num(event) is not None)
     if own[Kind.RUN] and own[Kind.ENTRY] and own[Kind.RUN] != own[Kind.ENTRY]:
         yield (

@@ -3,7 +3,7 @@
 
 from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ntbbench.core.fields import axis, fact, series, verdict
 
@@ -48,9 +48,7 @@ class Irq(Struct, frozen=True, kw_only=True):
     is_upper_bound: Annotated[
         bool, fact("upper bound", "NTB's doorbells are at most the interrupts of the line")
     ] = False
-    others: Annotated[list[str], fact("others", "other drivers on the same line")] = field(
-        default_factory=list
-    )
+    others: Annotated[list[str], fact("others", "other drivers on the same line")] = []
     device: Annotated[str, fact("device", "PCI name, where the line tells it")] = ""
 
 
@@ -114,24 +112,20 @@ class Traced(Struct, frozen=True, kw_only=True):
     format: Annotated[str, fact("format", "the program that printed the trace")]
     events: Annotated[int, fact("events", "lines that were counted")]
     db_events: Annotated[int | None, fact("doorbell events", "calls of the doorbell callback")]
-    db_events_per_vector: Annotated[dict[str, int], fact("events by vector")] = field(
-        default_factory=dict
-    )
-    woken: list[Woken] = field(default_factory=list)
-    handlers: list[Handler] = field(default_factory=list)
-    softirqs: Annotated[dict[str, int], fact("softirqs", "entries by name")] = field(
-        default_factory=dict
-    )
+    db_events_per_vector: Annotated[dict[str, int], fact("events by vector")] = {}
+    woken: list[Woken] = []
+    handlers: list[Handler] = []
+    softirqs: Annotated[dict[str, int], fact("softirqs", "entries by name")] = {}
     has_lost: Annotated[bool, fact("lost", "events of a CPU are known to be missing")] = False
     is_cut: Annotated[bool, fact("cut", "counted to where the buffer of a CPU was full")] = False
     wakeups_low: Annotated[
         int | None, fact("wakeups", "tasklets that the doorbell callback put on a list")
     ] = None
     wakeups_high: Annotated[int | None, fact("most wakeups")] = None
-    wakeups_doubts: list[str] = field(default_factory=list)
+    wakeups_doubts: list[str] = []
     runs_low: Annotated[int | None, fact("runs", "of the receive tasklets")] = None
     runs_high: Annotated[int | None, fact("most runs")] = None
-    runs_doubts: list[str] = field(default_factory=list)
+    runs_doubts: list[str] = []
 
 
 class Amplification(Struct, frozen=True, kw_only=True):
@@ -219,7 +213,7 @@ class DeviceFacts(Struct, frozen=True, kw_only=True):
     ]
     link_vectors: Annotated[
         list[int], fact("link vectors", "vectors whose interrupt carries link events")
-    ] = field(default_factory=list)
+    ] = []
     action: Annotated[str, fact("action", "the interrupt lines that are this device's")] = ""
     is_embedded: Annotated[
         bool,
@@ -234,22 +228,18 @@ class Measured(Struct, frozen=True, kw_only=True):
     schema: str = MEASURED_SCHEMA
     without_ntb: Annotated[
         list[str], fact("no NTB", "captures without an interrupt line, a counter or a trace of NTB")
-    ] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
-    amplification: list[Amplification] = field(default_factory=list)
-    interrupts: list[Irq] = field(default_factory=list)
-    softirqs: list[Softirq] = field(default_factory=list)
-    qps: list[QpRuns] = field(default_factory=list)
-    traces: list[Traced] = field(default_factory=list)
-    throughput: list[Throughput] = field(default_factory=list)
-    counts: list[Count] = field(default_factory=list)
-    devices: list[DeviceFacts] = field(default_factory=list)
-    cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")] = (
-        field(default_factory=list)
-    )
-    errors: Annotated[list[str], fact("not used", "files that cannot be used, and why")] = field(
-        default_factory=list
-    )
+    ] = []
+    sources: list[Source] = []
+    amplification: list[Amplification] = []
+    interrupts: list[Irq] = []
+    softirqs: list[Softirq] = []
+    qps: list[QpRuns] = []
+    traces: list[Traced] = []
+    throughput: list[Throughput] = []
+    counts: list[Count] = []
+    devices: list[DeviceFacts] = []
+    cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")] = []
+    errors: Annotated[list[str], fact("not used", "files that cannot be used, and why")] = []
 
 
 EXPLAIN_SCHEMA = "ntbbench.explain/1"
@@ -318,14 +308,14 @@ class Explanation(Struct, frozen=True, kw_only=True):
     unexplained: Annotated[
         int | None, fact("unexplained", "measured runs beyond the most that the model allows")
     ]
-    vectors: list[VectorRow] = field(default_factory=list)
-    qps: list[QpRow] = field(default_factory=list)
-    causes: list[LikelyCause] = field(default_factory=list)
-    cautions: list[str] = field(default_factory=list)
+    vectors: list[VectorRow] = []
+    qps: list[QpRow] = []
+    causes: list[LikelyCause] = []
+    cautions: list[str] = []
 
 
 class Explanations(Struct, frozen=True, kw_only=True):
     """Every capture beside every device that it may be of."""
 
     schema: str = EXPLAIN_SCHEMA
-    explanations: list[Explanation] = field(default_factory=list)
+    explanations: list[Explanation] = []

@@ -200,10 +200,8 @@ FLAGS_USED = ["peer_db_set and db_event: context and need_resched flags"]
 
 
 def replay_log(log: Path) -> Replay:
-    """Replay the recording in the folder `log`, or all recordings in the folders below it.
-
-    InputError: there is none, or one of them cannot be used.
-    """
+    """Replay the recording in the folder `log`, or all recordings in the folders below it;
+    InputError: there is none, or one of them cannot be used."""
     folders = find_recordings(log)
     if folders == [log]:
         point = replay(log, log.resolve().name)
@@ -242,10 +240,8 @@ def _recordings_below(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def replay(folder: Path, name: str) -> ReplayPoint:
-    """Read the recording in `folder` and compare it with its prediction.
-
-    InputError: a file is missing or malformed, or the trace is incomplete.
-    """
+    """Read the recording in `folder` and compare it with its prediction; InputError: a file is
+    missing or malformed, or the trace is incomplete."""
     recording = read_recording(folder)
     story = tell(recording)
     _check_tail(recording, story)
@@ -278,7 +274,6 @@ def replay(folder: Path, name: str) -> ReplayPoint:
 
 
 def _check_tail(recording: Recording, story: Story) -> None:
-    """Raise if lines are missing and the last doorbell is not served: then the end is cut off."""
     kinds = {event.kind for event in recording.events}
     if recording.missing_lines and kinds >= {Kind.SCHEDULE, Kind.RUN} and not story.is_served():
         raise InputError(

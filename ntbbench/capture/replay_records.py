@@ -3,7 +3,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.core.fields import axis, count, fact, verdict
 
@@ -102,8 +102,8 @@ class ReplayPoint(Struct, frozen=True, kw_only=True):
     ]
     recorded: Side
     predicted: Side
-    differences: list[Difference] = field(default_factory=list)
-    cautions: list[str] = field(default_factory=list)
+    differences: list[Difference] = []
+    cautions: list[str] = []
 
 
 class ReplayMany(Struct, frozen=True, kw_only=True):

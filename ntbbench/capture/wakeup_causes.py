@@ -144,7 +144,6 @@ class _Teller:
         self._call(event.cpu, db_bit, event)
 
     def _call(self, cpu: int, db_bit: int, event: TraceEvent | None = None) -> None:
-        """Judge each call of a doorbell callback: merged, or its schedule is due."""
         calls = self._calls[cpu] = _Calls(self._masks[db_bit], event)
         for qp_num in bits_of(self._masks[db_bit] & self._device.active_mask):
             self._story.schedule_calls[qp_num] += 1

@@ -134,10 +134,8 @@ def run(
     stdin: str = "",
     timeout: float | None = None,
 ) -> Output:
-    """Run a program to its end on `stdin` and return what it said.
-
-    subprocess.TimeoutExpired: it took longer than `timeout` seconds (and was killed).
-    """
+    """Run a program to its end on `stdin` and return what it said; subprocess.TimeoutExpired: it
+    took longer than `timeout` seconds (and was killed)."""
     with started(command, cwd=cwd, env=env) as child:
         stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
     return Output(
@@ -151,9 +149,7 @@ def reading(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program whose `stdout` is read as it comes; what is left unread is not waited for.
 
-    Parameters
-    ----------
-    stdin : another program's output, which is this one's alone from now on.
+    `stdin`: another program's output, which is this one's alone from now on.
     """
     with (
         subprocess.Popen(  # noqa: S603 - our own arguments, no shell

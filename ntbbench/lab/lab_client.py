@@ -42,9 +42,7 @@ class Plan(Protocol):
     def result(self, folder: Path, facts: dict[str, Any]) -> LabResult | NetdevResult:
         """Return the result of what was recorded below `folder`.
 
-        Parameters
-        ----------
-        facts : the fields that the results of all clients have: the kernel, how it ran, warnings.
+        `facts`: the fields that the results of all clients have: the kernel, how it ran, warnings.
         """
 
 
@@ -57,10 +55,8 @@ def run_client(
     say: Callable[[str], None],
     accel: str = "auto",
 ) -> LabResult | NetdevResult:
-    """Run `plan` on `kernel` and leave what was recorded below `folder`.
-
-    BuildError, GuestError: the modules did not build, the guest did not finish.
-    """
+    """Run `plan` on `kernel` and leave what was recorded below `folder`; BuildError, GuestError:
+    the modules did not build, the guest did not finish."""
     task = plan.task()
     modules = build(cache, kernel, say)
     programs = tuple(build_program(cache, name, say) for name in task.programs)
@@ -205,10 +201,8 @@ class LabPlan(Struct, frozen=True, kw_only=True):
 
 
 def evaluate(folder: Path, plan: PointPlan, queues: int) -> LabPoint:
-    """Return the point whose recording is in `folder`, beside its prediction.
-
-    GuestError: the recording is not of this point.
-    """
+    """Return the point whose recording is in `folder`, beside its prediction; GuestError: the
+    recording is not of this point."""
     try:
         recording = read_recording(folder)
         found = replay(folder, plan.name)

@@ -73,7 +73,6 @@ def likely_cause(doorbells: Sequence[int], runs: Sequence[int], vectors: int) ->
 
 
 def _by_packet(excess: Sequence[int], doorbells: Sequence[int]) -> str | None:
-    """Return the cause if each QP's excess is a multiple of its own packets."""
     pairs = list(zip(excess, doorbells, strict=True))
     rates = {more / own for more, own in pairs if own}
     idle = any(more for more, own in pairs if not own)
@@ -87,7 +86,6 @@ def _by_packet(excess: Sequence[int], doorbells: Sequence[int]) -> str | None:
 
 
 def _by_event(excess: Sequence[int], doorbells: Sequence[int]) -> str:
-    """Return the cause if the excess of all QPs is a multiple of the doorbells."""
     rate = sum(excess) / max(sum(doorbells), 1)
     if rate > 0 and rate.is_integer() and min(excess) >= 0:
         return (

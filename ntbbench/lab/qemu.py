@@ -73,9 +73,7 @@ def hung_words(console: str, data: str) -> str:
 
     Where it was is one sample: a loop may go through functions that do not keep it.
 
-    Parameters
-    ----------
-    data : what /init reported.
+    `data`: what /init reported.
     """
     reported = REPORTED.findall(data)
     words = _where(console)
@@ -112,7 +110,6 @@ def _where(console: str) -> str:
 
 
 def _place(stack: str) -> str:
-    """Return the innermost function of a module in a stack; else of the kernel."""
     found = OF_MODULE.search(stack)
     if found is not None:
         return f"{found['name']}() of {found['module']}"
@@ -253,10 +250,7 @@ def boot(
 ) -> Boot:
     """Boot `image` until the guest powers off, panics or hangs, and return what it wrote.
 
-    Parameters
-    ----------
-    limits : what the guest may take.
-
+    `limits`: what the guest may take.
     HostError: QEMU itself failed.
     """
     with tempfile.TemporaryDirectory() as name:

@@ -3,7 +3,7 @@
 
 from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ntbbench.core.fields import axis, count, fact, series, verdict
 
@@ -79,7 +79,7 @@ class LabPoint(Struct, frozen=True, kw_only=True):
         bool, fact("spaced", "each doorbell was served before the next: the model is exact")
     ]
     agrees: Annotated[bool, verdict("verdict", "whether the kernel did what the model predicts")]
-    notes: list[str] = field(default_factory=list)  # causes of differences, cautions
+    notes: list[str] = []  # causes of differences, cautions
 
 
 class LabResult(Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class LabResult(Struct, frozen=True, kw_only=True):
     accelerator: Accelerator
     environment: dict[str, str]
     points: list[LabPoint]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = []
 
 
 class NetdevPoint(Struct, frozen=True, kw_only=True):
@@ -135,13 +135,13 @@ class NetdevPoint(Struct, frozen=True, kw_only=True):
         list[int] | None, fact("predicted", "by the model; null: the flow is not spaced")
     ]
     difference_per_qp: Annotated[list[int] | None, Difference] = None
-    least_runs_per_qp: Annotated[list[int], Fewest] = field(default_factory=list)
-    most_runs_per_qp: Annotated[list[int], Most] = field(default_factory=list)
+    least_runs_per_qp: Annotated[list[int], Fewest] = []
+    most_runs_per_qp: Annotated[list[int], Most] = []
     checked: Annotated[
         str, fact("checked", "exact: the runs are the predicted ones; bounds: they lie in bounds")
     ] = ""
     agrees: Annotated[bool, verdict("verdict", "no packet was lost, and the runs are as checked")]
-    notes: list[str] = field(default_factory=list)  # why it does not agree
+    notes: list[str] = []  # why it does not agree
 
 
 class NetdevResult(Struct, frozen=True, kw_only=True):
@@ -156,4 +156,4 @@ class NetdevResult(Struct, frozen=True, kw_only=True):
     ping: Annotated[str, fact("ping", "what ping said before the flows")]
     queues_asked: Annotated[int, fact("queues asked", "of each interface")] = 0
     points: list[NetdevPoint]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = []

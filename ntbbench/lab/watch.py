@@ -136,7 +136,6 @@ def _ask(stub: socket.socket, command: str) -> str:
 
 
 def _packet(stub: socket.socket) -> str:
-    """Return the next packet's text: what is between `$` and `#` and its sum."""
     packet = b""
     while packet[-3:-2] != b"#":
         byte = stub.recv(1)

@@ -74,8 +74,6 @@ class Qp:
 
 
 class _Settings:
-    """The keys of `point`, with the line of each."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.found: dict[str, tuple[int, str]] = {}
@@ -248,7 +246,6 @@ def point_facts(point: Point, source: str) -> DeviceFacts:
 
 
 def _valid_bits(receiver: PairReceiver) -> int:
-    """Return how many bits db_valid_mask has in a driver without vector callbacks."""
     if receiver.side == "rc":  # its db_count leaves the link out, of the slots before bit 0
         return EP_MSIS - 1 - (RC_VALID_PATCH in receiver.patches)
     reserved = EPF_IRQ_DB_START if EP_VALID_PATCH in receiver.patches else 0

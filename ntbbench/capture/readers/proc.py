@@ -260,7 +260,6 @@ def _vector(slot: int, lines: int) -> Slot:
 
 
 def _masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
-    """Return the doorbell bits of a preset's vector, and the bits that are link events."""
     masks = hardware.vector_map.irq_masks
     bits = masks[vector] if vector < len(masks) else 0
     return bits & hardware.vector_map.db_valid_mask, bits & hardware.link_mask

@@ -52,7 +52,6 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def _bpftrace(path: Path, _known: Known) -> Measured:
-    """Return the entries of all maps of counts, each map as it was printed last."""
     maps: dict[str, Entries] = {}
     failures: Counter[Failure] = Counter()
     least: set[str] = set()  # maps whose counts are lower bounds
@@ -247,7 +246,6 @@ OVERLAP = "bits {} are in the valid and in the link mask (gen3 before Linux 6.15
 
 
 def _ntb_perf(path: Path, _known: Known) -> Measured:
-    """Return one throughput per thread, whose rate its bytes and time must give."""
     measured = Measured()
     for number, line in enumerate(read_small(path).split("\n"), 1):
         stripped = line.strip()

@@ -268,7 +268,6 @@ def read_full_cpus(path: Path) -> list[int]:
 
 
 def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> float:
-    """Return the time up to which the trace holds the events of every CPU."""
     if not full_cpus:
         return math.inf
     last = {event.cpu: event.time for event in read_events(path, TraceText())}

@@ -64,10 +64,8 @@ class TraceText:
 
 
 def read_events(path: Path, facts: TraceText) -> Iterator[Event]:
-    """Yield the events of a whole trace as `each_event` does.
-
-    InputError: as `each_event`, fewer events than the header counts, or no event line at all.
-    """
+    """Yield the events of a whole trace as `each_event` does; InputError: as `each_event`, fewer
+    events than the header counts, or no event line at all."""
     yield from each_event(path, facts)
     if facts.entries is not None and facts.lines != facts.entries:
         shown = f"{facts.lines} of {facts.entries} lines"
@@ -199,10 +197,8 @@ class TraceEvent(NamedTuple):
 
 
 def read_trace(path: Path, facts: TraceText) -> Iterator[TraceEvent]:
-    """Yield the probe hits of a recording in order, filling `facts`.
-
-    InputError: as `each_event`, or a value out of range.
-    """
+    """Yield the probe hits of a recording in order, filling `facts`; InputError: as `each_event`,
+    or a value out of range."""
     for event in each_event(path, facts):
         kind = KINDS.get(event.name)
         hit = None if kind is None else _hit(path, event, kind)

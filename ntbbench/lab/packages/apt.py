@@ -51,10 +51,8 @@ class Archive:
     root: Path
 
     def update(self) -> None:
-        """Read the suites' indexes (some 25 MB).
-
-        FetchError: no network, or a signature that Debian's keyring does not know.
-        """
+        """Read the suites' indexes (some 25 MB); FetchError: no network, or a signature that
+        Debian's keyring does not know."""
         if not KEYRING.is_file():
             raise FetchError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
         for folder in ("lists/partial", "cache/archives/partial"):

@@ -92,7 +92,6 @@ def _acceleration(machine: str) -> str:
 
 
 def _kernel(cache: Cache, wanted: str) -> Need:
-    """The kernel image, headers and source, which a run fetches itself, without root."""
     kernel = cached(cache, wanted)
     name = f"kernel image, headers and source of debian:{wanted}"
     if kernel is None:

@@ -41,10 +41,8 @@ READ_ANYWAY = re.compile(r"(Kconfig|Makefile|Kbuild)[^/]*$")
 
 
 def unpack_files(deb: Path, names: tuple[str, ...], folder: Path) -> None:
-    """Take files `names` of the kernel tree out of the package, without unpacking the rest.
-
-    FetchError: it is no linux-source package, or lacks a file.
-    """
+    """Take files `names` of the kernel tree out of the package, without unpacking the rest;
+    FetchError: it is no linux-source package, or lacks a file."""
     missing = set(names)
     with _tree(deb) as inner:
         while missing and (member := inner.next()) is not None:
@@ -59,10 +57,8 @@ def unpack_files(deb: Path, names: tuple[str, ...], folder: Path) -> None:
 
 
 def unpack_tree(deb: Path, folder: Path) -> None:
-    """Unpack the kernel tree, without what a build of a small x86-64 kernel never reads.
-
-    FetchError: it is no linux-source package.
-    """
+    """Unpack the kernel tree, without what a build of a small x86-64 kernel never reads;
+    FetchError: it is no linux-source package."""
     with _tree(deb) as inner:
         for member in inner:
             member.name = member.name.partition("/")[2]
@@ -174,12 +170,9 @@ def cached(cache: Cache, wanted: str) -> CachedKernel | None:
 def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> CachedKernel:
     """Return kernel `wanted`, fetching it unless the cache holds one.
 
-    Parameters
-    ----------
-    wanted : a version such as 6.12 (any 6.12.x) or 6.12.95.
-    say : told each step.
-    newest : ask Debian for a newer one even if the cache holds one.
-
+    `wanted`: a version such as 6.12 (any 6.12.x) or 6.12.95.
+    `say`: told each step.
+    `newest`: ask Debian for a newer one even if the cache holds one.
     FetchError: no network, no such version, or a package that is not what it should be.
     """
     with cache.lock(say):

@@ -67,10 +67,8 @@ class ModuleSet:
 
 
 def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
-    """Return the folder with the loopback modules, building them unless the cache has just these.
-
-    BuildError: with the compiler's first error, and both versions where they may be its cause.
-    """
+    """Return the folder with the loopback modules, building them unless the cache has just these;
+    BuildError: with the compiler's first error, and both versions where they may be its cause."""
     guest = Path(str(files("ntbbench.lab") / "guest"))
     own = {name: guest / name for name in OWN_FILES}
     sources = {**ntb_sources(kernel.source), **own}
@@ -83,7 +81,6 @@ def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
 
 
 def _version_hint(kernel: Kernel) -> str:
-    """Return how the versions of --source and of the kernel differ; empty: they do not."""
     release = kernel.kbuild / "include" / "config" / "kernel.release"
     if not kernel.source_tree or not release.is_file():
         return ""
@@ -116,10 +113,8 @@ def ntb_sources(tree: Path) -> dict[str, Path]:
 
 
 def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -> Path:
-    """Return the folder with the modules, building them unless the cache has just these.
-
-    BuildError: with the compiler's first error.
-    """
+    """Return the folder with the modules, building them unless the cache has just these;
+    BuildError: with the compiler's first error."""
     if re.search(r"[\s:]", str(cache.root)):
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)

@@ -36,9 +36,7 @@ def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
 def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
     """Yield each bit that did not ring the slot at which peers of any version expect it.
 
-    Parameters
-    ----------
-    ep_slots : that the endpoint listens to; None: the slots are MSIs towards the root complex.
+    `ep_slots`: that the endpoint listens to; None: the slots are MSIs towards the root complex.
     """
     if len(trace.cpus) > 1:  # the order of events, which no longer holds, says whose a slot is
         return
@@ -56,7 +54,6 @@ def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
 
 
 def _slot(slot: int, ep_slots: int | None) -> str:
-    """Return a slot in words, with its MSI where it is one."""
     if slot == NO_SLOT:
         return "a word that is no slot's"
     name = "link" if slot == EPF_IRQ_LINK else "reserved" if slot < EPF_IRQ_DB_START else ""
@@ -65,7 +62,6 @@ def _slot(slot: int, ep_slots: int | None) -> str:
 
 
 def _hops(hops: Mapping[int, Hop], what: str, trace: PairTrace) -> Iterator[str]:
-    """Yield what cannot come of a burst, however it coalesced."""
     ordered = len(trace.cpus) <= 1  # several CPUs' events are in no order to build on
     for key, hop in hops.items():
         wrong = list(_within(hop.count, hop.least, hop.most, f"{what} {key}"))
@@ -118,7 +114,6 @@ def cautions(
 
 
 def _uneven(recorded: RecordedPoint) -> Iterator[str]:
-    """Yield where packets, doorbells and arrivals are not one for one."""
     sent, rings = recorded.sent, recorded.trace.rings
     if rings < sent:
         yield (
@@ -158,10 +153,8 @@ REQUIREMENTS: Mapping[str, Callable[[PairPoint], bool]] = {
 
 
 def check_requirement(plan: PairPlan, required: str | None) -> None:
-    """Refuse a requirement that no drivers can meet in this setting.
-
-    InputError: per-vector of a burst, which has no verdict, or of one QP, where it is `works`.
-    """
+    """Refuse a requirement that no drivers can meet in this setting; InputError: per-vector of a
+    burst, which has no verdict, or of one QP, where it is `works`."""
     if required != PER_VECTOR:
         return
     if any(not traffic.spaced for traffic in plan.traffic):
@@ -225,7 +218,6 @@ def _slots(up: Sequence[PairPoint]) -> Iterator[str]:
 
 
 def _bits(up: Sequence[PairPoint]) -> Iterator[str]:
-    """Yield the doorbell bits that both sides have slots for and no QP uses."""
     found = []
     for point in up:
         first = point.queues_open

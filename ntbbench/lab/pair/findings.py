@@ -55,10 +55,7 @@ LINES_MAX = 400  # a report with a longer stack than this is another message
 def read_findings(folder: Path, died: str = "") -> list[PairFinding]:
     """Return what the kernel of one boot complained of on its console, from boot to its end.
 
-    Parameters
-    ----------
-    died : how the guest panicked, hung or gave up, if it did: the last finding.
-
+    `died`: how the guest panicked, hung or gave up, if it did: the last finding.
     InputError: a file that cannot be read.
     """
     console = read_small(folder / "console")

@@ -72,10 +72,8 @@ class MatrixScenario(
     gap_us: Annotated[int, GAP] = Traffic().gap_us
 
     def plans(self) -> list[PairPlan]:
-        """Return the boots in the order of the axes, windows outermost, drivers innermost.
-
-        InputError: a value that no guest can have.
-        """
+        """Return the boots in the order of the axes, windows outermost, drivers innermost;
+        InputError: a value that no guest can have."""
         cells = product(self.mw_count, self.ep_slots, self.ep_driver, self.rc_driver)
         setups = [
             PairSetup(
@@ -159,8 +157,6 @@ def run_matrix(
 
 @dataclass
 class _Ended:
-    """What became of the boots: points, and what no other boot could mend."""
-
     done: dict[Key, list[PairPoint]]
     refused: NtbbenchError | OSError | None = None
 

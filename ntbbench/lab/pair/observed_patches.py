@@ -90,9 +90,7 @@ def observed_driver(
 ) -> DriverSource:
     """Return the driver with the patches that explain the observations of its side, if any.
 
-    Parameters
-    ----------
-    observed : the observations of either side.
+    `observed`: the observations of either side.
     """
     seen = observed.get(source.side)
     if not seen:
@@ -148,7 +146,6 @@ def explain(question: Question) -> Behaviour:
 
 
 def _unexplained(question: Question, known: list[Patches]) -> Behaviour:
-    """Return the behaviour of a driver that no set of patches explains."""
     nearest = question.wanted
     if nearest is None:
         nearest = min(known, key=lambda patches: len(question.differing(patches)))
@@ -172,7 +169,6 @@ def _behaviour(
 
 
 def _chosen(question: Question, fitting: list[Patches], known: list[Patches]) -> Patches:
-    """Return which of the sets that behave alike a reader expects."""
     if question.wanted in fitting and question.wanted is not None:
         return question.wanted
     expected = [patches for patches in (question.hint, *known) if patches in known]
@@ -201,7 +197,6 @@ def _subsets(side: Side) -> Iterator[Patches]:
 
 
 def _alien(question: Question) -> set[str]:
-    """Return the keys whose observed value no set of patches has."""
     known: dict[str, set[str]] = {}
     for patches in _subsets(question.side):
         for key, value in (question.expected(patches) or {}).items():
@@ -210,7 +205,6 @@ def _alien(question: Question) -> set[str]:
 
 
 def _told(question: Question, patches: Patches, first: Collection[str] = ()) -> str:
-    """Return the first few observations that are not as `patches` have them, `first` before."""
     expected = question.expected(patches)
     if expected is None:
         return f"it binds, {behaviour_words(question.side, patches)} would not"
@@ -242,7 +236,6 @@ def _patches(numbers: list[int]) -> str:
 
 
 def _released(side: Side, patches: Patches) -> str:
-    """Return the released kernels that have just these patches of a half."""
     index = 0 if side == "ep" else 1
     names = [name for name, halves in KERNELS.items() if halves[index].patches == patches]
     return f" (as Linux {', '.join(names)})" if names else ""

@@ -116,7 +116,6 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
 
 
 def _wanted(spec: str) -> str:
-    """Return the version that `spec` names, of a kernel that epc_loop knows."""
     allowed = f"debian:{AFTER_VERSION} or newer: epc_loop needs its PCI endpoint core"
     try:
         wanted = parse_spec(spec)
@@ -198,10 +197,7 @@ def build_pair(
 ) -> Path:
     """Return the folder with the modules of two drivers: built in seconds, once.
 
-    Parameters
-    ----------
-    tree : whose NTB core, transport and network device run; None: the kernel's.
-
+    `tree`: whose NTB core, transport and network device run; None: the kernel's.
     BuildError: with the compiler's first error.
     InputError: a file is another driver than that of its side.
     """
@@ -225,10 +221,8 @@ def build_pair(
 
 
 def imported(module: Path) -> frozenset[str]:
-    """Return the symbols that a module takes from the kernel and from other modules.
-
-    BuildError: it is no module.
-    """
+    """Return the symbols that a module takes from the kernel and from other modules; BuildError: it
+    is no module."""
     told = run([program("nm"), "-u", module])
     if told.status:
         raise BuildError(f"{module.name}: {told.last_words}")

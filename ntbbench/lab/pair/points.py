@@ -35,10 +35,8 @@ LOST = {MISSED, MISROUTED}
 
 
 def evaluate(recordings: PairRecordings) -> list[PairPoint]:
-    """Return the points of one boot, each beside its prediction.
-
-    GuestError: a recording is damaged.
-    """
+    """Return the points of one boot, each beside its prediction; GuestError: a recording is
+    damaged."""
     boot = _boot(recordings)
     if not recordings.available:  # nothing was measured, nothing is compared
         return [boot.unavailable(traffic) for traffic in recordings.plan.traffic]
@@ -89,8 +87,6 @@ def observed(recordings: PairRecordings) -> list[PairObserved]:
 
 @dataclass(frozen=True)
 class _Boot:
-    """One boot and its model: what all of its points have in common."""
-
     recordings: PairRecordings
     model: PairModel
     link: PairLink
@@ -134,7 +130,6 @@ class _Boot:
         return PairPoint(**shared | found)
 
     def unavailable(self, traffic: Traffic) -> PairPoint:
-        """Return a point that this driver cannot give."""
         cause = self.recordings.cause
         return self.point(traffic, status=UNAVAILABLE, link=DOWN, cause=cause, agrees=None)
 
@@ -182,7 +177,6 @@ def _point(boot: _Boot, point: PointRecording) -> PairPoint:
 
 
 def _up(boot: _Boot, point: PointRecording) -> PairPoint:
-    """Return a point whose link is up: counts beside their prediction."""
     traffic, setup = point.traffic, boot.recordings.plan.setup
     polled = traffic.direction == RC_TO_EP and setup.doorbell == "poll"
     try:
@@ -226,7 +220,6 @@ def _up(boot: _Boot, point: PointRecording) -> PairPoint:
 
 
 def _shortage(boot: _Boot, open_qps: int) -> str:
-    """Return why there are fewer QPs than were asked for; empty: there are not."""
     asked = boot.recordings.plan.setup.queues
     if asked is None or open_qps >= asked:
         return ""
@@ -238,7 +231,6 @@ def _shortage(boot: _Boot, open_qps: int) -> str:
 def _complaints(
     boot: _Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
 ) -> Iterator[str]:
-    """Yield each thing in which the kernel did not do what the model says."""
     trace = recorded.trace
     if boot.link.link == DOWN:
         yield f"the link is up; the model says down: {boot.link.cause}"
@@ -253,7 +245,6 @@ def _complaints(
 
 
 def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
-    """Return the counts of a point and of its prediction, by their record's field."""
     trace, bounds = recorded.trace, predicted.bounds
     qps = range(len(predicted.runs))
     runs = [trace.runs[qp_num] for qp_num in qps]

@@ -103,13 +103,11 @@ def predict(
     Of a spaced or polled flow the model sees rings and polls alone; of another burst also where
     callbacks were. A burst's runs are an estimate; `bounds` says what any order allows.
 
-    Parameters
-    ----------
-    active : qp_nums that ntb_netdev owns on the receiver and whose link is up.
-    spaced : each doorbell was served before the next one of its QP.
-    rx_max_entry : entries of the smallest ring.
-    preemptible : the kernel preempts kernel code: ksoftirqd may run between two callbacks of one
-        poll. Whether it does is the scheduler's business: runs that it changes are bounded.
+    `active`: qp_nums that ntb_netdev owns on the receiver and whose link is up.
+    `spaced`: each doorbell was served before the next one of its QP.
+    `rx_max_entry`: entries of the smallest ring.
+    `preemptible`: the kernel preempts kernel code: ksoftirqd may run between two callbacks of one
+    poll. Whether it does is the scheduler's business: runs that it changes are bounded.
     """
     qp_count = max(active, default=-1) + 1
 

@@ -153,10 +153,7 @@ def read_pair_trace(
 ) -> PairTrace:
     """Read the ftrace text at `path`, as far as it is of `traffic`'s direction.
 
-    Parameters
-    ----------
-    polled : the receiver finds its doorbells by polling, so that several rings may be one wake.
-
+    `polled`: the receiver finds its doorbells by polling, so that several rings may be one wake.
     InputError: the file is none, lost events, or names an address that is nobody's.
     """
     reader = _Reader(path, traffic, addresses, polled, PairTrace(slots=WireSlots(addresses.words)))

@@ -125,7 +125,6 @@ def trace_kb(plan: PairPlan) -> int:
 
 
 def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
-    """Return how much a point's trace may take."""
     # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
     packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
     if setup.doorbell == "poll":
@@ -206,10 +205,8 @@ class PairLab:
         return recordings
 
     def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
-        """Return the drivers that a setup names, endpoint first.
-
-        InputError, FetchError: one could not be had, or does not fit its name.
-        """
+        """Return the drivers that a setup names, endpoint first; InputError, FetchError: one could
+        not be had, or does not fit its name."""
         source = self.kernel.source
         ep = driver_source(self.cache, EP, setup.ep_driver, source, self.say)
         return ep, driver_source(self.cache, RC, setup.rc_driver, source, self.say)
@@ -220,10 +217,8 @@ class PairLab:
             self.releases.update(previous.kernel.split(RELEASES))
 
     def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
-        """Return what the boots of these drivers run, as `PairResult.sources`, and keep it.
-
-        InputError, FetchError: a driver could not be had.
-        """
+        """Return what the boots of these drivers run, as `PairResult.sources`, and keep it;
+        InputError, FetchError: a driver could not be had."""
         kernel = self.kernel.source
         self.sources = {"kernel": kernel.manifest.version}
         if self.tree is not None:

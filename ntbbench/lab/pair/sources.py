@@ -67,11 +67,8 @@ class DebianSource:
 def fetch_source(cache: Cache, wanted: str, say: Say, *, keep: bool = False) -> DebianSource:
     """Return the files of Debian's source of kernel `wanted`, fetching them unless cached.
 
-    Parameters
-    ----------
-    wanted : a version such as 7.3 (any 7.3.x) or 6.12.95.
-    keep : the package too.
-
+    `wanted`: a version such as 7.3 (any 7.3.x) or 6.12.95.
+    `keep`: the package too.
     FetchError: no network, no such version, or a package that is not what it should be.
     """
     source = cached_source(cache, wanted)
@@ -111,10 +108,8 @@ def cached_source(cache: Cache, wanted: str) -> DebianSource | None:
 
 
 def newest(archive: Archive, wanted: str) -> Package:
-    """Return the newest linux-source package of version `wanted`.
-
-    FetchError: no suite has it; the message names those that there are.
-    """
+    """Return the newest linux-source package of version `wanted`; FetchError: no suite has it; the
+    message names those that there are."""
     names = archive.names(r"^linux-source-[0-9.]+$")
     packages = [package for package in archive.versions(*names) if matches(package.version, wanted)]
     if not packages:
@@ -139,10 +134,8 @@ def _fill(folder: Path, archive: Archive, package: Package, say: Say, keep: bool
 
 
 def check_tree(option: str, root: Path) -> Path:
-    """Return `root` as an absolute path.
-
-    InputError: it is no kernel tree with the NTB files and the two drivers.
-    """
+    """Return `root` as an absolute path; InputError: it is no kernel tree with the NTB files and
+    the two drivers."""
     missing = [name for name in FILES if not (root / name).is_file()]
     if missing:
         raise InputError(option, str(root), f"a kernel tree with {missing[0]}")
@@ -154,12 +147,9 @@ def driver_source(
 ) -> DriverSource:
     """Return the driver of `side` that `spec` names, with the patches that it seems to carry.
 
-    Parameters
-    ----------
-    side : `ep` or `rc`.
-    spec : `before`, `after`, a driver's C file, or a kernel tree.
-    kernel_source : of the kernel to boot; `after` is its driver.
-
+    `side`: `ep` or `rc`.
+    `spec`: `before`, `after`, a driver's C file, or a kernel tree.
+    `kernel_source`: of the kernel to boot; `after` is its driver.
     InputError: no such file, or another file.
     FetchError: the source could not be had.
     """
@@ -233,20 +223,16 @@ TESTS: dict[int, Test] = {
 
 
 def carried(side: Side, path: Path) -> tuple[int, ...]:
-    """Return the numbers of the patches that the text of the driver at `path` shows, sorted.
-
-    InputError: the file cannot be read, or is no NTB driver.
-    """
+    """Return the numbers of the patches that the text of the driver at `path` shows, sorted;
+    InputError: the file cannot be read, or is no NTB driver."""
     source = read_driver(side, path)
     code = without_comments(source)
     return tuple(number for number in side_patches(side) if TESTS[number](source, code))
 
 
 def read_driver(side: Side, path: Path) -> str:
-    """Return the text of the driver at `path`.
-
-    InputError: it cannot be read, or is no NTB driver.
-    """
+    """Return the text of the driver at `path`; InputError: it cannot be read, or is no NTB
+    driver."""
     option = f"--{side}-driver"
     try:
         source = path.read_text(errors="replace")
