@@ -2,7 +2,7 @@
 """What the model does not allow of a point, and what a run left untried: no more is agreed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ntbbench.core.errors import InputError
 from ntbbench.lab.pair.plan import PairPlan
@@ -13,24 +13,25 @@ from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
-from ntbbench.pair.setting import DIRECTIONS, EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
+from ntbbench.pair.setting import EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
 
 
 def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
     """Yield each count that is not what the model says, or not within what it allows."""
-    if predicted.exact:
-        yield from _each(trace.msis, predicted.msis, "MSI number")
-        yield from _each(trace.vectors, predicted.vectors, "events of vector")
-    else:
-        yield from _hops(predicted.msi_hops, "MSI number", trace)
-        yield from _hops(predicted.event_hops, "events of vector", trace)
-    bounds = predicted.bounds
-    for qp_num, runs in enumerate(predicted.runs):
-        what, measured = f"runs of QP {qp_num}", trace.runs[qp_num]
-        if bounds is None:
-            yield from _exact(measured, runs, what)
+    exact = ((trace.msis, predicted.msis), (trace.vectors, predicted.vectors))
+    hops = (predicted.msi_hops, predicted.event_hops)
+    for counts, own_hops, what in zip(exact, hops, ("MSI number", "events of vector"), strict=True):
+        if predicted.exact:
+            yield from _exact(*counts, sorted(counts[0].keys() | counts[1].keys()), what)
         else:
-            yield from _within(measured, bounds.least[qp_num], bounds.most[qp_num], what)
+            yield from _hops(own_hops, what, trace)
+    if predicted.bounds is None:
+        runs = Counter(dict(enumerate(predicted.runs)))
+        yield from _exact(trace.runs, runs, range(len(predicted.runs)), "runs of QP")
+        return
+    limits = zip(predicted.bounds.least, predicted.bounds.most, strict=True)
+    for qp_num, (least, most) in enumerate(limits):
+        yield from _within(trace.runs[qp_num], least, most, f"runs of QP {qp_num}")
 
 
 def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
@@ -79,14 +80,12 @@ def _within(measured: int, least: int, most: int, what: str) -> Iterator[str]:
         yield f"{what}: {measured}, possible are {least} .. {most}"
 
 
-def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
-    if measured != predicted:
-        yield f"{what}: {measured}, the model says {predicted}"
-
-
-def _each(measured: Counter[int], predicted: Counter[int], what: str) -> Iterator[str]:
-    for key in sorted(measured.keys() | predicted.keys()):
-        yield from _exact(measured[key], predicted[key], f"{what} {key}")
+def _exact(
+    measured: Counter[int], predicted: Counter[int], keys: Iterable[int], what: str
+) -> Iterator[str]:
+    for key in keys:
+        if measured[key] != predicted[key]:
+            yield f"{what} {key}: {measured[key]}, the model says {predicted[key]}"
 
 
 def cautions(
@@ -140,15 +139,11 @@ def _works(point: PairPoint) -> bool:
     return _is_up(point) and point.packets_received == point.packets_sent > 0
 
 
-def _per_vector(point: PairPoint) -> bool:
-    return _works(point) and point.verdict == PER_VECTOR
-
-
 # What --require asks of every point.
 REQUIREMENTS: Mapping[str, Callable[[PairPoint], bool]] = {
     "link": _is_up,
     "packets": _works,
-    PER_VECTOR: _per_vector,
+    PER_VECTOR: lambda point: _works(point) and point.verdict == PER_VECTOR,
 }
 
 
@@ -170,8 +165,11 @@ def not_as_required(points: Sequence[PairPoint], required: str | None) -> list[s
     """Return what each point that is not as required is instead."""
     if required is None:
         return []
-    failing = [point for point in points if not REQUIREMENTS[required](point)]
-    return [f"--require {required}: {point.direction} is not: {_why(point)}" for point in failing]
+    return [
+        f"--require {required}: {point.direction} is not: {_why(point)}"
+        for point in points
+        if not REQUIREMENTS[required](point)
+    ]
 
 
 def _why(point: PairPoint) -> str:
@@ -184,61 +182,41 @@ def _why(point: PairPoint) -> str:
 def not_exercised(points: Sequence[PairPoint]) -> list[str]:
     """Return what none of the points did, in words, each with the option that changes it."""
     run = [point for point in points if point.status == OK]
-    up = [point for point in run if point.link == "up"]
-    told = [*_directions(run), *_down(run), *_qps(up), *_slots(up), *_bits(up), *_gaps(up)]
-    return list(dict.fromkeys([*told, *_modes(run)]))
+    return list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
 
 
-def _directions(run: Sequence[PairPoint]) -> Iterator[str]:
+def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:
     asked = {point.direction for point in run}
-    names = {EP_TO_RC: "towards the root complex", RC_TO_EP: "towards the endpoint"}
-    for direction in DIRECTIONS:
+    for direction, whither in ((EP_TO_RC, "root complex"), (RC_TO_EP, "endpoint")):
         if run and direction not in asked:
-            yield f"doorbells {names[direction]} (--direction {direction})"
-
-
-def _down(run: Sequence[PairPoint]) -> Iterator[str]:
+            yield f"doorbells towards the {whither} (--direction {direction})"
     for point in run:
-        if point.link != "up":
+        if not _is_up(point):
             yield f"doorbells {point.direction} where the link is down"
-
-
-def _qps(up: Sequence[PairPoint]) -> Iterator[str]:
     for point in up:
         silent = ", ".join(str(qp) for qp, rung in enumerate(point.doorbells_per_qp) if not rung)
         if silent:
             yield f"{point.direction}: the doorbell of QP {silent} (--flows)"
-
-
-def _slots(up: Sequence[PairPoint]) -> Iterator[str]:
-    """Yield the directions whose slots were not seen: a recording of an older lab has none."""
     for point in up:
-        if point.doorbells_rung and not point.slots_per_number:
+        if point.doorbells_rung and not point.slots_per_number:  # a recording of an older lab
             yield f"{point.direction}: which slots its doorbells rang"
+    yield from _bits(up)
+    if up and all(point.gap_us for point in up):
+        yield "doorbells that meet (--gap 0)"
+    if up and not any(point.gap_us for point in up):
+        yield "doorbells that do not meet (--gap)"
+    used = {point.doorbell for point in run if point.direction == RC_TO_EP}
+    others = [str(mode) for mode in Doorbell if mode not in used]
+    if used and others:
+        yield f"the endpoint's doorbell modes {' and '.join(others)} (--doorbell)"
 
 
 def _bits(up: Sequence[PairPoint]) -> Iterator[str]:
-    found = []
+    found = []  # bits that both sides have slots for and no QP uses
     for point in up:
         first = point.queues_open
         last = min(point.ep_slots, point.rc_vectors) - EPF_IRQ_DB_START - 1
         if first <= last:
             found.append(f"bit {last}" if first == last else f"bits {first}-{last}")
-    which = dict.fromkeys(found)
-    if which:
-        bits = next(iter(which)) if len(which) == 1 else "bits"
-        yield f"doorbell {bits} that no QP has (--queues)"
-
-
-def _gaps(up: Sequence[PairPoint]) -> Iterator[str]:
-    if up and all(point.gap_us for point in up):
-        yield "doorbells that meet (--gap 0)"
-    if up and not any(point.gap_us for point in up):
-        yield "doorbells that do not meet (--gap)"
-
-
-def _modes(run: Sequence[PairPoint]) -> Iterator[str]:
-    used = {point.doorbell for point in run if point.direction == RC_TO_EP}
-    others = [str(mode) for mode in Doorbell if mode not in used]
-    if used and others:
-        yield f"the endpoint's doorbell modes {' and '.join(others)} (--doorbell)"
+    if found:
+        yield f"doorbell {found[0] if len({*found}) == 1 else 'bits'} that no QP has (--queues)"

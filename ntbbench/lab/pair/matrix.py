@@ -2,7 +2,7 @@
 """Many boots of the pair: every combination of drivers, slots and windows, several at a time."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
@@ -225,8 +225,4 @@ def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key
 
 
 def _ordered(plans: Sequence[PairPlan], done: dict[Key, list[PairPoint]]) -> list[PairPoint]:
-    def points() -> Iterator[PairPoint]:
-        for plan in plans:
-            yield from done.get(plan_key(plan), ())
-
-    return list(points())
+    return [point for plan in plans for point in done.get(plan_key(plan), ())]

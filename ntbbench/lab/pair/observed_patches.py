@@ -190,10 +190,9 @@ def _known(side: Side) -> Iterator[Patches]:
         yield ep.patches if side == "ep" else rc.patches
 
 
-def _subsets(side: Side) -> Iterator[Patches]:
+def _subsets(side: Side) -> list[Patches]:
     numbers = side_patches(side)
-    for count in range(len(numbers) + 1):
-        yield from map(frozenset, combinations(numbers, count))
+    return [frozenset(c) for count in range(len(numbers) + 1) for c in combinations(numbers, count)]
 
 
 def _alien(question: Question) -> set[str]:
@@ -228,17 +227,14 @@ def behaviour_words(side: Side, patches: Iterable[int]) -> str:
         return f"patches {number_ranges(chosen)} (all)"
     if chosen not in set(_known(side)) and len(missing) <= FEW_MISSING:
         return f"the series without {_patches(missing)}"
-    return _patches(sorted(chosen)) + _released(side, chosen)
+    index = 0 if side == EP else 1
+    names = [name for name, halves in KERNELS.items() if halves[index].patches == chosen]
+    released = f" (as Linux {', '.join(names)})" if names else ""
+    return _patches(sorted(chosen)) + released
 
 
 def _patches(numbers: list[int]) -> str:
     return f"patch{'es' if len(numbers) > 1 else ''} {number_ranges(numbers)}"
-
-
-def _released(side: Side, patches: Patches) -> str:
-    index = 0 if side == "ep" else 1
-    names = [name for name, halves in KERNELS.items() if halves[index].patches == patches]
-    return f" (as Linux {', '.join(names)})" if names else ""
 
 
 def read_observations(lines: Iterable[str]) -> Mapping[str, Observations]:

@@ -39,7 +39,11 @@ def evaluate(recordings: PairRecordings) -> list[PairPoint]:
     damaged."""
     boot = _boot(recordings)
     if not recordings.available:  # nothing was measured, nothing is compared
-        return [boot.unavailable(traffic) for traffic in recordings.plan.traffic]
+        why = recordings.cause
+        return [
+            boot.point(traffic, status=UNAVAILABLE, link=DOWN, cause=why, agrees=None)
+            for traffic in recordings.plan.traffic
+        ]
     return [_point(boot, point) for point in recordings.points]
 
 
@@ -89,11 +93,7 @@ def observed(recordings: PairRecordings) -> list[PairObserved]:
 class _Boot:
     recordings: PairRecordings
     model: PairModel
-    link: PairLink
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        return self.recordings.findings
+    link: PairLink  # of the model
 
     @property
     def qp_counts_agree(self) -> bool:
@@ -129,10 +129,6 @@ class _Boot:
         }
         return PairPoint(**shared | found)
 
-    def unavailable(self, traffic: Traffic) -> PairPoint:
-        cause = self.recordings.cause
-        return self.point(traffic, status=UNAVAILABLE, link=DOWN, cause=cause, agrees=None)
-
     def failed(self, traffic: Traffic, cause: str) -> PairPoint:
         """Return a point that the guest did not come to: of no driver does the model say that."""
         return self.point(
@@ -142,7 +138,7 @@ class _Boot:
             cause=cause,
             predicted_verdict=predicted_verdict(self.model, traffic.direction),
             agrees=False,
-            notes=list(self.findings),
+            notes=list(self.recordings.findings),
         )
 
     def down(self, traffic: Traffic) -> PairPoint:
@@ -154,8 +150,8 @@ class _Boot:
             cause="; ".join(filter(None, [self.recordings.cause, model])),
             verdict=LINK_DOWN,
             predicted_verdict=predicted_verdict(self.model, traffic.direction),
-            agrees=self.link.link == DOWN and self.qp_counts_agree and not self.findings,
-            notes=list(self.findings),
+            agrees=self.link.link == DOWN and self.qp_counts_agree and not self.recordings.findings,
+            notes=list(self.recordings.findings),
         )
 
 
@@ -171,7 +167,7 @@ def _point(boot: _Boot, point: PointRecording) -> PairPoint:
     try:
         return _up(boot, point)
     except GuestError as error:
-        if not boot.findings:
+        if not boot.recordings.findings:
             raise
         return boot.failed(point.traffic, str(error))
 
@@ -213,9 +209,13 @@ def _up(boot: _Boot, point: PointRecording) -> PairPoint:
         queues_open=len(active),
         verdict=verdict,
         predicted_verdict=expected,
-        agrees=not complaints and not boot.findings,
+        agrees=not complaints and not boot.recordings.findings,
         # What this direction shows comes before what was seen of either driver at set-up.
-        notes=[*complaints, *boot.findings, *cautions(recorded, predicted, traffic, ep_qps)],
+        notes=[
+            *complaints,
+            *boot.recordings.findings,
+            *cautions(recorded, predicted, traffic, ep_qps),
+        ],
     )
 
 
@@ -249,12 +249,9 @@ def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
     qps = range(len(predicted.runs))
     runs = [trace.runs[qp_num] for qp_num in qps]
     pairs = zip(runs, predicted.runs, strict=True)
-    links = {
-        f"{side}_qp_links": [UP if is_up else DOWN for is_up in up]
-        for side, up in recorded.links.items()
-    }
     return {
-        **links,
+        "ep_qp_links": [UP if is_up else DOWN for is_up in recorded.links["ep"]],
+        "rc_qp_links": [UP if is_up else DOWN for is_up in recorded.links["rc"]],
         "doorbells_rung": trace.rings,
         "doorbells_per_qp": [trace.doorbells[qp_num] for qp_num in qps],
         "msis_raised": trace.msis.total(),
