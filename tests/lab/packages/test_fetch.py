@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which packages make a kernel, and the cache that holds them: no network, no guest."""
+"""Which packages make a kernel, the cache that holds them, and what does not build: no network."""
 
 import errno
 import fcntl
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +16,12 @@ import pytest
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import FetchError
+from ntbbench.lab.commands import BuildError, FetchError
 from ntbbench.lab.packages import apt
 from ntbbench.lab.packages.apt import Archive, Package, parse_stanza, version_key
 from ntbbench.lab.packages.cache import Cache, damaged, default_root, write_checksums
 from ntbbench.lab.packages.fetch import LOADER, cached, wrap_programs
+from ntbbench.lab.packages.modules import Kernel, build
 
 # Oldest first, as Debian orders them.
 VERSIONS = [
@@ -251,3 +253,59 @@ def test_no_network_is_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("ntbbench: cannot read Debian's package lists: ")
     assert not list((tmp_path / "kernels").glob("*"))
+
+
+def test_a_kernel_with_its_own_ntb_core_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "include" / "config").mkdir(parents=True)
+    (tmp_path / "include" / "config" / "auto.conf").write_text("CONFIG_NTB=y\n")
+    (tmp_path / "bzImage").touch()
+    options = ["--image", str(tmp_path / "bzImage"), "--kbuild", str(tmp_path)]
+    assert main(["lab", "run", *options, "-o", str(tmp_path / "x.json")]) == 2
+    assert "CONFIG_NTB=n or m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("makefile", "told"),
+    [
+        ("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION = -rc2\n", "Linux 7.3.0-rc2, "),
+        ("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 9\nEXTRAVERSION =\n", None),
+        (None, "the kernel is 6.12.117+deb12-amd64; --source has no Makefile"),
+    ],
+)
+def test_a_tree_that_does_not_build_tells_both_versions_where_they_differ(
+    makefile: str | None, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "include" / "config").mkdir(parents=True)
+    (tmp_path / "include" / "config" / "kernel.release").write_text("6.12.117+deb12-amd64\n")
+    if makefile is not None:
+        (tmp_path / "Makefile").write_text(makefile)
+
+    def fails(*_: object) -> Path:
+        raise BuildError("debian:6.12: ntb_transport.c:1540:26: error: implicit declaration")
+
+    monkeypatch.setattr("ntbbench.lab.packages.modules.build_modules", fails)
+    kernel = Kernel("debian:6.12", tmp_path / "image", tmp_path, tmp_path, str(tmp_path))
+    for own in (kernel, replace(kernel, source_tree="")):
+        with pytest.raises(BuildError, match=r"1540:26: error: implicit declaration") as caught:
+            build(Cache(tmp_path / "cache"), own, print)
+        if told is not None and own is kernel:
+            assert told in str(caught.value)
+        else:
+            assert "(" not in str(caught.value)
+
+
+def test_doctor_names_what_is_missing_and_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ntbbench.lab.commands.SYSTEM_FOLDERS", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["lab", "doctor", "--cache", str(tmp_path / "cache")]) == 1
+    told = capsys.readouterr().out
+    for program, brings in (("qemu-system-x86_64", "qemu-system-x86"), ("cpio", "cpio"),
+                            ("busybox", "busybox-static")):  # fmt: skip
+        assert f"MISSING  {program}: " in told
+        assert brings in told.splitlines()[-1]
+    assert "apt-get install" in told.splitlines()[-1]
+    assert told.splitlines()[-1].endswith("&& ntbbench lab fetch --kernel debian:6.12")

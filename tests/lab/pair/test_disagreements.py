@@ -11,14 +11,22 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pair_recordings import DATA, evaluated, load, pair_result
 from rendered import rendered
 
+from ntbbench.lab.pair import points as evaluating
+from ntbbench.lab.pair.disagreements import not_exercised
+from ntbbench.lab.pair.point_files import RecordedPoint
 from ntbbench.lab.pair.points import evaluate
-from ntbbench.lab.pair.records import PairPoint, PairResult
+from ntbbench.lab.pair.predict import measured_verdict, telling
+from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.ring_trace_file import PairTrace, Wake
 
 RING = re.compile(r"(?P<before>.*): peer_db_set: \(ntb_epf.* bits=(?P<bits>0x[0-9a-f]+)\n")
 POLL = re.compile(r"(?P<before>.*): poll: .*\n")
@@ -178,3 +186,129 @@ def test_every_format_tells_which_bit_rang_which_slot(tmp_path: Path) -> None:
     assert row["slots_per_number"].split()[0].startswith("1:")
     right = rendered(pair_result("before-before"), "text")
     assert "slots by doorbell bit: 0: 2, 1: 3, 2: 4, 3: 5 (as expected)" in " ".join(right.split())
+
+
+def apart(boot: str) -> list[PairPoint]:
+    return [point for point in evaluated(boot) if point.gap_us or point.link == "down"]
+
+
+def changed(points: list[PairPoint], **fields: Any) -> list[PairPoint]:
+    return [msgspec.structs.replace(point, **fields) for point in points]
+
+
+# Four QPs, eight slots, both directions, polled, and the slots seen, which that lab did not.
+AFTER = changed(apart("after-after"), slots_per_number={"2": 5, "3": 5, "4": 5, "5": 5})
+BITS, MEET = "doorbell bits 4-5 that no QP has (--queues)", "doorbells that meet (--gap 0)"
+MODES = "the endpoint's doorbell modes msi and embedded (--doorbell)"
+TO_RC, TO_EP = AFTER
+
+
+def test_both_directions_of_every_qp_leave_bits_modes_and_meeting() -> None:
+    assert not_exercised(AFTER) == [BITS, MEET, MODES]
+
+
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [
+        ([TO_RC], ["doorbells towards the endpoint (--direction rc-to-ep)", BITS, MEET]),
+        ([TO_EP], ["doorbells towards the root complex (--direction ep-to-rc)", BITS, MEET, MODES]),
+        (changed(AFTER, ep_slots=6), [MEET, MODES]),
+        (changed(AFTER, ep_slots=7), ["doorbell bit 4 that no QP has (--queues)", MEET, MODES]),
+        (
+            [*AFTER, *changed(AFTER, ep_slots=9)],
+            ["doorbell bits that no QP has (--queues)", MEET, MODES],
+        ),
+        (
+            [TO_RC, *changed([TO_EP], doorbells_per_qp=[5, 0, 5, 0])],
+            ["rc-to-ep: the doorbell of QP 1, 3 (--flows)", BITS, MEET, MODES],
+        ),
+        (changed(AFTER, gap_us=0), [BITS, "doorbells that do not meet (--gap)", MODES]),
+        ([TO_RC, *changed([TO_EP], gap_us=0)], [BITS, MODES]),
+        (
+            [*AFTER, *changed(AFTER, doorbell="msi"), *changed(AFTER, doorbell="embedded")],
+            [BITS, MEET],
+        ),
+        (
+            changed(AFTER, slots_per_number={}),
+            [
+                "ep-to-rc: which slots its doorbells rang",
+                "rc-to-ep: which slots its doorbells rang",
+                *(BITS, MEET, MODES),
+            ],
+        ),
+        (changed(AFTER, status=UNAVAILABLE), []),
+        ([], []),
+    ],
+)
+def test_what_is_left(points: list[PairPoint], told: list[str]) -> None:
+    assert not_exercised(points) == told
+
+
+def test_a_link_that_is_down_exercises_no_doorbell() -> None:
+    told = not_exercised(apart("after-after-slots-4"))
+    assert told[:2] == [
+        "doorbells ep-to-rc where the link is down",
+        "doorbells rc-to-ep where the link is down",
+    ]
+
+
+QPS = st.frozensets(st.integers(0, 3), min_size=1)
+WAKES = st.lists(st.builds(Wake, rung=QPS, ran=QPS.map(set), events=st.just(1)), min_size=1)
+
+
+@given(WAKES)
+def test_verdicts_of_wakes(wakes: list[Wake]) -> None:
+    verdict = measured_verdict(PairTrace(wakes=wakes), 4)
+    woken = [wake.rung <= wake.ran for wake in wakes]
+    assert (verdict in ("missed", "misrouted")) == (not all(woken))
+    if all(woken):
+        telling = [wake for wake in wakes if len(wake.rung) < 4]
+        exact = all(wake.rung == wake.ran for wake in telling)
+        assert verdict == (("per-vector" if exact else "fallback") if telling else "works")
+
+
+def test_a_doubtful_wake_tells_nothing() -> None:
+    missed = Wake(rung={0}, doubtful=True)
+    served, other = Wake(rung={0}, ran={0}), Wake(rung={1}, ran={1}, doubtful=True)
+    assert measured_verdict(PairTrace(wakes=[missed]), 2) == ""
+    assert measured_verdict(PairTrace(wakes=[missed, served]), 2) == "per-vector"
+    assert measured_verdict(PairTrace(wakes=[served, other]), 2) == ""  # bit 1 might be missed
+    assert measured_verdict(PairTrace(), 2) == ""
+
+
+ALONE, MET = Wake(rung={0}, ran={0}), Wake(rung={0, 1}, ran={0, 1})
+
+
+@pytest.mark.parametrize(
+    ("measured", "predicted", "wakes", "told"),
+    [
+        ("works", "missed", [MET], ""),
+        ("works", "misrouted", [MET], ""),
+        ("fallback", "missed", [MET, ALONE], ""),
+        ("works", "missed", [ALONE], "works"),
+        ("fallback", "missed", [MET, ALONE, Wake(rung={1}, ran={1})], "fallback"),
+        ("works", "per-vector", [MET], "works"),
+        ("missed", "misrouted", [MET], "missed"),
+    ],
+)
+def test_doorbells_that_always_met_tell_nothing_of_lost_ones(
+    measured: str, predicted: str, wakes: list[Wake], told: str
+) -> None:
+    assert telling(measured, predicted, PairTrace(wakes=wakes)) == told
+
+
+def test_a_point_whose_lost_doorbells_met_others_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings = load(DATA / "before-after-slots-3")
+    (missed,) = [point for point in evaluate(recordings) if point.predicted_verdict == "missed"]
+    assert missed.agrees and missed.verdict == "missed"
+    monkeypatch.setattr(evaluating, "measured_verdict", lambda _trace, _qps: "works")
+    read = evaluating.read_point_folder
+
+    def met(*arguments: Any, **options: Any) -> RecordedPoint:
+        recorded = read(*arguments, **options)
+        recorded.trace.wakes[:] = [MET]
+        return recorded
+
+    monkeypatch.setattr(evaluating, "read_point_folder", met)
+    (hidden,) = [point for point in evaluate(recordings) if point.predicted_verdict == "missed"]
+    assert hidden.agrees and hidden.verdict == ""

@@ -20,7 +20,6 @@ from ntbbench.datapath.engine import ENGINES, simulate
 from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
-from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.pair_kernel import build_pair
 from ntbbench.lab.pair.plan import (
     EP,
@@ -306,7 +305,7 @@ def test_a_guest_that_hangs_tells_where(
 ) -> None:
     driver = hang(tmp_path, statements)
     # a healthy boot comes to the first packet, and to the end without a link, in less
-    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(12))
+    monkeypatch.setattr(runner, "limits", lambda _plan, _factor: Limits(12))
     with pytest.raises(GuestError) as caught:
         boot(plan(rc=str(driver)), tmp_path / "out")
     line = str(caught.value)

@@ -16,13 +16,7 @@ from ntbbench.lab.lab_client import LabPlan
 from ntbbench.lab.netdev_client import NetdevPlan
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.runner import limits
-from ntbbench.lab.watch import (
-    Limits,
-    debugger_port,
-    exceeded,
-    hear_last_words,
-    make_kernel_oops,
-)
+from ntbbench.lab.watch import Limits, debugger_port, exceeded, hear_last_words, make_kernel_oops
 from ntbbench.pair.setting import EP_TO_RC, GAP, Traffic
 
 MEASURED_ASLEEP = 0.045  # s of processor time a second that the guest sleeps
