@@ -24,12 +24,6 @@ from ntbbench.ntb.vectormap import bits_of
 DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
 
 
-def presets_of(action: str) -> list[str]:
-    """Return the presets that an interrupt line of this action may be of."""
-    doorbells = [(name, lines) for name, lines in irq_lines() if lines.layout != "messages"]
-    return [name for name, lines in doorbells if lines.action == action]
-
-
 def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Hardware]:
     """Return the devices to hold a capture against: the named, the rebuilt, or those it may be.
 
@@ -37,9 +31,11 @@ def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) 
     """
     if not names and evidence.devices:
         return [_rebuilt(facts) for facts in evidence.devices]
-    found = [name for action in sorted(evidence.actions) for name in presets_of(action)]
+    lines = [(name, irqs) for name, irqs in irq_lines() if irqs.layout != "messages"]
+    actions = sorted(evidence.actions)
+    found = [name for action in actions for name, irqs in lines if irqs.action == action]
     if not names and not found:
-        shown = ", ".join(sorted(evidence.actions)) or "none"
+        shown = ", ".join(actions) or "none"
         raise InputError(
             "--hardware",
             None,

@@ -150,7 +150,9 @@ def difference(before: Snapshot, after: Snapshot, cautions: list[str]) -> dict[s
     for label, row in after.rows.items():
         old = before.rows.get(label)
         if old is not None and (old.chip, old.action) == (row.chip, row.action):
-            deltas[label] = _delta(after.path, old, row, cautions)
+            cpus = tuple(dict.fromkeys((*old.counts, *row.counts)))
+            counts = [_one(after.path, row, cpu, old.counts.get(cpu), cautions) for cpu in cpus]
+            deltas[label] = Delta(cpus, tuple(counts))
             continue
         if old is None:
             why = f"{label} {row.action} came between the snapshots"
@@ -176,12 +178,6 @@ def _cpu_cautions(before: Snapshot, after: Snapshot) -> list[str]:
         for names, verb in ((came, "came"), (went, "went"))
         if names
     ]
-
-
-def _delta(path: Path, old: Row, new: Row, cautions: list[str]) -> Delta:
-    cpus = tuple(dict.fromkeys((*old.counts, *new.counts)))
-    per_cpu = [_one(path, new, cpu, old.counts.get(cpu), cautions) for cpu in cpus]
-    return Delta(cpus, tuple(per_cpu))
 
 
 def _one(path: Path, row: Row, cpu: str, before: int | None, cautions: list[str]) -> int | None:
@@ -273,33 +269,19 @@ def _vector_slot(vector: int, doorbells: int, link: int) -> Slot:
     return Slot(vector, f"vector {vector} (link or other events, no doorbell)", False, True)
 
 
-def _all(slot: int, _lines: int) -> Slot:
-    return Slot(slot, "all doorbells, and link events", True, True)
-
-
-def _all_but_link(slot: int, _lines: int) -> Slot:
-    return Slot(slot, "all doorbells", True, False)
-
-
-def _message(slot: int, _lines: int) -> Slot:
-    return Slot(slot, "link and messages", False, True)
-
-
-def _msi(slot: int, _lines: int) -> Slot:
-    return Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
-
-
 LAYOUTS: dict[IrqLayout, Callable[[int, int], Slot]] = {
     "slots": _epf,
     "vectors": _vector,
-    "all": _all,
-    "doorbells": _all_but_link,
-    "messages": _message,
+    "all": lambda slot, _: Slot(slot, "all doorbells, and link events", True, True),
+    "doorbells": lambda slot, _: Slot(slot, "all doorbells", True, False),
+    "messages": lambda slot, _: Slot(slot, "link and messages", False, True),
 }
 # By action (request_irq's name): those of the presets, and of the QPs' MSIs.
 ACTIONS: dict[str, Callable[[int, int], Slot]] = {
     lines.action: LAYOUTS[lines.layout] for _, lines in irq_lines()
-} | {"ntb_transport": _msi}
+} | {
+    "ntb_transport": lambda slot, _: Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
+}
 
 
 def actions_of(action: str) -> list[str]:

@@ -64,8 +64,8 @@ def _bpftrace(path: Path, _known: Known) -> Measured:
         if item.type == "helper_error":
             failures[_failure(path, number, line, item.data)] += 1
         for name, entries in _maps(path, number, line, item):
-            if _went_back(maps.get(name, {}), entries):
-                least.add(name)
+            if any(entries.get(key, 0) < value for key, value in maps.get(name, {}).items()):
+                least.add(name)  # it was cleared between two printings: counts only grow
             maps[name] = entries
         if sum(map(len, maps.values())) + len(failures) > ENTRIES_MAX:
             raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
@@ -116,11 +116,6 @@ def _maps(path: Path, number: int, line: str, item: Line) -> list[tuple[str, Ent
         counts = {str(k): v for k, v in pairs if isinstance(v, int) and not isinstance(v, bool)}
         found.append((name, counts))
     return found
-
-
-def _went_back(before: Entries, after: Entries) -> bool:
-    """Return whether a map was cleared between two printings: counts only grow."""
-    return any(after.get(key, 0) < value for key, value in before.items())
 
 
 def _cautions(path: Path, failures: Counter[Failure], least: set[str]) -> list[str]:

@@ -17,7 +17,6 @@ from ntbbench.lab.packages.apt import (
     HEADERS,
     Archive,
     KernelPackages,
-    Package,
     matches,
     resolve,
     version_key,
@@ -92,6 +91,7 @@ def _tree(deb: Path) -> Iterator[tarfile.TarFile]:
 
 
 MANIFEST = "kernel.json"
+KERNELS = "kernels"  # folder in the cache
 IMAGE = re.compile(r"\./(boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz)")
 NTB_FILES = (
     "drivers/ntb/core.c",
@@ -149,15 +149,10 @@ class CachedKernel:
         return self.folder / "source"
 
 
-def kernels_folder(cache: Cache) -> Path:
-    """Return where the unpacked kernels are."""
-    return cache.root / "kernels"
-
-
 def cached(cache: Cache, wanted: str) -> CachedKernel | None:
     """Return the newest cached kernel of version `wanted`; None: there is none."""
     found = []
-    for path in kernels_folder(cache).glob(f"[!.]*/{MANIFEST}"):
+    for path in (cache.root / KERNELS).glob(f"[!.]*/{MANIFEST}"):
         try:
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
         except msgspec.MsgspecError as error:
@@ -184,7 +179,7 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
         say("reading Debian's package lists")
         archive.update()
         packages = resolve(archive, wanted)
-        place = kernels_folder(cache) / packages.version
+        place = cache.root / KERNELS / packages.version
         if not (place / MANIFEST).is_file():
             cache.publish(place, lambda folder: _fill(folder, archive, packages, say))
         kernel = cached(cache, packages.version)
@@ -205,7 +200,10 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
         for package in packages.all:
             say(f"fetching {package}")
             deb = archive.download(package, Path(name))
-            fetched.append(_fetched(package, deb))
+            size, digest, version = deb.stat().st_size, sha256(deb), package.version
+            fetched.append(
+                FetchedPackage(name=package.name, version=version, size=size, sha256=digest)
+            )
             if package == packages.source:
                 say("unpacking its NTB sources")
                 unpack_files(deb, NTB_FILES, folder / "source")
@@ -213,7 +211,9 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
                 _unpack_image(deb, folder / "vmlinuz")
             else:
                 below = "runtime" if package in packages.runtime else "headers"
-                _unpack_all(deb, folder / below)
+                result = run(["dpkg-deb", "--extract", deb, folder / below])
+                if result.status:
+                    raise FetchError(f"{deb.name}: {result.last_words}")
             deb.unlink()
     match = HEADERS.fullmatch(packages.headers[0].name)
     assert match is not None
@@ -225,18 +225,6 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
     manifest = Manifest(version=packages.version, release=release, packages=fetched)
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     write_checksums(folder)
-
-
-def _fetched(package: Package, deb: Path) -> FetchedPackage:
-    return FetchedPackage(
-        name=package.name, version=package.version, size=deb.stat().st_size, sha256=sha256(deb)
-    )
-
-
-def _unpack_all(deb: Path, folder: Path) -> None:
-    result = run(["dpkg-deb", "--extract", deb, folder])
-    if result.status:
-        raise FetchError(f"{deb.name}: {result.last_words}")
 
 
 def _unpack_image(deb: Path, image: Path) -> None:

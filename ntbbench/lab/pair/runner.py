@@ -78,7 +78,11 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
     return Task(
         script=GUEST / "pair",
         lines=tuple(_line(point) for point in plan.traffic),
-        names=("setup", *(point.name for point in plan.traffic), *_round_names(plan)),
+        names=(
+            "setup",
+            *(point.name for point in plan.traffic),
+            *(("rounds",) if plan.rounds else ()),
+        ),
         limits=limits(plan, DEBUG_FACTOR if debug else 1),
         settings={
             "EP_SLOTS": setup.ep_slots,
@@ -140,10 +144,6 @@ def _line(traffic: Traffic) -> str:
 
 def _sent(traffic: Traffic) -> int:
     return traffic.flows * traffic.packets
-
-
-def _round_names(plan: PairPlan) -> tuple[str, ...]:
-    return ("rounds",) if plan.rounds else ()
 
 
 def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> Machine:

@@ -180,11 +180,6 @@ def body(code: str, function: str) -> str:
     return match[0] if match else ""
 
 
-def without_comments(source: str) -> str:
-    """Return `source` with every comment replaced by one blank."""
-    return COMMENT.sub(" ", source)
-
-
 Test = Callable[[str, str], object]  # (source with its comments, code) -> truthy: carries it
 
 
@@ -226,7 +221,7 @@ def carried(side: Side, path: Path) -> tuple[int, ...]:
     """Return the numbers of the patches that the text of the driver at `path` shows, sorted;
     InputError: the file cannot be read, or is no NTB driver."""
     source = read_driver(side, path)
-    code = without_comments(source)
+    code = COMMENT.sub(" ", source)
     return tuple(number for number in side_patches(side) if TESTS[number](source, code))
 
 
