@@ -198,8 +198,7 @@ TRACES: dict[str, tuple[Lines, Bounds, Bounds, str]] = {
     ),
     "two probes of a run that differ": (
         repeated(
-            5,
-            lambda lines, number: lines.event().schedule(0).entry(0).run(*[0] * bool(number)),
+            5, lambda lines, number: lines.event().schedule(0).entry(0).run(*[0] * bool(number))
         ),
         (5, 5, True),
         (5, None, False),
@@ -254,8 +253,9 @@ def test_a_cpu_whose_buffer_starts_later_leaves_lower_bounds(tmp_path: Path) -> 
 
 
 def test_explain_predicts_nothing_from_a_trace_that_lost_doorbells(tmp_path: Path) -> None:
-    folder = tmp_path / "c"
-    shutil.copytree(PER_VECTOR, folder, ignore=shutil.ignore_patterns("*stats", "point"))
+    folder = shutil.copytree(
+        PER_VECTOR, tmp_path / "c", ignore=shutil.ignore_patterns("*stats", "point")
+    )
     text = (folder / "trace").read_text()
     events = iter(range(10_000))
     lost = re.compile(r".*: db_event: .*\n")
@@ -277,8 +277,7 @@ def test_explain_holds_a_trace_s_runs_against_its_own_schedules(tmp_path: Path) 
 
 def test_runs_of_the_snapshots_are_not_held_against_a_trace_that_was_cut(tmp_path: Path) -> None:
     """The buffer was full after a third of the doorbells; the counters went on."""
-    folder = tmp_path / "c"
-    shutil.copytree(FOUR, folder)
+    folder = shutil.copytree(FOUR, tmp_path / "c")
     lines = (folder / "trace").read_text().splitlines()
     head = [line for line in lines if line.startswith("#")]
     events = [line for line in lines if not line.startswith("#")][:1100]
@@ -295,8 +294,7 @@ def test_runs_of_the_snapshots_are_not_held_against_a_trace_that_was_cut(tmp_pat
 def test_a_qp_that_ran_by_its_counters_and_is_not_in_the_trace(
     has_state: bool, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "c"
-    shutil.copytree(FOUR, folder)
+    folder = shutil.copytree(FOUR, tmp_path / "c")
     if not has_state:
         (folder / "state").unlink()
     text = (folder / "trace").read_text()

@@ -28,10 +28,7 @@ GAVE_UP = "@@ kernel 7.3.4\n@@ failed {}\n"
 
 @pytest.mark.parametrize(
     ("death", "kind"),
-    [
-        ("kill -9 $$", "QEMU failed: "),
-        ("echo no memory >&2; exit 1", "QEMU failed: no memory"),
-    ],
+    [("kill -9 $$", "QEMU failed: "), ("echo no memory >&2; exit 1", "QEMU failed: no memory")],
 )
 def test_an_emulator_that_fails_is_the_machines_fault(
     death: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

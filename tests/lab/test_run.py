@@ -171,18 +171,9 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
 def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code: int) -> None:
     # a test run in the background ignores SIGINT, and its children would too
     command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
+    words = ["lab", "run", "--vectors", "0", "--packets", "500", "-o", str(tmp_path / "x.json")]
     with subprocess.Popen(
-        [
-            *command,
-            "lab",
-            "run",
-            "--vectors",
-            "0",
-            "--packets",
-            "500",
-            "-o",
-            str(tmp_path / "x.json"),
-        ],
+        [*command, *words],
         stderr=subprocess.PIPE,
         text=True,
     ) as lab:

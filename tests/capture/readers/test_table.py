@@ -122,8 +122,7 @@ def test_foreign_files_are_one_line(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
-    [(b"\x17\x08Dtracing6\0", "trace-cmd report"), (b"PERFILE2", "perf script")],
+    ("data", "told"), [(b"\x17\x08Dtracing6\0", "trace-cmd report"), (b"PERFILE2", "perf script")]
 )
 def test_a_binary_trace_names_its_printer(tmp_path: Path, data: bytes, told: str) -> None:
     path = tmp_path / "f"

@@ -68,10 +68,7 @@ def test_a_tree_lacks_only_what_the_build_never_reads(tmp_path: Path) -> None:
 def test_single_files_are_taken_and_no_others(tmp_path: Path) -> None:
     deb = package(tmp_path, "linux-source-7.3.tar.xz", list(FILES))
     unpack_files(deb, ("drivers/ntb/core.c", "net/ipv4/udp.c"), tmp_path / "out")
-    assert contents(tmp_path / "out") == {
-        "drivers/ntb/core.c": "the core",
-        "net/ipv4/udp.c": "udp",
-    }
+    assert contents(tmp_path / "out") == {"drivers/ntb/core.c": "the core", "net/ipv4/udp.c": "udp"}
 
 
 def test_a_file_that_the_package_lacks_is_named(tmp_path: Path) -> None:

@@ -117,14 +117,16 @@ def test_runs_of_the_poll_before_are_not_those_of_a_ring_since(tmp_path: Path) -
     assert measured_verdict(trace, 2) == ""
 
 
-def test_a_slot_that_a_poll_finds_behind_its_start_is_doubtful(tmp_path: Path) -> None:
-    events = [("poll", "ep", 0), ("ring", "rc", 0), ("event", "ep", 0), ("run", "ep", 0)]
-    trace = read(tmp_path, [*events, ("poll", "ep", 0)], "rc-to-ep")
-    assert [wake.doubtful for wake in trace.wakes] == [True]
-
-
-def test_a_ring_that_no_poll_followed_is_doubtful(tmp_path: Path) -> None:
-    trace = read(tmp_path, [("poll", "ep", 0), ("ring", "rc", 0)], "rc-to-ep")
+@pytest.mark.parametrize(
+    "events",
+    [
+        # a slot that a poll finds behind its start; a ring that no poll followed
+        [("ring", "rc", 0), ("event", "ep", 0), ("run", "ep", 0), ("poll", "ep", 0)],
+        [("ring", "rc", 0)],
+    ],
+)
+def test_a_wake_without_a_poll_of_its_own_is_doubtful(tmp_path: Path, events: list[Event]) -> None:
+    trace = read(tmp_path, [("poll", "ep", 0), *events], "rc-to-ep")
     assert [wake.doubtful for wake in trace.wakes] == [True]
 
 
@@ -340,8 +342,7 @@ def test_sides_and_qps_come_from_the_trace_of_the_setup(tmp_path: Path) -> None:
     point = tmp_path / "point"
     write_stats(point / "before-stats", {("0000:10:00.0", "qp1"): (2, 0)})
     write_stats(
-        point / "after-stats",
-        {("0000:10:00.0", "qp1"): (7, 0), ("0010:00:00.0", "qp0"): (0, 5)},
+        point / "after-stats", {("0000:10:00.0", "qp1"): (7, 0), ("0010:00:00.0", "qp0"): (0, 5)}
     )
     (point / "after-stats" / "0000:10:00.0" / "qp0").touch()  # without a link
     write_state(point, sides)

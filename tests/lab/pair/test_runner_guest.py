@@ -21,14 +21,7 @@ from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
 from ntbbench.lab.pair.pair_kernel import build_pair
-from ntbbench.lab.pair.plan import (
-    EP,
-    RC,
-    PairPlan,
-    PairRecordings,
-    PairSetup,
-    PointRecording,
-)
+from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, PointRecording
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.ring_trace_file import WireSlots
@@ -289,11 +282,7 @@ def on_the_link(folder: Path, statements: str) -> Path:
         # with interrupts on and off; the last is blocked, and the CPU idle
         (on_the_link, "while (ntb) cpu_relax();", "was in ntb_epf_link_enable() of ntb_hw_epf"),
         (in_the_handler, "while (irq) cpu_relax();", "was in ntb_epf_vec_isr() of ntb_hw_epf"),
-        (
-            on_the_link,
-            "set_current_state(TASK_UNINTERRUPTIBLE); schedule();",
-            "the CPU was idle; ",
-        ),
+        (on_the_link, "set_current_state(TASK_UNINTERRUPTIBLE); schedule();", "the CPU was idle; "),
     ],
 )
 def test_a_guest_that_hangs_tells_where(
