@@ -16,7 +16,6 @@ from ntbbench.capture.readers.trace_events import (
     Kind,
     TraceEvent,
     TraceText,
-    read_events,
     read_trace,
 )
 from ntbbench.capture.records import Traced
@@ -177,13 +176,6 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         list(read_trace(tmp_path / "trace", TraceText()))
-
-
-def test_events_carry_cpu_and_pid() -> None:
-    first = next(read_events(TOOLS / "perf-script.txt", TraceText()))
-    assert first.pid >= 0
-    assert first.context == ""
-    assert first.name.startswith(("softirq", "irq_handler"))
 
 
 PRINTED = {
