@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from captures import GEN1, PCI, capture, edit, explained, measured, table, with_info
+from captures import CASES, GEN1, PCI, capture, edit, explained, measured, table, with_info
 
 from ntbbench.capture.records import Amplification, Irq, Measured
 from ntbbench.cli.main import main
