@@ -98,6 +98,15 @@ def test_last_words_name_cause_place_and_panic() -> None:
     assert last_words("") == ""
 
 
+def test_the_place_of_a_panic_is_that_of_its_cause() -> None:
+    cause = "BUG: kernel NULL pointer dereference, address: 0000000000000020"
+    said = ("RIP: 0010:__pci_epc_create+0x97/0x140", cause, "RIP: 0010:klist_put+0x1b/0xa0")
+    panic = "Kernel panic - not syncing: Fatal exception"
+    console = "".join(f"[ 2.0] {line}\n" for line in (*said, panic))
+    assert Boot(console, "").died == f"the guest panicked: {'; '.join([*said[1:], panic])}"
+    assert Boot("all is well\n", "").died == ""
+
+
 def test_a_warning_of_the_kernel_is_kept() -> None:
     console = "[    1.5] WARNING: CPU: 0 PID: 1 at core.c:1 f+0x1/0x2\n[    2.0] fine\n"
     assert complaints(console) == ["WARNING: CPU: 0 PID: 1 at core.c:1 f+0x1/0x2"]

@@ -22,7 +22,7 @@ from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairS
 from ntbbench.lab.pair.points import all_points
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE
 from ntbbench.lab.pair.runner import accelerator_options, machine
-from ntbbench.lab.qemu import Boot, last_words
+from ntbbench.lab.qemu import Boot
 from ntbbench.pair.setting import Traffic
 
 WRONG = ("slot 2, db_read after db_clear=0x0", "slot 2, db_read after db_clear=0x1")
@@ -160,21 +160,6 @@ def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
     laid_out = runner.lay_out(plan, *drivers(tmp_path), hung)
     assert laid_out.died.startswith("the guest hung: ")
     assert laid_out.warnings == (own.partition("] ")[2].strip(),)
-
-
-def test_the_place_of_a_panic_is_that_of_its_cause() -> None:
-    console = (
-        "[ 1.0] RIP: 0010:__pci_epc_create+0x97/0x140\n"
-        "[ 2.0] BUG: kernel NULL pointer dereference, address: 0000000000000020\n"
-        "[ 2.0] RIP: 0010:klist_put+0x1b/0xa0\n"
-        "[ 2.1] Kernel panic - not syncing: Fatal exception\n"
-    )
-    assert last_words(console) == (
-        "BUG: kernel NULL pointer dereference, address: 0000000000000020; "
-        "RIP: 0010:klist_put+0x1b/0xa0; Kernel panic - not syncing: Fatal exception"
-    )
-    assert Boot(console, "").died.startswith("the guest panicked: BUG: kernel NULL pointer")
-    assert Boot("all is well\n", "").died == ""
 
 
 @pytest.mark.parametrize(
