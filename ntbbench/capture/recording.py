@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ntbbench.capture.readers.doorbell_point import (
     LOOP_DOORBELLS,
+    PARTS,
     Point,
     Qp,
-    missing_file,
     read_kernel,
     read_point,
     read_state,
@@ -156,8 +156,10 @@ def read_recording(folder: Path) -> Recording:
 
     InputError: a file is missing or malformed, or the trace is incomplete.
     """
-    if (error := missing_file(folder)) is not None:
-        raise error
+    for part in PARTS:
+        if not (folder / part).is_file():
+            allowed = f"no such file; a recording is {', '.join(PARTS)}"
+            raise InputError(str(folder), part, allowed)
     point, qps = read_point(folder / "point"), read_state(folder / "state")
     facts = TraceText()
     trace = list(read_trace(folder / "trace", facts))

@@ -230,16 +230,8 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
         path.chmod(0o755)
         os.utime(path, (0, 0))
     names = "\n".join(str(path.relative_to(root)) for path in paths)
-    command: list[str | Path] = [
-        "cpio",
-        "--create",
-        "--quiet",
-        "--format=newc",
-        "--reproducible",
-        "--owner=0:0",
-        "-F",
-        initramfs,
-    ]
+    options = ("--create", "--quiet", "--format=newc", "--reproducible", "--owner=0:0")
+    command: list[str | Path] = ["cpio", *options, "-F", initramfs]
     result = run(command, cwd=root, stdin=names)
     if result.status:
         raise HostError(f"cannot pack the guest's files: {result.last_words}")

@@ -206,14 +206,6 @@ def is_setup(folder: Path) -> bool:
     return folder.name == "setup" and (folder / "result").is_file()
 
 
-def missing_file(folder: Path) -> InputError | None:
-    """Return the error for a folder that lacks a part of a recording; None: it is complete."""
-    for part in PARTS:
-        if not (folder / part).is_file():
-            return InputError(str(folder), part, f"no such file; a recording is {', '.join(PARTS)}")
-    return None
-
-
 def point_facts(point: Point, source: str) -> DeviceFacts:
     """Return the device that received in a recording.
 

@@ -29,8 +29,7 @@ PROGRAMS = {
     "bison": ("bison", "builds the kernel of `lab pair`"),
     "bc": ("bc", "builds the kernel of `lab pair`"),
 }
-# header: (Debian package, what for)
-HEADERS = {Path("/usr/include/gelf.h"): ("libelf-dev", "builds the kernel of `lab pair`")}
+LIBELF = Path("/usr/include/gelf.h")
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,12 @@ class Need:
 def examine(cache: Cache, wanted: str) -> list[Need]:
     """Return what a run of kernel `wanted` needs, in the order in which a run needs it."""
     needs = [_program(name, package, what) for name, (package, what) in PROGRAMS.items()]
-    needs += [_header(path, package, what) for path, (package, what) in HEADERS.items()]
-    needs.append(
-        Need(
-            "debian-archive-keyring",
-            KEYRING.is_file(),
-            "checks the packages' signatures",
-            "debian-archive-keyring",
-        )
-    )
+    what = "builds the kernel of `lab pair` (installing it needs root)"
+    has_libelf, keyring = LIBELF.is_file(), "debian-archive-keyring"
+    needs += [
+        Need("libelf-dev", has_libelf, str(LIBELF) if has_libelf else what, "libelf-dev"),
+        Need(keyring, KEYRING.is_file(), "checks the packages' signatures", keyring),
+    ]
     machine = platform.machine()
     needs.append(Need("machine", True, f"{machine}; {_acceleration(machine)}"))
     needs.append(_kernel(cache, wanted))
@@ -77,12 +73,6 @@ def _program(name: str, package: str, what: str) -> Need:
         return Need(name, True, program(name), package)
     except MissingToolError:
         return Need(name, False, f"{what} (package {package}; installing it needs root)", package)
-
-
-def _header(path: Path, package: str, what: str) -> Need:
-    if path.is_file():
-        return Need(package, True, str(path), package)
-    return Need(package, False, f"{what} (installing it needs root)", package)
 
 
 def _acceleration(machine: str) -> str:

@@ -182,18 +182,21 @@ def _make(folder: Path, wanted: ModuleSet, settings: tuple[str, ...]) -> None:
     for name, path in wanted.sources.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, work / name)
-    result = run(
-        ["make", f"-j{os.cpu_count() or 1}", "-C", wanted.kbuild, f"M={work}",
-         # pahole is not needed: nothing reads the modules' BTF
-         "CONFIG_DEBUG_INFO_BTF_MODULES=", *settings, "modules"],
-        env=dict.fromkeys(MAKE_STATE, ""),
-    )  # fmt: skip
+    # pahole is not needed: nothing reads the modules' BTF
+    words = ("CONFIG_DEBUG_INFO_BTF_MODULES=", *settings, "modules")
+    result = make("-C", wanted.kbuild, f"M={work}", *words)
     missing = [name for name in wanted.modules if not (work / name).is_file()]
     if result.status or missing:
         raise BuildError(f"{wanted.label}: {first_error(result, work)}")
     for name in wanted.modules:
         (work / name).rename(folder / name)
     shutil.rmtree(work)
+
+
+def make(*words: str | Path, **env: str) -> Output:
+    """Run make on all processors, without what the user's shell says to other builds."""
+    command = ["make", f"-j{os.cpu_count() or 1}", *words]
+    return run(command, env={**dict.fromkeys(MAKE_STATE, ""), **env})
 
 
 def first_error(result: Output, work: Path) -> str:

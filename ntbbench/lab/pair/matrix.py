@@ -127,9 +127,9 @@ def run_matrix(
     BuildError, HostError, OSError: a source did not build, QEMU or the disk failed; what was
     finished is saved.
     """
-    ended = _Ended(_adopt(plans, previous))
-    waiting = [plan for plan in plans if plan_key(plan) not in ended.done]
-    hooks.progress(len(ended.done), len(plans))
+    done, refused = _adopt(plans, previous), list[NtbbenchError | OSError]()
+    waiting = [plan for plan in plans if plan_key(plan) not in done]
+    hooks.progress(len(done), len(plans))
     with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
         running: dict[Future[list[PairPoint]], PairPlan] = {}
         told = False
@@ -143,39 +143,37 @@ def run_matrix(
                     hooks.waits(len(running))
                 finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    if _collect(future, running.pop(future), ended, hooks):
-                        hooks.save(_ordered(plans, ended.done))
-                        hooks.progress(len(ended.done), len(plans))
-                if ended.refused is not None:
+                    if _collect(future, running.pop(future), done, refused, hooks):
+                        hooks.save(_ordered(plans, done))
+                        hooks.progress(len(done), len(plans))
+                if refused:
                     waiting.clear()
         finally:
             waiting.clear()
-    if ended.refused is not None:
-        raise ended.refused
-    return _ordered(plans, ended.done), len(ended.done) == len(plans)
-
-
-@dataclass
-class _Ended:
-    done: dict[Key, list[PairPoint]]
-    refused: NtbbenchError | OSError | None = None
+    if refused:
+        raise refused[0]
+    return _ordered(plans, done), len(done) == len(plans)
 
 
 def _collect(
-    future: Future[list[PairPoint]], plan: PairPlan, ended: _Ended, hooks: MatrixHooks
+    future: Future[list[PairPoint]],
+    plan: PairPlan,
+    done: dict[Key, list[PairPoint]],
+    refused: list[NtbbenchError | OSError],
+    hooks: MatrixHooks,
 ) -> bool:
-    """Note what became of a boot; return whether it gave points."""
+    """Note what became of a boot, or what no other boot could mend; return if it gave points."""
     try:
         points = future.result()
     except (NtbbenchError, OSError) as error:
         # the interrupt that stops the matrix may have stopped QEMU
         if not (isinstance(error, HostError) and hooks.stop()):
-            ended.refused = ended.refused or error
+            refused.append(error)
         return False
     causes = failures(points)
     if causes and hooks.stop():  # the interrupt that stops the matrix may have stopped the guest
         return False
-    ended.done[plan_key(plan)] = points
+    done[plan_key(plan)] = points
     for cause in causes:
         hooks.failed(f"{plan.setup.label}: {cause}")
     return True

@@ -2,7 +2,6 @@
 """The pair's kernel and modules: built once from Debian's source or a tree, checked, cached."""
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from ntbbench.lab.packages.apt import parse_spec, version_key
 from ntbbench.lab.packages.cache import Cache, write_checksums
 from ntbbench.lab.packages.fetch import unpack_tree
 from ntbbench.lab.packages.modules import (
-    MAKE_STATE,
     ModuleSet,
     build_modules,
     first_error,
+    make,
     ntb_sources,
 )
 from ntbbench.lab.pair.plan import EP, RC, DriverSource
@@ -172,16 +171,8 @@ def _build(folder: Path, source: DebianSource, variant: str) -> None:
 
 
 def _make(source: DebianSource, tree: Path, objects: Path, *words: str, **env: str) -> None:
-    command: list[str | Path] = [
-        "make",
-        f"-j{os.cpu_count() or 1}",
-        "-s",
-        "-C",
-        tree,
-        f"O={objects}",
-        *words,
-    ]
-    result = run(command, env={**dict.fromkeys(MAKE_STATE, ""), **STAMPS, "KCFLAGS": QUICK, **env})
+    places = ("-s", "-C", tree, f"O={objects}")
+    result = make(*places, *words, **{**STAMPS, "KCFLAGS": QUICK, **env})
     if result.status:
         raise BuildError(f"{source.origin}: {first_error(result, objects)}")
 

@@ -3,7 +3,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ntbbench.core.errors import InputError
@@ -16,7 +15,6 @@ from ntbbench.lab.pair.predict import (
     MISROUTED,
     MISSED,
     WORKING,
-    PairModel,
     Prediction,
     measured_verdict,
     pair_model,
@@ -27,7 +25,6 @@ from ntbbench.lab.pair.predict import (
 )
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairObserved, PairPoint
 from ntbbench.pair.coalesce import Hop
-from ntbbench.pair.series.verdict import PairLink
 from ntbbench.pair.setting import RC_TO_EP, Traffic
 
 UP, DOWN = "up", "down"
@@ -37,7 +34,7 @@ LOST = {MISSED, MISROUTED}
 def evaluate(recordings: PairRecordings) -> list[PairPoint]:
     """Return the points of one boot, each beside its prediction; GuestError: a recording is
     damaged."""
-    boot = _boot(recordings)
+    boot = _Boot(recordings)
     if not recordings.available:  # nothing was measured, nothing is compared
         why = recordings.cause
         return [
@@ -63,7 +60,7 @@ def failed_points(recordings: PairRecordings) -> list[PairPoint]:
     """
     if not recordings.died:
         return []
-    boot, traffics = _boot(recordings), recordings.plan.traffic
+    boot, traffics = _Boot(recordings), recordings.plan.traffic
     first = min(len(recordings.points), len(traffics) - 1)
     return [boot.failed(traffic, recordings.died) for traffic in traffics[first:]]
 
@@ -89,11 +86,13 @@ def observed(recordings: PairRecordings) -> list[PairObserved]:
     ]
 
 
-@dataclass(frozen=True)
 class _Boot:
-    recordings: PairRecordings
-    model: PairModel
-    link: PairLink  # of the model
+    """One boot, its model and the model's link."""
+
+    def __init__(self, recordings: PairRecordings) -> None:
+        self.recordings = recordings
+        self.model = pair_model(recordings)
+        self.link = self.model.link
 
     @property
     def qp_counts_agree(self) -> bool:
@@ -153,11 +152,6 @@ class _Boot:
             agrees=self.link.link == DOWN and self.qp_counts_agree and not self.recordings.findings,
             notes=list(self.recordings.findings),
         )
-
-
-def _boot(recordings: PairRecordings) -> _Boot:
-    model = pair_model(recordings)
-    return _Boot(recordings, model, model.link)
 
 
 def _point(boot: _Boot, point: PointRecording) -> PairPoint:
