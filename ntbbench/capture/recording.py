@@ -164,7 +164,11 @@ def read_recording(folder: Path) -> Recording:
     facts = TraceText()
     trace = list(read_trace(folder / "trace", facts))
     tasklets = find_tasklets(folder, qps, trace)
-    _one_direction(folder, trace)
+    for kind in (Kind.RING, Kind.DB_EVENT):
+        owners = {event.owner for event in trace if event.kind is kind}
+        if len(owners) > 1:
+            shown = f"{kind.value} of {len(owners)} devices"
+            raise InputError(str(folder / "trace"), shown, "one port sends and the other receives")
     events = tuple(_of_port(trace, tasklets))
     return Recording(
         folder=folder,
@@ -193,14 +197,6 @@ def _device(
         db_read_latched=point.db_read_latched,
         rx_max_entry=min(entries, default=None),
     )
-
-
-def _one_direction(folder: Path, trace: Sequence[TraceEvent]) -> None:
-    for kind in (Kind.RING, Kind.DB_EVENT):
-        owners = {event.owner for event in trace if event.kind is kind}
-        if len(owners) > 1:
-            shown = f"{kind.value} of {len(owners)} devices"
-            raise InputError(str(folder / "trace"), shown, "one port sends and the other receives")
 
 
 def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[TraceEvent]:

@@ -20,17 +20,14 @@ from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 TRACE_IT = "(`ntbbench lab run` with the same kernel and tree traces each schedule)"
 
 
-def wakes(vectors: int, bit: int, qp_num: int) -> bool:
-    """Return whether a doorbell's vector covers a QP; `vectors` 0: no callbacks, every QP."""
-    return vectors == 0 or bit % vectors == qp_num % vectors
-
-
 def calls(events: Sequence[int], vectors: int) -> list[int]:
-    """Return how many of the doorbell events, given by bit, schedule each QP."""
-    return [
-        sum(count for bit, count in enumerate(events) if wakes(vectors, bit, qp_num))
-        for qp_num in range(len(events))
-    ]
+    """Return how many of the doorbell events, given by bit, schedule each QP.
+
+    `vectors` 0: no callbacks, every event schedules every QP.
+    """
+    every = vectors or 1
+    of_vector = [sum(events[vector::every]) for vector in range(every)]
+    return [of_vector[qp_num % every] for qp_num in range(len(events))]
 
 
 def predicted_runs(doorbells: Sequence[int], vectors: int) -> list[int]:

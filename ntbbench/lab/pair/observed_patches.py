@@ -102,24 +102,16 @@ def observed_driver(
         seen=seen,
         slots=setup.slots_of(source.side),
         doorbell=setup.doorbell,
-        filled=_filled(setup, observed),
+        # one word rings all slots of an embedded doorbell; another CPU may poll before the observer
+        filled=None
+        if setup.doorbell == Doorbell.EMBEDDED or setup.cpus > 1
+        else frozenset(map(int, observed.get(EP, {}).get(FILLED, "").split())),
         wanted=None if wanted is None else frozenset(wanted),
         said_by=f"`{source.spec}` is" if given is None else f"--{source.side}-patches says",
         hint=frozenset(source.patches),
     )
     behaviour = explain(question)
     return replace(source, patches=behaviour.patches, behaviour=behaviour)
-
-
-def _filled(setup: PairSetup, observed: Mapping[str, Observations]) -> frozenset[int] | None:
-    """Return the slots whose rings can be seen; None: the wire does not tell them apart.
-
-    One word rings all slots of an embedded doorbell. Of several CPUs another one may have polled
-    before the observer looked.
-    """
-    if setup.doorbell == Doorbell.EMBEDDED or setup.cpus > 1:
-        return None
-    return frozenset(map(int, observed.get(EP, {}).get(FILLED, "").split()))
 
 
 def explain(question: Question) -> Behaviour:

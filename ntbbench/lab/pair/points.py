@@ -101,24 +101,16 @@ class _Boot:
     def point(self, traffic: Traffic, **found: Any) -> PairPoint:
         """Return a point: what was asked, and what was found."""
         setup, ep, rc = self.recordings.plan.setup, self.recordings.ep, self.recordings.rc
+        asked = ("ep_driver", "rc_driver", "ep_slots", "rc_vectors", "mw_count", "queues")
+        sent = ("name", "direction", "flows", "packets", "gap_us", "spaced")
         shared: dict[str, Any] = {
-            "name": traffic.name,
-            "ep_driver": setup.ep_driver,
-            "rc_driver": setup.rc_driver,
+            **{name: getattr(setup, name) for name in asked},
+            **{name: getattr(traffic, name) for name in sent},
             "ep_patches": sorted(ep.patches),
             "rc_patches": sorted(rc.patches),
             "ep_behaves": ep.behaviour.words if ep.behaviour else "",
             "rc_behaves": rc.behaviour.words if rc.behaviour else "",
-            "ep_slots": setup.ep_slots,
-            "rc_vectors": setup.rc_vectors,
-            "mw_count": setup.mw_count,
-            "queues": setup.queues,
             "doorbell": str(setup.doorbell),
-            "direction": traffic.direction,
-            "flows": traffic.flows,
-            "packets": traffic.packets,
-            "gap_us": traffic.gap_us,
-            "spaced": traffic.spaced,
             "predicted_link": self.link.link,
             "ep_qp_count": self.recordings.ep_qp_count,
             "rc_qp_count": self.recordings.rc_qp_count,

@@ -117,7 +117,7 @@ def predict(
         return PairFlow(*pair, preempts=lambda: preempts)
 
     def told(tally: FlowTally, bounds: RunBounds | None, *hops: dict[int, Hop]) -> Prediction:
-        runs = _by_qp(tally.runs, qp_count)
+        runs = [tally.runs[qp_num] for qp_num in range(qp_count)]
         return Prediction(tally.msis, tally.vectors, runs, spaced, bounds, *hops)
 
     if not spaced:
@@ -136,7 +136,7 @@ def predict(
     soon = flow(preempts=preemptible).run(rings_and_polls(trace))
     if late.runs == soon.runs:
         return told(late, None)
-    least, most = (_by_qp(tally.runs, qp_count) for tally in (late, soon))
+    least, most = ([tally.runs[qp] for qp in range(qp_count)] for tally in (late, soon))
     return told(late, RunBounds(least, most))
 
 
@@ -212,7 +212,3 @@ def telling(measured: str, predicted: str, trace: PairTrace) -> str:
 def same_verdict(measured: str, predicted: str) -> bool:
     """Return whether two verdicts agree; those that work may look the same."""
     return measured == predicted or (measured == WORKS and predicted in WORKING)
-
-
-def _by_qp(counts: Counter[int], qp_count: int) -> list[int]:
-    return [counts[qp_num] for qp_num in range(qp_count)]
