@@ -99,9 +99,7 @@ BOTH = (Traffic("ep-to-rc", QPS, 20), Traffic("rc-to-ep", QPS, 20))
     ],
     ids=["before the series", "embedded"],
 )
-def test_both_directions_are_inside(
-    setup: PairSetup, runs: tuple[int, int], tmp_path: Path
-) -> None:
+def test_both_directions_are_inside(setup, runs, tmp_path) -> None:
     folder, measured, found = tmp_path / "boot", tmp_path / "m.json", tmp_path / "e.json"
     boot(PairPlan(setup, BOTH), folder)
     assert main(["ingest", str(folder), "-o", str(measured)]) == 0

@@ -48,9 +48,7 @@ def test_every_recording_is_inside_the_model_of_its_driver(folder: Path, tmp_pat
         (MSI, "latched", "0x3f", 6, "pci_epf_vntb_db"),
     ],
 )
-def test_the_device_is_the_driver_that_received(
-    folder: Path, db_read: str, valid: str, vectors: int, action: str
-) -> None:
+def test_the_device_is_the_driver_that_received(folder, db_read, valid, vectors, action) -> None:
     device = device_of(folder)
     assert (device.db_read, device.db_valid_mask) == (db_read, valid)
     assert len(device.vector_masks) == vectors
@@ -61,9 +59,7 @@ def test_the_device_is_the_driver_that_received(
     ("name", "patches", "valid"),
     [("rc", "8 9 10 11", "0x3fff"), ("rc", "8", "0x7fff"), ("ep", "1 2 3 4 5 6", "0x3f")],
 )
-def test_a_driver_with_a_part_of_the_series(
-    name: str, patches: str, valid: str, tmp_path: Path
-) -> None:
+def test_a_driver_with_a_part_of_the_series(name, patches, valid, tmp_path) -> None:
     """As stable kernels have it: patches 9 to 11 and no vector callbacks."""
     folder = shutil.copytree(OLD_RC if name == "rc" else OLD_EP, tmp_path / "c")
     edit(folder / "point", f"{name}_patches=\n", f"{name}_patches={patches}\n")
@@ -192,9 +188,7 @@ def test_a_whole_boot_is_read_without_its_setup(tmp_path: Path) -> None:
         ("sending_qps=0 1 2 3", "sending_qps=64", "sending_qps=64"),
     ],
 )
-def test_a_damaged_point_is_one_line(
-    old: str, new: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_point_is_one_line(old, new, told, tmp_path, capsys) -> None:
     folder = shutil.copytree(OLD_RC, tmp_path / "c")
     edit(folder / "point", old, new)
     assert main(["ingest", str(folder)]) == 2

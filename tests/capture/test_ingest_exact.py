@@ -207,9 +207,7 @@ TRACES: dict[str, tuple[Lines, Bounds, Bounds, str]] = {
 
 
 @pytest.mark.parametrize("case", TRACES.values(), ids=TRACES)
-def test_a_count_is_exact_or_its_bounds_have_a_reason(
-    case: tuple[Lines, Bounds, Bounds, str], tmp_path: Path
-) -> None:
+def test_a_count_is_exact_or_its_bounds_have_a_reason(case, tmp_path) -> None:
     lines, wakeups, runs, note = case
     found = lines.read(tmp_path)
     assert (bounds(found, WAKEUPS), bounds(found, RUNS)) == (wakeups, runs)
@@ -282,9 +280,7 @@ def test_runs_of_the_snapshots_are_not_held_against_a_trace_that_was_cut(tmp_pat
 
 
 @pytest.mark.parametrize("has_state", [True, False])
-def test_a_qp_that_ran_by_its_counters_and_is_not_in_the_trace(
-    has_state: bool, tmp_path: Path
-) -> None:
+def test_a_qp_that_ran_by_its_counters_and_is_not_in_the_trace(has_state, tmp_path) -> None:
     folder = shutil.copytree(FOUR, tmp_path / "c")
     if not has_state:
         (folder / "state").unlink()
@@ -332,9 +328,7 @@ def test_a_map_that_filled_up_is_said_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("helper", "retcode"), [("map_lookup_elem", -2), ("probe_read_kernel", -14)]
 )
-def test_another_helper_that_fails_leaves_no_count_exact(
-    helper: str, retcode: int, tmp_path: Path
-) -> None:
+def test_another_helper_that_fails_leaves_no_count_exact(helper, retcode, tmp_path) -> None:
     measured = bpftrace(tmp_path, error(helper, retcode), *maps(events=40, wake={"7": 40}))
     assert all(count.is_lower_bound for count in measured.counts)
     assert measured.amplification == []  # of unknown events no ratio has a bound

@@ -226,9 +226,7 @@ def test_several_boots_are_samples_of_the_throughput(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [('"events":160', '"events":-1'), ('"gap_us"', '"gap"')])
-def test_a_damaged_result_is_one_line(
-    old: str, new: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_result_is_one_line(old, new, tmp_path, capsys) -> None:
     path = saved(tmp_path / "a", 16, SPACED, SPACED_RUNS)
     text = path.read_text()
     assert old in text

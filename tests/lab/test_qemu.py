@@ -30,9 +30,7 @@ GAVE_UP = "@@ kernel 7.3.4\n@@ failed {}\n"
     ("death", "kind"),
     [("kill -9 $$", "QEMU failed: "), ("echo no memory >&2; exit 1", "QEMU failed: no memory")],
 )
-def test_an_emulator_that_fails_is_the_machines_fault(
-    death: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_emulator_that_fails_is_the_machines_fault(death, kind, tmp_path, monkeypatch) -> None:
     emulator = tmp_path / QEMU
     emulator.write_text(f"#!/bin/sh\n{death}\n")
     emulator.chmod(0o755)
@@ -68,9 +66,7 @@ def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.M
         ("", "[ 1.0] Kernel panic - not syncing: Fatal exception\n", GuestError),
     ],
 )
-def test_what_the_lab_cannot_do_is_not_the_drivers_fault(
-    data: str, console: str, kind: type[GuestError]
-) -> None:
+def test_what_the_lab_cannot_do_is_not_the_drivers_fault(data, console, kind) -> None:
     error = Boot(console, data).error
     assert type(error) is kind
     assert str(error) == Boot(console, data).died
@@ -248,9 +244,7 @@ def test_a_guest_that_gave_up_keeps_what_it_had_recorded(tmp_path: Path) -> None
     assert (tmp_path / "one" / "point").read_text() == "x"
 
 
-def test_a_full_disk_leaves_no_half_recording(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_no_half_recording(tmp_path, monkeypatch) -> None:
     """The second of two recordings meets it; neither is kept, and the line says where."""
     data = "".join(f"@@ point {name}\n{packed(point='x')}@@ end\n" for name in ("one", "two"))
     extract = tarfile.TarFile.extractall

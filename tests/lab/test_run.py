@@ -68,9 +68,7 @@ def test_kept_recordings_are_what_replay_reads(six: Path) -> None:
         assert point.cautions == []
 
 
-def test_a_second_run_needs_no_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_run_needs_no_network(tmp_path, monkeypatch, capsys) -> None:
     kernel()
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -111,9 +109,7 @@ def test_the_same_files_are_packed_alike_whenever_and_by_whomever(tmp_path: Path
     assert packed[0] == packed[1]
 
 
-def test_a_patched_header_of_the_developer_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_patched_header_of_the_developer_counts(tmp_path, monkeypatch, capsys) -> None:
     """With ntb_db_vector_mask() broken, sixteen vectors behave as none: the lab must see it.
 
     What the developer's shell says to kernel builds has no part in these.
@@ -134,9 +130,7 @@ def test_a_patched_header_of_the_developer_counts(
     assert "DISAGREES" in capsys.readouterr().out
 
 
-def test_a_guest_that_panics_is_told_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_guest_that_panics_is_told_in_one_line(tmp_path, capsys) -> None:
     opening = "static void ntb_transport_doorbell_callback(void *data, int vector)\n{"
     tree = patched_tree(
         tmp_path,
@@ -149,9 +143,7 @@ def test_a_guest_that_panics_is_told_in_one_line(
     assert not (tmp_path / "x.json").exists()
 
 
-def test_code_that_does_not_build_names_its_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_code_that_does_not_build_names_its_line(tmp_path, capsys) -> None:
     tree = patched_tree(tmp_path, "drivers/ntb/core.c", lambda text: f"{text}\nint broken(;\n")
     number = len((tree / "drivers/ntb/core.c").read_text().splitlines())
     assert lab_run("--source", tree, *ONE_POINT, "-o", tmp_path / "x.json") == LAB_FAILED

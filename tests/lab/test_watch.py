@@ -4,7 +4,6 @@
 import os
 import socket
 import threading
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -85,9 +84,7 @@ def test_real_time_is_a_multiple_and_what_the_guest_may_sleep() -> None:
     assert Limits(60, 7).seconds == 307
 
 
-def test_a_guest_whose_debugger_port_is_silent_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_guest_whose_debugger_port_is_silent_is_killed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(watch, "REPLY_SECONDS", 0.1)
     with started(SLEEP) as child, debugger_port(tmp_path) as port:
         hear_last_words(child, port)
@@ -115,9 +112,7 @@ def stub(listening: socket.socket, place: int, asked: list[bytes]) -> None:
         (0x47E1E3, [b"+$g#67", b"+$D#44"]),
     ],
 )
-def test_a_guest_in_its_kernel_gets_an_instruction_that_is_none(
-    place: int, asked: list[bytes], tmp_path: Path
-) -> None:
+def test_a_guest_in_its_kernel_gets_an_instruction_that_is_none(place, asked, tmp_path) -> None:
     folder = tmp_path / ("long" * 50)  # longer than a socket's address may be
     folder.mkdir()
     got: list[bytes] = []

@@ -49,9 +49,7 @@ def ratio(found: Measured) -> Amplification:
         (16, None, {14: 40, 15: 2}, [14]),
     ],
 )
-def test_vectors_without_a_doorbell_bit(
-    lines: int, facts: dict[str, int] | None, rung: dict[int, int], told: list[int], tmp_path: Path
-) -> None:
+def test_vectors_without_a_doorbell_bit(lines, facts, rung, told, tmp_path) -> None:
     folder = vectors(tmp_path / "c", [rung.get(vector, 0) for vector in range(lines)])
     if facts is not None:
         with_info(folder, **facts)
@@ -163,9 +161,7 @@ def shared(folder: Path, line: str, count: int) -> Path:
         ("PCI-MSI 49152-edge  ndev_irq_isr, ndev_irq_isr", ["ndev_irq_isr"]),  # two cards
     ],
 )
-def test_what_is_derived_of_a_shared_line_is_a_bound_too(
-    line: str, others: list[str], tmp_path: Path
-) -> None:
+def test_what_is_derived_of_a_shared_line_is_a_bound_too(line, others, tmp_path) -> None:
     """Runs per doorbell are at least runs / interrupts; no upper bound is known."""
     found = measured(shared(tmp_path / "c", line, 200))
     (irq,) = [i for i in found.interrupts if i.slot is not None]

@@ -193,9 +193,7 @@ def test_a_cache_that_may_only_be_read_is_used(read_only: Path, has_lock: bool) 
     assert main(["lab", "fetch", "--cache", str(read_only)]) == 0
 
 
-def test_what_a_read_only_cache_lacks_is_one_line(
-    read_only: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_read_only_cache_lacks_is_one_line(read_only, capsys) -> None:
     command = ["lab", "fetch", "--kernel", "debian:7.3", "--cache", str(read_only)]
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -244,9 +242,7 @@ def test_build_tools_of_a_newer_suite_run_on_its_libraries(tmp_path: Path) -> No
     assert told.stdout == "a b\n"
 
 
-def test_no_network_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_network_is_one_line(tmp_path, monkeypatch, capsys) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert main(["lab", "fetch", "--cache", str(tmp_path)]) == 2
@@ -255,9 +251,7 @@ def test_no_network_is_one_line(
     assert not list((tmp_path / "kernels").glob("*"))
 
 
-def test_a_kernel_with_its_own_ntb_core_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kernel_with_its_own_ntb_core_is_refused(tmp_path, capsys) -> None:
     (tmp_path / "include" / "config").mkdir(parents=True)
     (tmp_path / "include" / "config" / "auto.conf").write_text("CONFIG_NTB=y\n")
     (tmp_path / "bzImage").touch()
@@ -296,9 +290,7 @@ def test_a_tree_that_does_not_build_tells_both_versions_where_they_differ(
             assert "(" not in str(caught.value)
 
 
-def test_doctor_names_what_is_missing_and_one_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_doctor_names_what_is_missing_and_one_command(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("ntbbench.lab.commands.SYSTEM_FOLDERS", "")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["lab", "doctor", "--cache", str(tmp_path / "cache")]) == 1

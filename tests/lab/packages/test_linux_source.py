@@ -92,9 +92,7 @@ def test_what_is_no_package_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", ["dpkg-deb", "tar", "xz"])
 @pytest.mark.parametrize("files", [1, 3, 5])
-def test_a_tree_cut_between_two_files_is_not_whole(
-    program: str, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tree_cut_between_two_files_is_not_whole(program, files, tmp_path, monkeypatch) -> None:
     """Each program in turn ends in failure, with what it wrote ending behind a file, or whole."""
     deb = package(tmp_path, "linux-source-7.3.tar.xz", list(FILES))
     fake = tmp_path / "bin" / program

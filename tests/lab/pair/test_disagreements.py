@@ -115,9 +115,7 @@ def test_a_pair_that_moved_both_sides_does_not(tmp_path: Path, boot: str, shift:
         ("after-after", [set(), {3}, {4}, {5}], ["0: {0} of {0} came to no slot"]),
     ],
 )
-def test_bits_with_other_slots_do_not(
-    tmp_path: Path, boot: str, slots: list[set[int]], told: list[str]
-) -> None:
+def test_bits_with_other_slots_do_not(tmp_path, boot, slots, told) -> None:
     for point in with_slots(tmp_path, boot, slots.__getitem__):
         assert not point.agrees
         assert point.slots_per_bit.get("0", []) == sorted(slots[0])

@@ -117,9 +117,7 @@ def moved(side: str, folder: Path, first: int) -> Path:
 
 
 @pytest.mark.parametrize(("first", "doorbell"), [(1, "poll"), (3, "msi")])
-def test_a_pair_whose_slots_moved_together_is_a_finding(
-    first: int, doorbell: str, tmp_path: Path
-) -> None:
+def test_a_pair_whose_slots_moved_together_is_a_finding(first, doorbell, tmp_path) -> None:
     """They get on with each other: every packet arrives, every doorbell wakes its own queue."""
     ep, rc = (moved(side, tmp_path, first) for side in ("ep", "rc"))
     options = ("--ep-driver", str(ep), "--rc-driver", str(rc), "--doorbell", doorbell)
@@ -136,9 +134,7 @@ def test_a_pair_whose_slots_moved_together_is_a_finding(
 
 
 @pytest.mark.parametrize(("first", "doorbell"), [(1, "poll"), (3, "embedded")])
-def test_a_root_complex_that_rings_other_slots_is_told_which(
-    first: int, doorbell: str, tmp_path: Path
-) -> None:
+def test_a_root_complex_that_rings_other_slots_is_told_which(first, doorbell, tmp_path) -> None:
     """The endpoint never looks at slot 1: the word stays set, and shows the first ring only.
 
     One interrupt serves all slots of an embedded doorbell, so there nothing else tells.
@@ -232,9 +228,7 @@ UNDER_RAW_LOCK = ("sleep", "[ BUG: Invalid wait context ]", "epf_ntb_bind", 1)
 @pytest.mark.parametrize(
     ("doorbell", "findings"), [("poll", []), ("msi", [UNDER_RAW_LOCK]), ("embedded", [])]
 )
-def test_check_finds_nothing_of_the_drivers_after_the_series(
-    doorbell: str, findings: list[tuple[str, str, str, int]], tmp_path: Path
-) -> None:
+def test_check_finds_nothing_of_the_drivers_after_the_series(doorbell, findings, tmp_path) -> None:
     """On a debug kernel, over rounds of unbind and bind, and the counts are the model's there."""
     output, kept = tmp_path / "check.json", tmp_path / "kept"
     few = ("--packets", "5", "--rounds", "2", "--doorbell", doorbell)
@@ -287,9 +281,7 @@ def test_a_cell_of_a_matrix_that_hangs_is_a_point_and_tried_again(
     assert "1 of 2 boots failed; " in capsys.readouterr().err
 
 
-def test_check_keeps_what_a_guest_said_before_it_hung(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_keeps_what_a_guest_said_before_it_hung(tmp_path, monkeypatch) -> None:
     """On the plain kernel, for it is quicker, and on the second packet of the second direction."""
     driver = hanging_root_complex(tmp_path)
     monkeypatch.setattr(lab_pair, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug))
@@ -307,9 +299,7 @@ def test_check_keeps_what_a_guest_said_before_it_hung(
     assert result["findings"][1]["line"].endswith(end)
 
 
-def test_check_keeps_what_a_guest_said_before_it_gave_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_keeps_what_a_guest_said_before_it_gave_up(tmp_path, monkeypatch) -> None:
     """The endpoint's driver complains, and then it does not load."""
     opening = "static int __init epf_ntb_init(void)\n{"
     driver = broken_endpoint(tmp_path, opening, f"{opening}\n\tif (WARN_ON(1)) return -EIO;\n")

@@ -39,9 +39,7 @@ from ntbbench.lab.pair.sources import (
 )
 
 
-def test_a_kernel_is_kept_by_source_configuration_flags_and_compiler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_is_kept_by_source_configuration_flags_and_compiler(tmp_path, monkeypatch) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     other = DebianSource(source.folder, msgspec.structs.replace(source.manifest, sha256="1" * 64))
     keys = [kernel_key(source, "run"), kernel_key(source, "check"), kernel_key(other, "run")]
@@ -62,9 +60,7 @@ def test_options_that_the_source_drops_are_named() -> None:
     assert untaken(asked, got) == ["CONFIG_A=y", "CONFIG_B=m", "CONFIG_C=n", 'CONFIG_D="text"']
 
 
-def test_a_machine_without_the_tools_is_told_which(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_without_the_tools_is_told_which(tmp_path, monkeypatch) -> None:
     debian_source(tmp_path, "7.3.4-1", patches=True)
     monkeypatch.setattr(kernel, "PROGRAMS", ("no-such-program",))
     with pytest.raises(MissingToolError, match="no-such-program: not found"):
@@ -79,9 +75,7 @@ def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_programs")
-def test_a_kernel_that_does_not_build_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_does_not_build_leaves_nothing(tmp_path, monkeypatch) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     source.package.touch()
 
@@ -100,9 +94,7 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
 
 
 @pytest.mark.usefixtures("few_programs")
-def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_is_fetched_once_for_its_files_and_its_kernel(tmp_path, monkeypatch) -> None:
     fetched = debian_offers(monkeypatch)
 
     def unpack(_deb: Path, names: tuple[str, ...], folder: Path) -> None:
@@ -124,9 +116,7 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
 
 
 @pytest.mark.usefixtures("few_programs")
-def test_a_full_disk_is_one_line_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     source.package.touch()
 
@@ -169,9 +159,7 @@ def built(folder: Path, side: str, *calls: str) -> Path:
         ("ep", ("printk",), False),
     ],
 )
-def test_a_driver_is_told_by_its_imports(
-    tmp_path: Path, side: str, calls: tuple[str, ...], right: bool
-) -> None:
+def test_a_driver_is_told_by_its_imports(tmp_path, side, calls, right) -> None:
     path = tmp_path / "x.c"
     path.write_text("ntb_register_device(ntb);")
     source = DriverSource(side, "x.c", "x.c", path, ())
@@ -258,9 +246,7 @@ def test_drivers_are_named_by_word_file_or_tree(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["/nowhere.c", "a-folder", "empty.c"])
-def test_what_is_no_driver_is_refused(
-    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_driver_is_refused(given, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a-folder").mkdir()
     Path("empty.c").touch()
@@ -281,9 +267,7 @@ def test_a_damaged_source_is_one_line(tmp_path: Path) -> None:
         fetch_source(Cache(tmp_path), "7.3", print)
 
 
-def test_a_missing_xz_is_told_before_the_download(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_xz_is_told_before_the_download(tmp_path, monkeypatch) -> None:
     fetched = debian_offers(monkeypatch)
     with pytest.raises(MissingToolError, match="xz: not found"):
         fetch_source(Cache(tmp_path), "7.3", print)

@@ -266,9 +266,7 @@ def test_what_a_poll_emptied_was_served(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("direction", "body"), [("ep-to-rc", MSI), ("rc-to-ep", SLOT)])
-def test_an_interrupt_is_that_of_the_ring_before_it(
-    tmp_path: Path, direction: str, body: str
-) -> None:
+def test_an_interrupt_is_that_of_the_ring_before_it(tmp_path, direction, body) -> None:
     """MSI n is slot n - 1."""
     number = {"ep-to-rc": lambda slot: slot + 1, "rc-to-ep": lambda slot: slot}[direction]
     swapped = {0: 3, 1: 2, 4: 6}

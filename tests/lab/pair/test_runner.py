@@ -90,9 +90,7 @@ def test_an_older_driver_without_the_embedded_doorbell_is_no_finding(
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_an_unreadable_trace_of_a_wrong_driver_is_a_failed_point(
-    tmp_path: Path, wrong: bool
-) -> None:
+def test_an_unreadable_trace_of_a_wrong_driver_is_a_failed_point(tmp_path, wrong) -> None:
     shutil.copytree(DATA / "after-after", tmp_path / "boot")
     recordings = load(tmp_path / "boot")
     seen = observations("after-after")
@@ -143,9 +141,7 @@ def test_the_remark_of_every_boot_is_no_warning() -> None:
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
-    tmp_path: Path, recorded: bool
-) -> None:
+def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(tmp_path, recorded) -> None:
     """A hung guest is given an instruction that is none, and a debug kernel complains of that."""
     own = "[ 1.0] WARNING: pci-epf-vntb.c:9 at vntb_epf_peer_db_set+0x9/0x20\n"
     provoked = (
@@ -191,9 +187,7 @@ def test_counting_instructions_takes_one_cpu() -> None:
     st.integers(1, 64),
     st.integers(1, 2000),
 )
-def test_windows_hold_rings_and_the_trace_holds_a_point(
-    mw_count: int, queues: int | None, flows: int, packets: int
-) -> None:
+def test_windows_hold_rings_and_the_trace_holds_a_point(mw_count, queues, flows, packets) -> None:
     setup = PairSetup(mw_count=mw_count, queues=queues)
     size = task.window_size(setup)
     assert size & (size - 1) == 0 and task.WINDOW_MIN <= size <= task.WINDOW_MAX

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -285,13 +284,7 @@ def on_the_link(folder: Path, statements: str) -> Path:
         (on_the_link, "set_current_state(TASK_UNINTERRUPTIBLE); schedule();", "the CPU was idle; "),
     ],
 )
-def test_a_guest_that_hangs_tells_where(
-    hang: Callable[[Path, str], Path],
-    statements: str,
-    told: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkeypatch) -> None:
     driver = hang(tmp_path, statements)
     # a healthy boot comes to the first packet, and to the end without a link, in less
     monkeypatch.setattr(runner, "limits", lambda _plan, _factor: Limits(12))
@@ -303,9 +296,7 @@ def test_a_guest_that_hangs_tells_where(
     assert guests_of(os.getpid()) == []
 
 
-def test_memory_that_is_not_set_aside_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_that_is_not_set_aside_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("ntbbench.lab.pair.runner.POOL", "1M$0x1f000000")
     with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
         boot(plan(), tmp_path)
