@@ -22,6 +22,18 @@ def vectors(folder: Path, counts: list[int], action: str = "ndev_vec_isr") -> Pa
     )
 
 
+def two_cards(folder: Path, names: tuple[str, str], counts: list[list[int]], action: str) -> None:
+    """Write the interrupt lines of two cards, which counted so during the capture."""
+    lines = [
+        (count, f"PCI-MSIX-{name}   {slot}-edge  {action}")
+        for name, own in zip(names, counts, strict=True)
+        for slot, count in enumerate(own)
+    ]
+    for when, factor in (("before", 0), ("after", 1)):
+        rows = [(str(40 + i), [count * factor, 0], line) for i, (count, line) in enumerate(lines)]
+        (folder / f"{when}-interrupts").write_text(table(["CPU0", "CPU1"], rows))
+
+
 def doorbells(found: Measured) -> list[int]:
     """Return the slots that are doorbells and counted anything."""
     return [i.slot for i in found.interrupts if i.is_doorbell and i.total and i.slot is not None]
@@ -87,17 +99,7 @@ def test_each_device_s_lines_are_told_by_its_own_info(tmp_path: Path) -> None:
     second = "0000:81:00.1"
     with_info(folder, **GEN1)
     with_info(folder, second, count=5, vectors=4, shift=5, valid=0x1F, link=0x3E0)
-    for when, count in (("before", 0), ("after", 10)):
-        rows = [
-            (
-                str(40 + 4 * card + vector),
-                [count, 0],
-                f"PCI-MSIX-{name}   {vector}-edge  ndev_vec_isr",
-            )
-            for card, name in enumerate((PCI, second))
-            for vector in range(4)
-        ]
-        (folder / f"{when}-interrupts").write_text(table(["CPU0", "CPU1"], rows))
+    two_cards(folder, (PCI, second), [[10] * 4] * 2, "ndev_vec_isr")
     told = [(irq.device, irq.slot) for irq in measured(folder).interrupts if irq.is_doorbell]
     assert told == [(PCI, 0), (PCI, 1), (PCI, 2), (second, 0)]
 
@@ -185,19 +187,8 @@ def test_explain_does_not_miss_runs_for_interrupts_of_others(tmp_path: Path) -> 
 def test_two_cards_vectors_add_up_in_explain(tmp_path: Path) -> None:
     """Both ring vector 0; that of the second card must not stand for both."""
     folder = vectors(tmp_path / "c", [0] * 6, "ntb_epf")
-    for when, counts in (("before", (0, 0)), ("after", (30, 10))):
-        rows = [
-            (
-                str(40 + 6 * card + slot),
-                [count if slot == 2 else 0, 0],
-                f"{chip} {slot}-edge  ntb_epf",
-            )
-            for card, (chip, count) in enumerate(
-                zip(("PCI-MSIX-0000:01:00.0", "PCI-MSIX-0000:02:00.0"), counts, strict=True)
-            )
-            for slot in range(6)
-        ]
-        (folder / f"{when}-interrupts").write_text(table(["CPU0", "CPU1"], rows))
+    rung = [[0, 0, count, 0, 0, 0] for count in (30, 10)]
+    two_cards(folder, ("0000:01:00.0", "0000:02:00.0"), rung, "ntb_epf")
     _, (one,) = explained(folder, "--hardware", "ntb_hw_epf-v4")
     assert [(row["vector"], row["interrupts"]) for row in one["vectors"]] == [(0, 40)]
 
