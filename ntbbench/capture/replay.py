@@ -275,7 +275,8 @@ def replay(folder: Path, name: str) -> ReplayPoint:
 
 def _check_tail(recording: Recording, story: Story) -> None:
     kinds = {event.kind for event in recording.events}
-    if recording.missing_lines and kinds >= {Kind.SCHEDULE, Kind.RUN} and not story.is_served():
+    is_open = story.undelivered or story.unserved or any(story.in_flight)
+    if recording.missing_lines and kinds >= {Kind.SCHEDULE, Kind.RUN} and is_open:
         raise InputError(
             str(recording.folder / "trace"),
             f"{recording.missing_lines} lines missing",

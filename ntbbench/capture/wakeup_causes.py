@@ -49,10 +49,6 @@ class Story(Tally):
     # the recording ends
     unserved: int = 0
 
-    def is_served(self) -> bool:
-        """Return whether the recording ends with every doorbell served to the end."""
-        return not (self.undelivered or self.unserved or any(self.in_flight))
-
 
 def tell(recording: Recording) -> Story:
     """Return the story of a recording; reads its events once, in order."""

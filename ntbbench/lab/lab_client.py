@@ -206,7 +206,8 @@ def evaluate(folder: Path, plan: PointPlan, queues: int) -> LabPoint:
     try:
         recording = read_recording(folder)
         found = replay(folder, plan.name)
-        received = received_packets(folder)
+        before, after = (read_stats(folder / f"{when}-stats") for when in ("before", "after"))
+        received = sum(after[qp]["rx_pkts"] - before[qp]["rx_pkts"] for qp in after)
     except InputError as error:
         raise GuestError(f"recording {plan.name}: {error}") from error
     least, most = bounds(recording)
@@ -246,12 +247,6 @@ def _agrees(found: ReplayPoint, least: list[int], most: list[int]) -> bool:
         return found.verdict == AGREES
     runs = zip(least, found.recorded.runs_per_qp, most, strict=True)
     return found.verdict != DISAGREES and all(low <= count <= high for low, count, high in runs)
-
-
-def received_packets(folder: Path) -> int:
-    """Return how many packets all QPs received between the two snapshots of a recording."""
-    before, after = (read_stats(folder / f"{when}-stats") for when in ("before", "after"))
-    return sum(after[qp]["rx_pkts"] - before[qp]["rx_pkts"] for qp in after)
 
 
 def bounds(recording: Recording) -> tuple[list[int], list[int]]:

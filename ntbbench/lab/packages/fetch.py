@@ -21,7 +21,7 @@ from ntbbench.lab.packages.apt import (
     resolve,
     version_key,
 )
-from ntbbench.lab.packages.cache import CHECKSUMS, Cache, damaged, sha256, write_checksums
+from ntbbench.lab.packages.cache import Cache, sha256, write_checksums
 
 TARBALL = ("--wildcards", "--no-wildcards-match-slash", "./usr/src/linux-source-[0-9]*.tar.xz")
 UNREAD = 1 << 20  # bytes of it that are read at a time
@@ -186,11 +186,6 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
     if kernel is None:
         raise FetchError(f"{place}: holds no kernel after it was unpacked")
     return kernel
-
-
-def verify(kernel: CachedKernel) -> list[str]:
-    """Return the cached files that are missing or changed since they were unpacked."""
-    return damaged(kernel.folder) if (kernel.folder / CHECKSUMS).is_file() else [CHECKSUMS]
 
 
 def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) -> None:
