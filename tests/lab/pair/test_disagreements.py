@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bit b rings slot b + 2 in either direction: drivers that agree on another one are a finding.
+"""What the model does not allow of a point, what a run left untried, and doorbells in a word.
 
-Recordings of the real pair, to which a test adds the doorbell words, or the interrupts, that
-drivers with other slots would have shown: the rest of what such a pair does looks right.
+Bit b rings slot b + 2 in either direction: drivers that agree on another one are a finding. To
+recordings of the real pair a test adds the doorbell words, or the interrupts, that drivers with
+other slots would have shown: the rest of what such a pair does looks right.
 """
 
 import csv

@@ -161,10 +161,7 @@ def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(tmp_path, r
 @pytest.mark.parametrize(
     ("setting", "option"),
     [
-        ({"ep_slots": 33}, "--ep-slots"),
         ({"ep_slots": -1}, "--ep-slots"),
-        ({"mw_count": 3}, "--mw-count"),
-        ({"mw_count": 0}, "--mw-count"),
         ({"queues": 65}, "--queues"),
         ({"queues": 0}, "--queues"),
         ({"doorbell": "intx"}, "--doorbell"),
