@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ntbbench.capture.amplification import at_most
-from ntbbench.capture.measured_records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
+from ntbbench.capture.ingest import at_most
 from ntbbench.capture.readers.doorbell_point import NETDEV
-from ntbbench.capture.readers.ntb_interrupts import ACTIONS, EMBEDDED, actions_of
+from ntbbench.capture.readers.proc import ACTIONS, EMBEDDED, actions_of
+from ntbbench.capture.records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")
 NUMBERED = "QPs are numbered in the order of their addresses: the trace has none"
@@ -147,7 +147,6 @@ def _runs_of_stats(qps: list[QpRuns]) -> dict[int, Bounds]:
 
 
 def _runs_of_traces(traces: list[Traced], cautions: list[str]) -> dict[int, Bounds]:
-    """Return the runs of the first trace that shows any, by qp_num."""
     for trace in traces:
         known = [woken for woken in trace.woken if woken.runs is not None]
         if any(woken.qp_num is None for woken in known):

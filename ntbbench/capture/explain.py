@@ -1,23 +1,76 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A capture held against the model of its device: predicted, measured, and the likely causes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ntbbench.capture.candidate_device import mask_of
 from ntbbench.capture.evidence import Bounds, Evidence
-from ntbbench.capture.explain_records import (
+from ntbbench.capture.records import (
     EXCESS,
     FEWER,
     INSIDE,
     UNKNOWN,
+    DeviceFacts,
     Explanation,
     LikelyCause,
     QpRow,
     VectorRow,
 )
-from ntbbench.ntb.devices.device import Hardware
+from ntbbench.core.errors import InputError
+from ntbbench.ntb.devices.catalogue import GENERIC, irq_lines, resolve
+from ntbbench.ntb.devices.device import DbRead, Hardware, masked_map
 from ntbbench.ntb.vectormap import bits_of
+
+DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
+
+
+def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Hardware]:
+    """Return the devices to hold a capture against: the named, the rebuilt, or those it may be.
+
+    InputError: none is named, and the capture does not say which it may be.
+    """
+    if not names and evidence.devices:
+        return [_rebuilt(facts) for facts in evidence.devices]
+    lines = [(name, irqs) for name, irqs in irq_lines() if irqs.layout != "messages"]
+    actions = sorted(evidence.actions)
+    found = [name for action in actions for name, irqs in lines if irqs.action == action]
+    if not names and not found:
+        shown = ", ".join(actions) or "none"
+        raise InputError(
+            "--hardware",
+            None,
+            f"{evidence.capture} does not tell its device (NTB interrupt lines: {shown}): "
+            "name a preset, see `ntbbench hardware`",
+        )
+    return [resolve(name, doorbells) for name in names or found]
+
+
+def _rebuilt(facts: DeviceFacts) -> Hardware:
+    try:
+        valid, link = int(facts.db_valid_mask, 16), int(facts.link_mask, 16)
+        masks = tuple(int(mask, 16) for mask in facts.vector_masks)
+    except ValueError:
+        raise InputError(facts.source, facts.db_valid_mask, "masks in hexadecimal") from None
+    if facts.db_read not in DB_READS:
+        raise InputError(facts.source, facts.db_read, f"db_read: {' or '.join(DB_READS)}")
+    return replace(
+        resolve(GENERIC),
+        name="rebuilt from the capture",
+        source=facts.source,
+        vector_map=masked_map(valid, masks or (valid,)),
+        link_mask=link,
+        db_read=DB_READS[facts.db_read],
+        callbacks=bool(masks),
+    )
+
+
+def mask_of(device: Hardware, vector: int) -> int:
+    """Return what ntb_db_vector_mask() returns: without callbacks every doorbell."""
+    masks = device.vector_map.db_vector_masks
+    if not device.callbacks:
+        return device.vector_map.db_valid_mask
+    return masks[vector] if vector < len(masks) else 0
+
 
 NO_COUNTERS = "runs and active QPs not known: no debugfs counters"
 NO_INTERRUPTS = "no doorbell interrupts are known: nothing can be predicted"
@@ -104,7 +157,6 @@ class _Held:
         )
 
     def _counts(self) -> dict[int, int | None]:
-        """Return interrupts by vector: of those that were seen, or that cover an active QP."""
         evidence, active = self.evidence, self.active or 0
         if evidence.per_vector is not None:
             return {v: count for v, count in sorted(evidence.per_vector.items()) if count}
@@ -180,7 +232,6 @@ class _Held:
         return sorted(causes, key=lambda cause: -(cause.at_most or 0))
 
     def _causes_of_interrupts(self) -> Iterator[Likely]:
-        """Yield what changes what the interrupts are; each adds no run itself."""
         evidence = self.evidence
         if evidence.link_interrupts:
             text = f"{evidence.link_interrupts} interrupts carry link events only: counted apart"

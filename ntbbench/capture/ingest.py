@@ -1,18 +1,62 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Capture folders and single files, read into one record of measured numbers."""
+"""Capture folders and single files, read into one record of measured numbers.
 
-from collections.abc import Sequence
+Among them are wakeups and runs per doorbell interrupt, with the bounds that the sources allow.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from ntbbench.capture.amplification import amplifications
-from ntbbench.capture.measured_records import Measured, Source
 from ntbbench.capture.readers import Known, Reader, earlier
-from ntbbench.capture.readers.doorbell_point import is_setup
-from ntbbench.capture.readers.ntb_interrupts import ACTIONS, INTERRUPTS, told_line
-from ntbbench.capture.readers.table import READERS, reader_of
-from ntbbench.capture.readers.tool_output import CHANNELS, UNREAD
-from ntbbench.capture.readers.trace import FULL
+from ntbbench.capture.readers.doorbell_point import POINT, STATE, is_setup
+from ntbbench.capture.readers.proc import ACTIONS, INTERRUPTS, SOFTIRQS, told_line
+from ntbbench.capture.readers.qp_stats import STATS
+from ntbbench.capture.readers.tool_output import (
+    BPFTRACE,
+    CHANNELS,
+    ETHTOOL,
+    INFO,
+    IPERF3,
+    PERF,
+    PINGPONG,
+    UNREAD,
+)
+from ntbbench.capture.readers.trace import FULL, TRACE
+from ntbbench.capture.records import Amplification, Count, Irq, Measured, QpRuns, Source, Traced
 from ntbbench.core.errors import InputError
+from ntbbench.core.text_file import read_head
+
+# In the order in which a folder is read. Of the beginnings the first that matches counts: any text
+# that no other reader knows may be a trace.
+READERS = (
+    *(INTERRUPTS, SOFTIRQS, STATS),
+    *(STATE, POINT),
+    *(BPFTRACE, IPERF3, ETHTOOL, INFO, PERF, PINGPONG, TRACE),
+    UNREAD,
+)
+HEAD = 4096  # characters that tell the kind
+BINARY = {"\x17\x08Dtracing": "trace-cmd report -i", "PERFILE2": "perf script -i"}
+LONE_HEADS = ("CPU0", "NTB QP stats")  # how a snapshot of counters begins
+LONE = "one snapshot: counts are differences, give a folder with before- and after- snapshots"
+
+
+def reader_of(path: Path) -> Reader:
+    """Return the reader of a single file, told by its beginning; InputError: it cannot be read, is
+    empty, binary, or a lone snapshot of counters."""
+    if path.exists() and not path.is_file():
+        raise InputError(str(path), "no regular file", "a file (save what a pipe gives first)")
+    head = read_head(path, HEAD)
+    for magic, command in BINARY.items():
+        if head.startswith(magic):
+            raise InputError(str(path), "binary", f"the text that `{command} FILE` prints")
+    if "\0" in head or not head.strip():
+        raise InputError(str(path), "binary" if head.strip() else "empty", "a text file")
+    head = head.lstrip()
+    if head.startswith(LONE_HEADS):
+        raise InputError(str(path), head.split("\n")[0].strip()[:40], LONE)
+    return next(reader for reader in READERS if reader.begins is not None and reader.begins(head))
+
 
 SNAPSHOTS = [reader for reader in READERS if reader.snapshots]
 NAMED = [reader for reader in READERS if reader.file and reader is not UNREAD]
@@ -30,9 +74,7 @@ FILES_MAX = 1000  # of one folder
 def ingest(paths: Sequence[Path]) -> Measured:
     """Read folders and files; a file that cannot be used is one line of `errors`.
 
-    Parameters
-    ----------
-    paths : capture folders, folders of capture folders, or single files of a known format.
+    `paths`: capture folders, folders of capture folders, or single files of a known format.
     """
     measured, runs = Measured(), Known().runs
     for path in paths:
@@ -113,7 +155,6 @@ class _Capture:
             self.found.cautions.append(f"{there}: no {gone.name} beside it: no difference")
 
     def _try(self, path: Path, reader: Reader | None = None) -> None:
-        """Add what a file says; nothing of one that cannot be used but the error."""
         try:
             reader = reader or reader_of(path)
             found = reader.read(path, self.known)
@@ -138,7 +179,6 @@ class _Capture:
         self.found.errors.append(" ".join(str(error).split()))
 
     def _has_no_ntb(self) -> bool:
-        """Return whether the interrupts were read, and neither they nor anything else is NTB's."""
         found = self.found
         return any(source.kind == INTERRUPTS.name for source in found.sources) and not (
             any(irq.slot is not None for irq in found.interrupts)
@@ -156,3 +196,154 @@ class _Capture:
                 shared = f"line {irq.label} is shared with {', '.join(told.others)}"
                 at_most = f"{irq.source}: {shared}: NTB's interrupts are at most its count"
                 self.found.cautions.append(at_most)
+
+
+RUNS, WAKEUPS = "runs", "doorbell wakeups"
+ABOVE = (
+    "runs by any cause (doorbell, race check, buffer repost, full budget, link): "
+    "the doorbell's own wakeups are at most this"
+)
+EXACT_WAKEUPS = "exact: calls that set SCHED; merged calls leave no trace"
+EXACT_RUNS = "exact: runs by any cause, each one in the trace"
+EXACT_MAP = "exact, as the program counts {} and @events"
+LEAST_MAP = "at least: {} is a lower bound: a map was full or cleared, or a helper failed"
+MANY = "; runs of all devices together"
+BEYOND = "; the snapshots cover more than the trace"
+NOT_KNOWN = "interrupts of a doorbell line are not known: no amplification from them"
+
+
+class Interrupts(NamedTuple):
+    """The doorbell interrupts of a capture, between `low` and `high`, and where they are from."""
+
+    low: int
+    high: int
+    source: str
+    note: str
+
+
+def amplifications(found: Measured, capture: str) -> None:
+    """Add the amplification of one capture, or a caution that says why there is none."""
+    lines = [irq for irq in found.interrupts if irq.is_doorbell]
+    interrupts = None
+    if any(line.total is None for line in lines):
+        found.cautions.append(f"{capture}: {NOT_KNOWN}")
+    else:
+        interrupts = _of_lines(lines) if lines else _of_traces(found.traces)
+    for trace in found.traces:
+        found.amplification.extend(_of_trace(trace, found.qps))
+    if found.qps:
+        why = "no doorbell interrupt was counted" if lines else "no source of interrupts"
+        row = _of_stats(found.qps, interrupts) if interrupts and interrupts.high else why
+        if isinstance(row, str):
+            found.cautions.append(f"{capture}: {row}: no amplification from the stats")
+        else:
+            found.amplification.append(row)
+    for source in sorted({count.source for count in found.counts}):
+        _of_maps(found, [count for count in found.counts if count.source == source])
+
+
+def at_most(line: Irq) -> str:
+    """Return why not all interrupts of a line need be doorbells."""
+    shared = f"is shared with {', '.join(line.others)}" if line.others else "may be link events"
+    return f"doorbells are at most the interrupts of line {line.label}, which {shared}"
+
+
+def _of_lines(lines: list[Irq]) -> Interrupts:
+    doubtful = [line for line in lines if line.is_upper_bound and line.at_least]
+    high = sum(line.at_least for line in lines)
+    low = high - sum(line.at_least for line in doubtful)
+    return Interrupts(low, high, lines[0].source, "; ".join([ABOVE, *map(at_most, doubtful)]))
+
+
+def _of_traces(traces: list[Traced]) -> Interrupts | None:
+    """Return the doorbell events of the first trace that counters may be held against.
+
+    They cover more than a trace that is cut: no runs of theirs fit its doorbells.
+    """
+    for trace in traces:
+        if trace.db_events and not trace.is_cut and not trace.has_lost:
+            return Interrupts(trace.db_events, trace.db_events, trace.source, ABOVE + BEYOND)
+    return None
+
+
+def _of_stats(qps: list[QpRuns], interrupts: Interrupts) -> Amplification | str:
+    up = [qp for qp in qps if qp.link != "down"]
+    lows = [qp.runs_low for qp in up if qp.runs_low is not None]
+    highs = [qp.runs_high for qp in up if qp.runs_high is not None]
+    if len(lows) < len(up) or not up:
+        return "the runs of a QP are not known"
+    many = MANY if len({qp.device for qp in up}) > 1 else ""
+    high = sum(highs) if len(highs) == len(up) else None
+    sources = [interrupts.source, up[0].source]
+    return _row(RUNS, interrupts[:2], (sum(lows), high), sources, interrupts.note + many)
+
+
+def _row(
+    quantity: str,
+    interrupts: tuple[int, int],
+    counts: tuple[int, int | None],
+    sources: list[str],
+    note: str,
+) -> Amplification:
+    (least, most), (low, high) = interrupts, counts
+    return Amplification(
+        quantity=quantity,
+        interrupts=most,
+        interrupts_low=least if least < most else None,
+        count_low=low,
+        count_high=high,
+        low=low / most,
+        high=high / least if high is not None and least else None,
+        sources=sources,
+        note=note,
+    )
+
+
+def _of_trace(trace: Traced, qps: list[QpRuns]) -> Iterator[Amplification]:
+    events = trace.db_events
+    if not events:
+        return
+    absent = _absent(trace, qps)
+    for quantity, low, high, doubts, exact in (
+        (WAKEUPS, trace.wakeups_low, trace.wakeups_high, trace.wakeups_doubts, EXACT_WAKEUPS),
+        (RUNS, trace.runs_low, trace.runs_high, trace.runs_doubts, EXACT_RUNS),
+    ):
+        if low is not None:
+            most = None if absent else high
+            why = "; ".join([*doubts, *absent])
+            note = f"{'at least' if most is None else 'between these'}: {why}" if why else exact
+            yield _row(quantity, (events, events), (low, most), [trace.source], note)
+
+
+def _absent(trace: Traced, qps: list[QpRuns]) -> list[str]:
+    ran = {(qp.device, qp.qp_num) for qp in qps if qp.runs_low}
+    numbers = [woken.qp_num for woken in trace.woken]
+    if None in numbers:
+        more = len(ran) > len(numbers)
+        return [f"{len(ran)} QPs ran by their counters, the trace has {len(numbers)}"] * more
+    absent = sorted({qp_num for _, qp_num in ran} - {*numbers})
+    return [f"QP {qp_num} ran by its counters and is not in the trace" for qp_num in absent]
+
+
+def _of_maps(found: Measured, counts: Sequence[Count]) -> None:
+    """Add @wake and @runs per @events where a bpftrace program counted them.
+
+    With a lower bound of the events a ratio has no bounds.
+    """
+    events = [count for count in counts if count.name == "@events"]
+    interrupts = sum(count.value for count in events)
+    for name, quantity in (("@wake", WAKEUPS), ("@runs", RUNS)):
+        entries = [count for count in counts if count.name == name]
+        if interrupts <= 0 or not entries:
+            continue
+        source = entries[0].source
+        if any(count.is_lower_bound for count in events):
+            why = f"@events is a lower bound: no amplification from {name}"
+            found.cautions.append(f"{source}: {why}")
+            continue
+        total = sum(count.value for count in entries)
+        is_least = any(count.is_lower_bound for count in entries)
+        note = (LEAST_MAP if is_least else EXACT_MAP).format(name)
+        high = None if is_least else total
+        row = _row(quantity, (interrupts, interrupts), (total, high), [source], note)
+        found.amplification.append(row)

@@ -4,11 +4,9 @@
 import argparse
 from pathlib import Path
 
-from ntbbench.capture.candidate_device import candidates
 from ntbbench.capture.evidence import find_evidence
-from ntbbench.capture.explain import explain
-from ntbbench.capture.explain_records import EXCESS, FEWER, Explanations
-from ntbbench.capture.measured_records import MEASURED_SCHEMA, Measured
+from ntbbench.capture.explain import candidates, explain
+from ntbbench.capture.records import EXCESS, FEWER, MEASURED_SCHEMA, Explanations, Measured
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int

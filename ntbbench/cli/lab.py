@@ -20,11 +20,10 @@ from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import kinds, option
-from ntbbench.lab.loopback.lab_client import LabPlan
-from ntbbench.lab.loopback.netdev_client import NetdevPlan
-from ntbbench.lab.loopback.run import run_client
+from ntbbench.lab.lab_client import LabPlan, run_client
+from ntbbench.lab.netdev_client import NetdevPlan
+from ntbbench.lab.packages.apt import parse_spec
 from ntbbench.lab.packages.cache import Cache, default_root
-from ntbbench.lab.packages.debian_kernels import parse_spec
 from ntbbench.lab.packages.doctor import examine, install_command
 from ntbbench.lab.packages.fetch import fetch
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
+from ntbbench.lab.packages.apt import parse_spec
 from ntbbench.lab.packages.cache import Cache, default_root
-from ntbbench.lab.packages.debian_kernels import parse_spec
 from ntbbench.lab.packages.fetch import CachedKernel, fetch
 from ntbbench.lab.packages.modules import Kernel, check_kbuild, check_source
 from ntbbench.lab.pair.pair_kernel import CHECK, RUN, pair_kernel

@@ -16,8 +16,8 @@ from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.cli.streams import refusal
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.lab.lab_errors import BuildError, GuestError, UnjudgedError
-from ntbbench.lab.pair.exercised import (
+from ntbbench.lab.commands import BuildError, GuestError, UnjudgedError
+from ntbbench.lab.pair.disagreements import (
     REQUIREMENTS,
     check_requirement,
     not_as_required,

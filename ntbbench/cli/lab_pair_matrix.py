@@ -16,8 +16,8 @@ from ntbbench.cli.output import add_output, output_of
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
 from ntbbench.core.result_file import load_as
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.pair.exercised import not_exercised
+from ntbbench.lab.commands import GuestError
+from ntbbench.lab.pair.disagreements import not_exercised
 from ntbbench.lab.pair.matrix import (
     Jobs,
     MatrixHooks,

@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
-from ntbbench.capture.replay.records import DISAGREES, points_of
-from ntbbench.capture.replay.replay import replay_log
+from ntbbench.capture.replay import replay_log
+from ntbbench.capture.replay_records import DISAGREES, points_of
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
 

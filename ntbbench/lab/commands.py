@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Running other programs: where they are, what they said, and no stray child left behind."""
+"""Running other programs, no stray child left behind; and what can go wrong in the lab."""
 
 import os
 import re
@@ -12,7 +12,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ntbbench.lab.lab_errors import MissingToolError
+from ntbbench.core.errors import ExitCode, NtbbenchError
+
+LAB_FAILED = ExitCode.LAB_FAILED
+
+
+class MissingToolError(NtbbenchError):
+    """This machine lacks a program; the message names the command that installs it."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class FetchError(NtbbenchError):
+    """A package could not be had: no network, no such version, a damaged cache."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class BuildError(NtbbenchError):
+    """The modules did not build; the message carries the compiler's first error."""
+
+    exit_code = LAB_FAILED
+
+
+class HostError(NtbbenchError):
+    """QEMU or the disk of this machine failed, which says nothing of a driver."""
+
+    exit_code = LAB_FAILED
+
+
+class GuestError(NtbbenchError):
+    """The guest panicked, hung or said something that is no recording."""
+
+    exit_code = LAB_FAILED
+
+
+class UnjudgedError(GuestError):
+    """The lab gave up in the guest where the driver need not be the cause: it lacks a function that
+    the lab traces, for one.
+    """
+
 
 SYSTEM_FOLDERS = "/usr/sbin:/sbin"  # an ordinary user's PATH often lacks them
 CAUSE = re.compile(r"No space left on device|Could not (?:resolve|connect)|Unable to connect")
@@ -95,18 +134,12 @@ def run(
     stdin: str = "",
     timeout: float | None = None,
 ) -> Output:
-    """Run a program to its end on `stdin` and return what it said.
-
-    Raises
-    ------
-    subprocess.TimeoutExpired : it took longer than `timeout` seconds (and was killed).
-    """
+    """Run a program to its end on `stdin` and return what it said; subprocess.TimeoutExpired: it
+    took longer than `timeout` seconds (and was killed)."""
     with started(command, cwd=cwd, env=env) as child:
         stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
     return Output(
-        child.returncode,
-        stdout.decode(errors="replace"),
-        stderr.decode(errors="replace"),
+        child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")
     )
 
 
@@ -116,9 +149,7 @@ def reading(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program whose `stdout` is read as it comes; what is left unread is not waited for.
 
-    Parameters
-    ----------
-    stdin : another program's output, which is this one's alone from now on.
+    `stdin`: another program's output, which is this one's alone from now on.
     """
     with (
         subprocess.Popen(  # noqa: S603 - our own arguments, no shell

@@ -54,7 +54,7 @@ class ResultKind:
 # By the name that `ntbbench schema` takes.
 RESULTS: dict[str, ResultKind] = {
     "sweep": ResultKind("ntbbench.sweep/1", "ntbbench.dispatch.records:SweepResult", "sweep"),
-    "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.loopback.records:LabResult", "lab_run"),
+    "lab": ResultKind("ntbbench.lab/1", "ntbbench.lab.records:LabResult", "lab_run"),
     "compat": ResultKind(
         "ntbbench.compat/1",
         "ntbbench.pair.records:CompatResult",
@@ -82,20 +82,16 @@ RESULTS: dict[str, ResultKind] = {
     ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
     "lab-netdev": ResultKind(
-        "ntbbench.lab-netdev/1", "ntbbench.lab.loopback.records:NetdevResult", "lab_netdev"
+        "ntbbench.lab-netdev/1", "ntbbench.lab.records:NetdevResult", "lab_netdev"
     ),
-    "measured": ResultKind(
-        "ntbbench.measured/1", "ntbbench.capture.measured_records:Measured", "ingest"
-    ),
-    "explain": ResultKind(
-        "ntbbench.explain/1", "ntbbench.capture.explain_records:Explanations", "explain"
-    ),
+    "measured": ResultKind("ntbbench.measured/1", "ntbbench.capture.records:Measured", "ingest"),
+    "explain": ResultKind("ntbbench.explain/1", "ntbbench.capture.records:Explanations", "explain"),
     # A file of the schema is read as the first that it fits.
     "replay-one": ResultKind(
-        "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayPoint", "replay"
+        "ntbbench.replay/1", "ntbbench.capture.replay_records:ReplayPoint", "replay"
     ),
     "replay": ResultKind(
-        "ntbbench.replay/1", "ntbbench.capture.replay.records:ReplayMany", "replay"
+        "ntbbench.replay/1", "ntbbench.capture.replay_records:ReplayMany", "replay"
     ),
     "hardware": ResultKind(
         "ntbbench.hardware/1", "ntbbench.ntb.records:HardwareResult", "hardware"

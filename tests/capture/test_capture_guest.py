@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The capture script on a real kernel with ntb_transport, run by the guest's busybox as root."""
+"""The capture script, and `explain` of the pair, on a real kernel: the guest's busybox as root."""
 
+import json
 from pathlib import Path
 
 import pytest
 from lab_kernel import CACHE, kernel
+from pair_kernel import boot
 
 from ntbbench.capture.ingest import ingest
 from ntbbench.capture.script import script_text
-from ntbbench.lab.machine.guest_task import Task, record
-from ntbbench.lab.machine.qemu import TCG, loopback_machine
-from ntbbench.lab.machine.watch import Limits
+from ntbbench.cli.main import main
+from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.packages.modules import Kernel, build
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.lab.qemu import TCG, loopback_machine
+from ntbbench.lab.watch import Limits
+from ntbbench.pair.setting import Traffic
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -80,3 +85,26 @@ def test_events_wakeups_and_runs_of_the_real_kernel(captured: Path) -> None:
     ]
     exact = {row.quantity: row.low for row in measured.amplification if len(row.sources) == 1}
     assert exact == {"doorbell wakeups": 4.0, "runs": 5.0}
+
+
+QPS = 4
+BOTH = (Traffic("ep-to-rc", QPS, 20), Traffic("rc-to-ep", QPS, 20))
+
+
+@pytest.mark.parametrize(
+    ("setup", "runs"),
+    [
+        (PairSetup(ep_driver="before", rc_driver="before", queues=QPS), (460, 460)),
+        (PairSetup(queues=QPS, doorbell="embedded"), (160, 640)),
+    ],
+    ids=["before the series", "embedded"],
+)
+def test_both_directions_are_inside(setup, runs, tmp_path) -> None:
+    folder, measured, found = tmp_path / "boot", tmp_path / "m.json", tmp_path / "e.json"
+    boot(PairPlan(setup, BOTH), folder)
+    assert main(["ingest", str(folder), "-o", str(measured)]) == 0
+    assert main(["explain", str(measured), "-o", str(found)]) == 0
+    explanations = json.loads(found.read_text())["explanations"]
+    told = [(one["verdict"], one["unexplained"], one["interrupts"]) for one in explanations]
+    assert told == [("inside", 0, 80)] * 2
+    assert tuple(one["measured_runs_low"] for one in explanations) == runs

@@ -10,7 +10,7 @@ from captures import counter, edit, measured, set_counters, table
 from captures import explained as explanations
 from pair_recordings import DATA
 
-from ntbbench.capture.measured_records import DeviceFacts
+from ntbbench.capture.records import DeviceFacts
 from ntbbench.cli.main import main
 
 RECORDED = sorted(path.parent for path in DATA.glob("*/*/trace") if path.parent.name != "setup")
@@ -48,9 +48,7 @@ def test_every_recording_is_inside_the_model_of_its_driver(folder: Path, tmp_pat
         (MSI, "latched", "0x3f", 6, "pci_epf_vntb_db"),
     ],
 )
-def test_the_device_is_the_driver_that_received(
-    folder: Path, db_read: str, valid: str, vectors: int, action: str
-) -> None:
+def test_the_device_is_the_driver_that_received(folder, db_read, valid, vectors, action) -> None:
     device = device_of(folder)
     assert (device.db_read, device.db_valid_mask) == (db_read, valid)
     assert len(device.vector_masks) == vectors
@@ -61,12 +59,9 @@ def test_the_device_is_the_driver_that_received(
     ("name", "patches", "valid"),
     [("rc", "8 9 10 11", "0x3fff"), ("rc", "8", "0x7fff"), ("ep", "1 2 3 4 5 6", "0x3f")],
 )
-def test_a_driver_with_a_part_of_the_series(
-    name: str, patches: str, valid: str, tmp_path: Path
-) -> None:
+def test_a_driver_with_a_part_of_the_series(name, patches, valid, tmp_path) -> None:
     """As stable kernels have it: patches 9 to 11 and no vector callbacks."""
-    folder = tmp_path / "c"
-    shutil.copytree(OLD_RC if name == "rc" else OLD_EP, folder)
+    folder = shutil.copytree(OLD_RC if name == "rc" else OLD_EP, tmp_path / "c")
     edit(folder / "point", f"{name}_patches=\n", f"{name}_patches={patches}\n")
     edit(folder / "point", "db_read_latched=0", "db_read_latched=1")
     device = device_of(folder)
@@ -76,8 +71,7 @@ def test_a_driver_with_a_part_of_the_series(
 
 def test_a_loopback_recording_still_reads_nothing_of_a_ring(tmp_path: Path) -> None:
     """There db_read_latched=0 is what the device was told, not what an old driver shows."""
-    folder = tmp_path / "c"
-    shutil.copytree(OLD_RC, folder)
+    folder = shutil.copytree(OLD_RC, tmp_path / "c")
     lines = (folder / "point").read_text().splitlines()
     (folder / "point").write_text("\n".join(lines[:5]) + "\n")
     device = device_of(folder)
@@ -94,8 +88,7 @@ def test_the_bound_of_an_old_driver_is_one_race_check_an_interrupt(tmp_path: Pat
 
 
 def test_more_runs_than_the_old_driver_makes_are_still_a_finding(tmp_path: Path) -> None:
-    folder = tmp_path / "c"
-    shutil.copytree(OLD_RC, folder)
+    folder = shutil.copytree(OLD_RC, tmp_path / "c")
     for qp_num in range(4):
         path = folder / "after-stats" / RC / f"qp{qp_num}"
         set_counters(path, rx_ring_empty=counter(path, "rx_ring_empty") + 5)
@@ -165,8 +158,7 @@ def test_a_board_with_an_embedded_doorbell_is_explained_too(tmp_path: Path) -> N
 
 def test_packets_beyond_interrupts_may_each_have_met_a_repost(tmp_path: Path) -> None:
     """Under load few interrupts come: a run that finds a packet schedules itself by its repost."""
-    folder = tmp_path / "c"
-    shutil.copytree(DATA / "after-after" / "ep-to-rc-f4-n5-g2000", folder)
+    folder = shutil.copytree(DATA / "after-after" / "ep-to-rc-f4-n5-g2000", tmp_path / "c")
     for qp_num in range(4):
         path = folder / "after-stats" / RC / f"qp{qp_num}"
         for name, more in (("rx_ring_empty", 50), ("rx_pkts", 60)):
@@ -177,8 +169,7 @@ def test_packets_beyond_interrupts_may_each_have_met_a_repost(tmp_path: Path) ->
 
 def test_a_whole_boot_is_read_without_its_setup(tmp_path: Path) -> None:
     """`--record` keeps set-up, counts of the traffic and logs beside each point."""
-    boot = tmp_path / "boot"
-    shutil.copytree(DATA / "after-before", boot)
+    boot = shutil.copytree(DATA / "after-before", tmp_path / "boot")
     for point in boot.glob("*-to-*"):
         (point / "dmesg").write_text("")
     found = measured(boot)
@@ -197,11 +188,8 @@ def test_a_whole_boot_is_read_without_its_setup(tmp_path: Path) -> None:
         ("sending_qps=0 1 2 3", "sending_qps=64", "sending_qps=64"),
     ],
 )
-def test_a_damaged_point_is_one_line(
-    old: str, new: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "c"
-    shutil.copytree(OLD_RC, folder)
+def test_a_damaged_point_is_one_line(old, new, told, tmp_path, capsys) -> None:
+    folder = shutil.copytree(OLD_RC, tmp_path / "c")
     edit(folder / "point", old, new)
     assert main(["ingest", str(folder)]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -11,7 +11,7 @@ from pair_fake import Lab
 from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import kinds
-from ntbbench.lab.lab_errors import (
+from ntbbench.lab.commands import (
     LAB_FAILED,
     BuildError,
     GuestError,

@@ -26,7 +26,7 @@ from pair_fake import (
 from pair_recordings import observations, pair_result
 
 from ntbbench.cli.lab_pair import exit_code
-from ntbbench.lab.lab_errors import LAB_FAILED, BuildError, GuestError
+from ntbbench.lab.commands import LAB_FAILED, BuildError, GuestError
 from ntbbench.lab.pair.observed_patches import observed_driver
 from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.records import PairResult

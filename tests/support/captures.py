@@ -10,7 +10,7 @@ from typing import Any
 from recordings import DATA, LOOP_612
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured_records import Measured
+from ntbbench.capture.records import Measured
 from ntbbench.cli.main import main
 
 TOOLS, CASES = DATA / "tools", DATA / "cases"

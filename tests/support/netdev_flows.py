@@ -10,8 +10,8 @@ from pathlib import Path
 
 from captures import FOUR, PCI, set_counters
 
-from ntbbench.lab.loopback.netdev_client import evaluate
-from ntbbench.lab.loopback.records import NetdevPoint, NetdevResult
+from ntbbench.lab.netdev_client import evaluate
+from ntbbench.lab.records import NetdevPoint, NetdevResult
 
 GAP = 1000
 SPACED, SPACED_RUNS = [50, 30, 20, 60], [160, 110, 70, 140]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.measured_records import DeviceFacts, Measured
 from ntbbench.capture.readers import Known, Reader
+from ntbbench.capture.records import DeviceFacts, Measured
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
 from ntbbench.ntb.devices.device import low_bits, shift_masks
@@ -74,8 +74,6 @@ class Qp:
 
 
 class _Settings:
-    """The keys of `point`, with the line of each."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.found: dict[str, tuple[int, str]] = {}
@@ -119,9 +117,7 @@ class _Settings:
 def read_point(path: Path) -> Point:
     """Read `point`: key=value pairs on one line or on several, in any order.
 
-    Raises
-    ------
-    InputError : a key is missing or appears twice, or its value is out of range.
+    InputError: a key is missing or appears twice, or its value is out of range.
     """
     settings = _Settings(path)
     receiver = settings.receiver()
@@ -144,9 +140,7 @@ def read_state(path: Path) -> tuple[Qp, ...]:
 
     A QP that the client has not created (up 0, ptr 0) is left out.
 
-    Raises
-    ------
-    InputError : a line is malformed, a QP or an address appears twice, or there is no QP.
+    InputError: a line is malformed, a QP or an address appears twice, or there is no QP.
     """
     qps: list[Qp] = []
     for number, line in _lines(path):
@@ -212,14 +206,6 @@ def is_setup(folder: Path) -> bool:
     return folder.name == "setup" and (folder / "result").is_file()
 
 
-def missing_file(folder: Path) -> InputError | None:
-    """Return the error for a folder that lacks a part of a recording; None: it is complete."""
-    for part in PARTS:
-        if not (folder / part).is_file():
-            return InputError(str(folder), part, f"no such file; a recording is {', '.join(PARTS)}")
-    return None
-
-
 def point_facts(point: Point, source: str) -> DeviceFacts:
     """Return the device that received in a recording.
 
@@ -252,7 +238,6 @@ def point_facts(point: Point, source: str) -> DeviceFacts:
 
 
 def _valid_bits(receiver: PairReceiver) -> int:
-    """Return how many bits db_valid_mask has in a driver without vector callbacks."""
     if receiver.side == "rc":  # its db_count leaves the link out, of the slots before bit 0
         return EP_MSIS - 1 - (RC_VALID_PATCH in receiver.patches)
     reserved = EPF_IRQ_DB_START if EP_VALID_PATCH in receiver.patches else 0

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.capture.measured_records import Measured, QpRuns
 from ntbbench.capture.readers import Known, Reader, earlier
+from ntbbench.capture.records import Measured, QpRuns
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_small
 
@@ -38,9 +38,7 @@ class Stats:
 def read_stats_file(path: Path) -> Stats:
     """Read one `stats`; an empty one is a QP whose link is down.
 
-    Raises
-    ------
-    InputError : another file, a counter missing or no u64, or the last line missing.
+    InputError: another file, a counter missing or no u64, or the last line missing.
 
     Source: Linux 7.3 drivers/ntb/ntb_transport.c, ntb_qp_debugfs_stats_show.
     """

@@ -1,15 +1,233 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tools print: ntb_perf, ntb_pingpong, ethtool -l, intel's debugfs info, our own `unread`."""
+"""What tools print: bpftrace, iperf3, ntb_perf, ntb_pingpong, ethtool -l, info, our `unread`."""
 
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from ntbbench.capture.measured_records import Count, DeviceFacts, Measured, Throughput
+import msgspec
+
 from ntbbench.capture.readers import Known, Reader
+from ntbbench.capture.records import Count, DeviceFacts, Measured, Throughput
 from ntbbench.core.errors import InputError
-from ntbbench.core.text_file import bad_line, read_small
+from ntbbench.core.iperf3 import BACK, Document, doubts, loss, read, split
+from ntbbench.core.result_file import BAD_JSON
+from ntbbench.core.text_file import bad_line, read_lines, read_small
 from ntbbench.ntb.devices.device import low_bits, shift_masks
 from ntbbench.ntb.vectormap import DB_BITS_MAX
+
+ENTRIES_MAX = 1 << 16
+MAP_MAX = 1 << 23  # characters of one map
+TYPES = frozenset(
+    {"attached_probes", "map", "hist", "stats", "printf", "time", "lost_events", "helper_error"}
+    | {"syscall", "join", "cat", "system", "clear", "value"}
+)
+# bpf_map_update_elem() of a map that is full: E2BIG. A map without a key never is.
+FULL = ("map_update_elem", -7)
+WHY_FULL = "a map was full, so its counts are not exact but lower bounds"
+WHY_FAILED = "a helper of the kernel failed, so counts are not exact but lower bounds"
+
+Entries = dict[str, int]
+
+
+class Line(msgspec.Struct):
+    """One line of `bpftrace -f json`."""
+
+    type: str
+    data: Any = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What `bpftrace -k` says of a helper that failed."""
+
+    helper: str = "a helper"
+    retcode: int = 0
+    msg: str = "no message"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a map could not take another key."""
+        return (self.helper, self.retcode) == FULL
+
+
+def _bpftrace(path: Path, _known: Known) -> Measured:
+    maps: dict[str, Entries] = {}
+    failures: Counter[Failure] = Counter()
+    least: set[str] = set()  # maps whose counts are lower bounds
+    seen = 0
+    for number, text in read_lines(path, MAP_MAX):
+        if not (line := text.strip()):
+            continue
+        item = _line(path, number, line)
+        seen += item.type in {"map", "hist", "stats"}
+        if item.type == "helper_error":
+            failures[_failure(path, number, line, item.data)] += 1
+        for name, entries in _maps(path, number, line, item):
+            if any(entries.get(key, 0) < value for key, value in maps.get(name, {}).items()):
+                least.add(name)  # it was cleared between two printings: counts only grow
+            maps[name] = entries
+        if sum(map(len, maps.values())) + len(failures) > ENTRIES_MAX:
+            raise bad_line(path, number, line, f"at most {ENTRIES_MAX} entries of maps")
+    if not seen:
+        raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
+    is_any = any(not failure.is_full for failure in failures)
+    counts = [
+        Count(
+            source=str(path),
+            name=name,
+            key=key,
+            value=value,
+            is_lower_bound=name in least or is_any or bool(failures and key),
+        )
+        for name, entries in maps.items()
+        for key, value in entries.items()
+    ]
+    return Measured(counts=counts, cautions=_cautions(path, failures, least))
+
+
+def _line(path: Path, number: int, line: str) -> Line:
+    try:
+        item = msgspec.json.decode(line, type=Line)
+    except BAD_JSON:
+        raise bad_line(path, number, line, "one JSON object a line, with a type") from None
+    if item.type not in TYPES:
+        raise bad_line(path, number, line, "a line of bpftrace -f json")
+    if item.type == "lost_events":
+        raise bad_line(path, number, line, "bpftrace lost events: counts would be wrong")
+    return item
+
+
+def _failure(path: Path, number: int, line: str, data: object) -> Failure:
+    try:
+        return msgspec.convert(data, Failure)
+    except msgspec.ValidationError:
+        raise bad_line(path, number, line, "a helper_error with helper, retcode, msg") from None
+
+
+def _maps(path: Path, number: int, line: str, item: Line) -> list[tuple[str, Entries]]:
+    if item.type != "map":
+        return []
+    if not isinstance(item.data, dict):
+        raise bad_line(path, number, line, "a map: name, then entries")
+    found = []
+    for name, value in item.data.items():
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        counts = {str(k): v for k, v in pairs if isinstance(v, int) and not isinstance(v, bool)}
+        found.append((name, counts))
+    return found
+
+
+def _cautions(path: Path, failures: Counter[Failure], least: set[str]) -> list[str]:
+    told = [
+        f"{path}: {WHY_FULL if failure.is_full else WHY_FAILED}: {failure.helper} failed "
+        f"{times} {'time' if times == 1 else 'times'} ({failure.retcode}, {failure.msg})"
+        for failure, times in failures.items()
+    ]
+    cleared = "was cleared between two printings: what it counted before is lost"
+    return told + [f"{path}: {name} {cleared}" for name in sorted(least)]
+
+
+BPFTRACE = Reader(
+    "bpftrace -f json",
+    "counts by the maps of its program",
+    "the order of events; which QP an address is; what its program does not count",
+    _bpftrace,
+    begins=lambda head: head.startswith('{"type"'),
+)
+
+
+PROTOCOLS = {"TCP", "UDP", "SCTP"}
+
+
+def _iperf3(path: Path, known: Known) -> Measured:
+    """Return what arrived: one row per run, or two of a run in both directions; each run once.
+
+    A server's file does not say what arrived at the client.
+    """
+    measured = Measured()
+    own: dict[str, str] = {}  # a damaged file is not the one that counts
+    again = 0
+    for text in split(read_small(path), str(path)):
+        document = _run(text, path)
+        first = known.runs.get(document.identity) or own.get(document.identity)
+        if first is not None:
+            again += 1
+            measured.cautions.append(f"{path}: a run of {first} is there again: it counts once")
+            continue
+        own[document.identity] = str(path)
+        measured.throughput.extend(_rows(document, str(path), measured.cautions))
+    if not measured.throughput and not again:
+        raise InputError(str(path), "a server that only sent", "the client's iperf3 -J")
+    known.runs |= own
+    measured.cautions[:] = dict.fromkeys(measured.cautions)
+    return measured
+
+
+def _run(text: str, path: Path) -> Document:
+    document = read(text, str(path))
+    if document.error is not None:
+        raise InputError(str(path), document.error, "a run that ended without an error")
+    if document.find("start") is None:
+        raise InputError(str(path), "iperf3", "an object with start and end, as iperf3 -J prints")
+    return document
+
+
+def _rows(document: Document, source: str, cautions: list[str]) -> list[Throughput]:
+    rows = []
+    for way in document.ways():
+        cautions += [f"{document.where}: iperf3: {doubt.text}" for doubt in doubts(document, way)]
+        if document.only_sent(way):
+            text = "iperf3's server does not know what arrived at the client"
+            cautions.append(f"{document.where}: {text}")
+        elif way and not document.has_total(way):
+            cautions.append(f"{document.where}: iperf3: the way back has no total: not known")
+        else:
+            rows.append(_row(document, source, way))
+    return rows
+
+
+def _row(document: Document, source: str, way: str) -> Throughput:
+    """Return one direction. UDP's `sum` is what was sent, lost datagrams too: only older iperf3,
+    which has no `sum_received`, is taken by it."""
+    protocol = document.find("start.test_start.protocol")
+    if protocol not in PROTOCOLS:
+        allowed = "TCP, UDP or SCTP: missing or damaged"
+        raise InputError(document.where, "start.test_start.protocol", allowed)
+    streams = document.needed("start.test_start.num_streams")
+    rate, as_sent = document.arrived(way)
+    end = f"end.sum{way}" if as_sent else f"end.sum_received{way}"
+    what = f"{protocol}, {streams:.0f} streams{', as sent' if as_sent else ''}"
+    retransmits = _known(document, f"end.sum_sent{way}.retransmits")
+    return Throughput(
+        source=source,
+        tool="iperf3",
+        what=f"{what}, reverse" if way == BACK else what,
+        bits_per_second=rate,
+        seconds=document.needed(f"{end}.seconds"),
+        retransmits=None if retransmits is None else int(retransmits),
+        lost_percent=loss(document, way)[0],
+        cpu_host_percent=_known(document, "end.cpu_utilization_percent.host_total"),
+        cpu_remote_percent=None
+        if document.is_server
+        else _known(document, "end.cpu_utilization_percent.remote_total"),
+        direction=document.direction(way),
+    )
+
+
+def _known(document: Document, name: str) -> float | None:
+    value = document.number(name)
+    return value if value is not None and value >= 0 else None
+
+
+IPERF3 = Reader(
+    "iperf3 -J",
+    "throughput, CPU load",
+    "interrupts and wakeups; which QP carried which stream",
+    _iperf3,
+    begins=lambda head: head.startswith("{"),
+)
+
 
 NTB_PERF = re.compile(
     r"(\d{1,5}): copied (\d{1,19}) bytes in (\d{1,19}) usecs, (\d{1,19}) MBytes/s"
@@ -23,7 +241,6 @@ OVERLAP = "bits {} are in the valid and in the link mask (gen3 before Linux 6.15
 
 
 def _ntb_perf(path: Path, _known: Known) -> Measured:
-    """Return one throughput per thread, whose rate its bytes and time must give."""
     measured = Measured()
     for number, line in enumerate(read_small(path).split("\n"), 1):
         stripped = line.strip()

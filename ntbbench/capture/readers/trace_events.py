@@ -4,11 +4,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
+from ntbbench.ntb.loopback import Context
 
 # comm-pid [(tgid)] [cpu] [flags] seconds: event: body; comm may hold blanks and dashes.
 FTRACE_LINE = re.compile(
@@ -51,30 +53,19 @@ class Event(NamedTuple):
 
 @dataclass
 class TraceText:
-    """What the reader learned beside the events; complete once they are consumed.
-
-    Parameters
-    ----------
-    lines : event lines that were read.
-    entries : what the header says is in the buffer; None: no header.
-    has_flags : the flags column is there.
-    started : CPUs whose buffer starts later than the others'.
-    """
+    """What the reader learned beside the events; complete once they are consumed."""
 
     format: str = ""
-    lines: int = 0
-    entries: int | None = None
-    has_flags: bool = False
+    lines: int = 0  # event lines that were read
+    entries: int | None = None  # what the header says is in the buffer; None: no header
+    has_flags: bool = False  # the flags column is there
+    # CPUs whose buffer starts later than the others'
     started: list[str] = field(default_factory=list)
 
 
 def read_events(path: Path, facts: TraceText) -> Iterator[Event]:
-    """Yield the events of a whole trace as `each_event` does.
-
-    Raises
-    ------
-    InputError : as `each_event`, fewer events than the header counts, or no event line at all.
-    """
+    """Yield the events of a whole trace as `each_event` does; InputError: as `each_event`, fewer
+    events than the header counts, or no event line at all."""
     yield from each_event(path, facts)
     if facts.entries is not None and facts.lines != facts.entries:
         shown = f"{facts.lines} of {facts.entries} lines"
@@ -86,10 +77,8 @@ def read_events(path: Path, facts: TraceText) -> Iterator[Event]:
 def each_event(path: Path, facts: TraceText) -> Iterator[Event]:
     """Yield the events of a trace in file order, filling `facts`.
 
-    Raises
-    ------
-    InputError : a line that is none of the three forms, lost events, or a trace cut off within a
-        line.
+    InputError: a line that is none of the three forms, lost events, or a trace cut off within a
+    line.
 
     Source: Linux 6.12 kernel/trace/trace.c (print_event_info, print_trace_fmt) and
     kernel/trace/trace_output.c (trace_print_context), trace-cmd 3.1.6 and perf 6.12 (printed
@@ -147,3 +136,106 @@ def _bad(path: Path, number: int, line: str) -> InputError:
     if PERF_LOST.search(line):
         return bad_line(path, number, line, f"{INCOMPLETE} perf lost events here")
     return bad_line(path, number, line, "a line of ftrace, trace-cmd report, or perf script")
+
+
+FIELD = re.compile(r"\b(ntb|bits|ctx|vector|tasklet|qp)=(-?(?:0x)?[0-9a-fA-F]{1,32})\b")
+VECTOR_DIGITS = 10  # of a signed 32-bit number
+
+# kernel/trace/trace_output.c, trace_print_lat_fmt(): need_resched() is TIF_NEED_RESCHED, not the
+# lazy flag ('l', 'L') and not PREEMPT_NEED_RESCHED alone ('p').
+NEED_RESCHED = frozenset("NnBb")
+CONTEXTS = {
+    "h": Context.HARDIRQ,
+    "z": Context.HARDIRQ,
+    "H": Context.SOFTIRQ,
+    "Z": Context.SOFTIRQ,
+    "s": Context.SOFTIRQ,
+    ".": Context.TASK,
+}
+
+
+class Kind(Enum):
+    """The probes of a recording; a member's value is the event's name in the trace."""
+
+    RING = "peer_db_set"
+    DB_EVENT = "db_event"
+    SCHEDULE = "tasklet_schedule"
+    RUN = "rxc_db"
+    ENTRY = "tasklet_entry"
+    EXIT = "tasklet_exit"
+
+
+KINDS = {kind.value: kind for kind in Kind}
+# The field that an event counts, and the one that tells whose it is ("" where none does).
+FIELDS = {
+    Kind.RING: ("bits", "ntb"),
+    Kind.DB_EVENT: ("vector", "ctx"),
+    Kind.SCHEDULE: ("tasklet", ""),
+    Kind.RUN: ("qp", ""),
+    Kind.ENTRY: ("tasklet", ""),
+    Kind.EXIT: ("tasklet", ""),
+}
+KERNELS_OWN = (Kind.ENTRY, Kind.EXIT)  # print any driver's tasklet, by its name where it has one
+
+
+class TraceEvent(NamedTuple):
+    """One probe hit: line number, seconds, CPU, pid, and what the flags column says.
+
+    `value` is the field that the event counts, `owner` whose it is (0 where that is not known).
+    Without a flags column `context` is HARDIRQ and `need_resched` is False.
+    """
+
+    line: int
+    time: float
+    cpu: int
+    pid: int
+    context: Context
+    need_resched: bool
+    kind: Kind
+    value: int
+    owner: int
+
+
+def read_trace(path: Path, facts: TraceText) -> Iterator[TraceEvent]:
+    """Yield the probe hits of a recording in order, filling `facts`; InputError: as `each_event`,
+    or a value out of range."""
+    for event in each_event(path, facts):
+        kind = KINDS.get(event.name)
+        hit = None if kind is None else _hit(path, event, kind)
+        if hit is not None:
+            yield hit
+
+
+def _hit(path: Path, event: Event, kind: Kind) -> TraceEvent | None:
+    """Return the probe hit of an event; None: of a tasklet that the kernel knows by name."""
+    found = dict(FIELD.findall(event.body))
+    counted, owned = FIELDS[kind]
+    if counted not in found and kind in KERNELS_OWN:
+        return None
+    owner = found.get(owned)
+    return TraceEvent(
+        line=event.line,
+        time=event.time,
+        cpu=event.cpu,
+        pid=event.pid,
+        context=CONTEXTS.get(event.context, Context.HARDIRQ),
+        need_resched=event.flags[1:2] in NEED_RESCHED,
+        kind=kind,
+        value=_number(path, event.line, counted, found.get(counted, "")),
+        owner=0 if owner is None else _number(path, event.line, "owner", owner),
+    )
+
+
+def _number(path: Path, number: int, name: str, text: str) -> int:
+    """Return the value of a field: a vector is a decimal number, all others are hexadecimal."""
+    if name == "vector":
+        if not text.isdecimal() or len(text) > VECTOR_DIGITS:
+            raise bad_line(path, number, f"{name}={text}", "a vector number, 0 or more")
+        return int(text)
+    try:
+        value = int(text, 16)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise bad_line(path, number, f"{name}={text}", "a hexadecimal number of 64 bits")
+    return value

@@ -19,7 +19,7 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Declared, declared
 from ntbbench.datapath.records import QUANTILES, OkSimulation, Replication, SimulationResult
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
-from ntbbench.lab.loopback.records import LabPoint, LabResult, NetdevPoint, NetdevResult
+from ntbbench.lab.records import LabPoint, LabResult, NetdevPoint, NetdevResult
 from ntbbench.pair.records import SETTING, Cell, CompatResult
 
 CPU = "cpu.model"

@@ -13,21 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import FetchError
+from ntbbench.lab.commands import FetchError
 
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
 
 
 @dataclass(frozen=True)
 class Cache:
-    """The folder that holds what was fetched and built.
+    """The folder that holds what was fetched and built."""
 
-    Parameters
-    ----------
-    root : absolute path; made on first use.
-    """
-
-    root: Path
+    root: Path  # absolute path; made on first use
 
     @contextmanager
     def lock(self, say: Callable[[str], None], name: str = "lock") -> Iterator[None]:
@@ -37,9 +32,7 @@ class Cache:
         to. The kernel frees a lock on any exit. A cache that this user may only read is held
         against its writers, who alone can change it; `check_writable()` tells the two apart.
 
-        Raises
-        ------
-        InputError : the folder cannot be made.
+        InputError: the folder cannot be made.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -78,10 +71,8 @@ class Cache:
         Whatever stood at `place` is replaced. A run that dies leaves only a folder named
         `.new-*`, which the next one removes. Call it with the lock held.
 
-        Raises
-        ------
-        FetchError : the disk is full; nothing is left of the attempt.
-        InputError : this user may not write to the cache.
+        FetchError: the disk is full; nothing is left of the attempt.
+        InputError: this user may not write to the cache.
         """
         self.check_writable()
         place.parent.mkdir(parents=True, exist_ok=True)

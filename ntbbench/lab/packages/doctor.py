@@ -7,12 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ntbbench.lab.commands import program
-from ntbbench.lab.lab_errors import MissingToolError
-from ntbbench.lab.machine.qemu import QEMU, kvm_runs
+from ntbbench.lab.commands import MissingToolError, program
 from ntbbench.lab.packages.apt import KEYRING
-from ntbbench.lab.packages.cache import Cache
-from ntbbench.lab.packages.fetch import cached, verify
+from ntbbench.lab.packages.cache import CHECKSUMS, Cache, damaged
+from ntbbench.lab.packages.fetch import cached
+from ntbbench.lab.qemu import QEMU, kvm_runs
 
 # program: (Debian package, what for)
 PROGRAMS = {
@@ -30,8 +29,7 @@ PROGRAMS = {
     "bison": ("bison", "builds the kernel of `lab pair`"),
     "bc": ("bc", "builds the kernel of `lab pair`"),
 }
-# header: (Debian package, what for)
-HEADERS = {Path("/usr/include/gelf.h"): ("libelf-dev", "builds the kernel of `lab pair`")}
+LIBELF = Path("/usr/include/gelf.h")
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,12 @@ class Need:
 def examine(cache: Cache, wanted: str) -> list[Need]:
     """Return what a run of kernel `wanted` needs, in the order in which a run needs it."""
     needs = [_program(name, package, what) for name, (package, what) in PROGRAMS.items()]
-    needs += [_header(path, package, what) for path, (package, what) in HEADERS.items()]
-    needs.append(
-        Need(
-            "debian-archive-keyring",
-            KEYRING.is_file(),
-            "checks the packages' signatures",
-            "debian-archive-keyring",
-        )
-    )
+    what = "builds the kernel of `lab pair` (installing it needs root)"
+    has_libelf, keyring = LIBELF.is_file(), "debian-archive-keyring"
+    needs += [
+        Need("libelf-dev", has_libelf, str(LIBELF) if has_libelf else what, "libelf-dev"),
+        Need(keyring, KEYRING.is_file(), "checks the packages' signatures", keyring),
+    ]
     machine = platform.machine()
     needs.append(Need("machine", True, f"{machine}; {_acceleration(machine)}"))
     needs.append(_kernel(cache, wanted))
@@ -80,12 +75,6 @@ def _program(name: str, package: str, what: str) -> Need:
         return Need(name, False, f"{what} (package {package}; installing it needs root)", package)
 
 
-def _header(path: Path, package: str, what: str) -> Need:
-    if path.is_file():
-        return Need(package, True, str(path), package)
-    return Need(package, False, f"{what} (installing it needs root)", package)
-
-
 def _acceleration(machine: str) -> str:
     if machine == "x86_64" and shutil.which(QEMU) and kvm_runs():
         return "KVM runs guests here"
@@ -93,12 +82,12 @@ def _acceleration(machine: str) -> str:
 
 
 def _kernel(cache: Cache, wanted: str) -> Need:
-    """The kernel image, headers and source, which a run fetches itself, without root."""
     kernel = cached(cache, wanted)
     name = f"kernel image, headers and source of debian:{wanted}"
     if kernel is None:
         return Need(name, False, f"not in {cache.root} (fetched without root, 200 to 280 MB)")
-    wrong = verify(kernel)
+    has_sums = (kernel.folder / CHECKSUMS).is_file()
+    wrong = damaged(kernel.folder) if has_sums else [CHECKSUMS]
     if wrong:
         shown = f"{len(wrong)} files damaged, first {wrong[0]}: remove {kernel.folder}"
         return Need(name, False, shown)

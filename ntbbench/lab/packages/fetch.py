@@ -5,20 +5,93 @@ import re
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from ntbbench.lab.commands import output, program, reading, run
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages.apt import Archive, Package, version_key
-from ntbbench.lab.packages.cache import CHECKSUMS, Cache, damaged, sha256, write_checksums
-from ntbbench.lab.packages.debian_kernels import HEADERS, KernelPackages, matches, resolve
-from ntbbench.lab.packages.linux_source import unpack_files
+from ntbbench.lab.commands import FetchError, output, program, reading, run
+from ntbbench.lab.packages.apt import (
+    HEADERS,
+    Archive,
+    KernelPackages,
+    matches,
+    resolve,
+    version_key,
+)
+from ntbbench.lab.packages.cache import Cache, sha256, write_checksums
+
+TARBALL = ("--wildcards", "--no-wildcards-match-slash", "./usr/src/linux-source-[0-9]*.tar.xz")
+UNREAD = 1 << 20  # bytes of it that are read at a time
+# What no build of a small x86-64 kernel compiles; its Kconfig and make files are read all the same.
+UNUSED = re.compile(
+    r"(Documentation|arch/(?!x86/)[^/]+|sound|samples|rust"
+    r"|drivers/(accel|ata|block|bluetooth|clk|comedi|crypto|gpu|greybus|hid|hwmon|hwtracing|i2c|i3c"
+    r"|iio|infiniband|input|interconnect|isdn|leds|md|media|mfd|misc|mmc|mtd|nvme|perf|phy|pinctrl"
+    r"|platform|power|regulator|remoteproc|s390|scsi|soc|spi|staging|target|thunderbolt|usb|video|w1"
+    r"|watchdog|net/[^/]+)"
+    r"|fs/(?!proc/|sysfs/|kernfs/|configfs/|debugfs/|tracefs/|ramfs/|notify/|iomap/)[^/]+"
+    r"|net/(?!core/|ipv4/|ipv6/|sched/|netlink/|ethtool/|ethernet/)[^/]+"
+    r"|tools/(testing|perf|net|power|verification|virtio))/"
+)
+READ_ANYWAY = re.compile(r"(Kconfig|Makefile|Kbuild)[^/]*$")
+
+
+def unpack_files(deb: Path, names: tuple[str, ...], folder: Path) -> None:
+    """Take files `names` of the kernel tree out of the package, without unpacking the rest;
+    FetchError: it is no linux-source package, or lacks a file."""
+    missing = set(names)
+    with _tree(deb) as inner:
+        while missing and (member := inner.next()) is not None:
+            name = member.name.partition("/")[2]
+            file = inner.extractfile(member) if name in missing else None
+            if file is not None:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(file.read())
+                missing.remove(name)
+    if missing:
+        raise FetchError(f"{deb.name}: has no {', '.join(sorted(missing))}")
+
+
+def unpack_tree(deb: Path, folder: Path) -> None:
+    """Unpack the kernel tree, without what a build of a small x86-64 kernel never reads;
+    FetchError: it is no linux-source package."""
+    with _tree(deb) as inner:
+        for member in inner:
+            member.name = member.name.partition("/")[2]
+            if member.name and (not UNUSED.match(member.name) or READ_ANYWAY.search(member.name)):
+                inner.extract(member, folder, filter="tar")
+
+
+@contextmanager
+def _tree(deb: Path) -> Iterator[tarfile.TarFile]:
+    """Open the tarball inside the package as a stream, which must prove whole at its end.
+
+    By programs in a pipeline: Debian packs it in blocks, which xz unpacks on all processors.
+    """
+    take = ["tar", "--extract", "--file=-", "--to-stdout", *TARBALL]
+    with (
+        reading(["dpkg-deb", "--fsys-tarfile", deb]) as package,
+        reading(take, output(package)) as packed,
+        reading(["xz", "--decompress", "--stdout", "--threads=0"], output(packed)) as unpacked,
+    ):
+        stream = output(unpacked)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as tree:
+                yield tree
+        except tarfile.TarError as error:
+            raise FetchError(f"{deb.name}: no whole linux-source tarball: {error}") from error
+        while stream.read(UNREAD):
+            pass
+        # tarfile takes an end between two files for the archive's
+        if any(child.wait() for child in (unpacked, packed, package)):
+            raise FetchError(f"{deb.name}: no whole linux-source tarball")
+
 
 MANIFEST = "kernel.json"
+KERNELS = "kernels"  # folder in the cache
 IMAGE = re.compile(r"\./(boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz)")
 NTB_FILES = (
     "drivers/ntb/core.c",
@@ -76,15 +149,10 @@ class CachedKernel:
         return self.folder / "source"
 
 
-def kernels_folder(cache: Cache) -> Path:
-    """Return where the unpacked kernels are."""
-    return cache.root / "kernels"
-
-
 def cached(cache: Cache, wanted: str) -> CachedKernel | None:
     """Return the newest cached kernel of version `wanted`; None: there is none."""
     found = []
-    for path in kernels_folder(cache).glob(f"[!.]*/{MANIFEST}"):
+    for path in (cache.root / KERNELS).glob(f"[!.]*/{MANIFEST}"):
         try:
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
         except msgspec.MsgspecError as error:
@@ -97,15 +165,10 @@ def cached(cache: Cache, wanted: str) -> CachedKernel | None:
 def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> CachedKernel:
     """Return kernel `wanted`, fetching it unless the cache holds one.
 
-    Parameters
-    ----------
-    wanted : a version such as 6.12 (any 6.12.x) or 6.12.95.
-    say : told each step.
-    newest : ask Debian for a newer one even if the cache holds one.
-
-    Raises
-    ------
-    FetchError : no network, no such version, or a package that is not what it should be.
+    `wanted`: a version such as 6.12 (any 6.12.x) or 6.12.95.
+    `say`: told each step.
+    `newest`: ask Debian for a newer one even if the cache holds one.
+    FetchError: no network, no such version, or a package that is not what it should be.
     """
     with cache.lock(say):
         kernel = cached(cache, wanted)
@@ -116,18 +179,13 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
         say("reading Debian's package lists")
         archive.update()
         packages = resolve(archive, wanted)
-        place = kernels_folder(cache) / packages.version
+        place = cache.root / KERNELS / packages.version
         if not (place / MANIFEST).is_file():
             cache.publish(place, lambda folder: _fill(folder, archive, packages, say))
         kernel = cached(cache, packages.version)
     if kernel is None:
         raise FetchError(f"{place}: holds no kernel after it was unpacked")
     return kernel
-
-
-def verify(kernel: CachedKernel) -> list[str]:
-    """Return the cached files that are missing or changed since they were unpacked."""
-    return damaged(kernel.folder) if (kernel.folder / CHECKSUMS).is_file() else [CHECKSUMS]
 
 
 def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) -> None:
@@ -137,7 +195,10 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
         for package in packages.all:
             say(f"fetching {package}")
             deb = archive.download(package, Path(name))
-            fetched.append(_fetched(package, deb))
+            size, digest, version = deb.stat().st_size, sha256(deb), package.version
+            fetched.append(
+                FetchedPackage(name=package.name, version=version, size=size, sha256=digest)
+            )
             if package == packages.source:
                 say("unpacking its NTB sources")
                 unpack_files(deb, NTB_FILES, folder / "source")
@@ -145,7 +206,9 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
                 _unpack_image(deb, folder / "vmlinuz")
             else:
                 below = "runtime" if package in packages.runtime else "headers"
-                _unpack_all(deb, folder / below)
+                result = run(["dpkg-deb", "--extract", deb, folder / below])
+                if result.status:
+                    raise FetchError(f"{deb.name}: {result.last_words}")
             deb.unlink()
     match = HEADERS.fullmatch(packages.headers[0].name)
     assert match is not None
@@ -157,18 +220,6 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
     manifest = Manifest(version=packages.version, release=release, packages=fetched)
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     write_checksums(folder)
-
-
-def _fetched(package: Package, deb: Path) -> FetchedPackage:
-    return FetchedPackage(
-        name=package.name, version=package.version, size=deb.stat().st_size, sha256=sha256(deb)
-    )
-
-
-def _unpack_all(deb: Path, folder: Path) -> None:
-    result = run(["dpkg-deb", "--extract", deb, folder])
-    if result.status:
-        raise FetchError(f"{deb.name}: {result.last_words}")
 
 
 def _unpack_image(deb: Path, image: Path) -> None:

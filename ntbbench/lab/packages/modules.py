@@ -11,8 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import Output, program, run
-from ntbbench.lab.lab_errors import BuildError
+from ntbbench.lab.commands import BuildError, Output, program, run
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.fetch import NTB_FILES
 
@@ -31,21 +30,13 @@ ALIGNMENT = "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT"  # gcc 14: -fmin-function-ali
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel to boot, and the NTB files to build for it.
+    """A kernel to boot, and the NTB files to build for it."""
 
-    Parameters
-    ----------
-    label : how the user named it.
-    image : compressed boot image.
-    kbuild : folder that `make -C` takes to build modules.
-    source : root of a kernel tree; only its NTB files are read.
-    source_tree : the tree of --source as it is to be told; empty: the kernel's own NTB files.
-    """
-
-    label: str
-    image: Path
-    kbuild: Path
-    source: Path
+    label: str  # how the user named it
+    image: Path  # compressed boot image
+    kbuild: Path  # folder that `make -C` takes to build modules
+    source: Path  # root of a kernel tree; only its NTB files are read
+    # the tree of --source as it is to be told; empty: the kernel's own NTB files
     source_tree: str = ""
 
 
@@ -67,29 +58,17 @@ def check_kbuild(option: str, kbuild: Path) -> None:
 
 @dataclass(frozen=True)
 class ModuleSet:
-    """What to build out of tree, in one folder.
+    """What to build out of tree, in one folder."""
 
-    Parameters
-    ----------
-    label : what it is for, as the user named it.
-    kbuild : folder that `make -C` takes to build modules.
-    sources : files by their name in the build folder.
-    modules : file names that the build must leave.
-    """
-
-    label: str
-    kbuild: Path
-    sources: Mapping[str, Path]
-    modules: tuple[str, ...]
+    label: str  # what it is for, as the user named it
+    kbuild: Path  # folder that `make -C` takes to build modules
+    sources: Mapping[str, Path]  # files by their name in the build folder
+    modules: tuple[str, ...]  # file names that the build must leave
 
 
 def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
-    """Return the folder with the loopback modules, building them unless the cache has just these.
-
-    Raises
-    ------
-    BuildError : with the compiler's first error, and both versions where they may be its cause.
-    """
+    """Return the folder with the loopback modules, building them unless the cache has just these;
+    BuildError: with the compiler's first error, and both versions where they may be its cause."""
     guest = Path(str(files("ntbbench.lab") / "guest"))
     own = {name: guest / name for name in OWN_FILES}
     sources = {**ntb_sources(kernel.source), **own}
@@ -102,7 +81,6 @@ def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
 
 
 def _version_hint(kernel: Kernel) -> str:
-    """Return how the versions of --source and of the kernel differ; empty: they do not."""
     release = kernel.kbuild / "include" / "config" / "kernel.release"
     if not kernel.source_tree or not release.is_file():
         return ""
@@ -135,12 +113,8 @@ def ntb_sources(tree: Path) -> dict[str, Path]:
 
 
 def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -> Path:
-    """Return the folder with the modules, building them unless the cache has just these.
-
-    Raises
-    ------
-    BuildError : with the compiler's first error.
-    """
+    """Return the folder with the modules, building them unless the cache has just these;
+    BuildError: with the compiler's first error."""
     if re.search(r"[\s:]", str(cache.root)):
         raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)
@@ -164,9 +138,7 @@ def _built(
 def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
     """Return the guest's program `name`, linked statically: there is no other in the guest.
 
-    Raises
-    ------
-    BuildError : with the compiler's first error.
+    BuildError: with the compiler's first error.
     """
     source = Path(str(files("ntbbench.lab") / "guest" / f"{name}.c"))
     place = cache.root / "programs" / hashlib.sha256(source.read_bytes()).hexdigest()[:16]
@@ -210,18 +182,21 @@ def _make(folder: Path, wanted: ModuleSet, settings: tuple[str, ...]) -> None:
     for name, path in wanted.sources.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, work / name)
-    result = run(
-        ["make", f"-j{os.cpu_count() or 1}", "-C", wanted.kbuild, f"M={work}",
-         # pahole is not needed: nothing reads the modules' BTF
-         "CONFIG_DEBUG_INFO_BTF_MODULES=", *settings, "modules"],
-        env=dict.fromkeys(MAKE_STATE, ""),
-    )  # fmt: skip
+    # pahole is not needed: nothing reads the modules' BTF
+    words = ("CONFIG_DEBUG_INFO_BTF_MODULES=", *settings, "modules")
+    result = make("-C", wanted.kbuild, f"M={work}", *words)
     missing = [name for name in wanted.modules if not (work / name).is_file()]
     if result.status or missing:
         raise BuildError(f"{wanted.label}: {first_error(result, work)}")
     for name in wanted.modules:
         (work / name).rename(folder / name)
     shutil.rmtree(work)
+
+
+def make(*words: str | Path, **env: str) -> Output:
+    """Run make on all processors, without what the user's shell says to other builds."""
+    command = ["make", f"-j{os.cpu_count() or 1}", *words]
+    return run(command, env={**dict.fromkeys(MAKE_STATE, ""), **env})
 
 
 def first_error(result: Output, work: Path) -> str:

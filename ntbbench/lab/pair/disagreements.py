@@ -1,40 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reader of one point is told: counts that the model does not allow, and cautions."""
+"""What the model does not allow of a point, and what a run left untried: no more is agreed."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from ntbbench.core.errors import InputError
+from ntbbench.lab.pair.plan import PairPlan
 from ntbbench.lab.pair.point_files import RecordedPoint
-from ntbbench.lab.pair.predict import Prediction
+from ntbbench.lab.pair.predict import PER_VECTOR, WORKS, Prediction
+from ntbbench.lab.pair.records import OK, PairPoint
 from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
-from ntbbench.pair.setting import Traffic
+from ntbbench.pair.setting import EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
 
 
 def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
     """Yield each count that is not what the model says, or not within what it allows."""
-    if predicted.exact:
-        yield from _each(trace.msis, predicted.msis, "MSI number")
-        yield from _each(trace.vectors, predicted.vectors, "events of vector")
-    else:
-        yield from _hops(predicted.msi_hops, "MSI number", trace)
-        yield from _hops(predicted.event_hops, "events of vector", trace)
-    bounds = predicted.bounds
-    for qp_num, runs in enumerate(predicted.runs):
-        what, measured = f"runs of QP {qp_num}", trace.runs[qp_num]
-        if bounds is None:
-            yield from _exact(measured, runs, what)
+    exact = ((trace.msis, predicted.msis), (trace.vectors, predicted.vectors))
+    hops = (predicted.msi_hops, predicted.event_hops)
+    for counts, own_hops, what in zip(exact, hops, ("MSI number", "events of vector"), strict=True):
+        if predicted.exact:
+            yield from _exact(*counts, sorted(counts[0].keys() | counts[1].keys()), what)
         else:
-            yield from _within(measured, bounds.least[qp_num], bounds.most[qp_num], what)
+            yield from _hops(own_hops, what, trace)
+    if predicted.bounds is None:
+        runs = Counter(dict(enumerate(predicted.runs)))
+        yield from _exact(trace.runs, runs, range(len(predicted.runs)), "runs of QP")
+        return
+    limits = zip(predicted.bounds.least, predicted.bounds.most, strict=True)
+    for qp_num, (least, most) in enumerate(limits):
+        yield from _within(trace.runs[qp_num], least, most, f"runs of QP {qp_num}")
 
 
 def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
     """Yield each bit that did not ring the slot at which peers of any version expect it.
 
-    Parameters
-    ----------
-    ep_slots : that the endpoint listens to; None: the slots are MSIs towards the root complex.
+    `ep_slots`: that the endpoint listens to; None: the slots are MSIs towards the root complex.
     """
     if len(trace.cpus) > 1:  # the order of events, which no longer holds, says whose a slot is
         return
@@ -52,7 +55,6 @@ def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
 
 
 def _slot(slot: int, ep_slots: int | None) -> str:
-    """Return a slot in words, with its MSI where it is one."""
     if slot == NO_SLOT:
         return "a word that is no slot's"
     name = "link" if slot == EPF_IRQ_LINK else "reserved" if slot < EPF_IRQ_DB_START else ""
@@ -61,7 +63,6 @@ def _slot(slot: int, ep_slots: int | None) -> str:
 
 
 def _hops(hops: Mapping[int, Hop], what: str, trace: PairTrace) -> Iterator[str]:
-    """Yield what cannot come of a burst, however it coalesced."""
     ordered = len(trace.cpus) <= 1  # several CPUs' events are in no order to build on
     for key, hop in hops.items():
         wrong = list(_within(hop.count, hop.least, hop.most, f"{what} {key}"))
@@ -79,14 +80,12 @@ def _within(measured: int, least: int, most: int, what: str) -> Iterator[str]:
         yield f"{what}: {measured}, possible are {least} .. {most}"
 
 
-def _exact(measured: int, predicted: int, what: str) -> Iterator[str]:
-    if measured != predicted:
-        yield f"{what}: {measured}, the model says {predicted}"
-
-
-def _each(measured: Counter[int], predicted: Counter[int], what: str) -> Iterator[str]:
-    for key in sorted(measured.keys() | predicted.keys()):
-        yield from _exact(measured[key], predicted[key], f"{what} {key}")
+def _exact(
+    measured: Counter[int], predicted: Counter[int], keys: Iterable[int], what: str
+) -> Iterator[str]:
+    for key in keys:
+        if measured[key] != predicted[key]:
+            yield f"{what} {key}: {measured[key]}, the model says {predicted[key]}"
 
 
 def cautions(
@@ -114,7 +113,6 @@ def cautions(
 
 
 def _uneven(recorded: RecordedPoint) -> Iterator[str]:
-    """Yield where packets, doorbells and arrivals are not one for one."""
     sent, rings = recorded.sent, recorded.trace.rings
     if rings < sent:
         yield (
@@ -128,3 +126,97 @@ def _uneven(recorded: RecordedPoint) -> Iterator[str]:
             f"packets received more than sent: {recorded.received - sent}, of those that gave the "
             "flows their QPs: their doorbells were lost, and they were still in the ring"
         )
+
+
+VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
+
+
+def _is_up(point: PairPoint) -> bool:
+    return point.link == "up"
+
+
+def _works(point: PairPoint) -> bool:
+    return _is_up(point) and point.packets_received == point.packets_sent > 0
+
+
+# What --require asks of every point.
+REQUIREMENTS: Mapping[str, Callable[[PairPoint], bool]] = {
+    "link": _is_up,
+    "packets": _works,
+    PER_VECTOR: lambda point: _works(point) and point.verdict == PER_VECTOR,
+}
+
+
+def check_requirement(plan: PairPlan, required: str | None) -> None:
+    """Refuse a requirement that no drivers can meet in this setting; InputError: per-vector of a
+    burst, which has no verdict, or of one QP, where it is `works`."""
+    if required != PER_VECTOR:
+        return
+    if any(not traffic.spaced for traffic in plan.traffic):
+        gap = plan.traffic[0].gap_us
+        raise InputError("--require", PER_VECTOR, f"a --gap of {SPACED_US} us or more, not {gap}")
+    for option, value in (("--mw-count", plan.setup.mw_count), ("--queues", plan.setup.queues)):
+        if value == 1:
+            allowed = f"two QPs or more, not the one of {option} 1: it is woken either way"
+            raise InputError("--require", PER_VECTOR, allowed)
+
+
+def not_as_required(points: Sequence[PairPoint], required: str | None) -> list[str]:
+    """Return what each point that is not as required is instead."""
+    if required is None:
+        return []
+    return [
+        f"--require {required}: {point.direction} is not: {_why(point)}"
+        for point in points
+        if not REQUIREMENTS[required](point)
+    ]
+
+
+def _why(point: PairPoint) -> str:
+    if not _is_up(point):
+        return point.cause
+    sent = f"{point.packets_sent} packets sent, {point.packets_received} received"
+    return f"{sent}; doorbells: {VERDICTS.get(point.verdict, point.verdict)}"
+
+
+def not_exercised(points: Sequence[PairPoint]) -> list[str]:
+    """Return what none of the points did, in words, each with the option that changes it."""
+    run = [point for point in points if point.status == OK]
+    return list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
+
+
+def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:
+    asked = {point.direction for point in run}
+    for direction, whither in ((EP_TO_RC, "root complex"), (RC_TO_EP, "endpoint")):
+        if run and direction not in asked:
+            yield f"doorbells towards the {whither} (--direction {direction})"
+    for point in run:
+        if not _is_up(point):
+            yield f"doorbells {point.direction} where the link is down"
+    for point in up:
+        silent = ", ".join(str(qp) for qp, rung in enumerate(point.doorbells_per_qp) if not rung)
+        if silent:
+            yield f"{point.direction}: the doorbell of QP {silent} (--flows)"
+    for point in up:
+        if point.doorbells_rung and not point.slots_per_number:  # a recording of an older lab
+            yield f"{point.direction}: which slots its doorbells rang"
+    yield from _bits(up)
+    if up and all(point.gap_us for point in up):
+        yield "doorbells that meet (--gap 0)"
+    if up and not any(point.gap_us for point in up):
+        yield "doorbells that do not meet (--gap)"
+    used = {point.doorbell for point in run if point.direction == RC_TO_EP}
+    others = [str(mode) for mode in Doorbell if mode not in used]
+    if used and others:
+        yield f"the endpoint's doorbell modes {' and '.join(others)} (--doorbell)"
+
+
+def _bits(up: Sequence[PairPoint]) -> Iterator[str]:
+    found = []  # bits that both sides have slots for and no QP uses
+    for point in up:
+        first = point.queues_open
+        last = min(point.ep_slots, point.rc_vectors) - EPF_IRQ_DB_START - 1
+        if first <= last:
+            found.append(f"bit {last}" if first == last else f"bits {first}-{last}")
+    if found:
+        yield f"doorbell {found[0] if len({*found}) == 1 else 'bits'} that no QP has (--queues)"

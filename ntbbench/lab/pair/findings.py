@@ -8,13 +8,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ntbbench.core.text_file import read_small
-from ntbbench.lab.machine.console import PANIC as PANIC_LINE
-from ntbbench.lab.machine.console import before_oops, cause_of, stacks_of_hang
-from ntbbench.lab.machine.qemu import ENDED, HUNG
 from ntbbench.lab.pair.plan import PairRecordings
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
 from ntbbench.lab.pair.runner import EXPECTED
+from ntbbench.lab.qemu import ENDED, HUNG, before_oops, cause_of, stacks_of_hang
+from ntbbench.lab.qemu import PANIC as PANIC_LINE
 from ntbbench.pair.behaviour import receiving, sending
 from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import Side
@@ -56,13 +55,8 @@ LINES_MAX = 400  # a report with a longer stack than this is another message
 def read_findings(folder: Path, died: str = "") -> list[PairFinding]:
     """Return what the kernel of one boot complained of on its console, from boot to its end.
 
-    Parameters
-    ----------
-    died : how the guest panicked, hung or gave up, if it did: the last finding.
-
-    Raises
-    ------
-    InputError : a file that cannot be read.
+    `died`: how the guest panicked, hung or gave up, if it did: the last finding.
+    InputError: a file that cannot be read.
     """
     console = read_small(folder / "console")
     hung = died.startswith(HUNG)

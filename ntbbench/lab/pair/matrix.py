@@ -2,7 +2,7 @@
 """Many boots of the pair: every combination of drivers, slots and windows, several at a time."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ntbbench.core.errors import NtbbenchError
 from ntbbench.core.options import Axis, Count
-from ntbbench.lab.lab_errors import GuestError, HostError
+from ntbbench.lab.commands import GuestError, HostError
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
@@ -55,12 +55,9 @@ class MatrixScenario(
     """What a matrix covers: a boot for each combination, all directions in it.
 
     A field has the name of its option, and in files that of its list.
-
-    Parameters
-    ----------
-    kernel, source : as the user wrote them.
     """
 
+    # kernel, source: as the user wrote them
     kernel: str
     source: str | None = None
     ep_driver: DriverNames = (BEFORE, AFTER)
@@ -75,12 +72,8 @@ class MatrixScenario(
     gap_us: Annotated[int, GAP] = Traffic().gap_us
 
     def plans(self) -> list[PairPlan]:
-        """Return the boots in the order of the axes, windows outermost, drivers innermost.
-
-        Raises
-        ------
-        InputError : a value that no guest can have.
-        """
+        """Return the boots in the order of the axes, windows outermost, drivers innermost;
+        InputError: a value that no guest can have."""
         cells = product(self.mw_count, self.ep_slots, self.ep_driver, self.rc_driver)
         setups = [
             PairSetup(
@@ -105,28 +98,20 @@ class Jobs(Struct, frozen=True):
 
 @dataclass
 class MatrixHooks:
-    """How a matrix talks to its surroundings.
+    """How a matrix talks to its surroundings."""
 
-    Parameters
-    ----------
-    boot : boots one plan; called from several threads.
-    drivers : what a boot that left nothing was of, endpoint first.
-    save : gets all points that there are, in the order of the plans, after every boot.
-    stop : asked now and then; True: start no more boots.
-    waits : gets, once, how many boots still run where no more are started.
-    progress : gets how many boots are done, of how many.
-    failed : gets, for each guest that died, which boot it was and how it ended.
-    jobs : boots at a time.
-    """
-
-    boot: BootPair
-    drivers: FindDrivers
+    boot: BootPair  # boots one plan; called from several threads
+    drivers: FindDrivers  # what a boot that left nothing was of, endpoint first
+    # gets all points that there are, in the order of the plans, after every boot
     save: Callable[[list[PairPoint]], None]
-    stop: Callable[[], bool] = lambda: False
+    stop: Callable[[], bool] = lambda: False  # asked now and then; True: start no more boots
+    # gets, once, how many boots still run where no more are started
     waits: Callable[[int], None] = lambda _running: None
+    # gets how many boots are done, of how many
     progress: Callable[[int, int], None] = lambda _done, _total: None
+    # gets, for each guest that died, which boot it was and how it ended
     failed: Callable[[str], None] = lambda _told: None
-    jobs: int = 1
+    jobs: int = 1  # boots at a time
 
 
 def run_matrix(
@@ -139,14 +124,12 @@ def run_matrix(
     end; boots with such points in `previous` are tried again. A source that does not build, or
     a machine that fails, ends the matrix once the running boots have ended.
 
-    Raises
-    ------
-    BuildError, HostError, OSError : a source did not build, QEMU or the disk failed; what was
-        finished is saved.
+    BuildError, HostError, OSError: a source did not build, QEMU or the disk failed; what was
+    finished is saved.
     """
-    ended = _Ended(_adopt(plans, previous))
-    waiting = [plan for plan in plans if plan_key(plan) not in ended.done]
-    hooks.progress(len(ended.done), len(plans))
+    done, refused = _adopt(plans, previous), list[NtbbenchError | OSError]()
+    waiting = [plan for plan in plans if plan_key(plan) not in done]
+    hooks.progress(len(done), len(plans))
     with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
         running: dict[Future[list[PairPoint]], PairPlan] = {}
         told = False
@@ -160,41 +143,37 @@ def run_matrix(
                     hooks.waits(len(running))
                 finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    if _collect(future, running.pop(future), ended, hooks):
-                        hooks.save(_ordered(plans, ended.done))
-                        hooks.progress(len(ended.done), len(plans))
-                if ended.refused is not None:
+                    if _collect(future, running.pop(future), done, refused, hooks):
+                        hooks.save(_ordered(plans, done))
+                        hooks.progress(len(done), len(plans))
+                if refused:
                     waiting.clear()
         finally:
             waiting.clear()
-    if ended.refused is not None:
-        raise ended.refused
-    return _ordered(plans, ended.done), len(ended.done) == len(plans)
-
-
-@dataclass
-class _Ended:
-    """What became of the boots: points, and what no other boot could mend."""
-
-    done: dict[Key, list[PairPoint]]
-    refused: NtbbenchError | OSError | None = None
+    if refused:
+        raise refused[0]
+    return _ordered(plans, done), len(done) == len(plans)
 
 
 def _collect(
-    future: Future[list[PairPoint]], plan: PairPlan, ended: _Ended, hooks: MatrixHooks
+    future: Future[list[PairPoint]],
+    plan: PairPlan,
+    done: dict[Key, list[PairPoint]],
+    refused: list[NtbbenchError | OSError],
+    hooks: MatrixHooks,
 ) -> bool:
-    """Note what became of a boot; return whether it gave points."""
+    """Note what became of a boot, or what no other boot could mend; return if it gave points."""
     try:
         points = future.result()
     except (NtbbenchError, OSError) as error:
         # the interrupt that stops the matrix may have stopped QEMU
         if not (isinstance(error, HostError) and hooks.stop()):
-            ended.refused = ended.refused or error
+            refused.append(error)
         return False
     causes = failures(points)
     if causes and hooks.stop():  # the interrupt that stops the matrix may have stopped the guest
         return False
-    ended.done[plan_key(plan)] = points
+    done[plan_key(plan)] = points
     for cause in causes:
         hooks.failed(f"{plan.setup.label}: {cause}")
     return True
@@ -244,8 +223,4 @@ def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key
 
 
 def _ordered(plans: Sequence[PairPlan], done: dict[Key, list[PairPoint]]) -> list[PairPoint]:
-    def points() -> Iterator[PairPoint]:
-        for plan in plans:
-            yield from done.get(plan_key(plan), ())
-
-    return list(points())
+    return [point for plan in plans for point in done.get(plan_key(plan), ())]

@@ -37,25 +37,17 @@ Patches = frozenset[int]
 
 @dataclass(frozen=True)
 class Question:
-    """One side's driver in the setting that it was observed in.
-
-    Parameters
-    ----------
-    seen : its observations; empty: nothing was observed.
-    slots, doorbell, filled : as `expected_observations` takes them.
-    wanted : the patches that it is said to carry; None: nobody says.
-    said_by : who says so, in words.
-    hint : the patches that its text shows: it chooses between sets that behave alike.
-    """
+    """One side's driver in the setting that it was observed in."""
 
     side: Side
-    seen: Observations
+    seen: Observations  # its observations; empty: nothing was observed
+    # slots, doorbell, filled: as `expected_observations` takes them
     slots: int
     doorbell: Doorbell
     filled: frozenset[int] | None
-    wanted: Patches | None
-    said_by: str
-    hint: Patches
+    wanted: Patches | None  # the patches that it is said to carry; None: nobody says
+    said_by: str  # who says so, in words
+    hint: Patches  # the patches that its text shows: it chooses between sets that behave alike
 
     @property
     def is_bound(self) -> bool:
@@ -98,9 +90,7 @@ def observed_driver(
 ) -> DriverSource:
     """Return the driver with the patches that explain the observations of its side, if any.
 
-    Parameters
-    ----------
-    observed : the observations of either side.
+    `observed`: the observations of either side.
     """
     seen = observed.get(source.side)
     if not seen:
@@ -112,24 +102,16 @@ def observed_driver(
         seen=seen,
         slots=setup.slots_of(source.side),
         doorbell=setup.doorbell,
-        filled=_filled(setup, observed),
+        # one word rings all slots of an embedded doorbell; another CPU may poll before the observer
+        filled=None
+        if setup.doorbell == Doorbell.EMBEDDED or setup.cpus > 1
+        else frozenset(map(int, observed.get(EP, {}).get(FILLED, "").split())),
         wanted=None if wanted is None else frozenset(wanted),
         said_by=f"`{source.spec}` is" if given is None else f"--{source.side}-patches says",
         hint=frozenset(source.patches),
     )
     behaviour = explain(question)
     return replace(source, patches=behaviour.patches, behaviour=behaviour)
-
-
-def _filled(setup: PairSetup, observed: Mapping[str, Observations]) -> frozenset[int] | None:
-    """Return the slots whose rings can be seen; None: the wire does not tell them apart.
-
-    One word rings all slots of an embedded doorbell. Of several CPUs another one may have polled
-    before the observer looked.
-    """
-    if setup.doorbell == Doorbell.EMBEDDED or setup.cpus > 1:
-        return None
-    return frozenset(map(int, observed.get(EP, {}).get(FILLED, "").split()))
 
 
 def explain(question: Question) -> Behaviour:
@@ -156,7 +138,6 @@ def explain(question: Question) -> Behaviour:
 
 
 def _unexplained(question: Question, known: list[Patches]) -> Behaviour:
-    """Return the behaviour of a driver that no set of patches explains."""
     nearest = question.wanted
     if nearest is None:
         nearest = min(known, key=lambda patches: len(question.differing(patches)))
@@ -180,7 +161,6 @@ def _behaviour(
 
 
 def _chosen(question: Question, fitting: list[Patches], known: list[Patches]) -> Patches:
-    """Return which of the sets that behave alike a reader expects."""
     if question.wanted in fitting and question.wanted is not None:
         return question.wanted
     expected = [patches for patches in (question.hint, *known) if patches in known]
@@ -202,14 +182,12 @@ def _known(side: Side) -> Iterator[Patches]:
         yield ep.patches if side == "ep" else rc.patches
 
 
-def _subsets(side: Side) -> Iterator[Patches]:
+def _subsets(side: Side) -> list[Patches]:
     numbers = side_patches(side)
-    for count in range(len(numbers) + 1):
-        yield from map(frozenset, combinations(numbers, count))
+    return [frozenset(c) for count in range(len(numbers) + 1) for c in combinations(numbers, count)]
 
 
 def _alien(question: Question) -> set[str]:
-    """Return the keys whose observed value no set of patches has."""
     known: dict[str, set[str]] = {}
     for patches in _subsets(question.side):
         for key, value in (question.expected(patches) or {}).items():
@@ -218,7 +196,6 @@ def _alien(question: Question) -> set[str]:
 
 
 def _told(question: Question, patches: Patches, first: Collection[str] = ()) -> str:
-    """Return the first few observations that are not as `patches` have them, `first` before."""
     expected = question.expected(patches)
     if expected is None:
         return f"it binds, {behaviour_words(question.side, patches)} would not"
@@ -242,26 +219,20 @@ def behaviour_words(side: Side, patches: Iterable[int]) -> str:
         return f"patches {number_ranges(chosen)} (all)"
     if chosen not in set(_known(side)) and len(missing) <= FEW_MISSING:
         return f"the series without {_patches(missing)}"
-    return _patches(sorted(chosen)) + _released(side, chosen)
+    index = 0 if side == EP else 1
+    names = [name for name, halves in KERNELS.items() if halves[index].patches == chosen]
+    released = f" (as Linux {', '.join(names)})" if names else ""
+    return _patches(sorted(chosen)) + released
 
 
 def _patches(numbers: list[int]) -> str:
     return f"patch{'es' if len(numbers) > 1 else ''} {number_ranges(numbers)}"
 
 
-def _released(side: Side, patches: Patches) -> str:
-    """Return the released kernels that have just these patches of a half."""
-    index = 0 if side == "ep" else 1
-    names = [name for name, halves in KERNELS.items() if halves[index].patches == patches]
-    return f" (as Linux {', '.join(names)})" if names else ""
-
-
 def read_observations(lines: Iterable[str]) -> Mapping[str, Observations]:
     """Return what the guest observed, by side; functions' addresses are left out.
 
-    Raises
-    ------
-    ValueError : a line that is none of `SIDE KEY=VALUE`.
+    ValueError: a line that is none of `SIDE KEY=VALUE`.
     """
     found: dict[str, dict[str, str]] = {}
     for line in lines:

@@ -2,7 +2,6 @@
 """The pair's kernel and modules: built once from Debian's source or a tree, checked, cached."""
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -11,17 +10,15 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import program, run
-from ntbbench.lab.lab_errors import BuildError
-from ntbbench.lab.packages.apt import version_key
+from ntbbench.lab.commands import BuildError, program, run
+from ntbbench.lab.packages.apt import parse_spec, version_key
 from ntbbench.lab.packages.cache import Cache, write_checksums
-from ntbbench.lab.packages.debian_kernels import parse_spec
-from ntbbench.lab.packages.linux_source import unpack_tree
+from ntbbench.lab.packages.fetch import unpack_tree
 from ntbbench.lab.packages.modules import (
-    MAKE_STATE,
     ModuleSet,
     build_modules,
     first_error,
+    make,
     ntb_sources,
 )
 from ntbbench.lab.pair.plan import EP, RC, DriverSource
@@ -76,19 +73,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PairKernel:
-    """A built kernel: `folder` holds the boot image and what builds modules for it.
+    """A built kernel: `folder` holds the boot image and what builds modules for it."""
 
-    Parameters
-    ----------
-    label : how the user named it.
-    variant : `run`, or `check` with the kernel's debugging options.
-    source : its source's NTB files and drivers.
-    """
-
-    label: str
-    variant: str
+    label: str  # how the user named it
+    variant: str  # `run`, or `check` with the kernel's debugging options
     folder: Path
-    source: DebianSource
+    source: DebianSource  # its source's NTB files and drivers
 
     @property
     def image(self) -> Path:
@@ -104,12 +94,10 @@ class PairKernel:
 def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKernel:
     """Return the kernel `spec` (`debian:VERSION`), building it unless the cache has just this one.
 
-    Raises
-    ------
-    InputError : a spec that is none, or a kernel that epc_loop does not know.
-    FetchError : the source could not be had.
-    BuildError : with the compiler's first error, or an option that the source does not know.
-    MissingToolError : a program that building a kernel takes.
+    InputError: a spec that is none, or a kernel that epc_loop does not know.
+    FetchError: the source could not be had.
+    BuildError: with the compiler's first error, or an option that the source does not know.
+    MissingToolError: a program that building a kernel takes.
     """
     wanted = _wanted(spec)
     # a source that is not there yet has no kernel either: its package is kept, to be fetched once
@@ -127,7 +115,6 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
 
 
 def _wanted(spec: str) -> str:
-    """Return the version that `spec` names, of a kernel that epc_loop knows."""
     allowed = f"debian:{AFTER_VERSION} or newer: epc_loop needs its PCI endpoint core"
     try:
         wanted = parse_spec(spec)
@@ -184,16 +171,8 @@ def _build(folder: Path, source: DebianSource, variant: str) -> None:
 
 
 def _make(source: DebianSource, tree: Path, objects: Path, *words: str, **env: str) -> None:
-    command: list[str | Path] = [
-        "make",
-        f"-j{os.cpu_count() or 1}",
-        "-s",
-        "-C",
-        tree,
-        f"O={objects}",
-        *words,
-    ]
-    result = run(command, env={**dict.fromkeys(MAKE_STATE, ""), **STAMPS, "KCFLAGS": QUICK, **env})
+    places = ("-s", "-C", tree, f"O={objects}")
+    result = make(*places, *words, **{**STAMPS, "KCFLAGS": QUICK, **env})
     if result.status:
         raise BuildError(f"{source.origin}: {first_error(result, objects)}")
 
@@ -209,14 +188,9 @@ def build_pair(
 ) -> Path:
     """Return the folder with the modules of two drivers: built in seconds, once.
 
-    Parameters
-    ----------
-    tree : whose NTB core, transport and network device run; None: the kernel's.
-
-    Raises
-    ------
-    BuildError : with the compiler's first error.
-    InputError : a file is another driver than that of its side.
+    `tree`: whose NTB core, transport and network device run; None: the kernel's.
+    BuildError: with the compiler's first error.
+    InputError: a file is another driver than that of its side.
     """
     sources = {
         **ntb_sources(kernel.source.folder if tree is None else tree),
@@ -238,12 +212,8 @@ def build_pair(
 
 
 def imported(module: Path) -> frozenset[str]:
-    """Return the symbols that a module takes from the kernel and from other modules.
-
-    Raises
-    ------
-    BuildError : it is no module.
-    """
+    """Return the symbols that a module takes from the kernel and from other modules; BuildError: it
+    is no module."""
     told = run([program("nm"), "-u", module])
     if told.status:
         raise BuildError(f"{module.name}: {told.last_words}")

@@ -12,15 +12,7 @@ from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Count, Counts, Word, Words
 from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
-from ntbbench.pair.setting import (
-    DIRECTIONS,
-    FLOWS_MAX,
-    GAP,
-    PACKETS,
-    AnySlots,
-    Direction,
-    Traffic,
-)
+from ntbbench.pair.setting import DIRECTIONS, FLOWS_MAX, GAP, PACKETS, AnySlots, Direction, Traffic
 
 BEFORE, AFTER = "before", "after"
 EP: Side = "ep"
@@ -81,13 +73,7 @@ def _patches_of(side: Side) -> PatchList:
 class PairSetup(AnySlots, frozen=True, kw_only=True):
     """What one boot binds together: the setting and the two drivers in it.
 
-    Parameters
-    ----------
-    cpus : the guest's; more than one only outside deterministic mode.
-
-    Raises
-    ------
-    InputError : a value that no guest can have.
+    InputError: a value that no guest can have.
     """
 
     mw_count: Annotated[int, WINDOWS] = 2
@@ -96,6 +82,7 @@ class PairSetup(AnySlots, frozen=True, kw_only=True):
     rc_driver: DriverName = AFTER
     ep_patches: Annotated[tuple[int, ...] | None, _patches_of("ep")] = None
     rc_patches: Annotated[tuple[int, ...] | None, _patches_of("rc")] = None
+    # the guest's; more than one only outside deterministic mode
     cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1
 
     @property
@@ -142,20 +129,15 @@ class Rounds(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class PairPlan:
-    """One boot: a setup and the points measured on it, in order.
-
-    Parameters
-    ----------
-    rounds : how often the endpoint is unbound and bound again after the points (`lab pair check`).
-    may_die : a guest that panics, hangs or gives up is a result: with the points it finished.
-    deterministic : QEMU counts instructions: two runs give the same counts.
-    """
+    """One boot: a setup and the points measured on it, in order."""
 
     setup: PairSetup
     traffic: tuple[Traffic, ...] = (Traffic(),)
+    # how often the endpoint is unbound and bound again after the points (`lab pair check`)
     rounds: int = 0
+    # a guest that panics, hangs or gives up is a result: with the points it finished
     may_die: bool = False
-    deterministic: bool = True
+    deterministic: bool = True  # QEMU counts instructions: two runs give the same counts
 
     def __post_init__(self) -> None:
         names = [point.name for point in self.traffic]
@@ -168,49 +150,30 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a driver was seen to do at its set-up, and the patches that explain it.
+    """What a driver was seen to do at its set-up, and the patches that explain it."""
 
-    Parameters
-    ----------
-    patches : what the model goes by: as said, or else as seen; the nearest where nothing fits.
-    prerequisites : what the driver has of what the series stands on.
-    words : what it behaves as.
-    findings : why that is wrong, in words; empty: it is not.
-    alike : other sets of patches that nothing observed tells from this one.
-    inferred : nobody said which patches the driver carries.
-    observations : what was seen, by question.
-    """
-
+    # what the model goes by: as said, or else as seen; the nearest where nothing fits
     patches: tuple[int, ...]
-    prerequisites: frozenset[str]
-    words: str
-    findings: tuple[str, ...] = ()
-    alike: int = 0
-    inferred: bool = True
-    observations: Mapping[str, str] = field(default_factory=dict)
+    prerequisites: frozenset[str]  # what the driver has of what the series stands on
+    words: str  # what it behaves as
+    findings: tuple[str, ...] = ()  # why that is wrong, in words; empty: it is not
+    alike: int = 0  # other sets of patches that nothing observed tells from this one
+    inferred: bool = True  # nobody said which patches the driver carries
+    observations: Mapping[str, str] = field(default_factory=dict)  # what was seen, by question
 
 
 @dataclass(frozen=True)
 class DriverSource:
-    """The source of one side's driver.
+    """The source of one side's driver."""
 
-    Parameters
-    ----------
-    side : `ep` (pci-epf-vntb) or `rc` (ntb_hw_epf).
-    spec : as asked: `before`, `after`, a path.
-    origin : where it was found: `linux-source-6.12 6.12.95-1~bpo12+1`, or the file's path.
-    path : the C file.
-    patches : numbers of the series, sorted: 1 .. 7 on the endpoint, 8 .. 12 on the root complex.
-        Until the driver was observed a hint: those of its name, or that its text shows.
-    behaviour : what it was seen to do; None: it was not.
-    """
-
-    side: Side
-    spec: str
-    origin: str
-    path: Path
+    side: Side  # `ep` (pci-epf-vntb) or `rc` (ntb_hw_epf)
+    spec: str  # as asked: `before`, `after`, a path
+    origin: str  # where it was found: `linux-source-6.12 6.12.95-1~bpo12+1`, or the file's path
+    path: Path  # the C file
+    # numbers of the series, sorted: 1 .. 7 on the endpoint, 8 .. 12 on the root complex. Until the
+    # driver was observed a hint: those of its name, or that its text shows
     patches: tuple[int, ...]
-    behaviour: Behaviour | None = None
+    behaviour: Behaviour | None = None  # what it was seen to do; None: it was not
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -226,50 +189,32 @@ def named_patches(side: Side, spec: str) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True)
 class PointRecording:
-    """One point that came back.
-
-    Parameters
-    ----------
-    folder : holds `point`, `state`, `trace`, `before-*`, `after-*`, `sent`, `received`.
-    link : `up` or `down`; down: there is no `trace` and nothing was sent.
-    """
+    """One point that came back."""
 
     traffic: Traffic
-    folder: Path
-    link: str
+    folder: Path  # holds `point`, `state`, `trace`, `before-*`, `after-*`, `sent`, `received`
+    link: str  # `up` or `down`; down: there is no `trace` and nothing was sent
 
 
 @dataclass(frozen=True)
 class PairRecordings:
-    """What one boot recorded.
+    """What one boot recorded."""
 
-    Parameters
-    ----------
-    plan : that was carried out.
-    folder : holds `kernel`, `setup` (key=value lines), `dmesg`, and a folder a point.
-    release : the guest's uname -r.
-    ep, rc : the drivers.
-    link : `up` or `down`.
-    cause : why the link is down, or why the mode is not to be had; empty if it is up.
-    available : False: the driver has not this doorbell mode; nothing was measured.
-    ep_qp_count, rc_qp_count : QPs that each side's ntb_transport computed; None: it has no device.
-    warnings : the guest kernel's complaints, one line each.
-    died : how the guest panicked, hung or gave up, in one line; empty: it did not.
-    """
-
-    plan: PairPlan
-    folder: Path
-    release: str
+    plan: PairPlan  # that was carried out
+    folder: Path  # holds `kernel`, `setup` (key=value lines), `dmesg`, and a folder a point
+    release: str  # the guest's uname -r
+    # ep, rc: the drivers
     ep: DriverSource
     rc: DriverSource
-    link: str
-    cause: str
-    available: bool = True
+    link: str  # `up` or `down`
+    cause: str  # why the link is down, or why the mode is not to be had; empty if it is up
+    available: bool = True  # False: the driver has not this doorbell mode; nothing was measured
+    # ep_qp_count, rc_qp_count: QPs that each side's ntb_transport computed; None: it has no device
     ep_qp_count: int | None = None
     rc_qp_count: int | None = None
     points: tuple[PointRecording, ...] = ()
-    warnings: tuple[str, ...] = ()
-    died: str = ""
+    warnings: tuple[str, ...] = ()  # the guest kernel's complaints, one line each
+    died: str = ""  # how the guest panicked, hung or gave up, in one line; empty: it did not
 
     @property
     def findings(self) -> tuple[str, ...]:

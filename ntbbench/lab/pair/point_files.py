@@ -21,7 +21,7 @@ from ntbbench.capture.readers.qp_stats import (
 )
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import read_small
-from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.plan import DEVICES, DriverSource, PairSetup
 from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace
 from ntbbench.pair.drivers.patches import SIDES, Side
@@ -77,9 +77,7 @@ def read_sides(trace: Path) -> dict[Side, BoundSide]:
 def write_state(folder: Path, sides: Mapping[Side, BoundSide]) -> None:
     """Write `state` of a point: a line a QP that the netdev has, from its counters afterwards.
 
-    Raises
-    ------
-    GuestError : a QP has a link, and the set-up's trace has no address for it.
+    GuestError: a QP has a link, and the set-up's trace has no address for it.
     """
     stats = read_stats(folder / "after-stats")
     lines = []
@@ -139,43 +137,28 @@ def _senders(folder: Path, traffic: Traffic) -> list[int]:
 
 @dataclass
 class ReceiverCounters:
-    """What the receiver's debugfs counters add to the trace.
+    """What the receiver's debugfs counters add to the trace."""
 
-    Parameters
-    ----------
-    rx_pkts : packets that ntb_transport received, all QPs together.
-    rx_max_entry : entries of the smallest ring.
-    rx_errors : packets that ntb_transport dropped, by the counter's name.
-    doubts : what two counters of the same thing tell apart.
-    """
-
-    rx_pkts: int = 0
-    rx_max_entry: int = 0
+    rx_pkts: int = 0  # packets that ntb_transport received, all QPs together
+    rx_max_entry: int = 0  # entries of the smallest ring
+    # packets that ntb_transport dropped, by the counter's name
     rx_errors: Counter[str] = field(default_factory=Counter)
+    # what two counters of the same thing tell apart
     doubts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class RecordedPoint:
-    """One point as it was recorded.
+    """One point as it was recorded."""
 
-    Parameters
-    ----------
-    trace : of the traffic's direction.
-    counted : of the receiver.
-    qps : of both sides, as netdev owns them.
-    links : by side, whether each of its QPs is up, by qp_num.
-    sent, received : packets, as the two programs counted them.
-    preemptible : the guest's kernel preempts kernel code.
-    """
-
-    trace: PairTrace
-    counted: ReceiverCounters
-    qps: tuple[Qp, ...]
-    links: dict[Side, list[bool]]
+    trace: PairTrace  # of the traffic's direction
+    counted: ReceiverCounters  # of the receiver
+    qps: tuple[Qp, ...]  # of both sides, as netdev owns them
+    links: dict[Side, list[bool]]  # by side, whether each of its QPs is up, by qp_num
+    # sent, received: packets, as the two programs counted them
     sent: int
     received: int
-    preemptible: bool
+    preemptible: bool  # the guest's kernel preempts kernel code
 
     def active(self, side: Side) -> list[int]:
         """Return the qp_nums of one side that have a link."""
@@ -186,9 +169,7 @@ class RecordedPoint:
 def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> RecordedPoint:
     """Read the recording of one point whose link is up; `polled` as in `read_pair_trace`.
 
-    Raises
-    ------
-    InputError : a file is missing, damaged, or not of this point.
+    InputError: a file is missing, damaged, or not of this point.
     """
     qps = read_state(folder / "state")
     sides = read_sides(folder.parent / "setup" / "trace")

@@ -3,11 +3,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import GuestError
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.disagreements import cautions, count_complaints, slot_complaints
 from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
 from ntbbench.lab.pair.point_files import RecordedPoint, read_point_folder
@@ -16,7 +15,6 @@ from ntbbench.lab.pair.predict import (
     MISROUTED,
     MISSED,
     WORKING,
-    PairModel,
     Prediction,
     measured_verdict,
     pair_model,
@@ -27,7 +25,6 @@ from ntbbench.lab.pair.predict import (
 )
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairObserved, PairPoint
 from ntbbench.pair.coalesce import Hop
-from ntbbench.pair.series.verdict import PairLink
 from ntbbench.pair.setting import RC_TO_EP, Traffic
 
 UP, DOWN = "up", "down"
@@ -35,24 +32,22 @@ LOST = {MISSED, MISROUTED}
 
 
 def evaluate(recordings: PairRecordings) -> list[PairPoint]:
-    """Return the points of one boot, each beside its prediction.
-
-    Raises
-    ------
-    GuestError : a recording is damaged.
-    """
-    boot = _boot(recordings)
+    """Return the points of one boot, each beside its prediction; GuestError: a recording is
+    damaged."""
+    boot = _Boot(recordings)
     if not recordings.available:  # nothing was measured, nothing is compared
-        return [boot.unavailable(traffic) for traffic in recordings.plan.traffic]
+        why = recordings.cause
+        return [
+            boot.point(traffic, status=UNAVAILABLE, link=DOWN, cause=why, agrees=None)
+            for traffic in recordings.plan.traffic
+        ]
     return [_point(boot, point) for point in recordings.points]
 
 
 def all_points(recordings: PairRecordings) -> list[PairPoint]:
     """Return a point for each that was asked for: those that a guest which died left have failed.
 
-    Raises
-    ------
-    GuestError : a recording is damaged.
+    GuestError: a recording is damaged.
     """
     failed = failed_points(recordings)
     return evaluate(recordings)[: len(recordings.plan.traffic) - len(failed)] + failed
@@ -65,7 +60,7 @@ def failed_points(recordings: PairRecordings) -> list[PairPoint]:
     """
     if not recordings.died:
         return []
-    boot, traffics = _boot(recordings), recordings.plan.traffic
+    boot, traffics = _Boot(recordings), recordings.plan.traffic
     first = min(len(recordings.points), len(traffics) - 1)
     return [boot.failed(traffic, recordings.died) for traffic in traffics[first:]]
 
@@ -91,17 +86,13 @@ def observed(recordings: PairRecordings) -> list[PairObserved]:
     ]
 
 
-@dataclass(frozen=True)
 class _Boot:
-    """One boot and its model: what all of its points have in common."""
+    """One boot, its model and the model's link."""
 
-    recordings: PairRecordings
-    model: PairModel
-    link: PairLink
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        return self.recordings.findings
+    def __init__(self, recordings: PairRecordings) -> None:
+        self.recordings = recordings
+        self.model = pair_model(recordings)
+        self.link = self.model.link
 
     @property
     def qp_counts_agree(self) -> bool:
@@ -110,24 +101,16 @@ class _Boot:
     def point(self, traffic: Traffic, **found: Any) -> PairPoint:
         """Return a point: what was asked, and what was found."""
         setup, ep, rc = self.recordings.plan.setup, self.recordings.ep, self.recordings.rc
+        asked = ("ep_driver", "rc_driver", "ep_slots", "rc_vectors", "mw_count", "queues")
+        sent = ("name", "direction", "flows", "packets", "gap_us", "spaced")
         shared: dict[str, Any] = {
-            "name": traffic.name,
-            "ep_driver": setup.ep_driver,
-            "rc_driver": setup.rc_driver,
+            **{name: getattr(setup, name) for name in asked},
+            **{name: getattr(traffic, name) for name in sent},
             "ep_patches": sorted(ep.patches),
             "rc_patches": sorted(rc.patches),
             "ep_behaves": ep.behaviour.words if ep.behaviour else "",
             "rc_behaves": rc.behaviour.words if rc.behaviour else "",
-            "ep_slots": setup.ep_slots,
-            "rc_vectors": setup.rc_vectors,
-            "mw_count": setup.mw_count,
-            "queues": setup.queues,
             "doorbell": str(setup.doorbell),
-            "direction": traffic.direction,
-            "flows": traffic.flows,
-            "packets": traffic.packets,
-            "gap_us": traffic.gap_us,
-            "spaced": traffic.spaced,
             "predicted_link": self.link.link,
             "ep_qp_count": self.recordings.ep_qp_count,
             "rc_qp_count": self.recordings.rc_qp_count,
@@ -136,11 +119,6 @@ class _Boot:
             "warnings": list(self.recordings.warnings),
         }
         return PairPoint(**shared | found)
-
-    def unavailable(self, traffic: Traffic) -> PairPoint:
-        """Return a point that this driver cannot give."""
-        cause = self.recordings.cause
-        return self.point(traffic, status=UNAVAILABLE, link=DOWN, cause=cause, agrees=None)
 
     def failed(self, traffic: Traffic, cause: str) -> PairPoint:
         """Return a point that the guest did not come to: of no driver does the model say that."""
@@ -151,7 +129,7 @@ class _Boot:
             cause=cause,
             predicted_verdict=predicted_verdict(self.model, traffic.direction),
             agrees=False,
-            notes=list(self.findings),
+            notes=list(self.recordings.findings),
         )
 
     def down(self, traffic: Traffic) -> PairPoint:
@@ -163,14 +141,9 @@ class _Boot:
             cause="; ".join(filter(None, [self.recordings.cause, model])),
             verdict=LINK_DOWN,
             predicted_verdict=predicted_verdict(self.model, traffic.direction),
-            agrees=self.link.link == DOWN and self.qp_counts_agree and not self.findings,
-            notes=list(self.findings),
+            agrees=self.link.link == DOWN and self.qp_counts_agree and not self.recordings.findings,
+            notes=list(self.recordings.findings),
         )
-
-
-def _boot(recordings: PairRecordings) -> _Boot:
-    model = pair_model(recordings)
-    return _Boot(recordings, model, model.link)
 
 
 def _point(boot: _Boot, point: PointRecording) -> PairPoint:
@@ -180,13 +153,12 @@ def _point(boot: _Boot, point: PointRecording) -> PairPoint:
     try:
         return _up(boot, point)
     except GuestError as error:
-        if not boot.findings:
+        if not boot.recordings.findings:
             raise
         return boot.failed(point.traffic, str(error))
 
 
 def _up(boot: _Boot, point: PointRecording) -> PairPoint:
-    """Return a point whose link is up: counts beside their prediction."""
     traffic, setup = point.traffic, boot.recordings.plan.setup
     polled = traffic.direction == RC_TO_EP and setup.doorbell == "poll"
     try:
@@ -223,14 +195,17 @@ def _up(boot: _Boot, point: PointRecording) -> PairPoint:
         queues_open=len(active),
         verdict=verdict,
         predicted_verdict=expected,
-        agrees=not complaints and not boot.findings,
+        agrees=not complaints and not boot.recordings.findings,
         # What this direction shows comes before what was seen of either driver at set-up.
-        notes=[*complaints, *boot.findings, *cautions(recorded, predicted, traffic, ep_qps)],
+        notes=[
+            *complaints,
+            *boot.recordings.findings,
+            *cautions(recorded, predicted, traffic, ep_qps),
+        ],
     )
 
 
 def _shortage(boot: _Boot, open_qps: int) -> str:
-    """Return why there are fewer QPs than were asked for; empty: there are not."""
     asked = boot.recordings.plan.setup.queues
     if asked is None or open_qps >= asked:
         return ""
@@ -242,7 +217,6 @@ def _shortage(boot: _Boot, open_qps: int) -> str:
 def _complaints(
     boot: _Boot, recorded: RecordedPoint, predicted: Prediction, traffic: Traffic
 ) -> Iterator[str]:
-    """Yield each thing in which the kernel did not do what the model says."""
     trace = recorded.trace
     if boot.link.link == DOWN:
         yield f"the link is up; the model says down: {boot.link.cause}"
@@ -257,17 +231,13 @@ def _complaints(
 
 
 def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:
-    """Return the counts of a point and of its prediction, by their record's field."""
     trace, bounds = recorded.trace, predicted.bounds
     qps = range(len(predicted.runs))
     runs = [trace.runs[qp_num] for qp_num in qps]
     pairs = zip(runs, predicted.runs, strict=True)
-    links = {
-        f"{side}_qp_links": [UP if is_up else DOWN for is_up in up]
-        for side, up in recorded.links.items()
-    }
     return {
-        **links,
+        "ep_qp_links": [UP if is_up else DOWN for is_up in recorded.links["ep"]],
+        "rc_qp_links": [UP if is_up else DOWN for is_up in recorded.links["rc"]],
         "doorbells_rung": trace.rings,
         "doorbells_per_qp": [trace.doorbells[qp_num] for qp_num in qps],
         "msis_raised": trace.msis.total(),

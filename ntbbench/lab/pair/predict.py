@@ -56,22 +56,16 @@ class PairModel:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Counts of one direction; runs by qp_num.
+    """Counts of one direction; runs by qp_num."""
 
-    Parameters
-    ----------
-    msis : by their 1-based number, which is the wire contract between the two drivers.
-    exact : MSIs and events are exact, not only bounded by what caused them.
-    bounds : of the runs; None where they are exact too.
-    msi_hops, event_hops : what bounds MSIs and events, by number and by vector; empty where they
-        are exact.
-    """
-
+    # by their 1-based number, which is the wire contract between the two drivers
     msis: Counter[int]
     vectors: Counter[int]
     runs: list[int]
-    exact: bool
-    bounds: RunBounds | None
+    exact: bool  # MSIs and events are exact, not only bounded by what caused them
+    bounds: RunBounds | None  # of the runs; None where they are exact too
+    # msi_hops, event_hops: what bounds MSIs and events, by number and by vector; empty where they
+    # are exact
     msi_hops: dict[int, Hop] = field(default_factory=dict)
     event_hops: dict[int, Hop] = field(default_factory=dict)
 
@@ -109,13 +103,11 @@ def predict(
     Of a spaced or polled flow the model sees rings and polls alone; of another burst also where
     callbacks were. A burst's runs are an estimate; `bounds` says what any order allows.
 
-    Parameters
-    ----------
-    active : qp_nums that ntb_netdev owns on the receiver and whose link is up.
-    spaced : each doorbell was served before the next one of its QP.
-    rx_max_entry : entries of the smallest ring.
-    preemptible : the kernel preempts kernel code: ksoftirqd may run between two callbacks of one
-        poll. Whether it does is the scheduler's business: runs that it changes are bounded.
+    `active`: qp_nums that ntb_netdev owns on the receiver and whose link is up.
+    `spaced`: each doorbell was served before the next one of its QP.
+    `rx_max_entry`: entries of the smallest ring.
+    `preemptible`: the kernel preempts kernel code: ksoftirqd may run between two callbacks of one
+    poll. Whether it does is the scheduler's business: runs that it changes are bounded.
     """
     qp_count = max(active, default=-1) + 1
 
@@ -125,7 +117,7 @@ def predict(
         return PairFlow(*pair, preempts=lambda: preempts)
 
     def told(tally: FlowTally, bounds: RunBounds | None, *hops: dict[int, Hop]) -> Prediction:
-        runs = _by_qp(tally.runs, qp_count)
+        runs = [tally.runs[qp_num] for qp_num in range(qp_count)]
         return Prediction(tally.msis, tally.vectors, runs, spaced, bounds, *hops)
 
     if not spaced:
@@ -144,7 +136,7 @@ def predict(
     soon = flow(preempts=preemptible).run(rings_and_polls(trace))
     if late.runs == soon.runs:
         return told(late, None)
-    least, most = (_by_qp(tally.runs, qp_count) for tally in (late, soon))
+    least, most = ([tally.runs[qp] for qp in range(qp_count)] for tally in (late, soon))
     return told(late, RunBounds(least, most))
 
 
@@ -220,7 +212,3 @@ def telling(measured: str, predicted: str, trace: PairTrace) -> str:
 def same_verdict(measured: str, predicted: str) -> bool:
     """Return whether two verdicts agree; those that work may look the same."""
     return measured == predicted or (measured == WORKS and predicted in WORKING)
-
-
-def _by_qp(counts: Counter[int], qp_count: int) -> list[int]:
-    return [counts[qp_num] for qp_num in range(qp_count)]

@@ -3,7 +3,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ntbbench.core.fields import axis, count, fact
 from ntbbench.core.fields import verdict as conclusion  # a field is called verdict
@@ -95,40 +95,30 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     predicted_ep_qp_count: Annotated[int | None, fact("EP qp_count predicted", "by the model")]
     predicted_rc_qp_count: Annotated[int | None, fact("RC qp_count predicted", "by the model")]
     queues_open: Annotated[int, fact("queues open", "QPs that ntb_netdev owns on the receiver")] = 0
-    ep_qp_links: Annotated[list[str], fact("QP links of EP", "up or down, by qp_num")] = field(
-        default_factory=list
-    )
-    rc_qp_links: Annotated[list[str], fact("QP links of RC", "up or down, by qp_num")] = field(
-        default_factory=list
-    )
+    ep_qp_links: Annotated[list[str], fact("QP links of EP", "up or down, by qp_num")] = []
+    rc_qp_links: Annotated[list[str], fact("QP links of RC", "up or down, by qp_num")] = []
     doorbells_rung: Annotated[
         int, count("doorbells rung", "peer_db_set() calls of the sender", head="door-\nbells")
     ] = 0
-    doorbells_per_qp: Annotated[PerQp, fact("doorbells", "that rang for the QP")] = field(
-        default_factory=list
-    )
+    doorbells_per_qp: Annotated[PerQp, fact("doorbells", "that rang for the QP")] = []
     msis_raised: Annotated[
         int, count("MSIs raised", "towards the root complex", better="lower", head="MSIs")
     ] = 0
     predicted_msis: Annotated[int, fact("MSIs predicted", _EXACT)] = 0
     least_msis: Annotated[int, fact("fewest MSIs", _LEAST)] = 0
     most_msis: Annotated[int, fact("most MSIs", _MOST)] = 0
-    msis_per_number: Annotated[ByKey, fact("MSIs by number", "by the 1-based MSI number")] = field(
-        default_factory=dict
-    )
-    predicted_msis_per_number: Annotated[ByKey, fact("MSIs by number predicted", _EXACT)] = field(
-        default_factory=dict
-    )
+    msis_per_number: Annotated[ByKey, fact("MSIs by number", "by the 1-based MSI number")] = {}
+    predicted_msis_per_number: Annotated[ByKey, fact("MSIs by number predicted", _EXACT)] = {}
     slots_per_number: Annotated[
         ByKey,
         fact("doorbells by slot", "that came to it; MSI n towards the root complex is slot n - 1"),
-    ] = field(default_factory=dict)
+    ] = {}
     slots_per_bit: Annotated[
         dict[str, list[int]],
         conclusion(
             "slots by doorbell bit", "that it was seen to ring; of any version it is bit + 2"
         ),
-    ] = field(default_factory=dict)
+    ] = {}
     events: Annotated[
         int,
         count(
@@ -143,29 +133,23 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     most_events: Annotated[int, fact("most events", _MOST)] = 0
     events_per_vector: Annotated[
         ByKey, fact("events by vector", "doorbell callbacks by their vector")
-    ] = field(default_factory=dict)
-    predicted_events_per_vector: Annotated[ByKey, fact("events by vector predicted", _EXACT)] = (
-        field(default_factory=dict)
-    )
+    ] = {}
+    predicted_events_per_vector: Annotated[ByKey, fact("events by vector predicted", _EXACT)] = {}
     packets_sent: Annotated[int, count("packets sent", "by all flows", head="sent")] = 0
     packets_received: Annotated[
         int, count("packets received", "by all flows", better="higher", head="received")
     ] = 0
     runs_per_qp: Annotated[
         PerQp, count("runs", "of the receive tasklets of the receiver", better="lower")
-    ] = field(default_factory=list)
-    predicted_runs_per_qp: Annotated[PerQp, fact("runs predicted", _EXACT)] = field(
-        default_factory=list
-    )
-    difference_per_qp: Annotated[PerQp, fact("difference", "measured - predicted")] = field(
-        default_factory=list
-    )
+    ] = []
+    predicted_runs_per_qp: Annotated[PerQp, fact("runs predicted", _EXACT)] = []
+    difference_per_qp: Annotated[PerQp, fact("difference", "measured - predicted")] = []
     least_runs_per_qp: Annotated[
         PerQp, fact("fewest runs", "that any order of the same doorbells gives")
-    ] = field(default_factory=list)
+    ] = []
     most_runs_per_qp: Annotated[
         PerQp, fact("most runs", "that any order of the same doorbells gives")
-    ] = field(default_factory=list)
+    ] = []
     verdict: Annotated[
         str,
         fact(
@@ -184,10 +168,10 @@ class PairPoint(Struct, frozen=True, kw_only=True):
         bool | None,
         conclusion("model", "whether QPs, verdict and every count are as the model says"),
     ]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = []
     warnings: Annotated[
         list[str], count("kernel warnings", "of the guest's kernel", better="lower")
-    ] = field(default_factory=list)
+    ] = []
 
 
 class PairFinding(Struct, frozen=True, kw_only=True):
@@ -213,12 +197,8 @@ class PairObserved(Struct, frozen=True, kw_only=True):
     alike: Annotated[
         int, fact("alike", "other sets of patches that nothing observed tells from these")
     ] = 0
-    findings: Annotated[list[str], fact("findings", "why that is wrong")] = field(
-        default_factory=list
-    )
-    observations: Annotated[dict[str, str], fact("observations", "by question")] = field(
-        default_factory=dict
-    )
+    findings: Annotated[list[str], fact("findings", "why that is wrong")] = []
+    observations: Annotated[dict[str, str], fact("observations", "by question")] = {}
 
 
 class PairResult(Struct, frozen=True, kw_only=True):
@@ -226,7 +206,7 @@ class PairResult(Struct, frozen=True, kw_only=True):
 
     schema: str = PAIR_SCHEMA
     kind: Annotated[PairKind, fact("kind", "the command: run, matrix, or check")] = RUN
-    scenario: dict[str, Any] = field(default_factory=dict)  # what was asked, for --resume
+    scenario: dict[str, Any] = {}  # what was asked, for --resume
     kernel: Annotated[str, fact("kernel", "uname -r of the guest")]
     kernel_source: Annotated[str, fact("asked for", "debian:7.3, or a tree")]
     accelerator: Annotated[str, fact("accelerator", "tcg or kvm")]
@@ -234,24 +214,22 @@ class PairResult(Struct, frozen=True, kw_only=True):
         bool,
         fact("deterministic", "the guest's clock counts instructions: two runs count the same"),
     ]
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = {}
     complete: Annotated[
         bool, conclusion("complete", "no: interrupted, or the guest of a check died")
     ] = True
     points: list[PairPoint]
     not_exercised: Annotated[
         list[str], fact("not exercised", "what no point tried, and the option that tries it")
-    ] = field(default_factory=list)
-    findings: list[PairFinding] = field(default_factory=list)  # of `lab pair check`
-    observed: list[PairObserved] = field(default_factory=list)  # of a run and a check
+    ] = []
+    findings: list[PairFinding] = []  # of `lab pair check`
+    observed: list[PairObserved] = []  # of a run and a check
     rounds: Annotated[
         int, count("rounds", "unbinds and binds of the endpoint in each boot", better="higher")
     ] = 0
     sources: Annotated[
         dict[str, str],
         fact("sources", "kernel version, SHA-256 of each driver and of the NTB files of a tree"),
-    ] = field(default_factory=dict)
-    checks: Annotated[list[str], fact("debug options", "of the kernel of `lab pair check`")] = (
-        field(default_factory=list)
-    )
-    warnings: list[str] = field(default_factory=list)
+    ] = {}
+    checks: Annotated[list[str], fact("debug options", "of the kernel of `lab pair check`")] = []
+    warnings: list[str] = []

@@ -33,38 +33,25 @@ Owner = TypeVar("Owner")
 
 @dataclass(frozen=True)
 class Addresses:
-    """Whose an address in a trace is.
+    """Whose an address in a trace is."""
 
-    Parameters
-    ----------
-    qps : address of a QP -> (side, qp_num).
-    contexts : address of a transport's context -> side.
-    devices : address of an NTB device -> side.
-    words : byte offset of a doorbell word -> its slot.
-    """
-
-    qps: Mapping[int, tuple[Side, int]]
-    contexts: Mapping[int, Side]
-    devices: Mapping[int, Side]
+    qps: Mapping[int, tuple[Side, int]]  # address of a QP -> (side, qp_num)
+    contexts: Mapping[int, Side]  # address of a transport's context -> side
+    devices: Mapping[int, Side]  # address of an NTB device -> side
+    # byte offset of a doorbell word -> its slot
     words: Mapping[int, int] = field(default_factory=lambda: WORDS)
 
 
 @dataclass
 class Wake:
-    """One ring, or the rings that one poll finds, and the QPs that ran before the next.
+    """One ring, or the rings that one poll finds, and the QPs that ran before the next."""
 
-    Parameters
-    ----------
-    rung, ran : qp_nums.
-    events : doorbell callbacks.
-    found : the receiver has come to its rings: it polled, or was interrupted.
-    doubtful : some of `ran` or `events` may be another wake's, or its own be counted there.
-    """
-
+    # rung, ran: qp_nums
     rung: set[int] = field(default_factory=set)
     ran: set[int] = field(default_factory=set)
-    events: int = 0
-    found: bool = False
+    events: int = 0  # doorbell callbacks
+    found: bool = False  # the receiver has come to its rings: it polled, or was interrupted
+    # some of `ran` or `events` may be another wake's, or its own be counted there
     doubtful: bool = False
 
 
@@ -72,23 +59,20 @@ class Wake:
 class WireSlots:
     """What one direction's doorbells did on the wire, in the order of one CPU.
 
-    Parameters
-    ----------
-    words : byte offset of a doorbell word -> its slot.
-    rung : (bit, slot) -> doorbells of that bit that were seen to come to that slot.
-    absent : by bit, doorbells after which the slot that they must ring was not set.
-    arrived : by slot, doorbells that came to it: its word was set, or its interrupt came.
-    served : by slot, how often the receiver took it: a poll emptied it, or its interrupt came.
-
     An interrupt is a bit's where no other bit's may still be to come. Doorbells may share one: that
     is not known again once a bit rang more often than it was told. A doorbell that finds its word
     set changes nothing: it is in neither `rung` nor `absent`.
     """
 
+    # byte offset of a doorbell word -> its slot
     words: Mapping[int, int] = field(default_factory=lambda: WORDS)
+    # (bit, slot) -> doorbells of that bit that were seen to come to that slot
     rung: Counter[tuple[int, int]] = field(default_factory=Counter)
+    # by bit, doorbells after which the slot that they must ring was not set
     absent: Counter[int] = field(default_factory=Counter)
+    # by slot, doorbells that came to it: its word was set, or its interrupt came
     arrived: Counter[int] = field(default_factory=Counter)
+    # by slot, how often the receiver took it: a poll emptied it, or its interrupt came
     served: Counter[int] = field(default_factory=Counter)
     _ringing: list[int] = field(default_factory=list)  # bits of the last call
     _waiting: Counter[int] = field(default_factory=Counter)  # doorbells by bit, not yet told
@@ -141,31 +125,22 @@ class WireSlots:
 
 @dataclass
 class PairTrace:
-    """What one direction did, counted, and its order where that matters.
+    """What one direction did, counted, and its order where that matters."""
 
-    Parameters
-    ----------
-    items : rings of the sender, polls of the endpoint, MSIs that it raised and callbacks of the
-        receiver, in order.
-    doorbells : rings of the sender by bit.
-    msis : raised towards the root complex, by their 1-based number (ep-to-rc only).
-    vectors : calls of the receiver's doorbell callback by vector.
-    runs : runs of the receiver's tasklets by qp_num.
-    wakes : what each group of rings led to, in order.
-    slots : which slots the sender's bits rang, and which ones the receiver served.
-    cpus : that rings, MSIs, callbacks and runs were seen on.
-    backward : rings of the receiver: traffic the other way.
-    """
-
+    # rings of the sender, polls of the endpoint, MSIs that it raised and callbacks of the receiver,
+    # in order
     items: list[Seen] = field(default_factory=list)
-    doorbells: Counter[int] = field(default_factory=Counter)
+    doorbells: Counter[int] = field(default_factory=Counter)  # rings of the sender by bit
+    # raised towards the root complex, by their 1-based number (ep-to-rc only)
     msis: Counter[int] = field(default_factory=Counter)
+    # calls of the receiver's doorbell callback by vector
     vectors: Counter[int] = field(default_factory=Counter)
-    runs: Counter[int] = field(default_factory=Counter)
-    wakes: list[Wake] = field(default_factory=list)
+    runs: Counter[int] = field(default_factory=Counter)  # runs of the receiver's tasklets by qp_num
+    wakes: list[Wake] = field(default_factory=list)  # what each group of rings led to, in order
+    # which slots the sender's bits rang, and which ones the receiver served
     slots: WireSlots = field(default_factory=WireSlots)
-    cpus: set[int] = field(default_factory=set)
-    backward: int = 0
+    cpus: set[int] = field(default_factory=set)  # that rings, MSIs, callbacks and runs were seen on
+    backward: int = 0  # rings of the receiver: traffic the other way
 
     @property
     def rings(self) -> int:
@@ -178,13 +153,8 @@ def read_pair_trace(
 ) -> PairTrace:
     """Read the ftrace text at `path`, as far as it is of `traffic`'s direction.
 
-    Parameters
-    ----------
-    polled : the receiver finds its doorbells by polling, so that several rings may be one wake.
-
-    Raises
-    ------
-    InputError : the file is none, lost events, or names an address that is nobody's.
+    `polled`: the receiver finds its doorbells by polling, so that several rings may be one wake.
+    InputError: the file is none, lost events, or names an address that is nobody's.
     """
     reader = _Reader(path, traffic, addresses, polled, PairTrace(slots=WireSlots(addresses.words)))
     for event in read_events(path, TraceText()):

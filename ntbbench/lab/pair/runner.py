@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.loopback.run import environment
-from ntbbench.lab.machine.console import complaints
-from ntbbench.lab.machine.guest_task import Recordings, record
-from ntbbench.lab.machine.qemu import ENDED, kvm_runs
+from ntbbench.lab.commands import GuestError
+from ntbbench.lab.guest_task import Recordings, Task, record
+from ntbbench.lab.lab_client import environment
 from ntbbench.lab.packages.cache import Cache, sha256
 from ntbbench.lab.packages.modules import build_program, ntb_sources
 from ntbbench.lab.pair.observed_patches import observed_driver, read_observations
-from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, Say, asks_for_doorbells, build_pair
-from ntbbench.lab.pair.pair_task import accelerator_options, machine, task
+from ntbbench.lab.pair.pair_kernel import (
+    CHECK,
+    GUEST,
+    PairKernel,
+    Say,
+    asks_for_doorbells,
+    build_pair,
+)
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
@@ -31,8 +35,140 @@ from ntbbench.lab.pair.plan import (
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
 from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
+from ntbbench.lab.qemu import ENDED, KVM_OPTIONS, TCG, Machine, complaints, kvm_runs
+from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.set_up import Observations
+from ntbbench.pair.setting import Traffic
+
+WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
+ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
+FRAME = 1 << 16  # ntb_transport.c: transport_mtu
+# Processor time that only a guest which hangs comes to. Measured: a boot with its first packet
+# 5.4 s; without a link 7.2 s, where doorbells interrupt 10.9 s; 1 ms to 4 ms a packet; 0.3 s a
+# round. A debug kernel takes 13.5 s, 35 s and 71 s; 3.1 s a round.
+BOOT_SECONDS = {"poll": 40.0, "msi": 80.0, "embedded": 80.0}  # as LINK_TRIES
+POINT_SECONDS = 5.0
+ROUND_SECONDS = 4.0
+PACKET_SECONDS = 0.05
+FIRST_WAIT = 10  # ntb_flow.c: how many times as long the receiver waits for its first packet
+DEBUG_FACTOR = 4
+# Tries, of 20 ms and more, until a link counts as down: a multiple of what one takes to come up.
+# Where doorbells interrupt, the endpoint looks for commands every 500 ms only.
+LINK_TRIES = {"poll": 150, "msi": 400, "embedded": 400}
+TRACE_KB_MIN, TRACE_KB_MAX = 8192, 65536
+EVENT_BYTES = 64  # of the trace buffer, at most; of one with the doorbell words:
+WORDS_BYTES = 192
+POOL = "144M$0x10000000"  # epc_loop_core.c: pool_size, pool_base
+START = "2026-01-01"  # of the guest's clock
+# No number may come from the host: neither its clock nor its random numbers. A flow's queue and the
+# moment of a poll would differ from run to run.
+CLOCK = ("-rtc", f"clock=vm,base={START}")
+CPU = ("-cpu", "max,rdrand=off,rdseed=off")
+ENTROPY = "random.trust_cpu=off random.trust_bootloader=off"
+MULTI_CPU = ("-accel", "tcg,thread=multi")
+BLOCKED = "panic_print=0x80"  # tasks in uninterruptible sleep
+EDU = ("-device", "edu")
+POLL_US = 5000  # pci-epf-vntb.c: epf_ntb_cmd_handler, rounded up to the next jiffy
+
+
+def task(plan: PairPlan, debug: bool = False) -> Task:
+    """Return what the guest does; `debug`: on the kernel of `lab pair check`, which is slower."""
+    setup = plan.setup
+    return Task(
+        script=GUEST / "pair",
+        lines=tuple(_line(point) for point in plan.traffic),
+        names=(
+            "setup",
+            *(point.name for point in plan.traffic),
+            *(("rounds",) if plan.rounds else ()),
+        ),
+        limits=limits(plan, DEBUG_FACTOR if debug else 1),
+        settings={
+            "EP_SLOTS": setup.ep_slots,
+            "MW_COUNT": setup.mw_count,
+            "MW_SIZE": window_size(setup),
+            "QUEUES": "" if setup.queues is None else setup.queues,
+            "DOORBELL": setup.doorbell,
+            "ROUNDS": plan.rounds,
+            "LINK_WAIT": LINK_TRIES[setup.doorbell],
+            "IDLE": idle_seconds(plan),
+            "TRACE_KB": trace_kb(plan),
+        },
+    )
+
+
+def limits(plan: PairPlan, factor: int) -> Limits:
+    """Return what a boot may take on a kernel that is `factor` times as slow as the plain one."""
+    points = sum(POINT_SECONDS + PACKET_SECONDS * _sent(point) for point in plan.traffic)
+    gaps = sum(1e-6 * point.gap_us * _sent(point) for point in plan.traffic)
+    asleep = gaps + FIRST_WAIT * idle_seconds(plan) * len(plan.traffic)
+    boot = BOOT_SECONDS[plan.setup.doorbell] + ROUND_SECONDS * plan.rounds
+    return Limits(factor * (boot + points + ASLEEP_SECONDS * asleep), 2 * asleep)
+
+
+def idle_seconds(plan: PairPlan) -> int:
+    """Return the guest's seconds without a packet after which its receiver takes none for lost."""
+    longest = max((point.gap_us for point in plan.traffic), default=0)
+    return max(1, -(-2 * longest // 1_000_000))
+
+
+def window_size(setup: PairSetup) -> int:
+    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
+
+    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
+    """
+    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
+    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
+
+
+def trace_kb(plan: PairPlan) -> int:
+    """Return the size of the guest's trace buffer, a CPU, for its longest point."""
+    longest = max((_trace_bytes(plan.setup, point) for point in plan.traffic), default=0)
+    return min(max(longest // 1024, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
+
+
+def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
+    # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
+    packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
+    if setup.doorbell == "poll":
+        polls = traffic.gap_us / POLL_US
+        packet += round(WORDS_BYTES + polls * (WORDS_BYTES + EVENT_BYTES))
+    return packet * _sent(traffic)
+
+
+def _line(traffic: Traffic) -> str:
+    numbers = f"{traffic.flows} {traffic.packets} {traffic.gap_us}"
+    return f"{traffic.name} {traffic.sender} {numbers}\n"
+
+
+def _sent(traffic: Traffic) -> int:
+    return traffic.flows * traffic.packets
+
+
+def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> Machine:
+    """Return the machine of a boot: the pool set aside, and a doorbell register where needed.
+
+    `debug`: one that dies shows its blocked tasks. Not the others: a word more for the kernel
+    shifts the moments at which bursts coalesce.
+    """
+    words = [f"memmap={POOL}", "reboot=t", *([BLOCKED] if debug else [])]
+    return Machine(
+        devices=() if setup.doorbell == "poll" else EDU,
+        command_line=" ".join([*words, ENTROPY] if deterministic else words),
+        cpus=setup.cpus,
+        options=(*CLOCK, *CPU) if deterministic else (),
+    )
+
+
+def accelerator_options(deterministic: bool, kvm: bool, cpus: int) -> tuple[str, ...]:
+    """Return QEMU's accelerator: counting instructions, KVM, or plain emulation."""
+    if deterministic:
+        return TCG
+    if kvm:
+        return KVM_OPTIONS
+    return MULTI_CPU if cpus > 1 else TCG
+
 
 RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
 # A remark of the endpoint core on x86, once a boot, whichever drivers run.
@@ -44,23 +180,15 @@ RELEASES = ", "  # between the kernels of several guests
 
 @dataclass
 class PairLab:
-    """What boots plans, and what a result says of it.
-
-    Parameters
-    ----------
-    kernel : the kernel to boot.
-    tree : a kernel tree whose NTB core, transport and network device run; None: the kernel's.
-    say : gets a line for each thing that takes long.
-    releases : fills with the guests' uname -r.
-    sources : what `read_sources` found.
-    """
+    """What boots plans, and what a result says of it."""
 
     cache: Cache
-    kernel: PairKernel
+    kernel: PairKernel  # the kernel to boot
+    # a kernel tree whose NTB core, transport and network device run; None: the kernel's
     tree: Path | None
-    say: Say
-    releases: set[str] = field(default_factory=set)
-    sources: dict[str, str] = field(default_factory=dict)
+    say: Say  # gets a line for each thing that takes long
+    releases: set[str] = field(default_factory=set)  # fills with the guests' uname -r
+    sources: dict[str, str] = field(default_factory=dict)  # what `read_sources` found
 
     def boot(self, plan: PairPlan, folder: Path) -> PairRecordings:
         """Carry out `plan` in one boot and leave its recordings in `folder`.
@@ -68,10 +196,8 @@ class PairLab:
         A link that does not come up, and a doorbell mode that the driver lacks, are results. May be
         called from several threads.
 
-        Raises
-        ------
-        InputError, FetchError : a driver could not be had.
-        BuildError, GuestError : the modules did not build, the guest did not finish.
+        InputError, FetchError: a driver could not be had.
+        BuildError, GuestError: the modules did not build, the guest did not finish.
         """
         recordings = boot_pair(self, plan, folder)
         if recordings.release:
@@ -79,12 +205,8 @@ class PairLab:
         return recordings
 
     def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
-        """Return the drivers that a setup names, endpoint first.
-
-        Raises
-        ------
-        InputError, FetchError : one could not be had, or does not fit its name.
-        """
+        """Return the drivers that a setup names, endpoint first; InputError, FetchError: one could
+        not be had, or does not fit its name."""
         source = self.kernel.source
         ep = driver_source(self.cache, EP, setup.ep_driver, source, self.say)
         return ep, driver_source(self.cache, RC, setup.rc_driver, source, self.say)
@@ -95,12 +217,8 @@ class PairLab:
             self.releases.update(previous.kernel.split(RELEASES))
 
     def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
-        """Return what the boots of these drivers run, as `PairResult.sources`, and keep it.
-
-        Raises
-        ------
-        InputError, FetchError : a driver could not be had.
-        """
+        """Return what the boots of these drivers run, as `PairResult.sources`, and keep it;
+        InputError, FetchError: a driver could not be had."""
         kernel = self.kernel.source
         self.sources = {"kernel": kernel.manifest.version}
         if self.tree is not None:
@@ -168,9 +286,7 @@ def lay_out(
     A guest that died has recorded the first of its points, or not even its set-up. It is a result
     where the plan says so, and where its set-up showed what is wrong with a driver.
 
-    Raises
-    ------
-    GuestError : the guest died and may not, or a recording is not whole.
+    GuestError: the guest died and may not, or a recording is not whole.
     """
     folder, died = recordings.folder, recordings.boot.died
     (folder / "console").write_text(recordings.boot.console)
@@ -236,12 +352,7 @@ def warnings(console: str) -> list[str]:
 
 
 def read_result(path: Path) -> dict[str, str]:
-    """Return the key=value lines of `setup/result`.
-
-    Raises
-    ------
-    GuestError : a key is missing.
-    """
+    """Return the key=value lines of `setup/result`; GuestError: a key is missing."""
     lines = path.read_text().splitlines() if path.is_file() else []
     found = dict(line.split("=", 1) for line in lines if "=" in line)
     missing = [key for key in RESULT_KEYS if key not in found]
@@ -253,9 +364,7 @@ def read_result(path: Path) -> dict[str, str]:
 def _observed(path: Path) -> Mapping[str, Observations]:
     """Return what the guest observed of either side; of one that did not bind it is little.
 
-    Raises
-    ------
-    GuestError : the file is damaged.
+    GuestError: the file is damaged.
     """
     try:
         return read_observations(path.read_text().splitlines())

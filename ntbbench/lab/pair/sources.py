@@ -14,13 +14,10 @@ from pathlib import Path
 import msgspec
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import program
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages.apt import Archive, Package, version_key
+from ntbbench.lab.commands import FetchError, program
+from ntbbench.lab.packages.apt import Archive, Package, matches, version_key
 from ntbbench.lab.packages.cache import Cache, sha256
-from ntbbench.lab.packages.debian_kernels import matches
-from ntbbench.lab.packages.fetch import NTB_FILES
-from ntbbench.lab.packages.linux_source import unpack_files
+from ntbbench.lab.packages.fetch import NTB_FILES, unpack_files
 from ntbbench.lab.pair.plan import AFTER, BEFORE, EP, RC, DriverSource
 from ntbbench.pair.drivers.patches import Side, side_patches
 
@@ -70,14 +67,9 @@ class DebianSource:
 def fetch_source(cache: Cache, wanted: str, say: Say, *, keep: bool = False) -> DebianSource:
     """Return the files of Debian's source of kernel `wanted`, fetching them unless cached.
 
-    Parameters
-    ----------
-    wanted : a version such as 7.3 (any 7.3.x) or 6.12.95.
-    keep : the package too.
-
-    Raises
-    ------
-    FetchError : no network, no such version, or a package that is not what it should be.
+    `wanted`: a version such as 7.3 (any 7.3.x) or 6.12.95.
+    `keep`: the package too.
+    FetchError: no network, no such version, or a package that is not what it should be.
     """
     source = cached_source(cache, wanted)
     if source is not None and not keep:
@@ -102,9 +94,7 @@ def fetch_source(cache: Cache, wanted: str, say: Say, *, keep: bool = False) -> 
 def cached_source(cache: Cache, wanted: str) -> DebianSource | None:
     """Return the newest cached source of version `wanted`; None: there is none.
 
-    Raises
-    ------
-    FetchError : its folder is damaged.
+    FetchError: its folder is damaged.
     """
     found = []
     for path in (cache.root / "sources").glob(f"[!.]*/{MANIFEST}"):
@@ -118,12 +108,8 @@ def cached_source(cache: Cache, wanted: str) -> DebianSource | None:
 
 
 def newest(archive: Archive, wanted: str) -> Package:
-    """Return the newest linux-source package of version `wanted`.
-
-    Raises
-    ------
-    FetchError : no suite has it; the message names those that there are.
-    """
+    """Return the newest linux-source package of version `wanted`; FetchError: no suite has it; the
+    message names those that there are."""
     names = archive.names(r"^linux-source-[0-9.]+$")
     packages = [package for package in archive.versions(*names) if matches(package.version, wanted)]
     if not packages:
@@ -148,12 +134,8 @@ def _fill(folder: Path, archive: Archive, package: Package, say: Say, keep: bool
 
 
 def check_tree(option: str, root: Path) -> Path:
-    """Return `root` as an absolute path.
-
-    Raises
-    ------
-    InputError : it is no kernel tree with the NTB files and the two drivers.
-    """
+    """Return `root` as an absolute path; InputError: it is no kernel tree with the NTB files and
+    the two drivers."""
     missing = [name for name in FILES if not (root / name).is_file()]
     if missing:
         raise InputError(option, str(root), f"a kernel tree with {missing[0]}")
@@ -165,16 +147,11 @@ def driver_source(
 ) -> DriverSource:
     """Return the driver of `side` that `spec` names, with the patches that it seems to carry.
 
-    Parameters
-    ----------
-    side : `ep` or `rc`.
-    spec : `before`, `after`, a driver's C file, or a kernel tree.
-    kernel_source : of the kernel to boot; `after` is its driver.
-
-    Raises
-    ------
-    InputError : no such file, or another file.
-    FetchError : the source could not be had.
+    `side`: `ep` or `rc`.
+    `spec`: `before`, `after`, a driver's C file, or a kernel tree.
+    `kernel_source`: of the kernel to boot; `after` is its driver.
+    InputError: no such file, or another file.
+    FetchError: the source could not be had.
     """
     if spec == AFTER:
         path, origin = kernel_source.folder / DRIVERS[side], kernel_source.origin
@@ -201,11 +178,6 @@ def body(code: str, function: str) -> str:
     """Return the body of `function` in kernel style: up to the first brace in column 0."""
     match = re.search(rf"^\w[^\n;]*\b{function}\(.*?^}}", code, re.MULTILINE | re.DOTALL)
     return match[0] if match else ""
-
-
-def without_comments(source: str) -> str:
-    """Return `source` with every comment replaced by one blank."""
-    return COMMENT.sub(" ", source)
 
 
 Test = Callable[[str, str], object]  # (source with its comments, code) -> truthy: carries it
@@ -246,24 +218,16 @@ TESTS: dict[int, Test] = {
 
 
 def carried(side: Side, path: Path) -> tuple[int, ...]:
-    """Return the numbers of the patches that the text of the driver at `path` shows, sorted.
-
-    Raises
-    ------
-    InputError : the file cannot be read, or is no NTB driver.
-    """
+    """Return the numbers of the patches that the text of the driver at `path` shows, sorted;
+    InputError: the file cannot be read, or is no NTB driver."""
     source = read_driver(side, path)
-    code = without_comments(source)
+    code = COMMENT.sub(" ", source)
     return tuple(number for number in side_patches(side) if TESTS[number](source, code))
 
 
 def read_driver(side: Side, path: Path) -> str:
-    """Return the text of the driver at `path`.
-
-    Raises
-    ------
-    InputError : it cannot be read, or is no NTB driver.
-    """
+    """Return the text of the driver at `path`; InputError: it cannot be read, or is no NTB
+    driver."""
     option = f"--{side}-driver"
     try:
         source = path.read_text(errors="replace")

@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ntbbench.capture.explain_records import (
+from ntbbench.capture.records import (
     EXCESS,
     FEWER,
     INSIDE,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ntbbench.capture.measured_records import (
+from ntbbench.capture.records import (
     Amplification,
     Count,
     DeviceFacts,

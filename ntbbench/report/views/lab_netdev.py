@@ -4,7 +4,7 @@
 from msgspec.structs import fields
 
 from ntbbench.core.fields import declared
-from ntbbench.lab.loopback.records import NetdevPoint, NetdevResult
+from ntbbench.lab.records import NetdevPoint, NetdevResult
 from ntbbench.report.document import (
     Cell,
     Check,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import fields
 
 from ntbbench.core.fields import declared, plain_type
-from ntbbench.lab.loopback.records import LabPoint, LabResult, NetdevResult
+from ntbbench.lab.records import LabPoint, LabResult, NetdevResult
 from ntbbench.report.document import (
     Block,
     Cell,

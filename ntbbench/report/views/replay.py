@@ -4,7 +4,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from ntbbench.capture.replay.records import (
+from ntbbench.capture.replay_records import (
     AGREES,
     DISAGREES,
     EXPLAINED,

@@ -8,10 +8,9 @@ from captures import PCI, TOOLS, ZERO, capture, edit, measured, set_counters, ta
 from recordings import LOOP_612
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.readers.ntb_interrupts import find_slots
-from ntbbench.capture.readers.proc import difference, read_snapshot
-from ntbbench.capture.replay.records import points_of
-from ntbbench.capture.replay.replay import replay_log
+from ntbbench.capture.readers.proc import difference, find_slots, read_snapshot
+from ntbbench.capture.replay import replay_log
+from ntbbench.capture.replay_records import points_of
 from ntbbench.core.errors import InputError
 
 SLOTS = [[1, 0], [0, 0], [40, 0], [40, 0], [40, 0], [30, 10]]
@@ -114,9 +113,7 @@ def test_a_link_bounce_gives_no_runs(tmp_path: Path) -> None:
         (("before", "after"), "down", 600),
     ],
 )
-def test_a_link_that_was_down(
-    down: tuple[str, ...], link: str, low: int | None, tmp_path: Path
-) -> None:
+def test_a_link_that_was_down(down, link, low, tmp_path) -> None:
     """One that stays down has no runs to count; of one that changed they are not known."""
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     for when in down:
@@ -147,9 +144,7 @@ def test_a_full_budget_widens_the_bounds(tmp_path: Path) -> None:
         (f"after-stats/{PCI}/qp0", "NTB QP stats:", "", "as ntb_transport's stats"),
     ],
 )
-def test_damage_is_one_line_and_no_number(
-    tmp_path: Path, name: str, old: str, new: str, told: str
-) -> None:
+def test_damage_is_one_line_and_no_number(tmp_path, name, old, new, told) -> None:
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     edit(folder / name, old, new)
     found = ingest([folder])

@@ -16,7 +16,7 @@ from compare_runs import codes, warnings_of
 from recordings import DATA
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.measured_records import Measured
+from ntbbench.capture.records import Measured
 from ntbbench.core.errors import InputError
 from ntbbench.core.iperf3 import read
 from ntbbench.datapath.scenario.scenario_file import load_scenario

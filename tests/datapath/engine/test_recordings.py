@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from recordings import DATA, RECORDINGS, name_of
 
-from ntbbench.capture.readers.ftrace import Kind, TraceEvent
-from ntbbench.capture.replay.recording import Recording, read_recording
+from ntbbench.capture.readers.trace_events import Kind, TraceEvent
+from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.datapath.engine import ENGINES, simulate_logged
 from ntbbench.datapath.outcome import Happening, Logged
 from ntbbench.datapath.system import Cost, Costs, Flow, Queue, Softirq, Source, System, Transmit

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which packages make a kernel, and the cache that holds them: no network, no guest."""
+"""Which packages make a kernel, the cache that holds them, and what does not build: no network."""
 
 import errno
 import fcntl
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +16,12 @@ import pytest
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages import debian_kernels
+from ntbbench.lab.commands import BuildError, FetchError
+from ntbbench.lab.packages import apt
 from ntbbench.lab.packages.apt import Archive, Package, parse_stanza, version_key
 from ntbbench.lab.packages.cache import Cache, damaged, default_root, write_checksums
 from ntbbench.lab.packages.fetch import LOADER, cached, wrap_programs
+from ntbbench.lab.packages.modules import Kernel, build
 
 # Oldest first, as Debian orders them.
 VERSIONS = [
@@ -78,7 +80,7 @@ def test_a_stanza_gives_names_and_limits() -> None:
 
 
 def test_a_kernel_is_its_source_image_headers_and_tools() -> None:
-    parts = debian_kernels.assemble(one_kernel())
+    parts = apt.assemble(one_kernel())
     assert parts is not None
     source, image, headers = parts
     assert source.name == "linux-source-6.12"
@@ -94,7 +96,7 @@ def test_a_kernel_is_its_source_image_headers_and_tools() -> None:
                                      "linux-kbuild", "linux-image"])  # fmt: skip
 def test_an_incomplete_kernel_is_none(missing: str) -> None:
     left = [p for p in one_kernel() if not p.name.startswith(missing)]
-    assert debian_kernels.assemble(left) is None
+    assert apt.assemble(left) is None
 
 
 def test_the_newest_complete_version_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,16 +105,16 @@ def test_the_newest_complete_version_is_taken(monkeypatch: pytest.MonkeyPatch) -
     listed = sorted([*one_kernel(), *newer, *half], key=lambda p: version_key(p.version))
     monkeypatch.setattr(Archive, "names", lambda *_: ["some"])
     monkeypatch.setattr(Archive, "versions", lambda *_: list(reversed(listed)))
-    assert debian_kernels.resolve(Archive(Path()), "6.12").version == "6.12.117-1"
-    assert debian_kernels.resolve(Archive(Path()), "6.12.95").version == "6.12.95-1"
+    assert apt.resolve(Archive(Path()), "6.12").version == "6.12.117-1"
+    assert apt.resolve(Archive(Path()), "6.12.95").version == "6.12.95-1"
     with pytest.raises(FetchError, match=r"debian:6\.1: no suite has all of its packages"):
-        debian_kernels.resolve(Archive(Path()), "6.1")
+        apt.resolve(Archive(Path()), "6.1")
 
 
 @pytest.mark.parametrize("spec", ["6.12", "debian:", "debian:6", "debian:6.12-rc1", "ubuntu:6.12"])
 def test_a_bad_kernel_name_is_refused(spec: str) -> None:
     with pytest.raises(InputError, match="debian:VERSION"):
-        debian_kernels.parse_spec(spec)
+        apt.parse_spec(spec)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -191,9 +193,7 @@ def test_a_cache_that_may_only_be_read_is_used(read_only: Path, has_lock: bool) 
     assert main(["lab", "fetch", "--cache", str(read_only)]) == 0
 
 
-def test_what_a_read_only_cache_lacks_is_one_line(
-    read_only: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_read_only_cache_lacks_is_one_line(read_only, capsys) -> None:
     command = ["lab", "fetch", "--kernel", "debian:7.3", "--cache", str(read_only)]
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -242,12 +242,62 @@ def test_build_tools_of_a_newer_suite_run_on_its_libraries(tmp_path: Path) -> No
     assert told.stdout == "a b\n"
 
 
-def test_no_network_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_network_is_one_line(tmp_path, monkeypatch, capsys) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert main(["lab", "fetch", "--cache", str(tmp_path)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("ntbbench: cannot read Debian's package lists: ")
     assert not list((tmp_path / "kernels").glob("*"))
+
+
+def test_a_kernel_with_its_own_ntb_core_is_refused(tmp_path, capsys) -> None:
+    (tmp_path / "include" / "config").mkdir(parents=True)
+    (tmp_path / "include" / "config" / "auto.conf").write_text("CONFIG_NTB=y\n")
+    (tmp_path / "bzImage").touch()
+    options = ["--image", str(tmp_path / "bzImage"), "--kbuild", str(tmp_path)]
+    assert main(["lab", "run", *options, "-o", str(tmp_path / "x.json")]) == 2
+    assert "CONFIG_NTB=n or m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("makefile", "told"),
+    [
+        ("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION = -rc2\n", "Linux 7.3.0-rc2, "),
+        ("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 9\nEXTRAVERSION =\n", None),
+        (None, "the kernel is 6.12.117+deb12-amd64; --source has no Makefile"),
+    ],
+)
+def test_a_tree_that_does_not_build_tells_both_versions_where_they_differ(
+    makefile: str | None, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "include" / "config").mkdir(parents=True)
+    (tmp_path / "include" / "config" / "kernel.release").write_text("6.12.117+deb12-amd64\n")
+    if makefile is not None:
+        (tmp_path / "Makefile").write_text(makefile)
+
+    def fails(*_: object) -> Path:
+        raise BuildError("debian:6.12: ntb_transport.c:1540:26: error: implicit declaration")
+
+    monkeypatch.setattr("ntbbench.lab.packages.modules.build_modules", fails)
+    kernel = Kernel("debian:6.12", tmp_path / "image", tmp_path, tmp_path, str(tmp_path))
+    for own in (kernel, replace(kernel, source_tree="")):
+        with pytest.raises(BuildError, match=r"1540:26: error: implicit declaration") as caught:
+            build(Cache(tmp_path / "cache"), own, print)
+        if told is not None and own is kernel:
+            assert told in str(caught.value)
+        else:
+            assert "(" not in str(caught.value)
+
+
+def test_doctor_names_what_is_missing_and_one_command(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("ntbbench.lab.commands.SYSTEM_FOLDERS", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["lab", "doctor", "--cache", str(tmp_path / "cache")]) == 1
+    told = capsys.readouterr().out
+    for program, brings in (("qemu-system-x86_64", "qemu-system-x86"), ("cpio", "cpio"),
+                            ("busybox", "busybox-static")):  # fmt: skip
+        assert f"MISSING  {program}: " in told
+        assert brings in told.splitlines()[-1]
+    assert "apt-get install" in told.splitlines()[-1]
+    assert told.splitlines()[-1].endswith("&& ntbbench lab fetch --kernel debian:6.12")

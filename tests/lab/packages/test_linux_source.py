@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ntbbench.lab.lab_errors import FetchError
-from ntbbench.lab.packages.linux_source import unpack_files, unpack_tree
+from ntbbench.lab.commands import FetchError
+from ntbbench.lab.packages.fetch import unpack_files, unpack_tree
 
 # Packages are made and unpacked by the programs that `make test-guest` installs.
 pytestmark = pytest.mark.guest
@@ -68,10 +68,7 @@ def test_a_tree_lacks_only_what_the_build_never_reads(tmp_path: Path) -> None:
 def test_single_files_are_taken_and_no_others(tmp_path: Path) -> None:
     deb = package(tmp_path, "linux-source-7.3.tar.xz", list(FILES))
     unpack_files(deb, ("drivers/ntb/core.c", "net/ipv4/udp.c"), tmp_path / "out")
-    assert contents(tmp_path / "out") == {
-        "drivers/ntb/core.c": "the core",
-        "net/ipv4/udp.c": "udp",
-    }
+    assert contents(tmp_path / "out") == {"drivers/ntb/core.c": "the core", "net/ipv4/udp.c": "udp"}
 
 
 def test_a_file_that_the_package_lacks_is_named(tmp_path: Path) -> None:
@@ -95,9 +92,7 @@ def test_what_is_no_package_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", ["dpkg-deb", "tar", "xz"])
 @pytest.mark.parametrize("files", [1, 3, 5])
-def test_a_tree_cut_between_two_files_is_not_whole(
-    program: str, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tree_cut_between_two_files_is_not_whole(program, files, tmp_path, monkeypatch) -> None:
     """Each program in turn ends in failure, with what it wrote ending behind a file, or whole."""
     deb = package(tmp_path, "linux-source-7.3.tar.xz", list(FILES))
     fake = tmp_path / "bin" / program

@@ -69,9 +69,7 @@ def test_every_edit_applies() -> None:
 
 @pytest.mark.guest
 @pytest.mark.parametrize(("ep", "rc"), REWRITES)
-def test_what_changes_nothing_agrees(
-    ep: tuple[str, ...], rc: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_what_changes_nothing_agrees(ep, rc, tmp_path) -> None:
     """Under --bisect too, where a commit that is called bad would be an innocent one."""
     drivers = [f"--{side}-driver={edited(tmp_path, side, n)}" for side, n in ((EP, ep), (RC, rc))]
     flows = ("--direction", "ep-to-rc,rc-to-ep", "--flows", "2", "--packets", "5")

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from pair_recordings import DATA, load
 
-from ntbbench.lab.lab_errors import BuildError, GuestError
+from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, plan_key, point_key, run_matrix
 from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
 from ntbbench.lab.pair.records import FAILED, PairPoint

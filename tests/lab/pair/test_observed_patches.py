@@ -72,9 +72,7 @@ def judged(
     ],
 )
 @pytest.mark.parametrize("side", ["ep", "rc"])
-def test_the_drivers_were_seen_to_do_what_the_model_says(
-    boot: str, doorbell: str, patches: dict[str, tuple[int, ...]], side: str
-) -> None:
+def test_the_drivers_were_seen_to_do_what_the_model_says(boot, doorbell, patches, side) -> None:
     setup = PairSetup(doorbell=doorbell)
     source = DriverSource(side, "some/file.c", "", Path(), ())
     found = observed_driver(source, setup, observations(boot))
@@ -87,9 +85,7 @@ def test_the_drivers_were_seen_to_do_what_the_model_says(
 
 @pytest.mark.parametrize(("spec", "boot"), [("before", "after-after"), ("after", "before-before")])
 @pytest.mark.parametrize("side", ["ep", "rc"])
-def test_a_named_driver_that_behaves_as_another_is_a_finding(
-    side: str, spec: str, boot: str
-) -> None:
+def test_a_named_driver_that_behaves_as_another_is_a_finding(side, spec, boot) -> None:
     source = DriverSource(side, spec, "", Path(), WHOLE[side] if spec == "after" else ())
     found = observed_driver(source, PairSetup(), observations(boot))
     assert found.patches == source.patches  # the model stays with what the name says
@@ -123,9 +119,7 @@ def test_every_subset_is_found_again_and_only_known_ones_pass(side: Side, data) 
         ("rc", {12}, "behaves as patch 12: no released kernel"),
     ],
 )
-def test_orders_that_break_the_pair_are_told_in_those_words(
-    side: Side, patches: set[int], words: str
-) -> None:
+def test_orders_that_break_the_pair_are_told_in_those_words(side, patches, words) -> None:
     (told,) = judged(side, seen_of(side, frozenset(patches))).findings
     assert told.startswith(words)
 

@@ -10,10 +10,10 @@ import pytest
 from ntbbench.cli import lab_pair
 from ntbbench.cli.lab_kernel import pair_lab
 from ntbbench.cli.main import main
-from ntbbench.lab.machine.watch import Limits
 from ntbbench.lab.packages.cache import Cache, default_root
-from ntbbench.lab.pair import pair_task as task
+from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.sources import DRIVERS, fetch_source
+from ntbbench.lab.watch import Limits
 from ntbbench.pair.set_up import RINGS
 
 # Boots a kernel that is built once: `make test-guest`.
@@ -24,9 +24,9 @@ ONE_FLOW = ("--flows", "1")
 FOUR = ("--queues", "4", "--packets", "10")
 
 
-def run(tmp_path: Path, *arguments: str) -> list[dict]:
+def run(tmp_path: Path, *arguments: str, code: int = 0) -> list[dict]:
     output = tmp_path / "pair.json"
-    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == 0
+    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == code
     result = json.loads(output.read_text())
     assert result["schema"] == "ntbbench.pair/1"
     return result["points"]
@@ -71,9 +71,7 @@ def broken_endpoint(folder: Path, code: str, instead: str) -> Path:
 
 def judged(tmp_path: Path, *arguments: str) -> list[dict]:
     """Return the points of a run with the defaults that is a finding, first towards the RC."""
-    output = tmp_path / "judged.json"
-    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == 1
-    points = json.loads(output.read_text())["points"]
+    points = run(tmp_path, *arguments, code=1)
     assert [point["direction"] for point in points] == ["ep-to-rc", "rc-to-ep"]
     return points
 
@@ -119,9 +117,7 @@ def moved(side: str, folder: Path, first: int) -> Path:
 
 
 @pytest.mark.parametrize(("first", "doorbell"), [(1, "poll"), (3, "msi")])
-def test_a_pair_whose_slots_moved_together_is_a_finding(
-    first: int, doorbell: str, tmp_path: Path
-) -> None:
+def test_a_pair_whose_slots_moved_together_is_a_finding(first, doorbell, tmp_path) -> None:
     """They get on with each other: every packet arrives, every doorbell wakes its own queue."""
     ep, rc = (moved(side, tmp_path, first) for side in ("ep", "rc"))
     options = ("--ep-driver", str(ep), "--rc-driver", str(rc), "--doorbell", doorbell)
@@ -138,9 +134,7 @@ def test_a_pair_whose_slots_moved_together_is_a_finding(
 
 
 @pytest.mark.parametrize(("first", "doorbell"), [(1, "poll"), (3, "embedded")])
-def test_a_root_complex_that_rings_other_slots_is_told_which(
-    first: int, doorbell: str, tmp_path: Path
-) -> None:
+def test_a_root_complex_that_rings_other_slots_is_told_which(first, doorbell, tmp_path) -> None:
     """The endpoint never looks at slot 1: the word stays set, and shows the first ring only.
 
     One interrupt serves all slots of an embedded doorbell, so there nothing else tells.
@@ -163,9 +157,7 @@ def test_a_broken_driver_of_ones_own_is_a_finding(tmp_path: Path) -> None:
     """With the endpoint's vector off by one, doorbells wake the wrong queue: bisect says bad."""
     broken = broken_endpoint(tmp_path, "BIT_ULL(db_vector)", "BIT_ULL(db_vector + 1)")
     arguments = ["--ep-driver", str(broken), *TO_EP, *FOUR, *ONE_FLOW, "--bisect"]
-    output = tmp_path / "broken.json"
-    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == 1
-    (point,) = json.loads(output.read_text())["points"]
+    (point,) = run(tmp_path, *arguments, code=1)
     assert (point["verdict"], point["predicted_verdict"]) == ("misrouted", "per-vector")
     broken.write_text("int broken(;\n" + broken.read_text())
     assert main(["lab", "pair", "run", *arguments]) == 125
@@ -174,12 +166,10 @@ def test_a_broken_driver_of_ones_own_is_a_finding(tmp_path: Path) -> None:
 def test_a_driver_that_rings_nothing_is_a_point_and_no_hang(tmp_path: Path, capsys) -> None:
     """No packet is taken from the ring, so ntb_netdev stops its queue, and the sender gives up."""
     silent = broken_endpoint(tmp_path, "atomic64_or(db_bits, &", "atomic64_or(db_bits & ~1ULL, &")
-    output = tmp_path / "silent.json"
     arguments = ["--ep-driver", str(silent), "--rc-driver", "before", "--require", "packets"]
     many = (*TO_RC, *ONE_FLOW, "--packets", "200")
-    assert main(["lab", "pair", "run", *arguments, *many, "--bisect", "-o", str(output)]) == 1
+    (point,) = run(tmp_path, *arguments, *many, "--bisect", code=1)
     assert "--require packets: ep-to-rc is not" in capsys.readouterr().err
-    (point,) = json.loads(output.read_text())["points"]
     assert not point["agrees"] and point["msis_raised"] == point["packets_received"] == 0
     assert 0 < point["packets_sent"] < point["packets"] == 200
     told = f"{point['packets_sent']} of 200 packets sent: the sender's queue stayed stopped"
@@ -189,10 +179,8 @@ def test_a_driver_that_rings_nothing_is_a_point_and_no_hang(tmp_path: Path, caps
 def test_a_burst_without_an_msi_for_a_bit_is_out_of_bounds(tmp_path: Path) -> None:
     """The work drops the MSI of bit 1, and packets of QP 1 wait until another bit is rung."""
     silent = broken_endpoint(tmp_path, "atomic64_or(db_bits, &", "atomic64_or(db_bits & ~2ULL, &")
-    output = tmp_path / "silent.json"
     burst = (*TO_RC, "--queues", "4", "--packets", "5", "--gap", "0")
-    assert main(["lab", "pair", "run", "--ep-driver", str(silent), *burst, "-o", str(output)]) == 1
-    (point,) = json.loads(output.read_text())["points"]
+    (point,) = run(tmp_path, "--ep-driver", str(silent), *burst, code=1)
     # how often bit 1 rings before its queue stops follows from what the flows' search sent on it
     told = re.compile(r"MSI number 4: 0, possible are 1 \.\. [1-5]")
     assert any(told.fullmatch(note) for note in point["notes"]), point["notes"]
@@ -217,10 +205,8 @@ def test_a_burst_whose_msis_come_early_is_out_of_bounds(tmp_path: Path) -> None:
     """There are fewer of them than doorbells: their order alone tells."""
     clear = "db_bits &= ~BIT_ULL(db_bit);"
     early = broken_endpoint(tmp_path, clear, f"{clear}{EARLY}")
-    output = tmp_path / "early.json"
     burst = (*TO_RC, *ONE_FLOW, "--packets", "48", "--gap", "0")
-    assert main(["lab", "pair", "run", "--ep-driver", str(early), *burst, "-o", str(output)]) == 1
-    (point,) = json.loads(output.read_text())["points"]
+    (point,) = run(tmp_path, "--ep-driver", str(early), *burst, code=1)
     assert point["least_msis"] <= point["msis_raised"] <= point["most_msis"]
     assert "MSI number 3: came once more than it was asked for until then" in point["notes"]
 
@@ -242,9 +228,7 @@ UNDER_RAW_LOCK = ("sleep", "[ BUG: Invalid wait context ]", "epf_ntb_bind", 1)
 @pytest.mark.parametrize(
     ("doorbell", "findings"), [("poll", []), ("msi", [UNDER_RAW_LOCK]), ("embedded", [])]
 )
-def test_check_finds_nothing_of_the_drivers_after_the_series(
-    doorbell: str, findings: list[tuple[str, str, str, int]], tmp_path: Path
-) -> None:
+def test_check_finds_nothing_of_the_drivers_after_the_series(doorbell, findings, tmp_path) -> None:
     """On a debug kernel, over rounds of unbind and bind, and the counts are the model's there."""
     output, kept = tmp_path / "check.json", tmp_path / "kept"
     few = ("--packets", "5", "--rounds", "2", "--doorbell", doorbell)
@@ -264,16 +248,11 @@ def test_check_finds_nothing_of_the_drivers_after_the_series(
 
 def hanging_root_complex(folder: Path) -> Path:
     """Return an ntb_hw_epf that warns at each doorbell of traffic, and hangs at the second one."""
-    source = fetch_source(Cache(default_root(None)), "7.3", print).folder
-    driver = folder / "ntb_hw_epf.c"
     opening = "static int ntb_epf_peer_db_set(struct ntb_dev *ntb, u64 db_bits)\n{"
-    text = (source / DRIVERS["rc"]).read_text()
-    assert text.count(opening) == 1
     observed = RINGS + 1  # each bit, and all at once
     hang = f"\tstatic int rung;\n\n\tWARN_ON(++rung > {observed});\n"
     hang += f"\twhile (rung > {observed + 1})\n\t\tcpu_relax();\n"
-    driver.write_text(text.replace(opening, f"{opening}\n{hang}"))
-    return driver
+    return broken("rc", folder, (opening, f"{opening}\n{hang}"))
 
 
 def test_a_cell_of_a_matrix_that_hangs_is_a_point_and_tried_again(
@@ -302,9 +281,7 @@ def test_a_cell_of_a_matrix_that_hangs_is_a_point_and_tried_again(
     assert "1 of 2 boots failed; " in capsys.readouterr().err
 
 
-def test_check_keeps_what_a_guest_said_before_it_hung(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_keeps_what_a_guest_said_before_it_hung(tmp_path, monkeypatch) -> None:
     """On the plain kernel, for it is quicker, and on the second packet of the second direction."""
     driver = hanging_root_complex(tmp_path)
     monkeypatch.setattr(lab_pair, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug))
@@ -322,9 +299,7 @@ def test_check_keeps_what_a_guest_said_before_it_hung(
     assert result["findings"][1]["line"].endswith(end)
 
 
-def test_check_keeps_what_a_guest_said_before_it_gave_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_keeps_what_a_guest_said_before_it_gave_up(tmp_path, monkeypatch) -> None:
     """The endpoint's driver complains, and then it does not load."""
     opening = "static int __init epf_ntb_init(void)\n{"
     driver = broken_endpoint(tmp_path, opening, f"{opening}\n\tif (WARN_ON(1)) return -EIO;\n")

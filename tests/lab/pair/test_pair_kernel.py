@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The pair's kernel and modules: when they are built anew, and what a built driver is told by."""
+"""The pair's kernel, modules and drivers: where they are from, when they are built anew."""
 
 import errno
 import re
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pair_sources import debian_offers, debian_source
+from hypothesis import given
+from hypothesis import strategies as st
+from pair_sources import debian_offers, debian_source, driver
+from pair_strategies import subsets
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.lab_errors import BuildError, FetchError, MissingToolError
+from ntbbench.lab.commands import BuildError, FetchError, MissingToolError
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.pair import pair_kernel as kernel
 from ntbbench.lab.pair import sources
@@ -26,12 +29,17 @@ from ntbbench.lab.pair.pair_kernel import (
     untaken,
 )
 from ntbbench.lab.pair.plan import DriverSource
-from ntbbench.lab.pair.sources import DRIVERS, DebianSource, SourceManifest
+from ntbbench.lab.pair.sources import (
+    DRIVERS,
+    DebianSource,
+    SourceManifest,
+    carried,
+    driver_source,
+    fetch_source,
+)
 
 
-def test_a_kernel_is_kept_by_source_configuration_flags_and_compiler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_is_kept_by_source_configuration_flags_and_compiler(tmp_path, monkeypatch) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     other = DebianSource(source.folder, msgspec.structs.replace(source.manifest, sha256="1" * 64))
     keys = [kernel_key(source, "run"), kernel_key(source, "check"), kernel_key(other, "run")]
@@ -52,9 +60,7 @@ def test_options_that_the_source_drops_are_named() -> None:
     assert untaken(asked, got) == ["CONFIG_A=y", "CONFIG_B=m", "CONFIG_C=n", 'CONFIG_D="text"']
 
 
-def test_a_machine_without_the_tools_is_told_which(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_without_the_tools_is_told_which(tmp_path, monkeypatch) -> None:
     debian_source(tmp_path, "7.3.4-1", patches=True)
     monkeypatch.setattr(kernel, "PROGRAMS", ("no-such-program",))
     with pytest.raises(MissingToolError, match="no-such-program: not found"):
@@ -69,9 +75,7 @@ def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_programs")
-def test_a_kernel_that_does_not_build_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_does_not_build_leaves_nothing(tmp_path, monkeypatch) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     source.package.touch()
 
@@ -90,9 +94,7 @@ def test_a_kernel_that_does_not_build_leaves_nothing(
 
 
 @pytest.mark.usefixtures("few_programs")
-def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_is_fetched_once_for_its_files_and_its_kernel(tmp_path, monkeypatch) -> None:
     fetched = debian_offers(monkeypatch)
 
     def unpack(_deb: Path, names: tuple[str, ...], folder: Path) -> None:
@@ -114,9 +116,7 @@ def test_a_source_is_fetched_once_for_its_files_and_its_kernel(
 
 
 @pytest.mark.usefixtures("few_programs")
-def test_a_full_disk_is_one_line_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch) -> None:
     source = debian_source(tmp_path, "7.3.4-1", patches=True)
     source.package.touch()
 
@@ -159,9 +159,7 @@ def built(folder: Path, side: str, *calls: str) -> Path:
         ("ep", ("printk",), False),
     ],
 )
-def test_a_driver_is_told_by_its_imports(
-    tmp_path: Path, side: str, calls: tuple[str, ...], right: bool
-) -> None:
+def test_a_driver_is_told_by_its_imports(tmp_path, side, calls, right) -> None:
     path = tmp_path / "x.c"
     path.write_text("ntb_register_device(ntb);")
     source = DriverSource(side, "x.c", "x.c", path, ())
@@ -215,3 +213,62 @@ def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
         kernel.build_pair(Cache(tmp_path), built, ep, rc, tree=tree, say=print)
     hint = "a kernel of linux-source-7.3 7.3.4-1; --ep-driver and --rc-driver take"
     assert (hint in str(error.value)) == told
+
+
+@given(side=st.sampled_from(["ep", "rc"]), data=st.data())
+def test_any_patches_are_told(tmp_path_factory: pytest.TempPathFactory, side, data) -> None:
+    patches = data.draw(subsets(side))
+    path = tmp_path_factory.mktemp(side) / "driver.c"
+    path.write_text(driver(side, patches))
+    assert carried(side, path) == tuple(sorted(patches))
+
+
+def test_comments_carry_no_patch(tmp_path: Path) -> None:
+    path = tmp_path / "pci-epf-vntb.c"
+    path.write_text(f"{driver('ep', set())}/*\n{driver('ep', set(range(2, 8)))}*/\n")
+    assert carried("ep", path) == ()
+
+
+def test_drivers_are_named_by_word_file_or_tree(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    new = debian_source(tmp_path, "7.3.4-1", patches=True)
+    old = debian_source(tmp_path, "6.12.95-1", patches=False)
+    file = old.folder / DRIVERS["rc"]
+    for spec, patches, origin in (
+        ("after", (8, 9, 10, 11, 12), "linux-source-7.3 7.3.4-1"),
+        ("before", (), "linux-source-7.3 6.12.95-1"),
+        (str(file), (), str(file)),
+        (str(old.folder), (), str(file)),
+    ):
+        found = driver_source(cache, "rc", spec, new, print)
+        assert (found.spec, found.patches, found.origin) == (spec, patches, origin)
+        assert found.path.is_file()
+
+
+@pytest.mark.parametrize("given", ["/nowhere.c", "a-folder", "empty.c"])
+def test_what_is_no_driver_is_refused(given, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a-folder").mkdir()
+    Path("empty.c").touch()
+    with pytest.raises(InputError, match="--ep-driver: "):
+        driver_source(Cache(tmp_path), "ep", given, debian_source(tmp_path, "7.3.4-1", True), print)
+
+
+def test_a_cached_source_needs_no_network(tmp_path: Path) -> None:
+    debian_source(tmp_path, "7.3.3-1", patches=True)
+    source = debian_source(tmp_path, "7.3.4-1", patches=True)
+    assert fetch_source(Cache(tmp_path), "7.3", print) == source
+
+
+def test_a_damaged_source_is_one_line(tmp_path: Path) -> None:
+    source = debian_source(tmp_path, "7.3.4-1", patches=True)
+    (source.folder / sources.MANIFEST).write_text("{")
+    with pytest.raises(FetchError, match="remove its folder and fetch again"):
+        fetch_source(Cache(tmp_path), "7.3", print)
+
+
+def test_a_missing_xz_is_told_before_the_download(tmp_path, monkeypatch) -> None:
+    fetched = debian_offers(monkeypatch)
+    with pytest.raises(MissingToolError, match="xz: not found"):
+        fetch_source(Cache(tmp_path), "7.3", print)
+    assert fetched == []

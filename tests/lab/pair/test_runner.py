@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a boot left, laid out: results, complaints, faults, and guests that died."""
+"""What a guest of the pair is told to do, and what it left: results, faults, guests that died."""
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pair_recordings import DATA, OBSERVED, load, observations
 
-from ntbbench.lab.lab_errors import GuestError
-from ntbbench.lab.machine.console import last_words
-from ntbbench.lab.machine.guest_task import Recordings
-from ntbbench.lab.machine.qemu import Boot
+from ntbbench.core.errors import InputError
+from ntbbench.lab.commands import GuestError
+from ntbbench.lab.guest_task import Recordings
 from ntbbench.lab.pair import runner
+from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.observed_patches import observed_driver
+from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
 from ntbbench.lab.pair.points import all_points
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE
+from ntbbench.lab.pair.runner import accelerator_options, machine
+from ntbbench.lab.qemu import Boot
 from ntbbench.pair.setting import Traffic
 
 WRONG = ("slot 2, db_read after db_clear=0x0", "slot 2, db_read after db_clear=0x1")
@@ -84,9 +90,7 @@ def test_an_older_driver_without_the_embedded_doorbell_is_no_finding(
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_an_unreadable_trace_of_a_wrong_driver_is_a_failed_point(
-    tmp_path: Path, wrong: bool
-) -> None:
+def test_an_unreadable_trace_of_a_wrong_driver_is_a_failed_point(tmp_path, wrong) -> None:
     shutil.copytree(DATA / "after-after", tmp_path / "boot")
     recordings = load(tmp_path / "boot")
     seen = observations("after-after")
@@ -137,9 +141,7 @@ def test_the_remark_of_every_boot_is_no_warning() -> None:
 
 
 @pytest.mark.parametrize("recorded", [False, True])
-def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
-    tmp_path: Path, recorded: bool
-) -> None:
+def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(tmp_path, recorded) -> None:
     """A hung guest is given an instruction that is none, and a debug kernel complains of that."""
     own = "[ 1.0] WARNING: pci-epf-vntb.c:9 at vntb_epf_peer_db_set+0x9/0x20\n"
     provoked = (
@@ -156,16 +158,66 @@ def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(
     assert laid_out.warnings == (own.partition("] ")[2].strip(),)
 
 
-def test_the_place_of_a_panic_is_that_of_its_cause() -> None:
-    console = (
-        "[ 1.0] RIP: 0010:__pci_epc_create+0x97/0x140\n"
-        "[ 2.0] BUG: kernel NULL pointer dereference, address: 0000000000000020\n"
-        "[ 2.0] RIP: 0010:klist_put+0x1b/0xa0\n"
-        "[ 2.1] Kernel panic - not syncing: Fatal exception\n"
-    )
-    assert last_words(console) == (
-        "BUG: kernel NULL pointer dereference, address: 0000000000000020; "
-        "RIP: 0010:klist_put+0x1b/0xa0; Kernel panic - not syncing: Fatal exception"
-    )
-    assert Boot(console, "").died.startswith("the guest panicked: BUG: kernel NULL pointer")
-    assert Boot("all is well\n", "").died == ""
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [
+        ({"ep_slots": -1}, "--ep-slots"),
+        ({"queues": 65}, "--queues"),
+        ({"queues": 0}, "--queues"),
+        ({"doorbell": "intx"}, "--doorbell"),
+        ({"cpus": 9}, "--cpus"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting: dict[str, int], option: str) -> None:
+    with pytest.raises(InputError, match=f"^{option}: "):
+        PairSetup(**setting)  # type: ignore[arg-type]
+
+
+def test_counting_instructions_takes_one_cpu() -> None:
+    with pytest.raises(InputError, match="--cpus: 2: 1 in deterministic mode"):
+        PairPlan(PairSetup(cpus=2))
+
+
+@given(
+    st.integers(1, 2),
+    st.one_of(st.none(), st.integers(1, 64)),
+    st.integers(1, 64),
+    st.integers(1, 2000),
+)
+def test_windows_hold_rings_and_the_trace_holds_a_point(mw_count, queues, flows, packets) -> None:
+    setup = PairSetup(mw_count=mw_count, queues=queues)
+    size = task.window_size(setup)
+    assert size & (size - 1) == 0 and task.WINDOW_MIN <= size <= task.WINDOW_MAX
+    a_window = -(-min(queues or mw_count, 14) // mw_count)
+    if size < task.WINDOW_MAX:
+        assert size // a_window // task.FRAME >= task.ENTRIES
+    kb = task.trace_kb(PairPlan(setup, (Traffic("ep-to-rc", flows, packets),)))
+    assert task.TRACE_KB_MIN <= kb <= task.TRACE_KB_MAX
+
+
+def test_the_trace_holds_the_polls_between_two_packets() -> None:
+    """Each poll leaves the doorbell words: a long gap has many, where the endpoint polls."""
+    kb = {
+        (gap, mode): task.trace_kb(
+            PairPlan(PairSetup(doorbell=mode), (Traffic(packets=200, gap_us=gap),))
+        )
+        for gap in (12_000, 1_000_000)
+        for mode in ("poll", "msi")
+    }
+    assert kb[1_000_000, "poll"] * 1024 >= 200 * 200 * (task.WORDS_BYTES + task.EVENT_BYTES)
+    assert {kb[12_000, "poll"], *(kb[gap, "msi"] for gap in (12_000, 1_000_000))} == {
+        task.TRACE_KB_MIN
+    }
+
+
+def test_a_deterministic_machine_takes_no_clock_and_no_chance_from_the_host() -> None:
+    words = " ".join(machine(PairSetup(), True).options)
+    assert "clock=vm" in words and "rdrand=off" in words and "rdseed=off" in words
+    assert "-icount" in accelerator_options(True, True, 1)
+    assert machine(PairSetup(), True).devices == ()
+    assert machine(PairSetup(doorbell="msi"), True).devices == ("-device", "edu")
+    assert "thread=multi" in accelerator_options(False, False, 2)[1]
+
+
+def test_guest_scripts_are_shell() -> None:
+    subprocess.run(["sh", "-n", str(GUEST / "pair")], check=True)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,27 +14,19 @@ from datapath_pair import runs_per_qp, system_of
 from lab_kernel import gone, guests_of
 from pair_kernel import CACHE, KERNEL, boot, counts, patched_driver, rig
 
-from ntbbench.capture.replay.recording import read_recording
+from ntbbench.capture.recording import read_recording
 from ntbbench.datapath.engine import ENGINES, simulate
-from ntbbench.lab.lab_errors import BuildError, GuestError
-from ntbbench.lab.machine.guest_task import Task, record
-from ntbbench.lab.machine.qemu import TCG
-from ntbbench.lab.machine.watch import Limits
-from ntbbench.lab.pair import pair_task as task
+from ntbbench.lab.commands import BuildError, GuestError
+from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
 from ntbbench.lab.pair.pair_kernel import build_pair
-from ntbbench.lab.pair.pair_task import machine
-from ntbbench.lab.pair.plan import (
-    EP,
-    RC,
-    PairPlan,
-    PairRecordings,
-    PairSetup,
-    PointRecording,
-)
+from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, PointRecording
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.ring_trace_file import WireSlots
+from ntbbench.lab.pair.runner import machine
+from ntbbench.lab.qemu import TCG
+from ntbbench.lab.watch import Limits
 from ntbbench.pair.setting import Traffic
 
 # Boots a real kernel, and builds it the first time: `make test-guest`.
@@ -298,23 +289,13 @@ def on_the_link(folder: Path, statements: str) -> Path:
         # with interrupts on and off; the last is blocked, and the CPU idle
         (on_the_link, "while (ntb) cpu_relax();", "was in ntb_epf_link_enable() of ntb_hw_epf"),
         (in_the_handler, "while (irq) cpu_relax();", "was in ntb_epf_vec_isr() of ntb_hw_epf"),
-        (
-            on_the_link,
-            "set_current_state(TASK_UNINTERRUPTIBLE); schedule();",
-            "the CPU was idle; ",
-        ),
+        (on_the_link, "set_current_state(TASK_UNINTERRUPTIBLE); schedule();", "the CPU was idle; "),
     ],
 )
-def test_a_guest_that_hangs_tells_where(
-    hang: Callable[[Path, str], Path],
-    statements: str,
-    told: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkeypatch) -> None:
     driver = hang(tmp_path, statements)
     # a healthy boot comes to the first packet, and to the end without a link, in less
-    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(12))
+    monkeypatch.setattr(runner, "limits", lambda _plan, _factor: Limits(12))
     with pytest.raises(GuestError) as caught:
         boot(plan(rc=str(driver)), tmp_path / "out")
     line = str(caught.value)
@@ -323,10 +304,8 @@ def test_a_guest_that_hangs_tells_where(
     assert guests_of(os.getpid()) == []
 
 
-def test_memory_that_is_not_set_aside_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ntbbench.lab.pair.pair_task.POOL", "1M$0x1f000000")
+def test_memory_that_is_not_set_aside_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("ntbbench.lab.pair.runner.POOL", "1M$0x1f000000")
     with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
         boot(plan(), tmp_path)
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lab_kernel import CACHE
 
-from ntbbench.lab.packages.linux_source import unpack_files
+from ntbbench.lab.packages.fetch import unpack_files
 from ntbbench.lab.pair.sources import fetch_source
 from ntbbench.report.document import Check, Document
 from ntbbench.report.kinds import kind_of, load_any

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""One boot of a kernel in QEMU, and what becomes of it."""
