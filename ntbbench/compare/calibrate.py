@@ -61,10 +61,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
 def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
     """Return what runs of one and the same thing say about this machine.
 
-    Raises
-    ------
-    InputError : fewer than four runs.
-    IncomparableError : runs of another format or environment: those are not the same thing.
+    InputError: fewer than four runs. IncomparableError: runs of another format or environment:
+    those are not the same thing.
     """
     if len(runs) < FEWEST:
         raise InputError("runs", len(runs), f"at least {FEWEST} runs of the same thing")

@@ -9,11 +9,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ntbbench.compare import history_store
+from ntbbench.compare.decision import direction
 from ntbbench.compare.policy import Policy, ignored_by
 from ntbbench.compare.rates import check_directions
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics.changepoints import FEWEST, Change, changes
-from ntbbench.compare.verdicts.exact import direction
 
 Array = NDArray[np.float64]
 HISTORY_SCHEMA = "ntbbench.history/1"
@@ -51,9 +51,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 def check(path: Path, pattern: str, policy: Policy) -> Checked:
     """Return every change in the store; a rule of the policy that says `ignore` is heeded.
 
-    Raises
-    ------
-    InputError : a rate of which nothing says which way is better.
+    InputError: a rate of which nothing says which way is better.
     """
     tracks = history_store.tracks(path, pattern)
     check_directions(map(_series_of, tracks), policy)

@@ -80,11 +80,8 @@ def _opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
 def add(path: Path, label: str, variant: Variant) -> int:
     """Store a result under the name of its commit and return how many metrics it has.
 
-    Raises
-    ------
-    InputError
-        for a label that is empty or there already, for a result without metrics, and for a metric
-        that the store has in another unit or of another kind.
+    InputError: a label that is empty or there already, for a result without metrics, and for a
+    metric that the store has in another unit or of another kind.
     """
     if not label.strip():
         raise InputError("--commit", label, "a name")

@@ -40,9 +40,7 @@ def matches(
 ) -> Iterator[Match]:
     """Yield every metric of the base with each candidate, then what only a candidate has.
 
-    Raises
-    ------
-    InputError : series of different units or kinds, and for pairs that are none.
+    InputError: series of different units or kinds, and for pairs that are none.
     """
     for candidate in candidates:
         if paired:

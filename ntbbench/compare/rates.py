@@ -150,9 +150,7 @@ def without_direction(found: Sequence[Comparison], names: Sequence[str]) -> list
 def check_directions(found: Iterable[Series], policy: Policy) -> None:
     """Refuse to judge a rate of which nothing says which way is better.
 
-    Raises
-    ------
-    InputError : naming the first such metric, and how to say it.
+    InputError: naming the first such metric, and how to say it.
     """
     names = undirected(found, policy)
     if names:

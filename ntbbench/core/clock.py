@@ -21,16 +21,10 @@ Run = Callable[[], None]
 
 @dataclass(frozen=True)
 class Timer:
-    """A clock, and what it can tell apart.
+    """A clock, and what it can tell apart."""
 
-    Parameters
-    ----------
-    clock : returns nanoseconds and never goes back.
-    resolution : its smallest step that was seen, in nanoseconds, at least 1.
-    """
-
-    clock: Clock
-    resolution: int
+    clock: Clock  # returns nanoseconds and never goes back
+    resolution: int  # its smallest step that was seen, in nanoseconds, at least 1
 
     @property
     def sample_duration(self) -> int:

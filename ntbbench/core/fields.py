@@ -16,34 +16,23 @@ from typing import Any, Literal, get_type_hints
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
+# An axis names a point, a count is exact, a series is noisy, a verdict is a finding.
 Kind = Literal["axis", "count", "series", "fact", "verdict"]
 COMPARED: tuple[Kind, ...] = ("count", "series", "verdict")
 Better = Literal["lower", "higher", "none"]  # none: no direction is known, any change is worse
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What a record says of one of its fields.
+    """What a record says of one of its fields."""
 
-    Parameters
-    ----------
-    name : the key in the JSON.
-    title : what a reader calls it.
-    definition : one sentence; a hint, and a row of the reference.
-    kind : an axis names a point, a count is exact, a series is noisy, a verdict is a finding.
-    unit : as it is written behind a number; empty for counts and words.
-    better : which way is better.
-    head : the title for a narrow column; a newline breaks it.
-    ranks : the words of a verdict, worst first.
-    """
-
-    name: str
+    name: str  # the key in the JSON
     title: str
-    definition: str
+    definition: str  # one sentence; a hint, and a row of the reference
     kind: Kind
-    unit: str = ""
+    unit: str = ""  # as it is written behind a number; empty for counts and words
     better: Better = "none"
-    head: str = ""
-    ranks: Sequence[str] = ()
+    head: str = ""  # the title for a narrow column; a newline breaks it
+    ranks: Sequence[str] = ()  # the words of a verdict, worst first
     type: Any = None
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from ntbbench import __version__
-from ntbbench.core.build import BUILD
 from ntbbench.core.clock import timer
-from ntbbench.core.environment import comparable, cpu, environment, git, governor
+from ntbbench.core.environment import BUILD, comparable, cpu, environment, git, governor
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu sse2 avx2\n\nprocessor\t: 1\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd05\n"
@@ -23,7 +22,7 @@ def test_this_machine() -> None:
     assert json.loads(json.dumps(record)) == record
     assert record["ntbbench"] == __version__
     assert record["compiler"] == {
-        "name": BUILD.compiler, "flags": BUILD.flags, "checked": BUILD.checked,
+        "name": BUILD.name, "flags": BUILD.flags, "checked": BUILD.checked,
     }  # fmt: skip
     assert record["cpu"]["cores"] == len(os.sched_getaffinity(0))
     assert record["kernel"].startswith(f"Linux {os.uname().release}")

@@ -12,13 +12,7 @@ from report_records import ok, result, story, timing, unavailable
 from sweep_commands import load_result
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.result_file import (
-    check_writable,
-    new_run,
-    schema_of,
-    write_bytes,
-    write_json,
-)
+from ntbbench.core.result_file import check_writable, new_run, schema_of, write_bytes, write_json
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

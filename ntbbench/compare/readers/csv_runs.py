@@ -46,9 +46,7 @@ class Column:
 def load_runs(paths: Sequence[Path]) -> list[Variant]:
     """Return a variant a column, the first the base; each file is one metric, named by its stem.
 
-    Raises
-    ------
-    InputError : anything that is not such a table, naming the row and the column.
+    InputError: anything that is not such a table, naming the row and the column.
     """
     variants: dict[str, Variant] = {}
     for path in paths:

@@ -4,21 +4,167 @@
 import codecs
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import numpy as np
+from msgspec import UNSET, Raw, Struct, UnsetType
 
+from ntbbench.compare.machines import machine_difference
 from ntbbench.compare.readers import csv_runs, iperf3, pyperf, pytest_benchmark
 from ntbbench.compare.readers.checked import encodable, read_bytes
-from ntbbench.compare.readers.pair_results import Pairs
-from ntbbench.compare.readers.result_kinds import CompatCells, Flows, LabRuns, Simulations, Sweeps
-from ntbbench.compare.readers.several_runs import in_several_runs, joined
-from ntbbench.compare.readers.structure import IPERF3, PYPERF, PYTEST_BENCHMARK, Probe
-from ntbbench.compare.series import Variant
+from ntbbench.compare.readers.result_kinds import (
+    CompatCells,
+    Flows,
+    LabRuns,
+    Pairs,
+    Simulations,
+    Sweeps,
+)
+from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
+
+OURS = "ntbbench."  # what our own schemas begin with
+IPERF3 = "iperf3"
+PYTEST_BENCHMARK = "pytest-benchmark"
+PYPERF = "pyperf"
+GOOGLE_BENCHMARK = "Google Benchmark"
+HYPERFINE = "hyperfine"
+
+
+class Probe(Struct):
+    """The keys that the formats have at the top; their values stay unread."""
+
+    schema: Raw | UnsetType = UNSET
+    benchmarks: Raw | UnsetType = UNSET
+    results: Raw | UnsetType = UNSET  # of hyperfine
+    context: Raw | UnsetType = UNSET  # of Google Benchmark
+    machine_info: Raw | UnsetType = UNSET
+    start: Raw | UnsetType = UNSET
+    intervals: Raw | UnsetType = UNSET
+    end: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+
+    def text_of_schema(self) -> str:
+        """Return the schema; "" where there is none that is a text."""
+        if isinstance(self.schema, UnsetType) or not begins(self.schema, b'"'):
+            return ""
+        return msgspec.json.decode(self.schema, type=str)
+
+    def tool(self) -> str | None:
+        """Return which tool wrote the file; None: ntbbench itself, or none that is known.
+
+        The benchmarks themselves tell, then what a run of iperf3 is made of: a file may have any
+        key beside those.
+        """
+        if self.text_of_schema().startswith(OURS):
+            return None
+        one = first(self.benchmarks)
+        told = (
+            (PYTEST_BENCHMARK, begins(one.stats, b"{")),
+            (PYPERF, begins(one.runs, b"[")),
+            (GOOGLE_BENCHMARK, one.real_time is not UNSET or one.cpu_time is not UNSET),
+            (IPERF3, self._is_iperf3()),
+            (HYPERFINE, begins(first(self.results).command, b'"')),
+        )
+        found = next((tool for tool, is_its in told if is_its), None)
+        return found if found or not begins(self.benchmarks, b"[") else self._without_benchmarks()
+
+    def _is_iperf3(self) -> bool:
+        """Return whether it says how a run started and what came of it."""
+        ended = begins(self.intervals, b"[") or begins(self.error, b'"')
+        return begins(self.start, b"{") and (begins(self.end, b"{") or ended)
+
+    def _without_benchmarks(self) -> str:
+        """Return the likeliest tool of a list without a benchmark that tells whose it is."""
+        if self.machine_info is not UNSET:
+            return PYTEST_BENCHMARK
+        return GOOGLE_BENCHMARK if begins(self.context, b"{") else PYPERF
+
+
+class Item(Struct):
+    """One benchmark, by the keys that tell whose it is."""
+
+    stats: Raw | UnsetType = UNSET
+    runs: Raw | UnsetType = UNSET
+    real_time: Raw | UnsetType = UNSET
+    cpu_time: Raw | UnsetType = UNSET
+    command: Raw | UnsetType = UNSET
+
+
+def begins(value: Raw | UnsetType, mark: bytes) -> bool:
+    """Return whether a value is there and begins with a bracket or a quote."""
+    return not isinstance(value, UnsetType) and bytes(value)[:1] == mark
+
+
+def first(values: Raw | UnsetType) -> Item:
+    """Return the first object of a list; an empty one where there is none."""
+    if isinstance(values, UnsetType) or not begins(values, b"["):
+        return Item()
+    objects = (item for item in msgspec.json.decode(values, type=list[Raw]) if begins(item, b"{"))
+    return next((msgspec.json.decode(item, type=Item) for item in objects), Item())
+
+
+def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
+    """Return the results in several files as one variant: a noisy sample a file, counts once.
+
+    InputError: the files differ in format, environment, metrics, or an exact value.
+    """
+    first = variants[0]
+    for other, path in zip(variants[1:], paths[1:], strict=True):
+        _check_alike(first, other, paths[0], path)
+    series = {}
+    for name, one in first.series.items():
+        all_of = [variant.series[name] for variant in variants]
+        if one.kind == "exact":
+            odd = next((i for i, s in enumerate(all_of) if s.value != one.value), None)
+            if odd is not None:
+                allowed = f"the {name!r} of {paths[0]}, which is exact"
+                raise InputError("input", str(paths[odd]), allowed)
+            series[name] = one
+            continue
+        medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
+        series[name] = msgspec.structs.replace(one, samples=medians, cautions=(), runs=0)
+    drawn = [variant.draws for variant in variants]
+    cautions = {code: None for variant in variants for code in variant.cautions}
+    whole = replace(first, series=series, draws="; ".join(drawn) if all(drawn) else "")
+    return _numbered(replace(whole, cautions=tuple(cautions)), series.values())
+
+
+def _check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
+    """Refuse a result that is no other run of the same thing."""
+    same = (other.source, other.environment) == (first.source, first.environment)
+    if not same or machine_difference(first, other, ()):
+        allowed = f"the format and the environment of {path}, another run of the same"
+        raise InputError("input", str(its), allowed)
+    if other.series.keys() != first.series.keys():
+        name = sorted(other.series.keys() ^ first.series.keys())[0]
+        raise InputError("input", str(its), f"the metrics of {path}; {name!r} differs")
+
+
+def _numbered(variant: Variant, several: Iterable[Series]) -> Variant:
+    """Return a variant of several runs, with the number of the run that each sample is of.
+
+    Of a metric that some runs lack it is not known.
+    """
+    counts = {s.metric: len(s.samples) for s in several if s.samples is not None}
+    runs = max(counts.values(), default=0)
+    rows = np.arange(1, runs + 1, dtype=np.int64)
+    numbers = {name: rows for name, count in counts.items() if count == runs}
+    return replace(variant, row_numbers=numbers, runs=runs)
+
+
+def in_several_runs(variant: Variant) -> Variant:
+    """Return a variant whose format holds several runs, numbered as above; one run stays as it is.
+
+    The samples of one process or connection are no runs.
+    """
+    return _numbered(variant, [s for s in variant.series.values() if ONE_PROCESS not in s.cautions])
+
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -31,10 +177,7 @@ FORMATS = (
 OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), Simulations())
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)
 # By the tool that wrote them; of any other tool that the structure tells nothing reads them yet.
-BENCHMARKS: dict[str, Reader] = {
-    PYTEST_BENCHMARK: pytest_benchmark.read,
-    PYPERF: pyperf.read,
-}
+BENCHMARKS: dict[str, Reader] = {PYTEST_BENCHMARK: pytest_benchmark.read, PYPERF: pyperf.read}
 PACKED = (".gz", ".xz", ".zip")
 JSON_BEGINS = re.compile(rb"\s*(?:\{|\[)")
 # What no line of a CSV begins with.
@@ -48,9 +191,7 @@ def load_variant(argument: str) -> Variant:
 
     Several files are several runs of one variant: the median of each is one sample.
 
-    Raises
-    ------
-    InputError : what cannot be read, is damaged, or is in no known format.
+    InputError: what cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
     label = encodable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
@@ -91,9 +232,7 @@ def check_folders(arguments: Sequence[str]) -> None:
 
     Folders that share none are paired in their order.
 
-    Raises
-    ------
-    InputError : naming the first file that has no partner.
+    InputError: naming the first file that has no partner.
     """
     folders = [argument for argument in arguments if Path(argument).is_dir()]
     names = [{path.name for path in paths_of(folder)} for folder in folders]

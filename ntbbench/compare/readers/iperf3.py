@@ -19,10 +19,7 @@ from ntbbench.core.iperf3 import BACK, REPEATED, Document, doubts, loss
 from ntbbench.core.iperf3 import read as read_document
 
 SOURCE = "iperf3"
-SETTINGS = (
-    *("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"),
-    "target_bitrate",
-)
+SETTINGS = (*("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"), "target_bitrate")
 Told = tuple[str, ...]  # cautions of a series
 
 
@@ -48,9 +45,7 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
 def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
     """Return the variant of one run or of several of the same kind, each with the file it is in.
 
-    Raises
-    ------
-    InputError : a run that failed, and for runs with different settings.
+    InputError: a run that failed, and for runs with different settings.
     """
     return _variant_of([_decoded_run(document, file) for file, document in documents], label, where)
 

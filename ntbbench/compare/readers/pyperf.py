@@ -45,9 +45,7 @@ class Suite(Struct, frozen=True):
 def read(data: bytes, label: str, where: str) -> Variant:
     """Return the variant that the file holds.
 
-    Raises
-    ------
-    InputError : a benchmark without a name, or with that of another.
+    InputError: a benchmark without a name, or with that of another.
     """
     suite = msgspec.json.decode(data, type=Suite)
     known: dict[str, Any] = {}

@@ -58,9 +58,7 @@ class Saved(Struct, frozen=True):
 def read(data: bytes, label: str, where: str) -> Variant:
     """Return the variant that the file holds.
 
-    Raises
-    ------
-    InputError : a name that is there twice, and for a file that was saved without its samples.
+    InputError: a name that is there twice, and for a file that was saved without its samples.
     """
     saved = msgspec.json.decode(data, type=Saved)
     machine = {key: text for key, text in flatten(saved.machine_info) if text.strip()}

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ntbbench.compare.statistics import interval
+from ntbbench.compare.statistics import location
 
 
 def bounds(base: list[float], candidate: list[float], resamples: int = 2000):
-    return interval.ratio_of_medians(
+    return location.ratio_of_medians(
         np.array([base]), np.array([candidate]), level=0.95, resamples=resamples
     )
 
@@ -34,7 +34,7 @@ def test_the_interval_is_scipys(n: int, m: int) -> None:
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 11, 12])
 def test_drawn_ranks_are_those_of_resampled_medians(n: int) -> None:
     rng = np.random.default_rng(7)
-    low, high = interval.middles(n, 40_000, rng)
+    low, high = location.middles(n, 40_000, rng)
     drawn = np.sort(rng.integers(0, n, (40_000, n)), axis=1)
     for ours, theirs in ((low, drawn[:, (n - 1) // 2]), (high, drawn[:, n // 2])):
         counts = [np.bincount(x, minlength=n) for x in (ours, theirs)]
@@ -44,7 +44,7 @@ def test_drawn_ranks_are_those_of_resampled_medians(n: int) -> None:
 @pytest.mark.parametrize("n", [2, 3, 6, 7])
 def test_jackknife_medians_are_those_of_the_definition(n: int) -> None:
     ordered = np.sort(np.random.default_rng(n).normal(size=(1, n)))
-    values, weights = interval.jackknife_medians(ordered)
+    values, weights = location.jackknife_medians(ordered)
     expected = sorted(np.median(np.delete(ordered[0], i)) for i in range(n))
     assert sorted(np.repeat(values[0], weights.astype(int))) == pytest.approx(expected)
 
@@ -53,7 +53,7 @@ def test_ninety_five_per_cent_of_intervals_hold_the_truth() -> None:
     rng = np.random.default_rng(5)
     for n, m in ((5, 5), (6, 20), (30, 30)):
         base, candidate = (100 + rng.lognormal(0, 0.8, (2000, size)) for size in (n, m))
-        found = interval.ratio_of_medians(base, candidate, level=0.95, resamples=1000)
+        found = location.ratio_of_medians(base, candidate, level=0.95, resamples=1000)
         assert ((found.low <= 1) & (found.high >= 1)).mean() > 0.93
 
 
@@ -78,6 +78,6 @@ def test_zeros_give_no_nan() -> None:
 
 def test_exchanging_the_sides_mirrors_a_paired_interval() -> None:
     base = np.array([[100.0, 120.0, 90.0, 105.0, 99.0, 101.0]])
-    found = interval.median_of_ratios(base, base * 1.05, level=0.95, resamples=500)
+    found = location.median_of_ratios(base, base * 1.05, level=0.95, resamples=500)
     assert found.low[0] == pytest.approx(1.05)
     assert found.high[0] == pytest.approx(1.05)

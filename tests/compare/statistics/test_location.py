@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ntbbench.compare.policy import Policy, Test
-from ntbbench.compare.statistics import interval, location, significance
+from ntbbench.compare.statistics import location, significance
 
 values = st.lists(st.integers(90, 110).map(float), min_size=1, max_size=9)
 
@@ -74,7 +74,7 @@ def test_the_interval_of_means_excludes_one_where_welch_of_logarithms_nearly_doe
     """The interval is of what was tested: of small spreads both say the same."""
     rng = np.random.default_rng(3)
     base, candidate = rng.normal(100, 1, (400, 8)), rng.normal(101, 1.5, (400, 6))
-    found = interval.ratio_of_means(base, candidate, level=0.95)
+    found = location.ratio_of_means(base, candidate, level=0.95)
     p = stats.ttest_ind(base, candidate, axis=1, equal_var=False).pvalue
     sure = np.abs(p - 0.05) > 0.003
     excludes = (found.low > 1) | (found.high < 1)
@@ -86,7 +86,7 @@ def test_the_interval_of_means_excludes_one_where_welch_of_logarithms_nearly_doe
 @pytest.mark.parametrize(("n", "m"), [(5, 5), (5, 20), (30, 12)])
 def test_intervals_of_means_hold_the_truth(n: int, m: int) -> None:
     rng = np.random.default_rng(4)
-    found = interval.ratio_of_means(
+    found = location.ratio_of_means(
         rng.normal(100, 4, (4000, n)), rng.normal(110, 8, (4000, m)), level=0.95
     )
     held = ((found.low < 1.1) & (found.high > 1.1)).mean()
@@ -98,7 +98,7 @@ def test_intervals_of_mean_changes_are_those_of_t() -> None:
     base = rng.normal(100, 5, (3, 9))
     candidate = base * rng.lognormal(0.1, 0.05, (3, 9))
     change = significance.symmetric_change(base, candidate)
-    found = interval.mean_of_changes(change, level=0.95)
+    found = location.mean_of_changes(change, level=0.95)
     for i in range(3):
         low, high = stats.t.interval(0.95, 8, loc=change[i].mean(), scale=stats.sem(change[i]))
         assert found.low[i] == pytest.approx((1 + low) / (1 - low))
@@ -112,19 +112,19 @@ def test_intervals_of_means_where_they_degenerate() -> None:
     for base, candidate, expected in (
         (nothing, nothing, 1.0), (nothing, some, np.inf), (some, nothing, 0.0), (some, some, 1.0)
     ):  # fmt: skip
-        found = interval.ratio_of_means(base, candidate, level=0.95)
+        found = location.ratio_of_means(base, candidate, level=0.95)
         assert [found.ratio[0], found.low[0], found.high[0]] == [expected] * 3
         change = significance.symmetric_change(base, candidate)
-        pairs = interval.mean_of_changes(change, level=0.95)
+        pairs = location.mean_of_changes(change, level=0.95)
         assert [pairs.ratio[0], pairs.low[0], pairs.high[0]] == pytest.approx([expected] * 3)
     for found in (
-        interval.ratio_of_means(some, some[:, :1], level=0.95),
-        interval.mean_of_changes(some[:, :1] * 0, level=0.95),
+        location.ratio_of_means(some, some[:, :1], level=0.95),
+        location.mean_of_changes(some[:, :1] * 0, level=0.95),
     ):
         assert found.ratio[0] == 1.0
         assert np.isnan([found.low[0], found.high[0]]).all()
     wild = np.array([[-0.9, 0.9, 0.95]])
-    pairs = interval.mean_of_changes(wild, level=0.95)
+    pairs = location.mean_of_changes(wild, level=0.95)
     assert (pairs.low[0], pairs.high[0]) == (0.0, np.inf)
 
 

@@ -11,11 +11,11 @@ from compare_data import noisy_sides
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ntbbench.compare import noisy as cautions
 from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy, Test
 from ntbbench.compare.records import Comparison
 from ntbbench.compare.statistics import detectable
-from ntbbench.compare.verdicts import sample_warnings as cautions
 from ntbbench.compare.warning_list import CAUTIONS, warned
 
 MIRROR = {"regressed": "improved", "improved": "regressed"}

@@ -211,10 +211,7 @@ def test_both_directions_of_old_datagrams(tmp_path: Path) -> None:
     """Before there was `sum_received`, UDP has one sum per direction: of what was sent."""
     there = {"bits_per_second": 5e7, "seconds": 10.0, "lost_percent": 1.0, "sender": True}
     back = {"bits_per_second": 2e7, "seconds": 10.0, "lost_percent": -0.3, "sender": False}
-    record = {
-        "start": {"test_start": {"protocol": "UDP", "num_streams": 1}},
-        "end": {"sum": there},
-    }
+    record = {"start": {"test_start": {"protocol": "UDP", "num_streams": 1}}, "end": {"sum": there}}
     path = tmp_path / "a.json"
     path.write_text(with_twin(record, "sum", back))
     measured = ingest([path])
