@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from ntbbench.compare.compare import compare
-from ntbbench.compare.machines import environments
+from ntbbench.compare.pairing import environments
 from ntbbench.compare.policy import Policy, Rule
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import IncomparableError, InputError

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from ntbbench.compare.machines import known_machine
+from ntbbench.compare.pairing import known_machine
 from ntbbench.compare.records import Own
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError

@@ -8,12 +8,8 @@ and counts. A throughput that falls would be `improved` with it, so who compares
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec.structs import replace
-
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import Comparison
 from ntbbench.compare.series import Series, Variant
-from ntbbench.compare.warning_list import NO_DIRECTION, warned
 from ntbbench.core.errors import InputError
 
 TIME_UNITS = frozenset(("s", "ms", "us", "ns", "ps", "min", "h", "second", "seconds"))
@@ -134,17 +130,6 @@ def undirected(found: Iterable[Series], policy: Policy) -> list[str]:
         if series.better == "unsaid" and not policy.states(series.metric) and _is_rate(series)
     }
     return [name for name in names if not policy.ignores(name)]
-
-
-def without_direction(found: Sequence[Comparison], names: Sequence[str]) -> list[Comparison]:
-    """Return the comparisons, those of `names` with the warning that their verdict is a guess."""
-    if not names:
-        return list(found)
-    guessed = set(names)
-    warning = warned(NO_DIRECTION)
-    return [
-        replace(c, warnings=(*c.warnings, warning)) if c.metric in guessed else c for c in found
-    ]
 
 
 def check_directions(found: Iterable[Series], policy: Policy) -> None:
