@@ -57,22 +57,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What one comparison is held to.
-
-    Parameters
-    ----------
-    alpha : for the adjusted p-value.
-    level : below which one more p-value of the family would be significant.
-    family : comparisons that are corrected together.
-    allowance : change between two single processes that may be the noise between processes; 0 where
-        each side has several.
-    """
+    """What one comparison is held to."""
 
     threshold: float
     better: Better
-    alpha: float
-    level: float
-    family: int
+    alpha: float  # for the adjusted p-value
+    level: float  # below which one more p-value of the family would be significant
+    family: int  # comparisons that are corrected together
+    # Change between two single processes that may be noise; 0 where each side has several.
     allowance: float = 0.0
 
 
@@ -90,13 +82,15 @@ def decide(match: Match, guess: Estimate, p_adjusted: float, terms: Terms) -> Co
     """Return the comparison of two noisy series that both exist."""
     policy = terms.policy
     known = match.known()
+    sides = (match.base, match.candidate)
+    one_process = any(ONE_PROCESS in side.cautions for side in sides if side)
     bar = Bar(
         threshold=policy.threshold_for(match.metric),
         better=policy.better_for(match.metric, known.better),
         alpha=policy.alpha,
         level=terms.level,
         family=terms.family.size,
-        allowance=policy.one_process_allowance if _of_one_process(match) else 0.0,
+        allowance=policy.one_process_allowance if one_process else 0.0,
     )
     decision = decision_of(guess, p_adjusted, bar)
     if decision.reason.startswith(ONE_PROCESS):
@@ -127,11 +121,6 @@ def decide(match: Match, guess: Estimate, p_adjusted: float, terms: Terms) -> Co
         simulated=known.simulated,
         warnings=_warnings_of(match, guess, p_adjusted, bar, terms),
     )
-
-
-def _of_one_process(match: Match) -> bool:
-    """Return whether a side's samples all come from one process or one connection."""
-    return any(ONE_PROCESS in side.cautions for side in (match.base, match.candidate) if side)
 
 
 def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
@@ -228,24 +217,19 @@ def _warnings_of(
         found.append(warned("small-difference"))
     if match.dropped:
         found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
-    if counts := _defined_counts(match):
-        found.append(warned("undefined-samples", counts, simulated=simulated))
-    sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
-    for code in sorted({code for side in sides for code in side}):
+    sides = {"base": match.base, "candidate": match.candidate}
+    counts = [
+        f"{name} {len(side.samples)} of {side.runs} runs"
+        for name, side in sides.items()
+        if side is not None and side.samples is not None and side.runs
+    ]
+    if counts:
+        found.append(warned("undefined-samples", ", ".join(counts), simulated=simulated))
+    for code in sorted({code for side in sides.values() if side for code in side.cautions}):
         found.append(warned(code, remedy=terms.gather if code == ONE_PROCESS else ""))
     if environment.differences:
         found.append(warned("forced", environment.forced or ""))
     return tuple(found)
-
-
-def _defined_counts(match: Match) -> str:
-    """Return how many runs of each side have a sample, where not all have; else nothing."""
-    sides = (("base", match.base), ("candidate", match.candidate))
-    return ", ".join(
-        f"{name} {len(side.samples)} of {side.runs} runs"
-        for name, side in sides
-        if side is not None and side.samples is not None and side.runs
-    )
 
 
 def judged_missing(match: Match, policy: Policy) -> Comparison:
@@ -305,12 +289,10 @@ def compare_exact(match: Match, policy: Policy) -> Comparison:
         ratio = None if isinstance(base.value, str) else 1.0
     else:
         verdict, reason = direction(base, candidate, better), "changed"
-        if verdict == "improved" and _serves_less(base, candidate):
-            verdict, reason = "inconclusive", "changed, for fewer packets"
-            cautions = [*cautions, "fewer-packets"]
-        elif verdict == "regressed" and _serves_more(base, candidate):
-            verdict, reason = "inconclusive", "changed, for more packets"
-            cautions = [*cautions, "more-packets"]
+        odd = "fewer" if verdict == "improved" else "more"
+        if (_serves_less if verdict == "improved" else _serves_more)(base, candidate):
+            verdict, reason = "inconclusive", f"changed, for {odd} packets"
+            cautions = [*cautions, f"{odd}-packets"]
         ratio = _ratio_of(base.value, candidate.value)
     return Comparison(
         metric=match.metric,

@@ -5,6 +5,7 @@ Each row is looked at in an order of its own, the smaller side first, so that wh
 rounded does not depend on which side is called the base.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,14 @@ from ntbbench.compare.policy import LEVEL, Policy, Test
 from ntbbench.compare.statistics import significance
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 CHUNK = 2_000_000  # resampled ratios held at a time
+# Of runs, and of pairs of them.
+TESTS: dict[Test, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
+    "mann-whitney": (significance.mann_whitney, significance.wilcoxon),
+    "permutation": (significance.permutation, significance.sign_flips),
+    "welch": (significance.welch, significance.paired_t),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +59,8 @@ def ratio_of_medians(base: Array, candidate: Array, *, level: float, resamples: 
 
 def median_of_ratios(base: Array, candidate: Array, *, level: float, resamples: int) -> Interval:
     """Return the median of the pairs' ratios, [B, n] each, with its BCa interval."""
-    return ratio_of_medians(
-        np.ones((len(base), 2)) if base.shape[1] > 1 else np.ones((len(base), 1)),
-        divide(candidate, base),
-        level=level,
-        resamples=resamples,
-    )
+    one = np.ones((len(base), min(2, base.shape[1])))
+    return ratio_of_medians(one, divide(candidate, base), level=level, resamples=resamples)
 
 
 def ratio_of_means(base: Array, candidate: Array, *, level: float) -> Interval:
@@ -69,14 +73,10 @@ def ratio_of_means(base: Array, candidate: Array, *, level: float) -> Interval:
     ratio = divide(means[1], means[0])
     if min(base.shape[1], candidate.shape[1]) < 2:
         return Interval(ratio, np.full_like(ratio, np.nan), np.full_like(ratio, np.nan))
-    total, parts = np.zeros((2, len(ratio)))
-    for side, mean in zip((base, candidate), means, strict=True):
-        n = side.shape[1]
-        share = divide(side, mean[:, None]).var(axis=1, ddof=1) / n  # all zeros: 0 / 0 is 1
-        total += share
-        parts += share**2 / (n - 1)
-    least = np.full(len(ratio), float(min(base.shape[1], candidate.shape[1]) - 1))
-    freedom = np.divide(total**2, parts, out=least, where=parts > 0)
+    total, freedom = significance.welch_freedom(
+        (divide(side, mean[:, None]).var(axis=1, ddof=1), side.shape[1])  # all zeros: 0 / 0 is 1
+        for side, mean in zip((base, candidate), means, strict=True)
+    )
     reach = np.exp(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
     return Interval(ratio, ratio / reach, ratio * reach)
 
@@ -132,16 +132,11 @@ def middles(n: int, resamples: int, rng: np.random.Generator) -> tuple[NDArray[n
 
 def _acceleration(base: Array, candidate: Array) -> Array:
     """Return BCa's acceleration of sorted rows, from the jackknife; 0 where it is undefined."""
-    centre = [median(side) for side in (base, candidate)]
-    numerator = np.zeros(len(base))
-    denominator = np.zeros(len(base))
-    for side, n in ((0, base.shape[1]), (1, candidate.shape[1])):
-        left_out, weight = jackknife_medians((base, candidate)[side])
-        theta = (
-            divide(centre[1][:, None], left_out)
-            if side == 0
-            else divide(left_out, centre[0][:, None])
-        )
+    numerator, denominator = np.zeros((2, len(base)))
+    for side, other in ((base, candidate), (candidate, base)):
+        n, centre = side.shape[1], median(other)[:, None]
+        left_out, weight = jackknife_medians(side)
+        theta = divide(centre, left_out) if side is base else divide(left_out, centre)
         with np.errstate(invalid="ignore"):
             mean = (theta * weight).sum(axis=1, keepdims=True) / n
             influence = (n - 1) * (mean - theta)
@@ -178,9 +173,6 @@ def _bca(drawn: Array, ratio: Array, skew: Array, level: float) -> Array:
         index = np.floor(place) if side == 0 else np.ceil(place) - 1
         bounds[side] = drawn[rows, np.clip(index, 0, replicates - 1).astype(np.intp)]
     return bounds
-
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,31 +255,16 @@ def _both_ways(bounds: Interval, same: Flags) -> Interval:
 
 
 def _mirrored(bounds: Interval, turned: Flags) -> Interval:
+    pairs = ((bounds.ratio, bounds.ratio), (bounds.high, bounds.low), (bounds.low, bounds.high))
     ones = np.ones(len(turned))
-    return Interval(
-        np.where(turned, divide(ones, bounds.ratio), bounds.ratio),
-        np.where(turned, divide(ones, bounds.high), bounds.low),
-        np.where(turned, divide(ones, bounds.low), bounds.high),
-    )
+    return Interval(*(np.where(turned, divide(ones, other), own) for other, own in pairs))
 
 
 def _p_values(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
     """Return the p-values of the chosen test; NaN with fewer than two samples on a side."""
     if min(base.shape[1], candidate.shape[1]) < 2:
         return np.full(len(base), np.nan)
-    if paired:
-        tests = {
-            "mann-whitney": significance.wilcoxon,
-            "permutation": significance.sign_flips,
-            "welch": significance.paired_t,
-        }
-    else:
-        tests = {
-            "mann-whitney": significance.mann_whitney,
-            "permutation": significance.permutation,
-            "welch": significance.welch,
-        }
-    return tests[test](base, candidate)
+    return TESTS[test][paired](base, candidate)
 
 
 def apart(base: Array, candidate: Array, *, paired: bool) -> Flags:
