@@ -51,13 +51,6 @@ STATED_BY = (
 WHY = "this looks like a rate, and nothing says which way is better"
 
 
-def _is_rate(series: Series) -> bool:
-    """Return whether a metric is a rate by its unit, or by its name where that is no time."""
-    if series.unit.lower() in TIME_UNITS:
-        return False
-    return looks_like_a_rate(series.unit) or looks_like_a_rate(series.quantity or series.metric)
-
-
 def looks_like_a_rate(text: str) -> bool:
     """Return whether a name or a unit is that of a rate, told by its words."""
     words = list(_words_of(IOPS.sub("iops", text)))
@@ -127,7 +120,10 @@ def undirected(found: Iterable[Series], policy: Policy) -> list[str]:
     names = {
         series.metric: None
         for series in found
-        if series.better == "unsaid" and not policy.states(series.metric) and _is_rate(series)
+        if series.better == "unsaid"
+        and not policy.states(series.metric)
+        and series.unit.lower() not in TIME_UNITS
+        and any(map(looks_like_a_rate, (series.unit, series.quantity or series.metric)))
     }
     return [name for name in names if not policy.ignores(name)]
 

@@ -131,7 +131,7 @@ def _load_one(path: Path, data: bytes, label: str) -> Variant:
     if not JSON_BEGINS.match(data):
         if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
             raise InputError("input", where, FORMATS)
-        return csv_runs.decode_columns(data, path, label)
+        return csv_runs.load_columns(path, label, data)
     with _readable(where):
         keys = msgspec.json.decode(data, type=Keys)
         schema = _schema_of(keys)

@@ -199,8 +199,12 @@ class Flows(Results):
     def lacks(self, point: Any, name: str) -> bool:
         """Tell what depends on how fast a machine is, or on how it hashed the flows."""
         fast = not point.gap_us
+        if name == "runs_per_qp" and not fast and point.vectors:
+            # Unless every vector covers as many QPs the runs depend on the flows' hash.
+            covered = Counter(qp_num % point.vectors for qp_num in range(len(point.runs_per_qp)))
+            return len(set(covered.values())) != 1
         if name == "runs_per_qp":
-            return fast or not _is_even(point)
+            return fast
         return fast if name == "events" else name == "bits_per_second" and not fast
 
     def more(self, variant: Variant, point: Any, name: str, where: str) -> None:
@@ -208,13 +212,6 @@ class Flows(Results):
         if point.gap_us and point.predicted_runs_per_qp:
             beyond = sum(point.runs_per_qp) - sum(point.predicted_runs_per_qp)
             add(variant, f"{name}:runs beyond prediction", {"better": "lower"}, {"value": beyond})
-
-
-def _is_even(point: Any) -> bool:
-    """Return whether every vector covers as many QPs: else the runs depend on the flows' hash."""
-    vectors, qps = point.vectors, len(point.runs_per_qp)
-    covered = Counter(qp_num % vectors for qp_num in range(qps)) if vectors else {0: 1}
-    return len(set(covered.values())) == 1
 
 
 class CompatCells(Results):

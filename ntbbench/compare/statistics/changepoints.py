@@ -57,7 +57,12 @@ def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Poli
     # The smallest p-value, times the number of tests, is to be a tenth of alpha.
     shuffles = min(MOST_SHUFFLES, max(SHUFFLES, int(10 * len(tests) / policy.alpha)))
     p = np.array(
-        [_step_p(known[n], shuffles) if kind == "step" else _drift_p(known[n]) for n, kind in tests]
+        [
+            _step_p(known[name], shuffles)
+            if kind == "step"
+            else stats.kendalltau(np.arange(len(known[name])), known[name]).pvalue
+            for name, kind in tests
+        ]
     )
     adjusted = dict(zip(tests, significance.adjust(p, "holm").tolist(), strict=True))
     found = []
@@ -85,7 +90,7 @@ def _gains(rows: Array) -> Array:
     return np.asarray((sums**2 * n / (cuts * (n - cuts))).max(axis=1), dtype=np.float64)
 
 
-def _step_p(values: Array, shuffles: int = SHUFFLES) -> float:
+def _step_p(values: Array, shuffles: int) -> float:
     """Return the permutation p-value of the best single split.
 
     On ranks, so that one wild commit is no step.
@@ -112,10 +117,6 @@ def _gains_by_chance(ranks: tuple[float, ...], shuffles: int) -> Array:
         for start in range(0, shuffles, CHUNK)
     ]
     return np.sort(np.concatenate(found))
-
-
-def _drift_p(values: Array) -> float:
-    return float(stats.kendalltau(np.arange(len(values)), values).pvalue)
 
 
 def _steps_of(name: str, values: Array, p: float) -> list[Change]:

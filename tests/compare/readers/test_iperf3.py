@@ -21,7 +21,7 @@ def document(name: str) -> bytes:
 
 
 def samples(*documents: bytes) -> dict[str, list[float]]:
-    series = iperf3.read([("a.json", text) for text in documents], "a", "a.json").series
+    series = iperf3.load([("a.json", text) for text in documents], "a", "a.json").series
     return {name: list(one.samples) for name, one in series.items() if one.samples is not None}
 
 
