@@ -346,9 +346,8 @@ def direction(base: Series, candidate: Series, better: Better) -> Verdict:
     """Return whether a change is for the better or for the worse."""
     left: object = base.value if base.rank is None else base.rank
     right: object = candidate.value if candidate.rank is None else candidate.rank
-    ordered = isinstance(left, int | float) and isinstance(right, int | float)
-    if not ordered or better == "none" or left == right:
-        return "regressed"
-    assert isinstance(left, int | float)
-    assert isinstance(right, int | float)
-    return "improved" if (right < left) == (better == "lower") else "regressed"
+    numbers = (int, float)
+    if isinstance(left, numbers) and isinstance(right, numbers) and better != "none":
+        gained = right < left if better == "lower" else right > left
+        return "improved" if gained else "regressed"
+    return "regressed"

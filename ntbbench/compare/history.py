@@ -2,6 +2,7 @@
 """The history checked: steps and drift of noisy metrics, every change of exact ones."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,24 +106,18 @@ def _notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> 
 
 def _exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
     better = policy.better_for(track.metric, track.better)
-    steps = []
-    for i in range(1, len(track.values)):
-        before, after = track.values[i - 1], track.values[i]
-        if before != after:
-            sides = [
-                Series(
-                    metric=track.metric, kind="exact", value=track.values[j], rank=track.ranks[j]
-                )
-                for j in (i - 1, i)
-            ]
-            verdict = direction(sides[0], sides[1], better)
-            steps.append(
-                Step(
-                    metric=track.metric,
-                    commit=track.labels[i],
-                    before=before,
-                    after=after,
-                    verdict=verdict,
-                )
-            )
-    return steps
+    values = [
+        Series(metric=track.metric, kind="exact", value=value, rank=rank)
+        for value, rank in zip(track.values, track.ranks, strict=True)
+    ]
+    return [
+        Step(
+            metric=track.metric,
+            commit=commit,
+            before=one.value,
+            after=other.value,
+            verdict=direction(one, other, better),
+        )
+        for commit, (one, other) in zip(track.labels[1:], pairwise(values), strict=True)
+        if one.value is not None and other.value is not None and one.value != other.value
+    ]

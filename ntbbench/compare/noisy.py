@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -239,28 +240,16 @@ def add_detectable(
 
 def _summaries(samples: Array) -> list[Summary]:
     n = samples.shape[1]
-    columns = (
-        samples.mean(axis=1),
-        samples.min(axis=1),
-        samples.max(axis=1),
-        np.median(samples, axis=1),
-        samples.std(axis=1, ddof=1) if n > 1 else np.full(len(samples), np.nan),
-        outlier_counts(samples),
-    )
-    return [
-        Summary(
-            n=n,
-            mean=mean,
-            minimum=low,
-            maximum=high,
-            median=middle,
-            sd=sd if n > 1 else None,
-            outliers=outliers,
-        )
-        for mean, low, high, middle, sd, outliers in zip(
-            *(column.tolist() for column in columns), strict=True
-        )
-    ]
+    columns: dict[str, NDArray[Any]] = {
+        "mean": samples.mean(axis=1),
+        "minimum": samples.min(axis=1),
+        "maximum": samples.max(axis=1),
+        "median": np.median(samples, axis=1),
+        "sd": samples.std(axis=1, ddof=1) if n > 1 else np.full(len(samples), None),
+        "outliers": outlier_counts(samples),
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [Summary(n=n, **dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def _both_sides(
