@@ -8,7 +8,7 @@ import pytest
 from compare_data import iperf3, pytest_benchmark, sweep, written
 
 from ntbbench.compare.policy import ONE_PROCESS_ALLOWANCE, load_policy
-from ntbbench.compare.warning_list import GATHER, ONE_PROCESS, gather_more
+from ntbbench.compare.warning_list import ONE_PROCESS, gather_more
 
 NAME = "benches/test_x.py::test_scan"
 BELOW, ABOVE = 1 + 0.8 * ONE_PROCESS_ALLOWANCE, 1 + 1.5 * ONE_PROCESS_ALLOWANCE
@@ -107,8 +107,3 @@ def test_calibrated_thresholds_hold_the_noise_of_processes(ntbbench, gated, tmp_
     assert ntbbench("calibrate", *runs, "-o", policy).code == 0
     assert load_policy(policy).one_process_allowance == 0
     assert gated(*records(BELOW), "--policy", policy).code == 1
-
-
-@pytest.mark.parametrize("source", [*GATHER, "csv"])
-def test_each_format_says_how_to_run_more(source: str) -> None:
-    assert gather_more(source).endswith("the same for before/; ntbbench gate before after")
