@@ -36,7 +36,7 @@ class Interval:
     high: Array
 
 
-def ratio_of_medians(base: Array, candidate: Array, *, level: float, resamples: int) -> Interval:
+def ratio_of_medians(base: Array, candidate: Array, resamples: int) -> Interval:
     """Return median(candidate) / median(base) of each row with its BCa interval.
 
     The samples are float64[B, n] and float64[B, m], at least 0.
@@ -53,17 +53,17 @@ def ratio_of_medians(base: Array, candidate: Array, *, level: float, resamples: 
     for start in range(0, len(ratio), step):
         rows = slice(start, start + step)
         drawn = [resampled(s[rows], pick) for s, pick in zip(low_high, picks, strict=True)]
-        bounds[:, rows] = _bca(divide(drawn[1], drawn[0]), ratio[rows], skew[rows], level)
+        bounds[:, rows] = _bca(divide(drawn[1], drawn[0]), ratio[rows], skew[rows])
     return Interval(ratio, bounds[0], bounds[1])
 
 
-def median_of_ratios(base: Array, candidate: Array, *, level: float, resamples: int) -> Interval:
+def median_of_ratios(base: Array, candidate: Array, resamples: int) -> Interval:
     """Return the median of the pairs' ratios, [B, n] each, with its BCa interval."""
     one = np.ones((len(base), min(2, base.shape[1])))
-    return ratio_of_medians(one, divide(candidate, base), level=level, resamples=resamples)
+    return ratio_of_medians(one, divide(candidate, base), resamples)
 
 
-def ratio_of_means(base: Array, candidate: Array, *, level: float) -> Interval:
+def ratio_of_means(base: Array, candidate: Array) -> Interval:
     """Return mean(candidate) / mean(base) of each row with Welch's t interval of its logarithm.
 
     The standard error of the logarithm is that of the delta method: of each side the relative
@@ -77,11 +77,11 @@ def ratio_of_means(base: Array, candidate: Array, *, level: float) -> Interval:
         (divide(side, mean[:, None]).var(axis=1, ddof=1), side.shape[1])  # all zeros: 0 / 0 is 1
         for side, mean in zip((base, candidate), means, strict=True)
     )
-    reach = np.exp(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
+    reach = np.exp(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(total))
     return Interval(ratio, ratio / reach, ratio * reach)
 
 
-def mean_of_changes(change: Array, *, level: float) -> Interval:
+def mean_of_changes(change: Array) -> Interval:
     """Return the ratio that the mean of (c - b) / (c + b) of pairs, [B, n], stands for.
 
     With d that mean it is (1 + d) / (1 - d), the ratio of a pair whose change is d; its bounds are
@@ -91,7 +91,7 @@ def mean_of_changes(change: Array, *, level: float) -> Interval:
     if n < 2:
         nothing = np.full_like(mean, np.nan)
         return Interval(_ratio_of_change(mean), nothing, nothing)
-    reach = stats.t.ppf((1 + level) / 2, n - 1) * change.std(axis=1, ddof=1) / np.sqrt(n)
+    reach = stats.t.ppf((1 + LEVEL) / 2, n - 1) * change.std(axis=1, ddof=1) / np.sqrt(n)
     low, high = (np.clip(mean + side * reach, -1.0, 1.0) for side in (-1, 1))
     return Interval(*(_ratio_of_change(place) for place in (mean, low, high)))
 
@@ -158,7 +158,7 @@ def jackknife_medians(ordered: Array) -> tuple[Array, Array]:
     return values, np.array([half, 1, half], dtype=np.float64)
 
 
-def _bca(drawn: Array, ratio: Array, skew: Array, level: float) -> Array:
+def _bca(drawn: Array, ratio: Array, skew: Array) -> Array:
     """Return the bounds, [2, B], of the replicates `drawn`, [B, R]."""
     replicates = drawn.shape[1]
     drawn = np.sort(drawn, axis=1)
@@ -166,7 +166,7 @@ def _bca(drawn: Array, ratio: Array, skew: Array, level: float) -> Array:
     bias = ndtri(np.clip(share, 0.5 / replicates, 1 - 0.5 / replicates))
     bounds = np.empty((2, len(drawn)))
     rows = np.arange(len(drawn))
-    for side, tail in enumerate(((1 - level) / 2, (1 + level) / 2)):
+    for side, tail in enumerate(((1 - LEVEL) / 2, (1 + LEVEL) / 2)):
         shifted = bias + ndtri(tail)
         quantile = ndtr(bias + shifted / np.maximum(1 - skew * shifted, 1e-9))
         place = quantile * replicates
@@ -232,12 +232,12 @@ def _ratios(
     if paired:
         change = significance.symmetric_change(first, other)
         return (
-            median_of_ratios(first, other, level=LEVEL, resamples=resamples),
-            mean_of_changes(change, level=LEVEL),
+            median_of_ratios(first, other, resamples),
+            mean_of_changes(change),
         )
     return (
-        ratio_of_medians(first, other, level=LEVEL, resamples=resamples),
-        ratio_of_means(first, other, level=LEVEL),
+        ratio_of_medians(first, other, resamples),
+        ratio_of_means(first, other),
     )
 
 

@@ -77,7 +77,7 @@ def test_the_interval_of_means_excludes_one_where_welch_of_logarithms_nearly_doe
     """The interval is of what was tested: of small spreads both say the same."""
     rng = np.random.default_rng(3)
     base, candidate = rng.normal(100, 1, (400, 8)), rng.normal(101, 1.5, (400, 6))
-    found = location.ratio_of_means(base, candidate, level=0.95)
+    found = location.ratio_of_means(base, candidate)
     p = stats.ttest_ind(base, candidate, axis=1, equal_var=False).pvalue
     sure = np.abs(p - 0.05) > 0.003
     excludes = (found.low > 1) | (found.high < 1)
@@ -89,9 +89,7 @@ def test_the_interval_of_means_excludes_one_where_welch_of_logarithms_nearly_doe
 @pytest.mark.parametrize(("n", "m"), [(5, 5), (5, 20), (30, 12)])
 def test_intervals_of_means_hold_the_truth(n: int, m: int) -> None:
     rng = np.random.default_rng(4)
-    found = location.ratio_of_means(
-        rng.normal(100, 4, (4000, n)), rng.normal(110, 8, (4000, m)), level=0.95
-    )
+    found = location.ratio_of_means(rng.normal(100, 4, (4000, n)), rng.normal(110, 8, (4000, m)))
     held = ((found.low < 1.1) & (found.high > 1.1)).mean()
     assert 0.93 < held < 0.97
 
@@ -101,7 +99,7 @@ def test_intervals_of_mean_changes_are_those_of_t() -> None:
     base = rng.normal(100, 5, (3, 9))
     candidate = base * rng.lognormal(0.1, 0.05, (3, 9))
     change = significance.symmetric_change(base, candidate)
-    found = location.mean_of_changes(change, level=0.95)
+    found = location.mean_of_changes(change)
     for i in range(3):
         low, high = stats.t.interval(0.95, 8, loc=change[i].mean(), scale=stats.sem(change[i]))
         assert found.low[i] == pytest.approx((1 + low) / (1 - low))
@@ -115,19 +113,19 @@ def test_intervals_of_means_where_they_degenerate() -> None:
     for base, candidate, expected in (
         (nothing, nothing, 1.0), (nothing, some, np.inf), (some, nothing, 0.0), (some, some, 1.0)
     ):  # fmt: skip
-        found = location.ratio_of_means(base, candidate, level=0.95)
+        found = location.ratio_of_means(base, candidate)
         assert [found.ratio[0], found.low[0], found.high[0]] == [expected] * 3
         change = significance.symmetric_change(base, candidate)
-        pairs = location.mean_of_changes(change, level=0.95)
+        pairs = location.mean_of_changes(change)
         assert [pairs.ratio[0], pairs.low[0], pairs.high[0]] == pytest.approx([expected] * 3)
     for found in (
-        location.ratio_of_means(some, some[:, :1], level=0.95),
-        location.mean_of_changes(some[:, :1] * 0, level=0.95),
+        location.ratio_of_means(some, some[:, :1]),
+        location.mean_of_changes(some[:, :1] * 0),
     ):
         assert found.ratio[0] == 1.0
         assert np.isnan([found.low[0], found.high[0]]).all()
     wild = np.array([[-0.9, 0.9, 0.95]])
-    pairs = location.mean_of_changes(wild, level=0.95)
+    pairs = location.mean_of_changes(wild)
     assert (pairs.low[0], pairs.high[0]) == (0.0, np.inf)
 
 
@@ -142,9 +140,7 @@ def test_sides_are_apart_where_no_run_overlaps() -> None:
 
 
 def bounds(base: list[float], candidate: list[float], resamples: int = 2000):
-    return location.ratio_of_medians(
-        np.array([base]), np.array([candidate]), level=0.95, resamples=resamples
-    )
+    return location.ratio_of_medians(np.array([base]), np.array([candidate]), resamples)
 
 
 @pytest.mark.parametrize(("n", "m"), [(9, 12), (20, 15), (31, 40)])
@@ -186,7 +182,7 @@ def test_ninety_five_per_cent_of_intervals_hold_the_truth() -> None:
     rng = np.random.default_rng(5)
     for n, m in ((5, 5), (6, 20), (30, 30)):
         base, candidate = (100 + rng.lognormal(0, 0.8, (2000, size)) for size in (n, m))
-        found = location.ratio_of_medians(base, candidate, level=0.95, resamples=1000)
+        found = location.ratio_of_medians(base, candidate, 1000)
         assert ((found.low <= 1) & (found.high >= 1)).mean() > 0.93
 
 
@@ -201,5 +197,5 @@ def test_intervals_that_degenerate() -> None:
     found = bounds([0.0, 0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 2.0, 3.0, 4.0])
     assert not np.isnan([found.low[0], found.high[0]]).any()
     base = np.array([[100.0, 120.0, 90.0, 105.0, 99.0, 101.0]])
-    pairs = location.median_of_ratios(base, base * 1.05, level=0.95, resamples=500)
+    pairs = location.median_of_ratios(base, base * 1.05, 500)
     assert [pairs.low[0], pairs.high[0]] == pytest.approx([1.05, 1.05])
