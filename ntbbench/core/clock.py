@@ -55,9 +55,9 @@ class Timer:
 def timer() -> Timer:
     """Return a timer on the CPU time of the calling thread, its resolution measured.
 
-    What other programs take of the core then
-    does not count; measured on a machine with twice as many busy threads as cores, intervals were
-    five times narrower than with the time of day. A kernel's run neither waits nor sleeps.
+    What other programs take of the core then does not count; measured on a machine with twice as
+    many busy threads as cores, intervals were five times narrower than with the time of day. A
+    kernel's run neither waits nor sleeps.
     """
     return Timer(time.thread_time_ns, resolution(time.thread_time_ns))
 
