@@ -211,7 +211,6 @@ def _causes_of(
 
 
 def _undecided_causes(gated: Sequence[Comparison], terms: Terms) -> list[str]:
-    """Return why inconclusive comparisons fail the gate, in words."""
     policy, failing = terms.policy, []
     undecided = [c for c in gated if c.verdict == "inconclusive" and c.missing is None]
     untested = [c for c in undecided if c.untested]
@@ -228,7 +227,6 @@ def _undecided_causes(gated: Sequence[Comparison], terms: Terms) -> list[str]:
 def _fatal_causes(
     gated: Sequence[Comparison], warnings: Sequence[Warned], policy: Policy
 ) -> list[str]:
-    """Return which warnings of comparisons and of whole results the policy calls fatal."""
     calls = {*policy.fatal_warnings}
     found = [codes for c in gated if (codes := calls.intersection(w.code for w in c.warnings))]
     failing = []

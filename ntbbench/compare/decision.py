@@ -152,7 +152,6 @@ def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
 
 
 def _cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
-    """Return whether no arrangement of these samples could have been significant."""
     return not p_adjusted < bar.alpha and not guess.p_least < bar.level
 
 

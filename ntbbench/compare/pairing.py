@@ -43,7 +43,6 @@ def known_machine(variant: Variant) -> dict[str, str]:
 
 
 def _is_open(base: Variant, candidate: Variant, ignore: Collection[str]) -> bool:
-    """Return whether the names of the CPUs leave open if two results come from one machine."""
     if base.source != candidate.source or not base.cpu or base.cpu in ignore:
         return False
     return not (_names_cpu(base) and _names_cpu(candidate))
@@ -304,7 +303,6 @@ def _in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
 
 
 def _check_kinds(match: Match, one: Series, other: Series) -> None:
-    """Refuse two series that are not the same quantity."""
     if one.kind == other.kind and one.unit == other.unit:
         return
     what = "unit" if one.unit != other.unit else "kind"

@@ -62,7 +62,6 @@ def looks_like_a_rate(text: str) -> bool:
 
 
 def _is_time(words: Sequence[tuple[str, str]]) -> bool:
-    """Return whether a name ends in `time`, or in a unit of time that divides nothing."""
     mark, last = words[-1] if words else ("", "")
     return last == "time" or (last in ("ms", "us", "ns") and "/" not in mark)
 

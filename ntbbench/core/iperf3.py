@@ -170,8 +170,7 @@ class Document:
     @property
     def error(self) -> str | None:
         """Why the run failed; None: it did not."""
-        found = self.find("error")
-        return str(found) if found else None
+        return str(self.find("error")) if self.find("error") else None
 
     @property
     def is_server(self) -> bool:
@@ -229,8 +228,10 @@ class Document:
 
     def tells_sent(self, way: str) -> bool:
         """Return whether the intervals are the sender's; old versions, with `sum` alone, are."""
-        is_old = self.total(f"sum_received{way}") is None and self.total(f"sum{way}") is not None
-        return is_old or any(total.sender for total in self.intervals(way))
+        return self._has_sum_alone(way) or any(total.sender for total in self.intervals(way))
+
+    def _has_sum_alone(self, way: str) -> bool:
+        return self.total(f"sum_received{way}") is None and self.total(f"sum{way}") is not None
 
     def arrived(self, way: str) -> tuple[float, bool]:
         """Return bits per second that the whole run brought, and whether that is what was sent.
@@ -240,7 +241,7 @@ class Document:
         InputError: nothing tells it.
         """
         received = f"sum_received{way}"
-        is_old = self.is_datagrams and self.total(received) is None and self.has_total(way)
+        is_old = self.is_datagrams and self._has_sum_alone(way)
         name = f"sum{way}" if is_old else received
         return self.needed(f"end.{name}.bits_per_second"), name != received
 
@@ -364,7 +365,6 @@ def _slack(intervals: list[Total], total: Total) -> float:
 
 
 def _of_other_end(document: Document, way: str, mean: float, total: Total) -> tuple[float, float]:
-    """Return the rates that may arrive where so much was sent."""
     if document.is_datagrams:
         lost = loss(document, way)[0]
         return (0.0 if lost is None else mean * (1 - lost / 100) * FAR), mean

@@ -69,7 +69,6 @@ def duration_text(count: int, per_second: int) -> str:
 
 
 def _quantity(field: str, value: object, units: dict[str, Decimal], allowed: str) -> Decimal:
-    """Return the number of base units in a number or a text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InputError(field, value, allowed)
     if isinstance(value, float) and not math.isfinite(value):

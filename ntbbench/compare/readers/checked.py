@@ -20,22 +20,12 @@ LARGEST_SAMPLE = 1e75
 SMALLEST_SAMPLE = 1e-75
 ALLOWED = "zero, or a finite number from 1e-75 to 1e75"
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
-# These change from run to run on one and the same machine.
-# How measure.environment says that it could not read a value: such a one is not known.
+# How core.environment says that it could not read a value: such a one is not known.
 NOT_READABLE = "not readable"
+# These change from run to run on one and the same machine.
 VOLATILE_WORDS = (
-    "time",
-    "date",
-    "load",
-    "freq",
-    "mhz",
-    "hz",
-    "pid",
-    "argv",
-    "command",
-    "temp",
-    "started",
-    "resolution",
+    *("time", "date", "load", "freq", "mhz", "hz", "pid", "argv", "command", "temp"),
+    *("started", "resolution"),
 )
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 

@@ -150,7 +150,6 @@ def _is_number(text: str) -> bool:
 
 
 def _checked_number(cell: str, path: Path, number: int, name: str) -> float:
-    """Return the number in a cell."""
     try:
         value = float(cell)
     except ValueError:

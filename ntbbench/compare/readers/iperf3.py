@@ -46,7 +46,6 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
 
 
 def _decoded_run(document: bytes, file: str) -> Document:
-    """Return one run that did not fail."""
     run = read_document(document.decode("utf-8", "replace"), file)
     if run.error:
         raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
@@ -74,7 +73,6 @@ def _variant_of(runs: list[Document], label: str, where: str) -> Variant:
 
 
 def _add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
-    """Add what arrived one way, and what was lost."""
     if any(run.only_sent(way) for run in runs):
         if way:
             return

@@ -152,7 +152,6 @@ class Results:
         return "".join(parts) + self._tail
 
     def _add(self, variant: Variant, point: Any, name: str, where: str) -> None:
-        """Add every metric of a point; InputError for a count that cannot be one."""
         here = f"{where}: {name}"
         if (place := self.place(point)) is not None:
             variant.places[name] = place
@@ -223,7 +222,6 @@ def add(variant: Variant, metric: str, known: Mapping[str, Any], fields: Mapping
 
 
 def _count(field: str, value: float) -> float:
-    """Return a count that is one."""
     if value < 0:
         raise InputError(field, value, "a count that is not negative")
     head, _, name = field.rpartition(": ")

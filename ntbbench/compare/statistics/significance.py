@@ -94,7 +94,6 @@ def _tied_p(both: Array, n: int) -> Array:
 
 
 def _normal_rank_sum_p(both: Array, n: int) -> Array:
-    """Return the p-values of the first n columns by the normal approximation, ties corrected."""
     result = stats.mannwhitneyu(both[:, :n], both[:, n:], axis=1, method="asymptotic")
     return np.asarray(result.pvalue, dtype=np.float64)
 
