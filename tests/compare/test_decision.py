@@ -441,17 +441,14 @@ def test_a_mean_that_stays_while_the_median_moves_is_not_equivalent() -> None:
     assert found.verdict == "inconclusive"
 
 
-def test_means_have_the_interval_of_means() -> None:
+@pytest.mark.parametrize("test", ["welch", "permutation"])
+def test_means_have_the_interval_of_means(test) -> None:
     base = samples(1, 20, 100, 1)
     candidate = [x * (1.5 if i < 4 else 1) for i, x in enumerate(samples(2, 20, 100, 1))]
-    for test in ("welch", "permutation"):
-        found = report(Policy(test=test), m=(base, candidate))
-        one = only(found)
-        assert one.ratio == pytest.approx(np.mean(candidate) / np.mean(base))
-        assert one.ratio_low is not None
-        assert 1.0 < one.ratio_low < 1.05
-        assert found.interval == "mean"
-    assert report(m=(base, candidate)).interval == "median"
+    found = report(Policy(test=test), m=(base, candidate))
+    assert only(found).ratio == pytest.approx(np.mean(candidate) / np.mean(base))
+    assert 1.0 < (only(found).ratio_low or 0) < 1.05
+    assert (found.interval, report(m=(base, candidate)).interval) == ("mean", "median")
 
 
 @pytest.mark.parametrize("in_pairs", [False, True])

@@ -74,26 +74,18 @@ def make_repository(folder: Path, tracked: str) -> str:
 
 
 def test_the_commit_of_the_source_comes_first(tmp_path: Path) -> None:
+    """A venv inside somebody's repository: that repository does not track the package."""
     source = make_repository(tmp_path / "source", "__init__.py")
     other = make_repository(tmp_path / "other", "README")
     found = git(tmp_path / "source", tmp_path / "other")
     assert (found.commit, found.dirty, found.of) == (source, False, "ntbbench's source")
     (tmp_path / "source" / "__init__.py").write_text("2\n")
     assert git(tmp_path / "source", tmp_path / "other").dirty is True
-    installed = tmp_path / "site-packages"
-    installed.mkdir()
-    found = git(installed, tmp_path / "other")
-    assert (found.commit, found.of) == (other, "current directory")
-
-
-def test_an_installed_package_inside_a_repository_is_not_its_source(tmp_path: Path) -> None:
-    """A venv inside somebody's repository: that repository does not track the package."""
-    commit = make_repository(tmp_path / "project", "README")
-    package = tmp_path / "project" / ".venv" / "ntbbench"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    found = git(package, tmp_path / "project")
-    assert (found.commit, found.of) == (commit, "current directory")
+    for installed in (tmp_path / "site-packages", tmp_path / "other" / ".venv" / "ntbbench"):
+        installed.mkdir(parents=True)
+        (installed / "__init__.py").write_text("")
+        found = git(installed, tmp_path / "other")
+        assert (found.commit, found.of) == (other, "current directory")
 
 
 def test_no_repository_and_no_git_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
