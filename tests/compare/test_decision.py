@@ -66,6 +66,7 @@ def test_the_unit_does_not_matter(base: list[float], candidate: list[float], uni
 
 def test_a_change_of_exactly_the_threshold_is_not_equivalent() -> None:
     assert judged([100.0] * 10, [102.0] * 10).verdict == "inconclusive"
+    assert judged([102.0] * 10, [100.0] * 10).verdict == "inconclusive"
     assert judged([100.0] * 10, [101.0] * 10).verdict == "equivalent"
     assert judged([100.0] * 10, [103.0] * 10).verdict == "regressed"
     assert judged([100.0] * 10, [100.0] * 10, Policy(threshold=0.0)).verdict == "equivalent"
