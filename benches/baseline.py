@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benches.cases import Case
-from ntbbench.core.build import BUILD
+from ntbbench.core.environment import BUILD
 from ntbbench.dispatch.engine import Counts
 from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, Counters
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from ntbbench.compare.decision import Bar, decision_of
+from ntbbench.compare.noisy import estimate_batch
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.statistics import significance
-from ntbbench.compare.verdicts.decision import Bar, decision_of
-from ntbbench.compare.verdicts.noisy import estimate_batch
 
 Array = NDArray[np.float64]
 METRICS = 10

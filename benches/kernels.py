@@ -22,7 +22,7 @@ from tabulate import tabulate
 from benches.baseline import Baseline
 from benches.cases import Case, all_cases
 from benches.numpy_kernels import BincountProduct, NumpyDispatch
-from ntbbench.core.build import BUILD
+from ntbbench.core.environment import BUILD
 from ntbbench.dispatch.engine import Counts
 
 TURN_NS = 2_000_000
@@ -190,7 +190,7 @@ def main() -> int:
         parser.error("--interrupts, --rounds: at least 1")
     if BUILD.checked:
         parser.error("the engine is the checked build (NTBBENCH_CHECKED=1): not one to time")
-    print(f"{BUILD.compiler}: {BUILD.flags}")
+    print(f"{BUILD.name}: {BUILD.flags}")
     print(f"{args.interrupts} interrupts per batch, {args.rounds} rounds")
     with tempfile.TemporaryDirectory() as directory:
         baseline = Baseline(Path(directory))

@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-from ntbbench.core.build import BUILD
+from ntbbench.core.environment import BUILD
 from ntbbench.datapath.engine import buffers
 from ntbbench.datapath.engine.engine_plan import plan
 from ntbbench.datapath.engine.tally import outcome

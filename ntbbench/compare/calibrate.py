@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Annotated
 
-import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ntbbench.compare.compare import compare
-from ntbbench.compare.machines import environments
+from ntbbench.compare.pairing import environments
 from ntbbench.compare.policy import Policy, Rule
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import IncomparableError, InputError
@@ -61,10 +61,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
 def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
     """Return what runs of one and the same thing say about this machine.
 
-    Raises
-    ------
-    InputError : fewer than four runs.
-    IncomparableError : runs of another format or environment: those are not the same thing.
+    InputError: fewer than four runs. IncomparableError: runs of another format or environment:
+    those are not the same thing.
     """
     if len(runs) < FEWEST:
         raise InputError("runs", len(runs), f"at least {FEWEST} runs of the same thing")
@@ -74,41 +72,47 @@ def calibrate(runs: Sequence[Variant], policy: Policy) -> Calibration:
     medians = _medians_of(runs)
     pairs = [(i, i + 1) for i in range(0, len(runs) - 1, 2)]
     plain = [_alarms_of(runs[i], runs[j], policy) for i, j in pairs]
-    held_out = [
-        _alarms_of(
-            runs[i], runs[j], _with_rules(policy, floors(without(medians, (i, j)), policy, []))
+    held_out = 0
+    for i, j in pairs:
+        others = {
+            name: [value for index, value in enumerate(values) if index not in (i, j)]
+            for name, values in medians.items()
+        }
+        rules = tuple(
+            Rule(metric=floor.metric, threshold=floor.threshold)
+            for floor in floors(others, policy, [])
         )
-        for i, j in pairs
-    ]
+        # Thresholds of their own hold the noise of processes.
+        own = replace(policy, rule=rules + policy.rule, one_process_allowance=0.0)
+        held_out += bool(_alarms_of(runs[i], runs[j], own))
+    names = [run.series.keys() for run in runs]
+    everywhere = set(names[0]).intersection(*names)
     return Calibration(
         runs=len(runs),
-        metrics=len(set(runs[0].series).intersection(*(run.series for run in runs))),
+        metrics=len(everywhere),
         families=len(pairs),
         alarms=sum(map(bool, plain)),
-        alarms_with_thresholds=sum(map(bool, held_out)),
-        exact_differences=unequal(runs),
-        missing=_missing_somewhere(runs),
+        alarms_with_thresholds=held_out,
+        exact_differences=sorted(
+            name
+            for name, series in runs[0].series.items()
+            if series.kind == "exact"
+            and any(name in run.series and run.series[name].value != series.value for run in runs)
+        ),
+        missing=sorted(set().union(*names) - everywhere),
         zeros=sorted(name for name, values in medians.items() if min(values) == 0),
         floors=floors(medians, policy, plain),
     )
 
 
 def _medians_of(runs: Sequence[Variant]) -> dict[str, list[float]]:
-    """Return the median of each noisy metric in each run that has it."""
+    """Return the median of each noisy metric in each run, of those that every run has."""
     found: dict[str, list[float]] = {}
     for run in runs:
         for name, series in run.series.items():
             if series.samples is not None:
                 found.setdefault(name, []).append(float(np.median(series.samples)))
     return {name: values for name, values in found.items() if len(values) == len(runs)}
-
-
-def without(medians: dict[str, list[float]], left_out: tuple[int, ...]) -> dict[str, list[float]]:
-    """Return the medians of the other runs."""
-    return {
-        name: [value for index, value in enumerate(values) if index not in left_out]
-        for name, values in medians.items()
-    }
 
 
 def floors(
@@ -119,7 +123,7 @@ def floors(
     for name, values in medians.items():
         if min(values) == 0:
             continue
-        changes = np.array([change(a, b) for a, b in combinations(values, 2)])
+        changes = np.array([max(pair) / min(pair) - 1 for pair in combinations(values, 2)])
         largest = float(changes.max())
         result.append(
             Floor(
@@ -133,11 +137,6 @@ def floors(
     return result
 
 
-def change(one: float, other: float) -> float:
-    """Return the relative change of two medians above zero, the larger over the smaller."""
-    return max(one, other) / min(one, other) - 1
-
-
 def _alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
     """Return the noisy metrics that a comparison of two equal things calls changed."""
     report = compare(base, [candidate], policy)
@@ -146,25 +145,3 @@ def _alarms_of(base: Variant, candidate: Variant, policy: Policy) -> set[str]:
         for c in report.comparisons
         if c.kind == "noisy" and c.verdict in ("regressed", "improved")
     }
-
-
-def _with_rules(policy: Policy, found: Sequence[Floor]) -> Policy:
-    """Return the policy with a threshold for each metric, which holds the noise of processes."""
-    rules = tuple(Rule(metric=floor.metric, threshold=floor.threshold) for floor in found)
-    return msgspec.structs.replace(policy, rule=rules + policy.rule, one_process_allowance=0.0)
-
-
-def unequal(runs: Sequence[Variant]) -> list[str]:
-    """Return the exact metrics that differ between runs: they are not exact."""
-    first = runs[0].series
-    return sorted(
-        name
-        for name, series in first.items()
-        if series.kind == "exact"
-        and any(name in run.series and run.series[name].value != series.value for run in runs)
-    )
-
-
-def _missing_somewhere(runs: Sequence[Variant]) -> list[str]:
-    names = [run.series.keys() for run in runs]
-    return sorted(set().union(*names) - set(names[0]).intersection(*names))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From variants to a report: estimates, the family's correction, verdicts, the exit code."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,24 +8,36 @@ import numpy as np
 from msgspec.structs import replace
 
 from ntbbench import __version__
-from ntbbench.compare import machines, pairing
-from ntbbench.compare.gate_causes import (
-    PRECEDENCE,
-    causes_of,
-    causes_of_warnings,
-    warnings_of_results,
-)
+from ntbbench.compare import pairing
+from ntbbench.compare.decision import Terms, compare_exact, decide, judged_missing
+from ntbbench.compare.noisy import add_detectable, estimates
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy, idle_rules, ignored_by
-from ntbbench.compare.rates import all_series, undirected, without_direction
-from ntbbench.compare.records import Comparison, Family, Report, Totals
+from ntbbench.compare.rates import all_series, undirected
+from ntbbench.compare.records import Comparison, Family, Report, Totals, Warned
 from ntbbench.compare.series import Variant
 from ntbbench.compare.statistics import detectable, significance
-from ntbbench.compare.verdicts.decision import Terms, decide, judged_missing
-from ntbbench.compare.verdicts.exact import compare_exact
-from ntbbench.compare.verdicts.noisy import Estimate, add_detectable, estimates
-from ntbbench.compare.warning_list import ONE_PROCESS, gather_more
-from ntbbench.core.errors import REMEDY, IncomparableError
+from ntbbench.compare.warning_list import (
+    NO_DIRECTION,
+    ONE_PROCESS,
+    gather_more,
+    replications,
+    warned,
+)
+from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError
+
+# With several causes the exit code is the first of these; the first two end in an error.
+PRECEDENCE = (
+    *(ExitCode.BAD_INPUT, ExitCode.INCOMPARABLE, ExitCode.MISSING),
+    *(ExitCode.FINDING, ExitCode.INCONCLUSIVE),
+)
+FAMILY = "every noisy metric of every candidate that has at least two samples a side"
+# By --test, of runs and of pairs of them.
+TEST_NAMES = {
+    "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
+    "permutation": ("permutation of the means", "sign flips of the relative changes"),
+    "welch": ("Welch's t", "paired t of the relative changes"),
+}
 
 
 def compare(
@@ -39,18 +50,17 @@ def compare(
 ) -> Report:
     """Compare each candidate with the base, metric by metric.
 
-    Raises
-    ------
-    IncomparableError : the environments differ and `force` does not say why to compare them.
-    InputError : series of different units or kinds, and for pairs that are none.
+    IncomparableError: the environments differ and `force` does not say why to compare them.
+    InputError: series of different units or kinds, and pairs that are none.
     """
+    sides = (base, *candidates)
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
-    environment = machines.environments(base, candidates, policy.ignore_environment, force)
-    idle = machines.idle_keys(policy.ignore_environment, (base, *candidates))
+    environment = pairing.environments(base, candidates, policy.ignore_environment, force)
+    idle = pairing.idle_keys(policy.ignore_environment, sides)
     if environment.differences and force is None:
         raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
-    idle += idle_rules(policy, _names_of(base, candidates) if policy.rule else [])
+    idle += idle_rules(policy, _names_of(sides) if policy.rule else [])
     environment = replace(environment, notes=environment.notes + idle)
     comparisons: list[Comparison | None] = []
     noisy: dict[int, Match] = {}
@@ -66,49 +76,49 @@ def compare(
     found = list(noisy.values())
     guesses = estimates(found, policy, paired=paired)
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
+    tested = ~np.isnan(p)
     # What could not be tested joins the family as soon as it has the runs.
-    prospects = np.where(np.isnan(p), 1.0, p)
+    prospects = np.where(tested, p, 1.0)
     level = significance.next_level(prospects, policy.correction, policy.alpha)
+    family = Family(
+        size=int(tested.sum()),
+        correction=policy.correction,
+        alpha=policy.alpha,
+        description=FAMILY,
+    )
     gather = gather_more(base.source)
-    family = _family_of(guesses, policy)
     terms = Terms(policy, family, environment, paired, level, len(guesses), gather)
-    adjusted = _adjust_all(guesses, policy)
+    p[tested] = significance.adjust(p[tested], policy.correction)
     add_detectable(found, guesses, policy, level)
-    for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, adjusted, strict=True):
+    for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, p.tolist(), strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
-    whole = without_direction(whole, undirected(all_series((base, *candidates)), policy))
-    return report_of(base, candidates, whole, _with_notes(terms, base, candidates, whole))
+    guessed = undirected(all_series(sides), policy)
+    return _report_of(sides, _without_direction(whole, set(guessed)), terms)
 
 
-def _names_of(base: Variant, candidates: Sequence[Variant]) -> list[str]:
+def _names_of(sides: Sequence[Variant]) -> list[str]:
     """Return the name of every metric that any side has, once, the base's first."""
-    return list(dict.fromkeys(name for side in (base, *candidates) for name in side.series))
+    return list(dict.fromkeys(name for side in sides for name in side.series))
 
 
-def _with_notes(
-    terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
-) -> Terms:
-    """Return the terms, with notes on what more runs of another kind would settle."""
-    notes = _one_process_notes(terms, found) + draw_notes(terms, base, candidates, found)
-    environment = replace(terms.environment, notes=terms.environment.notes + notes)
-    return dataclasses.replace(terms, environment=environment)
+def _without_direction(found: list[Comparison], names: set[str]) -> list[Comparison]:
+    """Return the comparisons, those of `names` with the warning that their verdict is a guess."""
+    if not names:
+        return found
+    warning = warned(NO_DIRECTION)
+    return [replace(c, warnings=(*c.warnings, warning)) if c.metric in names else c for c in found]
 
 
-def _one_process_notes(terms: Terms, found: Sequence[Comparison]) -> list[str]:
-    """Return a note on changes that may be the noise between processes, with what shows more."""
-    count = sum(c.reason.startswith(ONE_PROCESS) for c in found)
-    if not count:
-        return []
-    what = "1 metric of one process is" if count == 1 else f"{count} metrics of one process are"
-    share = f"{100 * terms.policy.one_process_allowance:g} %"
-    return [f"{what} not judged, for a change below {share}; run more: {terms.gather}"]
-
-
-def draw_notes(
+def _notes_of(
     terms: Terms, base: Variant, candidates: Sequence[Variant], found: Sequence[Comparison]
 ) -> list[str]:
-    """Return notes on pairs of equal draws where those would help or do not."""
+    """Return notes on what more runs of another kind, or pairs of equal draws, would settle."""
+    notes = []
+    if count := sum(c.reason.startswith(ONE_PROCESS) for c in found):
+        what = "1 metric of one process is" if count == 1 else f"{count} metrics of one process are"
+        share = f"{100 * terms.policy.one_process_allowance:g} %"
+        notes.append(f"{what} not judged, for a change below {share}; run more: {terms.gather}")
     undecided = {
         c.candidate
         for c in found
@@ -116,45 +126,22 @@ def draw_notes(
     }
     told = [c for c in candidates if terms.paired or c.label in undecided]
     fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
-    return machines.draw_notes(base, told, paired=terms.paired, fewest=fewest)
+    return notes + pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
 
 
-def _adjust_all(guesses: Sequence[Estimate], policy: Policy) -> list[float]:
-    """Return the adjusted p-value of each guess; NaN where none was tested."""
-    p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
-    tested = ~np.isnan(p)
-    p[tested] = significance.adjust(p[tested], policy.correction)
-    return [float(value) for value in p]
-
-
-def _family_of(guesses: Sequence[Estimate], policy: Policy) -> Family:
-    """Return the family: every noisy comparison that could be tested, of every candidate."""
-    size = sum(not np.isnan(guess.p_value) for guess in guesses)
-    return Family(
-        size=size,
-        correction=policy.correction,
-        alpha=policy.alpha,
-        description="every noisy metric of every candidate that has at least two samples a side",
-    )
-
-
-def report_of(
-    base: Variant,
-    candidates: Sequence[Variant],
-    comparisons: list[Comparison],
-    terms: Terms,
-) -> Report:
+def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) -> Report:
     """Return the report, with the exit code that the gate gives."""
-    policy = terms.policy
-    ignored = ignored_by(policy, _names_of(base, candidates)) if policy.rule else []
-    warnings = warnings_of_results((base, *candidates), comparisons)
-    causes = causes_of(comparisons, terms, len(ignored))
-    causes |= causes_of_warnings(warnings, policy, causes)
+    policy, environment, (base, *candidates) = terms.policy, terms.environment, sides
+    ignored = ignored_by(policy, _names_of(sides)) if policy.rule else []
+    warnings = _warnings_of_results(sides, found)
+    causes = _causes_of(found, warnings, terms, len(ignored))
+    notes = environment.notes + _notes_of(terms, base, candidates, found)
+    verdicts = Counter(c.verdict for c in found)
     return Report(
         ntbbench_version=__version__,
         base=base.label,
         candidates=[candidate.label for candidate in candidates],
-        test=_test_name(policy, paired=terms.paired),
+        test=TEST_NAMES[policy.test][terms.paired],
         paired=terms.paired,
         interval="median" if policy.test == "mann-whitney" else "mean",
         threshold=policy.threshold,
@@ -166,33 +153,88 @@ def report_of(
         exit_code=next((code for code in PRECEDENCE if code in causes), 0),
         causes=[causes[code] for code in PRECEDENCE if code in causes],
         family=terms.family,
-        environment=terms.environment,
-        totals=_totals_of(comparisons),
+        environment=replace(environment, notes=notes),
+        totals=Totals(
+            regressed=verdicts["regressed"],
+            improved=verdicts["improved"],
+            equivalent=verdicts["equivalent"],
+            inconclusive=verdicts["inconclusive"],
+            missing=sum(c.missing is not None for c in found),
+            warned=sum(bool(c.warnings) for c in found),
+        ),
         ignored=ignored,
         warnings=warnings,
-        comparisons=comparisons,
-        places={
-            key: place for variant in (*candidates, base) for key, place in variant.places.items()
-        },
+        comparisons=found,
+        places={key: place for side in (*candidates, base) for key, place in side.places.items()},
     )
 
 
-def _test_name(policy: Policy, *, paired: bool) -> str:
-    names = {
-        "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
-        "permutation": ("permutation of the means", "sign flips of the relative changes"),
-        "welch": ("Welch's t", "paired t of the relative changes"),
-    }
-    return names[policy.test][paired]
+def _warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
+    """Return each warning of whole results once, with what it is about: sides, or metrics."""
+    warnings = [
+        warned(code, ", ".join(side.label for side in sides if code in side.cautions))
+        for code in dict.fromkeys(code for side in sides for code in side.cautions)
+    ]
+    guessed = dict.fromkeys(c.metric for c in found for w in c.warnings if w.code == NO_DIRECTION)
+    if guessed:
+        more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
+        warnings.append(warned(NO_DIRECTION, f"{next(iter(guessed))!r}{more}"))
+    return warnings
 
 
-def _totals_of(comparisons: Sequence[Comparison]) -> Totals:
-    verdicts = Counter(c.verdict for c in comparisons)
-    return Totals(
-        regressed=verdicts["regressed"],
-        improved=verdicts["improved"],
-        equivalent=verdicts["equivalent"],
-        inconclusive=verdicts["inconclusive"],
-        missing=sum(c.missing is not None for c in comparisons),
-        warned=sum(bool(c.warnings) for c in comparisons),
-    )
+def _causes_of(
+    found: Sequence[Comparison], warnings: Sequence[Warned], terms: Terms, ignored: int
+) -> dict[int, str]:
+    """Return every exit code that comparisons or whole results cause, with the cause in words."""
+    policy = terms.policy
+    missing = sum(c.missing is not None for c in found)
+    gated = [c for c in found if policy.gate_on != "exact" or c.kind != "noisy"]
+    regressed = sum(c.verdict == "regressed" for c in gated)
+    causes: dict[int, str] = {}
+    for warning in warnings:
+        if warning.code == NO_DIRECTION:
+            causes[ExitCode.BAD_INPUT] = warning.message
+    if missing == len(found):
+        but = f" but what the policy ignores ({ignored})" if ignored and not missing else ""
+        causes[ExitCode.MISSING] = f"nothing was measured on both sides{but}"
+    elif missing:
+        metrics = "metric exists" if missing == 1 else "metrics exist"
+        causes[ExitCode.MISSING] = f"{missing} {metrics} on one side only"
+    if regressed:
+        causes[ExitCode.FINDING] = f"{regressed} regressed"
+    failing = _undecided_causes(gated, terms)
+    if policy.fatal_warnings:
+        failing += _fatal_causes(gated, warnings, policy)
+    if failing:
+        causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
+    return causes
+
+
+def _undecided_causes(gated: Sequence[Comparison], terms: Terms) -> list[str]:
+    policy, failing = terms.policy, []
+    undecided = [c for c in gated if c.verdict == "inconclusive" and c.missing is None]
+    untested = [c for c in undecided if c.untested]
+    if untested and policy.fail_untested:
+        fewest = min(min(c.n_base, c.n_candidate) for c in untested)
+        enough = terms.remedy(fewest, "take at least {} runs a side")
+        cause = f"{len(untested)} not tested, for so few runs show nothing: {enough}"
+        failing.append(replications(cause) if all(c.simulated for c in untested) else cause)
+    if undecided and policy.fail_inconclusive:
+        failing.append(f"{len(undecided)} inconclusive, and the policy says that fails")
+    return failing
+
+
+def _fatal_causes(
+    gated: Sequence[Comparison], warnings: Sequence[Warned], policy: Policy
+) -> list[str]:
+    calls = {*policy.fatal_warnings}
+    found = [codes for c in gated if (codes := calls.intersection(w.code for w in c.warnings))]
+    failing = []
+    if found:
+        carry = "carries" if len(found) == 1 else "carry"
+        named = ", ".join(sorted(set().union(*found)))
+        failing.append(f"{len(found)} {carry} a warning that the policy calls fatal: {named}")
+    if fatal := [w.code for w in warnings if w.code in policy.fatal_warnings]:
+        told = ", ".join(fatal)
+        failing.append(f"a result carries a warning that the policy calls fatal: {told}")
+    return failing

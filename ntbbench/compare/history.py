@@ -2,6 +2,7 @@
 """The history checked: steps and drift of noisy metrics, every change of exact ones."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ntbbench.compare import history_store
+from ntbbench.compare.decision import direction
 from ntbbench.compare.policy import Policy, ignored_by
 from ntbbench.compare.rates import check_directions
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics.changepoints import FEWEST, Change, changes
-from ntbbench.compare.verdicts.exact import direction
 
 Array = NDArray[np.float64]
 HISTORY_SCHEMA = "ntbbench.history/1"
@@ -51,9 +52,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 def check(path: Path, pattern: str, policy: Policy) -> Checked:
     """Return every change in the store; a rule of the policy that says `ignore` is heeded.
 
-    Raises
-    ------
-    InputError : a rate of which nothing says which way is better.
+    InputError: a rate of which nothing says which way is better.
     """
     tracks = history_store.tracks(path, pattern)
     check_directions(map(_series_of, tracks), policy)
@@ -107,24 +106,18 @@ def _notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> 
 
 def _exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
     better = policy.better_for(track.metric, track.better)
-    steps = []
-    for i in range(1, len(track.values)):
-        before, after = track.values[i - 1], track.values[i]
-        if before != after:
-            sides = [
-                Series(
-                    metric=track.metric, kind="exact", value=track.values[j], rank=track.ranks[j]
-                )
-                for j in (i - 1, i)
-            ]
-            verdict = direction(sides[0], sides[1], better)
-            steps.append(
-                Step(
-                    metric=track.metric,
-                    commit=track.labels[i],
-                    before=before,
-                    after=after,
-                    verdict=verdict,
-                )
-            )
-    return steps
+    values = [
+        Series(metric=track.metric, kind="exact", value=value, rank=rank)
+        for value, rank in zip(track.values, track.ranks, strict=True)
+    ]
+    return [
+        Step(
+            metric=track.metric,
+            commit=commit,
+            before=one.value,
+            after=other.value,
+            verdict=direction(one, other, better),
+        )
+        for commit, (one, other) in zip(track.labels[1:], pairwise(values), strict=True)
+        if one.value is not None and other.value is not None and one.value != other.value
+    ]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from ntbbench.compare.machines import known_machine
+from ntbbench.compare.pairing import known_machine
 from ntbbench.compare.records import Own
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS points (
 """
 
 
-class Track(Struct, frozen=True, kw_only=True):
+class Track(Struct, frozen=True):
     """One metric over the commits that have it, in the order they were added."""
 
     metric: str
@@ -80,11 +80,8 @@ def _opened(path: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
 def add(path: Path, label: str, variant: Variant) -> int:
     """Store a result under the name of its commit and return how many metrics it has.
 
-    Raises
-    ------
-    InputError
-        for a label that is empty or there already, for a result without metrics, and for a metric
-        that the store has in another unit or of another kind.
+    InputError: a label that is empty or there already, for a result without metrics, and for a
+    metric that the store has in another unit or of another kind.
     """
     if not label.strip():
         raise InputError("--commit", label, "a name")
@@ -134,29 +131,11 @@ def tracks(path: Path, pattern: str) -> list[Track]:
       SELECT metrics.name, kind, unit, better, results.id, label, value, rank, environment
       FROM points JOIN metrics ON metrics.id = points.metric JOIN results ON results.id = result
       WHERE metrics.name GLOB ?1 OR metrics.name = ?1 ORDER BY metrics.id, results.id"""
-    found: dict[str, Track] = {}
+    found: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     with _opened(path, create=False) as connection:
-        for name, kind, unit, better, *point in connection.execute(query, (pattern,)):
-            track = found.get(name)
-            if track is None:
-                track = found[name] = Track(
-                    metric=name,
-                    kind=kind,
-                    unit=unit,
-                    better=better,
-                    results=[],
-                    labels=[],
-                    values=[],
-                    ranks=[],
-                    environments=[],
-                )
-            fields: tuple[list[Any], ...] = (
-                track.results,
-                track.labels,
-                track.values,
-                track.ranks,
-                track.environments,
-            )
-            for field, value in zip(fields, point, strict=True):
-                field.append(value)
-    return list(found.values())
+        for row in connection.execute(query, (pattern,)):
+            found.setdefault(row[:4], []).append(row[4:])
+    return [
+        Track(*about, *map(list, zip(*points, strict=True)))  # type: ignore[arg-type]
+        for about, points in found.items()
+    ]

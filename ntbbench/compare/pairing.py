@@ -1,21 +1,166 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which series of the base meets which of a candidate, and whether the two may be compared."""
+"""Whether two results may be compared, and which series of the base meets which of a candidate.
 
-from collections.abc import Iterator, Sequence
+Results compare that come from one machine and one set-up. A key that neither side has equals
+nothing. Many Arm machines do not name their CPU; their results are comparable where all else that
+is known of both machines agrees.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ntbbench.compare.policy import Policy
+from ntbbench.compare.records import Environment
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 
+LONG = 80  # of two longer texts only the words that differ are shown
+# What stands in the place of a name: a number, the code of a core's design, an architecture.
+NAMELESS = re.compile(
+    r"\s*(\d+|0x[0-9a-f]+|unknown|not readable\b.*|arm|aarch64|armv\d.* processor\b.*)?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 TABLE = "csv"  # the source whose rows are runs
 POINT = "status"  # the metric that stands for a whole point
 # The metrics that tell why others of their point have no value on one side.
 TELLING = (POINT, "link", "verdict")
 PAIRABLE = "as many samples on both sides, taken in turn"
+
+
+def _names_cpu(variant: Variant) -> bool:
+    name = variant.environment.get(variant.cpu)
+    return name is not None and NAMELESS.fullmatch(name) is None
+
+
+def known_machine(variant: Variant) -> dict[str, str]:
+    """Return what tells the machine of a result from others: its CPU's name, else all the rest."""
+    return variant.environment | ({} if _names_cpu(variant) else variant.machine)
+
+
+def _is_open(base: Variant, candidate: Variant, ignore: Collection[str]) -> bool:
+    if base.source != candidate.source or not base.cpu or base.cpu in ignore:
+        return False
+    return not (_names_cpu(base) and _names_cpu(candidate))
+
+
+def machine_difference(base: Variant, candidate: Variant, ignore: Collection[str]) -> str:
+    """Return where two machines differ that the names of their CPUs do not tell apart, or ""."""
+    if not _is_open(base, candidate, ignore):
+        return ""
+    if _names_cpu(base) != _names_cpu(candidate):
+        names = [repr(side.environment.get(side.cpu, "unknown")) for side in (base, candidate)]
+        return f"{base.cpu}: {' against '.join(names)}: only one side names its CPU"
+    told = [
+        f"{key} {value!r} against {candidate.machine[key]!r}"
+        for key, value in base.machine.items()
+        if key not in ignore and candidate.machine.get(key, value) != value
+    ]
+    if not told:
+        return ""
+    return f"the CPU is not known (no {base.cpu}), and the machines differ: {', '.join(told)}"
+
+
+def environments(
+    base: Variant, candidates: Sequence[Variant], ignore: Sequence[str], force: str | None
+) -> Environment:
+    """Return where the environments differ; a key that one side does not know is a note."""
+    differences: list[str] = []
+    notes: list[str] = []
+    for candidate in candidates:
+        differ, told = _told_of(base, candidate, ignore)
+        differences += differ
+        notes += [f"{text} ({candidate.label})" for text in told]
+    return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
+
+
+def _told_of(
+    base: Variant, candidate: Variant, ignore: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return where the environments of two sides differ, and notes on what refuses nothing."""
+    differ, notes, label = [], [], f" ({candidate.label})"
+    if base.source != candidate.source:
+        differ.append(f"schema: {base.source!r} against {candidate.source!r}")
+    for text, known in _differences(base.environment, candidate.environment, ignore):
+        if known:
+            differ.append(text + label)
+        else:
+            notes.append(text)
+    notes += [text for text, _ in _differences(base.context, candidate.context, ignore)]
+    if text := machine_difference(base, candidate, ignore):
+        differ.append(text + label)
+    for side, other in ((base, candidate), (candidate, base)):
+        for name, why in side.unknown.items():
+            if name in other.series:
+                notes.append(f"{name} is not compared: {why} in {side.label}")
+    if _is_open(base, candidate, ignore):  # what neither side knows was not compared
+        shared = [key for key in base.machine if key in candidate.machine and key not in ignore]
+        agree = f"; the machines agree in {', '.join(shared)}" if shared else ", nor the machine"
+        notes.append(f"the CPU is not known (no {base.cpu}){agree}")
+    known_keys = base.environment.keys() | candidate.environment.keys() | {base.cpu, *ignore}
+    if lacking := [key for key in base.expects if key not in known_keys]:
+        notes.append(f"neither side knows, so not compared: {', '.join(lacking)}")
+    return differ, notes
+
+
+def _differences(
+    base: dict[str, str], candidate: dict[str, str], ignore: Sequence[str]
+) -> Iterator[tuple[str, bool]]:
+    """Yield how each key differs that does, and whether both sides know it."""
+    for key in sorted({*base, *candidate} - {*ignore}):
+        left, right = base.get(key), candidate.get(key)
+        if left == right:
+            continue
+        if left is not None and right is not None and min(len(left), len(right)) > LONG:
+            left, right = _only_in(left, right), _only_in(right, left)
+            yield f"{key}: {left!r} against {right!r} (what one side has alone)", True
+            continue
+        shown = [repr(side) if side is not None else "unknown" for side in (left, right)]
+        yield f"{key}: {shown[0]} against {shown[1]}", left is not None and right is not None
+
+
+def _only_in(text: str, other: str) -> str:
+    """Return the words of `text` that are not in `other`, the first ten."""
+    words = sorted(set(text.split()) - set(other.split()))
+    return " ".join(words[:10]) + (" ..." if len(words) > 10 else "")
+
+
+def idle_keys(keys: Sequence[str], sides: Sequence[Variant]) -> list[str]:
+    """Return a note on each key of ignore_environment that no environment has."""
+    known = sorted({k for side in sides for k in (*side.environment, *side.context, *side.machine)})
+    notes = []
+    for key in sorted(set(keys) - set(known)):
+        near = get_close_matches(key, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        notes.append(f"--ignore-environment: no environment has the key {key!r}{hint}")
+    return notes
+
+
+def draw_notes(
+    base: Variant, candidates: Sequence[Variant], *, paired: bool, fewest: int
+) -> list[str]:
+    """Return where replications that drew the same are not paired, or paired ones drew otherwise.
+
+    With `fewest` pairs the test can find something.
+    """
+    notes = []
+    for candidate in candidates:
+        same = base.draws == candidate.draws
+        if paired == same or not base.draws or not candidate.draws:
+            continue
+        text = f"{base.draws} against {candidate.draws}: pairs of replications share no draws"
+        if same:
+            text = f"{base.draws} on both sides: --paired compares replication by replication"
+            shared = base.row_numbers.keys() & candidate.row_numbers.keys()
+            rows = ((base.row_numbers[name], candidate.row_numbers[name]) for name in shared)
+            have = max((len(np.intersect1d(one, other)) for one, other in rows), default=0)
+            text += f", and needs {fewest} of them to find a change" if have < fewest else ""
+        notes.append(f"{text} ({candidate.label})")
+    return notes
 
 
 class Match(Struct, frozen=True, kw_only=True, gc=False):
@@ -40,9 +185,7 @@ def matches(
 ) -> Iterator[Match]:
     """Yield every metric of the base with each candidate, then what only a candidate has.
 
-    Raises
-    ------
-    InputError : series of different units or kinds, and for pairs that are none.
+    InputError: series of different units or kinds, and pairs that are none.
     """
     for candidate in candidates:
         if paired:
@@ -107,8 +250,7 @@ def _points_of(variant: Variant) -> set[str]:
 
 def _tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> bool:
     """Return whether a metric of a point, not ignored, differs and so tells what lacks of it."""
-    for quantity in TELLING:
-        name = f"{point}:{quantity}"
+    for name in (f"{point}:{quantity}" for quantity in TELLING):
         one, other = base.series.get(name), candidate.series.get(name)
         differs = one is not None and other is not None and one.value != other.value
         if differs and not policy.ignores(name):
@@ -117,18 +259,17 @@ def _tells(point: str, base: Variant, candidate: Variant, policy: Policy) -> boo
 
 
 def _check_runs(base: Variant, candidate: Variant) -> None:
-    """Refuse to pair runs that have no partner."""
-    if base.source != candidate.source:
-        return  # they are not comparable at all
+    """Refuse to pair runs that have no partner; other formats are not comparable at all."""
     sides = (base, candidate)
     counts = [_runs_of(side) for side in sides]
-    if counts[0] == counts[1] or not any(side.runs for side in sides):
-        return
-    told = (
-        f"{count} {'run' if count == 1 else 'runs'} in {side.label}"
-        for count, side in zip(counts, sides, strict=True)
-    )
-    raise InputError("--paired", " and ".join(told), "as many runs on both sides, in their order")
+    alike = counts[0] == counts[1] or base.source != candidate.source
+    if not alike and any(side.runs for side in sides):
+        told = (
+            f"{count} {'run' if count == 1 else 'runs'} in {side.label}"
+            for count, side in zip(counts, sides, strict=True)
+        )
+        allowed = "as many runs on both sides, in their order"
+        raise InputError("--paired", " and ".join(told), allowed)
 
 
 def _runs_of(variant: Variant) -> int:
@@ -150,24 +291,23 @@ def _in_pairs(match: Match, base: Variant, candidate: Variant) -> Match:
             raise InputError("--paired", counts, PAIRABLE)
         return match
     shared, first, second = np.intersect1d(rows[0], rows[1], return_indices=True)
+    most = max(len(rows[0]), len(rows[1]))
     if len(shared) == 0:
-        return replace(match, candidate=None, dropped=max(map(len, (rows[0], rows[1]))))
+        return replace(match, candidate=None, dropped=most)
     return replace(
         match,
         base=replace(one, samples=one.samples[first]),
         candidate=replace(other, samples=other.samples[second]),
-        dropped=max(len(rows[0]), len(rows[1])) - len(shared),
+        dropped=most - len(shared),
     )
 
 
 def _check_kinds(match: Match, one: Series, other: Series) -> None:
-    """Raise InputError for two series that are not the same quantity."""
     if one.kind == other.kind and one.unit == other.unit:
         return
     what = "unit" if one.unit != other.unit else "kind"
-    raise InputError(
-        f"{what} of {match.metric!r}",
+    given = (
         f"{getattr(one, what)} in {match.base_label}, "
-        f"{getattr(other, what)} in {match.candidate_label}",
-        f"the same {what} on both sides",
+        f"{getattr(other, what)} in {match.candidate_label}"
     )
+    raise InputError(f"{what} of {match.metric!r}", given, f"the same {what} on both sides")

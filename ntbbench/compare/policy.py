@@ -15,7 +15,7 @@ from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Better
 from ntbbench.core.options import Count, Flag, Share, Word, Words, changed
-from ntbbench.core.toml_file import read_toml
+from ntbbench.core.text_file import read_toml
 
 Test = Literal["mann-whitney", "permutation", "welch"]
 Correction = Literal["holm", "bh", "none"]
@@ -198,10 +198,8 @@ class Policy(Struct, frozen=True, kw_only=True):
 def load_policy(path: Path | None) -> Policy:
     """Return the policy in a TOML file; without one the defaults.
 
-    Raises
-    ------
-    InputError : a file that cannot be read or is no TOML, a key that is unknown, a value that its
-        key does not allow, keys that contradict each other.
+    InputError: a file that cannot be read or is no TOML, a key that is unknown, a value that its
+    key does not allow, keys that contradict each other.
     """
     if path is None:
         return Policy()

@@ -8,12 +8,8 @@ and counts. A throughput that falls would be `improved` with it, so who compares
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec.structs import replace
-
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import Comparison
 from ntbbench.compare.series import Series, Variant
-from ntbbench.compare.warning_list import NO_DIRECTION, warned
 from ntbbench.core.errors import InputError
 
 TIME_UNITS = frozenset(("s", "ms", "us", "ns", "ps", "min", "h", "second", "seconds"))
@@ -55,13 +51,6 @@ STATED_BY = (
 WHY = "this looks like a rate, and nothing says which way is better"
 
 
-def _is_rate(series: Series) -> bool:
-    """Return whether a metric is a rate by its unit, or by its name where that is no time."""
-    if series.unit.lower() in TIME_UNITS:
-        return False
-    return looks_like_a_rate(series.unit) or looks_like_a_rate(series.quantity or series.metric)
-
-
 def looks_like_a_rate(text: str) -> bool:
     """Return whether a name or a unit is that of a rate, told by its words."""
     words = list(_words_of(IOPS.sub("iops", text)))
@@ -73,7 +62,6 @@ def looks_like_a_rate(text: str) -> bool:
 
 
 def _is_time(words: Sequence[tuple[str, str]]) -> bool:
-    """Return whether a name ends in `time`, or in a unit of time that divides nothing."""
     mark, last = words[-1] if words else ("", "")
     return last == "time" or (last in ("ms", "us", "ns") and "/" not in mark)
 
@@ -131,28 +119,18 @@ def undirected(found: Iterable[Series], policy: Policy) -> list[str]:
     names = {
         series.metric: None
         for series in found
-        if series.better == "unsaid" and not policy.states(series.metric) and _is_rate(series)
+        if series.better == "unsaid"
+        and not policy.states(series.metric)
+        and series.unit.lower() not in TIME_UNITS
+        and any(map(looks_like_a_rate, (series.unit, series.quantity or series.metric)))
     }
     return [name for name in names if not policy.ignores(name)]
-
-
-def without_direction(found: Sequence[Comparison], names: Sequence[str]) -> list[Comparison]:
-    """Return the comparisons, those of `names` with the warning that their verdict is a guess."""
-    if not names:
-        return list(found)
-    guessed = set(names)
-    warning = warned(NO_DIRECTION)
-    return [
-        replace(c, warnings=(*c.warnings, warning)) if c.metric in guessed else c for c in found
-    ]
 
 
 def check_directions(found: Iterable[Series], policy: Policy) -> None:
     """Refuse to judge a rate of which nothing says which way is better.
 
-    Raises
-    ------
-    InputError : naming the first such metric, and how to say it.
+    InputError: naming the first such metric, and how to say it.
     """
     names = undirected(found, policy)
     if names:

@@ -26,7 +26,7 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     served: int | None = None  # packets that the count was for: less for fewer is no gain,
     per_packet: bool = False  # and of this one, work, more for more is no loss
     simulated: bool = False  # no machine can disturb it; only replications add to it
-    cautions: tuple[str, ...] = ()  # codes of analyse.cautions, of the whole series; "CODE: DETAIL"
+    cautions: tuple[str, ...] = ()  # codes of warning_list, of the whole series; "CODE: DETAIL"
     runs: int = 0  # that were made, where some of them have no sample; 0: each has one
 
 
@@ -55,6 +55,6 @@ class Variant:
     cpu: str = ""  # the key of `environment` that names the CPU; "": the machine does not matter
     machine: dict[str, str] = field(default_factory=dict)  # what tells machines apart without it
     expects: tuple[str, ...] = ()  # keys of `environment` that every result of this format has
-    cautions: tuple[str, ...] = ()  # codes of analyse.caution_list, of the whole result
+    cautions: tuple[str, ...] = ()  # codes of warning_list, of the whole result
     runs: int = 0  # that were joined, each a sample of every noisy metric; 0: it is one result
     draws: str = ""  # what decides the random draws of a row: where both sides agree, rows pair

@@ -12,10 +12,7 @@ UNSTABLE = 0.10  # interquartile range over median
 
 # code: (message, remedy)
 CAUTIONS: dict[str, tuple[str, str]] = {
-    "too-few-samples": (
-        f"fewer than {FEW} samples on a side",
-        f"take at least {FEW} runs of each",
-    ),
+    "too-few-samples": (f"fewer than {FEW} samples on a side", f"take at least {FEW} runs of each"),
     "cannot-reach-alpha": (
         "with so few samples no difference, however large, is significant",
         "take more runs, compare fewer metrics at a time, or try --test mann-whitney",

@@ -10,21 +10,15 @@ AXIS_FORMS = 'numbers like "1,2,8", "1-16" (by one) or "1,2,4..64" (going on as 
 def parse_int_axis(text: str, field: str, low: int = 1, high: int = 64) -> list[int]:
     """Return the numbers of one axis in the order written, each of them once.
 
-    Parameters
-    ----------
-    text : numbers and ranges separated by commas. "a-b" counts by one from a to b. "a..b" goes on
-        to b at most, with the step or the factor of the two numbers before it and a itself
-        ("1,2,4..64", "2,4,6..16"); without two such numbers it doubles.
-    field : what to call the axis in an error.
-    low, high : the smallest and the largest number allowed.
+    Numbers and ranges are separated by commas. "a-b" counts by one from a to b. "a..b" goes on to b
+    at most, with the step or the factor of the two numbers before it and a itself ("1,2,4..64",
+    "2,4,6..16"); without two such numbers it doubles.
 
-    Raises
-    ------
-    InputError : anything else, a number out of range, or an empty range.
+    InputError: anything else, a number out of range, or an empty range.
     """
     numbers: list[int] = []
     for part in text.split(","):
-        first, separator, last = split_range(part)
+        first, separator, last = part.partition(".." if ".." in part else "-")
         if not first.strip() or (separator and not last.strip()):
             raise InputError(field, text, AXIS_FORMS)
         start = parse_int(field, first, low, high)
@@ -34,7 +28,7 @@ def parse_int_axis(text: str, field: str, low: int = 1, high: int = 64) -> list[
                 field, text, f"{part.strip()} is empty: the smaller number comes first"
             )
         if separator == "..":
-            step, factor = pace(numbers[-2:], start)
+            step, factor = _pace(numbers[-2:], start)
             if start * factor + step <= start:
                 raise InputError(field, text, f"{part.strip()} stays at 0: go on as in 0,1,2..8")
             while start <= end:
@@ -45,13 +39,7 @@ def parse_int_axis(text: str, field: str, low: int = 1, high: int = 64) -> list[
     return list(dict.fromkeys(numbers))
 
 
-def split_range(part: str) -> tuple[str, str, str]:
-    """Return first number, separator and last number of one part, as text."""
-    separator = ".." if ".." in part else "-"
-    return part.partition(separator)
-
-
-def pace(before: list[int], start: int) -> tuple[int, int]:
+def _pace(before: list[int], start: int) -> tuple[int, int]:
     """Return the step and the factor of the series that `before` and `start` began."""
     step, factor = 0, 2
     if len(before) == 2:

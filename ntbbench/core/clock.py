@@ -21,16 +21,10 @@ Run = Callable[[], None]
 
 @dataclass(frozen=True)
 class Timer:
-    """A clock, and what it can tell apart.
+    """A clock, and what it can tell apart."""
 
-    Parameters
-    ----------
-    clock : returns nanoseconds and never goes back.
-    resolution : its smallest step that was seen, in nanoseconds, at least 1.
-    """
-
-    clock: Clock
-    resolution: int
+    clock: Clock  # returns nanoseconds and never goes back
+    resolution: int  # its smallest step that was seen, in nanoseconds, at least 1
 
     @property
     def sample_duration(self) -> int:
@@ -58,14 +52,14 @@ class Timer:
                 gc.enable()
 
 
-def timer(clock: Clock = time.thread_time_ns) -> Timer:
-    """Return a timer on `clock`, its resolution measured.
+def timer() -> Timer:
+    """Return a timer on the CPU time of the calling thread, its resolution measured.
 
-    The usual clock is the CPU time of the calling thread. What other programs take of the core then
-    does not count; measured on a machine with twice as many busy threads as cores, intervals were
-    five times narrower than with the time of day. A kernel's run neither waits nor sleeps.
+    What other programs take of the core then does not count; measured on a machine with twice as
+    many busy threads as cores, intervals were five times narrower than with the time of day. A
+    kernel's run neither waits nor sleeps.
     """
-    return Timer(clock, resolution(clock))
+    return Timer(time.thread_time_ns, resolution(time.thread_time_ns))
 
 
 def resolution(clock: Clock) -> int:

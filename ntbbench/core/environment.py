@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 import ntbbench
-from ntbbench.core.build import BUILD
+from ntbbench.core import _build
 from ntbbench.core.clock import NS, Timer
 
 LIBRARIES = ("numpy", "scipy", "msgspec")
@@ -27,10 +27,10 @@ GIT_TIMEOUT = 10.0
 
 
 class Cpu(Struct, frozen=True, kw_only=True):
-    """The processor. `flags` is one text where it cannot be read."""
+    """The processor."""
 
     model: str
-    flags: list[str] | str
+    flags: list[str] | str  # one text where they cannot be read
     architecture: str
     cores: int  # that this process may use
     governor: str
@@ -39,9 +39,12 @@ class Cpu(Struct, frozen=True, kw_only=True):
 class Compiler(Struct, frozen=True, kw_only=True):
     """What the compiled kernels were built with."""
 
-    name: str
-    flags: str
+    name: str  # and version
+    flags: str  # those of the command line that decide about code, in order
     checked: bool  # with bounds checks and sanitizers: never a build to time
+
+
+BUILD = Compiler(name=_build.COMPILER, flags=_build.FLAGS, checked=_build.CHECKED)
 
 
 class Git(Struct, frozen=True, kw_only=True):
@@ -53,14 +56,11 @@ class Git(Struct, frozen=True, kw_only=True):
 
 
 class ClockRecord(Struct, frozen=True, kw_only=True):
-    """The clock of the timed samples: CPU time of a thread.
-
-    `resolution` is the smallest step that it showed, in seconds.
-    """
+    """The clock of the timed samples: CPU time of a thread."""
 
     name: str
     implementation: str
-    resolution: float
+    resolution: float  # the smallest step that it showed, in seconds
 
 
 class Environment(Struct, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ def environment(timer: Timer) -> Environment:
         ntbbench=ntbbench.__version__,
         cpu=cpu(CPUINFO, CPUS),
         kernel=f"{platform.system()} {platform.release()} {platform.version()}",
-        compiler=Compiler(name=BUILD.compiler, flags=BUILD.flags, checked=BUILD.checked),
+        compiler=BUILD,
         python=f"{platform.python_implementation()} {platform.python_version()}",
         libraries={name: version(name) for name in LIBRARIES},
         git=git(Path(ntbbench.__file__).parent, Path.cwd()),

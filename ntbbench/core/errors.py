@@ -28,13 +28,9 @@ class NtbbenchError(Exception):
 
 
 class InputError(NtbbenchError):
-    """Bad input: names the field, the value and what is allowed.
+    """Bad input: names the field as the user wrote it, the value and what is allowed.
 
-    Parameters
-    ----------
-    field : what was set, as the user wrote it (an option, a TOML key, a file name).
-    value : the offending value; shown with repr(), so control characters cannot reach a terminal.
-    allowed : what would have been accepted, or why the value was not.
+    The value is shown with repr(), so that control characters cannot reach a terminal.
     """
 
     exit_code = ExitCode.BAD_INPUT

@@ -10,75 +10,69 @@ with the direction, its row of docs/reference/metrics.md and its property of the
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
+# An axis names a point, a count is exact, a series is noisy, a verdict is a finding.
 Kind = Literal["axis", "count", "series", "fact", "verdict"]
 COMPARED: tuple[Kind, ...] = ("count", "series", "verdict")
 Better = Literal["lower", "higher", "none"]  # none: no direction is known, any change is worse
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What a record says of one of its fields.
+    """What a record says of one of its fields."""
 
-    Parameters
-    ----------
-    name : the key in the JSON.
-    title : what a reader calls it.
-    definition : one sentence; a hint, and a row of the reference.
-    kind : an axis names a point, a count is exact, a series is noisy, a verdict is a finding.
-    unit : as it is written behind a number; empty for counts and words.
-    better : which way is better.
-    head : the title for a narrow column; a newline breaks it.
-    ranks : the words of a verdict, worst first.
-    """
-
-    name: str
+    name: str  # the key in the JSON
     title: str
-    definition: str
+    definition: str  # one sentence; a hint, and a row of the reference
     kind: Kind
-    unit: str = ""
+    unit: str = ""  # as it is written behind a number; empty for counts and words
     better: Better = "none"
-    head: str = ""
-    ranks: Sequence[str] = ()
+    head: str = ""  # the title for a narrow column; a newline breaks it
+    ranks: Sequence[str] = ()  # the words of a verdict, worst first
     type: Any = None
 
 
-def axis(title: str, definition: str = "", *, unit: str = "", head: str = "") -> Meta:
-    """Declare what was asked for: it names a point, and is never compared."""
-    return _meta("axis", title, definition, unit=unit, better="none", head=head)
-
-
-def count(
-    title: str, definition: str = "", *, better: Better = "none", unit: str = "", head: str = ""
-) -> Meta:
-    """Declare an exact number: any change of it is a finding."""
-    return _meta("count", title, definition, unit=unit, better=better, head=head)
-
-
-def series(title: str, definition: str = "", *, unit: str, better: Better, head: str = "") -> Meta:
-    """Declare a noisy number, which is compared by its samples."""
-    return _meta("series", title, definition, unit=unit, better=better, head=head)
-
-
-def fact(title: str, definition: str = "", *, unit: str = "", head: str = "") -> Meta:
-    """Declare what a reader should know and nothing compares."""
-    return _meta("fact", title, definition, unit=unit, better="none", head=head)
-
-
-def verdict(
+def _declare(
+    kind: Kind,
     title: str,
     definition: str = "",
     *,
-    better: Better = "higher",
+    unit: str = "",
+    better: Better = "none",
     head: str = "",
     ranks: Sequence[str] = (),
 ) -> Meta:
-    """Declare what was concluded; of words the worst comes first in `ranks`."""
-    return _meta("verdict", title, definition, unit="", better=better, head=head, ranks=ranks)
+    """Return the annotation; msgspec itself writes title and description into the JSON Schema."""
+    about = Declared(
+        name="",
+        title=title,
+        definition=definition,
+        kind=kind,
+        unit=unit,
+        better=better,
+        head=head,
+        ranks=ranks,
+    )
+    shown: dict[str, str] = {"x-kind": kind}
+    shown |= {"x-unit": unit} if unit else {}
+    shown |= {"x-better": better} if kind in COMPARED else {}
+    return Meta(
+        title=title,
+        description=definition or None,
+        extra_json_schema=shown,
+        extra={"declared": about},
+    )
+
+
+axis = partial(_declare, "axis")  # what was asked for: it names a point, and is never compared
+count = partial(_declare, "count")  # an exact number: any change of it is a finding
+series = partial(_declare, "series")  # a noisy number, which is compared by its samples
+fact = partial(_declare, "fact")  # what a reader should know and nothing compares
+verdict = partial(_declare, "verdict", better="higher")  # what was concluded
 
 
 @cache
@@ -89,9 +83,8 @@ def declared(record: type[Struct]) -> Mapping[str, Declared]:
     for field in fields(record):
         for meta in getattr(hints[field.name], "__metadata__", ()):
             if isinstance(meta, Meta) and meta.extra and "declared" in meta.extra:
-                about = meta.extra["declared"]
-                plain = hints[field.name].__origin__
-                found[field.name] = Declared(name=field.name, type=plain, **about)
+                about, plain = meta.extra["declared"], hints[field.name].__origin__
+                found[field.name] = replace(about, name=field.name, type=plain)
     return found
 
 
@@ -99,17 +92,3 @@ def plain_type(record: type[Struct], name: str) -> Any:
     """Return the type of a field without what is declared of it."""
     hint = get_type_hints(record, include_extras=True)[name]
     return getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
-
-
-def _meta(kind: Kind, title: str, definition: str, **more: Any) -> Meta:
-    """Return the annotation; msgspec itself writes title and description into the JSON Schema."""
-    about = {"title": title, "definition": definition, "kind": kind, **more}
-    shown: dict[str, str] = {"x-kind": kind}
-    shown |= {"x-unit": more["unit"]} if more["unit"] else {}
-    shown |= {"x-better": more["better"]} if kind in COMPARED else {}
-    return Meta(
-        title=title,
-        description=definition or None,
-        extra_json_schema=shown,
-        extra={"declared": about},
-    )

@@ -41,9 +41,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     What a link points to is replaced, not the link. A device or a pipe is written to directly. A
     reader of stdout that leaves early has what it wants, by the name /dev/stdout too.
 
-    Raises
-    ------
-    InputError : the operating system refuses; the message names `path` and its reason.
+    InputError: the operating system refuses; the message names `path` and its reason.
     """
     try:
         if _is_special(path):
@@ -59,9 +57,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def append_text(path: Path, text: str) -> None:
     """Add `text` to the end of a file that another program began.
 
-    Raises
-    ------
-    InputError : the operating system refuses; the message names `path` and its reason.
+    InputError: the operating system refuses; the message names `path` and its reason.
     """
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -73,9 +69,7 @@ def append_text(path: Path, text: str) -> None:
 def new_run(folder: Path, kind: str) -> Path:
     """Return a name for a new result below `folder`, which is made if it is missing.
 
-    Raises
-    ------
-    InputError : the folder cannot be made.
+    InputError: the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,10 +83,8 @@ def new_run(folder: Path, kind: str) -> Path:
 def check_writable(path: Path, option: str = "output") -> None:
     """Make sure, before a run starts, that `path` of an option can be written when it ends.
 
-    Raises
-    ------
-    InputError : `path` is a folder, or its folder is missing or read-only, or it is `-`, which
-        elsewhere means stdout and would be a file of that name.
+    InputError: `path` is a folder, or its folder is missing or read-only, or it is `-`, which
+    elsewhere means stdout and would be a file of that name.
     """
     if str(path) == "-":
         raise InputError(option, "-", "a file; /dev/stdout prints it")
@@ -109,9 +101,7 @@ def check_writable(path: Path, option: str = "output") -> None:
 def check_no_input(field: str, path: Path, inputs: Iterable[Path]) -> None:
     """Refuse an output in the place of a file that is read; links are followed.
 
-    Raises
-    ------
-    InputError : `path` is one of `inputs`, or leads to one; `field` is the option it is from.
+    InputError: `path` is one of `inputs`, or leads to one; `field` is the option it is from.
     """
     if path.is_file() and real_path(path) in {real_path(file) for file in inputs}:
         raise InputError(field, str(path), "another file: this one is an input")
@@ -128,10 +118,8 @@ def real_path(path: Path) -> Path:
 def load_as(path: Path, known: str, record: type[Record]) -> Record:
     """Return the record in a result file of the schema `known`.
 
-    Raises
-    ------
-    InputError : the file cannot be read, is truncated, is not a result of ntbbench, or is of
-        another kind or a version that this ntbbench does not know.
+    InputError: the file cannot be read, is truncated, is not a result of ntbbench, or is of another
+    kind or a version that this ntbbench does not know.
     """
     data = _read(path)
     schema = _schema(path, data)
@@ -146,9 +134,7 @@ def load_as(path: Path, known: str, record: type[Record]) -> Record:
 def schema_of(path: Path) -> str:
     """Return the `schema` of a result file of any kind.
 
-    Raises
-    ------
-    InputError : the file cannot be read, is truncated, or is not a result of ntbbench.
+    InputError: the file cannot be read, is truncated, or is not a result of ntbbench.
     """
     return _schema(path, _read(path))
 

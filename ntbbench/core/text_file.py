@@ -1,11 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Text files of a capture: read with limits, so that a foreign file costs no memory."""
 
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ntbbench.core.errors import InputError
+
+
+def read_toml(field: str, path: Path) -> dict[str, Any]:
+    """Return the table of a TOML file.
+
+    InputError: the file cannot be read, is not TOML, or is nested or numbered without end.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise InputError(field, str(path), error.strerror or "cannot be read") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(field, str(path), f"not TOML in UTF-8: {error}") from None
+    except RecursionError:
+        raise InputError(field, str(path), "brackets less deep in each other") from None
+    except ValueError:  # of int()
+        allowed = f"numbers of at most {sys.get_int_max_str_digits()} digits"
+        raise InputError(field, str(path), allowed) from None
+
 
 SHOWN_MAX = 60  # characters of a bad line that an error shows
 SIZE_MAX = 1 << 24  # characters; /proc/interrupts of a thousand CPUs has some 10 MB
@@ -15,9 +36,7 @@ LINE_MAX = 1 << 11  # of a trace; patterns may take the square of it
 def open_text(path: Path) -> TextIO:
     """Open a capture file; bytes that are no UTF-8 become escapes, since comms are any bytes.
 
-    Raises
-    ------
-    InputError : the file cannot be opened.
+    InputError: the file cannot be opened.
     """
     try:
         return path.open(encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -28,9 +47,7 @@ def open_text(path: Path) -> TextIO:
 def read_small(path: Path) -> str:
     """Return the text of a file of at most `SIZE_MAX` characters.
 
-    Raises
-    ------
-    InputError : it cannot be read, is larger, or holds NUL characters.
+    InputError: it cannot be read, is larger, or holds NUL characters.
     """
     text = read_head(path, SIZE_MAX + 1)
     if len(text) > SIZE_MAX:
@@ -52,9 +69,7 @@ def read_head(path: Path, length: int) -> str:
 def read_lines(path: Path, longest: int = LINE_MAX) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and text of each line, its end included; memory stays bounded.
 
-    Raises
-    ------
-    InputError : the file cannot be read, or a line has more than `longest` characters.
+    InputError: the file cannot be read, or a line has more than `longest` characters.
     """
     with open_text(path) as file:
         number = 0

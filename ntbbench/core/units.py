@@ -26,9 +26,7 @@ TEXT_MAX = 40  # characters; a longer number is never meant
 def ticks(field: str, value: object, low: float, high: float, per_second: int) -> int:
     """Return a duration, a number of seconds or a text like "1.5us", in whole ticks, rounded.
 
-    Raises
-    ------
-    InputError : not a duration, or outside `low` .. `high` seconds.
+    InputError: not a duration, or outside `low` .. `high` seconds.
     """
     allowed = f"{low:g} to {high:g} s, or a text like '1.5us'"
     seconds = _quantity(field, value, DURATIONS, allowed)
@@ -40,9 +38,7 @@ def ticks(field: str, value: object, low: float, high: float, per_second: int) -
 def whole(field: str, value: object, low: int, high: int, units: dict[str, int]) -> int:
     """Return a whole number, or a text with one of `units` ("1MiB").
 
-    Raises
-    ------
-    InputError : not a whole number of the unit's base, or outside `low` .. `high`.
+    InputError: not a whole number of the unit's base, or outside `low` .. `high`.
     """
     base, *others = units or ["number"]
     also = f", also {', '.join(others)}" if others else ""
@@ -55,12 +51,7 @@ def whole(field: str, value: object, low: int, high: int, units: dict[str, int])
 
 
 def share_ppm(field: str, value: object) -> int:
-    """Return a share from 0 to 1 in millionths.
-
-    Raises
-    ------
-    InputError : not a number from 0 to 1.
-    """
+    """Return a share from 0 to 1 in millionths; InputError: not a number from 0 to 1."""
     allowed = "a share from 0 to 1"
     share = _quantity(field, value, {}, allowed)
     if not 0 <= share <= 1:
@@ -78,7 +69,6 @@ def duration_text(count: int, per_second: int) -> str:
 
 
 def _quantity(field: str, value: object, units: dict[str, Decimal], allowed: str) -> Decimal:
-    """Return the number of base units in a number or a text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InputError(field, value, allowed)
     if isinstance(value, float) and not math.isfinite(value):

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Axis, Count, Kind, Words, changed
-from ntbbench.core.toml_file import read_toml
+from ntbbench.core.text_file import read_toml
 from ntbbench.ntb.devices.catalogue import (
     DOORBELLS,
     DOORBELLS_MAX,

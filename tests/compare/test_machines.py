@@ -37,13 +37,9 @@ def on_a_board(seed: int = 1, cpu: dict[str, Any] | None = None, **machine: Any)
     return record
 
 
-def sides(path: Path, base: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    return [written(path / "a.json", base), written(path / "b.json", new)]
-
-
-def test_boards_of_which_neither_names_its_cpu_are_not_the_same(ntbbench, tmp_path: Path) -> None:
+def test_boards_of_which_neither_names_its_cpu_are_not_the_same(ntbbench, sides) -> None:
     other = on_a_board(2, node="rpi4", cpu={"model": 3})
-    files = sides(tmp_path, on_a_board(), other)
+    files = sides(on_a_board(), other)
     told = (
         "the CPU is not known (no cpu.brand_raw), and the machines differ: node 'rock5b' against "
         "'rpi4', cpu.model '0' against '3' (b)"
@@ -71,48 +67,48 @@ def test_boards_of_which_neither_names_its_cpu_are_not_the_same(ntbbench, tmp_pa
         {"cpu": {"stepping": 1}, "base": {"stepping": 3}},
     ],
 )
-def test_any_difference_of_what_is_known_is_one(ntbbench, tmp_path: Path, machine) -> None:
+def test_any_difference_of_what_is_known_is_one(gated, machine) -> None:
     base = on_a_board(cpu=machine.pop("base", None), processor="armv8")
     machine.setdefault("processor", "armv8")
-    assert ntbbench("gate", *sides(tmp_path, base, on_a_board(2, **machine))).code == 5
+    assert gated(base, on_a_board(2, **machine)).code == 5
 
 
 @pytest.mark.parametrize(
     "name", [None, "", "0", "7", "0xd0b", "unknown", "ARMv8 Processor rev 4 (v8l)"]
 )
-def test_what_names_no_cpu_equals_nothing_either(ntbbench, tmp_path: Path, name) -> None:
+def test_what_names_no_cpu_equals_nothing_either(gated, name) -> None:
     """py-cpuinfo takes the number of a core for its name; every ARMv8 core has the last one."""
     base, same = (on_a_board(seed, cpu={"brand_raw": name}) for seed in (1, 2))
     other = on_a_board(2, cpu={"brand_raw": name}, node="rpi4")
-    assert ntbbench("gate", *sides(tmp_path, base, other)).code == 5
-    ran = ntbbench("gate", *sides(tmp_path, base, same), "--format", "json")
+    assert gated(base, other).code == 5
+    ran = gated(base, same)
     assert (ran.code, ran.report["environment"]["differences"]) == (0, [])
 
 
-def test_results_of_one_board_are_comparable(ntbbench, tmp_path: Path) -> None:
+def test_results_of_one_board_are_comparable(gated) -> None:
     """With another frequency, kernel, Python and version of py-cpuinfo, and fewer keys."""
     moved = {"hz_actual": [408000000, 0], "cpuinfo_version_string": "9.1.0", "bits": None}
     new = on_a_board(2, cpu=moved, release="6.12", python_version="3.12")
-    ran = ntbbench("gate", *sides(tmp_path, on_a_board(), new), "--format", "json")
+    ran = gated(on_a_board(), new)
     assert ran.code == 0
     (note,) = ran.report["environment"]["notes"][-1:]
     told = "the CPU is not known (no cpu.brand_raw); the machines agree in node, cpu.arch, "
     assert note == f"{told}cpu.arch_string_raw, cpu.count, cpu.model (b)"
 
 
-def test_a_cpu_that_both_name_needs_no_more(ntbbench, tmp_path: Path) -> None:
+def test_a_cpu_that_both_name_needs_no_more(gated) -> None:
     """A hosted runner has another name each time."""
     named = {"brand_raw": "Neoverse-N1"}
     base, new = on_a_board(cpu=named), on_a_board(2, cpu=named | {"count": 4}, node="runner-7")
-    ran = ntbbench("gate", *sides(tmp_path, base, new), "--format", "json")
+    ran = gated(base, new)
     assert ran.code == 0
     assert not any("CPU" in note for note in ran.report["environment"]["notes"])
 
 
-def test_a_cpu_that_one_side_names_equals_nothing(ntbbench, tmp_path: Path) -> None:
+def test_a_cpu_that_one_side_names_equals_nothing(ntbbench, sides) -> None:
     """A node name such as localhost says little; who knows better ignores the key."""
     named = on_a_board(2, cpu={"brand_raw": "Cortex-A76"})
-    files = sides(tmp_path, on_a_board(), named)
+    files = sides(on_a_board(), named)
     for pair in (files, files[::-1]):
         ran = ntbbench("gate", *pair)
         assert ran.code == 5
@@ -120,38 +116,38 @@ def test_a_cpu_that_one_side_names_equals_nothing(ntbbench, tmp_path: Path) -> N
         assert ntbbench("gate", *pair, "--ignore-environment", "cpu.brand_raw").code == 0
 
 
-def test_files_that_know_nothing_are_compared_with_a_word(ntbbench, tmp_path: Path) -> None:
+def test_files_that_know_nothing_are_compared_with_a_word(gated) -> None:
     bare = [pytest_benchmark(seed) | {"machine_info": {}} for seed in (1, 2)]
-    ran = ntbbench("gate", *sides(tmp_path, *bare), "--format", "json")
+    ran = gated(*bare)
     notes = " ".join(ran.report["environment"]["notes"])
     assert ran.code == 0
     assert "the CPU is not known (no cpu.brand_raw), nor the machine" in notes
     assert "neither side knows, so not compared: machine, python_compiler" in notes
 
 
-def test_a_folder_of_boards_is_no_variant(ntbbench, tmp_path: Path) -> None:
-    files = sides(tmp_path, on_a_board(), on_a_board(2, node="rpi4"))
+def test_a_folder_of_boards_is_no_variant(ntbbench, sides) -> None:
+    files = sides(on_a_board(), on_a_board(2, node="rpi4"))
     ran = ntbbench("gate", ",".join(files), files[0])
     assert (ran.code, "another run of the same" in ran.err) == (2, True)
-    same = sides(tmp_path, on_a_board(), on_a_board(2))
+    same = sides(on_a_board(), on_a_board(2))
     assert ntbbench("compare", ",".join(same), ",".join(same)).code == 0
 
 
-def test_pyperf_of_boards(ntbbench, tmp_path: Path) -> None:
+def test_pyperf_of_boards(gated) -> None:
     def on(host: str, cpus: int = 8, **metadata: Any) -> dict[str, Any]:
         record = pyperf()
         known = {"hostname": host, "cpu_count": cpus, "python_implementation": "cpython"}
         record["metadata"] = {"unit": "second"} | known | metadata
         return record
 
-    assert ntbbench("gate", *sides(tmp_path, on("a"), on("a"))).code == 0
-    assert ntbbench("gate", *sides(tmp_path, on("a"), on("b"))).code == 5
-    assert ntbbench("gate", *sides(tmp_path, on("a"), on("a", 4))).code == 5
+    assert gated(on("a"), on("a")).code == 0
+    assert gated(on("a"), on("b")).code == 5
+    assert gated(on("a"), on("a", 4)).code == 5
     named = {"cpu_model_name": "Example 1"}
-    assert ntbbench("gate", *sides(tmp_path, on("a", **named), on("b", **named))).code == 0
+    assert gated(on("a", **named), on("b", **named)).code == 0
 
 
-def test_sweeps_that_could_not_read_the_cpu(ntbbench, tmp_path: Path) -> None:
+def test_sweeps_that_could_not_read_the_cpu(gated) -> None:
     def of(model: str | None, cores: int, flags: object = ("fp",)) -> dict[str, Any]:
         record = sweep()
         cpu = {"model": model, "flags": flags, "architecture": "aarch64", "cores": cores}
@@ -161,11 +157,11 @@ def test_sweeps_that_could_not_read_the_cpu(ntbbench, tmp_path: Path) -> None:
     unread = "not readable: /proc/cpuinfo does not name it"
     for model in (unread, "0xd05", None):
         base = of(model, 8)
-        assert ntbbench("gate", *sides(tmp_path, base, of(model, 8))).code == 0
-        assert ntbbench("gate", *sides(tmp_path, base, of(model, 4))).code == 5
-    assert ntbbench("gate", *sides(tmp_path, of("Example", 8), of("Example", 4))).code == 0
+        assert gated(base, of(model, 8)).code == 0
+        assert gated(base, of(model, 4)).code == 5
+    assert gated(of("Example", 8), of("Example", 4)).code == 0
     blind = of(unread, 8, unread)
-    ran = ntbbench("gate", *sides(tmp_path, blind, blind), "--format", "json")
+    ran = gated(blind, blind)
     assert ran.report["environment"]["notes"] == [
         "the CPU is not known (no cpu.model); the machines agree in cpu.cores (b)",
         "neither side knows, so not compared: cpu.flags (b)",

@@ -59,17 +59,17 @@ def test_more_rows_than_files_are_no_more_runs(ntbbench, tmp_path: Path) -> None
     assert found["ratio"] == pytest.approx((3.5 / 2 + 2 / 3.5) / 2)
 
 
-def test_runs_without_a_partner_are_refused(ntbbench, tmp_path: Path) -> None:
-    base = tables(tmp_path, "base", DRIFT)
-    told = "as many runs on both sides, in their order"
-    for values in (SLOWER[:11], [*SLOWER, 1.0], SLOWER[:1]):
-        ran = ntbbench("gate", base, tables(tmp_path, "cand", values), "--paired")
-        counts = f"12 runs in base1 and {len(values) if len(values) > 1 else 1} runs in cand1"
-        if len(values) == 1:
-            counts = "12 runs in base1 and 3 runs in cand1"  # the rows of one table
-        assert (ran.code, ran.out) == (2, "")
-        assert ran.err == f"ntbbench: --paired: '{counts}': {told}\n"
-    assert ntbbench("gate", base, tables(tmp_path, "cand", SLOWER[:11])).code != 2
+@pytest.mark.parametrize(
+    ("values", "count"), [(SLOWER[:11], 11), ([*SLOWER, 1.0], 13), (SLOWER[:1], 3)]
+)
+def test_runs_without_a_partner_are_refused(ntbbench, tmp_path: Path, values, count: int) -> None:
+    """The rows of one table are its runs."""
+    sides = tables(tmp_path, "base", DRIFT), tables(tmp_path, "cand", values)
+    ran = ntbbench("gate", *sides, "--paired")
+    counts = f"'12 runs in base1 and {count} runs in cand1'"
+    told = f"ntbbench: --paired: {counts}: as many runs on both sides, in their order\n"
+    assert (ran.code, ran.out, ran.err) == (2, "", told)
+    assert ntbbench("gate", *sides).code != 2
 
 
 def test_a_table_pairs_with_joined_files_row_by_row(ntbbench, tmp_path: Path) -> None:
@@ -89,34 +89,32 @@ def test_folders_pair_file_by_file(ntbbench, tmp_path: Path, kind: str) -> None:
     """In the order of their numbers: run9 before run10."""
 
     def record(seed: int, value: float) -> dict[str, Any]:
-        if kind == "iperf3":
-            return iperf3(1e11 / value, seed)
-        if kind == "pyperf":
-            return pyperf(seed, centre=value)
-        if kind == "pytest-benchmark":
-            return pytest_benchmark(seed, test_scan=value)
+        if kind != "sweep":
+            return {
+                "iperf3": lambda: iperf3(1e11 / value, seed),
+                "pyperf": lambda: pyperf(seed, centre=value),
+                "pytest-benchmark": lambda: pytest_benchmark(seed, test_scan=value),
+            }[kind]()
+        timing = {"median": value, "low": value, "high": value, "samples": [value, value * 1.001]}
         found = sweep()
-        found["points"] = found["points"][:1]
-        timing = {"median": value, "low": value, "high": value}
-        found["points"][0]["ns_per_dispatch"] = timing | {"samples": [value, value * 1.001]}
-        return found
+        return found | {"points": [found["points"][0] | {"ns_per_dispatch": timing}]}
 
-    sides = [
+    base, new = (
         folder(tmp_path / name, [record(i + seed, v) for i, v in enumerate(values)])
         for name, seed, values in (("a", 1, DRIFT), ("b", 50, SLOWER))
-    ]
-    ran = ntbbench("gate", *sides, "--paired", "--format", "json")
+    )
+    ran = ntbbench("gate", base, new, "--paired", "--format", "json")
     metric = next(c for c in ran.report["comparisons"] if c["kind"] == "noisy")
     assert (ran.code, metric["verdict"]) == (1, "regressed")
     assert (metric["n_base"], metric["n_candidate"]) == (12, 12)
-    assert ntbbench("gate", *sides).code != 1
-    (sides[1] / "run12.json").unlink()
-    ran = ntbbench("gate", *sides, "--paired")
+    assert ntbbench("gate", base, new).code != 1
+    (new / "run12.json").unlink()
+    ran = ntbbench("gate", base, new, "--paired")
     assert (ran.code, ran.out) == (2, "")
-    assert f"'{sides[0] / 'run12.json'}': files of the same names" in ran.err
-    for file in sides[1].iterdir():
+    assert f"'{base / 'run12.json'}': files of the same names" in ran.err
+    for file in new.iterdir():
         file.rename(file.with_stem(f"new-{file.stem}"))
-    ran = ntbbench("gate", *sides, "--paired")
+    ran = ntbbench("gate", base, new, "--paired")
     assert (ran.code, "12 runs in a and 11 runs in b" in ran.err) == (2, True)
 
 
@@ -141,33 +139,27 @@ def test_a_file_of_one_run_is_no_partner_of_several(ntbbench, tmp_path: Path) ->
 def test_folders_with_some_names_in_common_are_refused(ntbbench, tmp_path: Path) -> None:
     """Which of the others would be a pair is not known; names that all differ go by their order."""
     runs = [pytest_benchmark(i) for i in range(6)]
-    base = folder(tmp_path / "a", runs, ["1", "2", "3", "4", "5", "6"])
-    other = folder(tmp_path / "b", runs, ["1", "2", "3", "4", "5", "7"])
-    apart = folder(tmp_path / "c", runs, ["x1", "x2", "x3", "x4", "x5", "x6"])
+    named = {"a": "1 2 3 4 5 6", "b": "1 2 3 4 5 7", "c": "x1 x2 x3 x4 x5 x6"}
+    base, other, apart = (folder(tmp_path / k, runs, v.split()) for k, v in named.items())
     ran = ntbbench("gate", base, other, "--paired")
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err == (
-        f"ntbbench: --paired: '{base / '6.json'}': files of the same names in {base} and {other}\n"
-    )
+    told = f"'{base / '6.json'}': files of the same names in {base} and {other}"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"ntbbench: --paired: {told}\n")
     assert ntbbench("gate", base, other).code == ntbbench("gate", base, apart, "--paired").code == 0
 
 
 def test_simulations_pair_seed_by_seed(ntbbench, tmp_path: Path) -> None:
-    words = "--protocol tcp --dispatch fallback --affinity single --queues 1 --duration 3ms"
+    words = "simulate --protocol tcp --dispatch fallback --affinity single --queues 1"
+    words += " --duration 3ms --warmup 0 --replications 2 --jobs 1"
     for side in ("a", "b"):
         (tmp_path / side).mkdir()
         for seed in range(5):
             out = tmp_path / side / f"{seed}.json"
-            run = f"simulate {words} --warmup 0 --replications 2 --jobs 1 --seed {seed} -o {out}"
-            assert ntbbench(*run.split()).code == 0
+            assert ntbbench(*words.split(), "--seed", seed, "-o", out).code == 0
     ran = ntbbench("compare", tmp_path / "a", tmp_path / "b", "--paired", "--format", "json")
-    throughput = next(c for c in ran.report["comparisons"] if c["metric"].endswith(":throughput"))
-    assert (throughput["n_base"], throughput["ratio"]) == (5, 1.0)
-    assert throughput["simulated"] is True
-    notes = " ".join(ran.report["environment"]["notes"])
-    assert "share no draws" not in notes
-    one = tmp_path / "a" / "1.json"
-    ran = ntbbench("compare", one, tmp_path / "b", "--paired")
+    (throughput,) = [c for m, c in ran.comparisons.items() if m.endswith(":throughput")]
+    assert (throughput["n_base"], throughput["ratio"], throughput["simulated"]) == (5, 1.0, True)
+    assert "share no draws" not in " ".join(ran.report["environment"]["notes"])
+    ran = ntbbench("compare", tmp_path / "a" / "1.json", tmp_path / "b", "--paired")
     assert (ran.code, "1 run in 1 and 5 runs in b" in ran.err) == (2, True)
 
 

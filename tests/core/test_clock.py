@@ -29,13 +29,13 @@ class FakeClock:
         self.now += nanoseconds
 
 
-@pytest.mark.parametrize(("step", "reading"), [(1, 25), (100, 30), (4_000_000, 50_000)])
-def test_the_resolution_is_the_smallest_step(step: int, reading: int) -> None:
-    assert resolution(FakeClock(step, reading)) == max(step, reading)
-
-
-def test_a_clock_that_stands_still_has_the_resolution_of_a_second() -> None:
-    assert resolution(FakeClock(1)) == NS
+@pytest.mark.parametrize(
+    ("step", "reading", "found"),
+    [(1, 25, 25), (100, 30, 100), (4_000_000, 50_000, 4_000_000), (1, 0, NS)],
+)
+def test_the_resolution_is_the_smallest_step(step: int, reading: int, found: int) -> None:
+    """Of a clock that stands still it is a second."""
+    assert resolution(FakeClock(step, reading)) == found
 
 
 def test_the_real_clock_is_fine_enough_for_a_sample() -> None:
@@ -74,23 +74,21 @@ def test_elapsed_is_the_time_of_all_calls() -> None:
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_collector_rests_during_a_sample_and_is_restored(enabled: bool) -> None:
     seen = []
+
+    def fail() -> None:
+        seen.append(gc.isenabled())
+        raise RuntimeError
+
     before = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
         Timer(FakeClock(1), 1).elapsed(lambda: seen.append(gc.isenabled()), 3)
-        assert seen == [False] * 3
+        with pytest.raises(RuntimeError):
+            Timer(FakeClock(1), 1).elapsed(fail, 1)
+        assert seen == [False] * 4
         assert gc.isenabled() is enabled
     finally:
         (gc.enable if before else gc.disable)()
-
-
-def test_the_collector_is_restored_after_an_error() -> None:
-    def fail() -> None:
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        Timer(FakeClock(1), 1).elapsed(fail, 1)
-    assert gc.isenabled()
 
 
 @example([[337552.0, 337551.8393788067]])  # interpolated one ulp below the smallest sample
@@ -106,32 +104,19 @@ def test_an_interval_holds_its_median_inside_its_samples(rows: list[list[float]]
         assert min(row) <= timing.low <= timing.median <= timing.high <= max(row)
 
 
-def test_one_sample_and_equal_samples_have_no_width() -> None:
+def test_intervals_of_few_equal_and_many_samples() -> None:
+    assert timings([]) == []
     for timing in timings([[3.0], [2.5] * 7, [0.0, 0.0]]):
         assert timing.low == timing.median == timing.high == timing.samples[0]
-
-
-def test_two_samples_span_the_interval() -> None:
     (timing,) = timings([[1.0, 3.0]])
     assert (timing.low, timing.median, timing.high) == (1.0, 2.0, 3.0)
-
-
-def test_no_rows_no_timings() -> None:
-    assert timings([]) == []
-
-
-def test_an_interval_depends_on_its_own_samples_alone() -> None:
-    rows = [[float(number * number % 17) for number in range(length)] for length in (9, 5, 9, 2)]
-    together = timings(rows)
-    assert together == [timings([row])[0] for row in rows]
-
-
-def test_more_samples_make_a_narrower_interval() -> None:
     few = [10.0 + number for number in range(5)]
     narrow, wide = timings([few * 20, few])
     assert narrow.high - narrow.low < wide.high - wide.low
 
 
-def test_many_samples_are_resampled_in_chunks() -> None:
-    rows = [[float((number * 7919 + row) % 101) for number in range(500)] for row in range(9)]
-    assert timings(rows)[8] == timings([rows[8]])[0]
+def test_an_interval_depends_on_its_own_samples_alone() -> None:
+    """Many samples are resampled in chunks."""
+    rows = [[float(number * number % 17) for number in range(length)] for length in (9, 5, 9, 2)]
+    rows += [[float((number * 7919 + row) % 101) for number in range(500)] for row in range(9)]
+    assert timings(rows) == [timings([row])[0] for row in rows]

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from ntbbench import __version__
-from ntbbench.core.build import BUILD
 from ntbbench.core.clock import timer
-from ntbbench.core.environment import comparable, cpu, environment, git, governor
+from ntbbench.core.environment import BUILD, comparable, cpu, environment, git, governor
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu sse2 avx2\n\nprocessor\t: 1\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd05\n"
@@ -23,7 +22,7 @@ def test_this_machine() -> None:
     assert json.loads(json.dumps(record)) == record
     assert record["ntbbench"] == __version__
     assert record["compiler"] == {
-        "name": BUILD.compiler, "flags": BUILD.flags, "checked": BUILD.checked,
+        "name": BUILD.name, "flags": BUILD.flags, "checked": BUILD.checked,
     }  # fmt: skip
     assert record["cpu"]["cores"] == len(os.sched_getaffinity(0))
     assert record["kernel"].startswith(f"Linux {os.uname().release}")
@@ -75,26 +74,18 @@ def make_repository(folder: Path, tracked: str) -> str:
 
 
 def test_the_commit_of_the_source_comes_first(tmp_path: Path) -> None:
+    """A venv inside somebody's repository: that repository does not track the package."""
     source = make_repository(tmp_path / "source", "__init__.py")
     other = make_repository(tmp_path / "other", "README")
     found = git(tmp_path / "source", tmp_path / "other")
     assert (found.commit, found.dirty, found.of) == (source, False, "ntbbench's source")
     (tmp_path / "source" / "__init__.py").write_text("2\n")
     assert git(tmp_path / "source", tmp_path / "other").dirty is True
-    installed = tmp_path / "site-packages"
-    installed.mkdir()
-    found = git(installed, tmp_path / "other")
-    assert (found.commit, found.of) == (other, "current directory")
-
-
-def test_an_installed_package_inside_a_repository_is_not_its_source(tmp_path: Path) -> None:
-    """A venv inside somebody's repository: that repository does not track the package."""
-    commit = make_repository(tmp_path / "project", "README")
-    package = tmp_path / "project" / ".venv" / "ntbbench"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    found = git(package, tmp_path / "project")
-    assert (found.commit, found.of) == (commit, "current directory")
+    for installed in (tmp_path / "site-packages", tmp_path / "other" / ".venv" / "ntbbench"):
+        installed.mkdir(parents=True)
+        (installed / "__init__.py").write_text("")
+        found = git(installed, tmp_path / "other")
+        assert (found.commit, found.of) == (other, "current directory")
 
 
 def test_no_repository_and_no_git_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,22 +20,12 @@ LARGEST_SAMPLE = 1e75
 SMALLEST_SAMPLE = 1e-75
 ALLOWED = "zero, or a finite number from 1e-75 to 1e75"
 STRICT_WORDS = ("cpu", "compiler", "flags", "machine", "arch")
-# These change from run to run on one and the same machine.
-# How measure.environment says that it could not read a value: such a one is not known.
+# How core.environment says that it could not read a value: such a one is not known.
 NOT_READABLE = "not readable"
+# These change from run to run on one and the same machine.
 VOLATILE_WORDS = (
-    "time",
-    "date",
-    "load",
-    "freq",
-    "mhz",
-    "hz",
-    "pid",
-    "argv",
-    "command",
-    "temp",
-    "started",
-    "resolution",
+    *("time", "date", "load", "freq", "mhz", "hz", "pid", "argv", "command", "temp"),
+    *("started", "resolution"),
 )
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
@@ -48,9 +38,7 @@ def encodable(text: str) -> str:
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file that is neither empty nor too large.
 
-    Raises
-    ------
-    InputError : it cannot be read, is empty or larger than 1 GiB.
+    InputError: it cannot be read, is empty or larger than 1 GiB.
     """
     try:
         check_size(path)
@@ -73,10 +61,7 @@ def read_bytes(path: Path) -> bytes:
 def check_size(path: Path) -> None:
     """Refuse what is too large to read, and devices: /dev/zero has no end.
 
-    Raises
-    ------
-    InputError : a device, and for a file larger than 1 GiB.
-    OSError : there is no such file.
+    InputError: a device, and for a file larger than 1 GiB. OSError: there is no such file.
     """
     found = path.stat()
     if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
@@ -96,9 +81,7 @@ def _unpacked(file: gzip.GzipFile, path: Path) -> bytes:
 def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64]:
     """Return samples as float64[n].
 
-    Raises
-    ------
-    InputError : one is negative, not finite, or too large or small to compute with.
+    InputError: one is negative, not finite, or too large or small to compute with.
     """
     samples = np.asarray(values, dtype=np.float64)
     usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
@@ -110,9 +93,7 @@ def samples_of(values: ArrayLike, where: str, metric: str) -> NDArray[np.float64
 def exact_value(value: float, where: str, metric: str) -> float:
     """Return a count, or another exact number, as it is.
 
-    Raises
-    ------
-    InputError : it is not finite or too large for 64 bits.
+    InputError: it is not finite or too large for 64 bits.
     """
     if not -LARGEST_COUNT < value < LARGEST_COUNT:
         raise InputError(f"{where}: {metric}", value, "a finite number below 2^63")
@@ -131,9 +112,7 @@ def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str,
             yield name, str(value)
 
 
-def split_environment(
-    environment: Mapping[str, object],
-) -> tuple[dict[str, str], dict[str, str]]:
+def split_environment(environment: Mapping[str, object]) -> tuple[dict[str, str], dict[str, str]]:
     """Return what must agree (CPU, compiler, flags) and what is only told when it differs.
 
     What could not be read on either side is not the same there.

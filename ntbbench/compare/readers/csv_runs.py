@@ -46,9 +46,7 @@ class Column:
 def load_runs(paths: Sequence[Path]) -> list[Variant]:
     """Return a variant a column, the first the base; each file is one metric, named by its stem.
 
-    Raises
-    ------
-    InputError : anything that is not such a table, naming the row and the column.
+    InputError: anything that is not such a table, naming the row and the column.
     """
     variants: dict[str, Variant] = {}
     for path in paths:
@@ -63,18 +61,12 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
     return list(variants.values())
 
 
-def load_columns(path: Path, label: str) -> Variant:
-    """Return one variant whose metrics are the columns of a CSV."""
-    return _variant_of(_read_columns(path), label)
+def load_columns(path: Path, label: str, data: bytes | None = None) -> Variant:
+    """Return one variant whose metrics are the columns of a CSV, those that are not empty.
 
-
-def decode_columns(data: bytes, path: Path, label: str) -> Variant:
-    """Return the same of a CSV that was read already: a pipe is read once."""
-    return _variant_of(_columns_of(io.BytesIO(data), path), label)
-
-
-def _variant_of(found: Sequence[Column], label: str) -> Variant:
-    """Return one variant whose metrics are the columns that are not empty."""
+    `data` is what was read already: a pipe is read once.
+    """
+    found = _read_columns(path) if data is None else _columns_of(io.BytesIO(data), path)
     columns = [column for column in found if column.values]
     return Variant(
         label,
@@ -158,7 +150,6 @@ def _is_number(text: str) -> bool:
 
 
 def _checked_number(cell: str, path: Path, number: int, name: str) -> float:
-    """Return the number in a cell."""
     try:
         value = float(cell)
     except ValueError:

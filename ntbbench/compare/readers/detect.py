@@ -1,29 +1,37 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which format a file is in, told by its structure: no key that stands elsewhere can mislead it."""
+"""Which format a file is in, told by its structure: no key that stands elsewhere can mislead it.
+
+Several results may be one variant: each is a run, and its median one sample.
+"""
 
 import codecs
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
+import numpy as np
+from msgspec import Raw
 
-from ntbbench.compare.readers import csv_runs, iperf3, pyperf, pytest_benchmark
+from ntbbench.compare.pairing import machine_difference
+from ntbbench.compare.readers import benchmarks, csv_runs, iperf3
 from ntbbench.compare.readers.checked import encodable, read_bytes
-from ntbbench.compare.readers.pair_results import Pairs
-from ntbbench.compare.readers.result_kinds import CompatCells, Flows, LabRuns, Simulations, Sweeps
+from ntbbench.compare.readers.result_kinds import (
+    CompatCells,
+    Flows,
+    LabRuns,
+    Pairs,
+    Simulations,
+    Sweeps,
+)
 from ntbbench.compare.readers.results import Results
-from ntbbench.compare.readers.several_runs import in_several_runs, joined
-from ntbbench.compare.readers.structure import IPERF3, PYPERF, PYTEST_BENCHMARK, Probe
-from ntbbench.compare.series import Variant
+from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 
-Input = TypeVar("Input")
-Output = TypeVar("Output")
-Reader = Callable[[bytes, str, str], Variant]
 FORMATS = (
     "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, "
     "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
@@ -31,27 +39,28 @@ FORMATS = (
 # Our own results.
 OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), Simulations())
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)
-# By the tool that wrote them; of any other tool that the structure tells nothing reads them yet.
-BENCHMARKS: dict[str, Reader] = {
-    PYTEST_BENCHMARK: pytest_benchmark.read,
-    PYPERF: pyperf.read,
+OURS = "ntbbench."  # what our own schemas begin with
+# The tools that the structure tells; of those not in READERS nothing is read yet.
+IPERF3 = iperf3.SOURCE
+PYTEST_BENCHMARK, PYPERF = benchmarks.PYTEST_BENCHMARK, benchmarks.PYPERF
+GOOGLE_BENCHMARK, HYPERFINE = "Google Benchmark", "hyperfine"
+READERS: dict[str, Callable[[bytes, str, str], Variant]] = {
+    PYTEST_BENCHMARK: benchmarks.read_pytest_benchmark,
+    PYPERF: benchmarks.read_pyperf,
 }
 PACKED = (".gz", ".xz", ".zip")
 JSON_BEGINS = re.compile(rb"\s*(?:\{|\[)")
 # What no line of a CSV begins with.
 JSON_ONLY = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{\]"])')
-BLANKS = re.compile(r"\s*")
+VISIBLE = re.compile(r"\S")
 DECODER = json.JSONDecoder()
+Keys = dict[str, Raw]  # of an object; its values stay unread
 
 
 def load_variant(argument: str) -> Variant:
     """Return the variant of one argument: a file, files joined by commas, or a folder of them.
 
-    Several files are several runs of one variant: the median of each is one sample.
-
-    Raises
-    ------
-    InputError : what cannot be read, is damaged, or is in no known format.
+    InputError: what cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
     label = encodable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
@@ -62,8 +71,10 @@ def load_variant(argument: str) -> Variant:
     if any(runs):
         if not all(runs):
             raise InputError("input", argument, "files of one format")
-        found = decoded(iperf3.load, [run for file in runs for run in file], label, argument)
-        return in_several_runs(found)
+        with readable(argument):
+            found = iperf3.load([run for file in runs for run in file], label, argument)
+        # The samples of one process or connection are no runs.
+        return _numbered(found, [s for s in found.series.values() if ONE_PROCESS not in s.cautions])
     variants = [_load_one(path, data, label) for path, data in contents]
     return variants[0] if len(variants) == 1 else joined(variants, paths)
 
@@ -90,11 +101,7 @@ def _by_numbers(path: Path) -> list[str | int]:
 def check_folders(arguments: Sequence[str]) -> None:
     """Refuse to pair the files of folders that share some of their names: which pair is not known.
 
-    Folders that share none are paired in their order.
-
-    Raises
-    ------
-    InputError : naming the first file that has no partner.
+    Folders that share none are paired in their order. InputError: the first file without a partner.
     """
     folders = [argument for argument in arguments if Path(argument).is_dir()]
     names = [{path.name for path in paths_of(folder)} for folder in folders]
@@ -125,15 +132,15 @@ def _load_one(path: Path, data: bytes, label: str) -> Variant:
     if not JSON_BEGINS.match(data):
         if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
             raise InputError("input", where, FORMATS)
-        return csv_runs.decode_columns(data, path, label)
-    kind = kind_of(data, where)
-    if kind is not None:
-        return decoded(kind.read, data, label, where)
-    probe = _probe(data, where)
-    schema = probe.text_of_schema()
-    tool = decoded(lambda *_: probe.tool(), data, label, where)
-    if tool in BENCHMARKS:
-        return decoded(BENCHMARKS[tool], data, label, where)
+        return csv_runs.load_columns(path, label, data)
+    with readable(where):
+        if (kind := kind_of(data)) is not None:
+            return kind.read(data, label, where)
+        keys = msgspec.json.decode(data, type=Keys)
+        schema = _schema_of(keys)
+        tool = _tool_of(keys)
+        if tool in READERS:
+            return READERS[tool](data, label, where)
     if tool is not None:
         raise InputError("input", where, f"{FORMATS}; this is JSON of {tool}, which is not read")
     if schema:
@@ -141,24 +148,18 @@ def _load_one(path: Path, data: bytes, label: str) -> Variant:
     raise InputError("input", where, FORMATS)
 
 
-def kind_of(data: bytes, where: str) -> Results | None:
-    """Return the kind of our own results that a file is of; None: of none."""
-    probe = _probe(data, where)
-    schema = decoded(lambda *_: probe.text_of_schema(), data, "", where)
+def kind_of(data: bytes) -> Results | None:
+    """Return the kind of our own results that a text is of; None: of none."""
+    schema = _schema_of(msgspec.json.decode(data, type=Keys))
     alike = (kind for kind in OWN if schema.startswith(kind.schema.rstrip("0123456789")))
     return next(alike, None)
 
 
-def _probe(data: bytes, where: str) -> Probe:
-    return decoded(lambda raw, *_: msgspec.json.decode(raw, type=Probe), data, "", where)
-
-
-def decoded(
-    read: Callable[[Input, str, str], Output], data: Input, label: str, where: str
-) -> Output:
-    """Return what `read` gives; whatever is wrong with the text becomes one line."""
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Tell whatever is wrong with a text in one line."""
     try:
-        return read(data, label, where)
+        yield
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError("input", where, f"a complete result: {error}") from error
     except MemoryError as error:
@@ -170,7 +171,7 @@ def _iperf3_runs(path: Path, data: bytes) -> list[bytes]:
     if not JSON_BEGINS.match(data):
         return []
     try:
-        return [data] if msgspec.json.decode(data, type=Probe).tool() == IPERF3 else []
+        return [data] if _tool_of(msgspec.json.decode(data, type=Keys)) == IPERF3 else []
     except (msgspec.ValidationError, RecursionError):
         return []  # the reader of any other format tells
     except msgspec.DecodeError:  # several documents, or a damaged one
@@ -181,11 +182,11 @@ def _runs_in_a_row(path: Path, text: str) -> list[bytes]:
     """Return the documents of a text that begins with a run of iperf3; of any other text none."""
     runs: list[bytes] = []
     place = 0
-    while (begin := _after_blanks(text, place)) < len(text):
+    while (begin := VISIBLE.search(text, place)) is not None:
         try:
-            _, place = DECODER.raw_decode(text, begin)
-            run = text[begin:place].encode()
-            is_one = msgspec.json.decode(run, type=Probe).tool() == IPERF3
+            _, place = DECODER.raw_decode(text, begin.start())
+            run = text[begin.start() : place].encode()
+            is_one = _tool_of(msgspec.json.decode(run, type=Keys)) == IPERF3
             problem = "nothing else"
         except (ValueError, RecursionError) as error:
             is_one, problem = False, str(error)
@@ -197,10 +198,101 @@ def _runs_in_a_row(path: Path, text: str) -> list[bytes]:
     return runs
 
 
-def _after_blanks(text: str, place: int) -> int:
-    blanks = BLANKS.match(text, place)
-    assert blanks is not None  # it matches nothing, too
-    return blanks.end()
+def _schema_of(keys: Keys) -> str:
+    """Return the schema; "" where there is none that is a text."""
+    return msgspec.json.decode(keys["schema"], type=str) if _begins(keys, "schema", b'"') else ""
+
+
+def _tool_of(keys: Keys) -> str | None:
+    """Return which tool wrote the file; None: ntbbench itself, or none that is known.
+
+    The benchmarks themselves tell, then what a run of iperf3 is made of, how it started and what
+    came of it: a file may have any key beside those.
+    """
+    if _schema_of(keys).startswith(OURS):
+        return None
+    one, ends = _first(keys, "benchmarks"), {"end": b"{", "intervals": b"[", "error": b'"'}
+    ended = any(_begins(keys, name, mark) for name, mark in ends.items())
+    told = {
+        PYTEST_BENCHMARK: _begins(one, "stats", b"{"),
+        PYPERF: _begins(one, "runs", b"["),
+        GOOGLE_BENCHMARK: "real_time" in one or "cpu_time" in one,
+        IPERF3: ended and _begins(keys, "start", b"{"),
+        HYPERFINE: _begins(_first(keys, "results"), "command", b'"'),
+    }
+    found = next((tool for tool, is_its in told.items() if is_its), None)
+    if found or not _begins(keys, "benchmarks", b"["):
+        return found
+    if "machine_info" in keys:  # a list without a benchmark that tells: the likeliest
+        return PYTEST_BENCHMARK
+    return GOOGLE_BENCHMARK if _begins(keys, "context", b"{") else PYPERF
+
+
+def _begins(keys: Keys, name: str, mark: bytes) -> bool:
+    """Return whether a value is there and begins with a bracket or a quote."""
+    return name in keys and bytes(keys[name])[:1] == mark
+
+
+def _first(keys: Keys, name: str) -> Keys:
+    """Return the first object of a list; an empty one where there is none."""
+    if not _begins(keys, name, b"["):
+        return {}
+    items = msgspec.json.decode(keys[name], type=list[Raw])
+    one = next((item for item in items if bytes(item)[:1] == b"{"), None)
+    return {} if one is None else msgspec.json.decode(one, type=Keys)
+
+
+def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
+    """Return the results in several files as one variant: a noisy sample a file, counts once.
+
+    InputError: the files differ in format, environment, metrics, or an exact value.
+    """
+    first = variants[0]
+    for other, path in zip(variants[1:], paths[1:], strict=True):
+        _check_alike(first, other, paths[0], path)
+    series = {}
+    for name, one in first.series.items():
+        all_of = [variant.series[name] for variant in variants]
+        if one.kind == "exact":
+            odd = next((i for i, s in enumerate(all_of) if s.value != one.value), None)
+            if odd is not None:
+                allowed = f"the {name!r} of {paths[0]}, which is exact"
+                raise InputError("input", str(paths[odd]), allowed)
+            series[name] = one
+            continue
+        medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
+        series[name] = msgspec.structs.replace(one, samples=medians, cautions=(), runs=0)
+    drawn = [variant.draws for variant in variants]
+    whole = replace(
+        first,
+        series=series,
+        draws="; ".join(drawn) if all(drawn) else "",
+        cautions=tuple(dict.fromkeys(code for variant in variants for code in variant.cautions)),
+    )
+    return _numbered(whole, series.values())
+
+
+def _check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:
+    """Refuse a result that is no other run of the same thing."""
+    same = (other.source, other.environment) == (first.source, first.environment)
+    if not same or machine_difference(first, other, ()):
+        allowed = f"the format and the environment of {path}, another run of the same"
+        raise InputError("input", str(its), allowed)
+    if other.series.keys() != first.series.keys():
+        name = sorted(other.series.keys() ^ first.series.keys())[0]
+        raise InputError("input", str(its), f"the metrics of {path}; {name!r} differs")
+
+
+def _numbered(variant: Variant, several: Iterable[Series]) -> Variant:
+    """Return a variant of several runs, with the number of the run that each sample is of.
+
+    Of a metric that some runs lack it is not known.
+    """
+    counts = {s.metric: len(s.samples) for s in several if s.samples is not None}
+    runs = max(counts.values(), default=0)
+    rows = np.arange(1, runs + 1, dtype=np.int64)
+    numbers = {name: rows for name, count in counts.items() if count == runs}
+    return replace(variant, row_numbers=numbers, runs=runs)
 
 
 def unique_labels(variants: Sequence[Variant]) -> list[Variant]:

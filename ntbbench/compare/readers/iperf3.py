@@ -19,15 +19,15 @@ from ntbbench.core.iperf3 import BACK, REPEATED, Document, doubts, loss
 from ntbbench.core.iperf3 import read as read_document
 
 SOURCE = "iperf3"
-SETTINGS = (
-    *("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"),
-    "target_bitrate",
-)
+SETTINGS = (*("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"), "target_bitrate")
 Told = tuple[str, ...]  # cautions of a series
 
 
 def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
-    """Return the variant of the documents of one side, each run once, as `read` does."""
+    """Return the variant of one run or of several of the same kind, each once, with its file.
+
+    InputError: a run that failed, and runs with different settings.
+    """
     runs: dict[str, Document] = {}
     repeated: Counter[str] = Counter()
     for file, document in documents:
@@ -35,7 +35,7 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
         if run.identity in runs:
             repeated[run.where] += 1
         runs.setdefault(run.identity, run)
-    variant = _variant_of(list(runs.values()), label, where)
+    variant = _variant_of([*runs.values()], label, where)
     if repeated:
         files = ", ".join(list(repeated)[:3]) + (" ..." if len(repeated) > 3 else "")
         text = f"{REPEATED}: {repeated.total()} of {len(documents)} in {label} ({files})"
@@ -45,18 +45,7 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
     return variant
 
 
-def read(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
-    """Return the variant of one run or of several of the same kind, each with the file it is in.
-
-    Raises
-    ------
-    InputError : a run that failed, and for runs with different settings.
-    """
-    return _variant_of([_decoded_run(document, file) for file, document in documents], label, where)
-
-
 def _decoded_run(document: bytes, file: str) -> Document:
-    """Return one run that did not fail."""
     run = read_document(document.decode("utf-8", "replace"), file)
     if run.error:
         raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
@@ -64,7 +53,11 @@ def _decoded_run(document: bytes, file: str) -> Document:
 
 
 def _variant_of(runs: list[Document], label: str, where: str) -> Variant:
-    settings = [_settings_of(run) for run in runs]
+    tests = [run.find("start.test_start") for run in runs]
+    settings = [
+        {key: str(test[key]) for key in SETTINGS if key in test} if isinstance(test, dict) else {}
+        for test in tests
+    ]
     kinds = [(own, run.ways()) for own, run in zip(settings, runs, strict=True)]
     if any(other != kinds[0] for other in kinds[1:]):
         raise InputError(where, "runs with different settings", "runs of one kind")
@@ -79,15 +72,7 @@ def _variant_of(runs: list[Document], label: str, where: str) -> Variant:
     return variant
 
 
-def _settings_of(run: Document) -> dict[str, str]:
-    test = run.find("start.test_start")
-    if not isinstance(test, dict):
-        return {}
-    return {key: str(test[key]) for key in SETTINGS if key in test}
-
-
 def _add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
-    """Add what arrived one way, and what was lost."""
     if any(run.only_sent(way) for run in runs):
         if way:
             return
@@ -119,17 +104,11 @@ def _add_throughput(variant: Variant, runs: list[Document], way: str, where: str
 def _rates_of(runs: list[Document], way: str) -> list[float]:
     """Return the intervals of a single run, where they are the receiver's; else one rate a run."""
     if len(runs) == 1 and not (runs[0].is_datagrams and runs[0].tells_sent(way)):
-        rates = _full_intervals(runs[0], way)
-        if rates:  # iperf3 -i 0 reports none
-            return rates
+        totals = runs[0].intervals(way)  # iperf3 -i 0 reports none
+        longest = max((total.seconds for total in totals), default=0.0)
+        if totals:  # without the stub at the end
+            return [total.rate or 0.0 for total in totals if total.seconds >= longest / 2]
     return [arrived(run, way) for run in runs]
-
-
-def _full_intervals(run: Document, way: str) -> list[float]:
-    """Return bits per second of the intervals, without the stub at the end."""
-    totals = run.intervals(way)
-    longest = max((total.seconds for total in totals), default=0.0)
-    return [total.rate or 0.0 for total in totals if total.seconds >= longest / 2]
 
 
 def arrived(run: Document, way: str) -> float:

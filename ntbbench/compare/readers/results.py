@@ -5,8 +5,7 @@ Only the axes and the compared fields are read, so that results of neighbouring 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from string import Formatter
 from typing import Any, ClassVar, get_args, get_type_hints
@@ -26,50 +25,56 @@ OK = "ok"
 
 
 class Results:
-    """A kind of result. What its records declare is compared; a kind adds what they cannot say.
+    """A kind of result. What its records declare is compared; a kind adds what they cannot say."""
 
-    Attributes
-    ----------
-    schema : of its files; those of other versions begin alike.
-    result, points, point : the record, its field that holds the points, the record of a point.
-    name : of a point, by its axes; an axis that is None is left out with the text before it.
-    strict, context : fields of the result that must agree, and that are told where they differ.
-    also, needed : more fields of the result and of a point that the methods read.
-    later : axes that files of older versions lack.
-    unlimited : axes that the name leaves out where they are 0.
-    statuses : of a point, worst first; of one that is not `ok` nothing else is compared.
-    order, kinds : the compared fields that come first, and the kinds of fields that are compared.
-    zeros : counts of nothing where they are None.
-    joined : lists that are one metric, which `metrics` makes.
-    each, sums : lists by QP whose items, and whose sum, are metrics.
-    called : metrics that are not called as their field.
-    served : the field that counts the packets to which less work may be due.
-    common : fields of the Series of every metric.
-    repeats : points of one name are numbered, not refused.
-    """
-
-    schema: str
+    schema: str  # of its files; those of other versions begin alike
     result: type[Struct]
-    points = "points"
+    points = "points"  # the field of the result that holds them
     point: type[Struct]
-    name: str
-    strict: Sequence[str] = ()
-    context: Sequence[str] = ()
-    also: Sequence[str] = ()
-    needed: Sequence[str] = ()
-    later: Sequence[str] = ()
-    unlimited: Sequence[str] = ()
-    statuses: Sequence[str] = ()
-    order: Sequence[str] = ()
-    kinds: Sequence[Kind] = COMPARED
-    zeros: Sequence[str] = ()
-    joined: Sequence[str] = ()
-    each: Sequence[str] = ()
-    sums: Sequence[str] = ()
-    called: ClassVar[Mapping[str, str]] = {}
-    served = ""
-    common: ClassVar[Mapping[str, Any]] = {}
-    repeats = False
+    name: str  # of a point, by its axes; an axis that is None is left out with the text before it
+    strict: Sequence[str] = ()  # fields of the result that must agree
+    context: Sequence[str] = ()  # fields of the result that are told where they differ
+    also: Sequence[str] = ()  # more fields of the result that the methods read
+    needed: Sequence[str] = ()  # more fields of a point that they read
+    later: Sequence[str] = ()  # axes that files of older versions lack
+    unlimited: Sequence[str] = ()  # axes that the name leaves out where they are 0
+    statuses: Sequence[str] = ()  # worst first; of a point that is not `ok` no more is compared
+    order: Sequence[str] = ()  # the compared fields that come first
+    kinds: Sequence[Kind] = COMPARED  # of fields that are compared
+    zeros: Sequence[str] = ()  # counts of nothing where they are None
+    joined: Sequence[str] = ()  # lists that are one metric, which `metrics` makes
+    each: Sequence[str] = ()  # lists by QP whose items are metrics
+    sums: Sequence[str] = ()  # lists by QP whose sum is a metric
+    called: ClassVar[Mapping[str, str]] = {}  # metrics that are not called as their field
+    served = ""  # the field that counts the packets to which less work may be due
+    common: ClassVar[Mapping[str, Any]] = {}  # fields of the Series of every metric
+    repeats = False  # points of one name are numbered, not refused
+
+    def __init__(self, without: Collection[str] = ()) -> None:
+        """Prepare the reading; of points that are named `without` some axes."""
+        about = declared(self.point)
+        known = {n: d for n, d in about.items() if d.kind in self.kinds and n != "status"}
+        ordered = dict.fromkeys((*self.order, *known))
+        # The compared fields in the order of their metrics; of joined lists the first.
+        self._fields = tuple(known[name] for name in ordered if name not in self.joined[1:])
+        self._values = attrgetter(*(about.name for about in self._fields))
+        # The name as texts with the axis behind each.
+        parts = Formatter().parse(self.name)
+        named = [(text, axis) for text, axis, _, _ in parts if axis is not None]
+        self.axes = [axis for _, axis in named]
+        self._axes = [(text, axis) for text, axis in named if axis not in without]
+        if without:
+            self._axes[0] = (self._axes[0][0].removeprefix("/"), self._axes[0][1])
+        self._tail = self.name.rpartition("}")[2]
+        self._axis_values = attrgetter(*(axis for _, axis in self._axes))
+        self._alike = {way: {"better": way, **self.common} for way in get_args(Better)}
+        self._known: dict[str, tuple[str, ...]] = {}
+        # Types of axes that are written as they are, but where they are 0 or empty.
+        self._as_it_is = (str, int) if type(self).written is Results.written else (str,)
+        # Whether every number is a count that is a metric as it is.
+        special = self.served or self.common or self.called
+        self._quick = not special and type(self).lacks is Results.lacks
+        self._result = self._record_read()
 
     def side(self, result: Any, label: str) -> Variant:
         """Return the side of a comparison that a result is, without its metrics."""
@@ -159,7 +164,6 @@ class Results:
         return "".join(parts) + self._tail
 
     def _add(self, variant: Variant, point: Any, name: str, where: str) -> None:
-        """Add every metric of a point; InputError for a count that cannot be one."""
         here = f"{where}: {name}"
         if (place := self.place(point)) is not None:
             variant.places[name] = place
@@ -169,12 +173,14 @@ class Results:
                 variant.partial.add(name)
                 return
         series, quick = variant.series, self._quick
-        for about, better, metric, value in zip(
-            self._fields, self._better, self._metrics(name), self._values(point), strict=True
+        for about, metric, value in zip(
+            self._fields, self._metrics(name), self._values(point), strict=True
         ):
             kind = value.__class__
             if (kind is int or kind is float) and quick and 0 <= value < LARGEST_COUNT:
-                series[metric] = Series(metric=metric, kind="exact", better=better, value=value)
+                series[metric] = Series(
+                    metric=metric, kind="exact", better=about.better, value=value
+                )
                 continue
             none = value is None and about.name not in self.zeros
             if none or value is UNSET or self.lacks(point, about.name):
@@ -202,62 +208,7 @@ class Results:
             self._known[name] = found
         return found
 
-    @cached_property
-    def _alike(self) -> Mapping[Better, Mapping[str, Any]]:
-        return {way: {"better": way, **self.common} for way in get_args(Better)}
-
-    @cached_property
-    def _known(self) -> dict[str, tuple[str, ...]]:
-        return {}
-
-    @cached_property
-    def _as_it_is(self) -> Sequence[type]:
-        """Types of axes that are written as they are, but where they are 0 or empty."""
-        return (str, int) if type(self).written is Results.written else (str,)
-
-    @cached_property
-    def _quick(self) -> bool:
-        """Whether every number is a count that is a metric as it is."""
-        alike = not (self.served or self.common) and type(self).lacks is Results.lacks
-        return alike and not self.called
-
-    @cached_property
-    def _fields(self) -> tuple[Declared, ...]:
-        """The compared fields in the order of their metrics; of joined lists the first."""
-        about = declared(self.point)
-        known = {n: d for n, d in about.items() if d.kind in self.kinds and n != "status"}
-        ordered = dict.fromkeys((*self.order, *known))
-        return tuple(known[name] for name in ordered if name not in self.joined[1:])
-
-    @cached_property
-    def _better(self) -> tuple[Better, ...]:
-        return tuple(about.better for about in self._fields)
-
-    @cached_property
-    def _values(self) -> Callable[[Any], tuple[Any, ...]]:
-        return attrgetter(*(about.name for about in self._fields))
-
-    @cached_property
-    def _axes(self) -> list[tuple[str, str]]:
-        """The name as texts with the axis behind each."""
-        parts = Formatter().parse(self.name)
-        return [(text, axis) for text, axis, _, _ in parts if axis is not None]
-
-    @cached_property
-    def _tail(self) -> str:
-        return self.name.rpartition("}")[2]
-
-    @property
-    def axes(self) -> list[str]:
-        """The axes that name a point."""
-        return [axis for _, axis in self._axes]
-
-    @cached_property
-    def _axis_values(self) -> Callable[[Any], tuple[Any, ...]]:
-        return attrgetter(*(axis for _, axis in self._axes))
-
-    @cached_property
-    def _result(self) -> type[Struct]:
+    def _record_read(self) -> type[Struct]:
         """The records with the fields that are read; of a point its axes must be there."""
         axes = self.axes
         compared = [about.name for about in self._fields]
@@ -283,7 +234,6 @@ def add(variant: Variant, metric: str, known: Mapping[str, Any], fields: Mapping
 
 
 def _count(field: str, value: float) -> float:
-    """Return a count that is one."""
     if value < 0:
         raise InputError(field, value, "a count that is not negative")
     head, _, name = field.rpartition(": ")

@@ -4,15 +4,12 @@
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from ntbbench.compare.readers.checked import read_bytes
-from ntbbench.compare.readers.detect import decoded, kind_of, paths_of
+from ntbbench.compare.readers.detect import joined, kind_of, paths_of, readable
 from ntbbench.compare.readers.results import Results
-from ntbbench.compare.readers.several_runs import joined
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
@@ -68,18 +65,17 @@ def matched(arguments: Sequence[str], asked: str) -> list[Variant]:
 def _read(argument: str, option: str) -> tuple[Results, list[Path], list[Any]]:
     """Return the kind of the results that an argument names, its files, and what is in them."""
     paths = paths_of(argument)
-    contents = [(str(path), read_bytes(path)) for path in paths]
-    kinds = [kind_of(data, where) for where, data in contents]
-    if None in kinds or len({kind.schema for kind in kinds if kind is not None}) != 1:
-        raise InputError(option, argument, "results of ntbbench, of one kind")
-    kind = kinds[0]
-    assert kind is not None
-    read = partial(_decode, kind)
-    return kind, paths, [decoded(read, data, "", where) for where, data in contents]
-
-
-def _decode(kind: Results, data: bytes, *_: str) -> Any:
-    return kind.decode(data)
+    kind, results = None, []
+    for path in paths:
+        with readable(str(path)):
+            data = read_bytes(path)
+            own = kind_of(data)
+            if own is None or (kind is not None and own is not kind):
+                raise InputError(option, argument, "results of ntbbench, of one kind")
+            kind = own
+            results.append(kind.decode(data))
+    assert kind is not None  # there is a path
+    return kind, paths, results
 
 
 def _points(kind: Results, result: Any) -> list[Any]:
@@ -114,9 +110,7 @@ def _variants(
     """Return the sides under names that leave out the axis, and what follows from it."""
     chosen = [[point for _, points in side for point in points] for side in sides]
     left_out = _left_out(kind, axis, chosen)
-    namer = type(kind)()
-    namer.name = _without(kind.name, left_out)
-    namer.needed = (*kind.needed, *left_out)
+    namer = type(kind)(left_out)
     found = []
     for side, label, files in zip(sides, labels, paths, strict=True):
         runs = []
@@ -183,13 +177,3 @@ def _key(point: Any, axes: Iterable[str]) -> tuple[str, ...]:
 def _meeting(sides: Sequence[set[tuple[str, ...]]]) -> int:
     """Return how many points of the base each of the others has, together."""
     return sum(len(sides[0] & other) for other in sides[1:])
-
-
-def _without(template: str, axes: Sequence[str]) -> str:
-    """Return the name of a point without some axes, and without the texts before them."""
-    parts = [
-        f"{text}{{{axis}}}" if axis is not None else text
-        for text, axis, _, _ in Formatter().parse(template)
-        if axis not in axes
-    ]
-    return "".join(parts).removeprefix("/")

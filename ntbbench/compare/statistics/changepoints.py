@@ -15,7 +15,6 @@ from itertools import pairwise
 import numpy as np
 import ruptures
 from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -57,7 +56,12 @@ def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Poli
     # The smallest p-value, times the number of tests, is to be a tenth of alpha.
     shuffles = min(MOST_SHUFFLES, max(SHUFFLES, int(10 * len(tests) / policy.alpha)))
     p = np.array(
-        [_step_p(known[n], shuffles) if kind == "step" else _drift_p(known[n]) for n, kind in tests]
+        [
+            _step_p(known[name], shuffles)
+            if kind == "step"
+            else stats.kendalltau(np.arange(len(known[name])), known[name]).pvalue
+            for name, kind in tests
+        ]
     )
     adjusted = dict(zip(tests, significance.adjust(p, "holm").tolist(), strict=True))
     found = []
@@ -65,16 +69,25 @@ def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Poli
         threshold = float(np.log1p(policy.threshold_for(name)))
         higher = policy.better_for(name, better[name])
         seen: list[Change] = []
-        if adjusted[name, "step"] < policy.alpha:
-            seen = _beyond(_steps_of(name, values, adjusted[name, "step"]), threshold)
-        if not seen and adjusted[name, "drift"] < policy.alpha:
-            seen = _beyond([_drift_of(name, values, adjusted[name, "drift"])], threshold)
-        found += [replace(c, worse=(c.ratio > 1) == (higher != "higher")) for c in seen]
+        for kind, shifts in (("step", _steps_of), ("drift", _drift_of)):
+            if seen or adjusted[name, kind] >= policy.alpha:
+                continue
+            seen = [
+                Change(
+                    metric=name,
+                    kind=kind,
+                    index=index,
+                    ratio=after / before,
+                    before=before,
+                    after=after,
+                    p_adjusted=adjusted[name, kind],
+                    worse=(after / before > 1) == (higher != "higher"),
+                )
+                for index, before, after in shifts(values)
+                if abs(np.log(after / before)) > threshold
+            ]
+        found += seen
     return found
-
-
-def _beyond(found: list[Change], threshold: float) -> list[Change]:
-    return [change for change in found if abs(np.log(change.ratio)) > threshold]
 
 
 def _gains(rows: Array) -> Array:
@@ -85,7 +98,7 @@ def _gains(rows: Array) -> Array:
     return np.asarray((sums**2 * n / (cuts * (n - cuts))).max(axis=1), dtype=np.float64)
 
 
-def _step_p(values: Array, shuffles: int = SHUFFLES) -> float:
+def _step_p(values: Array, shuffles: int) -> float:
     """Return the permutation p-value of the best single split.
 
     On ranks, so that one wild commit is no step.
@@ -114,43 +127,19 @@ def _gains_by_chance(ranks: tuple[float, ...], shuffles: int) -> Array:
     return np.sort(np.concatenate(found))
 
 
-def _drift_p(values: Array) -> float:
-    return float(stats.kendalltau(np.arange(len(values)), values).pvalue)
-
-
-def _steps_of(name: str, values: Array, p: float) -> list[Change]:
+def _steps_of(values: Array) -> list[tuple[int, float, float]]:
+    """Return the first commit on each new level, with the levels before and after it."""
     noise = np.median(np.abs(np.diff(values))) / (0.6745 * np.sqrt(2))
     noise = max(float(noise), 1e-9)
     algorithm = ruptures.Pelt(model="l2", min_size=SMALLEST_SEGMENT, jump=1)
     penalty = PENALTY * noise**2 * np.log(len(values))
     ends = [0, *algorithm.fit(values.reshape(-1, 1)).predict(pen=penalty)]
     levels = [float(np.exp(np.median(values[start:end]))) for start, end in pairwise(ends)]
-    return [
-        Change(
-            metric=name,
-            kind="step",
-            index=ends[i + 1],
-            ratio=levels[i + 1] / levels[i],
-            before=levels[i],
-            after=levels[i + 1],
-            p_adjusted=p,
-            worse=False,
-        )
-        for i in range(len(levels) - 1)
-    ]
+    return list(zip(ends[1:-1], levels, levels[1:], strict=False))
 
 
-def _drift_of(name: str, values: Array, p: float) -> Change:
+def _drift_of(values: Array) -> list[tuple[int, float, float]]:
+    """Return the last commit, with the levels that the drift leads from and to."""
     slope = stats.theilslopes(values).slope
     middle, half = float(np.median(values)), float(slope) * (len(values) - 1) / 2
-    before, after = float(np.exp(middle - half)), float(np.exp(middle + half))
-    return Change(
-        metric=name,
-        kind="drift",
-        index=len(values) - 1,
-        ratio=after / before,
-        before=before,
-        after=after,
-        p_adjusted=p,
-        worse=False,
-    )
+    return [(len(values) - 1, float(np.exp(middle - half)), float(np.exp(middle + half)))]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ntbbench.compare.policy import Test
-from ntbbench.compare.statistics.significance import smallest_p
+from ntbbench.compare.statistics.significance import smallest_p, welch_freedom
 from ntbbench.compare.warning_list import FEW
 
 Array = NDArray[np.float64]
@@ -48,22 +48,16 @@ class Spread:
 
     def error(self) -> Array:
         """Return the relative standard error of the ratio of the means."""
-        total = self.base / self.sizes.n_base + self.candidate / self.sizes.n_candidate
-        return np.asarray(np.sqrt(total), dtype=np.float64)
+        return np.asarray(np.sqrt(welch_freedom(self._sides())[0]), dtype=np.float64)
 
     def freedom(self) -> Array:
         """Return Welch's degrees of freedom."""
-        least = np.full(len(self.base), float(self.sizes.smaller() - 1))
         if self.sizes.paired:
-            return least
-        whole, parts = np.zeros((2, len(self.base)))
-        for variance, n in (
-            (self.base, self.sizes.n_base),
-            (self.candidate, self.sizes.n_candidate),
-        ):
-            whole += variance / n
-            parts += (variance / n) ** 2 / (n - 1)
-        return np.asarray(np.divide(whole**2, parts, out=least, where=parts > 0), dtype=np.float64)
+            return np.full(len(self.base), float(self.sizes.smaller() - 1))
+        return welch_freedom(self._sides())[1]
+
+    def _sides(self) -> tuple[tuple[Array, int], ...]:
+        return (self.base, self.sizes.n_base), (self.candidate, self.sizes.n_candidate)
 
 
 def spread_of(base: Array, candidate: Array, *, paired: bool) -> Spread:

@@ -5,6 +5,7 @@ Every function takes a batch: `base` is float64[B, n] and `candidate` float64[B,
 a row; the result is float64[B]. NaN stands for "no such test exists for these data".
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -93,7 +94,6 @@ def _tied_p(both: Array, n: int) -> Array:
 
 
 def _normal_rank_sum_p(both: Array, n: int) -> Array:
-    """Return the p-values of the first n columns by the normal approximation, ties corrected."""
     result = stats.mannwhitneyu(both[:, :n], both[:, n:], axis=1, method="asymptotic")
     return np.asarray(result.pvalue, dtype=np.float64)
 
@@ -111,6 +111,19 @@ def welch(base: Array, candidate: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         result = stats.ttest_ind_from_stats(*moments[0], *moments[1], equal_var=False)
     return np.asarray(result.pvalue, dtype=np.float64)
+
+
+def welch_freedom(sides: Iterable[tuple[Array, int]]) -> tuple[Array, Array]:
+    """Return the variance of a difference, float64[B], and Welch's degrees of freedom.
+
+    Of each side a variance, float64[B], and the number of samples; where neither varies the freedom
+    is that of the smaller one.
+    """
+    shares = [(variance / n, n - 1) for variance, n in sides]
+    total = np.asarray(sum(share for share, _ in shares), dtype=np.float64)
+    parts = np.asarray(sum(share**2 / free for share, free in shares), dtype=np.float64)
+    least = np.full(len(total), float(min(free for _, free in shares)))
+    return total, np.asarray(np.divide(total**2, parts, out=least, where=parts > 0))
 
 
 def effect_p(base: Array, candidate: Array, *, paired: bool) -> Array:

@@ -11,7 +11,7 @@ import msgspec
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.options import Kind, changed, kinds, sections, shown
-from ntbbench.core.toml_file import read_toml
+from ntbbench.core.text_file import read_toml
 from ntbbench.core.units import PS, duration_text
 from ntbbench.datapath.scenario.sections import AXES, BOARDS, Scenario
 from ntbbench.datapath.system import TIME_MAX_PS

@@ -26,35 +26,16 @@ from ntbbench.compare.readers import load_variant
 
 GOOGLE: dict[str, Any] = {
     "context": {"date": "2026", "host_name": "h", "num_cpus": 8, "caches": []},
-    "benchmarks": [
-        {
-            "name": "BM_A",
-            "run_type": "iteration",
-            "iterations": 1000,
-            "real_time": 10.1 + i / 10,
-            "cpu_time": 10.0,
-            "time_unit": "ns",
-        }
-        for i in range(3)
-    ],
+    "benchmarks": [{"name": "BM_A", "run_type": "iteration", "real_time": 10.1, "cpu_time": 10.0}],
 }
 HYPERFINE: dict[str, Any] = {
     "results": [{"command": "sleep 0.1", "mean": 0.1, "times": [0.1, 0.101, 0.1]}]
 }
 # What belongs to another format, at the top of a file.
 STRAY: dict[str, Any] = {
-    "start": {"test_start": {}},
-    "end": {},
-    "intervals": [],
-    "context": {},
-    "machine_info": {},
-    "metadata": {},
-    "benchmarks": [],
-    "results": [{"command": "x"}],
-    "schema": "another/1",
-    "points": [],
-    "cells": [],
-    "version": "1.0",
+    **{"start": {"test_start": {}}, "end": {}, "intervals": [], "context": {}, "machine_info": {}},
+    **{"metadata": {}, "benchmarks": [], "results": [{"command": "x"}], "schema": "another/1"},
+    **{"points": [], "cells": [], "version": "1.0"},
 }
 RECORDS = {
     "pytest-benchmark": pytest_benchmark(),
@@ -77,16 +58,12 @@ def test_stray_keys_mislead_nobody(tmp_path: Path, source: str, *, last: bool) -
         assert load_variant(written(tmp_path / "r.json", one)).source == source
 
 
-def test_a_parameter_called_start_is_no_iperf3(ntbbench, tmp_path: Path) -> None:
+def test_a_parameter_called_start_is_no_iperf3(gated) -> None:
     record = pytest_benchmark()
-    record["benchmarks"][0] |= {
-        "name": "test_x[start]",
-        "params": {"start": {"end": {}, "intervals": []}, "schema": "x"},
-        "param": "start",
-    }
+    params = {"start": {"end": {}, "intervals": []}, "schema": "x"}
+    record["benchmarks"][0] |= {"name": "test_x[start]", "params": params, "param": "start"}
     record = {"benchmarks": record.pop("benchmarks")} | record
-    side = written(tmp_path / "a.json", record)
-    assert ntbbench("gate", side, side).code == 0
+    assert gated(record, record).code == 0
 
 
 @pytest.mark.parametrize("record", [pyperf(), pytest_benchmark()], ids=["pyperf", "pytest"])
@@ -109,10 +86,9 @@ def test_what_is_not_read_is_refused_by_its_name(ntbbench, tmp_path: Path, tool:
             assert ran.err.endswith(f"; this is JSON of {tool}, which is not read\n")
 
 
-def test_an_empty_file_of_benchmarks_has_measured_nothing(ntbbench, tmp_path: Path) -> None:
+def test_an_empty_file_of_benchmarks_has_measured_nothing(gated) -> None:
     for record in ({"benchmarks": [], "machine_info": {}}, {"benchmarks": [], "version": "1.0"}):
-        side = written(tmp_path / "a.json", record)
-        assert ntbbench("gate", side, side).code == 4
+        assert gated(record, record).code == 4
 
 
 @pytest.mark.parametrize("name", ["runs.json", "runs.csv", "runs.JSON", "runs", "runs.txt"])
@@ -214,98 +190,75 @@ def test_runs_of_iperf3_one_after_another_are_several(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     text = "\n \t".join(json.dumps(iperf3(1e9, i), indent=1) for i in range(7))
     path.write_text(f"\ufeff\n{text}\n\n")
-    (throughput,) = [
-        s for name, s in load_variant(str(path)).series.items() if name == "throughput"
-    ]
-    assert throughput.samples is not None
-    assert len(throughput.samples) == 7
+    throughput = load_variant(str(path)).series["throughput"].samples
+    assert throughput is not None
+    assert len(throughput) == 7
 
 
 def test_formats_do_not_mix(ntbbench, tmp_path: Path) -> None:
-    files = [
-        written(tmp_path / f"{i}.json", record)
-        for i, record in enumerate((iperf3(1e9), pyperf(), pytest_benchmark()))
-    ]
-    for pair in ((0, 1), (1, 0), (1, 2)):
-        joined = ",".join(files[i] for i in pair)
-        ran = ntbbench("gate", joined, files[0])
+    records = iperf3(1e9), pyperf(), pytest_benchmark()
+    files = [written(tmp_path / f"{i}.json", record) for i, record in enumerate(records)]
+    for one, other in ((0, 1), (1, 0), (1, 2)):
+        ran = ntbbench("gate", f"{files[one]},{files[other]}", files[0])
         assert (ran.code, "format" in ran.err) == (2, True)
 
 
-def test_pytest_benchmark_and_its_counts(ntbbench, tmp_path: Path) -> None:
+def test_pytest_benchmark_and_its_counts(gated) -> None:
     slow = pytest_benchmark(2, test_scan=2.2e-3)
     slow["benchmarks"][0]["extra_info"]["instructions"] = 1001
-    base = written(tmp_path / "a.json", pytest_benchmark())
-    ran = ntbbench("gate", base, written(tmp_path / "b.json", slow), "--format", "json")
-    assert ran.code == 1
+    ran = gated(pytest_benchmark(), slow)
     name = "benches/test_x.py::test_scan"
-    assert {m: c["kind"] for m, c in ran.comparisons.items()} == {
-        name: "noisy",
-        f"{name}:instructions": "exact",
-        f"{name}:listed": "exact",
-    }
-    assert {m for m, c in ran.comparisons.items() if c["verdict"] == "regressed"} == {
-        name,
-        f"{name}:instructions",
+    assert ran.code == 1
+    assert {m: (c["kind"], c["verdict"]) for m, c in ran.comparisons.items()} == {
+        name: ("noisy", "regressed"),
+        f"{name}:instructions": ("exact", "regressed"),
+        f"{name}:listed": ("exact", "equivalent"),
     }
 
 
-def test_counts_in_lists_and_objects_of_extra_info(ntbbench, tmp_path: Path) -> None:
-    files = []
-    for name, last in (("a", 3), ("b", 4)):
+def test_counts_in_lists_and_objects_of_extra_info(gated) -> None:
+    def counted(last: int) -> dict[str, Any]:
         record = pytest_benchmark()
         record["benchmarks"][0]["extra_info"] = {
             "per_qp": [[1, 2], [last]],
             "of": {"vector": {"0": 7}, "irq": last * 1.5},
-            "flag": True,
             "measured": [0.1 * last],
-            "words": ["a", 1],
-            "empty": [],
-            "none": None,
+            **{"flag": True, "words": ["a", 1], "empty": [], "none": None},
         }
-        files.append(written(tmp_path / f"{name}.json", record))
-    ran = ntbbench("gate", *files, "--format", "json")
-    exact = {
-        m.partition("::test_scan:")[2]: c
-        for m, c in ran.comparisons.items()
-        if ":of" in m or ":per" in m
-    }
+        return record
+
+    ran = gated(counted(3), counted(4))
     assert ran.code == 1
-    assert len(ran.comparisons) == 4  # and the timing
-    assert {m: c["verdict"] for m, c in exact.items()} == {
-        "per_qp": "regressed",
-        "of.vector.0": "equivalent",
-        "of.irq": "regressed",
-    }
+    assert {
+        m.partition("::test_scan:")[2]: c["verdict"]
+        for m, c in ran.comparisons.items()
+        if c["kind"] == "exact"
+    } == {"per_qp": "regressed", "of.vector.0": "equivalent", "of.irq": "regressed"}
 
 
-def test_pyperf_processes_are_the_samples(ntbbench, tmp_path: Path) -> None:
-    base = written(tmp_path / "a.json", pyperf())
-    new = written(tmp_path / "b.json", pyperf(50, centre=0.12))
-    ran = ntbbench("gate", base, new, "--format", "json")
+def test_pyperf_processes_are_the_samples(gated) -> None:
+    ran = gated(pyperf(), pyperf(50, centre=0.12))
     assert ran.code == 1
     assert (ran.comparisons["bench"]["n_base"], ran.comparisons["bench"]["unit"]) == (10, "s")
 
 
-def test_iperf3_files(ntbbench, tmp_path: Path) -> None:
-    base = written(tmp_path / "a.json", iperf3(1e9))
-    new = written(tmp_path / "b.json", iperf3(0.4e9, 7))
-    ran = ntbbench("gate", base, new, "--format", "json")
+def test_iperf3_files(ntbbench, gated, tmp_path: Path) -> None:
+    ran = gated(iperf3(1e9), iperf3(0.4e9, 7))
     assert (ran.code, ran.comparisons["throughput"]["n_base"]) == (1, 10)
-    for name, rate in (("x", 1e9), ("y", 1.1e9)):
+    assert gated(iperf3(1e9), {"start": {}, "end": {}, "error": "refused"}).code == 2
+    runs = [iperf3(1e9, i) for i in range(6)]
+    for name, records in (("x", runs), ("y", [iperf3(1.1e9, i) for i in range(6)])):
         (tmp_path / name).mkdir()
-        for i in range(6):
-            written(tmp_path / name / f"{i}.json", iperf3(rate, i))
+        for i, record in enumerate(records):
+            written(tmp_path / name / f"{i}.json", record)
     ran = ntbbench("gate", tmp_path / "x", tmp_path / "y", "--format", "json")
     assert ran.comparisons["throughput"]["verdict"] == "improved"
     assert set(ran.comparisons) == {"throughput", "cpu_host", "cpu_remote"}
     joined = ",".join(str(tmp_path / "x" / f"{i}.json") for i in range(6))
-    assert ntbbench("gate", joined, tmp_path / "x").code == 0
     several = tmp_path / "several.json"
-    several.write_text("\n".join(json.dumps(iperf3(1e9, i)) for i in range(6)))
-    assert ntbbench("gate", several, tmp_path / "x").code == 0
-    failed = written(tmp_path / "f.json", {"start": {}, "end": {}, "error": "refused"})
-    assert ntbbench("gate", base, failed).code == 2
+    several.write_text("\n".join(map(json.dumps, runs)))
+    for same in (joined, several):
+        assert ntbbench("gate", same, tmp_path / "x").code == 0
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -330,24 +283,16 @@ def test_datagrams_that_did_not_arrive_are_no_throughput(ntbbench, tmp_path: Pat
     assert ran.comparisons["throughput"]["ratio"] == pytest.approx(0.804, abs=0.002)
 
 
-def test_both_ways_of_a_bidirectional_run(ntbbench, tmp_path: Path) -> None:
-    base, new = iperf3(1e9), iperf3(1e9)
-    for record, back in ((base, 2e9), (new, 1e9)):
-        for second, rate in zip(
-            record["intervals"][:-1], samples(5, 10, back, back / 200), strict=True
-        ):
+def test_both_ways_of_a_bidirectional_run(gated) -> None:
+    def both(back: float) -> dict[str, Any]:
+        record = iperf3(1e9)
+        rates = samples(5, 10, back, back / 200)
+        for second, rate in zip(record["intervals"][:-1], rates, strict=True):
             second["sum_bidir_reverse"] = {"bits_per_second": rate, "seconds": 1.0}
-    ran = ntbbench(
-        "gate",
-        written(tmp_path / "a.json", base),
-        written(tmp_path / "b.json", new),
-        "--format",
-        "json",
-    )
-    assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
-        "throughput": "equivalent",
-        "throughput_reverse": "regressed",
-    }
+        return record
+
+    verdicts = {m: c["verdict"] for m, c in gated(both(2e9), both(1e9)).comparisons.items()}
+    assert verdicts == {"throughput": "equivalent", "throughput_reverse": "regressed"}
 
 
 def test_pyperf_packs_its_files(ntbbench, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Our own results in a comparison: what their records declare, by point."""
 
-from pathlib import Path
-
 import pytest
-from compare_data import compat, lab, sweep, written
+from compare_data import compat, lab, sweep
 from golden_cases import INPUTS
 
 from ntbbench.compare.readers import load_variant
@@ -55,47 +53,36 @@ def test_what_a_record_declares_as_compared_is_compared(name: str) -> None:
         ({"runs_per_qp": [150, -1]}, 2),
     ],
 )
-def test_lab_results(ntbbench, tmp_path: Path, fields: dict[str, object], code: int) -> None:
-    base = written(tmp_path / "a.json", lab())
-    new = written(tmp_path / "b.json", lab(**fields) | {"kernel": "7.3"})
-    ran = ntbbench("gate", base, new)
-    assert ran.code == code
-    assert ("a count that is not negative" in ran.err) == (code == 2)
+def test_lab_results(gated, fields: dict[str, object], code: int) -> None:
+    ran = gated(lab(), lab(**fields) | {"kernel": "7.3"})
+    assert (ran.code, "a count that is not negative" in ran.err) == (code, code == 2)
 
 
-def test_less_work_of_a_lab_for_fewer_packets_is_no_improvement(ntbbench, tmp_path: Path) -> None:
-    lost = lab(packets_received=90, runs_per_qp=[140, 140], tasklet_schedules=280)
-    base, new = written(tmp_path / "a.json", lab()), written(tmp_path / "b.json", lost)
-    ran = ntbbench("gate", base, new, "--format", "json")
+def test_less_work_of_a_lab_for_fewer_packets_is_no_improvement(gated) -> None:
+    ran = gated(lab(), lab(packets_received=90, runs_per_qp=[140, 140], tasklet_schedules=280))
     totals = ran.report["totals"]
     assert (ran.code, totals["improved"], totals["regressed"]) == (1, 0, 1)
     assert totals["inconclusive"] == 3
 
 
-def test_timed_sweeps(ntbbench, tmp_path: Path) -> None:
+def test_timed_sweeps(gated) -> None:
     slow = sweep(2, 12)
     timing = slow["points"][3]["ns_per_dispatch"]
     timing["samples"] = [x * 2.2 for x in timing["samples"]]
-    base, new = written(tmp_path / "a.json", sweep(1, 12)), written(tmp_path / "b.json", slow)
-    ran = ntbbench("gate", base, new, "--format", "json")
-    assert ran.code == 1
+    ran = gated(sweep(1, 12), slow)
     worse = [m for m, c in ran.comparisons.items() if c["verdict"] == "regressed"]
-    assert worse == ["generic/fallback/q2/d8/v1/round-robin/drain1:ns_per_dispatch"]
+    name = "generic/fallback/q2/d8/v1/round-robin/drain1:ns_per_dispatch"
+    assert (ran.code, worse) == (1, [name])
 
 
 @pytest.mark.parametrize(
     ("verdicts", "code"),
     [
-        ({"ep7": "missed"}, 1),
-        ({"ep0": "per-vector"}, 0),
-        ({"ep7": "link-down"}, 1),
+        *(({"ep7": "missed"}, 1), ({"ep0": "per-vector"}, 0), ({"ep7": "link-down"}, 1)),
         ({"ep7": "great"}, 2),
     ],
 )
-def test_compat_results(ntbbench, tmp_path: Path, verdicts: dict[str, str], code: int) -> None:
-    base = written(tmp_path / "a.json", compat())
-    ran = ntbbench("gate", base, written(tmp_path / "b.json", compat(**verdicts)))
-    assert ran.code == code
-    if code == 2:
-        told = "rc-to-ep/ep 7/rc 5:verdict: 'great': one of link-down, missed, misrouted, fallback"
-        assert told in ran.err
+def test_compat_results(gated, verdicts: dict[str, str], code: int) -> None:
+    ran = gated(compat(), compat(**verdicts))
+    told = "rc-to-ep/ep 7/rc 5:verdict: 'great': one of link-down, missed, misrouted, fallback"
+    assert (ran.code, told in ran.err) == (code, code == 2)

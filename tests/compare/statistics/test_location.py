@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ratios, intervals and p-values of two sides: of what the test looks at, and in either order."""
+"""Ratios, intervals and p-values of two sides: of what the test looks at, and in either order.
+
+BCa intervals against scipy's, their coverage, and the cases in which they degenerate.
+"""
 
 from typing import get_args
 
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ntbbench.compare.policy import Policy, Test
-from ntbbench.compare.statistics import interval, location, significance
+from ntbbench.compare.statistics import location, significance
 
 values = st.lists(st.integers(90, 110).map(float), min_size=1, max_size=9)
 
@@ -74,7 +77,7 @@ def test_the_interval_of_means_excludes_one_where_welch_of_logarithms_nearly_doe
     """The interval is of what was tested: of small spreads both say the same."""
     rng = np.random.default_rng(3)
     base, candidate = rng.normal(100, 1, (400, 8)), rng.normal(101, 1.5, (400, 6))
-    found = interval.ratio_of_means(base, candidate, level=0.95)
+    found = location.ratio_of_means(base, candidate)
     p = stats.ttest_ind(base, candidate, axis=1, equal_var=False).pvalue
     sure = np.abs(p - 0.05) > 0.003
     excludes = (found.low > 1) | (found.high < 1)
@@ -86,9 +89,7 @@ def test_the_interval_of_means_excludes_one_where_welch_of_logarithms_nearly_doe
 @pytest.mark.parametrize(("n", "m"), [(5, 5), (5, 20), (30, 12)])
 def test_intervals_of_means_hold_the_truth(n: int, m: int) -> None:
     rng = np.random.default_rng(4)
-    found = interval.ratio_of_means(
-        rng.normal(100, 4, (4000, n)), rng.normal(110, 8, (4000, m)), level=0.95
-    )
+    found = location.ratio_of_means(rng.normal(100, 4, (4000, n)), rng.normal(110, 8, (4000, m)))
     held = ((found.low < 1.1) & (found.high > 1.1)).mean()
     assert 0.93 < held < 0.97
 
@@ -98,7 +99,7 @@ def test_intervals_of_mean_changes_are_those_of_t() -> None:
     base = rng.normal(100, 5, (3, 9))
     candidate = base * rng.lognormal(0.1, 0.05, (3, 9))
     change = significance.symmetric_change(base, candidate)
-    found = interval.mean_of_changes(change, level=0.95)
+    found = location.mean_of_changes(change)
     for i in range(3):
         low, high = stats.t.interval(0.95, 8, loc=change[i].mean(), scale=stats.sem(change[i]))
         assert found.low[i] == pytest.approx((1 + low) / (1 - low))
@@ -112,19 +113,19 @@ def test_intervals_of_means_where_they_degenerate() -> None:
     for base, candidate, expected in (
         (nothing, nothing, 1.0), (nothing, some, np.inf), (some, nothing, 0.0), (some, some, 1.0)
     ):  # fmt: skip
-        found = interval.ratio_of_means(base, candidate, level=0.95)
+        found = location.ratio_of_means(base, candidate)
         assert [found.ratio[0], found.low[0], found.high[0]] == [expected] * 3
         change = significance.symmetric_change(base, candidate)
-        pairs = interval.mean_of_changes(change, level=0.95)
+        pairs = location.mean_of_changes(change)
         assert [pairs.ratio[0], pairs.low[0], pairs.high[0]] == pytest.approx([expected] * 3)
     for found in (
-        interval.ratio_of_means(some, some[:, :1], level=0.95),
-        interval.mean_of_changes(some[:, :1] * 0, level=0.95),
+        location.ratio_of_means(some, some[:, :1]),
+        location.mean_of_changes(some[:, :1] * 0),
     ):
         assert found.ratio[0] == 1.0
         assert np.isnan([found.low[0], found.high[0]]).all()
     wild = np.array([[-0.9, 0.9, 0.95]])
-    pairs = interval.mean_of_changes(wild, level=0.95)
+    pairs = location.mean_of_changes(wild)
     assert (pairs.low[0], pairs.high[0]) == (0.0, np.inf)
 
 
@@ -136,3 +137,65 @@ def test_sides_are_apart_where_no_run_overlaps() -> None:
     crossed = np.array([[0.5, 3.0]])
     assert location.apart(base[:1], crossed, paired=True).tolist() == [False]
     assert location.apart(base[:1], base[:1], paired=True).tolist() == [False]
+
+
+def bounds(base: list[float], candidate: list[float], resamples: int = 2000):
+    return location.ratio_of_medians(np.array([base]), np.array([candidate]), resamples)
+
+
+@pytest.mark.parametrize(("n", "m"), [(9, 12), (20, 15), (31, 40)])
+def test_the_interval_is_scipys(n: int, m: int) -> None:
+    rng = np.random.default_rng(n)
+    base, candidate = rng.normal(100, 5, n), rng.normal(104, 5, m)
+    ours = bounds(base.tolist(), candidate.tolist(), 20_000)
+    theirs = stats.bootstrap(
+        (base, candidate),
+        lambda x, y, axis: np.median(y, axis=axis) / np.median(x, axis=axis),
+        n_resamples=20_000,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert ours.low[0] == pytest.approx(theirs.low, abs=0.1 * width)
+    assert ours.high[0] == pytest.approx(theirs.high, abs=0.1 * width)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 11, 12])
+def test_drawn_ranks_are_those_of_resampled_medians(n: int) -> None:
+    rng = np.random.default_rng(7)
+    low, high = location.middles(n, 40_000, rng)
+    drawn = np.sort(rng.integers(0, n, (40_000, n)), axis=1)
+    for ours, theirs in ((low, drawn[:, (n - 1) // 2]), (high, drawn[:, n // 2])):
+        counts = [np.bincount(x, minlength=n) for x in (ours, theirs)]
+        assert np.abs(counts[0] - counts[1]).max() < 6 * np.sqrt(40_000 / 2)
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 7])
+def test_jackknife_medians_are_those_of_the_definition(n: int) -> None:
+    ordered = np.sort(np.random.default_rng(n).normal(size=(1, n)))
+    values, weights = location.jackknife_medians(ordered)
+    expected = sorted(np.median(np.delete(ordered[0], i)) for i in range(n))
+    assert sorted(np.repeat(values[0], weights.astype(int))) == pytest.approx(expected)
+
+
+def test_ninety_five_per_cent_of_intervals_hold_the_truth() -> None:
+    rng = np.random.default_rng(5)
+    for n, m in ((5, 5), (6, 20), (30, 30)):
+        base, candidate = (100 + rng.lognormal(0, 0.8, (2000, size)) for size in (n, m))
+        found = location.ratio_of_medians(base, candidate, 1000)
+        assert ((found.low <= 1) & (found.high >= 1)).mean() > 0.93
+
+
+def test_intervals_that_degenerate() -> None:
+    single = bounds([2.0], [3.0, 4.0])
+    assert single.ratio[0] == 1.75
+    assert np.isnan([single.low[0], single.high[0]]).all()
+    steady = bounds([4.0] * 6, [5.0] * 7)
+    assert (steady.low[0], steady.ratio[0], steady.high[0]) == (1.25, 1.25, 1.25)
+    assert bounds([0.0] * 5, [0.0] * 5).ratio[0] == 1.0
+    assert bounds([0.0] * 5, [1.0] * 5).low[0] == np.inf
+    found = bounds([0.0, 0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 2.0, 3.0, 4.0])
+    assert not np.isnan([found.low[0], found.high[0]]).any()
+    base = np.array([[100.0, 120.0, 90.0, 105.0, 99.0, 101.0]])
+    pairs = location.median_of_ratios(base, base * 1.05, 500)
+    assert [pairs.low[0], pairs.high[0]] == pytest.approx([1.05, 1.05])

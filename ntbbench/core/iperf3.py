@@ -65,9 +65,7 @@ def split(text: str, where: str) -> list[str]:
 def read(text: str, where: str) -> "Document":
     """Return one document.
 
-    Raises
-    ------
-    InputError : no whole JSON object, one without its end, or the parts of two in one.
+    InputError: no whole JSON object, one without its end, or the parts of two in one.
     """
     try:
         record = json.loads(text, object_pairs_hook=Pairs, parse_constant=_refuse)
@@ -161,9 +159,7 @@ class Document:
     def needed(self, name: str) -> float:
         """Return a number that is there.
 
-        Raises
-        ------
-        InputError : it is missing, negative, no number, or there twice and differs.
+        InputError: it is missing, negative, no number, or there twice and differs.
         """
         value = self.number(name)
         if value is not None and value >= 0:
@@ -174,8 +170,7 @@ class Document:
     @property
     def error(self) -> str | None:
         """Why the run failed; None: it did not."""
-        found = self.find("error")
-        return str(found) if found else None
+        return str(self.find("error")) if self.find("error") else None
 
     @property
     def is_server(self) -> bool:
@@ -215,9 +210,7 @@ class Document:
     def intervals(self, way: str) -> list[Total]:
         """Return the reporting intervals of one way, without those that were omitted (-O).
 
-        Raises
-        ------
-        InputError : an interval without a rate.
+        InputError: an interval without a rate.
         """
         totals = []
         for index, interval in enumerate(self._intervals()):
@@ -235,20 +228,20 @@ class Document:
 
     def tells_sent(self, way: str) -> bool:
         """Return whether the intervals are the sender's; old versions, with `sum` alone, are."""
-        is_old = self.total(f"sum_received{way}") is None and self.total(f"sum{way}") is not None
-        return is_old or any(total.sender for total in self.intervals(way))
+        return self._has_sum_alone(way) or any(total.sender for total in self.intervals(way))
+
+    def _has_sum_alone(self, way: str) -> bool:
+        return self.total(f"sum_received{way}") is None and self.total(f"sum{way}") is not None
 
     def arrived(self, way: str) -> tuple[float, bool]:
         """Return bits per second that the whole run brought, and whether that is what was sent.
 
         Old versions have of UDP `sum` alone: the rate sent.
 
-        Raises
-        ------
-        InputError : nothing tells it.
+        InputError: nothing tells it.
         """
         received = f"sum_received{way}"
-        is_old = self.is_datagrams and self.total(received) is None and self.has_total(way)
+        is_old = self.is_datagrams and self._has_sum_alone(way)
         name = f"sum{way}" if is_old else received
         return self.needed(f"end.{name}.bits_per_second"), name != received
 
@@ -269,3 +262,113 @@ def _total(found: dict[str, Any]) -> Total:
         lost_packets=_number(found.get("lost_packets")),
         packets=_number(found.get("packets")),
     )
+
+
+# Codes of the list of warnings of a comparison.
+REPEATED, IMPOSSIBLE = "repeated-document", "impossible-loss"
+CONTRADICTS, TWICE = "contradicting-totals", "duplicate-keys"
+CLOSE = 0.05  # relative: the two ends stop their clocks some milliseconds apart
+FAR = 0.5  # of UDP's arrivals: at overload a part is neither lost nor received when the test ends
+BUFFERS = 16 << 20  # bytes a TCP stream may hold between sender and receiver, by Linux's defaults
+
+
+class Doubt(NamedTuple):
+    """A code of the list of warnings, and what it is about."""
+
+    code: str
+    text: str
+
+
+def loss(document: Document, way: str) -> tuple[float | None, list[Doubt]]:
+    """Return the per cent of the datagrams that did not arrive; None: not known."""
+    for name in (f"sum_received{way}", f"sum{way}"):
+        total = document.total(name)
+        if total is None or (total.lost_percent is None and total.lost_packets is None):
+            continue
+        percent, lost, packets = total.lost_percent, total.lost_packets or 0.0, total.packets
+        if percent is not None and not 0 <= percent <= 100:
+            return None, [_impossible(name, f"{percent:.6g} %")]
+        if lost < 0 or (packets is not None and lost > packets):
+            of = "" if packets is None else f" of {packets:.0f}"
+            return None, [_impossible(name, f"{lost:.0f}{of} packets")]
+        if percent is None and packets:
+            percent = 100 * lost / packets
+        return percent, []
+    return None, []
+
+
+def _impossible(name: str, said: str) -> Doubt:
+    return Doubt(IMPOSSIBLE, f"end.{name} says {said} lost: the loss is not known")
+
+
+def doubts(document: Document, way: str) -> list[Doubt]:
+    """Return what one way's numbers say and cannot be."""
+    found = []
+    if document.unclear:
+        more = f" and {len(document.unclear) - 1} more keys" if len(document.unclear) > 1 else ""
+        text = f"{document.unclear[0]}{more}: there twice, with different values: not known"
+        found.append(Doubt(TWICE, text))
+    if not document.only_sent(way):
+        found += loss(document, way)[1] + contradictions(document, way)
+    return found
+
+
+def contradictions(document: Document, way: str) -> list[Doubt]:
+    """Return the totals of a way that its own intervals cannot give."""
+    intervals = document.intervals(way)
+    if not intervals:
+        return []
+    mean = mean_rate(intervals)
+    is_sent = document.tells_sent(way)
+    found = []
+    for name in _totals(document, way, is_sent=is_sent):
+        total = document.total(name)
+        if total is None or total.rate is None:
+            continue
+        is_other_end = is_sent and name.startswith("sum_received")
+        low, high = _of_other_end(document, way, mean, total) if is_other_end else (mean, mean)
+        slack = _slack(intervals, total) * max(mean, total.rate)
+        if not low - slack <= total.rate <= high + slack:
+            said = f"end.{name} says {total.rate / 1e6:.4g} Mbit/s"
+            found.append(Doubt(CONTRADICTS, f"{said}, its intervals {mean / 1e6:.4g}"))
+    return found
+
+
+def mean_rate(intervals: list[Total]) -> float:
+    """Return the mean of the rates, by the seconds of each where they are told."""
+    weights = [total.seconds for total in intervals]
+    if not math.fsum(weights):
+        weights = [1.0] * len(intervals)
+    rates = [total.rate or 0.0 for total in intervals]
+    bits = math.fsum(rate * weight for rate, weight in zip(rates, weights, strict=True))
+    return bits / math.fsum(weights)
+
+
+def _totals(document: Document, way: str, *, is_sent: bool) -> list[str]:
+    """Return the totals that the intervals say something of; UDP's `sum` is what was sent."""
+    received = f"sum_received{way}"
+    if not is_sent:
+        return [received]
+    sent = [f"sum_sent{way}", f"sum{way}"] if document.is_datagrams else [f"sum_sent{way}"]
+    return [*sent, received]
+
+
+def _slack(intervals: list[Total], total: Total) -> float:
+    """Return by what share a total may differ: of time without an interval no rate is known."""
+    covered = math.fsum(interval.seconds for interval in intervals)
+    if not covered or not total.seconds:
+        return CLOSE
+    mean = mean_rate(intervals)
+    fastest = max(interval.rate or 0.0 for interval in intervals)
+    burst = fastest / mean if mean else 1.0
+    return CLOSE + 2 * burst * abs(total.seconds - covered) / total.seconds
+
+
+def _of_other_end(document: Document, way: str, mean: float, total: Total) -> tuple[float, float]:
+    if document.is_datagrams:
+        lost = loss(document, way)[0]
+        return (0.0 if lost is None else mean * (1 - lost / 100) * FAR), mean
+    streams = document.number("start.test_start.num_streams") or 1
+    buffers = max(BUFFERS, 2 * (document.number("start.sock_bufsize") or 0))
+    held = 8 * buffers * streams / total.seconds if total.seconds else math.inf
+    return mean - held, mean + held

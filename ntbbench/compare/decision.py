@@ -20,19 +20,12 @@ inconclusive
 import math
 from dataclasses import dataclass
 
+from ntbbench.compare.noisy import SPREADS, Estimate
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import (
-    Comparison,
-    DecidedBy,
-    Environment,
-    Family,
-    Verdict,
-    Warned,
-)
+from ntbbench.compare.records import Comparison, DecidedBy, Environment, Family, Verdict, Warned
+from ntbbench.compare.series import Series
 from ntbbench.compare.statistics.detectable import fewest
-from ntbbench.compare.verdicts.noisy import Estimate
-from ntbbench.compare.verdicts.sample_warnings import SPREADS
 from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.core.fields import Better
 
@@ -64,22 +57,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What one comparison is held to.
-
-    Parameters
-    ----------
-    alpha : for the adjusted p-value.
-    level : below which one more p-value of the family would be significant.
-    family : comparisons that are corrected together.
-    allowance : change between two single processes that may be the noise between processes; 0 where
-        each side has several.
-    """
+    """What one comparison is held to."""
 
     threshold: float
     better: Better
-    alpha: float
-    level: float
-    family: int
+    alpha: float  # for the adjusted p-value
+    level: float  # below which one more p-value of the family would be significant
+    family: int  # comparisons that are corrected together
+    # Change between two single processes that may be noise; 0 where each side has several.
     allowance: float = 0.0
 
 
@@ -93,22 +78,19 @@ class Decision:
     untested: bool = False
 
 
-def decide(
-    match: Match,
-    guess: Estimate,
-    p_adjusted: float,
-    terms: Terms,
-) -> Comparison:
+def decide(match: Match, guess: Estimate, p_adjusted: float, terms: Terms) -> Comparison:
     """Return the comparison of two noisy series that both exist."""
     policy = terms.policy
     known = match.known()
+    sides = (match.base, match.candidate)
+    one_process = any(ONE_PROCESS in side.cautions for side in sides if side)
     bar = Bar(
         threshold=policy.threshold_for(match.metric),
         better=policy.better_for(match.metric, known.better),
         alpha=policy.alpha,
         level=terms.level,
         family=terms.family.size,
-        allowance=policy.one_process_allowance if _of_one_process(match) else 0.0,
+        allowance=policy.one_process_allowance if one_process else 0.0,
     )
     decision = decision_of(guess, p_adjusted, bar)
     if decision.reason.startswith(ONE_PROCESS):
@@ -141,11 +123,6 @@ def decide(
     )
 
 
-def _of_one_process(match: Match) -> bool:
-    """Return whether a side's samples all come from one process or one connection."""
-    return any(ONE_PROCESS in side.cautions for side in (match.base, match.candidate) if side)
-
-
 def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
     """Return the verdict on one estimate."""
     if math.isnan(guess.low):
@@ -175,7 +152,6 @@ def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
 
 
 def _cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
-    """Return whether no arrangement of these samples could have been significant."""
     return not p_adjusted < bar.alpha and not guess.p_least < bar.level
 
 
@@ -240,24 +216,19 @@ def _warnings_of(
         found.append(warned("small-difference"))
     if match.dropped:
         found.append(warned("incomplete-pairs", f"{match.dropped} rows"))
-    if counts := _defined_counts(match):
-        found.append(warned("undefined-samples", counts, simulated=simulated))
-    sides = [side.cautions for side in (match.base, match.candidate) if side is not None]
-    for code in sorted({code for side in sides for code in side}):
+    sides = {"base": match.base, "candidate": match.candidate}
+    counts = [
+        f"{name} {len(side.samples)} of {side.runs} runs"
+        for name, side in sides.items()
+        if side is not None and side.samples is not None and side.runs
+    ]
+    if counts:
+        found.append(warned("undefined-samples", ", ".join(counts), simulated=simulated))
+    for code in sorted({code for side in sides.values() if side for code in side.cautions}):
         found.append(warned(code, remedy=terms.gather if code == ONE_PROCESS else ""))
     if environment.differences:
         found.append(warned("forced", environment.forced or ""))
     return tuple(found)
-
-
-def _defined_counts(match: Match) -> str:
-    """Return how many runs of each side have a sample, where not all have; else nothing."""
-    sides = (("base", match.base), ("candidate", match.candidate))
-    return ", ".join(
-        f"{name} {len(side.samples)} of {side.runs} runs"
-        for name, side in sides
-        if side is not None and side.samples is not None and side.runs
-    )
 
 
 def judged_missing(match: Match, policy: Policy) -> Comparison:
@@ -294,3 +265,88 @@ def judged_missing(match: Match, policy: Policy) -> Comparison:
 def _number(value: float) -> float | None:
     """Return a float that JSON can hold: None for NaN and infinities."""
     return float(value) if math.isfinite(value) else None
+
+
+def compare_exact(match: Match, policy: Policy) -> Comparison:
+    """Return the comparison of two exact series that both exist.
+
+    A change for the better is `improved`; a change for the worse, or of a metric for which no
+    direction is known, is `regressed`. Equal values of series with a caution are `inconclusive`,
+    and so are a smaller count that served fewer packets, and work for more packets that is not more
+    for each.
+    """
+    base, candidate = match.base, match.candidate
+    assert base is not None
+    assert candidate is not None
+    better = policy.better_for(match.metric, base.better)
+    alike = not (base.cautions or candidate.cautions)
+    cautions = [] if alike else sorted({*base.cautions, *candidate.cautions})
+    if base.value == candidate.value:
+        # What makes two equal values say little is to be seen, and `equivalent` is only counted.
+        verdict: Verdict = "inconclusive" if cautions else "equivalent"
+        reason = "the same, with a warning" if cautions else ""
+        ratio = None if isinstance(base.value, str) else 1.0
+    else:
+        verdict, reason = direction(base, candidate, better), "changed"
+        odd = "fewer" if verdict == "improved" else "more"
+        if (_serves_less if verdict == "improved" else _serves_more)(base, candidate):
+            verdict, reason = "inconclusive", f"changed, for {odd} packets"
+            cautions = [*cautions, f"{odd}-packets"]
+        ratio = _ratio_of(base.value, candidate.value)
+    return Comparison(
+        metric=match.metric,
+        base=match.base_label,
+        candidate=match.candidate_label,
+        kind="exact",
+        verdict=verdict,
+        reason=reason,
+        unit=base.unit,
+        better=better,
+        ratio=ratio,
+        ratio_low=ratio,
+        ratio_high=ratio,
+        p_value=None,
+        p_adjusted=None,
+        n_base=1,
+        n_candidate=1,
+        minimal_detectable_effect=None,
+        base_value=base.value,
+        candidate_value=candidate.value,
+        warnings=tuple(map(warned, cautions)) if cautions else (),
+    )
+
+
+def _ratio_of(base: int | float | str | None, candidate: int | float | str | None) -> float | None:
+    """Return candidate / base of two numbers; None for words and for a base of zero."""
+    if isinstance(base, str) or isinstance(candidate, str) or base is None or candidate is None:
+        return None
+    return candidate / base if base else None
+
+
+def _serves_less(base: Series, candidate: Series) -> bool:
+    if base.served is None or candidate.served is None:
+        return False
+    return candidate.served < base.served
+
+
+def _serves_more(base: Series, candidate: Series) -> bool:
+    """Return whether the candidate's count was for more packets, and is not more for each."""
+    if not base.per_packet or not _serves_less(candidate, base):
+        return False
+    left, right = base.value, candidate.value
+    assert isinstance(left, int | float)
+    assert isinstance(right, int | float)
+    assert base.served is not None
+    assert candidate.served is not None
+    return not base.served or right * base.served <= left * candidate.served
+
+
+def direction(base: Series, candidate: Series, better: Better) -> Verdict:
+    """Return whether a change is for the better or for the worse."""
+    left: object = base.value if base.rank is None else base.rank
+    right: object = candidate.value if candidate.rank is None else candidate.rank
+    numbers = (int, float)
+    if isinstance(left, numbers) and isinstance(right, numbers) and better != "none":
+        gained = right < left if better == "lower" else right > left
+        return "improved" if gained else "regressed"
+    return "regressed"
