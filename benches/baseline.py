@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benches.cases import Case
 from ntbbench.core.build import BUILD
 from ntbbench.dispatch.engine import Counts
-from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, Counters
+from ntbbench.dispatch.engine.batch import VECTOR_COUNT_MAX, Counters
 
 SOURCE = Path(__file__).with_name("dispatch.c")
 

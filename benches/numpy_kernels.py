@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from benches.cases import Case
 from ntbbench.dispatch.engine import Counts
-from ntbbench.dispatch.engine.counts import (
+from ntbbench.dispatch.engine.batch import (
     QP_COUNT_MAX,
     QP_SCHEDULE_CALLS,
     QP_SPURIOUS,

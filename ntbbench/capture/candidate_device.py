@@ -7,8 +7,8 @@ from dataclasses import replace
 from ntbbench.capture.evidence import Evidence
 from ntbbench.capture.measured_records import DeviceFacts
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import GENERIC, irq_lines, resolve
-from ntbbench.ntb.devices.device import DbRead, Hardware, masked_map
+from ntbbench.ntb.catalogue import GENERIC, irq_lines, resolve
+from ntbbench.ntb.device import DbRead, Hardware, masked_map
 
 DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
 

@@ -16,7 +16,7 @@ from ntbbench.capture.explain_records import (
     QpRow,
     VectorRow,
 )
-from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.device import Hardware
 from ntbbench.ntb.vectormap import bits_of
 
 NO_COUNTERS = "runs and active QPs not known: no debugfs counters"

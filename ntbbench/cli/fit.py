@@ -21,11 +21,11 @@ from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import Counts, Share, Word, kinds, shown
 from ntbbench.core.result_file import check_writable, write_bytes
 from ntbbench.core.units import RATES
+from ntbbench.datapath import scenario_file
 from ntbbench.datapath.engine import ENGINES
-from ntbbench.datapath.grid.fit import fit, target_of, with_byte
+from ntbbench.datapath.fit import fit, target_of, with_byte
 from ntbbench.datapath.records import Target
-from ntbbench.datapath.scenario import scenario_file
-from ntbbench.datapath.scenario.sections import BOARDS, PROTOCOLS, Scenario, Traffic
+from ntbbench.datapath.sections import BOARDS, PROTOCOLS, Scenario, Traffic
 from ntbbench.report.kinds import kind_of
 from ntbbench.report.views.fit import run_words, sentences
 

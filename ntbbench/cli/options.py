@@ -16,7 +16,7 @@ Section = TypeVar("Section", bound=Struct)
 # By command: `module:Class` of the sections whose keys are its options or those of its files.
 DECLARED: Mapping[str, tuple[str, ...]] = {
     "simulate": (
-        "ntbbench.datapath.scenario.sections:Scenario",
+        "ntbbench.datapath.sections:Scenario",
         "ntbbench.cli.simulate:How",
     ),
     "fit": ("ntbbench.cli.fit:Measured",),

@@ -12,17 +12,16 @@ from msgspec import Struct, field
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Axis, Count, Kind, Words, changed
 from ntbbench.core.toml_file import read_toml
-from ntbbench.ntb.devices.catalogue import (
+from ntbbench.ntb.catalogue import (
     DOORBELLS,
     DOORBELLS_MAX,
     MAX_NUM_CLIENTS,
     MW_COUNT,
     resolve,
 )
-from ntbbench.ntb.devices.custom import Device, build_device, device_of
-from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.dispatch_modes import DISPATCHES, Provision, provision
-from ntbbench.ntb.workload.workload import Workload, parse_workload, queues_needed
+from ntbbench.ntb.custom import Device, build_device, device_of
+from ntbbench.ntb.device import DISPATCHES, Hardware, Provision, provision
+from ntbbench.ntb.workload import Workload, parse_workload, queues_needed
 
 QUEUES_MAX = 1024
 INTERRUPTS_MAX = 1_000_000_000
@@ -98,32 +97,21 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class PointSpec:
-    """One point of a sweep: a device, a dispatch mode, a request for queues, a workload.
+    """One point of a sweep: a device, a dispatch mode, a request for queues, a workload."""
 
-    Parameters
-    ----------
-    scenario : what it is a point of.
-    hardware : the device, sized; its doorbells and vectors are those that the point reports.
-    dispatch : fallback, per-vector or msi.
-    queues_requested : what `ethtool -L` is asked for.
-    workload : one of the scenario's, parsed.
-    provision : what the device gives to the request.
-    """
-
-    scenario: Scenario
+    scenario: Scenario  # what it is a point of
+    # the device, sized; its doorbells and vectors are those that the point reports
     hardware: Hardware
-    dispatch: str
-    queues_requested: int
-    workload: Workload
-    provision: Provision
+    dispatch: str  # fallback, per-vector or msi
+    queues_requested: int  # what `ethtool -L` is asked for
+    workload: Workload  # one of the scenario's, parsed
+    provision: Provision  # what the device gives to the request
 
 
 def load_scenario(path: str | Path) -> Scenario:
     """Return the scenario in a TOML file; an axis can be a list, one value, or text as in a shell.
 
-    Raises
-    ------
-    InputError : the file cannot be read, is not TOML, or has an unknown key or a bad value.
+    InputError: the file cannot be read, is not TOML, or has an unknown key or a bad value.
     """
     return scenario_from(read_toml("scenario", Path(path)), str(path))
 
@@ -131,9 +119,7 @@ def load_scenario(path: str | Path) -> Scenario:
 def scenario_from(table: dict[str, Any], source: str) -> Scenario:
     """Return the scenario of a table of TOML or of a result's JSON, whose unset keys are null.
 
-    Raises
-    ------
-    InputError : an unknown key (with the nearest known one), or a bad value; it names `source`.
+    InputError: an unknown key (with the nearest known one), or a bad value; it names `source`.
     """
     prefix = f"scenario {source!r}: "
     devices = table.get("device", {})
@@ -163,9 +149,7 @@ def expand(scenario: Scenario) -> list[PointSpec]:
     In the order hardware, dispatch, doorbells, vectors, queues, workload, the last one fastest. A
     device of fixed size takes part once in the doorbell and vector axes.
 
-    Raises
-    ------
-    InputError : an unknown device or workload, or too many points.
+    InputError: an unknown device or workload, or too many points.
     """
     custom = {name: build_device(name, device) for name, device in scenario.device.items()}
     workloads = [parse_workload(spec) for spec in scenario.workload]

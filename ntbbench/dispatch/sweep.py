@@ -1,22 +1,157 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sweep: count every cell on all cores, then time the cells in turn on one."""
+"""The sweep: count every cell on all cores, then time the cells in turn on one; its warnings."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import NS, Clock, Timer, timer
+from ntbbench.core.environment import Environment, comparable
+from ntbbench.core.errors import InputError
 from ntbbench.dispatch import cell as cells
-from ntbbench.dispatch import resume
-from ntbbench.dispatch.cell import Cell, StreamKey
-from ntbbench.dispatch.records import Caution, OkPoint, Point, SweepResult
-from ntbbench.dispatch.sample_interval import timings
+from ntbbench.dispatch.cell import Cell, StreamKey, timings
+from ntbbench.dispatch.records import Axes, Caution, OkPoint, Point, SweepResult, Timing
 from ntbbench.dispatch.scenario import Scenario, expand, plain
-from ntbbench.dispatch.sweep_warnings import cautions_of
+
+REPEATS_MIN = 5  # below, the interval is hardly more than the range of the samples
+UNSTABLE = 0.1  # width of the interval as a share of the median
+CLOCK_STEPS_MIN = 100  # clock steps in a sample: fewer are an error above 1 %
+STEADY_GOVERNOR = "performance"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One entry of the list."""
+
+    code: str
+    remedy: str
+
+    def caution(self, message: str, point: int | None = None) -> Caution:
+        """Return a warning of this kind, about one point or the whole result."""
+        return Caution(code=self.code, message=message, remedy=self.remedy, point=point)
+
+
+FEW_REPEATS = Kind("few-repeats", f"use --repeats {REPEATS_MIN} or more")
+UNSTABLE_TIMING = Kind(
+    "unstable-timing", "leave the machine to the sweep, fix the CPU frequency, raise --repeats"
+)
+EQUAL_SAMPLES = Kind("equal-samples", "the interval says nothing: raise --repeats, check the clock")
+COARSE_CLOCK = Kind("coarse-clock", "time on a machine or kernel with a finer clock")
+CHECKED_BUILD = Kind("checked-build", "build without NTBBENCH_CHECKED; these timings mean nothing")
+FREQUENCY_SCALING = Kind(
+    "frequency-scaling", f"set the {STEADY_GOVERNOR} governor while a sweep is timed"
+)
+ENVIRONMENT_CHANGED = Kind(
+    "environment-changed", "nothing to do: every timing is of the environment recorded here"
+)
+KINDS = (
+    FEW_REPEATS,
+    UNSTABLE_TIMING,
+    EQUAL_SAMPLES,
+    COARSE_CLOCK,
+    CHECKED_BUILD,
+    FREQUENCY_SCALING,
+    ENVIRONMENT_CHANGED,
+)
+
+
+def cautions_of(points: Sequence[Point], timer: Timer, environment: Environment) -> list[Caution]:
+    """Return the warnings about timed points; counts are exact and need none."""
+    timed = [
+        (number, point.ns_per_dispatch)
+        for number, point in enumerate(points)
+        if isinstance(point, OkPoint) and isinstance(point.ns_per_dispatch, Timing)
+    ]
+    if not timed:
+        return []
+    found = list(_of_machine(timer, environment))
+    fewest = min(len(timing.samples) for _, timing in timed)
+    if fewest < REPEATS_MIN:
+        found.append(FEW_REPEATS.caution(f"{fewest} timed samples a point"))
+    for number, timing in timed:
+        found += _of_timing(timing, number)
+    return found
+
+
+def _of_machine(timer: Timer, environment: Environment) -> Iterator[Caution]:
+    if timer.sample_duration < CLOCK_STEPS_MIN * timer.resolution:
+        yield COARSE_CLOCK.caution(
+            f"the clock's smallest step is {timer.resolution / NS:.3g} s, "
+            f"a sample lasts {timer.sample_duration / NS:.3g} s"
+        )
+    if environment.compiler.checked:
+        yield CHECKED_BUILD.caution("the kernels were built with checks and sanitizers")
+    governor = environment.cpu.governor
+    if governor != STEADY_GOVERNOR and not governor.startswith("not readable"):
+        yield FREQUENCY_SCALING.caution(f"the CPU frequency governor is {governor}")
+
+
+def _of_timing(timing: Timing, point: int) -> Iterator[Caution]:
+    if len(timing.samples) > 1 and min(timing.samples) == max(timing.samples):
+        yield EQUAL_SAMPLES.caution(f"all {len(timing.samples)} samples are equal", point)
+    elif timing.high - timing.low > UNSTABLE * timing.median:
+        yield UNSTABLE_TIMING.caution(
+            f"median {timing.median:.4g} ns, interval {timing.low:.4g} to {timing.high:.4g} ns",
+            point,
+        )
+
+
+FREE_KEYS = ("jobs",)  # changes no result
+
+
+def check_same(recorded: Scenario, asked: Scenario, source: str) -> None:
+    """Raise InputError at the first key in which a recorded scenario is not the one asked for."""
+    for key in Scenario.__struct_fields__:
+        old, new = getattr(recorded, key), getattr(asked, key)
+        if old != new and key not in FREE_KEYS:
+            allowed = f"{plain(recorded)[key]!r}, as in {source}, which is resumed"
+            raise InputError(key, plain(asked)[key], allowed)
+
+
+def adopt(cells: Sequence[Cell], previous: SweepResult, environment: Environment) -> list[Caution]:
+    """Give the cells the points of an earlier run, and return the warnings about that.
+
+    Timings are taken over only from the same environment; counts from the same ntbbench.
+
+    InputError: another version of ntbbench wrote the result, or a point is not of the scenario.
+    """
+    version = previous.environment.get("ntbbench")
+    if version != environment.ntbbench:
+        allowed = f"a result of ntbbench {environment.ntbbench}; start a new sweep"
+        raise InputError("resume: ntbbench version", version, allowed)
+    same = comparable(previous.environment) == comparable(environment.record())
+    waiting: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in reversed(cells):
+        waiting.setdefault(msgspec.structs.astuple(cell.axes), []).append(cell)
+    dropped = 0
+    for number, point in enumerate(previous.points):
+        twins = waiting.get(tuple(getattr(point, name) for name in Axes.__struct_fields__))
+        if not twins:
+            raise InputError("resume: point", number, "a point of the scenario in the same file")
+        timing = take_over(twins.pop(), point, same)
+        dropped += timing
+    if not dropped:
+        return []
+    message = f"the timings of {dropped} points, from another environment, were taken anew"
+    return [ENVIRONMENT_CHANGED.caution(message)]
+
+
+def take_over(cell: Cell, point: Point, with_timing: bool) -> bool:
+    """Give a cell its earlier point; return whether a timing had to be dropped."""
+    cell.point = point
+    if not isinstance(point, OkPoint) or not isinstance(point.ns_per_dispatch, Timing):
+        return False
+    cell.point = msgspec.structs.replace(point, ns_per_dispatch=UNSET)
+    if with_timing:
+        cell.samples = list(point.ns_per_dispatch.samples)
+    return not with_timing
+
 
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
@@ -28,20 +163,16 @@ Counted = list[tuple[Cell, Point]]
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a caller hears of a sweep while it runs.
+    """What a caller hears of a sweep while it runs."""
 
-    Parameters
-    ----------
-    progress : told the phase, the steps done (cells counted, samples taken) and all steps.
-    stop : asked between cells, from several threads, whether to end here; what is being counted is
-        waited for and kept. Where it is not to be waited for either, it raises KeyboardInterrupt.
-    save : given the unfinished result now and then.
-    clock : nanoseconds that go on while a thread waits; decides when to save.
-    """
-
+    # told the phase, the steps done (cells counted, samples taken) and all steps
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    # asked between cells, from several threads, whether to end here; what is being counted is
+    # waited for and kept. Where it is not to be waited for either, it raises KeyboardInterrupt.
     stop: Callable[[], bool] = lambda: False
+    # given the unfinished result now and then
     save: Callable[[SweepResult], None] = lambda result: None
+    # nanoseconds that go on while a thread waits; decides when to save
     clock: Clock = time.monotonic_ns
 
 
@@ -98,12 +229,12 @@ class Sweep:
             for future in futures:
                 while not wait([future], WAIT).done:
                     self.hooks.stop()
-                self._tell("counting", adopt(future))
+                self._tell("counting", _take(future))
         except KeyboardInterrupt:
             waits = False
             for future in futures:
                 if future.done() and future.exception() is None:
-                    adopt(future)
+                    _take(future)
             raise
         finally:
             executor.shutdown(waits, cancel_futures=True)
@@ -147,7 +278,7 @@ class Sweep:
             self._next_save = after + max(SAVE_INTERVAL, SAVE_SHARE * (after - now))
 
 
-def adopt(future: "Future[Counted]") -> int:
+def _take(future: "Future[Counted]") -> int:
     """Give the cells of a group their points, and return how many they are."""
     counted = future.result()
     for cell, point in counted:
@@ -172,26 +303,19 @@ def run_sweep(
 ) -> SweepResult:
     """Count and time every cell of a scenario.
 
-    Parameters
-    ----------
-    scenario : what to sweep; the counts depend on nothing else, `jobs` excepted.
-    hooks : progress, an early end, savings on the way; default: none of them.
-    previous : an unfinished result of the same scenario to go on from.
-    clock : the clock of the timed samples; default: the system's.
-
-    Returns
-    -------
-    SweepResult : `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too;
+    scenario: what to sweep; the counts depend on nothing else, `jobs` excepted.
+    hooks: progress, an early end, savings on the way; default: none of them.
+    previous: an unfinished result of the same scenario to go on from.
+    clock: the clock of the timed samples; default: the system's.
+    SweepResult: `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too;
         points in axis order.
 
-    Raises
-    ------
-    InputError : a workload does not fit a device, or `previous` is not of this scenario.
-    ModelDisagreement : counts differ from the analytic law.
+    InputError: a workload does not fit a device, or `previous` is not of this scenario.
+    ModelDisagreement: counts differ from the analytic law.
     """
     sweep = Sweep(scenario, clock or timer(), hooks or Hooks())
     if previous is not None:
-        sweep.cautions += resume.adopt(sweep.cells, previous, sweep.environment)
+        sweep.cautions += adopt(sweep.cells, previous, sweep.environment)
     try:
         sweep.count()
         if not sweep.hooks.stop():

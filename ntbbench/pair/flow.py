@@ -68,15 +68,10 @@ class FlowTally:
 class PairFlow:
     """Both drivers, and ntb_transport with ntb_netdev above the receiving one.
 
-    Parameters
-    ----------
-    qp_bitmap : u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
-    preempts : asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
+    qp_bitmap: u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
+    preempts: asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
         what was scheduled so far? A kernel that does not preempt kernel code never does.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
+    DriverError: a driver that refuses the setting.
 
     Deviates: one CPU, and every doorbell's tasklets have run before the next ring. Those of a
     polled ring run in ksoftirqd: after the poll that finds it, or earlier (`preempts`).
@@ -209,12 +204,10 @@ def run_bounds(
     each run that consumed packets reposts, and each that served rx_max_entry of them goes on, which
     adds at most one run.
 
-    Parameters
-    ----------
-    effects : of each bit, as `ring_effects` gives them.
-    vectors : calls of the doorbell callback by vector, as recorded.
-    rings : by qp_num; no more packets than these can have been served.
-    rx_max_entry : entries of a QP's ring.
+    effects: of each bit, as `ring_effects` gives them.
+    vectors: calls of the doorbell callback by vector, as recorded.
+    rings: by qp_num; no more packets than these can have been served.
+    rx_max_entry: entries of a QP's ring.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_rxc_db, ntb_transport_rx_enqueue), Linux 7.3.
     """

@@ -14,11 +14,11 @@ from ntbbench.pair.drivers.kernel_around import (
     Hazard,
     Transport,
     db_vector_mask,
+    slot_name,
 )
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
-from ntbbench.pair.drivers.slots import slot_name
 from ntbbench.pair.records import Story, StoryStep
 from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic, transport_qps
 
@@ -104,9 +104,7 @@ def ring(
 
     `db_bits` (u64) are those of one peer_db_set() call; `irqs` as in `Pair`.
 
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
+    DriverError: a driver that refuses the setting.
     """
     trace = RingTrace(direction, ep, rc, setting, db_bits)
 

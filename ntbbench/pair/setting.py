@@ -10,11 +10,7 @@ from msgspec.structs import force_setattr
 
 from ntbbench.core.options import Count, Word, check
 from ntbbench.ntb.transport import QpCount, qp_count
-from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError
-from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
-from ntbbench.pair.drivers.patches import Driver, Side
-from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
-from ntbbench.pair.drivers.slots import (
+from ntbbench.pair.drivers.kernel_around import (
     EP_DB_COUNT_MAX,
     EP_MSIS,
     EPF_IRQ_DB_START,
@@ -22,7 +18,12 @@ from ntbbench.pair.drivers.slots import (
     RC_VECTORS_MAX,
     RC_VECTORS_MIN,
     SPAD_COUNT,
+    DbEvent,
+    DriverError,
 )
+from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
+from ntbbench.pair.drivers.patches import Driver, Side
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
 
 Direction = Literal["ep-to-rc", "rc-to-ep"]
 Arrive = Callable[[int], None]  # hands a slot's interrupt or write to the receiving driver
@@ -69,9 +70,7 @@ class AnySlots(Setting, frozen=True):
 class Traffic(Struct, frozen=True):
     """One measured point: UDP flows in one direction, which send in turn.
 
-    Raises
-    ------
-    InputError : a value out of range.
+    InputError: a value out of range.
     """
 
     direction: Annotated[Direction, Word(DIRECTIONS, "which way packets go")] = EP_TO_RC
@@ -110,9 +109,7 @@ class Pair:
     `irqs` are the Linux irq numbers of the root complex's vectors; None: one after the other.
     `on_slot` stands on the wire: it sees every slot that is rung.
 
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
+    DriverError: a driver that refuses the setting.
     """
 
     def __init__(

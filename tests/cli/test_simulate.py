@@ -15,7 +15,7 @@ from simulate_runs import ONE, Command, saved
 
 from ntbbench.cli.options import reference
 from ntbbench.core.option_list import OptionList
-from ntbbench.datapath.scenario.scenario_file import KEYS
+from ntbbench.datapath.scenario_file import KEYS
 
 
 @pytest.mark.parametrize(

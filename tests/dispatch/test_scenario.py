@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
 from ntbbench.dispatch.scenario import Scenario, expand, load_scenario, scenario_from
-from ntbbench.ntb.devices.custom import Device
+from ntbbench.ntb.custom import Device
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "board.toml"
 

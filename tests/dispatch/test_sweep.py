@@ -9,12 +9,12 @@ from sweep_scenarios import SMALL, changed, ok_points
 
 from ntbbench.core.clock import Timer
 from ntbbench.core.errors import InputError, ModelDisagreement
-from ntbbench.dispatch import law
+from ntbbench.dispatch import cell as cells
 from ntbbench.dispatch.cell import count
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing, UnavailablePoint
 from ntbbench.dispatch.scenario import Scenario, expand
 from ntbbench.dispatch.sweep import Hooks, Sweep, run_sweep
-from ntbbench.ntb.devices.custom import Device
+from ntbbench.ntb.custom import Device
 
 
 def points_of(result: SweepResult) -> bytes:
@@ -151,6 +151,6 @@ def test_race_check_runs(hardware: str, dispatch: str, expected: int | None) -> 
 
 
 def test_a_wrong_kernel_stops_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(law, "fan_outs", lambda masks, active: (1,) * len(masks))
+    monkeypatch.setattr(cells, "fan_outs", lambda masks, active: (1,) * len(masks))
     with pytest.raises(ModelDisagreement, match="defect of ntbbench: schedule calls by source"):
         run_sweep(changed(SMALL, dispatch=["fallback"], queues=[3]))

@@ -10,7 +10,7 @@ from report_records import ok, unavailable
 from ntbbench.core.clock import NS, Timer, timer
 from ntbbench.core.environment import Environment, environment
 from ntbbench.dispatch.records import Timing
-from ntbbench.dispatch.sweep_warnings import KINDS, cautions_of
+from ntbbench.dispatch.sweep import KINDS, cautions_of
 
 
 def steady() -> Environment:

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from ntbbench.ntb.audit import audit, audit_row
-from ntbbench.ntb.devices.catalogue import generic, hardware_names, resolve
-from ntbbench.ntb.devices.device import Hardware, IrqGrant, VectorRules, masked_map
+from ntbbench.ntb.catalogue import generic, hardware_names, resolve
+from ntbbench.ntb.device import Hardware, IrqGrant, VectorRules, masked_map
 from ntbbench.ntb.records import Citation, Rule, Violation
 from ntbbench.ntb.vectormap import VectorMap
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbbench.ntb.netdev import create_queues, queue_bits
-from ntbbench.ntb.transport import qp_count
+from ntbbench.ntb.transport import create_queues, qp_count, queue_bits
 
 U64 = st.integers(0, 2**64 - 1)
 COUNTS = st.none() | st.integers(0, 80)

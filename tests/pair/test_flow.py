@@ -10,8 +10,8 @@ from ntbbench.lab.pair.predict import PairModel, predicted_verdict
 from ntbbench.pair.drivers.patches import Driver, prefix
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.flow import POLL, PairFlow, Told, placed_by_events, ring_effects, run_bounds
-from ntbbench.pair.series.verdict import outcome, pair_link
 from ntbbench.pair.setting import DIRECTIONS, AnySlots, Setting
+from ntbbench.pair.verdict import outcome, pair_link
 
 FOUR = Setting()
 ALL_FOUR = 0b1111

@@ -10,9 +10,8 @@ from pair_strategies import settings as pair_settings
 from ntbbench.pair.drivers.patches import Driver, parse_driver
 from ntbbench.pair.records import Story
 from ntbbench.pair.ring_trace import ring, steps_of, story_of
-from ntbbench.pair.series.prefix_matrix import cell_stories, rows
-from ntbbench.pair.series.verdict import WORKS
 from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
+from ntbbench.pair.verdict import WORKS, cell_stories, rows
 
 
 @given(ep=drivers("ep"), rc=drivers("rc"), setting=pair_settings(), way=st.sampled_from(DIRECTIONS))

@@ -19,8 +19,8 @@ from ntbbench.capture.readers.proc import (
     difference,
     read_snapshot,
 )
-from ntbbench.ntb.devices.catalogue import irq_lines, resolve
-from ntbbench.ntb.devices.device import Hardware, IrqLayout
+from ntbbench.ntb.catalogue import irq_lines, resolve
+from ntbbench.ntb.device import Hardware, IrqLayout
 
 FIRST_DOORBELL = 2  # slot 0: link, slot 1: reserved
 DOORBELL = "doorbell bit"

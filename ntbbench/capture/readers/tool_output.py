@@ -8,7 +8,7 @@ from ntbbench.capture.measured_records import Count, DeviceFacts, Measured, Thro
 from ntbbench.capture.readers import Known, Reader
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_small
-from ntbbench.ntb.devices.device import low_bits, shift_masks
+from ntbbench.ntb.device import low_bits, shift_masks
 from ntbbench.ntb.vectormap import DB_BITS_MAX
 
 NTB_PERF = re.compile(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a kernel counts, and the input checks of all of them: once, in front of the loops."""
+"""What a kernel gets, checked once, in front of the loops; and what it counts."""
 
 from dataclasses import dataclass
 from operator import index
@@ -9,8 +9,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntbbench.core.errors import InputError
-from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, U64Array
-from ntbbench.ntb.vectormap import check_u64
+from ntbbench.ntb.vectormap import DB_BITS_MAX, check_u64
+
+QP_COUNT_MAX = DB_BITS_MAX  # qp_bitmap is a u64 (ntb_transport.c)
+VECTOR_COUNT_MAX = DB_BITS_MAX  # a source raises at least one bit that no other source does
+
+# The words of `counters`, as ext/_bits.pxd has them: the totals, then rows by qp_num and by vector.
+SCAN_ITERATIONS, MISSED, MISROUTED, HEAD_WORDS = range(4)
+QP_SCHEDULE_CALLS, QP_WAKEUPS, QP_USEFUL, QP_SPURIOUS, QP_ROWS = range(5)
+VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, VECTOR_ROWS = range(4)
+
+U64Array = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of one run, exact.
+
+    useful_wakeups, spurious_wakeups: tasklet runs that found a packet, and those that did not.
+    qp_schedule_calls, qp_wakeups, qp_useful_wakeups, qp_spurious_wakeups: 64 each, by qp_num.
+    vector_interrupts, vector_schedule_calls, vector_wakeups: V each, by interrupt source.
+    """
+
+    interrupts: int  # doorbell interrupts delivered
+    scan_iterations: int  # iterations of the bit loop
+    schedule_calls: int  # `tasklet_schedule()` calls; `wakeups` set SCHED, `merged` found it set
+    wakeups: int
+    merged: int
+    useful_wakeups: int
+    spurious_wakeups: int
+    missed: int  # bits rung on an active QP that their own interrupt did not schedule
+    misrouted: int  # QPs scheduled though not rung, by interrupts that missed a bit
+    qp_schedule_calls: list[int]
+    qp_wakeups: list[int]
+    qp_useful_wakeups: list[int]
+    qp_spurious_wakeups: list[int]
+    vector_interrupts: list[int]
+    vector_schedule_calls: list[int]
+    vector_wakeups: list[int]
+
+
+class Counters:
+    """The counts of one receiver, which every kernel updates in place.
+
+    block: uint64[451]; what the compiled kernels get. The other three are views of it.
+    head: uint64[3]; scan iterations, missed, misrouted.
+    qp: uint64[4, 64]; schedule calls, wakeups, useful and spurious runs, by qp_num.
+    vector: uint64[3, 64]; interrupts, schedule calls, wakeups, by interrupt source.
+    """
+
+    def __init__(self) -> None:
+        qp_end = HEAD_WORDS + QP_ROWS * QP_COUNT_MAX
+        self.block = np.zeros(qp_end + VECTOR_ROWS * VECTOR_COUNT_MAX, np.uint64)
+        self.head = self.block[:HEAD_WORDS]
+        self.qp = self.block[HEAD_WORDS:qp_end].reshape(QP_ROWS, QP_COUNT_MAX)
+        self.vector = self.block[qp_end:].reshape(VECTOR_ROWS, VECTOR_COUNT_MAX)
+
+    def reset(self) -> None:
+        """Forget every count."""
+        self.block.fill(0)
+
+    def read(self, vector_count: int) -> Counts:
+        """Return the counts so far, for a device of `vector_count` vectors."""
+        scan_iterations, missed, misrouted = self.head.tolist()
+        calls, wakeups, useful, spurious = self.qp.tolist()
+        interrupts, vector_calls, vector_wakeups = self.vector[:, :vector_count].tolist()
+        return Counts(
+            interrupts=sum(interrupts),
+            scan_iterations=scan_iterations,
+            schedule_calls=sum(calls),
+            wakeups=sum(wakeups),
+            merged=sum(calls) - sum(wakeups),
+            useful_wakeups=sum(useful),
+            spurious_wakeups=sum(spurious),
+            missed=missed,
+            misrouted=misrouted,
+            qp_schedule_calls=calls,
+            qp_wakeups=wakeups,
+            qp_useful_wakeups=useful,
+            qp_spurious_wakeups=spurious,
+            vector_interrupts=interrupts,
+            vector_schedule_calls=vector_calls,
+            vector_wakeups=vector_wakeups,
+        )
+
 
 CODE_COUNT_MAX = 64  # two codes are one index into the histogram's table of pairs
 U8Array = NDArray[np.uint8]
@@ -20,26 +102,20 @@ U8Array = NDArray[np.uint8]
 class Batch:
     """A stream of interrupts and the receiver of them; checked.
 
-    Parameters
-    ----------
-    vectors, rung : uint8[N], uint64[N] by interrupt; uint8[C], uint64[C] by code where there are
+    vectors, rung: uint8[N], uint64[N] by interrupt; uint8[C], uint64[C] by code where there are
         codes. Each vector is below `vector_count`.
-    codes : uint8[N], each below C, which is at most 64; or None.
-    db_vector_masks : uint64[64]; those beyond `vector_count` are 0.
-    vector_count : interrupt sources of the device, 0 .. 64.
-    qp_bitmap, qp_bitmap_free, active : u64.
-    drain : interrupts before the softirq runs.
+    qp_bitmap, qp_bitmap_free, active: u64.
     """
 
     vectors: U8Array
     rung: U64Array
-    codes: U8Array | None
-    db_vector_masks: U64Array
-    vector_count: int
+    codes: U8Array | None  # uint8[N], each below C, which is at most 64; or None
+    db_vector_masks: U64Array  # uint64[64]; those beyond `vector_count` are 0
+    vector_count: int  # interrupt sources of the device, 0 .. 64.
     qp_bitmap: int
     qp_bitmap_free: int
     active: int
-    drain: int
+    drain: int  # interrupts before the softirq runs
 
     @property
     def by_interrupt(self) -> tuple[U8Array, U64Array]:

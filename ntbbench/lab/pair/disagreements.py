@@ -8,7 +8,7 @@ from ntbbench.lab.pair.point_files import RecordedPoint
 from ntbbench.lab.pair.predict import Prediction
 from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
-from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
+from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 from ntbbench.pair.setting import Traffic
 
 

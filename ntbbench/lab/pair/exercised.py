@@ -7,8 +7,8 @@ from ntbbench.core.errors import InputError
 from ntbbench.lab.pair.plan import PairPlan
 from ntbbench.lab.pair.predict import PER_VECTOR, WORKS
 from ntbbench.lab.pair.records import OK, PairPoint
+from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START
 from ntbbench.pair.setting import DIRECTIONS, EP_TO_RC, RC_TO_EP, SPACED_US
 
 VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}

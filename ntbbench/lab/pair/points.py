@@ -27,8 +27,8 @@ from ntbbench.lab.pair.predict import (
 )
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE, PairObserved, PairPoint
 from ntbbench.pair.coalesce import Hop
-from ntbbench.pair.series.verdict import PairLink
 from ntbbench.pair.setting import RC_TO_EP, Traffic
+from ntbbench.pair.verdict import PairLink
 
 UP, DOWN = "up", "down"
 LOST = {MISSED, MISROUTED}

@@ -31,8 +31,8 @@ from ntbbench.lab.pair.plan import (
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
 from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
+from ntbbench.pair.behaviour import Observations
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.set_up import Observations
 
 RESULT_KEYS = ("ep_qp_count", "rc_qp_count", "ep_queues", "rc_queues", "link", "cause")
 # A remark of the endpoint core on x86, once a boot, whichever drivers run.

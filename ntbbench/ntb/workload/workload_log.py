@@ -24,17 +24,11 @@ WANTED = "columns time and vector or db_bits (or both)"
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """One recorded log.
+    """One recorded log."""
 
-    Parameters
-    ----------
-    path : as the user wrote it.
-    vectors : uint8[R] interrupt sources, or None.
-    db_bits : uint64[R] rung bits, none of them 0, or None. One of the two is there.
-    """
-
-    path: str
-    vectors: npt.NDArray[np.uint8] | None
+    path: str  # as the user wrote it
+    vectors: npt.NDArray[np.uint8] | None  # uint8[R] interrupt sources, or None
+    # uint64[R] rung bits, none of them 0, or None. One of the two is there.
     db_bits: npt.NDArray[np.uint64] | None
 
     @property
@@ -46,9 +40,7 @@ class Log:
 def read_log(path: str) -> Log:
     """Return the log in a .csv, .npy (structured) or .npz file.
 
-    Raises
-    ------
-    InputError : the file cannot be read, a column is missing, or a row is wrong.
+    InputError: the file cannot be read, a column is missing, or a row is wrong.
     """
     suffix = Path(path).suffix.lower()
     if suffix in {".npy", ".npz"}:
@@ -161,13 +153,8 @@ def log_stream(log: Log, vector_map: VectorMap, active: int) -> Stream:
     lowest bit first. A row with a vector alone rings one of the vector's active bits, which take
     turns; where none is active, its valid bits do. A row with both rings these bits and no other.
 
-    Parameters
-    ----------
-    active : u64 mask of the doorbell bits of the queues that exist.
-
-    Raises
-    ------
-    InputError : a vector or a bit that the device does not have.
+    active: u64 mask of the doorbell bits of the queues that exist.
+    InputError: a vector or a bit that the device does not have.
     """
     if log.db_bits is None:
         vectors, rung = bits_in_turn(log, vector_map, active)

@@ -4,9 +4,7 @@
 import errno
 from collections.abc import Callable, Sequence
 
-from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError, Hazard, Sanitizer
-from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.slots import (
+from ntbbench.pair.drivers.kernel_around import (
     EPF_IRQ_LINK,
     MW_COUNT_MAX,
     RC_DB_COUNT_MIN,
@@ -14,8 +12,13 @@ from ntbbench.pair.drivers.slots import (
     RC_VECTORS_MIN,
     U64,
     U64_BITS,
+    DbEvent,
+    DriverError,
+    Hazard,
+    Sanitizer,
     ffs,
 )
+from ntbbench.pair.drivers.patches import Driver
 
 IRQ_BASE = 40  # any number: the first Linux irq of the device
 
@@ -35,11 +38,9 @@ def scattered_irqs(vectors: int) -> tuple[int, ...]:
 class Epf:
     """One ntb_hw_epf.
 
-    Parameters
-    ----------
-    irqs : the Linux irq number of each granted MSI or MSI-X vector, in vector order.
-    db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
-    write_doorbell : carries out the MMIO write that rings a slot of the peer.
+    irqs: the Linux irq number of each granted MSI or MSI-X vector, in vector order.
+    db_event: receives the vectors of ntb_db_event(), under the core's ctx_lock.
+    write_doorbell: carries out the MMIO write that rings a slot of the peer.
 
     Source: drivers/ntb/hw/epf/ntb_hw_epf.c, Linux 6.12.95 (no patch), 6.12.117 (9-11), 7.3 (all).
 
@@ -70,9 +71,7 @@ class Epf:
     def probe(self, mw_count: int, failing_vector: int | None = None) -> None:
         """Set the device up; request_irq() fails for `failing_vector`, if there is one.
 
-        Raises
-        ------
-        DriverError : ENOSPC with too few vectors, EINVAL for too many windows (before patch 11 only
+        DriverError: ENOSPC with too few vectors, EINVAL for too many windows (before patch 11 only
             after the irqs were requested, which then stay), EBUSY where request_irq() failed.
         """
         if self.driver.has(11):

@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 
+from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork
-from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError, Sanitizer
-from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.slots import (
+from ntbbench.pair.drivers.kernel_around import (
     DB_BAR_BYTES_MIN,
     EP_DB_COUNT_MAX,
     EP_DB_COUNT_UNSET,
@@ -20,8 +18,101 @@ from ntbbench.pair.drivers.slots import (
     U32_BYTES,
     U64,
     U64_BITS,
+    DbEvent,
+    DriverError,
+    Sanitizer,
     ffs,
+    ffs64,
 )
+from ntbbench.pair.drivers.patches import Driver
+
+VNTB_PEER_DB_WORK_BUDGET = 5  # pci-epf-vntb.c, Linux 7.3
+BUDGET_MAX = 1 << 16  # a model of more has no meaning and takes for ever
+RaiseBit = Callable[[int], None]  # raises the MSI of one doorbell bit; it may sleep
+
+
+class PeerDbWork:
+    """`peer_db_pending` and `peer_db_work`, one atomic step at a time.
+
+    A step is what other CPUs can see happen: taking a snapshot with xchg(0), raising the lowest
+    bit of it, or looking for more after the last snapshot that the budget allows. Between steps
+    anything may ring. InputError: a budget below 1.
+
+    Source: drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_peer_db_work,
+    vntb_epf_peer_db_set, epf_ntb_epc_init, epf_ntb_epc_cleanup), Linux 7.3.
+    """
+
+    def __init__(self, raise_bit: RaiseBit, budget: int = VNTB_PEER_DB_WORK_BUDGET) -> None:
+        if not 1 <= budget <= BUDGET_MAX:
+            raise InputError("budget", budget, f"1 .. {BUDGET_MAX} snapshots a run")
+        self._raise_bit = raise_bit
+        self.budget = budget  # snapshots that a run may take
+        self.pending = 0
+        self.enabled = False
+        self.queued = False
+        self.running = False
+        self.db_bits = 0  # what is left of the snapshot in hand
+        self.snapshots_left = 0
+        self.snapshots = 0  # taken in all, not counting the empty ones
+        self.runs = 0
+
+    def enable(self) -> None:
+        """Clear what is pending and let the work run (epf_ntb_epc_init)."""
+        self.pending = 0
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Wait for a run to end, refuse further ones, clear what is pending (cleanup)."""
+        self.enabled = False
+        self.queued = False
+        while self.running:
+            self.step()
+        self.pending = 0
+
+    def set(self, db_bits: int) -> None:
+        """Add bits, already masked and not 0, and queue the work."""
+        self.pending |= db_bits
+        self._queue()
+
+    def step(self) -> None:
+        """Do the next thing; nothing if the work is neither running nor queued."""
+        if not self.running:
+            self._start()
+        elif self.db_bits:
+            bit = ffs64(self.db_bits)
+            self.db_bits &= ~(1 << bit)
+            self._raise_bit(bit)
+        elif self.snapshots_left:
+            self._take_snapshot()
+        else:
+            self.running = False
+            if self.pending:
+                self._queue()
+
+    def drain(self) -> None:
+        """Step until the work has nothing left to do."""
+        while self.running or self.queued:
+            self.step()
+
+    def _queue(self) -> None:
+        # A disabled work is not queued; one that is queued already stays so once.
+        self.queued = self.enabled
+
+    def _start(self) -> None:
+        if self.queued:
+            self.queued = False
+            self.running = True
+            self.runs += 1
+            self.snapshots_left = self.budget
+
+    def _take_snapshot(self) -> None:
+        self.snapshots_left -= 1
+        self.db_bits, self.pending = self.pending, 0
+        if self.db_bits:
+            self.snapshots += 1
+        else:
+            self.running = False
+
 
 U32_MAX = (1 << 32) - 1
 ATTRIBUTES = ("db_count", "num_mws", "spad_count")
@@ -52,11 +143,9 @@ class VntbConfig:
     def store(self, attribute: str, text: str) -> None:
         """Write `text` to an attribute.
 
-        Raises
-        ------
-        DriverError : EOPNOTSUPP after attach (patch 5), EINVAL or ERANGE for what is no u32, EINVAL
+        DriverError: EOPNOTSUPP after attach (patch 5), EINVAL or ERANGE for what is no u32, EINVAL
             outside the attribute's range (db_count: with patch 4).
-        InputError : no such attribute.
+        InputError: no such attribute.
         """
         if attribute not in ATTRIBUTES:
             raise unknown("attribute", attribute, ATTRIBUTES)
@@ -72,9 +161,7 @@ class VntbConfig:
     def configure_interrupt(self) -> None:
         """Check db_count as bind does.
 
-        Raises
-        ------
-        DriverError : EINVAL for a db_count that the driver refuses.
+        DriverError: EINVAL for a db_count that the driver refuses.
         """
         low = int("db-count-zero" in self.driver.prerequisites)
         low = self.db_count_min if self.driver.has(4) else low
@@ -89,9 +176,7 @@ def _check(call: str, what: str, value: int, low: int, high: int) -> None:
 def kstrtou32(call: str, text: str) -> int:
     """Return the u32 in `text`, read as kstrtou32() with base 0 does.
 
-    Raises
-    ------
-    DriverError : EINVAL for no number, ERANGE for one beyond a u32.
+    DriverError: EINVAL for no number, ERANGE for one beyond a u32.
     """
     match = re.fullmatch(r"\+?(0[xX][0-9a-fA-F]+|[0-9]+)\n?", text)
     if match is None:
@@ -123,11 +208,9 @@ class Doorbell(StrEnum):
 class Vntb:
     """One bound or unbound pci-epf-vntb.
 
-    Parameters
-    ----------
-    db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
-    raise_msi : raises an MSI towards the host; MSI n is slot n - 1.
-    budget : snapshots a run of the deferred work takes at most.
+    db_event: receives the vectors of ntb_db_event(), under the core's ctx_lock.
+    raise_msi: raises an MSI towards the host; MSI n is slot n - 1.
+    budget: snapshots a run of the deferred work takes at most.
 
     Source: drivers/pci/endpoint/functions/pci-epf-vntb.c, Linux 6.12.95 (no patch) and 7.3 (all).
 
@@ -160,9 +243,7 @@ class Vntb:
     def bind(self) -> None:
         """Attach to the endpoint controller.
 
-        Raises
-        ------
-        DriverError : EINVAL for a db_count that the driver refuses.
+        DriverError: EINVAL for a db_count that the driver refuses.
         """
         self.config.configure_interrupt()
         count = self.config.db_count
@@ -258,9 +339,7 @@ class Vntb:
     def peer_db_set(self, db_bits: int) -> None:
         """Ring the peer, in whatever context the caller is.
 
-        Raises
-        ------
-        DriverError : before patch 2, what the controller said; after it the call never fails.
+        DriverError: before patch 2, what the controller said; after it the call never fails.
         """
         if not self.driver.has(2):
             self._raise_slot(ffs(db_bits) + self.driver.db_start - 1)

@@ -19,13 +19,21 @@ from ntbbench.datapath.engine import (
     _datapath_heap,
     _datapath_slots,
     buffers,
-    rows,
     simulate,
     simulate_logged,
 )
-from ntbbench.datapath.engine.draws import LOG_BITS, draw, minus_log
-from ntbbench.datapath.engine.engine_plan import SLOT_BITS, TIME_END, Duration, plan
-from ntbbench.datapath.engine.tally import CPU_COUNTS, FLOW_COUNTS, QUEUE_COUNTS
+from ntbbench.datapath.engine.engine_plan import (
+    CPU_COUNTS,
+    FLOW_COUNTS,
+    LOG_BITS,
+    QUEUE_COUNTS,
+    SLOT_BITS,
+    TIME_END,
+    Duration,
+    draw,
+    minus_log,
+    plan,
+)
 from ntbbench.datapath.system import (
     FLOWS_MAX,
     TIME_MAX_PS,
@@ -40,8 +48,8 @@ from ntbbench.datapath.system import (
     Source,
     System,
     Transmit,
+    check_declared,
 )
-from ntbbench.datapath.system_checks import check_declared
 
 US = 10**6
 FLOW = Flow(0, 1, 64, "closed", window=1)
@@ -178,12 +186,12 @@ def test_the_last_instant_is_simulated(engine: str) -> None:
 def test_rows_have_the_structs_columns(module: object) -> None:
     resolved = plan(SYSTEM)
     state = {
-        "system": (len(rows.system_row(resolved, 0)), 21),  # pointers
-        "cpus": (len(rows.cpu_row(0)), CPU_COUNTS + 2 + 24),
-        "queues": (len(rows.queue_rows(resolved, [0, 0])[0][0]), QUEUE_COUNTS + 14),
-        "flows": (len(rows.flow_rows(resolved, [0, 0])[0][0]), FLOW_COUNTS + 24),
-        "sources": (len(rows.source_rows(resolved)[0][0]), 1 + 1),
-        "entries": (rows.ENTRY_WORDS, 0),
+        "system": (len(buffers.system_row(resolved, 0)), 21),  # pointers
+        "cpus": (len(buffers.cpu_row(0)), CPU_COUNTS + 2 + 24),
+        "queues": (len(buffers.queue_rows(resolved, [0, 0])[0][0]), QUEUE_COUNTS + 14),
+        "flows": (len(buffers.flow_rows(resolved, [0, 0])[0][0]), FLOW_COUNTS + 24),
+        "sources": (len(buffers.source_rows(resolved)[0][0]), 1 + 1),
+        "entries": (buffers.ENTRY_WORDS, 0),
     }
     sizes = {name: columns + behind for name, (columns, behind) in state.items()}
     assert sizes == module.SIZES

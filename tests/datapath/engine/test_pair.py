@@ -13,7 +13,7 @@ from datapath_pair import ps, recorded, runs_per_qp, spec_of, system_of
 from pair_recordings import BOOTS, DATA, evaluated, load
 
 from ntbbench.datapath.engine import ENGINES, simulate
-from ntbbench.datapath.scenario.resolve import resolve
+from ntbbench.datapath.grid_point import resolve
 from ntbbench.lab.pair.plan import PairRecordings, PointRecording
 from ntbbench.lab.pair.records import PairPoint
 

@@ -11,10 +11,10 @@ from dask_cluster import Cluster, cluster
 from simulate_runs import SMALL, Command, found_on, saved
 
 from ntbbench.core.errors import InputError
-from ntbbench.datapath.grid import backends
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks
-from ntbbench.datapath.scenario.grid_point import expand
-from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.datapath import grid as grids
+from ntbbench.datapath.grid import Found, Grid, Hooks
+from ntbbench.datapath.grid_point import expand
+from ntbbench.datapath.scenario_file import preset, with_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:::distributed")
 REPLICATIONS = 12
@@ -30,7 +30,7 @@ def grid() -> Grid:
 
 @pytest.fixture(scope="module")
 def expected() -> Found:
-    with backends.local(1, 1) as place:
+    with grids.local(1, 1) as place:
         return found_on(place, grid())
 
 
@@ -41,7 +41,7 @@ def running(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_a_cluster_gives_the_same(running: Cluster, expected: Found) -> None:
-    with backends.dask(running.address) as place:
+    with grids.dask(running.address) as place:
         assert place.slots == 2
         assert found_on(place, grid()) == expected
 
@@ -57,7 +57,7 @@ def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -
             killed.set()
             running.kill_worker(0)
 
-    with backends.dask(running.address) as place:
+    with grids.dask(running.address) as place:
         found = found_on(place, grid(), Hooks(progress=progress))
     assert killed.is_set()
     assert told[0] <= told[-1] // 2  # it died in the middle
@@ -93,7 +93,7 @@ def test_a_bad_address_is_one_line_and_leaves_no_client(
     address: str, allowed: str, ntbbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client of a wrong address, or without certificates, would end with a traceback."""
-    monkeypatch.setattr(backends, "CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr(grids, "CONNECT_TIMEOUT", 0.5)
     before = set(threading.enumerate())
     ran = ntbbench("simulate", "--backend", "dask", "--scheduler", address, "-o", "/dev/null")
     assert ran.code == 2
@@ -104,13 +104,13 @@ def test_a_bad_address_is_one_line_and_leaves_no_client(
 
 @pytest.mark.parametrize("address", ["host:8786", "tcp://10.0.0.1:8786", "tls://[::1]:8786/"])
 def test_addresses_of_schedulers(address: str) -> None:
-    backends.check_address(address)
+    grids.check_address(address)
 
 
 def test_a_scheduler_without_workers(tmp_path: Path) -> None:
     with (
         cluster(tmp_path, 0) as running,
         pytest.raises(InputError, match="at least one worker"),
-        backends.dask(running.address),
+        grids.dask(running.address),
     ):
         pass

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulate_runs import WHOLE_RUN
 
-from ntbbench.datapath.grid.fit import crossing, fit, target_of, throughput, with_byte
-from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.datapath.fit import crossing, fit, target_of, throughput, with_byte
+from ntbbench.datapath.scenario_file import preset, with_settings
 
 
 @given(cost=st.integers(1, 10**9), fixed=st.integers(1, 10**12), below=st.floats(0, 0.9))

@@ -17,20 +17,19 @@ import pytest
 from simulate_runs import found_on, small_grid, spec_of
 
 from ntbbench.core.errors import InputError
-from ntbbench.datapath.grid import backends
-from ntbbench.datapath.grid import grid as grids
-from ntbbench.datapath.grid import replicate as replicating
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.datapath.grid.replicate import Chunk, replicate, run_packed, unpacked
-from ntbbench.datapath.scenario.grid_point import PointSpec, Ring
-from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.datapath import grid as grids
+from ntbbench.datapath import replicate as replicating
+from ntbbench.datapath.grid import Found, Grid, Hooks, WorkersLost, run_grid
+from ntbbench.datapath.grid_point import PointSpec, Ring
+from ntbbench.datapath.replicate import Chunk, replicate, run_packed, unpacked
+from ntbbench.datapath.scenario_file import preset, with_settings
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_any_number_of_workers_gives_the_same(jobs: int) -> None:
     plan = small_grid()
     expected = [{n: replicate(spec, n, "specialised") for n in range(5)} for spec in plan.specs]
-    with backends.local(jobs, 20) as place:
+    with grids.local(jobs, 20) as place:
         assert place.slots == jobs
         assert found_on(place, plan) == expected
 
@@ -42,7 +41,7 @@ def test_a_system_that_the_engines_refuse_is_one_line(jobs: int) -> None:
     plan = Grid([PointSpec(scenario, 1, "msi", "single", "tcp")], 3, "specialised")
     plan.specs[0].__dict__["rings"] = (Ring(2 << 20, 15),)  # frames that hold such packets
     with (
-        backends.local(jobs, 3) as place,
+        grids.local(jobs, 3) as place,
         pytest.raises(InputError, match=r"costs\.send: .*: at most a second a packet"),
     ):
         found_on(place, plan)
@@ -59,7 +58,7 @@ def test_what_a_worker_leaves_of_its_chunk_is_handed_out_again(
     jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = small_grid(40)
-    with backends.local(1, 1) as place:
+    with grids.local(1, 1) as place:
         expected = found_on(place, plan)
     if jobs == 1:
         monkeypatch.setattr(replicating, "CHUNK_SECONDS", 0.0)
@@ -67,7 +66,7 @@ def test_what_a_worker_leaves_of_its_chunk_is_handed_out_again(
         assert len(unpacked(left)) == 1
     else:  # the workers are processes of their own: leave something in their place
         monkeypatch.setattr(grids, "run_packed", first_of_chunk)
-    with backends.local(jobs, 2) as place:
+    with grids.local(jobs, 2) as place:
         assert found_on(place, plan) == expected
 
 
@@ -85,7 +84,7 @@ def test_an_end_waits_for_what_was_handed_out() -> None:
             return executor.submit(task, chunk)
 
         noted = SimpleNamespace(submit=submit)
-        place = backends.Place(cast(Executor, noted), 2)
+        place = grids.Place(cast(Executor, noted), 2)
         found = found_on(place, plan, Hooks(stop=lambda: bool(handed)))
     assert len(handed) == place.window
     assert sum(map(len, found)) == sum(map(len, handed)) < plan.total
@@ -93,7 +92,7 @@ def test_an_end_waits_for_what_was_handed_out() -> None:
 
 def test_who_insists_waits_for_nothing() -> None:
     """The task never ends; what was found before stays."""
-    place = backends.Place(cast(Executor, SimpleNamespace(submit=lambda *_: Future())), 2)
+    place = grids.Place(cast(Executor, SimpleNamespace(submit=lambda *_: Future())), 2)
     plan, asked = small_grid(), iter([False, False])
 
     def stop() -> bool:
@@ -110,7 +109,7 @@ def test_who_insists_waits_for_nothing() -> None:
 NAME = "MALLOC_TRIM_THRESHOLD_"
 ASK = f"""
 import os
-from ntbbench.datapath.grid.backends import local
+from ntbbench.datapath.grid import local
 with local(2, 2) as place:
     print(place.executor.submit(os.getenv, "{NAME}").result())
 print(os.getenv("{NAME}"))
@@ -124,7 +123,7 @@ def blocked_signals() -> set[signal.Signals]:
 def test_workers_never_see_a_sigint_to_the_group() -> None:
     """It is blocked in what forks them, so from their first instruction; and here it is not."""
     before = blocked_signals()
-    with backends.local(2, 2) as place:
+    with grids.local(2, 2) as place:
         assert signal.SIGINT in place.executor.submit(blocked_signals).result()
         (worker, *_) = active_children()
         parent = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1]
@@ -141,14 +140,14 @@ def test_a_killed_worker_loses_only_what_it_ran() -> None:
     def kill(_: str, done: int, total: int) -> None:
         os.kill(active_children()[0].pid or 0, signal.SIGKILL)
 
-    with backends.local(2, 4000) as place, pytest.raises(WorkersLost, match="ended from outside"):
+    with grids.local(2, 4000) as place, pytest.raises(WorkersLost, match="ended from outside"):
         run_grid(plan, found, place, Hooks(progress=kill))
     assert 0 < sum(map(len, found)) < 4000
 
 
 @pytest.mark.parametrize(
     ("own", "worker", "parent"),
-    [(None, backends.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")],
+    [(None, grids.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")],
 )
 def test_a_worker_keeps_memory_unless_the_user_says_how_much(
     own: str | None, worker: str, parent: str

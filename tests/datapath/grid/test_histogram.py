@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulate_runs import loaded
 
-from ntbbench.datapath.grid.estimate import estimate, gains
-from ntbbench.datapath.grid.histogram import histogram_of, quantiles
 from ntbbench.datapath.outcome import latency_bucket, latency_bucket_low
 from ntbbench.datapath.records import OkSimulation
+from ntbbench.datapath.replicate import histogram_of, quantiles
+from ntbbench.datapath.summary import estimate, gains
 
 
 @given(st.lists(st.integers(0, 10**12).map(float), min_size=2, max_size=8))

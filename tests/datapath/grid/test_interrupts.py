@@ -15,11 +15,10 @@ from ntbbench.cli import progress as cli_progress
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import SAME_REQUEST
 from ntbbench.core.result_file import write_json
-from ntbbench.datapath.grid import backends
-from ntbbench.datapath.grid import grid as grids
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.datapath.grid.replicate import Chunk, replicate, run_packed
+from ntbbench.datapath import grid as grids
+from ntbbench.datapath.grid import Found, Grid, Hooks, WorkersLost, run_grid
 from ntbbench.datapath.records import SimulationResult
+from ntbbench.datapath.replicate import Chunk, replicate, run_packed
 
 
 def test_what_was_found_before_a_worker_died_is_saved(
@@ -27,7 +26,7 @@ def test_what_was_found_before_a_worker_died_is_saved(
 ) -> None:
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
 
-    def dies(plan: Grid, found: Found, place: backends.Place, hooks: Hooks) -> None:
+    def dies(plan: Grid, found: Found, place: grids.Place, hooks: Hooks) -> None:
         found[0][1] = replicate(plan.specs[0], 1, "specialised")
         raise WorkersLost("a worker process was ended from outside;")
 
@@ -47,7 +46,7 @@ def test_an_end_on_the_way_keeps_what_is_done() -> None:
     plan = small_grid(40)
     told: list[int] = []
     hooks = Hooks(progress=lambda _, done, total: told.append(done), stop=lambda: len(told) > 0)
-    with backends.local(1, 1) as place:
+    with grids.local(1, 1) as place:
         found = found_on(place, plan, hooks)
         assert 0 < sum(map(len, found)) < 160
         run_grid(plan, found, place, Hooks())
@@ -58,7 +57,7 @@ def test_it_is_saved_now_and_then() -> None:
     now = iter(range(0, 10_000, 20))
     kept: list[int] = []
     hooks = Hooks(save=lambda found: kept.append(sum(map(len, found))), clock=lambda: next(now))
-    with backends.local(1, 1) as place:
+    with grids.local(1, 1) as place:
         found_on(place, small_grid(40), hooks)
     assert kept
     assert kept == sorted(kept)

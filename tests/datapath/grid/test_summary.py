@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from simulate_runs import SHORT, Command, saved
 
-from ntbbench.datapath.grid.replicate import replicate
+from ntbbench.datapath.grid_point import PointSpec
 from ntbbench.datapath.records import CPU_KINDS, Counts, OkSimulation
-from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.datapath.replicate import replicate
+from ntbbench.datapath.scenario_file import preset, with_settings
 
 
 def test_the_json_is_the_contract(result_file: Path) -> None:

@@ -14,9 +14,8 @@ from simulate_runs import ONE, Command, compared, loaded, saved, spec_of
 
 from ntbbench.cli.main import main
 from ntbbench.core.errors import ExitCode
-from ntbbench.datapath.grid.estimate import estimate
-from ntbbench.datapath.grid.summary import partly_defined, point_of
 from ntbbench.datapath.records import Estimate, OkSimulation
+from ntbbench.datapath.summary import estimate, partly_defined, point_of
 from ntbbench.report.document import Table
 from ntbbench.report.views.simulation import document
 

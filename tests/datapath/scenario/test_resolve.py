@@ -11,19 +11,25 @@ from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Choice, Count, Duration, Flag, Kind, Share, Word
-from ntbbench.datapath.grid.fit import fit, target_of, throughput
-from ntbbench.datapath.grid.replicate import replicate
-from ntbbench.datapath.scenario.grid_point import PointSpec, expand, ring_of
-from ntbbench.datapath.scenario.resolve import engine_seed, queue_of_flow, resolve
-from ntbbench.datapath.scenario.scenario_file import (
+from ntbbench.datapath.fit import fit, target_of, throughput
+from ntbbench.datapath.grid_point import (
+    PointSpec,
+    engine_seed,
+    expand,
+    queue_of_flow,
+    resolve,
+    ring_of,
+)
+from ntbbench.datapath.replicate import replicate
+from ntbbench.datapath.scenario_file import (
     KEYS,
     check_scenario,
     preset,
     scenario_from,
     with_settings,
 )
-from ntbbench.datapath.system_checks import check_system
-from ntbbench.ntb.devices.catalogue import hardware_names
+from ntbbench.datapath.system import check_system
+from ntbbench.ntb.catalogue import hardware_names
 
 
 def spec_of(

@@ -15,7 +15,7 @@ from ntbbench.cli.main import main
 from ntbbench.core.errors import InputError
 from ntbbench.core.option_list import described
 from ntbbench.core.options import Choice, Count, Counts, Duration, Flag, Kind, Share, Word, shown
-from ntbbench.datapath.scenario.scenario_file import (
+from ntbbench.datapath.scenario_file import (
     KEYS,
     check_scenario,
     load_scenario,
@@ -25,7 +25,7 @@ from ntbbench.datapath.scenario.scenario_file import (
     with_settings,
     with_true_note,
 )
-from ntbbench.datapath.scenario.sections import BOARDS, Scenario
+from ntbbench.datapath.sections import BOARDS, Scenario
 from ntbbench.report.views.option_list import default
 
 DOC = Path(__file__).parents[3] / "docs" / "simulate.md"

@@ -16,7 +16,7 @@ from ntbbench.datapath.engine.buffers import Buffers
 from ntbbench.datapath.engine.engine_plan import plan
 from ntbbench.datapath.system import Cost, Costs, Flow, Queue, Source, System
 from ntbbench.dispatch import engine
-from ntbbench.ntb.devices.catalogue import generic
+from ntbbench.ntb.catalogue import generic
 from ntbbench.ntb.workload.stream import Cycle, Draws, Sender, ring_stream
 
 

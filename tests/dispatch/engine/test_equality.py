@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbbench.dispatch import engine
-from ntbbench.dispatch.engine.kernels import KERNELS
+from ntbbench.dispatch.engine import KERNELS
 
 FORMS = [(kernel, coded) for kernel in ("scan", "bitset") for coded in (False, True)]
 one_hot_masks = st.permutations([1 << bit for bit in range(64)]).flatmap(

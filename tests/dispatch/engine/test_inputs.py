@@ -9,7 +9,7 @@ import pytest
 from ntbbench.core.errors import InputError
 from ntbbench.dispatch import engine
 from ntbbench.dispatch.engine import _bitset, _msi, _scan
-from ntbbench.dispatch.engine.counts import Counters
+from ntbbench.dispatch.engine.batch import Counters
 
 GOOD: dict[str, Any] = {
     "vectors": np.array([0, 1], np.uint8),

@@ -20,9 +20,9 @@ from ntbbench.lab.pair.observed_patches import (
 )
 from ntbbench.lab.pair.plan import DriverSource, PairSetup
 from ntbbench.lab.pair.points import evaluate, observed
+from ntbbench.pair.behaviour import FILLED, LOOKS_UP, expected_observations, normalised
 from ntbbench.pair.drivers.patches import Driver, Side, driver, number_ranges, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.set_up import FILLED, LOOKS_UP, expected_observations, normalised
 
 SLOTS = {"ep": 8, "rc": 16}
 FILLED_SLOTS = frozenset(range(8))

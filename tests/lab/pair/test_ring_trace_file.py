@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ntbbench.core.errors import InputError
 from ntbbench.lab.pair.predict import measured_verdict
 from ntbbench.lab.pair.ring_trace_file import Addresses, PairTrace, read_pair_trace
-from ntbbench.pair.drivers.slots import slot_of
+from ntbbench.pair.drivers.kernel_around import slot_of
 from ntbbench.pair.flow import POLL, Raised, Told
 from ntbbench.pair.setting import Traffic
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import hardware_names, irq_lines, resolve
-from ntbbench.ntb.devices.dispatch_modes import provision
+from ntbbench.ntb.catalogue import hardware_names, irq_lines, resolve
+from ntbbench.ntb.device import provision
 from ntbbench.ntb.vectormap import bits_of
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import kinds, shown
-from ntbbench.ntb.devices.custom import Device, build_device, device_of, parse_devices
-from ntbbench.ntb.devices.device import Hardware
+from ntbbench.ntb.custom import Device, build_device, device_of, parse_devices
+from ntbbench.ntb.device import Hardware
 
 
 def built(text: str) -> Hardware:

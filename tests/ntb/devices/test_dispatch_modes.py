@@ -4,8 +4,8 @@
 import pytest
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import hardware_names, resolve
-from ntbbench.ntb.devices.dispatch_modes import dispatch_map, provision
+from ntbbench.ntb.catalogue import hardware_names, resolve
+from ntbbench.ntb.device import dispatch_map, provision
 from ntbbench.ntb.vectormap import VectorMap
 
 

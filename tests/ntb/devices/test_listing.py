@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the bits of a device are for, and which QPs wake together."""
 
-from ntbbench.ntb.devices.catalogue import resolve
-from ntbbench.ntb.devices.custom import build_device, parse_devices
-from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.listing import device_row, wakeup_groups
+from ntbbench.ntb.audit import device_row, wakeup_groups
+from ntbbench.ntb.catalogue import resolve
+from ntbbench.ntb.custom import build_device, parse_devices
+from ntbbench.ntb.device import Hardware
 from ntbbench.ntb.records import BitRow, Role
 
 

@@ -10,9 +10,9 @@ from engine_cases import ALL_ONES, EDGE_BITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntbbench.ntb.devices.catalogue import generic
+from ntbbench.ntb.catalogue import generic
 from ntbbench.ntb.vectormap import VectorMap
-from ntbbench.ntb.workload import _rings, reference
+from ntbbench.ntb.workload import _rings, make_stream, parse_workload, reference
 from ntbbench.ntb.workload.stream import (
     RING_STREAM,
     Cycle,
@@ -22,7 +22,6 @@ from ntbbench.ntb.workload.stream import (
     generator,
     ring_stream,
 )
-from ntbbench.ntb.workload.workload import make_stream, parse_workload
 
 seeds = st.one_of(st.sampled_from((0, 1, ALL_ONES)), st.integers(0, ALL_ONES))
 shares = st.lists(st.sampled_from((0, 0, 1, 1, 3, 1e-9, 1e6)), min_size=2, max_size=64)

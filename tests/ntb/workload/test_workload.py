@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import generic, resolve
-from ntbbench.ntb.devices.dispatch_modes import dispatch_map
+from ntbbench.ntb.catalogue import generic, resolve
+from ntbbench.ntb.device import dispatch_map
 from ntbbench.ntb.vectormap import VectorMap
+from ntbbench.ntb.workload import make_stream, parse_workload, queues_needed
 from ntbbench.ntb.workload.stream import Stream
-from ntbbench.ntb.workload.workload import make_stream, parse_workload, queues_needed
 
 EXACT = ("round-robin", "hot:share=1", "flows:k=7", "flows:k=1", "burst:size=3,of=round-robin")
 RANDOM = ("uniform", "hot:queue=1,share=0.7", "zipf:s=1.3", "burst:size=5,of=zipf:s=0.5")

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import generic, resolve
-from ntbbench.ntb.devices.dispatch_modes import dispatch_map
+from ntbbench.ntb.catalogue import generic, resolve
+from ntbbench.ntb.device import dispatch_map
 from ntbbench.ntb.vectormap import VectorMap
+from ntbbench.ntb.workload import make_stream, parse_workload
 from ntbbench.ntb.workload.stream import Stream
-from ntbbench.ntb.workload.workload import make_stream, parse_workload
 
 # Vector 0 has bits 0-3, vector 1 bits 4-7.
 TWO_VECTORS = generic(8, 2).vector_map

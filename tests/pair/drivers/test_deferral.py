@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ntbbench.core.errors import InputError
-from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork, storm
+from ntbbench.pair.drivers.pci_epf_vntb import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork
+from ntbbench.pair.effects import storm
 
 BITS = st.frozensets(st.sampled_from([0, 1, 5, 31, 32, 62, 63]), min_size=1)
 

@@ -4,6 +4,7 @@
 import pytest
 
 from ntbbench.core.errors import InputError
+from ntbbench.pair.drivers.kernel_around import ffs, ffs64, slot_name
 from ntbbench.pair.drivers.patches import (
     PATCHES,
     PREREQUISITES,
@@ -14,7 +15,6 @@ from ntbbench.pair.drivers.patches import (
     root_fix,
     side_patches,
 )
-from ntbbench.pair.drivers.slots import ffs, ffs64, slot_name
 
 
 def test_the_series_in_posted_order() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from ntbbench.cli.main import main
 from ntbbench.lab.pair.predict import PairModel, predicted_verdict, same_verdict
+from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX, EP_MSIS
 from ntbbench.pair.drivers.patches import prefix
-from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX, EP_MSIS
 from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, AnySlots
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "driver-pair.md"

@@ -6,7 +6,7 @@ from pair_strategies import unpatched, whole
 
 from ntbbench.pair.drivers.kernel_around import Client, db_vector_mask
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.series.effects import effects, race_cost, race_costs
+from ntbbench.pair.effects import effects, race_cost, race_costs
 from ntbbench.pair.setting import DIRECTIONS, Direction, Pair, Setting
 
 FOUR = Setting()

@@ -12,9 +12,17 @@ from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, cell_driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.records import Exhaustive
 from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.series.prefix_matrix import cell, compat, exhaustive, rows
-from ntbbench.pair.series.verdict import WORKS, Verdict, outcome, setting_traits
 from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
+from ntbbench.pair.verdict import (
+    WORKS,
+    Verdict,
+    cell,
+    compat,
+    exhaustive,
+    outcome,
+    rows,
+    setting_traits,
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from pair_strategies import EP_PATCHES, RC_PATCHES, subsets, unpatched, whole
 
 from ntbbench.pair.drivers.patches import driver
 from ntbbench.pair.records import Dependencies
-from ntbbench.pair.series.subsets import (
+from ntbbench.pair.setting import DIRECTIONS, Setting
+from ntbbench.pair.subsets import (
     dependencies,
     minimal_sets,
     other_settings,
@@ -18,8 +19,7 @@ from ntbbench.pair.series.subsets import (
     required,
     safe_orders,
 )
-from ntbbench.pair.series.verdict import WORKS, outcome
-from ntbbench.pair.setting import DIRECTIONS, Setting
+from ntbbench.pair.verdict import WORKS, outcome
 
 SETS = st.lists(st.frozensets(st.integers(0, 5)), max_size=12)
 

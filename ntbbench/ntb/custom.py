@@ -11,8 +11,8 @@ from msgspec import Struct
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int, parse_settings
 from ntbbench.core.options import Count, Kind, Word, changed, kinds
-from ntbbench.ntb.devices.catalogue import MW_COUNT_MAX, hardware_names
-from ntbbench.ntb.devices.device import DbRead, Hardware, low_bits, masked_map, shift_masks
+from ntbbench.ntb.catalogue import MW_COUNT_MAX, hardware_names
+from ntbbench.ntb.device import DbRead, Hardware, low_bits, masked_map, shift_masks
 from ntbbench.ntb.records import NO_SOURCE
 from ntbbench.ntb.vectormap import DB_BITS_MAX, check_u64
 
@@ -85,9 +85,7 @@ def parse_devices(texts: Iterable[str]) -> dict[str, Device]:
 
     Masks are separated by slashes: "NAME:masks=0x1f/0x3e0".
 
-    Raises
-    ------
-    InputError : another form, an unknown key, a value out of range, or a name given twice.
+    InputError: another form, an unknown key, a value out of range, or a name given twice.
     """
     found: dict[str, Device] = {}
     for text in texts:
@@ -105,9 +103,7 @@ def parse_devices(texts: Iterable[str]) -> dict[str, Device]:
 def device_of(name: str, table: object, prefix: str = "") -> Device:
     """Return the device that a table describes; it can be built. `prefix` begins an error.
 
-    Raises
-    ------
-    InputError : an unknown key (with the nearest known one), or a value that is not allowed.
+    InputError: an unknown key (with the nearest known one), or a value that is not allowed.
     """
     check_name(name)
     device = changed(f"{prefix}device {name}: ", Device(), table)
@@ -118,9 +114,7 @@ def device_of(name: str, table: object, prefix: str = "") -> Device:
 def build_device(name: str, device: Device) -> Hardware:
     """Return the hardware of a custom device.
 
-    Raises
-    ------
-    InputError : a bad or taken name, settings that exclude each other, overlapping masks, or a
+    InputError: a bad or taken name, settings that exclude each other, overlapping masks, or a
         doorbell without a vector.
     """
     field = f"device {name}"

@@ -11,7 +11,7 @@ CPU; the timer and the work item cost no CPU.
 """
 
 from ntbbench.datapath.engine.engine_plan import BACK_TO_BACK, CLOSED, OPEN, SLOT_WORK
-from ntbbench.datapath.engine.reference.machine import Cpu, Machine, Step
+from ntbbench.datapath.engine.reference_machine import Cpu, Machine, Step
 from ntbbench.datapath.outcome import Happening
 from ntbbench.ntb.vectormap import bits_of
 

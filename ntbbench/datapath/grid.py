@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where tasks run: in this process, in one process a core, or on a Dask cluster.
+"""Runs every replication of every point, on any executor, with the same result on all of them.
 
-All three are a `concurrent.futures.Executor`, so one runner serves them. joblib's backends were
-the alternative: its Dask backend needs distributed all the same, and hides the futures that an
-interrupted grid has to keep apart.
+A replication depends on its point and its number alone, and is put in its place by them; the
+order in which replications end changes nothing. They run in this process, in one process a core,
+or on a Dask cluster: each is a `concurrent.futures.Executor`, so one runner serves them. joblib's
+backends were the alternative: its Dask backend needs distributed all the same, and hides the
+futures that an interrupted grid has to keep apart.
 """
 
 import multiprocessing
@@ -12,17 +14,30 @@ import multiprocessing.resource_tracker
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import ntbbench
 from ntbbench.core.environment import usable_cores
-from ntbbench.core.errors import InputError
+from ntbbench.core.errors import InputError, NtbbenchError
+from ntbbench.datapath.grid_point import PointSpec
+from ntbbench.datapath.records import Replication
+from ntbbench.datapath.replicate import Chunk, run_packed, unpacked
 
 SCHEMES = ("tcp", "tls", "ws", "wss")  # of a Dask scheduler; without one, tcp
 CONNECT_TIMEOUT = 10.0  # seconds to wait for a scheduler
@@ -117,9 +132,7 @@ def _start_forkserver() -> None:
 def dask(scheduler: str) -> Iterator[Place]:
     """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
 
-    Raises
-    ------
-    InputError : `distributed` is not installed, nothing answers at `scheduler`, it has no worker,
+    InputError: `distributed` is not installed, nothing answers at `scheduler`, it has no worker,
         or a worker has another version of ntbbench.
     """
     try:
@@ -191,3 +204,118 @@ def _checked_slots(client: Any, scheduler: str) -> int:
 
 def _version_here() -> str:
     return ntbbench.__version__
+
+
+CHUNKS_A_SLOT = 2  # of what is left: chunks shrink, so that no slot waits long for the last one
+CHUNK_MAX = 128  # replications; a chunk costs the parent most of a millisecond
+LOST = "a worker process was ended from outside; is the memory short?"
+WAIT = 0.5  # seconds between two looks at `stop`
+SAVE_INTERVAL = 30.0  # seconds between two savings of a long run
+
+Found = list[dict[int, Replication]]  # of each point, by number
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a caller hears of a grid while it runs."""
+
+    # Gets a word, the replications done and all of them.
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    # Says whether to end here; what was handed out is waited for and kept. Where that is not to be
+    # waited for either, it raises KeyboardInterrupt.
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[Found], None] = lambda found: None  # gets what is found by now
+    clock: Callable[[], float] = time.monotonic  # decides when to save
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is to be run."""
+
+    specs: Sequence[PointSpec]  # of one scenario
+    replications: int  # of each point that can be had
+    engine: str
+
+    def missing(self, found: Found) -> list[list[int]]:
+        """Return the numbers of the replications that each point still lacks."""
+        return [
+            [number for number in range(self.replications) if number not in have]
+            if spec.reason is None
+            else []
+            for spec, have in zip(self.specs, found, strict=True)
+        ]
+
+    @property
+    def total(self) -> int:
+        """All replications."""
+        return sum(spec.reason is None for spec in self.specs) * self.replications
+
+
+class WorkersLost(NtbbenchError):
+    """A worker process ended by itself, with what it had under way; all else was kept."""
+
+
+def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
+    """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
+
+    InputError: a point's system is refused. Whatever was found before stays in `found`.
+    WorkersLost: the executor broke; the same holds.
+    KeyboardInterrupt: out of `hooks.stop()`; the same holds.
+    """
+    waiting = _chunks(grid, grid.missing(found), place.slots)
+    again: deque[Chunk] = deque()  # what a worker left of its chunk
+    running: dict[Future[bytes], Chunk] = {}
+    next_save = hooks.clock() + SAVE_INTERVAL
+    while True:
+        # Nothing is cancelled: where a worker dies, Python 3.11's pool stumbles over a cancelled
+        # future and leaves the others unanswered for ever (concurrent.futures.process,
+        # terminate_broken()).
+        if not hooks.stop():
+            _hand_out(place, again, waiting, running)
+        if not running:
+            return
+        done, _ = wait(running, timeout=WAIT, return_when=FIRST_COMPLETED)
+        for future in done:
+            chunk = running.pop(future)
+            try:
+                runs = unpacked(future.result())
+            except (BrokenExecutor, CancelledError) as error:
+                raise WorkersLost(LOST) from error
+            found[chunk.point] |= {one.replication: one for one in runs}
+            if left_over := chunk.replications[len(runs) :]:
+                again.append(replace(chunk, replications=left_over))
+        if done:
+            hooks.progress("simulating", sum(map(len, found)), grid.total)
+        if hooks.clock() >= next_save:
+            hooks.save(found)
+            next_save = hooks.clock() + SAVE_INTERVAL
+
+
+def _hand_out(
+    place: Place,
+    again: deque[Chunk],
+    waiting: Iterator[Chunk],
+    running: dict[Future[bytes], Chunk],
+) -> None:
+    """Let the executor have as much in advance as it is to be given."""
+    while len(running) < place.window:
+        chunk = again.popleft() if again else next(waiting, None)
+        if chunk is None:
+            return
+        try:
+            running[place.executor.submit(run_packed, chunk)] = chunk
+        except BrokenExecutor as error:
+            raise WorkersLost(LOST) from error
+
+
+def _chunks(grid: Grid, lacking: Sequence[Sequence[int]], slots: int) -> Iterator[Chunk]:
+    """Yield what is to be done, some replications of one point at a time, fewer towards the end."""
+    left = sum(map(len, lacking))
+    for point, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):
+        start = 0
+        while start < len(numbers):
+            size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * slots)))
+            part = tuple(numbers[start : start + size])
+            yield Chunk(point, spec, part, grid.engine)
+            start += len(part)
+            left -= len(part)

@@ -29,8 +29,10 @@ from ntbbench.pair.records import (
     OtherSettings,
     UnsafeOrder,
 )
-from ntbbench.pair.series.prefix_matrix import MW_COUNTS, SLOTS
-from ntbbench.pair.series.verdict import (
+from ntbbench.pair.setting import DIRECTIONS, Setting
+from ntbbench.pair.verdict import (
+    MW_COUNTS,
+    SLOTS,
     WORKS,
     Traits,
     Verdict,
@@ -38,7 +40,6 @@ from ntbbench.pair.series.verdict import (
     outcome,
     traits,
 )
-from ntbbench.pair.setting import DIRECTIONS, Setting
 
 Subset = frozenset[int]
 OfSide = TypeVar("OfSide", Driver, Traits, int)

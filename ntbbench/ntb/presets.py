@@ -6,7 +6,7 @@ Facts name the place that they were read from; what the audit finds, the line of
 
 from dataclasses import replace
 
-from ntbbench.ntb.devices.device import (
+from ntbbench.ntb.device import (
     Hardware,
     IrqGrant,
     IrqLines,

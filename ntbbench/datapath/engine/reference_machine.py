@@ -6,11 +6,20 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from heapq import heappop, heappush
 
-from ntbbench.datapath.engine.draws import draw, mix, step, stream
-from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, TIME_END, Duration, Plan
+from ntbbench.datapath.engine.engine_plan import (
+    CAUSES,
+    NONE,
+    SLOT_BITS,
+    TIME_END,
+    Duration,
+    Plan,
+    draw,
+    mix,
+    step,
+    stream,
+)
 from ntbbench.datapath.outcome import Cause, CpuTime, Happening, latency_bucket
 
-CAUSES = len(Cause)
 RUNNING = -1  # of a step's `left`: its end is the CPU's pending event
 ENDED = -2  # it has ended, what comes next is not decided
 

@@ -18,9 +18,9 @@ from ntbbench.core.options import (
 )
 from ntbbench.core.units import FS, RATES, SIZES
 from ntbbench.datapath.system import CPUS_MAX, FLOWS_MAX
-from ntbbench.ntb.devices.catalogue import DOORBELLS_MAX, MW_COUNT_MAX
-from ntbbench.ntb.devices.dispatch_modes import DISPATCHES
-from ntbbench.ntb.netdev import NTB_NETDEV_MAX_QUEUES
+from ntbbench.ntb.catalogue import DOORBELLS_MAX, MW_COUNT_MAX
+from ntbbench.ntb.device import DISPATCHES
+from ntbbench.ntb.transport import NTB_NETDEV_MAX_QUEUES
 
 COST_MAX = 0.1  # seconds: above it, no cost of a packet or an interrupt is meant
 BYTE_COST_MAX = 1e-5  # seconds: 100 kB/s

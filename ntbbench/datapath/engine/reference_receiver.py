@@ -10,8 +10,8 @@ Deviates: what a handler does takes effect when it ends; a db bit shows from the
 """
 
 from ntbbench.datapath.engine.engine_plan import CLOSED
-from ntbbench.datapath.engine.reference.machine import Cpu, Machine, Step
-from ntbbench.datapath.engine.reference.sender import wake_flow
+from ntbbench.datapath.engine.reference_machine import Cpu, Machine, Step
+from ntbbench.datapath.engine.reference_sender import wake_flow
 from ntbbench.datapath.outcome import Cause, CpuTime, Happening
 from ntbbench.ntb.vectormap import bits_of
 

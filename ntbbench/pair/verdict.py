@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Does the link of a pair come up, and does a doorbell wake the right queue? Both computed."""
+"""Does a doorbell wake the right queue, for one pair and for every prefix against every other?
 
+All of it is computed; a driver that refuses the setting raises DriverError.
+"""
+
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import product
+from pathlib import Path
 from typing import Literal
 
+from msgspec import UNSET
+
+from ntbbench.core.errors import InputError
+from ntbbench.core.options import shown
 from ntbbench.ntb.transport import UINT_BITS, QpCount
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
@@ -16,10 +26,30 @@ from ntbbench.pair.behaviour import (
     sending_hazards,
     valid_mask,
 )
-from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
-from ntbbench.pair.drivers.patches import Driver, Side
+from ntbbench.pair.drivers.kernel_around import (
+    EP_DB_COUNT_MAX,
+    MW_COUNT_MAX,
+    RC_VECTORS_MAX,
+    RC_VECTORS_MIN,
+    DriverError,
+    Hazard,
+)
+from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, Side, cell_driver, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.setting import Direction, Setting, transport_qps
+from ntbbench.pair.records import (
+    COMPAT_SCHEMA,
+    STORY_SCHEMA,
+    BrokenCell,
+    Cell,
+    CellName,
+    CompatResult,
+    Exhaustive,
+    Regression,
+    Stories,
+    Story,
+)
+from ntbbench.pair.ring_trace import ring, story_of
+from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, Direction, Setting, transport_qps
 
 
 class Verdict(StrEnum):
@@ -225,3 +255,124 @@ def _published(mask: int, setting: Setting, max_num_clients: int) -> int:
     if max_num_clients and max_num_clients < count:
         return max_num_clients
     return min(count, setting.mw_count)
+
+
+SLOTS: dict[Side, range] = {
+    "ep": range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1),
+    "rc": range(RC_VECTORS_MIN, RC_VECTORS_MAX + 1),
+}
+MW_COUNTS = range(1, MW_COUNT_MAX + 1)
+
+
+def rows(side: Side) -> tuple[CellName, ...]:
+    """Return the names of one side's rows or columns: its prefixes, then the root fix."""
+    return (*range(len(side_patches(side)) + 1), ROOT_FIX)
+
+
+def compat(setting: Setting, exhaustive: Exhaustive | None = None) -> CompatResult:
+    """Return the matrix of one setting, in both directions."""
+    return CompatResult(
+        schema=COMPAT_SCHEMA,
+        **shown(setting),
+        cells=[
+            cell(direction, ep, rc, setting)
+            for direction in DIRECTIONS
+            for ep in rows("ep")
+            for rc in rows("rc")
+        ],
+        exhaustive=UNSET if exhaustive is None else exhaustive,
+    )
+
+
+def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Cell:
+    """Return one cell of the matrix."""
+    found = outcome(direction, cell_driver("ep", ep), cell_driver("rc", rc), setting)
+    return Cell(
+        direction=direction,
+        ep=ep,
+        rc=rc,
+        verdict=str(found.verdict),
+        amplification=found.counts.amplification,
+        missed=found.counts.missed,
+        misrouted=found.counts.misrouted,
+        cases=found.counts.cases,
+        hazards=[str(hazard) for hazard in found.hazards],
+    )
+
+
+def check_matrix(result: CompatResult, path: Path) -> None:
+    """Raise InputError for a saved matrix that lacks a cell or has words that no matrix has."""
+    whole = Counter(product(DIRECTIONS, rows("ep"), rows("rc")))
+    if Counter((cell.direction, cell.ep, cell.rc) for cell in result.cells) != whole:
+        raise InputError(f"{path}: cells", len(result.cells), "each direction, EP and RC once")
+    for found in result.cells:
+        for word in sorted({found.verdict, *found.hazards} - {*Verdict, *Hazard}):
+            raise InputError(f"{path}: cells", word, "a verdict or a hazard")
+
+
+def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
+    """Return the story of a cell in both directions."""
+    stories = [_cell_story(direction, ep, rc, setting) for direction in DIRECTIONS]
+    return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
+
+
+def _cell_story(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Story:
+    """Return the story of the first bit that goes astray, or of bit 0."""
+    drivers = cell_driver("ep", ep), cell_driver("rc", rc)
+    sender = drivers[0] if direction == "ep-to-rc" else drivers[1]
+    bits = max(setting_traits(sender, setting).qp_count, 1)
+    traces = [ring(direction, *drivers, setting, 1 << bit) for bit in range(bits)]
+    chosen = next((trace for trace in traces if trace.asleep), traces[0])
+    return story_of(chosen, str(outcome(direction, *drivers, setting).verdict))
+
+
+def exhaustive() -> Exhaustive:
+    """Return every setting in which a cell stops working although 0/0 works there.
+
+    All doorbell bits of all QP counts: ntb_transport rings bits 0 .. qp_count-1, and qp_count
+    follows from slots, vectors and windows.
+    """
+    settings = working = root_fix = 0
+    found: list[Regression] = []
+    for mw_count, ep_slots, rc_vectors, doorbell, direction in product(
+        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell, DIRECTIONS
+    ):
+        settings += 1
+        ep = _row_traits("ep", ep_slots, mw_count, doorbell)
+        rc = _row_traits("rc", rc_vectors, mw_count, doorbell)
+        if judge(direction, ep[0], rc[0])[0] not in WORKS:
+            continue
+        working += 1
+        broken, broken_root_fix = _broken_cells(direction, ep, rc)
+        root_fix += broken_root_fix
+        if broken:
+            setting = Setting(ep_slots, rc_vectors, mw_count, doorbell)
+            found.append(Regression(direction=direction, **shown(setting), cells=list(broken)))
+    return Exhaustive(
+        settings=settings, working=working, regressions=found, root_fix_cells=root_fix
+    )
+
+
+@cache
+def _row_traits(side: Side, slots: int, mw_count: int, doorbell: Doorbell) -> tuple[Traits, ...]:
+    return tuple(traits(cell_driver(side, name), slots, mw_count, doorbell) for name in rows(side))
+
+
+@cache
+def _broken_cells(
+    direction: Direction, ep: tuple[Traits, ...], rc: tuple[Traits, ...]
+) -> tuple[tuple[BrokenCell, ...], int]:
+    """Return the cells of prefixes that do not work, and the number of those with one root fix."""
+    broken: list[BrokenCell] = []
+    root_fix = 0
+    for (ep_name, ep_side), (rc_name, rc_side) in product(
+        zip(rows("ep"), ep, strict=True), zip(rows("rc"), rc, strict=True)
+    ):
+        verdict, _ = judge(direction, ep_side, rc_side)
+        if verdict in WORKS or ep_name == rc_name == ROOT_FIX:
+            continue
+        if isinstance(ep_name, int) and isinstance(rc_name, int):
+            broken.append(BrokenCell(ep=ep_name, rc=rc_name, verdict=str(verdict)))
+        else:
+            root_fix += 1
+    return tuple(broken), root_fix

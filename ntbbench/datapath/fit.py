@@ -13,11 +13,11 @@ import msgspec
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import shown
 from ntbbench.core.units import FS, PS
-from ntbbench.datapath.grid.estimate import estimate
-from ntbbench.datapath.grid.replicate import BITS_A_BYTE, replicate
+from ntbbench.datapath.grid_point import PointSpec
 from ntbbench.datapath.records import FitResult, Target
-from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.sections import BYTE_COST_MAX, TIME_MAX, Scenario
+from ntbbench.datapath.replicate import BITS_A_BYTE, replicate
+from ntbbench.datapath.sections import BYTE_COST_MAX, TIME_MAX, Scenario
+from ntbbench.datapath.summary import estimate
 
 REPLICATIONS = 3
 STEPS_MAX = 60
@@ -29,11 +29,9 @@ BYTE_MAX = int(BYTE_COST_MAX * FS)  # femtoseconds: the largest cost that a scen
 def target_of(samples: Sequence[float], error: float) -> Target:
     """Return the target of one measured throughput or several.
 
-    Parameters
-    ----------
-    samples : bits a second, above 0; of several the mean's 95 % t interval is taken, which is
+    samples: bits a second, above 0; of several the mean's 95 % t interval is taken, which is
         one of measurements only where each is a run: ends of a published range are none.
-    error : the relative half width that a single one is assumed to have.
+    error: the relative half width that a single one is assumed to have.
     """
     found = estimate(samples)
     if found.low is None or found.high is None:
@@ -47,9 +45,7 @@ def target_of(samples: Sequence[float], error: float) -> Target:
 def _single_queue(scenario: Scenario, protocol: str) -> PointSpec:
     """Return the point that is fitted: one queue, everything on one CPU.
 
-    Raises
-    ------
-    InputError : the device cannot give it.
+    InputError: the device cannot give it.
     """
     spec = PointSpec(scenario, 1, scenario.dispatch[0], "single", protocol)
     if spec.reason is not None:
@@ -60,9 +56,7 @@ def _single_queue(scenario: Scenario, protocol: str) -> PointSpec:
 def fit(scenario: Scenario, protocol: str, target: Target, engine: str) -> FitResult:
     """Return the copy cost that gives `target` with one queue, its range, and the scenario with it.
 
-    Raises
-    ------
-    InputError : no cost gives its mean: with a copy for nothing the other costs allow less, or the
+    InputError: no cost gives its mean: with a copy for nothing the other costs allow less, or the
         cost would be absurd.
     """
     middle = _solve(scenario, protocol, target.mean, engine)
@@ -118,11 +112,9 @@ def crossing(rate: Callable[[int], float], wanted: float, free: float, ceiling: 
     The time of a packet is all but linear in the cost, so its line through the ends of the
     bracket is tried first, and its middle where that line does not lead inside.
 
-    Parameters
-    ----------
-    rate : of a cost.
-    free : the rate of cost 0, at least `wanted`.
-    ceiling : a cost whose rate is below `wanted`.
+    rate: of a cost.
+    free: the rate of cost 0, at least `wanted`.
+    ceiling: a cost whose rate is below `wanted`.
     """
     low, high = 0, ceiling
     low_rate, high_rate = free, rate(ceiling)

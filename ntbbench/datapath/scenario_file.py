@@ -13,9 +13,9 @@ from ntbbench.core.names import unknown
 from ntbbench.core.options import Kind, changed, kinds, sections, shown
 from ntbbench.core.toml_file import read_toml
 from ntbbench.core.units import PS, duration_text
-from ntbbench.datapath.scenario.sections import AXES, BOARDS, Scenario
+from ntbbench.datapath.sections import AXES, BOARDS, Scenario
 from ntbbench.datapath.system import TIME_MAX_PS
-from ntbbench.ntb.devices.catalogue import hardware_names
+from ntbbench.ntb.catalogue import hardware_names
 
 ALL_KEYS = "ntbbench simulate --keys"
 RECEIVERS = {"poll": "pci-epf-vntb", "embedded": "pci-epf-vntb", "deferred": "ntb_hw_epf"}
@@ -31,9 +31,7 @@ KEYS: Mapping[str, Kind] = {
 def preset(name: str) -> Scenario:
     """Return the scenario of a board.
 
-    Raises
-    ------
-    InputError : an unknown name, with the nearest known one.
+    InputError: an unknown name, with the nearest known one.
     """
     if name not in BOARDS:
         raise unknown("preset", name, BOARDS)
@@ -43,9 +41,7 @@ def preset(name: str) -> Scenario:
 def file_or_preset(file: str | None, board: str | None) -> Scenario:
     """Return the scenario in a TOML file, or that of a board; neither is named: generic's.
 
-    Raises
-    ------
-    InputError : both are named, an unknown board, or a bad file.
+    InputError: both are named, an unknown board, or a bad file.
     """
     if file is None:
         return preset(board or "generic")
@@ -57,9 +53,7 @@ def file_or_preset(file: str | None, board: str | None) -> Scenario:
 def load_scenario(path: str | Path) -> Scenario:
     """Return the scenario in a TOML file, checked.
 
-    Raises
-    ------
-    InputError : the file cannot be read, is not TOML, or has an unknown key or a bad value.
+    InputError: the file cannot be read, is not TOML, or has an unknown key or a bad value.
     """
     return scenario_from(read_toml("scenario", Path(path)), str(path))
 
@@ -67,9 +61,7 @@ def load_scenario(path: str | Path) -> Scenario:
 def scenario_from(table: Mapping[str, Any], source: str) -> Scenario:
     """Return the scenario of a table of TOML or JSON; `preset` names what it starts from.
 
-    Raises
-    ------
-    InputError : an unknown key (with the nearest known one), or a bad value; it names `source`.
+    InputError: an unknown key (with the nearest known one), or a bad value; it names `source`.
     """
     prefix = f"scenario {source!r}: "
     board = table.get("preset", "generic")
@@ -112,9 +104,7 @@ def _at(scenario: Scenario, name: str) -> object:
 def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:
     """Return `scenario` with each "section.key=value" of `--set`; a key alone if it is unique.
 
-    Raises
-    ------
-    InputError : another form, an unknown or ambiguous key, or a bad value.
+    InputError: another form, an unknown or ambiguous key, or a bad value.
     """
     for text in settings:
         name, equals, value = (piece.strip() for piece in text.partition("="))
@@ -128,9 +118,7 @@ def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:
 def key_of(name: str) -> str:
     """Return the whole name of a key that is named with or without its section.
 
-    Raises
-    ------
-    InputError : no key has the name, or several have.
+    InputError: no key has the name, or several have.
     """
     found = [full for full in KEYS if name in (full, full.partition(".")[2])]
     if not found:
