@@ -292,10 +292,7 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
 
 
 def _hand_out(
-    place: Place,
-    again: deque[Chunk],
-    waiting: Iterator[Chunk],
-    running: dict[Future[bytes], Chunk],
+    place: Place, again: deque[Chunk], waiting: Iterator[Chunk], running: dict[Future[bytes], Chunk]
 ) -> None:
     """Let the executor have as much in advance as it is to be given."""
     while len(running) < place.window:

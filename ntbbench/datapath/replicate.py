@@ -79,10 +79,7 @@ def merged(encoded: Iterable[str]) -> HdrHistogram:
 
 
 def decoded(text: str) -> HdrHistogram:
-    """Return the histogram of a text.
-
-    InputError: the text is none of `encoded`.
-    """
+    """Return the histogram of a text; InputError: the text is none of `encoded`."""
     try:
         payload = HdrHistogramEncoder.decode(text)
         head = payload.payload
@@ -154,10 +151,7 @@ def unpacked(runs: bytes) -> list[Replication]:
 
 
 def replicate(spec: PointSpec, number: int, engine: str) -> Replication:
-    """Simulate one replication.
-
-    InputError: the engines refuse the system.
-    """
+    """Simulate one replication; InputError: the engines refuse the system."""
     outcome = simulate(resolve(spec, number), engine_seed(spec, number), engine=engine)
     counts, histogram = _counts(outcome), histogram_of(outcome.latency)
     seconds = outcome.interval_ps / PS

@@ -29,10 +29,7 @@ KEYS: Mapping[str, Kind] = {
 
 
 def preset(name: str) -> Scenario:
-    """Return the scenario of a board.
-
-    InputError: an unknown name, with the nearest known one.
-    """
+    """Return the scenario of a board; InputError: an unknown name, with the nearest known one."""
     if name not in BOARDS:
         raise unknown("preset", name, BOARDS)
     return BOARDS[name]

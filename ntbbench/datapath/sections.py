@@ -5,17 +5,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from ntbbench.core.options import (
-    Axis,
-    Choice,
-    Count,
-    Counts,
-    Duration,
-    Flag,
-    Share,
-    Word,
-    Words,
-)
+from ntbbench.core.options import Axis, Choice, Count, Counts, Duration, Flag, Share, Word, Words
 from ntbbench.core.units import FS, RATES, SIZES
 from ntbbench.datapath.system import CPUS_MAX, FLOWS_MAX
 from ntbbench.ntb.catalogue import DOORBELLS_MAX, MW_COUNT_MAX

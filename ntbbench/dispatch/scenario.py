@@ -12,13 +12,7 @@ from msgspec import Struct, field
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Axis, Count, Kind, Words, changed
 from ntbbench.core.toml_file import read_toml
-from ntbbench.ntb.catalogue import (
-    DOORBELLS,
-    DOORBELLS_MAX,
-    MAX_NUM_CLIENTS,
-    MW_COUNT,
-    resolve,
-)
+from ntbbench.ntb.catalogue import DOORBELLS, DOORBELLS_MAX, MAX_NUM_CLIENTS, MW_COUNT, resolve
 from ntbbench.ntb.custom import Device, build_device, device_of
 from ntbbench.ntb.device import DISPATCHES, Hardware, Provision, provision
 from ntbbench.ntb.workload import Workload, parse_workload, queues_needed

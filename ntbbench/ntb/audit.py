@@ -16,38 +16,24 @@ def device_row(hardware: Hardware, max_num_clients: int = 0, *, drawn: bool = Fa
     vector_map = hardware.vector_map
     qps = queue_pairs(hardware, "per-vector", max_num_clients)
     return DeviceRow(
-        name=hardware.name,
-        driver=hardware.driver,
-        description=hardware.description,
-        doorbells=hardware.doorbells,
-        vectors=hardware.vectors,
+        **{name: getattr(hardware, name) for name in AS_IT_IS},
+        **{name: hex(getattr(hardware, name)) for name in MASKS},
         db_valid_mask=hex(vector_map.db_valid_mask),
         db_vector_count=vector_map.db_vector_count,
         db_vector_masks=[hex(mask) for mask in vector_map.db_vector_masks],
         irq_masks=[hex(mask) for mask in vector_map.irq_masks],
-        link_mask=hex(hardware.link_mask),
-        reserved_mask=hex(hardware.reserved_mask),
-        lost_mask=hex(hardware.lost_mask),
-        callbacks=hardware.callbacks,
-        db_read=hardware.db_read,
-        sized=hardware.sized,
-        mw_count=hardware.mw_count,
-        spad_count=hardware.spad_count,
         qp_count=qps.qp_count,
         qp_limit=qps.limit,
-        refusal=hardware.refusal,
-        source=hardware.source,
-        bits=bit_rows(hardware, qps) if drawn else None,
+        bits=_bit_rows(hardware, qps) if drawn else None,
     )
 
 
-def bit_rows(hardware: Hardware, qps: QpCount) -> list[BitRow]:
+def _bit_rows(hardware: Hardware, qps: QpCount) -> list[BitRow]:
     """Return every bit of `hardware`, from bit 0 to the highest one that means anything."""
     vector_map = hardware.vector_map
     qp_mask = sum(1 << bit for bit in queue_bits(qps.qp_bitmap))
     any_mask = vector_map.db_valid_mask | hardware.link_mask | hardware.reserved_mask
-    for irq_mask in vector_map.irq_masks:
-        any_mask |= irq_mask
+    any_mask |= sum(vector_map.irq_masks)  # no two of them overlap
     rows = []
     for bit in range(any_mask.bit_length()):
         source = vector_map.irq_of_bit[bit] if vector_map.irq_of_bit[bit] >= 0 else None
@@ -82,6 +68,11 @@ def wakeup_groups(bits: list[BitRow]) -> list[tuple[int, ...]]:
     """Return the sets of QPs that a ring of any one of them wakes together, each set once."""
     return list(dict.fromkeys(tuple(bit.wakes) for bit in bits if bit.qp_num is not None))
 
+
+# Of a device, as a row has them.
+AS_IT_IS = ("name", "driver", "description", "doorbells", "vectors", "callbacks", "db_read", "sized",
+            "mw_count", "spad_count", "refusal", "source")  # fmt: skip
+MASKS = ("link_mask", "reserved_mask", "lost_mask")
 
 Found = Iterator[tuple[str, str]]
 Check = Callable[[Hardware, int], Found]
@@ -285,7 +276,6 @@ def event_vectors(hardware: Hardware) -> tuple[int, ...]:
 
 
 def vectors(numbers: list[int]) -> str:
-    """Return ascending numbers as "vector 3", "vectors 2 to 9", or "vectors 1, 4"."""
     first, last = numbers[0], numbers[-1]
     if first == last:
         return f"vector {first}"
@@ -310,9 +300,6 @@ CHECKS: Mapping[Rule, tuple[str, Check]] = {
         "db_vector_mask() takes the vectors below db_vector_count and no other",
         _vector_bound,
     ),
-    Rule.IRQ_COUNT: (
-        "the driver goes by the number of interrupts that it was granted",
-        _irq_count,
-    ),
+    Rule.IRQ_COUNT: ("the driver goes by the number of interrupts that it was granted", _irq_count),
     Rule.QP: ("the ring of every QP that ntb_transport creates reaches that QP", _qp),
 }

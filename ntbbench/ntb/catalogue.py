@@ -33,11 +33,7 @@ EPF_MASK = Citation(
     CITED, EPF_FILE, "ntb_epf_init_dev", 563, "ndev->db_valid_mask = BIT_ULL(ndev->db_count) - 1;"
 )
 VNTB_MASK = Citation(
-    CITED,
-    VNTB_FILE,
-    "vntb_epf_db_valid_mask",
-    1042,
-    "return BIT_ULL(ntb_ndev(ntb)->db_count) - 1;",
+    CITED, VNTB_FILE, "vntb_epf_db_valid_mask", 1042, "return BIT_ULL(ntb_ndev(ntb)->db_count) - 1;"
 )
 
 

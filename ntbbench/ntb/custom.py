@@ -58,8 +58,7 @@ class Device(Struct, frozen=True, kw_only=True):
 
     doorbells: Annotated[int | None, Count(1, DB_BITS_MAX, "doorbell bits")] = None
     vectors: Annotated[
-        int | None,
-        Count(1, DB_BITS_MAX, "interrupts; as many as `shift` needs, or one a doorbell"),
+        int | None, Count(1, DB_BITS_MAX, "interrupts; as many as `shift` needs, or one a doorbell")
     ] = None
     shift: Annotated[
         int | None,

@@ -46,8 +46,7 @@ class Setting(Struct, frozen=True):
 
     ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
     rc_vectors: Annotated[
-        int,
-        Count(RC_VECTORS_MIN, RC_VECTORS_MAX, "MSI(-X) vectors granted to the root complex"),
+        int, Count(RC_VECTORS_MIN, RC_VECTORS_MAX, "MSI(-X) vectors granted to the root complex")
     ] = EP_MSIS
     mw_count: Annotated[int, Count(1, MW_COUNT_MAX, "memory windows")] = 4
     doorbell: Annotated[Doorbell, DOORBELL] = Doorbell.POLL

@@ -30,16 +30,7 @@ from ntbbench.pair.records import (
     UnsafeOrder,
 )
 from ntbbench.pair.setting import DIRECTIONS, Setting
-from ntbbench.pair.verdict import (
-    MW_COUNTS,
-    SLOTS,
-    WORKS,
-    Traits,
-    Verdict,
-    judge,
-    outcome,
-    traits,
-)
+from ntbbench.pair.verdict import MW_COUNTS, SLOTS, WORKS, Traits, Verdict, judge, outcome, traits
 
 Subset = frozenset[int]
 OfSide = TypeVar("OfSide", Driver, Traits, int)

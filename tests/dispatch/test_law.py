@@ -127,10 +127,7 @@ WRONG: dict[str, dict[str, object]] = {
     "schedule calls by source:": {"vector_schedule_calls": [399, 101]},
     "schedule calls:": ALL_LESS,
     "interrupts by source:": ALL_LESS
-    | {
-        "vector_interrupts": [199, 101],
-        "vector_schedule_calls": [398, 101],
-    },
+    | {"vector_interrupts": [199, 101], "vector_schedule_calls": [398, 101]},
 }
 
 

@@ -177,10 +177,7 @@ def test_a_scenario_goes_through_json() -> None:
         ("queues = " + "9" * 5000, "numbers of at most 4300 digits"),
         ("queues = " + "[" * 5000, "brackets less deep in each other"),
         ("queus = 1", r"key: 'queus': unknown; did you mean queues\?"),
-        (
-            "device.x.dorbells = 1",
-            r"device x: key: 'dorbells': unknown; did you mean doorbells\?",
-        ),
+        ("device.x.dorbells = 1", r"device x: key: 'dorbells': unknown; did you mean doorbells\?"),
         ("queues = 0", "queues: 0: a whole number from 1 to 1024"),
         ("queues = []", r"queues: \[\]: at least one value"),
         ("hardware = []", r"hardware: \[\]: a list out of"),

@@ -37,10 +37,7 @@ BROKEN = {
     Rule.SLOT: (replace(WHOLE, lost_mask=0x80), "bits 0x80 that no slot"),
     Rule.EVENT_VECTOR: (with_rules(event_vectors=(0, 1, 2, 3, 4)), "vector 4, "),
     Rule.EMPTY_VECTOR: (generic(4, 6), "counts vectors 4 to 5, without"),
-    Rule.VECTOR_BOUND: (
-        with_rules(vectors_beyond=1),
-        "the vectors 0 to 4, db_vector_count is 4",
-    ),
+    Rule.VECTOR_BOUND: (with_rules(vectors_beyond=1), "the vectors 0 to 4, db_vector_count is 4"),
     Rule.IRQ_COUNT: (with_rules(irq_grant=IrqGrant(4, 6, 6)), "4 to 6 interrupts"),
     # Bits 1 and 2 are answered by each other's vector: together the masks still cover all.
     Rule.QP: (

@@ -98,12 +98,7 @@ def test_receiver_agrees_with_the_oracle(
     )
 
 
-@given(
-    active=MASKS.filter(bool),
-    vectors=st.integers(0, 64),
-    latched=st.booleans(),
-    data=st.data(),
-)
+@given(active=MASKS.filter(bool), vectors=st.integers(0, 64), latched=st.booleans(), data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_runs_a_spaced_doorbell(
     active: int, vectors: int, latched: bool, data: st.DataObject

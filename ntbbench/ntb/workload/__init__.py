@@ -69,10 +69,7 @@ class Hot:
         return f"hot:queue={self.queue},share={float(self.share):.12g}"
 
     def pattern(self, queues: int, seed: int) -> Pattern:
-        """Return the rings on `queues` queues.
-
-        InputError: there is no such queue.
-        """
+        """Return the rings on `queues` queues; InputError: there is no such queue."""
         if self.queue >= queues:
             raise InputError("workload", self.spec, f"hot needs a queue below {queues}")
         if queues == 1:

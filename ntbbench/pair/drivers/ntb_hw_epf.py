@@ -50,11 +50,7 @@ class Epf:
     """
 
     def __init__(
-        self,
-        driver: Driver,
-        irqs: Sequence[int],
-        db_event: DbEvent,
-        write_doorbell: WriteDoorbell,
+        self, driver: Driver, irqs: Sequence[int], db_event: DbEvent, write_doorbell: WriteDoorbell
     ) -> None:
         self.driver = driver
         self.irqs = tuple(irqs)

@@ -63,11 +63,7 @@ def loopback(
         sources=tuple(Source(0, (masks[qp_num],)) for qp_num in active),
         end_ps=LEAD + round((events[-1].time - first) * 1e12) + RUNS_OUT,
         costs=Costs(
-            send=Cost(SEND),
-            hardirq_ps=2 * US,
-            tasklet_ps=US,
-            copy=Cost(US),
-            wakeup_ps=wakeup_ps,
+            send=Cost(SEND), hardirq_ps=2 * US, tasklet_ps=US, copy=Cost(US), wakeup_ps=wakeup_ps
         ),
         transmit=Transmit(tx_stop=0, tx_start=0),
         reposts=False,
@@ -118,11 +114,7 @@ def test_ksoftirqd_gets_what_a_softirq_leaves_behind(engine: str) -> None:
     assert all(event.need_resched for event in events[wanted:-2])
     length = round((stretch[-2].time - stretch[0].time) * 1e12)
     system = loopback(
-        recording,
-        stretch,
-        sender_cpus=1,
-        softirq=Softirq(need_resched=True),
-        wakeup_ps=length,
+        recording, stretch, sender_cpus=1, softirq=Softirq(need_resched=True), wakeup_ps=length
     )
     outcome, log = simulate_logged(system, 1, engine)
     assert simulated_order(log, system) == recorded_order(stretch)

@@ -146,8 +146,7 @@ def test_a_killed_worker_loses_only_what_it_ran() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "worker", "parent"),
-    [(None, grids.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")],
+    ("own", "worker", "parent"), [(None, grids.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")]
 )
 def test_a_worker_keeps_memory_unless_the_user_says_how_much(
     own: str | None, worker: str, parent: str

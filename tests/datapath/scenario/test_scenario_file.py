@@ -109,8 +109,7 @@ def test_set_takes_a_key_without_its_section() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cpus"),
-    [("0,1", (0, 1)), ("[0, 1]", (0, 1)), ("3", (3,)), ("[]", ()), ("[ ]", ())],
+    ("text", "cpus"), [("0,1", (0, 1)), ("[0, 1]", (0, 1)), ("3", (3,)), ("[]", ()), ("[ ]", ())]
 )
 def test_set_takes_lists(text: str, cpus: tuple[int, ...]) -> None:
     """Also the empty one, which puts a board's list back to all CPUs."""

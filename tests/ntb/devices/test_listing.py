@@ -21,7 +21,7 @@ def roles(text: str) -> list[str]:
 
 def test_roles_of_bits() -> None:
     assert roles("a:masks=0x2d,link_mask=0x40") == [
-        *("qp", "other", "qp", "qp", "other", "top", "link"),
+        *("qp", "other", "qp", "qp", "other", "top", "link")
     ]
     assert roles("a:doorbells=4,mw_count=1") == ["qp", "spare", "spare", "top"]
     assert roles("a:doorbells=40").count("qp") == 32
@@ -33,14 +33,10 @@ def test_roles_of_devices() -> None:
     assert [bit.interrupt for bit in bits[12:]] == [2, 2, 2, 3]
     bits = bits_of(resolve("pci-epf-vntb-legacy", doorbells=4))
     assert [(bit.role, bit.lost) for bit in bits] == [
-        *((Role.QP, False), (Role.QP, False), (Role.QP, True), (Role.TOP, True)),
+        *((Role.QP, False), (Role.QP, False), (Role.QP, True), (Role.TOP, True))
     ]
 
 
 def test_which_qps_wake_together() -> None:
     gen1 = resolve("ntb_hw_intel-gen1", mw_count=64)
-    assert wakeup_groups(bits_of(gen1, 12)) == [
-        (0, 1, 2, 3, 4),
-        (5, 6, 7, 8, 9),
-        (10, 11),
-    ]
+    assert wakeup_groups(bits_of(gen1, 12)) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9), (10, 11)]
