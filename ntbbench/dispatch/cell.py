@@ -25,7 +25,7 @@ from ntbbench.core.clock import Timer
 from ntbbench.core.errors import InputError, ModelDisagreement
 from ntbbench.dispatch import engine
 from ntbbench.dispatch.engine import Counts
-from ntbbench.dispatch.records import Axes, OkPoint, Point, Timing, UnavailablePoint
+from ntbbench.dispatch.records import Axes, OkPoint, Point, Timing
 from ntbbench.dispatch.scenario import PointSpec
 from ntbbench.ntb.device import dispatch_map
 from ntbbench.ntb.vectormap import VectorMap
@@ -54,14 +54,16 @@ def expected_amplification(rates: Sequence[Rate], fan_out: Sequence[int]) -> Fra
 def check_law(stream: Stream, fan_out: Sequence[int], drain: int, counts: Counts) -> Fraction:
     """Return the expected amplification of a stream after checking its counts against the law.
 
-    stream: the interrupts that were counted.
-    fan_out: of each interrupt source (`fan_outs()`).
-    drain: interrupts between two runs of the softirq.
-    counts: what the kernel counted.
+    `fan_out` is of each interrupt source, `drain` the interrupts between two runs of the softirq.
     ModelDisagreement: two numbers that must be equal are not, or, where the stream was drawn, are
         farther apart than chance allows.
     """
-    _check_balance(stream, drain, counts)
+    _equal("interrupts", counts.interrupts, stream.interrupts)
+    _equal("wakeups + merged", counts.wakeups + counts.merged, counts.schedule_calls)
+    runs = counts.useful_wakeups + counts.spurious_wakeups
+    _equal("useful + spurious wakeups", runs, counts.wakeups)
+    if drain == 1:
+        _equal("merged, with the softirq after every interrupt", counts.merged, 0)
     by_source = zip(counts.vector_interrupts, fan_out, strict=True)
     calls_by_source = [interrupts * calls for interrupts, calls in by_source]
     _equal("schedule calls by source", counts.vector_schedule_calls, calls_by_source)
@@ -105,16 +107,6 @@ def chance(stream: Stream, fan_out: Sequence[int]) -> Fraction:
     return span * Fraction(deviation)
 
 
-def _check_balance(stream: Stream, drain: int, counts: Counts) -> None:
-    """Check what must add up in any run."""
-    _equal("interrupts", counts.interrupts, stream.interrupts)
-    _equal("wakeups + merged", counts.wakeups + counts.merged, counts.schedule_calls)
-    runs = counts.useful_wakeups + counts.spurious_wakeups
-    _equal("useful + spurious wakeups", runs, counts.wakeups)
-    if drain == 1:
-        _equal("merged, with the softirq after every interrupt", counts.merged, 0)
-
-
 def _equal(what: str, counted: object, expected: object) -> None:
     if counted != expected:
         raise ModelDisagreement(
@@ -133,10 +125,9 @@ CHUNK_FLOATS = 4_000_000  # resampled values at a time: 32 MB
 def timings(samples: Sequence[Sequence[float]]) -> list[Timing]:
     """Return the timing of each row of samples.
 
-    samples: rows of nanoseconds, at least one in each; rows may differ in length.
-
-    The median, and the percentile interval of the median of resamples. Where there is nothing to
-    resample, with one sample or equal ones, both ends are the median.
+    Rows are of nanoseconds, at least one in each. A timing is the median, and the percentile
+    interval of the median of resamples. Where there is nothing to resample, with one sample or
+    equal ones, both ends are the median.
     """
     found: dict[int, Timing] = {}
     for length in sorted({len(row) for row in samples}):
@@ -144,20 +135,14 @@ def timings(samples: Sequence[Sequence[float]]) -> list[Timing]:
         step = max(1, CHUNK_FLOATS // (RESAMPLES * length))
         for start in range(0, len(rows), step):
             chunk = rows[start : start + step]
-            table = [list(samples[number]) for number in chunk]
-            found |= dict(zip(chunk, _chunk(table), strict=True))
+            values = np.array([samples[number] for number in chunk], dtype=np.float64)
+            medians = np.median(values, axis=1)
+            lows, highs = (medians, medians) if length == 1 else _interval(values)
+            for number, *ends in zip(chunk, medians, lows, highs, strict=True):
+                median, low, high = map(float, ends)
+                row = list(samples[number])
+                found[number] = Timing(median=median, low=low, high=high, samples=row)
     return [found[number] for number in range(len(samples))]
-
-
-def _chunk(table: list[list[float]]) -> list[Timing]:
-    """Return the timings of rows of one length."""
-    values = np.array(table, dtype=np.float64)
-    medians = np.median(values, axis=1)
-    lows, highs = (medians, medians) if values.shape[1] == 1 else _interval(values)
-    ends = zip(medians.tolist(), lows.tolist(), highs.tolist(), table, strict=True)
-    return [
-        Timing(median=median, low=low, high=high, samples=row) for median, low, high, row in ends
-    ]
 
 
 def _interval(values: Floats) -> tuple[Floats, Floats]:
@@ -247,13 +232,8 @@ class Cell:
         """
         spec = self.spec
         try:
-            return make_stream(
-                spec.workload,
-                self.vector_map,
-                spec.provision.queues,
-                interrupts,
-                spec.scenario.seed,
-            )
+            queues, seed = spec.provision.queues, spec.scenario.seed
+            return make_stream(spec.workload, self.vector_map, queues, interrupts, seed)
         except InputError as error:
             device = f"{spec.hardware.name}, {spec.dispatch}, doorbells {spec.hardware.doorbells}"
             raise InputError(f"{device}: {error.field}", error.value, error.allowed) from None
@@ -275,19 +255,8 @@ class Cell:
         )
 
 
-def unavailable(cell: Cell) -> UnavailablePoint | None:
-    """Return the point of a cell that the device cannot give; None: it can."""
-    reason = cell.spec.provision.reason
-    if reason is None:
-        return None
-    return UnavailablePoint(**msgspec.structs.asdict(cell.axes), reason=reason)
-
-
 def count(cell: Cell, stream: Stream, kernel: str = "bitset") -> OkPoint:
-    """Return the counts of a cell, checked against the analytic law.
-
-    ModelDisagreement: the counts and the law differ.
-    """
+    """Return the counts of a cell; ModelDisagreement: they and the analytic law differ."""
     prepared = cell.prepare(kernel, stream)
     prepared.run()
     counts = prepared.counts()
@@ -339,8 +308,5 @@ def timed_stream(cell: Cell) -> Stream:
     stream = cell.stream(TIMED_INTERRUPTS).by_interrupt()
     if stream.interrupts == TIMED_INTERRUPTS:
         return stream
-    return replace(
-        stream,
-        vectors=np.resize(stream.vectors, TIMED_INTERRUPTS),
-        rung=np.resize(stream.rung, TIMED_INTERRUPTS),
-    )
+    vectors = np.resize(stream.vectors, TIMED_INTERRUPTS)
+    return replace(stream, vectors=vectors, rung=np.resize(stream.rung, TIMED_INTERRUPTS))

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -151,20 +152,23 @@ def expand(scenario: Scenario) -> list[PointSpec]:
         if queues_needed(workload) > max(scenario.queues):
             allowed = f"a queue below {max(scenario.queues)}, the largest number of queues"
             raise InputError("workload", workload.spec, allowed)
-    devices = [sized(scenario, name, custom) for name in scenario.hardware]
+    devices = [_sized(scenario, name, custom) for name in scenario.hardware]
     count = sum(map(len, devices)) * len(scenario.dispatch) * len(scenario.queues) * len(workloads)
     if count > POINTS_MAX:
         raise InputError("scenario", f"{count} points", f"{POINTS_MAX} points at most")
     points: list[PointSpec] = []
     for sizes in devices:
-        for dispatch in scenario.dispatch:
-            for hardware in sizes:
-                points += cells(scenario, hardware, dispatch, workloads)
+        axes = product(scenario.dispatch, sizes, scenario.queues, workloads)
+        for dispatch, hardware, queues, workload in axes:
+            given = provision(hardware, dispatch, queues, scenario.max_num_clients)
+            needed = queues_needed(workload)
+            if given.reason is None and needed > given.queues:
+                given = replace(given, reason=f"workload {workload.spec} needs {needed} queues")
+            points.append(PointSpec(scenario, hardware, dispatch, queues, workload, given))
     return points
 
 
-def sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Hardware]:
-    """Return one device in all sizes of the axes."""
+def _sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Hardware]:
     first = resolve(name, mw_count=scenario.mw_count, devices=custom)
     if first.sized == "fixed":
         return [first]
@@ -174,31 +178,3 @@ def sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Ha
         for doorbells in scenario.doorbells
         for vectors in vector_axis
     ]
-
-
-def cells(
-    scenario: Scenario, hardware: Hardware, dispatch: str, workloads: list[Workload]
-) -> list[PointSpec]:
-    """Return the points of one device in one mode: queues by workloads."""
-    return [
-        PointSpec(
-            scenario=scenario,
-            hardware=hardware,
-            dispatch=dispatch,
-            queues_requested=queues,
-            workload=workload,
-            provision=usable(
-                provision(hardware, dispatch, queues, scenario.max_num_clients), workload
-            ),
-        )
-        for queues in scenario.queues
-        for workload in workloads
-    ]
-
-
-def usable(given: Provision, workload: Workload) -> Provision:
-    """Return what the device gives; a workload that needs more queues than exist fails too."""
-    needed = queues_needed(workload)
-    if given.reason is None and needed > given.queues:
-        return replace(given, reason=f"workload {workload.spec} needs {needed} queues")
-    return given

@@ -16,7 +16,15 @@ from ntbbench.core.environment import Environment, comparable
 from ntbbench.core.errors import InputError
 from ntbbench.dispatch import cell as cells
 from ntbbench.dispatch.cell import Cell, StreamKey, timings
-from ntbbench.dispatch.records import Axes, Caution, OkPoint, Point, SweepResult, Timing
+from ntbbench.dispatch.records import (
+    Axes,
+    Caution,
+    OkPoint,
+    Point,
+    SweepResult,
+    Timing,
+    UnavailablePoint,
+)
 from ntbbench.dispatch.scenario import Scenario, expand, plain
 
 REPEATS_MIN = 5  # below, the interval is hardly more than the range of the samples
@@ -25,40 +33,19 @@ CLOCK_STEPS_MIN = 100  # clock steps in a sample: fewer are an error above 1 %
 STEADY_GOVERNOR = "performance"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One entry of the list."""
+REMEDIES = {  # of the warnings: a closed list
+    "few-repeats": f"use --repeats {REPEATS_MIN} or more",
+    "unstable-timing": "leave the machine to the sweep, fix the CPU frequency, raise --repeats",
+    "equal-samples": "the interval says nothing: raise --repeats, check the clock",
+    "coarse-clock": "time on a machine or kernel with a finer clock",
+    "checked-build": "build without NTBBENCH_CHECKED; these timings mean nothing",
+    "frequency-scaling": f"set the {STEADY_GOVERNOR} governor while a sweep is timed",
+    "environment-changed": "nothing to do: every timing is of the environment recorded here",
+}
 
-    code: str
-    remedy: str
 
-    def caution(self, message: str, point: int | None = None) -> Caution:
-        """Return a warning of this kind, about one point or the whole result."""
-        return Caution(code=self.code, message=message, remedy=self.remedy, point=point)
-
-
-FEW_REPEATS = Kind("few-repeats", f"use --repeats {REPEATS_MIN} or more")
-UNSTABLE_TIMING = Kind(
-    "unstable-timing", "leave the machine to the sweep, fix the CPU frequency, raise --repeats"
-)
-EQUAL_SAMPLES = Kind("equal-samples", "the interval says nothing: raise --repeats, check the clock")
-COARSE_CLOCK = Kind("coarse-clock", "time on a machine or kernel with a finer clock")
-CHECKED_BUILD = Kind("checked-build", "build without NTBBENCH_CHECKED; these timings mean nothing")
-FREQUENCY_SCALING = Kind(
-    "frequency-scaling", f"set the {STEADY_GOVERNOR} governor while a sweep is timed"
-)
-ENVIRONMENT_CHANGED = Kind(
-    "environment-changed", "nothing to do: every timing is of the environment recorded here"
-)
-KINDS = (
-    FEW_REPEATS,
-    UNSTABLE_TIMING,
-    EQUAL_SAMPLES,
-    COARSE_CLOCK,
-    CHECKED_BUILD,
-    FREQUENCY_SCALING,
-    ENVIRONMENT_CHANGED,
-)
+def _caution(code: str, message: str, point: int | None = None) -> Caution:
+    return Caution(code=code, message=message, remedy=REMEDIES[code], point=point)
 
 
 def cautions_of(points: Sequence[Point], timer: Timer, environment: Environment) -> list[Caution]:
@@ -73,7 +60,7 @@ def cautions_of(points: Sequence[Point], timer: Timer, environment: Environment)
     found = list(_of_machine(timer, environment))
     fewest = min(len(timing.samples) for _, timing in timed)
     if fewest < REPEATS_MIN:
-        found.append(FEW_REPEATS.caution(f"{fewest} timed samples a point"))
+        found.append(_caution("few-repeats", f"{fewest} timed samples a point"))
     for number, timing in timed:
         found += _of_timing(timing, number)
     return found
@@ -81,22 +68,24 @@ def cautions_of(points: Sequence[Point], timer: Timer, environment: Environment)
 
 def _of_machine(timer: Timer, environment: Environment) -> Iterator[Caution]:
     if timer.sample_duration < CLOCK_STEPS_MIN * timer.resolution:
-        yield COARSE_CLOCK.caution(
+        yield _caution(
+            "coarse-clock",
             f"the clock's smallest step is {timer.resolution / NS:.3g} s, "
-            f"a sample lasts {timer.sample_duration / NS:.3g} s"
+            f"a sample lasts {timer.sample_duration / NS:.3g} s",
         )
     if environment.compiler.checked:
-        yield CHECKED_BUILD.caution("the kernels were built with checks and sanitizers")
+        yield _caution("checked-build", "the kernels were built with checks and sanitizers")
     governor = environment.cpu.governor
     if governor != STEADY_GOVERNOR and not governor.startswith("not readable"):
-        yield FREQUENCY_SCALING.caution(f"the CPU frequency governor is {governor}")
+        yield _caution("frequency-scaling", f"the CPU frequency governor is {governor}")
 
 
 def _of_timing(timing: Timing, point: int) -> Iterator[Caution]:
     if len(timing.samples) > 1 and min(timing.samples) == max(timing.samples):
-        yield EQUAL_SAMPLES.caution(f"all {len(timing.samples)} samples are equal", point)
+        yield _caution("equal-samples", f"all {len(timing.samples)} samples are equal", point)
     elif timing.high - timing.low > UNSTABLE * timing.median:
-        yield UNSTABLE_TIMING.caution(
+        yield _caution(
+            "unstable-timing",
             f"median {timing.median:.4g} ns, interval {timing.low:.4g} to {timing.high:.4g} ns",
             point,
         )
@@ -134,23 +123,16 @@ def adopt(cells: Sequence[Cell], previous: SweepResult, environment: Environment
         twins = waiting.get(tuple(getattr(point, name) for name in Axes.__struct_fields__))
         if not twins:
             raise InputError("resume: point", number, "a point of the scenario in the same file")
-        timing = take_over(twins.pop(), point, same)
-        dropped += timing
+        cell = twins.pop()
+        cell.point = point
+        if isinstance(point, OkPoint) and isinstance(point.ns_per_dispatch, Timing):
+            cell.point = msgspec.structs.replace(point, ns_per_dispatch=UNSET)
+            cell.samples = list(point.ns_per_dispatch.samples) if same else []
+            dropped += not same
     if not dropped:
         return []
     message = f"the timings of {dropped} points, from another environment, were taken anew"
-    return [ENVIRONMENT_CHANGED.caution(message)]
-
-
-def take_over(cell: Cell, point: Point, with_timing: bool) -> bool:
-    """Give a cell its earlier point; return whether a timing had to be dropped."""
-    cell.point = point
-    if not isinstance(point, OkPoint) or not isinstance(point.ns_per_dispatch, Timing):
-        return False
-    cell.point = msgspec.structs.replace(point, ns_per_dispatch=UNSET)
-    if with_timing:
-        cell.samples = list(point.ns_per_dispatch.samples)
-    return not with_timing
+    return [_caution("environment-changed", message)]
 
 
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
@@ -165,15 +147,13 @@ Counted = list[tuple[Cell, Point]]
 class Hooks:
     """What a caller hears of a sweep while it runs."""
 
-    # told the phase, the steps done (cells counted, samples taken) and all steps
+    # Gets the phase, the steps done (cells counted, samples taken) and all steps.
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
-    # asked between cells, from several threads, whether to end here; what is being counted is
+    # Asked between cells, from several threads, whether to end here; what is being counted is
     # waited for and kept. Where it is not to be waited for either, it raises KeyboardInterrupt.
     stop: Callable[[], bool] = lambda: False
-    # given the unfinished result now and then
-    save: Callable[[SweepResult], None] = lambda result: None
-    # nanoseconds that go on while a thread waits; decides when to save
-    clock: Clock = time.monotonic_ns
+    save: Callable[[SweepResult], None] = lambda result: None  # gets the unfinished result
+    clock: Clock = time.monotonic_ns  # goes on while a thread waits; decides when to save
 
 
 class Sweep:
@@ -187,7 +167,7 @@ class Sweep:
         self.environment = environments.environment(clock)
         self.cautions: list[Caution] = []
         self._next_save = hooks.clock() + SAVE_INTERVAL
-        self._done = self._total = 0
+        self._done = self._total = 0  # steps: a cell counted is one, and a sample is one
 
     @property
     def complete(self) -> bool:
@@ -218,9 +198,13 @@ class Sweep:
     def count(self) -> None:
         """Count the cells that are not counted yet, on `jobs` threads."""
         for cell in self.cells:
-            cell.point = cell.point or cells.unavailable(cell)
+            reason = cell.spec.provision.reason
+            if cell.point is None and reason is not None:
+                cell.point = UnavailablePoint(**msgspec.structs.asdict(cell.axes), reason=reason)
         left = [cell for cell in self.cells if cell.point is None]
-        self._start(len(left))
+        available = sum(cell.spec.provision.reason is None for cell in self.cells)
+        self._total = len(self.cells) + self.scenario.repeats * available
+        self._done = len(self.cells) - len(left) + sum(len(cell.samples) for cell in self.cells)
         jobs = self.scenario.jobs or environments.usable_cores()
         executor = ThreadPoolExecutor(jobs)
         futures = [executor.submit(self._count_group, group) for group in groups_of(left)]
@@ -251,12 +235,6 @@ class Sweep:
                     cells.sample(cell, stream, self.timer)
                 self._tell("timing", len(group))
 
-    def _start(self, left: int) -> None:
-        """Work out the steps: a cell counted is one, and a sample is one."""
-        available = sum(cell.spec.provision.reason is None for cell in self.cells)
-        self._total = len(self.cells) + self.scenario.repeats * available
-        self._done = len(self.cells) - left + sum(len(cell.samples) for cell in self.cells)
-
     def _count_group(self, group: Group) -> Counted:
         """Count cells that share a stream; runs in a thread and changes nothing."""
         counted: Counted = []
@@ -279,7 +257,6 @@ class Sweep:
 
 
 def _take(future: "Future[Counted]") -> int:
-    """Give the cells of a group their points, and return how many they are."""
     counted = future.result()
     for cell, point in counted:
         cell.point = point
@@ -303,13 +280,9 @@ def run_sweep(
 ) -> SweepResult:
     """Count and time every cell of a scenario.
 
-    scenario: what to sweep; the counts depend on nothing else, `jobs` excepted.
-    hooks: progress, an early end, savings on the way; default: none of them.
-    previous: an unfinished result of the same scenario to go on from.
-    clock: the clock of the timed samples; default: the system's.
-    SweepResult: `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too;
-        points in axis order.
-
+    The counts depend on nothing but the scenario. `previous` is an unfinished result of the same
+    one to go on from; `clock` that of the timed samples, else the system's. The result is
+    `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too.
     InputError: a workload does not fit a device, or `previous` is not of this scenario.
     ModelDisagreement: counts differ from the analytic law.
     """

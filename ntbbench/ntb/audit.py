@@ -2,6 +2,7 @@
 """Devices as records: their doorbell bits, and where a driver breaks what must hold."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -15,9 +16,10 @@ def device_row(hardware: Hardware, max_num_clients: int = 0, *, drawn: bool = Fa
     """Return one device with the queue pairs that it gets; drawn: with its bits too."""
     vector_map = hardware.vector_map
     qps = queue_pairs(hardware, "per-vector", max_num_clients)
+    same: dict[str, Any] = {name: getattr(hardware, name) for name in AS_IT_IS}
+    same |= {name: hex(getattr(hardware, name)) for name in MASKS}
     return DeviceRow(
-        **{name: getattr(hardware, name) for name in AS_IT_IS},
-        **{name: hex(getattr(hardware, name)) for name in MASKS},
+        **same,
         db_valid_mask=hex(vector_map.db_valid_mask),
         db_vector_count=vector_map.db_vector_count,
         db_vector_masks=[hex(mask) for mask in vector_map.db_vector_masks],
@@ -70,8 +72,10 @@ def wakeup_groups(bits: list[BitRow]) -> list[tuple[int, ...]]:
 
 
 # Of a device, as a row has them.
-AS_IT_IS = ("name", "driver", "description", "doorbells", "vectors", "callbacks", "db_read", "sized",
-            "mw_count", "spad_count", "refusal", "source")  # fmt: skip
+AS_IT_IS = (
+    *("name", "driver", "description", "doorbells", "vectors", "callbacks", "db_read", "sized"),
+    *("mw_count", "spad_count", "refusal", "source"),
+)
 MASKS = ("link_mask", "reserved_mask", "lost_mask")
 
 Found = Iterator[tuple[str, str]]
@@ -105,7 +109,7 @@ def audit_row(
 def audit(hardware: Hardware, max_num_clients: int = 0) -> tuple[Violation, ...]:
     """Return every rule that a device breaks, in the order of `Rule`.
 
-    max_num_clients: of ntb_transport. 0: both unset and the largest number that has an effect.
+    max_num_clients 0: both unset and the largest number that has an effect.
 
     Deviates: one device at a time, receiving. What the two sides of a pair do to each other, and
     the embedded doorbell of pci-epf-vntb (all slots on one interrupt), are not looked at.
@@ -177,7 +181,7 @@ def _event_vector(hardware: Hardware, _clients: int) -> Found:
         given = [hardware.vector_map.db_vector_masks[vector] for vector in wrong]
         if any(given):
             effect = f"db_vector_mask() gives {max(given):#x} for a vector that does not exist"
-    yield f"the driver reports {vectors(wrong)}, db_vector_count is {count}", effect
+    yield f"the driver reports {_vectors(wrong)}, db_vector_count is {count}", effect
 
 
 def _empty_vector(hardware: Hardware, _clients: int) -> Found:
@@ -190,7 +194,7 @@ def _empty_vector(hardware: Hardware, _clients: int) -> Found:
     empty = [vector for vector in range(count) if vector >= len(raised) or not raised[vector]]
     if empty:
         yield (
-            f"db_vector_count {count} counts {vectors(empty)}, without a doorbell",
+            f"db_vector_count {count} counts {_vectors(empty)}, without a doorbell",
             "a client that spreads work over db_vector_count vectors gets nothing from it",
         )
 
@@ -275,7 +279,7 @@ def event_vectors(hardware: Hardware) -> tuple[int, ...]:
     return tuple(source for source, mask in enumerate(irq_masks) if mask & valid)
 
 
-def vectors(numbers: list[int]) -> str:
+def _vectors(numbers: list[int]) -> str:
     first, last = numbers[0], numbers[-1]
     if first == last:
         return f"vector {first}"

@@ -21,7 +21,7 @@ from ntbbench.ntb.device import (
     shift_masks,
 )
 from ntbbench.ntb.presets import FIXED
-from ntbbench.ntb.records import NO_SOURCE, Citation, Rule
+from ntbbench.ntb.records import Citation, Rule
 from ntbbench.ntb.transport import CLIENTS_MAX
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 
@@ -73,7 +73,6 @@ class EpfDriver:
             doorbells=db_count,
             vectors=vector_map.db_vector_count,
             vector_map=vector_map,
-            link_mask=0,  # the link has a slot of its own, not a doorbell bit
             mw_count=4,  # MAX_MW, NTB_EPF_MAX_MW_COUNT
             spad_count=128,  # as Documentation/PCI/endpoint/pci-vntb-howto.rst sets it
             db_read=db_read,
@@ -233,15 +232,9 @@ def generic(doorbells: int, vectors: int) -> Hardware:
     shift = -(-doorbells // vectors)
     return Hardware(
         name=GENERIC,
-        driver="-",
         description="any number of doorbells and vectors, no other limit",
         doorbells=doorbells,
         vectors=vectors,
         vector_map=masked_map(valid, [mask & valid for mask in shift_masks(vectors, shift)]),
-        link_mask=0,
-        mw_count=None,
-        spad_count=None,
-        db_read="latched",
         sized="free",
-        source=NO_SOURCE,
     )

@@ -13,7 +13,6 @@ from ntbbench.core.names import parse_int, parse_settings
 from ntbbench.core.options import Count, Kind, Word, changed, kinds
 from ntbbench.ntb.catalogue import MW_COUNT_MAX, hardware_names
 from ntbbench.ntb.device import DbRead, Hardware, low_bits, masked_map, shift_masks
-from ntbbench.ntb.records import NO_SOURCE
 from ntbbench.ntb.vectormap import DB_BITS_MAX, check_u64
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,39}")
@@ -129,7 +128,6 @@ def build_device(name: str, device: Device) -> Hardware:
         raise InputError(f"{field}: link_mask", hex(link_mask), "bits outside the doorbells")
     return Hardware(
         name=name,
-        driver="-",
         description="custom device",
         doorbells=valid.bit_count(),
         vectors=len(irq_masks),
@@ -138,8 +136,6 @@ def build_device(name: str, device: Device) -> Hardware:
         mw_count=device.mw_count,
         spad_count=device.spad_count,
         db_read=device.db_read,
-        sized="fixed",
-        source=NO_SOURCE,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ntbbench.core.names import unknown
-from ntbbench.ntb.records import Citation, Rule
+from ntbbench.ntb.records import NO_SOURCE, Citation, Rule
 from ntbbench.ntb.transport import QpCount, create_queues, qp_count, queue_bits
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap
 
@@ -29,14 +29,11 @@ class IrqLines:
 
 @dataclass(frozen=True)
 class IrqGrant:
-    """How many interrupts a driver asks for, and the number that it goes by.
-
-    low, high: the range that it asks for.
-    """
+    """How many interrupts a driver asks for, and the number that it goes by."""
 
     low: int
     high: int
-    kept: int  # the number that it keeps, whatever it was granted
+    kept: int  # whatever it was granted
 
 
 @dataclass(frozen=True)
@@ -52,38 +49,30 @@ class VectorRules:
     citations: Mapping[Rule, Citation] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hardware:
     """One NTB device: its map, its limits, and where the facts stand."""
 
-    name: str  # the name on the command line
-    driver: str  # the kernel's driver, or "-"
-    description: str  # one line
-    # doorbell bits of a device of fixed size, the driver's db_count for the epf drivers, and what
-    # was asked for from `generic`
-    doorbells: int
+    name: str  # on the command line
+    driver: str = "-"  # the kernel's, if one makes it
+    description: str
+    doorbells: int  # as asked for from `generic`, db_count of the epf drivers, bits of all others
     vectors: int  # what `ntb_db_vector_count()` returns; what was asked for from `generic`
-    vector_map: VectorMap  # interrupts and masks, bit by bit
-    link_mask: int  # u64 mask of the bits that carry link events; outside db_valid_mask
-    mw_count: int | None  # outbound memory windows (`ntb_peer_mw_count()`); None: unlimited
-    spad_count: int | None  # scratchpads (`ntb_spad_count()`); None: unlimited
-    # what `db_read()` shows of a rung bit until `db_clear()`: the bit ("latched"), nothing
-    # ("zero"), or wrong bits ("legacy": the epf drivers before the series)
-    db_read: DbRead
-    # "fixed", by the driver's "db_count", or "free" (doorbells and vectors as asked for)
-    sized: Sized
-    source: str  # kernel version, file and functions that the facts were read from
-    # its lines in /proc/interrupts; none where another preset stands for them
-    irqs: tuple[IrqLines, ...] = ()
+    vector_map: VectorMap
+    link_mask: int = 0  # u64 mask of the bits that carry link events; outside db_valid_mask
+    mw_count: int | None = None  # outbound memory windows (`ntb_peer_mw_count()`); None: unlimited
+    spad_count: int | None = None  # scratchpads (`ntb_spad_count()`); None: unlimited
+    # What `db_read()` shows of a rung bit until `db_clear()`: the bit ("latched"), nothing
+    # ("zero"), or wrong bits ("legacy": the epf drivers before the series).
+    db_read: DbRead = "latched"
+    sized: Sized = "fixed"  # by the driver's "db_count", or "free": as asked for
+    source: str = NO_SOURCE  # kernel version, file and functions that the facts were read from
+    irqs: tuple[IrqLines, ...] = ()  # in /proc/interrupts; none where another preset stands for it
     rules: VectorRules = VectorRules()  # what the audit holds against it
     callbacks: bool = True  # the driver has db_vector_count() and db_vector_mask()
-    # u64 mask of bits that the hardware has and the driver keeps for other ends
-    reserved_mask: int = 0
-    # u64 mask of bits of db_valid_mask whose ring never arrives: they have no slot
-    lost_mask: int = 0
-    # u64, what `db_vector_mask()` returns for vector db_vector_count, the first one that does not
-    # exist
-    mask_past_end: int = 0
+    reserved_mask: int = 0  # u64 mask of bits that the driver keeps for other ends
+    lost_mask: int = 0  # u64 mask of valid bits whose ring never arrives: they have no slot
+    mask_past_end: int = 0  # u64, `db_vector_mask()` of the first vector that does not exist
     refusal: str | None = None  # why ntb_transport gets no such device at all; None: it does
 
 
@@ -99,12 +88,8 @@ def shift_masks(vectors: int, shift: int) -> tuple[int, ...]:
 
 def masked_map(db_valid_mask: int, irq_masks: Sequence[int]) -> VectorMap:
     """Return the map of a driver whose vector mask is its interrupt's bits that are valid."""
-    return VectorMap(
-        db_valid_mask=db_valid_mask,
-        irq_masks=tuple(irq_masks),
-        db_vector_count=len(irq_masks),
-        db_vector_masks=tuple(mask & db_valid_mask for mask in irq_masks),
-    )
+    masks = tuple(mask & db_valid_mask for mask in irq_masks)
+    return VectorMap(db_valid_mask, tuple(irq_masks), len(irq_masks), masks)
 
 
 def plain_map(db_valid_mask: int, irq_masks: Sequence[int]) -> VectorMap:
@@ -129,17 +114,14 @@ class Provision:
 def provision(
     hardware: Hardware, dispatch: str, queues_requested: int, max_num_clients: int = 0
 ) -> Provision:
-    """Return what `ethtool -L DEV combined <queues_requested>` gives on `hardware`.
-
-    InputError: an unknown dispatch mode.
-    """
-    check_dispatch(dispatch)
+    """Return what `ethtool -L DEV combined <queues_requested>` gives; InputError: no such mode."""
+    _check_dispatch(dispatch)
     qps = queue_pairs(hardware, dispatch, max_num_clients)
     queues = create_queues(queues_requested, qps)
     active = sum(1 << bit for bit in queue_bits(qps.qp_bitmap)[: queues.created])
     reason = queues.error
     if reason is None and dispatch == "msi":
-        reason = msi_refusal(hardware, qps, queues_requested)
+        reason = _msi_refusal(hardware, qps, queues_requested)
     return Provision(qps, queues.created, active, reason)
 
 
@@ -156,7 +138,7 @@ def queue_pairs(hardware: Hardware, dispatch: str, max_num_clients: int) -> QpCo
     )
 
 
-def msi_refusal(hardware: Hardware, qps: QpCount, queues_requested: int) -> str | None:
+def _msi_refusal(hardware: Hardware, qps: QpCount, queues_requested: int) -> str | None:
     """Return why these queues would not all be dispatched by MSI; None: they are.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_probe: use_msi needs a window of its own;
@@ -176,15 +158,14 @@ def msi_refusal(hardware: Hardware, qps: QpCount, queues_requested: int) -> str 
 def dispatch_map(hardware: Hardware, dispatch: str, queues: int) -> VectorMap:
     """Return the interrupts of `hardware` and what the receiver makes of them.
 
-    dispatch: "per-vector": what the driver reports; "fallback": the same device without vector
-        callbacks; "msi": one interrupt a QP, which schedules that QP alone.
-    queues: queues that exist; `msi` has an interrupt for each of them and for no other.
-    InputError: an unknown dispatch mode.
+    "per-vector" is what the driver reports; "fallback" the same device without vector callbacks;
+    "msi" has an interrupt for each of the `queues` that exist, which schedules its QP alone.
+    InputError: no such mode.
 
     Source: include/linux/ntb.h (ntb_db_vector_mask), drivers/ntb/ntb_transport.c
     (ntb_transport_isr), Linux 7.3.
     """
-    check_dispatch(dispatch)
+    _check_dispatch(dispatch)
     full = hardware.vector_map
     if dispatch == "per-vector":
         return full
@@ -194,7 +175,6 @@ def dispatch_map(hardware: Hardware, dispatch: str, queues: int) -> VectorMap:
     return VectorMap(sum(qp_masks), qp_masks, len(qp_masks), qp_masks)
 
 
-def check_dispatch(dispatch: str) -> None:
-    """Raise InputError unless `dispatch` is a dispatch mode."""
+def _check_dispatch(dispatch: str) -> None:
     if dispatch not in DISPATCHES:
         raise unknown("dispatch", dispatch, DISPATCHES)

@@ -72,8 +72,6 @@ INTEL_GEN1 = Hardware(
     link_mask=1 << 15,
     mw_count=2,  # XEON_MW_COUNT; 3 with split BARs
     spad_count=16,  # XEON_SPAD_COUNT; half of it where not back to back
-    db_read="latched",
-    sized="fixed",
     source="Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen1.c (xeon_init_ntb, xeon_init_isr, "
     "ndev_init_isr, ndev_vec_mask, intel_ntb_db_vector_mask), ntb_hw_gen1.h",
     irqs=(IrqLines("ndev_vec_isr", "vectors", (4,)),),
@@ -102,8 +100,6 @@ INTEL_GEN3 = Hardware(
     link_mask=1 << 31 | 1 << 32,
     mw_count=2,  # XEON_MW_COUNT
     spad_count=16,  # GEN3_SPAD_COUNT
-    db_read="latched",
-    sized="fixed",
     source="Linux 7.3 drivers/ntb/hw/intel/ntb_hw_gen3.c (gen3_init_ntb, gen3_init_isr), "
     "ntb_hw_gen1.c (ndev_interrupt, intel_ntb_db_vector_mask), ntb_hw_gen3.h",
     irqs=(IrqLines("ndev_vec_isr", "vectors", (33,)),),
@@ -151,8 +147,6 @@ AMD = Hardware(
     link_mask=1 << 15,
     mw_count=3,  # device 145b; 2 on the others
     spad_count=8,  # AMD_SPADS_CNT / 2, one half a side
-    db_read="latched",
-    sized="fixed",
     source="Linux 7.3 drivers/ntb/hw/amd/ntb_hw_amd.c (amd_init_ntb, amd_init_dev, "
     "ndev_init_isr, amd_ntb_db_vector_count, amd_ntb_db_vector_mask, dev_data), "
     "ntb_hw_amd.h",
@@ -177,15 +171,13 @@ AMD_INTX = replace(
 SWITCHTEC = Hardware(
     name="ntb_hw_switchtec",
     driver="ntb_hw_switchtec",
+    # Link events come by message.
     description="partition pair: one doorbell interrupt covers all",
     doorbells=28,
     vectors=1,
     vector_map=masked_map(low_bits(28), [low_bits(28)]),
-    link_mask=0,  # link events come by message
     mw_count=6,  # MAX_DIRECT_MW (use_lut_mws is off); the real number is the switch's set-up
     spad_count=128,  # struct shared_mw
-    db_read="latched",
-    sized="fixed",
     source="Linux 7.3 drivers/ntb/hw/mscc/ntb_hw_switchtec.c (switchtec_ntb_init_db, "
     "switchtec_ntb_init_db_msg_irq, switchtec_ntb_db_vector_mask, "
     "switchtec_ntb_peer_mw_count, switchtec_ntb_spad_count)",
@@ -218,11 +210,8 @@ IDT = Hardware(
     doorbells=32,
     vectors=1,
     vector_map=plain_map(low_bits(32), [low_bits(32)]),
-    link_mask=0,
     mw_count=29,  # IDT_MAX_NR_MWS; the real number is the switch's set-up
     spad_count=0,
-    db_read="latched",
-    sized="fixed",
     source="Linux 7.3 drivers/ntb/hw/idt/ntb_hw_idt.c (idt_ntb_ops, idt_ntb_db_valid_mask, "
     "idt_thread_isr, idt_scan_mws), ntb_hw_idt.h",
     irqs=(IrqLines("ntb_irq_idt", "all"),),

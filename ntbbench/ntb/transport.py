@@ -50,24 +50,24 @@ def qp_count(
     the kernel's number is larger. A wrapped count without a limit is ENOMEM there, no QP here.
     """
     if spad_count is not None and spad_count < NTB_TRANSPORT_MIN_SPADS:
-        return unbound(f"{spad_count} scratchpads, at least {NTB_TRANSPORT_MIN_SPADS} needed")
+        few = f"{spad_count} scratchpads, at least {NTB_TRANSPORT_MIN_SPADS} needed"
+        return QpCount(0, f"ntb_transport does not bind (EINVAL): {few}", 0, False, None)
     msi = use_msi and (mw_count is None or mw_count > 1)
     windows, windows_limit = memory_windows(mw_count, spad_count, msi)
     count = (db_valid_mask.bit_length() - 1 - msi) % (1 << UINT_BITS)
-    limit = doorbell_limit(db_valid_mask, msi)
+    limit = _doorbell_limit(db_valid_mask, msi)
     if max_num_clients and max_num_clients < count:
         count, limit = max_num_clients, f"max_num_clients = {max_num_clients}"
     elif windows is not None and windows < count:
         count, limit = windows, windows_limit
     bitmap = db_valid_mask & ((1 << count) - 1) if count <= QP_COUNT_MAX else 0
     if not bitmap and count:
-        limit = doorbell_limit(db_valid_mask, msi)
-    return QpCount(bitmap.bit_count(), limit, bitmap, msi, msi_descriptors(windows, spad_count))
-
-
-def unbound(why: str) -> QpCount:
-    """Return what there is of a device that ntb_transport refuses."""
-    return QpCount(0, f"ntb_transport does not bind (EINVAL): {why}", 0, False, None)
+        limit = _doorbell_limit(db_valid_mask, msi)
+    fitting = None
+    if spad_count is not None and windows is not None:
+        free = spad_count - MW0_SZ_HIGH - windows * SPADS_A_WINDOW
+        fitting = max(free, 0) // SPADS_AN_MSI
+    return QpCount(bitmap.bit_count(), limit, bitmap, msi, fitting)
 
 
 def memory_windows(
@@ -87,21 +87,12 @@ def memory_windows(
     return windows, f"{windows} memory window{'s' * (windows != 1)} ({why})"
 
 
-def doorbell_limit(db_valid_mask: int, msi: bool) -> str:
-    """Return the words for the limit that the doorbell bits set."""
+def _doorbell_limit(db_valid_mask: int, msi: bool) -> str:
     if not db_valid_mask:
         return "doorbell bits: db_valid_mask is 0"
     usable = db_valid_mask.bit_length() - 1
     text = f"doorbell bits: ilog2(db_valid_mask {db_valid_mask:#x}) = {usable}"
     return text + (", 1 of them for use_msi" if msi else "")
-
-
-def msi_descriptors(windows: int | None, spad_count: int | None) -> int | None:
-    """Return how many QPs find scratchpads for their MSI descriptor; None: all."""
-    if spad_count is None or windows is None:
-        return None
-    free = spad_count - MW0_SZ_HIGH - windows * SPADS_A_WINDOW
-    return max(free, 0) // SPADS_AN_MSI
 
 
 NTB_NETDEV_MAX_QUEUES = 64  # drivers/net/ntb_netdev.c, Linux 7.3
@@ -119,9 +110,6 @@ class Queues:
 
 def create_queues(requested: int, qps: QpCount) -> Queues:
     """Return the queues of ntb_netdev after `ethtool -L DEV combined <requested>`.
-
-    requested: number of queues, at least 1.
-    qps: the queue pairs of the transport below.
 
     `created` is `requested`, or, where the request fails and changes nothing, the default of 1
     queue (0 where not even one QP is possible). `error` then starts with "ENOSPC: ".

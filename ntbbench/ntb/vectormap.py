@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which doorbell bits an interrupt stands for, and which QPs the NTB core then lets it wake."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ntbbench.core.errors import InputError
@@ -64,12 +64,8 @@ class VectorMap:
 
     def as_fallback(self) -> "VectorMap":
         """Return this device without vector callbacks: every interrupt means `db_valid_mask`."""
-        return VectorMap(
-            db_valid_mask=self.db_valid_mask,
-            irq_masks=self.irq_masks,
-            db_vector_count=1,
-            db_vector_masks=(self.db_valid_mask,) * len(self.irq_masks),
-        )
+        masks = (self.db_valid_mask,) * len(self.irq_masks)
+        return replace(self, db_vector_count=1, db_vector_masks=masks)
 
 
 def check_u64(field: str, value: int) -> None:

@@ -10,7 +10,7 @@ from report_records import ok, unavailable
 from ntbbench.core.clock import NS, Timer, timer
 from ntbbench.core.environment import Environment, environment
 from ntbbench.dispatch.records import Timing
-from ntbbench.dispatch.sweep import KINDS, cautions_of
+from ntbbench.dispatch.sweep import cautions_of
 
 
 def steady() -> Environment:
@@ -90,8 +90,3 @@ def test_warnings_of_the_machine(
         compiler=msgspec.structs.replace(where.compiler, checked=checked),
     )
     assert codes(GOOD, replace(FINE, resolution=resolution), where) == expected
-
-
-def test_the_list_is_closed_and_has_remedies() -> None:
-    assert len({kind.code for kind in KINDS}) == len(KINDS)
-    assert all(kind.remedy and kind.caution("m").remedy == kind.remedy for kind in KINDS)

@@ -32,91 +32,24 @@ from ntbbench.ntb.workload.stream import (
 from ntbbench.ntb.workload.workload_log import Log, log_stream, read_log
 
 HASH_BITS = 32  # skb->hash is a u32
+FLOWS_MAX = 65536
+BURST_MAX = 4096
+ZIPF_MAX = 64
+DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,12})?|\.[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
-class Uniform:
-    """Every ring draws one of the queues, all alike."""
+class Rings:
+    """A workload of `KINDS` by its name, with its settings in the order there."""
 
-    spec: str = "uniform"
-
-    def pattern(self, queues: int, seed: int) -> Pattern:
-        """Return the rings on `queues` queues."""
-        return draws([Fraction(1, queues)] * queues, seed)
-
-
-@dataclass(frozen=True)
-class RoundRobin:
-    """The queues in turn."""
-
-    spec: str = "round-robin"
-
-    def pattern(self, queues: int, seed: int) -> Pattern:
-        """Return the rings on `queues` queues."""
-        return Cycle(tuple(range(queues)))
-
-
-@dataclass(frozen=True)
-class Hot:
-    """One queue gets `share` of the rings; the others draw for the rest, all alike."""
-
-    queue: int
-    share: Fraction
+    name: str
+    settings: tuple[tuple[str, int | Fraction], ...] = ()
 
     @property
     def spec(self) -> str:
         """The specification, in canonical form."""
-        return f"hot:queue={self.queue},share={float(self.share):.12g}"
-
-    def pattern(self, queues: int, seed: int) -> Pattern:
-        """Return the rings on `queues` queues; InputError: there is no such queue."""
-        if self.queue >= queues:
-            raise InputError("workload", self.spec, f"hot needs a queue below {queues}")
-        if queues == 1:
-            return Cycle((0,))
-        weights = [(1 - self.share) / (queues - 1)] * queues
-        weights[self.queue] = self.share
-        return draws(weights, seed)
-
-
-@dataclass(frozen=True)
-class Zipf:
-    """Queue q is drawn with a weight of (q + 1) ** -s: Zipf's law over ranks, finite support."""
-
-    s: Fraction
-
-    @property
-    def spec(self) -> str:
-        """The specification, in canonical form."""
-        return f"zipf:s={float(self.s):.12g}"
-
-    def pattern(self, queues: int, seed: int) -> Pattern:
-        """Return the rings on `queues` queues."""
-        raw = [float(rank) ** -float(self.s) for rank in range(1, queues + 1)]
-        total = math.fsum(raw)
-        return draws([weight / total for weight in raw], seed)
-
-
-@dataclass(frozen=True)
-class Flows:
-    """`k` flows send in turn; each one's queue is its hash scaled to the number of queues.
-
-    Source: include/linux/kernel.h (reciprocal_scale), net/core/dev.c (skb_tx_hash), Linux 7.3.
-    Deviates: no RFS, XPS or sockets that remember their queue.
-    """
-
-    k: int
-
-    @property
-    def spec(self) -> str:
-        """The specification, in canonical form."""
-        return f"flows:k={self.k}"
-
-    def pattern(self, queues: int, seed: int) -> Pattern:
-        """Return the rings on `queues` queues; the hashes depend on the seed alone."""
-        flows = np.random.Generator(generator(seed, FLOW_STREAM))
-        hashes = flows.integers(1 << HASH_BITS, size=self.k, dtype=np.uint64)
-        return Cycle(tuple((hashes * np.uint64(queues) >> np.uint64(HASH_BITS)).tolist()))
+        settings = ",".join(f"{key}={float(value):.12g}" for key, value in self.settings)
+        return f"{self.name}:{settings}" if settings else self.name
 
 
 @dataclass(frozen=True)
@@ -124,7 +57,7 @@ class Burst:
     """`size` rings of another pattern between two interrupts."""
 
     size: int
-    of: "Rings"
+    of: Rings
 
     @property
     def spec(self) -> str:
@@ -132,26 +65,60 @@ class Burst:
         return f"burst:size={self.size},of={self.of.spec}"
 
 
-Rings = Uniform | RoundRobin | Hot | Zipf | Flows
+Workload = Rings | Burst | Log
 
 
-def draws(weights: Sequence[Rate], seed: int) -> Pattern:
+def _uniform(queues: int, seed: int) -> Pattern:
+    """Every ring draws one of the queues, all alike."""
+    return _draws([Fraction(1, queues)] * queues, seed)
+
+
+def _round_robin(queues: int, seed: int) -> Pattern:
+    """The queues in turn."""
+    return Cycle(tuple(range(queues)))
+
+
+def _hot(queues: int, seed: int, queue: int, share: Fraction) -> Pattern:
+    """One queue gets `share` of the rings; the others draw for the rest, all alike."""
+    if queues == 1:
+        return Cycle((0,))
+    weights = [(1 - share) / (queues - 1)] * queues
+    weights[queue] = share
+    return _draws(weights, seed)
+
+
+def _zipf(queues: int, seed: int, s: Fraction) -> Pattern:
+    """Queue q is drawn with a weight of (q + 1) ** -s: Zipf's law over ranks, finite support."""
+    raw = [float(rank) ** -float(s) for rank in range(1, queues + 1)]
+    total = math.fsum(raw)
+    return _draws([weight / total for weight in raw], seed)
+
+
+def _flows(queues: int, seed: int, k: int) -> Pattern:
+    """`k` flows send in turn; each one's queue is its hash scaled to the number of queues.
+
+    The hashes depend on the seed alone.
+
+    Source: include/linux/kernel.h (reciprocal_scale), net/core/dev.c (skb_tx_hash), Linux 7.3.
+    Deviates: no RFS, XPS or sockets that remember their queue.
+    """
+    flows = np.random.Generator(generator(seed, FLOW_STREAM))
+    hashes = flows.integers(1 << HASH_BITS, size=k, dtype=np.uint64)
+    return Cycle(tuple((hashes * np.uint64(queues) >> np.uint64(HASH_BITS)).tolist()))
+
+
+def _draws(weights: Sequence[Rate], seed: int) -> Pattern:
     """Return independent draws, or the cycle that they are where one queue gets all."""
     certain = [queue for queue, weight in enumerate(weights) if weight == 1]
     return Cycle(tuple(certain)) if certain else Draws(tuple(weights), seed)
 
 
 @lru_cache(maxsize=64)
-def pattern_of(rings: Rings, queues: int, seed: int) -> Pattern:
-    """Return the rings of a workload on `queues` queues; it is the same object on every device."""
-    return rings.pattern(queues, seed)
-
-
-FLOWS_MAX = 65536
-BURST_MAX = 4096
-ZIPF_MAX = 64
-DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,12})?|\.[0-9]{1,12}")
-Workload = Rings | Burst | Log
+def _pattern_of(rings: Rings, queues: int, seed: int) -> Pattern:
+    """Return the rings on `queues` queues; it is the same object on every device."""
+    if queues_needed(rings) > queues:
+        raise InputError("workload", rings.spec, f"{rings.name} needs a queue below {queues}")
+    return KINDS[rings.name][0](queues, seed, **dict(rings.settings))
 
 
 def make_stream(
@@ -160,9 +127,8 @@ def make_stream(
     """Return the interrupts of `workload`, the same ones for the same arguments.
 
     vector_map: the device, in its dispatch mode (`dispatch_map()`).
-    queues: queues that exist, at least 1; queue q rings the q-th lowest bit of db_valid_mask.
+    queues: at least 1; queue q rings the q-th lowest bit of db_valid_mask.
     interrupts: length of the stream, at least 1; a log has its own.
-    seed: of all draws.
     InputError: more queues than doorbell bits, or a workload that the device cannot have.
     """
     bits = queue_bits(vector_map.db_valid_mask)[:queues]
@@ -173,14 +139,14 @@ def make_stream(
     if isinstance(workload, Log):
         return log_stream(workload, vector_map, sum(1 << bit for bit in bits))
     burst, rings = (workload.size, workload.of) if isinstance(workload, Burst) else (1, workload)
-    sender = Sender(pattern_of(rings, queues, seed), burst, tuple(bits))
+    sender = Sender(_pattern_of(rings, queues, seed), burst, tuple(bits))
     return ring_stream(sender, vector_map, interrupts)
 
 
 def queues_needed(workload: Workload) -> int:
     """Return the smallest number of queues that has every queue the workload names."""
     rings = workload.of if isinstance(workload, Burst) else workload
-    return rings.queue + 1 if isinstance(rings, Hot) else 1
+    return int(dict(rings.settings).get("queue", 0)) + 1 if isinstance(rings, Rings) else 1
 
 
 def parse_workload(spec: str) -> Workload:
@@ -195,30 +161,29 @@ def parse_workload(spec: str) -> Workload:
     if name == "log":
         return read_log(rest)
     if name == "burst":
-        return parse_burst(rest)
+        return _parse_burst(rest)
     if name not in KINDS:
         raise unknown("workload", name, (*KINDS, "burst", "log"))
-    kind, settings = KINDS[name]
-    texts = settings_of(name, rest, {key: default for key, (default, _) in settings.items()})
-    parsed = {
-        key: parse(f"workload {name}: {key}", texts[key]) for key, (_, parse) in settings.items()
-    }
-    return kind(**parsed)
+    settings = KINDS[name][1]
+    texts = _settings_of(name, rest, {key: default for key, (default, _) in settings.items()})
+    parsed = [
+        (key, parse(f"workload {name}: {key}", texts[key])) for key, (_, parse) in settings.items()
+    ]
+    return Rings(name, tuple(parsed))
 
 
-def parse_burst(rest: str) -> Burst:
+def _parse_burst(rest: str) -> Burst:
     """burst[:size=4,of=uniform]; `of` comes last and takes all that follows."""
     own, of, inner = rest.partition("of=")
-    settings = settings_of("burst", own.strip().rstrip(",") if of else own, {"size": "4"})
+    settings = _settings_of("burst", own.strip().rstrip(",") if of else own, {"size": "4"})
     size = parse_int("workload burst: size", settings["size"], 1, BURST_MAX)
-    rings = parse_workload(inner) if of else Uniform()
-    if isinstance(rings, Burst | Log):
+    rings = parse_workload(inner) if of else Rings("uniform")
+    if not isinstance(rings, Rings):
         raise InputError("workload burst: of", inner, "a workload that is neither burst nor log")
     return Burst(size, rings)
 
 
-def settings_of(name: str, rest: str, defaults: dict[str, str]) -> dict[str, str]:
-    """Return the settings in `rest` over their defaults."""
+def _settings_of(name: str, rest: str, defaults: dict[str, str]) -> dict[str, str]:
     if not rest.strip():
         return defaults
     if not defaults:
@@ -226,7 +191,7 @@ def settings_of(name: str, rest: str, defaults: dict[str, str]) -> dict[str, str
     return defaults | parse_settings(f"workload {name}", rest, defaults)
 
 
-def parse_decimal(field: str, text: str, high: int) -> Fraction:
+def _parse_decimal(field: str, text: str, high: int) -> Fraction:
     """Return a decimal number from 0 to `high`, exactly."""
     if not DECIMAL.fullmatch(text) or Fraction(text) > high:
         raise InputError(field, text, f"a decimal number from 0 to {high}")
@@ -235,16 +200,16 @@ def parse_decimal(field: str, text: str, high: int) -> Fraction:
 
 Parse = Callable[[str, str], int | Fraction]
 # A workload by name: its settings, each with its default and how a given one is read.
-KINDS: dict[str, tuple[Callable[..., Rings], dict[str, tuple[str, Parse]]]] = {
-    "uniform": (Uniform, {}),
-    "round-robin": (RoundRobin, {}),
+KINDS: dict[str, tuple[Callable[..., Pattern], dict[str, tuple[str, Parse]]]] = {
+    "uniform": (_uniform, {}),
+    "round-robin": (_round_robin, {}),
     "hot": (
-        Hot,
+        _hot,
         {
             "queue": ("0", partial(parse_int, low=0, high=FFS_BITS - 1)),
-            "share": ("0.9", partial(parse_decimal, high=1)),
+            "share": ("0.9", partial(_parse_decimal, high=1)),
         },
     ),
-    "zipf": (Zipf, {"s": ("1.1", partial(parse_decimal, high=ZIPF_MAX))}),
-    "flows": (Flows, {"k": ("16", partial(parse_int, low=1, high=FLOWS_MAX))}),
+    "zipf": (_zipf, {"s": ("1.1", partial(_parse_decimal, high=ZIPF_MAX))}),
+    "flows": (_flows, {"k": ("16", partial(parse_int, low=1, high=FLOWS_MAX))}),
 }
