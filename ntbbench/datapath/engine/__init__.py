@@ -19,9 +19,7 @@ LOG_MAX = 10**7
 def simulate(system: System, seed: int, engine: str = "specialised") -> Outcome:
     """Simulate one point.
 
-    system: the point.
-    seed: u64; with the system it decides everything.
-    engine: a name of `ENGINES`; all of them give the same outcome.
+    The system and the seed (u64) decide everything: all `ENGINES` give the same outcome.
     InputError: names the field of the system that is out of range, and what is allowed.
     """
     return simulate_logged(system, seed, engine, capacity=0)[0]

@@ -53,8 +53,7 @@ def table(rows: Sequence[Columns], width: int) -> I64Array:
     return words.view(np.int64)
 
 
-def power_of_two(size: int) -> int:
-    """Return the least power of two that is at least `size`."""
+def _power_of_two(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
@@ -112,7 +111,7 @@ def cpu_row(state: int) -> Columns:
 
 def queue_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int]:
     """Return the structs QueueRow, and how many entries all their rings have."""
-    sizes = [power_of_two(queue.entries) for queue in plan.system.queues]
+    sizes = [_power_of_two(queue.entries) for queue in plan.system.queues]
     base = _bases(sizes)
     rows = [
         {
@@ -133,7 +132,7 @@ def queue_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int]:
 def flow_rows(plan: Plan, states: list[int]) -> tuple[list[Columns], int, list[int]]:
     """Return the structs FlowRow, how many words all their rings have, and all their times."""
     flows = [planned.flow for planned in plan.flows]
-    sizes = [power_of_two(max(flow.window, flow.backlog, 1)) for flow in flows]
+    sizes = [_power_of_two(max(flow.window, flow.backlog, 1)) for flow in flows]
     base, times = _bases(sizes), _bases([len(flow.times_ps) for flow in flows])
     rows = [
         {
@@ -176,12 +175,10 @@ def _zero(*names: str) -> Columns:
 
 
 def _duration(name: str, value: Duration) -> Columns:
-    """Return the struct Duration."""
     return {f"{name}.{column}": getattr(value, column) for column in Duration.__slots__}
 
 
 def _bases(sizes: Sequence[int]) -> list[int]:
-    """Return where each of several parts of one buffer begins, and the size of all."""
     return [0, *accumulate(sizes)]
 
 
@@ -205,23 +202,16 @@ class Engine:
 
 def slots_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
     """Return the keys, and of few slots those pending as a list, of many the minima as a tree."""
-    index = _list_of(keys) if len(keys) <= LIST_SLOTS else _tree_of(keys)
-    return keys, index, np.zeros(1, np.int64)
-
-
-def _list_of(keys: U64Array) -> U64Array:
-    """Return the pending keys, the first one last, with room for one of every slot."""
-    pending = np.sort(keys[keys != NONE])[::-1]
-    room = np.full(len(keys) - len(pending), NONE, np.uint64)
-    return np.concatenate([np.full(GUARDS, NONE, np.uint64), pending, room])
-
-
-def _tree_of(keys: U64Array) -> U64Array:
-    """Return the least of each four keys, of each eight of these, and so on to eight."""
+    none = np.zeros(1, np.int64)
+    if len(keys) <= LIST_SLOTS:  # the first one last, with room for one of every slot
+        index = np.full(GUARDS + len(keys), NONE, np.uint64)
+        pending = np.sort(keys[keys != NONE])[::-1]
+        index[GUARDS : GUARDS + len(pending)] = pending
+        return keys, index, none
     levels = [_padded(keys.reshape(-1, FOUR).min(axis=1))]
     while len(levels[-1]) > FAN:
         levels.append(_padded(levels[-1].reshape(-1, FAN).min(axis=1)))
-    return np.concatenate(levels)
+    return keys, np.concatenate(levels), none
 
 
 def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
@@ -236,14 +226,6 @@ def heap_of(keys: U64Array) -> tuple[U64Array, U64Array, I64Array]:
 def _padded(keys: U64Array) -> U64Array:
     """Return keys filled up with no event to a multiple of FAN."""
     return np.concatenate([keys, np.full(-len(keys) % FAN, NONE, np.uint64)])
-
-
-def _first_keys(plan: Plan) -> U64Array:
-    """Return the key of each slot at time 0."""
-    keys = np.full(plan.slots, NONE, np.uint64)
-    for slot, time in first_events(plan):
-        keys[slot] = time << SLOT_BITS | slot
-    return _padded(keys)
 
 
 @cache
@@ -287,10 +269,13 @@ class Buffers:
             np.array([*callbacks, 0], np.uint64),
             np.array([*times, 0], np.int64),
             np.zeros(waiting, np.int64),
-            np.zeros(power_of_two(len(by_cpu) + 1), np.int64),
+            np.zeros(_power_of_two(len(by_cpu) + 1), np.int64),
             _log_words(),
         )
-        self.events = engine.index(_first_keys(plan))
+        keys = np.full(plan.slots, NONE, np.uint64)
+        for slot, time in first_events(plan):
+            keys[slot] = time << SLOT_BITS | slot
+        self.events = engine.index(_padded(keys))
 
     def go_until(self, until: int) -> None:
         """Handle every event before `until`; the GIL is released meanwhile."""
@@ -320,21 +305,18 @@ class Buffers:
         return [(time, Happening(what), cpus[cpu], *rest) for time, what, cpu, *rest in used]
 
 
-def _copy_of(totals: Totals) -> Totals:
-    """Return a copy; of the histogram, mostly zeros in pages never touched, only what is not."""
-    latency = np.zeros_like(totals.latency)
-    filled = np.flatnonzero(totals.latency != 0)
-    latency[filled] = totals.latency[filled]
-    names = ("queues", "flows", "cpus", "interrupts")
-    copies = {name: getattr(totals, name).copy() for name in names}
-    return replace(totals, **copies, latency=latency)
-
-
 def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[Run, list[Row]]:
     """Simulate a plan on a compiled engine; as `reference.run()`."""
     buffers = Buffers(plan, seed, engine, log_capacity)
     buffers.go_until(plan.system.warmup_ps)
-    before = _copy_of(buffers.totals())
+    before = buffers.totals()
+    # Of the histogram, mostly zeros in pages never touched, only what is not is copied.
+    latency = np.zeros_like(before.latency)
+    filled = np.flatnonzero(before.latency != 0)
+    latency[filled] = before.latency[filled]
+    names = ("queues", "flows", "cpus", "interrupts")
+    copies = {name: getattr(before, name).copy() for name in names}
+    before = replace(before, **copies, latency=latency)
     buffers.go_until(plan.system.end_ps)
     after = buffers.totals()
     offered, _, delivered, dropped = after.flows.sum(axis=0).tolist()

@@ -16,6 +16,8 @@ import numpy as np
 
 from ntbbench.datapath.engine.engine_plan import (
     LATENCY_BUCKETS,
+    NONE,
+    SLOT_BITS,
     SLOT_POLL,
     SLOT_WORK,
     Plan,
@@ -31,7 +33,6 @@ from ntbbench.datapath.engine.reference_machine import (
     Cpu,
     Level,
     Machine,
-    QueueState,
     Step,
 )
 from ntbbench.datapath.engine.reference_receiver import (
@@ -56,7 +57,7 @@ from ntbbench.ntb.vectormap import bits_of
 KINDS_OF_TASK = 3  # the poll's kworker, ksoftirqd, flows
 
 
-def account(m: Machine, cpu: Cpu) -> None:
+def _account(m: Machine, cpu: Cpu) -> None:
     """Book the time since the last booking on what the CPU is at."""
     elapsed = m.now - cpu.since
     cpu.since = m.now
@@ -75,12 +76,11 @@ def account(m: Machine, cpu: Cpu) -> None:
         cpu.ps[CpuTime.KTHREAD] += elapsed
 
 
-def cpu_event(m: Machine, cpu_number: int) -> None:
-    """The step of a CPU has ended."""
+def _cpu_event(m: Machine, cpu_number: int) -> None:
     cpu = m.cpus[cpu_number]
-    account(m, cpu)
+    _account(m, cpu)
     if cpu.irq >= 0:
-        end_hardirq(m, cpu_number, cpu)
+        _end_hardirq(m, cpu_number, cpu)
     elif cpu.soft.step:
         cpu.soft.left = ENDED
     else:
@@ -88,43 +88,39 @@ def cpu_event(m: Machine, cpu_number: int) -> None:
     m.touch(cpu_number)
 
 
-def advance(m: Machine, cpu_number: int) -> None:
+def _advance(m: Machine, cpu_number: int) -> None:
     """Let a CPU do what takes no time, up to its next step; nothing if it is in one."""
     cpu = m.cpus[cpu_number]
     while cpu.irq < 0:
         if cpu.pending and cpu.task.step != Step.POLL_SLOT:
-            begin_hardirq(m, cpu_number, cpu)
+            _begin_hardirq(m, cpu_number, cpu)
         elif cpu.soft.step:
-            if not soft_goes_on(m, cpu_number, cpu):
+            if not _soft_goes_on(m, cpu_number, cpu):
                 return
         elif cpu.raised and cpu.tasklets and cpu.task.step != Step.POLL_SLOT:
-            suspend(m, cpu_number, cpu)
-            begin_softirq(m, cpu)
-            next_tasklet(m, cpu_number, cpu)
-        elif not task_goes_on(m, cpu_number, cpu):
+            _suspend(m, cpu_number, cpu)
+            _begin_softirq(m, cpu_number, cpu)
+        elif not _task_goes_on(m, cpu_number, cpu):
             return
 
 
-def resume(m: Machine, cpu_number: int, level: Level) -> None:
-    """Go on with a step that was interrupted."""
+def _resume(m: Machine, cpu_number: int, level: Level) -> None:
     m.cpus[cpu_number].since = m.now
     m.set(m.plan.slot_cpu + cpu_number, m.now + level.left)
     level.left = RUNNING
 
 
-def suspend(m: Machine, cpu_number: int, cpu: Cpu) -> None:
-    """Interrupt the step that the CPU is in, if any."""
+def _suspend(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     level = cpu.soft if cpu.soft.step else cpu.task
     if level.step and level.left == RUNNING:
-        account(m, cpu)
+        _account(m, cpu)
         slot = m.plan.slot_cpu + cpu_number
-        level.left = m.time_of(slot) - m.now
-        m.cancel(slot)
+        level.left = (m.keys[slot] >> SLOT_BITS) - m.now
+        m.keys[slot] = NONE
 
 
-def begin_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
-    """Take the lowest pending interrupt."""
-    suspend(m, cpu_number, cpu)
+def _begin_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    _suspend(m, cpu_number, cpu)
     source = bits_of(cpu.pending)[0]
     cpu.pending &= ~(1 << source)
     cpu.irq = source
@@ -137,10 +133,10 @@ def begin_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     if duration:
         m.set(m.plan.slot_cpu + cpu_number, m.now + duration)
     else:
-        end_hardirq(m, cpu_number, cpu)
+        _end_hardirq(m, cpu_number, cpu)
 
 
-def end_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     """The handler has run: its tasklets are scheduled, a softirq is raised."""
     calls = call_back(m, cpu_number, cpu.irq, cpu.irq_rung)
     m.log(Happening.IRQ_END, cpu_number, cpu.irq, calls)
@@ -148,48 +144,45 @@ def end_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     cpu.raised = True
 
 
-def begin_softirq(m: Machine, cpu: Cpu) -> None:
-    """Begin to work on the list: the first pass, and until when."""
+def _begin_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     cpu.raised = False
     cpu.passes = 0
     cpu.deadline = m.now // m.system.jiffy_ps + m.plan.softirq_jiffies
-    begin_pass(m, cpu)
+    _begin_pass(m, cpu_number, cpu)
 
 
-def begin_pass(m: Machine, cpu: Cpu) -> None:
-    """Take the whole list."""
+def _begin_pass(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    """Take the whole list and begin with its first tasklet."""
     cpu.passes += 1
     cpu.taken, cpu.tasklets = cpu.tasklets, cpu.taken
     cpu.pass_cost = m.system.costs.pass_ps
+    _next_tasklet(m, cpu_number, cpu)
 
 
-def next_tasklet(m: Machine, cpu_number: int, cpu: Cpu) -> None:
-    """Begin with the next tasklet of the pass."""
-    duration = begin_run(m, cpu_number, cpu.taken.popleft())
-    m.begin_step(cpu_number, cpu.soft, duration)
+def _next_tasklet(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+    m.begin_step(cpu_number, cpu.soft, begin_run(m, cpu_number, cpu.taken.popleft()))
 
 
-def soft_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
+def _soft_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
     """Go on in the softirq; False: it is in a step that takes time."""
     if cpu.soft.left == RUNNING:
         return False
     if cpu.soft.left != ENDED:
-        resume(m, cpu_number, cpu.soft)
+        _resume(m, cpu_number, cpu.soft)
         return False
     duration = go_on(m, cpu_number)
     if duration is not None:
         m.begin_step(cpu_number, cpu.soft, duration)
     elif cpu.taken:
-        next_tasklet(m, cpu_number, cpu)
-    elif cpu.tasklets and may_restart(m, cpu):
-        begin_pass(m, cpu)
-        next_tasklet(m, cpu_number, cpu)
+        _next_tasklet(m, cpu_number, cpu)
+    elif cpu.tasklets and _may_restart(m, cpu):
+        _begin_pass(m, cpu_number, cpu)
     else:
-        end_softirq(m, cpu_number, cpu)
+        _end_softirq(m, cpu_number, cpu)
     return True
 
 
-def may_restart(m: Machine, cpu: Cpu) -> bool:
+def _may_restart(m: Machine, cpu: Cpu) -> bool:
     """Return whether handle_softirqs() makes another pass."""
     rules = m.system.softirq
     return (
@@ -199,7 +192,7 @@ def may_restart(m: Machine, cpu: Cpu) -> bool:
     )
 
 
-def end_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     """Return from the softirq; what is still on the list is left to ksoftirqd."""
     cpu.soft.step = Step.NOTHING
     cpu.raised = False
@@ -207,36 +200,36 @@ def end_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
         cpu.task.step = Step.NOTHING
         cpu.ksoftirqd = 2 if cpu.tasklets else 0
     elif cpu.tasklets:
-        leave_to_ksoftirqd(m, cpu_number, cpu)
+        _leave_to_ksoftirqd(m, cpu_number, cpu)
 
 
-def leave_to_ksoftirqd(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _leave_to_ksoftirqd(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     """wakeup_softirqd()."""
     cpu.left_to_ksoftirqd += 1
     cpu.ksoftirqd = max(cpu.ksoftirqd, 1)
     m.log(Happening.KSOFTIRQD, cpu_number, cpu.passes, 0)
 
 
-def task_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
+def _task_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
     """Go on with the task or choose one; False: it is in a step that takes time, or idle."""
     cpu.raised = False
     if cpu.task.step and cpu.task.left == RUNNING:
         return False
     if cpu.task.step and cpu.task.left != ENDED:
-        resume(m, cpu_number, cpu.task)
+        _resume(m, cpu_number, cpu.task)
         return False
     if cpu.task.step:
-        end_task_step(m, cpu_number, cpu)
+        _end_task_step(m, cpu_number, cpu)
         return True
     cpu.resched = False
     for kind in range(cpu.turn, cpu.turn + KINDS_OF_TASK):
-        if begin_task(m, cpu_number, cpu, kind % KINDS_OF_TASK):
+        if _begin_task(m, cpu_number, cpu, kind % KINDS_OF_TASK):
             cpu.turn = (kind + 1) % KINDS_OF_TASK
             return True
     return False
 
 
-def begin_task(m: Machine, cpu_number: int, cpu: Cpu, kind: int) -> bool:
+def _begin_task(m: Machine, cpu_number: int, cpu: Cpu, kind: int) -> bool:
     """Begin a step of the poll's kworker (0), of ksoftirqd (1) or of a flow (2), if it has one."""
     if kind == 0 and cpu.poll:
         cpu.poll = False
@@ -255,25 +248,23 @@ def begin_task(m: Machine, cpu_number: int, cpu: Cpu, kind: int) -> bool:
     return False
 
 
-def end_task_step(m: Machine, cpu_number: int, cpu: Cpu) -> None:
-    """A step of a task has ended: do what it was for."""
+def _end_task_step(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     step, cpu.task.step = cpu.task.step, Step.NOTHING
     if step == Step.SEND:
         end_send(m, cpu_number, cpu)
     elif step == Step.KSOFTIRQD_WAKE:
         if cpu.tasklets:
             cpu.task.step = Step.KSOFTIRQD
-            begin_softirq(m, cpu)
-            next_tasklet(m, cpu_number, cpu)
+            _begin_softirq(m, cpu_number, cpu)
         else:
             cpu.ksoftirqd = 0
     elif step == Step.POLL_WAKE:
-        next_slot(m, cpu_number, cpu, 0)
+        _next_slot(m, cpu_number, cpu, 0)
     elif step == Step.POLL_SLOT:
-        end_slot(m, cpu_number, cpu)
+        _end_slot(m, cpu_number, cpu)
 
 
-def next_slot(m: Machine, cpu_number: int, cpu: Cpu, first: int) -> None:
+def _next_slot(m: Machine, cpu_number: int, cpu: Cpu, first: int) -> None:
     """Report the next set slot from `first` on; behind the last, arm the next poll."""
     poll = m.system.poll
     assert poll is not None
@@ -289,7 +280,7 @@ def next_slot(m: Machine, cpu_number: int, cpu: Cpu, first: int) -> None:
     m.begin_step(cpu_number, cpu.task, section + poll.slot_ps)
 
 
-def end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     """Its event is done: clear the slot, whatever was rung meanwhile, and look at the next."""
     source = cpu.poll_source
     call_back(m, cpu_number, source, cpu.irq_rung)
@@ -301,14 +292,8 @@ def end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     m.log(Happening.POLL_END, cpu_number, source, len(wiped))
     if cpu.tasklets and not cpu.ksoftirqd:
         cpu.passes = 0
-        leave_to_ksoftirqd(m, cpu_number, cpu)
-    next_slot(m, cpu_number, cpu, source + 1)
-
-
-def poll_event(m: Machine) -> None:
-    """The delayed work has expired."""
-    m.cpus[m.plan.poll_cpu].poll = True
-    m.touch(m.plan.poll_cpu)
+        _leave_to_ksoftirqd(m, cpu_number, cpu)
+    _next_slot(m, cpu_number, cpu, source + 1)
 
 
 def run(
@@ -321,33 +306,33 @@ def run(
     m = machine(plan, seed, log_capacity)
     for slot, time in first_events(plan):
         m.set(slot, time)
-    go_until(m, plan.system.warmup_ps)
-    before = totals(m)
-    go_until(m, plan.system.end_ps)
-    return Run(before, totals(m), m.events, in_system(m)), m.log_rows
+    _go_until(m, plan.system.warmup_ps)
+    before = _totals(m)
+    _go_until(m, plan.system.end_ps)
+    return Run(before, _totals(m), m.events, _in_system(m)), m.log_rows
 
 
-def go_until(m: Machine, until: int) -> None:
+def _go_until(m: Machine, until: int) -> None:
     """Handle every event before `until`, then book all CPU time up to there."""
     while (slot := m.pop(until)) >= 0:
         m.events += 1
-        handle(m, slot)
+        _handle(m, slot)
         while m.to_advance:
             cpu_number = m.to_advance.popleft()
             m.cpus[cpu_number].queued = False
-            advance(m, cpu_number)
+            _advance(m, cpu_number)
     m.now = until
     for cpu in m.cpus:
-        account(m, cpu)
+        _account(m, cpu)
         cpu.ps[CpuTime.USEFUL_SOFTIRQ if cpu.got else CpuTime.EMPTY_SOFTIRQ] += cpu.run_ps
         cpu.run_ps = 0
 
 
-def handle(m: Machine, slot: int) -> None:
-    """Handle the event of a slot."""
+def _handle(m: Machine, slot: int) -> None:
     plan = m.plan
     if slot == SLOT_POLL:
-        poll_event(m)
+        m.cpus[plan.poll_cpu].poll = True  # the delayed work has expired
+        m.touch(plan.poll_cpu)
     elif slot == SLOT_WORK:
         work_event(m)
     elif slot < plan.slot_link:
@@ -359,16 +344,23 @@ def handle(m: Machine, slot: int) -> None:
     elif slot < plan.slot_cpu:
         flow_event(m, slot - plan.slot_flow)
     else:
-        cpu_event(m, slot - plan.slot_cpu)
+        _cpu_event(m, slot - plan.slot_cpu)
 
 
-def totals(m: Machine) -> Totals:
+def _totals(m: Machine) -> Totals:
     """Return all counts so far, in the arrays that the compiled engines fill."""
     latency = np.zeros(LATENCY_BUCKETS, np.int64)
     for bucket, packets in m.latency.items():
         latency[bucket] = packets
+    queues = [  # the columns of QueueCounts
+        (
+            *(q.rings, *q.calls, *q.wakeups, *q.useful, *q.empty, q.packets, q.missed),
+            *(q.misrouted, q.wiped, q.stops, q.wakes, q.timer, q.ring_full),
+        )
+        for q in m.queues
+    ]
     return Totals(
-        queues=np.array([queue_row(queue) for queue in m.queues], np.int64),
+        queues=np.array(queues, np.int64),
         flows=np.array([(f.offered, f.sent, f.delivered, f.dropped) for f in m.flows], np.int64),
         cpus=np.array([(*cpu.ps, cpu.left_to_ksoftirqd) for cpu in m.cpus], np.int64),
         interrupts=np.array(m.interrupts, np.int64),
@@ -378,15 +370,7 @@ def totals(m: Machine) -> Totals:
     )
 
 
-def queue_row(queue: QueueState) -> list[int]:
-    """Return the counts of a queue in the order of QueueCounts."""
-    causes = [*queue.calls, *queue.wakeups, *queue.useful, *queue.empty]
-    rest = (queue.packets, queue.missed, queue.misrouted, queue.wiped)
-    sender = (queue.stops, queue.wakes, queue.timer, queue.ring_full)
-    return [queue.rings, *causes, *rest, *sender]
-
-
-def in_system(m: Machine) -> int:
+def _in_system(m: Machine) -> int:
     """Return the packets between the socket and the client."""
     sending = sum(cpu.task.step == Step.SEND for cpu in m.cpus)
     waiting = sum(len(flow.backlog) for flow in m.flows)

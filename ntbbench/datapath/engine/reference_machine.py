@@ -18,7 +18,7 @@ from ntbbench.datapath.engine.engine_plan import (
     step,
     stream,
 )
-from ntbbench.datapath.outcome import Cause, CpuTime, Happening, latency_bucket
+from ntbbench.datapath.outcome import Cause, CpuTime, Happening
 
 RUNNING = -1  # of a step's `left`: its end is the CPU's pending event
 ENDED = -2  # it has ended, what comes next is not decided
@@ -140,7 +140,7 @@ class FlowState:
 
 
 class Machine:
-    """All state of one run; `set()` and `cancel()` are its event queue."""
+    """All state of one run; `set()` and `pop()` are its event queue."""
 
     def __init__(self, plan: Plan, seed: int, log_capacity: int) -> None:
         flows, queues, cpus = len(plan.flows), len(plan.system.queues), len(plan.cpus)
@@ -183,14 +183,6 @@ class Machine:
         key = min(time, TIME_END) << SLOT_BITS | slot
         self.keys[slot] = key
         heappush(self.heap, key)
-
-    def cancel(self, slot: int) -> None:
-        """Forget the event of a slot."""
-        self.keys[slot] = NONE
-
-    def time_of(self, slot: int) -> int:
-        """Return when the pending event of a slot is due."""
-        return self.keys[slot] >> SLOT_BITS
 
     def pop(self, until: int) -> int:
         """Return the slot of the first event before `until`, the new now; -1: there is none."""
@@ -238,9 +230,3 @@ class Machine:
         if len(self.log_rows) < self.log_capacity:
             number = self.plan.cpus[cpu] if cpu >= 0 else -1
             self.log_rows.append((self.now, happening, number, index, value))
-
-    def count_latency(self, latency: int) -> None:
-        """Add a delivered packet to the histogram."""
-        bucket = latency_bucket(latency // 1000)
-        self.latency[bucket] = self.latency.get(bucket, 0) + 1
-        self.latency_sum += latency

@@ -12,7 +12,7 @@ Deviates: what a handler does takes effect when it ends; a db bit shows from the
 from ntbbench.datapath.engine.engine_plan import CLOSED
 from ntbbench.datapath.engine.reference_machine import Cpu, Machine, Step
 from ntbbench.datapath.engine.reference_sender import wake_flow
-from ntbbench.datapath.outcome import Cause, CpuTime, Happening
+from ntbbench.datapath.outcome import Cause, CpuTime, Happening, latency_bucket
 from ntbbench.ntb.vectormap import bits_of
 
 
@@ -94,11 +94,14 @@ def go_on(m: Machine, cpu_number: int) -> int | None:
     queue_number = cpu.queue
     if cpu.soft.step in (Step.START, Step.COPY):
         if cpu.soft.step == Step.COPY:
-            end_copy(m, cpu_number, cpu)
+            _end_copy(m, cpu_number, cpu)
         if cpu.got == m.system.queues[queue_number].rx_max_entry:
             schedule(m, cpu_number, queue_number, Cause.BUDGET)
         elif m.queues[queue_number].ring:
-            return begin_copy(m, cpu, queue_number)
+            queue = m.queues[queue_number]
+            cpu.copying = queue.ring.popleft()
+            cpu.soft.step = Step.COPY
+            return m.drawn(m.plan.flows[cpu.copying[0]].copy, queue, "copy_stream")
         else:
             cpu.soft.step = Step.READ
             return m.system.costs.db_read_ps
@@ -111,19 +114,11 @@ def go_on(m: Machine, cpu_number: int) -> int | None:
     elif cpu.soft.step == Step.CLEAR:
         schedule(m, cpu_number, queue_number, Cause.RACE_CHECK)
     if cpu.soft.step != Step.SPIN:
-        end_run(m, cpu_number, cpu)
+        _end_run(m, cpu_number, cpu)
     return None
 
 
-def begin_copy(m: Machine, cpu: Cpu, queue_number: int) -> int:
-    """Take the next packet of the ring; return what it costs the CPU."""
-    queue = m.queues[queue_number]
-    cpu.copying = queue.ring.popleft()
-    cpu.soft.step = Step.COPY
-    return m.drawn(m.plan.flows[cpu.copying[0]].copy, queue, "copy_stream")
-
-
-def end_copy(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_copy(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     """The CPU has done its part of a packet: it is delivered, or on the DMA channel."""
     queue_number, (number, stamp) = cpu.queue, cpu.copying
     cpu.got += 1
@@ -161,8 +156,11 @@ def deliver(m: Machine, queue_number: int, number: int, stamp: int, cpu_number: 
     queue.used -= 1
     queue.packets += 1
     flow.delivered += 1
-    m.count_latency(m.now - stamp)
-    m.log(Happening.DELIVER, cpu_number, number, m.now - stamp)
+    latency = m.now - stamp
+    bucket = latency_bucket(latency // 1000)
+    m.latency[bucket] = m.latency.get(bucket, 0) + 1
+    m.latency_sum += latency
+    m.log(Happening.DELIVER, cpu_number, number, latency)
     if plan.kind != CLOSED:
         return
     if not plan.flow.ack_ps:
@@ -174,8 +172,7 @@ def deliver(m: Machine, queue_number: int, number: int, stamp: int, cpu_number: 
         m.set(m.plan.slot_flow + number, flow.acks[0])
 
 
-def end_run(m: Machine, cpu_number: int, cpu: Cpu) -> None:
-    """A run is over: drop RUN, and now it is known whether it was useful."""
+def _end_run(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     queue = m.queues[cpu.queue]
     queue.running_on = -1
     counts = queue.useful if cpu.got else queue.empty

@@ -28,11 +28,10 @@ def flow_event(m: Machine, number: int) -> None:
         flow.started = True
         wake_flow(m, number)
         return
+    _next_packet(m, number)
     if plan.kind == OPEN and not flow.started:
         flow.started = True
-        next_packet(m, number)
         return
-    next_packet(m, number)
     flow.offered += 1
     if len(flow.backlog) == plan.flow.backlog:
         flow.dropped += 1
@@ -43,7 +42,7 @@ def flow_event(m: Machine, number: int) -> None:
     wake_flow(m, number)
 
 
-def next_packet(m: Machine, number: int) -> None:
+def _next_packet(m: Machine, number: int) -> None:
     """Make the next packet of an open flow, or one with given times, pending."""
     plan, flow = m.plan.flows[number], m.flows[number]
     slot = m.plan.slot_flow + number
@@ -55,24 +54,19 @@ def next_packet(m: Machine, number: int) -> None:
         m.set(slot, plan.flow.times_ps[flow.next_time])
 
 
-def wants_to_send(m: Machine, number: int) -> bool:
-    """Return whether a flow has a packet that it may send."""
-    plan, flow = m.plan.flows[number], m.flows[number]
-    if plan.kind == CLOSED:
-        return flow.outstanding < plan.flow.window
-    return plan.kind == BACK_TO_BACK or bool(flow.backlog)
-
-
 def wake_flow(m: Machine, number: int) -> None:
     """Make a flow runnable if it wants to send and is not yet."""
-    flow = m.flows[number]
-    if not flow.listed and wants_to_send(m, number):
+    plan, flow = m.plan.flows[number], m.flows[number]
+    if plan.kind == CLOSED:
+        wants = flow.outstanding < plan.flow.window
+    else:
+        wants = plan.kind == BACK_TO_BACK or bool(flow.backlog)
+    if wants and not flow.listed:
         flow.listed = True
-        make_ready(m, number)
+        _make_ready(m, number)
 
 
-def make_ready(m: Machine, number: int) -> None:
-    """Put a flow on its CPU's list of runnable tasks."""
+def _make_ready(m: Machine, number: int) -> None:
     number_of_cpu = m.plan.flows[number].cpu
     cpu = m.cpus[number_of_cpu]
     cpu.ready.append(number)
@@ -81,7 +75,7 @@ def make_ready(m: Machine, number: int) -> None:
     m.touch(number_of_cpu)
 
 
-def free_entries(m: Machine, queue: int) -> int:
+def _free_entries(m: Machine, queue: int) -> int:
     """Return what ntb_transport_tx_free_entry() says."""
     return m.system.queues[queue].entries - 1 - m.queues[queue].used
 
@@ -93,21 +87,19 @@ def try_send(m: Machine, cpu_number: int, number: int) -> bool:
     if queue.stopped or (queue.locked and queue.holder != number):
         queue.waiters.append(number)
         return False
-    if not may_enter(m, queue_number):
-        queue.locked = False
-        queue.holder = -1
+    if not _may_enter(m, queue_number):
+        queue.locked, queue.holder = False, -1
         queue.waiters.append(number)
         return False
-    queue.locked = True
-    queue.holder = -1
-    begin_send(m, cpu_number, number)
+    queue.locked, queue.holder = True, -1
+    _begin_send(m, cpu_number, number)
     return True
 
 
-def may_enter(m: Machine, queue_number: int) -> bool:
+def _may_enter(m: Machine, queue_number: int) -> bool:
     """Apply tx_stop and the full ring to the next packet of a queue."""
     queue, transmit = m.queues[queue_number], m.system.transmit
-    free = free_entries(m, queue_number)
+    free = _free_entries(m, queue_number)
     if free < transmit.tx_stop:
         stop(m, queue_number)
         if transmit.busy:
@@ -120,7 +112,7 @@ def may_enter(m: Machine, queue_number: int) -> bool:
     return False
 
 
-def begin_send(m: Machine, cpu_number: int, number: int) -> None:
+def _begin_send(m: Machine, cpu_number: int, number: int) -> None:
     """Take the flow's next packet and start copying it into the window."""
     plan, flow, cpu = m.plan.flows[number], m.flows[number], m.cpus[cpu_number]
     if plan.kind in (CLOSED, BACK_TO_BACK):
@@ -145,24 +137,23 @@ def end_send(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     queue.used += 1
     queue.locked = False
     m.log(Happening.SEND_END, cpu_number, number, queue_number)
-    fly(m, queue_number, number, flow.stamp)
-    free = free_entries(m, queue_number)
+    _fly(m, queue_number, number, flow.stamp)
+    free = _free_entries(m, queue_number)
     if queue.stopped and free >= max(transmit.tx_start, 1):
         wake(m, queue_number)
     if not queue.stopped and free < transmit.tx_stop:
         stop(m, queue_number)
-    hand_over(m, queue_number)
+    _hand_over(m, queue_number)
     flow.listed = False
     wake_flow(m, number)
 
 
-def hand_over(m: Machine, queue_number: int) -> None:
-    """Give a queue that is free to the flow that has waited longest."""
+def _hand_over(m: Machine, queue_number: int) -> None:
     queue = m.queues[queue_number]
     if queue.waiters and not queue.stopped and not queue.locked:
         queue.holder = queue.waiters.popleft()
         queue.locked = True
-        make_ready(m, queue.holder)
+        _make_ready(m, queue.holder)
 
 
 def stop(m: Machine, queue_number: int) -> None:
@@ -170,12 +161,11 @@ def stop(m: Machine, queue_number: int) -> None:
     queue = m.queues[queue_number]
     queue.stopped = True
     queue.stops += 1
-    m.log(Happening.STOP, -1, queue_number, free_entries(m, queue_number))
-    arm_timer(m, queue_number)
+    m.log(Happening.STOP, -1, queue_number, _free_entries(m, queue_number))
+    _arm_timer(m, queue_number)
 
 
-def arm_timer(m: Machine, queue_number: int) -> None:
-    """Let the timer look at a stopped queue."""
+def _arm_timer(m: Machine, queue_number: int) -> None:
     expiry = m.jiffies_later(m.system.transmit.timer_jiffies)
     m.set(m.plan.slot_timer + queue_number, expiry)
 
@@ -185,22 +175,21 @@ def wake(m: Machine, queue_number: int) -> None:
     queue = m.queues[queue_number]
     queue.stopped = False
     queue.wakes += 1
-    m.log(Happening.WAKE, -1, queue_number, free_entries(m, queue_number))
+    m.log(Happening.WAKE, -1, queue_number, _free_entries(m, queue_number))
 
 
 def timer_event(m: Machine, queue_number: int) -> None:
     """The timer wakes a stopped queue that has tx_stop free entries again, or waits on."""
     queue = m.queues[queue_number]
     queue.timer += 1
-    if free_entries(m, queue_number) < max(m.system.transmit.tx_stop, 1):
-        arm_timer(m, queue_number)
+    if _free_entries(m, queue_number) < max(m.system.transmit.tx_stop, 1):
+        _arm_timer(m, queue_number)
     elif queue.stopped:
         wake(m, queue_number)
-        hand_over(m, queue_number)
+        _hand_over(m, queue_number)
 
 
-def fly(m: Machine, queue_number: int, number: int, stamp: int) -> None:
-    """Send data and doorbell over the link."""
+def _fly(m: Machine, queue_number: int, number: int, stamp: int) -> None:
     queue, link_ps = m.queues[queue_number], m.system.costs.link_ps
     if not link_ps:
         arrive(m, queue_number, number, stamp)
@@ -229,7 +218,7 @@ def arrive(m: Machine, queue_number: int, number: int, stamp: int) -> None:
         m.source_rung[source] |= 1 << queue_number
         m.polled |= 1 << source
     elif m.system.deferral is None:
-        raise_source(m, queue_number)
+        _raise_source(m, queue_number)
     else:
         m.work_pending |= 1 << queue_number
         if not m.work_queued:
@@ -237,7 +226,7 @@ def arrive(m: Machine, queue_number: int, number: int, stamp: int) -> None:
             m.set(SLOT_WORK, m.now + m.drawn(m.plan.work, m, "work_stream"))
 
 
-def raise_source(m: Machine, queue_number: int) -> None:
+def _raise_source(m: Machine, queue_number: int) -> None:
     """Make the interrupt of a queue's doorbell bit pending at its CPU."""
     source = m.system.queues[queue_number].source
     cpu = m.plan.sources[source].cpu
@@ -251,7 +240,7 @@ def work_event(m: Machine) -> None:
     deferral = m.system.deferral
     assert deferral is not None
     if m.work_raising >= 0:
-        raise_source(m, m.work_raising)
+        _raise_source(m, m.work_raising)
         m.work_raising = -1
     else:
         m.work_snapshots = 0
@@ -265,7 +254,7 @@ def work_event(m: Machine) -> None:
             m.work_raising = queue_number
             m.set(SLOT_WORK, m.now + deferral.raise_ps)
             return
-        raise_source(m, queue_number)
+        _raise_source(m, queue_number)
     m.work_queued = bool(m.work_pending)
     if m.work_queued:
         m.set(SLOT_WORK, m.now + m.drawn(m.plan.work, m, "work_stream"))
