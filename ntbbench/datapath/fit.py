@@ -29,9 +29,9 @@ BYTE_MAX = int(BYTE_COST_MAX * FS)  # femtoseconds: the largest cost that a scen
 def target_of(samples: Sequence[float], error: float) -> Target:
     """Return the target of one measured throughput or several.
 
-    samples: bits a second, above 0; of several the mean's 95 % t interval is taken, which is
-        one of measurements only where each is a run: ends of a published range are none.
-    error: the relative half width that a single one is assumed to have.
+    `samples` are bits a second, above 0; of several the mean's 95 % t interval is taken, which is
+    one of measurements only where each is a run: ends of a published range are none. `error` is the
+    relative half width that a single one is assumed to have.
     """
     found = estimate(samples)
     if found.low is None or found.high is None:
@@ -43,10 +43,7 @@ def target_of(samples: Sequence[float], error: float) -> Target:
 
 
 def _single_queue(scenario: Scenario, protocol: str) -> PointSpec:
-    """Return the point that is fitted: one queue, everything on one CPU.
-
-    InputError: the device cannot give it.
-    """
+    """Return the point that is fitted; InputError: the device cannot give it."""
     spec = PointSpec(scenario, 1, scenario.dispatch[0], "single", protocol)
     if spec.reason is not None:
         raise InputError("fit", f"one queue, {protocol}", spec.reason)
@@ -89,10 +86,8 @@ def _solve(scenario: Scenario, protocol: str, wanted: float, engine: str) -> int
         raise InputError("--throughput", f"{wanted:.6g} bit/s", allowed)
     free = throughput(scenario, protocol, 0, engine)
     if free < wanted:
-        allowed = (
-            f"at most {free:.6g} bit/s, which the other costs allow with a copy for nothing; "
-            "lower them with --set"
-        )
+        allowed = f"at most {free:.6g} bit/s, which the other costs allow with a copy for nothing; "
+        allowed += "lower them with --set"
         raise InputError("--throughput", f"{wanted:.6g} bit/s", allowed)
     return crossing(
         lambda byte: throughput(scenario, protocol, byte, engine), wanted, free, ceiling
@@ -112,9 +107,7 @@ def crossing(rate: Callable[[int], float], wanted: float, free: float, ceiling: 
     The time of a packet is all but linear in the cost, so its line through the ends of the
     bracket is tried first, and its middle where that line does not lead inside.
 
-    rate: of a cost.
-    free: the rate of cost 0, at least `wanted`.
-    ceiling: a cost whose rate is below `wanted`.
+    `free` is the rate of cost 0, at least `wanted`; `ceiling` a cost whose rate is below.
     """
     low, high = 0, ceiling
     low_rate, high_rate = free, rate(ceiling)

@@ -132,8 +132,8 @@ def _start_forkserver() -> None:
 def dask(scheduler: str) -> Iterator[Place]:
     """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
 
-    InputError: `distributed` is not installed, nothing answers at `scheduler`, it has no worker,
-        or a worker has another version of ntbbench.
+    InputError: there is no `distributed`, no answer at `scheduler`, no worker, or one with another
+        version of ntbbench.
     """
     try:
         from distributed import Client  # noqa: PLC0415  # an optional dependency
@@ -148,7 +148,13 @@ def dask(scheduler: str) -> Iterator[Place]:
         reason = f"a scheduler that answers: {' '.join(str(error).split())}"
         raise InputError("--scheduler", scheduler, reason) from None
     try:
-        slots = _checked_slots(client, scheduler)
+        slots = int(sum(client.nthreads().values()))
+        if not slots:
+            raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
+        for worker, version in sorted(client.run(lambda: ntbbench.__version__).items()):
+            if version != ntbbench.__version__:
+                allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
+                raise InputError("--scheduler: ntbbench version", version, allowed)
         executor = client.get_executor(pure=False, retries=RETRIES)
         try:
             yield Place(executor, slots)
@@ -188,22 +194,6 @@ def _check_certificates(scheduler: str) -> None:
     if arguments.get("ssl_context") is None:
         allowed = "tls:// where Dask's configuration names certificates (distributed.comm.tls)"
         raise InputError("--scheduler", scheduler, allowed)
-
-
-def _checked_slots(client: Any, scheduler: str) -> int:
-    """Return the threads of the cluster's workers, all of them with this ntbbench."""
-    slots = sum(client.nthreads().values())
-    if not slots:
-        raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
-    for worker, version in sorted(client.run(_version_here).items()):
-        if version != ntbbench.__version__:
-            allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
-            raise InputError("--scheduler: ntbbench version", version, allowed)
-    return int(slots)
-
-
-def _version_here() -> str:
-    return ntbbench.__version__
 
 
 CHUNKS_A_SLOT = 2  # of what is left: chunks shrink, so that no slot waits long for the last one
@@ -258,9 +248,9 @@ class WorkersLost(NtbbenchError):
 def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
     """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
 
-    InputError: a point's system is refused. Whatever was found before stays in `found`.
-    WorkersLost: the executor broke; the same holds.
-    KeyboardInterrupt: out of `hooks.stop()`; the same holds.
+    What was found before stays in `found` also after an error.
+    InputError: a point's system is refused; WorkersLost: the executor broke; KeyboardInterrupt: out
+        of `hooks.stop()`.
     """
     waiting = _chunks(grid, grid.missing(found), place.slots)
     again: deque[Chunk] = deque()  # what a worker left of its chunk

@@ -7,7 +7,7 @@ hashes on every point, so points differ in what they are, not in their luck.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -60,16 +60,13 @@ class Ring:
 def ring_of(qp_num: int, qp_count: int, windows: int, window_size: int, transport_mtu: int) -> Ring:
     """Return the ring of queue pair `qp_num`; one without a byte has no entry.
 
-    qp_num, qp_count: of ntb_transport, not only those that carry a netdev queue.
-    windows: memory windows that carry queue pairs.
-    window_size: bytes of each window.
-    transport_mtu: bytes, ntb_transport's module parameter.
+    QPs are those of ntb_transport, not only those that carry a netdev queue; windows those that
+    carry QPs; sizes bytes.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_init_queue, ntb_transport_setup_qp_mw),
     Linux 6.1 to 7.3. QP n uses window n % windows; the first qp_count % windows of them carry one
     more than the others.
-    Deviates: both sides have windows of one size, so the ring is the same for sending and
-    receiving.
+    Deviates: both sides have windows of one size, so rings are alike in both directions.
     """
     sharing = qp_count // windows + (qp_num % windows < qp_count % windows)
     share = window_size // sharing - RX_INFO_BYTES
@@ -158,9 +155,6 @@ class PointSpec:
                 f"{share} gives a queue {entries} entries of its ring: never {TX_STOP} free, "
                 "so ntb_netdev sends nothing"
             )
-        return self._packet_reason()
-
-    def _packet_reason(self) -> str | None:
         mtu = min(ring.mtu for ring in self.rings)
         needed = self.payload + HEADERS[self.protocol]
         if self.payload < 1:
@@ -194,11 +188,10 @@ def resolve(spec: PointSpec, replication: int) -> System:
     run, link = scenario.run, scenario.link
     jiffy = PS // scenario.device.hz
     msi = spec.dispatch == "msi"  # the QPs' own interrupts: no doorbell is rung
-    poll = None
+    poll = deferral = None
     if link.doorbell == "poll" and not msi:
         poll = Poll(max(1, -(-link.poll // jiffy)), link.poll_slot, scenario.receiver.single_cpu)
-    deferral = None
-    if link.doorbell == "deferred" and not msi:
+    elif link.doorbell == "deferred" and not msi:
         deferral = Deferral(link.work, raise_ps=link.work_raise)
     sources, queues = _interrupts(spec)
     return System(
@@ -247,21 +240,14 @@ def _flows(spec: PointSpec, replication: int) -> list[Flow]:
     first = spec.scenario.receiver.cpus
     starts = _stream(spec, replication, STARTS).integers(traffic.start + 1, size=traffic.flows)
     shared = _traffic(spec)
+    places = zip(queue_of_flow(spec, replication), starts.tolist(), strict=True)
     return [
-        Flow(
-            queue=queue,
-            cpu=first + number % sender.cpus,
-            size=spec.size,
-            start_ps=start,
-            **shared,  # type: ignore[arg-type]  # by name, from `_traffic`
-        )
-        for number, (queue, start) in enumerate(
-            zip(queue_of_flow(spec, replication), starts.tolist(), strict=True)
-        )
+        Flow(queue, first + number % sender.cpus, spec.size, start_ps=start, **shared)
+        for number, (queue, start) in enumerate(places)
     ]
 
 
-def _traffic(spec: PointSpec) -> dict[str, object]:
+def _traffic(spec: PointSpec) -> dict[str, Any]:
     """Return the fields of a flow that all flows of a point share."""
     traffic = spec.scenario.traffic
     if spec.protocol == "tcp":
@@ -279,21 +265,14 @@ def _traffic(spec: PointSpec) -> dict[str, object]:
 
 def _costs(sender: Sender, receiver: Receiver, latency: int, dma: bool) -> Costs:
     varied = Draw("uniform", receiver.spread)
-    cpu = Cost(receiver.packet, 0 if dma else receiver.byte, varied)
-    channel = Cost(receiver.dma_packet, receiver.dma_byte, varied) if dma else None
+    names = ("hardirq", "db_read", "db_clear", "scan", "tasklet", "spin", "wakeup")
     return Costs(
+        **{f"{name}_ps": getattr(receiver, name) for name in names},
+        pass_ps=receiver.softirq,
         send=Cost(sender.packet, sender.byte, Draw("uniform", sender.spread)),
         link_ps=latency,
-        hardirq_ps=receiver.hardirq,
-        db_read_ps=receiver.db_read,
-        db_clear_ps=receiver.db_clear,
-        scan_ps=receiver.scan,
-        pass_ps=receiver.softirq,
-        tasklet_ps=receiver.tasklet,
-        spin_ps=receiver.spin,
-        wakeup_ps=receiver.wakeup,
-        copy=cpu,
-        channel=channel,
+        copy=Cost(receiver.packet, 0 if dma else receiver.byte, varied),
+        channel=Cost(receiver.dma_packet, receiver.dma_byte, varied) if dma else None,
     )
 
 
@@ -303,10 +282,12 @@ def _interrupts(spec: PointSpec) -> tuple[tuple[Source, ...], tuple[Queue, ...]]
     embedded = spec.scenario.link.doorbell == "embedded" and spec.dispatch != "msi"
     kind: Literal["event", "msi"] = "msi" if spec.dispatch == "msi" else "event"
     used = [0] if embedded else sorted({vectors.irq_of_bit[bit] for bit in spec.bits})
-    cpus = _affinity(spec, len(used))
+    receiver = spec.scenario.receiver
+    spread = receiver.spread_cpus or tuple(range(receiver.cpus))
+    cpus = (receiver.single_cpu,) if spec.affinity == "single" else spread
     sources = tuple(
-        Source(cpu, _callbacks(vectors, source, embedded), kind)
-        for cpu, source in zip(cpus, used, strict=True)
+        Source(cpus[number % len(cpus)], _callbacks(vectors, source, embedded), kind)
+        for number, source in enumerate(used)
     )
     queues = tuple(
         Queue(
@@ -344,11 +325,3 @@ def _db_bits(spec: PointSpec, bit: int, embedded: bool) -> int:
     if shows == "latched":
         return 1 << bit
     return bit + EPF_NUMBER if spec.hardware.driver == "ntb_hw_epf" else 1 << (bit + VNTB_SHIFT)
-
-
-def _affinity(spec: PointSpec, count: int) -> list[int]:
-    receiver = spec.scenario.receiver
-    if spec.affinity == "single":
-        return [receiver.single_cpu] * count
-    cpus = receiver.spread_cpus or tuple(range(receiver.cpus))
-    return [cpus[number % len(cpus)] for number in range(count)]

@@ -36,10 +36,7 @@ def preset(name: str) -> Scenario:
 
 
 def file_or_preset(file: str | None, board: str | None) -> Scenario:
-    """Return the scenario in a TOML file, or that of a board; neither is named: generic's.
-
-    InputError: both are named, an unknown board, or a bad file.
-    """
+    """Return the scenario of a file, a board or generic; InputError: both, or a bad one."""
     if file is None:
         return preset(board or "generic")
     if board is not None:
@@ -144,30 +141,22 @@ def check_scenario(scenario: Scenario, prefix: str = "") -> None:
     receiver, sender = scenario.receiver, scenario.sender
     if scenario.device.hardware not in hardware_names():
         raise unknown(f"{prefix}device.hardware", scenario.device.hardware, hardware_names())
-    used = [("single_cpu", receiver.single_cpu)]
-    used += [("spread_cpus", cpu) for cpu in receiver.spread_cpus]
-    for key, cpu in used:
+    spread = [("spread_cpus", cpu) for cpu in receiver.spread_cpus]
+    for key, cpu in [("single_cpu", receiver.single_cpu), *spread]:
         if cpu >= receiver.cpus:
             allowed = f"a CPU of the receiver, which has 0 to {receiver.cpus - 1}"
             raise InputError(f"{prefix}receiver.{key}", cpu, allowed)
     _check_times(scenario, prefix)
-    _check_doorbell(scenario, prefix)
+    # pci-epf-vntb alone polls slots or has the embedded doorbell; as the sender, opposite
+    # ntb_hw_epf, it alone raises from a work item. `generic` may do anything.
+    doorbell, hardware = scenario.link.doorbell, scenario.device.hardware
+    driver = RECEIVERS.get(doorbell)
+    if driver is not None and hardware != "generic" and not hardware.startswith(driver):
+        allowed = f"with device.hardware {hardware} not {doorbell}: that takes {driver}"
+        raise InputError(f"{prefix}link.doorbell", doorbell, f"{allowed} or generic")
     if not sender.packet and not sender.byte:
         allowed = "above 0 with sender.byte 0: a sender without any cost never ends"
         raise InputError(f"{prefix}sender.packet", 0, allowed)
-
-
-def _check_doorbell(scenario: Scenario, prefix: str) -> None:
-    """Raise InputError where a driver of the receiver cannot get its doorbells this way.
-
-    pci-epf-vntb alone polls slots or has the embedded doorbell; as the sender, opposite
-    ntb_hw_epf, it alone raises from a work item. `generic` may do anything.
-    """
-    doorbell, hardware = scenario.link.doorbell, scenario.device.hardware
-    receiver = RECEIVERS.get(doorbell)
-    if receiver is not None and hardware != "generic" and not hardware.startswith(receiver):
-        allowed = f"with device.hardware {hardware} not {doorbell}: that takes {receiver}"
-        raise InputError(f"{prefix}link.doorbell", doorbell, f"{allowed} or generic")
 
 
 def _check_times(scenario: Scenario, prefix: str) -> None:

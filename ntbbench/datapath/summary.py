@@ -38,9 +38,7 @@ NEITHER = ("fallback", "single")  # mask nor affinity
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean and its 95 % interval over replications.
-
-    values: one per replication, at least one, none negative.
+    """Return the mean and its 95 % interval over replications, one value each, none negative.
 
     `low` and `high` are None for a single value: one run says nothing of the spread. The lower
     end is cut off at 0, for rates, times and counts are never negative.
@@ -124,7 +122,14 @@ def result_of(
         if have or spec.reason is not None
     ]
     complete = not any(grid.missing(found))
-    few = _few_replications(scenario.run.replications) if complete and any(found) else []
+    few = []
+    number = scenario.run.replications
+    if complete and any(found) and number < FEW:
+        message = f"{number} replications a point: wide intervals"
+        if number == 1:
+            message = "1 replication a point: no intervals"
+        remedy = f"use --replications {FEW} or more"
+        few.append(Caution(code="few-replications", message=message, remedy=remedy))
     return SimulationResult(
         environment=environment.record(),
         scenario=shown(scenario),
@@ -136,14 +141,10 @@ def result_of(
 
 def point_of(spec: PointSpec, runs: Sequence[Replication]) -> SimulationPoint:
     """Return the record of a point; `runs` in order, at least one where it can be had."""
-    axes: dict[str, Any] = {
-        "queues": spec.queues,
-        "dispatch": spec.dispatch,
-        "affinity": spec.affinity,
-        "protocol": spec.protocol,
-        "placement": spec.scenario.run.placement,
-        "hardware": spec.scenario.device.hardware,
-    }
+    names = ("queues", "dispatch", "affinity", "protocol")
+    axes: dict[str, Any] = {name: getattr(spec, name) for name in names}
+    axes["placement"] = spec.scenario.run.placement
+    axes["hardware"] = spec.scenario.device.hardware
     if spec.reason is not None:
         return UnavailableSimulation(**axes, reason=spec.reason)
     sums: dict[str, Any] = {name: sum(getattr(run.counts, name) for run in runs) for name in COUNTS}
@@ -154,7 +155,10 @@ def point_of(spec: PointSpec, runs: Sequence[Replication]) -> SimulationPoint:
         **axes,
         payload=spec.payload,
         throughput_bps=estimate([run.throughput_bps for run in runs]),
-        latency=_latency(runs),
+        latency=Latency(
+            **{name: over_defined([getattr(run, name) for run in runs]) for name in QUANTILES},
+            histogram=encoded(merged(run.latencies for run in runs)),
+        ),
         cpu_seconds={kind: estimate([run.cpu_seconds[kind] for run in runs]) for kind in CPU_KINDS},
         sender_cpu_seconds=estimate([run.sender_cpu_seconds for run in runs]),
         **sums,
@@ -175,11 +179,6 @@ def _ratio(over: int, under: int) -> float | None:
     return over / under if under else None
 
 
-def _latency(runs: Sequence[Replication]) -> Latency:
-    quantiles = {name: over_defined([getattr(run, name) for run in runs]) for name in QUANTILES}
-    return Latency(**quantiles, histogram=encoded(merged(run.latencies for run in runs)))
-
-
 def _estimates(runs: Sequence[Replication]) -> dict[str, Estimate | None]:
     """Return every count and ratio, and the wakeups of every cause, per replication."""
     found: dict[str, Estimate | None] = {
@@ -192,16 +191,6 @@ def _estimates(runs: Sequence[Replication]) -> dict[str, Estimate | None]:
     for cause in runs[0].wakeups_by_cause:
         found[f"wakeups_{cause}"] = estimate([float(run.wakeups_by_cause[cause]) for run in runs])
     return found
-
-
-def _few_replications(number: int) -> list[Caution]:
-    if number >= FEW:
-        return []
-    message = f"{number} replications a point: wide intervals"
-    if number == 1:
-        message = "1 replication a point: no intervals"
-    remedy = f"use --replications {FEW} or more"
-    return [Caution(code="few-replications", message=message, remedy=remedy)]
 
 
 def _undelivered(scenario: Scenario, points: Sequence[SimulationPoint]) -> list[Caution]:
@@ -233,7 +222,13 @@ def partly_defined(points: Sequence[SimulationPoint]) -> list[Caution]:
     """Return a warning that some estimates are over fewer than all replications."""
     found = []
     for point in points:
-        parts = _partly(point) if isinstance(point, OkSimulation) else []
+        runs = point.replications if isinstance(point, OkSimulation) else []
+        defined = {  # how many replications have a value
+            "latency": sum(run.p50 is not None for run in runs),
+            "amplification": sum(run.counts.interrupts > 0 for run in runs),
+            "spurious ratio": sum(run.counts.wakeups > 0 for run in runs),
+        }
+        parts = [f"{what} {n} of {len(runs)}" for what, n in defined.items() if 0 < n < len(runs)]
         if parts:
             found.append(f"{point.name}: {', '.join(parts)}")
     if not found:
@@ -241,17 +236,6 @@ def partly_defined(points: Sequence[SimulationPoint]) -> list[Caution]:
     message = f"means over fewer than all replications: {_some(found, '; ')}"
     remedy = "the others counted nothing, so lengthen run.duration"
     return [Caution(code="partly-defined", message=message, remedy=remedy)]
-
-
-def _partly(point: OkSimulation) -> list[str]:
-    """Return how many replications have a value, of what some have and some have not."""
-    runs = point.replications
-    defined = {
-        "latency": sum(run.p50 is not None for run in runs),
-        "amplification": sum(run.counts.interrupts > 0 for run in runs),
-        "spurious ratio": sum(run.counts.wakeups > 0 for run in runs),
-    }
-    return [f"{name} {n} of {len(runs)}" for name, n in defined.items() if 0 < n < len(runs)]
 
 
 def _some(names: Sequence[str], between: str) -> str:
@@ -264,11 +248,7 @@ ESTIMATES = (*COUNTS, *RATIOS, *(f"wakeups_{cause}" for cause in CAUSES))
 
 
 def check_points(result: SimulationResult, path: Path) -> None:
-    """Check the points of a result.
-
-    InputError: a point or a replication that stands there twice, a table without a key, or a text
-        that is not a histogram.
-    """
+    """Raise InputError for a point or replication that stands there twice, or a damaged one."""
     seen = set()
     for number, point in enumerate(result.points):
         where = f"{path}: point {number}"

@@ -10,7 +10,7 @@ docs/datapath.md says what happens when.
 
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -256,41 +256,36 @@ def check_declared(prefix: str, record: object) -> None:
 @cache
 def _declared(record: type) -> tuple[list[tuple[str, Range]], list[tuple[str, Check]]]:
     """Return the ranges of a record's numbers, and what its other fields are held to."""
-    numbers, others = [], []
+    numbers: list[tuple[str, Range]] = []
+    others: list[tuple[str, Check]] = []
     for name, hint in get_type_hints(record, include_extras=True).items():
         inner = get_args(hint)
         if get_origin(hint) is Annotated and inner[0] is int:
             numbers.append((name, inner[1]))
         elif get_origin(hint) is Annotated:
-            others += [(name, _length(inner[1])), (name, _each)]
+            others.append((name, partial(_check_each, inner[1])))
         elif get_origin(hint) is Literal:
-            others.append((name, _one_of(inner)))
+            others.append((name, partial(_check_word, inner)))
         elif any(map(is_dataclass, (hint, *inner))):  # or None
-            others.append((name, _record))
+            others.append((name, _check_record))
     return numbers, others
 
 
-def _length(allowed: Range) -> Check:
-    return lambda field, value: check_range(field, len(value), allowed.low, allowed.high)
-
-
-def _one_of(allowed: tuple[str, ...]) -> Check:
-    def check(field: str, value: str) -> None:
-        if value not in allowed:
-            raise InputError(field, value, f"one of {', '.join(allowed)}")
-
-    return check
-
-
-def _record(field: str, value: object) -> None:
-    if value is not None:
-        check_declared(f"{field}.", value)
-
-
-def _each(field: str, values: tuple[object, ...]) -> None:
+def _check_each(length: Range, field: str, values: tuple[object, ...]) -> None:
+    check_range(field, len(values), length.low, length.high)
     for number, value in enumerate(values):
         if is_dataclass(value):
             check_declared(f"{field}[{number}].", value)
+
+
+def _check_word(allowed: tuple[str, ...], field: str, value: str) -> None:
+    if value not in allowed:
+        raise InputError(field, value, f"one of {', '.join(allowed)}")
+
+
+def _check_record(field: str, value: object) -> None:
+    if value is not None:
+        check_declared(f"{field}.", value)
 
 
 def _check_receiver_cpu(system: System, field: str, cpu: int) -> None:

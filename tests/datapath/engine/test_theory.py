@@ -10,9 +10,10 @@ import math
 from dataclasses import replace
 
 import pytest
+from datapath_systems import latency_bucket_low
 
 from ntbbench.datapath.engine import simulate, simulate_logged
-from ntbbench.datapath.outcome import CpuTime, Happening, Outcome, latency_bucket_low
+from ntbbench.datapath.outcome import CpuTime, Happening, Outcome
 from ntbbench.datapath.system import Cost, Costs, Draw, Flow, Queue, Source, System, Transmit
 
 US = 10**6

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datapath_systems import latency_bucket_low
 from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from simulate_runs import loaded
 
-from ntbbench.datapath.outcome import latency_bucket, latency_bucket_low
+from ntbbench.datapath.outcome import latency_bucket
 from ntbbench.datapath.records import OkSimulation
 from ntbbench.datapath.replicate import histogram_of, quantiles
 from ntbbench.datapath.summary import estimate, gains
