@@ -147,21 +147,21 @@ DbEvent = Callable[[int], None]  # ntb_db_event(): the driver reports a vector t
 
 
 class NtbDevice(Protocol):
-    """The doorbell operations of one side's `struct ntb_dev`."""
+    """The doorbell operations of one side's `struct ntb_dev`; masks and db_bits are u64."""
 
     has_vector_ops: bool  # a driver has both vector callbacks or neither (ntb_dev_ops_is_valid)
 
     def db_valid_mask(self) -> int:
-        """Return the u64 of bits that the driver calls doorbells."""
+        """Return the bits that the driver calls doorbells."""
 
     def db_vector_count(self) -> int:
         """Return the number of vectors; the core asks only a driver with vector callbacks."""
 
     def db_vector_mask(self, vector: int) -> int:
-        """Return the u64 of a vector's bits; the core asks as for db_vector_count()."""
+        """Return a vector's bits; the core asks as for db_vector_count()."""
 
     def db_read(self) -> int:
-        """Return the local doorbell register, a u64."""
+        """Return the local doorbell register."""
 
     def db_clear(self, db_bits: int) -> None:
         """Clear bits of the local doorbell register."""
@@ -224,20 +224,17 @@ class Transport:
         for _ in range(RUNS_MAX):
             if not self._list:
                 return
-            self._rxc_db(self._list.popleft())
+            qp_num = self._list.popleft()
+            self.runs.append(qp_num)
+            if self.packets.pop(qp_num, 0) and self.client is Client.REPOSTS:
+                self._schedule(qp_num)
+            if self.ndev.db_read() >> qp_num & 1:
+                self.ndev.db_clear(1 << qp_num)
+                self.race_checks.append(qp_num)
+                self._schedule(qp_num)
         raise RuntimeError("the tasklets schedule each other without end")
 
     def _schedule(self, qp_num: int) -> None:
         # tasklet_schedule() on a tasklet that is scheduled already does nothing.
         if qp_num not in self._list:
             self._list.append(qp_num)
-
-    def _rxc_db(self, qp_num: int) -> None:
-        self.runs.append(qp_num)
-        for _ in range(self.packets.pop(qp_num, 0)):
-            if self.client is Client.REPOSTS:
-                self._schedule(qp_num)
-        if self.ndev.db_read() >> qp_num & 1:
-            self.ndev.db_clear(1 << qp_num)
-            self.race_checks.append(qp_num)
-            self._schedule(qp_num)

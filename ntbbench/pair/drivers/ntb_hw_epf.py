@@ -38,9 +38,8 @@ def scattered_irqs(vectors: int) -> tuple[int, ...]:
 class Epf:
     """One ntb_hw_epf.
 
-    irqs: the Linux irq number of each granted MSI or MSI-X vector, in vector order.
-    db_event: receives the vectors of ntb_db_event(), under the core's ctx_lock.
-    write_doorbell: carries out the MMIO write that rings a slot of the peer.
+    `irqs` are the Linux irq numbers of the granted vectors in order; `db_event` receives the
+    vectors of ntb_db_event(); `write_doorbell` carries out the write that rings a slot of the peer.
 
     Source: drivers/ntb/hw/epf/ntb_hw_epf.c, Linux 6.12.95 (no patch), 6.12.117 (9-11), 7.3 (all).
 
@@ -95,15 +94,12 @@ class Epf:
             raise DriverError(errno.EINVAL, call, many)
         for vector in range(granted):
             if vector == failing_vector:
-                self._unwind()
+                # Before the prerequisite those requested so far stay, with a freed device behind.
+                if "isr-unwind" in self.driver.prerequisites or self.driver.has(11):
+                    self.requested.clear()
                 raise DriverError(errno.EBUSY, "request_irq", f"vector {vector} refused")
             self.requested.add(vector)
         self.db_count = granted - 1
-
-    def _unwind(self) -> None:
-        # Before the prerequisite the irqs requested so far stay, with a freed device behind them.
-        if "isr-unwind" in self.driver.prerequisites or self.driver.has(11):
-            self.requested.clear()
 
     # The receiving half.
 

@@ -72,46 +72,32 @@ class PeerDbWork:
     def set(self, db_bits: int) -> None:
         """Add bits, already masked and not 0, and queue the work."""
         self.pending |= db_bits
-        self._queue()
+        self.queued = self.enabled  # one that is queued already stays so once
 
     def step(self) -> None:
         """Do the next thing; nothing if the work is neither running nor queued."""
         if not self.running:
-            self._start()
+            if self.queued:
+                self.queued, self.running = False, True
+                self.runs += 1
+                self.snapshots_left = self.budget
         elif self.db_bits:
             bit = ffs64(self.db_bits)
             self.db_bits &= ~(1 << bit)
             self._raise_bit(bit)
         elif self.snapshots_left:
-            self._take_snapshot()
+            self.snapshots_left -= 1
+            self.db_bits, self.pending = self.pending, 0
+            self.snapshots += self.db_bits > 0
+            self.running = self.db_bits > 0
         else:
             self.running = False
-            if self.pending:
-                self._queue()
+            self.queued |= self.enabled and bool(self.pending)
 
     def drain(self) -> None:
         """Step until the work has nothing left to do."""
         while self.running or self.queued:
             self.step()
-
-    def _queue(self) -> None:
-        # A disabled work is not queued; one that is queued already stays so once.
-        self.queued = self.enabled
-
-    def _start(self) -> None:
-        if self.queued:
-            self.queued = False
-            self.running = True
-            self.runs += 1
-            self.snapshots_left = self.budget
-
-    def _take_snapshot(self) -> None:
-        self.snapshots_left -= 1
-        self.db_bits, self.pending = self.pending, 0
-        if self.db_bits:
-            self.snapshots += 1
-        else:
-            self.running = False
 
 
 U32_MAX = (1 << 32) - 1
@@ -141,11 +127,10 @@ class VntbConfig:
         return self.driver.db_start + 1
 
     def store(self, attribute: str, text: str) -> None:
-        """Write `text` to an attribute.
+        """Write `text` to an attribute; InputError: no such attribute.
 
         DriverError: EOPNOTSUPP after attach (patch 5), EINVAL or ERANGE for what is no u32, EINVAL
             outside the attribute's range (db_count: with patch 4).
-        InputError: no such attribute.
         """
         if attribute not in ATTRIBUTES:
             raise unknown("attribute", attribute, ATTRIBUTES)
@@ -159,10 +144,7 @@ class VntbConfig:
         setattr(self, attribute, value)
 
     def configure_interrupt(self) -> None:
-        """Check db_count as bind does.
-
-        DriverError: EINVAL for a db_count that the driver refuses.
-        """
+        """Check db_count as bind does; DriverError: EINVAL for one that the driver refuses."""
         low = int("db-count-zero" in self.driver.prerequisites)
         low = self.db_count_min if self.driver.has(4) else low
         _check("epf_ntb_configure_interrupt", "DB count ", self.db_count, low, EP_DB_COUNT_MAX)
@@ -174,10 +156,7 @@ def _check(call: str, what: str, value: int, low: int, high: int) -> None:
 
 
 def kstrtou32(call: str, text: str) -> int:
-    """Return the u32 in `text`, read as kstrtou32() with base 0 does.
-
-    DriverError: EINVAL for no number, ERANGE for one beyond a u32.
-    """
+    """Return a u32 as kstrtou32() with base 0 does; DriverError: EINVAL or ERANGE."""
     match = re.fullmatch(r"\+?(0[xX][0-9a-fA-F]+|[0-9]+)\n?", text)
     if match is None:
         raise DriverError(errno.EINVAL, call, "not a number")
@@ -208,9 +187,8 @@ class Doorbell(StrEnum):
 class Vntb:
     """One bound or unbound pci-epf-vntb.
 
-    db_event: receives the vectors of ntb_db_event(), under the core's ctx_lock.
-    raise_msi: raises an MSI towards the host; MSI n is slot n - 1.
-    budget: snapshots a run of the deferred work takes at most.
+    `db_event` receives the vectors of ntb_db_event(), under the core's ctx_lock; `raise_msi` raises
+    an MSI towards the host, of which MSI n is slot n - 1.
 
     Source: drivers/pci/endpoint/functions/pci-epf-vntb.c, Linux 6.12.95 (no patch) and 7.3 (all).
 
@@ -241,10 +219,7 @@ class Vntb:
         self.has_vector_ops = driver.has(7)
 
     def bind(self) -> None:
-        """Attach to the endpoint controller.
-
-        DriverError: EINVAL for a db_count that the driver refuses.
-        """
+        """Attach to the endpoint controller; DriverError: EINVAL for a refused db_count."""
         self.config.configure_interrupt()
         count = self.config.db_count
         for slot in range(count):
@@ -281,7 +256,7 @@ class Vntb:
         if self.doorbell is Doorbell.POLL:
             self.epf_db[slot] = data
         else:
-            self.handle_irq(self.virqs[slot])
+            self._handle_irq(self.virqs[slot])
 
     def poll(self) -> None:
         """Run the doorbell half of the command handler once (a kworker, every 5 ms).
@@ -295,7 +270,7 @@ class Vntb:
                 self._report(slot)
                 self.epf_db[slot] = 0
 
-    def handle_irq(self, irq: int) -> None:
+    def _handle_irq(self, irq: int) -> None:
         """Run the doorbell irq handler: every slot whose virq is the one that fired."""
         with self.sanitizer.atomic():
             for slot in range(self.first_slot, self.config.db_count):
@@ -337,10 +312,7 @@ class Vntb:
         self.db &= ~db_bits
 
     def peer_db_set(self, db_bits: int) -> None:
-        """Ring the peer, in whatever context the caller is.
-
-        DriverError: before patch 2, what the controller said; after it the call never fails.
-        """
+        """Ring the peer in any context; DriverError: before patch 2, what the controller said."""
         if not self.driver.has(2):
             self._raise_slot(ffs(db_bits) + self.driver.db_start - 1)
             return
