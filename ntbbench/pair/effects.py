@@ -38,23 +38,18 @@ def effects(setting: Setting) -> list[PatchEffect]:
     found = []
     for patch in PATCHES:
         place = side_patches(patch.side).index(patch.number)
-        changes = [
-            Change(what=what, before=before, after=after)
-            for what, observe in (*BOTH, *OWN[patch.side])
-            for before, after in [
-                [_seen(observe, prefix(patch.side, place + more), setting) for more in (0, 1)]
-            ]
-            if before != after
-        ]
+        changes = []
+        for what, observe in (*BOTH, *OWN[patch.side]):
+            seen = []
+            for own in (prefix(patch.side, place), prefix(patch.side, place + 1)):
+                side = OneSide(own, setting.slots_of(own.side), setting.doorbell)
+                seen.append(str(observe(side, setting)))
+            if seen[0] != seen[1]:
+                changes.append(Change(what=what, before=seen[0], after=seen[1]))
         found.append(
             PatchEffect(patch=patch.number, side=patch.side, subject=patch.subject, changes=changes)
         )
     return found
-
-
-def _seen(observe: Observe, driver: Driver, setting: Setting) -> str:
-    side = OneSide(driver, setting.slots_of(driver.side), setting.doorbell)
-    return str(observe(side, setting))
 
 
 def race_cost(
@@ -124,20 +119,16 @@ def _context(side: OneSide, _: Setting) -> str:
     return str(Hazard.SLEEPS) if Hazard.SLEEPS in side.hazards else "does not sleep"
 
 
-def _store(side: OneSide, attribute: str, text: str) -> str:
-    return _errno(VntbConfig(side.driver).store, attribute, text)
+def _store(side: OneSide, attribute: str, text: str, *, attached: bool = False) -> str:
+    config = VntbConfig(side.driver)
+    config.attached = attached
+    return _errno(config.store, attribute, text)
 
 
 def _bind(side: OneSide, db_count: int) -> str:
     config = VntbConfig(side.driver)
     config.db_count = db_count
     return _errno(config.configure_interrupt)
-
-
-def _late_store(side: OneSide, _: Setting) -> str:
-    config = VntbConfig(side.driver)
-    config.attached = True
-    return _errno(config.store, "spad_count", "128")
 
 
 def _windows(side: OneSide, setting: Setting) -> str:
@@ -184,7 +175,10 @@ OWN: dict[Side, tuple[tuple[str, Observe], ...]] = {
         ("configfs write of db_count 33", lambda side, _: _store(side, "db_count", "33")),
         ("bind with db_count 2", lambda side, _: _bind(side, 2)),
         ("bind with db_count 33", lambda side, _: _bind(side, 33)),
-        ("configfs write after EPC attach", _late_store),
+        (
+            "configfs write after EPC attach",
+            lambda side, _: _store(side, "spad_count", "128", attached=True),
+        ),
     ),
     "rc": (
         ("vector told for bit 1 with non-contiguous irqs", _scattered),
@@ -255,7 +249,14 @@ def storm(budget: int, seed: int) -> StormCount:
     words = (rung @ (1 << np.arange(DOORBELLS))).tolist()
     gaps = np.random.Generator(np.random.PCG64DXSM(gaps_seed)).integers(0, GAP_MAX + 1, TICKS * 4)
     clocked = _Clocked(budget)
-    _play(clocked, words, gaps.tolist())
+    # The work steps once a tick, after a gap behind each run.
+    idle_until, ends = 0, iter(gaps.tolist())
+    while clocked.tick < len(words) or clocked.work.running or clocked.work.queued:
+        for bit in bits_of(words[clocked.tick] if clocked.tick < len(words) else 0):
+            clocked.ring(bit)
+        if clocked.tick >= idle_until and clocked.step():
+            idle_until = clocked.tick + next(ends)
+        clocked.tick += 1
     return StormCount(
         budget=budget,
         rings=int(rung.sum()),
@@ -270,19 +271,6 @@ def storm(budget: int, seed: int) -> StormCount:
     )
 
 
-def _play(clocked: _Clocked, words: list[int], gaps: list[int]) -> None:
-    """Ring what each tick rings; the work steps once a tick, after a gap behind each run."""
-    idle_until = 0
-    ends = iter(gaps)
-    while clocked.tick < len(words) or clocked.work.running or clocked.work.queued:
-        for bit in bits_of(words[clocked.tick] if clocked.tick < len(words) else 0):
-            clocked.ring(bit)
-        if clocked.tick >= idle_until and clocked.step():
-            idle_until = clocked.tick + next(ends)
-        clocked.tick += 1
-
-
-BUDGETS = range(1, 17)
 SEED = 1
 
 
@@ -294,7 +282,7 @@ def analyse(setting: Setting, seed: int = SEED) -> PatchesResult:
         effects=effects(setting),
         race_costs=race_costs(setting),
         storm_seed=seed,
-        storm=[storm(budget, seed) for budget in BUDGETS],
+        storm=[storm(budget, seed) for budget in range(1, 17)],
     )
 
 

@@ -124,28 +124,24 @@ def ring(
         trace.qps[device.driver.side] = transport_qps(mask, setting.mw_count)
     qp_bitmap = trace.qps[receiver.driver.side].qp_bitmap
     transport = Transport(receiver, qp_bitmap, client, packets=dict.fromkeys(trace.rung, 1))
-    pair.on_slot = lambda slot, arrive: _arrive(trace, receiver, slot, arrive)
-    _send(trace, sender)
+
+    def on_slot(slot: int, arrive: Arrive) -> None:
+        trace.slots.append(SlotTrace(slot))
+        arrive(slot)
+        if isinstance(receiver, Vntb):
+            receiver.poll()
+        trace.slots[-1].db_read = receiver.db_read()
+
+    pair.on_slot = on_slot
+    trace.refused = ring_in_atomic(sender, db_bits)
+    if isinstance(sender, Vntb) and sender.driver.has(2):
+        trace.pending = sender.peer_db_work.pending
+        sender.run_peer_db_work()
     transport.softirq()
     trace.runs, trace.race_checks = transport.runs, transport.race_checks
     trace.failed_raises = pair.ep.failed_raises
     trace.reports = pair.ep.sanitizer.reports + pair.rc.sanitizer.reports
     return trace
-
-
-def _arrive(trace: RingTrace, receiver: Vntb | Epf, slot: int, arrive: Arrive) -> None:
-    trace.slots.append(SlotTrace(slot))
-    arrive(slot)
-    if isinstance(receiver, Vntb):
-        receiver.poll()
-    trace.slots[-1].db_read = receiver.db_read()
-
-
-def _send(trace: RingTrace, sender: Vntb | Epf) -> None:
-    trace.refused = ring_in_atomic(sender, trace.db_bits)
-    if isinstance(sender, Vntb) and sender.driver.has(2):
-        trace.pending = sender.peer_db_work.pending
-        sender.run_peer_db_work()
 
 
 ARRIVAL = {
@@ -229,7 +225,11 @@ def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
     side = receiver.side.upper()
     masked = receiver.has(12 if side == "RC" else 7)
     bit = slot.slot - trace.sender.db_start
-    yield _wire(trace, slot.slot)
+    ends = trace.sender, receiver
+    sent, expected = (slot_name(slot.slot, end.db_start) for end in ends)
+    msi = f"MSI {slot.slot + 1}, " if side == "RC" else ""
+    mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
+    yield _step("wire", f"{msi}slot {slot.slot} ({sent}){mistaken}", wrong=bool(mistaken))
     reported = slot.slot - receiver.db_start in slot.vectors if masked else bool(slot.vectors)
     yield _step(f"{side} driver", _arrival(trace, slot), wrong=not reported)
     for vector, mask in zip(slot.vectors, slot.masks, strict=True):
@@ -239,13 +239,6 @@ def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
         yield _step(f"{side} core", f"vector {vector}: {text}", wrong=wrong)
     if slot.vectors:
         yield _step(f"{side} transport", f"schedules QPs {_list(slot.scheduled)}")
-
-
-def _wire(trace: RingTrace, slot: int) -> StoryStep:
-    sent, expected = (slot_name(slot, end.db_start) for end in (trace.sender, trace.receiver))
-    msi = f"MSI {slot + 1}, " if trace.direction == "ep-to-rc" else ""
-    mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
-    return _step("wire", f"{msi}slot {slot} ({sent}){mistaken}", wrong=bool(mistaken))
 
 
 def _arrival(trace: RingTrace, slot: SlotTrace) -> str:

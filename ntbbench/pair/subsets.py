@@ -200,20 +200,30 @@ def other_settings(side: Side) -> list[OtherSettings]:
     for subset in powerset(side_patches(side)):
         if any(subset.issuperset(smaller.patches) for smaller in found):
             continue
-        fingerprint = _traits_everywhere(driver(side, subset))
+        modes = Doorbell if side == "ep" else (Doorbell.POLL,)
+        everywhere = product(SLOTS[side], MW_COUNTS, modes)
+        fingerprint = tuple(traits(driver(side, subset), *key) for key in everywhere)
         if fingerprint in harmless:
             continue
         hits = list(_hits(side, subset))
         if hits:
-            found.append(_span(side, subset, hits))
+            spans: dict[str, tuple[int, int]] = {}
+            for name in ("ep_slots", "rc_vectors", "mw_count"):
+                values = [getattr(setting, name) for setting, _ in hits]
+                spans[name] = min(values), max(values)
+            verdicts = sorted({str(verdict) for _, verdict in hits})
+            found.append(
+                OtherSettings(
+                    side=side,
+                    patches=sorted(subset),
+                    settings=len(hits),
+                    verdicts=verdicts,
+                    **spans,
+                )
+            )
         else:
             harmless.add(fingerprint)
     return found
-
-
-def _traits_everywhere(own: Driver) -> tuple[Traits, ...]:
-    modes = Doorbell if own.side == "ep" else (Doorbell.POLL,)
-    return tuple(traits(own, *key) for key in product(SLOTS[own.side], MW_COUNTS, modes))
 
 
 def _hits(side: Side, subset: Subset) -> Iterator[tuple[Setting, Verdict]]:
@@ -231,14 +241,3 @@ def _hits(side: Side, subset: Subset) -> Iterator[tuple[Setting, Verdict]]:
                 if verdict not in WORKS and judge(way, *_ordered(side, before, facing))[0] in WORKS:
                     both = _ordered(side, slots, peer_slots)
                     yield Setting(*both, mw_count, doorbell), verdict
-
-
-def _span(side: Side, subset: Subset, hits: list[tuple[Setting, Verdict]]) -> OtherSettings:
-    spans: dict[str, tuple[int, int]] = {}
-    for name in ("ep_slots", "rc_vectors", "mw_count"):
-        values = [getattr(setting, name) for setting, _ in hits]
-        spans[name] = min(values), max(values)
-    verdicts = sorted({str(verdict) for _, verdict in hits})
-    return OtherSettings(
-        side=side, patches=sorted(subset), settings=len(hits), verdicts=verdicts, **spans
-    )
