@@ -70,9 +70,7 @@ def test_the_order_of_the_axes() -> None:
         ("ntb_hw_intel-gen1", [4, 8], [1, 2], [(15, 4)]),
     ],
 )
-def test_what_a_device_makes_of_the_size_axes(
-    hardware: str, doorbells: list[int], vectors: list[int], sizes: list[tuple[int, int]]
-) -> None:
+def test_what_a_device_makes_of_the_size_axes(hardware, doorbells, vectors, sizes) -> None:
     scenario = Scenario(
         hardware=[hardware], doorbells=doorbells, vectors=vectors, queues=[1],
         dispatch=["fallback", "msi"],

@@ -70,9 +70,7 @@ STEPS = st.lists(
     active=MASKS, latched=st.booleans(), limit=st.one_of(st.none(), st.integers(1, 3)), steps=STEPS
 )
 @settings(max_examples=150, deadline=None)
-def test_receiver_agrees_with_the_oracle(
-    active: int, latched: bool, limit: int | None, steps: list[tuple[str, int]]
-) -> None:
+def test_receiver_agrees_with_the_oracle(active, latched, limit, steps) -> None:
     receiver = Receiver(active_mask=active, db_read_latched=latched, rx_max_entry=limit)
     oracle = Oracle(set(bits_of(active)), latched, limit)
     for step, mask in steps:
@@ -100,9 +98,7 @@ def test_receiver_agrees_with_the_oracle(
 
 @given(active=MASKS.filter(bool), vectors=st.integers(0, 64), latched=st.booleans(), data=st.data())
 @settings(max_examples=100, deadline=None)
-def test_runs_a_spaced_doorbell(
-    active: int, vectors: int, latched: bool, data: st.DataObject
-) -> None:
+def test_runs_a_spaced_doorbell(active, vectors, latched, data) -> None:
     """|db_vector_mask & active QPs| runs a doorbell, and one more where db_read is latched."""
     qp = data.draw(st.sampled_from(bits_of(active)))
     count = data.draw(st.integers(1, 5))

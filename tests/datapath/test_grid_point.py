@@ -80,9 +80,7 @@ def test_a_packet_of_the_published_measurement_fills_a_frame() -> None:
         (["length=65482"], 1, "udp", None),
     ],
 )
-def test_what_cannot_be_had_says_why(
-    settings: list[str], queues: int, protocol: str, said: str | None
-) -> None:
+def test_what_cannot_be_had_says_why(settings, queues, protocol, said) -> None:
     reason = spec_of(*settings, queues=queues, protocol=protocol).reason
     assert (reason is None) == (said is None)
     assert said is None or said in str(reason)
@@ -111,9 +109,7 @@ def test_the_preset_meets_the_published_single_queue_and_nothing_else_was_fitted
         ("per-vector", "spread", 1.6, 2.3),
     ],
 )
-def test_what_the_documents_say_it_predicts(
-    protocol: str, dispatch: str, affinity: str, hashed: float, balanced: float
-) -> None:
+def test_what_the_documents_say_it_predicts(protocol, dispatch, affinity, hashed, balanced) -> None:
     for placement, expected in (("hash", hashed), ("balanced", balanced)):
         spec = spec_of(
             f"placement={placement}", board="rcar-s4-spider", dispatch=dispatch,

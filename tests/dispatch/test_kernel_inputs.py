@@ -170,9 +170,7 @@ def test_compiled_kernels_refuse_words_beyond_64_bits(entry: str, word: int) -> 
 
 @pytest.mark.parametrize("kernel", ["scan", "bitset"])
 @pytest.mark.parametrize("coded", [False, True])
-def test_a_stream_changed_behind_the_engine_touches_no_foreign_memory(
-    kernel: str, coded: bool
-) -> None:
+def test_a_stream_changed_behind_the_engine_touches_no_foreign_memory(kernel, coded) -> None:
     # Counts are then wrong, as documented; the sanitizers of the checked build watch the rest.
     stream = np.zeros(1000, np.uint8)
     how = {"codes": stream} if coded else {"vectors": stream, "rung": np.ones(1000, np.uint64)}

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The matrix: its shape, its verdicts against an oracle of plain loops, and all settings."""
+"""The matrix and its stories: verdicts against an oracle, all settings, and the tables of docs."""
+
+import re
+import shlex
+from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -7,16 +12,19 @@ from hypothesis import strategies as st
 from pair_strategies import drivers
 from pair_strategies import settings as pair_settings
 
-from ntbbench.pair.drivers.kernel_around import Hazard
-from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, cell_driver
+from ntbbench.cli.main import main
+from ntbbench.lab.pair.predict import PairModel, predicted_verdict, same_verdict
+from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX, EP_MSIS, Hazard
+from ntbbench.pair.drivers.patches import ROOT_FIX, cell_driver, parse_driver, prefix
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.records import Exhaustive
-from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.setting import DIRECTIONS, Direction, Setting
+from ntbbench.pair.records import Exhaustive, Story
+from ntbbench.pair.ring_trace import ring, steps_of, story_of
+from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, AnySlots, Setting
 from ntbbench.pair.verdict import (
     WORKS,
     Verdict,
     cell,
+    cell_stories,
     compat,
     exhaustive,
     outcome,
@@ -39,9 +47,7 @@ def test_every_cell_of_both_directions_is_there() -> None:
 
 @given(ep=drivers("ep"), rc=drivers("rc"), setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
 @settings(max_examples=150, deadline=None)
-def test_verdicts_agree_with_whole_rings(
-    ep: Driver, rc: Driver, setting: Setting, way: Direction
-) -> None:
+def test_verdicts_agree_with_whole_rings(ep, rc, setting, way) -> None:
     """The verdict is composed from each side's behaviour alone; here both sides run together."""
     got = outcome(way, ep, rc, setting)
     counts = [setting_traits(side, setting).qp_count for side in (ep, rc)]
@@ -179,9 +185,7 @@ def test_exhaustive_agrees_with_the_qp_rule(found: Exhaustive) -> None:
 
 @given(setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
 @settings(max_examples=25, deadline=None)
-def test_exhaustive_lists_what_the_matrix_shows(
-    found: Exhaustive, setting: Setting, way: Direction
-) -> None:
+def test_exhaustive_lists_what_the_matrix_shows(found, setting, way) -> None:
     cells = [c for c in compat(setting).cells if c.direction == way]
     works = {str(verdict) for verdict in WORKS}
     base = outcome(way, cell_driver("ep", 0), cell_driver("rc", 0), setting)
@@ -194,3 +198,91 @@ def test_exhaustive_lists_what_the_matrix_shows(
         for cell in r.cells
     }
     assert listed == (shown if base.verdict in WORKS else set())
+
+
+@given(ep=drivers("ep"), rc=drivers("rc"), setting=pair_settings(), way=st.sampled_from(DIRECTIONS))
+@settings(max_examples=60, deadline=None)
+def test_a_story_marks_a_step_if_and_only_if_something_is_lost(ep, rc, setting, way) -> None:
+    trace = ring(way, ep, rc, setting, 1)
+    marks = sum(step.wrong for step in steps_of(trace))
+    assert marks == int(bool(trace.asleep) or not trace.link_up)
+
+
+def wrong(story: Story) -> list[str]:
+    return [f"{step.where}: {step.what}" for step in story.steps if step.wrong]
+
+
+@pytest.mark.parametrize("ep", rows("ep"))
+def test_the_story_of_a_cell_goes_wrong_where_its_verdict_does(ep: int | str) -> None:
+    for rc in rows("rc"):
+        for story in cell_stories(ep, rc, Setting()).stories:
+            assert len(wrong(story)) == (story.verdict not in WORKS)
+
+
+def test_the_first_wrong_step_is_named() -> None:
+    to_rc, _ = cell_stories("root-fix", 5, Setting()).stories
+    mistaken = "MSI 2, slot 1 (doorbell bit 0); the receiver takes it for reserved"
+    assert wrong(to_rc) == [f"wire: {mistaken}"]
+    to_rc, _ = cell_stories(6, 0, Setting(ep_slots=6)).stories
+    assert wrong(to_rc) == ["link: EP publishes 3 QPs, RC 4: they never agree"]
+
+
+def test_a_ring_of_ones_own() -> None:
+    ep, rc = parse_driver("ep", "all"), parse_driver("rc", "set:12")
+    to_rc, to_ep = (story_of(ring(way, ep, rc, Setting(), 2)) for way in DIRECTIONS)
+    assert (to_rc.direction, to_rc.scheduled, to_rc.asleep) == ("ep-to-rc", [3], [1])
+    assert (to_ep.direction, to_ep.scheduled, to_ep.asleep) == ("rc-to-ep", [1], [])
+    assert [step.where for step in to_rc.steps if step.wrong] == ["RC driver"]
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "driver-pair.md"
+BLOCK = re.compile(r"<!-- \$ ntbbench (.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+BLOCKS = BLOCK.findall(PAGE.read_text())
+
+
+def test_the_page_has_generated_blocks() -> None:
+    assert [command.split()[0] for command, _ in BLOCKS] == ["compat", "patches", "doorbell"]
+
+
+@pytest.mark.parametrize(("command", "written"), BLOCKS, ids=[command for command, _ in BLOCKS])
+def test_generated_block(capsys: pytest.CaptureFixture[str], command: str, written: str) -> None:
+    assert main(shlex.split(command)) == 0
+    printed = capsys.readouterr().out
+    assert written.strip() == printed.strip(), f"docs/driver-pair.md: paste: ntbbench {command}"
+
+
+PAIR_LAB = PAGE.parent / "pair-lab.md"
+TABLE = re.compile(r"^(ep-to-rc|rc-to-ep), (\d) windows?(?:, poll)?\n.*\n.*\n((?:  .*\n)+)", re.M)
+MATRIX = [
+    (direction, int(windows), row.split())
+    for direction, windows, rows in TABLE.findall(PAIR_LAB.read_text())
+    for row in rows.splitlines()
+]
+PATCHES = {"before": (0, 0), "after": (7, 5)}  # of the endpoint's half, of the root complex's
+
+
+def test_the_matrix_of_the_page_covers_every_setting_once() -> None:
+    covered = [
+        (direction, windows, row[0], row[1], slots)
+        for direction, windows, row in MATRIX
+        for slots in slots_of(row)
+    ]
+    drivers = ("before", "after")
+    axes = DIRECTIONS, (1, 2), drivers, drivers, range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1)
+    assert sorted(covered) == sorted(product(*axes))
+
+
+def slots_of(row: list[str]) -> range:
+    low, _, high = row[2].partition("-")
+    return range(int(low), int(high or low) + 1)
+
+
+@pytest.mark.parametrize(("direction", "windows", "row"), MATRIX)
+def test_the_model_says_what_the_matrix_of_the_page_says(direction, windows, row) -> None:
+    ep, rc = prefix("ep", PATCHES[row[0]][0]), prefix("rc", PATCHES[row[1]][1])
+    for slots in slots_of(row):
+        setting = AnySlots(ep_slots=slots, rc_vectors=EP_MSIS, mw_count=windows)
+        model = PairModel(ep, rc, setting, max_num_clients=0)
+        assert "/".join(map(str, model.link.counts)) == row[3]
+        assert predicted_verdict(model, direction) == row[5]
+        assert same_verdict(row[4], row[5]) and row[7] == "agrees"

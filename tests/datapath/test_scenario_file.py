@@ -28,7 +28,7 @@ from ntbbench.datapath.scenario_file import (
 from ntbbench.datapath.sections import BOARDS, Scenario
 from ntbbench.report.views.option_list import default
 
-DOC = Path(__file__).parents[3] / "docs" / "simulate.md"
+DOC = Path(__file__).parents[2] / "docs" / "simulate.md"
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -193,9 +193,7 @@ def test_the_documents_list_every_key() -> None:
         ("name", "two\nlines"),
     ],
 )
-def test_a_bad_value_is_one_line(
-    name: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bad_value_is_one_line(name, value, tmp_path, capsys) -> None:
     section, _, key = name.rpartition(".")
     with pytest.raises(InputError) as caught:
         scenario_from({section: {key: value}} if section else {key: value}, "board.toml")
