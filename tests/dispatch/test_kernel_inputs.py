@@ -64,28 +64,27 @@ def test_bad_input_is_named(kernel: str, field: str, value: Any, told: str) -> N
     assert told in str(caught.value)
 
 
-def test_unknown_kernel_lists_the_names() -> None:
-    with pytest.raises(InputError, match=r"kernel: 'simd': one of reference, scan, bitset"):
-        prepare("simd")
-
-
 @pytest.mark.parametrize(
-    ("codes", "told"),
+    ("kernel", "changed", "told"),
     [
-        (np.zeros(3, np.int8), "int8"),
-        ([0, 1], "list"),
-        (np.array([0, 2], np.uint8), "codes: 2: below the number of vectors, which is 2"),
+        ("simd", {}, "kernel: 'simd': one of reference, scan, bitset"),
+        ("bitset", {"codes": np.zeros(3, np.int8)}, "int8"),
+        ("bitset", {"codes": [0, 1]}, "list"),
+        ("bitset", {"codes": np.array([0, 2], np.uint8)}, "codes: 2: below the number of vectors"),
+        (
+            "bitset",
+            {
+                "codes": np.zeros(3, np.uint8),
+                "vectors": np.zeros(65, np.uint8),
+                "rung": np.zeros(65, np.uint64),
+            },
+            "codes: 65: at most 64 different interrupts",
+        ),
     ],
 )
-def test_bad_codes_are_named(codes: Any, told: str) -> None:
+def test_bad_kernels_and_codes_are_named(kernel: str, changed: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        prepare("bitset", codes=codes)
-
-
-def test_there_are_64_codes_at_most() -> None:
-    stream = {"vectors": np.zeros(65, np.uint8), "rung": np.zeros(65, np.uint64)}
-    with pytest.raises(InputError, match="codes: 65: at most 64 different interrupts"):
-        prepare("bitset", codes=np.zeros(3, np.uint8), **stream)
+        prepare(kernel, **changed)
 
 
 @pytest.mark.parametrize("mask", [0, 3, 1 << 63 | 1])

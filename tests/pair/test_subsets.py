@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The series: what each patch changes, all subsets, and the logic that reads them."""
 
-from itertools import combinations, permutations
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from pair_strategies import EP_PATCHES, RC_PATCHES, subsets, unpatched, whole
 from ntbbench.pair.drivers.kernel_around import Client, db_vector_mask
 from ntbbench.pair.drivers.patches import driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.effects import effects, race_cost, race_costs
+from ntbbench.pair.effects import effects, race_cost
 from ntbbench.pair.records import Dependencies
 from ntbbench.pair.setting import DIRECTIONS, Direction, Pair, Setting
 from ntbbench.pair.subsets import (
@@ -51,10 +51,6 @@ def test_the_series_leaves_one_empty_run_for_every_scheduled_tasklet(
 ) -> None:
     cost = race_cost(direction, whole("ep"), whole("rc"), Setting(doorbell=doorbell), client)
     assert (cost.runs, cost.race_checks) == ([runs] * 4, [hits] * 4)
-
-
-def test_report_holds_before_and_after_of_both_directions_and_clients() -> None:
-    assert len({(c.direction, c.client, c.ep, c.rc) for c in race_costs(FOUR)}) == 8
 
 
 def test_the_core_falls_back_to_the_valid_mask_whatever_the_vector() -> None:
@@ -179,9 +175,3 @@ def test_safe_orders(sets: set[frozenset[int]]) -> None:
         all(frozenset(order[: n + 1]) in sets for n in range(4)) for order in permutations(range(4))
     )
     assert safe_orders(range(4), sets.__contains__) == expected
-
-
-def test_powerset() -> None:
-    assert [sorted(s) for s in powerset("ab")] == [[], ["a"], ["b"], ["a", "b"]]
-    assert len(set(powerset(range(7)))) == 128
-    assert sum(1 for _ in combinations(range(7), 3)) == sum(len(s) == 3 for s in powerset(range(7)))
