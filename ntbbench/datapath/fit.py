@@ -53,8 +53,7 @@ def _single_queue(scenario: Scenario, protocol: str) -> PointSpec:
 def fit(scenario: Scenario, protocol: str, target: Target, engine: str) -> FitResult:
     """Return the copy cost that gives `target` with one queue, its range, and the scenario with it.
 
-    InputError: no cost gives its mean: with a copy for nothing the other costs allow less, or the
-        cost would be absurd.
+    InputError: no cost gives it: the other costs allow less, or it would be absurd.
     """
     middle = _solve(scenario, protocol, target.mean, engine)
     free = throughput(_long_enough(scenario, protocol, target.high), protocol, 0, engine)

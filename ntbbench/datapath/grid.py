@@ -111,9 +111,8 @@ def _end_with_parent() -> None:
 def _start_forkserver() -> None:
     """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
 
-    A terminal sends SIGINT to every process of its group, and the parent alone decides. A process
-    that blocks it itself does so too late, some tenths of a second. SIGTERM stays: with it the pool
-    ends its workers where one of them died.
+    A terminal sends SIGINT to the whole group, and the parent alone decides; a worker that blocks
+    it itself is too late. SIGTERM stays: with it the pool ends its workers where one of them died.
     """
     # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
     multiprocessing.resource_tracker.ensure_running()
@@ -182,10 +181,7 @@ def check_address(scheduler: str) -> None:
 
 
 def _check_certificates(scheduler: str) -> None:
-    """Raise InputError where TLS is asked for that Dask's own configuration does not set up.
-
-    A client would stay, and end with a traceback of Dask's.
-    """
+    """Raise InputError where TLS is not set up: a client would stay, and end with a traceback."""
     from distributed import Security  # noqa: PLC0415  # an optional dependency
 
     if not scheduler.startswith("tls://"):

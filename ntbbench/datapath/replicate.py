@@ -101,10 +101,7 @@ def encoded(histogram: HdrHistogram) -> str:
 
 
 def quantiles(histogram: HdrHistogram) -> dict[str, float | None]:
-    """Return p50, p99 and p999 in seconds, as the library does: the largest latency of a bucket.
-
-    All are None where no packet was delivered.
-    """
+    """Return p50, p99 and p999 in seconds: a bucket's largest latency; None: no packet came."""
     if not histogram.get_total_count():
         return dict.fromkeys(QUANTILES)
     upto = np.cumsum(_counts_in(histogram)[: latency_bucket(histogram.max_value) + 1])

@@ -45,18 +45,12 @@ def file_or_preset(file: str | None, board: str | None) -> Scenario:
 
 
 def load_scenario(path: str | Path) -> Scenario:
-    """Return the scenario in a TOML file, checked.
-
-    InputError: the file cannot be read, is not TOML, or has an unknown key or a bad value.
-    """
+    """Return the scenario in a TOML file; InputError: no such file, or a bad key or value."""
     return scenario_from(read_toml("scenario", Path(path)), str(path))
 
 
 def scenario_from(table: Mapping[str, Any], source: str) -> Scenario:
-    """Return the scenario of a table of TOML or JSON; `preset` names what it starts from.
-
-    InputError: an unknown key (with the nearest known one), or a bad value; it names `source`.
-    """
+    """Return the scenario of a table; InputError: a bad key or value, and names `source`."""
     prefix = f"scenario {source!r}: "
     board = table.get("preset", "generic")
     if not isinstance(board, str):
@@ -96,10 +90,7 @@ def _at(scenario: Scenario, name: str) -> object:
 
 
 def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:
-    """Return `scenario` with each "section.key=value" of `--set`; a key alone if it is unique.
-
-    InputError: another form, an unknown or ambiguous key, or a bad value.
-    """
+    """Return `scenario` with each "key=value" of `--set`; InputError: a bad key or value."""
     for text in settings:
         name, equals, value = (piece.strip() for piece in text.partition("="))
         if not equals or not value:
@@ -110,10 +101,7 @@ def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:
 
 
 def key_of(name: str) -> str:
-    """Return the whole name of a key that is named with or without its section.
-
-    InputError: no key has the name, or several have.
-    """
+    """Return the whole name of a key; InputError: no key has the name, or several have."""
     found = [full for full in KEYS if name in (full, full.partition(".")[2])]
     if not found:
         raise InputError("--set: key", name, f"unknown; {_hint(name)}all: {ALL_KEYS}")

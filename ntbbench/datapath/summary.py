@@ -289,8 +289,7 @@ def adopt(
 ) -> Found:
     """Return the replications of an earlier, interrupted run of the same scenario.
 
-    InputError: another scenario (the number of replications may grow), another ntbbench, or
-        replications that would be lost or are damaged.
+    InputError: another scenario or ntbbench, or replications that would be lost or are damaged.
     """
     recorded = previous.environment.get("ntbbench")
     if recorded != version:

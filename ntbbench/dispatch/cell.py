@@ -226,10 +226,7 @@ class Cell:
         return isinstance(self.point, OkPoint) and len(self.samples) < repeats
 
     def stream(self, interrupts: int) -> Stream:
-        """Return the interrupts of this cell.
-
-        InputError: the workload does not fit the device, which the message names.
-        """
+        """Return this cell's interrupts; InputError: the workload does not fit the device."""
         spec = self.spec
         try:
             queues, seed = spec.provision.queues, spec.scenario.seed

@@ -104,18 +104,12 @@ class PointSpec:
 
 
 def load_scenario(path: str | Path) -> Scenario:
-    """Return the scenario in a TOML file; an axis can be a list, one value, or text as in a shell.
-
-    InputError: the file cannot be read, is not TOML, or has an unknown key or a bad value.
-    """
+    """Return the scenario in a TOML file; InputError: no such file, or a bad key or value."""
     return scenario_from(read_toml("scenario", Path(path)), str(path))
 
 
 def scenario_from(table: dict[str, Any], source: str) -> Scenario:
-    """Return the scenario of a table of TOML or of a result's JSON, whose unset keys are null.
-
-    InputError: an unknown key (with the nearest known one), or a bad value; it names `source`.
-    """
+    """Return the scenario of a table; null: unset. InputError: a bad key or value."""
     prefix = f"scenario {source!r}: "
     devices = table.get("device", {})
     if not isinstance(devices, dict):

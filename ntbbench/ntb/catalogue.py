@@ -222,10 +222,7 @@ def _preset(name: str, doorbells: int, vectors: int | None) -> Hardware:
 
 
 def generic(doorbells: int, vectors: int) -> Hardware:
-    """Return the device in which bit b belongs to vector b // ceil(doorbells / vectors).
-
-    More vectors than doorbells is allowed: the vectors left over have no bit.
-    """
+    """Return the device with bit b of vector b // ceil(doorbells / vectors); some may have none."""
     check_range("doorbells", doorbells, 1, DB_BITS_MAX)
     check_range("vectors", vectors, 1, DB_BITS_MAX)
     valid = low_bits(doorbells)

@@ -99,10 +99,7 @@ def parse_devices(texts: Iterable[str]) -> dict[str, Device]:
 
 
 def device_of(name: str, table: object, prefix: str = "") -> Device:
-    """Return the device that a table describes; it can be built. `prefix` begins an error.
-
-    InputError: an unknown key (with the nearest known one), or a value that is not allowed.
-    """
+    """Return the device of a table; InputError: a bad key or value, after `prefix`."""
     check_name(name)
     device = changed(f"{prefix}device {name}: ", Device(), table)
     build_device(name, device)
@@ -110,11 +107,7 @@ def device_of(name: str, table: object, prefix: str = "") -> Device:
 
 
 def build_device(name: str, device: Device) -> Hardware:
-    """Return the hardware of a custom device.
-
-    InputError: a bad or taken name, settings that exclude each other, overlapping masks, or a
-        doorbell without a vector.
-    """
+    """Return the hardware of a custom device; InputError: a bad name, or masks that do not fit."""
     field = f"device {name}"
     check_name(name)
     irq_masks = _explicit_masks(field, device) or _shifted_masks(field, device)

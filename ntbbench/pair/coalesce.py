@@ -54,10 +54,7 @@ class Hop:
         return min(self.most, 1) if self.merges else self.most
 
     def surplus(self) -> bool:
-        """Return whether it came more often, at some moment, than what waited for it allows.
-
-        A cause that finds as many waiting as the hop holds joins one of them.
-        """
+        """Return whether it came more often, at some moment, than what waited for it allows."""
         owed = 0
         for step in self.steps:
             owed += {Step.CAUSE: 1, Step.EFFECT: -1, Step.POLL: 0}[step]

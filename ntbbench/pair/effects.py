@@ -236,10 +236,7 @@ class _Clocked:
 
 
 def storm(budget: int, seed: int) -> StormCount:
-    """Run one seeded storm, then let the work finish; its rings do not depend on the budget.
-
-    InputError: a budget below 1, or a seed below 0.
-    """
+    """Run one seeded storm, whose rings do not depend on the budget; InputError: a seed below 0."""
     import numpy as np  # noqa: PLC0415  # no other use of the pair takes the time to load it
 
     if seed < 0:

@@ -102,9 +102,7 @@ def ring(
 ) -> RingTrace:
     """Ring once from atomic context, one packet waiting at each rung QP, and run the tasklets.
 
-    `db_bits` (u64) are those of one peer_db_set() call; `irqs` as in `Pair`.
-
-    DriverError: a driver that refuses the setting.
+    `irqs` are as in `Pair`. DriverError: a driver that refuses the setting.
     """
     trace = RingTrace(direction, ep, rc, setting, db_bits)
 

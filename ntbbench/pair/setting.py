@@ -67,10 +67,7 @@ class AnySlots(Setting, frozen=True):
 
 
 class Traffic(Struct, frozen=True):
-    """One measured point: UDP flows in one direction, which send in turn.
-
-    InputError: a value out of range.
-    """
+    """One measured point: UDP flows that send in turn; InputError: a value out of range."""
 
     direction: Annotated[Direction, Word(DIRECTIONS, "which way packets go")] = EP_TO_RC
     # sockets; the stack's hash gives each a QP

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from simulate_runs import ONE, SMALL, Command, found_on, saved, small_grid, spec_of
+from simulate_runs import ONE, SMALL, Command, found_on, saved, small_grid
 
 from ntbbench.cli import progress as cli_progress
 from ntbbench.cli.main import main
@@ -51,12 +51,6 @@ def test_a_system_that_the_engines_refuse_is_one_line(jobs: int) -> None:
         pytest.raises(InputError, match=r"costs\.send: .*: at most a second a packet"),
     ):
         found_on(place, plan)
-
-
-def test_chunks_are_replications_one_by_one() -> None:
-    spec = spec_of()
-    together = run_packed(Chunk(0, spec, (3, 1), "reference"))
-    assert unpacked(together) == [replicate(spec, 3, "reference"), replicate(spec, 1, "reference")]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

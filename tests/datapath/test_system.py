@@ -135,13 +135,17 @@ def test_a_bad_system_is_one_line(system: System, line: str) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_a_bad_call_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"engine: 'genral': unknown; did you mean general\?"):
-        simulate(SYSTEM, 1, "genral")
-    with pytest.raises(InputError, match=r"seed: -1: 0 \.\. "):
-        simulate(SYSTEM, -1)
-    with pytest.raises(InputError, match=r"capacity: -1: 0 \.\. "):
-        simulate_logged(SYSTEM, 1, capacity=-1)
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"engine": "genral"}, "engine: 'genral': unknown; did you mean general?"),
+        ({"seed": -1}, "seed: -1: 0 .. "),
+        ({"capacity": -1}, "capacity: -1: 0 .. "),
+    ],
+)
+def test_a_bad_call_is_one_line(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=re.escape(told)):
+        simulate_logged(SYSTEM, **({"seed": 1} | arguments))
 
 
 def test_keys_hold_every_slot_and_time() -> None:

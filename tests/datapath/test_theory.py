@@ -161,13 +161,3 @@ def test_time_is_conserved_and_a_busy_server_does_not_idle(kind: str, affinity: 
     assert sending == pytest.approx(sent, rel=1e-3)
     if affinity == "single":
         assert outcome.idle_ps(0) == 0
-
-
-def test_more_queues_on_one_cpu_do_not_exceed_its_copy_rate() -> None:
-    copy = loaded("closed", 1, "single").costs.copy.of_bytes(65522)
-    for queues in (1, 2, 4, 8):
-        outcome = simulate(loaded("closed", queues, "single"), 1)
-        packets = sum(queue.packets for queue in outcome.queues)
-        assert (packets - queues) * copy <= outcome.interval_ps
-    spread = simulate(loaded("closed", 8, "spread"), 1)
-    assert sum(queue.packets for queue in spread.queues) > 4 * packets

@@ -147,6 +147,7 @@ def test_cells(setting, way, ep, rc, verdict, amplification, missed, misrouted) 
 
 def test_exhaustive_finds_only_links_that_do_not_come_up(found: Exhaustive) -> None:
     """A prefix never misses what 0/0 delivered; but patches 6 and 9 change qp_count."""
+    assert found.settings == 30 * 29 * 4 * 3 * 2
     assert {cell.verdict for r in found.regressions for cell in r.cells} == {"link-down"}
 
 

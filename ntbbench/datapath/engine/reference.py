@@ -299,10 +299,7 @@ def _end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
 def run(
     plan: Plan, seed: int, log_capacity: int = 0, machine: type[Machine] = Machine
 ) -> tuple[Run, list[Row]]:
-    """Simulate a plan; return its counts and up to `log_capacity` rows of the event log.
-
-    `machine` may keep its events in another queue (benches/datapath.py).
-    """
+    """Return the counts of a plan and the head of its log; `machine` may have another queue."""
     m = machine(plan, seed, log_capacity)
     for slot, time in first_events(plan):
         m.set(slot, time)

@@ -38,10 +38,7 @@ class Log:
 
 
 def read_log(path: str) -> Log:
-    """Return the log in a .csv, .npy (structured) or .npz file.
-
-    InputError: the file cannot be read, a column is missing, or a row is wrong.
-    """
+    """Return the log in a .csv, .npy (structured) or .npz file; InputError: it is none."""
     readers = {".csv": _read_csv, ".npy": _read_numpy, ".npz": _read_numpy}
     read = readers.get(Path(path).suffix.lower())
     if read is None:

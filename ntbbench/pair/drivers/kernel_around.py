@@ -51,10 +51,7 @@ def ffs64(db_bits: int) -> int:
 
 
 def slot_of(bit: int) -> int:
-    """Return the slot that a doorbell bit rings, whatever the versions of the two drivers.
-
-    Source: ntb_epf_peer_db_set() and, as MSI slot + 1, vntb_epf_peer_db_set(), Linux 6.12 and 7.3.
-    """
+    """Return the slot that a doorbell bit rings, whatever the versions of the two drivers."""
     return EPF_IRQ_DB_START + bit
 
 

@@ -49,10 +49,7 @@ PREREQUISITES: dict[str, Side] = {
 
 @dataclass(frozen=True)
 class Driver:
-    """One side's driver: its patches, its prerequisites, and the slot of doorbell bit 0.
-
-    InputError: a patch or prerequisite that is not one of this side.
-    """
+    """One side's driver by its patches; InputError: one of the other side."""
 
     side: Side  # "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf)
     patches: frozenset[int]  # numbers of the applied patches, all of this side
@@ -113,10 +110,7 @@ def driver(side: Side, patches: Iterable[int]) -> Driver:
 
 
 def prefix(side: Side, count: int) -> Driver:
-    """Return the driver after the first `count` patches of its half of the series.
-
-    InputError: a count beyond the side's patches.
-    """
+    """Return the driver after the first `count` patches of its half; InputError: too many."""
     numbers = side_patches(side)
     if not 0 <= count <= len(numbers):
         alone = f"one patch alone is set:{numbers[-1]}"
