@@ -62,7 +62,14 @@ def cautions_of(points: Sequence[Point], timer: Timer, environment: Environment)
     if fewest < REPEATS_MIN:
         found.append(_caution("few-repeats", f"{fewest} timed samples a point"))
     for number, timing in timed:
-        found += _of_timing(timing, number)
+        if len(timing.samples) > 1 and min(timing.samples) == max(timing.samples):
+            message = f"all {len(timing.samples)} samples are equal"
+            found.append(_caution("equal-samples", message, number))
+        elif timing.high - timing.low > UNSTABLE * timing.median:
+            message = (
+                f"median {timing.median:.4g} ns, interval {timing.low:.4g} to {timing.high:.4g} ns"
+            )
+            found.append(_caution("unstable-timing", message, number))
     return found
 
 
@@ -78,17 +85,6 @@ def _of_machine(timer: Timer, environment: Environment) -> Iterator[Caution]:
     governor = environment.cpu.governor
     if governor != STEADY_GOVERNOR and not governor.startswith("not readable"):
         yield _caution("frequency-scaling", f"the CPU frequency governor is {governor}")
-
-
-def _of_timing(timing: Timing, point: int) -> Iterator[Caution]:
-    if len(timing.samples) > 1 and min(timing.samples) == max(timing.samples):
-        yield _caution("equal-samples", f"all {len(timing.samples)} samples are equal", point)
-    elif timing.high - timing.low > UNSTABLE * timing.median:
-        yield _caution(
-            "unstable-timing",
-            f"median {timing.median:.4g} ns, interval {timing.low:.4g} to {timing.high:.4g} ns",
-            point,
-        )
 
 
 FREE_KEYS = ("jobs",)  # changes no result

@@ -188,12 +188,9 @@ def resolve(
 ) -> Hardware:
     """Return the device called `name`.
 
-    name: a preset, or a key of `devices`.
     doorbells: 1 to 64: db_count of the epf drivers, bits of `generic`; None: 16. Devices of fixed
-        size ignore it.
-    vectors: 1 to 64: interrupt vectors of `generic`; None: one a doorbell. All others ignore it.
-    mw_count: memory windows instead of the device's own; a preset then has scratchpads enough for
-        them. None: keep both.
+        size ignore it, as all but `generic` do its `vectors`, 1 to 64; None: one a doorbell.
+    mw_count: memory windows instead of the device's own; a preset then has scratchpads enough.
     devices: custom devices by name.
     InputError: an unknown name (with the nearest known one), or a number out of range.
     """
@@ -203,7 +200,12 @@ def resolve(
         raise unknown("hardware", name, known)
     db_count = DOORBELLS_DEFAULT if doorbells is None else doorbells
     check_range("doorbells", db_count, 1, DOORBELLS_MAX)
-    hardware = custom.get(name) or _preset(name, db_count, vectors)
+    if name in custom:
+        hardware = custom[name]
+    elif name == GENERIC:
+        hardware = generic(db_count, db_count if vectors is None else vectors)
+    else:
+        hardware = _EPF[name].hardware(db_count) if name in _EPF else _FIXED[name]
     if mw_count is None:
         return hardware
     # A device with other windows is a supposition: its scratchpads are supposed to match, or the
@@ -211,14 +213,6 @@ def resolve(
     windows = check_range("mw_count", mw_count, 0, MW_COUNT_MAX)
     spads = hardware.spad_count if name in custom else None
     return replace(hardware, mw_count=windows, spad_count=spads)
-
-
-def _preset(name: str, doorbells: int, vectors: int | None) -> Hardware:
-    if name == GENERIC:
-        return generic(doorbells, doorbells if vectors is None else vectors)
-    if name in _EPF:
-        return _EPF[name].hardware(doorbells)
-    return _FIXED[name]
 
 
 def generic(doorbells: int, vectors: int) -> Hardware:

@@ -214,29 +214,6 @@ def expected_observations(
         which nobody sees. None: the wire does not tell which slot is rung.
     DriverError: a driver that refuses its db_count.
     """
-    return normalised(_observations(driver, slots, doorbell, filled))
-
-
-def normalised(observations: Observations) -> Observations:
-    """Return observations without what is a driver's own choice: the order of several at once.
-
-    Where one interrupt makes several events, what db_read() shows between them is of that order.
-    """
-    found = dict(observations)
-    for key, value in observations.items():
-        words = value.split()
-        if key.endswith((VECTORS_SEEN, SLOTS)) and all(
-            word.lstrip("-").isdigit() for word in words
-        ):
-            found[key] = " ".join(sorted(words, key=int))
-        elif key.endswith(READS) and len(words) > 1:
-            found[key] = SEVERAL
-    return found
-
-
-def _observations(
-    driver: Driver, slots: int, doorbell: Doorbell, filled: frozenset[int] | None
-) -> dict[str, str]:
     found: dict[str, str] = {}
     if driver.side == "ep":
         config = VntbConfig(driver)
@@ -256,6 +233,23 @@ def _observations(
     found.update(_cleared(side))
     for bits in [1 << bit for bit in range(RINGS)] + [(1 << RINGS) - 1]:
         found.update(_rung(side, bits, filled))
+    return normalised(found)
+
+
+def normalised(observations: Observations) -> Observations:
+    """Return observations without what is a driver's own choice: the order of several at once.
+
+    Where one interrupt makes several events, what db_read() shows between them is of that order.
+    """
+    found = dict(observations)
+    for key, value in observations.items():
+        words = value.split()
+        if key.endswith((VECTORS_SEEN, SLOTS)) and all(
+            word.lstrip("-").isdigit() for word in words
+        ):
+            found[key] = " ".join(sorted(words, key=int))
+        elif key.endswith(READS) and len(words) > 1:
+            found[key] = SEVERAL
     return found
 
 

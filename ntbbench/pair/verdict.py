@@ -19,7 +19,6 @@ from ntbbench.core.options import shown
 from ntbbench.ntb.transport import UINT_BITS, QpCount
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
-    Receiving,
     receiving,
     receiving_hazards,
     sending,
@@ -46,7 +45,6 @@ from ntbbench.pair.records import (
     Exhaustive,
     Regression,
     Stories,
-    Story,
 )
 from ntbbench.pair.ring_trace import ring, story_of
 from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, Direction, Setting, transport_qps
@@ -141,18 +139,11 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
     receives = receiver, setting.slots_of(receiver.side), setting.doorbell
     met = sending_hazards(*sends) | receiving_hazards(*receives)
     rung = sending(*sends).slots[: min(ep_traits.qp_count, rc_traits.qp_count)]
-    if _shows_wrong_bits(receiving(*receives), rung):
+    seen = receiving(*receives)
+    shown = ((slot, bit) for bit, slots in enumerate(rung) for slot in slots if seen.masks[slot])
+    if any(seen.db_reads[slot] != 1 << bit for slot, bit in shown):
         met |= {Hazard.WRONG_BIT}
     return Outcome(verdict, counts, tuple(hazard for hazard in Hazard if hazard in met))
-
-
-def _shows_wrong_bits(side: Receiving, rung: Slots) -> bool:
-    """Return whether db_read() shows anything but the rung bit; `rung` are the slots by bit."""
-    return any(
-        side.masks[slot] is not None and side.db_reads[slot] != 1 << bit
-        for bit, slots in enumerate(rung)
-        for slot in slots
-    )
 
 
 @cache
@@ -229,13 +220,12 @@ def pair_link(ep: Driver, rc: Driver, setting: Setting, max_num_clients: int = 0
             refused = f"the driver of {driver.side.upper()} refuses: {error}"
             break  # without a bound endpoint there is no PCI device for the root complex to find
         qps[driver.side] = transport_qps(mask, setting.mw_count, max_num_clients)
-        published[driver.side] = _published(mask, setting, max_num_clients)
-    ep_qps, rc_qps = qps.get("ep"), qps.get("rc")
+        count = (mask.bit_length() - 1) % (1 << UINT_BITS)  # it wraps for an empty mask
+        limited = max_num_clients and max_num_clients < count
+        published[driver.side] = max_num_clients if limited else min(count, setting.mw_count)
     counts = published.get("ep"), published.get("rc")
-    cause = refused
-    if ep_qps is not None and rc_qps is not None:
-        cause = _apart(ep_qps, rc_qps, counts)
-    return PairLink(ep_qps, rc_qps, counts, "down" if cause else "up", cause)
+    cause = refused or _apart(qps["ep"], qps["rc"], counts)
+    return PairLink(qps.get("ep"), qps.get("rc"), counts, "down" if cause else "up", cause)
 
 
 def _apart(ep: QpCount, rc: QpCount, counts: tuple[int | None, int | None]) -> str:
@@ -247,14 +237,6 @@ def _apart(ep: QpCount, rc: QpCount, counts: tuple[int | None, int | None]) -> s
         )
     made = next(((side, qps) for side, qps in (("EP", ep), ("RC", rc)) if not qps.qp_count), None)
     return f"no client gets a QP on {made[0]}: {made[1].limit}" if made else ""
-
-
-def _published(mask: int, setting: Setting, max_num_clients: int) -> int:
-    """Return nt->qp_count, which wraps for an empty db_valid_mask."""
-    count = (mask.bit_length() - 1) % (1 << UINT_BITS)
-    if max_num_clients and max_num_clients < count:
-        return max_num_clients
-    return min(count, setting.mw_count)
 
 
 SLOTS: dict[Side, range] = {
@@ -311,19 +293,16 @@ def check_matrix(result: CompatResult, path: Path) -> None:
 
 
 def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
-    """Return the story of a cell in both directions."""
-    stories = [_cell_story(direction, ep, rc, setting) for direction in DIRECTIONS]
-    return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
-
-
-def _cell_story(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Story:
-    """Return the story of the first bit that goes astray, or of bit 0."""
+    """Return the story of the first bit that goes astray, or of bit 0, in both directions."""
     drivers = cell_driver("ep", ep), cell_driver("rc", rc)
-    sender = drivers[0] if direction == "ep-to-rc" else drivers[1]
-    bits = max(setting_traits(sender, setting).qp_count, 1)
-    traces = [ring(direction, *drivers, setting, 1 << bit) for bit in range(bits)]
-    chosen = next((trace for trace in traces if trace.asleep), traces[0])
-    return story_of(chosen, str(outcome(direction, *drivers, setting).verdict))
+    stories = []
+    for direction in DIRECTIONS:
+        sender = drivers[0] if direction == "ep-to-rc" else drivers[1]
+        bits = max(setting_traits(sender, setting).qp_count, 1)
+        traces = [ring(direction, *drivers, setting, 1 << bit) for bit in range(bits)]
+        chosen = next((trace for trace in traces if trace.asleep), traces[0])
+        stories.append(story_of(chosen, str(outcome(direction, *drivers, setting).verdict)))
+    return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
 
 
 def exhaustive() -> Exhaustive:

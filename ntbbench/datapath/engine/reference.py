@@ -306,7 +306,10 @@ def run(
     _go_until(m, plan.system.warmup_ps)
     before = _totals(m)
     _go_until(m, plan.system.end_ps)
-    return Run(before, _totals(m), m.events, _in_system(m)), m.log_rows
+    # Between the socket and the client.
+    left = sum(cpu.task.step == Step.SEND for cpu in m.cpus)
+    left += sum(len(flow.backlog) for flow in m.flows) + sum(queue.used for queue in m.queues)
+    return Run(before, _totals(m), m.events, left), m.log_rows
 
 
 def _go_until(m: Machine, until: int) -> None:
@@ -365,10 +368,3 @@ def _totals(m: Machine) -> Totals:
         latency_sum_ps=m.latency_sum,
         scan_iterations=m.scan_iterations,
     )
-
-
-def _in_system(m: Machine) -> int:
-    """Return the packets between the socket and the client."""
-    sending = sum(cpu.task.step == Step.SEND for cpu in m.cpus)
-    waiting = sum(len(flow.backlog) for flow in m.flows)
-    return sending + waiting + sum(queue.used for queue in m.queues)
