@@ -22,18 +22,6 @@ def toml(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_defaults_make_a_useful_first_run() -> None:
-    points = expand(Scenario())
-    assert len(points) == 5 * 2 * 3 * 4
-    assert {point.hardware.name for point in points} == {
-        *("ntb_hw_epf-legacy", "ntb_hw_epf-v4", "pci-epf-vntb-legacy", "pci-epf-vntb-v4"),
-        "generic",
-    }
-    refused = [point for point in points if point.provision.reason]
-    assert len(refused) < len(points) / 2
-    assert all(point.provision.reason.startswith("ENOSPC: ") for point in refused)
-
-
 def test_the_order_of_the_axes() -> None:
     scenario = Scenario(
         hardware=["generic", "ntb_hw_epf-v4"],

@@ -58,32 +58,15 @@ def test_the_counts_are_those_of_the_plain_python_reference() -> None:
         assert point.spurious_ratio == point.spurious_wakeups / point.wakeups
 
 
-def amplifications(hardware: str, dispatch: str, **changes: object) -> list[float]:
-    usual = Scenario(hardware=[hardware], dispatch=[dispatch], queues=[1, 2, 4], doorbells=[8],
-                     interrupts=1200, repeats=0)  # fmt: skip
-    return [p.amplification for p in ok_points(run_sweep(changed(usual, **changes)))]
-
-
-@pytest.mark.parametrize(
-    ("hardware", "dispatch", "expected"),
-    [
-        ("ntb_hw_epf-legacy", "fallback", [1, 2, 4]),
-        ("ntb_hw_epf-legacy", "per-vector", [1, 2, 4]),  # it has no callbacks to report vectors
-        ("ntb_hw_epf-v4", "fallback", [1, 2, 4]),
-        ("ntb_hw_epf-v4", "per-vector", [1, 1, 1]),
-        ("pci-epf-vntb-legacy", "per-vector", [1, 2, 4]),
-        ("pci-epf-vntb-v4", "per-vector", [1, 1, 1]),
-        ("ntb_hw_epf-v4", "msi", [1, 1]),  # the last window is kept for MSI: 3 QPs
-    ],
-)
-def test_the_story_of_the_series(hardware: str, dispatch: str, expected: list[float]) -> None:
-    assert amplifications(hardware, dispatch) == expected
-
-
 def test_a_vector_of_several_queues_wakes_them_all() -> None:
     """8 doorbells on 2 vectors, 6 queues in turn: 4 of 6 rings wake 4 QPs, 2 of 6 wake 2."""
-    found = amplifications("generic", "per-vector", queues=[6], vectors=[2])
-    assert found == [pytest.approx((4 * 4 + 2 * 2) / 6)]
+    (point,) = ok_points(
+        run_sweep(
+            Scenario(hardware=["generic"], queues=[6], doorbells=[8], vectors=[2],
+                     dispatch=["per-vector"], interrupts=1200, repeats=0)
+        )
+    )  # fmt: skip
+    assert point.amplification == pytest.approx((4 * 4 + 2 * 2) / 6)
 
 
 def test_merging_lowers_the_effective_amplification_only() -> None:

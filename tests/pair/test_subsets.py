@@ -11,13 +11,12 @@ from pair_strategies import EP_PATCHES, RC_PATCHES, subsets, unpatched, whole
 from ntbbench.pair.drivers.kernel_around import Client, db_vector_mask
 from ntbbench.pair.drivers.patches import driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.effects import effects, race_cost
+from ntbbench.pair.effects import race_cost
 from ntbbench.pair.records import Dependencies
 from ntbbench.pair.setting import DIRECTIONS, Direction, Pair, Setting
 from ntbbench.pair.subsets import (
     dependencies,
     minimal_sets,
-    other_settings,
     powerset,
     required,
     safe_orders,
@@ -25,20 +24,6 @@ from ntbbench.pair.subsets import (
 from ntbbench.pair.verdict import WORKS, outcome
 
 FOUR = Setting()
-
-
-def test_runs_before_the_series_depend_on_the_number_that_db_read_shows() -> None:
-    """RC: db_read() is b + 3; EP: bit b + 1; each QP that it names runs once more."""
-    named = {
-        "ep-to-rc": [[qp for qp in range(4) if b + 3 >> qp & 1][:1] for b in range(4)],
-        "rc-to-ep": [[b + 1] if b < 3 else [] for b in range(4)],
-    }
-    for direction in DIRECTIONS:
-        for client, repost in ((Client.SILENT, False), (Client.REPOSTS, True)):
-            cost = race_cost(direction, unpatched("ep"), unpatched("rc"), FOUR, client)
-            again = [set(named[direction][b]) | ({b} if repost else set()) for b in range(4)]
-            assert cost.runs == [4 + len(qps) for qps in again]
-            assert cost.race_checks == [len(named[direction][b]) for b in range(4)]
 
 
 @pytest.mark.parametrize("client", Client)
@@ -57,11 +42,6 @@ def test_the_core_falls_back_to_the_valid_mask_whatever_the_vector() -> None:
     pair = Pair(unpatched("ep"), whole("rc"), FOUR, ep_event=print, rc_event=print)
     assert {db_vector_mask(pair.ep, vector) for vector in (-1, 0, 7, 99)} == {0xFF}
     assert [db_vector_mask(pair.rc, vector) for vector in (-1, 0, 13, 14)] == [0, 1, 1 << 13, 0]
-
-
-def test_documentation_patches_change_nothing_and_all_others_do() -> None:
-    changed = {effect.patch for effect in effects(FOUR) if effect.changes}
-    assert changed == set(range(1, 13)) - {1, 8}
 
 
 SETS = st.lists(st.frozensets(st.integers(0, 5)), max_size=12)
@@ -111,14 +91,6 @@ def test_posted_order_is_bisectable(found: Dependencies) -> None:
         assert safe(done & set(EP_PATCHES), done & set(RC_PATCHES))
 
 
-def test_careless_orders_are_shown(found: Dependencies) -> None:
-    orders = {(o.patch, o.without): o.failures for o in found.unsafe_orders}
-    assert set(orders) == {(7, 3), (12, 10)}
-    assert {f.direction for f in orders[12, 10]} == {"ep-to-rc"}
-    assert {f.direction for f in orders[7, 3]} == {"rc-to-ep"}
-    assert all(f.missed == 4 for failures in orders.values() for f in failures)
-
-
 def test_orders_are_counted_like_permutations(found: Dependencies) -> None:
     rc = next(half for half in found.halves if half.side == "rc")
     safe_ones = sum(
@@ -126,32 +98,6 @@ def test_orders_are_counted_like_permutations(found: Dependencies) -> None:
         for order in permutations(RC_PATCHES)
     )
     assert (rc.safe_orders, rc.orders) == (safe_ones, 120)
-
-
-def test_hazards_are_cured_by_the_patches_that_claim_it(found: Dependencies) -> None:
-    cures = {(c.side, c.hazard): c.minimal for c in found.hazard_cures}
-    assert cures == {
-        ("ep", "sleeps in atomic context"): [[2]],
-        ("ep", "out-of-range shift or read"): [[4], [5]],
-        ("ep", "wrong bit in db_read"): [[3]],
-        ("rc", "vector misread from non-contiguous irqs"): [[11]],
-        ("rc", "wrong bit in db_read"): [[10, 11]],
-    }
-
-
-def test_safe_halves_work_with_each_other_and_so_do_released_kernels(found: Dependencies) -> None:
-    assert found.mixed_failures == 0
-    assert found.kernels == dict.fromkeys(("6.1.192", "6.12.95", "6.12.117", "7.3"), True)
-
-
-def test_other_settings_are_broken_by_the_masks_of_6_and_9() -> None:
-    ep = {tuple(e.patches): e for e in other_settings("ep")}
-    rc = {tuple(e.patches): e for e in other_settings("rc")}
-    assert set(ep) == {(6,), (7,)}
-    assert set(rc) == {(9,), (11,), (12,)}
-    assert ep[6,].verdicts == rc[9,].verdicts == ["link-down"]
-    assert ep[6,].ep_slots == (3, 6)
-    assert rc[9,].rc_vectors == (4, 6)
 
 
 @given(SETS)

@@ -61,22 +61,6 @@ def test_verdicts_agree_with_whole_rings(ep, rc, setting, way) -> None:
         assert all(t.woken == {bit} for bit, t in enumerate(traces))
 
 
-def test_defaults() -> None:
-    cells = {(c.direction, c.ep, c.rc): c for c in compat(Setting()).cells}
-    for ep in range(8):
-        for rc in range(6):
-            to_rc, to_ep = cells["ep-to-rc", ep, rc], cells["rc-to-ep", ep, rc]
-            assert (to_rc.verdict, to_rc.amplification) == (
-                ("per-vector", 1) if rc == 5 else ("fallback", 4)
-            )
-            assert (to_ep.verdict, to_ep.amplification) == (
-                ("per-vector", 1) if ep == 7 else ("fallback", 4)
-            )
-            assert all(c.cases == 4 and c.missed == c.misrouted == 0 for c in (to_rc, to_ep))
-    both = [cells[d, ROOT_FIX, ROOT_FIX] for d in DIRECTIONS]
-    assert [(c.verdict, c.amplification) for c in both] == [("per-vector", 1)] * 2
-
-
 EP_RINGS, RC_RINGS = DIRECTIONS
 IRQ_MODES = (Doorbell.MSI, Doorbell.EMBEDDED)
 
