@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,8 @@ def with_true_note(scenario: Scenario, before: Scenario) -> Scenario:
 
 def _changed_keys(scenario: Scenario, base: Scenario) -> list[str]:
     """Return the keys outside `[run]` in which two scenarios differ."""
-    return [name for name in KEYS if name[:4] != "run." and _at(scenario, name) != _at(base, name)]
-
-
-def _at(scenario: Scenario, name: str) -> object:
-    section, _, key = name.partition(".")
-    return getattr(getattr(scenario, section), key)
+    at = [(name, attrgetter(name)) for name in KEYS if not name.startswith("run.")]
+    return [name for name, value in at if value(scenario) != value(base)]
 
 
 def with_settings(scenario: Scenario, settings: Iterable[str]) -> Scenario:

@@ -31,7 +31,7 @@ class Mask(Kind):
         """Return the number or the text."""
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise InputError(name, value, "a number, or a text like '0x1f'")
-        number_of(name, value)
+        _number_of(name, value)
         return value
 
 
@@ -93,14 +93,14 @@ def parse_devices(texts: Iterable[str]) -> dict[str, Device]:
             raise InputError("device", text, "NAME:key=value,... with keys " + ", ".join(keys))
         if name in found:
             raise InputError("--device", name, "each device once")
-        check_name(name)
+        _check_name(name)
         found[name] = device_of(name, parse_settings(f"device {name}", rest, keys))
     return found
 
 
 def device_of(name: str, table: object, prefix: str = "") -> Device:
     """Return the device of a table; InputError: a bad key or value, after `prefix`."""
-    check_name(name)
+    _check_name(name)
     device = changed(f"{prefix}device {name}: ", Device(), table)
     build_device(name, device)
     return device
@@ -109,14 +109,14 @@ def device_of(name: str, table: object, prefix: str = "") -> Device:
 def build_device(name: str, device: Device) -> Hardware:
     """Return the hardware of a custom device; InputError: a bad name, or masks that do not fit."""
     field = f"device {name}"
-    check_name(name)
+    _check_name(name)
     irq_masks = _explicit_masks(field, device) or _shifted_masks(field, device)
     valid = 0
     for vector, mask in enumerate(irq_masks):
         if valid & mask:
             raise InputError(f"{field}: masks", hex(mask), f"vector {vector} overlaps another one")
         valid |= mask
-    link_mask = number_of(f"{field}: link_mask", device.link_mask)
+    link_mask = _number_of(f"{field}: link_mask", device.link_mask)
     if link_mask & valid:
         raise InputError(f"{field}: link_mask", hex(link_mask), "bits outside the doorbells")
     return Hardware(
@@ -132,16 +132,14 @@ def build_device(name: str, device: Device) -> Hardware:
     )
 
 
-def check_name(name: str) -> None:
-    """Raise InputError unless a custom device may have this name."""
+def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise InputError("device", name, "a name of letters, digits, '.', '_' and '-', at most 40")
     if name in hardware_names():
         raise InputError("device", name, "a name that no preset has")
 
 
-def number_of(field: str, mask: int | str) -> int:
-    """Return a u64 mask given as a number or as text."""
+def _number_of(field: str, mask: int | str) -> int:
     if isinstance(mask, str):
         return parse_int(field, mask, 0, U64_MAX)
     check_u64(field, mask)
@@ -153,7 +151,7 @@ def _explicit_masks(field: str, device: Device) -> list[int] | None:
         return None
     if (device.doorbells, device.vectors, device.shift) != (None, None, None):
         raise InputError(field, "masks", "masks alone, without doorbells, vectors and shift")
-    masks = [number_of(f"{field}: masks", mask) for mask in device.masks]
+    masks = [_number_of(f"{field}: masks", mask) for mask in device.masks]
     if not any(masks):
         raise InputError(f"{field}: masks", list(device.masks), "at least one doorbell bit")
     return masks

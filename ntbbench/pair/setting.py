@@ -122,7 +122,9 @@ class Pair:
         self.on_slot: OnSlot = lambda slot, arrive: arrive(slot)
         self.ep = bound_vntb(ep, setting.ep_slots, setting.doorbell, ep_event, self._take_msi)
         irqs = contiguous_irqs(setting.rc_vectors) if irqs is None else irqs
-        self.rc = probed_epf(rc, irqs, rc_event, self._take_write)
+        self.rc = probed_epf(
+            rc, irqs, rc_event, lambda slot: self.on_slot(slot, self.ep.write_doorbell)
+        )
 
     def _take_msi(self, number: int) -> None:
         """Carry an MSI to the root complex; MSI n is slot n - 1."""
@@ -130,9 +132,6 @@ class Pair:
             granted = f"MSI {number} of {len(self.rc.irqs)} granted"
             raise DriverError(errno.EINVAL, "pci_epc_raise_irq", granted)
         self.on_slot(number - 1, self.rc.isr)
-
-    def _take_write(self, slot: int) -> None:
-        self.on_slot(slot, self.ep.write_doorbell)
 
 
 def bound_vntb(

@@ -281,7 +281,7 @@ def outcome(plan: Plan, run: Run) -> Outcome:
         events=run.events,
         interrupts=tuple((after.interrupts - before.interrupts).tolist()),
         scan_iterations=after.scan_iterations - before.scan_iterations,
-        queues=tuple(queue_counts(row) for row in (after.queues - before.queues).tolist()),
+        queues=tuple(_queue_counts(row) for row in (after.queues - before.queues).tolist()),
         flows=tuple(FlowCounts(*row) for row in (after.flows - before.flows).tolist()),
         cpu_ps=tuple(tuple(row[:-1]) for row in cpus),
         ksoftirqd=tuple(row[-1] for row in cpus),
@@ -291,9 +291,7 @@ def outcome(plan: Plan, run: Run) -> Outcome:
     )
 
 
-def queue_counts(row: list[int]) -> QueueCounts:
-    """Return the record of a row of Totals.queues."""
-    rings, rest = row[0], row[1 + 4 * CAUSES :]
+def _queue_counts(row: list[int]) -> QueueCounts:
     by_cause = [tuple(row[1 + CAUSES * n : 1 + CAUSES * (n + 1)]) for n in range(4)]
     calls, wakeups, useful, empty = by_cause
-    return QueueCounts(rings, calls, wakeups, useful, empty, *rest)
+    return QueueCounts(row[0], calls, wakeups, useful, empty, *row[1 + 4 * CAUSES :])

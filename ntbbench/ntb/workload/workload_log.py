@@ -214,11 +214,11 @@ def _split_by_source(db_bits: U64, vector_map: VectorMap) -> tuple[U8, U64]:
 def _log_rates(log: Log, vector_map: VectorMap) -> tuple[Fraction, ...]:
     """Return the exact share of each source in the interrupts of the log."""
     hits = [0] * len(vector_map.irq_masks)
-    column = log.vectors if log.db_bits is None else log.db_bits
-    assert column is not None
-    for value, count in zip(*np.unique(column, return_counts=True), strict=True):
-        bits = bits_of(int(value))
-        of_bits = {vector_map.irq_of_bit[bit] for bit in bits} if log.db_bits is not None else None
-        for source in of_bits or {int(value)}:
+    if log.vectors is not None and log.db_bits is None:
+        for source, count in zip(*np.unique(log.vectors, return_counts=True), strict=True):
             hits[source] += int(count)
+    elif log.db_bits is not None:
+        for mask, count in zip(*np.unique(log.db_bits, return_counts=True), strict=True):
+            for source in {vector_map.irq_of_bit[bit] for bit in bits_of(int(mask))}:
+                hits[source] += int(count)
     return tuple(Fraction(hit, sum(hits)) for hit in hits)

@@ -45,11 +45,6 @@ def ffs(db_bits: int) -> int:
     return (low & -low).bit_length()
 
 
-def ffs64(db_bits: int) -> int:
-    """Return the 0-based number of the lowest set bit of a u64 that is not 0."""
-    return (db_bits & -db_bits).bit_length() - 1
-
-
 def slot_of(bit: int) -> int:
     """Return the slot that a doorbell bit rings, whatever the versions of the two drivers."""
     return EPF_IRQ_DB_START + bit

@@ -112,7 +112,13 @@ class Epf:
             base = self.driver.db_start if self.driver.has(10) else 0
             # Below it are the link and, with patch 10, the reserved slot, which gives a warning.
             if not EPF_IRQ_LINK <= irq_no < max(base, EPF_IRQ_LINK + 1):
-                self._report(irq_no - base)
+                vector = irq_no - base
+                if self.driver.has(11):
+                    # The kernel compares unsigned numbers: a negative vector is out of range too.
+                    if not 0 <= vector < self.db_vector_count():
+                        return
+                    self.db_val |= 1 << vector
+                self._db_event(vector)
 
     def _irq_no(self, slot: int) -> int:
         if self.driver.has(11):
@@ -123,14 +129,6 @@ class Epf:
         if irq_no != slot:
             self.sanitizer.reports.append((Hazard.MISREAD, f"slot {slot} taken for {irq_no}"))
         return irq_no
-
-    def _report(self, vector: int) -> None:
-        if self.driver.has(11):
-            # The kernel compares unsigned numbers, so a negative vector is out of range too.
-            if not 0 <= vector < self.db_vector_count():
-                return
-            self.db_val |= 1 << vector
-        self._db_event(vector)
 
     # The operations that the NTB core calls.
 

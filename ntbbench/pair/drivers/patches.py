@@ -168,14 +168,11 @@ def _base_driver(side: Side, text: str) -> Driver:
         return driver(side, side_patches(side) if text == "all" else ())
     if text.isascii() and text.isdigit() and len(text) < 4:
         return prefix(side, int(text))
-    return driver(side, _patch_numbers(side, text))
-
-
-def _patch_numbers(side: Side, text: str) -> list[int]:
     numbers = side_patches(side)
     try:
         if ".." not in text:
-            return parse_int_axis(text.removeprefix("set:"), f"--{side}", numbers[0], numbers[-1])
+            chosen = parse_int_axis(text.removeprefix("set:"), f"--{side}", numbers[0], numbers[-1])
+            return driver(side, chosen)
     except InputError:
         pass
     raise InputError(

@@ -22,7 +22,6 @@ from ntbbench.pair.drivers.kernel_around import (
     DriverError,
     Sanitizer,
     ffs,
-    ffs64,
 )
 from ntbbench.pair.drivers.patches import Driver
 
@@ -82,7 +81,7 @@ class PeerDbWork:
                 self.runs += 1
                 self.snapshots_left = self.budget
         elif self.db_bits:
-            bit = ffs64(self.db_bits)
+            bit = (self.db_bits & -self.db_bits).bit_length() - 1  # ffs64()
             self.db_bits &= ~(1 << bit)
             self._raise_bit(bit)
         elif self.snapshots_left:
