@@ -122,15 +122,7 @@ def ring(
         trace.qps[device.driver.side] = transport_qps(mask, setting.mw_count)
     qp_bitmap = trace.qps[receiver.driver.side].qp_bitmap
     transport = Transport(receiver, qp_bitmap, client, packets=dict.fromkeys(trace.rung, 1))
-
-    def on_slot(slot: int, arrive: Arrive) -> None:
-        trace.slots.append(SlotTrace(slot))
-        arrive(slot)
-        if isinstance(receiver, Vntb):
-            receiver.poll()
-        trace.slots[-1].db_read = receiver.db_read()
-
-    pair.on_slot = on_slot
+    pair.on_slot = lambda slot, arrive: _arrive(trace, receiver, slot, arrive)
     trace.refused = ring_in_atomic(sender, db_bits)
     if isinstance(sender, Vntb) and sender.driver.has(2):
         trace.pending = sender.peer_db_work.pending
@@ -140,6 +132,14 @@ def ring(
     trace.failed_raises = pair.ep.failed_raises
     trace.reports = pair.ep.sanitizer.reports + pair.rc.sanitizer.reports
     return trace
+
+
+def _arrive(trace: RingTrace, receiver: Vntb | Epf, slot: int, arrive: Arrive) -> None:
+    trace.slots.append(SlotTrace(slot))
+    arrive(slot)
+    if isinstance(receiver, Vntb):
+        receiver.poll()
+    trace.slots[-1].db_read = receiver.db_read()
 
 
 ARRIVAL = {

@@ -131,14 +131,7 @@ def check_batch(
     if vectors.size and highest >= masks.size:
         raise InputError("vectors", highest, f"below the number of masks, which is {masks.size}")
     if codes is not None:
-        _check_array("codes", codes, np.uint8)
-        if vectors.size > CODE_COUNT_MAX:
-            allowed = f"at most {CODE_COUNT_MAX} different interrupts"
-            raise InputError("codes", vectors.size, allowed)
-        highest = int(codes.max(initial=0))
-        if codes.size and highest >= vectors.size:
-            allowed = f"below the number of vectors, which is {vectors.size}"
-            raise InputError("codes", highest, allowed)
+        _check_codes(codes, vectors.size)
     interrupts = _check_int("drain", drain)
     if not 1 <= interrupts < 1 << 64:
         raise InputError("drain", interrupts, "1 .. 2**64-1 interrupts before the softirq runs")
@@ -155,6 +148,15 @@ def check_batch(
         active=_check_word("active", active),
         drain=interrupts,
     )
+
+
+def _check_codes(codes: U8Array, count: int) -> None:
+    _check_array("codes", codes, np.uint8)
+    if count > CODE_COUNT_MAX:
+        raise InputError("codes", count, f"at most {CODE_COUNT_MAX} different interrupts")
+    highest = int(codes.max(initial=0))
+    if codes.size and highest >= count:
+        raise InputError("codes", highest, f"below the number of vectors, which is {count}")
 
 
 def _check_array(field: str, array: object, dtype: type[np.generic]) -> None:
