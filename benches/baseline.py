@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from benches.cases import Case
 from ntbbench.core.environment import BUILD
-from ntbbench.dispatch.engine import Counts
-from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, Counters
+from ntbbench.dispatch.engine.batch import VECTOR_COUNT_MAX, Counters, Counts
 
 SOURCE = Path(__file__).with_name("dispatch.c")
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ntbbench.dispatch import engine
-from ntbbench.dispatch.engine.batch import U8Array
-from ntbbench.dispatch.engine.counts import U64Array
+from ntbbench.dispatch.engine.batch import U8Array, U64Array
 
 QUEUES = (1, 2, 4, 8, 16, 32, 64)
 DISPATCHES = ("fallback", "per-vector")

@@ -25,9 +25,8 @@ from tabulate import tabulate
 from benches import ns3
 from benches.datapath_systems import SYSTEMS, system
 from ntbbench.datapath.engine import COMPILED, buffers, reference, simulate
-from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, plan
-from ntbbench.datapath.engine.reference.machine import Machine
-from ntbbench.datapath.engine.tally import outcome
+from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, outcome, plan
+from ntbbench.datapath.engine.reference_machine import Machine
 from ntbbench.datapath.outcome import Outcome
 from ntbbench.datapath.system import System
 

@@ -28,13 +28,12 @@ from multiprocessing.synchronize import Barrier
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.datapath.grid.backends import Place, local
-from ntbbench.datapath.grid.estimate import estimate
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
-from ntbbench.datapath.grid.replicate import replicate
+from ntbbench.datapath.grid import Found, Grid, Hooks, Place, local, run_grid
+from ntbbench.datapath.grid_point import PointSpec, expand
 from ntbbench.datapath.records import Estimate
-from ntbbench.datapath.scenario.grid_point import PointSpec, expand
-from ntbbench.datapath.scenario.sections import RCAR_S4_SPIDER, S
+from ntbbench.datapath.replicate import replicate
+from ntbbench.datapath.sections import RCAR_S4_SPIDER, S
+from ntbbench.datapath.summary import estimate
 
 TARGET = 1.9
 LEAST = 0.5e-3  # seconds of a replication that the target is for

@@ -23,7 +23,7 @@ from benches.baseline import Baseline
 from benches.cases import Case, all_cases
 from benches.numpy_kernels import BincountProduct, NumpyDispatch
 from ntbbench.core.environment import BUILD
-from ntbbench.dispatch.engine import Counts
+from ntbbench.dispatch.engine.batch import Counts
 
 TURN_NS = 2_000_000
 NAMES = ("reference", "numpy", "C", "scan", "bitset", "coded", "bincount")

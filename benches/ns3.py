@@ -11,8 +11,7 @@ from pathlib import Path
 
 from ntbbench.core.environment import BUILD
 from ntbbench.datapath.engine import buffers
-from ntbbench.datapath.engine.engine_plan import plan
-from ntbbench.datapath.engine.tally import outcome
+from ntbbench.datapath.engine.engine_plan import outcome, plan
 from ntbbench.datapath.outcome import Outcome
 from ntbbench.datapath.system import System
 

@@ -5,8 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benches.cases import Case
-from ntbbench.dispatch.engine import Counts
-from ntbbench.dispatch.engine.counts import (
+from ntbbench.dispatch.engine.batch import (
     QP_COUNT_MAX,
     QP_SCHEDULE_CALLS,
     QP_SPURIOUS,
@@ -18,6 +17,7 @@ from ntbbench.dispatch.engine.counts import (
     VECTOR_SCHEDULE_CALLS,
     VECTOR_WAKEUPS,
     Counters,
+    Counts,
     U64Array,
 )
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.readers import load_variant
+from ntbbench.compare.readers.detect import load_variant
 from ntbbench.compare.series import Variant
 
 ALLOWANCES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)

@@ -26,9 +26,8 @@ from ntbbench.dispatch.cell import Cell
 from ntbbench.dispatch.records import OkPoint
 from ntbbench.dispatch.scenario import Scenario, expand
 from ntbbench.dispatch.sweep import groups_of
-from ntbbench.ntb.netdev import queue_bits
-from ntbbench.ntb.workload import reference
-from ntbbench.ntb.workload.ring_order import Burst
+from ntbbench.ntb.transport import queue_bits
+from ntbbench.ntb.workload import Burst, reference
 from ntbbench.ntb.workload.stream import RING_STREAM, Cycle, Stream, generator
 
 INTERRUPTS = 100_000  # what a sweep has unless told otherwise

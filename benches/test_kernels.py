@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benches.baseline import Baseline
 from benches.cases import DISPATCHES, DRAINS, QUEUES, make_case
 from benches.kernels import implementations
-from ntbbench.dispatch.engine import Counts
+from ntbbench.dispatch.engine.batch import Counts
 
 INTERRUPTS = 1 << 14
 ROUNDS = 5

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The caller's buffers of the datapath engines: rows of 64-bit words, each row one struct, filled up
 # to a power of two so that a row's address is a shift. The Python side
-# (ntbbench/datapath/engine/rows.py) names the same columns in the same order.
+# (ntbbench/datapath/engine/buffers.py) names the same columns in the same order.
 
 from libc.stdint cimport int64_t, uint64_t
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A CPU: hardirqs above softirqs above tasks, and the loop over the events. Function by function
-# ntbbench/datapath/engine/reference/cpus.py and event_loop.py, which say why.
+# ntbbench/datapath/engine/reference.py and event_loop.py, which say why.
 
 
 cdef inline void resume(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The receiver: the doorbell callback, and the receive tasklet from schedule to end of run. Function
-# by function ntbbench/datapath/engine/reference/receiver.py, which says why.
+# by function ntbbench/datapath/engine/reference_receiver.py, which says why.
 
 
 cdef inline uint64_t latch(Machine *m, SourceRow *source) noexcept nogil:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The sender: flows, the netdev queue's flow control, the doorbell's way out. Function by function
-# ntbbench/datapath/engine/reference/sender.py, which says why.
+# ntbbench/datapath/engine/reference_sender.py, which says why.
 
 
 cdef inline int64_t free_entries(const QueueRow *queue) noexcept nogil:

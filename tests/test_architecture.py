@@ -30,8 +30,8 @@ CLOCKS = {"time", "timeit"}
 READS_A_CLOCK = {
     "ntbbench.core.clock",
     "ntbbench.core.environment",
-    "ntbbench.datapath.grid.grid",
-    "ntbbench.datapath.grid.replicate",
+    "ntbbench.datapath.grid",
+    "ntbbench.datapath.replicate",
     "ntbbench.dispatch.sweep",
 }
 FILES_MAX = 15

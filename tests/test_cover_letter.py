@@ -18,11 +18,11 @@ from ntbbench.pair.drivers.kernel_around import DriverError, Hazard, db_vector_c
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import Driver, Side, driver, prefix, root_fix, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.effects import effects
 from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.series.effects import effects
-from ntbbench.pair.series.subsets import dependencies
-from ntbbench.pair.series.verdict import WORKS, Verdict, outcome
 from ntbbench.pair.setting import DIRECTIONS, Setting, bound_vntb, probed_epf
+from ntbbench.pair.subsets import dependencies
+from ntbbench.pair.verdict import WORKS, Verdict, outcome
 
 SLOTS, VECTORS = 8, 16
 DEFAULT = Setting()

@@ -17,8 +17,8 @@ from ntbbench.capture.records import (
     VectorRow,
 )
 from ntbbench.core.errors import InputError
-from ntbbench.ntb.devices.catalogue import GENERIC, irq_lines, resolve
-from ntbbench.ntb.devices.device import DbRead, Hardware, masked_map
+from ntbbench.ntb.catalogue import GENERIC, irq_lines, resolve
+from ntbbench.ntb.device import DbRead, Hardware, masked_map
 from ntbbench.ntb.vectormap import bits_of
 
 DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}

@@ -8,8 +8,8 @@ from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side
 from ntbbench.pair.records import CellName
-from ntbbench.pair.series.prefix_matrix import cell_stories, compat, exhaustive, rows
 from ntbbench.pair.setting import Setting
+from ntbbench.pair.verdict import cell_stories, compat, exhaustive, rows
 
 DESCRIPTION = """\
 Pair every prefix of the endpoint's patches (pci-epf-vntb, 0..7 of patches 1-7) with every prefix

@@ -13,10 +13,9 @@ from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
 from ntbbench.core.options import Word, shown
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.kernel_around import DriverError
+from ntbbench.pair.drivers.kernel_around import U64_BITS, DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, parse_driver
-from ntbbench.pair.drivers.slots import U64_BITS
 from ntbbench.pair.records import STORY_SCHEMA, Stories
 from ntbbench.pair.ring_trace import RingTrace, ring, story_of
 from ntbbench.pair.setting import DIRECTIONS, Setting

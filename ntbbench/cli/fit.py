@@ -14,18 +14,18 @@ from msgspec import Struct
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, report_output, write_text
 from ntbbench.cli.progress import tell
-from ntbbench.compare.readers import load_variant
+from ntbbench.compare.readers.detect import load_variant
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import warned
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import Counts, Share, Word, kinds, shown
 from ntbbench.core.result_file import check_writable, write_bytes
 from ntbbench.core.units import RATES
+from ntbbench.datapath import scenario_file
 from ntbbench.datapath.engine import ENGINES
-from ntbbench.datapath.grid.fit import fit, target_of, with_byte
+from ntbbench.datapath.fit import fit, target_of, with_byte
 from ntbbench.datapath.records import Target
-from ntbbench.datapath.scenario import scenario_file
-from ntbbench.datapath.scenario.sections import BOARDS, PROTOCOLS, Scenario, Traffic
+from ntbbench.datapath.sections import BOARDS, PROTOCOLS, Scenario, Traffic
 from ntbbench.report.kinds import kind_of
 from ntbbench.report.views.fit import run_words, sentences
 

@@ -12,8 +12,8 @@ from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import Count
-from ntbbench.ntb.audit import audit_row
-from ntbbench.ntb.devices.catalogue import (
+from ntbbench.ntb.audit import audit_row, device_row
+from ntbbench.ntb.catalogue import (
     DOORBELLS,
     DOORBELLS_DEFAULT,
     DOORBELLS_MAX,
@@ -22,9 +22,8 @@ from ntbbench.ntb.devices.catalogue import (
     hardware_names,
     resolve,
 )
-from ntbbench.ntb.devices.custom import build_device, parse_devices
-from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.listing import device_row
+from ntbbench.ntb.custom import build_device, parse_devices
+from ntbbench.ntb.device import Hardware
 from ntbbench.ntb.records import AuditResult, AuditRow, HardwareResult
 
 DESCRIPTION = """\

@@ -45,7 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run_add(args: argparse.Namespace) -> int:
     """Store one result."""
     from ntbbench.compare import history_store  # noqa: PLC0415 -- loads numpy
-    from ntbbench.compare.readers import load_variant  # noqa: PLC0415
+    from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415 -- loads numpy
 
     variant = load_variant(args.result)
     tell_cautions([variant])

@@ -30,7 +30,7 @@ from ntbbench.lab.pair.plan import AFTER, WINDOWS_MAX, PairPlan
 from ntbbench.lab.pair.points import all_agree
 from ntbbench.lab.pair.records import MATRIX, PAIR_SCHEMA, PairPoint, PairResult
 from ntbbench.lab.pair.runner import PairLab
-from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX
+from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX
 from ntbbench.pair.setting import EP_SLOTS_MIN
 from ntbbench.report.wording import plural
 

@@ -10,7 +10,7 @@ from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.options import Count
-from ntbbench.pair.series.effects import SEED, analyse
+from ntbbench.pair.effects import SEED, analyse
 from ntbbench.pair.setting import Setting
 
 SEED_MAX = (1 << 32) - 1

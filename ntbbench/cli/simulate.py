@@ -21,17 +21,14 @@ from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.option_list import OptionList, described
 from ntbbench.core.options import Count, Word
 from ntbbench.core.result_file import check_writable, write_bytes
+from ntbbench.datapath import scenario_file
 from ntbbench.datapath.engine import ENGINES, simulate_logged
-from ntbbench.datapath.grid.backends import Place, dask, local
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.datapath.grid.saved_result import adopt
-from ntbbench.datapath.grid.summary import result_of
+from ntbbench.datapath.grid import Found, Grid, Hooks, Place, WorkersLost, dask, local, run_grid
+from ntbbench.datapath.grid_point import engine_seed, expand, resolve
 from ntbbench.datapath.records import OkSimulation, SimulationResult
-from ntbbench.datapath.scenario import scenario_file
-from ntbbench.datapath.scenario.grid_point import expand
-from ntbbench.datapath.scenario.resolve import engine_seed, resolve
-from ntbbench.datapath.scenario.sections import AXES, BOARDS, Run, Scenario
-from ntbbench.datapath.system_checks import check_system
+from ntbbench.datapath.sections import AXES, BOARDS, Run, Scenario
+from ntbbench.datapath.summary import adopt, result_of
+from ntbbench.datapath.system import check_system
 from ntbbench.report import timeline
 from ntbbench.report.kinds import RESULTS, kind_of
 from ntbbench.report.wording import plural

@@ -13,10 +13,9 @@ from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.result_file import load_as
 from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
-from ntbbench.dispatch.resume import check_same
 from ntbbench.dispatch.scenario import Scenario, load_scenario, scenario_from
-from ntbbench.dispatch.sweep import Hooks, run_sweep
-from ntbbench.ntb.devices.custom import parse_devices
+from ntbbench.dispatch.sweep import Hooks, check_same, run_sweep
+from ntbbench.ntb.custom import parse_devices
 
 DESCRIPTION = """\
 Sweep queue and doorbell counts: how many receive tasklets does one doorbell interrupt

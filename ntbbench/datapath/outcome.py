@@ -52,14 +52,6 @@ LATENCY_BITS = 10  # a bucket is at most 1/1024 of its value wide, as HdrHistogr
 LATENCY_UNIT_PS = 1000
 
 
-def latency_bucket_low(index: int) -> int:
-    """Return the smallest latency of a bucket, in nanoseconds; bucket i ends where i + 1 begins."""
-    if index < 2 << LATENCY_BITS:
-        return index
-    octave = (index >> LATENCY_BITS) - 1
-    return ((1 << LATENCY_BITS) + (index & (1 << LATENCY_BITS) - 1)) << octave
-
-
 def latency_bucket(latency_ns: int) -> int:
     """Return the bucket of a latency in nanoseconds."""
     octave = max(latency_ns.bit_length() - LATENCY_BITS - 1, 0)
@@ -108,7 +100,7 @@ class Outcome:
     cpu_ps: tuple[tuple[int, ...], ...]  # by CPU, then by `CpuTime`; the rest is idle
     ksoftirqd: tuple[int, ...]  # by CPU, times a softirq left its list to ksoftirqd
     # (bucket, packets) ascending: from the start of a packet's send (open: from its arrival at the
-    # socket) to its delivery; `latency_bucket_low()` gives the bounds.
+    # socket) to its delivery.
     latency: tuple[tuple[int, int], ...] = field(repr=False)
     latency_sum_ps: int  # of the same packets, exact
     in_system: int  # packets in socket buffers, being sent, in rings and copied, at end_ps

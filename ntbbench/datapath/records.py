@@ -145,11 +145,7 @@ class SimulationAxes(Struct, frozen=True, kw_only=True):
 
 
 class OkSimulation(SimulationAxes, frozen=True, kw_only=True, tag_field="status", tag="ok"):
-    """A point that was simulated.
-
-    The counts are sums over the replications, exact for a seed; `estimates` holds
-    them per replication.
-    """
+    """A point that was simulated: counts are sums over the replications, exact for a seed."""
 
     payload: Annotated[Number, fact("payload", "of a packet, which throughput counts", unit="B")]
     throughput_bps: Annotated[Estimate, THROUGHPUT]

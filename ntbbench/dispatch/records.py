@@ -5,12 +5,14 @@ They are what the result files hold: a field here is a key of the JSON. Duration
 seconds unless the name carries a unit.
 """
 
+from functools import partial
 from typing import Annotated, Any
 
 from msgspec import UNSET, Struct, UnsetType, field
 
 from ntbbench.core.fields import axis, count, fact, series
 
+lower = partial(count, better="lower")
 SWEEP_SCHEMA = "ntbbench.sweep/1"
 
 
@@ -80,56 +82,46 @@ class OkPoint(Axes, frozen=True, kw_only=True, tag_field="status", tag="ok"):
     rings: Annotated[int, count("rings", "doorbell bits that the sender rang")]
     scan_iterations: Annotated[
         int,
-        count(
-            "scan iterations",
-            "of the bit loop of ntb_transport_doorbell_callback(); 0 under msi",
-            better="lower",
+        lower(
+            "scan iterations", "of the bit loop of ntb_transport_doorbell_callback(); 0 under msi"
         ),
     ]
     schedule_calls: Annotated[
-        int,
-        count("schedule calls", "tasklet_schedule() calls of the doorbell path", better="lower"),
+        int, lower("schedule calls", "tasklet_schedule() calls of the doorbell path")
     ]
     wakeups: Annotated[
-        int,
-        count("wakeups", "calls that set SCHED and so put the tasklet on a list", better="lower"),
+        int, lower("wakeups", "calls that set SCHED and so put the tasklet on a list")
     ]
     merged: Annotated[
         int, count("merged", "calls that found SCHED set; wakeups + merged = schedule calls")
     ]
     spurious_wakeups: Annotated[
-        int,
-        count("spurious wakeups", "tasklet runs of a doorbell without a packet", better="lower"),
+        int, lower("spurious wakeups", "tasklet runs of a doorbell without a packet")
     ]
     useful_wakeups: Annotated[
         int, count("useful wakeups", "tasklet runs of a doorbell that found a packet")
     ]
     race_check_runs: Annotated[
         int | None,
-        count(
+        lower(
             "race check runs",
             "empty runs that the race check adds, counted apart; null: db_read() shows wrong bits",
-            better="lower",
         ),
     ]
     missed: Annotated[
-        int,
-        count("missed", "rung bits whose active QP was not scheduled: must be 0", better="lower"),
+        int, lower("missed", "rung bits whose active QP was not scheduled: must be 0")
     ]
     misrouted: Annotated[
         int,
-        count(
-            "misrouted",
-            "QPs scheduled though not rung, by interrupts that missed a bit: must be 0",
-            better="lower",
+        lower(
+            "misrouted", "QPs scheduled though not rung, by interrupts that missed a bit: must be 0"
         ),
     ]
     amplification: Annotated[
         float,
-        count(
+        lower(
             "amplification",
             "tasklet_schedule() calls per doorbell interrupt; 1 is ideal",
-            better="lower",
             head="amplif-\nication",
         ),
     ]

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -12,17 +13,10 @@ from msgspec import Struct, field
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Axis, Count, Kind, Words, changed
 from ntbbench.core.text_file import read_toml
-from ntbbench.ntb.devices.catalogue import (
-    DOORBELLS,
-    DOORBELLS_MAX,
-    MAX_NUM_CLIENTS,
-    MW_COUNT,
-    resolve,
-)
-from ntbbench.ntb.devices.custom import Device, build_device, device_of
-from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.devices.dispatch_modes import DISPATCHES, Provision, provision
-from ntbbench.ntb.workload.workload import Workload, parse_workload, queues_needed
+from ntbbench.ntb.catalogue import DOORBELLS, DOORBELLS_MAX, MAX_NUM_CLIENTS, MW_COUNT, resolve
+from ntbbench.ntb.custom import Device, build_device, device_of
+from ntbbench.ntb.device import DISPATCHES, Hardware, Provision, provision
+from ntbbench.ntb.workload import Workload, parse_workload, queues_needed
 
 QUEUES_MAX = 1024
 INTERRUPTS_MAX = 1_000_000_000
@@ -98,43 +92,24 @@ class Scenario(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class PointSpec:
-    """One point of a sweep: a device, a dispatch mode, a request for queues, a workload.
+    """One point of a sweep: a device, a dispatch mode, a request for queues, a workload."""
 
-    Parameters
-    ----------
-    scenario : what it is a point of.
-    hardware : the device, sized; its doorbells and vectors are those that the point reports.
-    dispatch : fallback, per-vector or msi.
-    queues_requested : what `ethtool -L` is asked for.
-    workload : one of the scenario's, parsed.
-    provision : what the device gives to the request.
-    """
-
-    scenario: Scenario
+    scenario: Scenario  # what it is a point of
+    # the device, sized; its doorbells and vectors are those that the point reports
     hardware: Hardware
-    dispatch: str
-    queues_requested: int
-    workload: Workload
-    provision: Provision
+    dispatch: str  # fallback, per-vector or msi
+    queues_requested: int  # what `ethtool -L` is asked for
+    workload: Workload  # one of the scenario's, parsed
+    provision: Provision  # what the device gives to the request
 
 
 def load_scenario(path: str | Path) -> Scenario:
-    """Return the scenario in a TOML file; an axis can be a list, one value, or text as in a shell.
-
-    Raises
-    ------
-    InputError : the file cannot be read, is not TOML, or has an unknown key or a bad value.
-    """
+    """Return the scenario in a TOML file; InputError: no such file, or a bad key or value."""
     return scenario_from(read_toml("scenario", Path(path)), str(path))
 
 
 def scenario_from(table: dict[str, Any], source: str) -> Scenario:
-    """Return the scenario of a table of TOML or of a result's JSON, whose unset keys are null.
-
-    Raises
-    ------
-    InputError : an unknown key (with the nearest known one), or a bad value; it names `source`.
-    """
+    """Return the scenario of a table; null: unset. InputError: a bad key or value."""
     prefix = f"scenario {source!r}: "
     devices = table.get("device", {})
     if not isinstance(devices, dict):
@@ -163,9 +138,7 @@ def expand(scenario: Scenario) -> list[PointSpec]:
     In the order hardware, dispatch, doorbells, vectors, queues, workload, the last one fastest. A
     device of fixed size takes part once in the doorbell and vector axes.
 
-    Raises
-    ------
-    InputError : an unknown device or workload, or too many points.
+    InputError: an unknown device or workload, or too many points.
     """
     custom = {name: build_device(name, device) for name, device in scenario.device.items()}
     workloads = [parse_workload(spec) for spec in scenario.workload]
@@ -173,20 +146,23 @@ def expand(scenario: Scenario) -> list[PointSpec]:
         if queues_needed(workload) > max(scenario.queues):
             allowed = f"a queue below {max(scenario.queues)}, the largest number of queues"
             raise InputError("workload", workload.spec, allowed)
-    devices = [sized(scenario, name, custom) for name in scenario.hardware]
+    devices = [_sized(scenario, name, custom) for name in scenario.hardware]
     count = sum(map(len, devices)) * len(scenario.dispatch) * len(scenario.queues) * len(workloads)
     if count > POINTS_MAX:
         raise InputError("scenario", f"{count} points", f"{POINTS_MAX} points at most")
     points: list[PointSpec] = []
     for sizes in devices:
-        for dispatch in scenario.dispatch:
-            for hardware in sizes:
-                points += cells(scenario, hardware, dispatch, workloads)
+        axes = product(scenario.dispatch, sizes, scenario.queues, workloads)
+        for dispatch, hardware, queues, workload in axes:
+            given = provision(hardware, dispatch, queues, scenario.max_num_clients)
+            needed = queues_needed(workload)
+            if given.reason is None and needed > given.queues:
+                given = replace(given, reason=f"workload {workload.spec} needs {needed} queues")
+            points.append(PointSpec(scenario, hardware, dispatch, queues, workload, given))
     return points
 
 
-def sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Hardware]:
-    """Return one device in all sizes of the axes."""
+def _sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Hardware]:
     first = resolve(name, mw_count=scenario.mw_count, devices=custom)
     if first.sized == "fixed":
         return [first]
@@ -196,31 +172,3 @@ def sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Ha
         for doorbells in scenario.doorbells
         for vectors in vector_axis
     ]
-
-
-def cells(
-    scenario: Scenario, hardware: Hardware, dispatch: str, workloads: list[Workload]
-) -> list[PointSpec]:
-    """Return the points of one device in one mode: queues by workloads."""
-    return [
-        PointSpec(
-            scenario=scenario,
-            hardware=hardware,
-            dispatch=dispatch,
-            queues_requested=queues,
-            workload=workload,
-            provision=usable(
-                provision(hardware, dispatch, queues, scenario.max_num_clients), workload
-            ),
-        )
-        for queues in scenario.queues
-        for workload in workloads
-    ]
-
-
-def usable(given: Provision, workload: Workload) -> Provision:
-    """Return what the device gives; a workload that needs more queues than exist fails too."""
-    needed = queues_needed(workload)
-    if given.reason is None and needed > given.queues:
-        return replace(given, reason=f"workload {workload.spec} needs {needed} queues")
-    return given

@@ -1,14 +1,82 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What must hold between a device's doorbells, vectors and QPs, and where a driver breaks it."""
+"""Devices as records: their doorbell bits, and where a driver breaks what must hold."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
-from ntbbench.ntb.devices.device import Hardware
-from ntbbench.ntb.records import AuditRow, Citation, Rule, Violation
-from ntbbench.ntb.transport import qp_count
+from ntbbench.ntb.device import Hardware, queue_pairs
+from ntbbench.ntb.records import AuditRow, BitRow, Citation, DeviceRow, Role, Rule, Violation
+from ntbbench.ntb.transport import QpCount, qp_count, queue_bits
 from ntbbench.ntb.vectormap import bits_of
+
+
+def device_row(hardware: Hardware, max_num_clients: int = 0, *, drawn: bool = False) -> DeviceRow:
+    """Return one device with the queue pairs that it gets; drawn: with its bits too."""
+    vector_map = hardware.vector_map
+    qps = queue_pairs(hardware, "per-vector", max_num_clients)
+    same: dict[str, Any] = {name: getattr(hardware, name) for name in AS_IT_IS}
+    same |= {name: hex(getattr(hardware, name)) for name in MASKS}
+    return DeviceRow(
+        **same,
+        db_valid_mask=hex(vector_map.db_valid_mask),
+        db_vector_count=vector_map.db_vector_count,
+        db_vector_masks=[hex(mask) for mask in vector_map.db_vector_masks],
+        irq_masks=[hex(mask) for mask in vector_map.irq_masks],
+        qp_count=qps.qp_count,
+        qp_limit=qps.limit,
+        bits=_bit_rows(hardware, qps) if drawn else None,
+    )
+
+
+def _bit_rows(hardware: Hardware, qps: QpCount) -> list[BitRow]:
+    """Return every bit of `hardware`, from bit 0 to the highest one that means anything."""
+    vector_map = hardware.vector_map
+    qp_mask = sum(1 << bit for bit in queue_bits(qps.qp_bitmap))
+    any_mask = vector_map.db_valid_mask | hardware.link_mask | hardware.reserved_mask
+    any_mask |= sum(vector_map.irq_masks)  # no two of them overlap
+    rows = []
+    for bit in range(any_mask.bit_length()):
+        source = vector_map.irq_of_bit[bit] if vector_map.irq_of_bit[bit] >= 0 else None
+        woken = 0 if source is None else vector_map.db_vector_masks[source] & qp_mask
+        rows.append(
+            BitRow(
+                bit=bit,
+                role=_role(hardware, bit, qp_mask),
+                lost=bool(hardware.lost_mask >> bit & 1),
+                interrupt=source,
+                qp_num=bit if qp_mask >> bit & 1 else None,
+                wakes=bits_of(woken),
+            )
+        )
+    return rows
+
+
+def _role(hardware: Hardware, bit: int, qp_mask: int) -> Role:
+    valid = hardware.vector_map.db_valid_mask
+    if qp_mask >> bit & 1:
+        return Role.QP
+    if hardware.link_mask >> bit & 1:
+        return Role.LINK
+    if hardware.reserved_mask >> bit & 1:
+        return Role.RESERVED
+    if not valid >> bit & 1:
+        return Role.OTHER
+    return Role.TOP if bit == valid.bit_length() - 1 else Role.SPARE
+
+
+def wakeup_groups(bits: list[BitRow]) -> list[tuple[int, ...]]:
+    """Return the sets of QPs that a ring of any one of them wakes together, each set once."""
+    return list(dict.fromkeys(tuple(bit.wakes) for bit in bits if bit.qp_num is not None))
+
+
+# Of a device, as a row has them.
+AS_IT_IS = (
+    *("name", "driver", "description", "doorbells", "vectors", "callbacks", "db_read", "sized"),
+    *("mw_count", "spad_count", "refusal", "source"),
+)
+MASKS = ("link_mask", "reserved_mask", "lost_mask")
 
 Found = Iterator[tuple[str, str]]
 Check = Callable[[Hardware, int], Found]
@@ -19,9 +87,7 @@ def audit_row(
 ) -> AuditRow:
     """Return the audit of one device, each rule and line once.
 
-    Parameters
-    ----------
-    sizes : (db_count, the device of that size), db_counts ascending; None: it has a fixed size. A
+    sizes: (db_count, the device of that size), db_counts ascending; None: it has a fixed size. A
         size that the driver refuses is not audited.
     """
     found: dict[tuple[Rule, Citation | None], Violation] = {}
@@ -43,9 +109,7 @@ def audit_row(
 def audit(hardware: Hardware, max_num_clients: int = 0) -> tuple[Violation, ...]:
     """Return every rule that a device breaks, in the order of `Rule`.
 
-    Parameters
-    ----------
-    max_num_clients : of ntb_transport. 0: both unset and the largest number that has an effect.
+    max_num_clients 0: both unset and the largest number that has an effect.
 
     Deviates: one device at a time, receiving. What the two sides of a pair do to each other, and
     the embedded doorbell of pci-epf-vntb (all slots on one interrupt), are not looked at.
@@ -117,7 +181,7 @@ def _event_vector(hardware: Hardware, _clients: int) -> Found:
         given = [hardware.vector_map.db_vector_masks[vector] for vector in wrong]
         if any(given):
             effect = f"db_vector_mask() gives {max(given):#x} for a vector that does not exist"
-    yield f"the driver reports {vectors(wrong)}, db_vector_count is {count}", effect
+    yield f"the driver reports {_vectors(wrong)}, db_vector_count is {count}", effect
 
 
 def _empty_vector(hardware: Hardware, _clients: int) -> Found:
@@ -130,7 +194,7 @@ def _empty_vector(hardware: Hardware, _clients: int) -> Found:
     empty = [vector for vector in range(count) if vector >= len(raised) or not raised[vector]]
     if empty:
         yield (
-            f"db_vector_count {count} counts {vectors(empty)}, without a doorbell",
+            f"db_vector_count {count} counts {_vectors(empty)}, without a doorbell",
             "a client that spreads work over db_vector_count vectors gets nothing from it",
         )
 
@@ -215,8 +279,7 @@ def event_vectors(hardware: Hardware) -> tuple[int, ...]:
     return tuple(source for source, mask in enumerate(irq_masks) if mask & valid)
 
 
-def vectors(numbers: list[int]) -> str:
-    """Return ascending numbers as "vector 3", "vectors 2 to 9", or "vectors 1, 4"."""
+def _vectors(numbers: list[int]) -> str:
     first, last = numbers[0], numbers[-1]
     if first == last:
         return f"vector {first}"
@@ -241,9 +304,6 @@ CHECKS: Mapping[Rule, tuple[str, Check]] = {
         "db_vector_mask() takes the vectors below db_vector_count and no other",
         _vector_bound,
     ),
-    Rule.IRQ_COUNT: (
-        "the driver goes by the number of interrupts that it was granted",
-        _irq_count,
-    ),
+    Rule.IRQ_COUNT: ("the driver goes by the number of interrupts that it was granted", _irq_count),
     Rule.QP: ("the ring of every QP that ntb_transport creates reaches that QP", _qp),
 }

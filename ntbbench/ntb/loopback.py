@@ -114,13 +114,10 @@ class DoorbellLog:
         """Return the rings in order."""
         return [item for item in self.items if isinstance(item, Ring)]
 
-    def has_events(self) -> bool:
-        """Return whether doorbell events were recorded at all."""
-        return any(isinstance(item, DoorbellEvent) for item in self.items)
-
     def needs_events(self) -> bool:
         """Return whether a prediction takes the interrupts where their events were recorded."""
-        return self.has_events() and not self.is_spaced()
+        has_events = any(isinstance(item, DoorbellEvent) for item in self.items)
+        return has_events and not self.is_spaced()
 
     def is_spaced(self) -> bool:
         """Return whether each ring's tasklets have run before the next ring.
@@ -138,7 +135,12 @@ class DoorbellLog:
 
 def predict(log: DoorbellLog) -> Tally:
     """Return what the receive tasklets will do: from the rings alone where that is enough."""
-    return predict_close(log) if log.needs_events() else predict_spaced(log.device, log.rings())
+    if not log.needs_events():
+        return predict_spaced(log.device, log.rings())
+    burst = _Burst(log)
+    for item in log.items:
+        burst.advance(item)
+    return burst.finish()
 
 
 def predict_spaced(device: LoopDevice, rings: list[Ring]) -> Tally:
@@ -151,14 +153,6 @@ def predict_spaced(device: LoopDevice, rings: list[Ring]) -> Tally:
             receiver.interrupt(masks[db_bit])
             receiver.drain()
     return receiver.tally
-
-
-def predict_close(log: DoorbellLog) -> Tally:
-    """Return the tally of rings that may be close: interrupts come where their events were seen."""
-    burst = _Burst(log)
-    for item in log.items:
-        burst.advance(item)
-    return burst.finish()
 
 
 def _receiver(device: LoopDevice) -> Receiver:
@@ -258,7 +252,10 @@ class _Burst:
         since = item.time - event.time
         if item.cpu != cpu and since < ELSEWHERE:
             return  # that CPU may still be in its interrupt
-        if item.cpu == cpu and since < ONE_HARDIRQ and self._was_pending(item):
+        was_pending = isinstance(item, DoorbellEvent) and item.vector in self._beside.get(
+            item.cpu, ()
+        )
+        if item.cpu == cpu and since < ONE_HARDIRQ and was_pending:
             return  # one more of the same hardirq
         del self._raised[cpu]
         in_task = event.context is Context.TASK
@@ -270,10 +267,6 @@ class _Burst:
             self._deferred[cpu] = event
         else:
             self._receiver.drain(cpu)
-
-    def _was_pending(self, item: Ring | DoorbellEvent) -> bool:
-        """Return whether `item` is an interrupt that was pending at the last one of its CPU."""
-        return isinstance(item, DoorbellEvent) and item.vector in self._beside[item.cpu]
 
     def _give_to_ksoftirqd(self, cpu: int, item: Ring | DoorbellEvent) -> None:
         event = self._deferred[cpu]

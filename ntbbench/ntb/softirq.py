@@ -19,46 +19,32 @@ def _zeros() -> list[int]:
 
 @dataclass
 class Tally:
-    """What happened to each QP's receive tasklet; every list is indexed by qp_num, 64 long.
+    """What happened to each QP's receive tasklet; every list is indexed by qp_num, 64 long."""
 
-    Parameters
-    ----------
-    schedule_calls : tasklet_schedule() calls of the doorbell callback, merged ones included.
-    merged : those of them that met SCHED already set.
-    doorbell : those that put the tasklet on a list (schedule_calls - merged).
-    race_check : times a run put its own tasklet back because db_read() showed its bit.
-    budget : times a run put its own tasklet back because it had consumed rx_max_entry packets.
-    runs : runs of the tasklet.
-    useful : runs that consumed a packet.
-    interrupts : doorbell interrupts delivered, all QPs together.
-    coalesced : rings of a bit whose interrupt was pending already, all bits together.
-    """
-
+    # tasklet_schedule() calls of the doorbell callback, merged ones included
     schedule_calls: list[int] = field(default_factory=_zeros)
-    merged: list[int] = field(default_factory=_zeros)
+    merged: list[int] = field(default_factory=_zeros)  # those of them that met SCHED already set
+    # those that put the tasklet on a list (schedule_calls - merged)
     doorbell: list[int] = field(default_factory=_zeros)
+    # times a run put its own tasklet back because db_read() showed its bit
     race_check: list[int] = field(default_factory=_zeros)
+    # times a run put its own tasklet back because it had consumed rx_max_entry packets
     budget: list[int] = field(default_factory=_zeros)
-    runs: list[int] = field(default_factory=_zeros)
-    useful: list[int] = field(default_factory=_zeros)
-    interrupts: int = 0
-    coalesced: int = 0
+    runs: list[int] = field(default_factory=_zeros)  # runs of the tasklet
+    useful: list[int] = field(default_factory=_zeros)  # runs that consumed a packet
+    interrupts: int = 0  # doorbell interrupts delivered, all QPs together
+    coalesced: int = 0  # rings of a bit whose interrupt was pending already, all bits together
 
 
 class Receiver:
     """The receive tasklets of one port's QPs, and the doorbell register they share.
 
-    Parameters
-    ----------
-    active_mask : u64, bit n: QP n exists and is active (its link is up).
-    db_read_latched : db_read() shows a rung bit until db_clear() clears it; False: it shows 0.
-    rx_max_entry : packets after which a run yields and schedules itself again; None: it never does.
+    active_mask: u64, bit n: QP n exists and is active (its link is up).
+    db_read_latched: db_read() shows a rung bit until db_clear() clears it; False: it shows 0.
+    rx_max_entry: packets after which a run yields and schedules itself again; None: it never does.
         A ring of rx_max_entry entries holds at most rx_max_entry - 1 packets at a time, so a run
         reaches the limit only while the sender refills the ring from another CPU.
-
-    Raises
-    ------
-    InputError : a mask outside u64, rx_max_entry below 1.
+    InputError: a mask outside u64, rx_max_entry below 1.
 
     Source: Linux 6.12.95 and 7.3, drivers/ntb/ntb_transport.c (ntb_transport_doorbell_callback,
     ntb_transport_rxc_db, ntb_process_rxc), kernel/softirq.c (__tasklet_schedule_common,

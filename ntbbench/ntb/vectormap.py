@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which doorbell bits an interrupt stands for, and which QPs the NTB core then lets it wake."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ntbbench.core.errors import InputError
@@ -13,27 +13,20 @@ DB_BITS_MAX = 64  # db_bits is a u64 from end to end (include/linux/ntb.h)
 class VectorMap:
     """The doorbell interrupts of one device as the hardware raises them and the NTB core sees them.
 
-    Parameters
-    ----------
-    db_valid_mask : u64 mask of the bits that the driver calls doorbells.
-    irq_masks : one u64 mask per interrupt source, in source order: the bits whose ring raises it.
-        Together they cover `db_valid_mask`, and no two of them overlap.
-    db_vector_count : what `ntb_db_vector_count()` returns: 1 without the driver's callback.
-    db_vector_masks : one u64 mask per interrupt source: what `ntb_db_vector_mask()` returns for the
-        vector that the source reports. The core's fallback is `db_valid_mask` for every source.
-
-    Raises
-    ------
-    InputError : a mask outside u64, lists of different length, overlap, a bit of
+    InputError: a mask outside u64, lists of different length, overlap, a bit of
         `db_valid_mask` that no source covers, or more than 64 sources.
 
     Source: drivers/ntb/core.c (ntb_db_event), include/linux/ntb.h (ntb_db_vector_count,
     ntb_db_vector_mask), Linux 7.3.
     """
 
-    db_valid_mask: int
+    db_valid_mask: int  # u64 mask of the bits that the driver calls doorbells
+    # one u64 mask per interrupt source, in source order: the bits whose ring raises it. Together
+    # they cover `db_valid_mask`, and no two of them overlap.
     irq_masks: tuple[int, ...]
-    db_vector_count: int
+    db_vector_count: int  # what `ntb_db_vector_count()` returns: 1 without the driver's callback
+    # one u64 mask per interrupt source: what `ntb_db_vector_mask()` returns for the vector that the
+    # source reports. The core's fallback is `db_valid_mask` for every source.
     db_vector_masks: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -71,12 +64,8 @@ class VectorMap:
 
     def as_fallback(self) -> "VectorMap":
         """Return this device without vector callbacks: every interrupt means `db_valid_mask`."""
-        return VectorMap(
-            db_valid_mask=self.db_valid_mask,
-            irq_masks=self.irq_masks,
-            db_vector_count=1,
-            db_vector_masks=(self.db_valid_mask,) * len(self.irq_masks),
-        )
+        masks = (self.db_valid_mask,) * len(self.irq_masks)
+        return replace(self, db_vector_count=1, db_vector_masks=masks)
 
 
 def check_u64(field: str, value: int) -> None:

@@ -54,10 +54,7 @@ class Hop:
         return min(self.most, 1) if self.merges else self.most
 
     def surplus(self) -> bool:
-        """Return whether it came more often, at some moment, than what waited for it allows.
-
-        A cause that finds as many waiting as the hop holds joins one of them.
-        """
+        """Return whether it came more often, at some moment, than what waited for it allows."""
         owed = 0
         for step in self.steps:
             owed += {Step.CAUSE: 1, Step.EFFECT: -1, Step.POLL: 0}[step]
@@ -127,12 +124,10 @@ def msi_hops(
 ) -> dict[int, Hop]:
     """Return the hop of each MSI number, from the rings of the endpoint to the MSIs it raised.
 
-    Parameters
-    ----------
-    effects : of each bit, as `ring_effects` gives them.
-    items : of one flow, in the order of one CPU.
-    deferred : the endpoint gathers rings in `peer_db_pending` (patch 2): a bit that is pending
-        when it rings again is raised once. Before that each peer_db_set() raises one MSI.
+    `effects` are of each bit, as `ring_effects` gives them; `items` of one flow, in the order of
+    one CPU.
+    `deferred`: the endpoint gathers rings in `peer_db_pending` (patch 2): a bit that is pending
+    when it rings again is raised once. Before that each peer_db_set() raises one MSI.
 
     Source: drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_peer_db_set,
     vntb_epf_peer_db_work), Linux 6.12.95 and 7.3.
@@ -160,11 +155,6 @@ def event_hops(
     An interrupt that is pending gathers more of its kind, and so does a doorbell word: of each
     source of a vector one can wait. On one CPU none comes between the moment that it no longer is
     pending and its callback, for interrupts are off there; a poll clears a word after its callback.
-
-    Parameters
-    ----------
-    effects, items : as in `msi_hops`.
-    polled : the receiver finds its doorbells by polling.
 
     Source: drivers/ntb/hw/epf/ntb_hw_epf.c (ntb_epf_vec_isr), drivers/pci/endpoint/functions/
     pci-epf-vntb.c (epf_ntb_cmd_handler, epf_ntb_doorbell_handler), Linux 7.3.

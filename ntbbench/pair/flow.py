@@ -68,15 +68,10 @@ class FlowTally:
 class PairFlow:
     """Both drivers, and ntb_transport with ntb_netdev above the receiving one.
 
-    Parameters
-    ----------
-    qp_bitmap : u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
-    preempts : asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
+    qp_bitmap: u64, the QPs of the receiver that ntb_netdev owns and whose link is up.
+    preempts: asked after each callback of a poll: does ksoftirqd preempt the poll here, and run
         what was scheduled so far? A kernel that does not preempt kernel code never does.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
+    DriverError: a driver that refuses the setting.
 
     Deviates: one CPU, and every doorbell's tasklets have run before the next ring. Those of a
     polled ring run in ksoftirqd: after the poll that finds it, or earlier (`preempts`).
@@ -116,18 +111,14 @@ class PairFlow:
     def run_apart(self, items: Iterable[Packet | Item]) -> FlowTally:
         """As `run`, but a packet is an item of its own and a ring carries none."""
         for item in items:
-            if isinstance(item, Poll):
-                self._poll()
+            if isinstance(item, Poll) and self.polled:
+                self._pair.ep.poll()
+                self._softirq()
             elif isinstance(item, Packet):
                 self._packet(item.db_bits)
-            else:
+            elif isinstance(item, int):
                 self._ring(item)
         return self.tally
-
-    def _poll(self) -> None:
-        if self.polled:
-            self._pair.ep.poll()
-            self._softirq()
 
     def _packet(self, db_bits: int) -> None:
         for qp_num in bits_of(db_bits & self._transport.qp_bitmap):
@@ -209,12 +200,8 @@ def run_bounds(
     each run that consumed packets reposts, and each that served rx_max_entry of them goes on, which
     adds at most one run.
 
-    Parameters
-    ----------
-    effects : of each bit, as `ring_effects` gives them.
-    vectors : calls of the doorbell callback by vector, as recorded.
-    rings : by qp_num; no more packets than these can have been served.
-    rx_max_entry : entries of a QP's ring.
+    `effects` are of each bit, as `ring_effects` gives them; `vectors` the recorded calls of the
+    doorbell callback; `rings` by qp_num: no more packets than these can have been served.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_rxc_db, ntb_transport_rx_enqueue), Linux 7.3.
     """

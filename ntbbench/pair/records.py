@@ -163,10 +163,7 @@ class Half(Struct, frozen=True, kw_only=True):
 
 
 class OtherSettings(Struct, frozen=True, kw_only=True):
-    """A smallest subset that breaks settings in which the unpatched half works.
-
-    The ranges of slots, vectors and windows span the broken settings.
-    """
+    """A smallest subset that breaks settings which work without it; ranges span those broken."""
 
     side: Side
     patches: Annotated[list[int], axis("patches", "a smallest set that breaks a setting")]

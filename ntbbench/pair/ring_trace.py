@@ -14,11 +14,11 @@ from ntbbench.pair.drivers.kernel_around import (
     Hazard,
     Transport,
     db_vector_mask,
+    slot_name,
 )
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
-from ntbbench.pair.drivers.slots import slot_name
 from ntbbench.pair.records import Story, StoryStep
 from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic, transport_qps
 
@@ -102,11 +102,7 @@ def ring(
 ) -> RingTrace:
     """Ring once from atomic context, one packet waiting at each rung QP, and run the tasklets.
 
-    `db_bits` (u64) are those of one peer_db_set() call; `irqs` as in `Pair`.
-
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
+    `irqs` are as in `Pair`. DriverError: a driver that refuses the setting.
     """
     trace = RingTrace(direction, ep, rc, setting, db_bits)
 
@@ -127,7 +123,10 @@ def ring(
     qp_bitmap = trace.qps[receiver.driver.side].qp_bitmap
     transport = Transport(receiver, qp_bitmap, client, packets=dict.fromkeys(trace.rung, 1))
     pair.on_slot = lambda slot, arrive: _arrive(trace, receiver, slot, arrive)
-    _send(trace, sender)
+    trace.refused = ring_in_atomic(sender, db_bits)
+    if isinstance(sender, Vntb) and sender.driver.has(2):
+        trace.pending = sender.peer_db_work.pending
+        sender.run_peer_db_work()
     transport.softirq()
     trace.runs, trace.race_checks = transport.runs, transport.race_checks
     trace.failed_raises = pair.ep.failed_raises
@@ -141,13 +140,6 @@ def _arrive(trace: RingTrace, receiver: Vntb | Epf, slot: int, arrive: Arrive) -
     if isinstance(receiver, Vntb):
         receiver.poll()
     trace.slots[-1].db_read = receiver.db_read()
-
-
-def _send(trace: RingTrace, sender: Vntb | Epf) -> None:
-    trace.refused = ring_in_atomic(sender, trace.db_bits)
-    if isinstance(sender, Vntb) and sender.driver.has(2):
-        trace.pending = sender.peer_db_work.pending
-        sender.run_peer_db_work()
 
 
 ARRIVAL = {
@@ -231,7 +223,11 @@ def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
     side = receiver.side.upper()
     masked = receiver.has(12 if side == "RC" else 7)
     bit = slot.slot - trace.sender.db_start
-    yield _wire(trace, slot.slot)
+    ends = trace.sender, receiver
+    sent, expected = (slot_name(slot.slot, end.db_start) for end in ends)
+    msi = f"MSI {slot.slot + 1}, " if side == "RC" else ""
+    mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
+    yield _step("wire", f"{msi}slot {slot.slot} ({sent}){mistaken}", wrong=bool(mistaken))
     reported = slot.slot - receiver.db_start in slot.vectors if masked else bool(slot.vectors)
     yield _step(f"{side} driver", _arrival(trace, slot), wrong=not reported)
     for vector, mask in zip(slot.vectors, slot.masks, strict=True):
@@ -241,13 +237,6 @@ def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
         yield _step(f"{side} core", f"vector {vector}: {text}", wrong=wrong)
     if slot.vectors:
         yield _step(f"{side} transport", f"schedules QPs {_list(slot.scheduled)}")
-
-
-def _wire(trace: RingTrace, slot: int) -> StoryStep:
-    sent, expected = (slot_name(slot, end.db_start) for end in (trace.sender, trace.receiver))
-    msi = f"MSI {slot + 1}, " if trace.direction == "ep-to-rc" else ""
-    mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
-    return _step("wire", f"{msi}slot {slot} ({sent}){mistaken}", wrong=bool(mistaken))
 
 
 def _arrival(trace: RingTrace, slot: SlotTrace) -> str:

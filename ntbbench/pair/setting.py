@@ -10,11 +10,7 @@ from msgspec.structs import force_setattr
 
 from ntbbench.core.options import Count, Word, check
 from ntbbench.ntb.transport import QpCount, qp_count
-from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError
-from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
-from ntbbench.pair.drivers.patches import Driver, Side
-from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
-from ntbbench.pair.drivers.slots import (
+from ntbbench.pair.drivers.kernel_around import (
     EP_DB_COUNT_MAX,
     EP_MSIS,
     EPF_IRQ_DB_START,
@@ -22,7 +18,12 @@ from ntbbench.pair.drivers.slots import (
     RC_VECTORS_MAX,
     RC_VECTORS_MIN,
     SPAD_COUNT,
+    DbEvent,
+    DriverError,
 )
+from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
+from ntbbench.pair.drivers.patches import Driver, Side
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
 
 Direction = Literal["ep-to-rc", "rc-to-ep"]
 Arrive = Callable[[int], None]  # hands a slot's interrupt or write to the receiving driver
@@ -45,8 +46,7 @@ class Setting(Struct, frozen=True):
 
     ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
     rc_vectors: Annotated[
-        int,
-        Count(RC_VECTORS_MIN, RC_VECTORS_MAX, "MSI(-X) vectors granted to the root complex"),
+        int, Count(RC_VECTORS_MIN, RC_VECTORS_MAX, "MSI(-X) vectors granted to the root complex")
     ] = EP_MSIS
     mw_count: Annotated[int, Count(1, MW_COUNT_MAX, "memory windows")] = 4
     doorbell: Annotated[Doorbell, DOORBELL] = Doorbell.POLL
@@ -67,12 +67,7 @@ class AnySlots(Setting, frozen=True):
 
 
 class Traffic(Struct, frozen=True):
-    """One measured point: UDP flows in one direction, which send in turn.
-
-    Raises
-    ------
-    InputError : a value out of range.
-    """
+    """One measured point: UDP flows that send in turn; InputError: a value out of range."""
 
     direction: Annotated[Direction, Word(DIRECTIONS, "which way packets go")] = EP_TO_RC
     # sockets; the stack's hash gives each a QP
@@ -110,9 +105,7 @@ class Pair:
     `irqs` are the Linux irq numbers of the root complex's vectors; None: one after the other.
     `on_slot` stands on the wire: it sees every slot that is rung.
 
-    Raises
-    ------
-    DriverError : a driver that refuses the setting.
+    DriverError: a driver that refuses the setting.
     """
 
     def __init__(
@@ -129,7 +122,9 @@ class Pair:
         self.on_slot: OnSlot = lambda slot, arrive: arrive(slot)
         self.ep = bound_vntb(ep, setting.ep_slots, setting.doorbell, ep_event, self._take_msi)
         irqs = contiguous_irqs(setting.rc_vectors) if irqs is None else irqs
-        self.rc = probed_epf(rc, irqs, rc_event, self._take_write)
+        self.rc = probed_epf(
+            rc, irqs, rc_event, lambda slot: self.on_slot(slot, self.ep.write_doorbell)
+        )
 
     def _take_msi(self, number: int) -> None:
         """Carry an MSI to the root complex; MSI n is slot n - 1."""
@@ -137,9 +132,6 @@ class Pair:
             granted = f"MSI {number} of {len(self.rc.irqs)} granted"
             raise DriverError(errno.EINVAL, "pci_epc_raise_irq", granted)
         self.on_slot(number - 1, self.rc.isr)
-
-    def _take_write(self, slot: int) -> None:
-        self.on_slot(slot, self.ep.write_doorbell)
 
 
 def bound_vntb(

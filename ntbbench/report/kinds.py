@@ -59,7 +59,7 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.compat/1",
         "ntbbench.pair.records:CompatResult",
         "compat",
-        "ntbbench.pair.series.prefix_matrix:check_matrix",
+        "ntbbench.pair.verdict:check_matrix",
     ),
     "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
     "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
@@ -67,7 +67,7 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.simulation/1",
         "ntbbench.datapath.records:SimulationResult",
         "simulation",
-        "ntbbench.datapath.grid.saved_result:check_points",
+        "ntbbench.datapath.summary:check_points",
     ),
     "options": ResultKind(
         "ntbbench.options/1", "ntbbench.core.option_list:OptionList", "option_list"

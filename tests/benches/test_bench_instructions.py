@@ -8,7 +8,7 @@ import pytest
 from compare_data import pytest_benchmark, written
 
 from benches import instructions
-from ntbbench.compare.readers import load_variant
+from ntbbench.compare.readers.detect import load_variant
 
 # Valgrind's manual, "Callgrind Format Specification": names are compressed, the line below
 # `calls=` is the callee's cost, positions may be relative.

@@ -10,7 +10,7 @@ import pytest
 from simulate_runs import Command
 
 from ntbbench.datapath.records import FitResult
-from ntbbench.datapath.scenario.scenario_file import load_scenario, scenario_from
+from ntbbench.datapath.scenario_file import load_scenario, scenario_from
 
 COST = r"[\d.]+[np]s"
 NEITHER = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from compare_runs import Ran
 
-from ntbbench.ntb.devices.catalogue import hardware_names, resolve
+from ntbbench.ntb.catalogue import hardware_names, resolve
 
 Run = Callable[..., Ran]
 NAMES = hardware_names()

@@ -14,8 +14,8 @@ from hdrh.histogram import HdrHistogram
 from simulate_runs import ONE, Command, saved
 
 from ntbbench.core.option_list import OptionList, described
-from ntbbench.datapath.scenario.scenario_file import KEYS
-from ntbbench.datapath.scenario.sections import Scenario
+from ntbbench.datapath.scenario_file import KEYS
+from ntbbench.datapath.sections import Scenario
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ntbbench.core.clock import BATCH_MAX, NS, SAMPLE_MAX, SAMPLE_MIN, Timer, resolution, timer
-from ntbbench.dispatch.sample_interval import timings
+from ntbbench.dispatch.cell import timings
 
 
 class FakeClock:

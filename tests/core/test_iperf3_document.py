@@ -17,7 +17,7 @@ from ntbbench.capture.ingest import ingest
 from ntbbench.capture.records import Measured
 from ntbbench.core.errors import InputError
 from ntbbench.core.iperf3 import read
-from ntbbench.datapath.scenario.scenario_file import load_scenario
+from ntbbench.datapath.scenario_file import load_scenario
 
 CASES = DATA / "cases"
 BIDIR = CASES / "iperf3-bidirdup.json"

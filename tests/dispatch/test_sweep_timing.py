@@ -69,8 +69,7 @@ def stop_after(steps: int) -> tuple[Hooks, list[tuple[str, int, int]]]:
     """Hooks that stop a sweep once so many steps are done, and what they were told."""
     told: list[tuple[str, int, int]] = []
     hooks = Hooks(
-        progress=lambda *news: told.append(news),
-        stop=lambda: bool(told) and told[-1][1] >= steps,
+        progress=lambda *news: told.append(news), stop=lambda: bool(told) and told[-1][1] >= steps
     )
     return hooks, told
 
@@ -186,8 +185,7 @@ def test_a_long_run_is_saved_now_and_then() -> None:
     readings = iter(range(0, 10**15, 10 * NS))
     saved: list[SweepResult] = []
     result = run_sweep(
-        changed(SMALL, jobs=1),
-        hooks=Hooks(save=saved.append, clock=lambda: next(readings)),
+        changed(SMALL, jobs=1), hooks=Hooks(save=saved.append, clock=lambda: next(readings))
     )
     assert len(saved) >= 2
     assert all(not part.complete for part in saved)

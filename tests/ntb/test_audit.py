@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from ntbbench.ntb.audit import audit, audit_row
-from ntbbench.ntb.devices.catalogue import generic, hardware_names, resolve
-from ntbbench.ntb.devices.device import Hardware, IrqGrant, VectorRules, masked_map
-from ntbbench.ntb.records import Citation, Rule, Violation
+from ntbbench.ntb.audit import audit, audit_row, device_row, wakeup_groups
+from ntbbench.ntb.catalogue import generic, hardware_names, resolve
+from ntbbench.ntb.custom import build_device, parse_devices
+from ntbbench.ntb.device import Hardware, IrqGrant, VectorRules, masked_map
+from ntbbench.ntb.records import BitRow, Citation, Role, Rule, Violation
 from ntbbench.ntb.vectormap import VectorMap
 
 WHOLE = generic(8, 4)  # two bits a vector
@@ -37,10 +38,7 @@ BROKEN = {
     Rule.SLOT: (replace(WHOLE, lost_mask=0x80), "bits 0x80 that no slot"),
     Rule.EVENT_VECTOR: (with_rules(event_vectors=(0, 1, 2, 3, 4)), "vector 4, "),
     Rule.EMPTY_VECTOR: (generic(4, 6), "counts vectors 4 to 5, without"),
-    Rule.VECTOR_BOUND: (
-        with_rules(vectors_beyond=1),
-        "the vectors 0 to 4, db_vector_count is 4",
-    ),
+    Rule.VECTOR_BOUND: (with_rules(vectors_beyond=1), "the vectors 0 to 4, db_vector_count is 4"),
     Rule.IRQ_COUNT: (with_rules(irq_grant=IrqGrant(4, 6, 6)), "4 to 6 interrupts"),
     # Bits 1 and 2 are answered by each other's vector: together the masks still cover all.
     Rule.QP: (
@@ -78,21 +76,28 @@ def test_a_broken_device_breaks_one_rule_and_carries_its_line(rule: Rule) -> Non
 
 
 @pytest.mark.parametrize(
-    ("device", "words"),
+    ("device", "rule", "words"),
     [
-        ({"link_mask": 0x80}, "db_valid_mask 0xff has link bits 0x80"),
-        ({"reserved_mask": 0x01}, "db_vector_mask(0) 0x3 has reserved bits 0x1"),
+        (replace(WHOLE, link_mask=0x80), Rule.FOREIGN_BIT, "db_valid_mask 0xff has link bits 0x80"),
+        (replace(WHOLE, reserved_mask=1), Rule.FOREIGN_BIT, "(0) 0x3 has reserved bits 0x1"),
+        (with_masks(3, 0xC, 0x30, 0x1C0), Rule.FOREIGN_BIT, "(3) 0x1c0 has invalid bits 0x100"),
+        (with_masks(*WHOLE_MASKS, count=5), Rule.EMPTY_VECTOR, "counts vector 4,"),
+        (
+            replace(WHOLE, mask_past_end=0xFF),
+            Rule.VECTOR_BOUND,
+            "vector 4 does not exist and gets mask 0xff",
+        ),
+        (
+            with_rules(event_vectors=(0, 1, 3)),
+            Rule.QP,
+            "QP 4: it raises interrupt 2, which the driver reports to nobody",
+        ),
     ],
 )
-def test_valid_bits_are_no_link_and_not_reserved(device: dict[str, int], words: str) -> None:
-    (violation,) = audit(replace(WHOLE, **device))
-    assert violation.rule is Rule.FOREIGN_BIT
-    assert words in violation.detail
-
-
-def test_a_bit_beyond_the_valid_ones() -> None:
-    (violation,) = audit(with_masks(0x03, 0x0C, 0x30, 0x1C0))
-    assert "db_vector_mask(3) 0x1c0 has invalid bits 0x100" in violation.detail
+def test_what_breaks_one_rule(device: Hardware, rule: Rule, words: str) -> None:
+    (violation,) = audit(device)
+    assert violation.rule is rule
+    assert words in violation.detail + violation.effect
 
 
 def test_a_vector_that_is_not_counted_covers_nothing() -> None:
@@ -100,23 +105,6 @@ def test_a_vector_that_is_not_counted_covers_nothing() -> None:
     assert rules(found) == ["coverage", "event-vector"]
     assert "0xc0 of db_valid_mask" in found[0].detail
     assert "gives 0xc0 for a vector that does not exist" in found[1].effect
-
-
-def test_a_counted_vector_without_an_interrupt() -> None:
-    (violation,) = audit(with_masks(*WHOLE_MASKS, count=5))
-    assert violation.rule is Rule.EMPTY_VECTOR
-    assert "counts vector 4," in violation.detail
-
-
-def test_a_mask_past_the_end_breaks_the_bound() -> None:
-    (violation,) = audit(replace(WHOLE, mask_past_end=0xFF))
-    assert violation.rule is Rule.VECTOR_BOUND
-    assert "vector 4 does not exist and gets mask 0xff" in violation.effect
-
-
-def test_an_interrupt_that_the_driver_keeps_to_itself() -> None:
-    (violation,) = audit(with_rules(event_vectors=(0, 1, 3)))
-    assert "QP 4: it raises interrupt 2, which the driver reports to nobody" in violation.detail
 
 
 def test_no_doorbell_at_all() -> None:
@@ -176,3 +164,37 @@ def test_sizes_are_gathered() -> None:
     refused = audit_row(name, [(40, resolve(name, 40))], 0)
     assert (refused.violations, refused.db_counts) == ([], [])
     assert "not 40 (EINVAL)" in str(refused.refusal)
+
+
+def bits_of(hardware: Hardware, clients: int = 0) -> list[BitRow]:
+    row = device_row(hardware, clients, drawn=True)
+    assert row.bits is not None
+    return row.bits
+
+
+def roles(text: str) -> list[str]:
+    ((name, device),) = parse_devices([text]).items()
+    return [bit.role.value for bit in bits_of(build_device(name, device))]
+
+
+def test_roles_of_bits() -> None:
+    assert roles("a:masks=0x2d,link_mask=0x40") == [
+        *("qp", "other", "qp", "qp", "other", "top", "link")
+    ]
+    assert roles("a:doorbells=4,mw_count=1") == ["qp", "spare", "spare", "top"]
+    assert roles("a:doorbells=40").count("qp") == 32
+
+
+def test_roles_of_devices() -> None:
+    bits = bits_of(resolve("ntb_hw_intel-gen1-erratum"))
+    assert [bit.role for bit in bits[12:]] == [Role.SPARE, Role.TOP, Role.RESERVED, Role.LINK]
+    assert [bit.interrupt for bit in bits[12:]] == [2, 2, 2, 3]
+    bits = bits_of(resolve("pci-epf-vntb-legacy", doorbells=4))
+    assert [(bit.role, bit.lost) for bit in bits] == [
+        *((Role.QP, False), (Role.QP, False), (Role.QP, True), (Role.TOP, True))
+    ]
+
+
+def test_which_qps_wake_together() -> None:
+    gen1 = resolve("ntb_hw_intel-gen1", mw_count=64)
+    assert wakeup_groups(bits_of(gen1, 12)) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9), (10, 11)]

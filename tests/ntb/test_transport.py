@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ntb_transport's QP count and ntb_netdev's queues."""
+"""ntb_transport's QP count, ntb_netdev's queues, and the vector map."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.cli.main import main
-from ntbbench.ntb.netdev import create_queues, queue_bits
-from ntbbench.ntb.transport import qp_count
+from ntbbench.core.errors import InputError
+from ntbbench.ntb.transport import create_queues, qp_count, queue_bits
+from ntbbench.ntb.vectormap import VectorMap, bits_of
 
 U64 = st.integers(0, 2**64 - 1)
 COUNTS = st.none() | st.integers(0, 80)
@@ -46,15 +47,7 @@ COUNTS = st.none() | st.integers(0, 80)
         (2**64 - 1, None, None, False, 0, 63, "= 63"),
     ],
 )
-def test_qp_count(
-    mask: int,
-    mw_count: int | None,
-    spad_count: int | None,
-    use_msi: bool,
-    clients: int,
-    expected: int,
-    limit: str,
-) -> None:
+def test_qp_count(mask, mw_count, spad_count, use_msi, clients, expected, limit) -> None:
     qps = qp_count(
         mask, mw_count=mw_count, spad_count=spad_count, use_msi=use_msi, max_num_clients=clients
     )
@@ -64,9 +57,7 @@ def test_qp_count(
 
 
 @given(U64, COUNTS, COUNTS, st.booleans(), st.integers(0, 70))
-def test_qp_count_never_exceeds_a_limit(
-    mask: int, mw_count: int | None, spad_count: int | None, use_msi: bool, clients: int
-) -> None:
+def test_qp_count_never_exceeds_a_limit(mask, mw_count, spad_count, use_msi, clients) -> None:
     qps = qp_count(
         mask, mw_count=mw_count, spad_count=spad_count, use_msi=use_msi, max_num_clients=clients
     )
@@ -95,36 +86,30 @@ def test_qps_with_an_msi_descriptor(mw_count: int, spad_count: int, fitting: int
     assert qps.msi_qp_count == fitting
 
 
-def test_queues_that_exist() -> None:
-    qps = qp_count(0xFF, mw_count=4, spad_count=None, use_msi=False, max_num_clients=0)
-    assert [create_queues(n, qps).created for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
-    assert all(create_queues(n, qps).error is None for n in (1, 2, 3, 4))
-
-
-def test_a_request_too_large_changes_nothing() -> None:
-    qps = qp_count(0xFF, mw_count=4, spad_count=None, use_msi=False, max_num_clients=0)
-    queues = create_queues(5, qps)
-    assert queues.created == 1
-    assert queues.error == ("ENOSPC: 5 queues requested, 4 possible: 4 memory windows (mw_count 4)")
-
-
-def test_no_queue_at_all() -> None:
-    qps = qp_count(1, mw_count=None, spad_count=None, use_msi=False, max_num_clients=0)
-    queues = create_queues(1, qps)
-    assert queues.created == 0
-    assert queues.error is not None
-    assert queues.error.startswith("ENOSPC: 1 queue requested, 0 possible: doorbell bits")
-
-
-def test_more_than_32_queues_need_a_wider_ffs() -> None:
-    qps = qp_count(2**64 - 1, mw_count=None, spad_count=None, use_msi=False, max_num_clients=0)
-    assert create_queues(32, qps).error is None
-    error = create_queues(33, qps).error
-    assert error is not None
-    assert error.startswith("ENOSPC: 33 queues requested, 32 possible: ")
-    assert "32-bit ffs()" in error
-    assert "EINVAL" in (create_queues(65, qps).error or "")
-    assert "EINVAL" not in (create_queues(64, qps).error or "")
+@pytest.mark.parametrize(
+    ("mask", "mw_count", "requested", "created", "said"),
+    [
+        *((0xFF, 4, requested, requested, None) for requested in (1, 4)),
+        (0xFF, 4, 5, 1, "ENOSPC: 5 queues requested, 4 possible: 4 memory windows (mw_count 4)"),
+        (1, None, 1, 0, "ENOSPC: 1 queue requested, 0 possible: doorbell bits"),
+        (2**64 - 1, None, 32, 32, None),
+        # A QP is found with a 32-bit ffs(); ethtool itself refuses more than 64.
+        (
+            2**64 - 1,
+            None,
+            33,
+            1,
+            "ENOSPC: 33 queues requested, 32 possible: a QP is found with a 32",
+        ),
+        (2**64 - 1, None, 65, 1, "; ethtool refuses more than 64 with EINVAL"),
+    ],
+)
+def test_queues_that_exist(mask, mw_count, requested, created, said) -> None:
+    qps = qp_count(mask, mw_count=mw_count, spad_count=None, use_msi=False, max_num_clients=0)
+    queues = create_queues(requested, qps)
+    assert (queues.created, queues.error is None) == (created, said is None)
+    assert said is None or said in queues.error
+    assert ("EINVAL" in (queues.error or "")) == (requested > 64)
 
 
 def test_queues_take_the_lowest_bits_of_a_mask_with_holes() -> None:
@@ -141,3 +126,50 @@ def test_msi_takes_no_window_where_there_is_none() -> None:
 @pytest.mark.parametrize(("clients", "code"), [("4294967295", 0), ("4294967296", 2)])
 def test_max_num_clients_is_a_word_of_32_bits(clients: str, code: int) -> None:
     assert main(["hardware", "ntb_hw_amd", "--max-num-clients", clients]) == code
+
+
+@given(st.lists(st.integers(0, 63), unique=True, max_size=64), st.integers(1, 64))
+def test_every_bit_finds_its_interrupt(bits: list[int], sources: int) -> None:
+    masks = [sum(1 << bit for bit in bits[source::sources]) for source in range(sources)]
+    valid = sum(1 << bit for bit in bits)
+    vector_map = VectorMap(valid, tuple(masks), sources, tuple(masks))
+    for bit in range(64):
+        source = vector_map.irq_of_bit[bit]
+        assert (source >= 0) == (bit in bits)
+        assert source < 0 or masks[source] >> bit & 1
+    fallback = vector_map.as_fallback()
+    assert fallback.db_vector_masks == (valid,) * sources
+    assert (fallback.irq_masks, fallback.db_vector_count) == (tuple(masks), 1)
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_bits_of(mask: int) -> None:
+    bits = bits_of(mask)
+    assert bits == sorted(set(bits))
+    assert sum(1 << bit for bit in bits) == mask
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((2**64, (2**64 - 1,), 1, (0,)), "db_valid_mask: 18446744073709551616"),
+        ((-1, (0,), 1, (0,)), "db_valid_mask: -1"),
+        ((0, (2**64,), 1, (0,)), r"irq_masks\[0\]"),
+        ((0, (0,), 1, (-1,)), r"db_vector_masks\[0\]: -1"),
+        ((1, (1,), 1, ()), "db_vector_masks: 0: one mask per interrupt source .1."),
+        ((0, (0,) * 65, 65, (0,) * 65), "at most 64"),
+        ((3, (1, 3), 2, (1, 3)), r"irq_masks\[1\]: '0x3': a bit belongs to one"),
+        ((3, (1,), 1, (1,)), "irq_masks: '0x2': a valid bit needs an interrupt"),
+    ],
+)
+def test_refuses(arguments, message) -> None:
+    with pytest.raises(InputError, match=message):
+        VectorMap(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("db_valid_mask", "count", "masks"), [(1, 2, (1, 1)), (2**64 + 1, 1, (1,))]
+)
+def test_masks_beyond_the_sources_or_the_word(db_valid_mask: int, count: int, masks) -> None:
+    with pytest.raises(InputError):
+        VectorMap(db_valid_mask, (1,), count, masks)

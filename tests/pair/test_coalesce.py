@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ntbbench.pair.coalesce import Hop, Step, event_hops, msi_hops
-from ntbbench.pair.drivers.deferral import PeerDbWork
 from ntbbench.pair.drivers.patches import Driver, prefix
+from ntbbench.pair.drivers.pci_epf_vntb import PeerDbWork
 from ntbbench.pair.flow import POLL, Raised, RingEffect, Seen, Told, ring_effects
 from ntbbench.pair.setting import Pair, Setting
 

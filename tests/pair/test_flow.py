@@ -20,8 +20,8 @@ from ntbbench.pair.flow import (
     ring_effects,
     run_bounds,
 )
-from ntbbench.pair.series.verdict import outcome, pair_link
 from ntbbench.pair.setting import DIRECTIONS, AnySlots, Setting
+from ntbbench.pair.verdict import outcome, pair_link
 
 FOUR = Setting()
 ALL_FOUR = 0b1111

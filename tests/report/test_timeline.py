@@ -10,10 +10,9 @@ import pytest
 from simulate_runs import SHORT, WHOLE_RUN, Command
 
 from ntbbench.datapath.engine import simulate_logged
+from ntbbench.datapath.grid_point import PointSpec, engine_seed, resolve
 from ntbbench.datapath.outcome import Happening
-from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.resolve import engine_seed, resolve
-from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.datapath.scenario_file import preset, with_settings
 from ntbbench.report import timeline
 
 REQUIRED = {  # of the Trace Event Format, by phase

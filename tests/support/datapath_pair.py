@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from ntbbench.capture.readers.trace_events import TraceText, read_events
+from ntbbench.datapath.grid_point import PointSpec, resolve
 from ntbbench.datapath.outcome import Outcome
-from ntbbench.datapath.scenario.grid_point import PointSpec
-from ntbbench.datapath.scenario.resolve import resolve
-from ntbbench.datapath.scenario.scenario_file import preset
-from ntbbench.datapath.scenario.sections import Device, Link
+from ntbbench.datapath.scenario_file import preset
+from ntbbench.datapath.sections import Device, Link
 from ntbbench.datapath.system import Flow, System
 from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
 from ntbbench.lab.pair.point_files import read_point_folder, read_sides

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from ntbbench.datapath.outcome import LATENCY_BITS
 from ntbbench.datapath.system import (
     Cost,
     Costs,
@@ -175,3 +176,11 @@ def crowded_systems(draw: st.DrawFn) -> System:
     return replace(
         system, flows=tuple(flows), queues=tuple(queues), end_ps=60 * US, warmup_ps=7 * US
     )
+
+
+def latency_bucket_low(index: int) -> int:
+    """Return the smallest latency of a bucket, in nanoseconds; bucket i ends where i + 1 begins."""
+    if index < 2 << LATENCY_BITS:
+        return index
+    octave = (index >> LATENCY_BITS) - 1
+    return ((1 << LATENCY_BITS) + (index & (1 << LATENCY_BITS) - 1)) << octave

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ntbbench.dispatch import engine
-from ntbbench.dispatch.engine import Counts
+from ntbbench.dispatch.engine.batch import Counts
 
 ALL_ONES = (1 << 64) - 1
 EDGE_BITS = (0, 31, 32, 62, 63)

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from compare_runs import Ran
 
-from ntbbench.datapath.grid import backends
-from ntbbench.datapath.grid.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath import grid as grids
+from ntbbench.datapath.grid import Found, Grid, Hooks, run_grid
+from ntbbench.datapath.grid_point import PointSpec, expand
 from ntbbench.datapath.records import SimulationResult
-from ntbbench.datapath.scenario.grid_point import PointSpec, expand
-from ntbbench.datapath.scenario.scenario_file import preset, with_settings
+from ntbbench.datapath.scenario_file import preset, with_settings
 from ntbbench.report.kinds import load_any
 
 Command = Callable[..., Ran]  # the fixture `ntbbench`
@@ -40,7 +40,7 @@ def loaded(path: Path) -> SimulationResult:
     return found
 
 
-def found_on(place: backends.Place, plan: Grid, hooks: Hooks | None = None) -> Found:
+def found_on(place: grids.Place, plan: Grid, hooks: Hooks | None = None) -> Found:
     found: Found = [{} for _ in plan.specs]
     run_grid(plan, found, place, hooks or Hooks())
     return found

@@ -10,9 +10,9 @@ from ntbbench.capture.readers import Known, Reader
 from ntbbench.capture.records import DeviceFacts, Measured
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
-from ntbbench.ntb.devices.device import low_bits, shift_masks
+from ntbbench.ntb.device import low_bits, shift_masks
 from ntbbench.ntb.vectormap import DB_BITS_MAX
-from ntbbench.pair.drivers.slots import EP_MSIS, EPF_IRQ_DB_START
+from ntbbench.pair.drivers.kernel_around import EP_MSIS, EPF_IRQ_DB_START
 
 PARTS = ("point", "trace", "state")
 KEYS = ("vectors", "db_read_latched", "gap_us", "packets_per_qp", "sending_qps")

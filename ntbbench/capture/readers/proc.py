@@ -14,8 +14,8 @@ from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.capture.records import DeviceFacts, Irq, Measured, Softirq
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_small
-from ntbbench.ntb.devices.catalogue import irq_lines, resolve
-from ntbbench.ntb.devices.device import Hardware, IrqLayout
+from ntbbench.ntb.catalogue import irq_lines, resolve
+from ntbbench.ntb.device import Hardware, IrqLayout
 
 CPU = re.compile(r"CPU\d{1,5}")
 ROW = re.compile(r"\s*([^\s:][^:]{0,30}):(.*)")

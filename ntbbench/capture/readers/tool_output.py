@@ -14,7 +14,7 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.iperf3 import BACK, Document, doubts, loss, read, split
 from ntbbench.core.result_file import BAD_JSON
 from ntbbench.core.text_file import bad_line, read_lines, read_small
-from ntbbench.ntb.devices.device import low_bits, shift_masks
+from ntbbench.ntb.device import low_bits, shift_masks
 from ntbbench.ntb.vectormap import DB_BITS_MAX
 
 ENTRIES_MAX = 1 << 16

@@ -3,11 +3,9 @@
 
 from ntbbench.core.names import unknown
 from ntbbench.datapath.engine import _datapath_heap, _datapath_slots, buffers, reference
-from ntbbench.datapath.engine.engine_plan import plan
-from ntbbench.datapath.engine.tally import outcome
+from ntbbench.datapath.engine.engine_plan import outcome, plan
 from ntbbench.datapath.outcome import Logged, Outcome
-from ntbbench.datapath.system import System
-from ntbbench.datapath.system_checks import check_range, check_system
+from ntbbench.datapath.system import System, check_range, check_system
 
 COMPILED = {
     "specialised": buffers.Engine(_datapath_slots.run, buffers.slots_of),
@@ -21,15 +19,8 @@ LOG_MAX = 10**7
 def simulate(system: System, seed: int, engine: str = "specialised") -> Outcome:
     """Simulate one point.
 
-    Parameters
-    ----------
-    system : the point.
-    seed : u64; with the system it decides everything.
-    engine : a name of `ENGINES`; all of them give the same outcome.
-
-    Raises
-    ------
-    InputError : names the field of the system that is out of range, and what is allowed.
+    The system and the seed (u64) decide everything: all `ENGINES` give the same outcome.
+    InputError: names the field of the system that is out of range, and what is allowed.
     """
     return simulate_logged(system, seed, engine, capacity=0)[0]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A checked System as the engines want it: costs worked out, CPUs that do nothing left out.
+"""A checked System as the engines want it, their random draws, and the counts that they give back.
 
 The slots are what decides between events of one instant. Each has at most one event pending:
 
@@ -8,11 +8,30 @@ The slots are what decides between events of one instant. Each has at most one e
 
 An event's key is its time and, below it, its slot; the least key comes first. So data arrives
 before a CPU goes on at the same instant, and lower numbers come before higher ones.
+
+Durations are drawn in integers alone, so that no platform's libm has a say; the exponential inverts
+its distribution with a table of logarithms. Reference: G. Steele, D. Lea, C. Flood, Fast Splittable
+Pseudorandom Number Generators, OOPSLA 2014 (splitmix64).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ntbbench.datapath.outcome import (
+    LATENCY_UNIT_PS,
+    Cause,
+    CpuTime,
+    FlowCounts,
+    Happening,
+    Outcome,
+    QueueCounts,
+    latency_bucket,
+)
 from ntbbench.datapath.system import Draw, Flow, System
 from ntbbench.ntb.vectormap import bits_of
 
@@ -157,3 +176,122 @@ def _plan_source(system: System, number: int, index: dict[int, int]) -> SourcePl
     iterations = sum(len(bits_of(mask)) for mask in masks)
     section = len(masks) * costs.db_read_ps + iterations * costs.scan_ps if scans else 0
     return SourcePlan(index[source.cpu], masks, section, scans)
+
+
+MASK = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+LOG_BITS = 26  # binary places of a logarithm
+TABLE_BITS = 10  # entries of the table, a power of two; linear between them
+FRACTION_BITS = 16
+
+
+def mix(word: int) -> int:
+    """Return the finalizer of splitmix64."""
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    word = (word ^ word >> 27) * 0x94D049BB133111EB & MASK
+    return word ^ word >> 31
+
+
+def stream(seed: int, number: int) -> int:
+    """Return the first state of stream `number` (from 0) of a seed."""
+    return mix(mix(seed) + GOLDEN * (number + 1) & MASK)
+
+
+def step(state: int) -> int:
+    """Return the next state; its `mix()` is the next random u64."""
+    return state + GOLDEN & MASK
+
+
+@cache
+def log_table() -> tuple[int, ...]:
+    """Return ln(1 + i / 2**TABLE_BITS) for i = 0 .. 2**TABLE_BITS, with LOG_BITS binary places."""
+    with localcontext() as context:
+        context.prec = 40
+        scale, size = Decimal(1 << LOG_BITS), 1 << TABLE_BITS
+        return tuple(round((1 + Decimal(i) / size).ln() * scale) for i in range(size + 1))
+
+
+def minus_log(word: int) -> int:
+    """Return -ln(word / 2**64) with LOG_BITS binary places; of 0 that of 1."""
+    table = log_table()
+    word = word or 1
+    exponent = word.bit_length()
+    mantissa = word << 64 - exponent & MASK >> 1
+    entry = mantissa >> 63 - TABLE_BITS
+    fraction = mantissa >> 63 - TABLE_BITS - FRACTION_BITS & (1 << FRACTION_BITS) - 1
+    between = (table[entry + 1] - table[entry]) * fraction >> FRACTION_BITS
+    return (65 - exponent) * table[-1] - table[entry] - between
+
+
+def draw(duration: Duration, word: int) -> int:
+    """Return the duration in picoseconds that a random u64 gives."""
+    if duration.kind == 1:
+        return duration.mean * minus_log(word) >> LOG_BITS
+    if duration.kind == 2:
+        return duration.low + (duration.width * (word >> 32) >> 32)
+    return duration.mean
+
+
+LATENCY_BUCKETS = latency_bucket((1 << 64 - SLOT_BITS) // LATENCY_UNIT_PS) + 1
+CAUSES = len(Cause)
+QUEUE_COUNTS = 1 + 4 * CAUSES + 8  # columns: the fields of QueueCounts in order
+FLOW_COUNTS = 4  # columns: the fields of FlowCounts
+CPU_COUNTS = len(CpuTime) + 1  # columns: CpuTime, then ksoftirqd
+
+I64Array = NDArray[np.int64]
+Row = tuple[int, Happening, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Totals:
+    """All counts since time 0: int64[Q, QUEUE_COUNTS], [F, FLOW_COUNTS], [C, CPU_COUNTS], [S],
+    [LATENCY_BUCKETS], and two integers.
+    """
+
+    queues: I64Array
+    flows: I64Array
+    cpus: I64Array
+    interrupts: I64Array
+    latency: I64Array
+    latency_sum_ps: int
+    scan_iterations: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """The counts at warm-up and at the end; events and packets in the system at the end."""
+
+    before: Totals
+    after: Totals
+    events: int
+    in_system: int
+
+
+def outcome(plan: Plan, run: Run) -> Outcome:
+    """Return what was counted between warm-up and end; CPUs that were left out did nothing."""
+    before, after = run.before, run.after
+    rows = dict(zip(plan.cpus, (after.cpus - before.cpus).tolist(), strict=True))
+    idle = [0] * CPU_COUNTS
+    cpus = [rows.get(cpu, idle) for cpu in range(plan.system.cpus)]
+    buckets = np.flatnonzero(after.latency != 0)  # eight times as fast as without the "!= 0"
+    packets = after.latency[buckets] - before.latency[buckets]
+    buckets, packets = buckets[packets > 0], packets[packets > 0]
+    return Outcome(
+        interval_ps=plan.system.end_ps - plan.system.warmup_ps,
+        events=run.events,
+        interrupts=tuple((after.interrupts - before.interrupts).tolist()),
+        scan_iterations=after.scan_iterations - before.scan_iterations,
+        queues=tuple(_queue_counts(row) for row in (after.queues - before.queues).tolist()),
+        flows=tuple(FlowCounts(*row) for row in (after.flows - before.flows).tolist()),
+        cpu_ps=tuple(tuple(row[:-1]) for row in cpus),
+        ksoftirqd=tuple(row[-1] for row in cpus),
+        latency=tuple(zip(buckets.tolist(), packets.tolist(), strict=True)),
+        latency_sum_ps=after.latency_sum_ps - before.latency_sum_ps,
+        in_system=run.in_system,
+    )
+
+
+def _queue_counts(row: list[int]) -> QueueCounts:
+    by_cause = [tuple(row[1 + CAUSES * n : 1 + CAUSES * (n + 1)]) for n in range(4)]
+    calls, wakeups, useful, empty = by_cause
+    return QueueCounts(row[0], calls, wakeups, useful, empty, *row[1 + 4 * CAUSES :])

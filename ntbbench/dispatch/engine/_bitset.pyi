@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from ntbbench.dispatch.engine.batch import U8Array
-from ntbbench.dispatch.engine.counts import U64Array
+from ntbbench.dispatch.engine.batch import U8Array, U64Array
 
 def run(
     vectors: U8Array,

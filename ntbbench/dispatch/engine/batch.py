@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a kernel counts, and the input checks of all of them: once, in front of the loops."""
+"""What a kernel gets, checked once, in front of the loops; and what it counts."""
 
 from dataclasses import dataclass
 from operator import index
@@ -9,8 +9,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntbbench.core.errors import InputError
-from ntbbench.dispatch.engine.counts import VECTOR_COUNT_MAX, U64Array
-from ntbbench.ntb.vectormap import check_u64
+from ntbbench.ntb.vectormap import DB_BITS_MAX, check_u64
+
+QP_COUNT_MAX = DB_BITS_MAX  # qp_bitmap is a u64 (ntb_transport.c)
+VECTOR_COUNT_MAX = DB_BITS_MAX  # a source raises at least one bit that no other source does
+
+# The words of `counters`, as ext/_bits.pxd has them: the totals, then rows by qp_num and by vector.
+SCAN_ITERATIONS, MISSED, MISROUTED, HEAD_WORDS = range(4)
+QP_SCHEDULE_CALLS, QP_WAKEUPS, QP_USEFUL, QP_SPURIOUS, QP_ROWS = range(5)
+VECTOR_INTERRUPTS, VECTOR_SCHEDULE_CALLS, VECTOR_WAKEUPS, VECTOR_ROWS = range(4)
+
+U64Array = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of one run, exact; `OkPoint` says what each is."""
+
+    interrupts: int
+    scan_iterations: int
+    schedule_calls: int
+    wakeups: int
+    merged: int
+    useful_wakeups: int
+    spurious_wakeups: int
+    missed: int
+    misrouted: int
+    qp_schedule_calls: list[int]  # 64, by qp_num
+    qp_wakeups: list[int]
+    qp_useful_wakeups: list[int]
+    qp_spurious_wakeups: list[int]
+    vector_interrupts: list[int]  # V, by interrupt source
+    vector_schedule_calls: list[int]
+    vector_wakeups: list[int]
+
+
+class Counters:
+    """The counts of one receiver, which every kernel updates in place.
+
+    block: uint64[451]; what the compiled kernels get. The other three are views of it.
+    head: uint64[3]; scan iterations, missed, misrouted.
+    qp: uint64[4, 64]; schedule calls, wakeups, useful and spurious runs, by qp_num.
+    vector: uint64[3, 64]; interrupts, schedule calls, wakeups, by interrupt source.
+    """
+
+    def __init__(self) -> None:
+        qp_end = HEAD_WORDS + QP_ROWS * QP_COUNT_MAX
+        self.block = np.zeros(qp_end + VECTOR_ROWS * VECTOR_COUNT_MAX, np.uint64)
+        self.head = self.block[:HEAD_WORDS]
+        self.qp = self.block[HEAD_WORDS:qp_end].reshape(QP_ROWS, QP_COUNT_MAX)
+        self.vector = self.block[qp_end:].reshape(VECTOR_ROWS, VECTOR_COUNT_MAX)
+
+    def read(self, vector_count: int) -> Counts:
+        """Return the counts so far, for a device of `vector_count` vectors."""
+        scan_iterations, missed, misrouted = self.head.tolist()
+        by_qp, by_vector = self.qp.tolist(), self.vector[:, :vector_count].tolist()
+        calls, wakeups, useful, spurious = map(sum, by_qp)
+        interrupts = sum(by_vector[VECTOR_INTERRUPTS])
+        runs = useful, spurious, missed, misrouted
+        merged = calls - wakeups
+        return Counts(
+            interrupts, scan_iterations, calls, wakeups, merged, *runs, *by_qp, *by_vector
+        )
+
 
 CODE_COUNT_MAX = 64  # two codes are one index into the histogram's table of pairs
 U8Array = NDArray[np.uint8]
@@ -18,23 +79,12 @@ U8Array = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A stream of interrupts and the receiver of them; checked.
-
-    Parameters
-    ----------
-    vectors, rung : uint8[N], uint64[N] by interrupt; uint8[C], uint64[C] by code where there are
-        codes. Each vector is below `vector_count`.
-    codes : uint8[N], each below C, which is at most 64; or None.
-    db_vector_masks : uint64[64]; those beyond `vector_count` are 0.
-    vector_count : interrupt sources of the device, 0 .. 64.
-    qp_bitmap, qp_bitmap_free, active : u64.
-    drain : interrupts before the softirq runs.
-    """
+    """A stream of interrupts and the receiver of them, as `check_batch()` takes them."""
 
     vectors: U8Array
     rung: U64Array
     codes: U8Array | None
-    db_vector_masks: U64Array
+    db_vector_masks: U64Array  # uint64[64]; those beyond `vector_count` are 0
     vector_count: int
     qp_bitmap: int
     qp_bitmap_free: int
@@ -60,20 +110,29 @@ def check_batch(
     active: SupportsIndex,
     drain: SupportsIndex = 1,
 ) -> Batch:
-    """Return the checked batch; InputError names what is wrong. Arguments as of `prepare()`."""
-    check_array("masks", masks, np.uint64)
+    """Return the checked batch; InputError names what is wrong.
+
+    vectors: uint8[N], the source of each interrupt, below V; with codes uint8[C], of each code.
+    rung: uint64[N], the doorbell bits that each interrupt delivers; with codes uint64[C].
+    masks: uint64[V], what `ntb_db_vector_mask()` returns for each source; V up to 64.
+    codes: uint8[N], which of C different interrupts comes, C up to 64; None: `vectors` and `rung`
+        are by interrupt.
+    qp_bitmap, qp_bitmap_free, active: u64; the QPs that exist, are not taken, have their link up.
+    drain: interrupts before the softirq runs; 1 .. 2**64-1.
+    """
+    _check_array("masks", masks, np.uint64)
     if masks.size > VECTOR_COUNT_MAX:
         raise InputError("masks", masks.size, f"at most {VECTOR_COUNT_MAX} vectors, one mask each")
-    check_array("vectors", vectors, np.uint8)
-    check_array("rung", rung, np.uint64)
+    _check_array("vectors", vectors, np.uint8)
+    _check_array("rung", rung, np.uint64)
     if vectors.size != rung.size:
         raise InputError("rung", rung.size, f"one word for each vector ({vectors.size})")
     highest = int(vectors.max(initial=0))
     if vectors.size and highest >= masks.size:
         raise InputError("vectors", highest, f"below the number of masks, which is {masks.size}")
     if codes is not None:
-        check_codes(codes, vectors.size)
-    interrupts = check_int("drain", drain)
+        _check_codes(codes, vectors.size)
+    interrupts = _check_int("drain", drain)
     if not 1 <= interrupts < 1 << 64:
         raise InputError("drain", interrupts, "1 .. 2**64-1 interrupts before the softirq runs")
     table = np.zeros(VECTOR_COUNT_MAX, np.uint64)
@@ -84,16 +143,15 @@ def check_batch(
         codes=codes,
         db_vector_masks=table,
         vector_count=masks.size,
-        qp_bitmap=check_word("qp_bitmap", qp_bitmap),
-        qp_bitmap_free=check_word("qp_bitmap_free", qp_bitmap_free),
-        active=check_word("active", active),
+        qp_bitmap=_check_word("qp_bitmap", qp_bitmap),
+        qp_bitmap_free=_check_word("qp_bitmap_free", qp_bitmap_free),
+        active=_check_word("active", active),
         drain=interrupts,
     )
 
 
-def check_codes(codes: U8Array, count: int) -> None:
-    """Raise InputError unless `codes` are numbers of `count` interrupts, 64 at most."""
-    check_array("codes", codes, np.uint8)
+def _check_codes(codes: U8Array, count: int) -> None:
+    _check_array("codes", codes, np.uint8)
     if count > CODE_COUNT_MAX:
         raise InputError("codes", count, f"at most {CODE_COUNT_MAX} different interrupts")
     highest = int(codes.max(initial=0))
@@ -101,7 +159,7 @@ def check_codes(codes: U8Array, count: int) -> None:
         raise InputError("codes", highest, f"below the number of vectors, which is {count}")
 
 
-def check_array(field: str, array: object, dtype: type[np.generic]) -> None:
+def _check_array(field: str, array: object, dtype: type[np.generic]) -> None:
     """Raise InputError unless `array` is a contiguous vector of `dtype` in native byte order."""
     if not isinstance(array, np.ndarray):
         raise InputError(field, type(array).__name__, f"a numpy array of {dtype.__name__}")
@@ -113,16 +171,14 @@ def check_array(field: str, array: object, dtype: type[np.generic]) -> None:
         raise InputError(field, array.ctypes.data, f"aligned as {dtype.__name__} needs it")
 
 
-def check_int(field: str, value: Any) -> int:
-    """Return an integer of any kind as int; InputError for anything else."""
+def _check_int(field: str, value: Any) -> int:
     try:
         return index(value)
     except TypeError:
         raise InputError(field, value, "an integer") from None
 
 
-def check_word(field: str, value: SupportsIndex) -> int:
-    """Return a u64 as int; InputError for anything else."""
-    word = check_int(field, value)
+def _check_word(field: str, value: SupportsIndex) -> int:
+    word = _check_int(field, value)
     check_u64(field, word)
     return word

@@ -10,8 +10,7 @@ every packet of its QP. Neither the race check nor a repost schedules a tasklet 
 
 from collections.abc import Sequence
 
-from ntbbench.dispatch.engine.batch import Batch
-from ntbbench.dispatch.engine.counts import (
+from ntbbench.dispatch.engine.batch import (
     MISROUTED,
     MISSED,
     QP_SCHEDULE_CALLS,
@@ -22,6 +21,7 @@ from ntbbench.dispatch.engine.counts import (
     VECTOR_INTERRUPTS,
     VECTOR_SCHEDULE_CALLS,
     VECTOR_WAKEUPS,
+    Batch,
     Counters,
 )
 from ntbbench.ntb.vectormap import bits_of

@@ -11,8 +11,8 @@ from ntbbench.lab.pair.predict import PER_VECTOR, WORKS, Prediction
 from ntbbench.lab.pair.records import OK, PairPoint
 from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
+from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 from ntbbench.pair.setting import EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
 
 

@@ -30,8 +30,8 @@ from ntbbench.lab.pair.plan import (
 )
 from ntbbench.lab.pair.points import all_points, failed_points
 from ntbbench.lab.pair.records import FAILED, PairPoint
+from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX
 from ntbbench.pair.setting import DIRECTIONS, DOORBELL, GAP, PACKETS, SLOTS_TEXT, Traffic
 
 BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder

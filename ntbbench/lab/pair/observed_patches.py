@@ -10,6 +10,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ntbbench.lab.pair.plan import EP, Behaviour, DriverSource, PairSetup, named_patches
+from ntbbench.pair.behaviour import (
+    FILLED,
+    LOOKS_UP,
+    Observations,
+    expected_observations,
+    normalised,
+    refusing_observations,
+)
 from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -20,14 +28,6 @@ from ntbbench.pair.drivers.patches import (
     side_prerequisites,
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.set_up import (
-    FILLED,
-    LOOKS_UP,
-    Observations,
-    expected_observations,
-    normalised,
-    refusing_observations,
-)
 
 BOUND = "db_valid_mask"  # what only a driver with an NTB device shows
 SHOWN_MAX = 3  # observations that a finding tells in words

@@ -24,8 +24,8 @@ from ntbbench.core.text_file import read_small
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.plan import DEVICES, DriverSource, PairSetup
 from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace
+from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START
 from ntbbench.pair.drivers.patches import SIDES, Side
-from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START
 from ntbbench.pair.setting import Traffic
 
 # SIDES is by port in `state`: port 0 is the endpoint, port 1 the root complex.

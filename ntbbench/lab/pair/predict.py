@@ -23,8 +23,8 @@ from ntbbench.pair.flow import (
     ring_effects,
     run_bounds,
 )
-from ntbbench.pair.series.verdict import PairLink, pair_link
 from ntbbench.pair.setting import EP_TO_RC, Direction, Setting
+from ntbbench.pair.verdict import PairLink, pair_link
 
 LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
 FALLBACK, PER_VECTOR, WORKS = "fallback", "per-vector", "works"

@@ -18,8 +18,13 @@ from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
 from ntbbench.core.text_file import bad_line
 from ntbbench.lab.pair.plan import EP
 from ntbbench.ntb.vectormap import bits_of
+from ntbbench.pair.drivers.kernel_around import (
+    EP_DB_COUNT_MAX,
+    EPF_IRQ_DB_START,
+    U32_BYTES,
+    slot_of,
+)
 from ntbbench.pair.drivers.patches import Side
-from ntbbench.pair.drivers.slots import EP_DB_COUNT_MAX, EPF_IRQ_DB_START, U32_BYTES, slot_of
 from ntbbench.pair.flow import POLL, Raised, Seen, Told
 from ntbbench.pair.setting import Traffic
 

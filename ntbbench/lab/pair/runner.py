@@ -37,8 +37,8 @@ from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
 from ntbbench.lab.qemu import ENDED, KVM_OPTIONS, TCG, Machine, complaints, kvm_runs
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
+from ntbbench.pair.behaviour import Observations
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.set_up import Observations
 from ntbbench.pair.setting import Traffic
 
 WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold

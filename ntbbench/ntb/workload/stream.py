@@ -35,26 +35,17 @@ RINGS_BLOCK = 1 << 16  # rings of bursts made at a time: they stay in a core's c
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """The doorbell interrupts of one run, in order.
+    """The doorbell interrupts of one run, in order."""
 
-    Parameters
-    ----------
-    vectors : uint8[N], the source of each interrupt; uint8[C], of each code, where there are codes.
-    rung : uint64[N] or uint64[C], the doorbell bits that it delivers.
-    rings : the sender's count; rings of a bit that is still pending coalesce.
-    rates : share of each interrupt source in the interrupts, from the workload's definition.
-    exact : the rates are those of these very N interrupts; else they are expectations.
-    trials : independent draws behind the stream; 0 where it is exact.
-    codes : uint8[N], below 64; None: `vectors` and `rung` are by interrupt.
-    """
-
+    # uint8[N], the source of each interrupt; uint8[C], of each code, where there are codes
     vectors: U8
-    rung: U64
-    rings: int
+    rung: U64  # uint64[N] or uint64[C], the doorbell bits that it delivers
+    rings: int  # the sender's count; rings of a bit that is still pending coalesce
+    # share of each interrupt source in the interrupts, from the workload's definition
     rates: tuple[Rate, ...]
-    exact: bool
-    trials: int
-    codes: U8 | None = None
+    exact: bool  # the rates are those of these very N interrupts; else they are expectations
+    trials: int  # independent draws behind the stream; 0 where it is exact
+    codes: U8 | None = None  # uint8[N], below 64; None: `vectors` and `rung` are by interrupt
 
     @property
     def interrupts(self) -> int:
@@ -153,19 +144,13 @@ def generator(seed: int, key: int) -> np.random.PCG64DXSM:
 
 @dataclass(frozen=True)
 class Sender:
-    """What the sender does.
+    """What the sender does."""
 
-    Parameters
-    ----------
-    pattern : which queue is rung next.
-    burst : rings between two interrupts; they coalesce to one interrupt per source, in the order of
-        each source's first ring. 1: an interrupt per ring.
-    bits : the doorbell bit of each queue.
-    """
-
-    pattern: Pattern
+    pattern: Pattern  # which queue is rung next
+    # rings between two interrupts; they coalesce to one interrupt per source, in the order of each
+    # source's first ring. 1: an interrupt per ring.
     burst: int
-    bits: tuple[int, ...]
+    bits: tuple[int, ...]  # the doorbell bit of each queue
 
 
 def ring_stream(sender: Sender, vector_map: VectorMap, interrupts: int) -> Stream:

@@ -24,17 +24,11 @@ WANTED = "columns time and vector or db_bits (or both)"
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """One recorded log.
+    """One recorded log."""
 
-    Parameters
-    ----------
-    path : as the user wrote it.
-    vectors : uint8[R] interrupt sources, or None.
-    db_bits : uint64[R] rung bits, none of them 0, or None. One of the two is there.
-    """
-
-    path: str
-    vectors: npt.NDArray[np.uint8] | None
+    path: str  # as the user wrote it
+    vectors: npt.NDArray[np.uint8] | None  # uint8[R] interrupt sources, or None
+    # uint64[R] rung bits, none of them 0, or None. One of the two is there.
     db_bits: npt.NDArray[np.uint64] | None
 
     @property
@@ -44,21 +38,15 @@ class Log:
 
 
 def read_log(path: str) -> Log:
-    """Return the log in a .csv, .npy (structured) or .npz file.
-
-    Raises
-    ------
-    InputError : the file cannot be read, a column is missing, or a row is wrong.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix in {".npy", ".npz"}:
-        return check_columns(path, read_numpy(path))
-    if suffix == ".csv":
-        return check_columns(path, read_csv(path))
-    raise InputError("workload: log", path, "a .csv, .npy or .npz file")
+    """Return the log in a .csv, .npy (structured) or .npz file; InputError: it is none."""
+    readers = {".csv": _read_csv, ".npy": _read_numpy, ".npz": _read_numpy}
+    read = readers.get(Path(path).suffix.lower())
+    if read is None:
+        raise InputError("workload: log", path, "a .csv, .npy or .npz file")
+    return _check_columns(path, read(path))
 
 
-def read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
+def _read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
     """Return the known columns of a CSV file; every bad cell is named by its line."""
     columns: dict[str, list[Any]] = {}
     try:
@@ -76,7 +64,7 @@ def read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
                 if len(row) != len(header):
                     raise InputError(where, len(row), f"{len(header)} cells, as in the header")
                 for name, place in places:
-                    columns[name].append(parse_cell(where, name, row[place]))
+                    columns[name].append(_parse_cell(where, name, row[place]))
     except OSError as error:
         raise InputError("workload: log", path, str(error.strerror)) from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -85,8 +73,7 @@ def read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
     return {name: np.array(cells, dtype=kinds[name]) for name, cells in columns.items()}
 
 
-def parse_cell(where: str, name: str, text: str) -> float | int:
-    """Return one cell's number."""
+def _parse_cell(where: str, name: str, text: str) -> float | int:
     if name != "time":
         high = VECTOR_MAX if name == "vector" else U64_MAX
         return parse_int(f"{where}: {name}", text, 0, high)
@@ -96,7 +83,7 @@ def parse_cell(where: str, name: str, text: str) -> float | int:
         raise InputError(f"{where}: time", text, "a number of seconds") from None
 
 
-def read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
+def _read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
     """Return the known columns of a structured .npy array or of the arrays of an .npz file."""
     try:
         with Path(path).open("rb") as file:
@@ -109,9 +96,8 @@ def read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
     except OSError as error:
         raise InputError("workload: log", path, error.strerror or str(error)) from None
     except (ValueError, EOFError, BadZipFile, KeyError) as error:
-        raise InputError(
-            f"log {path!r}", "", f"not a NumPy file without pickles: {error}"
-        ) from None
+        why = f"not a NumPy file without pickles: {error}"
+        raise InputError(f"log {path!r}", "", why) from None
     limits = {"vector": (VECTOR_MAX, np.uint8), "db_bits": (U64_MAX, np.uint64)}
     for name, (high, kind) in limits.items():
         if name not in found:
@@ -128,7 +114,7 @@ def read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
     return found
 
 
-def check_columns(path: str, columns: dict[str, npt.NDArray[Any]]) -> Log:
+def _check_columns(path: str, columns: dict[str, npt.NDArray[Any]]) -> Log:
     """Return the log of these columns, or raise InputError at the first row that is wrong."""
     if "time" not in columns or len(columns) < 2:
         raise InputError(f"log {path!r}", sorted(columns), WANTED)
@@ -161,64 +147,56 @@ def log_stream(log: Log, vector_map: VectorMap, active: int) -> Stream:
     lowest bit first. A row with a vector alone rings one of the vector's active bits, which take
     turns; where none is active, its valid bits do. A row with both rings these bits and no other.
 
-    Parameters
-    ----------
-    active : u64 mask of the doorbell bits of the queues that exist.
-
-    Raises
-    ------
-    InputError : a vector or a bit that the device does not have.
+    active: u64 mask of the doorbell bits of the queues that exist.
+    InputError: a vector or a bit that the device does not have.
     """
-    if log.db_bits is None:
-        vectors, rung = bits_in_turn(log, vector_map, active)
+    if log.db_bits is not None:
+        _check_bits(log, log.db_bits, vector_map)
+        vectors, rung = _split_by_source(log.db_bits, vector_map)
     else:
-        check_bits(log, vector_map)
-        vectors, rung = split_by_source(log.db_bits, vector_map)
+        assert log.vectors is not None
+        vectors, rung = log.vectors, _bits_in_turn(log.path, log.vectors, vector_map, active)
     rings = sum(
         int(mask).bit_count() * int(count)
         for mask, count in zip(*np.unique(rung, return_counts=True), strict=True)
     )
-    return Stream(vectors, rung, rings, log_rates(log, vector_map), exact=True, trials=0)
+    return Stream(vectors, rung, rings, _log_rates(log, vector_map), exact=True, trials=0)
 
 
-def bits_in_turn(log: Log, vector_map: VectorMap, active: int) -> tuple[U8, U64]:
-    """Return the interrupts of a log of vectors, each with the next bit of its vector."""
-    if log.vectors is None:
-        raise InputError(f"log {log.path!r}", "", "a vector column")
-    rung = np.zeros(len(log.vectors), dtype=np.uint64)
-    for source in np.unique(log.vectors).tolist():
-        rows = np.flatnonzero(log.vectors == source)
-        known = len(vector_map.irq_masks)
+def _bits_in_turn(path: str, vectors: U8, vector_map: VectorMap, active: int) -> U64:
+    """Return for each interrupt the next bit of its vector."""
+    rung = np.zeros(len(vectors), dtype=np.uint64)
+    known = len(vector_map.irq_masks)
+    for source in np.unique(vectors).tolist():
+        rows = np.flatnonzero(vectors == source)
         mask = vector_map.irq_masks[source] & vector_map.db_valid_mask if source < known else 0
         bits = bits_of(mask & active) or bits_of(mask)
         if not bits:
             allowed = f"a vector with doorbells, of 0 to {known - 1}"
-            raise InputError(f"log {log.path!r}: row {rows[0] + 1}: vector", source, allowed)
+            raise InputError(f"log {path!r}: row {rows[0] + 1}: vector", source, allowed)
         turns = np.array([1 << bit for bit in bits], dtype=np.uint64)
         rung[rows] = turns[np.arange(len(rows)) % len(turns)]
-    return log.vectors, rung
+    return rung
 
 
-def check_bits(log: Log, vector_map: VectorMap) -> None:
+def _check_bits(log: Log, db_bits: U64, vector_map: VectorMap) -> None:
     """Raise InputError at the first row whose bits the device, or the row's vector, has not."""
-    if log.db_bits is None:
-        return
-    allowed = np.full(len(log.db_bits), vector_map.db_valid_mask, dtype=np.uint64)
+    allowed = np.full(len(db_bits), vector_map.db_valid_mask, dtype=np.uint64)
     if log.vectors is not None:
         table = np.zeros(256, dtype=np.uint64)
         table[: len(vector_map.irq_masks)] = vector_map.irq_masks
         allowed &= table[log.vectors]
-    wrong = np.flatnonzero(log.db_bits & ~allowed)
+    wrong = np.flatnonzero(db_bits & ~allowed)
     if len(wrong):
         row = wrong[0]
         raise InputError(
             f"log {log.path!r}: row {row + 1}: db_bits",
-            hex(log.db_bits[row]),
+            hex(db_bits[row]),
             f"doorbell bits of this device and vector: {int(allowed[row]):#x}",
         )
 
 
-def split_by_source(db_bits: U64, vector_map: VectorMap) -> tuple[U8, U64]:
+def _split_by_source(db_bits: U64, vector_map: VectorMap) -> tuple[U8, U64]:
     """Return one interrupt for each source of each row, the source of the lowest bit first."""
     rows, sources, parts = [], [], []
     for source, mask in enumerate(vector_map.irq_masks):
@@ -233,10 +211,10 @@ def split_by_source(db_bits: U64, vector_map: VectorMap) -> tuple[U8, U64]:
     return vectors[order], rung[order]
 
 
-def log_rates(log: Log, vector_map: VectorMap) -> tuple[Fraction, ...]:
+def _log_rates(log: Log, vector_map: VectorMap) -> tuple[Fraction, ...]:
     """Return the exact share of each source in the interrupts of the log."""
     hits = [0] * len(vector_map.irq_masks)
-    if log.db_bits is None and log.vectors is not None:
+    if log.vectors is not None and log.db_bits is None:
         for source, count in zip(*np.unique(log.vectors, return_counts=True), strict=True):
             hits[source] += int(count)
     elif log.db_bits is not None:

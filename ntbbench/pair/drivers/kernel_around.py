@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What stands around a driver: the NTB core, ntb_transport, and the checks of a debug kernel."""
+"""What stands around a driver: NTB core, ntb_transport, the wire's slots, a debug kernel."""
 
 import errno
 from collections import deque
@@ -11,7 +11,51 @@ from typing import Protocol
 
 from ntbbench.core.errors import ExitCode, NtbbenchError
 from ntbbench.ntb.vectormap import bits_of
-from ntbbench.pair.drivers.slots import U64
+
+EPF_IRQ_LINK = 0
+EPF_IRQ_RESERVED_DB = 1  # historically skipped; no side rings it on purpose
+EPF_IRQ_DB_START = 2
+ROOT_FIX_DB_START = 1  # the rejected alternative gives up the skipped slot
+
+EP_DB_COUNT_MAX = 32  # pci-epf-vntb.c: MAX_DB_COUNT
+EP_MSIS = 16  # pci-epf-vntb.c asks the controller for these, whatever db_count is
+EP_DB_COUNT_UNSET = 0  # configfs has no default
+MW_COUNT_MAX = 4  # pci-epf-vntb.c: MAX_MW; ntb_hw_epf.c: NTB_EPF_MAX_MW_COUNT
+SPAD_COUNT = 64  # pci-epf-vntb.c
+RC_DB_COUNT_MIN = 3  # ntb_hw_epf.c: NTB_EPF_MIN_DB_COUNT
+RC_DB_COUNT_MAX = 31  # ntb_hw_epf.c: NTB_EPF_MAX_DB_COUNT
+RC_VECTORS_MIN = RC_DB_COUNT_MIN + 1  # one vector more for the link
+RC_VECTORS_MAX = RC_DB_COUNT_MAX + 1
+DB_BAR_BYTES_MIN = 128  # pci-epf-core.c (pci_epf_alloc_space): no BAR is smaller
+U32_BYTES = 4
+U64 = (1 << 64) - 1
+INT_BITS = 32
+U64_BITS = 64
+
+
+def ffs(db_bits: int) -> int:
+    """Return the 1-based number of the lowest set bit, 0 for none, as the kernel's ffs() does.
+
+    ffs() takes an int, so a doorbell bit of 32 or more is cut off and the result is 0.
+
+    Source: include/linux/bitops.h; used in ntb_epf_peer_db_set() and, before patch 2, in
+    vntb_epf_peer_db_set().
+    """
+    low = db_bits & ((1 << INT_BITS) - 1)
+    return (low & -low).bit_length()
+
+
+def slot_of(bit: int) -> int:
+    """Return the slot that a doorbell bit rings, whatever the versions of the two drivers."""
+    return EPF_IRQ_DB_START + bit
+
+
+def slot_name(slot: int, db_start: int = EPF_IRQ_DB_START) -> str:
+    """Return what a slot stands for."""
+    if slot == EPF_IRQ_LINK:
+        return "link"
+    return "reserved" if slot < db_start else f"doorbell bit {slot - db_start}"
+
 
 # Linux has two names for this number, and C libraries prefer the other one.
 ERRNO_NAMES = {errno.EOPNOTSUPP: "EOPNOTSUPP"}
@@ -29,10 +73,8 @@ class Hazard(StrEnum):
 class DriverError(NtbbenchError):
     """An errno that a driver returned, with the words of its message.
 
-    Parameters
-    ----------
-    code : a positive errno; the kernel returns its negative.
-    call : the function or configfs attribute that returned it.
+    code: a positive errno; the kernel returns its negative.
+    call: the function or configfs attribute that returned it.
     """
 
     exit_code = ExitCode.BAD_INPUT
@@ -97,21 +139,21 @@ DbEvent = Callable[[int], None]  # ntb_db_event(): the driver reports a vector t
 
 
 class NtbDevice(Protocol):
-    """The doorbell operations of one side's `struct ntb_dev`."""
+    """The doorbell operations of one side's `struct ntb_dev`; masks and db_bits are u64."""
 
     has_vector_ops: bool  # a driver has both vector callbacks or neither (ntb_dev_ops_is_valid)
 
     def db_valid_mask(self) -> int:
-        """Return the u64 of bits that the driver calls doorbells."""
+        """Return the bits that the driver calls doorbells."""
 
     def db_vector_count(self) -> int:
         """Return the number of vectors; the core asks only a driver with vector callbacks."""
 
     def db_vector_mask(self, vector: int) -> int:
-        """Return the u64 of a vector's bits; the core asks as for db_vector_count()."""
+        """Return a vector's bits; the core asks as for db_vector_count()."""
 
     def db_read(self) -> int:
-        """Return the local doorbell register, a u64."""
+        """Return the local doorbell register."""
 
     def db_clear(self, db_bits: int) -> None:
         """Clear bits of the local doorbell register."""
@@ -174,20 +216,17 @@ class Transport:
         for _ in range(RUNS_MAX):
             if not self._list:
                 return
-            self._rxc_db(self._list.popleft())
+            qp_num = self._list.popleft()
+            self.runs.append(qp_num)
+            if self.packets.pop(qp_num, 0) and self.client is Client.REPOSTS:
+                self._schedule(qp_num)
+            if self.ndev.db_read() >> qp_num & 1:
+                self.ndev.db_clear(1 << qp_num)
+                self.race_checks.append(qp_num)
+                self._schedule(qp_num)
         raise RuntimeError("the tasklets schedule each other without end")
 
     def _schedule(self, qp_num: int) -> None:
         # tasklet_schedule() on a tasklet that is scheduled already does nothing.
         if qp_num not in self._list:
             self._list.append(qp_num)
-
-    def _rxc_db(self, qp_num: int) -> None:
-        self.runs.append(qp_num)
-        for _ in range(self.packets.pop(qp_num, 0)):
-            if self.client is Client.REPOSTS:
-                self._schedule(qp_num)
-        if self.ndev.db_read() >> qp_num & 1:
-            self.ndev.db_clear(1 << qp_num)
-            self.race_checks.append(qp_num)
-            self._schedule(qp_num)

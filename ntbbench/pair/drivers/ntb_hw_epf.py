@@ -4,9 +4,7 @@
 import errno
 from collections.abc import Callable, Sequence
 
-from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError, Hazard, Sanitizer
-from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.slots import (
+from ntbbench.pair.drivers.kernel_around import (
     EPF_IRQ_LINK,
     MW_COUNT_MAX,
     RC_DB_COUNT_MIN,
@@ -14,8 +12,13 @@ from ntbbench.pair.drivers.slots import (
     RC_VECTORS_MIN,
     U64,
     U64_BITS,
+    DbEvent,
+    DriverError,
+    Hazard,
+    Sanitizer,
     ffs,
 )
+from ntbbench.pair.drivers.patches import Driver
 
 IRQ_BASE = 40  # any number: the first Linux irq of the device
 
@@ -35,11 +38,8 @@ def scattered_irqs(vectors: int) -> tuple[int, ...]:
 class Epf:
     """One ntb_hw_epf.
 
-    Parameters
-    ----------
-    irqs : the Linux irq number of each granted MSI or MSI-X vector, in vector order.
-    db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
-    write_doorbell : carries out the MMIO write that rings a slot of the peer.
+    `irqs` are the Linux irq numbers of the granted vectors in order; `db_event` receives the
+    vectors of ntb_db_event(); `write_doorbell` carries out the write that rings a slot of the peer.
 
     Source: drivers/ntb/hw/epf/ntb_hw_epf.c, Linux 6.12.95 (no patch), 6.12.117 (9-11), 7.3 (all).
 
@@ -49,11 +49,7 @@ class Epf:
     """
 
     def __init__(
-        self,
-        driver: Driver,
-        irqs: Sequence[int],
-        db_event: DbEvent,
-        write_doorbell: WriteDoorbell,
+        self, driver: Driver, irqs: Sequence[int], db_event: DbEvent, write_doorbell: WriteDoorbell
     ) -> None:
         self.driver = driver
         self.irqs = tuple(irqs)
@@ -70,9 +66,7 @@ class Epf:
     def probe(self, mw_count: int, failing_vector: int | None = None) -> None:
         """Set the device up; request_irq() fails for `failing_vector`, if there is one.
 
-        Raises
-        ------
-        DriverError : ENOSPC with too few vectors, EINVAL for too many windows (before patch 11 only
+        DriverError: ENOSPC with too few vectors, EINVAL for too many windows (before patch 11 only
             after the irqs were requested, which then stay), EBUSY where request_irq() failed.
         """
         if self.driver.has(11):
@@ -100,15 +94,12 @@ class Epf:
             raise DriverError(errno.EINVAL, call, many)
         for vector in range(granted):
             if vector == failing_vector:
-                self._unwind()
+                # Before the prerequisite those requested so far stay, with a freed device behind.
+                if "isr-unwind" in self.driver.prerequisites or self.driver.has(11):
+                    self.requested.clear()
                 raise DriverError(errno.EBUSY, "request_irq", f"vector {vector} refused")
             self.requested.add(vector)
         self.db_count = granted - 1
-
-    def _unwind(self) -> None:
-        # Before the prerequisite the irqs requested so far stay, with a freed device behind them.
-        if "isr-unwind" in self.driver.prerequisites or self.driver.has(11):
-            self.requested.clear()
 
     # The receiving half.
 
@@ -121,7 +112,13 @@ class Epf:
             base = self.driver.db_start if self.driver.has(10) else 0
             # Below it are the link and, with patch 10, the reserved slot, which gives a warning.
             if not EPF_IRQ_LINK <= irq_no < max(base, EPF_IRQ_LINK + 1):
-                self._report(irq_no - base)
+                vector = irq_no - base
+                if self.driver.has(11):
+                    # The kernel compares unsigned numbers: a negative vector is out of range too.
+                    if not 0 <= vector < self.db_vector_count():
+                        return
+                    self.db_val |= 1 << vector
+                self._db_event(vector)
 
     def _irq_no(self, slot: int) -> int:
         if self.driver.has(11):
@@ -132,14 +129,6 @@ class Epf:
         if irq_no != slot:
             self.sanitizer.reports.append((Hazard.MISREAD, f"slot {slot} taken for {irq_no}"))
         return irq_no
-
-    def _report(self, vector: int) -> None:
-        if self.driver.has(11):
-            # The kernel compares unsigned numbers, so a negative vector is out of range too.
-            if not 0 <= vector < self.db_vector_count():
-                return
-            self.db_val |= 1 << vector
-        self._db_event(vector)
 
     # The operations that the NTB core calls.
 

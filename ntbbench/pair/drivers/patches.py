@@ -8,7 +8,7 @@ from typing import Literal
 from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.pair.drivers.slots import EPF_IRQ_DB_START, ROOT_FIX_DB_START
+from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, ROOT_FIX_DB_START
 
 Side = Literal["ep", "rc"]
 SIDES: tuple[Side, Side] = ("ep", "rc")
@@ -49,12 +49,7 @@ PREREQUISITES: dict[str, Side] = {
 
 @dataclass(frozen=True)
 class Driver:
-    """One side's driver: its patches, its prerequisites, and the slot of doorbell bit 0.
-
-    Raises
-    ------
-    InputError : a patch or prerequisite that is not one of this side.
-    """
+    """One side's driver by its patches; InputError: one of the other side."""
 
     side: Side  # "ep" (pci-epf-vntb) or "rc" (ntb_hw_epf)
     patches: frozenset[int]  # numbers of the applied patches, all of this side
@@ -115,12 +110,7 @@ def driver(side: Side, patches: Iterable[int]) -> Driver:
 
 
 def prefix(side: Side, count: int) -> Driver:
-    """Return the driver after the first `count` patches of its half of the series.
-
-    Raises
-    ------
-    InputError : a count beyond the side's patches.
-    """
+    """Return the driver after the first `count` patches of its half; InputError: too many."""
     numbers = side_patches(side)
     if not 0 <= count <= len(numbers):
         alone = f"one patch alone is set:{numbers[-1]}"
@@ -154,15 +144,11 @@ KERNELS: dict[str, tuple[Driver, Driver]] = {
 def parse_driver(side: Side, text: str) -> Driver:
     """Return the driver that a user named.
 
-    Parameters
-    ----------
-    text : a prefix ("0" .. "7" or "5"), "root-fix", "none", "all", a kernel version
+    text: a prefix ("0" .. "7" or "5"), "root-fix", "none", "all", a kernel version
         ("6.12.117"), or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
         it holds a comma or a dash. `-NAME` at the end drops a prerequisite ("none,-irq-base").
 
-    Raises
-    ------
-    InputError : anything else.
+    InputError: anything else.
     """
     field = f"--{side}"
     parts = [part.strip() for part in text.split(",")]
@@ -182,14 +168,11 @@ def _base_driver(side: Side, text: str) -> Driver:
         return driver(side, side_patches(side) if text == "all" else ())
     if text.isascii() and text.isdigit() and len(text) < 4:
         return prefix(side, int(text))
-    return driver(side, _patch_numbers(side, text))
-
-
-def _patch_numbers(side: Side, text: str) -> list[int]:
     numbers = side_patches(side)
     try:
         if ".." not in text:
-            return parse_int_axis(text.removeprefix("set:"), f"--{side}", numbers[0], numbers[-1])
+            chosen = parse_int_axis(text.removeprefix("set:"), f"--{side}", numbers[0], numbers[-1])
+            return driver(side, chosen)
     except InputError:
         pass
     raise InputError(

@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 
+from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.pair.drivers.deferral import VNTB_PEER_DB_WORK_BUDGET, PeerDbWork
-from ntbbench.pair.drivers.kernel_around import DbEvent, DriverError, Sanitizer
-from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.slots import (
+from ntbbench.pair.drivers.kernel_around import (
     DB_BAR_BYTES_MIN,
     EP_DB_COUNT_MAX,
     EP_DB_COUNT_UNSET,
@@ -20,8 +18,86 @@ from ntbbench.pair.drivers.slots import (
     U32_BYTES,
     U64,
     U64_BITS,
+    DbEvent,
+    DriverError,
+    Sanitizer,
     ffs,
 )
+from ntbbench.pair.drivers.patches import Driver
+
+VNTB_PEER_DB_WORK_BUDGET = 5  # pci-epf-vntb.c, Linux 7.3
+BUDGET_MAX = 1 << 16  # a model of more has no meaning and takes for ever
+RaiseBit = Callable[[int], None]  # raises the MSI of one doorbell bit; it may sleep
+
+
+class PeerDbWork:
+    """`peer_db_pending` and `peer_db_work`, one atomic step at a time.
+
+    A step is what other CPUs can see happen: taking a snapshot with xchg(0), raising the lowest
+    bit of it, or looking for more after the last snapshot that the budget allows. Between steps
+    anything may ring. InputError: a budget below 1.
+
+    Source: drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_peer_db_work,
+    vntb_epf_peer_db_set, epf_ntb_epc_init, epf_ntb_epc_cleanup), Linux 7.3.
+    """
+
+    def __init__(self, raise_bit: RaiseBit, budget: int = VNTB_PEER_DB_WORK_BUDGET) -> None:
+        if not 1 <= budget <= BUDGET_MAX:
+            raise InputError("budget", budget, f"1 .. {BUDGET_MAX} snapshots a run")
+        self._raise_bit = raise_bit
+        self.budget = budget  # snapshots that a run may take
+        self.pending = 0
+        self.enabled = False
+        self.queued = False
+        self.running = False
+        self.db_bits = 0  # what is left of the snapshot in hand
+        self.snapshots_left = 0
+        self.snapshots = 0  # taken in all, not counting the empty ones
+        self.runs = 0
+
+    def enable(self) -> None:
+        """Clear what is pending and let the work run (epf_ntb_epc_init)."""
+        self.pending = 0
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Wait for a run to end, refuse further ones, clear what is pending (cleanup)."""
+        self.enabled = False
+        self.queued = False
+        while self.running:
+            self.step()
+        self.pending = 0
+
+    def set(self, db_bits: int) -> None:
+        """Add bits, already masked and not 0, and queue the work."""
+        self.pending |= db_bits
+        self.queued = self.enabled  # one that is queued already stays so once
+
+    def step(self) -> None:
+        """Do the next thing; nothing if the work is neither running nor queued."""
+        if not self.running:
+            if self.queued:
+                self.queued, self.running = False, True
+                self.runs += 1
+                self.snapshots_left = self.budget
+        elif self.db_bits:
+            bit = (self.db_bits & -self.db_bits).bit_length() - 1  # ffs64()
+            self.db_bits &= ~(1 << bit)
+            self._raise_bit(bit)
+        elif self.snapshots_left:
+            self.snapshots_left -= 1
+            self.db_bits, self.pending = self.pending, 0
+            self.snapshots += self.db_bits > 0
+            self.running = self.db_bits > 0
+        else:
+            self.running = False
+            self.queued |= self.enabled and bool(self.pending)
+
+    def drain(self) -> None:
+        """Step until the work has nothing left to do."""
+        while self.running or self.queued:
+            self.step()
+
 
 U32_MAX = (1 << 32) - 1
 ATTRIBUTES = ("db_count", "num_mws", "spad_count")
@@ -50,13 +126,10 @@ class VntbConfig:
         return self.driver.db_start + 1
 
     def store(self, attribute: str, text: str) -> None:
-        """Write `text` to an attribute.
+        """Write `text` to an attribute; InputError: no such attribute.
 
-        Raises
-        ------
-        DriverError : EOPNOTSUPP after attach (patch 5), EINVAL or ERANGE for what is no u32, EINVAL
+        DriverError: EOPNOTSUPP after attach (patch 5), EINVAL or ERANGE for what is no u32, EINVAL
             outside the attribute's range (db_count: with patch 4).
-        InputError : no such attribute.
         """
         if attribute not in ATTRIBUTES:
             raise unknown("attribute", attribute, ATTRIBUTES)
@@ -70,12 +143,7 @@ class VntbConfig:
         setattr(self, attribute, value)
 
     def configure_interrupt(self) -> None:
-        """Check db_count as bind does.
-
-        Raises
-        ------
-        DriverError : EINVAL for a db_count that the driver refuses.
-        """
+        """Check db_count as bind does; DriverError: EINVAL for one that the driver refuses."""
         low = int("db-count-zero" in self.driver.prerequisites)
         low = self.db_count_min if self.driver.has(4) else low
         _check("epf_ntb_configure_interrupt", "DB count ", self.db_count, low, EP_DB_COUNT_MAX)
@@ -87,12 +155,7 @@ def _check(call: str, what: str, value: int, low: int, high: int) -> None:
 
 
 def kstrtou32(call: str, text: str) -> int:
-    """Return the u32 in `text`, read as kstrtou32() with base 0 does.
-
-    Raises
-    ------
-    DriverError : EINVAL for no number, ERANGE for one beyond a u32.
-    """
+    """Return a u32 as kstrtou32() with base 0 does; DriverError: EINVAL or ERANGE."""
     match = re.fullmatch(r"\+?(0[xX][0-9a-fA-F]+|[0-9]+)\n?", text)
     if match is None:
         raise DriverError(errno.EINVAL, call, "not a number")
@@ -123,11 +186,8 @@ class Doorbell(StrEnum):
 class Vntb:
     """One bound or unbound pci-epf-vntb.
 
-    Parameters
-    ----------
-    db_event : receives the vectors of ntb_db_event(), under the core's ctx_lock.
-    raise_msi : raises an MSI towards the host; MSI n is slot n - 1.
-    budget : snapshots a run of the deferred work takes at most.
+    `db_event` receives the vectors of ntb_db_event(), under the core's ctx_lock; `raise_msi` raises
+    an MSI towards the host, of which MSI n is slot n - 1.
 
     Source: drivers/pci/endpoint/functions/pci-epf-vntb.c, Linux 6.12.95 (no patch) and 7.3 (all).
 
@@ -158,12 +218,7 @@ class Vntb:
         self.has_vector_ops = driver.has(7)
 
     def bind(self) -> None:
-        """Attach to the endpoint controller.
-
-        Raises
-        ------
-        DriverError : EINVAL for a db_count that the driver refuses.
-        """
+        """Attach to the endpoint controller; DriverError: EINVAL for a refused db_count."""
         self.config.configure_interrupt()
         count = self.config.db_count
         for slot in range(count):
@@ -200,7 +255,7 @@ class Vntb:
         if self.doorbell is Doorbell.POLL:
             self.epf_db[slot] = data
         else:
-            self.handle_irq(self.virqs[slot])
+            self._handle_irq(self.virqs[slot])
 
     def poll(self) -> None:
         """Run the doorbell half of the command handler once (a kworker, every 5 ms).
@@ -214,7 +269,7 @@ class Vntb:
                 self._report(slot)
                 self.epf_db[slot] = 0
 
-    def handle_irq(self, irq: int) -> None:
+    def _handle_irq(self, irq: int) -> None:
         """Run the doorbell irq handler: every slot whose virq is the one that fired."""
         with self.sanitizer.atomic():
             for slot in range(self.first_slot, self.config.db_count):
@@ -256,12 +311,7 @@ class Vntb:
         self.db &= ~db_bits
 
     def peer_db_set(self, db_bits: int) -> None:
-        """Ring the peer, in whatever context the caller is.
-
-        Raises
-        ------
-        DriverError : before patch 2, what the controller said; after it the call never fails.
-        """
+        """Ring the peer in any context; DriverError: before patch 2, what the controller said."""
         if not self.driver.has(2):
             self._raise_slot(ffs(db_bits) + self.driver.db_start - 1)
             return

@@ -22,9 +22,8 @@ from ntbbench.pair.records import (
     InSetting,
     Regression,
 )
-from ntbbench.pair.series.prefix_matrix import nearest_break, rows
-from ntbbench.pair.series.verdict import WORKS, Verdict
 from ntbbench.pair.setting import DIRECTIONS, Setting
+from ntbbench.pair.verdict import WORKS, Verdict, nearest_break, rows
 from ntbbench.report import document as report
 from ntbbench.report.document import Column, Document, Sheet, Table, Tone, column, words
 from ntbbench.report.views.record_tables import record_table

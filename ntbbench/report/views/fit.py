@@ -3,7 +3,7 @@
 
 from ntbbench.core.fields import declared
 from ntbbench.core.units import FS, duration_text
-from ntbbench.datapath.grid.fit import PACKETS_MIN
+from ntbbench.datapath.fit import PACKETS_MIN
 from ntbbench.datapath.records import FitResult, Target
 from ntbbench.report.document import Column, Document, Sheet, Table, words
 from ntbbench.report.quantities import RATES, quantity

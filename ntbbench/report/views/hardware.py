@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import fields
 
-from ntbbench.ntb.devices.listing import wakeup_groups
+from ntbbench.ntb.audit import wakeup_groups
 from ntbbench.ntb.records import NO_SOURCE, BitRow, DeviceRow, HardwareResult, Role
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.report.document import (

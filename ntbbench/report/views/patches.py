@@ -19,8 +19,8 @@ from ntbbench.pair.records import (
     StormCount,
     UnsafeOrder,
 )
-from ntbbench.pair.series.subsets import first_failure
 from ntbbench.pair.setting import Setting
+from ntbbench.pair.subsets import first_failure
 from ntbbench.report.document import Column, Document, Sheet, Table, column, words
 from ntbbench.report.views.compat import setting_line
 from ntbbench.report.views.record_tables import cell_of, cells_of, columns_of, record_table

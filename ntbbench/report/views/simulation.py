@@ -4,7 +4,6 @@
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from ntbbench.datapath.grid.estimate import NEITHER, gains, paired_ratio
 from ntbbench.datapath.records import (
     CPU_KINDS,
     QUANTILES,
@@ -12,6 +11,7 @@ from ntbbench.datapath.records import (
     SimulationResult,
     UnavailableSimulation,
 )
+from ntbbench.datapath.summary import NEITHER, gains, paired_ratio
 from ntbbench.report.document import (
     Cell,
     Column,

@@ -183,7 +183,7 @@ def by_reason(refusals: Iterable[Refusal]) -> list[tuple[str, list[Refusal]]]:
 
 
 def _general(point: UnavailablePoint) -> str:
-    """Return the reason with Q for the number of queues asked for (ntbbench.ntb.netdev)."""
+    """Return the reason with Q for the number of queues asked for (ntbbench.ntb.transport)."""
     return re.sub(rf"^ENOSPC: {point.queues_requested} queues?\b", "ENOSPC: Q queues", point.reason)
 
 

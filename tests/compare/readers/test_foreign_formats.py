@@ -22,7 +22,7 @@ from compare_data import (
     written,
 )
 
-from ntbbench.compare.readers import load_variant
+from ntbbench.compare.readers.detect import load_variant
 
 GOOGLE: dict[str, Any] = {
     "context": {"date": "2026", "host_name": "h", "num_cpus": 8, "caches": []},

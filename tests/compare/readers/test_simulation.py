@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from simulate_runs import ONE, SHORT, SMALL, Command, compared
 
-from ntbbench.compare.readers import load_variant
+from ntbbench.compare.readers.detect import load_variant
 
 Simulated = Callable[..., Path]
 

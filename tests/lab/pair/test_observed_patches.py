@@ -11,18 +11,17 @@ from pair_recordings import DATA, load, observations
 from pair_strategies import subsets
 
 from ntbbench.lab.pair.observed_patches import (
-    Behaviour,
     Question,
     behaviour_words,
     explain,
     observed_driver,
     read_observations,
 )
-from ntbbench.lab.pair.plan import DriverSource, PairSetup
+from ntbbench.lab.pair.plan import Behaviour, DriverSource, PairSetup
 from ntbbench.lab.pair.points import evaluate, observed
+from ntbbench.pair.behaviour import FILLED, LOOKS_UP, expected_observations, normalised
 from ntbbench.pair.drivers.patches import Driver, Side, driver, number_ranges, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.set_up import FILLED, LOOKS_UP, expected_observations, normalised
 
 SLOTS = {"ep": 8, "rc": 16}
 FILLED_SLOTS = frozenset(range(8))

@@ -24,7 +24,7 @@ from ntbbench.lab.pair.ring_trace_file import (
     WireSlots,
     read_pair_trace,
 )
-from ntbbench.pair.drivers.slots import slot_of
+from ntbbench.pair.drivers.kernel_around import slot_of
 from ntbbench.pair.flow import POLL, Raised, Told
 from ntbbench.pair.setting import Traffic
 

@@ -9,9 +9,8 @@ from pages import OpenPage
 from rendered import rendered
 
 from ntbbench.pair.records import BrokenCell, Regression
-from ntbbench.pair.series.prefix_matrix import compat, exhaustive, rows
-from ntbbench.pair.series.verdict import Verdict
 from ntbbench.pair.setting import DIRECTIONS, Setting
+from ntbbench.pair.verdict import Verdict, compat, exhaustive, rows
 from ntbbench.report.views.compat import SHOWN, TITLES, folded_settings
 
 READ_GRID = """

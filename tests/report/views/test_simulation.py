@@ -12,8 +12,8 @@ import pytest
 from rendered import rendered
 from simulate_runs import ONE, SHORT, Command, loaded
 
-from ntbbench.datapath.grid.estimate import gains
 from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation, SimulationResult
+from ntbbench.datapath.summary import gains
 from ntbbench.report.quantities import NO_UNIT, RATES, TIMES, Unit, plain, quantity, unit_of
 from ntbbench.report.views.simulation_points import Measure, mean, mean_and_interval, spread
 

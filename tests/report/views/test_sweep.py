@@ -14,9 +14,8 @@ from report_records import ok, result, timing, unavailable
 from ntbbench.dispatch.records import Caution, OkPoint, SweepResult, UnavailablePoint
 from ntbbench.dispatch.scenario import Scenario
 from ntbbench.dispatch.sweep import run_sweep
-from ntbbench.ntb.devices.catalogue import hardware_names
-from ntbbench.ntb.netdev import create_queues
-from ntbbench.ntb.transport import qp_count
+from ntbbench.ntb.catalogue import hardware_names
+from ntbbench.ntb.transport import create_queues, qp_count
 from ntbbench.report.document import Table
 from ntbbench.report.views.sweep import document, verdict_of
 

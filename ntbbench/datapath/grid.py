@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs every replication of every point, on any executor, with the same result on all of them.
+
+A replication depends on its point and its number alone, and is put in its place by them; the
+order in which replications end changes nothing. They run in this process, in one process a core,
+or on a Dask cluster: each is a `concurrent.futures.Executor`, so one runner serves them. joblib's
+backends were the alternative: its Dask backend needs distributed all the same, and hides the
+futures that an interrupted grid has to keep apart.
+"""
+
+import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import connection
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import ntbbench
+from ntbbench.core.environment import usable_cores
+from ntbbench.core.errors import InputError, NtbbenchError
+from ntbbench.datapath.grid_point import PointSpec
+from ntbbench.datapath.records import Replication
+from ntbbench.datapath.replicate import Chunk, run_packed, unpacked
+
+SCHEMES = ("tcp", "tls", "ws", "wss")  # of a Dask scheduler; without one, tcp
+CONNECT_TIMEOUT = 10.0  # seconds to wait for a scheduler
+RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
+# A worker keeps memory that it freed: the engines' buffers are some hundred KiB each, and to give
+# them back to the kernel and take them again was a quarter of a short replication (glibc; bytes).
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8388608", "MALLOC_TRIM_THRESHOLD_": "33554432"}
+QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there when it ends
+
+
+@dataclass(frozen=True)
+class Place:
+    """An executor and how many tasks it is to be given in advance."""
+
+    executor: Executor
+    slots: int  # how many tasks run at once
+
+    @property
+    def in_process(self) -> bool:
+        """Whether `submit` does the task itself: then nothing can ask meanwhile whether to end."""
+        return isinstance(self.executor, Inline)
+
+    @property
+    def window(self) -> int:
+        """Tasks under way at once."""
+        return 1 if self.in_process else QUEUED * self.slots
+
+
+class Inline(Executor):
+    """Runs each task at once, in the calling thread."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Return a future that is done; raise what the task raises."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def local(jobs: int, tasks: int) -> Iterator[Place]:
+    """Yield `jobs` processes on this machine; 0: one a core. A single one is this process."""
+    count = min(jobs or usable_cores(), max(tasks, 1))
+    if count == 1:
+        yield Place(Inline(), 1)
+        return
+    _start_forkserver()
+    context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
+    executor = ProcessPoolExecutor(count, context, initializer=_end_with_parent)
+    try:
+        yield Place(executor, count)
+    except BaseException:  # nobody waits for the rest, and a replication can take minutes
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    finally:
+        executor.shutdown(wait=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started the pool has gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def _start_forkserver() -> None:
+    """Start the process that forks workers, with SIGINT blocked in it and so in every worker.
+
+    A terminal sends SIGINT to the whole group, and the parent alone decides; a worker that blocks
+    it itself is too late. SIGTERM stays: with it the pool ends its workers where one of them died.
+    """
+    # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    added = {name: value for name, value in KEEP_MEMORY.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        for name in added:
+            del os.environ[name]
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def dask(scheduler: str) -> Iterator[Place]:
+    """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
+
+    InputError: there is no `distributed`, no answer at `scheduler`, no worker, or one with another
+        version of ntbbench.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415  # an optional dependency
+    except ImportError:
+        allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
+        raise InputError("--backend", "dask", allowed) from None
+    check_address(scheduler)
+    _check_certificates(scheduler)
+    try:
+        client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = f"a scheduler that answers: {' '.join(str(error).split())}"
+        raise InputError("--scheduler", scheduler, reason) from None
+    try:
+        slots = int(sum(client.nthreads().values()))
+        if not slots:
+            raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
+        for worker, version in sorted(client.run(lambda: ntbbench.__version__).items()):
+            if version != ntbbench.__version__:
+                allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
+                raise InputError("--scheduler: ntbbench version", version, allowed)
+        executor = client.get_executor(pure=False, retries=RETRIES)
+        try:
+            yield Place(executor, slots)
+        finally:
+            executor.shutdown(wait=False)
+    finally:
+        client.close()
+
+
+def check_address(scheduler: str) -> None:
+    """Raise InputError for what cannot be a scheduler's address.
+
+    Dask's own client, given one, keeps a thread, and reports with a traceback of its destructor,
+    after 20 s, that it could not be closed.
+    """
+    allowed = f"[SCHEME://]HOST:PORT, SCHEME of {', '.join(SCHEMES)}"
+    try:
+        parts = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
+        port = parts.port
+    except ValueError:  # of a bad port, or brackets that do not close
+        raise InputError("--scheduler", scheduler, allowed) from None
+    plain = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if parts.scheme not in SCHEMES or not parts.hostname or not port or not plain:
+        raise InputError("--scheduler", scheduler, allowed)
+
+
+def _check_certificates(scheduler: str) -> None:
+    """Raise InputError where TLS is not set up: a client would stay, and end with a traceback."""
+    from distributed import Security  # noqa: PLC0415  # an optional dependency
+
+    if not scheduler.startswith("tls://"):
+        return
+    arguments: Any = cast(Any, Security)().get_connection_args("client")
+    if arguments.get("ssl_context") is None:
+        allowed = "tls:// where Dask's configuration names certificates (distributed.comm.tls)"
+        raise InputError("--scheduler", scheduler, allowed)
+
+
+CHUNKS_A_SLOT = 2  # of what is left: chunks shrink, so that no slot waits long for the last one
+CHUNK_MAX = 128  # replications; a chunk costs the parent most of a millisecond
+LOST = "a worker process was ended from outside; is the memory short?"
+WAIT = 0.5  # seconds between two looks at `stop`
+SAVE_INTERVAL = 30.0  # seconds between two savings of a long run
+
+Found = list[dict[int, Replication]]  # of each point, by number
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a caller hears of a grid while it runs."""
+
+    # Gets a word, the replications done and all of them.
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    # Says whether to end here; what was handed out is waited for and kept. Where that is not to be
+    # waited for either, it raises KeyboardInterrupt.
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[Found], None] = lambda found: None  # gets what is found by now
+    clock: Callable[[], float] = time.monotonic  # decides when to save
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is to be run."""
+
+    specs: Sequence[PointSpec]  # of one scenario
+    replications: int  # of each point that can be had
+    engine: str
+
+    def missing(self, found: Found) -> list[list[int]]:
+        """Return the numbers of the replications that each point still lacks."""
+        return [
+            [number for number in range(self.replications) if number not in have]
+            if spec.reason is None
+            else []
+            for spec, have in zip(self.specs, found, strict=True)
+        ]
+
+    @property
+    def total(self) -> int:
+        """All replications."""
+        return sum(spec.reason is None for spec in self.specs) * self.replications
+
+
+class WorkersLost(NtbbenchError):
+    """A worker process ended by itself, with what it had under way; all else was kept."""
+
+
+def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
+    """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
+
+    What was found before stays in `found` also after an error.
+    InputError: a point's system is refused; WorkersLost: the executor broke; KeyboardInterrupt: out
+        of `hooks.stop()`.
+    """
+    waiting = _chunks(grid, grid.missing(found), place.slots)
+    again: deque[Chunk] = deque()  # what a worker left of its chunk
+    running: dict[Future[bytes], Chunk] = {}
+    next_save = hooks.clock() + SAVE_INTERVAL
+    while True:
+        # Nothing is cancelled: where a worker dies, Python 3.11's pool stumbles over a cancelled
+        # future and leaves the others unanswered for ever (concurrent.futures.process,
+        # terminate_broken()).
+        if not hooks.stop():
+            _hand_out(place, again, waiting, running)
+        if not running:
+            return
+        done, _ = wait(running, timeout=WAIT, return_when=FIRST_COMPLETED)
+        for future in done:
+            chunk = running.pop(future)
+            try:
+                runs = unpacked(future.result())
+            except (BrokenExecutor, CancelledError) as error:
+                raise WorkersLost(LOST) from error
+            found[chunk.point] |= {one.replication: one for one in runs}
+            if left_over := chunk.replications[len(runs) :]:
+                again.append(replace(chunk, replications=left_over))
+        if done:
+            hooks.progress("simulating", sum(map(len, found)), grid.total)
+        if hooks.clock() >= next_save:
+            hooks.save(found)
+            next_save = hooks.clock() + SAVE_INTERVAL
+
+
+def _hand_out(
+    place: Place, again: deque[Chunk], waiting: Iterator[Chunk], running: dict[Future[bytes], Chunk]
+) -> None:
+    """Let the executor have as much in advance as it is to be given."""
+    while len(running) < place.window:
+        chunk = again.popleft() if again else next(waiting, None)
+        if chunk is None:
+            return
+        try:
+            running[place.executor.submit(run_packed, chunk)] = chunk
+        except BrokenExecutor as error:
+            raise WorkersLost(LOST) from error
+
+
+def _chunks(grid: Grid, lacking: Sequence[Sequence[int]], slots: int) -> Iterator[Chunk]:
+    """Yield what is to be done, some replications of one point at a time, fewer towards the end."""
+    left = sum(map(len, lacking))
+    for point, (spec, numbers) in enumerate(zip(grid.specs, lacking, strict=True)):
+        start = 0
+        while start < len(numbers):
+            size = max(1, min(CHUNK_MAX, left // (CHUNKS_A_SLOT * slots)))
+            part = tuple(numbers[start : start + size])
+            yield Chunk(point, spec, part, grid.engine)
+            start += len(part)
+            left -= len(part)
