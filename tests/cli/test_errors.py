@@ -143,6 +143,7 @@ ERRORS = {
         --iperf3 /dev/null => --iperf3: '/dev/null': runs of iperf3 -J, alike:
         --throughput 1e9 --direction reverse => goes with --iperf3 only
         --throughput 1e9 --protocol sctp => known: tcp, udp
+        --throughput 1e9 --html board.toml => --html: 'board.toml'
     """,
     "lab": """
         run --vectors 17 => ntbbench: --vectors: 17: a whole number from 0 to 16

@@ -14,7 +14,6 @@ from captures import (
     PCI,
     ZERO,
     capture,
-    edit,
     explained,
     set_counters,
     with_info,
@@ -73,15 +72,6 @@ def test_wrong_bits_of_db_read_wake_a_qp_without_packets(tmp_path: Path) -> None
     assert [qp["measured_low"] for qp in one["qps"]] == [40, 40, 80, 40]
     assert [qp["verdict"] for qp in one["qps"]] == ["inside"] * 4
     assert (code, one["verdict"], one["unexplained"]) == (0, "inside", 0)
-
-
-def test_a_named_device_that_cannot_be_is_a_finding(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, (one,) = explained(capture(tmp_path / "c", ZERO, SLOTS), "--hardware", "ntb_hw_epf-v4")
-    assert (code, one["verdict"]) == (1, "excess")
-    first = " ".join(capsys.readouterr().out.split())
-    assert "c as ntb_hw_epf-v4: MORE runs than the model of this device allows" in first
 
 
 def test_intel_rebuilt_from_info(tmp_path: Path) -> None:
@@ -147,52 +137,6 @@ def test_netdev_reposts(tmp_path: Path) -> None:
     )
     _, (one, _) = explained(folder)
     assert codes(one)["buffer-repost"] == 160
-
-
-def test_text_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, measured = capture(tmp_path / ("x" * 99), ZERO, SLOTS), tmp_path / "m.json"
-    assert main(["ingest", str(folder), str(FOUR), "-o", str(measured)]) == 0
-    capsys.readouterr()
-    assert main(["explain", str(measured)]) == 0
-    out = capsys.readouterr().out
-    assert out.isascii()
-    assert max(map(len, out.splitlines())) <= 80
-    assert out.startswith("2 captures: 2 inside the bounds of a device, 0 outside those of every")
-
-
-@pytest.mark.parametrize("make", ["gone", "text", "foreign", "half", "masks", "no-ntb"])
-def test_bad_input_is_one_line(
-    make: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "m.json"
-    assert main(["ingest", str(FOUR), "-o", str(path)]) == 0
-    texts = {
-        "text": "hello",
-        "foreign": '{"schema": "ntbbench.sweep/1"}',
-        "half": path.read_text()[:2000],
-        "no-ntb": '{"schema": "ntbbench.measured/1"}',
-    }
-    if make == "masks":
-        edit(path, '"0xffff"', '"0xfffg"')
-    elif make == "gone":
-        path.unlink()
-    else:
-        path.write_text(texts[make])
-    capsys.readouterr()
-    assert main(["explain", str(path)]) == 2
-    out, err = capsys.readouterr()
-    assert (out, len(err.splitlines())) == ("", 1)
-
-
-def test_a_device_that_nothing_tells_must_be_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    measured = tmp_path / "m.json"
-    assert main(["ingest", str(FOUR / "trace"), "-o", str(measured)]) == 0
-    capsys.readouterr()
-    assert main(["explain", str(measured)]) == 2
-    assert "--hardware" in capsys.readouterr().err
-    assert main(["explain", str(measured), "--hardware", "ntb_hw_epf-legacy"]) == 0
 
 
 def test_without_counters_runs_and_active_qps_are_unknown_not_0(

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench hardware` and its audit. The golden outputs hold lists, a map and the whole audit."""
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -111,42 +109,3 @@ def test_a_size_that_a_driver_refuses_is_not_audited(
     title, _, rest = " ".join(text.split()).partition("Not audited")
     assert "ntb_hw_epf-v4: ntb_hw_epf takes a db_count from 3 to 31, not 2" in rest
     assert "ntb_hw_epf-v4" not in title
-
-
-def test_an_audit_of_a_custom_device_names_no_driver(hardware: Callable[..., str]) -> None:
-    custom = ("board", "--device", "board:doorbells=16,vectors=4,shift=5")
-    assert "Nothing found\n  board" in hardware("--audit", *custom)
-    sizes = ("generic", "--doorbells", "4", "--vectors", "6")
-    text = hardware("--audit", *sizes, code=1)
-    assert "db_vector_count 6 counts vectors 4 to 5, without a doorbell" in text
-    assert "no driver's source" in text
-    rows = io.StringIO(hardware("--audit", *sizes, "--format", "csv", code=1))
-    (row,) = csv.DictReader(rows)
-    assert (row["rule"], row["file"], row["line"]) == ("empty-vector", "", "")
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["ntb_hw_epf"], "did you mean ntb_hw_epf-v4?"),
-        (["generic", "--doorbells", "65"], "--doorbells: '65': a whole number from 1 to 64"),
-        (["generic", "--vectors", "x"], "--vectors: 'x': a whole number from 1 to 64"),
-        (["generic", "--mw-count", "-1"], "--mw-count: '-1'"),
-        (["generic", "--max-num-clients", "x"], "--max-num-clients: 'x'"),
-        (["--doorbells", "0"], "--doorbells: '0'"),
-        (["ntb_hw_epf-v4", "--doorbells", "32"], "takes a db_count from 3 to 31, not 32 (EINVAL)"),
-        (["x", "--device", "x:shift=3"], "device x: 'doorbells'"),
-        (["--device", "x:doorbells=3", "--device", "x:doorbells=4"], "'x': each device once"),
-        (["--scenario", "s.toml", "--device", "mine:doorbells=3"], "'mine': each device once"),
-        (["--scenario", "missing.toml"], "scenario: 'missing.toml': No such file"),
-    ],
-)
-@pytest.mark.parametrize("audit", [[], ["--audit"]])
-@pytest.mark.usefixtures("in_an_empty_folder")
-def test_bad_input_is_one_line(
-    ntbbench: Run, audit: list[str], words: list[str], message: str
-) -> None:
-    Path("s.toml").write_text("[device.mine]\ndoorbells = 4\n")
-    ran = ntbbench("hardware", *words, *audit)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert message in ran.err

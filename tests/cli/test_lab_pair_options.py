@@ -98,20 +98,6 @@ def test_a_matrix_that_was_asked_for_four_flows_goes_on_with_four(lab: Lab) -> N
     assert len(lab.plans) == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", ["text", "md", "html", "json"])
-def test_every_format_says_what_was_not_exercised(lab: Lab, kind: str, form: str, capsys) -> None:
-    meet = "doorbells that meet (--gap 0)"
-    command = ["lab", "pair", kind, "--format", form, "-o", "r.json"]
-    assert main([*command, "--direction", "ep-to-rc"]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "doorbells towards the endpoint (--direction rc-to-ep)" in printed
-    assert main(command) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "--direction" not in printed and meet in printed
-    assert meet in json.loads(Path("r.json").read_text())["not_exercised"]
-
-
 # --- patches -------------------------------------------------------------------------------------
 
 
@@ -169,70 +155,6 @@ def test_a_named_driver_has_the_patches_of_its_name(
 
 
 # --- bad input and exit codes --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--gap", "0"], "a --gap of 700 us or more, not 0"),
-        (["--mw-count", "1"], "two QPs or more, not the one of --mw-count 1"),
-        (["--queues", "1"], "two QPs or more, not the one of --queues 1"),
-    ],
-)
-def test_per_vector_is_not_required_where_it_cannot_be(lab: Lab, options, words, capsys) -> None:
-    command = ["lab", "pair", "run", "--require", "per-vector", *options]
-    assert main(command) == 2
-    assert main([*command, "--bisect"]) == 255
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 2 and all(f"--require: 'per-vector': {words}" in line for line in told)
-    assert lab.plans == []
-
-
-REFUSED = [
-    (["--queues", "many"], "--queues: 'many': "),
-    (["--doorbell", "smoke"], "--doorbell: 'smoke': unknown"),
-    (["--direction", "up"], "--direction: 'up': "),
-    (["--flows", "0"], "--flows: '0': "),
-    (["--packets", "-1"], "--packets"),
-    (["--gap", "soon"], "--gap: 'soon': "),
-    (["--format", "pdf"], "--format"),
-    (["-o", "no/such/folder.json"], "cannot be written"),
-    (["--html", "no/such/page.html"], "--html: 'no/such/page.html': cannot be written"),
-]
-REFUSED_OF_ONE_BOOT = [
-    (["--ep-slots", "33"], "--ep-slots: '33': a whole number from 0 to 32"),
-    (["--mw-count", "3"], "--mw-count: '3': a whole number from 1 to 2"),
-    (["--mw-count", "0"], "--mw-count: '0': "),
-    (["--record", "full"], "--record: 'full': a new or an empty folder"),
-]
-REFUSED_OF_A_MATRIX = [
-    (["--ep-slots", "3-33"], "--ep-slots: 33: a whole number from 0 to 32"),
-    (["--mw-count", "1-3"], "--mw-count: 3: a whole number from 1 to 2"),
-    (["--jobs", "65"], "--jobs: '65': a whole number from 1 to 64"),
-    (["--exhaustive", "--ep-slots", "5"], "--ep-slots: '5': not with --exhaustive"),
-]
-
-
-@pytest.mark.parametrize(
-    ("kind", "arguments", "words"),
-    [
-        *((kind, *case) for kind in KINDS for case in REFUSED),
-        *((kind, *case) for kind in ("run", "check") for case in REFUSED_OF_ONE_BOOT),
-        *(("matrix", *case) for case in REFUSED_OF_A_MATRIX),
-    ],
-)
-def test_bad_input_is_one_line_and_boots_nothing(
-    lab: Lab, kind: str, arguments: list[str], words: str, capsys
-) -> None:
-    Path("full").mkdir()
-    Path("full/something").touch()
-    try:
-        code = main(["lab", "pair", kind, *arguments])
-    except SystemExit as error:
-        code = error.code
-    told = capsys.readouterr().err.splitlines()
-    assert code == 2 and lab.plans == []
-    assert len(told) == 1 and words in told[0]
 
 
 @pytest.mark.parametrize(
