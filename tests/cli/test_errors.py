@@ -175,6 +175,7 @@ ERRORS = {
         pair run --require per-vector --queues 1 => two QPs or more, not the one of --queues 1
         pair run --ep-driver before --ep-patches 1-7 => none, which `before` stands for
         pair run --ep-driver after --ep-patches 1-6 => full, which `after` stands for
+        pair run --ep-patches 8 => --ep-patches: '8': none, full, or patches of 1-7
         pair matrix --ep-slots 3-33 => --ep-slots: 33: a whole number from 0 to 32
         pair matrix --mw-count 1-3 => --mw-count: 3: a whole number from 1 to 2
         pair matrix --jobs 65 => --jobs: '65': a whole number from 1 to 64
