@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`hardware`, its audit, `compat`, `patches` and `doorbell`; the golden outputs hold the reports."""
+"""`hardware`, its audit, `compat`, `patches`, `doorbell`; golden outputs hold the reports."""
 
 import json
 from collections.abc import Callable
