@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The report of a simulation: its answer, columns that fit, numbers that are readable."""
+"""The report of a simulation: its answer, readable numbers; its page in a browser."""
 
-import csv
-import io
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pages import silent_page
+from playwright.sync_api import Browser, Page
 from rendered import rendered
-from simulate_runs import ONE, SHORT, Command, loaded
+from simulate_runs import ONE, SHORT, loaded
 
+from ntbbench.cli.main import main
 from ntbbench.datapath.grid.estimate import gains
 from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation, SimulationResult
-from ntbbench.report.quantities import NO_UNIT, RATES, TIMES, Unit, plain, quantity, unit_of
+from ntbbench.report.figures.simulation import places_beside
+from ntbbench.report.quantities import NO_UNIT, RATES, TIMES, plain, quantity, unit_of
 from ntbbench.report.views.simulation_points import Measure, mean, mean_and_interval, spread
 
 
@@ -41,19 +48,11 @@ def test_the_first_line_is_the_fastest_point_of_each_protocol(result_file: Path)
         assert f"{protocol} is fastest with per-vector, spread, 2 queues: {rate}, {gain}" in first
 
 
-def test_a_point_that_may_be_as_fast_is_counted(result_file: Path) -> None:
+def test_points_that_may_be_as_fast_are_counted(result_file: Path) -> None:
     result = loaded(result_file)
     alike = [point for point in result.points if point.queues == 1 and point.protocol == "tcp"]
     text = unfolded(rendered(msgspec.structs.replace(result, points=alike), "text"))
     assert "(3 other points may be as fast)." in text  # one queue: nothing to mask or to spread
-
-
-def test_missed_doorbells_come_first(result_file: Path) -> None:
-    result = loaded(result_file)
-    lossy = msgspec.structs.replace(ok_points(result)[0], missed=3)
-    text = rendered(msgspec.structs.replace(result, points=[lossy]), "text")
-    assert text.startswith("1 point missed doorbells. tcp is fastest with ")
-    assert "Missed or misrouted doorbells" in text
 
 
 @pytest.mark.parametrize("largest", [99.99, 99_999.0])
@@ -66,16 +65,6 @@ def test_the_widest_numbers_split_no_table(result_file: Path, largest: float) ->
     text = rendered(msgspec.structs.replace(result, points=points), "text")
     assert max(map(len, text.splitlines())) <= 80
     assert ", continued" not in text
-
-
-def test_csv_has_a_row_a_point(result_file: Path) -> None:
-    result = loaded(result_file)
-    rows = list(csv.DictReader(io.StringIO(rendered(result, "csv"))))
-    for row, point in zip(rows, ok_points(result), strict=True):
-        assert float(row["throughput_bps_mean"]) == point.throughput_bps.mean
-        assert point.latency.p999 is not None
-        assert float(row["latency_p999_high"]) == point.latency.p999.high
-        assert int(row["ring_full_stops"]) == point.ring_full_stops
 
 
 def test_an_unfinished_grid_says_how_much_is_there(result_file: Path) -> None:
@@ -94,109 +83,223 @@ def test_an_unfinished_grid_says_how_much_is_there(result_file: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 replication a"), (2, "2 replications a")])
-def test_few_replications_are_warned_of(
-    count: int, said: str, tmp_path: Path, ntbbench: Command
-) -> None:
+def test_few_replications_are_warned_of(count: int, said: str, tmp_path: Path, ntbbench) -> None:
     path = tmp_path / "x.json"
     assert ntbbench("simulate", *ONE, "--replications", count, "-o", path).code == 0
-    result = loaded(path)
-    assert result.warnings[0].code == "few-replications"
-    assert said in rendered(result, "text")
-    if count == 1:
-        assert ok_points(result)[0].throughput_bps.low is None
-        assert " one run " in rendered(result, "text")
+    found = loaded(path)
+    assert found.warnings[0].code == "few-replications"
+    assert said in rendered(found, "text")
+    assert (ok_points(found)[0].throughput_bps.low is None) == (count == 1)
 
 
-def test_where_no_point_can_be_had_nothing_is_said_of_replications(
-    tmp_path: Path, ntbbench: Command
+def test_missed_doorbells_come_first_and_no_point_is_said_to_be_none(
+    result_file: Path, tmp_path: Path, ntbbench
 ) -> None:
+    lossy = msgspec.structs.replace(ok_points(loaded(result_file))[0], missed=3)
+    text = rendered(msgspec.structs.replace(loaded(result_file), points=[lossy]), "text")
+    assert text.startswith("1 point missed doorbells. tcp is fastest with ")
     path = tmp_path / "x.json"
     assert ntbbench("simulate", "--queues", 64, *SHORT, "-o", path).code == 0
     text = unfolded(rendered(loaded(path), "text"))
     assert text.startswith("generic: the device can give none of the points: nothing simulated.")
-    assert "replication" not in text
-    assert "Unavailable points" in text
-    assert rendered(loaded(path), "html")
+    assert "replication" not in text and rendered(loaded(path), "html")
+
+
+def cells(how, low: float | None, mean: float | None, high: float | None, unit=NO_UNIT) -> str:
+    found = None if mean is None else Estimate(mean=mean, low=low, high=high)
+    return " ".join(cell.text for _, cell in how(Measure("", "", "", "", found), unit))
 
 
 @pytest.mark.parametrize(
-    ("means", "units", "name"),
+    ("found", "shown"),
     [
-        ([583e6, 1.2e9], RATES, "Gbit/s"),
-        ([583e6, None], RATES, "Mbit/s"),
-        ([0.5], RATES, "bit/s"),
-        ([12e-6, 3e-9], TIMES, "us"),
-        ([0.0], TIMES, "ms"),
-        ([None], TIMES, "ms"),
-    ],
-)
-def test_the_largest_value_decides_the_unit(
-    means: Sequence[float | None], units: tuple[Unit, ...], name: str
-) -> None:
-    assert unit_of(means, units).name == name
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (19.1772, "19.177"),
-        (123456.7, "123457"),
-        (1e5, "100000"),
-        (0.0, "0"),
-        (99999.6, "100000"),
-        (1e7, "10000000"),
-        (5.33e-05, "0.0000533"),
-    ],
-)
-def test_a_number_has_no_exponent(value: float, shown: str) -> None:
-    assert plain(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.0, "0"), (0.0004, "<.001"), (0.0006, "0.001"), (0.74812, "0.748"), (0.9999, "1.000"),
-        (11.14, "11.1"), (99.96, "100"), (999.6, "1000"), (99999.4, "99999"),
+        # No exponent.
+        *((plain(value), shown) for value, shown in (
+            (19.1772, "19.177"), (123456.7, "123457"), (1e5, "100000"), (0.0, "0"),
+            (99999.6, "100000"), (1e7, "10000000"), (5.33e-05, "0.0000533"),
+        )),
+        # Five characters of a narrow number.
+        *((cells(mean, None, value, None), shown) for value, shown in (
+            (0.0, "0"), (0.0004, "<.001"), (0.0006, "0.001"), (0.74812, "0.748"), (11.14, "11.1"),
+            (0.9999, "1.000"), (99.96, "100"), (999.6, "1000"), (99999.4, "99999"),
+        )),
+        # A spread wider than its mean is an interval.
+        *((cells(spread, *value), shown) for value, shown in (
+            ((6.0, 8.0, 10.0), "8 +-25.0%"), ((0.0, 8.0, 16.0), "8 +-100.0%"),
+            ((0.0, 8.0, 30.21), "8 (0..30.2)"), ((0.0, 4813.8, 10218.0), "4813.8 (0..10218)"),
+            ((None, 123456.7, None), "123457"), ((None, 8.0, None), "8"), ((0.0, 0.0, 0.0), "0"),
+            ((None, None, None), "-"),
+        )),
+        # A mean and its interval have one format.
+        *((cells(mean_and_interval, *value, RATES[1]), shown) for value, shown in (
+            ((81_057e6, 95_000e6, 109_100e6), "95000 81057-109100"),
+            ((80e6, 583.12e6, 1086.3e6), "583.1 80.0-1086.3"),
+            ((0.25e6, 0.5e6, 0.75e6), "0.50000 0.25000-0.75000"), ((0.0, 0.0, 0.0), "0 0-0"),
+            ((999_998e6, 999_999e6, 999_999.2e6), "999999 999998-999999"),
+        )),
+        # The largest value decides the unit.
+        *((unit_of(means, units).name, name) for means, units, name in (
+            ([583e6, 1.2e9], RATES, "Gbit/s"), ([583e6, None], RATES, "Mbit/s"),
+            ([0.5], RATES, "bit/s"), ([12e-6, 3e-9], TIMES, "us"), ([0.0], TIMES, "ms"),
+            ([None], TIMES, "ms"),
+        )),
     ],
 )  # fmt: skip
-def test_a_narrow_number_takes_five_characters(value: float, shown: str) -> None:
-    found = Measure("", "", "", "", Estimate(mean=value, low=None, high=None))
-    ((_, cell),) = mean(found, NO_UNIT)
-    assert cell.text == shown
-    assert len(shown) <= 5
+def test_numbers_are_readable(found: str, shown: str) -> None:
+    assert found == shown
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (Estimate(mean=8.0, low=6.0, high=10.0), "8 +-25.0%"),
-        (Estimate(mean=8.0, low=0.0, high=16.0), "8 +-100.0%"),
-        (Estimate(mean=8.0, low=0.0, high=30.21), "8 (0..30.2)"),
-        (Estimate(mean=4813.8, low=0.0, high=10218.0), "4813.8 (0..10218)"),
-        (Estimate(mean=123456.7, low=None, high=None), "123457"),
-        (Estimate(mean=8.0, low=None, high=None), "8"),
-        (Estimate(mean=0.0, low=0.0, high=0.0), "0"),
-        (None, "-"),
-    ],
-)
-def test_a_spread_wider_than_its_mean_is_an_interval(value: Estimate | None, shown: str) -> None:
-    ((_, cell),) = spread(Measure("", "", "", "", value), NO_UNIT)
-    assert cell.text == shown
+# --- the page ------------------------------------------------------------------------------------
+
+HOSTILE = '</script><b>"bold"</b>'
 
 
-@pytest.mark.parametrize(
-    ("rate", "cells"),
-    [
-        ((95_000e6, 81_057e6, 109_100e6), ("95000", "81057-109100")),
-        ((583.12e6, 80e6, 1086.3e6), ("583.1", "80.0-1086.3")),
-        ((0.5e6, 0.25e6, 0.75e6), ("0.50000", "0.25000-0.75000")),
-        ((0.0, 0.0, 0.0), ("0", "0-0")),
-        ((999_999e6, 999_998e6, 999_999.2e6), ("999999", "999998-999999")),
-    ],
-)
-def test_a_mean_and_its_interval_have_one_format(
-    rate: tuple[float, float, float], cells: tuple[str, str]
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("page")
+    scenario = folder / "board.toml"
+    scenario.write_text(
+        f"name = {json.dumps(HOSTILE)}\n[run]\nduration = '5ms'\nwarmup = '1ms'\nreplications = 3\n"
+    )
+    words = ["--protocol", "tcp,udp", "--queues", "1,2,4", "-o", str(folder / "result.json")]
+    html = ["--jobs", "1", "--html", str(folder / "page.html")]
+    assert main(["simulate", str(scenario), *words, *html]) == 0
+    return folder / "page.html", json.loads((folder / "result.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, result: tuple[Path, dict[str, Any]]) -> Iterator[Page]:
+    with silent_page(browser, result[0]) as opened:
+        yield opened
+
+
+READ = """
+name => document.getElementById(name).data.map(trace => ({
+  name: trace.name, x: Array.from(trace.x), y: Array.from(trace.y),
+  above: trace.error_y ? Array.from(trace.error_y.array) : null,
+}))
+"""
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_curves_hold_every_point(
+    page: Page, result: tuple[Path, dict[str, Any]], protocol: str
 ) -> None:
-    found = Estimate(mean=rate[0], low=rate[1], high=rate[2])
-    pairs = mean_and_interval(Measure("", "", "", "", found), RATES[1])
-    assert tuple(cell.text for _, cell in pairs) == cells
+    points = [point for point in result[1]["points"] if point["protocol"] == protocol]
+    for figure, scale in (("throughput", 1e-9), ("latency-p50", 1e3), ("latency-p999", 1e3)):
+        traces = page.evaluate(READ, f"{figure}-{protocol}")
+        assert len(traces) == 4
+        for trace in traces:
+            line = [p for p in points if f"{p['dispatch']}, {p['affinity']}" == trace["name"]]
+            quantity = [
+                p["throughput_bps"] if figure == "throughput" else p["latency"][figure[8:]]
+                for p in line
+            ]
+            assert trace["x"] == pytest.approx([1, 2, 4], abs=0.1)
+            assert trace["y"] == pytest.approx([value["mean"] * scale for value in quantity])
+            above = [(value["high"] - value["mean"]) * scale for value in quantity]
+            assert trace["above"] == pytest.approx(above)
+
+
+def test_bars_stack_all_the_time(page: Page, result: tuple[Path, dict[str, Any]]) -> None:
+    traces = page.evaluate(READ, "cpu-tcp")
+    assert len(traces) == 6
+    for place in range(12):
+        assert sum(trace["x"][place] for trace in traces) == pytest.approx(16 * 5e-3)
+    tops = page.evaluate("() => document.getElementById('cpu-tcp')._fullLayout.barmode")
+    assert tops == "stack"
+
+
+def test_distributions_fall_from_all_packets(page: Page) -> None:
+    traces = page.evaluate(READ, "distribution-udp")
+    assert len(traces) == 4
+    for trace in traces:
+        assert trace["y"][0] == 1
+        assert trace["y"] == sorted(trace["y"], reverse=True)
+        assert trace["x"] == sorted(trace["x"])
+        assert min(trace["y"]) > 0  # a logarithmic axis
+
+
+def test_every_plot_is_drawn_and_fits(page: Page) -> None:
+    plots = page.locator(".plot")
+    assert plots.count() == 2 * 6
+    assert page.locator(".plot > .plot-container .main-svg").count() >= plots.count()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
+
+
+def test_axes_have_the_queues_that_were_run_and_readable_units(page: Page) -> None:
+    """A grid of one queue count would else be a column at the right edge, under the toolbar."""
+    axis = "document.getElementById('throughput-tcp')._fullLayout.xaxis"
+    ticks = page.evaluate("document.getElementById('throughput-tcp').layout.xaxis.tickvals")
+    assert ticks == [1, 2, 4]
+    low, high = page.evaluate(f"{axis}.range")
+    assert low <= 0.5 and high >= 4.5
+    assert page.evaluate(f"{axis}.zeroline") is False  # no queues is no place to mark
+    title = "name => document.getElementById(name).layout.yaxis.title.text"
+    assert page.evaluate(title, "throughput-tcp") == "Gbit/s"
+    assert page.evaluate(title, "latency-p999-tcp") == "p99.9, ms"
+
+
+def test_curves_that_are_the_same_are_all_seen(page: Page) -> None:
+    """Of one affinity, a later dispatch lies inside an earlier one: both look through."""
+    looks = page.evaluate(
+        "document.getElementById('throughput-tcp').data.map("
+        "d => [d.name, d.line.width, d.marker.size, d.marker.symbol])"
+    )
+    for affinity in ("single", "spread"):
+        (_, *first), (_, *second) = (look for look in looks if look[0].endswith(affinity))
+        assert first[0] > second[0] and first[1] > second[1] + 2
+        assert first[2] == second[2] and first[2].endswith("-open")
+
+
+@pytest.mark.parametrize("figure", ["throughput-tcp", "latency-p99-udp"])
+def test_intervals_of_equal_points_stand_beside_each_other(page: Page, figure: str) -> None:
+    """With one queue every curve has the same value: at one place only one interval showed."""
+    traces = page.evaluate(READ, figure)
+    axis = page.evaluate(f"document.getElementById('{figure}')._fullLayout.xaxis.range")
+    for queues in range(3):
+        places = sorted(trace["x"][queues] for trace in traces)
+        steps = [(b - a) / (axis[1] - axis[0]) for a, b in pairwise(places)]
+        assert min(steps) == pytest.approx(max(steps))
+        assert min(steps) > 0.004  # of 520 px: 2 px, more than the bar's 1.5
+
+
+@given(
+    lines=st.integers(1, 12),
+    run=st.lists(st.integers(1, 64), min_size=1, max_size=9, unique=True).map(sorted),
+)
+def test_lines_of_neighbouring_queue_counts_do_not_meet(lines: int, run: list[int]) -> None:
+    beside = places_beside(lines, run, run[-1] - run[0] + 2.0)
+    assert sum(beside) == pytest.approx(0)
+    places = [count + place for count in run for place in beside]
+    assert places == sorted(places)
+    assert len(set(places)) == len(places)
+
+
+def test_columns_say_their_unit_and_cells_are_in_it(
+    page: Page, result: tuple[Path, dict[str, Any]]
+) -> None:
+    """Five digits and no exponent: a reader compares numbers, not their powers of ten."""
+    table = page.locator("section", has=page.get_by_role("heading", name="All points"))
+    titles = [text.strip() for text in table.locator("th").all_inner_texts()]
+    assert len(set(titles)) == len(titles)
+    cells = table.locator("tbody tr:nth-child(1) td").all_inner_texts()
+    row = dict(zip(titles, cells, strict=True))
+    point = result[1]["points"][0]
+    for name, estimate, unit, size in (
+        ("throughput", point["throughput_bps"], "Gbit/s", 1e9),
+        ("latency p99.9", point["latency"]["p999"], "ms", 1e-3),
+        ("CPU idle", point["cpu_seconds"]["idle"], "ms", 1e-3),
+        ("sender CPU", point["sender_cpu_seconds"], "ms", 1e-3),
+    ):
+        for end, suffix in (("mean", ""), ("low", ", low"), ("high", ", high")):
+            shown = float(row[f"{name}{suffix} ({unit})"])
+            assert shown == pytest.approx(estimate[end] / size, rel=1e-4)
+    assert float(row["drops per replication, low"]) == point["estimates"]["drops"]["low"]
+    assert int(row["rings"]) == point["rings"]
+    assert not [cell for cell in cells if re.search(r"\de[-+]\d", cell)]
+
+
+def test_names_stay_text(page: Page) -> None:
+    assert page.locator("main b").count() == 0
+    assert HOSTILE in page.locator("body").inner_text()
