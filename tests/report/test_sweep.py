@@ -59,24 +59,8 @@ def test_the_answer_comes_first(points: list[OkPoint | UnavailablePoint], words:
     assert rendered(result(points), "text").split("\n")[0] in verdict_of(points)
 
 
-def test_a_pivot_holds_every_point() -> None:
-    story = report_records.story()
-    pivot = table(story, "Amplification")
-    assert [column.head for column in pivot.columns[3:]] == ["Q=1", "Q=2", "Q=4", "Q=8"]
-    cells = [cell for row in pivot.rows for cell in row[3:]]
-    assert len(cells) == len(story.points)
-    for point, cell in zip(story.points, cells, strict=True):
-        expected = point.amplification if isinstance(point, OkPoint) else None
-        assert cell.value == expected
-        assert cell.text == ("-" if expected is None else f"{expected:.2f}")
-
-
-def test_cost_with_its_interval() -> None:
-    cost = block(lines_of(result([ok(ns=timing(23.14)), ok(queues=8, ns=timing(0.5))])), "Cost")
-    assert "ns per dispatch" in cost[0]
-    assert cost[-2].endswith("23.1 +-3%  0.50 +-3%")
-    wild = timing(10.0)
-    wild = type(wild)(median=10.0, low=9.0, high=42.0, samples=wild.samples)
+def test_an_interval_of_several_medians_says_so() -> None:
+    wild = msgspec.structs.replace(timing(10.0), low=9.0, high=42.0)
     cost = block(lines_of(result([ok(ns=wild)])), "Cost")
     assert any(line.endswith("10.0 +-3x") for line in cost)
     assert "+-3x: three medians away" in " ".join(" ".join(cost).split())
@@ -187,11 +171,6 @@ def story_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
         yield page
 
 
-def column(page: Page, number: int) -> list[str]:
-    rows = page.get_by_role("region", name="All points").locator("tbody tr:visible")
-    return rows.locator(f"td:nth-child({number})").all_inner_texts()
-
-
 def test_heatmaps_hold_every_point(story_page: Page) -> None:
     plots = story_page.evaluate(READ_HEATMAPS)
     groups = groups_of(STORY.points)
@@ -213,17 +192,6 @@ def test_heatmaps_hold_every_point(story_page: Page) -> None:
                     assert cells == (None, 0)
                     assert point.reason in refused["hover"][line][at].replace("<br>", " ")
     assert seen == len(STORY.points)
-
-
-def test_heatmaps_share_one_colour_scale(story_page: Page) -> None:
-    ranges = story_page.evaluate(
-        """() => Array.from(document.querySelectorAll('[id^="heatmap-"]'), plot =>
-           [plot._fullLayout.coloraxis.cmin, plot._fullLayout.coloraxis.cmax,
-            JSON.stringify(plot._fullLayout.coloraxis.colorscale)])"""
-    )
-    assert len(ranges) == 5
-    assert all(found == ranges[0] for found in ranges)
-    assert ranges[0][:2] == [1, 8]
 
 
 def test_curves_hold_amplification_and_cost(story_page: Page) -> None:
@@ -262,28 +230,6 @@ def test_a_hovered_grey_cell_tells_its_reason(story_page: Page) -> None:
     shown = story_page.locator("#heatmap-0 .hoverlayer")
     shown.locator("text").first.wait_for()
     assert "ENOSPC: 4 queues requested, 3 possible" in " ".join(shown.all_text_contents())
-
-
-def test_table_holds_every_point(story_page: Page) -> None:
-    names = story_page.get_by_role("region", name="All points").locator("th").all_inner_texts()
-    assert column(story_page, 1) == [point.hardware for point in STORY.points]
-    asked = column(story_page, names.index("queues asked") + 1)
-    assert asked == [str(point.queues_requested) for point in STORY.points]
-    cells = story_page.evaluate(
-        """number => Array.from(
-             document.querySelectorAll('[aria-label="All points"] tbody tr'), row =>
-             row.cells[number].dataset.value)""",
-        names.index("median (ns)"),
-    )
-    for point, cell in zip(STORY.points, cells, strict=True):
-        if isinstance(point, OkPoint):
-            assert float(cell) == point.ns_per_dispatch.median  # the full precision
-        else:
-            assert cell is None
-    status = column(story_page, names.index("status") + 1)
-    assert [text.removeprefix("unavailable: ") for text in status] == [
-        point.reason if isinstance(point, UnavailablePoint) else "ok" for point in STORY.points
-    ]
 
 
 def test_hostile_names_stay_text(tmp_path: Path, open_page: OpenPage) -> None:
