@@ -308,16 +308,6 @@ def test_a_run_that_failed_is_named_by_its_file(ntbbench, tmp_path: Path) -> Non
     assert told in ran.err
 
 
-def test_an_error_of_the_system_names_the_file(ntbbench, tmp_path: Path, monkeypatch) -> None:
-    path = runs_csv(tmp_path / "t.csv", {"a": samples(1, 8), "b": samples(2, 8)})
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "summary.md"))
-    ran = ntbbench("gate", "--runs", path, "--format", "github")
-    assert ran.code == 2
-    told = "none/summary.md': cannot be written: No such file or directory\n"
-    assert ran.err.endswith(told)
-    assert "Errno" not in ran.err
-
-
 @pytest.mark.parametrize("odd", ["environment", "metrics", "count"])
 def test_the_file_of_a_folder_that_is_no_run_of_the_same_is_named(
     ntbbench, tmp_path: Path, odd: str
