@@ -44,23 +44,17 @@ def layout(folder: Path) -> dict[str, bytes]:
     }
 
 
-def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert main(["capture", "--print-script"]) == 0
-    path = tmp_path / "capture.sh"
-    path.write_text(capsys.readouterr().out)
-    return path
+# busybox comes with the tools of the guest; the other two are on every Debian.
+BUSYBOX = pytest.param("busybox", marks=pytest.mark.guest)
 
 
 @pytest.mark.usefixtures("machine")
-# busybox comes with the tools of the guest; the other two are on every Debian.
-@pytest.mark.parametrize(
-    "shell", ["dash", "bash", pytest.param("busybox", marks=pytest.mark.guest)]
-)
-def test_the_script_makes_the_same_folder(
-    shell: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("shell", ["dash", "bash", BUSYBOX])
+def test_the_script_makes_the_same_folder(shell: str, tmp_path: Path, capfd) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    path = script(tmp_path, capfd)
+    assert main(["capture", "--print-script"]) == 0
+    path = tmp_path / "capture.sh"
+    path.write_text(capfd.readouterr().out)
     assert main(["capture", "-o", str(ours), "--seconds", "0"]) == 0
     told = capfd.readouterr().err
     command = [*SHELLS[shell], str(path), str(theirs), "0"]
@@ -86,9 +80,7 @@ def test_what_was_captured_can_be_ingested_and_nothing_else_changes(
     assert {p: p.stat().st_mtime_ns for p in machine.rglob("*")} == before
 
 
-def test_what_is_missing_is_said(
-    machine: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_missing_is_said(machine: Path, tmp_path: Path, capfd) -> None:
     shutil.rmtree(machine / "sys/kernel/debug")
     (machine / "sys/kernel/debug").mkdir()
     (machine / "proc/softirqs").unlink()
@@ -148,9 +140,7 @@ def test_an_interrupted_capture_keeps_what_it_has_and_ends_at_once(
     assert [qp.runs_low for qp in measured.qps] == [0, 0]
 
 
-def test_this_machine_can_be_captured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_this_machine_can_be_captured(tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.delenv("NTBBENCH_ROOT", raising=False)
     assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "1"]) == 0
     measured = ingest([tmp_path / "c"])

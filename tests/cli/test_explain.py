@@ -6,16 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import (
-    FOUR,
-    GEN1,
-    PCI,
-    ZERO,
-    capture,
-    explained,
-    set_counters,
-    with_info,
-)
+from captures import FOUR, GEN1, PCI, ZERO, capture, explained, set_counters, with_info
 from recordings import LOOP_612
 
 from ntbbench.cli.main import main
@@ -139,9 +130,7 @@ def test_netdev_reposts(tmp_path: Path) -> None:
     assert codes(one)["buffer-repost"] == 160
 
 
-def test_without_counters_runs_and_active_qps_are_unknown_not_0(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_counters_runs_and_active_qps_are_unknown_not_0(tmp_path: Path, capsys) -> None:
     """A board without root shows /proc/interrupts and no debugfs: nothing there speaks of runs."""
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     for when in ("before", "after"):

@@ -49,9 +49,7 @@ def test_every_drawing_names_every_bit(hardware: Callable[..., str], name: str) 
         ("doorbells=1", "no queue can be created"),
     ],
 )
-def test_the_first_line_says_which_qps_wake_together(
-    hardware: Callable[..., str], device: str, shared: str
-) -> None:
+def test_the_first_line_says_which_qps_wake_together(hardware, device: str, shared: str) -> None:
     assert hardware("small", "--device", f"small:{device}").startswith(f"small: {shared}")
 
 
@@ -89,11 +87,8 @@ def test_an_audit_without_findings_exits_with_0(hardware: Callable[..., str], na
     assert hardware("--audit", name, "--format", "csv").count("\n") == 1
 
 
-def test_the_pair_is_audited_at_every_size_or_at_the_one_asked_for(
-    hardware: Callable[..., str],
-) -> None:
-    name = "pci-epf-vntb-legacy"
-    audit = ("--audit", name)
+def test_the_pair_is_audited_at_every_size_or_at_the_one_asked_for(hardware) -> None:
+    audit = ("--audit", "pci-epf-vntb-legacy")
     (every,) = json.loads(hardware(*audit, "--format", "json", code=1))["hardware"]
     assert every["db_counts"] == list(range(1, 33))
     assert {v["rule"]: v["db_counts"] for v in every["violations"]}["qp"] == [2, 3, 4, 5]

@@ -212,8 +212,7 @@ def test_a_full_disk_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         saving.on_the_way(result)
     told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.endswith("; the run goes on and tries again\n")
+    assert told.count("\n") == 1 and told.endswith("; the run goes on and tries again\n")
     saving.at_the_end(result)
     assert not saving.saved
     with pytest.raises(InputError, match=r"none/r\.json"):
@@ -240,8 +239,7 @@ def test_a_recording_that_the_disk_has_no_room_for_is_none(
     done = shell(f"trap '' XFSZ; ulimit -f {blocks}; sh capture.sh c 0")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(": cannot be written: is the disk full?")
-    assert "privilege" not in done.stderr
-    assert "permission" not in done.stderr
+    assert "privilege" not in done.stderr and "permission" not in done.stderr
 
 
 @pytest.mark.usefixtures("lab")
@@ -253,24 +251,19 @@ def test_a_recording_that_the_disk_has_no_room_for_is_none(
         ("run -o pair.json --html /dev/full", "2 points"),
     ],
 )
-def test_a_boot_that_cannot_be_saved_is_printed(
-    words: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["lab", "pair", *words.split()]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.endswith(f"ntbbench: output: '/dev/full': cannot be written: {FULL}\n")
-    assert "result saved" not in captured.err
-    assert told in captured.out
+def test_a_boot_that_cannot_be_saved_is_printed(words: str, told: str, ntbbench) -> None:
+    ran = ntbbench("lab", "pair", *words.split())
+    assert ran.code == 2 and told in ran.out
+    assert ran.err.endswith(WRITE.format("/dev/full", FULL) + "\n")
+    assert "result saved" not in ran.err
 
 
 @pytest.mark.usefixtures("lab")
-def test_a_bisection_stops_where_nothing_can_be_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bisection_stops_where_nothing_can_be_printed(ntbbench, monkeypatch) -> None:
     """2 would be a commit that is bad, for git."""
     monkeypatch.setattr(lab_pair, "refusal", lambda: InputError("output", "stdout", "a reason"))
-    assert main(["lab", "pair", "run", "--bisect"]) == 255
-    assert capsys.readouterr().err.count("a reason") == 1
+    ran = ntbbench("lab", "pair", "run", "--bisect")
+    assert (ran.code, ran.err.count("a reason")) == (255, 1)
 
 
 # --- encodings -----------------------------------------------------------------------------------
@@ -307,16 +300,12 @@ def test_the_exit_code_is_the_gates_in_every_locale(
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_file_name_that_is_no_text_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
-) -> None:
-    name = os.fsdecode(os.fsencode(tmp_path / "a") + b"\xff.csv")
-    runs_csv(Path(name), NAMES)
-    for format_ in FORMATS:
-        code, _ = out_of(
-            encoding, monkeypatch, "gate", name, "--format", format_, "--force", "\udcfe"
-        )
-        assert code == 1
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_name_that_is_no_text_is_shown(monkeypatch, encoding: str, name: str) -> None:
+    file = os.fsdecode(b"a\xff.csv")
+    runs_csv(Path(file), NAMES)
+    words = ("gate", file, "--format", name, "--force", "\udcfe")
+    assert out_of(encoding, monkeypatch, *words)[0] == 1
 
 
 def test_an_error_about_a_name_is_one_line_in_every_locale(tmp_path: Path) -> None:
