@@ -70,6 +70,8 @@ def test_an_audit_of_a_custom_device_names_no_driver(hardware: Callable[..., str
     assert "Nothing found\n  board" in hardware("--audit", *custom)
     sizes = ("generic", "--doorbells", "4", "--vectors", "6")
     assert "no driver's source" in hardware("--audit", *sizes, code=1)
+    _, row = hardware("--audit", *sizes, "--format", "csv", code=1).splitlines()
+    assert "empty-vector" in row and ".c" not in row
 
 
 def test_custom_devices_from_a_scenario(hardware: Callable[..., str], tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ def test_the_help_lists_every_command_and_exit_code(capsys) -> None:
     assert all(re.search(rf"^  {command} ", told, re.MULTILINE) for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["compat", "doorbell", "patches", "gate", "history", "replay"])
+@pytest.mark.parametrize(
+    "command",
+    ["compat", "doorbell", "patches", "compare", "gate", "calibrate", "history", "replay"],
+)
 def test_a_command_lists_its_exit_codes_and_each_format_once(capsys, command: str) -> None:
     told = help_of(capsys, command)
     assert "exit codes:" in told
