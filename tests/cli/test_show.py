@@ -17,10 +17,7 @@ NAMES = {kind.schema: name for name, kind in RESULTS.items()}
 FILES = sorted(INPUTS.glob("*.json"))
 SAVED = [path for path in FILES if json.loads(path.read_bytes()).get("schema") in NAMES]
 # Commands that save what they print; those of the others are shown from their JSON.
-SAVING = {
-    "sweep": (*SMALL, "-o", "r.json"),
-    "simulate": ("simulate", *ONE, "-o", "r.json"),
-}
+SAVING = {"sweep": (*SMALL, "-o", "r.json"), "simulate": ("simulate", *ONE, "-o", "r.json")}
 PRINTING = {
     "hardware": ("hardware",),
     "generic": ("hardware", "generic"),

@@ -145,11 +145,7 @@ def iperf3_udp(sent: float, lost: float, *, old: bool = False) -> dict[str, Any]
     if not old:
         end["sum_received"] = whole | {"bits_per_second": sent * (1 - lost / 100)}
     interval = {"sum": {"bits_per_second": sent, "seconds": 1.0, "sender": True}}
-    return {
-        "start": {"test_start": {"protocol": "UDP"}},
-        "intervals": [interval] * 10,
-        "end": end,
-    }
+    return {"start": {"test_start": {"protocol": "UDP"}}, "intervals": [interval] * 10, "end": end}
 
 
 def compat(**verdicts: str) -> dict[str, Any]:
