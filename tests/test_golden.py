@@ -3,6 +3,7 @@
 
 import pytest
 from golden_cases import GOLDEN, Case, cases, golden_text
+from reference_pages import FOLDER, pages
 
 CASES = list(cases())
 
@@ -16,3 +17,10 @@ def test_output_is_golden(case: Case) -> None:
 
 def test_every_golden_file_has_a_case() -> None:
     assert {path.name for path in (GOLDEN / "expected").iterdir()} == {case.name for case in CASES}
+
+
+@pytest.mark.parametrize("name", pages())
+def test_reference_page_says_what_the_code_declares(name: str) -> None:
+    """`make reference` writes them anew."""
+    assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name]
+    assert {path.name for path in FOLDER.iterdir()} == set(pages())

@@ -10,21 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from captures import FOUR, PCI, TOOLS
+from captures import FOUR, GEN1, INFO, PCI, TOOLS
 
 from ntbbench.capture.ingest import ingest
 from ntbbench.capture.script import script_text
 from ntbbench.cli.main import main
 
-INFO = """\
-NTB Device Information:
-Connection Topology -\tB2B_USD
-Doorbell Count -\t15
-Doorbell Vector Count -\t4
-Doorbell Vector Shift -\t5
-Doorbell Valid Mask -\t0x7fff
-Doorbell Link Mask -\t0x8000
-"""
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--posix"]}
 
 
@@ -42,7 +33,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         shutil.copy(FOUR / "before-stats" / PCI / f"qp{qp_num}", folder / "stats")
     (debugfs / "ntb_hw_intel" / PCI).mkdir(parents=True)
-    (debugfs / "ntb_hw_intel" / PCI / "info").write_text(INFO)
+    (debugfs / "ntb_hw_intel" / PCI / "info").write_text(INFO.format(**GEN1))
     monkeypatch.setenv("NTBBENCH_ROOT", str(root))
     return root
 
@@ -53,65 +44,43 @@ def layout(folder: Path) -> dict[str, bytes]:
     }
 
 
-def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert main(["capture", "--print-script"]) == 0
-    path = tmp_path / "capture.sh"
-    path.write_text(capsys.readouterr().out)
-    return path
+# busybox comes with the tools of the guest; the other two are on every Debian.
+BUSYBOX = pytest.param("busybox", marks=pytest.mark.guest)
 
 
 @pytest.mark.usefixtures("machine")
-# busybox comes with the tools of the guest; the other two are on every Debian.
-@pytest.mark.parametrize(
-    "shell", ["dash", "bash", pytest.param("busybox", marks=pytest.mark.guest)]
-)
-def test_the_script_makes_the_same_folder(
-    shell: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("shell", ["dash", "bash", BUSYBOX])
+def test_the_script_makes_the_same_folder(shell: str, tmp_path: Path, capfd) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    path = script(tmp_path, capfd)
+    assert main(["capture", "--print-script"]) == 0
+    path = tmp_path / "capture.sh"
+    path.write_text(capfd.readouterr().out)
     assert main(["capture", "-o", str(ours), "--seconds", "0"]) == 0
     told = capfd.readouterr().err
     command = [*SHELLS[shell], str(path), str(theirs), "0"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert layout(ours) == layout(theirs)
-    assert layout(ours).keys() == {
-        "capture",
-        "kernel",
-        "unread",
-        "before-interrupts",
-        "after-interrupts",
-        "before-softirqs",
-        "after-softirqs",
-        f"before-stats/{PCI}/qp0",
-        f"before-stats/{PCI}/qp1",
-        f"after-stats/{PCI}/qp0",
-        f"after-stats/{PCI}/qp1",
-        f"info/{PCI}",
-    }
+    read = ("interrupts", "softirqs", f"stats/{PCI}/qp0", f"stats/{PCI}/qp1")
+    recorded = {f"{when}-{name}" for when in ("before", "after") for name in read}
+    assert layout(ours).keys() == {"capture", "kernel", "unread", f"info/{PCI}", *recorded}
     assert told.startswith(result.stderr)
     assert (ours / "unread").read_text() == "trace: no tracefs in this kernel\n"
 
 
-def test_what_was_captured_can_be_ingested(machine: Path, tmp_path: Path) -> None:
+def test_what_was_captured_can_be_ingested_and_nothing_else_changes(
+    machine: Path, tmp_path: Path
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in machine.rglob("*")}
     assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "0"]) == 0
     measured = ingest([tmp_path / "c"])
     assert measured.errors == []
     assert [(qp.runs_low, qp.runs_high) for qp in measured.qps] == [(0, 0), (0, 0)]
     (device,) = measured.devices
     assert device.vector_masks == ["0x1f", "0x3e0", "0x7c00", "0x0"]
-    assert machine.is_dir()
-
-
-def test_nothing_outside_the_folder_changes(machine: Path, tmp_path: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in machine.rglob("*")}
-    assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "0"]) == 0
     assert {p: p.stat().st_mtime_ns for p in machine.rglob("*")} == before
 
 
-def test_what_is_missing_is_said(
-    machine: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_missing_is_said(machine: Path, tmp_path: Path, capfd) -> None:
     shutil.rmtree(machine / "sys/kernel/debug")
     (machine / "sys/kernel/debug").mkdir()
     (machine / "proc/softirqs").unlink()
@@ -133,40 +102,11 @@ def test_without_the_privilege_it_names_the_privilege(machine: Path, tmp_path: P
     path = tmp_path / "capture.sh"
     path.write_text(script_text())
     user = 65534 if os.geteuid() == 0 else None
-    result = subprocess.run(
-        ["sh", str(path), str(work / "c"), "0"],
-        capture_output=True,
-        text=True,
-        check=True,
-        user=user,
-        cwd="/",
-    )
+    command = ["sh", str(path), str(work / "c"), "0"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, user=user, cwd="/")
     (machine / "sys/kernel/debug").chmod(0o755)
     assert "/sys/kernel/debug/ntb_transport: permission denied: needs root" in result.stderr
     assert (work / "c/before-interrupts").is_file()
-
-
-@pytest.mark.usefixtures("machine")
-@pytest.mark.parametrize(
-    ("args", "told"),
-    [
-        (["capture"], "-o"),
-        (["capture", "-o", "{d}/full"], "not empty"),
-        (["capture", "-o", "{d}/full/file"], "no folder"),
-        (["capture", "-o", "{d}/full/file/x"], "cannot be made"),
-        (["capture", "-o", "{d}/x", "--seconds", "-1"], "--seconds"),
-        (["capture", "-o", "{d}/x", "--seconds", "86401"], "--seconds"),
-        (["capture", "-o", "{d}/x", "--print-script"], "alone"),
-    ],
-)
-def test_bad_input_is_one_line(
-    args: list[str], told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full/file").touch()
-    assert main([arg.format(d=tmp_path) for arg in args]) == 2
-    (line,) = capfd.readouterr().err.splitlines()
-    assert told in line
 
 
 @pytest.mark.usefixtures("machine")
@@ -200,9 +140,7 @@ def test_an_interrupted_capture_keeps_what_it_has_and_ends_at_once(
     assert [qp.runs_low for qp in measured.qps] == [0, 0]
 
 
-def test_this_machine_can_be_captured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_this_machine_can_be_captured(tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.delenv("NTBBENCH_ROOT", raising=False)
     assert main(["capture", "-o", str(tmp_path / "c"), "--seconds", "1"]) == 0
     measured = ingest([tmp_path / "c"])

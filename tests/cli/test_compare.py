@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`compare` and `gate` from the command line: the contract of inputs, JSON and exit codes."""
+"""`compare` and `gate` from the command line: exit codes, what is refused, what is no file."""
 
 import copy
+import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,31 +21,8 @@ from compare_data import (
 )
 from compare_runs import gate_runs
 
-FIELDS = {
-    *("metric", "base", "candidate", "kind", "verdict", "ratio", "ratio_low", "ratio_high"),
-    *("p_value", "p_adjusted", "n_base", "n_candidate", "minimal_detectable_effect", "warnings"),
-}
 QUIET, SLOW = samples(1, 10), samples(2, 10, 105)
 NOISY = samples(3, 10, 100, 9)
-
-
-def test_json_of_runs_is_the_contract(ntbbench, tmp_path: Path) -> None:
-    path = runs_csv(
-        tmp_path / "t.csv", {"a": samples(1, 12), "b": samples(2, 12), "c": samples(3, 9, 108)}
-    )
-    ran = ntbbench("compare", "--runs", path, "--format", "json")
-    assert ran.code == 0
-    report = ran.report
-    assert report["schema"] == "ntbbench.compare/1"
-    assert {"size": 2, "correction": "holm", "alpha": 0.05}.items() <= report["family"].items()
-    assert all(set(c) >= FIELDS for c in report["comparisons"])
-    same, slower = report["comparisons"]
-    assert (same["base"], same["candidate"], same["kind"]) == ("a", "b", "noisy")
-    assert same["verdict"] == "equivalent"
-    assert (slower["verdict"], slower["n_base"], slower["n_candidate"]) == ("regressed", 12, 9)
-    assert slower["ratio_low"] <= slower["ratio"] <= slower["ratio_high"]
-    assert slower["ratio"] == pytest.approx(1.08, abs=0.01)
-    assert slower["p_adjusted"] == pytest.approx(2 * slower["p_value"])
 
 
 @pytest.mark.parametrize(
@@ -74,10 +54,6 @@ def test_verdicts_and_exit_codes(ntbbench, tmp_path, columns, options, code, ver
         assert (last["minimal_detectable_effect"] is None) == few
     if len(columns[0]) == 1:
         assert (last["p_value"], last["ratio_low"], report["family"]["size"]) == (None, None, 0)
-    if few and code == 3:
-        assert "too-few-samples" in {w["code"] for w in last["warnings"]}
-    if verdicts == ["regressed"]:
-        assert last["decided_by"] == "test"
 
 
 @pytest.mark.parametrize("test", ["mann-whitney", "permutation", "welch"])
@@ -170,13 +146,10 @@ def two(path: Path, base: dict, new: dict) -> list[str]:
         ("race_check_runs", None, 4, "inconclusive"),  # a count that became null is missing
     ],
 )
-def test_any_change_of_an_exact_metric_is_a_finding(
-    ntbbench, tmp_path: Path, field: str, value: float | None, code: int, verdict: str
-) -> None:
+def test_any_change_of_an_exact_metric_is_found(ntbbench, tmp_path, field, value, code, verdict):
     base = changed(sweep(), 0, race_check_runs=7)
-    ran = ntbbench(
-        "gate", *two(tmp_path, base, changed(base, 0, **{field: value})), "--format=json"
-    )
+    files = two(tmp_path, base, changed(base, 0, **{field: value}))
+    ran = ntbbench("gate", *files, "--format=json")
     odd = [c for c in ran.report["comparisons"] if c["verdict"] != "equivalent"]
     assert (ran.code, [c["verdict"] for c in odd]) == (code, [verdict] * bool(verdict))
     assert all(c["metric"].endswith(f":{field}") and c["kind"] == "exact" for c in odd)
@@ -214,7 +187,6 @@ def test_other_environments_are_refused_unless_forced(ntbbench, tmp_path, path, 
     assert forced.code == 0
     assert forced.report["environment"]["forced"] == "counts only"
     assert ntbbench("gate", *files, "--ignore-environment", ".".join(path)).code == 0
-    assert ntbbench("gate", *files, "--force", " ").code == 2
 
 
 def test_another_kernel_is_noted_not_refused(ntbbench, tmp_path: Path) -> None:
@@ -228,10 +200,7 @@ def test_another_kernel_is_noted_not_refused(ntbbench, tmp_path: Path) -> None:
 def test_other_schemas_are_refused(ntbbench, tmp_path: Path) -> None:
     base, new = two(tmp_path, sweep(), sweep() | {"schema": "ntbbench.sweep/2"})
     assert ntbbench("gate", base, new).code == 5
-    assert ntbbench("gate", new, new).code == 2
     assert ntbbench("gate", base, written(tmp_path / "c.json", compat())).code == 5
-    foreign = written(tmp_path / "d.json", {"schema": "ntbbench.replay/1"})
-    assert ntbbench("gate", base, foreign).code == 2
 
 
 @pytest.mark.parametrize(
@@ -272,8 +241,87 @@ def test_higher_is_better_leaves_what_a_format_says(ntbbench, tmp_path: Path) ->
     assert ntbbench("gate", *faster, "--higher-is-better").code == 0
 
 
-def test_raw_runs_go_with_mail_only(ntbbench, tmp_path: Path) -> None:
-    path = runs_csv(tmp_path / "t.csv", {"a": samples(1, 8), "b": samples(2, 8)})
-    ran = ntbbench("gate", "--runs", path, "--raw")
-    told = "ntbbench: --raw: '--format text': goes with --format mail only\n"
-    assert (ran.code, ran.err) == (2, told)
+CELLS = (
+    "nan",
+    "NaN",
+    "inf",
+    "-Infinity",
+    "1e999",
+    "two",
+    "NA",
+    " ",
+    "-2",
+    "1_000",
+    "0x10",
+    "\u0663",
+)
+CELLS += ("\u0663", "1e-320", "1e200", "1.7e308", '"2', "2,3", "\x00", "9" * 200_000)
+BAD_RUNS = ["", "\n", "a,a\n1,2\n", "a,\n1,2\n", "a,b\n1\n", "1,2\n3,4\n", "a\nnan\n"]
+BAD_RUNS += [f"a,b\n1,{cell}\n" for cell in CELLS]
+
+
+@pytest.mark.parametrize("text", [*BAD_RUNS, "\udcff\udcfe"], ids=lambda text: repr(text)[:30])
+def test_bad_runs_are_one_line_and_exit_2(ntbbench, tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text, errors="surrogateescape")
+    ran = gate_runs(ntbbench, tmp_path / "t.csv")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith("ntbbench: ")
+
+
+def test_one_column_and_empty_columns_are_4_with_json(ntbbench, tmp_path: Path) -> None:
+    for name, text in (("one", "a\n1\n2\n"), ("none", "a,b\n"), ("gap", "a,b\n1,\n2,\n")):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(text)
+        ran = gate_runs(ntbbench, path)
+        assert (ran.code, ran.report["exit_code"]) == (4, 4)
+        assert ntbbench("compare", "--runs", path).code == 4
+
+
+@pytest.mark.parametrize("as_runs", [True, False])
+def test_a_pipe_and_a_packed_file_end_at_the_largest_size(
+    ntbbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_runs: bool
+) -> None:
+    monkeypatch.setattr("ntbbench.compare.readers.checked.LARGEST", 1000)
+    text = b"a,b\n" + b"1,2\n" * 400
+    packed = tmp_path / "a.json"
+    packed.write_bytes(gzip.compress(text))
+    ran = ntbbench("gate", packed, packed)
+    assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(text))
+    writer.start()
+    ran = ntbbench("gate", *(["--runs", pipe] if as_runs else [pipe, packed]))
+    writer.join()
+    assert (ran.code, "at most 1000 bytes" in ran.err) == (2, True)
+
+
+def test_a_run_that_failed_is_named_by_its_file(ntbbench, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for i in range(3):
+        written(folder / f"{i}.json", iperf3(1e9, i))
+    written(folder / "1.json", iperf3(1e9) | {"error": "the server is busy"})
+    ran = ntbbench("gate", folder, folder)
+    assert (ran.code, ran.out) == (2, "")
+    told = f"input: {str(folder / '1.json')!r}: this run of iperf3 failed: the server is busy"
+    assert told in ran.err
+
+
+@pytest.mark.parametrize("odd", ["environment", "metrics", "count"])
+def test_the_file_of_a_folder_that_is_no_run_of_the_same_is_named(
+    ntbbench, tmp_path: Path, odd: str
+) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for i in range(3):
+        written(folder / f"{i}.json", pytest_benchmark(i))
+    other = pytest_benchmark(1, **({"renamed": 1e-3} if odd == "metrics" else {}))
+    if odd == "environment":
+        other["machine_info"]["cpu"]["flags"] = ["avx9"]
+    if odd == "count":
+        other["benchmarks"][0]["extra_info"]["instructions"] = 7
+    written(folder / "1.json", other)
+    ran = ntbbench("gate", folder, folder)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"ntbbench: input: {str(folder / '1.json')!r}: the ")

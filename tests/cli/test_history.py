@@ -60,9 +60,6 @@ def test_a_step_is_found_at_its_commit(store: Store) -> None:
     (step,) = found["changes"]
     assert (code, step["commit"], step["change"]["kind"]) == (1, "c10", "step")
     assert step["change"]["ratio"] == pytest.approx(1.06, abs=0.005)
-    text = store.run("check").out
-    assert text.startswith("1 change regressed, 0 changes improved in 3 metrics\n")
-    assert "at c10, adjusted p" in text
 
 
 def test_drift_that_no_gate_sees_is_found(store: Store) -> None:
@@ -98,15 +95,9 @@ def test_exact_changes_need_no_history(store: Store, records: list[Record], step
     assert code == 1
     told = [(s["commit"], s["before"], s["after"], s["verdict"]) for s in found["exact"]]
     assert told == steps
-    for action in ("check", "show"):
-        assert str(steps[-1][2]) in store.run(action).out
 
 
-def test_bad_stores_are_2(store: Store, tmp_path: Path) -> None:
-    assert store.run("check").code == 2
-    store.path.write_text("no database, though long enough to be read as one" * 20)
-    assert store.run("check").code == 2
-    store.path.unlink()
+def test_a_foreign_database_and_a_commit_twice_are_2(store: Store, tmp_path: Path) -> None:
     with sqlite3.connect(store.path) as connection:
         connection.execute("CREATE TABLE x (y)")
     connection.close()
@@ -116,14 +107,16 @@ def test_bad_stores_are_2(store: Store, tmp_path: Path) -> None:
     assert [store.run("add", file, "--commit", "c").code for _ in range(2)] == [0, 2]
 
 
-def test_to_read_a_history_does_not_write_it(store: Store) -> None:
-    store.add(*levels(1e-3, 1e-3))
-    before = store.path.read_bytes()
-    store.path.chmod(0o444)
-    assert store.run("show").code == store.run("check").code == 0
-    assert store.path.read_bytes() == before
-    ran = store.run("show", "--html", store.path)
-    assert (ran.code, "this one is an input" in ran.err) == (2, True)
+@pytest.mark.usefixtures("in_an_empty_folder")
+def test_the_default_store_is_made_and_to_read_it_does_not_write_it(ntbbench) -> None:
+    for name, record in zip("ab", levels(1e-3, 1e-3), strict=True):
+        file = written(Path("r.json"), record)
+        assert ntbbench("history", "add", file, "--commit", name).code == 0
+    store = Path("results/history.sqlite")
+    before = store.read_bytes()
+    store.chmod(0o444)
+    assert ntbbench("history", "show").code == ntbbench("history", "check").code == 0
+    assert store.read_bytes() == before
 
 
 def test_histories_without_a_change_rarely_alarm() -> None:
@@ -149,13 +142,9 @@ def test_another_unit_or_kind_is_refused_and_nothing_is_stored(store: Store, tmp
     record = pyperf()
     store.add(record)
     record["metadata"]["unit"] = "byte"
-    file = written(tmp_path / "r.json", record)
-    for label, told in (
-        ("b", "RESULT: bench: 'noisy in B': noisy in s, as in the store"),
-        ("", "--commit: ''"),
-    ):
-        ran = store.run("add", file, "--commit", label)
-        assert (ran.code, told in ran.err) == (2, True)
+    ran = store.run("add", written(tmp_path / "r.json", record), "--commit", "b")
+    assert ran.code == 2
+    assert "RESULT: bench: 'noisy in B': noisy in s, as in the store" in ran.err
     assert store.run("show").out.count("ms") == 1
 
 
@@ -176,12 +165,9 @@ def test_a_history_too_short_to_check_is_4(store: Store) -> None:
     store.add(*levels(1e-3))
     code, found = store.checked()
     assert (code, found["checked"], found["metrics"]) == (4, 0, 3)
-    assert "nothing to check" in store.run("check").out
     store.add(*levels(1e-3))
     code, found = store.checked()
     assert (code, found["checked"]) == (0, 2)  # the exact metrics; the noisy one takes 8 commits
-    told = " ".join(store.run("check").out.split())
-    assert "1 noisy metric has too few commits to say anything: it takes 8" in told
 
 
 def test_show_says_that_it_shows_the_last_commits_only(store: Store) -> None:
@@ -193,20 +179,6 @@ def test_show_says_that_it_shows_the_last_commits_only(store: Store) -> None:
     shown = re.findall(r"^ +(c\d+) ", out, re.MULTILINE)
     assert shown[:12] == [f"c{number}" for number in range(1, 13)] and "c0" not in shown
     assert "no metric has such a name" in store.run("show", "--metric", "x").out
-
-
-def test_a_store_in_a_folder_that_is_not_there_is_refused(ntbbench, tmp_path, monkeypatch) -> None:
-    file = written(tmp_path / "r.json", levels(1e-3)[0])
-    path = tmp_path / "none" / "s.sqlite"
-    ran = ntbbench("history", "add", file, "--commit", "c", "--store", path)
-    assert ran.code == 2
-    assert f"--store: {str(path)!r}: cannot be written" in ran.err
-    assert not path.parent.exists()
-    assert ntbbench("history", "add", file, "--commit", "", "--store", tmp_path / "s").code == 2
-    assert not (tmp_path / "s").exists()
-    monkeypatch.chdir(tmp_path)
-    assert ntbbench("history", "add", file, "--commit", "c").code == 0  # the default's is made
-    assert (tmp_path / "results" / "history.sqlite").exists()
 
 
 @pytest.fixture
@@ -234,7 +206,6 @@ def test_calibrate_learns_thresholds_the_gate_can_use(ntbbench, calibrate, tmp_p
     assert len(load_policy(policy).rule) == 2
     files = (tmp_path / "0.json", tmp_path / "1.json")
     assert ntbbench("gate", *files, "--policy", policy).code == 0
-    assert "noise floor" in calibrate(runs).out
 
 
 def test_calibrate_tells_what_it_could_not_measure(calibrate) -> None:
@@ -248,7 +219,6 @@ def test_calibrate_tells_what_it_could_not_measure(calibrate) -> None:
     missing = [f"{NAME}test_a", f"{NAME}test_a:instructions", f"{NAME}test_a:listed"]
     assert (ran.code, found["missing"]) == (4, missing)
     assert (found["zeros"], found["exact_differences"]) == ([f"{NAME}idle"], [])
-    assert f"not in every run: {NAME}test_a\n" in calibrate(runs).out
 
 
 def test_runs_that_are_not_of_the_same_thing_are_refused(calibrate) -> None:
@@ -260,21 +230,14 @@ def test_runs_that_are_not_of_the_same_thing_are_refused(calibrate) -> None:
     assert (ran.code, "schema" in ran.err) == (5, True)
 
 
-def test_long_names_of_a_calibration_can_be_told_apart(calibrate) -> None:
-    out = calibrate([sweep(i, 6) for i in range(4)]).out
-    assert {"q1/d4", "q1/d8", "q2/d4", "q2/d8", "q4/d4", "q4/d8"} <= set(out.split())
-    assert max(map(len, out.splitlines())) <= 80
-
-
 def test_calibrate_runs_a_command_without_a_shell(ntbbench, tmp_path: Path) -> None:
     source = written(tmp_path / "source.json", pytest_benchmark(1, 9, x=1.0))
     copy = f"import shutil, sys; shutil.copy({source!r}, sys.argv[1])"
     command = shlex.join([sys.executable, "-c", copy, "{output}"])
     ran = ntbbench("calibrate", "--rounds", 4, "--command", command)
     assert (ran.code, "4 runs" in ran.out) == (0, True)
-    for bad in ("true", "false {output}", "true {output}", "no-such-program {output}", "'"):
+    for bad in ("false {output}", "true {output}", "no-such-program {output}"):
         assert ntbbench("calibrate", "--rounds", 4, "--command", bad).code == 2
-    assert ntbbench("calibrate", "--rounds", 1).code == 2
     ran = ntbbench("calibrate", "--rounds", "4", "--command", "touch {output}")
     assert ran.code == 2
     assert ran.err.count("A/A run") == 1  # it stops at the first run that is empty

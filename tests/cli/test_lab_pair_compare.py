@@ -18,8 +18,8 @@ from ntbbench.compare.readers.result_kinds import place
 from ntbbench.lab.pair.records import PairFinding
 
 Run = Callable[..., Ran]
-LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
 WARNING = "WARNING: kernel/workqueue.c:1"
+LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
 
 
 def made(name: str, kind: str, *words: str, code: int = 0) -> str:
@@ -64,14 +64,6 @@ def changed(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {name: c["verdict"] for name, c in found.items() if c["verdict"] != "equivalent"}
 
 
-def test_compare_and_gate_take_a_pair_result(lab: Lab, ntbbench: Run) -> None:
-    old, new = made("old", "run", "--rc-driver", "before"), made("new", "run")
-    assert ntbbench("gate", new, made("again", "run")).code == 0
-    ran = ntbbench("compare", old, new)
-    assert ran.code == 0 and ":runs" in ran.out
-    assert ntbbench("gate", new, old).code == 1
-
-
 @pytest.mark.parametrize("link", ["up", "down"])
 @pytest.mark.parametrize(("command", "code"), [("compare", 0), ("gate", 1)])
 def test_a_driver_that_loses_packets_is_no_improvement(
@@ -108,14 +100,14 @@ def test_a_driver_that_no_longer_loses_packets_is_no_worse(
     assert warned == ["more-packets"] * (verdict == "inconclusive")
 
 
-@pytest.mark.parametrize("lost", [{"packets_received": 0}, {"link": "down"}])
-def test_a_new_warning_is_worse_however_many_packets_arrive(
-    one: Point, lost: dict[str, Any], ntbbench: Run
-) -> None:
+@pytest.mark.parametrize("lost", [{}, {"packets_received": 0}, {"link": "down"}])
+def test_a_new_warning_is_worse_however_many_packets_arrive(one: Point, lost, ntbbench) -> None:
     """A repair that brings the link up and sleeps in atomic context is none."""
-    lossy = one.saved("lossy", **lost, warnings=[])
-    loud = one.saved("loud", warnings=["BUG: sleeping function called from invalid context"])
-    assert short(compared(ntbbench, lossy, loud, code=1), "regressed") == {"kernel warnings"}
+    lossy, loud = one.saved("lossy", **lost, warnings=[]), one.saved("loud", warnings=[WARNING])
+    found = compared(ntbbench, lossy, loud, code=1)
+    assert short(found, "regressed") == {"kernel warnings"}
+    if not lost:
+        assert short(compared(ntbbench, loud, lossy, code=0), "improved") == {"kernel warnings"}
 
 
 def test_points_of_other_settings_are_a_line_each(one: Point, ntbbench: Run) -> None:
@@ -123,14 +115,6 @@ def test_points_of_other_settings_are_a_line_each(one: Point, ntbbench: Run) -> 
     found = [c for c in compared(ntbbench, "one.json", other, code=4).values() if "missing" in c]
     assert [told["missing"] for told in found] == ["candidate", "base"]
     assert all(told["metric"].endswith(":status") for told in found)
-
-
-def test_what_the_kernel_complains_of_is_compared_as_that(one: Point, ntbbench: Run) -> None:
-    quiet, loud = one.saved("quiet", warnings=[]), one.saved("loud", warnings=[WARNING])
-    for pair, code, change in (((quiet, loud), 1, "regressed"), ((loud, quiet), 0, "improved")):
-        found = compared(ntbbench, *pair, code=code)
-        (told,) = (c for name, c in found.items() if name.endswith(":kernel warnings"))
-        assert (told["verdict"], told["better"]) == (change, "lower")
 
 
 def test_a_slot_that_moved_is_worse(one: Point, ntbbench: Run) -> None:

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The exit code survives whoever reads the output, and an output that is lost is an error."""
 
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import msgspec
 import pytest
 from captures import FOUR
 from compare_data import runs_csv, samples, sweep, written
+from compare_runs import FORMATS
 from sweep_commands import SMALL
 
 from ntbbench.capture.script import script_text
@@ -26,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 NTBBENCH = shlex.join([sys.executable, "-m", "ntbbench.cli.main"])
 LOST = "ntbbench: output: 'standard output': cannot be written: "
-FULL = "No space left on device"
+FULL, LARGE = "No space left on device", "File too large"
+WRITE = "ntbbench: output: '{}': cannot be written: {}"
 BUFFERING = pytest.mark.parametrize("unbuffered", ["", "1"])
 # One call of each command that prints, quick where it can be.
 CALLS = {
@@ -51,17 +55,11 @@ CALLS = {
 }
 
 
-def shell(script: str, unbuffered: str = "", **options: object) -> "subprocess.CompletedProcess":
+def shell(script: str, unbuffered: str = "") -> "subprocess.CompletedProcess":
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     environment |= {"PYTHONUNBUFFERED": unbuffered} if unbuffered else {}
-    return subprocess.run(
-        ["bash", "-c", script],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
+    command = ["bash", "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -89,45 +87,75 @@ def many(in_an_empty_folder: None) -> str:
 
 @BUFFERING
 @pytest.mark.parametrize(
-    ("name", "reader"), [("csv", "head -n 1"), ("json", "grep -q regressed"), ("text", "true")]
+    ("words", "reader", "code"),
+    [
+        ("gate {many} --format csv", "head -n 1", 1),
+        ("gate {many} --format json", "grep -q regressed", 1),
+        ("gate {many} --format text", "true", 1),
+        ("gate {many} --format junit --write csv=/dev/stdout", "true", 1),
+        ("gate base.json base.json", "true", 0),
+        ("compare {many} --format csv", "true", 0),
+        ("--help", "true", 0),
+        ("--version", "true", 0),
+    ],
 )
 def test_a_reader_that_leaves_early_changes_no_exit_code(
-    many: str, name: str, reader: str, unbuffered: str
+    many: str, words: str, reader: str, code: int, unbuffered: str
 ) -> None:
-    done = shell(
-        f"{NTBBENCH} gate {many} --format {name} | {reader} >/dev/null; echo ${{PIPESTATUS[0]}}",
-        unbuffered,
-    )
-    assert (done.stdout, done.stderr) == ("1\n", "")
+    command = f"{NTBBENCH} {words.format(many=many)} | {reader} >/dev/null"
+    done = shell(f"{command}; echo ${{PIPESTATUS[0]}}", unbuffered)
+    assert (done.stdout, done.stderr) == (f"{code}\n", "")
 
 
-def test_a_reader_that_leaves_early_is_no_error_of_a_pass_either(many: str) -> None:
-    base = many.split(maxsplit=1)[0]
-    for words in (f"gate {base} {base}", f"compare {many} --format csv", "--help", "--version"):
-        done = shell(f"{NTBBENCH} {words} | true; echo ${{PIPESTATUS[0]}}")
-        assert (done.stdout, done.stderr) == ("0\n", "")
+SMALL_DISK = "trap '' XFSZ; ulimit -f {}; "  # a file of so many KB stands for a disk with such room
+SIMULATE = "simulate --queues 1 --duration 2ms --warmup 0 --replications 1 --jobs 1 -o /dev/full"
 
 
-def test_a_reader_of_dev_stdout_may_leave_too(many: str) -> None:
-    words = f"gate {many} --format junit --write csv=/dev/stdout"
-    done = shell(f"{NTBBENCH} {words} | true; echo ${{PIPESTATUS[0]}}")
-    assert (done.stdout, done.stderr) == ("1\n", "")
-
-
-def test_a_pipe_of_its_own_that_is_cut_off_is_an_error(many: str) -> None:
-    done = shell(f"{NTBBENCH} gate {many} --write csv=>(true); echo $?")
-    assert done.stdout.splitlines()[-1] == "2"
-    assert "Broken pipe" in done.stderr
-
-
-def test_every_command_is_called() -> None:
-    assert CALLS.keys() == set(COMMANDS)
+@BUFFERING
+@pytest.mark.usefixtures("inputs")
+@pytest.mark.parametrize(
+    ("before", "words", "redirection", "told"),
+    [
+        *(
+            ("", words, redirection, LOST + reason)
+            for words in ("--help", "--version", "gate --help", "gate --runs runs.csv")
+            for redirection, reason in (
+                (">/dev/full", FULL), (">&-", "it is closed"),
+                ("1</dev/null", "Bad file descriptor"),
+            )
+        ),
+        (SMALL_DISK.format(4), "gate {many} --format json", "> out", f"{LOST}File too large"),
+        (SMALL_DISK.format(1), "gate {many} --html page", "", WRITE.format("page", LARGE)),
+        (SMALL_DISK.format(1), "gate {many} --write md=page", "", WRITE.format("page", LARGE)),
+        ("", "gate {many} --write csv=>(true)", ">/dev/null", "Broken pipe"),
+        ("", "gate {many} --alpha 2", ">/dev/full", "alpha"),  # of two errors the first alone
+        ("export GITHUB_STEP_SUMMARY=/dev/full; ", "gate {many} --format github", "",
+         WRITE.format("/dev/full", FULL)),
+        ("", "compat -o /dev/stdout", ">&-", "/dev/stdout"),
+        ("", f"{' '.join(SMALL)} -o /dev/full", "", WRITE.format("/dev/full", FULL)),
+        ("", f"{' '.join(SMALL)} -o r.json --html /dev/full", "", WRITE.format("/dev/full", FULL)),
+        ("", SIMULATE, "", WRITE.format("/dev/full", FULL)),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_one_line(
+    many: str, before: str, words: str, redirection: str, told: str, unbuffered: str
+) -> None:
+    """What was measured is printed all the same; of a report that is not whole nothing is left."""
+    done = shell(f"{before}{NTBBENCH} {words.format(many=many)} {redirection}", unbuffered)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and told in line
+    assert not Path("page").exists()
+    if words.startswith("s"):
+        assert re.search(r"\b\d points\b", " ".join(done.stdout.split()))
+    if redirection == "> out":
+        assert Path("out").stat().st_size == 4096
 
 
 @pytest.mark.usefixtures("inputs")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_full_disk_is_an_error_of_every_command(command: str) -> None:
     """Whatever was found: the gate's is a regression."""
+    assert CALLS.keys() == set(COMMANDS)
     unbuffered = "1" if COMMANDS.index(command) % 2 else ""
     words = CALLS[command].format(recording=shlex.quote(str(FOUR)))
     done = shell(f"{NTBBENCH} {words} >/dev/full", unbuffered)
@@ -135,44 +163,7 @@ def test_a_full_disk_is_an_error_of_every_command(command: str) -> None:
     assert done.stderr.count(LOST) == 1
 
 
-@pytest.mark.usefixtures("inputs")
-@BUFFERING
-@pytest.mark.parametrize("words", ["--help", "--version", "gate --help", "gate --runs runs.csv"])
-@pytest.mark.parametrize(
-    ("redirection", "reason"),
-    [
-        (">/dev/full", FULL),
-        (">&-", "it is closed"),
-        ("1</dev/null", "Bad file descriptor"),
-    ],
-)
-def test_what_cannot_be_printed_is_one_line(
-    words: str, redirection: str, reason: str, unbuffered: str
-) -> None:
-    done = shell(f"{NTBBENCH} {words} {redirection}", unbuffered)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{LOST}{reason}\n")
-
-
-@BUFFERING
-def test_a_disk_that_fills_up_on_the_way_is_an_error(many: str, unbuffered: str) -> None:
-    """A file of at most 4 KB stands for a disk that has room for them."""
-    limited = f"trap '' XFSZ; ulimit -f 4; {NTBBENCH}"
-    done = shell(f"{limited} gate {many} --format json > out.json; echo $?", unbuffered)
-    assert (done.stdout, done.stderr) == ("2\n", f"{LOST}File too large\n")
-    assert Path("out.json").stat().st_size == 4096
-
-
-def test_the_error_of_bad_input_is_the_only_one(many: str) -> None:
-    done = shell(f"{NTBBENCH} gate {many} --alpha 2 >/dev/full")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "alpha" in done.stderr
-
-
 def test_a_closed_stdout_is_no_file_that_is_opened_next() -> None:
-    """Nor by its name: what `compat` writes there is not to vanish in silence."""
-    done = shell(f"{NTBBENCH} compat -o /dev/stdout >&-")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "/dev/stdout" in done.stderr
     for redirection in ("<&-", "2>&-", "<&- 2>&-"):
         done = shell(f"{NTBBENCH} compat -o c.txt {redirection}")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -212,29 +203,6 @@ def test_a_dead_stderr_ends_no_calibration(unbuffered: str) -> None:
     assert "threshold" in Path("thresholds.toml").read_text()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        " ".join(SMALL) + " -o /dev/full",
-        " ".join(SMALL) + " -o r.json --html /dev/full",
-        "simulate --queues 1 --duration 2ms --warmup 0 --replications 1 --jobs 1 -o /dev/full",
-    ],
-)
-def test_what_was_measured_is_printed_where_it_cannot_be_saved(words: str) -> None:
-    done = shell(f"{NTBBENCH} {words}")
-    told = f"ntbbench: output: '/dev/full': cannot be written: {FULL}\n"
-    assert (done.returncode, done.stderr) == (2, told)
-    assert re.search(r"\b\d points\b", " ".join(done.stdout.split()))
-
-
-@pytest.mark.parametrize("option", ["--html ", "--write md="])
-def test_a_report_that_cannot_be_written_is_an_error(many: str, option: str) -> None:
-    done = shell(f"trap '' XFSZ; ulimit -f 1; {NTBBENCH} gate {many} {option}page")
-    told = "ntbbench: output: 'page': cannot be written: File too large\n"
-    assert (done.returncode, done.stderr) == (2, told)
-    assert not Path("page").exists()
-
-
 def test_a_full_disk_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     """It is told when it is first met, and is no error where there is room at the end."""
     assert main([*SMALL, "-o", "whole.json"]) == 0
@@ -244,8 +212,7 @@ def test_a_full_disk_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         saving.on_the_way(result)
     told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert told.endswith("; the run goes on and tries again\n")
+    assert told.count("\n") == 1 and told.endswith("; the run goes on and tries again\n")
     saving.at_the_end(result)
     assert not saving.saved
     with pytest.raises(InputError, match=r"none/r\.json"):
@@ -272,14 +239,7 @@ def test_a_recording_that_the_disk_has_no_room_for_is_none(
     done = shell(f"trap '' XFSZ; ulimit -f {blocks}; sh capture.sh c 0")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(": cannot be written: is the disk full?")
-    assert "privilege" not in done.stderr
-    assert "permission" not in done.stderr
-
-
-def test_a_summary_that_cannot_be_written_is_named(many: str) -> None:
-    done = shell(f"GITHUB_STEP_SUMMARY=/dev/full {NTBBENCH} gate {many} --format github")
-    told = f"ntbbench: output: '/dev/full': cannot be written: {FULL}\n"
-    assert (done.returncode, done.stderr) == (2, told)
+    assert "privilege" not in done.stderr and "permission" not in done.stderr
 
 
 @pytest.mark.usefixtures("lab")
@@ -291,21 +251,70 @@ def test_a_summary_that_cannot_be_written_is_named(many: str) -> None:
         ("run -o pair.json --html /dev/full", "2 points"),
     ],
 )
-def test_a_boot_that_cannot_be_saved_is_printed(
-    words: str, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["lab", "pair", *words.split()]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.endswith(f"ntbbench: output: '/dev/full': cannot be written: {FULL}\n")
-    assert "result saved" not in captured.err
-    assert told in captured.out
+def test_a_boot_that_cannot_be_saved_is_printed(words: str, told: str, ntbbench) -> None:
+    ran = ntbbench("lab", "pair", *words.split())
+    assert ran.code == 2 and told in ran.out
+    assert ran.err.endswith(WRITE.format("/dev/full", FULL) + "\n")
+    assert "result saved" not in ran.err
 
 
 @pytest.mark.usefixtures("lab")
-def test_a_bisection_stops_where_nothing_can_be_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bisection_stops_where_nothing_can_be_printed(ntbbench, monkeypatch) -> None:
     """2 would be a commit that is bad, for git."""
     monkeypatch.setattr(lab_pair, "refusal", lambda: InputError("output", "stdout", "a reason"))
-    assert main(["lab", "pair", "run", "--bisect"]) == 255
-    assert capsys.readouterr().err.count("a reason") == 1
+    ran = ntbbench("lab", "pair", "run", "--bisect")
+    assert (ran.code, ran.err.count("a reason")) == (255, 1)
+
+
+# --- encodings -----------------------------------------------------------------------------------
+
+NAMES = {"base é": samples(1, 8), "門鈴 \U0001f514": samples(2, 8, 120.0)}
+
+
+def out_of(encoding: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, bytes]:
+    """Run a command whose standard streams have this encoding."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding))
+    code = main(arguments)
+    sys.stdout.flush()
+    return code, raw.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "euc-jp"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_exit_code_is_the_gates_in_every_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, name: str
+) -> None:
+    path = str(runs_csv(tmp_path / "t.csv", NAMES))
+    code, raw = out_of(encoding, monkeypatch, "gate", "--runs", path, "--format", name)
+    assert code == 1
+    text = raw.decode("utf-8")  # ASCII elsewhere, which is UTF-8 too
+    if name == "json":
+        report = json.loads(text)
+        assert [report["base"], *report["candidates"]] == list(NAMES)
+    elif name == "junit":
+        assert ET.fromstring(raw)[0].get("classname") == list(NAMES)[1]
+    elif encoding != "utf-8":
+        assert text.isascii()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_name_that_is_no_text_is_shown(monkeypatch, encoding: str, name: str) -> None:
+    file = os.fsdecode(b"a\xff.csv")
+    runs_csv(Path(file), NAMES)
+    words = ("gate", file, "--format", name, "--force", "\udcfe")
+    assert out_of(encoding, monkeypatch, *words)[0] == 1
+
+
+def test_an_error_about_a_name_is_one_line_in_every_locale(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ntbbench.cli.main", "show", "門\udcff.json"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii:strict"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert rb"\u9580" in done.stderr

@@ -31,17 +31,14 @@ def samples(seed: int, n: int, centre: float = 100.0, spread: float = 0.5) -> li
 
 def noisy_sides(**pairs: tuple[list[float], list[float]]) -> list[Variant]:
     """Two variants with the same noisy metrics: of each, the base's samples and the candidate's."""
-    return [
-        Variant(
-            label,
-            "csv",
-            {
-                name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
-                for name, pair in pairs.items()
-            },
-        )
-        for side, label in enumerate(("a", "b"))
-    ]
+
+    def series(side: int) -> dict[str, Series]:
+        return {
+            name: Series(metric=name, kind="noisy", samples=np.array(pair[side]))
+            for name, pair in pairs.items()
+        }
+
+    return [Variant("a", "csv", series(0)), Variant("b", "csv", series(1))]
 
 
 def runs_csv(path: Path, columns: dict[str, list[float | None]]) -> Path:
@@ -56,26 +53,16 @@ def runs_csv(path: Path, columns: dict[str, list[float | None]]) -> Path:
 
 
 def point(queues: int, doorbells: int, **fields: Any) -> dict[str, Any]:
+    axes = {"hardware": "generic", "dispatch": "fallback", "workload": "round-robin"}
+    axes |= {"vectors": 1, "drain": 1, "doorbells": doorbells, "queues": queues}
     return {
-        "hardware": "generic",
-        "dispatch": "fallback",
+        **axes,
         "queues_requested": queues,
-        "queues": queues,
-        "doorbells": doorbells,
-        "vectors": 1,
-        "workload": "round-robin",
-        "drain": 1,
         "status": "ok",
-        "interrupts": 1000,
-        "rings": 1000,
-        "scan_iterations": 1000 * queues,
-        "schedule_calls": 1000 * queues,
-        "wakeups": 1000 * queues,
-        "merged": 0,
+        **dict.fromkeys(("interrupts", "rings", "useful_wakeups"), 1000),
+        **dict.fromkeys(("scan_iterations", "schedule_calls", "wakeups"), 1000 * queues),
+        **dict.fromkeys(("merged", "missed", "misrouted"), 0),
         "spurious_wakeups": 1000 * (queues - 1),
-        "useful_wakeups": 1000,
-        "missed": 0,
-        "misrouted": 0,
         "amplification": float(queues),
         **fields,
     }
@@ -122,16 +109,14 @@ def pytest_benchmark(seed: int = 1, n: int = 20, **benchmarks: float) -> dict[st
 
 
 def pyperf(seed: int = 1, processes: int = 10, centre: float = 0.1) -> dict[str, Any]:
+    runs = [{"values": samples(seed + i, 3, centre, centre / 300)} for i in range(processes)]
     return {
         "version": "1.0",
         "metadata": {"cpu_model_name": "Example 1", "unit": "second"},
         "benchmarks": [
             {
                 "metadata": {"name": "bench"},
-                "runs": [{"metadata": {}, "warmups": [[1, 0.2]]}]
-                + [
-                    {"values": samples(seed + i, 3, centre, centre / 300)} for i in range(processes)
-                ],
+                "runs": [{"metadata": {}, "warmups": [[1, 0.2]]}, *runs],
             }
         ],
     }
@@ -155,38 +140,22 @@ def iperf3(rate: float, seed: int = 1, intervals: int = 10) -> dict[str, Any]:
 
 def iperf3_udp(sent: float, lost: float, *, old: bool = False) -> dict[str, Any]:
     """A run whose client sent datagrams; `old` versions have no sum_received."""
-    end = {"sum": {"bits_per_second": sent, "seconds": 10.0, "lost_percent": lost}}
+    whole = {"bits_per_second": sent, "seconds": 10.0, "lost_percent": lost}
+    end = {"sum": whole}
     if not old:
-        end["sum_received"] = {
-            "bits_per_second": sent * (1 - lost / 100),
-            "seconds": 10.0,
-            "lost_percent": lost,
-        }
+        end["sum_received"] = whole | {"bits_per_second": sent * (1 - lost / 100)}
     interval = {"sum": {"bits_per_second": sent, "seconds": 1.0, "sender": True}}
-    return {
-        "start": {"test_start": {"protocol": "UDP"}},
-        "intervals": [interval] * 10,
-        "end": end,
-    }
+    return {"start": {"test_start": {"protocol": "UDP"}}, "intervals": [interval] * 10, "end": end}
 
 
 def compat(**verdicts: str) -> dict[str, Any]:
     cells = []
-    for ep in (0, 7):
-        verdict = verdicts.get(f"ep{ep}", "fallback" if ep == 0 else "per-vector")
-        cells.append(
-            {
-                "direction": "rc-to-ep",
-                "ep": ep,
-                "rc": 5,
-                "verdict": verdict,
-                "amplification": None if verdict == "link-down" else 1.0,
-                "missed": 0,
-                "misrouted": 0,
-                "cases": 8,
-                "hazards": ["sleeps"] if ep == 0 else [],
-            }
-        )
+    for ep, usual, hazards in ((0, "fallback", ["sleeps"]), (7, "per-vector", [])):
+        verdict = verdicts.get(f"ep{ep}", usual)
+        amplification = None if verdict == "link-down" else 1.0
+        cell = {"direction": "rc-to-ep", "ep": ep, "rc": 5, "verdict": verdict, "cases": 8}
+        counts = {"missed": 0, "misrouted": 0, "amplification": amplification}
+        cells.append({**cell, **counts, "hazards": hazards})
     return {"schema": "ntbbench.compat/1", "cells": cells}
 
 

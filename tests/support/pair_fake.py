@@ -107,25 +107,17 @@ SLEEP = (
     "[ 1.0] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:591\n"
     "[ 1.0]  vntb_epf_peer_db_set+0x2d/0x60 [pci_epf_vntb]\n"
 )
-
-
 STUCK = (
     "[ 2.0] Oops: invalid opcode: 0000 [#1] SMP\n"
     "[ 2.0] RIP: 0010:queued_spin_lock_slowpath+0x6/0xf0\n"
     "[ 2.0]  ntb_epf_peer_db_set+0x8/0x20 [ntb_hw_epf]\n"
     "[ 2.0]  </TASK>\n"
 )
-
-
 HUNG = "the guest hung: no end after 9 s of processor time: in ntb_epf_peer_db_set() of ntb_hw_epf"
-
-
 PANIC = (
     "[ 2.0] BUG: unable to handle page fault for address: ffff\n"
     "[ 2.0] RIP: 0010:ntb_epf_peer_db_set+0x8/0x20 [ntb_hw_epf]\n"
     "[ 2.0] Kernel panic - not syncing: Fatal exception\n"
 )
-
-
 GAVE_UP = "the guest gave up: broken identity: BAR 4 is not where window 0 is"
 PANICKED = "the guest panicked: BUG: unable to handle page fault for address: ffff"

@@ -16,28 +16,15 @@ Step = tuple[str, str] | Callable[[str], str]  # a text and what replaces it, or
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit.
-
-    Parameters
-    ----------
-    name : in a few words.
-    side : `ep` (pci-epf-vntb) or `rc` (ntb_hw_epf).
-    steps : carried out in order.
-    told : of a bug, what the finding must say (a regular expression); of a rewrite, nothing.
-    """
+    """One edit."""
 
     name: str
-    side: str
+    side: str  # `ep` (pci-epf-vntb) or `rc` (ntb_hw_epf)
     steps: tuple[Step, ...]
-    told: str = ""
+    told: str = ""  # of a bug, what the finding must say (a regular expression)
 
     def apply(self, source: str) -> str:
-        """Return the edited source.
-
-        Raises
-        ------
-        ValueError : a pattern is not there, or a step changes nothing.
-        """
+        """Return the edited source; ValueError where a pattern is not there or changes nothing."""
         for step in self.steps:
             edited = step(source) if callable(step) else replaced(source, *step)
             if edited == source:

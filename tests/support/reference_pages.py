@@ -8,12 +8,12 @@ from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
 from msgspec.structs import fields
-from ntbbench.datapath import sections as simulate
 
 from ntbbench.cli.main import COMMANDS, build_parser
 from ntbbench.compare.policy import Policy
 from ntbbench.core.fields import Declared, declared
 from ntbbench.core.option_list import OptionSection, described
+from ntbbench.datapath import sections as simulate
 from ntbbench.datapath.scenario_file import preset
 from ntbbench.dispatch import scenario as sweep
 from ntbbench.report.kinds import RESULTS

@@ -33,22 +33,11 @@ def timing(median: float) -> Timing:
 
 
 def axes(hardware: str, dispatch: str, doorbells: int, queues: int, **changes: object) -> dict:
-    found = {
-        "hardware": hardware,
-        "dispatch": dispatch,
-        "queues_requested": queues,
-        "queues": queues,
-        "qp_count": doorbells - 1,
-        "doorbells": doorbells,
-        "vectors": doorbells,
-        "db_valid_mask": hex((1 << doorbells) - 1),
-        "mw_count": None,
-        "max_num_clients": 0,
-        "workload": "round-robin",
-        "drain": 1,
-        "seed": 1,
-    }
-    return {**found, **changes}
+    found = {"hardware": hardware, "dispatch": dispatch, "workload": "round-robin"}
+    found |= {"queues": queues, "queues_requested": queues, "qp_count": doorbells - 1}
+    found |= {"doorbells": doorbells, "vectors": doorbells, "drain": 1, "seed": 1}
+    found |= {"db_valid_mask": hex((1 << doorbells) - 1), "mw_count": None, "max_num_clients": 0}
+    return found | changes
 
 
 def ok(
@@ -64,28 +53,17 @@ def ok(
     fan = queues if fan_out is None else fan_out
     each = [1000 * fan // queues] * queues
     counts = {
-        "interrupts": 1000,
-        "rings": 1000,
-        "scan_iterations": 1000 * fan,
-        "schedule_calls": 1000 * fan,
-        "wakeups": 1000 * fan,
-        "merged": 0,
+        **dict.fromkeys(("interrupts", "rings", "useful_wakeups", "race_check_runs"), 1000),
+        **dict.fromkeys(("scan_iterations", "schedule_calls", "wakeups"), 1000 * fan),
+        **dict.fromkeys(("merged", "missed", "misrouted"), 0),
         "spurious_wakeups": 1000 * (fan - 1),
-        "useful_wakeups": 1000,
-        "race_check_runs": 1000,
-        "missed": 0,
-        "misrouted": 0,
-        "amplification": float(fan),
-        "effective_amplification": float(fan),
-        "expected_amplification": float(fan),
+        **{f"{kind}amplification": float(fan) for kind in ("", "effective_", "expected_")},
         "spurious_ratio": (fan - 1) / fan,
-        "qp_schedule_calls": each,
-        "qp_wakeups": each,
+        **dict.fromkeys(("qp_schedule_calls", "qp_wakeups"), each),
         "qp_spurious_wakeups": [1000 * (fan - 1) // queues] * queues,
         "qp_useful_wakeups": [1000 // queues] * queues,
         "vector_interrupts": [1000],
-        "vector_schedule_calls": [1000 * fan],
-        "vector_wakeups": [1000 * fan],
+        **{key: [1000 * fan] for key in ("vector_schedule_calls", "vector_wakeups")},
         "ns_per_dispatch": ns,
     }
     return OkPoint(**{**axes(hardware, dispatch, doorbells, queues), **counts, **changes})
