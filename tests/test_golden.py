@@ -3,7 +3,8 @@
 
 import pytest
 from golden_cases import GOLDEN, Case, cases, golden_text
-from reference_pages import FOLDER, pages
+from reference_pages import FOLDER, SHELL, pages
+from shell_files import shell_files
 
 CASES = list(cases())
 
@@ -24,3 +25,8 @@ def test_reference_page_says_what_the_code_declares(name: str) -> None:
     """`make reference` writes them anew."""
     assert (FOLDER / name).read_text(encoding="utf-8") == pages()[name]
     assert {path.name for path in FOLDER.iterdir()} == set(pages())
+
+
+@pytest.mark.parametrize("name", shell_files())
+def test_the_man_page_and_the_completions_are_up_to_date(name: str) -> None:
+    assert (SHELL / name).read_text(encoding="utf-8") == shell_files()[name]
