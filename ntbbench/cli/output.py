@@ -189,8 +189,8 @@ class Output:
             append_text(Path(summary), renderer("md")(document))
 
     def text_of(self, document: Document) -> str:
-        """Return the text for stdout: a screen of it, or with -v or in a file all of it."""
-        render = whole.render if self.verbose or self.place is not None else brief.render
+        """Return the text for stdout: a screen of it, or all with -v."""
+        render = whole.render if self.verbose else brief.render
         return render(document, colour=self.place is None and is_coloured(self.color))
 
     def write_page(self, document: Document) -> None:

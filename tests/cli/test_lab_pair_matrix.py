@@ -48,7 +48,7 @@ def test_cells_of_a_matrix_that_cannot_be_had_agree_with_nothing(lab: Lab, matri
         return replace(recordings, available=False, link="down", cause=cause, **none)
 
     lab.change = missing
-    text = " ".join(matrix().out.split())
+    text = " ".join(matrix("-v").out.split())
     assert text.startswith(f"The model agrees in 4 of 4 points; 4 unavailable: {cause}")
     assert "Model and kernel differ in no cell that was run." in text
     assert {(p.ep_driver, p.status) for p in points_of(OUT)} == {

@@ -31,7 +31,7 @@ def test_a_change_below_the_allowance_is_inconclusive(ntbbench, sides, gated) ->
     (remedy,) = [w["remedy"] for w in found["warnings"] if w["code"] == ONE_PROCESS]
     assert remedy == gather_more("pytest-benchmark")
     assert "ntbbench gate before after" in remedy
-    text = ntbbench("gate", *sides(*records(BELOW))).out
+    text = ntbbench("gate", *sides(*records(BELOW)), "-v").out
     assert "would settle it" not in text
     told = " ".join(text.split())
     assert "one-process: a change below 75 % may be the noise between" in told

@@ -16,6 +16,7 @@ from ntbbench.pair.records import Dependencies
 from ntbbench.pair.setting import DIRECTIONS, Direction, Pair, Setting
 from ntbbench.pair.subsets import (
     dependencies,
+    first_failure,
     minimal_sets,
     powerset,
     required,
@@ -121,3 +122,15 @@ def test_safe_orders(sets: set[frozenset[int]]) -> None:
         all(frozenset(order[: n + 1]) in sets for n in range(4)) for order in permutations(range(4))
     )
     assert safe_orders(range(4), sets.__contains__) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "number", "verdict"),
+    [(Setting(), None, ""), (Setting(6), 6, "link-down"), (Setting(4, mw_count=2), 6, "link-down")],
+)
+def test_the_first_patch_that_fails_in_a_setting(setting: Setting, number, verdict: str) -> None:
+    """What fails without any patch is no patch's doing."""
+    found = first_failure(setting)
+    assert (None if found is None else found[0]) == number
+    assert found is None or found[1].verdict == verdict
+    assert dependencies(setting).bisectable == (number is None)

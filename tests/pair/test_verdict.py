@@ -27,6 +27,7 @@ from ntbbench.pair.verdict import (
     cell_stories,
     compat,
     exhaustive,
+    nearest_break,
     outcome,
     rows,
     setting_traits,
@@ -258,3 +259,25 @@ def test_the_model_says_what_the_matrix_of_the_page_says(direction, windows, row
         assert "/".join(map(str, model.link.counts)) == row[3]
         assert predicted_verdict(model, direction) == row[5]
         assert same_verdict(row[4], row[5]) and row[7] == "agrees"
+
+
+@pytest.mark.parametrize("setting", [Setting(), Setting(4, mw_count=2), Setting(9, 20, 3)])
+def test_the_nearest_setting_that_breaks_is_one_of_all(setting: Setting) -> None:
+    found = nearest_break(setting)
+    assert found is not None
+    assert found in exhaustive().regressions
+    one_step = [
+        other
+        for other in exhaustive().regressions
+        if other.doorbell == str(setting.doorbell)
+        and sum(
+            getattr(other, name) != getattr(setting, name)
+            for name in ("ep_slots", "rc_vectors", "mw_count")
+        )
+        == 1
+    ]
+    changed = sum(
+        getattr(found, name) != getattr(setting, name)
+        for name in ("ep_slots", "rc_vectors", "mw_count")
+    )
+    assert changed == 1 or not one_step

@@ -47,8 +47,8 @@ def table(found: SweepResult, title: str) -> Table:
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        ([ok(), ok(fan_out=1)], "schedules 1.00 to 4.00 tasklets (1 is ideal) in 2 points; no"),
-        ([ok(), unavailable()], "4.00 tasklets (1 is ideal) in 1 point; no doorbell was missed; 1"),
+        ([ok(), ok(fan_out=1)], "schedules 1 to 4 tasklets (1 is ideal) in 2 points; no"),
+        ([ok(), unavailable()], "4 tasklets (1 is ideal) in 1 point; none is missed; 1"),
         ([ok(missed=3), ok()], "in 2 points; 1 point MISSED OR MISROUTED DOORBELLS"),
         ([unavailable()], "No point was measured; 1 point unavailable"),
         ([], "No point was measured"),

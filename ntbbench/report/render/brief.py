@@ -8,6 +8,7 @@ from typing import Any
 from ntbbench.report.document import Block, Document, Notes, Table
 from ntbbench.report.render.text import WIDTH, block_lines, folded, head_of, joined
 from ntbbench.report.render.text import render as render_all
+from ntbbench.report.wording import ascii_only
 
 LINES = 23  # the next prompt takes one
 WARNINGS_MAX = 3
@@ -88,7 +89,8 @@ def _last(document: Document, left: list[str]) -> Iterator[str]:
 
 
 def _cut(line: str, width: int) -> str:
-    """Return a line of at most `width` columns, cut between two words."""
+    """Return a line of at most `width` columns of ASCII, cut between two words."""
+    line = ascii_only(line)
     return line if len(line) <= width else f"{line[: width - 3].rpartition(' ')[0].rstrip(',')} ..."
 
 

@@ -77,16 +77,19 @@ def _block(block: Block) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     if not table.rows:
         return
-    left = len(table.rows) - ROWS_MAX if table.ordered else 0
-    rows = [[_cell(cell) for cell in row] for row in table.rows[: len(table.rows) - max(left, 0)]]
+    left = max(len(table.rows) - ROWS_MAX, 0) if table.ordered else 0
+    shown = len(table.rows) - left
+    rows = [[_cell(cell) for cell in row] for row in table.rows[:shown]]
     names = [escaped(column.title) for column in table.columns]
     align = [column.align for column in table.columns]
     if table.groups:
-        rows = [[escaped(text), *row] for text, row in zip(_headings(table), rows, strict=True)]
+        rows = [
+            [escaped(text), *row] for text, row in zip(_headings(table)[:shown], rows, strict=True)
+        ]
         names, align = ["", *names], ["left", *align]
     yield from [f"**{escaped(table.title)}**"] * bool(table.title)
     yield "\n".join(_grid(names, rows, align))
-    more = [f"{plural(left, 'more row')} left out"] if left > 0 else []
+    more = [f"{plural(left, 'more row')} left out"] if left else []
     if table.notes or more:
         yield "\n".join(f"- {_line(note)}" for note in [*more, *table.notes])
 

@@ -20,6 +20,7 @@ def document(result: AuditResult) -> Document:
         title="ntbbench hardware --audit",
         verdict=verdict_of(result),
         tone="bad" if result.violations else "good",
+        whole=len(result.hardware) == 1,
         record=result,
         blocks=list(_blocks(result.hardware)),
         sheet=lambda: Sheet(COLUMNS, _rows(result), "needed"),
@@ -41,10 +42,10 @@ def _blocks(rows: Sequence[AuditRow]) -> Iterator[Block]:
         found = [(f"{it.rule}: {it.requirement}", list(_details(it))) for it in row.violations]
         yield Notes(title, found, detail=True)
     yield _in_brief(rows)
-    clean = [row for row in rows if not row.violations and row.refusal is None]
-    yield Notes("Nothing found", [(_name(row), ()) for row in clean])
     refused = [row for row in rows if row.refusal is not None]
     yield Notes("Not audited", [(f"{row.name}: {row.refusal}", ()) for row in refused])
+    clean = [row for row in rows if not row.violations and row.refusal is None]
+    yield Notes("Nothing found", [(_name(row), ()) for row in clean])
 
 
 def _in_brief(rows: Sequence[AuditRow]) -> Table:

@@ -100,13 +100,15 @@ def _reported_only(comparison: Comparison, report: Report) -> bool:
 
 def _blocks(report: Report) -> Iterator[Block]:
     ordered = by_gravity((c for c in report.comparisons if not say.unchanged(c)), report)
-    yield from tables(ordered, report, lambda c: fails(c, report))
+    environment = _notes("Environment", _first(say.environment_lines(report), NOTES))
+    changed, *others = tables(ordered, report, lambda c: fails(c, report))
+    yield from (changed, replace(environment, shown="plain"), *others)
     yield _notes("", _counts(ordered, len(report.comparisons) - len(ordered)))
     yield samples([c for c in ordered if c.kind == "noisy" and not c.missing])
     yield Notes("Warnings of metrics", [*_cautions(report)], shown="marked")
     ignored = [f"{item.metric}: {item.reason}" for item in report.ignored]
     yield _notes("Ignored by the policy", _first(ignored, IGNORED))
-    yield _notes("Environment", _first(say.environment_lines(report), NOTES))
+    yield replace(environment, shown="marked")
     method = [say.family_line(report)] if report.family.size else []
     yield replace(_notes("Method", method), detail=True)
 

@@ -233,13 +233,14 @@ def _tested(noisy: Sequence[Comparison], *, several: bool) -> Table:
     """Return what was tested of each noisy metric, and what would settle an inconclusive one."""
     columns = [
         *(column(Comparison, name) for name in ("metric", "candidate")[: 1 + several]),
+        column(Comparison, "better"),
         *(column(Comparison, name) for name in ("p_value", "p_adjusted")),
         Column("n"),
         *(column(Comparison, name) for name in ("minimal_detectable_effect", "runs_needed")),
     ]
     rows = [
         (
-            *words(*(c.metric, c.candidate)[: 1 + several]),
+            *words(*(c.metric, c.candidate)[: 1 + several], c.better),
             Cell(say.probability(c.p_value), c.p_value),
             Cell(say.probability(c.p_adjusted), c.p_adjusted),
             Cell(f"{c.n_base}/{c.n_candidate}"),

@@ -148,11 +148,11 @@ def brief_interval(comparison: Comparison) -> str:
 
 def remarks(comparison: Comparison) -> list[str]:
     """Return what is to be said of a comparison that may hold for others too."""
-    found = [f"{w.code}: {_meaning(w)}" for w in comparison.warnings if w.code != "missing"]
     judged = comparison.decided_by == "effect" or comparison.verdict == "inconclusive"
-    if judged and not comparison.missing and not comparison.reason.startswith(ONE_PROCESS):
-        found.insert(0, comparison.reason)
-    return found
+    reasons = [comparison.reason] if judged and not comparison.missing else []
+    said = ("missing", *(ONE_PROCESS for reason in reasons if reason.startswith(ONE_PROCESS)))
+    warned = [f"{w.code}: {_meaning(w)}" for w in comparison.warnings if w.code not in said]
+    return [*reasons, *warned]
 
 
 def tag(remark: str) -> str:

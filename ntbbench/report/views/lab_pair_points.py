@@ -41,6 +41,7 @@ FACTS = ("kernel", "kernel_source", "accelerator", "deterministic")
 COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_received")
 PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per door-\nbell")
 PREDICTED = Column("predicted", "runs that the model allows", "pre-\ndicted")
+FINDINGS_MAX = 3  # on the first screen
 
 
 def report(
@@ -70,7 +71,7 @@ def report(
         verdict=first,
         record=result,
         lines=[*more, _machine(result), *shared(points)],
-        blocks=[*answer, _findings(points), _drivers(points), untried, *details],
+        blocks=[_findings(points), *answer, _drivers(points), untried, *details],
         tone="bad" if any(judgement(point) in {DISAGREES, DIED} for point in points) else "good",
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
@@ -86,8 +87,10 @@ def _findings(points: Sequence[PairPoint]) -> Notes:
         wrong = point.notes if judgement(point) in {DISAGREES, DIED} else ()
         for text in (*wrong, *filter(None, [point.cause])):
             found.setdefault(text, []).append(title(point, axes))
-    rows = [(f"{text} ({', '.join(names)})", ()) for text, names in found.items()]
-    return Notes("Findings", rows, shown="brief")
+    rows = [f"{text} ({', '.join(names)})" for text, names in found.items()]
+    left = len(rows) - FINDINGS_MAX
+    more = [f"and {left} more with -v"] if left > 0 else []
+    return Notes("Findings", [(row, ()) for row in (*rows[:FINDINGS_MAX], *more)], shown="brief")
 
 
 def _agreement(result: PairResult) -> str:

@@ -69,7 +69,10 @@ def document(result: Replay) -> Document:
         title="ntbbench replay",
         verdict=verdict_of(points),
         record=result,
-        blocks=[_summary(points), *details] if len(points) > 1 else [*_blocks(*points)],
+        blocks=[_findings(points), _summary(points), *details]
+        if len(points) > 1
+        else [_findings(points), *_blocks(*points)],
+        tone="bad" if any(point.verdict == DISAGREES for point in points) else "good",
         warnings=list(cautions.items()),
         sheet=lambda: _sheet(points),
         checks=lambda: [_check(point) for point in points],
@@ -82,6 +85,12 @@ def verdict_of(points: Sequence[ReplayPoint]) -> str:
         return _title(points[0])
     counts = [f"{sum(p.verdict == key for p in points)} {told}" for key, told in COUNTS.items()]
     return f"{plural(len(points), 'recording')}: {', '.join(counts)}"
+
+
+def _findings(points: Sequence[ReplayPoint]) -> Notes:
+    """Return what differs, recording by recording."""
+    rows = [(point.name, [*_told(point.differences)]) for point in points if point.differences]
+    return Notes("Differences", rows, shown="brief")
 
 
 def _title(point: ReplayPoint) -> str:

@@ -35,7 +35,7 @@ def test_a_result_gates_against_itself(result_file: Path, tmp_path: Path, ntbben
     ran = ntbbench("gate", result_file, result_file)
     out = " ".join(ran.out.split())
     assert ran.code == 3
-    assert "0 regressed, 0 improved" in out and "not tested, for so few" in out
+    assert "0 of 208 regressed; 0 improved" in out and "not tested, for so few" in out
     policy = tmp_path / "policy.toml"
     policy.write_text("fail_untested = false")
     assert ntbbench("gate", result_file, result_file, "--policy", policy).code == 0
@@ -53,9 +53,9 @@ def test_a_dearer_copy_is_a_regression(simulated: Simulated, ntbbench: Command) 
 
 def test_what_is_one_number_in_every_sample_is_only_counted(simulated, ntbbench) -> None:
     path = simulated("result", *ONE, "--replications", 8)
-    ran = ntbbench("compare", path, path)
+    ran = ntbbench("compare", path, path, "-v")
     assert (ran.code, "noisy metrics are one number in every sample" in ran.out) == (0, True)
-    shown = [f":{metric}" in ran.out for metric in ("throughput", "drops", "amplification")]
+    shown = [f" {metric} " in ran.out for metric in ("throughput", "drops", "amplification")]
     assert shown == [True, False, False]
 
 
@@ -72,7 +72,6 @@ def test_what_settles_a_simulation_is_replications(simulated: Simulated, ntbbenc
         text = " ".join(ntbbench("compare", *sides, "--format", form).out.split())
         assert not re.search(r"\bruns\b", text, re.IGNORECASE)
         assert "quiet the machine" not in text
-        assert form != "text" or "replications a side would settle it" in text
 
 
 def test_replications_that_drew_the_same_can_be_paired(
