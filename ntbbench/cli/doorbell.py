@@ -8,9 +8,8 @@ from msgspec import Struct
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.names import parse_int
+from ntbbench.core.names import parse_int, parse_int_axis
 from ntbbench.core.options import Word, shown
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.kernel_around import U64_BITS, DriverError

@@ -5,8 +5,8 @@ import argparse
 from pathlib import Path
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.cli.failures import fail
 from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.streams import fail
 from ntbbench.core.errors import ExitCode
 
 DESCRIPTION = """\

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ntbbench.cli.failures import failed
 from ntbbench.cli.lab_kernel import add_pair_kernel, check_empty, pair_lab, say
 from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
-from ntbbench.cli.streams import refusal
+from ntbbench.cli.streams import failed, refusal
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.lab.commands import BuildError, GuestError, UnjudgedError
 from ntbbench.lab.pair.disagreements import (

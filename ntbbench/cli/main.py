@@ -9,8 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import ntbbench
-from ntbbench.cli.failures import fail, failed
-from ntbbench.cli.streams import prepare_streams, refusal
+from ntbbench.cli.streams import fail, failed, prepare_streams, refusal
 from ntbbench.core.errors import ExitCode
 
 # What a user wants -> command: what it does. Each module has `add_parser(subparsers)`, which

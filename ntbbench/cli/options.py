@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ntbbench.core.option_list import default_of
-from ntbbench.core.options import kinds, option
+from ntbbench.core.options import default_of, kinds, option
 
 Section = TypeVar("Section", bound=Struct)
 

@@ -18,8 +18,7 @@ from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import timer
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.option_list import OptionList, described
-from ntbbench.core.options import Count, Word
+from ntbbench.core.options import Count, OptionList, Word, described
 from ntbbench.core.result_file import check_writable, write_bytes
 from ntbbench.datapath import scenario_file
 from ntbbench.datapath.engine import ENGINES, simulate_logged

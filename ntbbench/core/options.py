@@ -6,6 +6,7 @@ sections themselves. The options of the command line, the keys of TOML files, `-
 reference page come from there.
 """
 
+import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,9 +15,8 @@ from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import parse_int, unknown
+from ntbbench.core.names import parse_int, parse_int_axis, unknown
 from ntbbench.core.units import PS, duration_text, share_ppm, ticks, whole
 
 TEXT_MAX = 1000  # characters of a note
@@ -318,3 +318,53 @@ def shown(section: Struct) -> dict[str, Any]:
         for key in section.__struct_fields__
         if key in inner or key in known
     }
+
+
+class Option(Struct, frozen=True, kw_only=True):
+    """What a reader should know of a key."""
+
+    key: str
+    kind: str  # duration, share, count, ...
+    text: str
+    allowed: str
+    default: Any  # as a TOML file would say it; null: none
+
+
+class OptionSection(Struct, frozen=True, kw_only=True):
+    """A section and its keys; `name` is what stands before a key in a TOML file."""
+
+    name: str
+    about: str
+    options: list[Option]
+
+
+class OptionList(Struct, frozen=True, kw_only=True):
+    """Sections with all their keys."""
+
+    schema: str = "ntbbench.options/1"
+    sections: list[OptionSection]
+
+
+def default_of(usual: Struct, key: str) -> object:
+    """Return the default of a key as a TOML file would say it; None: there is none."""
+    value = getattr(usual, key)
+    return None if value is None else kinds(type(usual))[key].show(value)
+
+
+def described(usual: Struct, name: str = "") -> list[OptionSection]:
+    """Return a section, whose values are the defaults, and the sections inside it."""
+    options = [
+        Option(
+            key=key,
+            kind=type(kind).__name__.lower(),
+            text=kind.text,
+            allowed=kind.allowed,
+            default=default_of(usual, key),
+        )
+        for key, kind in kinds(type(usual)).items()
+    ]
+    about = (inspect.getdoc(type(usual)) or "").partition("\n")[0]
+    found = [OptionSection(name=name, about=about, options=options)] if options else []
+    for key, section in sections(usual).items():
+        found += described(section, f"{name}.{key}" if name else key)
+    return found

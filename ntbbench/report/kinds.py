@@ -70,7 +70,7 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.datapath.summary:check_points",
     ),
     "options": ResultKind(
-        "ntbbench.options/1", "ntbbench.core.option_list:OptionList", "option_list"
+        "ntbbench.options/1", "ntbbench.core.options:OptionList", "option_list"
     ),
     "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
     "pair": ResultKind(

@@ -12,7 +12,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from simulate_runs import saved
 
-from ntbbench.core.option_list import OptionList, described
+from ntbbench.core.options import OptionList, described
 from ntbbench.datapath.records import FitResult
 from ntbbench.datapath.scenario_file import KEYS, load_scenario, scenario_from
 from ntbbench.datapath.sections import Scenario

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import parse_int, parse_settings, unknown
+from ntbbench.core.names import parse_int, parse_int_axis, parse_settings, unknown
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from ntbbench.cli.main import main
 from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation, SimulationResult
 from ntbbench.datapath.summary import gains
 from ntbbench.report.figures.simulation import places_beside
-from ntbbench.report.quantities import NO_UNIT, RATES, TIMES, plain, quantity, unit_of
 from ntbbench.report.views.simulation_points import Measure, mean, mean_and_interval, spread
+from ntbbench.report.wording import NO_UNIT, RATES, TIMES, plain, quantity, unit_of
 
 
 def ok_points(result: SimulationResult) -> list[OkSimulation]:

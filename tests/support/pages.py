@@ -7,6 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
+# The library of charts is packed: they are drawn once it is there.
+DRAWN = "() => !document.getElementById('plotly') || document.body.dataset.drawn"
 # A page opened at a width; after the test it must have been silent and have asked for nothing.
 OpenPage = Callable[..., Page]
 
@@ -20,6 +22,7 @@ def silent_page(browser: Browser, path: Path, width: int = 1400) -> Iterator[Pag
     page.on("pageerror", lambda error: noise.append(f"error: {error}"))
     page.on("request", lambda request: noise.append(request.url))
     page.goto(path.as_uri())
+    page.wait_for_function(DRAWN)
     yield page
     page.close()
     assert noise == [path.as_uri()]

@@ -12,7 +12,7 @@ from msgspec.structs import fields
 from ntbbench.cli.main import COMMANDS, build_parser
 from ntbbench.compare.policy import Policy
 from ntbbench.core.fields import Declared, declared
-from ntbbench.core.option_list import OptionSection, described
+from ntbbench.core.options import OptionSection, described
 from ntbbench.datapath import sections as simulate
 from ntbbench.datapath.scenario_file import preset
 from ntbbench.dispatch import scenario as sweep

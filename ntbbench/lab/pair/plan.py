@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 
 from msgspec import Struct
 
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
+from ntbbench.core.names import parse_int_axis
 from ntbbench.core.options import Count, Counts, Word, Words
 from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
 from ntbbench.pair.setting import DIRECTIONS, FLOWS_MAX, GAP, PACKETS, AnySlots, Direction, Traffic

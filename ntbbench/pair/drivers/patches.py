@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ntbbench.core.axes import parse_int_axis
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import unknown
+from ntbbench.core.names import parse_int_axis, unknown
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, ROOT_FIX_DB_START
 
 Side = Literal["ep", "rc"]

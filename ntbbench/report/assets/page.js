@@ -31,6 +31,7 @@
       Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
       watcher.observe(plot);
     }
+    document.body.dataset.drawn = "yes"; // for whoever waits for the charts
   }
 
   function resize(size) {

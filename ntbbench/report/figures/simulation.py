@@ -12,8 +12,7 @@ from ntbbench.datapath.records import CPU_KINDS, QUANTILES, Estimate, Latency, O
 from ntbbench.report.document import Section, number
 from ntbbench.report.figures.style import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import Figure, hover, label
-from ntbbench.report.quantities import RATES, TIMES, Unit, plain, quantity, unit_of
-from ntbbench.report.wording import plural
+from ntbbench.report.wording import RATES, TIMES, Unit, plain, plural, quantity, unit_of
 
 NS = 1e9  # nanoseconds in a second
 # An affinity has a symbol and a dash, a dispatch its colour.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ntbbench.compare.records import Comparison, Report, Warned
 from ntbbench.compare.warning_list import CAUTIONS, ONE_PROCESS, replications
-from ntbbench.report.quantities import plain
+from ntbbench.report.wording import plain
 
 SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {

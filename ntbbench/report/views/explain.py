@@ -26,7 +26,7 @@ from ntbbench.report.document import (
     Tone,
     number,
 )
-from ntbbench.report.views.beside import amount, record_table, span, span_cell
+from ntbbench.report.views.record_tables import amount, field_table, span, span_cell
 from ntbbench.report.wording import plural
 
 VERDICTS = {
@@ -123,7 +123,7 @@ def _conclusion(one: Explanation) -> str:
 
 def _summary(found: Sequence[Explanation]) -> Table:
     groups = _by_capture(found)
-    table = record_table(
+    table = field_table(
         "Captures, and the devices that they may be of",
         Explanation,
         SUMMARY,
@@ -158,8 +158,8 @@ def _numbers(one: Explanation) -> str:
 
 def _blocks(one: Explanation) -> Iterator[Block]:
     yield Notes("", [(_numbers(one), ())])
-    yield record_table("By vector", VectorRow, VectorRow.__struct_fields__, one.vectors)
-    yield record_table(
+    yield field_table("By vector", VectorRow, VectorRow.__struct_fields__, one.vectors)
+    yield field_table(
         "Receive-tasklet runs by QP",
         QpRow,
         ("qp_num", "predicted_low", "measured_low", "verdict"),
@@ -168,7 +168,7 @@ def _blocks(one: Explanation) -> Iterator[Block]:
         measured_low=lambda qp: span_cell(qp.measured_low, qp.measured_high),
         verdict=_verdict,
     )
-    yield record_table(
+    yield field_table(
         "Likely causes of more than one run per interrupt",
         LikelyCause,
         LikelyCause.__struct_fields__,

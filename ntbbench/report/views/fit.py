@@ -6,7 +6,7 @@ from ntbbench.core.units import FS, duration_text
 from ntbbench.datapath.fit import PACKETS_MIN
 from ntbbench.datapath.records import FitResult, Target
 from ntbbench.report.document import Column, Document, Sheet, Table, words
-from ntbbench.report.quantities import RATES, quantity
+from ntbbench.report.wording import RATES, quantity
 
 ENDS = ("mean", "low", "high")
 COSTS = ("byte_fs", "low_fs", "high_fs")

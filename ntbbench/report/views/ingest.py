@@ -28,7 +28,7 @@ from ntbbench.report.document import (
     column,
     words,
 )
-from ntbbench.report.views.beside import amount_cell, record_table, span, span_cell
+from ntbbench.report.views.record_tables import amount_cell, field_table, span, span_cell
 from ntbbench.report.wording import plural
 
 OTHERS_MAX = 12  # lines of /proc/interrupts of other devices
@@ -92,7 +92,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
     def source(row: Any) -> Cell:
         return Cell(refs[row.source])
 
-    table = record_table(
+    table = field_table(
         "Wakeups and runs per doorbell interrupt",
         Amplification,
         ("quantity", "interrupts", "count_low", "low", "sources"),
@@ -107,7 +107,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
     notes = list(dict.fromkeys(f"{row.quantity}: {row.note}" for row in measured.amplification))
     yield replace(table, notes=notes)
     yield from _all_counters(measured, refs)
-    yield record_table(
+    yield field_table(
         "Receive-tasklet runs by QP, any cause",
         QpRuns,
         ("device", "qp_num", "link", "rx_pkts", "tx_pkts", "runs_low", "source"),
@@ -119,7 +119,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
     )
     yield from _traces(measured.traces, refs)
     yield _throughput(measured, refs)
-    yield record_table(
+    yield field_table(
         "Counts of tools",
         Count,
         ("name", "key", "value", "source"),
@@ -127,7 +127,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
         value=lambda count: Cell(f"{'>=' * count.is_lower_bound}{count.value}", count.value),
         source=source,
     )
-    yield record_table(
+    yield field_table(
         "Devices",
         DeviceFacts,
         ("db_valid_mask", "vector_masks", "db_read", "source"),
@@ -207,7 +207,7 @@ def _traces(traces: Sequence[Traced], refs: Refs) -> Iterator[Table]:
     yield Table("Traced", [WHAT, Column("count"), SOURCE], [words(*row) for row in counts])
     names = ("address", "doorbell", "other", "runs")
     sources = {id(woken): refs[trace.source] for trace in traces for woken in trace.woken}
-    table = record_table(
+    table = field_table(
         "Wakeups and runs in the trace",
         Woken,
         names,
@@ -230,7 +230,7 @@ def _counts(trace: Traced) -> Iterator[tuple[str, int]]:
 
 def _throughput(measured: Measured, refs: Refs) -> Table:
     names = ("retransmits", "lost_percent", "cpu_host_percent", "cpu_remote_percent", "source")
-    table = record_table(
+    table = field_table(
         "Throughput",
         Throughput,
         ("tool", "bits_per_second", *names),

@@ -19,7 +19,7 @@ from ntbbench.report.document import (
     words,
 )
 from ntbbench.report.views.lab_run import facts_of, packets_check, run_checks, system
-from ntbbench.report.views.sheets import PER_QP, qp_sheet
+from ntbbench.report.views.record_tables import PER_QP, qp_sheet
 from ntbbench.report.wording import plural
 
 FACTS = ("kernel", "kernel_source", "ntb_source", "accelerator", "ping", "queues_asked")

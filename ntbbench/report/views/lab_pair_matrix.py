@@ -8,7 +8,7 @@ from itertools import groupby
 from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.document import Block, Cell, Column, Document, Notes, Table, column, words
 from ntbbench.report.views import lab_pair_points as pair
-from ntbbench.report.views.lab_pair_axes import asked_cells, differing, named, title
+from ntbbench.report.views.lab_pair_points import asked_cells, differing, named, title
 from ntbbench.report.wording import plural
 
 DIFFERS = "DIFFERS"

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Points of the pair, as the reports of run, matrix and check show them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
+from typing import Any
 
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
 from ntbbench.core.fields import declared
 from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
@@ -20,17 +22,9 @@ from ntbbench.report.document import (
     Table,
     column,
     number,
+    words,
 )
-from ntbbench.report.views.lab_pair_axes import (
-    AXES,
-    asked,
-    asked_cells,
-    differing,
-    named,
-    shared,
-    title,
-)
-from ntbbench.report.views.sheets import PER_QP, qp_sheet
+from ntbbench.report.views.record_tables import PER_QP, qp_sheet
 from ntbbench.report.wording import plural
 
 LABELS = declared(PairPoint)
@@ -269,3 +263,70 @@ def _check(point: PairPoint, name: str) -> Check:
     return Check(
         name, point.agrees, diagnostics=[*lines, *filter(None, [point.cause]), *point.notes]
     )
+
+
+# What a point was asked, and how a sentence says it.
+AXES: dict[str, Callable[[Any], str]] = {
+    "ep_driver": lambda name: f"EP {name}",
+    "rc_driver": lambda name: f"RC {name}",
+    "ep_slots": lambda slots: plural(slots, "slot"),
+    "mw_count": lambda windows: plural(windows, "window"),
+    "doorbell": str,
+    "queues": lambda queues: "" if queues is None else f"max_num_clients {queues}",
+    "flows": lambda flows: plural(flows, "flow"),
+    "packets": lambda packets: f"{plural(packets, 'packet')} each",
+    "gap_us": lambda gap: f"{gap} us apart",
+}
+
+
+def named(points: Sequence[PairPoint]) -> list[PairPoint]:
+    """Return points with each driver's path cut to the shortest tail that no other one has."""
+    drivers = {name for point in points for name in (point.ep_driver, point.rc_driver)}
+    tails = {name: _tail(name, drivers - {name}) for name in drivers}
+    return [
+        replace(point, ep_driver=tails[point.ep_driver], rc_driver=tails[point.rc_driver])
+        for point in points
+    ]
+
+
+def _tail(name: str, others: set[str]) -> str:
+    parts = PurePath(name).parts
+    for count in range(1, len(parts)):
+        if not any(PurePath(other).parts[-count:] == parts[-count:] for other in others):
+            return str(PurePath(*parts[-count:]))
+    return name
+
+
+def differing(points: Sequence[PairPoint]) -> list[str]:
+    """Return the axes in which points differ: the others are said once.
+
+    By default the flows follow the windows, one per QP.
+    """
+    names = [name for name in AXES if not _alike(points, name)]
+    return [name for name in names if name != "flows" or "mw_count" not in names]
+
+
+def _alike(points: Sequence[PairPoint], name: str) -> bool:
+    return len({getattr(point, name) for point in points}) <= 1
+
+
+def asked(point: PairPoint, names: Iterable[str]) -> str:
+    """Return what a point was asked on these axes, in words."""
+    return ", ".join(filter(None, (AXES[name](getattr(point, name)) for name in names)))
+
+
+def shared(points: Sequence[PairPoint]) -> list[str]:
+    """Return in one line what all points were asked alike."""
+    same = [name for name in AXES if _alike(points, name)]
+    return [asked(point, same) for point in points[:1]]
+
+
+def title(point: PairPoint, axes: Iterable[str]) -> str:
+    """Return what tells a point from the others: its direction and these axes."""
+    return ", ".join(filter(None, [point.direction, asked(point, axes)]))
+
+
+def asked_cells(point: PairPoint, axes: Iterable[str]) -> tuple[Cell, ...]:
+    """Return the cells of a point's direction and of these axes."""
+    values = (getattr(point, name) for name in axes)
+    return words(point.direction, *("unset" if value is None else value for value in values))

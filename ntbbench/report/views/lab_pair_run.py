@@ -8,7 +8,7 @@ from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.pair.drivers.kernel_around import slot_of
 from ntbbench.report.document import Block, Cell, Column, Details, Document, Notes, Table, number
 from ntbbench.report.views import lab_pair_points as pair
-from ntbbench.report.views.lab_pair_axes import differing, named, title
+from ntbbench.report.views.lab_pair_points import differing, named, title
 from ntbbench.report.wording import plural
 
 MEASURED = (

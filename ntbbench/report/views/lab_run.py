@@ -21,8 +21,7 @@ from ntbbench.report.document import (
     number,
     words,
 )
-from ntbbench.report.views.beside import beside
-from ntbbench.report.views.sheets import PER_QP, qp_sheet
+from ntbbench.report.views.record_tables import PER_QP, beside, qp_sheet
 from ntbbench.report.wording import plural
 
 LABELS = declared(LabPoint)

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from ntbbench.core.option_list import Option, OptionList, OptionSection
+from ntbbench.core.options import Option, OptionList, OptionSection
 from ntbbench.report.document import Cell, Column, Document, Sheet, Table, words
 from ntbbench.report.wording import plural
 

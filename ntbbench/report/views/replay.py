@@ -29,7 +29,7 @@ from ntbbench.report.document import (
     column,
     words,
 )
-from ntbbench.report.views.beside import beside
+from ntbbench.report.views.record_tables import beside
 from ntbbench.report.wording import plural
 
 VERDICTS = {AGREES: "agrees", EXPLAINED: "explained", DISAGREES: "DISAGREES"}

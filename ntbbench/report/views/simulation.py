@@ -22,7 +22,6 @@ from ntbbench.report.document import (
     number,
     words,
 )
-from ntbbench.report.quantities import RATES, quantity
 from ntbbench.report.views.simulation_points import (
     ABOUT,
     AXES,
@@ -39,7 +38,7 @@ from ntbbench.report.views.simulation_points import (
     spread,
     three_numbers,
 )
-from ntbbench.report.wording import facts, plural
+from ntbbench.report.wording import RATES, facts, plural, quantity
 
 COUNTS_NOTE = (
     "drops, stops on a full ring: per replication, with the half width of the 95 % interval, or "

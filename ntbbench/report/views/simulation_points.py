@@ -17,7 +17,7 @@ from ntbbench.datapath.records import (
     SimulationPoint,
 )
 from ntbbench.report.document import Cell, Column, Sheet, Shown, Table, column, number, words
-from ntbbench.report.quantities import DIGITS, NO_UNIT, RATES, TIMES, Unit, plain, unit_of
+from ntbbench.report.wording import DIGITS, NO_UNIT, RATES, TIMES, Unit, plain, unit_of
 
 DASH = "-"
 AXES = ("protocol", "dispatch", "affinity", "queues")
