@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden reference test-guest lint wheel checked bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest lint docs wheel checked bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -34,8 +34,11 @@ lint: $(VENV)/.dev  ## ruff, mypy, cython-lint
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext benches  # it calls pycodestyle by name
 
+docs: $(VENV)/.dev  ## build the documents as a site into build/site; a dead link fails it
+	$(BIN)/mkdocs build -q -f .ci/mkdocs.yml
+
 wheel: $(VENV)/.dev  ## build sdist and wheel into dist/, test the installed wheel
-	rm -rf dist
+	rm -rf dist build/lib* build/bdist*  # what an older build left would go into the wheel
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python .ci/test_wheel.py dist
 

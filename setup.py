@@ -28,6 +28,8 @@ UNPAIRED = {
     name: ["-fno-tree-slp-vectorize", "-fno-tree-reassoc"]
     for name in ("_datapath_heap", "_datapath_slots")
 }
+# auditwheel tells the platform by the C library, which a module of few calls would not name.
+LIBC = ["-Wl,--no-as-needed", "-lc", "-Wl,--as-needed"]
 SHARED = (".pxd", ".pxi", ".h")
 # One wheel for every CPython from 3.11 on; one without the GIL has no stable interface yet.
 LIMITED = "0x030b0000"
@@ -77,7 +79,7 @@ def extensions(checked: bool, flags: list[str]) -> list[Extension]:
     """Name every compiled module; a glob would build an empty wheel and report success."""
     limited = is_limited()
     macros = [("Py_LIMITED_API", LIMITED)] if limited else []
-    link = [flag for flag in flags if flag.startswith("-fsanitize")]
+    link = [*LIBC, *(flag for flag in flags if flag.startswith("-fsanitize"))]
     cflags = [sysconfig.get_config_var("CFLAGS") or "", os.environ.get("CFLAGS", ""), *flags]
     recorded = " ".join(shlex.split(" ".join(cflags)))
     build = Extension(

@@ -37,17 +37,69 @@ def check_contents(sdist: Path, wheel: Path) -> None:
         sys.exit(f"not in {sdist.name} or {wheel.name}: {missing or 'py.typed'}")
 
 
+def check_platform(wheel: Path) -> None:
+    """The wheel keeps to the stable interface of Python and to an old C library."""
+    tools = Path(sys.executable).parent
+    run(tools / "abi3audit", "--strict", wheel, cwd=ROOT)
+    told = subprocess.run(
+        [tools / "auditwheel", "show", wheel], capture_output=True, text=True, check=True
+    ).stdout
+    if "manylinux_2_17" not in told:
+        sys.exit(f"{wheel.name}: not of manylinux_2_17: {told}")
+
+
+def check_small(wheel: Path, work: Path) -> None:
+    """On a board with numpy and msgspec alone captures are read; else the package is named."""
+    venv.create(work / "small", with_pip=True)
+    programs = work / "small" / "bin"
+    pip = (programs / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    run(*pip, "numpy", "msgspec", cwd=work)
+    run(*pip, "--no-deps", wheel.resolve(), cwd=work)
+    ours = programs / "ntbbench"
+    capture = ROOT / "tests" / "data" / "linux-6.12-ntb-loop" / "fallback-four-qps"
+    run(ours, "capture", "--print-script", cwd=work)
+    with (work / "measured.json").open("w") as file:
+        words = [ours, "ingest", capture, "--format", "json"]
+        subprocess.run(words, cwd=work, stdout=file, check=True)
+    run(ours, "explain", "measured.json", cwd=work)
+    lacking = subprocess.run(
+        [ours, "sweep", "-o", "x.json"], cwd=work, capture_output=True, text=True, check=False
+    )
+    if lacking.returncode != 2 or "needs the package tqdm" not in lacking.stderr:
+        sys.exit(f"without tqdm: {lacking.returncode}: {lacking.stderr}")
+
+
+def check_shell_files(prefix: Path) -> None:
+    """The man page and the completions are where man and the shells look."""
+    shared = prefix / "share"
+    missing = [
+        name
+        for name in (
+            "man/man1/ntbbench.1",
+            "bash-completion/completions/ntbbench",
+            "zsh/site-functions/_ntbbench",
+            "fish/vendor_completions.d/ntbbench.fish",
+        )
+        if not (shared / name).is_file()
+    ]
+    if missing:
+        sys.exit(f"not installed: {', '.join(missing)}")
+
+
 def main(dist: Path) -> None:
     """Check, install and test what lies in `dist`."""
     (sdist,) = dist.glob("*.tar.gz")
     (wheel,) = dist.glob("*.whl")
     check_contents(sdist, wheel)
+    check_platform(wheel)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+        check_small(wheel, work)
         venv.create(work / "venv", with_pip=True)
         python = work / "venv" / "bin" / "python"
         run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
             f"{wheel.resolve()}[dev]", cwd=work)  # fmt: skip
+        check_shell_files(work / "venv")
         # The tests read documents and baselines beside them, but must import the installed package.
         for folder in ("tests", "docs", "results", "benches"):
             shutil.copytree(ROOT / folder, work / folder)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ESCAPES = "ntbbench.escapes"  # the name of our error handler of encodings
 LAST_OF_ONE = 0xFFFF  # code points that one \\uXXXX can hold
 STDOUT = 1
+OWN = "ntbbench"
+DISTRIBUTIONS = {"hdrh": "hdrhistogram"}  # of modules whose package has another name
 CLOSED = "it is closed"
 # What takes the place of a standard descriptor that the caller closed (`>&-`), by its number. The
 # next file that is opened would take it instead, and get what a child process prints. /dev/full
@@ -177,6 +179,11 @@ def failed(error: Exception) -> int:
         name = (error.errno == errno.ENOSPC and error.filename2) or error.filename
         named = f"{name!r}: {reason}" if name is not None else reason
         return fail(named, ExitCode.BAD_INPUT)
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(OWN):
+        module = error.name.partition(".")[0]
+        package = DISTRIBUTIONS.get(module, module)
+        told = f"this needs the package {package}, which is not installed: pip install {package}"
+        return fail(told, ExitCode.BAD_INPUT)
     if os.environ.get("NTBBENCH_DEBUG"):
         traceback.print_exception(error)
     return fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL)

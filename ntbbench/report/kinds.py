@@ -69,9 +69,7 @@ RESULTS: dict[str, ResultKind] = {
         "simulation",
         "ntbbench.datapath.summary:check_points",
     ),
-    "options": ResultKind(
-        "ntbbench.options/1", "ntbbench.core.options:OptionList", "option_list"
-    ),
+    "options": ResultKind("ntbbench.options/1", "ntbbench.core.options:OptionList", "option_list"),
     "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"

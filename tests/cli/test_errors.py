@@ -2,6 +2,8 @@
 """Bad input of every command: one line that names it, exit code 2, nothing printed or written."""
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -389,3 +391,16 @@ def test_bad_input_is_one_line(row: str, folder: Path, lab, monkeypatch, capfd) 
     assert (code, out) == (2, "")
     assert line.startswith("ntbbench: ") and all(part in line for part in said.split(" ... "))
     assert tree() == before and lab.plans == []
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    """On a board where only numpy and msgspec are there."""
+    script = (
+        "import sys; sys.modules['hdrh'] = None; from ntbbench.cli.main import main; "
+        "sys.exit(main(['simulate', '--queues', '1']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    told = "this needs the package hdrhistogram, which is not installed: pip install hdrhistogram"
+    assert (ran.returncode, ran.stderr) == (2, f"ntbbench: {told}\n")
