@@ -117,9 +117,9 @@ def run(args: argparse.Namespace) -> int:
     protocol = known.protocol or settings.get("protocol", "tcp")
     found = fit(scenario, protocol, target, known.engine)
     said = [*sentences(found), *(f"warning: {text}" for text in doubts)]
-    fitted = msgspec.structs.replace(
-        with_byte(scenario, protocol, found.byte_fs), note="; ".join(said)
-    )
+    name = scenario.name if args.output is None else args.output.stem
+    fitted = with_byte(scenario, protocol, found.byte_fs)
+    fitted = msgspec.structs.replace(fitted, name=name, note="; ".join(said))
     found = msgspec.structs.replace(found, scenario=shown(fitted), warnings=doubts)
     comments = [line for text in (*said, *run_words(found)) for line in wrap(text, COMMENT_WIDTH)]
     text = scenario_file.to_toml(fitted, comments)

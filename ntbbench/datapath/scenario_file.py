@@ -27,6 +27,8 @@ KEYS: Mapping[str, Kind] = {
     for section, found in sections(Scenario()).items()
     for key, kind in kinds(type(found)).items()
 }
+# Keys that only a scenario of `sweep` has, at the top.
+OF_A_SWEEP = ("hardware", "doorbells", "vectors", "workload", "interrupts", "repeats", "drain")
 
 
 def preset(name: str) -> Scenario:
@@ -57,6 +59,8 @@ def scenario_from(table: Mapping[str, Any], source: str) -> Scenario:
     if not isinstance(board, str):
         raise InputError(f"{prefix}preset", board, "the name of a board")
     base = preset(board)
+    for key in (key for key in table if key in OF_A_SWEEP):
+        raise InputError(f"{prefix}{key}", table[key], "no key of `simulate`: run `ntbbench sweep`")
     scenario = changed(prefix, base, table, also=("preset",))
     check_scenario(scenario, prefix)
     return scenario if "note" in table else with_true_note(scenario, base)

@@ -242,6 +242,14 @@ FILE = re.compile(r"([\w./-]+\.[ch]):\d+")
 NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,}|\d+)\b")  # %px has no 0x
 
 
+# What newer kernels remark of how the drivers of 6.x ask for a workqueue: no hazard of the model.
+HARMLESS = re.compile(r"WARNING: kernel/workqueue\.c:\d+ at __alloc_workqueue\+")
+
+
+def _harmless(warning: str) -> bool:
+    return HARMLESS.match(warning) is not None
+
+
 class Pairs(Results):
     """A run, a matrix or a check; another kernel or driver is what one compares."""
 
@@ -270,6 +278,8 @@ class Pairs(Results):
         for name in ("ep_driver", "ep_patches", "rc_driver", "rc_patches"):
             told = {_told(getattr(point, name)) for point in result.points}
             variant.context[name] = "; ".join(sorted(told))
+        harmless = {NUMBER.sub("N", w) for p in result.points for w in p.warnings if _harmless(w)}
+        variant.context["harmless kernel warnings"] = "; ".join(sorted(harmless)) or "none"
         return variant
 
     def names(self, result: Any) -> Iterator[str]:
@@ -301,7 +311,8 @@ class Pairs(Results):
     def metrics(self, about: Declared, value: Any, point: Any, where: str) -> Metrics:
         """Yield how often the kernel complained, and the slot that each doorbell bit rang."""
         if about.name == "warnings":
-            yield "kernel warnings", {"value": len(value), "per_packet": False}
+            count = sum(not _harmless(line) for line in value)
+            yield "kernel warnings", {"value": count, "per_packet": False}
         elif about.name == "slots_per_bit":
             for bit in sorted(value, key=int):  # the right one is better than any other
                 right = value[bit] == [FIRST_SLOT + int(bit)]

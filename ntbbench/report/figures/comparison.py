@@ -28,6 +28,7 @@ SAMPLES = 400  # shown of a side; more are thinned evenly
 GROUPS = 24
 INTERVALS = 60
 DISTRIBUTIONS = 24
+FENCE = 3  # interquartile ranges beyond the quartiles
 
 
 def sections(
@@ -127,8 +128,18 @@ def percent(ratio: float | None) -> float:
 
 
 def distribution(sides: Sequence[tuple[str, Series]]) -> go.Figure:
-    """Return the samples of both sides as boxes with every point beside them."""
+    """Return the samples of both sides as boxes with every point beside them.
+
+    The axis spans what lies inside Tukey's outer fences of either side: a single wild sample would
+    squeeze the boxes to lines. How many lie beyond is said.
+    """
     figure = go.Figure()
+    known = [series.samples for _, series in sides if series.samples is not None]
+    quarters = [np.quantile(samples, [0.25, 0.75]) for samples in known]
+    low = min(q[0] - FENCE * (q[1] - q[0]) for q in quarters)
+    high = max(q[1] + FENCE * (q[1] - q[0]) for q in quarters)
+    inside = [samples[(samples >= low) & (samples <= high)] for samples in known]
+    beyond = sum(map(len, known)) - sum(map(len, inside))
     largest = [float(series.samples.max()) for _, series in sides if series.samples is not None]
     factor, unit = say.scale_of(largest, sides[0][1].unit)
     for (name, series), colour in zip(sides, ("#0072b2", "#d55e00"), strict=True):
@@ -144,7 +155,12 @@ def distribution(sides: Sequence[tuple[str, Series]]) -> go.Figure:
             marker={"color": colour, "size": 5, "opacity": 0.6},
             line={"width": 1},
         )
-    figure.update_xaxes(title=unit, automargin=True)
+    more = f" ({beyond} beyond the axis)" if beyond else ""
+    figure.update_xaxes(title=f"{unit}{more}", automargin=True)
+    if beyond:
+        ends = min(s.min() for s in inside) / factor, max(s.max() for s in inside) / factor
+        margin = (ends[1] - ends[0]) / 20 or abs(ends[0]) / 20
+        figure.update_xaxes(range=[ends[0] - margin, ends[1] + margin])
     figure.update_yaxes(automargin=True)
     figure.update_layout(height=190, showlegend=False, template="plotly_white", margin=MARGIN)
     return figure

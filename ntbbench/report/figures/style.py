@@ -59,6 +59,9 @@ def framed(figure: go.Figure, height: int) -> go.Figure:
     )
     figure.update_xaxes(automargin=True, fixedrange=True, linecolor="#8c959f", title_standoff=6)
     figure.update_yaxes(automargin=True, fixedrange=True, linecolor="#8c959f", title_standoff=6)
+    # 10000 us is no "10k us".
+    figure.update_xaxes(exponentformat="none", separatethousands=True)
+    figure.update_yaxes(exponentformat="none", separatethousands=True)
     figure.update_xaxes(gridcolor="#eaeef2")
     figure.update_yaxes(gridcolor="#eaeef2")
     return figure

@@ -8,7 +8,17 @@ from msgspec.structs import astuple
 
 from ntbbench.compare.calibrate import Calibration, Floor
 from ntbbench.core.fields import declared
-from ntbbench.report.document import Block, Cell, Document, Notes, Sheet, Table, column, words
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Document,
+    Notes,
+    Section,
+    Sheet,
+    Table,
+    column,
+    words,
+)
 from ntbbench.report.views.comparison_words import apart, counted
 
 ROWS = 50  # of names that differ or are missing
@@ -28,8 +38,15 @@ def document(found: Calibration) -> Document:
             f"{found.families}; a family is a pair of consecutive runs"
         ],
         blocks=[*_names(found), _floors(found)],
+        figures=lambda: _figures(found),
         sheet=lambda: Sheet(COLUMNS, [astuple(floor) for floor in found.floors]),
     )
+
+
+def _figures(found: Calibration) -> list[Section]:
+    from ntbbench.report.figures.history import floor_sections  # noqa: PLC0415 -- loads plotly
+
+    return floor_sections(found.floors)
 
 
 def _names(found: Calibration) -> Iterator[Block]:

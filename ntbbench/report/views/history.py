@@ -6,7 +6,17 @@ from collections.abc import Iterator, Sequence
 from ntbbench.compare.history import Checked
 from ntbbench.compare.history_store import Track
 from ntbbench.compare.statistics.changepoints import FEWEST
-from ntbbench.report.document import Cell, Column, Document, Notes, Sheet, Table, words
+from ntbbench.report.document import (
+    Cell,
+    Column,
+    Document,
+    Notes,
+    Section,
+    Sheet,
+    Table,
+    Tone,
+    words,
+)
 from ntbbench.report.views.comparison_words import counted, figure, percent, probability, scale_of
 
 SHOWN = 12  # commits of a metric on a terminal
@@ -25,6 +35,7 @@ def tracks(found: Sequence[Track]) -> Document:
         record=found,
         indent=1,
         blocks=[_values(found, SHOWN), _values(found, 0)],
+        figures=lambda: _figures(found),
         sheet=lambda: Sheet(
             ["metric", "kind", "unit", "better", "commit", "value"],
             (
@@ -34,6 +45,12 @@ def tracks(found: Sequence[Track]) -> Document:
             ),
         ),
     )
+
+
+def _figures(found: Sequence[Track]) -> list[Section]:
+    from ntbbench.report.figures.history import track_sections  # noqa: PLC0415 -- loads plotly
+
+    return track_sections(found)
 
 
 def _values(found: Sequence[Track], last: int) -> Table:
@@ -67,12 +84,19 @@ def document(checked: Checked) -> Document:
         verdict=_answer(checked),
         record=checked,
         indent=1,
+        tone=_tone(checked),
         blocks=[
             Notes("Changes", [*_changes(checked)]),
             Notes("Notes", [(note, ()) for note in checked.notes]),
         ],
         sheet=lambda: Sheet(FOUND, _rows(checked)),
     )
+
+
+def _tone(checked: Checked) -> Tone:
+    worse = any(f.change.worse for f in checked.changes)
+    worse = worse or any(step.verdict == "regressed" for step in checked.exact)
+    return "bad" if worse else "good" if checked.checked else "fair"
 
 
 def _answer(checked: Checked) -> str:
