@@ -9,7 +9,8 @@ from pages import OpenPage
 
 from ntbbench.cli.main import main
 
-READ = "name => document.getElementById(name).data.map(t => ({x: Array.from(t.x), y: Array.from(t.y)}))"
+READ = """name => document.getElementById(name).data.map(
+  trace => ({ x: Array.from(trace.x), y: Array.from(trace.y) }))"""
 
 
 @pytest.fixture
