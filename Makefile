@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden reference test-guest lint docs wheel checked bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest lint docs wheel checked aarch64 bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -44,6 +44,9 @@ wheel: $(VENV)/.dev  ## build sdist and wheel into dist/, test the installed whe
 
 checked: $(VENV)/.dev  ## rebuild the kernels with bounds checks and sanitizers, run their tests
 	.ci/checked
+
+aarch64: $(VENV)/.dev  ## cross-compile the arm64 wheel, run its kernels' tests under qemu-user
+	.ci/aarch64
 
 bench: $(VENV)/.dev  ## time the kernels side by side, and a sweep's counting from end to end
 	$(BIN)/python -m benches.kernels

@@ -48,6 +48,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "embedsignature": False,
+    "freethreading_compatible": True,  # loops over buffers of the caller, and no state of their own
 }
 # Never -march=native: a wheel runs on every machine of its architecture. Without debug information,
 # which is two thirds of the modules and tells where they were built.

@@ -167,7 +167,8 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
     if args.runs or single_csv:
         return csv_runs.load_runs(args.runs or [Path(args.results[0])])
     if len(args.results) < 2:
-        raise InputError("RESULT", " ".join(args.results), "a base and at least one candidate")
+        allowed = "a base and at least one candidate, or one result and --by AXIS"
+        raise InputError("RESULT", " ".join(args.results), allowed)
     variants = detect.unique_labels([detect.load_variant(argument) for argument in args.results])
     sources = {variant.source for variant in variants}
     if len(sources) == 1:

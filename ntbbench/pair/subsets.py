@@ -70,6 +70,13 @@ def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ..
     return tuple(found)
 
 
+def unpatched_failures(setting: Setting) -> list[str]:
+    """Return the verdict of each direction in which two unpatched drivers do not work."""
+    ep, rc = driver("ep", ()), driver("rc", ())
+    found = {way: outcome(way, ep, rc, setting).verdict for way in DIRECTIONS}
+    return [f"{verdict} ({way})" for way, verdict in found.items() if verdict not in WORKS]
+
+
 def first_failure(setting: Setting) -> tuple[int, Failure] | None:
     """Return the first patch of the posted order that fails, and how; None: none of them does."""
     for patch in PATCHES:

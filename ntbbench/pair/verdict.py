@@ -332,8 +332,10 @@ def exhaustive() -> Exhaustive:
     )
 
 
-def nearest_break(setting: Setting) -> Regression | None:
+def nearest_break(setting: Setting) -> list[Regression]:
     """Return the setting next to this one in which a cell stops working although 0/0 works.
+
+    One for each direction in which it does; none: there is no such setting.
 
     Next is what differs in the fewest of slots, vectors and windows, and least in them.
     """
@@ -346,8 +348,8 @@ def nearest_break(setting: Setting) -> Regression | None:
     for sizes in sorted(product(SLOTS["ep"], SLOTS["rc"], MW_COUNTS), key=distance):
         found = _regressions(Setting(*sizes, setting.doorbell))
         if found and sizes != own:
-            return found[0]
-    return None
+            return found
+    return []
 
 
 def _regressions(setting: Setting) -> list[Regression]:

@@ -134,7 +134,7 @@ def test_the_scenario_goes_to_stdout_or_to_a_file_and_into_the_json(tmp_path, nt
     scenario = ntbbench(*words).out
     told = ntbbench(*words, "--format", "json", "-o", board).out
     found = msgspec.json.decode(told, type=FitResult)
-    assert board.read_text() == scenario
+    assert board.read_text() == scenario.replace('name = "generic"', 'name = "board"')
     assert scenario_from(found.scenario, "x") == load_scenario(board)
 
 

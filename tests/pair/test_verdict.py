@@ -264,8 +264,7 @@ def test_the_model_says_what_the_matrix_of_the_page_says(direction, windows, row
 @pytest.mark.parametrize("setting", [Setting(), Setting(4, mw_count=2), Setting(9, 20, 3)])
 def test_the_nearest_setting_that_breaks_is_one_of_all(setting: Setting) -> None:
     found = nearest_break(setting)
-    assert found is not None
-    assert found in exhaustive().regressions
+    assert found and all(one in exhaustive().regressions for one in found)
     one_step = [
         other
         for other in exhaustive().regressions
@@ -277,7 +276,7 @@ def test_the_nearest_setting_that_breaks_is_one_of_all(setting: Setting) -> None
         == 1
     ]
     changed = sum(
-        getattr(found, name) != getattr(setting, name)
+        getattr(found[0], name) != getattr(setting, name)
         for name in ("ep_slots", "rc_vectors", "mw_count")
     )
     assert changed == 1 or not one_step

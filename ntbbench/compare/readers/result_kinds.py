@@ -22,7 +22,15 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Declared, declared
 from ntbbench.datapath.records import QUANTILES, OkSimulation, Replication, SimulationResult
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
-from ntbbench.lab.pair.records import CHECK, FAILED, UNAVAILABLE, PairFinding, PairPoint, PairResult
+from ntbbench.lab.pair.records import (
+    CHECK,
+    FAILED,
+    HARMLESS,
+    UNAVAILABLE,
+    PairFinding,
+    PairPoint,
+    PairResult,
+)
 from ntbbench.lab.records import LabPoint, LabResult, NetdevPoint, NetdevResult
 from ntbbench.pair.records import SETTING, Cell, CompatResult
 
@@ -41,6 +49,7 @@ class Sweeps(Results):
         "/drain{drain}/mw{mw_count}/clients{max_num_clients}"
     )
     later = ("drain", "mw_count", "max_num_clients")
+    follows: ClassVar = {"hardware": ("vectors", "mw_count"), "doorbells": ("vectors",)}
     unlimited = ("max_num_clients",)
     also = ("environment", "scenario", "complete")
     statuses = ("unavailable", "ok")
@@ -240,10 +249,6 @@ FINDINGS = ("sleep", "locking", "memory", "other", "panic", "hang")
 FUNCTION = re.compile(r"([A-Za-z_][\w.]*)(?:\+0x[0-9a-f]+|\(\))")
 FILE = re.compile(r"([\w./-]+\.[ch]):\d+")
 NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9a-f]{8,}|\d+)\b")  # %px has no 0x
-
-
-# What newer kernels remark of how the drivers of 6.x ask for a workqueue: no hazard of the model.
-HARMLESS = re.compile(r"WARNING: kernel/workqueue\.c:\d+ at __alloc_workqueue\+")
 
 
 def _harmless(warning: str) -> bool:

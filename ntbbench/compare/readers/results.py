@@ -37,6 +37,8 @@ class Results:
     also: Sequence[str] = ()  # more fields of the result that the methods read
     needed: Sequence[str] = ()  # more fields of a point that they read
     later: Sequence[str] = ()  # axes that files of older versions lack
+    # Axes whose values follow from those of another: points that differ in it have other ones.
+    follows: ClassVar[Mapping[str, Sequence[str]]] = {}
     unlimited: Sequence[str] = ()  # axes that the name leaves out where they are 0
     statuses: Sequence[str] = ()  # worst first; of a point that is not `ok` no more is compared
     order: Sequence[str] = ()  # the compared fields that come first

@@ -2,16 +2,17 @@
 """Sides of a comparison that are parts of a result: the points of one value of an axis each."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ntbbench.compare.readers.checked import read_bytes
-from ntbbench.compare.readers.detect import joined, kind_of, paths_of, readable
+from ntbbench.compare.readers.detect import joined, kind_of, paths_of, readable, unique_labels
 from ntbbench.compare.readers.results import Results
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.fields import declared
 from ntbbench.core.names import unknown
 
 NOT_OF_ALL = "not known of every value of the axis"
@@ -44,7 +45,7 @@ def matched(arguments: Sequence[str], asked: str) -> list[Variant]:
     name, _, texts = asked.partition("=")
     values = texts.split(":")
     if len(values) != len(arguments) or not all(values):
-        allowed = f"AXIS=A:B, a value for each of {len(arguments)} results"
+        allowed = f"AXIS=A:B, a value for each of {len(arguments)} results; a file may stand twice"
         raise InputError("--match", asked, allowed)
     read = [_read(argument, "--match") for argument in arguments]
     kind = read[0][0]
@@ -108,31 +109,35 @@ def _variants(
     paths: Sequence[Sequence[Path]],
 ) -> list[Variant]:
     """Return the sides under names that leave out the axis, and what follows from it."""
-    chosen = [[point for _, points in side for point in points] for side in sides]
-    left_out = _left_out(kind, axis, chosen)
-    namer = type(kind)(left_out)
+    namer = type(kind)((axis, *_following(kind, axis, sides)))
     found = []
     for side, label, files in zip(sides, labels, paths, strict=True):
-        runs = []
+        runs, known = [], []
         for (result, points), where in zip(side, files, strict=True):
-            part = copy.copy(result)
-            setattr(part, kind.points, points)
-            runs.append(_told(namer.variant(part, label, str(where)), axis, label))
-        found.append(runs[0] if len(runs) == 1 else joined(runs, list(files)))
-    return [_comparable(variant, found) for variant in found]
+            if points:
+                part = copy.copy(result)
+                setattr(part, kind.points, points)
+                runs.append(_told(namer.variant(part, label, str(where)), axis, label))
+                known.append(where)
+        found.append(runs[0] if len(runs) == 1 else joined(runs, known))
+    return [_comparable(variant, found, kind) for variant in unique_labels(found)]
 
 
-def _comparable(variant: Variant, sides: Sequence[Variant]) -> Variant:
-    """Return the side without what another lacks of a point that both have: it cannot know it."""
-    points = [{_point(name) for name in side.series} for side in sides]
+def _comparable(variant: Variant, sides: Sequence[Variant], kind: Results) -> Variant:
+    """Return the side with a note on what its points cannot know, and another's of them do.
+
+    That is a field that a device may lack: its type says so.
+    """
+    about = declared(kind.point)
+    optional = {name for name, it in about.items() if type(None) in get_args(it.type)}
+    points = {_point(name) for name in variant.series}
     lacking = {
         name
-        for side, known in zip(sides, points, strict=True)
-        for name in variant.series
-        if name not in side.series and _point(name) in known
+        for side in sides
+        for name in side.series.keys() - variant.series.keys()
+        if _point(name) in points and name.rpartition(":")[2] in optional
     }
-    unknown_here = {**variant.unknown, **dict.fromkeys(lacking, NOT_OF_ALL)}
-    return replace(variant, unknown=unknown_here)
+    return replace(variant, unknown={**variant.unknown, **dict.fromkeys(lacking, NOT_OF_ALL)})
 
 
 def _point(name: str) -> str:
@@ -145,35 +150,26 @@ def _told(variant: Variant, axis: str, value: str) -> Variant:
         name: one
         for name, one in variant.series.items()
         if not (isinstance(one.value, str) and one.rank is None)
+        and name.rpartition(":")[2] != axis.removesuffix("_requested")  # what was chosen by it
     }
     return replace(variant, series=series, context={**variant.context, axis: value})
 
 
-def _left_out(kind: Results, axis: str, sides: Sequence[Sequence[Any]]) -> list[str]:
-    """Return the axis, and those that must go for points to meet: `vectors` follow a device.
-
-    An axis goes where more points meet without it, and none of a side falls on another.
-    """
-    gone = [axis]
-    others = [name for name in kind.axes if name != axis]
-    for name in others:
-        kept = [[o for o in others if o not in gone] for _ in sides]
-        before = [
-            {_key(point, names) for point in side} for side, names in zip(sides, kept, strict=True)
-        ]
-        after = [
-            {_key(p, [o for o in others if o not in (*gone, name)]) for p in side} for side in sides
-        ]
-        apart = [len(one) == len(other) for one, other in zip(before, after, strict=True)]
-        if all(apart) and _meeting(after) > _meeting(before):
+def _following(kind: Results, axis: str, sides: Sequence[Sequence[Part]]) -> list[str]:
+    """Return the axes that follow from the chosen one and tell no two points of a side apart."""
+    gone: list[str] = []
+    for name in kind.follows.get(axis, ()):
+        kept = [other for other in kind.axes if other not in (axis, *gone)]
+        rest = [other for other in kept if other != name]
+        apart = ({_key(point, kept) for _, points in side for point in points} for side in sides)
+        if all(len(keys) == len({_short(key, kept, rest) for key in keys}) for keys in apart):
             gone.append(name)
     return gone
 
 
-def _key(point: Any, axes: Iterable[str]) -> tuple[str, ...]:
+def _key(point: Any, axes: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(getattr(point, axis)) for axis in axes)
 
 
-def _meeting(sides: Sequence[set[tuple[str, ...]]]) -> int:
-    """Return how many points of the base each of the others has, together."""
-    return sum(len(sides[0] & other) for other in sides[1:])
+def _short(key: Sequence[str], axes: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
+    return tuple(value for value, axis in zip(key, axes, strict=True) if axis in kept)

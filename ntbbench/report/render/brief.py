@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ntbbench.report.document import Block, Document, Notes, Table
+from ntbbench.report.document import Block, Cell, Document, Notes, Table
 from ntbbench.report.render.text import WIDTH, block_lines, folded, head_of, joined
 from ntbbench.report.render.text import render as render_all
 from ntbbench.report.wording import ascii_only
 
 LINES = 23  # the next prompt takes one
 WARNINGS_MAX = 3
+HEAD_MAX = 7  # lines above the first table
 NOTE_MAX = 200  # characters of a note that a cut table keeps
 
 
@@ -19,7 +20,7 @@ def render(document: Document, *, colour: bool = False) -> str:
     """Return the document cut to a screen; one whose tables are the answer is never cut."""
     if document.whole:
         return render_all(document, colour=colour)
-    lines, tail = list(head_of(document, WIDTH)), list(_warnings(document))
+    lines, tail = _head(document), list(_warnings(document))
     left: list[str] = []
     room = LINES - len(lines) - len(tail) - 3  # blank, environment, what -v adds
     for block in document.parts("brief"):
@@ -29,6 +30,14 @@ def render(document: Document, *, colour: bool = False) -> str:
         left += [] if shown or whole else [block.title]
     left += [block.title for block in document.blocks if block.detail]
     return joined([*lines, *tail, *_last(document, left)], colour=colour)
+
+
+def _head(document: Document) -> list[str]:
+    """Return the answer and what was asked; long sentences about the latter make room for rows."""
+    lines = list(head_of(document, WIDTH))
+    answer = len(list(head_of(replace(document, lines=()), WIDTH)))
+    most = max(HEAD_MAX, answer)
+    return lines if len(lines) <= most + 1 else [*lines[:most], "..."]
 
 
 def _fitting(block: Block, room: int) -> tuple[list[str], bool]:
@@ -50,19 +59,27 @@ def _fitting(block: Block, room: int) -> tuple[list[str], bool]:
 
 
 def _first_rows(block: Table | Notes, size: int) -> Block:
-    """Return a block with its first rows, and the first note of a table."""
+    """Return a block with so many rows, and the first note of a table.
+
+    Of a table those that say something is wrong, then the first; in their own order.
+    """
     if isinstance(block, Notes):
         return replace(block, rows=block.rows[:size])
-    groups, left = [], size
+    places = list(range(len(block.rows)))
+    if not block.ordered:
+        places.sort(key=lambda at: not any(map(_stands_out, block.rows[at])))
+    kept = sorted(places[:size])
+    groups, start = [], 0
     for heading, members in block.groups:
-        groups += [(heading, min(members, left))] if left else []
-        left -= min(members, left)
-    return replace(
-        block,
-        rows=block.rows[:size],
-        groups=groups,
-        notes=[note for note in block.notes[:1] if len(note) <= NOTE_MAX],
-    )
+        here = sum(start <= at < start + members for at in kept)
+        groups += [(heading, here)] if here else []
+        start += members
+    notes = [note for note in block.notes[:1] if len(note) <= NOTE_MAX]
+    return replace(block, rows=[block.rows[at] for at in kept], groups=groups, notes=notes)
+
+
+def _stands_out(cell: Cell) -> bool:
+    return cell.tone == "bad" or (cell.strong and not cell.tone and cell.value is None)
 
 
 def _warnings(document: Document) -> Iterator[str]:

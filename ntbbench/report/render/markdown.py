@@ -26,7 +26,10 @@ ROWS_MAX = 100  # of an ordered table: a comment on GitHub holds 65,536 characte
 MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 PLAIN = ascii_letters + digits + " .,%+-()"  # characters that start nothing inside a line
 BLOCK = re.compile(r"^(\d*)([-+=#.)])")  # at the start of a line: a list, a heading
-LINKS = re.compile(r"@(?=\w)|#(?=\d)|(?<=www)\.|:(?=//)", re.IGNORECASE)
+LINKS = re.compile(
+    r"@(?=\w)|#(?=\d)|(?<=www)\.|:(?=//)|(?<![\w:]):(?=[a-z0-9_+-]+:)|(?<=\bGH)-(?=\d)",
+    re.IGNORECASE,
+)
 
 
 def render(document: Document) -> str:

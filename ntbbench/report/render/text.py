@@ -191,7 +191,13 @@ def _grid(table: Table, width: int, indent: str) -> Iterator[str]:
     inner = indent + INDENT * bool(table.groups)
     room = width - len(inner) - GAP * (len(widths) - 1)
     while sum(widths) > room and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
+        # Words fold between two of them; a number and its unit stay in one line where they can.
+        wordy = [
+            w if c.align == "left" and w > CELL_MIN else 0
+            for w, c in zip(widths, table.columns, strict=True)
+        ]
+        widest = wordy if any(wordy) else widths
+        widths[widest.index(max(widest))] -= 1
     heads = [_folded(_head(column), w) for column, w in zip(table.columns, widths, strict=True)]
     if any(map(any, heads)):
         top = max(map(len, heads))

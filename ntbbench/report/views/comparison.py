@@ -103,7 +103,7 @@ def _blocks(report: Report) -> Iterator[Block]:
     environment = _notes("Environment", _first(say.environment_lines(report), NOTES))
     changed, *others = tables(ordered, report, lambda c: fails(c, report))
     yield from (changed, replace(environment, shown="plain"), *others)
-    yield _notes("", _counts(ordered, len(report.comparisons) - len(ordered)))
+    yield _notes("Unchanged", _counts(ordered, len(report.comparisons) - len(ordered)))
     yield samples([c for c in ordered if c.kind == "noisy" and not c.missing])
     yield Notes("Warnings of metrics", [*_cautions(report)], shown="marked")
     ignored = [f"{item.metric}: {item.reason}" for item in report.ignored]

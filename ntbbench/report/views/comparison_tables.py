@@ -33,9 +33,7 @@ class Points:
         names = list(dict.fromkeys(split(c.metric)[0] for c in comparisons))
         cut = say.apart(names)
         self._short = dict(zip(names, cut, strict=True))
-        self.shared = ""
-        if names and cut[0] != names[0]:
-            self.shared = names[0].replace(cut[0], "...", 1).rstrip(":/ ")
+        self.shared = say.shared(names).rstrip(":/ ")
 
     def of(self, metric: str) -> str:
         """Return the name of a metric's point."""
@@ -67,9 +65,9 @@ def tables(
     ordered: Sequence[Comparison], report: Report, fails: Callable[[Comparison], bool]
 ) -> Iterator[Block]:
     """Yield every table of the comparisons, the gravest first."""
-    changed = [c for c in ordered if say.state(c) != "equivalent"]
-    same = [c for c in ordered if say.state(c) == "equivalent" and not say.constant(c)]
-    look = Look(report, Points(ordered), fails, _letters(changed))
+    changed = [c for c in ordered if say.state(c) != "equivalent" or fails(c)]
+    same = [c for c in ordered if c not in changed and not say.constant(c)]
+    look = Look(report, Points(report.comparisons), fails, _letters(changed))
     several = len(report.candidates) > 1
     compact = _side_by_side if several else _changes
     yield compact("What changed", changed, look)
@@ -124,41 +122,49 @@ def _side_by_side(title: str, comparisons: Sequence[Comparison], look: Look) -> 
     """Return a row for each metric, with a column for each candidate."""
     report = look.report
     found: dict[str, dict[str, Comparison]] = {}
-    for c in comparisons:
+    for c in report.comparisons:
         found.setdefault(c.metric, {})[c.candidate] = c
-    first = [next(iter(sides.values())) for sides in found.values()]
-    ordered, groups = _grouped(first, look.points)
-    rows = [
-        (
-            *words(split(c.metric)[1], say.values(c, report.interval)[0]),
-            *(_side(found[c.metric].get(name), look) for name in report.candidates),
-        )
-        for c in ordered
-    ]
+    first = {c.metric: c for c in reversed(comparisons)}
+    ordered, groups = _grouped(
+        [first[c.metric] for c in comparisons if first[c.metric] is c], look.points
+    )
+    rows = []
+    for c in ordered:
+        sides = found[c.metric]
+        bases = (say.values(one, report.interval)[0] for one in sides.values())
+        base = next((text for text in bases if text != say.DASH), say.DASH)
+        cells = [_side(sides.get(name), look) for name in report.candidates]
+        rows.append((*words(split(c.metric)[1], base), *cells))
     columns = [Column("metric", align="left"), Column(report.base)]
     columns += [Column(name) for name in report.candidates]
-    notes = [f"worse, better: a finding; ?: inconclusive; =: equivalent; {CAPITALS}"]
-    return Table(title, columns, rows, notes, groups, 2, "plain", ordered=True)
+    legend = [f"worse, better: a finding; ?: inconclusive; =: equivalent; {CAPITALS}"]
+    used = {at for row in rows for cell in row[2:] for at in cell.text.rpartition(" ^")[2]}
+    legend += [f"^{at} {say.tag(text)}" for text, at in look.letters.items() if at in used]
+    return Table(title, columns, rows, ["; ".join(legend)], groups, 2, "plain", ordered=True)
 
 
 def _side(c: Comparison | None, look: Look) -> Cell:
     """Return what one candidate makes of a metric."""
     if c is None:
-        return Cell("=")
+        return Cell(say.DASH)
     if c.missing:
-        return Cell("MISSING", tone="bad")
+        return Cell(f"MISSING in {'base' if c.missing == 'base' else 'it'}", tone="bad")
     sign = SIGNS[c.verdict]
     value = say.values(c, look.report.interval)[1]
     text = f"{value} {say.percent(c.ratio)} {sign.upper() if look.fails(c) else sign}"
-    return Cell(text, c.ratio, tone=TONES[c.verdict])
+    marks = "".join(sorted(look.letters.get(remark, "") for remark in say.remarks(c)))
+    return Cell(f"{text} ^{marks}" if marks else text, c.ratio, tone=TONES[c.verdict])
 
 
 def _means(comparisons: Sequence[Comparison], report: Report) -> Table:
     """Return the geometric mean of the changes of each noisy quantity, as benchstat has it."""
     ratios: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for c in comparisons:
-        if c.kind == "noisy" and c.ratio and c.ratio > 0:
-            key = (split(c.metric)[1], say.better_of(c))
+    noisy = [c for c in comparisons if c.kind == "noisy" and c.ratio and c.ratio > 0]
+    # Of benchmarks each has a name of its own: then it is the mean of all of a unit.
+    own = len({split(c.metric)[1] for c in noisy}) * len(report.candidates) == len(noisy)
+    for c in noisy:
+        if c.ratio:
+            key = (f"all in {c.unit}" if own else split(c.metric)[1], say.better_of(c))
             ratios.setdefault(key, {}).setdefault(c.candidate, []).append(c.ratio)
     rows = [
         (

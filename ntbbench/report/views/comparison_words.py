@@ -31,15 +31,30 @@ def apart(names: Sequence[str]) -> list[str]:
 
     A name is cut between its parts, not within one: `q2/d8`, not `2/d8`.
     """
+    parts, head, foot = _ends(names)
+    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
+    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
+
+
+def shared(names: Sequence[str]) -> str:
+    """Return what `apart` leaves out of every name, with `...` for the rest; "" for nothing."""
+    if apart(names) == list(names):
+        return ""
+    parts, head, foot = _ends(names)
+    first = parts[0]
+    return f"{''.join(first[:head])}...{'/' if foot else ''}{''.join(first[len(first) - foot :])}"
+
+
+def _ends(names: Sequence[str]) -> tuple[list[list[str]], int, int]:
+    """Return the parts of each name, and how many of them all have in common at either end."""
     parts = [PART.findall(name) for name in names]
     if len(set(names)) < 2:
-        return list(names)
+        return parts, 0, 0
     shortest = min(map(len, parts)) - 1
     head = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
     rest = shortest - head
     foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
-    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
-    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
+    return parts, head, foot
 
 
 def better_of(comparison: Comparison) -> str:
@@ -276,11 +291,13 @@ def answer(report: Report) -> str:
     for verdict, word in (("regressed", "worst"), ("improved", "best")):
         found = [c for c in report.comparisons if c.verdict == verdict]
         if found:
-            most = max(found, key=lambda c: (math.isfinite(change_size(c)), change_size(c)))
-            change = percent(most.ratio) if most.ratio else change_of(most)
+            most = max(found, key=change_size)
+            change = change_of(most) if most.ratio is None else percent(most.ratio)
             said += f", {word} {change} ({most.metric})"
             break
     rest = f"{t.improved} improved, {t.equivalent} equivalent, {t.inconclusive} inconclusive"
+    alone = sum(c.reason.startswith(ONE_PROCESS) for c in report.comparisons)
+    rest += f" ({alone} of one process, not judged)" if alone else ""
     return (
         f"{said}; {rest}"
         + (f" ({t.missing} of these missing on one side)" if t.missing else "")
@@ -289,10 +306,10 @@ def answer(report: Report) -> str:
 
 
 def change_size(comparison: Comparison) -> float:
-    """Return how far a ratio is from 1, either way alike."""
+    """Return how far a ratio is from 1, either way alike; of 0 and of words without an end."""
     ratio = comparison.ratio
     if ratio is None:
-        return 0.0
+        return math.inf if comparison.kind == "exact" else 0.0
     return abs(math.log(ratio)) if ratio > 0 else math.inf
 
 

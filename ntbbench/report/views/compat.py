@@ -85,19 +85,20 @@ def verdict_of(result: CompatResult) -> str:
     works = f"{_working(prefixes)} of {len(prefixes)} cells work"
     rest = f"with one root-fix side {_working(mixed)} of {len(mixed)}"
     if broken := _broken_prefixes(cells):
-        found = "; ".join(_broken_words(direction, some) for direction, some in broken.items())
+        found = _by_direction(broken)
         return f"NOT every prefix works with every prefix: {found}. {works}, {rest}"
     setting = Setting(*(getattr(result, name) for name in SETTING))
     said = f"Every prefix works with every prefix of the other half: {works}, {rest}"
     near = nearest_break(setting)
-    if near is None:
+    if not near:
         return said
     changed = [
-        f"{word} {getattr(near, name)}"
+        f"{word} {getattr(near[0], name)}"
         for name, word in OPTIONS.items()
-        if getattr(near, name) != getattr(setting, name)
+        if getattr(near[0], name) != getattr(setting, name)
     ]
-    return f"{said}. Not so with {' '.join(changed)}: {_broken_words(near.direction, near.cells)}"
+    found = _by_direction({one.direction: one.cells for one in near})
+    return f"{said}. Not so with {' '.join(changed)}: {found}"
 
 
 def _broken_prefixes(cells: Sequence[Cell]) -> dict[str, list[BrokenCell]]:
@@ -110,9 +111,16 @@ def _broken_prefixes(cells: Sequence[Cell]) -> dict[str, list[BrokenCell]]:
     return found
 
 
-def _broken_words(direction: str, cells: Sequence[BrokenCell]) -> str:
-    folded = ", ".join(f"{verdict} in EP/RC {some}" for verdict, some in _folded_cells(cells))
-    return f"{folded} ({direction})"
+def _by_direction(broken: Mapping[str, Sequence[BrokenCell]]) -> str:
+    """Return what is broken in each direction; once where it is the same in both."""
+    said: dict[str, list[str]] = {}
+    for direction, cells in broken.items():
+        folded = ", ".join(f"{verdict} in EP/RC {some}" for verdict, some in _folded_cells(cells))
+        said.setdefault(folded, []).append(direction)
+    return "; ".join(
+        f"{text} ({'both directions' if len(ways) == len(DIRECTIONS) else ways[0]})"
+        for text, ways in said.items()
+    )
 
 
 def _folded(cells: Sequence[Cell]) -> Table:

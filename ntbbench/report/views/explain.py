@@ -102,7 +102,7 @@ def _largest_cause(found: Sequence[Explanation]) -> str:
             return ""
         runs = min(cause.at_most or 0, one.excess)
         what = IN_WORDS.get(cause.code, cause.code)
-        said.add(f". {runs} of {one.excess} runs beyond one per interrupt: {what}")
+        said.add(f". Up to {runs} of {one.excess} runs beyond one per interrupt: {what}")
     return said.pop() if len(said) == 1 else ""
 
 
@@ -158,6 +158,13 @@ def _numbers(one: Explanation) -> str:
 
 def _blocks(one: Explanation) -> Iterator[Block]:
     yield Notes("", [(_numbers(one), ())])
+    yield field_table(
+        "Likely causes of more than one run per interrupt",
+        LikelyCause,
+        LikelyCause.__struct_fields__,
+        one.causes,
+        at_most=lambda cause: number(cause.at_most),
+    )
     yield field_table("By vector", VectorRow, VectorRow.__struct_fields__, one.vectors)
     yield field_table(
         "Receive-tasklet runs by QP",
@@ -167,13 +174,6 @@ def _blocks(one: Explanation) -> Iterator[Block]:
         predicted_low=lambda qp: span_cell(qp.predicted_low, qp.predicted_high),
         measured_low=lambda qp: span_cell(qp.measured_low, qp.measured_high),
         verdict=_verdict,
-    )
-    yield field_table(
-        "Likely causes of more than one run per interrupt",
-        LikelyCause,
-        LikelyCause.__struct_fields__,
-        one.causes,
-        at_most=lambda cause: number(cause.at_most),
     )
 
 

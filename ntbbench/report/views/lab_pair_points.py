@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import fields, replace
 
 from ntbbench.core.fields import declared
-from ntbbench.lab.pair.records import FAILED, OK, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import FAILED, HARMLESS, OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.pair.drivers.patches import number_ranges
 from ntbbench.report.document import (
     Block,
@@ -20,6 +20,7 @@ from ntbbench.report.document import (
     Sheet,
     Shown,
     Table,
+    Tone,
     column,
     number,
     words,
@@ -36,6 +37,7 @@ COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_re
 PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per door-\nbell")
 PREDICTED = Column("predicted", "runs that the model allows", "pre-\ndicted")
 FINDINGS_MAX = 3  # on the first screen
+REASONS = 2  # of a failed test, in a line
 
 
 def report(
@@ -65,8 +67,8 @@ def report(
         verdict=first,
         record=result,
         lines=[*more, _machine(result), *shared(points)],
-        blocks=[_findings(points), *answer, _drivers(points), untried, *details],
-        tone="bad" if any(judgement(point) in {DISAGREES, DIED} for point in points) else "good",
+        blocks=[*_findings(points), *answer, _drivers(points), untried, *details],
+        tone=_tone(points),
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
         sheet=lambda: _sheet(result),
@@ -74,17 +76,30 @@ def report(
     )
 
 
-def _findings(points: Sequence[PairPoint]) -> Notes:
-    """Return what is wrong, and why a link is down, each once with its points."""
+def _tone(points: Sequence[PairPoint]) -> Tone:
+    if any(judgement(point) in {DISAGREES, DIED} for point in points):
+        return "bad"
+    warned = any(not _harmless(line) for point in points for line in point.warnings)
+    return "fair" if warned else "good"
+
+
+def _findings(points: Sequence[PairPoint]) -> Iterator[Notes]:
+    """Yield what is wrong, and why a link is down, each once with its points: a few, then all."""
     axes, found = differing(points), dict[str, list[str]]()
     for point in points:
         wrong = point.notes if judgement(point) in {DISAGREES, DIED} else ()
-        for text in (*wrong, *filter(None, [point.cause])):
+        warned = [f"the kernel warned: {line}" for line in point.warnings if not _harmless(line)]
+        for text in dict.fromkeys((*wrong, *filter(None, [point.cause]), *warned)):
             found.setdefault(text, []).append(title(point, axes))
-    rows = [f"{text} ({', '.join(names)})" for text, names in found.items()]
+    rows = [(f"{text} ({', '.join(names)})", ()) for text, names in found.items()]
     left = len(rows) - FINDINGS_MAX
-    more = [f"and {left} more with -v"] if left > 0 else []
-    return Notes("Findings", [(row, ()) for row in (*rows[:FINDINGS_MAX], *more)], shown="brief")
+    more = [(f"and {left} more with -v", ())] if left > 0 else []
+    yield Notes("Findings", [*rows[:FINDINGS_MAX], *more], shown="brief")
+    yield Notes("Findings", rows, detail=True)
+
+
+def _harmless(warning: str) -> bool:
+    return HARMLESS.match(warning) is not None
 
 
 def _agreement(result: PairResult) -> str:
@@ -96,7 +111,10 @@ def _agreement(result: PairResult) -> str:
         text = f"Nothing was run, {plural(missing, 'point')} unavailable: {why}"
     else:
         agreed = sum(point.agrees is True for point in measured)
-        text = f"The model agrees in {agreed} of {plural(len(measured), 'point')}"
+        sent = sum(point.packets_sent for point in measured if has_counts(point))
+        lost = sent - sum(point.packets_received for point in measured if has_counts(point))
+        text = f"{lost} of {sent} packets were lost. " if lost > 0 else ""
+        text += f"The model agrees in {agreed} of {plural(len(measured), 'point')}"
         bounded = sum(judgement(point) == BOUNDED for point in measured)
         text += f", in {bounded} of them only within bounds" if bounded else ""
         failed = sum(point.status == FAILED for point in measured)
@@ -260,9 +278,10 @@ def _check(point: PairPoint, name: str) -> Check:
         lines.append(f"runs per doorbell {ratio:.2f}")
     if point.verdict:
         lines.append(f"doorbells {point.verdict}, predicted {point.predicted_verdict}")
-    return Check(
-        name, point.agrees, diagnostics=[*lines, *filter(None, [point.cause]), *point.notes]
-    )
+    why = "; ".join(point.notes[:REASONS]) or point.cause
+    reason = "" if point.agrees else why
+    told = [*lines, *filter(None, [point.cause]), *point.notes]
+    return Check(name, point.agrees, reason, told)
 
 
 # What a point was asked, and how a sentence says it.

@@ -20,7 +20,7 @@ from ntbbench.pair.records import (
     UnsafeOrder,
 )
 from ntbbench.pair.setting import Setting
-from ntbbench.pair.subsets import first_failure
+from ntbbench.pair.subsets import first_failure, unpatched_failures
 from ntbbench.report.document import Column, Document, Sheet, Table, column, words
 from ntbbench.report.views.compat import setting_line
 from ntbbench.report.views.record_tables import cell_of, cells_of, columns_of, record_table
@@ -90,10 +90,13 @@ def document(result: PatchesResult) -> Document:
 def verdict_of(result: PatchesResult) -> str:
     """Return in one sentence whether the series is bisectable, and how many subsets are safe."""
     subsets = (
-        f"{result.safe_subsets} of {result.subsets} subsets are safe, and {result.mixed_failures} "
-        "pairs of safe halves fail each other"
+        f"{result.safe_subsets} of {result.subsets} subsets are safe, and safe halves fail each "
+        f"other in {result.mixed_failures} cases (a pair in a direction)"
     )
-    failure = first_failure(Setting(*(getattr(result, name) for name in SETTING)))
+    setting = Setting(*(getattr(result, name) for name in SETTING))
+    if dead := unpatched_failures(setting):
+        return f"Without any patch this setting fails: {', '.join(dead)}. With them: {subsets}"
+    failure = first_failure(setting)
     if result.bisectable or failure is None:
         return f"The posted order is {'' if result.bisectable else 'NOT '}bisectable: {subsets}"
     number, found = failure

@@ -77,6 +77,7 @@ def document(result: SimulationResult) -> Document:
         blocks=[*_blocks(result, points)],
         warnings=[(f"{caution.message}: {caution.remedy}", ()) for caution in result.warnings],
         facts=result.environment,
+        tone="bad" if any(p.missed or p.misrouted for p in points) else "",
         sheet=lambda: sheet(result.points),
         figures=(lambda: _figures(points)) if points else None,
     )
@@ -100,24 +101,24 @@ def _verdict(result: SimulationResult, points: Sequence[OkSimulation]) -> str:
         for protocol in protocols
     ]
     lost = sum(point.missed > 0 or point.misrouted > 0 for point in points)
-    missed = f"{plural(lost, 'point')} missed doorbells. " if lost else ""
+    missed = f"{plural(lost, 'point')} missed or misrouted doorbells. " if lost else ""
     return f"{missed}{said}{'; '.join(parts)}."
 
 
 def _mask_or_affinity(points: Sequence[OkSimulation]) -> str:
     """Return what mask, spreading and both give with most queues, over neither."""
-    found: dict[tuple[str, str], tuple[OkSimulation, float]] = {}
+    found: dict[tuple[int, str], dict[tuple[str, str], float]] = {}
     for point, ratio in gains(points):
-        key = (point.dispatch, point.affinity)
-        if key not in found or point.queues > found[key][0].queues:
-            found[key] = (point, ratio.mean)
-    if not all(key in found for key in (MASK, SPREAD, BOTH)):
+        same = found.setdefault((point.queues, point.protocol), {})
+        same[point.dispatch, point.affinity] = ratio.mean
+    whole = {key: of for key, of in found.items() if {MASK, SPREAD, BOTH} <= of.keys()}
+    if not whole:
         return ""
-    mask, spreading, both = (found[key][1] for key in (MASK, SPREAD, BOTH))
-    point = found[BOTH][0]
+    queues, protocol = max(whole, key=lambda key: key[0])
+    mask, spreading, both = (whole[queues, protocol][key] for key in (MASK, SPREAD, BOTH))
     return (
         f"Mask and spread interrupts together give {both:.2f} times the throughput "
-        f"({point.protocol}, {plural(point.queues, 'queue')}), the mask alone {mask:.2f}, "
+        f"({protocol}, {plural(queues, 'queue')}), the mask alone {mask:.2f}, "
         f"spreading alone {spreading:.2f}. "
     )
 

@@ -24,6 +24,7 @@ from ntbbench.report.document import (
     Section,
     Sheet,
     Table,
+    Tone,
     column,
     number,
     words,
@@ -75,10 +76,16 @@ def document(result: SweepResult) -> Document:
         blocks=Deferred(lambda: _blocks(result)),
         warnings=Deferred(lambda: _warnings(result)),
         facts=result.environment,
-        tone="bad" if lost_points(result.points) else "good",
+        tone=_tone(result.points),
         sheet=lambda: _sheet(result.points),
         figures=lambda: _figures(result.points),
     )
+
+
+def _tone(points: Sequence[Point]) -> Tone:
+    if lost_points(points):
+        return "bad"
+    return "good" if ok_points(points) else "fair"
 
 
 def verdict_of(points: Sequence[Point]) -> str:

@@ -52,7 +52,7 @@ def test_a_side_for_each_value_of_an_axis(swept: Path, axis, labels, point) -> N
 def test_vectors_that_follow_a_device_keep_no_point_apart(swept: Path) -> None:
     """The old driver has 1 vector, the new one 7 or 15: points meet without them."""
     base, candidate = selection.matched([str(swept)] * 2, f"hardware={PAIR.replace(',', ':')}")
-    point = "per-vector/q4/d16/round-robin/drain1/mw4"
+    point = "per-vector/q4/d16/round-robin/drain1"
     assert (counted(base, point), counted(candidate, point)) == (16000, 4000)
     shared = base.series.keys() & candidate.series.keys()
     assert {name.rpartition(":")[0] for name in base.series} == {
