@@ -386,3 +386,23 @@ def test_the_level_of_one_more_p_value(values, correction: Correction, level: fl
     found = np.array(values, dtype=np.float64)
     assert significance.next_level(found, correction, 0.05) == pytest.approx(level)
     assert len(significance.adjust(found, correction)) == len(values)
+
+
+@pytest.mark.parametrize(("n", "m"), [(465, 470), (200, 3000)])
+def test_the_smallest_p_of_many_samples_is_that_of_sides_apart(n: int, m: int) -> None:
+    base, candidate = np.arange(n, dtype=float)[None], 1e6 + np.arange(m, dtype=float)[None]
+    p = significance.mann_whitney(base, candidate)[0]
+    found = significance.smallest_p("mann-whitney", n, m, paired=False)
+    assert found == pytest.approx(p, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize(("n", "m"), [(5, 9), (12, 4)])
+def test_degrees_of_freedom_are_scipys(n: int, m: int) -> None:
+    rng = np.random.default_rng(n)
+    base, candidate = rng.normal(10, 1, n), rng.normal(12, 3, m)
+    sides = [(np.array([side.var(ddof=1)]), len(side)) for side in (base, candidate)]
+    total, freedom = significance.welch_freedom(sides)
+    assert total[0] == pytest.approx(base.var(ddof=1) / n + candidate.var(ddof=1) / m)
+    assert freedom[0] == pytest.approx(stats.ttest_ind(base, candidate, equal_var=False).df)
+    equal = [(np.array([0.0]), n), (np.array([0.0]), m)]
+    assert significance.welch_freedom(equal)[1][0] == min(n, m) - 1  # nothing varies
