@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE_MAX = 1_500_000  # bytes
 KERNELS = sorted(path.stem for path in (ROOT / "ext").glob("*.pyx"))
 
 
@@ -69,6 +70,17 @@ def check_small(wheel: Path, work: Path) -> None:
         sys.exit(f"without tqdm: {lacking.returncode}: {lacking.stderr}")
 
 
+def check_plain(wheel: Path, work: Path) -> None:
+    """A plain install, as of pipx or `uv tool`, does the README's main job."""
+    venv.create(work / "plain", with_pip=True)
+    programs = work / "plain" / "bin"
+    quiet = ("-q", "--disable-pip-version-check")
+    run(programs / "python", "-m", "pip", "install", *quiet, wheel.resolve(), cwd=work)
+    run(programs / "ntbbench", "sweep", "-o", "sweep.json", "--html", "sweep.html", cwd=work)
+    if (work / "sweep.html").stat().st_size > PAGE_MAX:
+        sys.exit(f"sweep.html: more than {PAGE_MAX} bytes")
+
+
 def check_shell_files(prefix: Path) -> None:
     """The man page and the completions are where man and the shells look."""
     shared = prefix / "share"
@@ -95,6 +107,7 @@ def main(dist: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         check_small(wheel, work)
+        check_plain(wheel, work)
         venv.create(work / "venv", with_pip=True)
         python = work / "venv" / "bin" / "python"
         run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check",

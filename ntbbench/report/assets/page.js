@@ -28,7 +28,7 @@
       const { data, layout } = JSON.parse(source.textContent);
       const plot = document.getElementById(source.dataset.plot);
       widths.set(plot, plot.clientWidth);
-      Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
+      Plotly.newPlot(plot, data, layout, { responsive: true, displayModeBar: false });
       watcher.observe(plot);
     }
     document.body.dataset.drawn = "yes"; // for whoever waits for the charts
