@@ -42,10 +42,11 @@ def _head(document: Document) -> list[str]:
 
 def _fitting(block: Block, room: int) -> tuple[list[str], bool]:
     """Return the lines of a block that fit, of a list its first rows; and whether that is all."""
-    lines = list(block_lines(block, WIDTH))
-    if len(lines) <= room:
+    many = isinstance(block, Table | Notes) and len(block.rows) > room
+    lines = [] if many else list(block_lines(block, WIDTH))
+    if not many and len(lines) <= room:
         return lines, True
-    if isinstance(block, Table) and block.notes:
+    if isinstance(block, Table) and block.notes and not many:
         short = [note for note in block.notes[:1] if len(note) <= NOTE_MAX]
         lines = list(block_lines(replace(block, notes=short), WIDTH))
         if len(lines) <= room:

@@ -4,6 +4,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from ntbbench.compare.records import Comparison, Report
 from ntbbench.compare.series import Variant
@@ -46,14 +47,15 @@ def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False
     against = ", ".join(report.candidates) or "nothing"
     bad = report.totals.regressed or report.totals.missing
     tone: Tone = "bad" if bad else "good" if report.exit_code == 0 else "fair"
+    points = cache(lambda: Points(report.comparisons))
     return Document(
         title="ntbbench compare",
         verdict=f"{say.answer(report)}: {against} against {report.base}",
         tone=tone,
         record=report,
         indent=0 if len(report.comparisons) > READABLE else 1,
-        lines=[*_lines(report)],
-        blocks=Deferred(lambda: [*_blocks(report), *(_runs(sides) if raw else ())]),
+        lines=Deferred(lambda: _lines(report, points())),
+        blocks=Deferred(lambda: [*_blocks(report, points()), *(_runs(sides) if raw else ())]),
         warnings=[(f"{w.code}: {w.message}", [f"Remedy: {w.remedy}"]) for w in report.warnings],
         sheet=lambda: _sheet(report),
         figures=lambda: _figures(report, sides),
@@ -61,11 +63,11 @@ def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False
     )
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, points: Points) -> Iterator[str]:
     if report.causes:
         yield say.exit_line(report)
-    if shared := Points(report.comparisons).shared:
-        yield f"All points: {shared}"
+    if points.shared:
+        yield f"All points: {points.shared}"
 
 
 def by_gravity(comparisons: Iterable[Comparison], report: Report) -> list[Comparison]:
@@ -98,10 +100,10 @@ def _reported_only(comparison: Comparison, report: Report) -> bool:
     return noisy and report.gate_on == "exact"
 
 
-def _blocks(report: Report) -> Iterator[Block]:
+def _blocks(report: Report, points: Points) -> Iterator[Block]:
     ordered = by_gravity((c for c in report.comparisons if not say.unchanged(c)), report)
     environment = _notes("Environment", _first(say.environment_lines(report), NOTES))
-    changed, *others = tables(ordered, report, lambda c: fails(c, report))
+    changed, *others = tables(ordered, report, points, lambda c: fails(c, report))
     yield from (changed, replace(environment, shown="plain"), *others)
     yield _notes("Unchanged", _counts(ordered, len(report.comparisons) - len(ordered)))
     yield samples([c for c in ordered if c.kind == "noisy" and not c.missing])

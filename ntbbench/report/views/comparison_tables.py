@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ntbbench.compare.records import Comparison, Report, Summary
-from ntbbench.report.document import Block, Cell, Column, Notes, Table, Tone, column, number, words
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Column,
+    Deferred,
+    Notes,
+    Table,
+    Tone,
+    column,
+    number,
+    words,
+)
 from ntbbench.report.views import comparison_words as say
 
 ROWS = 3_000  # of a page: a browser sorts as many at once
@@ -30,10 +41,10 @@ class Points:
     """The points of the metrics, without what the names of all have in common."""
 
     def __init__(self, comparisons: Iterable[Comparison]) -> None:
-        names = list(dict.fromkeys(split(c.metric)[0] for c in comparisons))
-        cut = say.apart(names)
+        names = list(dict.fromkeys([c.metric.rpartition(":")[0] for c in comparisons]))
+        cut, shared = say.told_apart(names)
         self._short = dict(zip(names, cut, strict=True))
-        self.shared = say.shared(names).rstrip(":/ ")
+        self.shared = shared.rstrip(":/ ")
 
     def of(self, metric: str) -> str:
         """Return the name of a metric's point."""
@@ -62,12 +73,16 @@ class Look:
 
 
 def tables(
-    ordered: Sequence[Comparison], report: Report, fails: Callable[[Comparison], bool]
+    ordered: Sequence[Comparison],
+    report: Report,
+    points: Points,
+    fails: Callable[[Comparison], bool],
 ) -> Iterator[Block]:
     """Yield every table of the comparisons, the gravest first."""
     changed = [c for c in ordered if say.state(c) != "equivalent" or fails(c)]
-    same = [c for c in ordered if c not in changed and not say.constant(c)]
-    look = Look(report, Points(report.comparisons), fails, _letters(changed))
+    rest = [c for c in ordered if say.state(c) == "equivalent" and not fails(c)]
+    same = [c for c in rest if not say.constant(c)]
+    look = Look(report, points, fails, _letters(changed))
     several = len(report.candidates) > 1
     compact = _side_by_side if several else _changes
     yield compact("What changed", changed, look)
@@ -206,7 +221,7 @@ def _rows(comparisons: Sequence[Comparison], look: Look) -> Table:
         *(column(Comparison, name) for name in ("minimal_detectable_effect", "runs_needed")),
         Column("warnings", "and the rule that decided, where it was not the test", align="left"),
     ]
-    rows = [_row(c, look, several=several) for c in ordered]
+    rows = Deferred(lambda: (_row(c, look, several=several) for c in ordered))
     left = len(comparisons) - ROWS
     notes = [CAPITALS] if any(map(look.fails, ordered)) else []
     if left > 0:
@@ -244,17 +259,19 @@ def _tested(noisy: Sequence[Comparison], *, several: bool) -> Table:
         Column("n"),
         *(column(Comparison, name) for name in ("minimal_detectable_effect", "runs_needed")),
     ]
-    rows = [
-        (
-            *words(*(c.metric, c.candidate)[: 1 + several], c.better),
-            Cell(say.probability(c.p_value), c.p_value),
-            Cell(say.probability(c.p_adjusted), c.p_adjusted),
-            Cell(f"{c.n_base}/{c.n_candidate}"),
-            Cell(say.effect(c.minimal_detectable_effect), c.minimal_detectable_effect),
-            number(c.runs_needed),
+    rows = Deferred(
+        lambda: (
+            (
+                *words(*(c.metric, c.candidate)[: 1 + several], c.better),
+                Cell(say.probability(c.p_value), c.p_value),
+                Cell(say.probability(c.p_adjusted), c.p_adjusted),
+                Cell(f"{c.n_base}/{c.n_candidate}"),
+                Cell(say.effect(c.minimal_detectable_effect), c.minimal_detectable_effect),
+                number(c.runs_needed),
+            )
+            for c in noisy
         )
-        for c in noisy
-    ]
+    )
     return Table("Tests", columns, rows, keys=1 + several, shown="plain", detail=True)
 
 

@@ -31,30 +31,25 @@ def apart(names: Sequence[str]) -> list[str]:
 
     A name is cut between its parts, not within one: `q2/d8`, not `2/d8`.
     """
-    parts, head, foot = _ends(names)
-    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
-    return cut if all(cut) and len(set(cut)) == len(set(names)) else list(names)
+    return told_apart(names)[0]
 
 
-def shared(names: Sequence[str]) -> str:
-    """Return what `apart` leaves out of every name, with `...` for the rest; "" for nothing."""
-    if apart(names) == list(names):
-        return ""
-    parts, head, foot = _ends(names)
-    first = parts[0]
-    return f"{''.join(first[:head])}...{'/' if foot else ''}{''.join(first[len(first) - foot :])}"
-
-
-def _ends(names: Sequence[str]) -> tuple[list[list[str]], int, int]:
-    """Return the parts of each name, and how many of them all have in common at either end."""
+def told_apart(names: Sequence[str]) -> tuple[list[str], str]:
+    """Return the names as `apart` does, and what it leaves out, with `...` for the rest."""
+    several = len(set(names))
+    if several < 2:
+        return list(names), ""
     parts = [PART.findall(name) for name in names]
-    if len(set(names)) < 2:
-        return parts, 0, 0
     shortest = min(map(len, parts)) - 1
     head = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
     rest = shortest - head
     foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
-    return parts, head, foot
+    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
+    if not (head or foot) or not all(cut) or len(set(cut)) < several:
+        return list(names), ""
+    first = parts[0]
+    ends = "".join(first[:head]), "".join(first[len(first) - foot :])
+    return cut, f"{ends[0]}...{'/' if foot else ''}{ends[1]}"
 
 
 def better_of(comparison: Comparison) -> str:
