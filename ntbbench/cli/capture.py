@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(script_text())
         return ExitCode.OK
     if args.output is None:
-        raise InputError("-o", None, "the folder to record into (or --print-script)")
+        raise InputError("-o", "not given", "the folder to record into (or --print-script)")
     seconds = parse_int("--seconds", args.seconds or "10", 0, SECONDS_MAX)
     code = run_script(args.output, seconds)
     if code == ExitCode.OK:

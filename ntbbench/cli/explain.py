@@ -53,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
     output = output_of(args)
     doorbells = args.doorbells and parse_int("--doorbells", args.doorbells, 1, 64)
     names = [name.strip() for name in args.hardware.split(",")] if args.hardware else []
+    if args.measured.is_dir():
+        allowed = f"what `ntbbench ingest {args.measured} -o measured.json` writes"
+        raise InputError("MEASURED.json", str(args.measured), allowed)
     captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
     if not captures:
         reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"

@@ -42,7 +42,7 @@ SIZES = "a whole number from 1 to 64"
 # Words of a command and, behind an arrow, what its line says; `...` stands for anything between.
 ERRORS = {
     "capture": """
-        => -o
+        => -o: 'not given'
         -o full => not empty
         -o full/file => no folder
         -o full/file/x => cannot be made
@@ -56,6 +56,7 @@ ERRORS = {
     """,
     "explain": """
         none.json => none.json
+        full => what `ntbbench ingest full -o measured.json` writes
         text.json => text.json
         damaged.json => damaged.json
         half.json => half.json
