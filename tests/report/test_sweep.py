@@ -19,7 +19,7 @@ from ntbbench.dispatch.records import Caution, OkPoint, SweepResult, Unavailable
 from ntbbench.report.document import Table
 from ntbbench.report.figures import style
 from ntbbench.report.views.sweep import document, verdict_of
-from ntbbench.report.views.sweep_pivot import groups_of
+from ntbbench.report.views.sweep_pivot import Group, groups_of
 
 FORMATS = ("text", "mail", "md", "csv", "json", "html")
 
@@ -171,12 +171,31 @@ def story_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
         yield page
 
 
+def alike() -> list[list[Group]]:
+    """Return the devices of the page: those with the same amplification share their figures."""
+    found: dict[str, list[Group]] = {}
+    for group in groups_of(STORY.points):
+        cells = [
+            (
+                row.dispatch,
+                row.doorbells,
+                count,
+                getattr(p, "amplification", getattr(p, "reason", 0)),
+            )
+            for row in group.rows
+            for count, p in row.cells.items()
+        ]
+        found.setdefault(str(cells), []).append(group)
+    return list(found.values())
+
+
 def test_heatmaps_hold_every_point(story_page: Page) -> None:
     plots = story_page.evaluate(READ_HEATMAPS)
-    groups = groups_of(STORY.points)
-    assert len(plots) == len(groups) == 5
+    shared = alike()
+    assert len(plots) == len(shared) < sum(map(len, shared)) == 5
     seen = 0
-    for traces, group in zip(plots, groups, strict=True):
+    drawn = [(traces, group) for traces, same in zip(plots, shared, strict=True) for group in same]
+    for traces, group in drawn:
         names = ["fallback", "unavailable", "per-vector", "unavailable"]
         assert [trace["name"] for trace in traces] == names
         for row in group.rows:
@@ -197,7 +216,10 @@ def test_heatmaps_hold_every_point(story_page: Page) -> None:
 def test_curves_hold_amplification_and_cost(story_page: Page) -> None:
     amplification = story_page.evaluate(READ_CURVES, "curve-")
     costs = story_page.evaluate(READ_CURVES, "cost-")
-    for group, lines, cost_lines in zip(groups_of(STORY.points), amplification, costs, strict=True):
+    shared = alike()
+    lines_of_each = [amplification[at] for at, same in enumerate(shared) for _ in same]
+    groups = [group for same in shared for group in same]
+    for group, lines, cost_lines in zip(groups, lines_of_each, costs, strict=True):
         assert len(lines) == len(cost_lines) == len(group.rows)
         for row, line, cost in zip(group.rows, lines, cost_lines, strict=True):
             points = [point for point in row.cells.values() if isinstance(point, OkPoint)]
@@ -213,7 +235,7 @@ def test_curves_hold_amplification_and_cost(story_page: Page) -> None:
 
 def test_every_plot_is_drawn(story_page: Page) -> None:
     plots = story_page.locator(".plot")
-    assert plots.count() == 2 + 3 * 5
+    assert plots.count() == 2 + 2 * len(alike()) + 5  # bars; map and curve; the cost of each
     assert story_page.locator(".plot > .plot-container .main-svg").count() >= plots.count()
     # The numbers stand in the cells, and the marks of what is unavailable.
     texts = story_page.locator("#heatmap-1 .heatmap-label").all_text_contents()
@@ -283,7 +305,8 @@ def test_counts_alone_have_no_figure_of_cost() -> None:
     figures = document(report_records.story(timed=False)).figures
     assert figures is not None
     names = [figure.name for section in figures() for figure in section.figures]
-    assert "heatmap-4" in names and not any("cost" in name for name in names)
+    assert f"heatmap-{len(alike()) - 1}" in names
+    assert not any("cost" in name for name in names)
 
 
 def test_more_doorbell_counts_than_symbols_are_told() -> None:

@@ -44,7 +44,10 @@ def sections(groups: Sequence[Group], points: Sequence[Point]) -> list[Section]:
         "One colour scale for all heatmaps. Grey: unavailable; the reason is shown when the "
         "pointer rests on the cell. Empty: not asked."
     )
-    devices = [_device(at, group, scale) for at, group in enumerate(groups)]
+    alike: dict[object, list[Group]] = {}
+    for group in groups:
+        alike.setdefault(_pattern(group), []).append(group)
+    devices = [_device(at, same, scale) for at, same in enumerate(alike.values())]
     return [_overview(groups, points), Section("Devices", (), intro, "devices"), *devices]
 
 
@@ -60,16 +63,35 @@ def _overview(groups: Sequence[Group], points: Sequence[Point]) -> Section:
     return Section("Overview", figures, intro, "overview")
 
 
-def _device(at: int, group: Group, scale: HeatRange) -> Section:
-    caption = f"{group.title}: amplification over queues and doorbells, by dispatch."
+def _pattern(group: Group) -> object:
+    """Return what the heatmaps and the curve of a device show: devices alike in it share them."""
+    return tuple(
+        (
+            row.dispatch,
+            row_name(group, row),
+            tuple(
+                (count, point.amplification if isinstance(point, OkPoint) else point.reason)
+                for count, point in row.cells.items()
+            ),
+        )
+        for row in group.rows
+    )
+
+
+def _device(at: int, alike: Sequence[Group], scale: HeatRange) -> Section:
+    """Return the figures of devices with one pattern; each that was timed has its own cost."""
+    group, names = alike[0], ", ".join(one.title for one in alike)
+    caption = f"{names}: amplification over queues and doorbells, by dispatch."
     plot = heatmaps(group, scale)
     figures = [Figure(f"heatmap-{at}", caption, plot, wide=is_wide(group))]
-    measured = group.measured()
-    if measured:
+    if group.measured():
         figures.append(_curve(f"curve-{at}", group, curves.AMPLIFICATION))
-    if timed(measured):
-        figures.append(_curve(f"cost-{at}", group, curves.COST))
-    return Section(group.title, figures)
+    figures += [
+        _curve(f"cost-{at}-{number}", one, curves.COST)
+        for number, one in enumerate(alike)
+        if timed(one.measured())
+    ]
+    return Section(names, figures)
 
 
 def _curve(name: str, group: Group, quantity: curves.Quantity) -> Figure:
