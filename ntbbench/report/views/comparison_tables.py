@@ -43,7 +43,7 @@ class Points:
     def __init__(self, comparisons: Iterable[Comparison]) -> None:
         names = list(dict.fromkeys([c.metric.rpartition(":")[0] for c in comparisons]))
         cut, shared = say.told_apart(names)
-        self._short = dict(zip(names, cut, strict=True))
+        self._short = {name: one.rstrip(":/ ") for name, one in zip(names, cut, strict=True)}
         self.shared = shared.rstrip(":/ ")
 
     def of(self, metric: str) -> str:

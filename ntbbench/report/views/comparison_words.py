@@ -22,7 +22,7 @@ BETTER = {
     "none": "any change is worse",
 }
 DASH = "-"
-PART = re.compile(r"[^/:\s]*[/:\s]|[^/:\s]+")  # of a name, with the mark that ends it
+MARK = re.compile(r"[/:\s]")  # what ends a part of a name
 HOPELESS = 10_000  # runs that nobody makes
 
 
@@ -39,17 +39,26 @@ def told_apart(names: Sequence[str]) -> tuple[list[str], str]:
     several = len(set(names))
     if several < 2:
         return list(names), ""
-    parts = [PART.findall(name) for name in names]
-    shortest = min(map(len, parts)) - 1
-    head = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest)
-    rest = shortest - head
-    foot = next((i for i in range(rest) if len({p[-1 - i] for p in parts}) > 1), rest)
-    cut = ["".join(p[head : len(p) - foot]).rstrip("/: ") for p in parts]
+    head = _whole_parts(_beginning(min(names), max(names)))
+    back = [name[len(head) :][::-1] for name in names]
+    ending = _beginning(min(back), max(back))[::-1]
+    mark = MARK.search(ending)
+    foot = ending[mark.end() :] if mark else ""
+    cut = [name[len(head) : len(name) - len(foot)].rstrip("/: ") for name in names]
     if not (head or foot) or not all(cut) or len(set(cut)) < several:
         return list(names), ""
-    first = parts[0]
-    ends = "".join(first[:head]), "".join(first[len(first) - foot :])
-    return cut, f"{ends[0]}...{'/' if foot else ''}{ends[1]}"
+    return cut, f"{head}...{'/' if foot else ''}{foot}"
+
+
+def _beginning(one: str, other: str) -> str:
+    """Return what two texts, and so all between them in order, begin with."""
+    pairs = zip(one, other, strict=False)
+    return one[: next((at for at, (a, b) in enumerate(pairs) if a != b), len(one))]
+
+
+def _whole_parts(text: str) -> str:
+    """Return a text up to the last mark that ends a part of a name."""
+    return text[: max(text.rfind(mark) for mark in "/: \t\n") + 1]
 
 
 def better_of(comparison: Comparison) -> str:
@@ -283,15 +292,17 @@ def answer(report: Report) -> str:
     """Return how many regressed, the worst of them, and the counts of all verdicts."""
     t, size = report.totals, len(report.comparisons)
     said = f"{t.regressed} of {size} regressed" if size else "Nothing was compared"
-    for verdict, word in (("regressed", "worst"), ("improved", "best")):
-        found = [c for c in report.comparisons if c.verdict == verdict]
+    counts = (("regressed", "worst", t.regressed), ("improved", "best", t.improved))
+    for verdict, word, count in counts:
+        found = [c for c in report.comparisons if c.verdict == verdict] if count else []
         if found:
             most = max(found, key=change_size)
             change = change_of(most) if most.ratio is None else percent(most.ratio)
             said += f", {word} {change} ({most.metric})"
             break
     rest = f"{t.improved} improved, {t.equivalent} equivalent, {t.inconclusive} inconclusive"
-    alone = sum(c.reason.startswith(ONE_PROCESS) for c in report.comparisons)
+    noisy = (c for c in report.comparisons if c.kind == "noisy") if t.inconclusive else ()
+    alone = sum(c.reason.startswith(ONE_PROCESS) for c in noisy)
     rest += f" ({alone} of one process, not judged)" if alone else ""
     return (
         f"{said}; {rest}"
