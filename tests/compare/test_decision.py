@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from ntbbench.compare import noisy as cautions
 from ntbbench.compare.compare import compare
-from ntbbench.compare.decision import Bar, decision_of
+from ntbbench.compare.decision import Bar, compare_exact, decision_of, judged_missing
 from ntbbench.compare.noisy import Estimate
+from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy, Test
 from ntbbench.compare.records import Comparison, Report, Summary
+from ntbbench.compare.series import Series
 from ntbbench.compare.statistics import detectable
 from ntbbench.compare.warning_list import CAUTIONS, warned
 from ntbbench.core.errors import ExitCode
@@ -522,3 +524,56 @@ def test_a_missing_metric_counts_the_samples_that_are_there(present: int) -> Non
     base, candidate = sides[1 - present][0], sides[present][1]
     found = {c.metric: c for c in compare(base, [candidate], Policy()).comparisons}["x"]
     assert (found.n_base, found.n_candidate) == ((3, 0), (0, 3))[present]
+
+
+def exact(value: float | str, better: str = "lower", **more: object) -> Series:
+    return Series(**{"metric": "m", "kind": "exact", "value": value, "better": better, **more})
+
+
+def packets(value: float, served: int | None, *, per_packet: bool = True) -> Series:
+    return exact(value, served=served, per_packet=per_packet)
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "verdict", "ratio", "warned_of"),
+    [
+        (exact(2), exact(3), "regressed", 1.5, ""),
+        (exact(4), exact(3), "improved", 0.75, ""),
+        (exact(2, "higher"), exact(3, "higher"), "improved", 1.5, ""),
+        (exact(3, "higher"), exact(2, "higher"), "regressed", 2 / 3, ""),
+        (exact(2, "none"), exact(1, "none"), "regressed", 0.5, ""),  # any change is worse
+        (exact(0), exact(3), "regressed", None, ""),
+        (exact(3), exact(0), "improved", 0.0, ""),
+        (exact(3), exact(3), "equivalent", 1.0, ""),
+        (exact("a"), exact("a"), "equivalent", None, ""),
+        (exact("a"), exact("b"), "regressed", None, ""),
+        (exact("bad", "higher", rank=0), exact("good", "higher", rank=1), "improved", None, ""),
+        (exact("good", "higher", rank=1), exact("bad", "higher", rank=0), "regressed", None, ""),
+        # Fewer runs for fewer packets are no gain; for as many, or where none are known, they are.
+        (packets(10, 10), packets(5, 5), "inconclusive", 0.5, "fewer-packets"),
+        (packets(10, 10), packets(5, 10), "improved", 0.5, ""),
+        (packets(10, 10), packets(5, 20), "improved", 0.5, ""),
+        (packets(10, None), packets(5, 5), "improved", 0.5, ""),
+        # More runs for more packets are no loss, unless they are more for each.
+        (packets(10, 10), packets(20, 20), "inconclusive", 2.0, "more-packets"),
+        (packets(10, 10), packets(15, 20), "inconclusive", 1.5, "more-packets"),
+        (packets(10, 10), packets(30, 20), "regressed", 3.0, ""),
+        (packets(10, 10), packets(20, 10), "regressed", 2.0, ""),
+        (packets(10, 0), packets(20, 20), "inconclusive", 2.0, "more-packets"),
+        (packets(9, 10, per_packet=False), packets(18, 20, per_packet=False), "regressed", 2.0, ""),
+    ],
+)
+def test_two_exact_values(base, candidate, verdict: str, ratio, warned_of: str) -> None:
+    match = Match(metric="m", base_label="a", candidate_label="b", base=base, candidate=candidate)
+    found = compare_exact(match, Policy())
+    assert (found.verdict, found.n_base, found.n_candidate) == (verdict, 1, 1)
+    assert found.ratio == found.ratio_low == found.ratio_high == ratio
+    assert [warning.code for warning in found.warnings] == ([warned_of] if warned_of else [])
+    if warned_of:
+        assert found.reason == f"changed, for {warned_of.partition('-')[0]} packets"
+
+
+def test_a_missing_exact_value_is_one() -> None:
+    match = Match(metric="m", base_label="a", candidate_label="b", base=exact(3), candidate=None)
+    found = judged_missing(match, Policy())
+    assert (found.n_base, found.n_candidate, found.threshold) == (1, 0, 0.0)
