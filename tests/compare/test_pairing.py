@@ -66,7 +66,8 @@ def test_runs_without_a_partner_are_refused(ntbbench, tmp_path: Path, values, co
     """The rows of one table are its runs."""
     sides = tables(tmp_path, "base", DRIFT), tables(tmp_path, "cand", values)
     ran = ntbbench("gate", *sides, "--paired")
-    counts = f"'12 runs in base1 and {count} runs in cand1'"
+    base, candidate = ("+".join(Path(name).stem for name in side.split(",")) for side in sides)
+    counts = f"'12 runs in {base} and {count} runs in {candidate}'"
     told = f"ntbbench: --paired: {counts}: as many runs on both sides, in their order\n"
     assert (ran.code, ran.out, ran.err) == (2, "", told)
     assert ntbbench("gate", *sides).code != 2

@@ -63,7 +63,9 @@ def load_variant(argument: str) -> Variant:
     InputError: what cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
-    label = encodable((Path(argument) if Path(argument).is_dir() else paths[0]).stem)
+    folder = Path(argument)
+    names = [folder.stem] if folder.is_dir() else [path.stem for path in paths]
+    label = encodable("+".join(names))  # of several files all of them
     if len(paths) == 1 and _is_csv_by_name(paths[0]):
         return csv_runs.load_columns(paths[0], label)
     contents = [(path, read_bytes(path).removeprefix(codecs.BOM_UTF8)) for path in paths]
