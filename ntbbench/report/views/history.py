@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ntbbench.compare.history import Checked
 from ntbbench.compare.history_store import Track
-from ntbbench.compare.statistics.changepoints import FEWEST
+from ntbbench.compare.statistics.changepoints import FEWEST, SMALLEST_SEGMENT
 from ntbbench.report.document import (
     Cell,
     Column,
@@ -113,7 +113,11 @@ def _answer(checked: Checked) -> str:
     if checked.too_short:
         short = counted(checked.too_short, "noisy metric(s) has|have too few commits")
         short = f"; {short} to say anything: it takes {FEWEST}"
-    return f"{found} in {counted(checked.metrics, 'metric(s)')}{short}"
+    open_end = ""
+    if checked.checked and checked.too_short < checked.metrics:
+        last = SMALLEST_SEGMENT - 1
+        open_end = f"; a noisy step in the last {last} commits would not show yet"
+    return f"{found} in {counted(checked.metrics, 'metric(s)')}{short}{open_end}"
 
 
 def _verdict(worse: bool) -> str:
