@@ -38,7 +38,7 @@ class PreparedBaseline:
 
     def run(self) -> None:
         """Count the case once."""
-        self._counters.reset()
+        self._counters.block.fill(0)
         self._dispatch()
 
     def counts(self) -> Counts:

@@ -27,7 +27,7 @@ from ntbbench.dispatch.records import OkPoint
 from ntbbench.dispatch.scenario import Scenario, expand
 from ntbbench.dispatch.sweep import groups_of
 from ntbbench.ntb.transport import queue_bits
-from ntbbench.ntb.workload import Burst, reference
+from ntbbench.ntb.workload import Burst, pattern_of, reference
 from ntbbench.ntb.workload.stream import RING_STREAM, Cycle, Stream, generator
 
 INTERRUPTS = 100_000  # what a sweep has unless told otherwise
@@ -82,7 +82,7 @@ def plain_stream(cell: Cell) -> Stream:
     burst, rings = 1, spec.workload
     if isinstance(rings, Burst):
         burst, rings = rings.size, rings.of
-    pattern = rings.pattern(spec.provision.queues, asked.seed)
+    pattern = pattern_of(rings, spec.provision.queues, asked.seed)
     if isinstance(pattern, Cycle):
         queues = [pattern.queues[ring % len(pattern.queues)] for ring in range(RINGS)]
     else:

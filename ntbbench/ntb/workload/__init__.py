@@ -114,7 +114,7 @@ def _draws(weights: Sequence[Rate], seed: int) -> Pattern:
 
 
 @lru_cache(maxsize=64)
-def _pattern_of(rings: Rings, queues: int, seed: int) -> Pattern:
+def pattern_of(rings: Rings, queues: int, seed: int) -> Pattern:
     """Return the rings on `queues` queues; it is the same object on every device."""
     if queues_needed(rings) > queues:
         raise InputError("workload", rings.spec, f"{rings.name} needs a queue below {queues}")
@@ -139,7 +139,7 @@ def make_stream(
     if isinstance(workload, Log):
         return log_stream(workload, vector_map, sum(1 << bit for bit in bits))
     burst, rings = (workload.size, workload.of) if isinstance(workload, Burst) else (1, workload)
-    sender = Sender(_pattern_of(rings, queues, seed), burst, tuple(bits))
+    sender = Sender(pattern_of(rings, queues, seed), burst, tuple(bits))
     return ring_stream(sender, vector_map, interrupts)
 
 
