@@ -26,7 +26,7 @@ from ntbbench.datapath.engine import ENGINES
 from ntbbench.datapath.fit import fit, target_of, with_byte
 from ntbbench.datapath.records import Target
 from ntbbench.datapath.sections import BOARDS, PROTOCOLS, Scenario, Traffic
-from ntbbench.report.kinds import kind_of
+from ntbbench.report.registry import kind_of
 from ntbbench.report.views.fit import run_words, sentences
 
 RATE_MAX = 10**13  # bit/s

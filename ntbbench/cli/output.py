@@ -22,7 +22,7 @@ from ntbbench.core.result_file import (
     write_bytes,
 )
 from ntbbench.report.document import Document
-from ntbbench.report.kinds import kind_of
+from ntbbench.report.registry import kind_of
 from ntbbench.report.render import RENDERERS, brief, renderer
 from ntbbench.report.render import text as whole
 

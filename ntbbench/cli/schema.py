@@ -10,7 +10,7 @@ import msgspec
 
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.names import unknown
-from ntbbench.report.kinds import RESULTS, ResultKind
+from ntbbench.report.registry import RESULTS, ResultKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DESCRIPTION = """\

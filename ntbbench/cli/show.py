@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
-from ntbbench.report.kinds import load_any
+from ntbbench.report.registry import load_any
 
 DESCRIPTION = """\
 Show a saved result: a table here, a page for a browser, or its numbers for another tool.

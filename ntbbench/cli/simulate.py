@@ -29,7 +29,7 @@ from ntbbench.datapath.sections import AXES, BOARDS, Run, Scenario
 from ntbbench.datapath.summary import adopt, result_of
 from ntbbench.datapath.system import check_system
 from ntbbench.report import timeline
-from ntbbench.report.kinds import RESULTS, kind_of
+from ntbbench.report.registry import RESULTS, kind_of
 from ntbbench.report.wording import plural
 
 DESCRIPTION = """\

@@ -11,7 +11,7 @@ from recordings import LOOP_612
 from simulate_runs import ONE
 from sweep_commands import SMALL
 
-from ntbbench.report.kinds import RESULTS
+from ntbbench.report.registry import RESULTS
 
 NAMES = {kind.schema: name for name, kind in RESULTS.items()}
 FILES = sorted(INPUTS.glob("*.json"))

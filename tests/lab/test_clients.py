@@ -37,7 +37,7 @@ from ntbbench.lab.netdev_client import (
     run_bounds,
 )
 from ntbbench.lab.records import NetdevResult
-from ntbbench.report.kinds import load_any
+from ntbbench.report.registry import load_any
 
 
 def test_a_spaced_point_is_held_against_the_exact_runs(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ntbbench.compare.policy import Policy
 from ntbbench.compare.series import Series, Variant
 from ntbbench.datapath.records import OkSimulation
 from ntbbench.report.document import Cell, Column, Document, Table
-from ntbbench.report.kinds import kind_of, load_any
+from ntbbench.report.registry import kind_of, load_any
 from ntbbench.report.render import brief
 from ntbbench.report.views.comparison import document
 

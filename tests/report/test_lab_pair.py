@@ -13,7 +13,7 @@ from rendered import rendered
 
 from ntbbench.lab.pair.records import UNAVAILABLE, PairFinding, PairResult
 from ntbbench.report.document import Check
-from ntbbench.report.kinds import kind_of
+from ntbbench.report.registry import kind_of
 
 WIDTH = 1200
 DRIVER = "drivers/pci/endpoint/functions/pci-epf-vntb.c"

@@ -42,7 +42,7 @@ from ntbbench.report.document import (
     Table,
     words,
 )
-from ntbbench.report.kinds import kind_of, load_any
+from ntbbench.report.registry import kind_of, load_any
 from ntbbench.report.render import renderer
 from ntbbench.report.render.markdown import escaped
 from ntbbench.report.wording import printable

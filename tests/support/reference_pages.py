@@ -16,7 +16,7 @@ from ntbbench.core.options import OptionSection, described
 from ntbbench.datapath import sections as simulate
 from ntbbench.datapath.scenario_file import preset
 from ntbbench.dispatch import scenario as sweep
-from ntbbench.report.kinds import RESULTS
+from ntbbench.report.registry import RESULTS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 SHELL = FOLDER.parent / "shell"

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ntbbench.report.kinds import kind_of
+from ntbbench.report.registry import kind_of
 from ntbbench.report.render import renderer
 
 

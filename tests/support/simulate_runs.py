@@ -14,7 +14,7 @@ from ntbbench.datapath.grid import Found, Grid, Hooks, run_grid
 from ntbbench.datapath.grid_point import PointSpec, expand
 from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.scenario_file import preset, with_settings
-from ntbbench.report.kinds import load_any
+from ntbbench.report.registry import load_any
 
 Command = Callable[..., Ran]  # the fixture `ntbbench`
 SHORT = ("--duration", "5ms", "--warmup", "1ms", "--replications", "3", "--jobs", "1")
