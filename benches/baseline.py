@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benches.cases import Case
 from ntbbench.core.environment import BUILD
-from ntbbench.dispatch.engine.batch import VECTOR_COUNT_MAX, Counters, Counts
+from ntbbench.dispatch.engine.batch import VECTOR_COUNT_MAX, Counters, DispatchCounts
 
 SOURCE = Path(__file__).with_name("dispatch.c")
 
@@ -41,7 +41,7 @@ class PreparedBaseline:
         self._counters.block.fill(0)
         self._dispatch()
 
-    def counts(self) -> Counts:
+    def counts(self) -> DispatchCounts:
         """Return what the last run counted."""
         return self._counters.read(self._vector_count)
 

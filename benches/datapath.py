@@ -27,7 +27,7 @@ from benches.datapath_systems import SYSTEMS, system
 from ntbbench.datapath.engine import COMPILED, buffers, reference, simulate
 from ntbbench.datapath.engine.engine_plan import NONE, SLOT_BITS, outcome, plan
 from ntbbench.datapath.engine.reference_machine import Machine
-from ntbbench.datapath.outcome import Outcome
+from ntbbench.datapath.outcome import SystemOutcome
 from ntbbench.datapath.system import System
 
 TARGETS = {"specialised": 60e6, "general": 20e6}
@@ -66,16 +66,16 @@ class SimpyMachine(Machine):
         return -1
 
 
-def on_simpy(point: System) -> Outcome:
+def on_simpy(point: System) -> SystemOutcome:
     resolved = plan(point)
     return outcome(resolved, reference.run(resolved, 1, 0, SimpyMachine)[0])
 
 
-def compiled(engine: str) -> Callable[[System], Outcome]:
+def compiled(engine: str) -> Callable[[System], SystemOutcome]:
     return lambda point: simulate(point, 1, engine)
 
 
-Engines = dict[str, Callable[[System], Outcome]]
+Engines = dict[str, Callable[[System], SystemOutcome]]
 ENGINES: Engines = {
     "specialised": compiled("specialised"),
     "general": compiled("general"),
@@ -85,7 +85,7 @@ ENGINES: Engines = {
 IN_PYTHON = ("heapq", "SimPy")
 
 
-def rate(run: Callable[[System], Outcome], point: System) -> float:
+def rate(run: Callable[[System], SystemOutcome], point: System) -> float:
     """Return events per second of one run."""
     start = time.thread_time_ns()
     events = run(point).events

@@ -28,8 +28,8 @@ from multiprocessing.synchronize import Barrier
 import msgspec
 from tabulate import tabulate
 
-from ntbbench.datapath.grid import Found, Grid, Hooks, Place, local, run_grid
-from ntbbench.datapath.grid_point import PointSpec, expand
+from ntbbench.datapath.grid import Found, Grid, GridHooks, WorkPlace, local, run_grid
+from ntbbench.datapath.grid_point import SimulationSpec, expand
 from ntbbench.datapath.records import Estimate
 from ntbbench.datapath.replicate import replicate
 from ntbbench.datapath.sections import RCAR_S4_SPIDER, S
@@ -42,7 +42,7 @@ ENGINE = "specialised"
 MISSED = "missed"
 
 
-def points(seconds: int) -> list[PointSpec]:
+def points(seconds: int) -> list[SimulationSpec]:
     """Return the board's points, each run for some simulated seconds."""
     run = msgspec.structs.replace(RCAR_S4_SPIDER.run, duration=seconds * S)
     scenario = msgspec.structs.replace(RCAR_S4_SPIDER, run=run)
@@ -55,10 +55,10 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def on(place: Place, grid: Grid) -> tuple[float, Found]:
+def on(place: WorkPlace, grid: Grid) -> tuple[float, Found]:
     """Return how long a grid takes, and what it found."""
     found: Found = [{} for _ in grid.specs]
-    return timed(lambda: run_grid(grid, found, place, Hooks())), found
+    return timed(lambda: run_grid(grid, found, place, GridHooks())), found
 
 
 def pinned(cpu: int, grid: Grid, ready: Barrier) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The systems that the datapath engines are timed on."""
 
-from ntbbench.datapath.system import Cost, Costs, Draw, Flow, Queue, Source, System
+from ntbbench.datapath.system import Cost, Costs, Draw, Flow, InterruptSource, Queue, System
 
 US = 10**6
 QUEUES = 4
@@ -19,7 +19,9 @@ def system(dispatch: str, affinity: str, byte_fs: int, end_ps: int) -> System:
         ),
         queues=tuple(Queue(n, n, 15, 15, 1 << n) for n in range(QUEUES)),
         sources=tuple(
-            Source(n if affinity == "spread" else 0, (every if dispatch == "fallback" else 1 << n,))
+            InterruptSource(
+                n if affinity == "spread" else 0, (every if dispatch == "fallback" else 1 << n,)
+            )
             for n in range(QUEUES)
         ),
         end_ps=end_ps,

@@ -23,7 +23,7 @@ from benches.baseline import Baseline
 from benches.cases import Case, all_cases
 from benches.numpy_kernels import BincountProduct, NumpyDispatch
 from ntbbench.core.environment import BUILD
-from ntbbench.dispatch.engine.batch import Counts
+from ntbbench.dispatch.engine.batch import DispatchCounts
 
 TURN_NS = 2_000_000
 NAMES = ("reference", "numpy", "C", "scan", "bitset", "coded", "bincount")
@@ -45,7 +45,7 @@ class Implementation:
     name: str
     case: Case
     run: Callable[[], None]
-    counts: Callable[[], Counts]
+    counts: Callable[[], DispatchCounts]
 
 
 def implementations(case: Case, baseline: Baseline) -> list[Implementation]:

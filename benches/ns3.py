@@ -12,7 +12,7 @@ from pathlib import Path
 from ntbbench.core.environment import BUILD
 from ntbbench.datapath.engine import buffers
 from ntbbench.datapath.engine.engine_plan import outcome, plan
-from ntbbench.datapath.outcome import Outcome
+from ntbbench.datapath.outcome import SystemOutcome
 from ntbbench.datapath.system import System
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def built(directory: Path) -> Path:
     return module
 
 
-def on_ns3(directory: Path) -> Callable[[System], Outcome]:
+def on_ns3(directory: Path) -> Callable[[System], SystemOutcome]:
     """Return what simulates a point on ns-3, compiled into `directory`."""
     spec = importlib.util.spec_from_file_location("ns3_datapath", built(directory))
     assert spec is not None and spec.loader is not None
@@ -51,7 +51,7 @@ def on_ns3(directory: Path) -> Callable[[System], Outcome]:
     # The keys as every engine has them; the tree and the places are the heap's, unused here.
     engine = buffers.Engine(module.run, buffers.heap_of)
 
-    def run(point: System) -> Outcome:
+    def run(point: System) -> SystemOutcome:
         resolved = plan(point)
         return outcome(resolved, buffers.run(resolved, 1, engine, 0)[0])
 

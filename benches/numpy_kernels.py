@@ -17,7 +17,7 @@ from ntbbench.dispatch.engine.batch import (
     VECTOR_SCHEDULE_CALLS,
     VECTOR_WAKEUPS,
     Counters,
-    Counts,
+    DispatchCounts,
     U64Array,
 )
 
@@ -77,7 +77,7 @@ class NumpyDispatch:
         first_woken[:, 1:] &= ~sched[:, :-1]
         return sched[:, -1].copy(), first_woken.ravel()[:size], np.bitwise_or.reduce(rung, axis=1)
 
-    def counts(self) -> Counts:
+    def counts(self) -> DispatchCounts:
         """Return what the last run counted."""
         return self._counters.read(self._case.masks.size)
 
@@ -101,7 +101,7 @@ class BincountProduct:
             np.bincount(self._codes, minlength=len(self._matrix)), self._matrix, out=self._totals
         )
 
-    def counts(self) -> Counts:
+    def counts(self) -> DispatchCounts:
         """Return what the last run counted."""
         calls, useful, interrupts, vector_calls, scanned = np.split(
             self._totals, np.cumsum([QP_COUNT_MAX] * 2 + [VECTOR_COUNT_MAX] * 2)

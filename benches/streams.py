@@ -22,9 +22,9 @@ import numpy as np
 from tabulate import tabulate
 
 from ntbbench.dispatch import cell as cells
-from ntbbench.dispatch.cell import Cell
+from ntbbench.dispatch.cell import SweepCell
 from ntbbench.dispatch.records import OkPoint
-from ntbbench.dispatch.scenario import Scenario, expand
+from ntbbench.dispatch.scenario import SweepScenario, expand
 from ntbbench.dispatch.sweep import groups_of
 from ntbbench.ntb.transport import queue_bits
 from ntbbench.ntb.workload import Burst, pattern_of, reference
@@ -49,9 +49,9 @@ CASES = list(product(WORKLOADS, DRAINS))
 Counted = list[OkPoint]
 
 
-def cells_of(workload: str, drain: int, interrupts: int, seed: int = 1) -> list[Cell]:
+def cells_of(workload: str, drain: int, interrupts: int, seed: int = 1) -> list[SweepCell]:
     """Return the cells of a small sweep."""
-    scenario = Scenario(
+    scenario = SweepScenario(
         hardware=["generic"],
         queues=[8],
         doorbells=[16],
@@ -61,12 +61,12 @@ def cells_of(workload: str, drain: int, interrupts: int, seed: int = 1) -> list[
         drain=drain,
         seed=seed,
     )
-    found = [Cell(spec) for spec in expand(scenario)]
+    found = [SweepCell(spec) for spec in expand(scenario)]
     assert all(cell.spec.provision.reason is None for cell in found)
     return found
 
 
-def counted(chosen: list[Cell]) -> Counted:
+def counted(chosen: list[SweepCell]) -> Counted:
     """Count the cells as a sweep does."""
     points: Counted = []
     for group in groups_of(chosen):
@@ -75,7 +75,7 @@ def counted(chosen: list[Cell]) -> Counted:
     return points
 
 
-def plain_stream(cell: Cell) -> Stream:
+def plain_stream(cell: SweepCell) -> Stream:
     """Return the stream of a cell as the reference makes it; of the rates it takes the cell's."""
     spec, asked = cell.spec, cell.spec.scenario
     stream = cell.stream(asked.interrupts)
@@ -100,7 +100,7 @@ def plain_stream(cell: Cell) -> Stream:
     )
 
 
-def counted_plainly(chosen: list[Cell]) -> Counted:
+def counted_plainly(chosen: list[SweepCell]) -> Counted:
     """Count the cells with the references of the stream and of the dispatch."""
     points: Counted = []
     for group in groups_of(chosen):
@@ -114,7 +114,7 @@ def limit(workload: str) -> float:
     return BURST_LIMIT if workload.startswith("burst") else LIMIT
 
 
-def per_interrupt(way: Callable[[list[Cell]], Counted], chosen: list[Cell]) -> float:
+def per_interrupt(way: Callable[[list[SweepCell]], Counted], chosen: list[SweepCell]) -> float:
     """Return the nanoseconds per interrupt of one turn."""
     start = time.thread_time_ns()
     points = way(chosen)

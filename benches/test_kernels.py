@@ -14,14 +14,16 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benches.baseline import Baseline
 from benches.cases import DISPATCHES, DRAINS, QUEUES, make_case
 from benches.kernels import implementations
-from ntbbench.dispatch.engine.batch import Counts
+from ntbbench.dispatch.engine.batch import DispatchCounts
 
 INTERRUPTS = 1 << 14
 ROUNDS = 5
 ANY_DRAIN = ("reference", "numpy", "C", "scan", "bitset", "coded")
 
 
-def check_law(counts: Counts, interrupts: int, queues: int, dispatch: str, drain: int) -> None:
+def check_law(
+    counts: DispatchCounts, interrupts: int, queues: int, dispatch: str, drain: int
+) -> None:
     """Assert what the fan-out alone decides."""
     fan_out = queues if dispatch == "fallback" else 1
     assert counts.interrupts == interrupts

@@ -105,6 +105,12 @@ def test_no_two_files_share_a_name() -> None:
     assert alike <= {"__init__", "records", "reference"}
 
 
+def test_no_two_classes_share_a_name() -> None:
+    classes = (node for path in SOURCES for node in ast.parse(path.read_text()).body)
+    names = Counter(node.name for node in classes if isinstance(node, ast.ClassDef))
+    assert not {name for name, count in names.items() if count > 1}
+
+
 def test_folders_hold_about_a_dozen_files() -> None:
     sizes = Counter(path.parent for path in SOURCES if path.stem != "__init__")
     crowded = {folder.name for folder, size in sizes.items() if size > FILES_MAX}

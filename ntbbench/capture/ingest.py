@@ -23,7 +23,15 @@ from ntbbench.capture.readers.tool_output import (
     UNREAD,
 )
 from ntbbench.capture.readers.trace import FULL, TRACE
-from ntbbench.capture.records import Amplification, Count, Irq, Measured, QpRuns, Source, Traced
+from ntbbench.capture.records import (
+    Amplification,
+    Irq,
+    Measured,
+    MeasuredCount,
+    QpRuns,
+    Source,
+    Traced,
+)
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import read_head
 
@@ -325,7 +333,7 @@ def _absent(trace: Traced, qps: list[QpRuns]) -> list[str]:
     return [f"QP {qp_num} ran by its counters and is not in the trace" for qp_num in absent]
 
 
-def _of_maps(found: Measured, counts: Sequence[Count]) -> None:
+def _of_maps(found: Measured, counts: Sequence[MeasuredCount]) -> None:
     """Add @wake and @runs per @events where a bpftrace program counted them.
 
     With a lower bound of the events a ratio has no bounds.

@@ -20,7 +20,7 @@ from ntbbench.capture.readers.doorbell_point import (
     read_state,
 )
 from ntbbench.capture.readers.qp_stats import RX_MAX_ENTRY, read_stats
-from ntbbench.capture.readers.trace_events import Kind, TraceEvent, TraceText, read_trace
+from ntbbench.capture.readers.trace_events import EventKind, TraceEvent, TraceText, read_trace
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import DoorbellEvent, DoorbellLog, LoopDevice, Ring
 
@@ -42,7 +42,7 @@ class Tasklets:
 
     def qp_num(self, event: TraceEvent) -> int | None:
         """Return whose schedule or run an event is; None: of another driver, or port."""
-        addresses = self._by_qp if event.kind is Kind.RUN else self._by_tasklet
+        addresses = self._by_qp if event.kind is EventKind.RUN else self._by_tasklet
         return addresses.get(event.value)
 
 
@@ -66,11 +66,11 @@ def _entry_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter
     entered: dict[int, int] = {}  # by CPU
     distances: Counter[int] = Counter()
     for event in events:
-        if event.kind is Kind.ENTRY:
+        if event.kind is EventKind.ENTRY:
             entered[event.cpu] = event.value
-        elif event.kind is Kind.EXIT:
+        elif event.kind is EventKind.EXIT:
             entered.pop(event.cpu, None)
-        elif event.kind is Kind.RUN and event.cpu in entered and event.value in known:
+        elif event.kind is EventKind.RUN and event.cpu in entered and event.value in known:
             distance = entered.pop(event.cpu) - event.value
             if 0 < distance < QP_SIZE_MAX:
                 distances[distance] += 1
@@ -80,7 +80,7 @@ def _entry_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter
 def _schedule_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Counter[int]:
     starts = sorted(qp.ptr for qp in qps)
     size = min([QP_SIZE_MAX, *(after - before for before, after in pairwise(starts))])
-    hits = Counter(e.value for e in events if e.kind in (Kind.SCHEDULE, Kind.ENTRY))
+    hits = Counter(e.value for e in events if e.kind in (EventKind.SCHEDULE, EventKind.ENTRY))
     distances: Counter[int] = Counter()
     for tasklet, count in hits.items():
         for start in starts:
@@ -95,10 +95,10 @@ def _receiving_port(
     port_of = {qp.ptr: qp.port for qp in qps}
     if offset is not None:
         port_of |= {qp.ptr + offset: qp.port for qp in qps}
-    kinds = (Kind.RUN, Kind.SCHEDULE, Kind.ENTRY)
+    kinds = (EventKind.RUN, EventKind.SCHEDULE, EventKind.ENTRY)
     seen = {port_of.get(event.value) for event in events if event.kind in kinds}
     ports = {port for port in seen if port is not None}
-    if not ports and any(event.kind is Kind.RUN for event in events):
+    if not ports and any(event.kind is EventKind.RUN for event in events):
         raise InputError(str(folder / "state"), "ptr", "no rxc_db in the trace is of these QPs")
     ports = ports or {qp.port for qp in qps if qp.rx}
     if len(ports) != 1:
@@ -142,9 +142,9 @@ class Recording:
 
 def doorbell_item(event: TraceEvent) -> Ring | DoorbellEvent | None:
     """Return the ring or the doorbell event of a trace event, or None if it is another."""
-    if event.kind is Kind.RING:
+    if event.kind is EventKind.RING:
         return Ring(event.time, event.cpu, event.pid, event.value, event.need_resched)
-    if event.kind is Kind.DB_EVENT:
+    if event.kind is EventKind.DB_EVENT:
         return DoorbellEvent(
             event.time, event.cpu, event.pid, event.value, event.context, event.need_resched
         )
@@ -164,7 +164,7 @@ def read_recording(folder: Path) -> Recording:
     facts = TraceText()
     trace = list(read_trace(folder / "trace", facts))
     tasklets = find_tasklets(folder, qps, trace)
-    for kind in (Kind.RING, Kind.DB_EVENT):
+    for kind in (EventKind.RING, EventKind.DB_EVENT):
         owners = {event.owner for event in trace if event.kind is kind}
         if len(owners) > 1:
             shown = f"{kind.value} of {len(owners)} devices"
@@ -187,7 +187,7 @@ def read_recording(folder: Path) -> Recording:
 def _device(
     point: Point, tasklets: Tasklets, events: Sequence[TraceEvent], folder: Path
 ) -> LoopDevice:
-    rung = [event.value.bit_length() for event in events if event.kind is Kind.RING]
+    rung = [event.value.bit_length() for event in events if event.kind is EventKind.RING]
     stats = read_stats(folder / "after-stats").values()
     entries = (counters[RX_MAX_ENTRY] for counters in stats if RX_MAX_ENTRY in counters)
     return LoopDevice(
@@ -202,26 +202,27 @@ def _device(
 def _of_port(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[TraceEvent]:
     entered: dict[int, int] = {}  # by CPU: the QP whose run has no rxc_db yet
     for event in trace:
-        if event.kind in (Kind.RING, Kind.DB_EVENT):
+        if event.kind in (EventKind.RING, EventKind.DB_EVENT):
             yield event
         elif (qp_num := tasklets.qp_num(event)) is None:
             continue
-        elif event.kind is Kind.RUN and entered.pop(event.cpu, None) == qp_num:
+        elif event.kind is EventKind.RUN and entered.pop(event.cpu, None) == qp_num:
             continue  # its tasklet_entry stands for it
-        elif event.kind is Kind.ENTRY:
+        elif event.kind is EventKind.ENTRY:
             entered[event.cpu] = qp_num
-            yield event._replace(kind=Kind.RUN, value=qp_num)
+            yield event._replace(kind=EventKind.RUN, value=qp_num)
         else:
-            if event.kind is Kind.EXIT:
+            if event.kind is EventKind.EXIT:
                 entered.pop(event.cpu, None)
             yield event._replace(value=qp_num)
 
 
 def _missed_probes(trace: Sequence[TraceEvent], tasklets: Tasklets) -> Iterator[str]:
     own = Counter(event.kind for event in trace if tasklets.qp_num(event) is not None)
-    if own[Kind.RUN] and own[Kind.ENTRY] and own[Kind.RUN] != own[Kind.ENTRY]:
+    entries, runs = own[EventKind.ENTRY], own[EventKind.RUN]
+    if runs and entries and runs != entries:
         yield (
-            f"tasklet_entry shows {own[Kind.ENTRY]} runs, rxc_db {own[Kind.RUN]}: a probe missed "
+            f"tasklet_entry shows {entries} runs, rxc_db {runs}: a probe missed "
             "some; each run that either shows is counted"
         )
 
@@ -230,7 +231,7 @@ def _lacking(
     folder: Path, point: Point, facts: TraceText, events: Sequence[TraceEvent]
 ) -> Iterator[str]:
     """Yield cautions on what the trace lacks; raise when that may be something we count."""
-    rung = sum(event.value.bit_count() for event in events if event.kind is Kind.RING)
+    rung = sum(event.value.bit_count() for event in events if event.kind is EventKind.RING)
     expected = point.packets_per_qp * len(point.sending_qps)
     if expected and not rung:
         reason = f"{expected} packets in `point`: without a ring there is nothing to predict from"

@@ -182,7 +182,7 @@ class Throughput(Struct, frozen=True, kw_only=True):
     ] = ""
 
 
-class Count(Struct, frozen=True, kw_only=True):
+class MeasuredCount(Struct, frozen=True, kw_only=True):
     """A number of another kind: a bpftrace map's entry, ethtool's channels, pingpong's count."""
 
     source: From
@@ -236,7 +236,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     qps: list[QpRuns] = []
     traces: list[Traced] = []
     throughput: list[Throughput] = []
-    counts: list[Count] = []
+    counts: list[MeasuredCount] = []
     devices: list[DeviceFacts] = []
     cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")] = []
     errors: Annotated[list[str], fact("not used", "files that cannot be used, and why")] = []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from ntbbench.capture.readers.doorbell_point import PARTS, is_setup
-from ntbbench.capture.readers.trace_events import Kind
+from ntbbench.capture.readers.trace_events import EventKind
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.capture.replay_records import (
     AGREES,
@@ -24,7 +24,7 @@ from ntbbench.capture.replay_records import (
     Side,
     WakeupCauses,
 )
-from ntbbench.capture.wakeup_causes import Story, tell
+from ntbbench.capture.wakeup_causes import WakeupStory, tell
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import DoorbellLog, predict
 from ntbbench.ntb.softirq import Tally
@@ -39,21 +39,21 @@ class Term(NamedTuple):
 
     text: str
     sign: int
-    count_of: Callable[[Story, Tally, int], int]
+    count_of: Callable[[WakeupStory, Tally, int], int]
     explained: bool = True
 
 
 def _unexplained(text: str, sign: int, name: str) -> Term:
     """Return a cause that no rule gives: a count of the story, by QP or of all QPs together."""
 
-    def count_of(story: Story, _tally: Tally, qp_num: int) -> int:
+    def count_of(story: WakeupStory, _tally: Tally, qp_num: int) -> int:
         found = getattr(story, name)
         return sign * int(found[qp_num] if isinstance(found, list) else found)
 
     return Term(text, sign, count_of, explained=False)
 
 
-def _merged_repost(story: Story, tally: Tally, qp_num: int) -> int:
+def _merged_repost(story: WakeupStory, tally: Tally, qp_num: int) -> int:
     """Return how many more calls than predicted met a tasklet that its own run had put back."""
     more = story.merged[qp_num] - tally.merged[qp_num]
     return max(min(more, story.merged_repost[qp_num]), 0) if more > 0 else more
@@ -142,12 +142,12 @@ INTERRUPT_TERMS: tuple[Term, ...] = (
 
 def wakeups_of(tally: Tally) -> list[int]:
     """Return the wakeups by qp_num, 64 long; those of a `Story` include what no rule explains."""
-    other = tally.other if isinstance(tally, Story) else [0] * len(tally.doorbell)
+    other = tally.other if isinstance(tally, WakeupStory) else [0] * len(tally.doorbell)
     by_cause = zip(tally.doorbell, tally.race_check, tally.budget, other, strict=True)
     return [sum(causes) for causes in by_cause]
 
 
-def find_differences(story: Story, tally: Tally, qp_count: int) -> list[Difference]:
+def find_differences(story: WakeupStory, tally: Tally, qp_count: int) -> list[Difference]:
     """Return every quantity that differs, by QP where it is counted by QP."""
     rows: list[tuple[str, int | None, tuple[Term, ...], int, int]] = [
         ("interrupts", None, INTERRUPT_TERMS, story.interrupts + story.unasked, tally.interrupts)
@@ -169,7 +169,7 @@ def find_differences(story: Story, tally: Tally, qp_count: int) -> list[Differen
     ]
 
 
-def find_doubts(story: Story, tally: Tally, qp_count: int) -> list[str]:
+def find_doubts(story: WakeupStory, tally: Tally, qp_count: int) -> list[str]:
     """Return what the rules and the trace do not bring together, whether totals differ or not."""
     counts = [
         (term.text, sum(abs(term.count_of(story, tally, q)) for q in range(qps)))
@@ -180,7 +180,7 @@ def find_doubts(story: Story, tally: Tally, qp_count: int) -> list[str]:
     return [f"{count} {text}" for text, count in counts if count]
 
 
-def _causes(terms: Sequence[Term], story: Story, tally: Tally, qp_num: int) -> list[Cause]:
+def _causes(terms: Sequence[Term], story: WakeupStory, tally: Tally, qp_num: int) -> list[Cause]:
     counts = [(term, term.count_of(story, tally, qp_num)) for term in terms]
     return [
         Cause(
@@ -273,10 +273,10 @@ def replay(folder: Path, name: str) -> ReplayPoint:
     )
 
 
-def _check_tail(recording: Recording, story: Story) -> None:
+def _check_tail(recording: Recording, story: WakeupStory) -> None:
     kinds = {event.kind for event in recording.events}
     is_open = story.undelivered or story.unserved or any(story.in_flight)
-    if recording.missing_lines and kinds >= {Kind.SCHEDULE, Kind.RUN} and is_open:
+    if recording.missing_lines and kinds >= {EventKind.SCHEDULE, EventKind.RUN} and is_open:
         raise InputError(
             str(recording.folder / "trace"),
             f"{recording.missing_lines} lines missing",
@@ -286,7 +286,7 @@ def _check_tail(recording: Recording, story: Story) -> None:
 
 def _absent(recording: Recording) -> list[str]:
     kinds = {event.kind for event in recording.events}
-    needed = (Kind.DB_EVENT, Kind.SCHEDULE, Kind.RUN)
+    needed = (EventKind.DB_EVENT, EventKind.SCHEDULE, EventKind.RUN)
     return [f"the trace has no {kind.value} of this port" for kind in needed if kind not in kinds]
 
 
@@ -305,7 +305,7 @@ def _verdict(differences: list[Difference], must_agree: bool) -> str:
 
 def _side(tally: Tally, qp_count: int, unasked: int) -> Side:
     wakeups = wakeups_of(tally)
-    other = tally.other if isinstance(tally, Story) else [0]
+    other = tally.other if isinstance(tally, WakeupStory) else [0]
     return Side(
         interrupts=tally.interrupts + unasked,
         coalesced=tally.coalesced,

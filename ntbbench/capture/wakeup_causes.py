@@ -8,7 +8,7 @@ rules ask for and the recording lacks, and what it has and no rule asks for, is 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ntbbench.capture.readers.trace_events import Kind, TraceEvent
+from ntbbench.capture.readers.trace_events import EventKind, TraceEvent
 from ntbbench.capture.recording import Recording
 from ntbbench.ntb.loopback import SETTLED, Context, LoopDevice, PendingIrqs
 from ntbbench.ntb.softirq import Tally
@@ -20,7 +20,7 @@ def _zeros() -> list[int]:
 
 
 @dataclass
-class Story(Tally):
+class WakeupStory(Tally):
     """A `Tally` of what was recorded; lists by qp_num. `useful` is not known and stays zero."""
 
     # of `merged`, those that met a tasklet which its own last run had put back
@@ -50,7 +50,7 @@ class Story(Tally):
     unserved: int = 0
 
 
-def tell(recording: Recording) -> Story:
+def tell(recording: Recording) -> WakeupStory:
     """Return the story of a recording; reads its events once, in order."""
     return _Teller(recording.device, recording.has_flags).tell(recording.events)
 
@@ -80,7 +80,7 @@ class _Calls:
 
 class _Teller:
     def __init__(self, device: LoopDevice, has_flags: bool) -> None:
-        self._story = Story()
+        self._story = WakeupStory()
         self._device = device
         self._has_flags = has_flags
         self._masks = device.vector_map().db_vector_masks
@@ -93,7 +93,7 @@ class _Teller:
         self._calls: dict[int, _Calls] = {}  # by CPU
         self._runs: dict[int, _Run] = {}  # by CPU
 
-    def tell(self, events: Iterable[TraceEvent]) -> Story:
+    def tell(self, events: Iterable[TraceEvent]) -> WakeupStory:
         for event in events:
             self._tell_one(event)
         for cpu in list(self._calls):
@@ -110,18 +110,18 @@ class _Teller:
         return self._story
 
     def _tell_one(self, event: TraceEvent) -> None:
-        if event.kind is Kind.SCHEDULE:
+        if event.kind is EventKind.SCHEDULE:
             self._schedule(event)
             return
         self._end_calls(event.cpu)
-        nested = event.kind is Kind.DB_EVENT and event.context is not Context.TASK
+        nested = event.kind is EventKind.DB_EVENT and event.context is not Context.TASK
         if not nested:
             self._end_run(event.cpu)
-        if event.kind is Kind.RING:
+        if event.kind is EventKind.RING:
             self._ring(event)
-        elif event.kind is Kind.DB_EVENT:
+        elif event.kind is EventKind.DB_EVENT:
             self._doorbell(event)
-        elif event.kind is Kind.RUN:
+        elif event.kind is EventKind.RUN:
             self._start_run(event)
 
     def _ring(self, event: TraceEvent) -> None:

@@ -25,7 +25,7 @@ from ntbbench.datapath import scenario_file
 from ntbbench.datapath.engine import ENGINES
 from ntbbench.datapath.fit import fit, target_of, with_byte
 from ntbbench.datapath.records import Target
-from ntbbench.datapath.sections import BOARDS, PROTOCOLS, Scenario, Traffic
+from ntbbench.datapath.sections import BOARDS, PROTOCOLS, OfferedTraffic, Scenario
 from ntbbench.report.registry import kind_of
 from ntbbench.report.views.fit import run_words, sentences
 
@@ -54,7 +54,7 @@ examples:
 """
 
 
-class Measured(Struct, frozen=True, kw_only=True):
+class FitMeasured(Struct, frozen=True, kw_only=True):
     """What was measured with one queue, and how it is fitted."""
 
     throughput: Annotated[
@@ -78,7 +78,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    group = add_options(parser, "measured, with one queue", Measured())
+    group = add_options(parser, "measured, with one queue", FitMeasured())
     group.add_argument(
         "--iperf3", metavar="FILE.json", action="append", help="of iperf3 -J; can be given again"
     )
@@ -86,7 +86,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     group.add_argument("scenario", nargs="?", metavar="SCENARIO.toml", help="the other costs")
     group.add_argument("--preset", metavar="NAME", help=f"or a board: {', '.join(BOARDS)}")
     for name, key in TRAFFIC.items():
-        group.add_argument(f"--{name}", metavar="N", help=kinds(Traffic)[key].text)
+        group.add_argument(f"--{name}", metavar="N", help=kinds(OfferedTraffic)[key].text)
     group.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="as in simulate"
     )
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.output)
         if output.page is not None:
             Output.check_apart("--html", output.page, args.output)
-    known = chosen(args, Measured())
+    known = chosen(args, FitMeasured())
     settings, target, doubts = measured(args, known)
     scenario = scenario_of(args, settings)
     protocol = known.protocol or settings.get("protocol", "tcp")
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measured(
-    args: argparse.Namespace, known: Measured
+    args: argparse.Namespace, known: FitMeasured
 ) -> tuple[Mapping[str, str], Target, list[str]]:
     """Return the settings that a measurement knows, its throughput, and what speaks against it.
 
@@ -160,7 +160,7 @@ def measured(
     return iperf3_settings(variant.environment), target, doubts
 
 
-def runs_target(args: argparse.Namespace, known: Measured, rates: Sequence[float]) -> Target:
+def runs_target(args: argparse.Namespace, known: FitMeasured, rates: Sequence[float]) -> Target:
     """Return the target of runs; InputError for an assumed error where they show their own."""
     if known.error is not None and len(rates) > 1:
         allowed = f"only with a single value: {len(rates)} have their t interval"
@@ -168,7 +168,7 @@ def runs_target(args: argparse.Namespace, known: Measured, rates: Sequence[float
     return target_of(rates, (ERROR if known.error is None else known.error) / 1_000_000)
 
 
-def iperf3_target(args: argparse.Namespace, known: Measured, series: Series) -> Target:
+def iperf3_target(args: argparse.Namespace, known: FitMeasured, series: Series) -> Target:
     """Return the target of runs, or of the seconds of the only one: given twice it is one too."""
     rates = [] if series.samples is None else series.samples.tolist()
     if not all(rate > 0 for rate in rates):
@@ -225,7 +225,7 @@ def scenario_of(args: argparse.Namespace, settings: Mapping[str, str]) -> Scenar
         said = getattr(args, option)
         text = settings.get(option) if said is None else said
         if text is not None:
-            changes[key] = kinds(Traffic)[key].parse(f"--{option}", text)
+            changes[key] = kinds(OfferedTraffic)[key].parse(f"--{option}", text)
     traffic = msgspec.structs.replace(scenario.traffic, **changes)
     scenario = msgspec.structs.replace(scenario, traffic=traffic)
     scenario = scenario_file.with_settings(scenario, args.set)

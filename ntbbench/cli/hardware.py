@@ -45,7 +45,7 @@ examples:
 """
 
 
-class Sizes(Struct, frozen=True, kw_only=True):
+class DeviceSizes(Struct, frozen=True, kw_only=True):
     """How large a device is that has no fixed size."""
 
     doorbells: Annotated[
@@ -75,7 +75,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--audit", action="store_true", help="check all devices, or NAME, against their drivers"
     )
-    group = add_options(parser, "devices", Sizes())
+    group = add_options(parser, "devices", DeviceSizes())
     group.add_argument(
         "--device",
         metavar="NAME:KEY=VALUE,...",
@@ -92,7 +92,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Print the list, the map of one device, or the audit."""
-    output, sizes = output_of(args), chosen(args, Sizes())
+    output, sizes = output_of(args), chosen(args, DeviceSizes())
     custom = custom_devices(args)
     names = [args.name] if args.name is not None else [*hardware_names(), *custom]
     devices = {name: sizes.device(name, custom) for name in names}
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def audited(devices: Mapping[str, Hardware], sizes: Sizes, output: Output) -> int:
+def audited(devices: Mapping[str, Hardware], sizes: DeviceSizes, output: Output) -> int:
     """Print what the devices break; FINDING if anything."""
     rows = [audit_of(name, device, sizes) for name, device in devices.items()]
     found = sum(len(row.violations) for row in rows)
@@ -114,7 +114,7 @@ def audited(devices: Mapping[str, Hardware], sizes: Sizes, output: Output) -> in
     return ExitCode.FINDING if found else ExitCode.OK
 
 
-def audit_of(name: str, device: Hardware, sizes: Sizes) -> AuditRow:
+def audit_of(name: str, device: Hardware, sizes: DeviceSizes) -> AuditRow:
     """Return the audit of one device, at each db_count where none was asked for."""
     every: dict[int | None, Hardware] = {None: device}
     if device.sized == "db_count":

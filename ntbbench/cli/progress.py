@@ -21,7 +21,7 @@ SAME_REQUEST = NS // 2  # nanoseconds
 BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
 
 
-class Interrupts:
+class Signals:
     """The requests to end that SIGINT and SIGTERM were: the first asks, a later one insists.
 
     The handler only counts. An exception out of it would come anywhere, also while
@@ -103,12 +103,12 @@ class Saving:
 
 
 @contextmanager
-def interrupts() -> Iterator[Interrupts]:
+def interrupts() -> Iterator[Signals]:
     """Yield the requests to end; until it is left, no signal ends the command by itself.
 
     Also where a shell started the command in the background, with SIGINT ignored.
     """
-    found = Interrupts()
+    found = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield found  # only the main thread may set a handler, and only it is interrupted
         return

@@ -14,7 +14,7 @@ from msgspec import Struct
 import ntbbench
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of, report_output
-from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
+from ntbbench.cli.progress import Saving, Signals, bar, interrupts, tell
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import timer
 from ntbbench.core.errors import ExitCode, InputError
@@ -22,7 +22,16 @@ from ntbbench.core.options import Count, OptionList, Word, described
 from ntbbench.core.result_file import check_writable, write_bytes
 from ntbbench.datapath import scenario_file
 from ntbbench.datapath.engine import ENGINES, simulate_logged
-from ntbbench.datapath.grid import Found, Grid, Hooks, Place, WorkersLost, dask, local, run_grid
+from ntbbench.datapath.grid import (
+    Found,
+    Grid,
+    GridHooks,
+    WorkersLost,
+    WorkPlace,
+    dask,
+    local,
+    run_grid,
+)
 from ntbbench.datapath.grid_point import engine_seed, expand, resolve
 from ntbbench.datapath.records import OkSimulation, SimulationResult
 from ntbbench.datapath.sections import AXES, BOARDS, Run, Scenario
@@ -61,7 +70,7 @@ class How(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulatePlan:
     """What one call is to do."""
 
     scenario: Scenario
@@ -134,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     return verdict(result)
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
+def plan_of(args: argparse.Namespace) -> SimulatePlan:
     """Return what to do; nothing has been run or written when an error comes.
 
     Raises
@@ -153,7 +162,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if previous is not None:
         found = adopt(scenario, specs, previous, ntbbench.__version__)
     how = chosen(args, How())
-    return Plan(scenario, how, Grid(specs, scenario.run.replications, how.engine), found)
+    return SimulatePlan(scenario, how, Grid(specs, scenario.run.replications, how.engine), found)
 
 
 def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> Scenario:
@@ -178,7 +187,7 @@ def scenario_of(args: argparse.Namespace, previous: SimulationResult | None) -> 
     return scenario
 
 
-def outputs(args: argparse.Namespace, plan: Plan) -> Output:
+def outputs(args: argparse.Namespace, plan: SimulatePlan) -> Output:
     """Return the output, after every file was found to be writable, each in a place of its own.
 
     Raises
@@ -196,7 +205,7 @@ def outputs(args: argparse.Namespace, plan: Plan) -> Output:
     return output
 
 
-def simulated(plan: Plan, signals: Interrupts, saving: Saving, go_on: str) -> SimulationResult:
+def simulated(plan: SimulatePlan, signals: Signals, saving: Saving, go_on: str) -> SimulationResult:
     """Run what is missing with a bar on a terminal until done or asked to end; save it."""
     environment = environments.environment(timer())
 
@@ -207,7 +216,7 @@ def simulated(plan: Plan, signals: Interrupts, saving: Saving, go_on: str) -> Si
     try:
         if left:
             with place_of(plan.how, left) as place, bar() as progress:
-                hooks = Hooks(
+                hooks = GridHooks(
                     progress=progress,
                     stop=signals.stop,
                     save=lambda found: saving.on_the_way(result(found)),
@@ -228,7 +237,7 @@ def simulated(plan: Plan, signals: Interrupts, saving: Saving, go_on: str) -> Si
     return found
 
 
-def place_of(how: How, left: int) -> AbstractContextManager[Place]:
+def place_of(how: How, left: int) -> AbstractContextManager[WorkPlace]:
     """Return where to run.
 
     Raises

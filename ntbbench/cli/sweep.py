@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of, report_output
-from ntbbench.cli.progress import Interrupts, Saving, bar, interrupts, tell
+from ntbbench.cli.progress import Saving, Signals, bar, interrupts, tell
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.result_file import load_as
 from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
-from ntbbench.dispatch.scenario import Scenario, load_scenario, scenario_from
+from ntbbench.dispatch.scenario import SweepScenario, load_scenario, scenario_from
 from ntbbench.dispatch.sweep import Hooks, check_same, run_sweep
 from ntbbench.ntb.custom import parse_devices
 
@@ -52,14 +52,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "scenario", nargs="?", metavar="SCENARIO.toml", type=Path, help="what to sweep"
     )
-    group = add_options(parser, "what to sweep: every combination is a point", Scenario(), WHAT)
+    group = add_options(
+        parser, "what to sweep: every combination is a point", SweepScenario(), WHAT
+    )
     group.add_argument(
         "--device",
         metavar="NAME:KEY=VALUE,...",
         action="append",
         help="a custom device; without --hardware only custom devices are swept",
     )
-    add_options(parser, "how", Scenario(), HOW)
+    add_options(parser, "how", SweepScenario(), HOW)
     add_output(parser, saves="sweep").add_argument(
         "--resume", metavar="FILE.json", type=Path, help="go on with an interrupted sweep"
     )
@@ -89,14 +91,14 @@ def run(args: argparse.Namespace) -> int:
     return verdict(result)
 
 
-def asked(args: argparse.Namespace) -> tuple[Scenario, SweepResult | None]:
+def asked(args: argparse.Namespace) -> tuple[SweepScenario, SweepResult | None]:
     """Return what to sweep, and an earlier result of it to go on from.
 
     Raises
     ------
     InputError : bad options or scenario, or a file that cannot be resumed with them.
     """
-    base = Scenario() if args.scenario is None else load_scenario(args.scenario)
+    base = SweepScenario() if args.scenario is None else load_scenario(args.scenario)
     previous, recorded = None, base
     if args.resume is not None:
         previous = load_as(args.resume, SWEEP_SCHEMA, SweepResult)
@@ -114,7 +116,7 @@ def asked(args: argparse.Namespace) -> tuple[Scenario, SweepResult | None]:
 
 
 def swept(
-    scenario: Scenario, previous: SweepResult | None, signals: Interrupts, saving: Saving
+    scenario: SweepScenario, previous: SweepResult | None, signals: Signals, saving: Saving
 ) -> SweepResult:
     """Run the sweep with a bar on a terminal until done or asked to end."""
     with bar() as progress:

@@ -20,10 +20,17 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.compare.noisy import SPREADS, Estimate
+from ntbbench.compare.noisy import SPREADS, NoisyEstimate
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import Comparison, DecidedBy, Environment, Family, Verdict, Warned
+from ntbbench.compare.records import (
+    Comparison,
+    DecidedBy,
+    EnvironmentDifferences,
+    Family,
+    Verdict,
+    Warned,
+)
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics.detectable import fewest
 from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
@@ -39,7 +46,7 @@ class Terms:
 
     policy: Policy
     family: Family
-    environment: Environment
+    environment: EnvironmentDifferences
     paired: bool
     level: float  # below which one more p-value of the family would be significant
     prospects: int = 0  # the size of the family once every metric has runs enough to be tested
@@ -78,7 +85,7 @@ class Decision:
     untested: bool = False
 
 
-def decide(match: Match, guess: Estimate, p_adjusted: float, terms: Terms) -> Comparison:
+def decide(match: Match, guess: NoisyEstimate, p_adjusted: float, terms: Terms) -> Comparison:
     """Return the comparison of two noisy series that both exist."""
     policy = terms.policy
     known = match.known()
@@ -123,7 +130,7 @@ def decide(match: Match, guess: Estimate, p_adjusted: float, terms: Terms) -> Co
     )
 
 
-def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
+def decision_of(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> Decision:
     """Return the verdict on one estimate."""
     if math.isnan(guess.low):
         return Decision("inconclusive", "too few samples to test", untested=True)
@@ -151,12 +158,12 @@ def decision_of(guess: Estimate, p_adjusted: float, bar: Bar) -> Decision:
     )
 
 
-def _cannot_reach(guess: Estimate, p_adjusted: float, bar: Bar) -> bool:
+def _cannot_reach(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> bool:
     return not p_adjusted < bar.alpha and not guess.p_least < bar.level
 
 
 def changed(
-    guess: Estimate, p_adjusted: float, bar: Bar, *, untested: bool, enough: bool
+    guess: NoisyEstimate, p_adjusted: float, bar: Bar, *, untested: bool, enough: bool
 ) -> tuple[DecidedBy, str]:
     """Return which rule calls the estimate changed, and its words; "" where none does."""
     apart = guess.low > 1 or guess.high < 1
@@ -172,7 +179,7 @@ def changed(
     return "", ""
 
 
-def _unchanged(guess: Estimate, bar: Bar, *, enough: bool, untested: bool) -> Decision:
+def _unchanged(guess: NoisyEstimate, bar: Bar, *, enough: bool, untested: bool) -> Decision:
     if not enough:
         why = f"fewer than {FEW} samples a side cannot show that nothing changed"
         return Decision("inconclusive", why, untested=untested)
@@ -192,7 +199,7 @@ def _beyond(ratio: float, threshold: float) -> bool:
     return ratio > upper or ratio < 1 / upper
 
 
-def _within(guess: Estimate, threshold: float) -> bool:
+def _within(guess: NoisyEstimate, threshold: float) -> bool:
     """Return whether the interval lies inside the threshold; to touch it is not to be inside.
 
     In whole numbers a change of exactly 2 % is no rarity, and neither is no change at all.
@@ -203,7 +210,7 @@ def _within(guess: Estimate, threshold: float) -> bool:
 
 
 def _warnings_of(
-    match: Match, guess: Estimate, p_adjusted: float, bar: Bar, terms: Terms
+    match: Match, guess: NoisyEstimate, p_adjusted: float, bar: Bar, terms: Terms
 ) -> tuple[Warned, ...]:
     policy, environment = terms.policy, terms.environment
     simulated = match.known().simulated

@@ -14,13 +14,13 @@ from ntbbench.compare.decision import direction
 from ntbbench.compare.policy import Policy, ignored_by
 from ntbbench.compare.rates import check_directions
 from ntbbench.compare.series import Series
-from ntbbench.compare.statistics.changepoints import FEWEST, Change, changes
+from ntbbench.compare.statistics.changepoints import FEWEST, StepChange, changes
 
 Array = NDArray[np.float64]
 HISTORY_SCHEMA = "ntbbench.history/1"
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class ExactStep(Struct, frozen=True, kw_only=True):
     """A value of an exact metric that is not that of the commit before."""
 
     metric: str
@@ -34,7 +34,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """A step or drift of a noisy metric, with the commit it is seen at."""
 
     commit: str
-    change: Change
+    change: StepChange
 
 
 class Checked(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     checked: int  # metrics with commits enough for a finding
     too_short: int  # noisy metrics with too few commits to say anything
     changes: list[Finding]
-    exact: list[Step]
+    exact: list[ExactStep]
     notes: list[str]
 
 
@@ -104,14 +104,14 @@ def _notes_of(found: Sequence[history_store.Track], series: Sequence[Array]) -> 
     return notes
 
 
-def _exact_steps(track: history_store.Track, policy: Policy) -> list[Step]:
+def _exact_steps(track: history_store.Track, policy: Policy) -> list[ExactStep]:
     better = policy.better_for(track.metric, track.better)
     values = [
         Series(metric=track.metric, kind="exact", value=value, rank=rank)
         for value, rank in zip(track.values, track.ranks, strict=True)
     ]
     return [
-        Step(
+        ExactStep(
             metric=track.metric,
             commit=commit,
             before=one.value,

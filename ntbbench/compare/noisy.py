@@ -134,7 +134,7 @@ FENCED = 1_000_000  # samples a batch may hold
 
 
 @dataclass(slots=True)
-class Estimate:
+class NoisyEstimate:
     """What the samples of one comparison say, before any verdict; NaN: not defined.
 
     `ratio`, `low` and `high` are of what the test looks at: medians, or means for `permutation` and
@@ -159,12 +159,12 @@ class Estimate:
     runs: int = 0
 
 
-def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[Estimate]:
+def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[NoisyEstimate]:
     """Return the estimate of each match, both of whose sides have samples."""
     sizes: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, match in enumerate(found):
         sizes[count(match.base), count(match.candidate)].append(index)
-    result: dict[int, Estimate] = {}
+    result: dict[int, NoisyEstimate] = {}
     for (n, m), indices in sizes.items():
         step = max(1, FENCED // (n + m))
         for start in range(0, len(indices), step):
@@ -187,7 +187,7 @@ def _stacked(series: Sequence[Series | None]) -> Array:
 
 def estimate_batch(
     base: Array, candidate: Array, policy: Policy, *, paired: bool
-) -> list[Estimate]:
+) -> list[NoisyEstimate]:
     """Return the estimates of rows of samples, [B, n] and [B, m]."""
     found = located(base, candidate, policy, paired=paired)
     sides = [_summaries(base), _summaries(candidate)]
@@ -196,7 +196,7 @@ def estimate_batch(
     spread = detectable.spread_of(base, candidate, paired=paired)
     scatter = np.sort(np.stack([relative_deviation(base), relative_deviation(candidate)]), axis=0)
     return [
-        Estimate(
+        NoisyEstimate(
             ratio=float(found.bounds.ratio[i]),
             low=float(found.bounds.low[i]),
             high=float(found.bounds.high[i]),
@@ -218,13 +218,13 @@ def estimate_batch(
 
 
 def add_detectable(
-    found: Sequence[Match], guesses: Sequence[Estimate], policy: Policy, level: float
+    found: Sequence[Match], guesses: Sequence[NoisyEstimate], policy: Policy, level: float
 ) -> None:
     """Fill in what each estimate could have detected and the runs that would settle it.
 
     `level` is the one that another finding must reach, so the family must be tested before.
     """
-    sizes: dict[detectable.Sizes, list[tuple[Match, Estimate]]] = defaultdict(list)
+    sizes: dict[detectable.Sizes, list[tuple[Match, NoisyEstimate]]] = defaultdict(list)
     for match, guess in zip(found, guesses, strict=True):
         if guess.sizes.smaller() > 1:
             sizes[guess.sizes].append((match, guess))

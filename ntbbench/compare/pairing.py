@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.records import Environment
+from ntbbench.compare.records import EnvironmentDifferences
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 
@@ -67,7 +67,7 @@ def machine_difference(base: Variant, candidate: Variant, ignore: Collection[str
 
 def environments(
     base: Variant, candidates: Sequence[Variant], ignore: Sequence[str], force: str | None
-) -> Environment:
+) -> EnvironmentDifferences:
     """Return where the environments differ; a key that one side does not know is a note."""
     differences: list[str] = []
     notes: list[str] = []
@@ -75,7 +75,9 @@ def environments(
         differ, told = _told_of(base, candidate, ignore)
         differences += differ
         notes += [f"{text} ({candidate.label})" for text in told]
-    return Environment(differences=differences, notes=notes, ignored=sorted(ignore), forced=force)
+    return EnvironmentDifferences(
+        differences=differences, notes=notes, ignored=sorted(ignore), forced=force
+    )
 
 
 def _told_of(

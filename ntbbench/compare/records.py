@@ -106,7 +106,7 @@ class Family(Struct, frozen=True, kw_only=True):
     description: str
 
 
-class Environment(Struct, frozen=True, kw_only=True):
+class EnvironmentDifferences(Struct, frozen=True, kw_only=True):
     """Where the two sides' machines or settings differ, and what that led to."""
 
     differences: list[str]  # these make the sides incomparable
@@ -152,7 +152,7 @@ class Report(Struct, frozen=True, kw_only=True):
     exit_code: int
     causes: list[str]  # why the exit code is not 0, in the order of precedence
     family: Family
-    environment: Environment
+    environment: EnvironmentDifferences
     totals: Totals
     ignored: list[Ignored] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)  # of whole results

@@ -35,7 +35,7 @@ class Total(NamedTuple):
     packets: float | None
 
 
-class Pairs(dict[str, Any]):
+class Iperf3Pairs(dict[str, Any]):
     """An object of JSON; `again` holds the values of keys that were there already."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
@@ -62,20 +62,20 @@ def split(text: str, where: str) -> list[str]:
     return found
 
 
-def read(text: str, where: str) -> "Document":
+def read(text: str, where: str) -> "Iperf3Document":
     """Return one document.
 
     InputError: no whole JSON object, one without its end, or the parts of two in one.
     """
     try:
-        record = json.loads(text, object_pairs_hook=Pairs, parse_constant=_refuse)
+        record = json.loads(text, object_pairs_hook=Iperf3Pairs, parse_constant=_refuse)
         return _document(record, where)
     except (ValueError, RecursionError) as error:
         raise InputError("input", where, f"{COMPLETE}: {error}") from error
 
 
-def _document(record: object, where: str) -> "Document":
-    if not isinstance(record, Pairs) or not isinstance(record.get("end"), Pairs):
+def _document(record: object, where: str) -> "Iperf3Document":
+    if not isinstance(record, Iperf3Pairs) or not isinstance(record.get("end"), Iperf3Pairs):
         raise InputError("input", where, f"{COMPLETE}: an object with its end")
     for key, value in record.again:
         if key in PARTS and value != record[key]:
@@ -83,7 +83,7 @@ def _document(record: object, where: str) -> "Document":
     unclear: list[str] = []
     _resolve(record, "", unclear, both_ways=_goes_both_ways(record))
     printed = json.dumps(record, sort_keys=True)
-    return Document(record, where, unclear, hashlib.sha256(printed.encode()).hexdigest())
+    return Iperf3Document(record, where, unclear, hashlib.sha256(printed.encode()).hexdigest())
 
 
 def _refuse(text: str) -> float:
@@ -99,7 +99,7 @@ def _resolve(value: object, name: str, unclear: list[str], *, both_ways: bool) -
     if isinstance(value, list):
         for index, item in enumerate(value):
             _resolve(item, f"{name}{index}.", unclear, both_ways=both_ways)
-    if not isinstance(value, Pairs):
+    if not isinstance(value, Iperf3Pairs):
         return
     for key, again in value.again:
         if both_ways and key in SUMS and f"{key}{BACK}" not in value:
@@ -112,14 +112,14 @@ def _resolve(value: object, name: str, unclear: list[str], *, both_ways: bool) -
         _resolve(item, f"{name}{key}.", unclear, both_ways=both_ways)
 
 
-def _goes_both_ways(record: Pairs) -> bool:
+def _goes_both_ways(record: Iperf3Pairs) -> bool:
     """Return whether a second sum is of the way back: the run says so, or the two differ."""
     told = _find(record, "start.test_start.bidir")
     if told is not None:
         return bool(told)
     intervals = record.get("intervals")
     objects = [record["end"], *(intervals if isinstance(intervals, list) else [])]
-    again = [(o, *pair) for o in objects if isinstance(o, Pairs) for pair in o.again]
+    again = [(o, *pair) for o in objects if isinstance(o, Iperf3Pairs) for pair in o.again]
     return any(key in SUMS and o[key] != value for o, key, value in again)
 
 
@@ -130,14 +130,14 @@ def _find(value: Any, name: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Document:
+class Iperf3Document:
     """One run, as one of its ends saw it. A way is "" (what has no suffix) or BACK.
 
     `unclear` are the dotted names of keys that are there twice with different values. `identity` is
     what only a document of the same run has, however it was printed.
     """
 
-    record: Pairs
+    record: Iperf3Pairs
     where: str
     unclear: list[str]
     identity: str
@@ -279,7 +279,7 @@ class Doubt(NamedTuple):
     text: str
 
 
-def loss(document: Document, way: str) -> tuple[float | None, list[Doubt]]:
+def loss(document: Iperf3Document, way: str) -> tuple[float | None, list[Doubt]]:
     """Return the per cent of the datagrams that did not arrive; None: not known."""
     for name in (f"sum_received{way}", f"sum{way}"):
         total = document.total(name)
@@ -301,7 +301,7 @@ def _impossible(name: str, said: str) -> Doubt:
     return Doubt(IMPOSSIBLE, f"end.{name} says {said} lost: the loss is not known")
 
 
-def doubts(document: Document, way: str) -> list[Doubt]:
+def doubts(document: Iperf3Document, way: str) -> list[Doubt]:
     """Return what one way's numbers say and cannot be."""
     found = []
     if document.unclear:
@@ -313,7 +313,7 @@ def doubts(document: Document, way: str) -> list[Doubt]:
     return found
 
 
-def contradictions(document: Document, way: str) -> list[Doubt]:
+def contradictions(document: Iperf3Document, way: str) -> list[Doubt]:
     """Return the totals of a way that its own intervals cannot give."""
     intervals = document.intervals(way)
     if not intervals:
@@ -344,7 +344,7 @@ def mean_rate(intervals: list[Total]) -> float:
     return bits / math.fsum(weights)
 
 
-def _totals(document: Document, way: str, *, is_sent: bool) -> list[str]:
+def _totals(document: Iperf3Document, way: str, *, is_sent: bool) -> list[str]:
     """Return the totals that the intervals say something of; UDP's `sum` is what was sent."""
     received = f"sum_received{way}"
     if not is_sent:
@@ -364,7 +364,9 @@ def _slack(intervals: list[Total], total: Total) -> float:
     return CLOSE + 2 * burst * abs(total.seconds - covered) / total.seconds
 
 
-def _of_other_end(document: Document, way: str, mean: float, total: Total) -> tuple[float, float]:
+def _of_other_end(
+    document: Iperf3Document, way: str, mean: float, total: Total
+) -> tuple[float, float]:
     if document.is_datagrams:
         lost = loss(document, way)[0]
         return (0.0 if lost is None else mean * (1 - lost / 100) * FAR), mean

@@ -13,7 +13,7 @@ import msgspec
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import shown
 from ntbbench.core.units import FS, PS
-from ntbbench.datapath.grid_point import PointSpec
+from ntbbench.datapath.grid_point import SimulationSpec
 from ntbbench.datapath.records import FitResult, Target
 from ntbbench.datapath.replicate import BITS_A_BYTE, replicate
 from ntbbench.datapath.sections import BYTE_COST_MAX, TIME_MAX, Scenario
@@ -42,9 +42,9 @@ def target_of(samples: Sequence[float], error: float) -> Target:
     return Target(mean=found.mean, low=found.low, high=found.high, how=how)
 
 
-def _single_queue(scenario: Scenario, protocol: str) -> PointSpec:
+def _single_queue(scenario: Scenario, protocol: str) -> SimulationSpec:
     """Return the point that is fitted; InputError: the device cannot give it."""
-    spec = PointSpec(scenario, 1, scenario.dispatch[0], "single", protocol)
+    spec = SimulationSpec(scenario, 1, scenario.dispatch[0], "single", protocol)
     if spec.reason is not None:
         raise InputError("fit", f"one queue, {protocol}", spec.reason)
     return spec

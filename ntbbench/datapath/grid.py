@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 import ntbbench
 from ntbbench.core.environment import usable_cores
 from ntbbench.core.errors import InputError, NtbbenchError
-from ntbbench.datapath.grid_point import PointSpec
+from ntbbench.datapath.grid_point import SimulationSpec
 from ntbbench.datapath.records import Replication
 from ntbbench.datapath.replicate import Chunk, run_packed, unpacked
 
@@ -49,7 +49,7 @@ QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there whe
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkPlace:
     """An executor and how many tasks it is to be given in advance."""
 
     executor: Executor
@@ -77,17 +77,17 @@ class Inline(Executor):
 
 
 @contextmanager
-def local(jobs: int, tasks: int) -> Iterator[Place]:
+def local(jobs: int, tasks: int) -> Iterator[WorkPlace]:
     """Yield `jobs` processes on this machine; 0: one a core. A single one is this process."""
     count = min(jobs or usable_cores(), max(tasks, 1))
     if count == 1:
-        yield Place(Inline(), 1)
+        yield WorkPlace(Inline(), 1)
         return
     _start_forkserver()
     context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
     executor = ProcessPoolExecutor(count, context, initializer=_end_with_parent)
     try:
-        yield Place(executor, count)
+        yield WorkPlace(executor, count)
     except BaseException:  # nobody waits for the rest, and a replication can take minutes
         for worker in multiprocessing.active_children():
             worker.terminate()
@@ -128,7 +128,7 @@ def _start_forkserver() -> None:
 
 
 @contextmanager
-def dask(scheduler: str) -> Iterator[Place]:
+def dask(scheduler: str) -> Iterator[WorkPlace]:
     """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
 
     InputError: there is no `distributed`, no answer at `scheduler`, no worker, or one with another
@@ -156,7 +156,7 @@ def dask(scheduler: str) -> Iterator[Place]:
                 raise InputError("--scheduler: ntbbench version", version, allowed)
         executor = client.get_executor(pure=False, retries=RETRIES)
         try:
-            yield Place(executor, slots)
+            yield WorkPlace(executor, slots)
         finally:
             executor.shutdown(wait=False)
     finally:
@@ -202,7 +202,7 @@ Found = list[dict[int, Replication]]  # of each point, by number
 
 
 @dataclass(frozen=True)
-class Hooks:
+class GridHooks:
     """What a caller hears of a grid while it runs."""
 
     # Gets a word, the replications done and all of them.
@@ -218,7 +218,7 @@ class Hooks:
 class Grid:
     """What is to be run."""
 
-    specs: Sequence[PointSpec]  # of one scenario
+    specs: Sequence[SimulationSpec]  # of one scenario
     replications: int  # of each point that can be had
     engine: str
 
@@ -241,7 +241,7 @@ class WorkersLost(NtbbenchError):
     """A worker process ended by itself, with what it had under way; all else was kept."""
 
 
-def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
+def run_grid(grid: Grid, found: Found, place: WorkPlace, hooks: GridHooks) -> None:
     """Add to `found` every replication that it lacks, until all are there or `hooks.stop()`.
 
     What was found before stays in `found` also after an error.
@@ -278,7 +278,10 @@ def run_grid(grid: Grid, found: Found, place: Place, hooks: Hooks) -> None:
 
 
 def _hand_out(
-    place: Place, again: deque[Chunk], waiting: Iterator[Chunk], running: dict[Future[bytes], Chunk]
+    place: WorkPlace,
+    again: deque[Chunk],
+    waiting: Iterator[Chunk],
+    running: dict[Future[bytes], Chunk],
 ) -> None:
     """Let the executor have as much in advance as it is to be given."""
     while len(running) < place.window:

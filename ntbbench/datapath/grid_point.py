@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ntbbench.core.units import PS
-from ntbbench.datapath.sections import Receiver, Scenario, Sender
+from ntbbench.datapath.sections import ReceiverCosts, Scenario, SenderCosts
 from ntbbench.datapath.system import (
     PACKETS_MAX,
     Cost,
@@ -20,10 +20,10 @@ from ntbbench.datapath.system import (
     Deferral,
     Draw,
     Flow,
-    Poll,
+    InterruptSource,
     Queue,
-    Softirq,
-    Source,
+    SlotPoll,
+    SoftirqModel,
     System,
     Transmit,
 )
@@ -45,7 +45,7 @@ HEADERS = {"tcp": IP_BYTES + TCP_BYTES, "udp": IP_BYTES + UDP_BYTES}
 
 
 @dataclass(frozen=True)
-class Ring:
+class QpRing:
     """The ring of one queue pair in one direction."""
 
     frame: int  # bytes of an entry, header included
@@ -57,7 +57,9 @@ class Ring:
         return self.frame - HEADER_BYTES - ETH_HLEN
 
 
-def ring_of(qp_num: int, qp_count: int, windows: int, window_size: int, transport_mtu: int) -> Ring:
+def ring_of(
+    qp_num: int, qp_count: int, windows: int, window_size: int, transport_mtu: int
+) -> QpRing:
     """Return the ring of queue pair `qp_num`; one without a byte has no entry.
 
     QPs are those of ntb_transport, not only those that carry a netdev queue; windows those that
@@ -71,11 +73,11 @@ def ring_of(qp_num: int, qp_count: int, windows: int, window_size: int, transpor
     sharing = qp_count // windows + (qp_num % windows < qp_count % windows)
     share = window_size // sharing - RX_INFO_BYTES
     frame = min(transport_mtu, share // 2)
-    return Ring(frame, share // frame) if frame > 0 else Ring(0, 0)
+    return QpRing(frame, share // frame) if frame > 0 else QpRing(0, 0)
 
 
 @dataclass(frozen=True)
-class PointSpec:
+class SimulationSpec:
     """One combination of the axes of a scenario."""
 
     scenario: Scenario
@@ -109,7 +111,7 @@ class PointSpec:
         return tuple(queue_bits(self.provision.qps.qp_bitmap)[: self.queues])
 
     @cached_property
-    def rings(self) -> tuple[Ring, ...]:
+    def rings(self) -> tuple[QpRing, ...]:
         """The ring of each queue; without a limit of windows every QP has one of its own."""
         qps = self.provision.qps
         windows, _ = memory_windows(self.hardware.mw_count, self.hardware.spad_count, qps.use_msi)
@@ -164,10 +166,10 @@ class PointSpec:
         return None
 
 
-def expand(scenario: Scenario) -> list[PointSpec]:
+def expand(scenario: Scenario) -> list[SimulationSpec]:
     """Return every combination: protocol, dispatch, affinity, queues, the last one fastest."""
     return [
-        PointSpec(scenario, queues, dispatch, affinity, protocol)
+        SimulationSpec(scenario, queues, dispatch, affinity, protocol)
         for protocol in scenario.protocol
         for dispatch in scenario.dispatch
         for affinity in scenario.affinity
@@ -182,7 +184,7 @@ VNTB_SHIFT = 1  # pci-epf-vntb before the series: db_read() shows the next bit
 BITS_A_BYTE = 8
 
 
-def resolve(spec: PointSpec, replication: int) -> System:
+def resolve(spec: SimulationSpec, replication: int) -> System:
     """Return the system of one replication of a point that can be had (`spec.reason` is None)."""
     scenario = spec.scenario
     run, link = scenario.run, scenario.link
@@ -190,7 +192,9 @@ def resolve(spec: PointSpec, replication: int) -> System:
     msi = spec.dispatch == "msi"  # the QPs' own interrupts: no doorbell is rung
     poll = deferral = None
     if link.doorbell == "poll" and not msi:
-        poll = Poll(max(1, -(-link.poll // jiffy)), link.poll_slot, scenario.receiver.single_cpu)
+        poll = SlotPoll(
+            max(1, -(-link.poll // jiffy)), link.poll_slot, scenario.receiver.single_cpu
+        )
     elif link.doorbell == "deferred" and not msi:
         deferral = Deferral(link.work, raise_ps=link.work_raise)
     sources, queues = _interrupts(spec)
@@ -204,7 +208,7 @@ def resolve(spec: PointSpec, replication: int) -> System:
         warmup_ps=run.warmup,
         costs=_costs(scenario.sender, scenario.receiver, link.latency, spec.dma),
         transmit=Transmit(TX_STOP, TX_START, busy=scenario.device.tx_busy),
-        softirq=Softirq(need_resched=scenario.receiver.need_resched),
+        softirq=SoftirqModel(need_resched=scenario.receiver.need_resched),
         poll=poll,
         deferral=deferral,
         latch="overwrite" if spec.hardware.name == "ntb_hw_epf-legacy" else "set",
@@ -213,12 +217,12 @@ def resolve(spec: PointSpec, replication: int) -> System:
     )
 
 
-def engine_seed(spec: PointSpec, replication: int) -> int:
+def engine_seed(spec: SimulationSpec, replication: int) -> int:
     """Return the u64 seed of the engine's draws."""
     return int(_stream(spec, replication, ENGINE).integers(1 << 63))
 
 
-def queue_of_flow(spec: PointSpec, replication: int) -> list[int]:
+def queue_of_flow(spec: SimulationSpec, replication: int) -> list[int]:
     """Return the queue of each flow.
 
     Source: net/core/dev.c (skb_tx_hash), include/linux/kernel.h (reciprocal_scale), Linux 7.3.
@@ -230,12 +234,12 @@ def queue_of_flow(spec: PointSpec, replication: int) -> list[int]:
     return [(hash_ * spec.queues) >> HASH_BITS for hash_ in drawn.tolist()]
 
 
-def _stream(spec: PointSpec, replication: int, purpose: int) -> np.random.Generator:
+def _stream(spec: SimulationSpec, replication: int, purpose: int) -> np.random.Generator:
     seeds = np.random.SeedSequence(spec.scenario.run.seed, spawn_key=(replication, purpose))
     return np.random.Generator(np.random.PCG64DXSM(seeds))
 
 
-def _flows(spec: PointSpec, replication: int) -> list[Flow]:
+def _flows(spec: SimulationSpec, replication: int) -> list[Flow]:
     traffic, sender = spec.scenario.traffic, spec.scenario.sender
     first = spec.scenario.receiver.cpus
     starts = _stream(spec, replication, STARTS).integers(traffic.start + 1, size=traffic.flows)
@@ -247,7 +251,7 @@ def _flows(spec: PointSpec, replication: int) -> list[Flow]:
     ]
 
 
-def _traffic(spec: PointSpec) -> dict[str, Any]:
+def _traffic(spec: SimulationSpec) -> dict[str, Any]:
     """Return the fields of a flow that all flows of a point share."""
     traffic = spec.scenario.traffic
     if spec.protocol == "tcp":
@@ -263,7 +267,7 @@ def _traffic(spec: PointSpec) -> dict[str, Any]:
     }
 
 
-def _costs(sender: Sender, receiver: Receiver, latency: int, dma: bool) -> Costs:
+def _costs(sender: SenderCosts, receiver: ReceiverCosts, latency: int, dma: bool) -> Costs:
     varied = Draw("uniform", receiver.spread)
     names = ("hardirq", "db_read", "db_clear", "scan", "tasklet", "spin", "wakeup")
     return Costs(
@@ -276,7 +280,7 @@ def _costs(sender: Sender, receiver: Receiver, latency: int, dma: bool) -> Costs
     )
 
 
-def _interrupts(spec: PointSpec) -> tuple[tuple[Source, ...], tuple[Queue, ...]]:
+def _interrupts(spec: SimulationSpec) -> tuple[tuple[InterruptSource, ...], tuple[Queue, ...]]:
     """Return the interrupts that queues use, with their affinities, and the queues."""
     vectors = dispatch_map(spec.hardware, spec.dispatch, spec.queues)
     embedded = spec.scenario.link.doorbell == "embedded" and spec.dispatch != "msi"
@@ -286,7 +290,7 @@ def _interrupts(spec: PointSpec) -> tuple[tuple[Source, ...], tuple[Queue, ...]]
     spread = receiver.spread_cpus or tuple(range(receiver.cpus))
     cpus = (receiver.single_cpu,) if spec.affinity == "single" else spread
     sources = tuple(
-        Source(cpus[number % len(cpus)], _callbacks(vectors, source, embedded), kind)
+        InterruptSource(cpus[number % len(cpus)], _callbacks(vectors, source, embedded), kind)
         for number, source in enumerate(used)
     )
     queues = tuple(
@@ -315,7 +319,7 @@ def _callbacks(vectors: VectorMap, source: int, embedded: bool) -> tuple[int, ..
     )
 
 
-def _db_bits(spec: PointSpec, bit: int, embedded: bool) -> int:
+def _db_bits(spec: SimulationSpec, bit: int, embedded: bool) -> int:
     """Return what db_read() shows after the interrupt of a bit."""
     shows = spec.hardware.db_read
     if spec.dispatch == "msi" or shows == "zero":

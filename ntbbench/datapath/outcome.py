@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 
-class Cause(IntEnum):
+class RunCause(IntEnum):
     """Why a receive tasklet was put on a list."""
 
     DOORBELL = 0
@@ -88,7 +88,7 @@ class FlowCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SystemOutcome:
     """The counts of one run, from warm-up to end."""
 
     interval_ps: int  # end_ps - warmup_ps

@@ -75,7 +75,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
     high: Amount | None
 
 
-class Counts(Struct, frozen=True, kw_only=True):
+class SimulationCounts(Struct, frozen=True, kw_only=True):
     """What happened on the receiver while it was measured; see docs/metrics.md."""
 
     packets: Packets
@@ -108,7 +108,7 @@ class Replication(Struct, frozen=True, kw_only=True):
     p999: Annotated[Amount | None, P999]
     cpu_seconds: Annotated[dict[str, Amount], CPU_SECONDS]
     sender_cpu_seconds: Annotated[Amount, SENDER_SECONDS]
-    counts: Counts
+    counts: SimulationCounts
     wakeups_by_cause: Annotated[dict[str, Number], BY_CAUSE]
     empty_runs_by_cause: Annotated[dict[str, Number], EMPTY_BY_CAUSE]
     latencies: str  # an HDR histogram of nanoseconds, V2, compressed, base64

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from ntbbench.core.errors import InputError
 from ntbbench.core.units import PS
 from ntbbench.datapath.engine import simulate
-from ntbbench.datapath.grid_point import PointSpec, engine_seed, resolve
-from ntbbench.datapath.outcome import Cause, CpuTime, Outcome, latency_bucket
-from ntbbench.datapath.records import CPU_KINDS, QUANTILES, Counts, Replication
+from ntbbench.datapath.grid_point import SimulationSpec, engine_seed, resolve
+from ntbbench.datapath.outcome import CpuTime, RunCause, SystemOutcome, latency_bucket
+from ntbbench.datapath.records import CPU_KINDS, QUANTILES, Replication, SimulationCounts
 
 LARGEST_NS = 3600 * 10**9
 DIGITS = 3
@@ -122,7 +122,7 @@ class Chunk:
     """Replications of one point that are run one after the other."""
 
     point: int  # its place in the grid
-    spec: PointSpec
+    spec: SimulationSpec
     replications: tuple[int, ...]  # their numbers
     engine: str
 
@@ -147,7 +147,7 @@ def unpacked(runs: bytes) -> list[Replication]:
     return msgspec.msgpack.decode(runs, type=list[Replication])
 
 
-def replicate(spec: PointSpec, number: int, engine: str) -> Replication:
+def replicate(spec: SimulationSpec, number: int, engine: str) -> Replication:
     """Simulate one replication; InputError: the engines refuse the system."""
     outcome = simulate(resolve(spec, number), engine_seed(spec, number), engine=engine)
     counts, histogram = _counts(outcome), histogram_of(outcome.latency)
@@ -165,7 +165,7 @@ def replicate(spec: PointSpec, number: int, engine: str) -> Replication:
     )
 
 
-def _cpu_seconds(spec: PointSpec, outcome: Outcome) -> dict[str, float]:
+def _cpu_seconds(spec: SimulationSpec, outcome: SystemOutcome) -> dict[str, float]:
     """Return the time of the receiver's CPUs by kind; together they are all of it."""
     cpus = range(spec.scenario.receiver.cpus)
     spent = {
@@ -177,20 +177,20 @@ def _cpu_seconds(spec: PointSpec, outcome: Outcome) -> dict[str, float]:
     return {kind: time / PS for kind, time in spent.items()}
 
 
-def _by_cause(outcome: Outcome, name: str) -> dict[str, int]:
+def _by_cause(outcome: SystemOutcome, name: str) -> dict[str, int]:
     return {
         cause.name.lower(): sum(getattr(queue, name)[cause] for queue in outcome.queues)
-        for cause in Cause
+        for cause in RunCause
     }
 
 
-def _counts(outcome: Outcome) -> Counts:
+def _counts(outcome: SystemOutcome) -> SimulationCounts:
     """Return the counts of docs/metrics.md, summed over the queues."""
-    queues, doorbell = outcome.queues, Cause.DOORBELL
+    queues, doorbell = outcome.queues, RunCause.DOORBELL
     calls = sum(queue.calls[doorbell] for queue in queues)
     wakeups = sum(queue.wakeups[doorbell] for queue in queues)
     alike = ("packets", "rings", "missed", "misrouted", "wiped", "ring_full")
-    return Counts(
+    return SimulationCounts(
         **{name: sum(getattr(queue, name) for queue in queues) for name in alike},
         delivered=sum(flow.delivered for flow in outcome.flows),
         interrupts=sum(outcome.interrupts),
@@ -200,7 +200,7 @@ def _counts(outcome: Outcome) -> Counts:
         merged=calls - wakeups,
         spurious_wakeups=sum(queue.empty[doorbell] for queue in queues),
         useful_wakeups=sum(queue.useful[doorbell] for queue in queues),
-        race_check_runs=sum(queue.empty[Cause.RACE_CHECK] for queue in queues),
+        race_check_runs=sum(queue.empty[RunCause.RACE_CHECK] for queue in queues),
         drops=sum(flow.dropped for flow in outcome.flows),
         ring_full_stops=sum(queue.stops for queue in queues),
         ksoftirqd=sum(outcome.ksoftirqd),

@@ -50,7 +50,7 @@ class Run(Struct, frozen=True, kw_only=True):
     duration: Annotated[int, Duration(1e-6, TIME_MAX, "simulated and counted")] = 200 * MS
 
 
-class Device(Struct, frozen=True, kw_only=True):
+class DeviceSection(Struct, frozen=True, kw_only=True):
     """The NTB device of the receiver, the memory windows and the kernel on both sides."""
 
     hardware: Annotated[str, Word((), "a device of `ntbbench hardware`")] = "generic"
@@ -68,7 +68,7 @@ class Device(Struct, frozen=True, kw_only=True):
     hz: Annotated[int, Choice(HZ, "CONFIG_HZ: timers fire on jiffies")] = 250
 
 
-class Traffic(Struct, frozen=True, kw_only=True):
+class OfferedTraffic(Struct, frozen=True, kw_only=True):
     """What the sender's sockets do."""
 
     flows: Annotated[int, Count(1, FLOWS_MAX, "streams, iperf3 -P")] = 16
@@ -93,7 +93,7 @@ class Traffic(Struct, frozen=True, kw_only=True):
     start: Annotated[int, Duration(0, 1, "flows start at random within it")] = 1 * MS
 
 
-class Sender(Struct, frozen=True, kw_only=True):
+class SenderCosts(Struct, frozen=True, kw_only=True):
     """The host that sends; flows are dealt to its CPUs in turn."""
 
     cpus: Annotated[int, Count(1, CPUS_MAX, "of the sender")] = 16
@@ -119,7 +119,7 @@ class Link(Struct, frozen=True, kw_only=True):
     poll_slot: Annotated[int, cost("poll: one set slot, beside its event")] = 200_000
 
 
-class Receiver(Struct, frozen=True, kw_only=True):
+class ReceiverCosts(Struct, frozen=True, kw_only=True):
     """The host that receives: where interrupts go, and what each step costs."""
 
     cpus: Annotated[int, Count(1, CPUS_MAX, "of the receiver")] = 16
@@ -169,11 +169,11 @@ class Scenario(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Words(PROTOCOLS, "tcp: a closed loop; udp: an open loop", once=True)
     ] = ("tcp",)
     run: Run = Run()
-    device: Device = Device()
-    traffic: Traffic = Traffic()
-    sender: Sender = Sender()
+    device: DeviceSection = DeviceSection()
+    traffic: OfferedTraffic = OfferedTraffic()
+    sender: SenderCosts = SenderCosts()
     link: Link = Link()
-    receiver: Receiver = Receiver()
+    receiver: ReceiverCosts = ReceiverCosts()
 
 
 AXES = ("queues", "dispatch", "affinity", "protocol")
@@ -194,11 +194,11 @@ RCAR_S4_SPIDER = Scenario(
     "583-589, UDP 580-583 Mbit/s), which stand in for runs; the other costs are assumed, and "
     "whatever is not a single queue is a prediction",
     run=Run(warmup=500 * MS, duration=5 * S),
-    device=Device(hardware="ntb_hw_epf-v4", doorbells=15, window_size=1 << 20),
-    traffic=Traffic(flows=4, length=65480, window=512 << 20, ack=1 * MS, start=50 * MS),
-    sender=Sender(cpus=8, packet=15 * US, byte=1_000_000, spread=20_000),
+    device=DeviceSection(hardware="ntb_hw_epf-v4", doorbells=15, window_size=1 << 20),
+    traffic=OfferedTraffic(flows=4, length=65480, window=512 << 20, ack=1 * MS, start=50 * MS),
+    sender=SenderCosts(cpus=8, packet=15 * US, byte=1_000_000, spread=20_000),
     link=Link(latency=2 * US, doorbell="msi"),
-    receiver=Receiver(
+    receiver=ReceiverCosts(
         cpus=8,
         hardirq=4 * US,
         db_read=50 * NS,

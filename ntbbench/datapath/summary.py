@@ -15,16 +15,16 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.options import shown
 from ntbbench.core.units import PS, duration_text
 from ntbbench.datapath.grid import Found, Grid
-from ntbbench.datapath.grid_point import PointSpec
-from ntbbench.datapath.outcome import Cause
+from ntbbench.datapath.grid_point import SimulationSpec
+from ntbbench.datapath.outcome import RunCause
 from ntbbench.datapath.records import (
     CPU_KINDS,
     QUANTILES,
-    Counts,
     Estimate,
     Latency,
     OkSimulation,
     Replication,
+    SimulationCounts,
     SimulationPoint,
     SimulationResult,
     UnavailableSimulation,
@@ -102,7 +102,7 @@ def paired_ratio(point: OkSimulation, base: OkSimulation) -> Estimate | None:
     return estimate([high / low for high, low in pairs])
 
 
-COUNTS = Counts.__struct_fields__
+COUNTS = SimulationCounts.__struct_fields__
 RATIOS: dict[str, tuple[str, str]] = {
     "amplification": ("schedule_calls", "interrupts"),
     "effective_amplification": ("wakeups", "interrupts"),
@@ -139,7 +139,7 @@ def result_of(
     )
 
 
-def point_of(spec: PointSpec, runs: Sequence[Replication]) -> SimulationPoint:
+def point_of(spec: SimulationSpec, runs: Sequence[Replication]) -> SimulationPoint:
     """Return the record of a point; `runs` in order, at least one where it can be had."""
     names = ("queues", "dispatch", "affinity", "protocol")
     axes: dict[str, Any] = {name: getattr(spec, name) for name in names}
@@ -243,7 +243,7 @@ def _some(names: Sequence[str], between: str) -> str:
     return between.join(names[:NAMED]) + more
 
 
-CAUSES = tuple(cause.name.lower() for cause in Cause)
+CAUSES = tuple(cause.name.lower() for cause in RunCause)
 ESTIMATES = (*COUNTS, *RATIOS, *(f"wakeups_{cause}" for cause in CAUSES))
 
 
@@ -285,7 +285,7 @@ def _check_keys(field: str, found: Collection[str], keys: Collection[str]) -> No
 
 
 def adopt(
-    scenario: Scenario, specs: Sequence[PointSpec], previous: SimulationResult, version: str
+    scenario: Scenario, specs: Sequence[SimulationSpec], previous: SimulationResult, version: str
 ) -> Found:
     """Return the replications of an earlier, interrupted run of the same scenario.
 

@@ -103,7 +103,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InterruptSource:
     """One interrupt source of the receiver, or one slot of its poll.
 
     Kinds: "event" goes through ntb_db_event(), ctx_lock, db_read() and the bit loop; "msi" is
@@ -128,7 +128,7 @@ class Deferral:
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
+class SlotPoll:
     """The receiver looks at its slots from a delayed work."""
 
     jiffies: Times  # between the end of one work and the expiry of the next; 5 ms
@@ -167,7 +167,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Softirq:
+class SoftirqModel:
     """When a softirq gives up and leaves the rest to ksoftirqd."""
 
     max_restart: Times = 10  # passes
@@ -184,13 +184,13 @@ class System:
     sender_cpus: Annotated[int, Range(0, CPUS_MAX)]
     flows: Annotated[tuple[Flow, ...], Range(1, FLOWS_MAX)]
     queues: Annotated[tuple[Queue, ...], Range(1, DB_BITS_MAX)]
-    sources: Annotated[tuple[Source, ...], Range(1, DB_BITS_MAX)]
+    sources: Annotated[tuple[InterruptSource, ...], Range(1, DB_BITS_MAX)]
     end_ps: Annotated[int, Range(1, TIME_MAX_PS)]
     warmup_ps: TimePs = 0
     costs: Costs = Costs()
     transmit: Transmit = Transmit()
-    softirq: Softirq = Softirq()
-    poll: Poll | None = None  # the sources are polled slots, not interrupts
+    softirq: SoftirqModel = SoftirqModel()
+    poll: SlotPoll | None = None  # the sources are polled slots, not interrupts
     deferral: Deferral | None = None  # the sender's work item; None: a ring raises at once
     # What db_read() makes of `db_bits`: "set": ORed, db_clear() clears the bits it is given;
     # "overwrite": replaced, db_clear() clears all (ntb_hw_epf before the series).

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ntbbench.core.clock import Timer
 from ntbbench.core.errors import InputError, ModelDisagreement
 from ntbbench.dispatch import engine
-from ntbbench.dispatch.engine.batch import Counts
+from ntbbench.dispatch.engine.batch import DispatchCounts
 from ntbbench.dispatch.records import Axes, OkPoint, Point, Timing
 from ntbbench.dispatch.scenario import PointSpec
 from ntbbench.ntb.device import dispatch_map
@@ -51,7 +51,9 @@ def expected_amplification(rates: Sequence[Rate], fan_out: Sequence[int]) -> Fra
     return Fraction(weighted, sum(weights))
 
 
-def check_law(stream: Stream, fan_out: Sequence[int], drain: int, counts: Counts) -> Fraction:
+def check_law(
+    stream: Stream, fan_out: Sequence[int], drain: int, counts: DispatchCounts
+) -> Fraction:
     """Return the expected amplification of a stream after checking its counts against the law.
 
     `fan_out` is of each interrupt source, `drain` the interrupts between two runs of the softirq.
@@ -177,7 +179,7 @@ StreamKey = tuple[str, tuple[int, ...], int, int]
 
 
 @dataclass(eq=False)
-class Cell:
+class SweepCell:
     """One combination of the axes, and what is known about it so far."""
 
     spec: PointSpec  # what was asked
@@ -252,7 +254,7 @@ class Cell:
         )
 
 
-def count(cell: Cell, stream: Stream, kernel: str = "bitset") -> OkPoint:
+def count(cell: SweepCell, stream: Stream, kernel: str = "bitset") -> OkPoint:
     """Return the counts of a cell; ModelDisagreement: they and the analytic law differ."""
     prepared = cell.prepare(kernel, stream)
     prepared.run()
@@ -290,7 +292,7 @@ def race_check_runs(spec: PointSpec, useful_wakeups: int) -> int | None:
     return useful_wakeups if spec.hardware.db_read == "latched" else None
 
 
-def sample(cell: Cell, stream: Stream, timer: Timer) -> None:
+def sample(cell: SweepCell, stream: Stream, timer: Timer) -> None:
     """Time the literal dispatch of `stream` once more and add the nanoseconds per dispatch."""
     prepared = cell.prepare("scan", stream)
     prepared.run()  # brings the stream into the cache; another cell was timed before
@@ -300,7 +302,7 @@ def sample(cell: Cell, stream: Stream, timer: Timer) -> None:
     cell.samples.append(elapsed / (cell.calls * stream.interrupts))
 
 
-def timed_stream(cell: Cell) -> Stream:
+def timed_stream(cell: SweepCell) -> Stream:
     """Return the interrupts to time: TIMED_INTERRUPTS of them, a short log over and over."""
     stream = cell.stream(TIMED_INTERRUPTS).by_interrupt()
     if stream.interrupts == TIMED_INTERRUPTS:

@@ -55,7 +55,7 @@ class Workloads(Kind):
         return tuple(specs)
 
 
-class Scenario(Struct, frozen=True, kw_only=True):
+class SweepScenario(Struct, frozen=True, kw_only=True):
     """What one sweep asks for; the defaults are those of `ntbbench sweep`."""
 
     hardware: Annotated[
@@ -94,7 +94,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
 class PointSpec:
     """One point of a sweep: a device, a dispatch mode, a request for queues, a workload."""
 
-    scenario: Scenario  # what it is a point of
+    scenario: SweepScenario  # what it is a point of
     # the device, sized; its doorbells and vectors are those that the point reports
     hardware: Hardware
     dispatch: str  # fallback, per-vector or msi
@@ -103,23 +103,23 @@ class PointSpec:
     provision: Provision  # what the device gives to the request
 
 
-def load_scenario(path: str | Path) -> Scenario:
+def load_scenario(path: str | Path) -> SweepScenario:
     """Return the scenario in a TOML file; InputError: no such file, or a bad key or value."""
     return scenario_from(read_toml("scenario", Path(path)), str(path))
 
 
-def scenario_from(table: dict[str, Any], source: str) -> Scenario:
+def scenario_from(table: dict[str, Any], source: str) -> SweepScenario:
     """Return the scenario of a table; null: unset. InputError: a bad key or value."""
     prefix = f"scenario {source!r}: "
     devices = table.get("device", {})
     if not isinstance(devices, dict):
         raise InputError(f"{prefix}device", devices, "tables [device.NAME]")
     found = {name: device_of(name, _set(one), prefix) for name, one in devices.items()}
-    base = Scenario(device=found)
+    base = SweepScenario(device=found)
     return changed(prefix, base, _set(table), also=("device",))
 
 
-def plain(scenario: Scenario) -> dict[str, Any]:
+def plain(scenario: SweepScenario) -> dict[str, Any]:
     """Return a scenario as a result holds it, which `scenario_from` reads back."""
     table: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(scenario))
     return table
@@ -132,7 +132,7 @@ def _set(table: object) -> object:
     return {key: value for key, value in table.items() if value is not None}
 
 
-def expand(scenario: Scenario) -> list[PointSpec]:
+def expand(scenario: SweepScenario) -> list[PointSpec]:
     """Return every combination of the axes, none of them dropped.
 
     In the order hardware, dispatch, doorbells, vectors, queues, workload, the last one fastest. A
@@ -162,7 +162,7 @@ def expand(scenario: Scenario) -> list[PointSpec]:
     return points
 
 
-def _sized(scenario: Scenario, name: str, custom: dict[str, Hardware]) -> list[Hardware]:
+def _sized(scenario: SweepScenario, name: str, custom: dict[str, Hardware]) -> list[Hardware]:
     first = resolve(name, mw_count=scenario.mw_count, devices=custom)
     if first.sized == "fixed":
         return [first]

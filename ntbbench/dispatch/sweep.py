@@ -15,7 +15,7 @@ from ntbbench.core.clock import NS, Clock, Timer, timer
 from ntbbench.core.environment import Environment, comparable
 from ntbbench.core.errors import InputError
 from ntbbench.dispatch import cell as cells
-from ntbbench.dispatch.cell import Cell, StreamKey, timings
+from ntbbench.dispatch.cell import StreamKey, SweepCell, timings
 from ntbbench.dispatch.records import (
     Axes,
     Caution,
@@ -25,7 +25,7 @@ from ntbbench.dispatch.records import (
     Timing,
     UnavailablePoint,
 )
-from ntbbench.dispatch.scenario import Scenario, expand, plain
+from ntbbench.dispatch.scenario import SweepScenario, expand, plain
 
 REPEATS_MIN = 5  # below, the interval is hardly more than the range of the samples
 UNSTABLE = 0.1  # width of the interval as a share of the median
@@ -90,16 +90,18 @@ def _of_machine(timer: Timer, environment: Environment) -> Iterator[Caution]:
 FREE_KEYS = ("jobs",)  # changes no result
 
 
-def check_same(recorded: Scenario, asked: Scenario, source: str) -> None:
+def check_same(recorded: SweepScenario, asked: SweepScenario, source: str) -> None:
     """Raise InputError at the first key in which a recorded scenario is not the one asked for."""
-    for key in Scenario.__struct_fields__:
+    for key in SweepScenario.__struct_fields__:
         old, new = getattr(recorded, key), getattr(asked, key)
         if old != new and key not in FREE_KEYS:
             allowed = f"{plain(recorded)[key]!r}, as in {source}, which is resumed"
             raise InputError(key, plain(asked)[key], allowed)
 
 
-def adopt(cells: Sequence[Cell], previous: SweepResult, environment: Environment) -> list[Caution]:
+def adopt(
+    cells: Sequence[SweepCell], previous: SweepResult, environment: Environment
+) -> list[Caution]:
     """Give the cells the points of an earlier run, and return the warnings about that.
 
     Timings are taken over only from the same environment; counts from the same ntbbench.
@@ -111,7 +113,7 @@ def adopt(cells: Sequence[Cell], previous: SweepResult, environment: Environment
         allowed = f"a result of ntbbench {environment.ntbbench}; start a new sweep"
         raise InputError("resume: ntbbench version", version, allowed)
     same = comparable(previous.environment) == comparable(environment.record())
-    waiting: dict[tuple[Any, ...], list[Cell]] = {}
+    waiting: dict[tuple[Any, ...], list[SweepCell]] = {}
     for cell in reversed(cells):
         waiting.setdefault(msgspec.structs.astuple(cell.axes), []).append(cell)
     dropped = 0
@@ -135,8 +137,8 @@ WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads coun
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
 SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms per point
 
-Group = list[Cell]  # cells with the same interrupts
-Counted = list[tuple[Cell, Point]]
+Group = list[SweepCell]  # cells with the same interrupts
+Counted = list[tuple[SweepCell, Point]]
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,11 @@ class Hooks:
 class Sweep:
     """A scenario's cells in axis order, and how far they are."""
 
-    def __init__(self, scenario: Scenario, clock: Timer, hooks: Hooks) -> None:
+    def __init__(self, scenario: SweepScenario, clock: Timer, hooks: Hooks) -> None:
         self.scenario = scenario
         self.timer = clock
         self.hooks = hooks
-        self.cells = [Cell(spec) for spec in expand(scenario)]
+        self.cells = [SweepCell(spec) for spec in expand(scenario)]
         self.environment = environments.environment(clock)
         self.cautions: list[Caution] = []
         self._next_save = hooks.clock() + SAVE_INTERVAL
@@ -259,7 +261,7 @@ def _take(future: "Future[Counted]") -> int:
     return len(counted)
 
 
-def groups_of(chosen: Sequence[Cell]) -> list[Group]:
+def groups_of(chosen: Sequence[SweepCell]) -> list[Group]:
     """Return the cells in groups that share their interrupts, in the order of the first of each."""
     found: dict[StreamKey, Group] = {}
     for cell in chosen:
@@ -268,7 +270,7 @@ def groups_of(chosen: Sequence[Cell]) -> list[Group]:
 
 
 def run_sweep(
-    scenario: Scenario,
+    scenario: SweepScenario,
     *,
     hooks: Hooks | None = None,
     previous: SweepResult | None = None,

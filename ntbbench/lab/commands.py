@@ -59,7 +59,7 @@ ENGLISH = {"LC_ALL": "C", "LANG": "C"}  # messages are parsed and shown
 
 
 @dataclass(frozen=True)
-class Output:
+class CommandOutput:
     """What a program left: its exit status and its two streams, decoded leniently."""
 
     status: int
@@ -133,12 +133,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str = "",
     timeout: float | None = None,
-) -> Output:
+) -> CommandOutput:
     """Run a program to its end on `stdin` and return what it said; subprocess.TimeoutExpired: it
     took longer than `timeout` seconds (and was killed)."""
     with started(command, cwd=cwd, env=env) as child:
         stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
-    return Output(
+    return CommandOutput(
         child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")
     )
 

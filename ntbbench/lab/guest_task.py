@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError, HostError
-from ntbbench.lab.qemu import Boot, Machine, boot, pack_initramfs
+from ntbbench.lab.qemu import Boot, GuestMachine, boot, pack_initramfs
 from ntbbench.lab.watch import Limits
 
 # Processor time that only a guest which hangs comes to: Debian's kernel boots in 5 s.
@@ -64,7 +64,7 @@ def record(
     image: Path,
     modules: Path,
     accel: tuple[str, ...],
-    machine: Machine,
+    machine: GuestMachine,
     programs: tuple[Path, ...] = (),
 ) -> Recordings:
     """Boot `image` once, run `task` and leave its recordings below `folder`.

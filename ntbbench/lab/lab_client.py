@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 from msgspec import Struct
 
 from ntbbench.capture.readers.qp_stats import read_stats
-from ntbbench.capture.readers.trace_events import Kind
+from ntbbench.capture.readers.trace_events import EventKind
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.capture.replay import replay
 from ntbbench.capture.replay_records import AGREES, DISAGREES, ReplayPoint
@@ -31,7 +31,7 @@ DOORBELLS = 16  # of the loopback device
 QUEUES_MAX = 14
 
 
-class Plan(Protocol):
+class LabRunPlan(Protocol):
     """What one client is to do in a boot."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class Plan(Protocol):
 def run_client(
     cache: Cache,
     kernel: Kernel,
-    plan: Plan,
+    plan: LabRunPlan,
     folder: Path,
     *,
     say: Callable[[str], None],
@@ -261,8 +261,10 @@ def bounds(recording: Recording) -> tuple[list[int], list[int]]:
     device = recording.device
     vector_map = device.vector_map()
     masks = {device.vector_of(b): vector_map.db_vector_masks[b] for b in range(device.doorbells)}
-    events = [masks[e.value] for e in recording.events if e.kind is Kind.DB_EVENT]
-    rung = Counter(b for e in recording.events if e.kind is Kind.RING for b in bits_of(e.value))
+    events = [masks[e.value] for e in recording.events if e.kind is EventKind.DB_EVENT]
+    rung = Counter(
+        b for e in recording.events if e.kind is EventKind.RING for b in bits_of(e.value)
+    )
     entries = device.rx_max_entry or 1
     least, most = [], []
     for qp_num in range(recording.qp_count()):
@@ -276,7 +278,7 @@ def bounds(recording: Recording) -> tuple[list[int], list[int]]:
 
 def events_per_vector(recording: Recording) -> dict[str, int]:
     """Return how often the doorbell callback was called with each vector."""
-    events = (event.value for event in recording.events if event.kind is Kind.DB_EVENT)
+    events = (event.value for event in recording.events if event.kind is EventKind.DB_EVENT)
     return {str(vector): count for vector, count in sorted(Counter(events).items())}
 
 

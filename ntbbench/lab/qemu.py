@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.lab.commands import (
+    CommandOutput,
     GuestError,
     HostError,
-    Output,
     UnjudgedError,
     program,
     run,
@@ -142,7 +142,7 @@ PROBE_STATUS = 0x2A << 1 | 1  # what isa-debug-exit makes of the value
 
 
 @dataclass(frozen=True)
-class Machine:
+class GuestMachine:
     """The virtual machine, beside what every guest has."""
 
     devices: tuple[str, ...] = ()  # QEMU's options for its devices
@@ -151,13 +151,13 @@ class Machine:
     options: tuple[str, ...] = ()  # QEMU's options for its clock and CPU
 
 
-def loopback_machine() -> Machine:
+def loopback_machine() -> GuestMachine:
     """Return the machine of the loopback device: two ports, a shared window each."""
     devices: list[str] = []
     for port in range(2):
         backend = f"memory-backend-ram,id=window{port},size={WINDOW},share=on"
         devices += ["-object", backend, "-device", f"ivshmem-plain,memdev=window{port}"]
-    return Machine(devices=tuple(devices))
+    return GuestMachine(devices=tuple(devices))
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
 
 
 def boot(
-    image: Path, initramfs: Path, accel: tuple[str, ...], limits: Limits, machine: Machine
+    image: Path, initramfs: Path, accel: tuple[str, ...], limits: Limits, machine: GuestMachine
 ) -> Boot:
     """Boot `image` until the guest powers off, panics or hangs, and return what it wrote.
 
@@ -263,7 +263,9 @@ def boot(
                 if limit:
                     hear_last_words(qemu, port)
         if qemu.returncode and not limit:
-            raise HostError(f"QEMU failed: {Output(qemu.returncode, '', _read(errors)).last_words}")
+            raise HostError(
+                f"QEMU failed: {CommandOutput(qemu.returncode, '', _read(errors)).last_words}"
+            )
         return Boot(_read(console), _read(data), limit)
 
 

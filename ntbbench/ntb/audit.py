@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ntbbench.ntb.device import Hardware, queue_pairs
-from ntbbench.ntb.records import AuditRow, BitRow, Citation, DeviceRow, Role, Rule, Violation
+from ntbbench.ntb.records import AuditRow, AuditRule, BitRow, Citation, DeviceRow, Role, Violation
 from ntbbench.ntb.transport import QpCount, qp_count, queue_bits
 from ntbbench.ntb.vectormap import bits_of
 
@@ -90,7 +90,7 @@ def audit_row(
     sizes: (db_count, the device of that size), db_counts ascending; None: it has a fixed size. A
         size that the driver refuses is not audited.
     """
-    found: dict[tuple[Rule, Citation | None], Violation] = {}
+    found: dict[tuple[AuditRule, Citation | None], Violation] = {}
     audited: list[int] = []
     for db_count, hardware in sizes:
         if db_count is not None and hardware.refusal:
@@ -101,7 +101,7 @@ def audit_row(
             key = (violation.rule, violation.source)
             before = found[key].db_counts if key in found else []
             found[key] = replace(violation, db_counts=[*before, *counts])
-    order = list(Rule)
+    order = list(AuditRule)
     violations = sorted(found.values(), key=lambda violation: order.index(violation.rule))
     return AuditRow(name=name, db_counts=audited, refusal=None, violations=violations)
 
@@ -291,19 +291,22 @@ def _vectors(numbers: list[int]) -> str:
 # What each rule asks for, and what finds where it is broken. Source: include/linux/ntb.h
 # (ntb_db_event, ntb_db_vector_count, ntb_db_vector_mask, ntb_db_valid_mask),
 # drivers/ntb/ntb_transport.c (ntb_transport_probe).
-CHECKS: Mapping[Rule, tuple[str, Check]] = {
-    Rule.COVERAGE: ("the vectors' masks together cover db_valid_mask", _coverage),
-    Rule.FOREIGN_BIT: (
+CHECKS: Mapping[AuditRule, tuple[str, Check]] = {
+    AuditRule.COVERAGE: ("the vectors' masks together cover db_valid_mask", _coverage),
+    AuditRule.FOREIGN_BIT: (
         "no vector covers a link bit, a reserved bit, or one outside db_valid_mask",
         _foreign_bit,
     ),
-    Rule.SLOT: ("every bit of db_valid_mask has an interrupt slot of its own", _slot),
-    Rule.EVENT_VECTOR: ("ntb_db_event() gets vectors below db_vector_count", _event_vector),
-    Rule.EMPTY_VECTOR: ("db_vector_count counts doorbell vectors only", _empty_vector),
-    Rule.VECTOR_BOUND: (
+    AuditRule.SLOT: ("every bit of db_valid_mask has an interrupt slot of its own", _slot),
+    AuditRule.EVENT_VECTOR: ("ntb_db_event() gets vectors below db_vector_count", _event_vector),
+    AuditRule.EMPTY_VECTOR: ("db_vector_count counts doorbell vectors only", _empty_vector),
+    AuditRule.VECTOR_BOUND: (
         "db_vector_mask() takes the vectors below db_vector_count and no other",
         _vector_bound,
     ),
-    Rule.IRQ_COUNT: ("the driver goes by the number of interrupts that it was granted", _irq_count),
-    Rule.QP: ("the ring of every QP that ntb_transport creates reaches that QP", _qp),
+    AuditRule.IRQ_COUNT: (
+        "the driver goes by the number of interrupts that it was granted",
+        _irq_count,
+    ),
+    AuditRule.QP: ("the ring of every QP that ntb_transport creates reaches that QP", _qp),
 }

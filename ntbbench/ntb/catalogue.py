@@ -21,7 +21,7 @@ from ntbbench.ntb.device import (
     shift_masks,
 )
 from ntbbench.ntb.presets import FIXED
-from ntbbench.ntb.records import Citation, Rule
+from ntbbench.ntb.records import AuditRule, Citation
 from ntbbench.ntb.transport import CLIENTS_MAX
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 
@@ -50,7 +50,7 @@ class EpfDriver:
     callbacks: bool
     action: str  # of its lines in /proc/interrupts, one a slot
     source: str
-    citations: Mapping[Rule, Citation] = field(default_factory=dict)
+    citations: Mapping[AuditRule, Citation] = field(default_factory=dict)
 
     def hardware(self, db_count: int) -> Hardware:
         """Return the device that this driver makes with `db_count`."""
@@ -100,11 +100,11 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         source="Linux 6.12.95 drivers/ntb/hw/epf/ntb_hw_epf.c "
         "(ntb_epf_init_dev, ntb_epf_init_isr, ntb_epf_ops)",
         citations={
-            Rule.SLOT: EPF_MASK,
-            Rule.EVENT_VECTOR: Citation(
+            AuditRule.SLOT: EPF_MASK,
+            AuditRule.EVENT_VECTOR: Citation(
                 CITED, EPF_FILE, "ntb_epf_vec_isr", 327, "ntb_db_event(&ndev->ntb, irq_no);"
             ),
-            Rule.QP: EPF_MASK,
+            AuditRule.QP: EPF_MASK,
         },
     ),
     EpfDriver(
@@ -131,11 +131,11 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         source="Linux 6.12.95 drivers/pci/endpoint/functions/pci-epf-vntb.c "
         "(vntb_epf_db_valid_mask, epf_ntb_cmd_handler, vntb_epf_ops)",
         citations={
-            Rule.SLOT: VNTB_MASK,
-            Rule.EVENT_VECTOR: Citation(
+            AuditRule.SLOT: VNTB_MASK,
+            AuditRule.EVENT_VECTOR: Citation(
                 CITED, VNTB_FILE, "epf_ntb_cmd_handler", 262, "ntb_db_event(&ntb->ntb, i);"
             ),
-            Rule.QP: VNTB_MASK,
+            AuditRule.QP: VNTB_MASK,
         },
     ),
     EpfDriver(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ntbbench.core.names import unknown
-from ntbbench.ntb.records import NO_SOURCE, Citation, Rule
+from ntbbench.ntb.records import NO_SOURCE, AuditRule, Citation
 from ntbbench.ntb.transport import QpCount, create_queues, qp_count, queue_bits
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap
 
@@ -46,7 +46,7 @@ class VectorRules:
     vectors_beyond: int = 0  # how many vectors db_vector_mask() takes beyond db_vector_count
     irq_grant: IrqGrant | None = None  # None: it goes by what it was granted
     # the line that decides over a rule
-    citations: Mapping[Rule, Citation] = field(default_factory=dict)
+    citations: Mapping[AuditRule, Citation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from ntbbench.ntb.device import (
     plain_map,
     shift_masks,
 )
-from ntbbench.ntb.records import Citation, Rule
+from ntbbench.ntb.records import AuditRule, Citation
 from ntbbench.ntb.vectormap import VectorMap
 
 HW = "drivers/ntb/hw/"
@@ -32,8 +32,10 @@ AMD_MSIX_VECTOR_CNT = 24  # ntb_hw_amd.h; it keeps this number whatever it was g
 INTEL_RULES = VectorRules(
     vectors_beyond=1,
     citations={
-        Rule.EMPTY_VECTOR: intel_line("ndev_init_isr", 410, "ndev->db_vec_count = msix_count;"),
-        Rule.VECTOR_BOUND: intel_line(
+        AuditRule.EMPTY_VECTOR: intel_line(
+            "ndev_init_isr", 410, "ndev->db_vec_count = msix_count;"
+        ),
+        AuditRule.VECTOR_BOUND: intel_line(
             "intel_ntb_db_vector_mask", 1074, "if (db_vector < 0 || db_vector > ndev->db_vec_count)"
         ),
     },
@@ -44,18 +46,18 @@ AMD_RULES = VectorRules(
     vectors_beyond=1,
     irq_grant=IrqGrant(AMD_DB_CNT, AMD_MSIX_VECTOR_CNT, AMD_MSIX_VECTOR_CNT),
     citations={
-        Rule.EVENT_VECTOR: amd_line("ndev_interrupt", 698, "ntb_db_event(&ndev->ntb, vec);"),
-        Rule.VECTOR_BOUND: amd_line(
+        AuditRule.EVENT_VECTOR: amd_line("ndev_interrupt", 698, "ntb_db_event(&ndev->ntb, vec);"),
+        AuditRule.VECTOR_BOUND: amd_line(
             "amd_ntb_db_vector_mask", 423, "if (db_vector < 0 || db_vector > ndev->db_count)"
         ),
-        Rule.IRQ_COUNT: amd_line("ndev_init_isr", 768, "ndev->msix_vec_count = msix_max;"),
-        Rule.QP: amd_line("amd_init_dev", 1151, "ndev->db_count -= 1;"),
+        AuditRule.IRQ_COUNT: amd_line("ndev_init_isr", 768, "ndev->msix_vec_count = msix_max;"),
+        AuditRule.QP: amd_line("amd_init_dev", 1151, "ndev->db_count -= 1;"),
     },
 )
 SWITCHTEC_RULES = VectorRules(
     vectors_beyond=1,
     citations={
-        Rule.VECTOR_BOUND: switchtec_line(
+        AuditRule.VECTOR_BOUND: switchtec_line(
             "switchtec_ntb_db_vector_mask", 619, "if (db_vector < 0 || db_vector > 1)"
         )
     },

@@ -92,7 +92,7 @@ class HardwareResult(Struct, frozen=True, kw_only=True):
     hardware: list[DeviceRow]
 
 
-class Rule(StrEnum):
+class AuditRule(StrEnum):
     """One thing that must hold; the value is what a user reads."""
 
     COVERAGE = "coverage"
@@ -118,7 +118,7 @@ class Citation(Struct, frozen=True):
 class Violation(Struct, frozen=True, kw_only=True):
     """One rule that a device breaks; `detail` and `effect` are those of the last db_count."""
 
-    rule: Annotated[Rule, axis("rule", "the name of what must hold")]
+    rule: Annotated[AuditRule, axis("rule", "the name of what must hold")]
     requirement: Annotated[str, fact("requirement", "what must hold")]
     detail: Annotated[str, fact("detail", "what there is instead, with its numbers")]
     effect: Annotated[str, fact("effect", "what comes of it")]

@@ -19,7 +19,7 @@ PENDING, IN_HAND = 1, 1
 POLLS_TO_SERVE = 2  # the poll that a ring lands in may have passed its slot; the next one has not
 
 
-class Step(Enum):
+class PollStep(Enum):
     """What was seen of one hop."""
 
     CAUSE = "cause"
@@ -36,17 +36,17 @@ class Hop:
     # causes that can wait at a time, each still to have an effect of its own; None: all
     holds: int | None = None
     unasked: bool = False  # it came where no snapshot of the endpoint's work had it (`msi_hops`)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[PollStep] = field(default_factory=list)
 
     @property
     def count(self) -> int:
         """How often it came."""
-        return self.steps.count(Step.EFFECT)
+        return self.steps.count(PollStep.EFFECT)
 
     @property
     def most(self) -> int:
         """The most that its causes allow: one for each."""
-        return self.steps.count(Step.CAUSE)
+        return self.steps.count(PollStep.CAUSE)
 
     @property
     def least(self) -> int:
@@ -57,7 +57,7 @@ class Hop:
         """Return whether it came more often, at some moment, than what waited for it allows."""
         owed = 0
         for step in self.steps:
-            owed += {Step.CAUSE: 1, Step.EFFECT: -1, Step.POLL: 0}[step]
+            owed += {PollStep.CAUSE: 1, PollStep.EFFECT: -1, PollStep.POLL: 0}[step]
             if self.holds is not None:
                 owed = min(owed, self.holds)
             if owed < 0:
@@ -72,9 +72,9 @@ class Hop:
         """
         waits, polls, may_be_wiped = False, 0, False
         for step in self.steps:
-            if step is Step.EFFECT:
+            if step is PollStep.EFFECT:
                 waits, may_be_wiped = False, self.polled
-            elif step is Step.POLL:
+            elif step is PollStep.POLL:
                 may_be_wiped = False
                 polls += 1
                 if waits and polls == POLLS_TO_SERVE:
@@ -137,12 +137,12 @@ def msi_hops(
     snapshots = Snapshots()
     for item in items:
         if isinstance(item, Raised):
-            _add(hops, [item.number], Step.EFFECT)
+            _add(hops, [item.number], PollStep.EFFECT)
             if deferred and not snapshots.raise_one(item.number):
                 hops[item.number].unasked = True
         elif isinstance(item, int):
             for effect in _effects_of(effects, item, every_bit=deferred):
-                _add(hops, effect.msis, Step.CAUSE)
+                _add(hops, effect.msis, PollStep.CAUSE)
                 snapshots.ask(effect.msis)
     return dict(sorted(hops.items()))
 
@@ -163,14 +163,14 @@ def event_hops(
     hops = defaultdict[int, Hop](lambda: Hop(merges=True, polled=polled))
     for item in items:
         if isinstance(item, Told):
-            _add(hops, [item.vector], Step.EFFECT)
+            _add(hops, [item.vector], PollStep.EFFECT)
         elif isinstance(item, Raised):
-            _add(hops, told_by.get(item.number, ()), Step.CAUSE)
+            _add(hops, told_by.get(item.number, ()), PollStep.CAUSE)
         elif isinstance(item, Poll):
-            _add(hops, list(hops) if polled else [], Step.POLL)
+            _add(hops, list(hops) if polled else [], PollStep.POLL)
         elif not to_rc:
             for effect in _effects_of(effects, item, every_bit=False):
-                _add(hops, effect.vectors, Step.CAUSE)
+                _add(hops, effect.vectors, PollStep.CAUSE)
     sources = Counter(vector for effect in effects for vector in set(effect.vectors))
     for vector, hop in hops.items():
         hop.holds = sources[vector]
@@ -185,6 +185,6 @@ def _effects_of(
     return [effects[bit] for bit in (bits if every_bit else bits[:1]) if bit < len(effects)]
 
 
-def _add(hops: defaultdict[int, Hop], keys: Iterable[int], step: Step) -> None:
+def _add(hops: defaultdict[int, Hop], keys: Iterable[int], step: PollStep) -> None:
     for key in keys:
         hops[key].steps.append(step)

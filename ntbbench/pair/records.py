@@ -48,7 +48,7 @@ class InSetting(Struct, frozen=True, kw_only=True):
 # `ntbbench compat`
 
 
-class Cell(Struct, frozen=True, kw_only=True):
+class CompatCell(Struct, frozen=True, kw_only=True):
     """One direction of one pair of drivers, and what becomes of its doorbells."""
 
     direction: Direction
@@ -98,7 +98,7 @@ class Exhaustive(Struct, frozen=True, kw_only=True):
 class CompatResult(InSetting, frozen=True, kw_only=True, omit_defaults=True):
     """The matrix of prefixes in one setting, and what the search of all settings found."""
 
-    cells: list[Cell]
+    cells: list[CompatCell]
     exhaustive: Exhaustive | UnsetType = UNSET
 
 

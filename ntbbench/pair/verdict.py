@@ -39,8 +39,8 @@ from ntbbench.pair.records import (
     COMPAT_SCHEMA,
     STORY_SCHEMA,
     BrokenCell,
-    Cell,
     CellName,
+    CompatCell,
     CompatResult,
     Exhaustive,
     Regression,
@@ -67,7 +67,7 @@ Masks = tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True)
-class Counts:
+class DoorbellCounts:
     """Single-bit rings of bits 0 .. qp_count-1, one case each, summed."""
 
     cases: int  # rings
@@ -87,11 +87,11 @@ class Outcome:
     """The verdict on one direction of one pair in one setting."""
 
     verdict: Verdict
-    counts: Counts
+    counts: DoorbellCounts
     hazards: tuple[Hazard, ...]
 
 
-NOTHING = Counts(0, 0, 0, 0, 0)
+NOTHING = DoorbellCounts(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
 
 
 @cache
-def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, Counts]:
+def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, DoorbellCounts]:
     """Return the verdict on one direction and the counts behind it."""
     if ep.qp_count != rc.qp_count:
         return Verdict.LINK_DOWN, NOTHING
@@ -156,7 +156,7 @@ def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, Counts
     return _verdict(counts, receiver.fallback), counts
 
 
-def _count_rings(slots: Slots, masks: Masks) -> Counts:
+def _count_rings(slots: Slots, masks: Masks) -> DoorbellCounts:
     """Ring each bit once and count what the receiver's transport schedules; see `Traits`."""
     qp_bitmap = (1 << len(slots)) - 1
     interrupts = schedule_calls = missed = misrouted = 0
@@ -171,10 +171,10 @@ def _count_rings(slots: Slots, masks: Masks) -> Counts:
         if not woken >> bit & 1:
             missed += 1
             misrouted += woken != 0
-    return Counts(len(slots), interrupts, schedule_calls, missed, misrouted)
+    return DoorbellCounts(len(slots), interrupts, schedule_calls, missed, misrouted)
 
 
-def _verdict(counts: Counts, fallback: bool) -> Verdict:
+def _verdict(counts: DoorbellCounts, fallback: bool) -> Verdict:
     """Return the verdict on a link that is up.
 
     A pair that works is `per-vector` when the driver has vector callbacks and each interrupt
@@ -266,10 +266,10 @@ def compat(setting: Setting, exhaustive: Exhaustive | None = None) -> CompatResu
     )
 
 
-def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> Cell:
+def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> CompatCell:
     """Return one cell of the matrix."""
     found = outcome(direction, cell_driver("ep", ep), cell_driver("rc", rc), setting)
-    return Cell(
+    return CompatCell(
         direction=direction,
         ep=ep,
         rc=rc,

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ntbbench.datapath.outcome import Cause, Happening, Logged
+from ntbbench.datapath.outcome import Happening, Logged, RunCause
 from ntbbench.datapath.system import System
 
 ROWS_MAX = 300_000  # of the log: a spinning CPU looks twice a microsecond
@@ -231,7 +231,7 @@ def _describe(begin: Logged, end: Logged) -> tuple[str, dict[str, Any]]:
     """Return the name of a slice and what a viewer shows where it is selected."""
     if begin.happening is Happening.RUN_BEGIN:
         name = USEFUL if end.value else EMPTY
-        cause = Cause(begin.value).name.lower()
+        cause = RunCause(begin.value).name.lower()
         return name, {"queue": begin.index, "packets": end.value, "scheduled by": cause}
     if begin.happening is Happening.IRQ_BEGIN:
         return "hardirq", {"source": begin.index, "tasklet_schedule calls": end.value}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recordings import LOOP_612, Edit, by_line, copy, moved_tasklets, swapped_ports, without
 
-from ntbbench.capture.readers.trace_events import Kind
+from ntbbench.capture.readers.trace_events import EventKind
 from ntbbench.capture.recording import read_recording
 from ntbbench.capture.replay import replay
 from ntbbench.core.errors import InputError
@@ -119,9 +119,9 @@ def test_the_tasklets_place_is_found(tmp_path: Path, offset: int, dropped: tuple
         return without(*dropped)(moved_tasklets(offset)(text))
 
     moved = read_recording(copy(BURST, tmp_path / "r", trace=edit))
-    shown = [event.value for event in moved.events if event.kind is Kind.SCHEDULE]
+    shown = [event.value for event in moved.events if event.kind is EventKind.SCHEDULE]
     original = read_recording(BURST)
-    assert shown == [event.value for event in original.events if event.kind is Kind.SCHEDULE]
+    assert shown == [event.value for event in original.events if event.kind is EventKind.SCHEDULE]
     assert len(shown) == 300
 
 
@@ -188,6 +188,6 @@ def test_missing_probes_are_a_caution(tmp_path: Path) -> None:
         return None if match[9] == "rxc_db" and next(seen) == 7 else match[0]
 
     recording = read_recording(copy(BURST, tmp_path / "r", trace=by_line(miss_one)))
-    assert sum(event.kind is Kind.RUN for event in recording.events) == 300
+    assert sum(event.kind is EventKind.RUN for event in recording.events) == 300
     (caution,) = recording.cautions
     assert "tasklet_entry shows 300 runs, rxc_db 299" in caution

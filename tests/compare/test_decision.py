@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ntbbench.compare import noisy as cautions
 from ntbbench.compare.compare import compare
 from ntbbench.compare.decision import Bar, compare_exact, decision_of, judged_missing
-from ntbbench.compare.noisy import Estimate
+from ntbbench.compare.noisy import NoisyEstimate
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy, Test
 from ntbbench.compare.records import Comparison, Report, Summary
@@ -479,12 +479,12 @@ def test_exchanged_sides_mirror_the_verdict(n: int, data: st.DataObject, in_pair
 FEW_RUNS = {"ratio": 1.1, "p_value": 0.1, "p_least": 0.1, "p_effect": 0.001, "apart": True}
 
 
-def guess(**more: object) -> Estimate:
+def guess(**more: object) -> NoisyEstimate:
     summary = Summary(n=10, mean=1.0, minimum=1.0, maximum=1.0, median=1.0, sd=0.0, outliers=0)
     usual = dict.fromkeys(("ratio", "low", "high", "second", "p_effect"), 1.0)
     known = {"p_value": 0.5, "p_least": 0.001, "apart": False, "scatter": (0.001, 0.001)}
     sides = {"base": summary, "candidate": summary, "variances": (0.0, 0.0)}
-    return Estimate(
+    return NoisyEstimate(
         **{**usual, **known, **sides, "sizes": detectable.Sizes(10, 10, paired=False), **more}
     )
 

@@ -12,7 +12,7 @@ from simulate_runs import SMALL, Command, found_on, saved
 
 from ntbbench.core.errors import InputError
 from ntbbench.datapath import grid as grids
-from ntbbench.datapath.grid import Found, Grid, Hooks
+from ntbbench.datapath.grid import Found, Grid, GridHooks
 from ntbbench.datapath.grid_point import expand
 from ntbbench.datapath.scenario_file import preset, with_settings
 
@@ -58,7 +58,7 @@ def test_a_worker_that_dies_changes_nothing(running: Cluster, expected: Found) -
             running.kill_worker(0)
 
     with grids.dask(running.address) as place:
-        found = found_on(place, grid(), Hooks(progress=progress))
+        found = found_on(place, grid(), GridHooks(progress=progress))
     assert killed.is_set()
     assert told[0] <= told[-1] // 2  # it died in the middle
     assert found == expected

@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ntbbench.datapath.engine import ENGINES, simulate, simulate_logged
-from ntbbench.datapath.outcome import Cause
+from ntbbench.datapath.outcome import RunCause
 from ntbbench.datapath.system import (
     Cost,
     Costs,
     Deferral,
     Draw,
     Flow,
+    InterruptSource,
     Queue,
-    Source,
     System,
     Transmit,
 )
@@ -63,7 +63,7 @@ def free_system(masks: list[int], rings: list[int], kind: str) -> System:
             Flow(queue, 1, 64, "times", backlog=1, times_ps=times[queue]) for queue in range(QUEUES)
         ),
         queues=tuple(Queue(n, n, 1000, 1000) for n in range(QUEUES)),
-        sources=tuple(Source(0, (mask,), kind) for mask in masks),
+        sources=tuple(InterruptSource(0, (mask,), kind) for mask in masks),
         end_ps=US * (2 + len(rings)),
         transmit=Transmit(tx_stop=0),
         reposts=False,
@@ -90,10 +90,10 @@ def test_without_costs_the_counts_are_the_dispatch_kernels(masks, rings) -> None
     assert list(outcome.interrupts) == counts.vector_interrupts
     assert outcome.scan_iterations == counts.scan_iterations
     for queue, row in enumerate(outcome.queues):
-        assert row.calls[Cause.DOORBELL] == counts.qp_schedule_calls[queue]
-        assert row.wakeups[Cause.DOORBELL] == counts.qp_wakeups[queue]
-        assert row.useful[Cause.DOORBELL] == counts.qp_useful_wakeups[queue]
-        assert row.empty[Cause.DOORBELL] == counts.qp_spurious_wakeups[queue]
+        assert row.calls[RunCause.DOORBELL] == counts.qp_schedule_calls[queue]
+        assert row.wakeups[RunCause.DOORBELL] == counts.qp_wakeups[queue]
+        assert row.useful[RunCause.DOORBELL] == counts.qp_useful_wakeups[queue]
+        assert row.empty[RunCause.DOORBELL] == counts.qp_spurious_wakeups[queue]
     assert sum(row.missed for row in outcome.queues) == counts.missed
     assert sum(row.misrouted for row in outcome.queues) == counts.misrouted
 
@@ -116,7 +116,7 @@ def test_with_one_qp_per_vector_is_fallback(kind: str) -> None:
         sender_cpus=1,
         flows=(flow,),
         queues=(Queue(0, 0, 60, 60, 1),),
-        sources=(Source(0, (1,)),),
+        sources=(InterruptSource(0, (1,)),),
         end_ps=10**11,
         costs=Costs(
             send=Cost(US, draw=Draw("exponential")),
@@ -127,7 +127,7 @@ def test_with_one_qp_per_vector_is_fallback(kind: str) -> None:
             copy=Cost(2 * US, draw=Draw("exponential")),
         ),
     )
-    fallback = replace(system, sources=(Source(0, ((1 << 64) - 1,)),))
+    fallback = replace(system, sources=(InterruptSource(0, ((1 << 64) - 1,)),))
     outcome = simulate(system, 7)
     assert outcome.queues[0].packets > 500
     assert simulate(fallback, 7) == outcome
@@ -146,7 +146,7 @@ def spaced(callbacks: list[int], *, latched: bool, reposts: bool) -> System:
         queues=tuple(
             Queue(bit, bit, 15, 15, db_bits=latched << bit) for bit in range(len(callbacks))
         ),
-        sources=tuple(Source(0, (mask,)) for mask in callbacks),
+        sources=tuple(InterruptSource(0, (mask,)) for mask in callbacks),
         end_ps=PACKETS * GAP + GAP // 2,
         costs=Costs(send=Cost(US), hardirq_ps=US, tasklet_ps=US, copy=Cost(US)),
         reposts=reposts,
@@ -169,8 +169,8 @@ def test_runs_a_doorbell_are_those_of_real_kernels(callbacks, latched, runs) -> 
     outcome = simulate(spaced(callbacks, latched=latched, reposts=False), 1, "reference")
     assert outcome.interrupts == (PACKETS, *[0] * (len(callbacks) - 1))
     assert sum(sum(q.useful) + sum(q.empty) for q in outcome.queues) == runs * PACKETS
-    assert outcome.queues[0].useful[Cause.DOORBELL] == PACKETS
-    assert outcome.queues[0].empty[Cause.RACE_CHECK] == latched * PACKETS
+    assert outcome.queues[0].useful[RunCause.DOORBELL] == PACKETS
+    assert outcome.queues[0].empty[RunCause.RACE_CHECK] == latched * PACKETS
     assert sum(q.missed + q.misrouted for q in outcome.queues) == 0
 
 
@@ -179,9 +179,9 @@ def test_a_repost_and_the_race_check_are_one_extra_run(callbacks: list[int]) -> 
     """ntb_netdev reposts: the race check merges with that."""
     outcome = simulate(spaced(callbacks, latched=True, reposts=True), 1, "reference")
     rung = outcome.queues[0]
-    assert rung.empty[Cause.REPOST] == PACKETS
-    assert rung.calls[Cause.RACE_CHECK] == PACKETS
-    assert rung.wakeups[Cause.RACE_CHECK] == 0
+    assert rung.empty[RunCause.REPOST] == PACKETS
+    assert rung.calls[RunCause.RACE_CHECK] == PACKETS
+    assert rung.wakeups[RunCause.RACE_CHECK] == 0
 
 
 def test_wrong_db_bits_run_the_queue_that_they_name() -> None:
@@ -193,7 +193,7 @@ def test_wrong_db_bits_run_the_queue_that_they_name() -> None:
     changed = replace(system, queues=wrong)
     outcome = simulate(changed, 1, "reference")
     assert sum(sum(q.useful) + sum(q.empty) for q in outcome.queues) == 6 * PACKETS
-    assert outcome.queues[1].empty[Cause.RACE_CHECK] == PACKETS
+    assert outcome.queues[1].empty[RunCause.RACE_CHECK] == PACKETS
 
 
 GOLDEN = Path(__file__).parents[1] / "data" / "datapath-events.txt"
@@ -207,7 +207,7 @@ SYSTEM = System(
         Flow(1, 2, 64, "back-to-back", start_ps=50 * US),
     ),
     queues=(Queue(0, 0, 8, 8, 1), Queue(1, 1, 12, 4, 2), Queue(3, 1, 12, 12, 8)),
-    sources=(Source(0, (0b1011,)), Source(1, (0b1011,))),
+    sources=(InterruptSource(0, (0b1011,)), InterruptSource(1, (0b1011,))),
     end_ps=400 * US,
     costs=Costs(
         send=Cost(US, 300_000, Draw("uniform", 100_000)),

@@ -24,8 +24,8 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import write_json
 from ntbbench.datapath import grid as grids
 from ntbbench.datapath import replicate as replicating
-from ntbbench.datapath.grid import Found, Grid, Hooks, WorkersLost, run_grid
-from ntbbench.datapath.grid_point import PointSpec, Ring
+from ntbbench.datapath.grid import Found, Grid, GridHooks, WorkersLost, run_grid
+from ntbbench.datapath.grid_point import QpRing, SimulationSpec
 from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.replicate import Chunk, replicate, run_packed, unpacked
 from ntbbench.datapath.scenario_file import preset, with_settings
@@ -44,8 +44,8 @@ def test_any_number_of_workers_gives_the_same(jobs: int) -> None:
 def test_a_system_that_the_engines_refuse_is_one_line(jobs: int) -> None:
     """The error crosses from the worker that met it, whole."""
     scenario = with_settings(preset("generic"), ["length=1MiB", "sender.byte=10us"])
-    plan = Grid([PointSpec(scenario, 1, "msi", "single", "tcp")], 3, "specialised")
-    plan.specs[0].__dict__["rings"] = (Ring(2 << 20, 15),)  # frames that hold such packets
+    plan = Grid([SimulationSpec(scenario, 1, "msi", "single", "tcp")], 3, "specialised")
+    plan.specs[0].__dict__["rings"] = (QpRing(2 << 20, 15),)  # frames that hold such packets
     with (
         grids.local(jobs, 3) as place,
         pytest.raises(InputError, match=r"costs\.send: .*: at most a second a packet"),
@@ -82,15 +82,15 @@ def test_an_end_waits_for_what_was_handed_out() -> None:
             return executor.submit(task, chunk)
 
         noted = SimpleNamespace(submit=submit)
-        place = grids.Place(cast(Executor, noted), 2)
-        found = found_on(place, plan, Hooks(stop=lambda: bool(handed)))
+        place = grids.WorkPlace(cast(Executor, noted), 2)
+        found = found_on(place, plan, GridHooks(stop=lambda: bool(handed)))
     assert len(handed) == place.window
     assert sum(map(len, found)) == sum(map(len, handed)) < plan.total
 
 
 def test_who_insists_waits_for_nothing() -> None:
     """The task never ends; what was found before stays."""
-    place = grids.Place(cast(Executor, SimpleNamespace(submit=lambda *_: Future())), 2)
+    place = grids.WorkPlace(cast(Executor, SimpleNamespace(submit=lambda *_: Future())), 2)
     plan, asked = small_grid(), iter([False, False])
 
     def stop() -> bool:
@@ -100,7 +100,7 @@ def test_who_insists_waits_for_nothing() -> None:
 
     found: Found = [{0: replicate(plan.specs[0], 0, "specialised")}, {}, {}, {}]
     with pytest.raises(KeyboardInterrupt):
-        run_grid(plan, found, place, Hooks(stop=stop))
+        run_grid(plan, found, place, GridHooks(stop=stop))
     assert [len(have) for have in found] == [1, 0, 0, 0]
 
 
@@ -139,7 +139,7 @@ def test_a_killed_worker_loses_only_what_it_ran() -> None:
         os.kill(active_children()[0].pid or 0, signal.SIGKILL)
 
     with grids.local(2, 4000) as place, pytest.raises(WorkersLost, match="ended from outside"):
-        run_grid(plan, found, place, Hooks(progress=kill))
+        run_grid(plan, found, place, GridHooks(progress=kill))
     assert 0 < sum(map(len, found)) < 4000
 
 
@@ -156,7 +156,7 @@ def test_a_worker_keeps_memory_unless_the_user_says_how_much(own, worker, parent
 def test_what_was_found_before_a_worker_died_is_saved(tmp_path, monkeypatch, ntbbench) -> None:
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
 
-    def dies(plan: Grid, found: Found, place: grids.Place, hooks: Hooks) -> None:
+    def dies(plan: Grid, found: Found, place: grids.WorkPlace, hooks: GridHooks) -> None:
         found[0][1] = replicate(plan.specs[0], 1, "specialised")
         raise WorkersLost("a worker process was ended from outside;")
 
@@ -175,18 +175,18 @@ def test_what_was_found_before_a_worker_died_is_saved(tmp_path, monkeypatch, ntb
 def test_an_end_on_the_way_keeps_what_is_done() -> None:
     plan = small_grid(40)
     told: list[int] = []
-    hooks = Hooks(progress=lambda _, done, total: told.append(done), stop=lambda: len(told) > 0)
+    hooks = GridHooks(progress=lambda _, done, total: told.append(done), stop=lambda: len(told) > 0)
     with grids.local(1, 1) as place:
         found = found_on(place, plan, hooks)
         assert 0 < sum(map(len, found)) < 160
-        run_grid(plan, found, place, Hooks())
+        run_grid(plan, found, place, GridHooks())
         assert found == found_on(place, plan)
 
 
 def test_it_is_saved_now_and_then() -> None:
     now = iter(range(0, 10_000, 20))
     kept: list[int] = []
-    hooks = Hooks(save=lambda found: kept.append(sum(map(len, found))), clock=lambda: next(now))
+    hooks = GridHooks(save=lambda found: kept.append(sum(map(len, found))), clock=lambda: next(now))
     with grids.local(1, 1) as place:
         found_on(place, small_grid(40), hooks)
     assert kept

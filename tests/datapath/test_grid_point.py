@@ -13,7 +13,7 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.options import Choice, Count, Duration, Flag, Kind, Share, Word
 from ntbbench.datapath.fit import fit, target_of, throughput
 from ntbbench.datapath.grid_point import (
-    PointSpec,
+    SimulationSpec,
     engine_seed,
     expand,
     queue_of_flow,
@@ -35,10 +35,10 @@ from ntbbench.ntb.catalogue import hardware_names
 def spec_of(
     *settings: str, queues: int = 4, dispatch: str = "per-vector", affinity: str = "spread",
     protocol: str = "tcp", board: str = "generic",
-) -> PointSpec:  # fmt: skip
+) -> SimulationSpec:  # fmt: skip
     scenario = with_settings(preset(board), settings)
     check_scenario(scenario)
-    return PointSpec(scenario, queues, dispatch, affinity, protocol)
+    return SimulationSpec(scenario, queues, dispatch, affinity, protocol)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,21 @@ from pair_recordings import BOOTS, evaluated, load
 from pair_recordings import DATA as PAIR_DATA
 from recordings import DATA, RECORDINGS, name_of
 
-from ntbbench.capture.readers.trace_events import Kind, TraceEvent
+from ntbbench.capture.readers.trace_events import EventKind, TraceEvent
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.datapath.engine import ENGINES, simulate, simulate_logged
 from ntbbench.datapath.grid_point import resolve
 from ntbbench.datapath.outcome import Happening, Logged
-from ntbbench.datapath.system import Cost, Costs, Flow, Queue, Softirq, Source, System, Transmit
+from ntbbench.datapath.system import (
+    Cost,
+    Costs,
+    Flow,
+    InterruptSource,
+    Queue,
+    SoftirqModel,
+    System,
+    Transmit,
+)
 from ntbbench.lab.pair.plan import PairRecordings, PointRecording
 from ntbbench.lab.pair.records import PairPoint
 from ntbbench.ntb.vectormap import bits_of
@@ -33,20 +42,20 @@ RUNS_OUT = 20_000 * US
 INTERRUPTED = {"linux-6.1-ntb-loop/fallback-burst", "linux-6.1-ntb-loop/per-vector-burst-four-qps"}
 Order = list[tuple[str, int]]
 NAMES = {
-    Happening.RING: Kind.RING.name,
-    Happening.SCHEDULE: Kind.SCHEDULE.name,
-    Happening.RUN_BEGIN: Kind.RUN.name,
+    Happening.RING: EventKind.RING.name,
+    Happening.SCHEDULE: EventKind.SCHEDULE.name,
+    Happening.RUN_BEGIN: EventKind.RUN.name,
 }
 
 
 def loopback(
-    recording: Recording, events: list[TraceEvent], *, sender_cpus: int, **rules: Softirq | int
+    recording: Recording, events: list[TraceEvent], *, sender_cpus: int, **rules: SoftirqModel | int
 ) -> System:
     """Two ports in one kernel: each QP's sender rings when it was recorded to."""
     masks = recording.device.vector_map().db_vector_masks
     active = bits_of(recording.device.active_mask)
     first = events[0].time
-    rings = [event for event in events if event.kind is Kind.RING]
+    rings = [event for event in events if event.kind is EventKind.RING]
     flows = [
         Flow(
             number,
@@ -69,7 +78,7 @@ def loopback(
         sender_cpus=sender_cpus,
         flows=tuple(flows),
         queues=tuple(Queue(n, i, 100, 100, latched << n) for i, n in enumerate(active)),
-        sources=tuple(Source(0, (masks[qp_num],)) for qp_num in active),
+        sources=tuple(InterruptSource(0, (masks[qp_num],)) for qp_num in active),
         end_ps=LEAD + round((events[-1].time - first) * 1e12) + RUNS_OUT,
         costs=Costs(
             send=Cost(SEND), hardirq_ps=2 * US, tasklet_ps=US, copy=Cost(US), wakeup_ps=wakeup_ps
@@ -83,7 +92,7 @@ def loopback(
 def recorded_order(events: list[TraceEvent]) -> Order:
     kinds = set(NAMES.values())
     return [
-        (e.kind.name, e.value.bit_length() - 1 if e.kind is Kind.RING else e.value)
+        (e.kind.name, e.value.bit_length() - 1 if e.kind is EventKind.RING else e.value)
         for e in events
         if e.kind.name in kinds
     ]
@@ -118,12 +127,12 @@ def test_ksoftirqd_gets_what_a_softirq_leaves_behind(engine: str) -> None:
     recording = read_recording(DATA / "linux-6.1-ntb-loop" / "fallback-burst")
     events = list(recording.events)
     wanted = next(n for n in count() if events[n].need_resched)
-    start = max(n for n in range(wanted) if events[n].kind is Kind.RING)
+    start = max(n for n in range(wanted) if events[n].kind is EventKind.RING)
     stretch = events[start:]
     assert all(event.need_resched for event in events[wanted:-2])
     length = round((stretch[-2].time - stretch[0].time) * 1e12)
     system = loopback(
-        recording, stretch, sender_cpus=1, softirq=Softirq(need_resched=True), wakeup_ps=length
+        recording, stretch, sender_cpus=1, softirq=SoftirqModel(need_resched=True), wakeup_ps=length
     )
     outcome, log = simulate_logged(system, 1, engine)
     assert simulated_order(log, system) == recorded_order(stretch)

@@ -22,9 +22,9 @@ from simulate_runs import ONE, WHOLE_RUN, compared, loaded, saved, spec_of
 from ntbbench.cli.main import main
 from ntbbench.core.errors import ExitCode
 from ntbbench.datapath.fit import crossing, fit, target_of, throughput, with_byte
-from ntbbench.datapath.grid_point import PointSpec
+from ntbbench.datapath.grid_point import SimulationSpec
 from ntbbench.datapath.outcome import latency_bucket
-from ntbbench.datapath.records import CPU_KINDS, Counts, Estimate, OkSimulation
+from ntbbench.datapath.records import CPU_KINDS, Estimate, OkSimulation, SimulationCounts
 from ntbbench.datapath.replicate import histogram_of, quantiles, replicate
 from ntbbench.datapath.scenario_file import preset, with_settings
 from ntbbench.datapath.summary import estimate, gains, partly_defined, point_of
@@ -108,7 +108,7 @@ def test_the_json_is_the_contract(result_file: Path) -> None:
         for value in estimates:
             assert value["low"] <= value["mean"] <= value["high"]
         assert set(point["cpu_seconds"]) == set(CPU_KINDS)
-        for name in Counts.__struct_fields__:
+        for name in SimulationCounts.__struct_fields__:
             runs = [run["counts"][name] for run in point["replications"]]
             assert point[name] == sum(runs)
             assert point["estimates"][name]["mean"] == pytest.approx(np.mean(runs))
@@ -127,7 +127,7 @@ def test_the_json_is_the_contract(result_file: Path) -> None:
 def test_a_point_has_the_counts_of_a_replication() -> None:
     """Written in both records: the same names, types and order."""
     fields = {field.name: field.type for field in msgspec.structs.fields(OkSimulation)}
-    counts = {field.name: field.type for field in msgspec.structs.fields(Counts)}
+    counts = {field.name: field.type for field in msgspec.structs.fields(SimulationCounts)}
     start = list(fields).index("packets")
     assert list(fields.items())[start : start + len(counts)] == list(counts.items())
 
@@ -152,10 +152,10 @@ def test_one_cpu_copies_no_faster_with_more_queues(dispatch: str) -> None:
     )
 
     def rate(queues: int, affinity: str) -> float:
-        spec = PointSpec(board, queues, dispatch, affinity, "tcp")
+        spec = SimulationSpec(board, queues, dispatch, affinity, "tcp")
         return replicate(spec, 0, "specialised").throughput_bps
 
-    receiver, packet = board.receiver, PointSpec(board, 1, dispatch, "single", "tcp")
+    receiver, packet = board.receiver, SimulationSpec(board, 1, dispatch, "single", "tcp")
     copy = receiver.packet + receiver.byte * packet.size / 1000  # picoseconds
     limit = packet.payload * 8 / copy * 1e12
     for queues in (1, 2, 4):

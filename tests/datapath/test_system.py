@@ -29,7 +29,7 @@ from ntbbench.datapath.engine.engine_plan import (
     QUEUE_COUNTS,
     SLOT_BITS,
     TIME_END,
-    Duration,
+    DrawnDuration,
     draw,
     minus_log,
     plan,
@@ -42,10 +42,10 @@ from ntbbench.datapath.system import (
     Deferral,
     Draw,
     Flow,
-    Poll,
+    InterruptSource,
     Queue,
-    Softirq,
-    Source,
+    SlotPoll,
+    SoftirqModel,
     System,
     Transmit,
     check_declared,
@@ -53,7 +53,9 @@ from ntbbench.datapath.system import (
 
 US = 10**6
 FLOW = Flow(0, 1, 64, "closed", window=1)
-SYSTEM = System(1, 1, (FLOW,), (Queue(0, 0, 8, 8),), (Source(0, (1,)),), US, costs=Costs(Cost(US)))
+SYSTEM = System(
+    1, 1, (FLOW,), (Queue(0, 0, 8, 8),), (InterruptSource(0, (1,)),), US, costs=Costs(Cost(US))
+)
 WORD = st.integers(0, 2**64 - 1)
 
 
@@ -65,8 +67,8 @@ def with_costs(**fields: object) -> System:
     return replace(SYSTEM, costs=replace(SYSTEM.costs, **fields))
 
 
-RECORDS = (SYSTEM, FLOW, SYSTEM.queues[0], SYSTEM.costs, Cost(), Draw(), Poll(5), Deferral(1),
-           Transmit(), Softirq())  # fmt: skip
+RECORDS = (SYSTEM, FLOW, SYSTEM.queues[0], SYSTEM.costs, Cost(), Draw(), SlotPoll(5), Deferral(1),
+           Transmit(), SoftirqModel())  # fmt: skip
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
@@ -91,8 +93,8 @@ def test_a_number_out_of_its_declared_range_is_one_line(record: Any) -> None:
         (with_costs(hardirq_ps=-1), "costs.hardirq_ps: -1: 0 .. 1,000,000,000,000"),
         (with_costs(channel=Cost(-5)), "costs.channel.packet_ps: -5: 0 .. 1,000,000,000,000"),
         (replace(SYSTEM, deferral=Deferral(0, Draw("uniform", -1))), "deferral.work_draw.spread_"),
-        (replace(SYSTEM, poll=Poll(0)), "poll.jiffies: 0: 1 .. 1,000"),
-        (replace(SYSTEM, softirq=Softirq(0)), "softirq.max_restart: 0: 1 .. 1,000"),
+        (replace(SYSTEM, poll=SlotPoll(0)), "poll.jiffies: 0: 1 .. 1,000"),
+        (replace(SYSTEM, softirq=SoftirqModel(0)), "softirq.max_restart: 0: 1 .. 1,000"),
         (replace(SYSTEM, transmit=Transmit(tx_stop=-1)), "transmit.tx_stop: -1: 0 .. 65,536"),
         (replace(SYSTEM, queues=(Queue(0, 0, 1, 8),)), "queues[0].entries: 1: 2 .. 65,536"),
         (with_flow(size=0), "flows[0].size: 0: 1 .. 1,073,741,824"),
@@ -109,14 +111,17 @@ def test_a_number_out_of_its_declared_range_is_one_line(record: Any) -> None:
         (with_flow(kind="open", gap_ps=0, backlog=1), "flows[0].gap_ps: 0: 1 .. "),
         (with_flow(kind="times", backlog=1, times_ps=(2, 1)), "flows[0].times_ps: 1: ascending"),
         (
-            replace(SYSTEM, sources=(Source(1, (1,)),)),
+            replace(SYSTEM, sources=(InterruptSource(1, (1,)),)),
             "sources[0].cpu: 1: a CPU of the receiver: 0 .. 0",
         ),
-        (replace(SYSTEM, sources=(Source(0, (1 << 64,)),)), "sources[0].callbacks: "),
-        (replace(SYSTEM, sources=(Source(0, (1,) * 65),)), "sources[0].callbacks: 65: 0 .. 64"),
-        (replace(SYSTEM, poll=Poll(5, cpu=3)), "poll.cpu: 3: a CPU of the receiver: 0 .. 0"),
+        (replace(SYSTEM, sources=(InterruptSource(0, (1 << 64,)),)), "sources[0].callbacks: "),
         (
-            replace(SYSTEM, poll=Poll(5), sources=(Source(0, (1,), "msi"),)),
+            replace(SYSTEM, sources=(InterruptSource(0, (1,) * 65),)),
+            "sources[0].callbacks: 65: 0 .. 64",
+        ),
+        (replace(SYSTEM, poll=SlotPoll(5, cpu=3)), "poll.cpu: 3: a CPU of the receiver: 0 .. 0"),
+        (
+            replace(SYSTEM, poll=SlotPoll(5), sources=(InterruptSource(0, (1,), "msi"),)),
             "sources[0].kind: 'msi': event",
         ),
         (replace(SYSTEM, queues=(Queue(0, 2, 8, 8),)), "queues[0].source: 2: 0 .. 0"),
@@ -157,7 +162,7 @@ def test_keys_hold_every_slot_and_time() -> None:
         sender_cpus=cpus,
         flows=tuple(replace(FLOW, queue=n % 64, cpu=cpus + 2 * n) for n in range(FLOWS_MAX)),
         queues=tuple(Queue(n, n, 8, 8, 1 << n) for n in range(64)),
-        sources=tuple(Source(16 * n, ((1 << 64) - 1,)) for n in range(64)),
+        sources=tuple(InterruptSource(16 * n, ((1 << 64) - 1,)) for n in range(64)),
         end_ps=30 * US,
         poll=None,
     )
@@ -210,7 +215,7 @@ def test_logarithms_are_close(word: int) -> None:
 @given(word=WORD, mean=st.integers(0, 10**12), ppm=st.integers(0, 10**6))
 def test_uniform_draws_stay_in_their_range(word: int, mean: int, ppm: int) -> None:
     spread = mean * ppm // 10**6
-    value = draw(Duration.of(mean, Draw("uniform", ppm)), word)
+    value = draw(DrawnDuration.of(mean, Draw("uniform", ppm)), word)
     assert mean - spread <= value <= mean + spread
 
 

@@ -13,8 +13,17 @@ import pytest
 from datapath_systems import latency_bucket_low
 
 from ntbbench.datapath.engine import simulate, simulate_logged
-from ntbbench.datapath.outcome import CpuTime, Happening, Outcome
-from ntbbench.datapath.system import Cost, Costs, Draw, Flow, Queue, Source, System, Transmit
+from ntbbench.datapath.outcome import CpuTime, Happening, SystemOutcome
+from ntbbench.datapath.system import (
+    Cost,
+    Costs,
+    Draw,
+    Flow,
+    InterruptSource,
+    Queue,
+    System,
+    Transmit,
+)
 
 US = 10**6
 GAP = 10 * US
@@ -30,7 +39,7 @@ def single_server(copy: Cost, *, end_ps: int, gap: int = GAP, **costs: int) -> S
         sender_cpus=1,
         flows=(Flow(0, 1, 1, "open", gap_ps=gap, gap_draw=EXPONENTIAL, backlog=1),),
         queues=(Queue(0, 0, ENTRIES, ENTRIES),),
-        sources=(Source(0, (1,)),),
+        sources=(InterruptSource(0, (1,)),),
         end_ps=end_ps,
         warmup_ps=end_ps // 20,
         costs=Costs(copy=copy, **costs),
@@ -39,12 +48,12 @@ def single_server(copy: Cost, *, end_ps: int, gap: int = GAP, **costs: int) -> S
     )
 
 
-def mean_latency(outcome: Outcome) -> float:
+def mean_latency(outcome: SystemOutcome) -> float:
     """In picoseconds."""
     return outcome.latency_sum_ps / sum(packets for _, packets in outcome.latency)
 
 
-def quantile(outcome: Outcome, share: float) -> float:
+def quantile(outcome: SystemOutcome, share: float) -> float:
     """In picoseconds."""
     left = share * sum(packets for _, packets in outcome.latency)
     for bucket, packets in outcome.latency:
@@ -128,7 +137,9 @@ def loaded(kind: str, queues: int, affinity: str) -> System:
             Flow(n, queues + n, 65522, kind, window=8, ack_ps=20 * US) for n in range(queues)
         ),
         queues=tuple(Queue(n, n, 60, 60, 1 << n) for n in range(queues)),
-        sources=tuple(Source(n if affinity == "spread" else 0, (1 << n,)) for n in range(queues)),
+        sources=tuple(
+            InterruptSource(n if affinity == "spread" else 0, (1 << n,)) for n in range(queues)
+        ),
         end_ps=SECOND // 2,
         warmup_ps=SECOND // 10 + 1,
         costs=Costs(

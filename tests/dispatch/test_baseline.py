@@ -12,7 +12,7 @@ import pytest
 
 from ntbbench.core.result_file import load_as, write_json
 from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
-from ntbbench.dispatch.scenario import Scenario, scenario_from
+from ntbbench.dispatch.scenario import SweepScenario, scenario_from
 from ntbbench.dispatch.sweep import run_sweep
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -25,7 +25,7 @@ DEVICES = (
     "ntb_hw_intel-gen1",
     "ntb_hw_switchtec-crosslink",
 )
-SPACED = Scenario(
+SPACED = SweepScenario(
     hardware=DEVICES,
     queues=(1, 2, 4, 8),
     doorbells=(16,),
@@ -42,7 +42,7 @@ BASELINES = {
 }
 
 
-def counted(scenario: Scenario) -> SweepResult:
+def counted(scenario: SweepScenario) -> SweepResult:
     """Return the counts of a scenario; they depend on no environment."""
     return msgspec.structs.replace(run_sweep(scenario), environment={})
 

@@ -18,10 +18,10 @@ from ntbbench.core.environment import BUILD
 from ntbbench.datapath.engine import COMPILED
 from ntbbench.datapath.engine.buffers import Buffers
 from ntbbench.datapath.engine.engine_plan import plan
-from ntbbench.datapath.system import Cost, Costs, Flow, Queue, Source, System
+from ntbbench.datapath.system import Cost, Costs, Flow, InterruptSource, Queue, System
 from ntbbench.dispatch import engine
 from ntbbench.dispatch.engine import KERNELS
-from ntbbench.dispatch.engine.batch import Counts
+from ntbbench.dispatch.engine.batch import DispatchCounts
 from ntbbench.ntb.catalogue import generic
 from ntbbench.ntb.workload.stream import Cycle, Draws, Sender, ring_stream
 
@@ -115,7 +115,9 @@ BIT_LOOP = ("reference", "scan", "bitset")
 MSI = ("reference-msi", "msi", "bitset-msi")
 
 
-def count(kernel: str, rings: list[tuple[int, int]], masks: list[int], **words: int) -> Counts:
+def count(
+    kernel: str, rings: list[tuple[int, int]], masks: list[int], **words: int
+) -> DispatchCounts:
     """Count interrupts given as (vector, rung bits)."""
     return engine.count(
         kernel,
@@ -228,7 +230,7 @@ POINT = System(
     sender_cpus=1,
     flows=(Flow(0, 1, 64, "closed", window=4),),
     queues=(Queue(0, 0, 16, 16),),
-    sources=(Source(0, (1,)),),
+    sources=(InterruptSource(0, (1,)),),
     end_ps=10**10,
     costs=Costs(send=Cost(10**6)),
 )

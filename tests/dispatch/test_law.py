@@ -33,7 +33,7 @@ WORKLOADS = (
 
 def counted(
     workload: str, vector_map: VectorMap, queues: int, drain: int, interrupts: int, seed: int = 1
-) -> tuple[Stream, tuple[int, ...], engine.Counts]:
+) -> tuple[Stream, tuple[int, ...], engine.DispatchCounts]:
     active = (1 << queues) - 1
     stream = make_stream(parse_workload(workload), vector_map, queues, interrupts, seed)
     counts = engine.count(
@@ -108,7 +108,7 @@ def test_chance_shrinks_with_the_draws_and_holds_over_many_seeds(workload: str) 
     assert widths[1] < widths[0] / 9
 
 
-def wrong(counts: engine.Counts, **more: object) -> engine.Counts:
+def wrong(counts: engine.DispatchCounts, **more: object) -> engine.DispatchCounts:
     """Return the counts with integers that are off by so much, and lists put in their place."""
     off = {key: getattr(counts, key) + by for key, by in more.items() if isinstance(by, int)}
     return replace(counts, **(more | off))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.dispatch.scenario import Scenario, expand, load_scenario, scenario_from
+from ntbbench.dispatch.scenario import SweepScenario, expand, load_scenario, scenario_from
 from ntbbench.ntb.custom import Device
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "board.toml"
@@ -23,7 +23,7 @@ def toml(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_order_of_the_axes() -> None:
-    scenario = Scenario(
+    scenario = SweepScenario(
         hardware=["generic", "ntb_hw_epf-v4"],
         dispatch=["per-vector", "fallback"],
         doorbells=[8, 4],
@@ -59,7 +59,7 @@ def test_the_order_of_the_axes() -> None:
     ],
 )
 def test_what_a_device_makes_of_the_size_axes(hardware, doorbells, vectors, sizes) -> None:
-    scenario = Scenario(
+    scenario = SweepScenario(
         hardware=[hardware], doorbells=doorbells, vectors=vectors, queues=[1],
         dispatch=["fallback", "msi"],
     )  # fmt: skip
@@ -88,7 +88,7 @@ def test_what_a_device_makes_of_the_size_axes(hardware, doorbells, vectors, size
     ],
 )
 def test_what_a_device_cannot_give_is_kept_with_a_reason(axes: dict[str, Any], said: list) -> None:
-    scenario = Scenario(**{"dispatch": ["per-vector"], "doorbells": [16]} | axes)
+    scenario = SweepScenario(**{"dispatch": ["per-vector"], "doorbells": [16]} | axes)
     points = expand(scenario)
     assert [point.queues_requested for point in points] == [*scenario.queues] * (
         len(points) // len(scenario.queues)
@@ -101,7 +101,7 @@ def test_what_a_device_cannot_give_is_kept_with_a_reason(axes: dict[str, Any], s
 
 def test_no_queue_of_the_axis_is_hot_enough() -> None:
     with pytest.raises(InputError, match=r"'hot:queue=3,share=0\.9': a queue below 2"):
-        expand(Scenario(hardware=["generic"], workload=["hot:queue=3"], queues=[1, 2]))
+        expand(SweepScenario(hardware=["generic"], workload=["hot:queue=3"], queues=[1, 2]))
 
 
 def test_the_example_of_the_docs() -> None:
@@ -134,7 +134,7 @@ def test_every_key_of_a_file(tmp_path: Path) -> None:
         device.x = { doorbells = 4, vectors = 2 }
         """,
     )
-    assert load_scenario(path) == Scenario(
+    assert load_scenario(path) == SweepScenario(
         hardware=("x",),
         queues=(1, 2, 4, 8, 16),
         doorbells=(8,),
@@ -216,7 +216,8 @@ JSON = st.recursive(
 
 @given(
     st.dictionaries(
-        st.sampled_from([*Scenario.__struct_fields__, "x"]), JSON | st.just({"x": {"masks": [1]}})
+        st.sampled_from([*SweepScenario.__struct_fields__, "x"]),
+        JSON | st.just({"x": {"masks": [1]}}),
     )
 )
 @settings(max_examples=150)

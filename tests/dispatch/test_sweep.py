@@ -15,7 +15,7 @@ from ntbbench.core.errors import InputError, ModelDisagreement
 from ntbbench.dispatch import cell as cells
 from ntbbench.dispatch.cell import count
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
-from ntbbench.dispatch.scenario import Scenario
+from ntbbench.dispatch.scenario import SweepScenario
 from ntbbench.dispatch.sweep import Hooks, Sweep, cautions_of, run_sweep
 from ntbbench.ntb.custom import Device
 
@@ -62,7 +62,7 @@ def test_a_vector_of_several_queues_wakes_them_all() -> None:
     """8 doorbells on 2 vectors, 6 queues in turn: 4 of 6 rings wake 4 QPs, 2 of 6 wake 2."""
     (point,) = ok_points(
         run_sweep(
-            Scenario(hardware=["generic"], queues=[6], doorbells=[8], vectors=[2],
+            SweepScenario(hardware=["generic"], queues=[6], doorbells=[8], vectors=[2],
                      dispatch=["per-vector"], interrupts=1200, repeats=0)
         )
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_merging_lowers_the_effective_amplification_only() -> None:
     """Fallback, 4 queues in turn, 4 interrupts a softirq: 16 calls, 4 wakeups, all useful."""
     (point,) = ok_points(
         run_sweep(
-            Scenario(hardware=["generic"], queues=[4], doorbells=[8], dispatch=["fallback"],
+            SweepScenario(hardware=["generic"], queues=[4], doorbells=[8], dispatch=["fallback"],
                      drain=4, interrupts=1000, repeats=0)
         )
     )  # fmt: skip
@@ -83,7 +83,7 @@ def test_merging_lowers_the_effective_amplification_only() -> None:
 
 def test_custom_devices_and_logs(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("time,db_bits\n0,1\n1,6\n2,3\n")
-    scenario = Scenario(
+    scenario = SweepScenario(
         hardware=["board"], device={"board": Device(masks=["0x3", "0xc"])}, queues=[3],
         dispatch=["per-vector"], workload=[f"log:{tmp_path / 'log.csv'}"], repeats=1,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def test_custom_devices_and_logs(tmp_path: Path) -> None:
 
 def test_a_log_that_does_not_fit_names_the_device(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("time,db_bits\n0,1\n1,0x100\n")
-    scenario = Scenario(hardware=["generic"], doorbells=[8, 16], queues=[1],
+    scenario = SweepScenario(hardware=["generic"], doorbells=[8, 16], queues=[1],
                         workload=[f"log:{tmp_path / 'log.csv'}"], repeats=0)  # fmt: skip
     with pytest.raises(InputError, match=r"^generic, fallback, doorbells 8: log .*row 2: db_bits"):
         run_sweep(scenario)
@@ -113,7 +113,7 @@ def test_a_log_that_does_not_fit_names_the_device(tmp_path: Path) -> None:
     ],
 )
 def test_race_check_runs(hardware: str, dispatch: str, expected: int | None) -> None:
-    scenario = Scenario(
+    scenario = SweepScenario(
         hardware=[hardware], dispatch=[dispatch], doorbells=[8], queues=[2], interrupts=300,
         device={"quiet": Device(doorbells=8, db_read="zero")}, repeats=0,
     )  # fmt: skip

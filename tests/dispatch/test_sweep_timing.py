@@ -13,9 +13,9 @@ from ntbbench.core.clock import NS, Timer
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import write_json
 from ntbbench.dispatch import cell as cells
-from ntbbench.dispatch.cell import TIMED_INTERRUPTS, Cell
+from ntbbench.dispatch.cell import TIMED_INTERRUPTS, SweepCell
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
-from ntbbench.dispatch.scenario import Scenario, expand, scenario_from
+from ntbbench.dispatch.scenario import SweepScenario, expand, scenario_from
 from ntbbench.dispatch.sweep import Hooks, run_sweep
 from ntbbench.ntb.workload.stream import Draws
 
@@ -23,10 +23,10 @@ TIMED = changed(SMALL, queues=(1, 2), doorbells=(4,), vectors=(), repeats=3, wor
 
 
 def test_samples_are_taken_in_rounds_over_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[Cell] = []
+    taken: list[SweepCell] = []
     real = cells.sample
 
-    def sample(cell: Cell, *rest: object) -> None:
+    def sample(cell: SweepCell, *rest: object) -> None:
         taken.append(cell)
         real(cell, *rest)
 
@@ -59,9 +59,9 @@ def test_timing_changes_no_count() -> None:
 def test_the_timed_stream_is_of_one_length(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("time,db_bits\n0,1\n1,2\n2,4\n")
     for workload in ("uniform", "burst:size=3,of=uniform", f"log:{tmp_path / 'log.csv'}"):
-        (spec,) = expand(Scenario(hardware=["generic"], queues=[4], doorbells=[8],
+        (spec,) = expand(SweepScenario(hardware=["generic"], queues=[4], doorbells=[8],
                                   dispatch=["fallback"], workload=[workload]))  # fmt: skip
-        stream = cells.timed_stream(Cell(spec))
+        stream = cells.timed_stream(SweepCell(spec))
         assert len(stream.vectors) == len(stream.rung) == TIMED_INTERRUPTS
 
 
@@ -195,15 +195,15 @@ def test_a_long_run_is_saved_now_and_then() -> None:
 
 
 def test_cells_with_the_same_interrupts_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Cell] = []
-    real = Cell.stream
+    made: list[SweepCell] = []
+    real = SweepCell.stream
 
-    def stream(cell: Cell, interrupts: int) -> object:
+    def stream(cell: SweepCell, interrupts: int) -> object:
         made.append(cell)
         return real(cell, interrupts)
 
-    monkeypatch.setattr(Cell, "stream", stream)
-    scenario = Scenario(hardware=["generic"], queues=[1, 2, 3], doorbells=[8], vectors=[1, 8],
+    monkeypatch.setattr(SweepCell, "stream", stream)
+    scenario = SweepScenario(hardware=["generic"], queues=[1, 2, 3], doorbells=[8], vectors=[1, 8],
                         repeats=0, interrupts=100)  # fmt: skip
     assert len(run_sweep(scenario).points) == 12
     assert len(made) == 6  # fallback and per-vector have the same interrupts
@@ -218,7 +218,7 @@ def test_devices_with_the_same_queues_share_what_is_drawn(monkeypatch: pytest.Mo
         return real(draws, count, start)
 
     monkeypatch.setattr(Draws, "draw", draw)
-    scenario = Scenario(hardware=["generic"], queues=[2, 3], doorbells=[8, 9], vectors=[1, 8],
+    scenario = SweepScenario(hardware=["generic"], queues=[2, 3], doorbells=[8, 9], vectors=[1, 8],
                         workload=["uniform"], seed=2026, repeats=0, interrupts=1234,
                         jobs=1)  # fmt: skip
     assert len(run_sweep(scenario).points) == 16

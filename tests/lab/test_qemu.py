@@ -16,10 +16,19 @@ import pytest
 
 from ntbbench.core.errors import InputError
 from ntbbench.lab import guest_task as guest
-from ntbbench.lab.commands import GuestError, HostError, Output, UnjudgedError, run
+from ntbbench.lab.commands import CommandOutput, GuestError, HostError, UnjudgedError, run
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.guest_task import unpack as unpack_recordings
-from ntbbench.lab.qemu import QEMU, TCG, Boot, Machine, boot, complaints, hung_words, last_words
+from ntbbench.lab.qemu import (
+    QEMU,
+    TCG,
+    Boot,
+    GuestMachine,
+    boot,
+    complaints,
+    hung_words,
+    last_words,
+)
 from ntbbench.lab.watch import Limits
 
 LIMITS = Limits(60)
@@ -36,7 +45,7 @@ def test_an_emulator_that_fails_is_the_machines_fault(death, kind, tmp_path, mon
     emulator.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(HostError, match=kind):
-        boot(Path("bzImage"), Path("initramfs"), TCG, LIMITS, Machine())
+        boot(Path("bzImage"), Path("initramfs"), TCG, LIMITS, GuestMachine())
 
 
 def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +61,7 @@ def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.M
             image=tmp_path,
             modules=tmp_path,
             accel=TCG,
-            machine=Machine(),
+            machine=GuestMachine(),
         )
 
 
@@ -303,4 +312,4 @@ def test_what_a_program_said_and_read() -> None:
 )
 def test_the_cause_goes_before_the_last_line(said: str, cause: str) -> None:
     """What apt-get prints without a network, and dpkg-deb on a full disk."""
-    assert Output(100, "", said).last_words == cause
+    assert CommandOutput(100, "", said).last_words == cause

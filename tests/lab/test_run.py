@@ -14,7 +14,7 @@ from lab_kernel import gone, guests_of, kernel, lab_run, patched_tree
 from ntbbench.capture.replay import replay_log
 from ntbbench.capture.replay_records import AGREES
 from ntbbench.lab.commands import LAB_FAILED
-from ntbbench.lab.qemu import TCG, Machine, boot, pack_initramfs
+from ntbbench.lab.qemu import TCG, GuestMachine, boot, pack_initramfs
 from ntbbench.lab.watch import Limits
 
 # Boots a real kernel: `make test-guest`.
@@ -154,7 +154,7 @@ def test_code_that_does_not_build_names_its_line(tmp_path, capsys) -> None:
 def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     nothing = tmp_path / "initramfs"
     nothing.write_bytes(b"")
-    booted = boot(kernel().image, nothing, TCG, Limits(1), Machine())
+    booted = boot(kernel().image, nothing, TCG, Limits(1), GuestMachine())
     assert booted.died.startswith("the guest hung: no end after 1 s of processor time: ")
     assert guests_of(os.getpid()) == []
 

@@ -12,7 +12,7 @@ from ntbbench.ntb.audit import audit, audit_row, device_row, wakeup_groups
 from ntbbench.ntb.catalogue import generic, hardware_names, resolve
 from ntbbench.ntb.custom import build_device, parse_devices
 from ntbbench.ntb.device import Hardware, IrqGrant, VectorRules, masked_map
-from ntbbench.ntb.records import BitRow, Citation, Role, Rule, Violation
+from ntbbench.ntb.records import AuditRule, BitRow, Citation, Role, Violation
 from ntbbench.ntb.vectormap import VectorMap
 
 WHOLE = generic(8, 4)  # two bits a vector
@@ -30,18 +30,21 @@ def with_rules(**rules: object) -> Hardware:
 
 # A device for each rule that breaks this rule and no other, and what is said of it.
 BROKEN = {
-    Rule.COVERAGE: (with_masks(0x03, 0x0C, 0x30, 0x40), "0x80 of db_valid_mask 0xff"),
-    Rule.FOREIGN_BIT: (
+    AuditRule.COVERAGE: (with_masks(0x03, 0x0C, 0x30, 0x40), "0x80 of db_valid_mask 0xff"),
+    AuditRule.FOREIGN_BIT: (
         replace(with_masks(0x03, 0x0C, 0x30, 0x1C0), link_mask=0x100),
         "db_vector_mask(3) 0x1c0 has link bits 0x100",
     ),
-    Rule.SLOT: (replace(WHOLE, lost_mask=0x80), "bits 0x80 that no slot"),
-    Rule.EVENT_VECTOR: (with_rules(event_vectors=(0, 1, 2, 3, 4)), "vector 4, "),
-    Rule.EMPTY_VECTOR: (generic(4, 6), "counts vectors 4 to 5, without"),
-    Rule.VECTOR_BOUND: (with_rules(vectors_beyond=1), "the vectors 0 to 4, db_vector_count is 4"),
-    Rule.IRQ_COUNT: (with_rules(irq_grant=IrqGrant(4, 6, 6)), "4 to 6 interrupts"),
+    AuditRule.SLOT: (replace(WHOLE, lost_mask=0x80), "bits 0x80 that no slot"),
+    AuditRule.EVENT_VECTOR: (with_rules(event_vectors=(0, 1, 2, 3, 4)), "vector 4, "),
+    AuditRule.EMPTY_VECTOR: (generic(4, 6), "counts vectors 4 to 5, without"),
+    AuditRule.VECTOR_BOUND: (
+        with_rules(vectors_beyond=1),
+        "the vectors 0 to 4, db_vector_count is 4",
+    ),
+    AuditRule.IRQ_COUNT: (with_rules(irq_grant=IrqGrant(4, 6, 6)), "4 to 6 interrupts"),
     # Bits 1 and 2 are answered by each other's vector: together the masks still cover all.
-    Rule.QP: (
+    AuditRule.QP: (
         with_masks(0x05, 0x0A, 0x30, 0xC0),
         "QP 1: it raises interrupt 0, whose mask is 0x5; QP 2: it raises interrupt 1",
     ),
@@ -60,17 +63,17 @@ def test_a_whole_device_breaks_nothing(given: dict[str, object]) -> None:
 
 
 def test_every_rule_has_a_broken_device() -> None:
-    assert set(BROKEN) == set(Rule)
+    assert set(BROKEN) == set(AuditRule)
 
 
 @pytest.mark.parametrize("rule", BROKEN)
-def test_a_broken_device_breaks_one_rule_and_carries_its_line(rule: Rule) -> None:
+def test_a_broken_device_breaks_one_rule_and_carries_its_line(rule: AuditRule) -> None:
     hardware, words = BROKEN[rule]
     (violation,) = audit(hardware)
     assert (violation.rule, violation.source) == (rule, None)
     assert words in violation.detail
     line, other = (Citation("7.0", "drivers/odd.c", "odd", at, "return odd;") for at in (1, 2))
-    cited = replace(hardware.rules, citations=dict.fromkeys(Rule, other) | {rule: line})
+    cited = replace(hardware.rules, citations=dict.fromkeys(AuditRule, other) | {rule: line})
     (violation,) = audit(replace(hardware, rules=cited))
     assert violation.source == line
 
@@ -78,23 +81,31 @@ def test_a_broken_device_breaks_one_rule_and_carries_its_line(rule: Rule) -> Non
 @pytest.mark.parametrize(
     ("device", "rule", "words"),
     [
-        (replace(WHOLE, link_mask=0x80), Rule.FOREIGN_BIT, "db_valid_mask 0xff has link bits 0x80"),
-        (replace(WHOLE, reserved_mask=1), Rule.FOREIGN_BIT, "(0) 0x3 has reserved bits 0x1"),
-        (with_masks(3, 0xC, 0x30, 0x1C0), Rule.FOREIGN_BIT, "(3) 0x1c0 has invalid bits 0x100"),
-        (with_masks(*WHOLE_MASKS, count=5), Rule.EMPTY_VECTOR, "counts vector 4,"),
+        (
+            replace(WHOLE, link_mask=0x80),
+            AuditRule.FOREIGN_BIT,
+            "db_valid_mask 0xff has link bits 0x80",
+        ),
+        (replace(WHOLE, reserved_mask=1), AuditRule.FOREIGN_BIT, "(0) 0x3 has reserved bits 0x1"),
+        (
+            with_masks(3, 0xC, 0x30, 0x1C0),
+            AuditRule.FOREIGN_BIT,
+            "(3) 0x1c0 has invalid bits 0x100",
+        ),
+        (with_masks(*WHOLE_MASKS, count=5), AuditRule.EMPTY_VECTOR, "counts vector 4,"),
         (
             replace(WHOLE, mask_past_end=0xFF),
-            Rule.VECTOR_BOUND,
+            AuditRule.VECTOR_BOUND,
             "vector 4 does not exist and gets mask 0xff",
         ),
         (
             with_rules(event_vectors=(0, 1, 3)),
-            Rule.QP,
+            AuditRule.QP,
             "QP 4: it raises interrupt 2, which the driver reports to nobody",
         ),
     ],
 )
-def test_what_breaks_one_rule(device: Hardware, rule: Rule, words: str) -> None:
+def test_what_breaks_one_rule(device: Hardware, rule: AuditRule, words: str) -> None:
     (violation,) = audit(device)
     assert violation.rule is rule
     assert words in violation.detail + violation.effect
@@ -144,7 +155,9 @@ def test_every_violation_of_a_driver_has_its_line(name: str, mw_count: int | Non
     ("db_count", "lost"), [(1, None), (2, 0), (3, 1), (4, 2), (5, 3), (6, None), (32, None)]
 )
 def test_the_ep_before_the_series_has_a_qp_without_a_slot(db_count: int, lost: int | None) -> None:
-    found = [v.detail for v in audit(resolve("pci-epf-vntb-legacy", db_count)) if v.rule is Rule.QP]
+    found = [
+        v.detail for v in audit(resolve("pci-epf-vntb-legacy", db_count)) if v.rule is AuditRule.QP
+    ]
     expected = [] if lost is None else [f"QP {lost}: its doorbell bit has no slot"]
     assert found == expected
 
@@ -154,11 +167,11 @@ def test_sizes_are_gathered() -> None:
     row = audit_row(name, [(count, resolve(name, count)) for count in range(1, 9)], 0)
     assert (row.name, row.db_counts, row.refusal) == (name, [*range(1, 9)], None)
     by_rule = {violation.rule: violation for violation in row.violations}
-    assert list(by_rule) == [Rule.SLOT, Rule.EVENT_VECTOR, Rule.QP]
-    assert by_rule[Rule.SLOT].db_counts == [*range(1, 9)]
-    assert by_rule[Rule.EVENT_VECTOR].db_counts == [*range(3, 9)]
-    assert by_rule[Rule.QP].db_counts == [2, 3, 4, 5]
-    assert "QP 3" in by_rule[Rule.QP].detail
+    assert list(by_rule) == [AuditRule.SLOT, AuditRule.EVENT_VECTOR, AuditRule.QP]
+    assert by_rule[AuditRule.SLOT].db_counts == [*range(1, 9)]
+    assert by_rule[AuditRule.EVENT_VECTOR].db_counts == [*range(3, 9)]
+    assert by_rule[AuditRule.QP].db_counts == [2, 3, 4, 5]
+    assert "QP 3" in by_rule[AuditRule.QP].detail
     (fixed,) = audit_row("x", [(None, replace(WHOLE, lost_mask=0x80))], 0).violations
     assert fixed.db_counts == []
     refused = audit_row(name, [(40, resolve(name, 40))], 0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ntbbench.pair.coalesce import Hop, Step, event_hops, msi_hops
+from ntbbench.pair.coalesce import Hop, PollStep, event_hops, msi_hops
 from ntbbench.pair.drivers.patches import Driver, prefix
 from ntbbench.pair.drivers.pci_epf_vntb import PeerDbWork
 from ntbbench.pair.flow import POLL, Raised, RingEffect, Seen, Told, ring_effects
@@ -18,7 +18,7 @@ QP_COUNT = 4
 BITS = st.integers(0, QP_COUNT - 1)
 # Rings of a bit and steps of the deferred work, as other CPUs see them, in any order.
 MOVES = st.lists(st.one_of(BITS, st.none()), min_size=1, max_size=60)
-C, E, P = Step.CAUSE, Step.EFFECT, Step.POLL
+C, E, P = PollStep.CAUSE, PollStep.EFFECT, PollStep.POLL
 
 
 def to_rc(ep: Driver) -> tuple[RingEffect, ...]:
@@ -225,7 +225,9 @@ def test_a_doorbell_word_that_is_never_cleared_is_seen() -> None:
         ([C, P, P, E], True),  # two polls began, and the first must have found it
     ],
 )
-def test_a_poll_may_wipe_a_ring_behind_its_callback_alone(steps: list[Step], lost: bool) -> None:
+def test_a_poll_may_wipe_a_ring_behind_its_callback_alone(
+    steps: list[PollStep], lost: bool
+) -> None:
     assert Hop(merges=True, polled=True, steps=steps).lost() == lost
 
 

@@ -10,7 +10,7 @@ import pytest
 from simulate_runs import SHORT, WHOLE_RUN, Command
 
 from ntbbench.datapath.engine import simulate_logged
-from ntbbench.datapath.grid_point import PointSpec, engine_seed, resolve
+from ntbbench.datapath.grid_point import SimulationSpec, engine_seed, resolve
 from ntbbench.datapath.outcome import Happening
 from ntbbench.datapath.scenario_file import preset, with_settings
 from ntbbench.report import timeline
@@ -28,7 +28,7 @@ RESERVED = {"good", "bad", "terrible", "yellow", "thread_state_runnable"}
 
 def traced(*settings: str, dispatch: str = "fallback", affinity: str = "spread") -> Any:
     scenario = with_settings(preset("generic"), [*WHOLE_RUN, *settings])
-    spec = PointSpec(scenario, 4, dispatch, affinity, "tcp")
+    spec = SimulationSpec(scenario, 4, dispatch, affinity, "tcp")
     system = resolve(spec, 0)
     outcome, rows = simulate_logged(
         system, engine_seed(spec, 0), "specialised", capacity=timeline.ROWS_MAX
@@ -120,7 +120,7 @@ def test_a_timeline_is_bounded(monkeypatch: pytest.MonkeyPatch, limit: str, most
 
 
 def test_an_empty_log_is_a_timeline() -> None:
-    spec = PointSpec(with_settings(preset("generic"), WHOLE_RUN), 1, "msi", "single", "udp")
+    spec = SimulationSpec(with_settings(preset("generic"), WHOLE_RUN), 1, "msi", "single", "udp")
     document = check_format(timeline.render(resolve(spec, 0), (), "nothing").text)
     assert document["otherData"]["rows"] == 0
 

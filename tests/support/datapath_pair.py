@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from ntbbench.capture.readers.trace_events import TraceText, read_events
-from ntbbench.datapath.grid_point import PointSpec, resolve
-from ntbbench.datapath.outcome import Outcome
+from ntbbench.datapath.grid_point import SimulationSpec, resolve
+from ntbbench.datapath.outcome import SystemOutcome
 from ntbbench.datapath.scenario_file import preset
-from ntbbench.datapath.sections import Device, Link
+from ntbbench.datapath.sections import DeviceSection, Link
 from ntbbench.datapath.system import Flow, System
 from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
 from ntbbench.lab.pair.point_files import read_point_folder, read_sides
@@ -54,14 +54,14 @@ def recorded(point: PointRecording) -> Recorded:
     return Recorded(rings, poll)
 
 
-def spec_of(recordings: PairRecordings, point: PointRecording) -> PointSpec:
+def spec_of(recordings: PairRecordings, point: PointRecording) -> SimulationSpec:
     """Return the point that a user would ask for."""
     setup, side = recordings.plan.setup, point.traffic.receiver
     patches = {"ep": recordings.ep.patches, "rc": recordings.rc.patches}
     new = CALLBACKS[side] in patches[side]
     raised = "deferred" if DEFERRAL in patches["ep"] else "msi"
     doorbell = setup.doorbell if side == EP else raised
-    device = Device(
+    device = DeviceSection(
         hardware=f"{DRIVERS[side]}-{'v4' if new else 'legacy'}",
         doorbells=setup.ep_slots if side == EP else setup.rc_vectors - 1,
         mw_count=setup.mw_count,
@@ -72,7 +72,7 @@ def spec_of(recordings: PairRecordings, point: PointRecording) -> PointSpec:
         preset("generic"), device=device, link=Link(doorbell=doorbell)
     )
     qps = len(read_qps(point, polled=side == EP and doorbell == "poll"))
-    return PointSpec(scenario, qps, "per-vector" if new else "fallback", "single", "udp")
+    return SimulationSpec(scenario, qps, "per-vector" if new else "fallback", "single", "udp")
 
 
 def read_qps(point: PointRecording, *, polled: bool) -> list[int]:
@@ -111,6 +111,6 @@ def ps(seconds: float) -> int:
     return round(seconds * 1e12)
 
 
-def runs_per_qp(outcome: Outcome) -> list[int]:
+def runs_per_qp(outcome: SystemOutcome) -> list[int]:
     """Return how often each queue's tasklet ran, for whatever cause."""
     return [sum(queue.useful) + sum(queue.empty) for queue in outcome.queues]

@@ -12,10 +12,10 @@ from ntbbench.datapath.system import (
     Deferral,
     Draw,
     Flow,
-    Poll,
+    InterruptSource,
     Queue,
-    Softirq,
-    Source,
+    SlotPoll,
+    SoftirqModel,
     System,
     Transmit,
 )
@@ -67,10 +67,12 @@ def flows(draw: st.DrawFn, queues: int, cpus: range) -> Flow:
 
 
 @st.composite
-def sources(draw: st.DrawFn, bits: list[int], cpus: int, kinds: list[str]) -> Source:
+def sources(draw: st.DrawFn, bits: list[int], cpus: int, kinds: list[str]) -> InterruptSource:
     masks = st.sets(st.sampled_from([*bits, 63])).map(lambda chosen: sum(1 << b for b in chosen))
     callbacks = st.just((sum(1 << bit for bit in bits),)) | st.lists(masks, max_size=3).map(tuple)
-    return Source(draw(st.integers(0, cpus - 1)), draw(callbacks), draw(st.sampled_from(kinds)))
+    return InterruptSource(
+        draw(st.integers(0, cpus - 1)), draw(callbacks), draw(st.sampled_from(kinds))
+    )
 
 
 @st.composite
@@ -81,7 +83,7 @@ def systems(draw: st.DrawFn) -> System:
         st.none()
         | st.none()
         | st.none()
-        | st.builds(Poll, st.integers(1, 2), short, st.integers(0, receiver - 1))
+        | st.builds(SlotPoll, st.integers(1, 2), short, st.integers(0, receiver - 1))
     )
     source_count = draw(st.integers(1, 3))
     kinds = ["event"] if poll else ["event", "event", "msi"]
@@ -112,7 +114,7 @@ def systems(draw: st.DrawFn) -> System:
         ),
         softirq=draw(
             st.builds(
-                Softirq,
+                SoftirqModel,
                 st.sampled_from([1, 2, 10]),
                 st.sampled_from([1, 100 * US, 2 * MS]),
                 st.booleans(),
@@ -148,11 +150,15 @@ def contended_systems(draw: st.DrawFn) -> System:
             Queue(bit, bit, draw(st.integers(8, 20)), draw(st.integers(1, 20)), 1 << bit)
             for bit in range(queues)
         ),
-        sources=tuple(Source(draw(st.integers(0, cpus - 1)), (every,)) for _ in range(queues)),
+        sources=tuple(
+            InterruptSource(draw(st.integers(0, cpus - 1)), (every,)) for _ in range(queues)
+        ),
         end_ps=draw(st.sampled_from([200 * US, MS])),
         warmup_ps=draw(st.sampled_from([0, 50 * US])),
         costs=draw(costs()),
-        softirq=Softirq(draw(st.sampled_from([1, 10])), draw(st.sampled_from([100 * US, 2 * MS]))),
+        softirq=SoftirqModel(
+            draw(st.sampled_from([1, 10])), draw(st.sampled_from([100 * US, 2 * MS]))
+        ),
         reposts=draw(st.booleans()),
         jiffy_ps=100 * US,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ntbbench.dispatch import engine
-from ntbbench.dispatch.engine.batch import Counts
+from ntbbench.dispatch.engine.batch import DispatchCounts
 
 ALL_ONES = (1 << 64) - 1
 EDGE_BITS = (0, 31, 32, 62, 63)
@@ -62,7 +62,7 @@ class Case:
         names = ("qp_bitmap", "qp_bitmap_free", "active", "drain")
         return {name: getattr(self, name) for name in names}
 
-    def count(self, kernel: str, *, coded: bool = False) -> Counts:
+    def count(self, kernel: str, *, coded: bool = False) -> DispatchCounts:
         vectors, rung, codes = self.vectors, self.rung, self.codes
         if not coded:
             vectors, rung, codes = vectors[codes], rung[codes], None

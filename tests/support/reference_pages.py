@@ -58,7 +58,7 @@ def options_page() -> str:
     board = preset("rcar-s4-spider")
     files = [
         *key_tables("simulate", described(simulate.Scenario()), ("R-Car S4", described(board))),
-        *key_tables("sweep", described(sweep.Scenario())),
+        *key_tables("sweep", described(sweep.SweepScenario())),
         *key_tables("compare, gate --policy", described(Policy())),
     ]
     return "\n".join([OPTIONS, *commands, FILES, *files])

@@ -10,8 +10,8 @@ import msgspec
 from compare_runs import Ran
 
 from ntbbench.datapath import grid as grids
-from ntbbench.datapath.grid import Found, Grid, Hooks, run_grid
-from ntbbench.datapath.grid_point import PointSpec, expand
+from ntbbench.datapath.grid import Found, Grid, GridHooks, run_grid
+from ntbbench.datapath.grid_point import SimulationSpec, expand
 from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.scenario_file import preset, with_settings
 from ntbbench.report.registry import load_any
@@ -24,9 +24,9 @@ WHOLE_RUN = ("duration=5ms", "warmup=0", "traffic.flows=4", "receiver.cpus=4", "
 SETTINGS = ("duration=5ms", "warmup=1ms", "traffic.flows=4", "receiver.cpus=4")
 
 
-def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> PointSpec:
+def spec_of(*settings: str, queues: int = 2, dispatch: str = "fallback") -> SimulationSpec:
     scenario = with_settings(preset("generic"), [*SETTINGS, *settings])
-    return PointSpec(scenario, queues, dispatch, "spread", "tcp")
+    return SimulationSpec(scenario, queues, dispatch, "spread", "tcp")
 
 
 def saved(path: Path) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def loaded(path: Path) -> SimulationResult:
     return found
 
 
-def found_on(place: grids.Place, plan: Grid, hooks: Hooks | None = None) -> Found:
+def found_on(place: grids.WorkPlace, plan: Grid, hooks: GridHooks | None = None) -> Found:
     found: Found = [{} for _ in plan.specs]
-    run_grid(plan, found, place, hooks or Hooks())
+    run_grid(plan, found, place, hooks or GridHooks())
     return found
 
 

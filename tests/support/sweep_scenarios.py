@@ -4,9 +4,9 @@
 import msgspec
 
 from ntbbench.dispatch.records import OkPoint, SweepResult
-from ntbbench.dispatch.scenario import Scenario
+from ntbbench.dispatch.scenario import SweepScenario
 
-SMALL = Scenario(
+SMALL = SweepScenario(
     hardware=("ntb_hw_epf-legacy", "ntb_hw_epf-v4", "generic", "ntb_hw_intel-gen1"),
     queues=(1, 3, 4),
     doorbells=(4, 8),
@@ -20,7 +20,7 @@ SMALL = Scenario(
 )
 
 
-def changed(scenario: Scenario, **changes: object) -> Scenario:
+def changed(scenario: SweepScenario, **changes: object) -> SweepScenario:
     return msgspec.structs.replace(scenario, **changes)
 
 

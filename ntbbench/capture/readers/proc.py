@@ -35,7 +35,7 @@ MSI_INDEX_BITS, MSI_DOMAIN_BITS = 11, 27  # hwirq = domain << 27 | devid << 11 |
 
 
 @dataclass(frozen=True)
-class Row:
+class ProcRow:
     """One line: counts by CPU name, the rest of the line split into chip, hwirq and action."""
 
     label: str
@@ -51,7 +51,7 @@ class Snapshot:
 
     path: Path
     cpus: tuple[str, ...]
-    rows: dict[str, Row]
+    rows: dict[str, ProcRow]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def read_snapshot(path: Path) -> Snapshot:
         raise bad_line(path, 1, lines[0], "a header of CPUs: CPU0 CPU1 ...")
     if lines[-1]:
         raise bad_line(path, len(lines), lines[-1], "the file is cut off within this line")
-    rows: dict[str, Row] = {}
+    rows: dict[str, ProcRow] = {}
     for number, line in enumerate(lines[1:], 2):
         if line.strip():
             row = _row(path, number, line, cpus)
@@ -110,7 +110,7 @@ def read_snapshot(path: Path) -> Snapshot:
     return Snapshot(path, cpus, rows)
 
 
-def _row(path: Path, number: int, line: str, cpus: tuple[str, ...]) -> Row:
+def _row(path: Path, number: int, line: str, cpus: tuple[str, ...]) -> ProcRow:
     match = ROW.fullmatch(line)
     if match is None:
         raise bad_line(path, number, line, "label: one count a CPU, then what it is")
@@ -127,10 +127,10 @@ def _row(path: Path, number: int, line: str, cpus: tuple[str, ...]) -> Row:
     if label.isdigit() and (found := CHIP.fullmatch(tail)) is not None:
         chip, action = found[1], found[3].strip()
         hwirq = None if found[2] is None else int(found[2])
-    return Row(label, dict(zip(columns, map(int, counts), strict=True)), chip, hwirq, action)
+    return ProcRow(label, dict(zip(columns, map(int, counts), strict=True)), chip, hwirq, action)
 
 
-def device_of(row: Row) -> str:
+def device_of(row: ProcRow) -> str:
     """Return the PCI name of the device that a line's chip or hwirq tells; "": neither does.
 
     Source: Linux 6.12 drivers/pci/msi/irqdomain.c (pci_msi_domain_calc_hwirq).
@@ -180,7 +180,7 @@ def _cpu_cautions(before: Snapshot, after: Snapshot) -> list[str]:
     ]
 
 
-def _one(path: Path, row: Row, cpu: str, before: int | None, cautions: list[str]) -> int | None:
+def _one(path: Path, row: ProcRow, cpu: str, before: int | None, cautions: list[str]) -> int | None:
     after = row.counts.get(cpu)
     if before is None or after is None:
         return None
@@ -294,9 +294,9 @@ def action_of(action: str) -> str | None:
     return next((part for part in actions_of(action) if part in ACTIONS), None)
 
 
-def find_slots(rows: Iterable[Row]) -> dict[str, Slot]:
+def find_slots(rows: Iterable[ProcRow]) -> dict[str, Slot]:
     """Return the slot of each NTB line by label; lines of one device count in file order."""
-    groups: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, int], list[ProcRow]] = defaultdict(list)
     for row in rows:
         if (action := action_of(row.action)) is not None:
             device = 0 if row.hwirq is None else row.hwirq >> MSI_INDEX_BITS

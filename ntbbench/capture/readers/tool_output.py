@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from ntbbench.capture.readers import Known, Reader
-from ntbbench.capture.records import Count, DeviceFacts, Measured, Throughput
+from ntbbench.capture.records import DeviceFacts, Measured, MeasuredCount, Throughput
 from ntbbench.core.errors import InputError
-from ntbbench.core.iperf3 import BACK, Document, doubts, loss, read, split
+from ntbbench.core.iperf3 import BACK, Iperf3Document, doubts, loss, read, split
 from ntbbench.core.result_file import BAD_JSON
 from ntbbench.core.text_file import bad_line, read_lines, read_small
 from ntbbench.ntb.device import low_bits, shift_masks
@@ -38,7 +38,7 @@ class Line(msgspec.Struct):
     data: Any = None
 
 
-class Failure(msgspec.Struct, frozen=True):
+class HelperFailure(msgspec.Struct, frozen=True):
     """What `bpftrace -k` says of a helper that failed."""
 
     helper: str = "a helper"
@@ -53,7 +53,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def _bpftrace(path: Path, _known: Known) -> Measured:
     maps: dict[str, Entries] = {}
-    failures: Counter[Failure] = Counter()
+    failures: Counter[HelperFailure] = Counter()
     least: set[str] = set()  # maps whose counts are lower bounds
     seen = 0
     for number, text in read_lines(path, MAP_MAX):
@@ -73,7 +73,7 @@ def _bpftrace(path: Path, _known: Known) -> Measured:
         raise InputError(str(path), "no map", "bpftrace's maps, printed when it ends: cut off?")
     is_any = any(not failure.is_full for failure in failures)
     counts = [
-        Count(
+        MeasuredCount(
             source=str(path),
             name=name,
             key=key,
@@ -98,9 +98,9 @@ def _line(path: Path, number: int, line: str) -> Line:
     return item
 
 
-def _failure(path: Path, number: int, line: str, data: object) -> Failure:
+def _failure(path: Path, number: int, line: str, data: object) -> HelperFailure:
     try:
-        return msgspec.convert(data, Failure)
+        return msgspec.convert(data, HelperFailure)
     except msgspec.ValidationError:
         raise bad_line(path, number, line, "a helper_error with helper, retcode, msg") from None
 
@@ -118,7 +118,7 @@ def _maps(path: Path, number: int, line: str, item: Line) -> list[tuple[str, Ent
     return found
 
 
-def _cautions(path: Path, failures: Counter[Failure], least: set[str]) -> list[str]:
+def _cautions(path: Path, failures: Counter[HelperFailure], least: set[str]) -> list[str]:
     told = [
         f"{path}: {WHY_FULL if failure.is_full else WHY_FAILED}: {failure.helper} failed "
         f"{times} {'time' if times == 1 else 'times'} ({failure.retcode}, {failure.msg})"
@@ -164,7 +164,7 @@ def _iperf3(path: Path, known: Known) -> Measured:
     return measured
 
 
-def _run(text: str, path: Path) -> Document:
+def _run(text: str, path: Path) -> Iperf3Document:
     document = read(text, str(path))
     if document.error is not None:
         raise InputError(str(path), document.error, "a run that ended without an error")
@@ -173,7 +173,7 @@ def _run(text: str, path: Path) -> Document:
     return document
 
 
-def _rows(document: Document, source: str, cautions: list[str]) -> list[Throughput]:
+def _rows(document: Iperf3Document, source: str, cautions: list[str]) -> list[Throughput]:
     rows = []
     for way in document.ways():
         cautions += [f"{document.where}: iperf3: {doubt.text}" for doubt in doubts(document, way)]
@@ -187,7 +187,7 @@ def _rows(document: Document, source: str, cautions: list[str]) -> list[Throughp
     return rows
 
 
-def _row(document: Document, source: str, way: str) -> Throughput:
+def _row(document: Iperf3Document, source: str, way: str) -> Throughput:
     """Return one direction. UDP's `sum` is what was sent, lost datagrams too: only older iperf3,
     which has no `sum_received`, is taken by it."""
     protocol = document.find("start.test_start.protocol")
@@ -215,7 +215,7 @@ def _row(document: Document, source: str, way: str) -> Throughput:
     )
 
 
-def _known(document: Document, name: str) -> float | None:
+def _known(document: Iperf3Document, name: str) -> float | None:
     value = document.number(name)
     return value if value is not None and value >= 0 else None
 
@@ -278,7 +278,7 @@ def _ethtool(path: Path, _known: Known) -> Measured:
     if len(found) != 2:
         raise InputError(str(path), f"{len(found)} Combined:", "two, as ethtool -l prints")
     counts = [
-        Count(source=str(path), name=name, key=path.name, value=int(text))
+        MeasuredCount(source=str(path), name=name, key=path.name, value=int(text))
         for name, text in zip(CHANNELS, found, strict=True)
         if text != "n/a"
     ]
@@ -289,7 +289,9 @@ def _pingpong(path: Path, _known: Known) -> Measured:
     text = read_small(path).strip()
     if not (text.isascii() and text.isdecimal() and len(text) <= 10):
         raise InputError(str(path), text[:40], "one decimal number")
-    return Measured(counts=[Count(source=str(path), name="pingpong", key="", value=int(text))])
+    return Measured(
+        counts=[MeasuredCount(source=str(path), name="pingpong", key="", value=int(text))]
+    )
 
 
 def _is_one_number(head: str) -> bool:

@@ -164,7 +164,7 @@ UNLIKE = "tasklet_entry shows {} runs, rxc_db {}: a probe missed some"
 
 
 @dataclass(frozen=True)
-class Row:
+class TraceRow:
     """One QP, or what the trace shows of one: addresses of its start and tasklet, where known."""
 
     ptr: int | None
@@ -280,23 +280,23 @@ def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> floa
     return last[cpu]
 
 
-def _rows(tally: TraceTally, qps: tuple[Qp, ...]) -> list[Row]:
+def _rows(tally: TraceTally, qps: tuple[Qp, ...]) -> list[TraceRow]:
     """Return one row a QP where `qps` tell which is which, else one a tasklet or QP address."""
     tasklets = (set(tally.entered) | set(tally.doorbell)) - tally.foreign
     starts: Mapping[int, Qp | None] = {qp.ptr: qp for qp in qps} or dict.fromkeys(tally.runs)
     offset = _offset(tasklets, starts)
     if offset is None:
-        rows = [Row(None, at) for at in sorted(tasklets)]
+        rows = [TraceRow(None, at) for at in sorted(tasklets)]
         # Without an offset nobody knows which QP a tasklet is: its runs stand for themselves.
-        return rows if tally.entered else rows + [Row(ptr, None) for ptr in sorted(tally.runs)]
+        return rows if tally.entered else rows + [TraceRow(ptr, None) for ptr in sorted(tally.runs)]
     rows = []
     for ptr, qp in sorted(starts.items()):
         at = ptr + offset
         if at in tasklets or ptr in tally.runs:
-            rows.append(Row(ptr, at, None if qp is None else qp.qp_num))
+            rows.append(TraceRow(ptr, at, None if qp is None else qp.qp_num))
     if not qps:  # else every QP is known, and a tasklet elsewhere is another driver's
         known = {row.tasklet for row in rows}
-        rows += [Row(at - offset, at) for at in sorted(tasklets - known)]
+        rows += [TraceRow(at - offset, at) for at in sorted(tasklets - known)]
     return rows
 
 
@@ -309,7 +309,7 @@ def _offset(tasklets: set[int], starts: Mapping[int, object]) -> int | None:
     return max(hits, key=lambda distance: (hits[distance], -distance), default=None)
 
 
-def _wakeups(tally: TraceTally, rows: list[Row]) -> Span:
+def _wakeups(tally: TraceTally, rows: list[TraceRow]) -> Span:
     if not tally.has_schedules or tally.db_events is None:
         return Span()
     own = {row.tasklet for row in rows if row.tasklet is not None}
@@ -330,7 +330,7 @@ def _wakeups(tally: TraceTally, rows: list[Row]) -> Span:
     return span
 
 
-def _runs(tally: TraceTally, rows: list[Row]) -> Span:
+def _runs(tally: TraceTally, rows: list[TraceRow]) -> Span:
     """Return how many runs the trace's schedules made: each makes one."""
     shown = [row.runs(tally) for row in rows]
     known = [runs for runs in shown if runs is not None]
@@ -348,7 +348,7 @@ def _runs(tally: TraceTally, rows: list[Row]) -> Span:
     return span
 
 
-def _beyond(tally: TraceTally, rows: list[Row]) -> tuple[int, int]:
+def _beyond(tally: TraceTally, rows: list[TraceRow]) -> tuple[int, int]:
     """Return how many schedules have no run in the trace, and how many runs no schedule.
 
     Where no offset joins tasklets and QPs, all of them together are compared.

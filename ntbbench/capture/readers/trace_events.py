@@ -154,7 +154,7 @@ CONTEXTS = {
 }
 
 
-class Kind(Enum):
+class EventKind(Enum):
     """The probes of a recording; a member's value is the event's name in the trace."""
 
     RING = "peer_db_set"
@@ -165,17 +165,20 @@ class Kind(Enum):
     EXIT = "tasklet_exit"
 
 
-KINDS = {kind.value: kind for kind in Kind}
+KINDS = {kind.value: kind for kind in EventKind}
 # The field that an event counts, and the one that tells whose it is ("" where none does).
 FIELDS = {
-    Kind.RING: ("bits", "ntb"),
-    Kind.DB_EVENT: ("vector", "ctx"),
-    Kind.SCHEDULE: ("tasklet", ""),
-    Kind.RUN: ("qp", ""),
-    Kind.ENTRY: ("tasklet", ""),
-    Kind.EXIT: ("tasklet", ""),
+    EventKind.RING: ("bits", "ntb"),
+    EventKind.DB_EVENT: ("vector", "ctx"),
+    EventKind.SCHEDULE: ("tasklet", ""),
+    EventKind.RUN: ("qp", ""),
+    EventKind.ENTRY: ("tasklet", ""),
+    EventKind.EXIT: ("tasklet", ""),
 }
-KERNELS_OWN = (Kind.ENTRY, Kind.EXIT)  # print any driver's tasklet, by its name where it has one
+KERNELS_OWN = (
+    EventKind.ENTRY,
+    EventKind.EXIT,
+)  # print any driver's tasklet, by its name where it has one
 
 
 class TraceEvent(NamedTuple):
@@ -191,7 +194,7 @@ class TraceEvent(NamedTuple):
     pid: int
     context: Context
     need_resched: bool
-    kind: Kind
+    kind: EventKind
     value: int
     owner: int
 
@@ -206,7 +209,7 @@ def read_trace(path: Path, facts: TraceText) -> Iterator[TraceEvent]:
             yield hit
 
 
-def _hit(path: Path, event: Event, kind: Kind) -> TraceEvent | None:
+def _hit(path: Path, event: Event, kind: EventKind) -> TraceEvent | None:
     """Return the probe hit of an event; None: of a tasklet that the kernel knows by name."""
     found = dict(FIELD.findall(event.body))
     counted, owned = FIELDS[kind]

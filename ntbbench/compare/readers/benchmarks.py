@@ -39,17 +39,17 @@ UNITS = {"second": "s", "byte": "B", "integer": ""}
 PROCESSES = 5  # from as many on, a process is a sample
 
 
-class Stats(Struct, frozen=True):
+class BenchmarkStats(Struct, frozen=True):
     """The rounds of one benchmark, seconds each."""
 
     data: list[float] | UnsetType = UNSET
 
 
-class Rounds(Struct, frozen=True):
+class BenchmarkRounds(Struct, frozen=True):
     """One benchmark of pytest."""
 
     name: str
-    stats: Stats
+    stats: BenchmarkStats
     fullname: str | None = None
     extra_info: dict[str, Any] = {}
 
@@ -57,12 +57,12 @@ class Rounds(Struct, frozen=True):
 class Saved(Struct, frozen=True):
     """A whole file of pytest."""
 
-    benchmarks: list[Rounds]
+    benchmarks: list[BenchmarkRounds]
     machine_info: dict[str, Any] = {}
     commit_info: dict[str, Any] = {}
 
 
-class Run(Struct, frozen=True):
+class PyperfRun(Struct, frozen=True):
     """One worker process of pyperf."""
 
     values: list[float] = []
@@ -72,7 +72,7 @@ class Run(Struct, frozen=True):
 class Benchmark(Struct, frozen=True):
     """One benchmark of pyperf."""
 
-    runs: list[Run]
+    runs: list[PyperfRun]
     metadata: dict[str, Any] = {}
 
 
@@ -109,7 +109,7 @@ def read_pytest_benchmark(data: bytes, label: str, where: str) -> Variant:
     return variant
 
 
-def _add_rounds(variant: Variant, benchmark: Rounds, where: str) -> None:
+def _add_rounds(variant: Variant, benchmark: BenchmarkRounds, where: str) -> None:
     name, rounds = benchmark.fullname or benchmark.name, benchmark.stats.data
     _check_new(variant, name, where)
     if isinstance(rounds, UnsetType):

@@ -26,7 +26,7 @@ SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"
 
 
-class Column:
+class CsvColumn:
     """The numbers of one column and the rows they stand in."""
 
     def __init__(self, name: str) -> None:
@@ -89,7 +89,7 @@ def is_table(data: bytes) -> bool:
     )
 
 
-def _read_columns(path: Path) -> list[Column]:
+def _read_columns(path: Path) -> list[CsvColumn]:
     try:
         check_size(path)
         if not path.is_file():
@@ -100,7 +100,7 @@ def _read_columns(path: Path) -> list[Column]:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
 
 
-def _columns_of(raw: BinaryIO, path: Path) -> list[Column]:
+def _columns_of(raw: BinaryIO, path: Path) -> list[CsvColumn]:
     try:
         with io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
             return parse(csv.reader(text, strict=True), path)
@@ -110,7 +110,7 @@ def _columns_of(raw: BinaryIO, path: Path) -> list[Column]:
         raise InputError("input", str(path), f"a CSV table: {error}") from error
 
 
-def parse(rows: Iterator[list[str]], path: Path) -> list[Column]:
+def parse(rows: Iterator[list[str]], path: Path) -> list[CsvColumn]:
     """Return the columns of a table with a header."""
     header = next(rows, None)
     if not header:
@@ -126,7 +126,7 @@ def parse(rows: Iterator[list[str]], path: Path) -> list[Column]:
                 f"{path}: header", name, "a name, not a number: is the header missing?"
             )
         seen.add(name)
-    columns = [Column(name) for name in header]
+    columns = [CsvColumn(name) for name in header]
     for number, row in enumerate(rows, start=1):
         if not row and len(header) > 1:  # a blank line
             continue

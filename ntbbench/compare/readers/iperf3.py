@@ -15,7 +15,7 @@ from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Better
-from ntbbench.core.iperf3 import BACK, REPEATED, Document, doubts, loss
+from ntbbench.core.iperf3 import BACK, REPEATED, Iperf3Document, doubts, loss
 from ntbbench.core.iperf3 import read as read_document
 
 SOURCE = "iperf3"
@@ -28,7 +28,7 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
 
     InputError: a run that failed, and runs with different settings.
     """
-    runs: dict[str, Document] = {}
+    runs: dict[str, Iperf3Document] = {}
     repeated: Counter[str] = Counter()
     for file, document in documents:
         run = _decoded_run(document, file)
@@ -45,14 +45,14 @@ def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
     return variant
 
 
-def _decoded_run(document: bytes, file: str) -> Document:
+def _decoded_run(document: bytes, file: str) -> Iperf3Document:
     run = read_document(document.decode("utf-8", "replace"), file)
     if run.error:
         raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
     return run
 
 
-def _variant_of(runs: list[Document], label: str, where: str) -> Variant:
+def _variant_of(runs: list[Iperf3Document], label: str, where: str) -> Variant:
     tests = [run.find("start.test_start") for run in runs]
     settings = [
         {key: str(test[key]) for key in SETTINGS if key in test} if isinstance(test, dict) else {}
@@ -72,7 +72,7 @@ def _variant_of(runs: list[Document], label: str, where: str) -> Variant:
     return variant
 
 
-def _add_throughput(variant: Variant, runs: list[Document], way: str, where: str) -> None:
+def _add_throughput(variant: Variant, runs: list[Iperf3Document], way: str, where: str) -> None:
     if any(run.only_sent(way) for run in runs):
         if way:
             return
@@ -101,7 +101,7 @@ def _add_throughput(variant: Variant, runs: list[Document], way: str, where: str
         variant.unknown[f"lost_percent{suffix}"] = "a loss that cannot be"
 
 
-def _rates_of(runs: list[Document], way: str) -> list[float]:
+def _rates_of(runs: list[Iperf3Document], way: str) -> list[float]:
     """Return the intervals of a single run, where they are the receiver's; else one rate a run."""
     if len(runs) == 1 and not (runs[0].is_datagrams and runs[0].tells_sent(way)):
         totals = runs[0].intervals(way)  # iperf3 -i 0 reports none
@@ -111,14 +111,14 @@ def _rates_of(runs: list[Document], way: str) -> list[float]:
     return [arrived(run, way) for run in runs]
 
 
-def arrived(run: Document, way: str) -> float:
+def arrived(run: Iperf3Document, way: str) -> float:
     """Return the bits per second that a whole run brought to the receiver."""
     rate, as_sent = run.arrived(way)
     share = loss(run, way)[0] if as_sent else None
     return rate * (1 - (share or 0.0) / 100)
 
 
-def _cautions_of(runs: list[Document], way: str) -> Told:
+def _cautions_of(runs: list[Iperf3Document], way: str) -> Told:
     """Return the cautions of one way, each code once: of many runs the first is told."""
     found: dict[str, list[str]] = {}
     for run in runs:
@@ -131,7 +131,7 @@ def _cautions_of(runs: list[Document], way: str) -> Told:
     return tuple(told)
 
 
-def _add_processors(variant: Variant, runs: list[Document], where: str) -> None:
+def _add_processors(variant: Variant, runs: list[Iperf3Document], where: str) -> None:
     """Add the CPU use of both ends where every run has it; a server has its own alone."""
     for metric, key in (("cpu_host", "host_total"), ("cpu_remote", "remote_total")):
         if metric == "cpu_remote" and any(run.is_server for run in runs):

@@ -32,7 +32,7 @@ from ntbbench.lab.pair.records import (
     PairResult,
 )
 from ntbbench.lab.records import LabPoint, LabResult, NetdevPoint, NetdevResult
-from ntbbench.pair.records import SETTING, Cell, CompatResult
+from ntbbench.pair.records import SETTING, CompatCell, CompatResult
 
 CPU = "cpu.model"
 EXPECTED = (CPU, "cpu.flags", "compiler.name", "compiler.flags")
@@ -226,7 +226,7 @@ class Flows(Results):
 class CompatCells(Results):
     """The verdict, the counts and the hazards of each pair of patch prefixes."""
 
-    schema, result, points, point = "ntbbench.compat/1", CompatResult, "cells", Cell
+    schema, result, points, point = "ntbbench.compat/1", CompatResult, "cells", CompatCell
     name = "{direction}/ep {ep}/rc {rc}"
     strict = SETTING
 

@@ -32,7 +32,7 @@ CHUNK = 20_000  # shuffles held at a time
 PENALTY = 3.0  # times the noise variance times log n
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class StepChange(Struct, frozen=True, kw_only=True):
     """A step or a drift in one metric; `before` and `after` are levels."""
 
     metric: str
@@ -45,7 +45,9 @@ class Change(Struct, frozen=True, kw_only=True):
     worse: bool
 
 
-def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Policy) -> list[Change]:
+def changes(
+    series: Mapping[str, Array], better: Mapping[str, Own], policy: Policy
+) -> list[StepChange]:
     """Return the steps and drifts of all series, float64[n] each, in the order of commits."""
     known = {
         name: np.log(values)
@@ -68,12 +70,12 @@ def changes(series: Mapping[str, Array], better: Mapping[str, Own], policy: Poli
     for name, values in known.items():
         threshold = float(np.log1p(policy.threshold_for(name)))
         higher = policy.better_for(name, better[name])
-        seen: list[Change] = []
+        seen: list[StepChange] = []
         for kind, shifts in (("step", _steps_of), ("drift", _drift_of)):
             if seen or adjusted[name, kind] >= policy.alpha:
                 continue
             seen = [
-                Change(
+                StepChange(
                     metric=name,
                     kind=kind,
                     index=index,

@@ -4,7 +4,7 @@
 from ntbbench.core.names import unknown
 from ntbbench.datapath.engine import _datapath_heap, _datapath_slots, buffers, reference
 from ntbbench.datapath.engine.engine_plan import outcome, plan
-from ntbbench.datapath.outcome import Logged, Outcome
+from ntbbench.datapath.outcome import Logged, SystemOutcome
 from ntbbench.datapath.system import System, check_range, check_system
 
 COMPILED = {
@@ -16,7 +16,7 @@ SEED_MAX = (1 << 64) - 1
 LOG_MAX = 10**7
 
 
-def simulate(system: System, seed: int, engine: str = "specialised") -> Outcome:
+def simulate(system: System, seed: int, engine: str = "specialised") -> SystemOutcome:
     """Simulate one point.
 
     The system and the seed (u64) decide everything: all `ENGINES` give the same outcome.
@@ -27,7 +27,7 @@ def simulate(system: System, seed: int, engine: str = "specialised") -> Outcome:
 
 def simulate_logged(
     system: System, seed: int, engine: str = "specialised", *, capacity: int = 100_000
-) -> tuple[Outcome, tuple[Logged, ...]]:
+) -> tuple[SystemOutcome, tuple[Logged, ...]]:
     """Simulate one point and keep the first `capacity` (0 .. 10**7) rows of its event log."""
     check_system(system)
     check_range("seed", seed, 0, SEED_MAX)

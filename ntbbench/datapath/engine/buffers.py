@@ -19,12 +19,12 @@ from ntbbench.datapath.engine.engine_plan import (
     NONE,
     QUEUE_COUNTS,
     SLOT_BITS,
-    Duration,
+    DrawnDuration,
+    EngineRun,
+    EngineTotals,
     I64Array,
     Plan,
     Row,
-    Run,
-    Totals,
     first_events,
     log_table,
     stream,
@@ -174,8 +174,8 @@ def _zero(*names: str) -> Columns:
     return dict.fromkeys(names, 0)
 
 
-def _duration(name: str, value: Duration) -> Columns:
-    return {f"{name}.{column}": getattr(value, column) for column in Duration.__slots__}
+def _duration(name: str, value: DrawnDuration) -> Columns:
+    return {f"{name}.{column}": getattr(value, column) for column in DrawnDuration.__slots__}
 
 
 def _bases(sizes: Sequence[int]) -> list[int]:
@@ -285,10 +285,10 @@ class Buffers:
         """Return a word of the SystemRow."""
         return int(self.system[self.column[name]])
 
-    def totals(self) -> Totals:
+    def totals(self) -> EngineTotals:
         """Return all counts so far: views, which go on counting."""
         cpus, queues, flows, interrupts = self.counts
-        return Totals(
+        return EngineTotals(
             queues=queues,
             flows=flows,
             cpus=cpus,
@@ -305,7 +305,7 @@ class Buffers:
         return [(time, Happening(what), cpus[cpu], *rest) for time, what, cpu, *rest in used]
 
 
-def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[Run, list[Row]]:
+def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[EngineRun, list[Row]]:
     """Simulate a plan on a compiled engine; as `reference.run()`."""
     buffers = Buffers(plan, seed, engine, log_capacity)
     buffers.go_until(plan.system.warmup_ps)
@@ -321,4 +321,4 @@ def run(plan: Plan, seed: int, engine: Engine, log_capacity: int) -> tuple[Run, 
     after = buffers.totals()
     offered, _, delivered, dropped = after.flows.sum(axis=0).tolist()
     left = int(offered - delivered - dropped)  # between the socket and the client
-    return Run(before, after, buffers.word("events"), left), buffers.log()
+    return EngineRun(before, after, buffers.word("events"), left), buffers.log()

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from ntbbench.datapath.outcome import (
     LATENCY_UNIT_PS,
-    Cause,
     CpuTime,
     FlowCounts,
     Happening,
-    Outcome,
     QueueCounts,
+    RunCause,
+    SystemOutcome,
     latency_bucket,
 )
 from ntbbench.datapath.system import Draw, Flow, System
@@ -48,7 +48,7 @@ KIND_OF_NAME = {"closed": CLOSED, "open": OPEN, "times": TIMES, "back-to-back": 
 
 
 @dataclass(frozen=True, slots=True)
-class Duration:
+class DrawnDuration:
     """A duration to draw: uniform in low .. low + width - 1, or exponential, or just `mean`."""
 
     mean: int
@@ -57,7 +57,7 @@ class Duration:
     width: int
 
     @classmethod
-    def of(cls, mean: int, draw: Draw) -> "Duration":
+    def of(cls, mean: int, draw: Draw) -> "DrawnDuration":
         """Resolve a mean and how it varies; what varies by nothing is constant."""
         spread = mean * draw.spread_ppm // PPM
         kind = ("constant", "exponential", "uniform").index(draw.kind)
@@ -66,7 +66,7 @@ class Duration:
         return cls(mean, kind, mean - spread, 2 * spread + 1)
 
 
-NOTHING = Duration(0, 0, 0, 1)
+NOTHING = DrawnDuration(0, 0, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ class FlowPlan:
     flow: Flow
     kind: int
     cpu: int
-    send: Duration
-    copy: Duration
-    channel: Duration
-    gap: Duration
+    send: DrawnDuration
+    copy: DrawnDuration
+    channel: DrawnDuration
+    gap: DrawnDuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class Plan:
     cpus: tuple[int, ...]  # that can ever do something, ascending; engines number CPUs by this list
     flows: tuple[FlowPlan, ...]
     sources: tuple[SourcePlan, ...]
-    tasklet: Duration
-    work: Duration
+    tasklet: DrawnDuration
+    work: DrawnDuration
     poll_cpu: int
     softirq_jiffies: int  # max_time_ps, rounded up
     slot_timer: int
@@ -126,8 +126,8 @@ def plan(system: System) -> Plan:
         cpus=cpus,
         flows=tuple(_plan_flow(system, flow, index[flow.cpu]) for flow in system.flows),
         sources=tuple(_plan_source(system, number, index) for number in range(len(system.sources))),
-        tasklet=Duration.of(system.costs.tasklet_ps, system.costs.tasklet_draw),
-        work=Duration.of(deferral.work_ps, deferral.work_draw) if deferral else NOTHING,
+        tasklet=DrawnDuration.of(system.costs.tasklet_ps, system.costs.tasklet_draw),
+        work=DrawnDuration.of(deferral.work_ps, deferral.work_draw) if deferral else NOTHING,
         poll_cpu=index.get(poll_cpu, 0),
         softirq_jiffies=-(-system.softirq.max_time_ps // system.jiffy_ps),
         slot_timer=SLOT_QUEUES,
@@ -158,10 +158,10 @@ def _plan_flow(system: System, flow: Flow, cpu: int) -> FlowPlan:
         flow=flow,
         kind=KIND_OF_NAME[flow.kind],
         cpu=cpu,
-        send=Duration.of(costs.send.of_bytes(flow.size), costs.send.draw),
-        copy=Duration.of(costs.copy.of_bytes(flow.size), costs.copy.draw),
-        channel=Duration.of(channel.of_bytes(flow.size), channel.draw) if channel else NOTHING,
-        gap=Duration.of(flow.gap_ps, flow.gap_draw),
+        send=DrawnDuration.of(costs.send.of_bytes(flow.size), costs.send.draw),
+        copy=DrawnDuration.of(costs.copy.of_bytes(flow.size), costs.copy.draw),
+        channel=DrawnDuration.of(channel.of_bytes(flow.size), channel.draw) if channel else NOTHING,
+        gap=DrawnDuration.of(flow.gap_ps, flow.gap_draw),
     )
 
 
@@ -223,7 +223,7 @@ def minus_log(word: int) -> int:
     return (65 - exponent) * table[-1] - table[entry] - between
 
 
-def draw(duration: Duration, word: int) -> int:
+def draw(duration: DrawnDuration, word: int) -> int:
     """Return the duration in picoseconds that a random u64 gives."""
     if duration.kind == 1:
         return duration.mean * minus_log(word) >> LOG_BITS
@@ -233,7 +233,7 @@ def draw(duration: Duration, word: int) -> int:
 
 
 LATENCY_BUCKETS = latency_bucket((1 << 64 - SLOT_BITS) // LATENCY_UNIT_PS) + 1
-CAUSES = len(Cause)
+CAUSES = len(RunCause)
 QUEUE_COUNTS = 1 + 4 * CAUSES + 8  # columns: the fields of QueueCounts in order
 FLOW_COUNTS = 4  # columns: the fields of FlowCounts
 CPU_COUNTS = len(CpuTime) + 1  # columns: CpuTime, then ksoftirqd
@@ -243,7 +243,7 @@ Row = tuple[int, Happening, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Totals:
+class EngineTotals:
     """All counts since time 0: int64[Q, QUEUE_COUNTS], [F, FLOW_COUNTS], [C, CPU_COUNTS], [S],
     [LATENCY_BUCKETS], and two integers.
     """
@@ -258,16 +258,16 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class EngineRun:
     """The counts at warm-up and at the end; events and packets in the system at the end."""
 
-    before: Totals
-    after: Totals
+    before: EngineTotals
+    after: EngineTotals
     events: int
     in_system: int
 
 
-def outcome(plan: Plan, run: Run) -> Outcome:
+def outcome(plan: Plan, run: EngineRun) -> SystemOutcome:
     """Return what was counted between warm-up and end; CPUs that were left out did nothing."""
     before, after = run.before, run.after
     rows = dict(zip(plan.cpus, (after.cpus - before.cpus).tolist(), strict=True))
@@ -276,7 +276,7 @@ def outcome(plan: Plan, run: Run) -> Outcome:
     buckets = np.flatnonzero(after.latency != 0)  # eight times as fast as without the "!= 0"
     packets = after.latency[buckets] - before.latency[buckets]
     buckets, packets = buckets[packets > 0], packets[packets > 0]
-    return Outcome(
+    return SystemOutcome(
         interval_ps=plan.system.end_ps - plan.system.warmup_ps,
         events=run.events,
         interrupts=tuple((after.interrupts - before.interrupts).tolist()),

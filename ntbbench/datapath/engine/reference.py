@@ -20,19 +20,19 @@ from ntbbench.datapath.engine.engine_plan import (
     SLOT_BITS,
     SLOT_POLL,
     SLOT_WORK,
+    EngineRun,
+    EngineTotals,
     Plan,
     Row,
-    Run,
-    Totals,
     first_events,
 )
 from ntbbench.datapath.engine.reference_machine import (
     ENDED,
     KTHREAD_STEPS,
     RUNNING,
-    Cpu,
     Level,
     Machine,
+    ReferenceCpu,
     Step,
 )
 from ntbbench.datapath.engine.reference_receiver import (
@@ -57,7 +57,7 @@ from ntbbench.ntb.vectormap import bits_of
 KINDS_OF_TASK = 3  # the poll's kworker, ksoftirqd, flows
 
 
-def _account(m: Machine, cpu: Cpu) -> None:
+def _account(m: Machine, cpu: ReferenceCpu) -> None:
     """Book the time since the last booking on what the CPU is at."""
     elapsed = m.now - cpu.since
     cpu.since = m.now
@@ -110,7 +110,7 @@ def _resume(m: Machine, cpu_number: int, level: Level) -> None:
     level.left = RUNNING
 
 
-def _suspend(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _suspend(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     level = cpu.soft if cpu.soft.step else cpu.task
     if level.step and level.left == RUNNING:
         _account(m, cpu)
@@ -119,7 +119,7 @@ def _suspend(m: Machine, cpu_number: int, cpu: Cpu) -> None:
         m.keys[slot] = NONE
 
 
-def _begin_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _begin_hardirq(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     _suspend(m, cpu_number, cpu)
     source = bits_of(cpu.pending)[0]
     cpu.pending &= ~(1 << source)
@@ -136,7 +136,7 @@ def _begin_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
         _end_hardirq(m, cpu_number, cpu)
 
 
-def _end_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_hardirq(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """The handler has run: its tasklets are scheduled, a softirq is raised."""
     calls = call_back(m, cpu_number, cpu.irq, cpu.irq_rung)
     m.log(Happening.IRQ_END, cpu_number, cpu.irq, calls)
@@ -144,14 +144,14 @@ def _end_hardirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     cpu.raised = True
 
 
-def _begin_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _begin_softirq(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     cpu.raised = False
     cpu.passes = 0
     cpu.deadline = m.now // m.system.jiffy_ps + m.plan.softirq_jiffies
     _begin_pass(m, cpu_number, cpu)
 
 
-def _begin_pass(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _begin_pass(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """Take the whole list and begin with its first tasklet."""
     cpu.passes += 1
     cpu.taken, cpu.tasklets = cpu.tasklets, cpu.taken
@@ -159,11 +159,11 @@ def _begin_pass(m: Machine, cpu_number: int, cpu: Cpu) -> None:
     _next_tasklet(m, cpu_number, cpu)
 
 
-def _next_tasklet(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _next_tasklet(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     m.begin_step(cpu_number, cpu.soft, begin_run(m, cpu_number, cpu.taken.popleft()))
 
 
-def _soft_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
+def _soft_goes_on(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> bool:
     """Go on in the softirq; False: it is in a step that takes time."""
     if cpu.soft.left == RUNNING:
         return False
@@ -182,7 +182,7 @@ def _soft_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
     return True
 
 
-def _may_restart(m: Machine, cpu: Cpu) -> bool:
+def _may_restart(m: Machine, cpu: ReferenceCpu) -> bool:
     """Return whether handle_softirqs() makes another pass."""
     rules = m.system.softirq
     return (
@@ -192,7 +192,7 @@ def _may_restart(m: Machine, cpu: Cpu) -> bool:
     )
 
 
-def _end_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_softirq(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """Return from the softirq; what is still on the list is left to ksoftirqd."""
     cpu.soft.step = Step.NOTHING
     cpu.raised = False
@@ -203,14 +203,14 @@ def _end_softirq(m: Machine, cpu_number: int, cpu: Cpu) -> None:
         _leave_to_ksoftirqd(m, cpu_number, cpu)
 
 
-def _leave_to_ksoftirqd(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _leave_to_ksoftirqd(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """wakeup_softirqd()."""
     cpu.left_to_ksoftirqd += 1
     cpu.ksoftirqd = max(cpu.ksoftirqd, 1)
     m.log(Happening.KSOFTIRQD, cpu_number, cpu.passes, 0)
 
 
-def _task_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
+def _task_goes_on(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> bool:
     """Go on with the task or choose one; False: it is in a step that takes time, or idle."""
     cpu.raised = False
     if cpu.task.step and cpu.task.left == RUNNING:
@@ -229,7 +229,7 @@ def _task_goes_on(m: Machine, cpu_number: int, cpu: Cpu) -> bool:
     return False
 
 
-def _begin_task(m: Machine, cpu_number: int, cpu: Cpu, kind: int) -> bool:
+def _begin_task(m: Machine, cpu_number: int, cpu: ReferenceCpu, kind: int) -> bool:
     """Begin a step of the poll's kworker (0), of ksoftirqd (1) or of a flow (2), if it has one."""
     if kind == 0 and cpu.poll:
         cpu.poll = False
@@ -248,7 +248,7 @@ def _begin_task(m: Machine, cpu_number: int, cpu: Cpu, kind: int) -> bool:
     return False
 
 
-def _end_task_step(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_task_step(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     step, cpu.task.step = cpu.task.step, Step.NOTHING
     if step == Step.SEND:
         end_send(m, cpu_number, cpu)
@@ -264,7 +264,7 @@ def _end_task_step(m: Machine, cpu_number: int, cpu: Cpu) -> None:
         _end_slot(m, cpu_number, cpu)
 
 
-def _next_slot(m: Machine, cpu_number: int, cpu: Cpu, first: int) -> None:
+def _next_slot(m: Machine, cpu_number: int, cpu: ReferenceCpu, first: int) -> None:
     """Report the next set slot from `first` on; behind the last, arm the next poll."""
     poll = m.system.poll
     assert poll is not None
@@ -280,7 +280,7 @@ def _next_slot(m: Machine, cpu_number: int, cpu: Cpu, first: int) -> None:
     m.begin_step(cpu_number, cpu.task, section + poll.slot_ps)
 
 
-def _end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_slot(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """Its event is done: clear the slot, whatever was rung meanwhile, and look at the next."""
     source = cpu.poll_source
     call_back(m, cpu_number, source, cpu.irq_rung)
@@ -298,7 +298,7 @@ def _end_slot(m: Machine, cpu_number: int, cpu: Cpu) -> None:
 
 def run(
     plan: Plan, seed: int, log_capacity: int = 0, machine: type[Machine] = Machine
-) -> tuple[Run, list[Row]]:
+) -> tuple[EngineRun, list[Row]]:
     """Return the counts of a plan and the head of its log; `machine` may have another queue."""
     m = machine(plan, seed, log_capacity)
     for slot, time in first_events(plan):
@@ -309,7 +309,7 @@ def run(
     # Between the socket and the client.
     left = sum(cpu.task.step == Step.SEND for cpu in m.cpus)
     left += sum(len(flow.backlog) for flow in m.flows) + sum(queue.used for queue in m.queues)
-    return Run(before, _totals(m), m.events, left), m.log_rows
+    return EngineRun(before, _totals(m), m.events, left), m.log_rows
 
 
 def _go_until(m: Machine, until: int) -> None:
@@ -347,7 +347,7 @@ def _handle(m: Machine, slot: int) -> None:
         _cpu_event(m, slot - plan.slot_cpu)
 
 
-def _totals(m: Machine) -> Totals:
+def _totals(m: Machine) -> EngineTotals:
     """Return all counts so far, in the arrays that the compiled engines fill."""
     latency = np.zeros(LATENCY_BUCKETS, np.int64)
     for bucket, packets in m.latency.items():
@@ -359,7 +359,7 @@ def _totals(m: Machine) -> Totals:
         )
         for q in m.queues
     ]
-    return Totals(
+    return EngineTotals(
         queues=np.array(queues, np.int64),
         flows=np.array([(f.offered, f.sent, f.delivered, f.dropped) for f in m.flows], np.int64),
         cpus=np.array([(*cpu.ps, cpu.left_to_ksoftirqd) for cpu in m.cpus], np.int64),

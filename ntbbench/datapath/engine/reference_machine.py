@@ -11,14 +11,14 @@ from ntbbench.datapath.engine.engine_plan import (
     NONE,
     SLOT_BITS,
     TIME_END,
-    Duration,
+    DrawnDuration,
     Plan,
     draw,
     mix,
     step,
     stream,
 )
-from ntbbench.datapath.outcome import Cause, CpuTime, Happening
+from ntbbench.datapath.outcome import CpuTime, Happening, RunCause
 
 RUNNING = -1  # of a step's `left`: its end is the CPU's pending event
 ENDED = -2  # it has ended, what comes next is not decided
@@ -52,7 +52,7 @@ class Level:
 
 
 @dataclass
-class Cpu:
+class ReferenceCpu:
     """One CPU: hardirq above softirq above task; `tasklets` and `taken` hold queues."""
 
     soft: Level = field(default_factory=Level)
@@ -100,9 +100,9 @@ class QueueState:
     channel_cpu: int = 0
     used: int = 0  # entries
     scheduled: bool = False
-    cause: Cause = Cause.DOORBELL  # of that
+    cause: RunCause = RunCause.DOORBELL  # of that
     running_on: int = -1
-    run_cause: Cause = Cause.DOORBELL
+    run_cause: RunCause = RunCause.DOORBELL
     copy_stream: int = 0
     channel_stream: int = 0
     rings: int = 0
@@ -158,7 +158,7 @@ class Machine:
             QueueState(copy_stream=next(streams), channel_stream=next(streams))
             for _ in range(queues)
         ]
-        self.cpus = [Cpu(tasklet_stream=next(streams)) for _ in range(cpus)]
+        self.cpus = [ReferenceCpu(tasklet_stream=next(streams)) for _ in range(cpus)]
         self.keys = [NONE] * plan.slots
         self.heap: list[int] = []
         self.to_advance: deque[int] = deque()
@@ -209,7 +209,7 @@ class Machine:
             level.left = RUNNING
             self.set(self.plan.slot_cpu + cpu, self.now + duration)
 
-    def drawn(self, duration: Duration, owner: object, name: str) -> int:
+    def drawn(self, duration: DrawnDuration, owner: object, name: str) -> int:
         """Return a duration; a constant one does not move the owner's stream."""
         if duration.kind == 0:
             return duration.mean

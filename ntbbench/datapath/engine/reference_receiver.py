@@ -10,9 +10,9 @@ Deviates: what a handler does takes effect when it ends; a db bit shows from the
 """
 
 from ntbbench.datapath.engine.engine_plan import CLOSED
-from ntbbench.datapath.engine.reference_machine import Cpu, Machine, Step
+from ntbbench.datapath.engine.reference_machine import Machine, ReferenceCpu, Step
 from ntbbench.datapath.engine.reference_sender import wake_flow
-from ntbbench.datapath.outcome import Cause, CpuTime, Happening, latency_bucket
+from ntbbench.datapath.outcome import CpuTime, Happening, RunCause, latency_bucket
 from ntbbench.ntb.vectormap import bits_of
 
 
@@ -44,7 +44,7 @@ def call_back(m: Machine, cpu_number: int, source: int, rung: int) -> int:
     for mask in plan.callbacks:
         for queue_number in bits_of(mask):
             m.scan_iterations += plan.scans
-            schedule(m, cpu_number, queue_number, Cause.DOORBELL)
+            schedule(m, cpu_number, queue_number, RunCause.DOORBELL)
             calls += 1
         called |= mask
     for queue_number in bits_of(rung & ~called):
@@ -55,7 +55,7 @@ def call_back(m: Machine, cpu_number: int, source: int, rung: int) -> int:
     return calls
 
 
-def schedule(m: Machine, cpu_number: int, queue_number: int, cause: Cause) -> None:
+def schedule(m: Machine, cpu_number: int, queue_number: int, cause: RunCause) -> None:
     """tasklet_schedule() on a CPU."""
     queue = m.queues[queue_number]
     queue.calls[cause] += 1
@@ -96,7 +96,7 @@ def go_on(m: Machine, cpu_number: int) -> int | None:
         if cpu.soft.step == Step.COPY:
             _end_copy(m, cpu_number, cpu)
         if cpu.got == m.system.queues[queue_number].rx_max_entry:
-            schedule(m, cpu_number, queue_number, Cause.BUDGET)
+            schedule(m, cpu_number, queue_number, RunCause.BUDGET)
         elif m.queues[queue_number].ring:
             queue = m.queues[queue_number]
             cpu.copying = queue.ring.popleft()
@@ -112,20 +112,20 @@ def go_on(m: Machine, cpu_number: int) -> int | None:
             cpu.soft.step = Step.CLEAR
             return m.system.costs.db_clear_ps
     elif cpu.soft.step == Step.CLEAR:
-        schedule(m, cpu_number, queue_number, Cause.RACE_CHECK)
+        schedule(m, cpu_number, queue_number, RunCause.RACE_CHECK)
     if cpu.soft.step != Step.SPIN:
         _end_run(m, cpu_number, cpu)
     return None
 
 
-def _end_copy(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_copy(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """The CPU has done its part of a packet: it is delivered, or on the DMA channel."""
     queue_number, (number, stamp) = cpu.queue, cpu.copying
     cpu.got += 1
     if m.system.costs.channel is None:
         deliver(m, queue_number, number, stamp, cpu_number)
         if m.system.reposts:
-            schedule(m, cpu_number, queue_number, Cause.REPOST)
+            schedule(m, cpu_number, queue_number, RunCause.REPOST)
         return
     queue = m.queues[queue_number]
     queue.channel_free = max(queue.channel_free, m.now) + m.drawn(
@@ -145,7 +145,7 @@ def dma_event(m: Machine, queue_number: int) -> None:
         m.set(m.plan.slot_dma + queue_number, queue.channel[0][0])
     deliver(m, queue_number, number, stamp, -1)
     if m.system.reposts:
-        schedule(m, queue.channel_cpu, queue_number, Cause.REPOST)
+        schedule(m, queue.channel_cpu, queue_number, RunCause.REPOST)
         m.cpus[queue.channel_cpu].raised = True
         m.touch(queue.channel_cpu)
 
@@ -172,7 +172,7 @@ def deliver(m: Machine, queue_number: int, number: int, stamp: int, cpu_number: 
         m.set(m.plan.slot_flow + number, flow.acks[0])
 
 
-def _end_run(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def _end_run(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     queue = m.queues[cpu.queue]
     queue.running_on = -1
     counts = queue.useful if cpu.got else queue.empty

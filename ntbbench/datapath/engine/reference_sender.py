@@ -11,7 +11,7 @@ CPU; the timer and the work item cost no CPU.
 """
 
 from ntbbench.datapath.engine.engine_plan import BACK_TO_BACK, CLOSED, OPEN, SLOT_WORK
-from ntbbench.datapath.engine.reference_machine import Cpu, Machine, Step
+from ntbbench.datapath.engine.reference_machine import Machine, ReferenceCpu, Step
 from ntbbench.datapath.outcome import Happening
 from ntbbench.ntb.vectormap import bits_of
 
@@ -127,7 +127,7 @@ def _begin_send(m: Machine, cpu_number: int, number: int) -> None:
     m.begin_step(cpu_number, cpu.task, m.drawn(plan.send, flow, "send_stream"))
 
 
-def end_send(m: Machine, cpu_number: int, cpu: Cpu) -> None:
+def end_send(m: Machine, cpu_number: int, cpu: ReferenceCpu) -> None:
     """The packet is in the ring: ring, apply flow control, let the next flow have the queue."""
     number = cpu.flow
     flow, queue_number = m.flows[number], m.plan.flows[number].flow.queue

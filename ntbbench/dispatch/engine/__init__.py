@@ -24,13 +24,13 @@ from ntbbench.dispatch.engine.batch import (
     VECTOR_COUNT_MAX,
     Batch,
     Counters,
-    Counts,
+    DispatchCounts,
     U8Array,
     U64Array,
     check_batch,
 )
 
-__all__ = ["KERNELS", "Counts", "Prepared", "count", "prepare"]
+__all__ = ["KERNELS", "DispatchCounts", "Prepared", "count", "prepare"]
 
 KERNELS = ("reference", "scan", "bitset", "reference-msi", "msi", "bitset-msi")
 EVERY_VECTOR = np.arange(VECTOR_COUNT_MAX, dtype=np.uint8)
@@ -52,7 +52,7 @@ class Prepared:
         self._counters.block.fill(0)
         self._run()
 
-    def counts(self) -> Counts:
+    def counts(self) -> DispatchCounts:
         """Return a copy of what the last run counted."""
         return self._counters.read(self._vector_count)
 
@@ -102,7 +102,9 @@ def prepare(
     return Prepared(kernel, check_batch(vectors, rung, masks, **others))
 
 
-def count(kernel: str, vectors: U8Array, rung: U64Array, masks: U64Array, **others: Any) -> Counts:
+def count(
+    kernel: str, vectors: U8Array, rung: U64Array, masks: U64Array, **others: Any
+) -> DispatchCounts:
     """Count a stream once; arguments and errors as of `prepare`."""
     prepared = prepare(kernel, vectors, rung, masks, **others)
     prepared.run()

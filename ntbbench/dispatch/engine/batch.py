@@ -23,7 +23,7 @@ U64Array = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Counts:
+class DispatchCounts:
     """The counts of one run, exact; `OkPoint` says what each is."""
 
     interrupts: int
@@ -60,7 +60,7 @@ class Counters:
         self.qp = self.block[HEAD_WORDS:qp_end].reshape(QP_ROWS, QP_COUNT_MAX)
         self.vector = self.block[qp_end:].reshape(VECTOR_ROWS, VECTOR_COUNT_MAX)
 
-    def read(self, vector_count: int) -> Counts:
+    def read(self, vector_count: int) -> DispatchCounts:
         """Return the counts so far, for a device of `vector_count` vectors."""
         scan_iterations, missed, misrouted = self.head.tolist()
         by_qp, by_vector = self.qp.tolist(), self.vector[:, :vector_count].tolist()
@@ -68,7 +68,7 @@ class Counters:
         interrupts = sum(by_vector[VECTOR_INTERRUPTS])
         runs = useful, spurious, missed, misrouted
         merged = calls - wakeups
-        return Counts(
+        return DispatchCounts(
             interrupts, scan_iterations, calls, wakeups, merged, *runs, *by_qp, *by_vector
         )
 

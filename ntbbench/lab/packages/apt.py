@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import FetchError, Output, run
+from ntbbench.lab.commands import CommandOutput, FetchError, run
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR = "http://deb.debian.org"
@@ -93,7 +93,7 @@ class Archive:
             raise FetchError(f"cannot download {package}: {result.last_words}")
         return new.pop()
 
-    def _apt(self, tool: str, *arguments: str, cwd: Path | None = None) -> Output:
+    def _apt(self, tool: str, *arguments: str, cwd: Path | None = None) -> CommandOutput:
         root = self.root
         settings = {
             "Dir::Etc::SourceList": root / "sources.list",

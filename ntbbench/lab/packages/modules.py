@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
-from ntbbench.lab.commands import BuildError, Output, program, run
+from ntbbench.lab.commands import BuildError, CommandOutput, program, run
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.fetch import NTB_FILES
 
@@ -193,13 +193,13 @@ def _make(folder: Path, wanted: ModuleSet, settings: tuple[str, ...]) -> None:
     shutil.rmtree(work)
 
 
-def make(*words: str | Path, **env: str) -> Output:
+def make(*words: str | Path, **env: str) -> CommandOutput:
     """Run make on all processors, without what the user's shell says to other builds."""
     command = ["make", f"-j{os.cpu_count() or 1}", *words]
     return run(command, env={**dict.fromkeys(MAKE_STATE, ""), **env})
 
 
-def first_error(result: Output, work: Path) -> str:
+def first_error(result: CommandOutput, work: Path) -> str:
     """Return the first error of a failed make, with the build folder left out."""
     lines = (result.stderr + result.stdout).splitlines()
     line = next((line for line in lines if ERROR.search(line)), result.last_words)

@@ -35,7 +35,7 @@ from ntbbench.lab.pair.plan import (
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
 from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
-from ntbbench.lab.qemu import ENDED, KVM_OPTIONS, TCG, Machine, complaints, kvm_runs
+from ntbbench.lab.qemu import ENDED, KVM_OPTIONS, TCG, GuestMachine, complaints, kvm_runs
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
 from ntbbench.pair.behaviour import Observations
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
@@ -146,14 +146,14 @@ def _sent(traffic: Traffic) -> int:
     return traffic.flows * traffic.packets
 
 
-def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> Machine:
+def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> GuestMachine:
     """Return the machine of a boot: the pool set aside, and a doorbell register where needed.
 
     `debug`: one that dies shows its blocked tasks. Not the others: a word more for the kernel
     shifts the moments at which bursts coalesce.
     """
     words = [f"memmap={POOL}", "reboot=t", *([BLOCKED] if debug else [])]
-    return Machine(
+    return GuestMachine(
         devices=() if setup.doorbell == "poll" else EDU,
         command_line=" ".join([*words, ENTROPY] if deterministic else words),
         cpus=setup.cpus,

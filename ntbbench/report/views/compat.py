@@ -15,8 +15,8 @@ from ntbbench.pair.drivers.patches import ROOT_FIX, number_ranges
 from ntbbench.pair.records import (
     SETTING,
     BrokenCell,
-    Cell,
     CellName,
+    CompatCell,
     CompatResult,
     Exhaustive,
     InSetting,
@@ -53,7 +53,7 @@ VERDICTS = (
 )
 HAZARDS = "; ".join(f"{letter}: {hazard}" for hazard, letter in LETTERS.items()) + "."
 OPTIONS = {"ep_slots": "--ep-slots", "rc_vectors": "--rc-vectors", "mw_count": "--mw-count"}
-CELL = tuple(Cell.__struct_fields__)
+CELL = tuple(CompatCell.__struct_fields__)
 
 
 def document(result: CompatResult) -> Document:
@@ -71,7 +71,7 @@ def document(result: CompatResult) -> Document:
             replace(_grid("Verdicts", result.cells, verdict_cell, [ROWS, VERDICTS]), detail=True),
             replace(_grid("Hazards", result.cells, hazard_cell, [HAZARDS]), detail=True),
             *map(_broken, searched),
-            replace(record_table("All cells", Cell, result.cells), shown="page"),
+            replace(record_table("All cells", CompatCell, result.cells), shown="page"),
         ],
         sheet=lambda: Sheet([*SETTING, *CELL], _sheet_rows(result)),
     )
@@ -101,7 +101,7 @@ def verdict_of(result: CompatResult) -> str:
     return f"{said}. Not so with {' '.join(changed)}: {found}"
 
 
-def _broken_prefixes(cells: Sequence[Cell]) -> dict[str, list[BrokenCell]]:
+def _broken_prefixes(cells: Sequence[CompatCell]) -> dict[str, list[BrokenCell]]:
     """Return the prefixes that do not work, by direction."""
     found: dict[str, list[BrokenCell]] = {}
     for cell in cells:
@@ -123,7 +123,7 @@ def _by_direction(broken: Mapping[str, Sequence[BrokenCell]]) -> str:
     )
 
 
-def _folded(cells: Sequence[Cell]) -> Table:
+def _folded(cells: Sequence[CompatCell]) -> Table:
     """Return the verdicts with neighbours that are alike as one row or column."""
     shown = {(cell.direction, cell.ep, cell.rc): verdict_cell(cell) for cell in cells}
     places = [(direction, ep) for direction in DIRECTIONS for ep in rows("ep")]
@@ -161,7 +161,7 @@ def setting_line(result: InSetting) -> str:
     )
 
 
-def _working(cells: Iterable[Cell]) -> int:
+def _working(cells: Iterable[CompatCell]) -> int:
     return sum(cell.verdict in WORKS for cell in cells)
 
 
@@ -176,8 +176,8 @@ def _searched(found: Exhaustive) -> str:
 
 def _grid(
     title: str,
-    cells: Sequence[Cell],
-    show: Callable[[Cell], report.Cell],
+    cells: Sequence[CompatCell],
+    show: Callable[[CompatCell], report.Cell],
     notes: Sequence[str],
 ) -> Table:
     by_place = {(cell.direction, cell.ep, cell.rc): cell for cell in cells}
@@ -191,7 +191,7 @@ def _grid(
     return Table(title, columns, body, notes, groups)
 
 
-def verdict_cell(cell: Cell) -> report.Cell:
+def verdict_cell(cell: CompatCell) -> report.Cell:
     """Return a cell's verdict in at most eight characters, and its amplification if it works."""
     text, tone = SHOWN[Verdict(cell.verdict)]
     if cell.verdict in WORKS and cell.amplification is not None:
@@ -201,7 +201,7 @@ def verdict_cell(cell: Cell) -> report.Cell:
     return report.Cell(text, tone=tone, hint=f"{cell.verdict}; {missed}; hazards: {hazards}")
 
 
-def hazard_cell(cell: Cell) -> report.Cell:
+def hazard_cell(cell: CompatCell) -> report.Cell:
     """Return a cell's hazards as letters."""
     letters = "".join(LETTERS[Hazard(hazard)] for hazard in cell.hazards)
     return report.Cell(letters or "-", hint=", ".join(cell.hazards))

@@ -7,10 +7,10 @@ from typing import Any
 
 from ntbbench.capture.records import (
     Amplification,
-    Count,
     DeviceFacts,
     Irq,
     Measured,
+    MeasuredCount,
     QpRuns,
     Softirq,
     Throughput,
@@ -121,7 +121,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
     yield _throughput(measured, refs)
     yield field_table(
         "Counts of tools",
-        Count,
+        MeasuredCount,
         ("name", "key", "value", "source"),
         measured.counts,
         value=lambda count: Cell(f"{'>=' * count.is_lower_bound}{count.value}", count.value),

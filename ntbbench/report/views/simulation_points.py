@@ -9,11 +9,11 @@ from ntbbench.core.fields import declared
 from ntbbench.datapath.records import (
     CPU_KINDS,
     QUANTILES,
-    Counts,
     Estimate,
     Latency,
     OkSimulation,
     SimulationAxes,
+    SimulationCounts,
     SimulationPoint,
 )
 from ntbbench.report.document import Cell, Column, Sheet, Shown, Table, column, number, words
@@ -22,7 +22,7 @@ from ntbbench.report.wording import DIGITS, NO_UNIT, RATES, TIMES, Unit, plain, 
 DASH = "-"
 AXES = ("protocol", "dispatch", "affinity", "queues")
 RATIOS = ("amplification", "effective_amplification", "spurious_ratio")
-COUNTS = Counts.__struct_fields__
+COUNTS = SimulationCounts.__struct_fields__
 ABOUT = declared(OkSimulation)
 CPU_HEADS = ("hardirq", "useful", "empty", "spin", "kthr.", "idle")
 # What shares a unit, and how many of it the largest value has at least: CPU time is in ms, but in

@@ -13,7 +13,7 @@ from ntbbench.capture.ingest import ingest, reader_of
 from ntbbench.capture.readers import Known
 from ntbbench.capture.readers.trace import TRACE
 from ntbbench.capture.readers.trace_events import (
-    Kind,
+    EventKind,
     TraceEvent,
     TraceText,
     read_trace,
@@ -50,7 +50,7 @@ def test_a_ring(tmp_path: Path) -> None:
         pid=459,
         context=Context.TASK,
         need_resched=False,
-        kind=Kind.RING,
+        kind=EventKind.RING,
         value=4,
         owner=0xFF3C3B5481F8E028,
     )
@@ -99,7 +99,7 @@ def test_flags(tmp_path: Path, flags: str, context: Context, need_resched: bool)
 def test_forms_of_a_line(tmp_path: Path, line: str) -> None:
     (event,), _ = read(tmp_path, line + "\n")
     assert (event.pid, event.cpu, event.time) == (459, 0, 4.889202)
-    assert (event.kind, event.value, event.owner) == (Kind.RING, 4, 0xFF3C3B5481F8E028)
+    assert (event.kind, event.value, event.owner) == (EventKind.RING, 4, 0xFF3C3B5481F8E028)
 
 
 def test_other_events_count_as_lines_only(tmp_path: Path) -> None:
