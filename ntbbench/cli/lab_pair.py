@@ -143,10 +143,8 @@ def run(args: argparse.Namespace) -> int:
         if refused is not None:
             raise refused
         return code
-    except Exception as error:
-        # Every one: of a defect of ours too, git would take main's 70 for "bad" and blame the
-        # commit. Report it as main() does.
-        failed(error)
+    except Exception as error:  # a defect of ours too: git takes main's 70 for "bad"
+        failed(error)  # as main() does: a line on stderr, nothing is hidden
         if isinstance(error, BuildError | UnjudgedError):
             return BISECT_SKIP
         return ExitCode.FINDING if isinstance(error, GuestError) else BISECT_STOP

@@ -7,6 +7,7 @@ reference page come from there.
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,25 +25,25 @@ TEXT_MAX = 1000  # characters of a note
 Section = TypeVar("Section", bound=Struct)
 
 
-class Kind:
+class Kind(ABC):
     """What a key may be: how it is read, how it is written, and what is allowed, in words."""
 
     text: str
     metavar: ClassVar[str] = "X"
     repeated: ClassVar[bool] = False  # the option is given once for each value
 
+    @abstractmethod
     def parse(self, name: str, value: object) -> Any:
         """Return the value of a key; InputError names it where the value is not allowed."""
-        raise NotImplementedError
 
     def show(self, value: Any) -> object:
         """Return the plain value that `parse` reads back."""
         return list(value) if isinstance(value, tuple) else value
 
     @property
+    @abstractmethod
     def allowed(self) -> str:
         """The range or the words."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
