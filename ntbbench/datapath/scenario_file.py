@@ -112,7 +112,7 @@ def key_of(name: str) -> str:
 
 
 def _hint(name: str) -> str:
-    """Return what may have been meant: an option, a key like it, or its key in any section."""
+    """Return what may have been meant: an option, a key, or its key in any section."""
     bare = name.rpartition(".")[2]
     if bare in (*AXES, "preset"):
         return f"{bare} is an option: --{bare}; "
@@ -122,6 +122,7 @@ def _hint(name: str) -> str:
     near = get_close_matches(name, KEYS, n=1)
     if not near or bare in by_key:
         near = [full for key in get_close_matches(bare, by_key, n=1) for full in by_key[key]]
+    near = near or [f"--{axis}" for axis in get_close_matches(bare, AXES, n=1)]
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 

@@ -242,6 +242,7 @@ ERRORS = {
         --set sender.hardirq=1us => did you mean receiver.hardirq?
         --set cpu=3 => did you mean sender.cpus or receiver.cpus?
         --set queues=3 => queues is an option: --queues; all: ntbbench simulate --keys
+        --set queuse=3 => 'queuse': unknown; did you mean --queues? all: ntbbench simulate --keys
         --set receiver.packet=9s => --set receiver.packet: '9s'
         --set hz=3 => --set device.hz: '3'
         --set run.seed=3 --seed 2 => --set: 'run.seed=3': not together with --seed
