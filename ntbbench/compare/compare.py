@@ -19,6 +19,7 @@ from ntbbench.compare.series import Variant
 from ntbbench.compare.statistics import detectable, significance
 from ntbbench.compare.warning_list import (
     NO_DIRECTION,
+    NOT_READ,
     ONE_PROCESS,
     gather_more,
     replications,
@@ -175,6 +176,11 @@ def _warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) 
         warned(code, ", ".join(side.label for side in sides if code in side.cautions))
         for code in dict.fromkeys(code for side in sides for code in side.cautions)
     ]
+    for side in sides:
+        if side.unread:
+            name, why = next(iter(side.unread.items()))
+            more = f", and {len(side.unread) - 1} more" if len(side.unread) > 1 else ""
+            warnings.append(warned(NOT_READ, f"{name!r} of {side.label}: {why}{more}"))
     guessed = dict.fromkeys(c.metric for c in found for w in c.warnings if w.code == NO_DIRECTION)
     if guessed:
         more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""

@@ -9,6 +9,7 @@ object, of which a reader of JSON keeps one.
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ BACK = "_bidir_reverse"  # what iperf3 puts behind a sum's name for the way back
 SUMS = ("sum", "sum_sent", "sum_received")
 PARTS = ("start", "intervals", "end")
 LARGEST = 1e18
+VISIBLE = re.compile(r"\S")
 COMPLETE = "a complete run of iperf3"
 MISSING = "a number, 0 or more: missing or damaged"
 DIFFERS = "there twice, with different values: damaged"
@@ -50,15 +52,14 @@ class Iperf3Pairs(dict[str, Any]):
 
 def split(text: str, where: str) -> list[str]:
     """Return the documents that follow each other in a text; InputError: one is not complete."""
-    found, place, text = [], 0, text.strip()
+    found, place = [], 0
     decoder = json.JSONDecoder()
-    while place < len(text):
+    while (begin := VISIBLE.search(text, place)) is not None:
         try:
-            _, end = decoder.raw_decode(text, place)
+            _, place = decoder.raw_decode(text, begin.start())
         except (ValueError, RecursionError) as error:
             raise InputError("input", where, f"complete runs of iperf3: {error}") from error
-        found.append(text[place:end])
-        place = end + (len(text[end:]) - len(text[end:].lstrip()))
+        found.append(text[begin.start() : place])
     return found
 
 

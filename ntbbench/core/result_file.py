@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.text_file import without_bom
 
 # A ValidationError is a DecodeError too: JSON, but not of the record's form.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -145,7 +146,7 @@ class _Header(Struct):
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return without_bom(path.read_bytes())
     except OSError as error:
         raise InputError("result file", str(path), error.strerror or str(error)) from None
 

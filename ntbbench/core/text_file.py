@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Text files of a capture: read with limits, so that a foreign file costs no memory."""
+"""Text files: read with limits, so that a foreign file costs no memory.
 
+The byte order mark with which editors of some systems begin a text is no part of it.
+"""
+
+import codecs
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -9,6 +13,13 @@ from typing import Any, TextIO
 
 from ntbbench.core.errors import InputError
 
+ENCODING = "utf-8-sig"  # UTF-8, with a byte order mark or without
+
+
+def without_bom(data: bytes) -> bytes:
+    """Return the bytes of a text without its byte order mark."""
+    return data.removeprefix(codecs.BOM_UTF8)
+
 
 def read_toml(field: str, path: Path) -> dict[str, Any]:
     """Return the table of a TOML file.
@@ -16,7 +27,7 @@ def read_toml(field: str, path: Path) -> dict[str, Any]:
     InputError: the file cannot be read, is not TOML, or is nested or numbered without end.
     """
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(path.read_bytes().decode(ENCODING))
     except OSError as error:
         raise InputError(field, str(path), error.strerror or "cannot be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -39,7 +50,7 @@ def open_text(path: Path) -> TextIO:
     InputError: the file cannot be opened.
     """
     try:
-        return path.open(encoding="utf-8", errors="backslashreplace", newline="\n")
+        return path.open(encoding=ENCODING, errors="backslashreplace", newline="\n")
     except OSError as error:
         raise _unread(path, error) from None
 

@@ -1,6 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Readers of what a comparison takes: one module a format, `load_variant` finds the right one."""
+"""Readers of what a comparison takes, one file a format; `detect.load_variant` finds the right one.
 
-from ntbbench.compare.readers.detect import KNOWN_SCHEMAS, load_variant, unique_labels
+`READERS` is the table of them, in the order in which they are asked. Another format is a module
+here with a `READER`, and a line in the table.
+"""
 
-__all__ = ["KNOWN_SCHEMAS", "load_variant", "unique_labels"]
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntbbench.compare.readers.content import Reader
+
+# The module, and whose results it reads, as help and errors say it.
+READERS: Mapping[str, str] = {
+    "own_results": "ntbbench",
+    "asv": "asv",
+    "iperf3": "iperf3",
+    "hyperfine": "hyperfine",
+    "google_benchmark": "Google Benchmark",
+    "pytest_benchmark": "pytest-benchmark",
+    "pyperf": "pyperf",
+    "jmh": "JMH",
+    "criterion": "criterion",
+    "go_test": "go test -bench",
+}
+TABLE = "csv_runs"  # asked last: any text may be meant as one
+FORMATS = f"results of {', '.join(READERS.values())}, or a CSV of runs"
+
+
+def readers() -> "list[Reader]":
+    """Return the readers, imported only now: they load numpy."""
+    return [import_module(f"{__name__}.{module}").READER for module in (*READERS, TABLE)]

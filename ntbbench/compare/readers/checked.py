@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks that every reader shares: finite numbers, sizes, environments."""
+"""Checks that every reader shares: finite numbers, sizes, environments.
+
+A metric without a usable number is named and not read; the rest of its file is.
+"""
 
 import gzip
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
+from ntbbench.core.text_file import without_bom
 
 GZIP = b"\x1f\x8b"
 LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
@@ -27,6 +34,8 @@ VOLATILE_WORDS = (
     *("time", "date", "load", "freq", "mhz", "hz", "pid", "argv", "command", "temp"),
     *("started", "resolution"),
 )
+PROCESSES = 5  # from as many on, a process is a sample
+NO_NUMBER = "null, NaN or infinite"
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
 
@@ -36,7 +45,7 @@ def encodable(text: str) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file that is neither empty nor too large.
+    """Return what a file holds, without its byte order mark; it is neither empty nor too large.
 
     InputError: it cannot be read, is empty or larger than 1 GiB.
     """
@@ -55,7 +64,19 @@ def read_bytes(path: Path) -> bytes:
         raise InputError("input", str(path), f"at most {LARGEST} bytes")
     if not data.strip():
         raise InputError("input", str(path), "a result; this file is empty")
-    return data
+    return without_bom(data)
+
+
+def beginning(path: Path, length: int) -> bytes | None:
+    """Return what a regular file begins with; None of a pipe, a packed or an unreadable file."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head = file.read(length)
+    except OSError:
+        return None  # who reads the whole file says why
+    return None if head.startswith(GZIP) else without_bom(head)
 
 
 def check_size(path: Path) -> None:
@@ -98,6 +119,67 @@ def exact_value(value: float, where: str, metric: str) -> float:
     if not -LARGEST_COUNT < value < LARGEST_COUNT:
         raise InputError(f"{where}: {metric}", value, "a finite number below 2^63")
     return value
+
+
+def add_noisy(
+    variant: Variant,
+    metric: str,
+    values: Sequence[float | None] | NDArray[np.float64],
+    where: str,
+    **known: Any,
+) -> None:
+    """Add a metric of samples, with the fields of its Series that are `known`.
+
+    Samples that cannot be computed with make the metric one that is not read.
+    InputError: the metric is there already.
+    """
+    check_new(variant, metric, where)
+    samples = np.array(values, dtype=np.float64)  # None becomes NaN
+    usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
+    if not usable.all():
+        bad = float(samples[~usable][0])
+        told = f"{bad!r} is not {ALLOWED}" if np.isfinite(bad) else NO_NUMBER
+        variant.unread[metric] = f"sample {int(np.argmin(usable)) + 1} of {len(samples)}: {told}"
+    elif len(samples):
+        variant.series[metric] = Series(metric=metric, kind="noisy", samples=samples, **known)
+
+
+def add_exact(variant: Variant, metric: str, value: float | None, where: str, **known: Any) -> None:
+    """Add a count, or another exact number, with the fields of its Series that are `known`.
+
+    What is no number, or too large for 64 bits, makes the metric one that is not read.
+    InputError: the metric is there already.
+    """
+    check_new(variant, metric, where)
+    if value is None:
+        variant.unread[metric] = NO_NUMBER
+    elif not -LARGEST_COUNT < value < LARGEST_COUNT:
+        variant.unread[metric] = "not a finite number below 2^63"
+    else:
+        variant.series[metric] = Series(metric=metric, kind="exact", value=value, **known)
+
+
+def check_new(variant: Variant, name: str, where: str) -> None:
+    """Refuse a metric that is there twice."""
+    if name in variant.series or name in variant.unread:
+        raise InputError(f"{where}: benchmarks", name, "each name once")
+
+
+def by_process(
+    processes: Sequence[Sequence[float | None]],
+) -> tuple[Sequence[float | None] | NDArray[np.float64], tuple[str, ...]]:
+    """Return samples of one benchmark, one a process where there are enough, and their cautions."""
+    runs = [run for run in processes if len(run)]
+    if len(runs) < PROCESSES:
+        cautions = (ONE_PROCESS,) if len(runs) == 1 else ("few-processes",)
+        return [value for run in runs for value in run], cautions
+    means = np.array([np.mean(np.array(run, dtype=np.float64)) for run in runs])
+    return means, ("averaged-by-process",) if max(map(len, runs)) > 1 else ()
+
+
+def only(told: Mapping[str, str], keys: Sequence[str]) -> dict[str, str]:
+    """Return the entries of those keys that are there."""
+    return {key: told[key] for key in keys if key in told}
 
 
 def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -7,20 +7,50 @@ know what arrived at the client. A document that is there twice is one run.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from msgspec import structs
 
 from ntbbench.compare.readers.checked import samples_of
+from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.joining import numbered
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Better
-from ntbbench.core.iperf3 import BACK, REPEATED, Iperf3Document, doubts, loss
+from ntbbench.core.iperf3 import BACK, REPEATED, Iperf3Document, doubts, loss, split
 from ntbbench.core.iperf3 import read as read_document
 
 SOURCE = "iperf3"
 SETTINGS = (*("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"), "target_bitrate")
+ENDS = {"end": b"{", "intervals": b"[", "error": b'"'}  # one of them ends a run
 Told = tuple[str, ...]  # cautions of a series
+
+
+def recognises(content: Content) -> bool:
+    """Return whether a run started and came to something; benchmarks and commands are others'."""
+    keys = content.keys
+    if content.first("benchmarks") or begins(content.first("results"), "times", b"["):
+        return False
+    ended = any(begins(keys, name, mark) for name, mark in ENDS.items())
+    return ended and begins(keys, "start", b"{")
+
+
+def read(content: Content, label: str) -> Variant:
+    """Return the variant of a file, which may hold several runs one after another."""
+    return read_together([content], label, content.where)
+
+
+def read_together(contents: Sequence[Content], label: str, where: str) -> Variant:
+    """Return the variant of all runs in some files; a run is a sample where there are several."""
+    runs = [
+        (content.where, run.encode())
+        for content in contents
+        for run in split(content.data.decode("utf-8", "replace"), content.where)
+    ]
+    found = load(runs, label, where)
+    # The samples of one process or connection are no runs.
+    return numbered(found, [s for s in found.series.values() if ONE_PROCESS not in s.cautions])
 
 
 def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
@@ -143,3 +173,6 @@ def _add_processors(variant: Variant, runs: list[Iperf3Document], where: str) ->
             variant.series[metric] = Series(
                 metric=metric, kind="noisy", unit="%", better="lower", samples=samples
             )
+
+
+READER = Reader(recognises, read, read_together)

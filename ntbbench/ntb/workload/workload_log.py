@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int
+from ntbbench.core.text_file import ENCODING
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 from ntbbench.ntb.workload.stream import U8, U64, Stream
 
@@ -50,7 +51,7 @@ def _read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
     """Return the known columns of a CSV file; every bad cell is named by its line."""
     columns: dict[str, list[Any]] = {}
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        with Path(path).open(encoding=ENCODING, newline="") as file:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
             if len(set(header)) < len(header):

@@ -12,6 +12,8 @@ from ntbbench.report.wording import plain
 SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1e-12, "ps")),
+    "B": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")),
+    "B/s": ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s")),
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
 }
 # Of each scaled unit: the one that scales, and how much of it one is.
