@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ntbbench.compare.readers.content import Reader
+    from ntbbench.compare.readers.content import ResultReader
 
 # The module, and whose results it reads, as help and errors say it.
 READERS: Mapping[str, str] = {
@@ -29,6 +29,6 @@ TABLE = "csv_runs"  # asked last: any text may be meant as one
 FORMATS = f"results of {', '.join(READERS.values())}, or a CSV of runs"
 
 
-def readers() -> "list[Reader]":
+def readers() -> "list[ResultReader]":
     """Return the readers, imported only now: they load numpy."""
     return [import_module(f"{__name__}.{module}").READER for module in (*READERS, TABLE)]

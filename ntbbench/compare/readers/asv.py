@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.compare.readers.checked import add_exact, add_noisy, check_new, flatten, only
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 
@@ -144,4 +144,4 @@ def _combinations(
         yield f"{name}({', '.join(values)})" if values else name, result, taken
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

@@ -109,7 +109,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ResultReader:
     """One format. `read` and `together` raise InputError for what is damaged."""
 
     recognises: Callable[[Content], bool]

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from ntbbench.compare.readers.checked import NO_NUMBER, add_noisy, check_new
-from ntbbench.compare.readers.content import Content, Reader, begins, readable
+from ntbbench.compare.readers.content import Content, ResultReader, begins, readable
 from ntbbench.compare.series import Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 
@@ -119,4 +119,4 @@ def _add_samples(
     )  # fmt: skip
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

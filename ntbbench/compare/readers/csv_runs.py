@@ -21,7 +21,7 @@ from ntbbench.compare.readers.checked import (
     encodable,
     read_bytes,
 )
-from ntbbench.compare.readers.content import Content, Reader
+from ntbbench.compare.readers.content import Content, ResultReader
 from ntbbench.compare.readers.csv_dialect import (
     DecimalSign,
     cells_of,
@@ -230,4 +230,4 @@ def _checked_number(cell: str, where: str, sign: DecimalSign) -> float:
     return value
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

@@ -11,7 +11,7 @@ import msgspec
 
 from ntbbench.compare.readers import FORMATS, readers
 from ntbbench.compare.readers.checked import encodable
-from ntbbench.compare.readers.content import Content, Reader, readable
+from ntbbench.compare.readers.content import Content, ResultReader, readable
 from ntbbench.compare.readers.joining import joined
 from ntbbench.compare.readers.own_results import schema_of, unknown_schema
 from ntbbench.compare.readers.paths import paths_of
@@ -41,7 +41,7 @@ def load_variant(argument: str) -> Variant:
     return variants[0] if len(variants) == 1 else joined(variants, paths)
 
 
-def _reader_of(content: Content) -> Reader:
+def _reader_of(content: Content) -> ResultReader:
     """Return the first reader that recognises a file."""
     with readable(content.where):
         for reader in table():
@@ -54,7 +54,7 @@ def _reader_of(content: Content) -> Reader:
     raise InputError("input", content.where, FORMATS)
 
 
-def _read(reader: Reader, content: Content, label: str) -> Variant:
+def _read(reader: ResultReader, content: Content, label: str) -> Variant:
     """Return the variant of one file; InputError: there is no number in any of its metrics."""
     with readable(content.where):
         variant = reader.read(content, label)

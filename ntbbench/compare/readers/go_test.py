@@ -17,7 +17,7 @@ from ntbbench.compare.readers.checked import (
     check_new,
     only,
 )
-from ntbbench.compare.readers.content import Content, Reader
+from ntbbench.compare.readers.content import Content, ResultReader
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 
@@ -166,4 +166,4 @@ def _number(text: str) -> float | None:
         return None
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

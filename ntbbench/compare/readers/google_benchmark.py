@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from ntbbench.compare.readers.checked import add_noisy, flatten
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
@@ -149,4 +149,4 @@ def _meaning(quantity: str) -> tuple[str, str]:
     return ("s", "lower") if quantity in TIMES else OWN_COUNTERS.get(quantity, ("", "unsaid"))
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

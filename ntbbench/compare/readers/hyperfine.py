@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from ntbbench.compare.readers.checked import add_exact, add_noisy, check_new
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 
 SOURCE = "hyperfine"
@@ -67,4 +67,4 @@ def _by_parameters(one: HyperfineCommand) -> str:
     return ", ".join(f"{key}={value}" for key, value in one.parameters.items())
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

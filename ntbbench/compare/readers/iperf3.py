@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from ntbbench.compare.readers.checked import samples_of
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.readers.joining import numbered
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
@@ -175,4 +175,4 @@ def _add_processors(variant: Variant, runs: list[Iperf3Document], where: str) ->
             )
 
 
-READER = Reader(recognises, read, read_together)
+READER = ResultReader(recognises, read, read_together)

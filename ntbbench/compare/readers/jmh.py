@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ntbbench.compare.readers.checked import add_noisy, by_process, check_new
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 
 SOURCE = "JMH"
@@ -121,4 +121,4 @@ def _in_seconds(unit: str) -> tuple[float, str]:
     return 1.0, amount if per == "op" else unit
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

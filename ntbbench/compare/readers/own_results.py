@@ -3,7 +3,7 @@
 
 import msgspec
 
-from ntbbench.compare.readers.content import Content, Keys, Reader, begins
+from ntbbench.compare.readers.content import Content, Keys, ResultReader, begins
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
@@ -52,4 +52,4 @@ def unknown_schema(content: Content) -> InputError:
     return InputError(f"{content.where}: schema", schema_of(content.keys), allowed)
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

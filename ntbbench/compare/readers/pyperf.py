@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ntbbench.compare.readers.checked import add_noisy, by_process, check_new, only
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 
@@ -90,4 +90,4 @@ def _add_runs(
     )
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)

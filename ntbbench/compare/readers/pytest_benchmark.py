@@ -19,7 +19,7 @@ from ntbbench.compare.readers.checked import (
     flatten,
     only,
 )
-from ntbbench.compare.readers.content import Content, Reader, begins
+from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 
@@ -128,4 +128,4 @@ def _countable(item: object) -> bool:
     return isinstance(item, int) and not isinstance(item, bool)
 
 
-READER = Reader(recognises, read)
+READER = ResultReader(recognises, read)
