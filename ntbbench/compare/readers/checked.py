@@ -130,16 +130,20 @@ def add_noisy(
 ) -> None:
     """Add a metric of samples, with the fields of its Series that are `known`.
 
-    Samples that cannot be computed with make the metric one that is not read.
-    InputError: the metric is there already.
+    Samples that are no numbers make the metric one that is not read, and so do those of a user's
+    own quantity, of which no direction is known, that cannot be computed with.
+    InputError: the metric is there already, or a time or rate is negative, too large or small.
     """
     check_new(variant, metric, where)
     samples = np.array(values, dtype=np.float64)  # None becomes NaN
     usable = (samples == 0) | ((samples >= SMALLEST_SAMPLE) & (samples <= LARGEST_SAMPLE))
     if not usable.all():
-        bad = float(samples[~usable][0])
+        place = int(np.argmin(usable))
+        bad = float(samples[place])
+        if np.isfinite(bad) and known.get("better", "unsaid") != "unsaid":
+            raise InputError(f"{where}: {metric}", bad, ALLOWED)
         told = f"{bad!r} is not {ALLOWED}" if np.isfinite(bad) else NO_NUMBER
-        variant.unread[metric] = f"sample {int(np.argmin(usable)) + 1} of {len(samples)}: {told}"
+        variant.unread[metric] = f"sample {place + 1} of {len(samples)}: {told}"
     elif len(samples):
         variant.series[metric] = Series(metric=metric, kind="noisy", samples=samples, **known)
 

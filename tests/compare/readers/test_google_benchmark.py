@@ -9,6 +9,7 @@ import pytest
 from compare_data import BENCHMARKS, written
 
 from ntbbench.compare.readers.detect import load_variant
+from ntbbench.core.errors import InputError
 
 FILE = BENCHMARKS / "google-benchmark.json"
 COPY, SLOW = "BM_Copy/64", "BM_Slow/real_time"
@@ -94,6 +95,15 @@ def test_a_benchmark_with_aggregates_alone_is_named(tmp_path: Path) -> None:
     variant = load_variant(written(tmp_path / "r.json", record))
     assert list(variant.unread) == ["BM_B"]
     assert list(variant.series) == ["BM_A:real_time", "BM_A:cpu_time"]
+
+
+def test_a_counter_below_zero_is_named_and_a_time_below_it_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.json", entries({"lead": -1.0}))
+    told = "sample 1 of 1: -1.0 is not zero, or a finite number from 1e-75 to 1e75"
+    assert load_variant(path).unread == {"BM_A:lead": told}
+    path = written(tmp_path / "r.json", entries({"cpu_time": -1.0}))
+    with pytest.raises(InputError, match="BM_A:cpu_time: -1e-09: zero, or a finite number"):
+        load_variant(path)
 
 
 def test_newer_versions_skip(tmp_path: Path) -> None:
