@@ -154,7 +154,7 @@ def _schema(path: Path, data: bytes) -> str:
     try:
         return msgspec.json.decode(data, type=_Header).schema
     except msgspec.ValidationError:
-        allowed = "a result of ntbbench: a JSON object with a schema"
+        allowed = "a result of ntbbench: a JSON object with a schema; other tools' go to `compare`"
     except BAD_JSON as error:
         allowed = f"a result of ntbbench, but this is not whole JSON: {error}"
     raise InputError("result file", str(path), allowed)
