@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ntbbench.cli.compare import tell_cautions
 from ntbbench.cli.output import add_output, report_output
+from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_no_input, check_writable, write_bytes
@@ -96,7 +97,7 @@ def measured(command: str, rounds: int, folder: Path) -> list[Path]:
     files = []
     for number in range(1, rounds + 1):
         file = folder / f"run{number}.json"
-        print(f"ntbbench: A/A run {number} of {rounds}", file=sys.stderr)
+        tell(f"A/A run {number} of {rounds}")
         filled = [word.replace(OUTPUT, str(file)) for word in words]
         try:
             done = subprocess.run(filled, stdout=subprocess.DEVNULL, check=False)  # noqa: S603

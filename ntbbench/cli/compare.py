@@ -13,7 +13,7 @@ import msgspec
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.cli.progress import tell
+from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import Policy, load_policy
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import ExitCode, InputError

@@ -11,9 +11,10 @@ from types import FrameType
 
 from msgspec import Struct
 
+from ntbbench.cli.streams import tell
 from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.result_file import write_json
+from ntbbench.core.result_file import write_json, write_new_json
 
 RUNS = Path("results/runs")
 ENDING = (signal.SIGINT, signal.SIGTERM)  # batch schedulers and CI send the second
@@ -72,8 +73,9 @@ class Saving:
     What was measured is printed first. `check` then raises what kept it from being saved.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, *, named: bool = True) -> None:
         self.output = output
+        self._is_ours = named  # else the first save finds a name that no other run has taken
         self._error: InputError | None = None
 
     @property
@@ -91,8 +93,11 @@ class Saving:
     def at_the_end(self, result: Struct) -> None:
         """Save the result."""
         try:
-            write_json(self.output, result)
-            self._error = None
+            if self._is_ours:
+                write_json(self.output, result)
+            else:
+                self.output = write_new_json(self.output, result)
+            self._is_ours, self._error = True, None
         except InputError as error:
             self._error = error
 
@@ -140,8 +145,3 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
             drawn.update(done - drawn.n)
 
         yield progress
-
-
-def tell(message: str) -> None:
-    """Print one line on stderr."""
-    print(f"ntbbench: {message}", file=sys.stderr)

@@ -227,7 +227,7 @@ ERRORS = {
         --preset rcar => preset: 'rcar': unknown
         x.toml --preset generic => not both
         none.toml => none.toml
-        digits.toml => ntbbench: scenario: 'digits.toml': numbers of at most 4300 digits
+        digits.toml => ntbbench: digits.toml: '99999999...': numbers of fewer than 300 digits
         --queues 0 => --queues
         --queues 1,1000 => --queues
         --dispatch pervector => did you mean per-vector?
@@ -298,6 +298,8 @@ ERRORS = {
         -o . => output: '.': cannot be written: Is a directory
         --html none/r.html => --html: 'none/r.html': cannot be written: No such file
         -o same --html same => --html: 'same': another file than the result's
+        --write md=same --write csv=./same => --write: 'same': another file than --write's
+        -o same --write csv=./same => --write: 'same': another file than the result's
         none.toml => scenario: 'none.toml': No such file
         bad.toml => scenario: 'bad.toml': not TOML
         typo.toml => scenario 'typo.toml': key: 'queue': ... queues

@@ -8,6 +8,7 @@ from functools import cache
 
 from ntbbench.compare.records import Comparison, Report
 from ntbbench.compare.series import Variant
+from ntbbench.core.names import printable
 from ntbbench.report.document import (
     Block,
     Check,
@@ -21,7 +22,6 @@ from ntbbench.report.document import (
 )
 from ntbbench.report.views import comparison_words as say
 from ntbbench.report.views.comparison_tables import STATISTICS, Points, samples, tables
-from ntbbench.report.wording import printable
 
 READABLE = 1_000  # more comparisons are written as JSON without indentation: half the size
 IGNORED = 100

@@ -174,7 +174,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="No such file"):
         list(read_trace(tmp_path / "trace", TraceText()))
 
 
