@@ -3,20 +3,25 @@
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
 from msgspec.structs import fields
 
-from ntbbench.cli.main import COMMANDS, build_parser
+from ntbbench.capture.ingest import READERS as CAPTURED
+from ntbbench.cli.main import COMMANDS, EXIT_CODES, build_parser
 from ntbbench.compare.policy import Policy
+from ntbbench.compare.readers.detect import FORMATS as COMPARED
 from ntbbench.core.fields import Declared, declared
 from ntbbench.core.options import OptionSection, described
 from ntbbench.datapath import sections as simulate
 from ntbbench.datapath.scenario_file import preset
 from ntbbench.dispatch import scenario as sweep
 from ntbbench.report.registry import RESULTS
+from ntbbench.report.render import RENDERERS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 SHELL = FOLDER.parent / "shell"
@@ -38,21 +43,58 @@ FILES = """\
 
 TOML files; a key that is left out has its default. A list may be written as on the command line.
 """
+EXITS = """\
+# Exit codes
+
+Made by `make reference` from the declarations themselves. The code of a command that answers a
+question (`compat`, `patches`, `doorbell`, `compare`) is 0, whatever the answer.
+
+A reader of stdout that leaves early (`| head`, `| grep -q`) changes no code, and neither does a
+stderr that nobody reads; a pipeline gives the code on with `set -o pipefail`. What was measured is
+printed also where it cannot be saved, and saved also where it cannot be printed. Either is a 2,
+which goes before a finding.
+"""
+WRITTEN = """\
+# Formats
+
+Made by `make reference` from the declarations themselves.
+
+## What commands print
+
+`--format` says what stdout gets, `--write FORMAT=FILE` writes another format beside it, `--html
+FILE` a page. `ntbbench show FILE.json` prints a saved result in any of them.
+"""
+SAVED = """\
+## Results
+
+A result is JSON whose `schema` names its kind. `ntbbench schema KIND` prints the JSON Schema,
+[metrics.md](metrics.md) lists the fields. `null` is a number that is not known.
+"""
+READ = """\
+## What `ingest` and `explain` read
+
+A folder of `ntbbench capture`, or files of these kinds under any name: the beginning of a file says
+what it is.
+"""
 BETTER = {"lower": "lower", "higher": "higher", "none": ""}
 
 
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
-    return {"metrics.md": metrics_page(), "options.md": options_page()}
+    return {
+        "metrics.md": metrics_page(),
+        "options.md": options_page(),
+        "formats.md": formats_page(),
+        "exit-codes.md": exit_codes_page(),
+    }
 
 
 def options_page() -> str:
     """Return the options of every command and the keys of every file."""
     commands = [
         part
-        for name in COMMANDS
-        for title, parser in leaves(build_parser([name]), "ntbbench")
-        if title.split()[1] == name
+        for title, parser in every_command()
+        if not below(parser)
         for part in (f"## {title}\n", option_table(parser))
     ]
     board = preset("rcar-s4-spider")
@@ -64,16 +106,34 @@ def options_page() -> str:
     return "\n".join([OPTIONS, *commands, FILES, *files])
 
 
+def every_command() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield every command and every group of them, in the order of the help, with its words."""
+    for name in COMMANDS:
+        for title, parser in parsers(build_parser([name]), "ntbbench"):
+            if title.split()[1:2] == [name]:
+                yield title, parser
+
+
+def parsers(
+    parser: argparse.ArgumentParser, title: str
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield a parser and all below it, with the words that lead there."""
+    yield title, parser
+    for action in below(parser):
+        for name, inner in action.choices.items():
+            yield from parsers(inner, f"{title} {name}")
+
+
+def below(parser: argparse.ArgumentParser) -> "list[argparse._SubParsersAction[Any]]":
+    """Return the actions by which a parser chooses another."""
+    return [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+
+
 def leaves(
     parser: argparse.ArgumentParser, title: str
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield every command below a parser that has none below it, with its words."""
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not below:
-        yield title, parser
-    for action in below:
-        for name, inner in action.choices.items():
-            yield from leaves(inner, f"{title} {name}")
+    return (found for found in parsers(parser, title) if not below(found[1]))
 
 
 def option_table(parser: argparse.ArgumentParser) -> str:
@@ -127,6 +187,66 @@ def plain(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def exit_codes_page() -> str:
+    """Return every exit code, then what each command says of its own."""
+    codes = markdown(("code", "meaning"), ((str(code), does) for code, does in EXIT_CODES.items()))
+    told = [
+        f"## {title}\n\n```text\n{own}\n```\n"
+        for title, parser in every_command()
+        if (own := own_codes(parser))
+    ]
+    return "\n".join([EXITS, codes, *told])
+
+
+def own_codes(parser: argparse.ArgumentParser) -> str:
+    """Return what the help of a command says of its exit codes; empty: nothing."""
+    _, _, told = (parser.epilog or "").partition("exit codes:")
+    return dedent(told.partition("\n\n")[0].lstrip(" ").strip("\n"))
+
+
+def formats_page() -> str:
+    """Return what commands print, what they save, and what they read."""
+    renderers = ((f"`{name}`", first_line(renderer_of(name)), takers(name)) for name in RENDERERS)
+    results = (
+        (f"`{name}`", f"`{kind.schema}`", first_line(kind.record_type()))
+        for name, kind in RESULTS.items()
+    )
+    sources = ((one.name, one.gives, one.cannot_tell) for one in CAPTURED if one.gives)
+    return "\n".join(
+        [
+            WRITTEN,
+            markdown(("format", "what", "of"), renderers),
+            SAVED,
+            markdown(("kind", "`schema`", "what"), results),
+            f"## What `compare` and `gate` read\n\nA side is {COMPARED}, or several of one kind.\n",
+            READ,
+            markdown(("source", "gives", "cannot tell"), sources),
+        ]
+    )
+
+
+def renderer_of(name: str) -> object:
+    """Return the module that writes a format."""
+    return import_module(f"ntbbench.report.render.{RENDERERS[name]}")
+
+
+def first_line(described: object) -> str:
+    """Return the first line of a docstring."""
+    return (described.__doc__ or "").strip().splitlines()[0]
+
+
+def takers(form: str) -> str:
+    """Return the commands that print a format; all: every one that has --format."""
+    choices = {
+        title.removeprefix("ntbbench "): action.metavar.split("|")
+        for title, parser in every_command()
+        for action in parser._actions
+        if "--format" in action.option_strings
+    }
+    found = [f"`{title}`" for title, known in choices.items() if form in known]
+    return "all" if len(found) == len(choices) else ", ".join(found)
+
+
 def metrics_page() -> str:
     """Return the fields of every kind of result."""
     parts = [METRICS]
@@ -134,8 +254,8 @@ def metrics_page() -> str:
         parts.append(f"## {name}: `{kind.schema}`\n")
         for record in structs(kind.record_type(), []):
             if declared(record):
-                summary = (record.__doc__ or "").strip().splitlines()[0]
-                parts.append(f"**{record.__name__}**: {summary}\n\n{table(record)}")
+                head = f"**{record.__name__}**: {first_line(record)}"
+                parts.append(f"{head}\n\n{table(record)}")
     return "\n".join(parts)
 
 
