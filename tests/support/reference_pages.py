@@ -2,17 +2,21 @@
 """The reference pages in docs/reference/, made of what the code declares: `make reference`."""
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, get_args, get_type_hints
 
+from every_parser import below, every_command, options_of
 from msgspec import Struct
 from msgspec.structs import fields
+from shell_files import shell_files
 
 from ntbbench.capture.ingest import READERS as CAPTURED
-from ntbbench.cli.main import COMMANDS, EXIT_CODES, build_parser
+from ntbbench.cli.main import EXIT_CODES
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.readers.detect import FORMATS as COMPARED
 from ntbbench.core.fields import Declared, declared
@@ -106,56 +110,10 @@ def options_page() -> str:
     return "\n".join([OPTIONS, *commands, FILES, *files])
 
 
-def every_command() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield every command and every group of them, in the order of the help, with its words."""
-    for name in COMMANDS:
-        for title, parser in parsers(build_parser([name]), "ntbbench"):
-            if title.split()[1:2] == [name]:
-                yield title, parser
-
-
-def parsers(
-    parser: argparse.ArgumentParser, title: str
-) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield a parser and all below it, with the words that lead there."""
-    yield title, parser
-    for action in below(parser):
-        for name, inner in action.choices.items():
-            yield from parsers(inner, f"{title} {name}")
-
-
-def below(parser: argparse.ArgumentParser) -> "list[argparse._SubParsersAction[Any]]":
-    """Return the actions by which a parser chooses another."""
-    return [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-
-
-def leaves(
-    parser: argparse.ArgumentParser, title: str
-) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield every command below a parser that has none below it, with its words."""
-    return (found for found in parsers(parser, title) if not below(found[1]))
-
-
 def option_table(parser: argparse.ArgumentParser) -> str:
     """Return the options of a command as a table, in the order of its help."""
     rows = [(f"`{option}`", text) for option, text in options_of(parser)]
     return markdown(("option", "what"), rows)
-
-
-def options_of(parser: argparse.ArgumentParser) -> list[tuple[str, str]]:
-    """Return each option of a command and what it is, in the order of its help."""
-    return [
-        (written(action), parser._get_formatter()._expand_help(action))
-        for group in parser._action_groups
-        for action in group._group_actions
-        if action.dest != "help" and action.help
-    ]
-
-
-def written(action: argparse.Action) -> str:
-    """Return an option or argument as it is given, with what stands for its value."""
-    words = "" if action.nargs == 0 else str(action.metavar or "|".join(action.choices or ()))
-    return " ".join(filter(None, (", ".join(action.option_strings), words))) or action.dest
 
 
 def key_tables(
@@ -286,16 +244,20 @@ def row(field: Declared) -> Sequence[str]:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; a pipe in a cell is written so that it ends none."""
-    cells = [[cell.replace("|", chr(92) + "|") for cell in row] for row in rows]
-    lines = [f"| {' | '.join(line)} |" for line in (head, *cells)]
+    """Return a table."""
+    lines = [f"| {' | '.join(line)} |" for line in (head, *(map(cell, row) for row in rows))]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
+
+
+def cell(text: str) -> str:
+    """Return a cell whose pipes end none, in GitHub's Markdown and in MkDocs', code or not."""
+    with_pipe = re.compile(r"`([^`]*\|[^`]*)`")
+    code = with_pipe.sub(lambda found: f"<code>{escape(found[1], quote=False)}</code>", text)
+    return code.replace("|", "&#124;<wbr>")
 
 
 def write_all() -> None:
     """Write every page anew."""
-    from shell_files import shell_files  # noqa: PLC0415 - it uses what is here
-
     for folder, made in ((FOLDER, pages()), (SHELL, shell_files())):
         for name, text in made.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

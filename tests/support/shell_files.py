@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 
 import shtab
-from reference_pages import leaves, options_of
+from every_parser import leaves, options_of
 
 from ntbbench.cli.main import EPILOG, GROUPS, QUESTION, build_parser
 
