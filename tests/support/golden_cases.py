@@ -68,6 +68,7 @@ def modelled() -> Iterator[Case]:
     yield from formats("hardware-one", "hardware ntb_hw_epf-v4 --doorbells 8", COMMON, page=True)
     yield from formats("hardware-audit", "hardware --audit", COMMON)
     yield from formats("compat", "compat", SERIES, page=True)
+    yield Case("compat-exhaustive.md", "compat --exhaustive --format md")
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
     yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
     yield from formats("patches", "patches", SERIES, page=True)
