@@ -172,8 +172,9 @@ def _comparison(item: _NewMedian, p_adjusted: float, policy: Policy, level: floa
     better = policy.better_for(match.metric, known.better)
     verdict, reason = _verdict(found, p_adjusted < policy.alpha, threshold, better)
     needed = fewest_before(level)
-    untested = verdict == "inconclusive" and n < needed
+    untested = verdict in ("inconclusive", "equivalent") and n < needed
     if untested:
+        verdict = "inconclusive"
         since = "commit" if n == 1 else "commits"
         reason = f"only {n} {since} since the last step, and it takes {needed}"
     return Comparison(

@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 SMALLEST_SEGMENT = 2  # commits: one that is wild is no level
 PENALTY = 2.0  # times the noise variance times log n: BIC's, so that too many places are proposed
 MOST_CORRELATED = 0.95
+ROUNDING = 1e-12  # of a logarithm: residuals below it are no noise
 
 
 class Stage(Struct, frozen=True):
@@ -119,9 +120,10 @@ def correlation_of(parts: Sequence[Array], fitted: int) -> float:
     With k means fitted to n values the estimate is too small by some (1 + 3 r) k / n (Marriott and
     Pope 1954, of one mean).
     """
+    count = sum(map(len, parts))
     squares = sum(float(part @ part) for part in parts)
-    if squares == 0:
+    if squares <= count * ROUNDING**2:
         return 0.0
     products = sum(float(part[:-1] @ part[1:]) for part in parts)
-    share = fitted / sum(map(len, parts))
+    share = fitted / count
     return (products / squares + share) / (1 - 3 * min(share, 0.25))
