@@ -196,7 +196,7 @@ def watched(series: int) -> None:
 
 
 def smallest(series: int) -> None:
-    """Print what few commits show, and from how many on a family shows a step of 5 deviations."""
+    """Print what few commits show, and from how many on a family shows a change."""
     rows = []
     for n in (7, 10, 15, 20, 30, 50):
         shares = [share(ours, s, series, n) for s in (STATIONARY[0], STATIONARY[2])]
@@ -206,9 +206,9 @@ def smallest(series: int) -> None:
     headers = ["commits", "normal", "AR(1) 0.5", "5 sd, 2 commits ago", "5 sd, 3 commits ago"]
     print(tabulate(rows, headers, tablefmt="github", disable_numparse=True), "\n")
     families = (1, 10, 40, 100, 1000)
-    rows = [["history check", *(fewest(m, 0.05) for m in families)]]
-    rows.append(["gate --against-history", *(fewest_before(0.05 / m) for m in families)])
-    headers = ["commits for 5 sd, metrics:", *map(str, families)]
+    rows = [["history check, 5 sd", *(fewest(m, 0.05) for m in families)]]
+    rows.append(["gate --against-history, 10 sd", *(fewest_before(0.05 / m) for m in families)])
+    headers = ["commits that show, of metrics:", *map(str, families)]
     print(tabulate(rows, headers, tablefmt="github"), "\n")
 
 

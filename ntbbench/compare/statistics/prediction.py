@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ntbbench.compare.policy import LEVEL
-from ntbbench.compare.statistics.changepoints import POWER, SHOWN_STEP
+from ntbbench.compare.statistics.changepoints import POWER
 from ntbbench.compare.statistics.segments import half_tick
 
 Array = NDArray[np.float64]
 MOST_BEFORE = 1000
+PLAIN = 10.0  # standard deviations: commits too few to show even that have tested nothing
 
 
 class Predicted(Struct, frozen=True, kw_only=True):
@@ -68,9 +69,9 @@ def detectable(found: Predicted, n: int, level: float) -> float:
 
 @cache
 def fewest_before(level: float) -> int:
-    """Return how many values show a new one that is SHOWN_STEP deviations off, by POWER."""
+    """Return how many values show a new one that is PLAIN deviations off, by POWER."""
     sizes = np.arange(2, MOST_BEFORE)
     limit = stats.t.isf(level / 2, sizes - 1)
-    shift = SHOWN_STEP / np.sqrt(1 + 1 / sizes)
+    shift = PLAIN / np.sqrt(1 + 1 / sizes)
     shows = np.asarray(stats.nct.sf(limit, sizes - 1, shift) >= POWER)
     return int(sizes[np.argmax(shows)]) if shows.any() else MOST_BEFORE
