@@ -141,7 +141,7 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _policy_of(args: argparse.Namespace) -> Policy:
+def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy file's settings with the options' in their place."""
     policy = chosen(args, load_policy(args.policy))
     known: Any = kinds(Policy)["fatal_warnings"]
@@ -206,7 +206,7 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
     from ntbbench.compare.readers.detect import check_folders, paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415
 
-    policy = _policy_of(args)
+    policy = policy_of(args)
     output = output_of(args)
     named = [path for argument in args.results for path in paths_of(argument)]
     output.check_inputs([*named, *args.runs, *([] if args.policy is None else [args.policy])])

@@ -3,14 +3,17 @@
 
 import argparse
 
-from ntbbench.cli.compare import Subparsers, add_comparison, run_comparison
+from ntbbench.cli.compare import Subparsers, add_comparison, policy_of, run_comparison
+from ntbbench.cli.history import add_store, commits_of
+from ntbbench.cli.output import output_of
+from ntbbench.core.errors import InputError
 
 EPILOG = """\
 exit codes:
   0  pass                        1  regression
   2  bad input or usage
-  3  not tested, for so few runs can show nothing; or inconclusive, or a fatal warning, where
-     the policy says so
+  3  not tested, for so few runs or commits can show nothing; or inconclusive, or a fatal
+     warning, where the policy says so
   4  nothing measured, or a metric on one side only
   5  incomparable environments   70 internal error
 With several causes the code is the first of 2, 5, 4, 1, 3.
@@ -20,9 +23,47 @@ With several causes the code is the first of 2, 5, 4, 1, 3.
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     what = "Compare candidates with a base and exit with the verdict."
-    add_comparison(subparsers, "gate", what, EPILOG).set_defaults(run=run)
+    parser = add_comparison(subparsers, "gate", what, EPILOG)
+    parser.set_defaults(run=run)
+    group = parser.add_argument_group("history")
+    group.add_argument(
+        "--against-history",
+        metavar="N",
+        help="no base: compare RESULT with the last N commits of `ntbbench history`, each metric "
+        "with those since its last step",
+    )
+    add_store(group)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report and return its exit code."""
+    if args.against_history is not None:
+        return _run_against_history(args)
     return run_comparison(args, gates=True).exit_code
+
+
+def _run_against_history(args: argparse.Namespace) -> int:
+    from ntbbench.compare.history_gate import against_history  # noqa: PLC0415 -- loads scipy
+    from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
+    from ntbbench.compare.readers.checked import encodable  # noqa: PLC0415
+    from ntbbench.compare.readers.detect import load_variant, paths_of  # noqa: PLC0415
+    from ntbbench.report.views.comparison import document  # noqa: PLC0415
+
+    commits = commits_of("--against-history", args.against_history)
+    for option in ("runs", "paired", "by", "match", "raw"):
+        if getattr(args, option):
+            raise InputError(f"--{option}", getattr(args, option), "not with --against-history")
+    if len(args.results) != 1:
+        raise InputError("RESULT", " ".join(args.results), "one result with --against-history")
+    if args.force is not None and not args.force.strip():
+        raise InputError("--force", args.force, "a text that says why")
+    policy = policy_of(args)
+    output = output_of(args)
+    policies = [] if args.policy is None else [args.policy]
+    output.check_inputs([*paths_of(args.results[0]), args.store, *policies])
+    new = load_variant(args.results[0])
+    check_directions(all_series([new]), policy)
+    why = None if args.force is None else encodable(args.force)
+    report = against_history(args.store, commits, new, policy, force=why)
+    output.show(document(report, [new]))
+    return report.exit_code

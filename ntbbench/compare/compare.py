@@ -133,7 +133,7 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     """Return the report, with the exit code that the gate gives."""
     policy, environment, (base, *candidates) = terms.policy, terms.environment, sides
     ignored = ignored_by(policy, _names_of(sides)) if policy.rule else []
-    warnings = _warnings_of_results(sides, found)
+    warnings = warnings_of_results(sides, found)
     causes = _causes_of(found, warnings, terms, len(ignored))
     notes = environment.notes + _notes_of(terms, base, candidates, found)
     verdicts = Counter(c.verdict for c in found)
@@ -169,7 +169,7 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     )
 
 
-def _warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
+def warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
     """Return each warning of whole results once, with what it is about: sides, or metrics."""
     warnings = [
         warned(code, ", ".join(side.label for side in sides if code in side.cautions))
@@ -204,7 +204,7 @@ def _causes_of(
         causes[ExitCode.FINDING] = f"{regressed} regressed"
     failing = _undecided_causes(gated, terms)
     if policy.fatal_warnings:
-        failing += _fatal_causes(gated, warnings, policy)
+        failing += fatal_causes(gated, warnings, policy)
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes
@@ -224,9 +224,10 @@ def _undecided_causes(gated: Sequence[Comparison], terms: Terms) -> list[str]:
     return failing
 
 
-def _fatal_causes(
+def fatal_causes(
     gated: Sequence[Comparison], warnings: Sequence[Warned], policy: Policy
 ) -> list[str]:
+    """Return in words which warnings the policy calls fatal."""
     calls = {*policy.fatal_warnings}
     found = [codes for c in gated if (codes := calls.intersection(w.code for w in c.warnings))]
     failing = []

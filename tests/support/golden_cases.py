@@ -123,6 +123,12 @@ def compared() -> Iterator[Case]:
     store = "--store history.sqlite"
     for action in ("show", "check"):
         yield from formats(f"history-{action}", f"history {action} {store}", COMMON, page=True)
+    changes = "--store changes.sqlite"  # a step fixed, one accepted, and noise that wanders
+    yield from formats("history-changes", f"history check {changes}", COMMON, page=True)
+    yield Case("history-last.text", f"history check {changes} --last 9")
+    yield Case("history-export.csv", f"history export {changes} --last 5 --metric *test_scan")
+    against = f"gate bench-new.json --against-history 20 {changes}"
+    yield from formats("gate-history", against, COMPARED, page=True)
 
 
 MACHINE = here.Environment(

@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay gate compare calibrate history 'history add' 'history show' 'history check' capture ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --alpha --backend --bits --by --cache --client --color --command --commit --correction --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --hardware --html --ignore-environment --image --interrupts --iperf3 --irqs --jobs --kbuild --keep --kernel --match --max-num-clients --metric --mw-count --order --output --packet --packets --placement --policy --preset --protocol --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --source --store --test --threshold --throughput --timeline --vectors --warmup --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bits --by --cache --client --color --command --commit --correction --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --hardware --html --ignore-environment --image --interrupts --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --metric --mw-count --order --output --packet --packets --placement --policy --preset --protocol --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -221,6 +221,8 @@ complete -c ntbbench -n '_shtab_ntbbench_using gate' -l write -x -d 'write the r
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -s v -l verbose -d 'text: every table, and the environment'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l raw -d 'with --format mail: every run below the report'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l against-history -x -d 'no base: compare RESULT with the last N commits of `ntbbench history`, each metric with those since its last step'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l store -x -d 'default results/history.sqlite'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a compare -d 'Compare candidates with a base, metric by metric.'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l runs -x -d 'a CSV with a variant a column and a run a row; repeatable: each file is a metric, columns of one name are one variant, and the first column of the first file is the base'
@@ -266,6 +268,8 @@ complete -c ntbbench -n '_shtab_ntbbench_using history; and test $_shtab_ntbbenc
 complete -c ntbbench -n '_shtab_ntbbench_using history show' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using history show' -l store -x -d 'default results/history.sqlite'
 complete -c ntbbench -n '_shtab_ntbbench_using history show' -l metric -x -d 'default: all'
+complete -c ntbbench -n '_shtab_ntbbench_using history show' -l last -x -d 'the last N commits only'
+complete -c ntbbench -n '_shtab_ntbbench_using history show' -l since -x -d 'this commit and those after it only'
 complete -c ntbbench -n '_shtab_ntbbench_using history show' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using history show' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using history show' -l write -x -d 'write the report to FILE in this format too; repeatable'
@@ -276,11 +280,26 @@ complete -c ntbbench -n '_shtab_ntbbench_using history check' -s h -l help -d 's
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l policy -x -d 'as of the gate'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l store -x -d 'default results/history.sqlite'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l metric -x -d 'default: all'
+complete -c ntbbench -n '_shtab_ntbbench_using history check' -l last -x -d 'the last N commits only'
+complete -c ntbbench -n '_shtab_ntbbench_using history check' -l since -x -d 'this commit and those after it only'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l write -x -d 'write the report to FILE in this format too; repeatable'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -s v -l verbose -d 'text: every table, and the environment'
 complete -c ntbbench -n '_shtab_ntbbench_using history check' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using history; and test $_shtab_ntbbench_npos -eq 0' -a accept -d 'let what changed at a commit fail no check'
+complete -c ntbbench -n '_shtab_ntbbench_using history accept' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using history accept' -l why -x -d '`check` says it'
+complete -c ntbbench -n '_shtab_ntbbench_using history accept' -l store -x -d 'default results/history.sqlite'
+complete -c ntbbench -n '_shtab_ntbbench_using history accept' -l metric -x -d 'default: all'
+complete -c ntbbench -n '_shtab_ntbbench_using history; and test $_shtab_ntbbench_npos -eq 0' -a export -d 'write the values for another tool'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -l format -xka "otava" -d 'default otava'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -s o -l output -x -d 'default stdout'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -l store -x -d 'default results/history.sqlite'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -l metric -x -d 'default: all'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -l last -x -d 'the last N commits only'
+complete -c ntbbench -n '_shtab_ntbbench_using history export' -l since -x -d 'this commit and those after it only'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a capture -d 'Record /proc/interrupts, /proc/softirqs, ntb_transport'"'"'s debugfs counters and ethtool -l'
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -s o -l output -x -d 'new or empty folder'
