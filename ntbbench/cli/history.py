@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntbbench.cli.compare import Subparsers, tell_cautions
 from ntbbench.cli.output import Output, add_output, output_of, write_text
-from ntbbench.cli.progress import tell
+from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_no_input, check_writable, write_bytes

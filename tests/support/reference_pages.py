@@ -199,7 +199,7 @@ def takers(form: str) -> str:
         title.removeprefix("ntbbench "): action.metavar.split("|")
         for title, parser in every_command()
         for action in parser._actions
-        if "--format" in action.option_strings
+        if "--format" in action.option_strings and action.metavar  # of a report, not an export
     }
     found = [f"`{title}`" for title, known in choices.items() if form in known]
     return "all" if len(found) == len(choices) else ", ".join(found)
