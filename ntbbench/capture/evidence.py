@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ntbbench.capture.ingest import at_most
 from ntbbench.capture.readers.doorbell_point import NETDEV
-from ntbbench.capture.readers.proc import ACTIONS, EMBEDDED, actions_of
+from ntbbench.capture.readers.irq_lines import ACTIONS, EMBEDDED, actions_of
 from ntbbench.capture.records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.capture.readers.doorbell_point import POINT, STATE, is_setup
-from ntbbench.capture.readers.proc import ACTIONS, INTERRUPTS, SOFTIRQS, told_line
+from ntbbench.capture.readers.irq_lines import ACTIONS, INTERRUPTS, told_line
+from ntbbench.capture.readers.proc import SOFTIRQS
 from ntbbench.capture.readers.qp_stats import STATS
 from ntbbench.capture.readers.tool_output import (
     BPFTRACE,
