@@ -99,7 +99,7 @@ class Handler(Struct, frozen=True, kw_only=True):
 
     irq: Annotated[int, axis("irq", "Linux's number of the interrupt")]
     name: Annotated[str, axis("handler", "the driver's name of it")]
-    per_cpu: Annotated[dict[str, int], fact("entries", "by CPU number")]
+    per_cpu: Annotated[dict[str, int], fact("entries", "by CPU number; ?: not known")]
 
 
 class Traced(Struct, frozen=True, kw_only=True):
@@ -113,11 +113,15 @@ class Traced(Struct, frozen=True, kw_only=True):
     events: Annotated[int, fact("events", "lines that were counted")]
     db_events: Annotated[int | None, fact("doorbell events", "calls of the doorbell callback")]
     db_events_per_vector: Annotated[dict[str, int], fact("events by vector")] = {}
+    schedules: Annotated[
+        int | None, fact("schedules", "tasklets of any driver that were put on a list")
+    ] = None
     woken: list[Woken] = []
     handlers: list[Handler] = []
     softirqs: Annotated[dict[str, int], fact("softirqs", "entries by name")] = {}
     has_lost: Annotated[bool, fact("lost", "events of a CPU are known to be missing")] = False
     is_cut: Annotated[bool, fact("cut", "counted to where the buffer of a CPU was full")] = False
+    has_times: Annotated[bool, fact("times", "its clock counts seconds")] = True
     wakeups_low: Annotated[
         int | None, fact("wakeups", "tasklets that the doorbell callback put on a list")
     ] = None

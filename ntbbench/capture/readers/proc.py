@@ -55,7 +55,7 @@ class ProcRow:
     label: str
     cpus: tuple[str, ...]
     values: "array[int] | None"
-    tail: Tail = Tail()
+    tail: Tail
 
     @property
     def counts(self) -> dict[str, int]:
@@ -200,10 +200,8 @@ def _tail(text: str) -> Tail:
     """Split what stands behind the counts: the chip's name may hold blanks, as actions may."""
     if len(text) > TAIL_MAX:
         return Tail()
-    place = None
-    for place in PLACE.finditer(text):  # the last one: actions are found from the right
-        pass
-    if place is not None:
+    if places := [*PLACE.finditer(text)]:
+        place = places[-1]  # actions are found from the right
         hwirq = None if place["hwirq"] is None else int(place["hwirq"])
         return Tail(text[: place.start()].strip(), hwirq, text[place.end() :].strip())
     *before, last = GAP.split(text)

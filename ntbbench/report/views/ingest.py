@@ -222,6 +222,8 @@ def _counts(trace: Traced) -> Iterator[tuple[str, int]]:
     if trace.db_events is not None:
         yield "doorbell events", trace.db_events
     yield from ((f"- of vector {v}", n) for v, n in trace.db_events_per_vector.items())
+    if trace.schedules is not None:
+        yield "schedules of any tasklet", trace.schedules
     for handler in trace.handlers:
         cpus = " ".join(f"CPU{cpu}:{n}" for cpu, n in handler.per_cpu.items())
         yield f"irq {handler.irq} {handler.name} ({cpus})", sum(handler.per_cpu.values())

@@ -11,13 +11,9 @@ from captures import FOUR, TOOLS
 
 from ntbbench.capture.ingest import ingest, reader_of
 from ntbbench.capture.readers import Known
+from ntbbench.capture.readers.probe_hits import EventKind, TraceEvent, read_trace
 from ntbbench.capture.readers.trace import TRACE
-from ntbbench.capture.readers.trace_events import (
-    EventKind,
-    TraceEvent,
-    TraceText,
-    read_trace,
-)
+from ntbbench.capture.readers.trace_events import TraceText
 from ntbbench.capture.records import Traced
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import Context
