@@ -10,6 +10,7 @@ from ntbbench.capture.explain import explain
 from ntbbench.capture.records import EXCESS, FEWER, MEASURED_SCHEMA, Explanations, Measured
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.input_file import reading
 from ntbbench.core.names import parse_int
 from ntbbench.core.result_file import load_as
 
@@ -61,16 +62,17 @@ def run(args: argparse.Namespace) -> int:
     if args.measured.is_dir():
         allowed = f"what `ntbbench ingest {args.measured} -o measured.json` writes"
         raise InputError("MEASURED.json", str(args.measured), allowed)
-    captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
-    if not captures:
-        reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
-        raise InputError("MEASURED.json", str(args.measured), reason)
-    by_capture, ruled_out = [], {}
-    for evidence in captures:
-        found = candidates(evidence, names, doorbells)
-        by_capture.append([explain(evidence, device) for device in found.devices])
-        if found.ruled_out:
-            ruled_out[evidence.capture] = found.ruled_out
+    with reading(args.measured):
+        captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
+        if not captures:
+            reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
+            raise InputError("MEASURED.json", str(args.measured), reason)
+        by_capture, ruled_out = [], {}
+        for evidence in captures:
+            found = candidates(evidence, names, doorbells)
+            by_capture.append([explain(evidence, device) for device in found.devices])
+            if found.ruled_out:
+                ruled_out[evidence.capture] = found.ruled_out
     explanations = [one for group in by_capture for one in group]
     output.finish(
         Explanations(explanations=explanations, is_named=bool(names), ruled_out=ruled_out)

@@ -107,7 +107,7 @@ def _opened(
             if writes:
                 _migrate(connection)
             yield connection
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise InputError("--store", str(path), f"a store of ntbbench: {error}") from error
     finally:
         connection.close()

@@ -22,7 +22,7 @@ RESULT_MAX = 1 << 28  # bytes of a result of ours; a sweep of 10,000 points has 
 WRITER_SECONDS = 2.0  # that a pipe may have nobody who writes to it
 # A number with so many digits is more than a float holds, and int() takes the square of them.
 DIGITS_MAX = 300
-TOO_LONG = re.compile(rb"[0-9]{%d}" % DIGITS_MAX)
+TOO_LONG = re.compile(rb"(?:0x[0-9a-fA-F_]{%d}|[0-9_]{%d})" % (DIGITS_MAX, DIGITS_MAX))
 DEPTH_MAX = 60  # of brackets in each other, where nothing is between them; no tool writes ten
 TOO_DEEP = re.compile(rb'(?:[\[{]\s*(?:"[^"]{0,99}"\s*:\s*)?){%d}' % DEPTH_MAX)
 # What libraries and our own readers raise at content that nobody writes.
