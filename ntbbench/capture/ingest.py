@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ntbbench.capture.readers import Known, Reader, earlier
+from ntbbench.capture.readers.bpftrace import BPFTRACE
+from ntbbench.capture.readers.device_info import IDT_INFO, INFO, PERF_INFO
 from ntbbench.capture.readers.doorbell_point import POINT, STATE, is_setup
+from ntbbench.capture.readers.iperf3 import IPERF3
 from ntbbench.capture.readers.irq_lines import ACTIONS, INTERRUPTS, told_line
+from ntbbench.capture.readers.kernel_log import LOG, RELEASE_FILE
+from ntbbench.capture.readers.latency import LATENCY
+from ntbbench.capture.readers.ntb_perf import PERF
 from ntbbench.capture.readers.proc import SOFTIRQS
 from ntbbench.capture.readers.qp_stats import STATS
-from ntbbench.capture.readers.tool_output import (
-    BPFTRACE,
-    CHANNELS,
-    ETHTOOL,
-    INFO,
-    IPERF3,
-    PERF,
-    PINGPONG,
-    UNREAD,
-)
+from ntbbench.capture.readers.tool_output import CHANNELS, ETHTOOL, PINGPONG, UNREAD
 from ntbbench.capture.readers.trace import FULL, TRACE
 from ntbbench.capture.records import (
     Amplification,
@@ -40,8 +37,8 @@ from ntbbench.core.text_file import read_head
 # that no other reader knows may be a trace.
 READERS = (
     *(INTERRUPTS, SOFTIRQS, STATS),
-    *(STATE, POINT),
-    *(BPFTRACE, IPERF3, ETHTOOL, INFO, PERF, PINGPONG, TRACE),
+    *(STATE, POINT, RELEASE_FILE),
+    *(BPFTRACE, IPERF3, LATENCY, ETHTOOL, INFO, IDT_INFO, PERF_INFO, PERF, PINGPONG, LOG, TRACE),
     UNREAD,
 )
 HEAD = 4096  # characters that tell the kind
@@ -74,7 +71,7 @@ SNAPSHOT = ("before-", "after-")
 PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capture")
 PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
-TEXTS = {"kernel", "capture", "trace", FULL, "README.md", "sent", "received", "dmesg"}
+TEXTS = {"capture", "trace", FULL, "README.md", "sent", "received"}
 TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
 BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder

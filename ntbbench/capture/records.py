@@ -5,11 +5,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from ntbbench.capture.tool_records import Clue, From, LatencySummary
 from ntbbench.core.fields import axis, fact, series, verdict
 
 MEASURED_SCHEMA = "ntbbench.measured/1"
 
-From = Annotated[str, fact("source", "the file that the number is from", head="source")]
 Cpus = Annotated[list[str], axis("CPUs", "names of the CPUs, as the header has them")]
 PerCpu = Annotated[list[int | None], fact("by CPU", "in the order of the CPUs")]
 Total = Annotated[int | None, fact("total", "of all CPUs; not known where the share of one is not")]
@@ -224,6 +224,8 @@ class DeviceFacts(Struct, frozen=True, kw_only=True):
         fact("embedded", "one interrupt for all slots: it reports every vector, sets every bit"),
     ] = False
     client: Annotated[str, fact("client", "of ntb_transport, where the capture tells it")] = ""
+    driver: Annotated[str, fact("driver", "of the kernel, where its own info tells it")] = ""
+    mw_count: Annotated[int | None, fact("windows", "memory windows, by its info")] = None
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -242,6 +244,9 @@ class Measured(Struct, frozen=True, kw_only=True):
     throughput: list[Throughput] = []
     counts: list[MeasuredCount] = []
     devices: list[DeviceFacts] = []
+    latencies: list[LatencySummary] = []
+    clues: list[Clue] = []
+    failures: Annotated[list[str], fact("failures", "what a tool says has failed")] = []
     cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")] = []
     errors: Annotated[list[str], fact("not used", "files that cannot be used, and why")] = []
 

@@ -202,8 +202,12 @@ def _with_slot(irq: Irq, slot: Slot) -> Irq:
 
 
 def _info_of(irq: Irq, facts: Sequence[DeviceFacts]) -> DeviceFacts | None:
-    """Return intel's `info` of the line's device: by its PCI name, or the only one there is."""
-    found = {Path(device.source).name: device for device in facts if int(device.link_mask, 16)}
+    """Return the `info` of the line's device: by its PCI name, or the only one there is."""
+    found = {
+        Path(device.source).name: device
+        for device in facts
+        if device.driver or int(device.link_mask, 16)  # older files have no driver
+    }
     if irq.device in found:
         return found[irq.device]
     named = irq.device and all(PCI_NAME.fullmatch(name) for name in found)
