@@ -70,8 +70,9 @@ SNAPSHOT = ("before-", "after-")
 # Any of these makes a folder a capture; the first ones are named where there is none.
 PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capture")
 PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
+DMESG = "dmesg"  # read whatever it begins with; most say nothing of NTB
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
-TEXTS = {"capture", "trace", FULL, "README.md", "sent", "received"}
+TEXTS = {"capture", "trace", FULL, "README.md", "sent", "received", DMESG}
 TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
 BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder
@@ -132,6 +133,8 @@ class _Capture:
             self._pair(reader)
         for reader in NAMED:
             self._if_there(reader)
+        if (log := self.path / DMESG).is_file():
+            self._try(log, LOG)
         files = [p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in TEXTS]
         files += [p for name in BELOW for p in sorted(self.path.glob(f"{name}/*"))]
         files += [trace] if (trace := self.path / "trace").is_file() else []
@@ -169,7 +172,8 @@ class _Capture:
         except OSError as error:
             self._error(InputError(str(path), "", f"cannot be read: {error.strerror}"))
         else:
-            if reader.gives:
+            is_silent = path.name == DMESG and not (found.clues or found.throughput)
+            if reader.gives and not is_silent:
                 found.sources.append(
                     Source(
                         name=str(path),

@@ -301,6 +301,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
     capture: Annotated[str, axis("capture")]
     device: Annotated[str, axis("device", "the preset, or that it was rebuilt from the capture")]
+    called: Annotated[str, fact("called", "the device in a sentence; empty: its name")] = ""
     source: Annotated[str, fact("source", "where the facts of the device stand")]
     active_qps: Annotated[list[int] | None, fact("active QPs", "by qp_num")]
     interrupts: Annotated[int | None, fact("interrupts", "doorbell interrupts measured")]
@@ -328,3 +329,7 @@ class Explanations(Struct, frozen=True, kw_only=True):
 
     schema: str = EXPLAIN_SCHEMA
     explanations: list[Explanation] = []
+    is_named: Annotated[bool, fact("named", "the devices were named, not found")] = False
+    ruled_out: Annotated[
+        dict[str, list[str]], fact("ruled out", "by capture: presets that it is not of, and why")
+    ] = {}

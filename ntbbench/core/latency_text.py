@@ -9,7 +9,7 @@ from ntbbench.core.errors import InputError
 
 US, MS = 1e-6, 1e-3
 PING, SOCKPERF = "ping", "sockperf"
-ROUND_TRIP, ONE_WAY = "round trip", "one way (half a round trip)"
+ROUND_TRIP, ONE_WAY = "round trip", "one way"
 LOAD = "one way, under load"
 RUNS_MAX = 10_000
 NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"

@@ -74,6 +74,7 @@ class Hardware:
     # The release, as 6.15, whose kernels and later ones have other facts; "": there is none. Stable
     # kernels may have them earlier.
     before: str = ""
+    since: str = ""  # the release, as 5.7, before which no kernel has these facts
     called: str = ""  # in a sentence, where the name alone says little
     rules: VectorRules = VectorRules()  # what the audit holds against it
     callbacks: bool = True  # the driver has db_vector_count() and db_vector_mask()

@@ -184,6 +184,7 @@ AMD = Hardware(
     "ndev_init_isr, amd_ntb_db_vector_count, amd_ntb_db_vector_mask, dev_data), "
     "ntb_hw_amd.h",
     irqs=(IrqLines("ndev_vec_isr", "vectors", range(AMD_DB_CNT, AMD_MSIX_VECTOR_CNT + 1)),),
+    since="5.7",
     rules=AMD_RULES,
 )
 
@@ -201,6 +202,7 @@ AMD_BEFORE = replace(
     irqs=(),
     alike=AMD.name,
     before="5.7",
+    since="",
 )
 
 # With one interrupt the driver counts one doorbell and keeps it as the top one.
@@ -213,6 +215,7 @@ AMD_INTX = replace(
     vector_map=VectorMap(db_valid_mask=0, irq_masks=(1,), db_vector_count=0, db_vector_masks=(0,)),
     link_mask=1,
     irqs=ONE_IRQ,
+    since="",
     rules=replace(AMD_RULES, event_vectors=(0,), irq_grant=None),
 )
 

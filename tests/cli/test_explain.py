@@ -88,8 +88,11 @@ def test_amd_with_msi_as_a_machine_shows_it(tmp_path: Path) -> None:
     folder = capture(tmp_path / "c", ZERO[:1], ZERO[:1], action="ndev_irq_isr")
     for path in folder.glob("*-stats/*/qp*"):
         path.write_text("")
-    code, (intel, amd) = explained(folder)
+    code, (intel, *later, amd) = explained(folder)
     assert (intel["device"], amd["device"]) == ("ntb_hw_intel-gen1-intx", "ntb_hw_amd-intx")
+    assert [one["device"] for one in later] == [
+        "ntb_hw_intel-gen3-intx", "ntb_hw_intel-gen4-intx",
+    ]  # fmt: skip
     assert "amd-msi" in codes(amd)
     assert "amd-msi" not in codes(intel)
     assert (code, amd["verdict"], amd["interrupts"]) == (0, "unknown", 0)

@@ -17,7 +17,8 @@ CLUES_MAX = 1000  # lines of one log
 STAMP = re.compile(
     r"^(?:<\d{1,3}>)?(?:\[\s*\d{1,9}\.\d{6}\]|[A-Z][a-z]{2} {1,2}\d{1,2} [\d:]{8} \S{1,64} kernel:)"
     r"|^\[[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} [\d:]{8} \d{4}\]"
-    r"|^(?:ntb_hw_\w+|switchtec|ntb_transport|ntb_perf|Software Queue-Pair Transport) ?[\w:. ]*: ",
+    r"|^(?:ntb_hw_\w+|switchtec|ntb_transport) \S{1,40}: "
+    r"|^ntb_perf(?: \S{1,40})?[: ] ?\d{1,5}: [clM]",
     re.MULTILINE,
 )
 RELEASE = re.compile(r"Linux version (\d{1,3}\.\d{1,4}\S{0,60})")
@@ -34,8 +35,14 @@ TELLING: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], dict[str, Any]]]
         re.compile(r"\bdbs(?: mask|: shift \d{1,2}/\d{1,2}, mask) ([0-9a-fA-F]{1,16})\b"),
         lambda found: {"driver": SWITCHTEC, "db_valid_mask": hex(int(found[1], 16))},
     ),
-    (re.compile(r"\bnumber of qps = (\d{1,4})\b"), lambda found: {"qp_count": int(found[1])}),
-    (re.compile(r"\bnumber of mws = (\d{1,4})\b"), lambda found: {"mw_count": int(found[1])}),
+    (
+        re.compile(r"\bnumber of qps = (\d{1,4})\b|\b(\d{1,4}) qps\b"),
+        lambda found: {"qp_count": int(found[1] or found[2])},
+    ),
+    (
+        re.compile(r"\bnumber of mws = (\d{1,4})\b|\b(\d{1,4}) mws\b"),
+        lambda found: {"mw_count": int(found[1] or found[2])},
+    ),
     (
         re.compile(r"\b(ntb_hw_\w+) .*\bUsing (\d{1,4}) msix interrupts"),
         lambda found: {"driver": found[1], "vectors": int(found[2])},
@@ -62,10 +69,11 @@ def clue_of(line: str, source: str) -> Clue | None:
     switchtec_ntb_init_crosslink), drivers/ntb/ntb_transport.c (ntb_transport_link_work),
     drivers/ntb/hw/intel/ntb_hw_gen1.c (ndev_init_isr, xeon_init_ntb).
     """
+    facts: dict[str, Any] = {}
     for pattern, told in TELLING:
         if (found := pattern.search(line)) is not None:
-            return Clue(source=source, text=line.strip()[:200], **told(found))
-    return None
+            facts |= told(found)
+    return Clue(source=source, text=line.strip()[:200], **facts) if facts else None
 
 
 def _log(path: Path, _known: Known) -> Measured:
