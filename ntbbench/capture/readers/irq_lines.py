@@ -150,7 +150,7 @@ def _by_device(rows: list[ProcRow], action: str, bridges: int) -> list[list[Proc
     if rows[0].hwirq is not None:
         return [rows]
     parts = _split(rows, lambda old, new: int(new.label) != int(old.label) + 1)
-    if len({len(part) for part in parts}) == 1 and len(parts) < len(rows):
+    if len({len(part) for part in parts}) == 1 and 1 < len(parts) < len(rows):
         return parts
     own = [irqs.counts for _, irqs in irq_lines() if irqs.action == action]
     sizes = {size for counts in own for size in counts}
