@@ -109,3 +109,19 @@ def test_metrics_have_units_and_directions() -> None:
 def test_the_report_begins_with_the_latency(ntbbench, tmp_path: Path) -> None:
     out = ntbbench("ingest", saved(tmp_path / "p", PING.format(sent=SENT, times=TIMES))).out
     assert out.startswith("Latency 456 us; 1 capture read")
+
+
+def test_compare_takes_a_sample_a_run(ntbbench, tmp_path: Path) -> None:
+    base, worse = tmp_path / "a.txt", tmp_path / "b.txt"
+    text = SOCKPERF.format(summary="Latency")
+    base.write_text(text * 5)
+    worse.write_text(text.replace("23.237", "46.5").replace("22.100", "45.0") * 5)
+    ran = ntbbench("compare", base, worse, "--format", "json")
+    found = ran.comparisons
+    assert {"average", "p50", "p99.9", "lost_percent", "least", "most"} <= found.keys()
+    average = found["average"]
+    assert (average["unit"], average["n_base"], average["verdict"]) == ("s", 5, "regressed")
+    assert found["p99.9"]["verdict"] == "equivalent"
+    (tmp_path / "c.txt").write_text(text + text.replace("Latency is", "Round trip is"))
+    ran = ntbbench("compare", tmp_path / "c.txt", base)
+    assert ran.code == 2 and "several kinds" in ran.err

@@ -297,7 +297,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using ingest' -s o -l output -x -d 'wri
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a explain -d 'Hold what `ntbbench ingest -o MEASURED.json` measured against the model of the device:'
 complete -c ntbbench -n '_shtab_ntbbench_using explain' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using explain' -l hardware -x -d 'presets, see `ntbbench hardware`'
-complete -c ntbbench -n '_shtab_ntbbench_using explain' -l doorbells -x -d 'db_count of the epf drivers (default 16)'
+complete -c ntbbench -n '_shtab_ntbbench_using explain' -l doorbells -x -d 'db_count of the epf drivers (default: by their lines, else 16)'
 complete -c ntbbench -n '_shtab_ntbbench_using explain' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using explain' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using explain' -l write -x -d 'write the report to FILE in this format too; repeatable'

@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Raw
 
 from ntbbench.compare.pairing import machine_difference
-from ntbbench.compare.readers import benchmarks, csv_runs, iperf3
+from ntbbench.compare.readers import benchmarks, csv_runs, iperf3, latency
 from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
@@ -32,6 +32,7 @@ from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 from ntbbench.core.iperf3_forms import HEAD, documents, is_iperf3
+from ntbbench.core.latency_text import is_latency
 
 FORMATS = (
     "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, "
@@ -132,6 +133,8 @@ def _is_csv_by_name(path: Path) -> bool:
 def _load_one(path: Path, data: bytes, label: str) -> Variant:
     """Return the variant of one file that is not iperf3's."""
     where = str(path)
+    if is_latency(data[:HEAD].decode("utf-8", "replace")):
+        return latency.read_latency(data, label, where)
     if not JSON_BEGINS.match(data):
         if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
             raise InputError("input", where, FORMATS)
