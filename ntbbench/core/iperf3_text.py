@@ -182,7 +182,7 @@ def _keep(kept: Sum, name: str, total: Sum) -> None:
     elif not kept:
         kept |= total | {"streams": 1}
     else:
-        kept["streams"] += 1
+        kept["streams"] = kept.get("streams", 0) + 1  # of a damaged text the sum may come first
         for key in ADDED if not kept.get("is_sum") else ():
             if key in kept and key in total:
                 kept[key] += total[key]

@@ -103,6 +103,13 @@ TEXTS: dict[str, tuple[str, list[Row]]] = {
             ("TCP, 2 streams, reverse", 1410, 30, None, REVERSE),
         ],
     ),
+    "sum first": (
+        BIDIR.replace("[  5][TX-C]   0.00-2.01", "[SUM][TX-C]   0.00-2.01"),
+        [
+            ("TCP, 2 streams", 2180, 6, None, FORWARD),
+            ("TCP, 2 streams, reverse", 1410, 30, None, REVERSE),
+        ],
+    ),
     "reverse": (BACK, [("TCP, 1 streams", 6350, 24, None, REVERSE)]),
     "two runs": (
         TCP + UDP,

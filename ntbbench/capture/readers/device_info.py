@@ -179,7 +179,7 @@ def _perf_info(path: Path, _known: Known) -> Measured:
             counts.append(_of_peer(path, "ntb_perf link up", peer, int(link[1] == "up")))
         elif (size := BUFFER.fullmatch(text)) is not None:
             name = f"ntb_perf {size[1].lower()} buffer (bytes)"
-            counts.append(_of_peer(path, name, peer, int(size[2], 0)))
+            counts.append(_of_peer(path, name, peer, int(size[2], 16 if "x" in size[2] else 10)))
     if not counts:
         raise InputError(str(path), "no peer", "the ports of ntb_perf's info: cut off?")
     return Measured(counts=counts)

@@ -22,7 +22,9 @@ STAMP = re.compile(
     re.MULTILINE,
 )
 RELEASE = re.compile(r"Linux version (\d{1,3}\.\d{1,4}\S{0,60})")
-REGISTERED = re.compile(r"\b(ntb_hw_\w+|switchtec) \S+: (?:\S+: )?NTB device registered")
+REGISTERED = re.compile(
+    r"\b(ntb_hw_\w{1,20}|switchtec) \S{1,40}: (?:\S{1,40}: )?NTB device registered"
+)
 SWITCHTEC, INTEL = "ntb_hw_switchtec", "ntb_hw_intel"
 # What a line of a driver tells, as the fields of a clue.
 TELLING: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], dict[str, Any]]], ...] = (
@@ -44,11 +46,11 @@ TELLING: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], dict[str, Any]]]
         lambda found: {"mw_count": int(found[1] or found[2])},
     ),
     (
-        re.compile(r"\b(ntb_hw_\w+) .*\bUsing (\d{1,4}) msix interrupts"),
+        re.compile(r"\b(ntb_hw_\w{1,20}) \S{1,40}: Using (\d{1,4}) msix interrupts"),
         lambda found: {"driver": found[1], "vectors": int(found[2])},
     ),
     (
-        re.compile(r"\b(ntb_hw_\w+) .*\bUsing (?:msi|intx) interrupts"),
+        re.compile(r"\b(ntb_hw_\w{1,20}) \S{1,40}: Using (?:msi|intx) interrupts"),
         lambda found: {"driver": found[1], "vectors": 1},
     ),
     (

@@ -111,6 +111,7 @@ PERF_INFO = (
     [
         ("up", "\tIn buffer size 0x0000000000200000\n", [1, 1 << 20, 2 << 20]),
         ("down", "\tIn buffer addr: unallocated\n", [0, 1 << 20]),
+        ("up", "\tIn buffer size 00200\n", [1, 1 << 20, 200]),
         ("up", "Port 2 (1), Global index 2:\n\tLink status: down\n", [1, 1 << 20, 0]),
     ],
 )

@@ -140,6 +140,13 @@ def test_hostile_lines_take_no_time(tmp_path: Path, text: str) -> None:
     assert len(ingest([path]).errors) == 1
 
 
+@pytest.mark.parametrize("text", ["ntb_hw_x ", "ntb_perf 0: ", "1: ", "switchtec a: dbs mask "])
+def test_hostile_lines_of_a_log_take_no_time(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "f"
+    path.write_text("[    1.000000] x\n" + ((text * 2000)[:16000] + "\n") * 300)
+    assert ingest([path]).errors == []
+
+
 def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_text("x" * (1 << 22))
