@@ -12,7 +12,7 @@ from ntbbench.compare import pairing
 from ntbbench.compare.decision import Terms, compare_exact, decide, judged_missing
 from ntbbench.compare.noisy import add_detectable, estimates
 from ntbbench.compare.pairing import Match
-from ntbbench.compare.policy import Policy, idle_rules, ignored_by
+from ntbbench.compare.policy import BY_MEDIAN, Policy, idle_rules, ignored_by
 from ntbbench.compare.rates import all_series, undirected
 from ntbbench.compare.records import Comparison, Family, Report, Totals, Warned
 from ntbbench.compare.series import Variant
@@ -24,7 +24,7 @@ from ntbbench.compare.warning_list import (
     replications,
     warned,
 )
-from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError
+from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError, InputError
 
 # With several causes the exit code is the first of these; the first two end in an error.
 PRECEDENCE = (
@@ -37,6 +37,7 @@ TEST_NAMES = {
     "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
     "permutation": ("permutation of the means", "sign flips of the relative changes"),
     "welch": ("Welch's t", "paired t of the relative changes"),
+    "sequential": ("", "sequential signed ranks of the log ratios, at any time"),
 }
 
 
@@ -53,6 +54,8 @@ def compare(
     IncomparableError: the environments differ and `force` does not say why to compare them.
     InputError: series of different units or kinds, and pairs that are none.
     """
+    if policy.test == "sequential" and not paired:
+        raise InputError("--test", policy.test, "with --paired: it is a test of pairs")
     sides = (base, *candidates)
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
@@ -143,7 +146,7 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
         candidates=[candidate.label for candidate in candidates],
         test=TEST_NAMES[policy.test][terms.paired],
         paired=terms.paired,
-        interval="median" if policy.test == "mann-whitney" else "mean",
+        interval="median" if policy.test in BY_MEDIAN else "mean",
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,

@@ -354,6 +354,8 @@ def _interval_name(report: Report) -> str:
     if report.interval == "mean":
         kind = "mean change of pairs" if report.paired else "ratio of means"
         return f"95 % t intervals of the {kind}"
+    if report.test.startswith("sequential"):
+        return "95 % confidence sequences of the ratio of pairs"
     return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
 
 
