@@ -51,14 +51,12 @@ def parse_range(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def worktrees(
-    text: str, builds: Mapping[Side, str | None], stop: Stop
-) -> Iterator[dict[Side, Place]]:
+def worktrees(text: str, builds: Mapping[Side, str], stop: Stop) -> Iterator[dict[Side, Place]]:
     """Yield both revisions built, and leave the repository as it was on every way out.
 
     Parameters
     ----------
-    builds : the command that builds each side; None: `pip install .` where there is a package.
+    builds : the command that builds each side; empty: `pip install .` where there is a package.
 
     Raises
     ------
@@ -70,7 +68,7 @@ def worktrees(
         found: dict[Side, Place] = {}
         sides: Sequence[Side] = ("base", "candidate")
         for side, revision in zip(sides, revisions, strict=True):
-            commit = _git(["rev-parse", "--verify", f"{revision}^{{commit}}"], stop)
+            commit = _commit(revision, stop)
             tree = Path(folder) / side
             stack.callback(_removed, tree)
             _git(["worktree", "add", "--detach", str(tree), commit], stop)
@@ -78,13 +76,13 @@ def worktrees(
         yield found
 
 
-def _built(side: Side, tree: Path, commit: str, build: str | None, stop: Stop) -> Place:
+def _built(side: Side, tree: Path, commit: str, build: str, stop: Stop) -> Place:
     venv = tree.with_name(f"{side}-venv")
     _run("--git", [sys.executable, "-m", "venv", str(venv)], HERE, stop)
     path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {"VIRTUAL_ENV": str(venv), "PATH": path}
     place = Place(tree, str(venv / "bin/python"), environment, commit)
-    if build is not None:
+    if build:
         built(f"--build-{side}", build, place, stop)
     elif any((tree / name).exists() for name in PACKAGED):
         words = [place.python, "-m", "pip", "install", "--quiet", "."]
@@ -100,6 +98,13 @@ def built(option: str, command: str, place: Place, stop: Stop) -> None:
 def _git(words: list[str], stop: Stop) -> str:
     place = Place(None, sys.executable, {"LC_ALL": "C"})
     return _run("--git", ["git", *words], place, stop).decode(errors="replace").strip()
+
+
+def _commit(revision: str, stop: Stop) -> str:
+    try:
+        return _git(["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], stop)
+    except InputError:
+        raise InputError("--git", revision, "a commit of the repository here") from None
 
 
 def _removed(tree: Path) -> None:

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from ntbbench.ab.records import AbCommand, AbResult
 from ntbbench.ab.schedule import SIDES, Plan
 from ntbbench.cli.options import add_options, chosen
-from ntbbench.cli.output import Output, add_output, output_of, report_output
-from ntbbench.cli.progress import interrupts, status_line, tell
+from ntbbench.cli.output import add_output, output_of, report_output
+from ntbbench.cli.progress import Saving, interrupts, status_line, tell
 from ntbbench.compare.policy import Policy, load_policy
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.options import changed, shown
+from ntbbench.core.options import changed, option, shown
 
 if TYPE_CHECKING:
     from ntbbench.ab.revisions import Place
@@ -112,13 +112,19 @@ def run(args: argparse.Namespace) -> int:
         output = output if args.output is not None else report_output(args)
         output.finish(result)
         return _exit_code(args, result)
+    saving = output.saving
+    assert saving is not None  # a run is always saved
+    on = shlex.join(["ntbbench", "ab", "--resume", str(output.result)])
     with interrupts() as signals:
-        result = _measured(result, output, signals.stop)
+        try:
+            result = _measured(result, saving, signals.stop)
+        except InputError:
+            if saving.output.exists():
+                tell(f"what was finished is saved; go on with: {on}")
+            raise
     if not result.complete:
-        assert output.saving is not None  # a run is always saved
-        output.saving.at_the_end(result)
-        output.saving.check()
-        on = shlex.join(["ntbbench", "ab", "--resume", str(output.result)])
+        saving.at_the_end(result)
+        saving.check()
         tell(f"interrupted; what is finished is saved; go on with: {on}")
         return signals.exit_code
     output.finish(result)
@@ -175,11 +181,12 @@ def resumed(args: argparse.Namespace, previous: AbResult) -> AbResult:
         ("--pin", previous.cpu if args.pin is None else _cpu(args.pin), previous.cpu),
         ("--seed", plan.seed, recorded.seed),
         ("--warmup", plan.warmup, recorded.warmup),
-        ("policy", shown(policy), previous.policy),
-        ("environment", here, comparable(previous.environment)),
+        *((option(key), value, previous.policy.get(key)) for key, value in shown(policy).items()),
+        *((key, value, previous.environment.get(key)) for key, value in here.items()),
     ):
         if asked != has:
-            raise InputError(f"--resume {args.resume}: {field}", _plain(asked), f"{_plain(has)}")
+            allowed = f"{_plain(has)!r}, as in the result"
+            raise InputError(f"{args.resume}: {field}", _plain(asked), allowed)
     moved = {"max-runs": plan.most > previous.blocks, "until": plan.most > previous.blocks}
     moved["max-time"] = plan.max_time > previous.seconds
     goes_on = moved.get(previous.stopped, False)
@@ -197,7 +204,7 @@ def _command(args: argparse.Namespace, side: "Side", known: AbCommand) -> AbComm
         raise InputError("--command", args.command, f"not beside --{side}")
     command = own or args.command or known.command
     if not command:
-        raise InputError(f"--{side}", own, "a command to run")
+        raise InputError(f"--{side}", own or "", "a command to run")
     build = getattr(args, f"build_{side}") or args.build or known.build
     return AbCommand(command=command, build=build, revision=known.revision)
 
@@ -211,7 +218,7 @@ def _policy(args: argparse.Namespace, base: Policy) -> Policy:
     return replace(chosen(args, base, COUNTS), test="sequential")
 
 
-def _measured(result: AbResult, output: Output, stop: Callable[[], bool]) -> AbResult:
+def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbResult:
     """Build, then run until done or asked to end."""
     from ntbbench.ab.metrics import OUTPUT, Reader  # noqa: PLC0415 -- loads numpy
     from ntbbench.ab.process import Interrupted  # noqa: PLC0415
@@ -223,8 +230,6 @@ def _measured(result: AbResult, output: Output, stop: Callable[[], bool]) -> AbR
         raise InputError("--candidate", both[1], f"{OUTPUT} in both commands, or in none")
     reader = Reader(result.asked, leaves_file=leaves_file)
     result = replace(result, counter=reader.counter.name if reader.counter else "")
-    saving = output.saving
-    assert saving is not None  # a run is always saved
     try:
         with (
             TemporaryDirectory(prefix="ntbbench-") as folder,

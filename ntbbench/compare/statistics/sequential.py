@@ -19,7 +19,7 @@ beside the normal mixture of Howard et al. 2021 and alpha spending.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,14 +70,16 @@ def log_wealth(change: Array, shifts: Array) -> Array:
 
 
 def sequential_ranks(sizes: Sequence[float]) -> list[float]:
-    """Return the midrank of each size among those so far, over their number: above 0, up to 1."""
+    """Return the rank of each size among those so far, over their number: above 0, up to 1.
+
+    Of equal sizes it is the highest, so that a constant change is bet on as a growing one is.
+    """
     ordered: list[float] = []
     ranks = []
     for number, size in enumerate(sizes, start=1):
-        below = bisect_left(ordered, size)
-        upto = bisect_right(ordered, size, lo=below)
-        ordered.insert(upto, size)
-        ranks.append((below + upto + 2) / (2 * number))
+        place = bisect_right(ordered, size)
+        ordered.insert(place, size)
+        ranks.append((place + 1) / number)
     return ranks
 
 

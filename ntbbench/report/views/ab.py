@@ -52,7 +52,8 @@ def _answer(report: Report) -> str:
 
 def change(found: Comparison) -> str:
     """Return the change and its interval, in per cent."""
-    return f"{say.percent(found.ratio)} {say.interval(found)}".replace(" % [", " [")
+    told = say.interval(found).removesuffix(" %")
+    return f"{say.percent(found.ratio)} {'(no interval yet)' if told == say.DASH else told}"
 
 
 def _tone(report: Report) -> Tone:
