@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from ntbbench.ab.process import Ran
-from ntbbench.ab.records import Quantity
+from ntbbench.ab.records import AbMetric
 from ntbbench.compare.readers.checked import samples_of
 from ntbbench.compare.readers.detect import load_variant
 from ntbbench.compare.records import Own
@@ -60,7 +60,7 @@ class Wall(Metric):
         return left.ran.wall
 
 
-class CpuTime(Metric):
+class CpuSeconds(Metric):
     """Seconds of CPU, user and system."""
 
     unit: ClassVar[str] = "s"
@@ -167,7 +167,7 @@ def parse_metric(text: str) -> Metric:
         raise unknown("--metric", text, ["wall", "cpu", "instructions", "json:PATH", "regex:..."])
     if text == "instructions":
         return Instructions(text, counter())
-    return Wall(text) if text == "wall" else CpuTime(text)
+    return Wall(text) if text == "wall" else CpuSeconds(text)
 
 
 def counter() -> Counter:
@@ -185,7 +185,7 @@ def counter() -> Counter:
     raise InputError("--metric", "instructions", allowed)
 
 
-class Reader:
+class RunReader:
     """All metrics of a run: those that were asked for, then those of the file that it leaves.
 
     Without --metric a command that leaves a file is measured by the file alone, any other by its
@@ -199,18 +199,18 @@ class Reader:
             self.metrics = [Wall("wall")]
         counters = [m.counter for m in self.metrics if isinstance(m, Instructions)]
         self.counter = counters[0] if counters else None
-        timed = [m.name for m in self.metrics if isinstance(m, Wall | CpuTime)]
+        timed = [m.name for m in self.metrics if isinstance(m, Wall | CpuSeconds)]
         if self.counter is CALLGRIND and timed:
             allowed = "not beside instructions: callgrind counts them, and runs 50 times slower"
             raise InputError("--metric", timed[0], allowed)
 
-    def read(self, left: Left) -> list[tuple[Quantity, float]]:
+    def read(self, left: Left) -> list[tuple[AbMetric, float]]:
         """Return every metric of a run with its value.
 
         InputError: a number that is missing, negative or not finite, a file that is no result.
         """
         found = [
-            (Quantity(name=m.name, unit=m.unit, better=m.better), m.value(left))
+            (AbMetric(name=m.name, unit=m.unit, better=m.better), m.value(left))
             for m in self.metrics
         ]
         for about, value in found:
@@ -218,7 +218,7 @@ class Reader:
         return found + (_of_file(left.output) if self.reads_file and left.output else [])
 
 
-def _of_file(path: Path) -> list[tuple[Quantity, float]]:
+def _of_file(path: Path) -> list[tuple[AbMetric, float]]:
     """Return the metrics in a result: the median of samples, and exact numbers as they are."""
     found = []
     for name, one in load_variant(str(path)).series.items():
@@ -228,7 +228,7 @@ def _of_file(path: Path) -> list[tuple[Quantity, float]]:
             value = float(samples_of([one.value], str(path), name)[0])
         else:
             continue  # a word cannot be paired
-        found.append((Quantity(name=name, unit=one.unit, better=one.better), value))
+        found.append((AbMetric(name=name, unit=one.unit, better=one.better), value))
     if not found:
         raise InputError(OUTPUT, str(path), "a result with numbers")
     return found

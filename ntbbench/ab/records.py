@@ -29,7 +29,7 @@ class NoiseSource(Struct, frozen=True, kw_only=True):
     advice: Annotated[str, fact("advice", "what would make it quieter; empty: nothing to do")] = ""
 
 
-class Quantity(Struct, frozen=True, kw_only=True):
+class AbMetric(Struct, frozen=True, kw_only=True):
     """A metric of every run."""
 
     name: Annotated[str, axis("metric")]
@@ -61,13 +61,13 @@ class AbResult(Struct, frozen=True, kw_only=True):
     git: Annotated[str, fact("revisions", "A..B of --git; empty: none")] = ""
     cpu: Annotated[int | None, fact("CPU", "that both sides were pinned to; null: none")] = None
     counter: Annotated[str, fact("counter", "of instructions; empty: none were counted")]
-    plan: dict[str, Any]  # the options of the run, as ntbbench.ab.schedule.Plan reads them
+    plan: dict[str, Any]  # the options of the run, as ntbbench.ab.schedule.AbPlan reads them
     policy: dict[str, Any]  # as ntbbench.compare.policy.Policy reads it
     environment: dict[str, Any]
     noise: list[NoiseSource]
     stopped: Annotated[Stopped, fact("stopped", "why no more blocks were run")]
     seconds: Annotated[float, fact("seconds", "all runs took, of every part of a resumed one")]
-    metrics: list[Quantity]
+    metrics: list[AbMetric]
     runs: list[AbRun]
 
     @property

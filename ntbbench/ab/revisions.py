@@ -19,8 +19,8 @@ PACKAGED = ("pyproject.toml", "setup.py")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one side runs.
+class Setup:
+    """What one side runs in.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Place:
         return [word.replace(PYTHON, self.python) for word in split(option, command)]
 
 
-HERE = Place(None, sys.executable, {})
+HERE = Setup(None, sys.executable, {})
 
 
 def parse_range(text: str) -> tuple[str, str]:
@@ -51,7 +51,7 @@ def parse_range(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def worktrees(text: str, builds: Mapping[Side, str], stop: Stop) -> Iterator[dict[Side, Place]]:
+def worktrees(text: str, builds: Mapping[Side, str], stop: Stop) -> Iterator[dict[Side, Setup]]:
     """Yield both revisions built, and leave the repository as it was on every way out.
 
     Parameters
@@ -65,7 +65,7 @@ def worktrees(text: str, builds: Mapping[Side, str], stop: Stop) -> Iterator[dic
     """
     revisions = parse_range(text)
     with TemporaryDirectory(prefix="ntbbench-ab-") as folder, ExitStack() as stack:
-        found: dict[Side, Place] = {}
+        found: dict[Side, Setup] = {}
         sides: Sequence[Side] = ("base", "candidate")
         for side, revision in zip(sides, revisions, strict=True):
             commit = _commit(revision, stop)
@@ -76,12 +76,12 @@ def worktrees(text: str, builds: Mapping[Side, str], stop: Stop) -> Iterator[dic
         yield found
 
 
-def _built(side: Side, tree: Path, commit: str, build: str, stop: Stop) -> Place:
+def _built(side: Side, tree: Path, commit: str, build: str, stop: Stop) -> Setup:
     venv = tree.with_name(f"{side}-venv")
     _run("--git", [sys.executable, "-m", "venv", str(venv)], HERE, stop)
     path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {"VIRTUAL_ENV": str(venv), "PATH": path}
-    place = Place(tree, str(venv / "bin/python"), environment, commit)
+    place = Setup(tree, str(venv / "bin/python"), environment, commit)
     if build:
         built(f"--build-{side}", build, place, stop)
     elif any((tree / name).exists() for name in PACKAGED):
@@ -90,13 +90,13 @@ def _built(side: Side, tree: Path, commit: str, build: str, stop: Stop) -> Place
     return place
 
 
-def built(option: str, command: str, place: Place, stop: Stop) -> None:
+def built(option: str, command: str, place: Setup, stop: Stop) -> None:
     """Run the command that builds a side."""
     _run(option, place.words(option, command), place, stop)
 
 
 def _git(words: list[str], stop: Stop) -> str:
-    place = Place(None, sys.executable, {"LC_ALL": "C"})
+    place = Setup(None, sys.executable, {"LC_ALL": "C"})
     return _run("--git", ["git", *words], place, stop).decode(errors="replace").strip()
 
 
@@ -114,6 +114,6 @@ def _removed(tree: Path) -> None:
     _git(["worktree", "prune"], lambda: False)
 
 
-def _run(option: str, words: list[str], place: Place, stop: Stop) -> bytes:
+def _run(option: str, words: list[str], place: Setup, stop: Stop) -> bytes:
     job = Job(option, words, place.folder, place.environment, None, BUILD_TIMEOUT)
     return run_job(job, stop).stdout

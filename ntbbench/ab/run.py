@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ntbbench.ab.metrics import OUTPUT, Left, Reader
+from ntbbench.ab.metrics import OUTPUT, Left, RunReader
 from ntbbench.ab.process import PADDING_VARIABLE, Interrupted, Job, run_job
-from ntbbench.ab.records import AbResult, AbRun, Quantity, Stopped
-from ntbbench.ab.revisions import Place
-from ntbbench.ab.schedule import Plan, Turn, turns
+from ntbbench.ab.records import AbMetric, AbResult, AbRun, Stopped
+from ntbbench.ab.revisions import Setup
+from ntbbench.ab.schedule import AbPlan, Turn, turns
 from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.readers.ab_blocks import ab_sides
@@ -43,8 +43,8 @@ class Bench:
     folder : for the files that runs leave; each is removed when it is read.
     """
 
-    places: Mapping[Side, Place]
-    reader: Reader
+    places: Mapping[Side, Setup]
+    reader: RunReader
     cpu: int | None
     folder: Path
 
@@ -61,7 +61,7 @@ def run_blocks(result: AbResult, bench: Bench, watcher: Watcher) -> AbResult:
 
     InputError: a run that fails; what was run before is saved.
     """
-    plan: Plan = changed("plan: ", Plan(), result.plan)
+    plan: AbPlan = changed("plan: ", AbPlan(), result.plan)
     before, begun = result.seconds, monotonic()
     result = replace(result, stopped="")
     block = max((run.block for run in result.runs), default=-plan.warmup) + 1
@@ -81,7 +81,7 @@ def run_blocks(result: AbResult, bench: Bench, watcher: Watcher) -> AbResult:
     return result
 
 
-def _end(result: AbResult, report: Report | None, plan: Plan) -> Stopped:
+def _end(result: AbResult, report: Report | None, plan: AbPlan) -> Stopped:
     """Return why to run no more blocks; "": go on."""
     if plan.until:
         return "until" if result.blocks >= plan.until else ""
@@ -93,7 +93,7 @@ def _end(result: AbResult, report: Report | None, plan: Plan) -> Stopped:
 
 
 def _with_block(
-    result: AbResult, bench: Bench, plan: Plan, block: int, stop: Callable[[], bool]
+    result: AbResult, bench: Bench, plan: AbPlan, block: int, stop: Callable[[], bool]
 ) -> AbResult:
     assert plan.seed is not None  # drawn before the first block
     begun = monotonic()
@@ -118,8 +118,8 @@ def _with_block(
 
 
 def _measured(
-    result: AbResult, bench: Bench, plan: Plan, turn: Turn, stop: Callable[[], bool]
-) -> list[tuple[Quantity, float]]:
+    result: AbResult, bench: Bench, plan: AbPlan, turn: Turn, stop: Callable[[], bool]
+) -> list[tuple[AbMetric, float]]:
     """Run one side once and read it; the files that it leaves are removed."""
     command: Any = getattr(result, turn.side).command
     place, option = bench.places[turn.side], f"--{turn.side}"
@@ -140,7 +140,7 @@ def _measured(
         count.unlink(missing_ok=True)
 
 
-def _check_same(known: list[Quantity], found: list[Quantity], turn: Turn) -> None:
+def _check_same(known: list[AbMetric], found: list[AbMetric], turn: Turn) -> None:
     """Raise InputError where a run has other metrics than those before it."""
     names, others = ({quantity.name for quantity in side} for side in (known, found))
     odd = sorted(names ^ others)

@@ -44,7 +44,7 @@ class Until(Count):
         return f"{DECIDED}, or a whole number from {self.low} to {self.high}"
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class AbPlan(Struct, frozen=True, kw_only=True):
     """How `ab` runs; a block has each side once."""
 
     until: Annotated[int, Until(2, MOST_BLOCKS, "blocks, or until every metric is decided")] = 0

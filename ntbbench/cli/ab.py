@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ntbbench.ab.records import AbCommand, AbResult
-from ntbbench.ab.schedule import SIDES, Plan
+from ntbbench.ab.schedule import SIDES, AbPlan
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of, report_output
 from ntbbench.cli.progress import Saving, interrupts, status_line, tell
@@ -23,7 +23,7 @@ from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import changed, option, shown
 
 if TYPE_CHECKING:
-    from ntbbench.ab.revisions import Place
+    from ntbbench.ab.revisions import Setup
     from ntbbench.compare.records import Report, Side
 
 DESCRIPTION = """\
@@ -61,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     _add_sides(parser)
-    group = add_options(parser, "how", Plan(), HOW)
+    group = add_options(parser, "how", AbPlan(), HOW)
     group.add_argument(
         "--pin", nargs="?", type=int, const=ANY, metavar="CPU", help="run both on one CPU"
     )
@@ -138,7 +138,7 @@ def begun(args: argparse.Namespace) -> AbResult:
     from ntbbench.core.clock import timer  # noqa: PLC0415
     from ntbbench.core.environment import environment  # noqa: PLC0415
 
-    plan = chosen(args, Plan())
+    plan = chosen(args, AbPlan())
     plan = plan if plan.seed is not None else replace(plan, seed=secrets.randbits(32))
     if args.git is None and args.command is not None:
         raise InputError("--command", args.command, "with --git; else --base and --candidate")
@@ -169,7 +169,7 @@ def resumed(args: argparse.Namespace, previous: AbResult) -> AbResult:
     from ntbbench.core.clock import timer  # noqa: PLC0415
     from ntbbench.core.environment import comparable, environment  # noqa: PLC0415
 
-    recorded: Plan = changed("plan: ", Plan(), previous.plan)
+    recorded: AbPlan = changed("plan: ", AbPlan(), previous.plan)
     plan = chosen(args, recorded)
     known: Policy = changed("policy: ", Policy(), previous.policy)
     policy = _policy(args, known if args.policy is None else load_policy(args.policy))
@@ -220,7 +220,7 @@ def _policy(args: argparse.Namespace, base: Policy) -> Policy:
 
 def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbResult:
     """Build, then run until done or asked to end."""
-    from ntbbench.ab.metrics import OUTPUT, Reader  # noqa: PLC0415 -- loads numpy
+    from ntbbench.ab.metrics import OUTPUT, RunReader  # noqa: PLC0415 -- loads numpy
     from ntbbench.ab.process import Interrupted  # noqa: PLC0415
     from ntbbench.ab.run import Bench, Watcher, run_blocks  # noqa: PLC0415 -- loads scipy
 
@@ -228,7 +228,7 @@ def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbR
     leaves_file = any(OUTPUT in command for command in both)
     if leaves_file and not all(OUTPUT in command for command in both):
         raise InputError("--candidate", both[1], f"{OUTPUT} in both commands, or in none")
-    reader = Reader(result.asked, leaves_file=leaves_file)
+    reader = RunReader(result.asked, leaves_file=leaves_file)
     result = replace(result, counter=reader.counter.name if reader.counter else "")
     try:
         with (
@@ -245,7 +245,7 @@ def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbR
 
 
 @contextmanager
-def _places(result: AbResult, stop: Callable[[], bool]) -> "Iterator[Mapping[Side, Place]]":
+def _places(result: AbResult, stop: Callable[[], bool]) -> "Iterator[Mapping[Side, Setup]]":
     """Yield where each side runs, built."""
     from ntbbench.ab.revisions import HERE, built, worktrees  # noqa: PLC0415
 
@@ -266,7 +266,7 @@ def progress(result: AbResult, report: "Report | None") -> str:
     """Return the line that says how far it is: the first metric that is not decided."""
     from ntbbench.report.views.ab import change  # noqa: PLC0415
 
-    plan: Plan = changed("plan: ", Plan(), result.plan)
+    plan: AbPlan = changed("plan: ", AbPlan(), result.plan)
     if report is None:
         return "warming up"
     found = report.comparisons

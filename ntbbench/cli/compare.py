@@ -5,7 +5,7 @@ What loads numpy and scipy is imported when a comparison begins: `--help` need n
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ntbbench.compare.records import Report
     from ntbbench.compare.series import Variant
 
+    Settle: TypeAlias = Callable[[Report, Variant, Policy], Report]
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 EPILOG = """\
 exit codes:
@@ -214,12 +215,15 @@ def _parts_of(args: argparse.Namespace) -> "list[Variant]":
     return selection.matched(args.results, args.match)
 
 
-def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
+def run_comparison(
+    args: argparse.Namespace, *, gates: bool, settle: "Settle | None" = None
+) -> "Report":
     """Read, compare, write every output, and return the report.
 
     Parameters
     ----------
     gates : the verdicts decide the exit code, so a metric that has no direction is refused.
+    settle : may change the report before it is shown.
     """
     from ntbbench.compare.compare import compare  # noqa: PLC0415 -- loads scipy
     from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
@@ -245,6 +249,8 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
     paired = args.paired or sides[0].source == AB_SCHEMA
     why = None if args.force is None else encodable(args.force)
     report = compare(sides[0], sides[1:], policy, paired=paired, force=why)
+    if settle is not None:
+        report = settle(report, sides[0], policy)
     if not args.raw and not output.draws:
         sides.clear()  # the report holds what the other formats need; large inputs are large
     output.show(document(report, sides, raw=args.raw))

@@ -2,8 +2,20 @@
 """`ntbbench gate`: `compare` with an exit code for CI."""
 
 import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ntbbench.cli.calibrate import OUTPUT, write_results
 from ntbbench.cli.compare import Subparsers, add_comparison, run_comparison
+from ntbbench.cli.progress import RUNS
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import new_run
+
+if TYPE_CHECKING:
+    from ntbbench.compare.policy import Policy
+    from ntbbench.compare.records import Report
+    from ntbbench.compare.series import Variant
 
 EPILOG = """\
 exit codes:
@@ -20,9 +32,46 @@ With several causes the code is the first of 2, 5, 4, 1, 3.
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     what = "Compare candidates with a base and exit with the verdict."
-    add_comparison(subparsers, "gate", what, EPILOG).set_defaults(run=run)
+    parser = add_comparison(subparsers, "gate", what, EPILOG)
+    parser.add_argument(
+        "--confirm",
+        metavar="CMD",
+        help=f"where something regressed, measure the candidate once more, by a command that "
+        f"writes {OUTPUT}, run without a shell; what does not regress again does not fail",
+    )
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report and return its exit code."""
-    return run_comparison(args, gates=True).exit_code
+    if args.confirm is None:
+        return run_comparison(args, gates=True).exit_code
+    if args.by is not None or args.match is not None or args.runs or len(args.results) != 2:
+        raise InputError("--confirm", args.confirm, "a base and one candidate, each a RESULT")
+    return run_comparison(args, gates=True, settle=partial(_confirmed, args)).exit_code
+
+
+def _confirmed(
+    args: argparse.Namespace, report: "Report", base: "Variant", policy: "Policy"
+) -> "Report":
+    """Return the report, after a second measurement where a regression would fail."""
+    from ntbbench.compare.confirm import confirmed  # noqa: PLC0415 -- loads scipy
+    from ntbbench.compare.readers.detect import load_variant, paths_of  # noqa: PLC0415
+
+    if report.exit_code != ExitCode.FINDING:
+        return report
+    files = _places(len(paths_of(args.results[1])))
+    write_results("--confirm", args.confirm, files, "measured once more, run")
+    result = files[0] if len(files) == 1 else files[0].parent
+    sides = (base, load_variant(str(result)))
+    return confirmed(report, sides, policy, command=args.confirm, result=str(result))
+
+
+def _places(count: int) -> list[Path]:
+    """Return a file for each run: the second measurement has as many as the candidate."""
+    place = new_run(RUNS, "confirm")
+    if count == 1:
+        return [place]
+    folder = place.with_suffix("")
+    folder.mkdir()
+    return [folder / f"{number}.json" for number in range(1, count + 1)]

@@ -139,7 +139,6 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     warnings = _warnings_of_results(sides, found)
     causes = _causes_of(found, warnings, terms, len(ignored))
     notes = environment.notes + _notes_of(terms, base, candidates, found)
-    verdicts = Counter(c.verdict for c in found)
     return Report(
         ntbbench_version=__version__,
         base=base.label,
@@ -153,22 +152,51 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
         fail_inconclusive=policy.fail_inconclusive,
         fail_untested=policy.fail_untested,
         fatal_warnings=policy.fatal_warnings,
-        exit_code=next((code for code in PRECEDENCE if code in causes), 0),
-        causes=[causes[code] for code in PRECEDENCE if code in causes],
+        exit_code=_exit_code(causes),
+        causes=_in_order(causes),
         family=terms.family,
         environment=replace(environment, notes=notes),
-        totals=Totals(
-            regressed=verdicts["regressed"],
-            improved=verdicts["improved"],
-            equivalent=verdicts["equivalent"],
-            inconclusive=verdicts["inconclusive"],
-            missing=sum(c.missing is not None for c in found),
-            warned=sum(bool(c.warnings) for c in found),
-        ),
+        totals=_totals(found),
         ignored=ignored,
         warnings=warnings,
         comparisons=found,
         places={key: place for side in (*candidates, base) for key, place in side.places.items()},
+    )
+
+
+def _exit_code(causes: dict[int, str]) -> int:
+    return next((code for code in PRECEDENCE if code in causes), 0)
+
+
+def _in_order(causes: dict[int, str]) -> list[str]:
+    return [causes[code] for code in PRECEDENCE if code in causes]
+
+
+def _totals(found: Sequence[Comparison]) -> Totals:
+    verdicts = Counter(c.verdict for c in found)
+    return Totals(
+        regressed=verdicts["regressed"],
+        improved=verdicts["improved"],
+        equivalent=verdicts["equivalent"],
+        inconclusive=verdicts["inconclusive"],
+        missing=sum(c.missing is not None for c in found),
+        warned=sum(bool(c.warnings) for c in found),
+    )
+
+
+def with_verdicts(report: Report, found: list[Comparison], policy: Policy) -> Report:
+    """Return a report with other verdicts on the same metrics; its totals and exit code follow."""
+    noisy = [c for c in found if c.kind == "noisy" and not c.missing]
+    p = np.array([1.0 if c.p_value is None else c.p_value for c in noisy], dtype=np.float64)
+    level = significance.next_level(p, policy.correction, policy.alpha)
+    terms = Terms(policy, report.family, report.environment, report.paired, level)
+    causes = _causes_of(found, report.warnings, terms, len(report.ignored))
+    return replace(
+        report,
+        comparisons=found,
+        totals=_totals(found),
+        exit_code=_exit_code(causes),
+        causes=_in_order(causes),
     )
 
 
