@@ -43,7 +43,11 @@ def _found(root: Path) -> Iterator[tuple[str, str, str]]:
     yield "SMT", smt, "turn it off, or leave the sibling idle" if smt == "on" else ""
     yield _load(root)
     guest = _guest(root)
-    yield "virtual machine", guest, "the host's other guests take turns" if guest.startswith("yes") else ""
+    yield (
+        "virtual machine",
+        guest,
+        "the host's other guests take turns" if guest.startswith("yes") else "",
+    )
     aslr = ASLR.get(value := _read(root / "proc/sys/kernel/randomize_va_space"), value)
     fixed = "one layout is measured, which may favour a side: turn it on"
     yield "ASLR", aslr, fixed if aslr == "off" else ""

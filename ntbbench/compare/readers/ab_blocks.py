@@ -24,7 +24,7 @@ def load_ab(path: Path) -> AbResult:
 
 
 def check_blocks(result: AbResult, path: Path) -> None:
-    """Raise InputError where a block lacks a side, or a run a value."""
+    """Raise InputError where a block lacks a side, or a run a value that is a sample."""
     for block, runs in _by_block(result).items():
         if sorted(run.side for run in runs) != sorted(SIDES):
             raise InputError(f"{path}: block", block, "each side once")
@@ -32,6 +32,7 @@ def check_blocks(result: AbResult, path: Path) -> None:
         if len(run.values) != len(result.metrics):
             where = f"{path}: block {run.block}: values"
             raise InputError(where, len(run.values), f"{len(result.metrics)}, one a metric")
+        samples_of(run.values, f"{path}: block {run.block}", "values")
 
 
 def _by_block(result: AbResult) -> Mapping[int, list[AbRun]]:
