@@ -20,6 +20,7 @@ from ntbbench.cli.output import add_output, output_of, report_output
 from ntbbench.cli.progress import Saving, interrupts, status_line, tell
 from ntbbench.compare.policy import Policy, load_policy
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import parse_int
 from ntbbench.core.options import changed, option, shown
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ With --gate those of `gate`: 1 a regression, 3 inconclusive where the policy fai
 """
 HOW = ("until", "max_runs", "max_time", "warmup", "timeout", "seed")
 COUNTS = ("alpha", "threshold", "higher_is_better", "fail_inconclusive")
-ANY = -1  # --pin without a CPU: the last one that this process may use
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,7 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_sides(parser)
     group = add_options(parser, "how", AbPlan(), HOW)
     group.add_argument(
-        "--pin", nargs="?", type=int, const=ANY, metavar="CPU", help="run both on one CPU"
+        "--pin", nargs="?", const="", metavar="CPU", help="run both on one CPU (default the last)"
     )
     group = add_options(parser, "what counts", Policy(), COUNTS)
     group.add_argument("--policy", type=Path, metavar="FILE.toml", help="thresholds by metric")
@@ -209,8 +209,12 @@ def _command(args: argparse.Namespace, side: "Side", known: AbCommand) -> AbComm
     return AbCommand(command=command, build=build, revision=known.revision)
 
 
-def _cpu(pin: int | None) -> int | None:
-    return max(os.sched_getaffinity(0)) if pin == ANY else pin
+def _cpu(pin: str | None) -> int | None:
+    """Return the CPU of --pin; without a number the last one that this process may use."""
+    usable = os.sched_getaffinity(0)
+    if pin is None:
+        return None
+    return parse_int("--pin", pin, min(usable), max(usable)) if pin else max(usable)
 
 
 def _policy(args: argparse.Namespace, base: Policy) -> Policy:

@@ -124,8 +124,12 @@ def test_what_builds_a_side_is_run_once_before(ntbbench) -> None:
         (("--base", "false", "--candidate", "true"), "--base: 'false': a command that exits 0; "),
         (("--base", "x {output}", "--candidate", "x"), "{output} in both commands, or in none"),
         (("--base", "true", "--candidate", "true", "--until", "1"), "--until: '1': decided, or"),
+        (("--base", "true", "--candidate", "true", "--pin=-1"), "--pin: '-1': a whole number"),
         (("--base", "true", "--candidate", "true", "--metric", "w"), "--metric: 'w': unknown"),
-        (("--base", "true", "--candidate", "true", "--pin", "4095"), "--pin: 4095: one of the CPU"),
+        (
+            ("--base", "true", "--candidate", "true", "--pin", "4095"),
+            "--pin: 4095: a whole number from",
+        ),
     ],
 )
 def test_bad_input_is_one_line(ntbbench, options: tuple[str, ...], told: str) -> None:

@@ -213,7 +213,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using ab' -l max-time -x -d 'no block b
 complete -c ntbbench -n '_shtab_ntbbench_using ab' -l warmup -x -d 'blocks that are run first and not compared (0 to 100; default 1)'
 complete -c ntbbench -n '_shtab_ntbbench_using ab' -l timeout -x -d 'of one run (1 to 86400 s; default 600s)'
 complete -c ntbbench -n '_shtab_ntbbench_using ab' -l seed -x -d 'of the order in each block; default: drawn anew (0 to 9223372036854775807)'
-complete -c ntbbench -n '_shtab_ntbbench_using ab' -l pin -x -d 'run both on one CPU'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l pin -x -d 'run both on one CPU (default the last)'
 complete -c ntbbench -n '_shtab_ntbbench_using ab' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
 complete -c ntbbench -n '_shtab_ntbbench_using ab' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
 complete -c ntbbench -n '_shtab_ntbbench_using ab' -l higher-is-better -d 'for throughputs'
