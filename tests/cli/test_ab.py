@@ -128,7 +128,7 @@ def test_what_builds_a_side_is_run_once_before(ntbbench) -> None:
         (("--base", "true", "--candidate", "true", "--metric", "w"), "--metric: 'w': unknown"),
         (
             ("--base", "true", "--candidate", "true", "--pin", "4095"),
-            "--pin: 4095: a whole number from",
+            "--pin: 4095: a whole",
         ),
     ],
 )
