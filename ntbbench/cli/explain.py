@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     with reading(args.measured):
         captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
         if not captures:
-            reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
+            reason = (
+                "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
+            )
             raise InputError("MEASURED.json", str(args.measured), reason)
         by_capture, ruled_out = [], {}
         for evidence in captures:

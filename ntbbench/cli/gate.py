@@ -2,11 +2,22 @@
 """`ntbbench gate`: `compare` with an exit code for CI."""
 
 import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ntbbench.cli.calibrate import OUTPUT, write_results
 from ntbbench.cli.compare import Subparsers, add_comparison, policy_of, run_comparison
 from ntbbench.cli.history import add_store, commits_of
 from ntbbench.cli.output import output_of
-from ntbbench.core.errors import InputError
+from ntbbench.cli.progress import RUNS
+from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.result_file import new_run
+
+if TYPE_CHECKING:
+    from ntbbench.compare.policy import Policy
+    from ntbbench.compare.records import Report
+    from ntbbench.compare.series import Variant
 
 EPILOG = """\
 exit codes:
@@ -24,6 +35,12 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     what = "Compare candidates with a base and exit with the verdict."
     parser = add_comparison(subparsers, "gate", what, EPILOG)
+    parser.add_argument(
+        "--confirm",
+        metavar="CMD",
+        help=f"where something regressed, measure the candidate once more, by a command that "
+        f"writes {OUTPUT}, run without a shell; what does not regress again does not fail",
+    )
     parser.set_defaults(run=run)
     group = parser.add_argument_group("history")
     group.add_argument(
@@ -38,8 +55,14 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report and return its exit code."""
     if args.against_history is not None:
+        if args.confirm is not None:
+            raise InputError("--confirm", args.confirm, "not with --against-history")
         return _run_against_history(args)
-    return run_comparison(args, gates=True).exit_code
+    if args.confirm is None:
+        return run_comparison(args, gates=True).exit_code
+    if args.by is not None or args.match is not None or args.runs or len(args.results) != 2:
+        raise InputError("--confirm", args.confirm, "a base and one candidate, each a RESULT")
+    return run_comparison(args, gates=True, settle=partial(_confirmed, args)).exit_code
 
 
 def _run_against_history(args: argparse.Namespace) -> int:
@@ -67,3 +90,29 @@ def _run_against_history(args: argparse.Namespace) -> int:
     report = against_history(args.store, commits, new, policy, force=why)
     output.show(document(report, [new]))
     return report.exit_code
+
+
+def _confirmed(
+    args: argparse.Namespace, report: "Report", base: "Variant", policy: "Policy"
+) -> "Report":
+    """Return the report, after a second measurement where a regression would fail."""
+    from ntbbench.compare.confirm import confirmed  # noqa: PLC0415 -- loads scipy
+    from ntbbench.compare.readers.detect import load_variant, paths_of  # noqa: PLC0415
+
+    if report.exit_code != ExitCode.FINDING:
+        return report
+    files = _places(len(paths_of(args.results[1])))
+    write_results("--confirm", args.confirm, files, "measured once more, run")
+    result = files[0] if len(files) == 1 else files[0].parent
+    sides = (base, load_variant(str(result)))
+    return confirmed(report, sides, policy, command=args.confirm, result=str(result))
+
+
+def _places(count: int) -> list[Path]:
+    """Return a file for each run: the second measurement has as many as the candidate."""
+    place = new_run(RUNS, "confirm")
+    if count == 1:
+        return [place]
+    folder = place.with_suffix("")
+    folder.mkdir()
+    return [folder / f"{number}.json" for number in range(1, count + 1)]

@@ -20,6 +20,7 @@ GROUPS = {
         "replay": "compare recordings of a real kernel with the model",
     },
     "gate a CI": {
+        "ab": "run two commands in random blocks until their difference is decided",
         "gate": "compare, and exit 1 on a regression",
         "compare": "compare results: regressed, improved, equivalent, or inconclusive",
         "calibrate": "A/A runs: the false-alarm rate and the noise floor of this machine",
@@ -55,13 +56,13 @@ EXIT_CODES = {
     0: "done",
     1: "a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression",
     2: "bad input or usage, or an output that cannot be written (a full disk, `>&-`)",
-    3: "`gate`: untested, or inconclusive where the policy fails it; `lab`: a build or guest fails",
+    3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`: a build or guest fails",
     4: "`compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it",
     5: "`compare`, `gate`, `calibrate`: incomparable environments",
     70: "internal error",
     125: "`lab pair run --bisect`: skip this commit, for git-bisect(1)",
     130: "interrupted",
-    143: "`sweep`, `simulate`, `lab pair matrix`: interrupted by SIGTERM",
+    143: "`sweep`, `simulate`, `ab`, `lab pair matrix`: interrupted by SIGTERM",
     255: "`lab pair run --bisect`: stop, for git-bisect(1)",
 }
 EPILOG = "\n".join(

@@ -19,6 +19,8 @@ from ntbbench.core.result_file import write_json, write_new_json
 RUNS = Path("results/runs")
 ENDING = (signal.SIGINT, signal.SIGTERM)  # batch schedulers and CI send the second
 SAME_REQUEST = NS // 2  # nanoseconds
+CLEAR = "\x1b[K"  # ECMA-48: to the end of the line
+LINE = 79  # columns
 BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
 
 
@@ -145,3 +147,18 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
             drawn.update(done - drawn.n)
 
         yield progress
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """Yield the call that writes one line on stderr over the last; of a terminal alone."""
+    drawn = sys.stderr.isatty()
+
+    def show(text: str) -> None:
+        if drawn:
+            print(f"\r{CLEAR}{text[:LINE]}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        show("")

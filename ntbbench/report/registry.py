@@ -82,6 +82,12 @@ RESULTS: dict[str, ResultKind] = {
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
     ),
+    "ab": ResultKind(
+        "ntbbench.ab/1",
+        "ntbbench.ab.records:AbResult",
+        "ab",
+        "ntbbench.compare.readers.ab_blocks:check_blocks",
+    ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
     "lab-netdev": ResultKind(
         "ntbbench.lab-netdev/1", "ntbbench.lab.records:NetdevResult", "lab_netdev"

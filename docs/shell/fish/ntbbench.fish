@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bits --by --cache --client --color --command --commit --correction --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --hardware --html --ignore-environment --image --interrupts --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --metric --mw-count --order --output --packet --packets --placement --policy --preset --protocol --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --git --hardware --html --ignore-environment --image --interrupts --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -197,6 +197,36 @@ complete -c ntbbench -n '_shtab_ntbbench_using replay' -l html -x -d 'write a se
 complete -c ntbbench -n '_shtab_ntbbench_using replay' -l write -x -d 'write the report to FILE in this format too; repeatable'
 complete -c ntbbench -n '_shtab_ntbbench_using replay' -s v -l verbose -d 'text: every table, and the environment'
 complete -c ntbbench -n '_shtab_ntbbench_using replay' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a ab -d 'Run two commands as fresh processes, in blocks whose order is drawn, and stop when the pairs have'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l base -x -d 'the base'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l candidate -x -d 'what is compared with it'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l command -x -d 'both; with --git'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l git -x -d 'two revisions, each in a worktree and a virtual environment of its own, {python}'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l build -x -d 'builds each side first (with --git default: pip install .)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l build-base -x -d 'builds the base'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l build-candidate -x -d 'builds the candidate'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l metric -x -d 'what is compared; repeatable: all of them are one family'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l until -x -d 'blocks, or until every metric is decided (decided, or a whole number from 2 to 1000; default decided)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l max-runs -x -d 'blocks at most, with --until decided (2 to 1000; default 200)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l max-time -x -d 'no block begins later, with --until decided (1 to 604800 s; default 3600s)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l warmup -x -d 'blocks that are run first and not compared (0 to 100; default 1)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l timeout -x -d 'of one run (1 to 86400 s; default 600s)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l seed -x -d 'of the order in each block; default: drawn anew (0 to 9223372036854775807)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l pin -x -d 'run both on one CPU (default the last)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l higher-is-better -d 'for throughputs'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l fail-inconclusive -d 'exit 3 if anything stays inconclusive'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l policy -x -d 'thresholds by metric'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l gate -d 'exit with the verdict, as `gate` does'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l format -x -d 'what stdout gets (default text)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l html -x -d 'write a self-contained page too'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l write -x -d 'write the report to FILE in this format too; repeatable'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -s v -l verbose -d 'text: every table, and the environment'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -s o -l output -x -d 'the result (default results/runs/ab-<UTC time>.json)'
+complete -c ntbbench -n '_shtab_ntbbench_using ab' -l resume -x -d 'go on with a result of ab'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a gate -d 'Compare candidates with a base and exit with the verdict.'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l runs -x -d 'a CSV with a variant a column and a run a row; repeatable: each file is a metric, columns of one name are one variant, and the first column of the first file is the base'
@@ -207,7 +237,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using gate' -l force -x -d 'compare alt
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l correction -x -d 'over the family (holm, bh, none; default holm)'
-complete -c ntbbench -n '_shtab_ntbbench_using gate' -l test -x -d 'of noisy metrics (mann-whitney, permutation, welch; default mann-whitney)'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l test -x -d 'of noisy metrics; sequential: of pairs, added until they decide (mann-whitney, permutation, welch, sequential; default mann-whitney)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l fail-inconclusive -d 'exit 3 if anything stays inconclusive'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l resamples -x -d 'of the bootstrap (200 to 100000; default 2000)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l policy -x -d 'thresholds by metric'
@@ -221,6 +251,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using gate' -l write -x -d 'write the r
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -s v -l verbose -d 'text: every table, and the environment'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l raw -d 'with --format mail: every run below the report'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l confirm -x -d 'where something regressed, measure the candidate once more, by a command that writes {output}, run without a shell; what does not regress again does not fail'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l against-history -x -d 'no base: compare RESULT with the last N commits of `ntbbench history`, each metric with those since its last step'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l store -x -d 'default results/history.sqlite'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a compare -d 'Compare candidates with a base, metric by metric.'
@@ -233,7 +264,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using compare' -l force -x -d 'compare 
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l correction -x -d 'over the family (holm, bh, none; default holm)'
-complete -c ntbbench -n '_shtab_ntbbench_using compare' -l test -x -d 'of noisy metrics (mann-whitney, permutation, welch; default mann-whitney)'
+complete -c ntbbench -n '_shtab_ntbbench_using compare' -l test -x -d 'of noisy metrics; sequential: of pairs, added until they decide (mann-whitney, permutation, welch, sequential; default mann-whitney)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l fail-inconclusive -d 'exit 3 if anything stays inconclusive'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l resamples -x -d 'of the bootstrap (200 to 100000; default 2000)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l policy -x -d 'thresholds by metric'
