@@ -31,6 +31,7 @@ from ntbbench.compare.readers.results import Results
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import reading
 from ntbbench.core.iperf3_forms import HEAD, documents, is_iperf3
 from ntbbench.core.latency_text import is_latency
 
@@ -164,12 +165,13 @@ def kind_of(data: bytes) -> Results | None:
 @contextmanager
 def readable(where: str) -> Iterator[None]:
     """Tell whatever is wrong with a text in one line."""
-    try:
-        yield
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError("input", where, f"a complete result: {error}") from error
-    except MemoryError as error:
-        raise InputError("input", where, "a file that fits in memory") from error
+    with reading(where):
+        try:
+            yield
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError("input", where, f"a complete result: {error}") from error
+        except MemoryError as error:
+            raise InputError("input", where, "a file that fits in memory") from error
 
 
 def _iperf3_runs(path: Path, data: bytes) -> list[bytes]:
