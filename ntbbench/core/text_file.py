@@ -19,7 +19,7 @@ def read_toml(field: str, path: Path) -> dict[str, Any]:
     InputError: the file cannot be read, is not TOML, or is nested or numbered without end.
     """
     data = read_input(path, field, TOML_MAX)
-    check_json(data, path)
+    check_json(data, f"{field}: {path}")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
