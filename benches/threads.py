@@ -10,6 +10,7 @@ does not. Every run must give the same counts, or the bench ends.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from tabulate import tabulate
 
 from benches.cases import make_case
 from benches.datapath_systems import FAST, system
-from ntbbench.core.environment import usable_cores
 from ntbbench.datapath.engine import simulate
 from ntbbench.ntb.workload.stream import Draws
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    if usable_cores() < THREADS:
+    if len(os.sched_getaffinity(0)) < THREADS:
         sys.exit(f"needs {THREADS} CPUs")
     rows = []
     for name, make in JOBS.items():
