@@ -3,10 +3,11 @@
 
     python -m benches.threads [--rounds N]
 
-A round does the same work of each row on one thread and on two, in turn, so what else the machine
-does falls on both. Printed are the median times and the median and quartiles of the rounds' ratios;
-2 is all that two CPUs can give. With a GIL too the kernels run at once, and the Python around them
-does not. Every run must give the same counts, or the bench ends.
+A round does the same work of each row on one thread and on two, in turn. Printed are the median
+times and the median and quartiles of the rounds' ratios; 2 is all that two CPUs can give. It takes
+an idle machine: Linux shares a busy one out by session, and two threads then get no more than one.
+With a GIL too the kernels run at once, and the Python around them does not. Every run must give the
+same counts, or the bench ends.
 """
 
 import argparse
