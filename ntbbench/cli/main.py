@@ -137,7 +137,7 @@ def run(words: Sequence[str]) -> int:
         code: int = args.run(args)
     except KeyboardInterrupt:
         return fail("interrupted", ExitCode.INTERRUPTED)
-    except Exception as error:  # the last resort: one line, with the name of a defect
+    except Exception as error:  # the last resort: a line that names the defect, and exit code 70
         return failed(error)
     return code
 

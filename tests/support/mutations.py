@@ -104,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
             try:
                 measured = ingest([path])
                 check(measured)
-            except Exception:
+            except Exception:  # any is what is looked for: told whole, kept, and exit code 1
                 results["raised"] += 1
                 print(f"{number}: {source}\n{traceback.format_exc()}", file=sys.stderr)
                 shutil.copy(path, f"mutation-{seed}-{number}") if path.is_file() else None
