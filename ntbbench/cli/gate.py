@@ -12,7 +12,7 @@ from ntbbench.cli.history import add_store, commits_of
 from ntbbench.cli.output import output_of
 from ntbbench.cli.progress import RUNS
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.result_file import new_run
+from ntbbench.core.result_file import new_folder
 
 if TYPE_CHECKING:
     from ntbbench.compare.policy import Policy
@@ -110,9 +110,5 @@ def _confirmed(
 
 def _places(count: int) -> list[Path]:
     """Return a file for each run: the second measurement has as many as the candidate."""
-    place = new_run(RUNS, "confirm")
-    if count == 1:
-        return [place]
-    folder = place.with_suffix("")
-    folder.mkdir()
+    folder = new_folder(RUNS, "confirm")
     return [folder / f"{number}.json" for number in range(1, count + 1)]

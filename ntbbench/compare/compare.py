@@ -152,11 +152,11 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
         fail_inconclusive=policy.fail_inconclusive,
         fail_untested=policy.fail_untested,
         fatal_warnings=policy.fatal_warnings,
-        exit_code=_exit_code(causes),
-        causes=_in_order(causes),
+        exit_code=exit_code_of(causes),
+        causes=in_order(causes),
         family=terms.family,
         environment=replace(environment, notes=notes),
-        totals=_totals(found),
+        totals=totals_of(found),
         ignored=ignored,
         warnings=warnings,
         comparisons=found,
@@ -164,15 +164,18 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     )
 
 
-def _exit_code(causes: dict[int, str]) -> int:
+def exit_code_of(causes: dict[int, str]) -> int:
+    """Return the code that goes before the others."""
     return next((code for code in PRECEDENCE if code in causes), 0)
 
 
-def _in_order(causes: dict[int, str]) -> list[str]:
+def in_order(causes: dict[int, str]) -> list[str]:
+    """Return the causes in the order of their precedence."""
     return [causes[code] for code in PRECEDENCE if code in causes]
 
 
-def _totals(found: Sequence[Comparison]) -> Totals:
+def totals_of(found: Sequence[Comparison]) -> Totals:
+    """Return how many comparisons ended in each way."""
     verdicts = Counter(c.verdict for c in found)
     return Totals(
         regressed=verdicts["regressed"],
@@ -194,9 +197,9 @@ def with_verdicts(report: Report, found: list[Comparison], policy: Policy) -> Re
     return replace(
         report,
         comparisons=found,
-        totals=_totals(found),
-        exit_code=_exit_code(causes),
-        causes=_in_order(causes),
+        totals=totals_of(found),
+        exit_code=exit_code_of(causes),
+        causes=in_order(causes),
     )
 
 

@@ -7,7 +7,6 @@ is held against the last commit.
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +17,13 @@ from numpy.typing import NDArray
 
 from ntbbench import __version__
 from ntbbench.compare import history_store
-from ntbbench.compare.compare import PRECEDENCE, fatal_causes, warnings_of_results
+from ntbbench.compare.compare import (
+    exit_code_of,
+    fatal_causes,
+    in_order,
+    totals_of,
+    warnings_of_results,
+)
 from ntbbench.compare.decision import compare_exact, judged_missing
 from ntbbench.compare.history import examined_in, places_of, series_of
 from ntbbench.compare.history_store import Track
@@ -30,7 +35,6 @@ from ntbbench.compare.records import (
     Family,
     Report,
     Summary,
-    Totals,
     Verdict,
     Warned,
 )
@@ -244,7 +248,6 @@ def _report_of(
     environment: EnvironmentDifferences,
 ) -> Report:
     base, new = sides
-    verdicts = Counter(c.verdict for c in found)
     warnings = warnings_of_results(sides, found)
     causes = _causes_of(found, warnings, policy)
     return Report(
@@ -260,18 +263,11 @@ def _report_of(
         fail_inconclusive=policy.fail_inconclusive,
         fail_untested=policy.fail_untested,
         fatal_warnings=policy.fatal_warnings,
-        exit_code=next((code for code in PRECEDENCE if code in causes), 0),
-        causes=[causes[code] for code in PRECEDENCE if code in causes],
+        exit_code=exit_code_of(causes),
+        causes=in_order(causes),
         family=family,
         environment=environment,
-        totals=Totals(
-            regressed=verdicts["regressed"],
-            improved=verdicts["improved"],
-            equivalent=verdicts["equivalent"],
-            inconclusive=verdicts["inconclusive"],
-            missing=sum(c.missing is not None for c in found),
-            warned=sum(bool(c.warnings) for c in found),
-        ),
+        totals=totals_of(found),
         ignored=ignored_by(policy, list(dict.fromkeys((*base.series, *new.series)))),
         warnings=warnings,
         comparisons=found,

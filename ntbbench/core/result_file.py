@@ -92,13 +92,34 @@ def new_run(folder: Path, kind: str) -> Path:
 
     InputError: the folder cannot be made.
     """
+    names = _names(folder, kind)
+    return next(path for name in names if not (path := folder / f"{name}.json").exists())
+
+
+def new_folder(folder: Path, kind: str) -> Path:
+    """Make a new folder below `folder`, which no other program gets, and return it.
+
+    InputError: it cannot be made.
+    """
+    for name in _names(folder, kind):
+        try:
+            (folder / name).mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _refused(folder / name, error) from None
+        return folder / name
+    raise AssertionError("the names have no end")
+
+
+def _names(folder: Path, kind: str) -> Iterator[str]:
+    """Yield names by the time, the first without a number, below a folder that is there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _refused(folder, error) from None
     stem = f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-    return next(path for name in names if not (path := folder / f"{name}.json").exists())
+    yield from (stem if number == 1 else f"{stem}-{number}" for number in count(1))
 
 
 def check_writable(path: Path, option: str = "output") -> None:

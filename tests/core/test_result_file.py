@@ -15,6 +15,7 @@ from sweep_commands import load_result
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import (
     check_writable,
+    new_folder,
     new_run,
     read_result,
     schema_of,
@@ -142,6 +143,14 @@ def test_new_runs_never_share_a_name(tmp_path: Path) -> None:
     assert len(paths) == 3
     with pytest.raises(InputError, match="cannot be written: Not a directory"):
         new_run(path / "runs", "sweep")
+
+
+def test_no_two_programs_get_one_folder(tmp_path: Path) -> None:
+    made = {new_folder(tmp_path / "runs", "confirm") for _ in range(3)}
+    assert len(made) == 3 and all(one.is_dir() for one in made)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written: File exists"):
+        new_folder(tmp_path / "file", "confirm")
 
 
 def test_no_two_programs_get_one_name(tmp_path: Path) -> None:
