@@ -69,7 +69,7 @@ def test_a_shift_that_is_not_refused_is_in_the_interval(found: list[float]) -> N
     _, low, high = sequential.interval(change, ALPHA)
     kept = [
         shift
-        for shift in np.linspace(-1.5, 1.5, 31)
+        for shift in np.linspace(-1.5, 1.5, 31).round(sequential.DIGITS)
         if sequential.log_wealth(change, np.array([shift]))[0] < -math.log(ALPHA)
     ]
     assert low <= min(kept, default=math.inf) and high >= max(kept, default=-math.inf)
