@@ -16,7 +16,8 @@ from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import Summary
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics import detectable
-from ntbbench.compare.statistics.location import located
+from ntbbench.compare.statistics.dependence import Dependence, dependence_of
+from ntbbench.compare.statistics.location import divide, located
 from ntbbench.compare.warning_list import FEW, UNSTABLE
 
 Array = NDArray[np.float64]
@@ -155,23 +156,30 @@ class NoisyEstimate:
     variances: tuple[float, float]  # relative, of one run of each side
     sizes: detectable.Sizes
     cautions: list[tuple[str, str]] = field(default_factory=list)
+    depends: str = ""  # what of the samples is seen to depend and allowed for
+    inflation: float = 1.0  # of the variance of the ratio, and
+    drift: float = 0.0  # the relative change that no finding may rest on, by it
     effect: float = math.nan  # see add_detectable
     runs: int = 0
 
 
 def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[NoisyEstimate]:
     """Return the estimate of each match, both of whose sides have samples."""
-    sizes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    sizes: dict[tuple[int, int, bool, bool], list[int]] = defaultdict(list)
     for index, match in enumerate(found):
-        sizes[count(match.base), count(match.candidate)].append(index)
+        timed = all(s is not None and s.times is not None for s in (match.base, match.candidate))
+        drawn = match.known().simulated  # replications are independent
+        sizes[count(match.base), count(match.candidate), drawn, timed].append(index)
     result: dict[int, NoisyEstimate] = {}
-    for (n, m), indices in sizes.items():
+    for (n, m, drawn, timed), indices in sizes.items():
         step = max(1, FENCED // (n + m))
         for start in range(0, len(indices), step):
             rows = indices[start : start + step]
-            base = _stacked([found[i].base for i in rows])
-            candidate = _stacked([found[i].candidate for i in rows])
-            batch = estimate_batch(base, candidate, policy, paired=paired)
+            sides = [[found[i].base for i in rows], [found[i].candidate for i in rows]]
+            base, candidate = map(_stacked, sides)
+            times = [*map(_times, sides)] if timed and not paired else []
+            allowed = None if drawn else _allowed(base, candidate, times, paired=paired)
+            batch = estimate_batch(base, candidate, policy, paired=paired, allowed=allowed)
             result.update(zip(rows, batch, strict=True))
     return [result[index] for index in range(len(found))]
 
@@ -185,17 +193,41 @@ def _stacked(series: Sequence[Series | None]) -> Array:
     return np.stack([s.samples for s in series if s is not None and s.samples is not None])
 
 
+def _times(series: Sequence[Series | None]) -> Array:
+    return np.stack([s.times for s in series if s is not None and s.times is not None])
+
+
+def _allowed(
+    base: Array, candidate: Array, times: Sequence[Array] = (), *, paired: bool
+) -> Dependence | None:
+    """Return how the samples of a batch depend; None: too few to say."""
+    if min(base.shape[1], candidate.shape[1]) < 2:
+        return None
+    sides = [divide(candidate, base)] if paired else [base, candidate]
+    return dependence_of(sides, times)
+
+
 def estimate_batch(
-    base: Array, candidate: Array, policy: Policy, *, paired: bool
+    base: Array,
+    candidate: Array,
+    policy: Policy,
+    *,
+    paired: bool,
+    allowed: Dependence | None = None,
 ) -> list[NoisyEstimate]:
-    """Return the estimates of rows of samples, [B, n] and [B, m]."""
-    found = located(base, candidate, policy, paired=paired)
+    """Return the estimates of rows of samples, [B, n] and [B, m].
+
+    Parameters
+    ----------
+    allowed : how the samples of a row depend; None: they are independent.
+    """
+    found = located(base, candidate, policy, paired=paired, allowed=allowed)
     sides = [_summaries(base), _summaries(candidate)]
     codes = [cautions_of(base), cautions_of(candidate)]
     uneven = unequal_spread(base, candidate)
     spread = detectable.spread_of(base, candidate, paired=paired)
     scatter = np.sort(np.stack([relative_deviation(base), relative_deviation(candidate)]), axis=0)
-    return [
+    guesses = [
         NoisyEstimate(
             ratio=float(found.bounds.ratio[i]),
             low=float(found.bounds.low[i]),
@@ -215,6 +247,21 @@ def estimate_batch(
         )
         for i in range(len(base))
     ]
+    if allowed is not None:
+        _add_dependence(guesses, allowed, found.doubted)
+    return guesses
+
+
+def _add_dependence(
+    guesses: Sequence[NoisyEstimate], allowed: Dependence, doubted: NDArray[np.bool_]
+) -> None:
+    """Add what is allowed for, with a warning where it decides or is beyond doubt."""
+    for i in np.flatnonzero(allowed.seen()).tolist():
+        guess = guesses[i]
+        guess.depends = ", ".join(allowed.names(i))
+        guess.inflation, guess.drift = float(allowed.inflation[i]), float(allowed.drift[i])
+        if doubted[i] or allowed.sure()[i]:
+            guess.cautions.append(("dependent-samples", guess.depends))
 
 
 def add_detectable(
@@ -231,8 +278,13 @@ def add_detectable(
     for shape, rows in sizes.items():
         variances = np.array([guess.variances for _, guess in rows])
         thresholds = np.array([policy.threshold_for(match.metric) for match, _ in rows])
-        spread = detectable.Spread(variances[:, 0], variances[:, 1], shape)
-        effects = detectable.minimal_effect(spread, policy.test, level)
+        depends = np.array([(guess.inflation, guess.drift) for _, guess in rows])
+        spread = detectable.Spread(variances[:, 0], variances[:, 1], shape, *depends.T)
+        bars = [
+            max(t, policy.one_process_allowance if match.one_process() else 0.0)
+            for (match, _), t in zip(rows, thresholds.tolist(), strict=True)
+        ]
+        effects = detectable.minimal_effect(spread, policy.test, level, np.array(bars))
         runs = detectable.runs_needed(spread, policy.test, level, thresholds)
         for (_, guess), effect, run in zip(rows, effects.tolist(), runs.tolist(), strict=True):
             guess.effect, guess.runs = effect, run

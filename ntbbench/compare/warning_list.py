@@ -59,9 +59,9 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "is not in the interval",
         "repeat in fresh processes, a file each in a folder; see `ntbbench calibrate`",
     ),
-    "few-processes": (
-        "the values of a few processes are treated as independent, which they are not",
-        "use at least 5 processes; then each counts as one sample",
+    "dependent-samples": (
+        "the samples are not independent; the test and the interval allow for it",
+        "run fresh processes of both sides in turn: `ntbbench ab`",
     ),
     "averaged-by-process": (
         "the values of one process are not independent: each process counts as one sample",

@@ -253,6 +253,8 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
     for other, path in zip(variants[1:], paths[1:], strict=True):
         _check_alike(first, other, paths[0], path)
     series = {}
+    begun = [variant.begun for variant in variants if variant.begun is not None]
+    times = np.array(begun) if len(begun) == len(variants) else None
     for name, one in first.series.items():
         all_of = [variant.series[name] for variant in variants]
         if one.kind == "exact":
@@ -263,7 +265,9 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
             series[name] = one
             continue
         medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
-        series[name] = msgspec.structs.replace(one, samples=medians, cautions=(), runs=0)
+        series[name] = msgspec.structs.replace(
+            one, samples=medians, times=times, cautions=(), runs=0
+        )
     drawn = [variant.draws for variant in variants]
     whole = replace(
         first,

@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from ntbbench.compare.policy import LEVEL, Policy, Test
 from ntbbench.compare.statistics import significance
+from ntbbench.compare.statistics.dependence import Dependence
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -185,10 +186,21 @@ class Located:
     p_least: Array
     p_effect: Array
     apart: Flags
+    doubted: Flags  # significant but for what the samples depend
 
 
-def located(base: Array, candidate: Array, policy: Policy, *, paired: bool) -> Located:
-    """Return where the candidates lie, rows [B, n] and [B, m]; exchanged sides give 1 / ratio."""
+def located(
+    base: Array,
+    candidate: Array,
+    policy: Policy,
+    *,
+    paired: bool,
+    allowed: Dependence | None = None,
+) -> Located:
+    """Return where the candidates lie, rows [B, n] and [B, m]; exchanged sides give 1 / ratio.
+
+    With `allowed` findings and intervals allow for samples that are seen to depend.
+    """
     turned = comes_second(base, candidate)
     if turned.all():
         first, other = candidate, base
@@ -199,13 +211,22 @@ def located(base: Array, candidate: Array, policy: Policy, *, paired: bool) -> L
     if not paired and first.shape == other.shape:
         medians = _both_ways(medians, (np.sort(first) == np.sort(other)).all(axis=1))
     bounds, second = (medians, means) if policy.test == "mann-whitney" else (means, medians)
+    p = _p_values(first, other, policy.test, paired=paired)
+    p_effect = significance.effect_p(first, other, paired=paired)
+    doubted = np.zeros(len(p), dtype=np.bool_)
+    if allowed is not None and allowed.seen().any():
+        wide_p, low, high = allowed.limits(bounds.ratio, bounds.low, bounds.high)
+        doubted = (p < policy.alpha) & (wide_p >= policy.alpha)
+        p, p_effect = (np.where(q < wide_p, wide_p, q) for q in (p, p_effect))  # NaN stays
+        bounds = Interval(bounds.ratio, np.fmin(bounds.low, low), np.fmax(bounds.high, high))
     return Located(
         bounds=_mirrored(bounds, turned),
         second=_mirrored(second, turned).ratio,
-        p=_p_values(first, other, policy.test, paired=paired),
+        p=p,
         p_least=significance.floors(first, other, policy.test, paired=paired),
-        p_effect=significance.effect_p(first, other, paired=paired),
+        p_effect=p_effect,
         apart=apart(first, other, paired=paired),
+        doubted=doubted,
     )
 
 
