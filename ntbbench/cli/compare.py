@@ -31,7 +31,8 @@ exit codes:
   5  incomparable environments   70 internal error
 With --fail-inconclusive or --fatal-warning the exit code is the one that `gate` gives.
 """
-OPTIONS = ("alpha", "threshold", "correction", "test", "resamples", "fail_inconclusive")
+OPTIONS = ("alpha", "threshold", "quantile", "fail_inconclusive")
+STATISTICS = ("test", "correction", "resamples")  # for whoever knows that another is needed
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -66,6 +67,7 @@ def add_comparison(
     add_output(parser, checks=True).add_argument(
         "--raw", action="store_true", help="with --format mail: every run below the report"
     )
+    add_options(parser, "statistics", Policy(), STATISTICS)
     return parser
 
 
@@ -155,7 +157,7 @@ def _policy_of(args: argparse.Namespace) -> Policy:
     return msgspec.structs.replace(policy, **more)
 
 
-def _variants_of(args: argparse.Namespace) -> "list[Variant]":
+def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
     """Return the variants, the base first."""
     from ntbbench.compare.readers import csv_runs, detect  # noqa: PLC0415 -- loads numpy
 
@@ -169,7 +171,9 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
     if len(args.results) < 2:
         allowed = "a base and at least one candidate, or one result and --by AXIS"
         raise InputError("RESULT", " ".join(args.results), allowed)
-    variants = detect.unique_labels([detect.load_variant(argument) for argument in args.results])
+    variants = detect.unique_labels(
+        [detect.load_variant(argument, quantile) for argument in args.results]
+    )
     sources = {variant.source for variant in variants}
     if len(sources) == 1:
         (source,) = sources
@@ -216,7 +220,7 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
         raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
     if args.paired:
         check_folders(args.results)
-    sides = _variants_of(args)
+    sides = _variants_of(args, policy.quantile)
     if gates:
         check_directions(all_series(sides), policy)
     why = None if args.force is None else encodable(args.force)

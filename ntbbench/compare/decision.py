@@ -20,7 +20,7 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.compare.noisy import SPREADS, NoisyEstimate
+from ntbbench.compare.noisy import NoisyEstimate
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import (
@@ -32,6 +32,7 @@ from ntbbench.compare.records import (
     Warned,
 )
 from ntbbench.compare.series import Series
+from ntbbench.compare.shapes import SPREADS
 from ntbbench.compare.statistics.detectable import fewest
 from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.core.fields import Better

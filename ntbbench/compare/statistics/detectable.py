@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ntbbench.compare.policy import LEVEL, Test
+from ntbbench.compare.policy import LEVEL, SETTLED, Test
 from ntbbench.compare.statistics.arrangements import counted, rank_sums
 from ntbbench.compare.statistics.dependence import winsorised
-from ntbbench.compare.statistics.location import median_of_ratios, ratio_of_medians
+from ntbbench.compare.statistics.location import median_of_ratios
+from ntbbench.compare.statistics.quantiles import ratio_of_quantiles
 from ntbbench.compare.statistics.significance import smallest_p, welch_freedom
 from ntbbench.compare.warning_list import FEW
 
@@ -27,7 +28,6 @@ Array = NDArray[np.float64]
 POWER = 0.8
 RANK_LOSS = np.sqrt(np.pi / 3)  # of a rank test's standard error against t's
 MEDIAN_LOSS = np.sqrt(np.pi / 2)  # of the median's standard error against the mean's
-SETTLED = 2.0  # thresholds: so large a change is found by the runs that settle a comparison
 MOST_RUNS = 1_000_000
 MOST_FEWEST = 200  # runs with which every test that can reach a level at all has reached it
 DRAWS = 500
@@ -94,6 +94,13 @@ def spread_of(base: Array, candidate: Array, *, paired: bool) -> Spread:
     return Spread(_relative_variance(base), _relative_variance(candidate), sizes)
 
 
+def spread_by_interval(low: Array, high: Array, sizes: Sizes) -> Spread:
+    """Return the spread of samples whose ratio has these intervals, float64[B] each."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = (np.log(high) - np.log(low)) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
+    return Spread(error**2 * sizes.n_base / 2, error**2 * sizes.n_candidate / 2, sizes)
+
+
 def _relative_variance(samples: Array) -> Array:
     """Return the variance of each row over its median squared, both robust; NaN: no such."""
     if samples.shape[1] < 2:
@@ -158,7 +165,7 @@ def _shifts(test: Test, sizes: Sizes, level: float) -> tuple[Array, Array, Array
         base = rng.normal(size=(DRAWS, sizes.n_base))
         sides = [base, candidate]
         differences = (base[:, :, None] - candidate[:, None, :]).reshape(DRAWS, -1)
-        bounds = ratio_of_medians(1 + TINY * base, 1 + TINY * candidate, DRAWS)
+        bounds = ratio_of_quantiles(1 + TINY * base, 1 + TINY * candidate, DRAWS)
     # The error as the data tell it: of few samples that is less than it is.
     told = sum(winsorised(side).var(axis=1, ddof=1) / side.shape[1] for side in sides)
     error = np.median(np.sqrt(told))

@@ -211,7 +211,7 @@ def _rows(comparisons: Sequence[Comparison], look: Look) -> Table:
         column(Comparison, "verdict"),
         column(Comparison, "metric"),
         *([column(Comparison, "candidate")] if several else []),
-        Column(report.base, f"{report.interval}; of an exact metric its value"),
+        Column(report.base, f"{say.location_name(report)}; of an exact metric its value"),
         *(Column(name, "as of the base") for name in names),
         Column("change", "candidate against base"),
         Column("95 % interval", "of the change"),
