@@ -74,7 +74,7 @@ def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[N
             sides = [[found[i].base for i in rows], [found[i].candidate for i in rows]]
             base, candidate = map(_stacked, sides)
             times = [*map(_times, sides)] if timed and not paired else []
-            allowed = None if drawn else _allowed(base, candidate, times, paired=paired)
+            allowed = None if drawn else depending(base, candidate, times, paired=paired)
             batch = estimate_batch(base, candidate, policy, paired=paired, allowed=allowed)
             result.update(zip(rows, batch, strict=True))
     return [result[index] for index in range(len(found))]
@@ -93,7 +93,7 @@ def _times(series: Sequence[Series | None]) -> Array:
     return np.stack([s.times for s in series if s is not None and s.times is not None])
 
 
-def _allowed(
+def depending(
     base: Array, candidate: Array, times: Sequence[Array] = (), *, paired: bool
 ) -> Dependence | None:
     """Return how the samples of a batch depend; None: too few to say."""

@@ -189,23 +189,24 @@ def _drift(sides: Sequence[Array]) -> tuple[Array, Array, float]:
     return np.abs(slope) * distance, p, cost
 
 
-def session_labels(base: Array, candidate: Array) -> tuple[Labels, Labels]:
-    """Return the number of the session of each sample, [B, n] and [B, m]: an hour's gap ends one.
+def session_labels(*times: Array) -> list[Labels]:
+    """Return the number of the session of each sample, [B, n] a side: an hour's gap ends one.
 
-    Both sides measured in the same sessions, in turn, share them: then all are 0, for what
-    sessions add to both cancels.
+    Where both sides were measured in the same sessions, in turn, all are 0: what sessions add to
+    both cancels.
     """
-    times = np.concatenate([base, candidate], axis=1)
-    order = np.argsort(times, axis=1, kind="stable")
-    ordered = np.take_along_axis(times, order, axis=1)
+    both = np.concatenate(times, axis=1)
+    order = np.argsort(both, axis=1, kind="stable")
+    ordered = np.take_along_axis(both, order, axis=1)
     begins = np.diff(ordered, axis=1, prepend=ordered[:, :1]) > SESSION_GAP
-    labels = np.empty_like(order)
+    labels = np.empty(both.shape, dtype=np.int64)
     np.put_along_axis(labels, order, np.cumsum(begins, axis=1), axis=1)
-    one, other = labels[:, : base.shape[1]], labels[:, base.shape[1] :]
-    for row, (left, right) in enumerate(zip(one, other, strict=True)):
-        if set(left.tolist()) == set(right.tolist()):
-            labels[row] = 0
-    return one, other
+    if len(times) == 2:
+        n = times[0].shape[1]
+        for row in labels:
+            if set(row[:n].tolist()) == set(row[n:].tolist()):
+                row[:] = 0
+    return np.split(labels, np.cumsum([side.shape[1] for side in times])[:-1], axis=1)
 
 
 def _between_sessions(
