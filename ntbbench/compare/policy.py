@@ -80,8 +80,8 @@ class Quantile(Share):
 
     def parse(self, name: str, value: object) -> float:  # type: ignore[override]
         """Return the share of the samples below it."""
-        known = isinstance(value, str) and QUANTILE.fullmatch(value.strip())
-        share = float(value.strip()[1:]) / 100 if known and isinstance(value, str) else math.nan
+        known = QUANTILE.fullmatch(value.strip()) if isinstance(value, str) else None
+        share = round(float(known[0][1:]) / 100, 6) if known else math.nan
         if not 0.5 <= share <= MOST_QUANTILE:
             raise InputError(name, value, self.allowed)
         return share

@@ -132,7 +132,8 @@ def minimal_effect(spread: Spread, test: Test, level: float, threshold: Array) -
     needed = np.fmax(needed, np.log1p(threshold)[:, None] - estimate * error)
     known = np.isfinite(error[:, 0])
     smallest_found = np.quantile(np.where(known[:, None], needed, np.nan), POWER, axis=1)
-    return np.asarray(np.expm1(smallest_found), dtype=np.float64)
+    with np.errstate(over="ignore"):  # infinite: samples of no location, and no change is found
+        return np.asarray(np.expm1(smallest_found), dtype=np.float64)
 
 
 @cache
