@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ntbbench import __version__
 from ntbbench.compare import pairing
 from ntbbench.compare.decision import Terms, compare_exact, decide, judged_missing
-from ntbbench.compare.noisy import add_detectable, count, estimates
+from ntbbench.compare.noisy import add_detectable, apart_in_time, count, estimates
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import (
     MEDIAN,
@@ -47,8 +47,12 @@ TEST_NAMES = {
     "welch": ("Welch's t", "paired t of the relative changes"),
 }
 LOOKING = (
-    "adding runs and looking again until it is decided raises false alarms; decide on a number "
-    "first, or: ntbbench ab --base CMD --candidate CMD --until decided"
+    "more runs, looked at again and again, raise false alarms; this does not: "
+    "ntbbench ab --base CMD --candidate CMD --until decided"
+)
+ONE_SESSION = (
+    "each side is one session, hours apart: what differs between sessions looks like a change; "
+    "measure both in turn: ntbbench ab"
 )
 QUANTILE_TEST = "Mood's test at the joint quantile"
 
@@ -157,6 +161,9 @@ def _notes_of(
     }
     if any((c.runs_needed or c.untested) and not c.simulated for c in found):
         notes.append(LOOKING)
+    changed = {c.candidate for c in found if c.kind == "noisy" and c.decided_by}
+    if any(c.label in changed and apart_in_time(base, c) for c in candidates):
+        notes.append(ONE_SESSION)
     told = [c for c in candidates if terms.paired or c.label in undecided]
     fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
     return notes + pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import MEDIAN, Policy, Test
 from ntbbench.compare.records import Summary
-from ntbbench.compare.series import Series
+from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.shapes import (
     cautions_of,
     outlier_counts,
@@ -21,7 +21,7 @@ from ntbbench.compare.shapes import (
     unequal_spread,
 )
 from ntbbench.compare.statistics import detectable
-from ntbbench.compare.statistics.dependence import Dependence, dependence_of
+from ntbbench.compare.statistics.dependence import Dependence, dependence_of, session_labels
 from ntbbench.compare.statistics.location import located
 from ntbbench.compare.statistics.quantiles import divide, quantile_of
 
@@ -91,6 +91,18 @@ def _stacked(series: Sequence[Series | None]) -> Array:
 
 def _times(series: Sequence[Series | None]) -> Array:
     return np.stack([s.times for s in series if s is not None and s.times is not None])
+
+
+def apart_in_time(base: Variant, candidate: Variant) -> bool:
+    """Return whether each side of several runs is known to be one session, and another."""
+    times = [
+        next((s.times for s in side.series.values() if s.times is not None), None)
+        for side in (base, candidate)
+    ]
+    if times[0] is None or times[1] is None:
+        return False
+    labels = [set(side[0].tolist()) for side in session_labels(times[0][None], times[1][None])]
+    return labels[0] != labels[1] and max(map(len, labels)) == 1
 
 
 def depending(

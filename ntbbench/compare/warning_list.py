@@ -18,7 +18,7 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "take more runs, compare fewer metrics at a time, or try --test mann-whitney",
     ),
     "outliers": (
-        "samples lie outside Tukey's outer fences; they are kept",
+        "samples lie outside Tukey's outer fences, wider for few samples; they are kept",
         "look for what else ran; pin the CPU and its frequency",
     ),
     "bimodal": (

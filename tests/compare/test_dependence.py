@@ -118,6 +118,29 @@ def test_files_of_several_sessions_are_told(ntbbench: Callable, tmp_path: Path) 
     assert "sessions differ more than their samples" in " ".join(ran.out.split())
 
 
+def test_a_change_between_two_sessions_is_told_once(ntbbench: Callable, tmp_path: Path) -> None:
+    for side, hour, factor in (("a", 1, 1.0), ("b", 9, 1.2), ("c", 1, 1.2)):
+        (tmp_path / side).mkdir()
+        for i in range(6):
+            record = pytest_benchmark(10 * i + ord(side), 9, t1=factor * 1e-3, t2=factor * 1e-3)
+            record["datetime"] = f"2026-01-01T0{hour}:0{i}:00"
+            written(tmp_path / side / f"{i}.json", record)
+    for other, told in (("b", 1), ("c", 0)):
+        ran = ntbbench("gate", tmp_path / "a", tmp_path / other)
+        assert (ran.code, " ".join(ran.out.split()).count("each side is one session")) == (1, told)
+
+
+def test_whoever_is_told_to_run_more_is_told_what_looking_costs(ntbbench, tmp_path: Path) -> None:
+    runs = tmp_path / "x.csv"
+    rng = np.random.default_rng(3)
+    runs.write_text("a,b\n" + "\n".join(f"{a},{b}" for a, b in rng.normal(100, 5, (8, 2))))
+    told = " ".join(ntbbench("compare", "--runs", runs, "-v").out.split())
+    assert told.count("ntbbench ab --base CMD --candidate CMD --until decided") == 1
+    assert "n to settle: with so many samples a side a change of twice the threshold" in told
+    told = ntbbench("compare", "--runs", runs, "--format", "ktap").out
+    assert "runs a side would settle a change of 4 %, or none" in told
+
+
 @pytest.mark.parametrize("noise", [NOISES[0], NOISES[3], CONTAMINATED], ids=lambda n: n.name)
 @pytest.mark.parametrize("family", [1, 10, 100])
 def test_the_detectable_change_is_called_regressed(noise: Noise, family: int) -> None:
