@@ -38,7 +38,7 @@ def document(found: Calibration) -> Document:
         indent=1,
         lines=[
             f"with thresholds learnt from the other runs: {found.alarms_with_thresholds} of "
-            f"{found.families}; expected: {found.expected_alarms:.1%}; a family is a pair of "
+            f"{found.families}, expected {found.expected_alarms:.1%}; a family is a pair of "
             "consecutive runs"
         ],
         blocks=[*_names(found), _floors(found)],
