@@ -64,17 +64,18 @@ def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[N
     sizes: dict[tuple[int, int, bool, bool], list[int]] = defaultdict(list)
     for index, match in enumerate(found):
         timed = all(s is not None and s.times is not None for s in (match.base, match.candidate))
-        drawn = match.known().simulated  # replications are independent
-        sizes[count(match.base), count(match.candidate), drawn, timed].append(index)
+        # Replications are independent, and what pairs in random order depend on moves no sign.
+        free = match.known().simulated or policy.test == "sequential"
+        sizes[count(match.base), count(match.candidate), free, timed].append(index)
     result: dict[int, NoisyEstimate] = {}
-    for (n, m, drawn, timed), indices in sizes.items():
+    for (n, m, free, timed), indices in sizes.items():
         step = max(1, FENCED // (n + m))
         for start in range(0, len(indices), step):
             rows = indices[start : start + step]
             sides = [[found[i].base for i in rows], [found[i].candidate for i in rows]]
             base, candidate = map(_stacked, sides)
             times = [*map(_times, sides)] if timed and not paired else []
-            allowed = None if drawn else depending(base, candidate, times, paired=paired)
+            allowed = None if free else depending(base, candidate, times, paired=paired)
             batch = estimate_batch(base, candidate, policy, paired=paired, allowed=allowed)
             result.update(zip(rows, batch, strict=True))
     return [result[index] for index in range(len(found))]

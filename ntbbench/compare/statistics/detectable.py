@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ntbbench.compare.policy import LEVEL, SETTLED, Test
+from ntbbench.compare.statistics import sequential
 from ntbbench.compare.statistics.arrangements import counted, rank_sums
 from ntbbench.compare.statistics.dependence import winsorised
 from ntbbench.compare.statistics.location import median_of_ratios
@@ -28,9 +29,12 @@ Array = NDArray[np.float64]
 POWER = 0.8
 RANK_LOSS = np.sqrt(np.pi / 3)  # of a rank test's standard error against t's
 MEDIAN_LOSS = np.sqrt(np.pi / 2)  # of the median's standard error against the mean's
+MIXTURE = 8.0  # the wealth of the best bet over that of the mean of all bets, with most effects
 MOST_RUNS = 1_000_000
 MOST_FEWEST = 200  # runs with which every test that can reach a level at all has reached it
 DRAWS = 500
+FEW_DRAWS = 100  # of pairs that are added until they decide: each takes its time
+FEW_PAIRS, LARGEST_SHIFT, HALVINGS = 16, 16.0, 12
 MOST_PAIRED = 2500  # differences between the sides that are looked at one by one
 TINY = 1e-6  # relative spread at which a shift and the logarithm of a ratio are the same
 
@@ -129,7 +133,7 @@ def minimal_effect(spread: Spread, test: Test, level: float, threshold: Array) -
     wider = np.where(spread.inflation > 1, wider, 1.0)[:, None]  # else the draws hold it
     drift = np.broadcast_to(spread.drift, len(spread.base))[:, None]
     needed = np.maximum(of_test * wider, of_interval) * error + drift
-    needed = np.fmax(needed, np.log1p(threshold)[:, None] - estimate * error)
+    needed = np.maximum(needed, np.log1p(threshold)[:, None] - estimate * error)
     known = np.isfinite(error[:, 0])
     smallest_found = np.quantile(np.where(known[:, None], needed, np.nan), POWER, axis=1)
     with np.errstate(over="ignore"):  # infinite: samples of no location, and no change is found
@@ -143,6 +147,12 @@ def _shifts(test: Test, sizes: Sizes, level: float) -> tuple[Array, Array, Array
     float64[DRAWS] each, in standard errors of the difference of the means; as if nothing changed.
     """
     rng = np.random.Generator(np.random.PCG64DXSM([sizes.n_base, sizes.n_candidate]))
+    if test == "sequential":
+        if sizes.differences() <= MOST_PAIRED:
+            return _sequential_shifts(_leading_bits(sizes.n_base), level)
+        luck = rng.normal(size=DRAWS)
+        of_test, of_interval = (RANK_LOSS * _sequential(tail, luck) for tail in (level, 1 - LEVEL))
+        return of_test, of_interval, RANK_LOSS * luck
     if test != "mann-whitney":
         estimate, freedom = rng.normal(size=DRAWS), sizes.freedom()
         scale = np.sqrt(rng.chisquare(freedom, DRAWS) / freedom)
@@ -176,6 +186,38 @@ def _shifts(test: Test, sizes: Sizes, level: float) -> tuple[Array, Array, Array
     return of_test / error, -(bounds.low - 1) / TINY / error, estimate / error
 
 
+def _leading_bits(n: int) -> int:
+    """Return the three leading bits of n: few more pairs have nothing drawn anew."""
+    spare = max(n.bit_length() - 3, 0) if n >= FEW_PAIRS else 0
+    return n >> spare << spare
+
+
+@cache
+def _sequential_shifts(n: int, level: float) -> tuple[Array, Array, Array]:
+    """Return what `_shifts` does of n pairs that are added until they decide."""
+    rng = np.random.Generator(np.random.PCG64DXSM(n))
+    changes = rng.normal(size=(FEW_DRAWS, n))
+    error = np.median(np.sqrt(winsorised(changes).var(axis=1, ddof=1) / n))
+    needed = {tail: _bisected(changes, tail) / error for tail in {level, 1 - LEVEL}}
+    i, j = np.triu_indices(n)
+    estimate = np.median((changes[:, i] + changes[:, j]) / 2, axis=1)
+    return needed[level], needed[1 - LEVEL], estimate / error
+
+
+def _bisected(changes: Array, level: float) -> Array:
+    """Return by how much the changes of each row, [B, n], must rise for the test.
+
+    NaN: of too many rows no rise is enough.
+    """
+    low, high = np.zeros(len(changes)), np.full(len(changes), LARGEST_SHIFT)
+    none = sequential.log_wealth(changes, -high) < -np.log(level)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        found = sequential.log_wealth(changes, -middle) >= -np.log(level)
+        low, high = np.where(found, low, middle), np.where(found, middle, high)
+    return high if none.mean() <= 1 - POWER else np.full(len(high), np.nan)
+
+
 def _critical(sizes: Sizes, level: float) -> int:
     """Return how many differences between the sides may be on the wrong side, less one."""
     n, m, total = sizes.n_base, sizes.n_candidate, sizes.differences()
@@ -191,7 +233,18 @@ def _critical(sizes: Sizes, level: float) -> int:
 
 def _losses(test: Test) -> tuple[float, float]:
     """Return the standard errors, against the mean's, behind the test and of the ratio."""
+    if test == "sequential":  # the ratio is Hodges and Lehmann's, which the ranks are of
+        return RANK_LOSS, RANK_LOSS
     return (RANK_LOSS, MEDIAN_LOSS) if test == "mann-whitney" else (1.0, 1.0)
+
+
+def _sequential(level: float, luck: Array | float) -> Array:
+    """Return how many standard errors a change must have that a sequential test finds.
+
+    It is found when the logarithm of the wealth exceeds -log(level) and the price of the mixture.
+    With a change of m standard errors that is m**2 / 2 + luck * m, where luck is standard normal.
+    """
+    return np.asarray(np.sqrt(luck**2 + 2 * np.log(MIXTURE / level)) - luck)
 
 
 def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> NDArray[np.int64]:
@@ -202,17 +255,22 @@ def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> N
     """
     variance = (spread.base + spread.candidate) * spread.inflation
     least = fewest(test, level, paired=spread.sizes.paired)
-    enough = max(least, FEW)  # fewer give an interval that covers less than it says
+    at_any_time = test == "sequential"
+    # Fewer give an interval that covers less than it says; of pairs each seldom changes the most.
+    enough = max(2 * least if at_any_time else least, FEW)
     if least == 0:
         return np.zeros(len(variance), dtype=np.int64)
     of_test, of_ratio = _losses(test)
     power, half = stats.norm.isf(1 - POWER), stats.norm.isf((1 - POWER) / 2)
-    fits = of_ratio * (stats.norm.ppf((1 + LEVEL) / 2) + half)
+    reach = stats.norm.ppf((1 + LEVEL) / 2) + half
+    fits = of_ratio * (_sequential(1 - LEVEL, -half) if at_any_time else reach)
     runs = np.full(len(variance), float(enough))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(5):  # the t quantiles depend on n: a fixed point, reached in a few rounds
             freedom = (1 if spread.sizes.paired else 2) * (runs - 1)
-            found = of_test * (stats.t.isf(level / 2, freedom) + power) / SETTLED
+            usual = stats.t.isf(level / 2, freedom) + power
+            needed = _sequential(level, -power) if at_any_time else usual
+            found = of_test * needed / SETTLED
             wanted = np.ceil(variance * (np.maximum(found, fits) / threshold) ** 2)
             runs = np.fmax(np.fmin(wanted, MOST_RUNS), enough)
     settled = np.isfinite(wanted) & (wanted < MOST_RUNS)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ntbbench.compare.policy import LEVEL, MEDIAN, Policy, Test
-from ntbbench.compare.statistics import significance
+from ntbbench.compare.policy import BY_MEDIAN, LEVEL, MEDIAN, Policy, Test
+from ntbbench.compare.statistics import sequential, significance
 from ntbbench.compare.statistics.dependence import Dependence
 from ntbbench.compare.statistics.quantiles import (
     Interval,
@@ -30,6 +30,7 @@ TESTS: dict[Test, tuple[Callable[[Array, Array], Array], Callable[[Array, Array]
     "mann-whitney": (significance.mann_whitney, significance.wilcoxon),
     "permutation": (significance.permutation, significance.sign_flips),
     "welch": (significance.welch, significance.paired_t),
+    "sequential": (sequential.p_values, sequential.p_values),  # compare() takes it of pairs alone
 }
 
 
@@ -111,7 +112,7 @@ def located(
     medians, means = _ratios(first, other, policy, paired=paired)
     if not paired and first.shape == other.shape:
         medians = _both_ways(medians, (np.sort(first) == np.sort(other)).all(axis=1))
-    bounds, second = (medians, means) if policy.test == "mann-whitney" else (means, medians)
+    bounds, second = (medians, means) if policy.test in BY_MEDIAN else (means, medians)
     by_quantile = policy.quantile != MEDIAN and not paired
     if by_quantile:
         p = quantile_test(first, other, policy.quantile)
@@ -157,8 +158,10 @@ def _ratios(
 ) -> tuple[Interval, Interval]:
     """Return other / first of the medians and of the means, or of what stands for them in pairs."""
     if paired:
-        change = significance.symmetric_change(first, other)
-        return median_of_ratios(first, other, policy.resamples), mean_of_changes(change)
+        change = mean_of_changes(significance.symmetric_change(first, other))
+        if policy.test == "sequential":
+            return Interval(*sequential.intervals(first, other, 1 - LEVEL)), change
+        return median_of_ratios(first, other, policy.resamples), change
     quantiles = ratio_of_quantiles(first, other, policy.resamples, policy.quantile)
     return quantiles, ratio_of_means(first, other)
 

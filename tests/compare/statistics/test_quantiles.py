@@ -88,7 +88,7 @@ def test_too_few_samples_are_refused_in_one_line(ntbbench, tmp_path: Path) -> No
         assert (ran.code, more[-1] in ran.err) == (2, True)
 
 
-def test_of_joined_files_each_has_its_quantile(ntbbench, tmp_path: Path) -> None:
+def test_of_joined_files_each_has_its_quantile(ntbbench, tmp_path: Path, monkeypatch) -> None:
     for side, factor in (("a", 1.0), ("b", 1.5)):
         (tmp_path / side).mkdir()
         for i in range(6):
@@ -101,4 +101,8 @@ def test_of_joined_files_each_has_its_quantile(ntbbench, tmp_path: Path) -> None
     ran = ntbbench("gate", *sides, "--quantile", "p90", "-v")
     assert ran.code == 1
     assert "medians of each run's 90th percentile" in " ".join(ran.out.split())
+    monkeypatch.chdir(tmp_path)  # where the second measurement is kept
+    again = f"cp {tmp_path / 'b' / '0.json'} {{output}}"
+    ran = ntbbench("gate", *sides, "--quantile", "p90", "--confirm", again, "--format", "json")
+    assert [c["verdict"] for c in ran.report["confirmation"]["comparisons"]] == ["regressed"]
     assert "of at least 500 samples" in ntbbench("gate", *sides, "--quantile", "p99").err
