@@ -26,7 +26,8 @@ drivers, in the NTB core and in the receiving ntb_transport.
 EPILOG = f"""\
 a driver:
   0..7 or 0..5      so many patches of its half, in posted order
-  none, all         the unpatched driver, the whole half
+  none, before      the unpatched driver
+  all, full, after  the whole half
   set:12            just these patches; set:8-11 and 8,9,12 work too
   root-fix          the rejected alternative
   {", ".join(KERNELS)}

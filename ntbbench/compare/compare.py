@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -10,9 +11,17 @@ from msgspec.structs import replace
 from ntbbench import __version__
 from ntbbench.compare import pairing
 from ntbbench.compare.decision import Terms, compare_exact, decide, judged_missing
-from ntbbench.compare.noisy import add_detectable, estimates
+from ntbbench.compare.noisy import add_detectable, apart_in_time, count, estimates
 from ntbbench.compare.pairing import Match
-from ntbbench.compare.policy import Policy, idle_rules, ignored_by
+from ntbbench.compare.policy import (
+    BY_MEDIAN,
+    MEDIAN,
+    Policy,
+    check_quantile,
+    idle_rules,
+    ignored_by,
+    quantile_name,
+)
 from ntbbench.compare.rates import all_series, undirected
 from ntbbench.compare.records import Comparison, Family, Report, Totals, Warned
 from ntbbench.compare.series import Variant
@@ -25,7 +34,7 @@ from ntbbench.compare.warning_list import (
     replications,
     warned,
 )
-from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError
+from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError, InputError
 
 # With several causes the exit code is the first of these; the first two end in an error.
 PRECEDENCE = (
@@ -38,7 +47,17 @@ TEST_NAMES = {
     "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
     "permutation": ("permutation of the means", "sign flips of the relative changes"),
     "welch": ("Welch's t", "paired t of the relative changes"),
+    "sequential": ("", "sequential signed ranks of the log ratios, at any time"),
 }
+LOOKING = (
+    "more runs, looked at again and again, raise false alarms; this does not: "
+    "ntbbench ab --base CMD --candidate CMD --until decided"
+)
+ONE_SESSION = (
+    "each side is one session, hours apart: what differs between sessions looks like a change; "
+    "measure both in turn: ntbbench ab"
+)
+QUANTILE_TEST = "Mood's test at the joint quantile"
 
 
 def compare(
@@ -54,6 +73,8 @@ def compare(
     IncomparableError: the environments differ and `force` does not say why to compare them.
     InputError: series of different units or kinds, and pairs that are none.
     """
+    if policy.test == "sequential" and not paired:
+        raise InputError("--test", policy.test, "with --paired: it is a test of pairs")
     sides = (base, *candidates)
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
@@ -75,7 +96,10 @@ def compare(
             comparisons.append(None)
     met.clear()
     found = list(noisy.values())
-    guesses = estimates(found, policy, paired=paired)
+    # A sample of joined runs is the quantile of a run already.
+    looked = replace(policy, quantile=MEDIAN) if all(side.runs for side in sides) else policy
+    _check_quantile(looked, found, paired=paired)
+    guesses = estimates(found, looked, paired=paired)
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
     tested = ~np.isnan(p)
     # What could not be tested joins the family as soon as it has the runs.
@@ -88,14 +112,29 @@ def compare(
         description=FAMILY,
     )
     gather = gather_more(base.source)
-    terms = Terms(policy, family, environment, paired, level, len(guesses), gather)
+    terms = Terms(looked, family, environment, paired, level, len(guesses), gather)
     p[tested] = significance.adjust(p[tested], policy.correction)
-    add_detectable(found, guesses, policy, level)
+    add_detectable(found, guesses, looked, level)
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, p.tolist(), strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
     guessed = undirected(all_series(sides), policy)
-    return _report_of(sides, _without_direction(whole, set(guessed)), terms)
+    whole = _without_direction(whole, set(guessed))
+    return replace(_report_of(sides, whole, terms), quantile=policy.quantile)
+
+
+def _check_quantile(policy: Policy, found: Sequence[Match], *, paired: bool) -> None:
+    """Refuse a quantile that the test or the samples do not allow. InputError: says which."""
+    if policy.quantile == MEDIAN:
+        return
+    name = quantile_name(policy.quantile)
+    if paired:
+        raise InputError("--quantile", name, "no --paired, but of runs in several files")
+    if policy.test != "mann-whitney":
+        raise InputError("--quantile", name, f"no --test {policy.test}: quantiles have their own")
+    for match in found:
+        fewest = min(count(match.base), count(match.candidate))
+        check_quantile(policy.quantile, fewest, repr(match.metric))
 
 
 def _names_of(sides: Sequence[Variant]) -> list[str]:
@@ -125,6 +164,12 @@ def _notes_of(
         for c in found
         if c.kind == "noisy" and c.verdict == "inconclusive" and not c.missing
     }
+    looks = terms.policy.test == "sequential"  # that one may be looked at again and again
+    if not looks and any((c.runs_needed or c.untested) and not c.simulated for c in found):
+        notes.append(LOOKING)
+    changed = {c.candidate for c in found if c.kind == "noisy" and c.decided_by}
+    if any(c.label in changed and apart_in_time(base, c) for c in candidates):
+        notes.append(ONE_SESSION)
     told = [c for c in candidates if terms.paired or c.label in undecided]
     fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
     return notes + pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
@@ -133,36 +178,29 @@ def _notes_of(
 def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) -> Report:
     """Return the report, with the exit code that the gate gives."""
     policy, environment, (base, *candidates) = terms.policy, terms.environment, sides
+    by_quantile = policy.quantile != MEDIAN
     ignored = ignored_by(policy, _names_of(sides)) if policy.rule else []
-    warnings = _warnings_of_results(sides, found)
+    warnings = warnings_of_results(sides, found)
     causes = _causes_of(found, warnings, terms, len(ignored))
     notes = environment.notes + _notes_of(terms, base, candidates, found)
-    verdicts = Counter(c.verdict for c in found)
     return Report(
         ntbbench_version=__version__,
         base=base.label,
         candidates=[candidate.label for candidate in candidates],
-        test=TEST_NAMES[policy.test][terms.paired],
+        test=QUANTILE_TEST if by_quantile else TEST_NAMES[policy.test][terms.paired],
         paired=terms.paired,
-        interval="median" if policy.test == "mann-whitney" else "mean",
+        interval=_measure_of(policy),
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,
         fail_inconclusive=policy.fail_inconclusive,
         fail_untested=policy.fail_untested,
         fatal_warnings=policy.fatal_warnings,
-        exit_code=next((code for code in PRECEDENCE if code in causes), 0),
-        causes=[causes[code] for code in PRECEDENCE if code in causes],
+        exit_code=exit_code_of(causes),
+        causes=in_order(causes),
         family=terms.family,
         environment=replace(environment, notes=notes),
-        totals=Totals(
-            regressed=verdicts["regressed"],
-            improved=verdicts["improved"],
-            equivalent=verdicts["equivalent"],
-            inconclusive=verdicts["inconclusive"],
-            missing=sum(c.missing is not None for c in found),
-            warned=sum(bool(c.warnings) for c in found),
-        ),
+        totals=totals_of(found),
         ignored=ignored,
         warnings=warnings,
         comparisons=found,
@@ -170,7 +208,46 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     )
 
 
-def _warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
+def exit_code_of(causes: dict[int, str]) -> int:
+    """Return the code that goes before the others."""
+    return next((code for code in PRECEDENCE if code in causes), 0)
+
+
+def in_order(causes: dict[int, str]) -> list[str]:
+    """Return the causes in the order of their precedence."""
+    return [causes[code] for code in PRECEDENCE if code in causes]
+
+
+def totals_of(found: Sequence[Comparison]) -> Totals:
+    """Return how many comparisons ended in each way."""
+    verdicts = Counter(c.verdict for c in found)
+    return Totals(
+        regressed=verdicts["regressed"],
+        improved=verdicts["improved"],
+        equivalent=verdicts["equivalent"],
+        inconclusive=verdicts["inconclusive"],
+        missing=sum(c.missing is not None for c in found),
+        warned=sum(bool(c.warnings) for c in found),
+    )
+
+
+def with_verdicts(report: Report, found: list[Comparison], policy: Policy) -> Report:
+    """Return a report with other verdicts on the same metrics; its totals and exit code follow."""
+    noisy = [c for c in found if c.kind == "noisy" and not c.missing]
+    p = np.array([1.0 if c.p_value is None else c.p_value for c in noisy], dtype=np.float64)
+    level = significance.next_level(p, policy.correction, policy.alpha)
+    terms = Terms(policy, report.family, report.environment, report.paired, level)
+    causes = _causes_of(found, report.warnings, terms, len(report.ignored))
+    return replace(
+        report,
+        comparisons=found,
+        totals=totals_of(found),
+        exit_code=exit_code_of(causes),
+        causes=in_order(causes),
+    )
+
+
+def warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
     """Return each warning of whole results once, with what it is about: sides, or metrics."""
     warnings = [
         warned(code, ", ".join(side.label for side in sides if code in side.cautions))
@@ -186,6 +263,13 @@ def _warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) 
         more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
         warnings.append(warned(NO_DIRECTION, f"{next(iter(guessed))!r}{more}"))
     return warnings
+
+
+def _measure_of(policy: Policy) -> Literal["median", "mean", "quantile"]:
+    """Return what the ratios are of."""
+    if policy.quantile != MEDIAN:
+        return "quantile"
+    return "median" if policy.test in BY_MEDIAN else "mean"
 
 
 def _causes_of(
@@ -210,7 +294,7 @@ def _causes_of(
         causes[ExitCode.FINDING] = f"{regressed} regressed"
     failing = _undecided_causes(gated, terms)
     if policy.fatal_warnings:
-        failing += _fatal_causes(gated, warnings, policy)
+        failing += fatal_causes(gated, warnings, policy)
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes
@@ -230,9 +314,10 @@ def _undecided_causes(gated: Sequence[Comparison], terms: Terms) -> list[str]:
     return failing
 
 
-def _fatal_causes(
+def fatal_causes(
     gated: Sequence[Comparison], warnings: Sequence[Warned], policy: Policy
 ) -> list[str]:
+    """Return in words which warnings the policy calls fatal."""
     calls = {*policy.fatal_warnings}
     found = [codes for c in gated if (codes := calls.intersection(w.code for w in c.warnings))]
     failing = []

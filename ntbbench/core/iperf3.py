@@ -50,19 +50,6 @@ class Iperf3Pairs(dict[str, Any]):
                 self[key] = value
 
 
-def split(text: str, where: str) -> list[str]:
-    """Return the documents that follow each other in a text; InputError: one is not complete."""
-    found, place = [], 0
-    decoder = json.JSONDecoder()
-    while (begin := VISIBLE.search(text, place)) is not None:
-        try:
-            _, place = decoder.raw_decode(text, begin.start())
-        except (ValueError, RecursionError) as error:
-            raise InputError("input", where, f"complete runs of iperf3: {error}") from error
-        found.append(text[begin.start() : place])
-    return found
-
-
 def read(text: str, where: str) -> "Iperf3Document":
     """Return one document.
 

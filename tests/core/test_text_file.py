@@ -8,8 +8,9 @@ from golden_cases import INPUTS
 
 from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import InputError
-from ntbbench.core.result_file import schema_of
-from ntbbench.core.text_file import read_head, read_lines, read_small, read_toml, without_bom
+from ntbbench.core.input_file import read_input, without_bom
+from ntbbench.core.result_file import read_result, schema_of
+from ntbbench.core.text_file import read_head, read_lines, read_small, read_toml
 
 MARK = b"\xef\xbb\xbf"
 
@@ -27,6 +28,12 @@ def test_a_mark_counts_once_and_only_in_front() -> None:
     assert without_bom(b"x") == b"x"
 
 
+def test_any_file(tmp_path: Path) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(MARK + b"x")
+    assert read_input(path) == b"x"
+
+
 def test_toml(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_bytes(MARK + b"threshold = 0.05\n")
@@ -40,6 +47,6 @@ def test_toml(tmp_path: Path) -> None:
 def test_results(ntbbench, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_bytes(MARK + (INPUTS / "sweep-base.json").read_bytes())
-    assert schema_of(path) == "ntbbench.sweep/1"
+    assert schema_of(read_result(path), path) == "ntbbench.sweep/1"
     plain = ntbbench("show", INPUTS / "sweep-base.json")
     assert (plain.code, ntbbench("show", path).out) == (0, plain.out)

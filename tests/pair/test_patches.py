@@ -18,8 +18,8 @@ from ntbbench.pair.drivers.patches import (
 @pytest.mark.parametrize(
     ("side", "text", "patches"),
     [
-        *(("ep", text, set()) for text in ("0", "none", "6.12.117")),
-        *(("ep", text, {1, 2, 3, 4, 5, 6, 7}) for text in ("7", "all")),
+        *(("ep", text, set()) for text in ("0", "none", "before", "6.12.117")),
+        *(("ep", text, {1, 2, 3, 4, 5, 6, 7}) for text in ("7", "all", "full", "after")),
         *(("rc", text, {8, 9, 10, 11, 12}) for text in ("5", "7.3")),
         ("rc", "2", {8, 9}),
         ("rc", "set:12", {12}),

@@ -17,6 +17,7 @@ READERS: Mapping[str, str] = {
     "own_results": "ntbbench",
     "asv": "asv",
     "iperf3": "iperf3",
+    "latency": "ping, sockperf",
     "hyperfine": "hyperfine",
     "google_benchmark": "Google Benchmark",
     "pytest_benchmark": "pytest-benchmark",

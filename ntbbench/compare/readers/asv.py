@@ -18,6 +18,7 @@ from msgspec import Struct
 from ntbbench.compare.readers.checked import add_exact, add_noisy, check_new, flatten, only
 from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 
 SOURCE = "asv"
@@ -111,8 +112,8 @@ def _add_benchmark(variant: Variant, name: str, columns: AsvColumns, where: str)
             variant.unread[metric] = FAILED
         elif TIMED.match(function):
             sampled &= samples is not None
-            # The samples are of a few rounds, which asv does not tell apart.
-            cautions = () if samples is None else ("few-processes",)
+            # They are of one process or two, which asv does not tell apart.
+            cautions = () if samples is None else (ONE_PROCESS,)
             add_noisy(
                 variant, metric, samples or [result], where,
                 unit="s", better="lower", cautions=cautions,

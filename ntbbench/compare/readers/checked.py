@@ -5,9 +5,11 @@ A metric without a usable number is named and not read; the rest of its file is.
 """
 
 import gzip
-import stat
+import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
-from ntbbench.core.text_file import without_bom
+from ntbbench.core.input_file import LARGEST, open_input, read_input, without_bom
 
 GZIP = b"\x1f\x8b"
-LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
 LARGEST_COUNT = 1 << 63
 # The fourth power of a sample must be finite (Welch's degrees of freedom), and its inverse.
 LARGEST_SAMPLE = 1e75
@@ -34,7 +35,6 @@ VOLATILE_WORDS = (
     *("time", "date", "load", "freq", "mhz", "hz", "pid", "argv", "command", "temp"),
     *("started", "resolution"),
 )
-PROCESSES = 5  # from as many on, a process is a sample
 NO_NUMBER = "null, NaN or infinite"
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
@@ -45,22 +45,14 @@ def encodable(text: str) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what a file holds, without its byte order mark; it is neither empty nor too large.
+    """Return the content of a file or a pipe that is neither empty nor too large.
 
     InputError: it cannot be read, is empty or larger than 1 GiB.
     """
-    try:
-        check_size(path)
-        with path.open("rb") as file:
-            packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
-            data = (
-                _unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
-            )
-    except OSError as error:
-        raise InputError("input", str(path), error.strerror or "cannot be read") from error
-    except MemoryError as error:
-        raise InputError("input", str(path), "a file that fits in memory") from error
-    if len(data) > LARGEST:  # of a pipe or packed: only reading tells
+    data = read_input(path, largest=LARGEST, pipes=True)
+    if data.startswith(GZIP):  # pyperf writes x.json.gz
+        data = _unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), path)
+    if len(data) > LARGEST:  # packed: only reading tells
         raise InputError("input", str(path), f"at most {LARGEST} bytes")
     if not data.strip():
         raise InputError("input", str(path), "a result; this file is empty")
@@ -69,26 +61,12 @@ def read_bytes(path: Path) -> bytes:
 
 def beginning(path: Path, length: int) -> bytes | None:
     """Return what a regular file begins with; None of a pipe, a packed or an unreadable file."""
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            head = file.read(length)
-    except OSError:
-        return None  # who reads the whole file says why
-    return None if head.startswith(GZIP) else without_bom(head)
-
-
-def check_size(path: Path) -> None:
-    """Refuse what is too large to read, and devices: /dev/zero has no end.
-
-    InputError: a device, and for a file larger than 1 GiB. OSError: there is no such file.
-    """
-    found = path.stat()
-    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
-        raise InputError("input", str(path), "a file or a pipe, no device")
-    if found.st_size > LARGEST:
-        raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {found.st_size}")
+    head = None
+    with suppress(InputError, OSError):  # who reads the whole file says why
+        if path.is_file():
+            with open_input(path) as file:
+                head = file.read(length)
+    return None if head is None or head.startswith(GZIP) else without_bom(head)
 
 
 def _unpacked(file: gzip.GzipFile, path: Path) -> bytes:
@@ -172,13 +150,23 @@ def check_new(variant: Variant, name: str, where: str) -> None:
 def by_process(
     processes: Sequence[Sequence[float | None]],
 ) -> tuple[Sequence[float | None] | NDArray[np.float64], tuple[str, ...]]:
-    """Return samples of one benchmark, one a process where there are enough, and their cautions."""
+    """Return samples of one benchmark: one a process, of a single process its values; cautions."""
     runs = [run for run in processes if len(run)]
-    if len(runs) < PROCESSES:
-        cautions = (ONE_PROCESS,) if len(runs) == 1 else ("few-processes",)
-        return [value for run in runs for value in run], cautions
+    if len(runs) < 2:
+        return (runs[0] if runs else []), (ONE_PROCESS,)
     means = np.array([np.mean(np.array(run, dtype=np.float64)) for run in runs])
     return means, ("averaged-by-process",) if max(map(len, runs)) > 1 else ()
+
+
+def seconds_of(text: object) -> float | None:
+    """Return a date in ISO form as seconds since 1970, UTC where it says no zone; None: no date."""
+    try:
+        begun = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if begun is None:
+        return None
+    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
 
 
 def only(told: Mapping[str, str], keys: Sequence[str]) -> dict[str, str]:

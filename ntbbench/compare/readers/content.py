@@ -16,6 +16,7 @@ from msgspec import Raw
 from ntbbench.compare.readers.checked import beginning, read_bytes
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import reading
 
 HEAD = 1 << 16  # bytes of a CSV that are looked at before it is read
 JSON_BEGINS = re.compile(rb"\s*(?:\{|\[)")
@@ -152,9 +153,8 @@ def _first_document(data: bytes) -> Keys:
 @contextmanager
 def readable(where: str) -> Iterator[None]:
     """Tell whatever is wrong with a text in one line."""
-    try:
-        yield
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError("input", where, f"a complete result: {error}") from error
-    except MemoryError as error:
-        raise InputError("input", where, "a file that fits in memory") from error
+    with reading(where):
+        try:
+            yield
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError("input", where, f"a complete result: {error}") from error

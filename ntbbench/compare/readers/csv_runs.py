@@ -17,7 +17,6 @@ from ntbbench.compare.readers.checked import ALLOWED as NUMBERS
 from ntbbench.compare.readers.checked import (
     LARGEST_SAMPLE,
     SMALLEST_SAMPLE,
-    check_size,
     encodable,
     read_bytes,
 )
@@ -31,7 +30,7 @@ from ntbbench.compare.readers.csv_dialect import (
 )
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
-from ntbbench.core.text_file import ENCODING
+from ntbbench.core.input_file import ENCODING, open_input
 
 SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"
@@ -75,7 +74,7 @@ def recognises(content: Content) -> bool:
         return True
     if content.is_json or content.path.is_dir():
         return False
-    return content.path.suffix.lower() not in NO_TABLES or is_table(content.data)
+    return content.path.suffix.lower() not in NO_TABLES or is_table(content.head)
 
 
 def read(content: Content, label: str) -> Variant:
@@ -116,9 +115,9 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
     return [replace(base, notes=tuple(notes)), *others]  # said once, of the base
 
 
-def is_table(data: bytes) -> bool:
-    """Return whether a text is a table of runs whatever its name says: a header, then numbers."""
-    lines = data.decode(ENCODING, "replace").splitlines()
+def is_table(head: bytes) -> bool:
+    """Return whether a text begins as a table of runs does: a header, then numbers."""
+    lines = head.decode("utf-8", "replace").splitlines()
     if len(lines) < 2:
         return False
     try:
@@ -132,10 +131,9 @@ def is_table(data: bytes) -> bool:
 
 def _read_table(path: Path) -> CsvTable:
     try:
-        check_size(path)
         if not path.is_file():
             return _table_of(io.BytesIO(read_bytes(path)), path)
-        with path.open("rb") as raw:
+        with open_input(path) as raw:
             return _table_of(raw, path)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error

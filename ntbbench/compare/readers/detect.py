@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which format a file is in, told by its structure: no key that stands elsewhere can mislead it.
 
-Several results may be one variant: each is a run, and its median one sample.
+Several results may be one variant: each is a run, and a quantile of it one sample.
 """
 
 from functools import cache
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ntbbench.compare.policy import MEDIAN
 from ntbbench.compare.readers import FORMATS, readers
 from ntbbench.compare.readers.checked import encodable
 from ntbbench.compare.readers.content import Content, ResultReader, readable
@@ -21,10 +22,11 @@ from ntbbench.core.errors import InputError
 table = cache(readers)
 
 
-def load_variant(argument: str) -> Variant:
+def load_variant(argument: str, quantile: float = MEDIAN) -> Variant:
     """Return the variant of one argument: a file, files joined by commas, or a folder of them.
 
-    InputError: what cannot be read, is damaged, or is in no known format.
+    Of joined files a sample is the quantile, usually the median, of one of them. InputError: what
+    cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
     folder = Path(argument)
@@ -38,7 +40,7 @@ def load_variant(argument: str) -> Variant:
         with readable(argument):
             return found[0].together(contents, label, argument)
     variants = [_read(found[0], content, label) for content in contents]
-    return variants[0] if len(variants) == 1 else joined(variants, paths)
+    return variants[0] if len(variants) == 1 else joined(variants, paths, quantile)
 
 
 def _reader_of(content: Content) -> ResultReader:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ntbbench.compare.readers.checked import add_noisy, flatten
+from ntbbench.compare.readers.checked import add_noisy, flatten, seconds_of
 from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
@@ -90,7 +90,8 @@ def read(content: Content, label: str) -> Variant:
         for key, text in flatten(saved.context)
         if text.strip() and not VOLATILE.fullmatch(key)
     }
-    variant = Variant(label, SOURCE, {}, cpu=CPU, expects=STRICT)
+    begun = seconds_of(saved.context.get("date"))
+    variant = Variant(label, SOURCE, {}, cpu=CPU, expects=STRICT, begun=begun)
     for key, text in told.items():
         strict, machine = key in STRICT, key in MACHINE
         part = variant.environment if strict else variant.machine if machine else variant.context

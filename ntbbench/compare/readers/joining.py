@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several results as one variant: each is a run, and its median one sample."""
+"""Several results as one variant: each is a run, and a quantile of it one sample."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 
 from ntbbench.compare.pairing import machine_difference
+from ntbbench.compare.policy import MEDIAN, check_quantile
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 
 
-def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
+def joined(variants: Sequence[Variant], paths: Sequence[Path], quantile: float = MEDIAN) -> Variant:
     """Return the results in several files as one variant: a noisy sample a file, counts once.
 
     A metric that one of them has without a number is not read of any.
@@ -28,6 +29,8 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
     for other, path in zip(variants[1:], paths[1:], strict=True):
         _check_alike(first, other, paths[0], path)
     series = {}
+    begun = [variant.begun for variant in variants if variant.begun is not None]
+    times = np.array(begun) if len(begun) == len(variants) else None
     for name, one in first.series.items():
         if name in unread:
             continue
@@ -39,8 +42,13 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
                 raise InputError("input", str(paths[odd]), allowed)
             series[name] = one
             continue
-        medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
-        series[name] = msgspec.structs.replace(one, samples=medians, cautions=(), runs=0)
+        for one_of, path in zip(all_of, paths, strict=True):
+            if one_of.samples is not None:
+                check_quantile(quantile, len(one_of.samples), f"{name!r} of {path}")
+        quantiles = [np.quantile(s.samples, quantile) for s in all_of if s.samples is not None]
+        series[name] = msgspec.structs.replace(
+            one, samples=np.array(quantiles), times=times, cautions=(), runs=0
+        )
     drawn = [variant.draws for variant in variants]
     whole = replace(
         first,

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What pyperf writes: the values of each worker process, without warmups and calibration."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
 
-from ntbbench.compare.readers.checked import add_noisy, by_process, check_new, only
+from ntbbench.compare.readers.checked import add_noisy, by_process, check_new, only, seconds_of
 from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
@@ -62,8 +64,9 @@ def read(content: Content, label: str) -> Variant:
             check_new(variant, name, where)
             variant.unread[name] = "no runs"
             continue
-        _add_runs(variant, name, [run.values for run in benchmark.runs], where, metadata)
+        _add_runs(variant, name, [run for run in benchmark.runs if run.values], where, metadata)
     told = {key: str(value) for key, value in known.items() if str(value).strip()}
+    variant = replace(variant, begun=seconds_of(known.get("date")))
     variant.environment.update(only(told, STRICT))
     variant.machine.update(only(told, ("hostname", "cpu_count", "cpu_machine")))
     variant.context.update(only(told, ("platform", "hostname", "python_version", "cpu_config")))
@@ -73,12 +76,14 @@ def read(content: Content, label: str) -> Variant:
 def _add_runs(
     variant: Variant,
     name: str,
-    runs: list[list[float | None]],
+    runs: list[PyperfRun],
     where: str,
     metadata: dict[str, Any],
 ) -> None:
     unit = str(metadata.get("unit", "second"))
-    samples, cautions = by_process(runs)
+    samples, cautions = by_process([run.values for run in runs])
+    begun = [seconds_of(run.metadata.get("date")) for run in runs]
+    known = len(samples) == len(runs) and None not in begun
     add_noisy(
         variant,
         name,
@@ -86,6 +91,7 @@ def _add_runs(
         where,
         unit=UNITS.get(unit, unit),
         better="lower" if unit == "second" else "unsaid",
+        times=np.array(begun, dtype=np.float64) if known else None,
         cautions=cautions,
     )
 

@@ -18,6 +18,7 @@ from ntbbench.compare.readers.checked import (
     check_new,
     flatten,
     only,
+    seconds_of,
 )
 from ntbbench.compare.readers.content import Content, ResultReader, begins
 from ntbbench.compare.series import Series, Variant
@@ -58,6 +59,7 @@ class PytestFile(Struct, frozen=True):
     benchmarks: list[PytestRounds]
     machine_info: dict[str, Any] = {}
     commit_info: dict[str, Any] = {}
+    datetime: Any = None
 
 
 def recognises(content: Content) -> bool:
@@ -84,6 +86,7 @@ def read(content: Content, label: str) -> Variant:
         cpu=CPU,
         machine=only(told, MACHINE),
         expects=EXPECTED,
+        begun=seconds_of(saved.datetime),
     )
     for benchmark in saved.benchmarks:
         _add_rounds(variant, benchmark, content.where)

@@ -129,6 +129,8 @@ def cell_driver(side: Side, cell: int | str) -> Driver:
     return root_fix(side) if isinstance(cell, str) else prefix(side, cell)
 
 
+# The unpatched driver and the whole half, in the words of `lab pair` too.
+WHOLE = {"none": False, "before": False, "all": True, "full": True, "after": True}
 # Kernels whose sources were read: (driver of ep, of rc).
 STABLE = driver("ep", ()), driver("rc", (9, 10, 11))
 NEITHER = frozenset[int](), frozenset[str]()
@@ -143,8 +145,8 @@ KERNELS: dict[str, tuple[Driver, Driver]] = {
 def parse_driver(side: Side, text: str) -> Driver:
     """Return the driver that a user named.
 
-    text: a prefix ("0" .. "7" or "5"), "root-fix", "none", "all", a kernel version
-        ("6.12.117"), or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
+    text: a prefix ("0" .. "7" or "5"), "root-fix", a word of WHOLE, a kernel version ("6.12.117"),
+        or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
         it holds a comma or a dash. `-NAME` at the end drops a prerequisite ("none,-irq-base").
 
     InputError: anything else.
@@ -163,8 +165,8 @@ def _base_driver(side: Side, text: str) -> Driver:
         return root_fix(side)
     if text in KERNELS:
         return KERNELS[text][SIDES.index(side)]
-    if text in ("none", "all"):
-        return driver(side, side_patches(side) if text == "all" else ())
+    if text in WHOLE:
+        return driver(side, side_patches(side) if WHOLE[text] else ())
     if text.isascii() and text.isdigit() and len(text) < 4:
         return prefix(side, int(text))
     numbers = side_patches(side)
@@ -177,6 +179,7 @@ def _base_driver(side: Side, text: str) -> Driver:
     raise InputError(
         f"--{side}",
         text,
-        f"a prefix 0..{len(numbers)}, none, all, {ROOT_FIX}, a kernel ({', '.join(KERNELS)}), or "
-        f"a set like set:{numbers[0]},{numbers[-1]} of patches {numbers[0]}..{numbers[-1]}",
+        f"a prefix 0..{len(numbers)}, {', '.join(WHOLE)}, {ROOT_FIX}, "
+        f"a kernel ({', '.join(KERNELS)}), or a set like set:{numbers[0]},{numbers[-1]} of "
+        f"patches {numbers[0]}..{numbers[-1]}",
     )

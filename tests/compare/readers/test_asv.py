@@ -29,10 +29,10 @@ def test_kinds_units_and_parameters() -> None:
     assert {
         name: (one.kind, one.unit, one.better, one.cautions) for name, one in variant.series.items()
     } == {
-        f"{WALK}(10, 'list')": ("noisy", "s", "lower", ("few-processes",)),
-        f"{WALK}(10, 'set')": ("noisy", "s", "lower", ("few-processes",)),
-        f"{WALK}(1000, 'list')": ("noisy", "s", "lower", ("few-processes",)),
-        "suite.time_sum": ("noisy", "s", "lower", ("few-processes",)),
+        f"{WALK}(10, 'list')": ("noisy", "s", "lower", ("one-process",)),
+        f"{WALK}(10, 'set')": ("noisy", "s", "lower", ("one-process",)),
+        f"{WALK}(1000, 'list')": ("noisy", "s", "lower", ("one-process",)),
+        "suite.time_sum": ("noisy", "s", "lower", ("one-process",)),
         "suite.mem_list": ("exact", "B", "lower", ()),
         "suite.peakmem_list": ("noisy", "B", "lower", ()),
         "suite.track_wakeups": ("exact", "", "unsaid", ()),

@@ -20,6 +20,7 @@ FILES = {
     "own_results": INPUTS / "sweep-base.json",
     "asv": BENCHMARKS / "asv.json",
     "iperf3": TOOLS / "iperf3-tcp.json",
+    "latency": BENCHMARKS / "ping.txt",
     "hyperfine": BENCHMARKS / "hyperfine.json",
     "google_benchmark": BENCHMARKS / "google-benchmark.json",
     "pytest_benchmark": INPUTS / "bench-base.json",

@@ -66,7 +66,10 @@ def test_runs_one_after_another_are_processes(tmp_path: Path, mark: str) -> None
     assert samples(variant, metric) == pytest.approx([2e-9, 4e-9, 2e-9, 4e-9, 2e-9])
     assert variant.series[metric].cautions == ("averaged-by-process",)
     few = loaded(tmp_path / "f.txt", run.format(1) * 2)
-    assert few.series[metric].cautions == ("few-processes",)
+    assert samples(few, metric) == pytest.approx([2e-9, 2e-9])
+    one = loaded(tmp_path / "o.txt", run.format(1))
+    assert samples(one, metric) == pytest.approx([1e-9, 3e-9])
+    assert one.series[metric].cautions == ("one-process",)
 
 
 def test_unit_lines(tmp_path: Path) -> None:
