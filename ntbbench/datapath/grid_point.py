@@ -207,7 +207,9 @@ def resolve(spec: SimulationSpec, replication: int) -> System:
         end_ps=run.warmup + run.duration,
         warmup_ps=run.warmup,
         costs=_costs(scenario.sender, scenario.receiver, link.latency, spec.dma),
-        transmit=Transmit(TX_STOP, TX_START, busy=scenario.device.tx_busy),
+        transmit=Transmit(
+            TX_STOP, TX_START, busy=scenario.device.tx_busy, hrtimer_ps=scenario.device.tx_time or 0
+        ),
         softirq=SoftirqModel(need_resched=scenario.receiver.need_resched),
         poll=poll,
         deferral=deferral,
