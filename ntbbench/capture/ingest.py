@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.capture.readers.doorbell_point import POINT, STATE, is_setup
+from ntbbench.capture.readers.intervals import CAPTURE, CARRIER_CHANGES
 from ntbbench.capture.readers.proc import ACTIONS, INTERRUPTS, SOFTIRQS, told_line
 from ntbbench.capture.readers.qp_stats import STATS
 from ntbbench.capture.readers.tool_output import (
@@ -38,8 +39,8 @@ from ntbbench.core.text_file import read_head
 # In the order in which a folder is read. Of the beginnings the first that matches counts: any text
 # that no other reader knows may be a trace.
 READERS = (
-    *(INTERRUPTS, SOFTIRQS, STATS),
-    *(STATE, POINT),
+    *(INTERRUPTS, SOFTIRQS, STATS, CARRIER_CHANGES),
+    *(STATE, POINT, CAPTURE),
     *(BPFTRACE, IPERF3, ETHTOOL, INFO, PERF, PINGPONG, TRACE),
     UNREAD,
 )

@@ -5,6 +5,12 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from ntbbench.capture.transmit_records import (
+    CaptureInterval,
+    QpTransmit,
+    Restart,
+    TransmitFinding,
+)
 from ntbbench.core.fields import axis, fact, series, verdict
 
 MEASURED_SCHEMA = "ntbbench.measured/1"
@@ -234,6 +240,8 @@ class Measured(Struct, frozen=True, kw_only=True):
     interrupts: list[Irq] = []
     softirqs: list[Softirq] = []
     qps: list[QpRuns] = []
+    transmits: list[QpTransmit] = []
+    intervals: list[CaptureInterval] = []
     traces: list[Traced] = []
     throughput: list[Throughput] = []
     counts: list[MeasuredCount] = []
@@ -319,3 +327,5 @@ class Explanations(Struct, frozen=True, kw_only=True):
 
     schema: str = EXPLAIN_SCHEMA
     explanations: list[Explanation] = []
+    transmits: list[TransmitFinding] = []
+    restarts: list[Restart] = []

@@ -2,11 +2,14 @@
 """`ntbbench explain`: measured numbers beside what the model of the device predicts."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ntbbench.capture.evidence import find_evidence
 from ntbbench.capture.explain import candidates, explain
 from ntbbench.capture.records import EXCESS, FEWER, MEASURED_SCHEMA, Explanations, Measured
+from ntbbench.capture.transmit import rings_to_restart, transmit_findings
+from ntbbench.capture.transmit_records import Restart
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if args.measured.is_dir():
         allowed = f"what `ntbbench ingest {args.measured} -o measured.json` writes"
         raise InputError("MEASURED.json", str(args.measured), allowed)
-    captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
+    measured = load_as(args.measured, MEASURED_SCHEMA, Measured)
+    captures = find_evidence(measured)
     if not captures:
         reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
         raise InputError("MEASURED.json", str(args.measured), reason)
@@ -64,6 +68,22 @@ def run(args: argparse.Namespace) -> int:
         [explain(evidence, device) for device in candidates(evidence, names, doorbells)]
         for evidence in captures
     ]
-    output.finish(Explanations(explanations=[one for group in by_capture for one in group]))
+    output.finish(
+        Explanations(
+            explanations=[one for group in by_capture for one in group],
+            transmits=transmit_findings(measured),
+            restarts=_restarts(rings_to_restart(measured)),
+        )
+    )
     bad = any(all(one.verdict in {EXCESS, FEWER} for one in group) for group in by_capture)
     return ExitCode.FINDING if bad else ExitCode.OK
+
+
+def _restarts(rings: Sequence[int]) -> list[Restart]:
+    """Return what restart timers give for rings of these sizes, and of twice the window."""
+    if not rings:
+        return []
+    from ntbbench.datapath.restart import restarts  # noqa: PLC0415 -- loads numpy
+
+    sizes = sorted({*rings, *(2 * entries for entries in rings)})
+    return [row for entries in sizes for row in restarts(entries)]
