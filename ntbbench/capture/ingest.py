@@ -75,6 +75,9 @@ PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capt
 PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
 TEXTS = {"kernel", "capture", "trace", FULL, "README.md", "sent", "received", "dmesg"}
+STDOUT = "stdout"  # of the command that a capture brackets
+TEXTS |= {STDOUT}
+OF_COMMANDS = (IPERF3,)  # what is read of it; any other text is no measurement
 TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
 BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder
@@ -141,6 +144,7 @@ class _Capture:
         for path in files[:FILES_MAX]:
             if not path.name.startswith(SNAPSHOT):
                 self._try(path)
+        self._stdout()
         self._if_there(UNREAD)
         if self._has_no_ntb():
             self.found.without_ntb.append(str(self.path))
@@ -149,6 +153,13 @@ class _Capture:
         if not self.found.sources:
             allowed = "before- and after- snapshots, or a trace"
             self._error(InputError(str(self.path), "nothing usable", allowed))
+
+    def _stdout(self) -> None:
+        path = self.path / STDOUT
+        head = read_head(path, HEAD).lstrip() if path.is_file() else ""
+        for reader in OF_COMMANDS:
+            if head and reader.begins is not None and reader.begins(head):
+                self._try(path, reader)
 
     def _if_there(self, reader: Reader) -> None:
         if (path := self.path / reader.file).is_file():
