@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from ntbbench.capture.latency_records import RunTime
 from ntbbench.capture.transmit_records import (
     CaptureInterval,
     QpTransmit,
@@ -243,6 +244,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     transmits: list[QpTransmit] = []
     intervals: list[CaptureInterval] = []
     traces: list[Traced] = []
+    run_times: list[RunTime] = []
     throughput: list[Throughput] = []
     counts: list[MeasuredCount] = []
     devices: list[DeviceFacts] = []

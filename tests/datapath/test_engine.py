@@ -197,6 +197,8 @@ def test_wrong_db_bits_run_the_queue_that_they_name() -> None:
 
 
 GOLDEN = Path(__file__).parents[1] / "data" / "datapath-events.txt"
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("hrtimer_ps", [0, 25 * US, 70 * US])
 def test_a_timer_wakes_a_stopped_queue(engine: str, hrtimer_ps: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ntbbench.capture.readers import Known, Reader
 from ntbbench.capture.readers.doorbell_point import Qp
+from ntbbench.capture.readers.run_times import RunTimes
 from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
 from ntbbench.capture.recording import QP_SIZE_MAX
 from ntbbench.capture.records import Handler, Measured, Traced, Woken
@@ -58,6 +59,7 @@ class TraceTally:
     cpus: set[int] = field(default_factory=set)
     ringing: dict[int, tuple[int, str]] = field(default_factory=dict)
     cut: dict[int, tuple[int, str]] = field(default_factory=dict)
+    times: RunTimes = field(default_factory=RunTimes)
 
     def count(self, path: Path, event: Event) -> None:
         """Add one event; InputError for more addresses than a machine can have."""
@@ -69,11 +71,13 @@ class TraceTally:
         if kind == CALLBACK:
             self.db_events = (self.db_events or 0) + 1
             self.ringing[event.cpu] = (event.pid, event.context)
+            self.times.callback(event)
             vector = dict(FIELD.findall(event.body)).get("vector", "")
             if "x" in vector or vector.isdecimal():
                 self.vectors[int(vector, 16 if "x" in vector else 10)] += 1
         elif kind == RUN and (qp := _address(event, "qp")) is not None:
             self.runs[qp] += 1
+            self.times.ran(qp, event)
         else:
             self._count_kernel_event(event)
         if self._keys() > KEYS_MAX:
@@ -102,7 +106,9 @@ class TraceTally:
         where = (event.pid, event.context)
         if event.cpu not in self.cpus and event.context != IN_SOFTIRQ:
             self.cut[event.cpu] = where
-        (self.doorbell if self.ringing.get(event.cpu) == where else self.other)[address] += 1
+        by_doorbell = self.ringing.get(event.cpu) == where
+        (self.doorbell if by_doorbell else self.other)[address] += 1
+        self.times.scheduled(address, event, by_doorbell=by_doorbell)
         if self.cut.get(event.cpu) == where:
             self.undecided[address] += 1
 
@@ -111,8 +117,11 @@ class TraceTally:
             address = _hex(match[1])
             if address is not None and match[2] == RUN:
                 self.entered[address] += 1
+                self.times.entered(address, event)
             elif address is not None:
                 self.foreign.add(address)
+        elif event.name == "tasklet_exit":
+            self.times.exited(event)
         elif event.name == "irq_handler_entry" and (match := HANDLER.match(event.body)):
             self.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
         elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):
@@ -253,7 +262,8 @@ def _trace(path: Path, known: Known) -> Measured:
         runs_high=runs.high,
         runs_doubts=runs.doubts,
     )
-    return Measured(traces=[traced], cautions=cautions)
+    run_times = [*tally.times.found(rows, str(path))]
+    return Measured(traces=[traced], run_times=run_times, cautions=cautions)
 
 
 def read_full_cpus(path: Path) -> list[int]:
