@@ -19,7 +19,7 @@ ALLOWED = {
     "pair": {"core", "ntb"},
     "capture": {"core", "ntb", "pair"},
     "lab": {"core", "ntb", "pair", "capture"},
-    "compare": {"core"},
+    "compare": {"core", "capture"},
     "report": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare"},
     "cli": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "report"},
 }

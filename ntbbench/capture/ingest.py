@@ -103,15 +103,16 @@ def _add(to: Measured, found: Measured) -> None:
 def _captures(path: Path, errors: list[str]) -> list[Path]:
     if not path.is_dir():
         return [path]
-    if _is_capture(path) or not any(child.is_dir() for child in path.iterdir()):
+    if is_capture(path) or not any(child.is_dir() for child in path.iterdir()):
         return [path]
-    found = [child for child in sorted(path.iterdir()) if child.is_dir() and _is_capture(child)]
+    found = [child for child in sorted(path.iterdir()) if child.is_dir() and is_capture(child)]
     if not found:
         errors.append(str(InputError("DIR", str(path), "holds no capture: " + ", ".join(PARTS))))
     return found
 
 
-def _is_capture(folder: Path) -> bool:
+def is_capture(folder: Path) -> bool:
+    """Return whether a folder holds a part of a capture by its name."""
     parts = (*PARTS, *PARTS_AFTER)
     return not is_setup(folder) and any((folder / part).exists() for part in parts)
 

@@ -51,6 +51,7 @@ class CaptureInterval(Struct, frozen=True, kw_only=True):
     seconds: Annotated[
         float | None, fact("duration", "as the machine's clock has it; null: an older capture")
     ]
+    kernel: Annotated[str, fact("kernel", "its release; empty: not known")] = ""
     asked: Annotated[float | None, fact("asked", "length of the interval; null: of a command")] = (
         None
     )

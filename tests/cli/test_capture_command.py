@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`capture -- COMMAND`: the command's exit code, output and signals, by ntbbench and by script."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -169,7 +168,7 @@ def test_the_carriers_of_ntb_netdev_are_counted(machine: Path, tmp_path: Path) -
     net = machine / "sys/class/net/eth7"
     (net / "device").mkdir(parents=True)
     (machine / "drivers/ntb_netdev").mkdir(parents=True)
-    os.symlink(machine / "drivers/ntb_netdev", net / "device/driver")
+    (net / "device/driver").symlink_to(machine / "drivers/ntb_netdev")
     (net / "carrier_changes").write_text("3\n")
     changes = f"echo 5 > {net}/carrier_changes"
     assert main(["capture", "-o", str(tmp_path / "c"), "--", "sh", "-c", changes]) == 0

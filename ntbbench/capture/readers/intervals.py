@@ -26,10 +26,12 @@ def _capture(path: Path, _known: Known) -> Measured:
     code = found.get("exit", "")
     if code and not (code.isascii() and code.isdecimal() and int(code) <= EXIT_MAX):
         raise InputError(str(path), f"exit={code}", f"0 to {EXIT_MAX}")
+    kernel = path.with_name("kernel")
     interval = CaptureInterval(
         source=str(path),
         capture=str(path.parent),
         seconds=_seconds(path, found, "elapsed"),
+        kernel=read_small(kernel).strip() if kernel.is_file() else "",
         asked=_seconds(path, found, "seconds"),
         command=found.get("command", ""),
         exit_code=int(code) if code else None,
