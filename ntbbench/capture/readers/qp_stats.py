@@ -78,13 +78,13 @@ def _counter(path: Path, name: str, text: str | None) -> int:
     return int(text)
 
 
-def find_stats(folder: Path) -> dict[tuple[str, int], Path]:
-    """Return the files DEVICE/qpN below `folder` by device and qp_num."""
+def find_stats(folder: Path, name: str = "") -> dict[tuple[str, int], Path]:
+    """Return the files DEVICE/qpN below `folder`, or DEVICE/qpN/NAME, by device and qp_num."""
     found = {}
-    for path in sorted(folder.glob("*/qp*")):
-        match = QP.fullmatch(path.name)
+    for qp in sorted(folder.glob("*/qp*")):
+        match, path = QP.fullmatch(qp.name), qp / name
         if match is not None and path.is_file():
-            found[path.parent.name, int(match[1])] = path
+            found[qp.parent.name, int(match[1])] = path
     return found
 
 
