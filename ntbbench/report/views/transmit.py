@@ -23,12 +23,15 @@ def rings(transmits: Sequence[QpTransmit], source: Callable[[QpTransmit], Cell])
         (*QP, "waiting", "source"),
         [qp for qp in transmits if qp.link != "down"],
         consumed_low=lambda qp: span_cell(qp.consumed_low, qp.consumed_high),
-        waiting=lambda qp: Cell(
-            f"{amount(qp.waiting_before)}->{amount(qp.waiting)}/{amount(qp.tx_max_entry)}",
-            qp.waiting,
-        ),
+        waiting=_waiting,
         source=source,
     )
+
+
+def _waiting(qp: QpTransmit) -> Cell:
+    """Return what waited in both snapshots, of the entries that can: one is never used."""
+    most = None if qp.tx_max_entry is None else qp.tx_max_entry - 1
+    return Cell(f"{amount(qp.waiting_before)}->{amount(qp.waiting)}/{amount(most)}", qp.waiting)
 
 
 def csv_rows(transmits: Sequence[QpTransmit]) -> Iterator[list[object]]:
