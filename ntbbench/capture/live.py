@@ -20,7 +20,7 @@ QP = tuple[str, int]  # device and qp_num
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoardCounters:
     """The counters at one moment, in seconds of a clock that never goes back."""
 
     seconds: float
@@ -88,11 +88,11 @@ class Rates:
         return Bounded(runs.low / interrupts.high, high)
 
 
-def take() -> Reading:
+def take() -> BoardCounters:
     """Read the counters; InputError: /proc/interrupts cannot be read."""
     root = Path(os.environ.get(ROOT) or "/")
     interrupts = read_snapshot(root / "proc/interrupts")
-    return Reading(monotonic() / NS, interrupts, dict(_stats(root / TRANSPORT)))
+    return BoardCounters(monotonic() / NS, interrupts, dict(_stats(root / TRANSPORT)))
 
 
 def _stats(folder: Path) -> Iterator[tuple[QP, Stats]]:
@@ -106,7 +106,7 @@ def _stats(folder: Path) -> Iterator[tuple[QP, Stats]]:
                 raise
 
 
-def rates(old: Reading, new: Reading) -> Rates:
+def rates(old: BoardCounters, new: BoardCounters) -> Rates:
     """Return the rates between two readings."""
     seconds = new.seconds - old.seconds
     cautions: list[str] = []

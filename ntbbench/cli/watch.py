@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from ntbbench.capture.live import Rates, line, rates, screen, take
 from ntbbench.capture.script import ending_signals_interrupt, package_text
+from ntbbench.cli.streams import refusal
 from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
@@ -81,7 +82,10 @@ def _interval(text: str) -> float:
 
 
 def watch(interval: float, count: int, keys: "int | None") -> None:
-    """Show rates, a reading an interval; `keys`: the terminal's descriptor, None: print lines."""
+    """Show rates, a reading an interval; `keys`: the terminal's descriptor, None: print lines.
+
+    It ends where stdout is refused, which main reports.
+    """
     old, due, shown = take(), monotonic() / NS, 0
     while not count or shown < count:
         due = max(due + interval, monotonic() / NS)
@@ -89,6 +93,8 @@ def watch(interval: float, count: int, keys: "int | None") -> None:
             return
         new = take()
         _show(rates(old, new), drawn=keys is not None)
+        if refusal() is not None:
+            return
         old, shown = new, shown + 1
 
 
