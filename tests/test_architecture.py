@@ -20,8 +20,12 @@ ALLOWED = {
     "capture": {"core", "ntb", "pair"},
     "lab": {"core", "ntb", "pair", "capture"},
     "compare": {"core", "capture"},
-    "report": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare"},
-    "cli": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "report"},
+    "ab": {"core", "compare"},
+    "report": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "ab"},
+    "cli": {
+        *("core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "ab"),
+        "report",
+    },
 }
 # Records import core alone, so a room may read those of a room that it may not use.
 RECORDS = re.compile(r"ntbbench(\.\w+)*\.(\w+_)?records(\.\w+)?")

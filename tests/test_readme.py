@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from markdown.extensions.toc import slugify
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BOOTS = re.compile(r"^\$ ntbbench lab (?!doctor)", re.MULTILINE)  # a real kernel
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TIMEOUT = 120
 
@@ -72,3 +75,13 @@ def test_commands_that_boot_a_guest(page: Path, tmp_path: Path) -> None:
 
 def test_the_tour_has_commands() -> None:
     assert len(sessions(ROOT / "README.md", boots=False)) >= 5
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """`make docs` checks those between the documents."""
+    for target, anchor in LINK.findall((ROOT / name).read_text()):
+        assert (ROOT / target).exists(), target
+        if anchor:
+            headings = HEADING.findall((ROOT / target).read_text())
+            assert anchor in {slugify(heading, "-") for heading in headings}, f"{target}#{anchor}"

@@ -3,19 +3,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from ntbbench.capture.ingest import at_most
 from ntbbench.capture.readers.doorbell_point import NETDEV
 from ntbbench.capture.readers.intervals import CARRIER
-from ntbbench.capture.readers.proc import ACTIONS, EMBEDDED, actions_of
+from ntbbench.capture.readers.irq_lines import ACTIONS, EMBEDDED, actions_of
 from ntbbench.capture.records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
+from ntbbench.capture.tool_records import Clue
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")
 NUMBERED = "QPs are numbered in the order of their addresses: the trace has none"
-ROWS = ("interrupts", "qps", "traces", "counts", "devices")
+ROWS = ("interrupts", "qps", "traces", "counts", "devices", "clues")
 Bounds = tuple[int | None, int | None]
 
 
@@ -23,13 +25,14 @@ Bounds = tuple[int | None, int | None]
 class Evidence:
     """What one capture says. `per_vector` is None where vectors are not told apart.
 
+    `lines`: by action of the NTB lines, how many one device has; 0: devices differ.
     `active_qps` is None where neither counters of ntb_transport nor a trace show any QP.
     `at_most`: the interrupts hold others than doorbells of this device, or may. `is_embedded`: each
     interrupt stands for every vector.
     """
 
     capture: str
-    actions: frozenset[str]
+    lines: Mapping[str, int]
     active_qps: tuple[int, ...] | None
     interrupts: int | None
     per_vector: dict[int, int] | None
@@ -39,9 +42,15 @@ class Evidence:
     has_netdev: bool
     full_budget: int
     devices: tuple[DeviceFacts, ...]
+    clues: tuple[Clue, ...] = ()
     at_most: bool = False
     is_embedded: bool = False
     cautions: list[str] = field(default_factory=list)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """The actions of the NTB lines, as their drivers name them."""
+        return frozenset(self.lines)
 
 
 def find_evidence(measured: Measured) -> list[Evidence]:
@@ -55,7 +64,12 @@ def _captures(measured: Measured) -> Iterator[tuple[str, Measured]]:
         names = {source.name for source in measured.sources if source.capture == capture}
         own = Measured()
         for key in ROWS:
-            rows = (row for row in getattr(measured, key) if row.source in names)
+            # a clue's file need not be a source of numbers
+            rows = (
+                row
+                for row in getattr(measured, key)
+                if row.source in names or str(Path(row.source).parent) == capture
+            )
             getattr(own, key).extend(rows)
         yield capture, own
 
@@ -64,7 +78,6 @@ def _evidence(capture: str, own: Measured) -> Evidence:
     lines = [irq for irq in own.interrupts if irq.slot is not None]
     qps = [qp for qp in own.qps if qp.link != "down"]
     doorbells = [irq for irq in lines if irq.is_doorbell]
-    actions = {action for irq in lines for action in actions_of(irq.action)}
     # Of a trace that is cut the interrupts fit its own runs alone: the snapshots cover more.
     is_cut = not doorbells and any(trace.is_cut for trace in own.traces)
     runs = {} if is_cut else _runs_of_stats(qps)
@@ -77,7 +90,7 @@ def _evidence(capture: str, own: Measured) -> Evidence:
     budgets = [(qp.runs_low, qp.runs_high) for qp in qps]
     return Evidence(
         capture=capture,
-        actions=frozenset(actions & ACTIONS.keys()),
+        lines=_lines_by_action(lines),
         active_qps=tuple(sorted(runs)) if runs or own.qps else None,
         interrupts=counted.interrupts,
         per_vector=counted.per_vector,
@@ -93,11 +106,26 @@ def _evidence(capture: str, own: Measured) -> Evidence:
             high - low for low, high in budgets if low is not None and high is not None
         ),
         devices=tuple(own.devices),
+        clues=tuple(own.clues),
         at_most=bool(counted.doubtful),
         is_embedded=any(device.is_embedded for device in own.devices)
         or any(irq.role == EMBEDDED for irq in doorbells),
         cautions=cautions,
     )
+
+
+def _lines_by_action(lines: list[Irq]) -> dict[str, int]:
+    """Return how many lines a device of each action has; a slot 0 begins another device."""
+    sizes: dict[str, list[int]] = {}
+    for irq in lines:
+        for action in actions_of(irq.action):
+            if action not in ACTIONS:
+                continue
+            own = sizes.setdefault(action, [])
+            if irq.slot == 0 or not own:
+                own.append(0)
+            own[-1] += 1
+    return {action: own[0] if len({*own}) == 1 else 0 for action, own in sizes.items()}
 
 
 class _Counted(NamedTuple):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A capture held against the model of its device: predicted, measured, and the likely causes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ntbbench.capture.evidence import Bounds, Evidence
@@ -10,58 +10,13 @@ from ntbbench.capture.records import (
     FEWER,
     INSIDE,
     UNKNOWN,
-    DeviceFacts,
     Explanation,
     LikelyCause,
     QpRow,
     VectorRow,
 )
-from ntbbench.core.errors import InputError
-from ntbbench.ntb.catalogue import GENERIC, irq_lines, resolve
-from ntbbench.ntb.device import DbRead, Hardware, masked_map
+from ntbbench.ntb.device import Hardware
 from ntbbench.ntb.vectormap import bits_of
-
-DB_READS: dict[str, DbRead] = {"latched": "latched", "zero": "zero", "legacy": "legacy"}
-
-
-def candidates(evidence: Evidence, names: Sequence[str], doorbells: int | None) -> list[Hardware]:
-    """Return the devices to hold a capture against: the named, the rebuilt, or those it may be.
-
-    InputError: none is named, and the capture does not say which it may be.
-    """
-    if not names and evidence.devices:
-        return [_rebuilt(facts) for facts in evidence.devices]
-    lines = [(name, irqs) for name, irqs in irq_lines() if irqs.layout != "messages"]
-    actions = sorted(evidence.actions)
-    found = [name for action in actions for name, irqs in lines if irqs.action == action]
-    if not names and not found:
-        shown = ", ".join(actions) or "none"
-        raise InputError(
-            "--hardware",
-            None,
-            f"{evidence.capture} does not tell its device (NTB interrupt lines: {shown}): "
-            "name a preset, see `ntbbench hardware`",
-        )
-    return [resolve(name, doorbells) for name in names or found]
-
-
-def _rebuilt(facts: DeviceFacts) -> Hardware:
-    try:
-        valid, link = int(facts.db_valid_mask, 16), int(facts.link_mask, 16)
-        masks = tuple(int(mask, 16) for mask in facts.vector_masks)
-    except ValueError:
-        raise InputError(facts.source, facts.db_valid_mask, "masks in hexadecimal") from None
-    if facts.db_read not in DB_READS:
-        raise InputError(facts.source, facts.db_read, f"db_read: {' or '.join(DB_READS)}")
-    return replace(
-        resolve(GENERIC),
-        name="rebuilt from the capture",
-        source=facts.source,
-        vector_map=masked_map(valid, masks or (valid,)),
-        link_mask=link,
-        db_read=DB_READS[facts.db_read],
-        callbacks=bool(masks),
-    )
 
 
 def mask_of(device: Hardware, vector: int) -> int:
@@ -139,6 +94,7 @@ class _Held:
         return Explanation(
             capture=evidence.capture,
             device=self.device.name,
+            called=self.device.called,
             source=self.device.source,
             active_qps=None if numbers is None else list(numbers),
             interrupts=evidence.interrupts,

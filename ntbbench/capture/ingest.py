@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ntbbench.capture.readers import Known, Reader, earlier
+from ntbbench.capture.readers.bpftrace import BPFTRACE
+from ntbbench.capture.readers.device_info import IDT_INFO, INFO, PERF_INFO
 from ntbbench.capture.readers.doorbell_point import POINT, STATE, is_setup
 from ntbbench.capture.readers.intervals import CAPTURE, CARRIER_CHANGES
-from ntbbench.capture.readers.proc import ACTIONS, INTERRUPTS, SOFTIRQS, told_line
+from ntbbench.capture.readers.iperf3 import IPERF3
+from ntbbench.capture.readers.irq_lines import ACTIONS, INTERRUPTS, told_line
+from ntbbench.capture.readers.kernel_log import LOG, RELEASE_FILE
+from ntbbench.capture.readers.latency import LATENCY
+from ntbbench.capture.readers.ntb_perf import PERF
+from ntbbench.capture.readers.proc import SOFTIRQS
 from ntbbench.capture.readers.qp_stats import STATS
-from ntbbench.capture.readers.tool_output import (
-    BPFTRACE,
-    CHANNELS,
-    ETHTOOL,
-    INFO,
-    IPERF3,
-    PERF,
-    PINGPONG,
-    UNREAD,
-)
+from ntbbench.capture.readers.tool_output import CHANNELS, ETHTOOL, PINGPONG, UNREAD
 from ntbbench.capture.readers.trace import FULL, TRACE
 from ntbbench.capture.records import (
     Amplification,
@@ -40,8 +38,8 @@ from ntbbench.core.text_file import read_head
 # that no other reader knows may be a trace.
 READERS = (
     *(INTERRUPTS, SOFTIRQS, STATS, CARRIER_CHANGES),
-    *(STATE, POINT, CAPTURE),
-    *(BPFTRACE, IPERF3, ETHTOOL, INFO, PERF, PINGPONG, TRACE),
+    *(STATE, POINT, RELEASE_FILE, CAPTURE),
+    *(BPFTRACE, IPERF3, LATENCY, ETHTOOL, INFO, IDT_INFO, PERF_INFO, PERF, PINGPONG, LOG, TRACE),
     UNREAD,
 )
 HEAD = 4096  # characters that tell the kind
@@ -73,11 +71,11 @@ SNAPSHOT = ("before-", "after-")
 # Any of these makes a folder a capture; the first ones are named where there is none.
 PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capture")
 PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
+DMESG = "dmesg"  # read whatever it begins with; most say nothing of NTB
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
-TEXTS = {"kernel", "capture", "trace", FULL, "README.md", "sent", "received", "dmesg"}
 STDOUT = "stdout"  # of the command that a capture brackets
-TEXTS |= {STDOUT}
 OF_COMMANDS = (IPERF3,)  # what is read of it; any other text is no measurement
+TEXTS = {"capture", "trace", FULL, "README.md", "sent", "received", DMESG, STDOUT}
 TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
 BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder
@@ -139,6 +137,8 @@ class _Capture:
             self._pair(reader)
         for reader in NAMED:
             self._if_there(reader)
+        if (log := self.path / DMESG).is_file():
+            self._try(log, LOG)
         files = [p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in TEXTS]
         files += [p for name in BELOW for p in sorted(self.path.glob(f"{name}/*"))]
         files += [trace] if (trace := self.path / "trace").is_file() else []
@@ -184,7 +184,8 @@ class _Capture:
         except OSError as error:
             self._error(InputError(str(path), "", f"cannot be read: {error.strerror}"))
         else:
-            if reader.gives:
+            is_silent = path.name == DMESG and not (found.clues or found.throughput)
+            if reader.gives and not is_silent:
                 found.sources.append(
                     Source(
                         name=str(path),

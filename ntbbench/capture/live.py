@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ntbbench.capture.readers.proc import Snapshot, changed, difference, find_slots, read_snapshot
+from ntbbench.capture.readers.irq_lines import find_slots
+from ntbbench.capture.readers.proc import Snapshot, changed, difference, read_snapshot
 from ntbbench.capture.readers.qp_stats import Stats, find_stats, qp_runs, read_stats_file
 from ntbbench.capture.readers.qp_transmit import qp_transmit
 from ntbbench.core.clock import NS, monotonic

@@ -19,8 +19,9 @@ from ntbbench.capture.readers.doorbell_point import (
     read_point,
     read_state,
 )
+from ntbbench.capture.readers.probe_hits import EventKind, TraceEvent, read_trace
 from ntbbench.capture.readers.qp_stats import RX_MAX_ENTRY, read_stats
-from ntbbench.capture.readers.trace_events import EventKind, TraceEvent, TraceText, read_trace
+from ntbbench.capture.readers.trace_events import TraceText
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import DoorbellEvent, DoorbellLog, LoopDevice, Ring
 
@@ -163,6 +164,9 @@ def read_recording(folder: Path) -> Recording:
     point, qps = read_point(folder / "point"), read_state(folder / "state")
     facts = TraceText()
     trace = list(read_trace(folder / "trace", facts))
+    if trace and not (facts.has_times and facts.has_places):
+        reason = "seconds, a CPU and a pid with each event: a replay needs their order"
+        raise InputError(str(folder / "trace"), "no times or CPUs", reason)
     tasklets = find_tasklets(folder, qps, trace)
     for kind in (EventKind.RING, EventKind.DB_EVENT):
         owners = {event.owner for event in trace if event.kind is kind}

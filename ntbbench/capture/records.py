@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from ntbbench.capture.latency_records import RunTime
+from ntbbench.capture.tool_records import Clue, From, LatencySummary
 from ntbbench.capture.transmit_records import (
     CaptureInterval,
     QpTransmit,
@@ -16,7 +17,6 @@ from ntbbench.core.fields import axis, fact, series, verdict
 
 MEASURED_SCHEMA = "ntbbench.measured/1"
 
-From = Annotated[str, fact("source", "the file that the number is from", head="source")]
 Cpus = Annotated[list[str], axis("CPUs", "names of the CPUs, as the header has them")]
 PerCpu = Annotated[list[int | None], fact("by CPU", "in the order of the CPUs")]
 Total = Annotated[int | None, fact("total", "of all CPUs; not known where the share of one is not")]
@@ -106,7 +106,7 @@ class Handler(Struct, frozen=True, kw_only=True):
 
     irq: Annotated[int, axis("irq", "Linux's number of the interrupt")]
     name: Annotated[str, axis("handler", "the driver's name of it")]
-    per_cpu: Annotated[dict[str, int], fact("entries", "by CPU number")]
+    per_cpu: Annotated[dict[str, int], fact("entries", "by CPU number; ?: not known")]
 
 
 class Traced(Struct, frozen=True, kw_only=True):
@@ -120,11 +120,15 @@ class Traced(Struct, frozen=True, kw_only=True):
     events: Annotated[int, fact("events", "lines that were counted")]
     db_events: Annotated[int | None, fact("doorbell events", "calls of the doorbell callback")]
     db_events_per_vector: Annotated[dict[str, int], fact("events by vector")] = {}
+    schedules: Annotated[
+        int | None, fact("schedules", "tasklets of any driver that were put on a list")
+    ] = None
     woken: list[Woken] = []
     handlers: list[Handler] = []
     softirqs: Annotated[dict[str, int], fact("softirqs", "entries by name")] = {}
     has_lost: Annotated[bool, fact("lost", "events of a CPU are known to be missing")] = False
     is_cut: Annotated[bool, fact("cut", "counted to where the buffer of a CPU was full")] = False
+    has_times: Annotated[bool, fact("times", "its clock counts seconds")] = True
     wakeups_low: Annotated[
         int | None, fact("wakeups", "tasklets that the doorbell callback put on a list")
     ] = None
@@ -227,6 +231,8 @@ class DeviceFacts(Struct, frozen=True, kw_only=True):
         fact("embedded", "one interrupt for all slots: it reports every vector, sets every bit"),
     ] = False
     client: Annotated[str, fact("client", "of ntb_transport, where the capture tells it")] = ""
+    driver: Annotated[str, fact("driver", "of the kernel, where its own info tells it")] = ""
+    mw_count: Annotated[int | None, fact("windows", "memory windows, by its info")] = None
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -248,6 +254,9 @@ class Measured(Struct, frozen=True, kw_only=True):
     throughput: list[Throughput] = []
     counts: list[MeasuredCount] = []
     devices: list[DeviceFacts] = []
+    latencies: list[LatencySummary] = []
+    clues: list[Clue] = []
+    failures: Annotated[list[str], fact("failures", "what a tool says has failed")] = []
     cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")] = []
     errors: Annotated[list[str], fact("not used", "files that cannot be used, and why")] = []
 
@@ -302,6 +311,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
     capture: Annotated[str, axis("capture")]
     device: Annotated[str, axis("device", "the preset, or that it was rebuilt from the capture")]
+    called: Annotated[str, fact("called", "the device in a sentence; empty: its name")] = ""
     source: Annotated[str, fact("source", "where the facts of the device stand")]
     active_qps: Annotated[list[int] | None, fact("active QPs", "by qp_num")]
     interrupts: Annotated[int | None, fact("interrupts", "doorbell interrupts measured")]
@@ -331,3 +341,7 @@ class Explanations(Struct, frozen=True, kw_only=True):
     explanations: list[Explanation] = []
     transmits: list[TransmitFinding] = []
     restarts: list[Restart] = []
+    is_named: Annotated[bool, fact("named", "the devices were named, not found")] = False
+    ruled_out: Annotated[
+        dict[str, list[str]], fact("ruled out", "by capture: presets that it is not of, and why")
+    ] = {}

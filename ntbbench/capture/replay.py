@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from ntbbench.capture.readers.doorbell_point import PARTS, is_setup
-from ntbbench.capture.readers.trace_events import EventKind
+from ntbbench.capture.readers.probe_hits import EventKind
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.capture.replay_records import (
     AGREES,

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import IO
 
 from ntbbench.core.errors import ExitCode
+from ntbbench.core.names import printable
 from ntbbench.core.result_file import write_bytes
 from ntbbench.core.text_file import SIZE_MAX
 
@@ -99,7 +100,7 @@ def run_command(command: Sequence[str]) -> tuple[int, bytes]:
     try:
         child = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603
     except OSError as error:
-        print(f"ntbbench: {command[0]}: {error.strerror}", file=sys.stderr)
+        print(f"ntbbench: {printable(command[0])}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE, b""
     with child, signals_reach(child):
         assert child.stdout is not None

@@ -8,7 +8,7 @@ rules ask for and the recording lacks, and what it has and no rule asks for, is 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ntbbench.capture.readers.trace_events import EventKind, TraceEvent
+from ntbbench.capture.readers.probe_hits import EventKind, TraceEvent
 from ntbbench.capture.recording import Recording
 from ntbbench.ntb.loopback import SETTLED, Context, LoopDevice, PendingIrqs
 from ntbbench.ntb.softirq import Tally

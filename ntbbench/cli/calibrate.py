@@ -6,10 +6,12 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ntbbench.cli.compare import tell_cautions
 from ntbbench.cli.output import add_output, report_output
+from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import load_policy
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_no_input, check_writable, write_bytes
@@ -87,25 +89,31 @@ def measured(command: str, rounds: int, folder: Path) -> list[Path]:
     """
     if not 4 <= rounds <= 1000:
         raise InputError("--rounds", rounds, "from 4 to 1000")
+    files = [folder / f"run{number}.json" for number in range(1, rounds + 1)]
+    write_results("--command", command, files, "A/A run")
+    return files
+
+
+def write_results(option: str, command: str, files: Sequence[Path], told: str) -> None:
+    """Run the command of an option once for each file, which is its {output}.
+
+    InputError: the command cannot be run, fails, or writes no result.
+    """
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise InputError("--command", command, f"a command line: {error}") from error
+        raise InputError(option, command, f"a command line: {error}") from error
     if not any(OUTPUT in word for word in words):
-        raise InputError("--command", command, f"a command with {OUTPUT} in it")
-    files = []
-    for number in range(1, rounds + 1):
-        file = folder / f"run{number}.json"
-        print(f"ntbbench: A/A run {number} of {rounds}", file=sys.stderr)
+        raise InputError(option, command, f"a command with {OUTPUT} in it")
+    for number, file in enumerate(files, start=1):
+        tell(f"{told} {number} of {len(files)}")
         filled = [word.replace(OUTPUT, str(file)) for word in words]
         try:
             done = subprocess.run(filled, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
         except OSError as error:
-            raise InputError("--command", words[0], error.strerror or "cannot be run") from error
+            raise InputError(option, words[0], error.strerror or "cannot be run") from error
         written = file.exists() and file.stat().st_size > 0
         if done.returncode or not written:
             did = f"exits {done.returncode} and writes {'it' if written else 'nothing'}"
             why = f"a command that exits 0 and writes {OUTPUT}; this {did}"
-            raise InputError("--command", command, why)
-        files.append(file)
-    return files
+            raise InputError(option, command, why)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ntbbench.capture.script import SECONDS_MAX, run_around, run_script, script_text
+from ntbbench.cli.streams import tell
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
 
@@ -63,5 +64,5 @@ def run(args: argparse.Namespace) -> int:
     seconds = parse_int("--seconds", args.seconds or "10", 0, SECONDS_MAX)
     code = run_script(args.output, seconds)
     if code == ExitCode.OK:
-        print(f"ntbbench: recorded to {args.output}", file=sys.stderr)
+        tell(f"recorded to {args.output}")
     return code

@@ -5,24 +5,28 @@ What loads numpy and scipy is imported when a comparison begins: `--help` need n
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from ntbbench.ab.records import AB_SCHEMA
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
-from ntbbench.cli.progress import tell
-from ntbbench.compare.policy import Policy, load_policy
+from ntbbench.cli.streams import tell
+from ntbbench.compare.policy import Policy, Test, load_policy
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import kinds
+from ntbbench.core.result_file import read_result, schema_of
 
 if TYPE_CHECKING:
     from ntbbench.compare.records import Report
     from ntbbench.compare.series import Variant
 
+    Settle: TypeAlias = Callable[[Report, Variant, Policy], Report]
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 EPILOG = """\
 exit codes:
@@ -31,6 +35,7 @@ exit codes:
   5  incomparable environments   70 internal error
 With --fail-inconclusive or --fatal-warning the exit code is the one that `gate` gives.
 """
+SEQUENTIAL: Test = "sequential"
 OPTIONS = ("alpha", "threshold", "correction", "test", "resamples", "fail_inconclusive")
 
 
@@ -75,7 +80,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="RESULT",
         help="the base, then one or more candidates: results of `sweep` or `compat`, JSON of "
-        "pytest-benchmark, pyperf or iperf3, or CSV; a folder or FILE,FILE,... is several runs",
+        "pytest-benchmark, pyperf or iperf3, or CSV; a folder or FILE,FILE,... is several runs; "
+        "one result of `ab` is both sides",
     )
     parser.add_argument(
         "--runs",
@@ -141,7 +147,7 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _policy_of(args: argparse.Namespace) -> Policy:
+def policy_of(args: argparse.Namespace) -> Policy:
     """Return the policy file's settings with the options' in their place."""
     policy = chosen(args, load_policy(args.policy))
     known: Any = kinds(Policy)["fatal_warnings"]
@@ -157,7 +163,7 @@ def _policy_of(args: argparse.Namespace) -> Policy:
 
 def _variants_of(args: argparse.Namespace) -> "list[Variant]":
     """Return the variants, the base first."""
-    from ntbbench.compare.readers import csv_runs, detect  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare.readers import ab_blocks, csv_runs, detect  # noqa: PLC0415 -- loads numpy
 
     if args.by is not None or args.match is not None:
         return _parts_of(args)
@@ -166,8 +172,10 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
         raise InputError("--runs", " ".join(args.results), "no other results beside it")
     if args.runs or single_csv:
         return csv_runs.load_runs(args.runs or [Path(args.results[0])])
+    if len(args.results) == 1 and _is_ab(Path(args.results[0])):
+        return ab_blocks.ab_sides(ab_blocks.load_ab(Path(args.results[0])))
     if len(args.results) < 2:
-        allowed = "a base and at least one candidate, or one result and --by AXIS"
+        allowed = "a base and at least one candidate, or one result of `ab`, or one and --by AXIS"
         raise InputError("RESULT", " ".join(args.results), allowed)
     variants = detect.unique_labels([detect.load_variant(argument) for argument in args.results])
     sources = {variant.source for variant in variants}
@@ -176,6 +184,20 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
         if source.startswith("ntbbench.") and source not in detect.KNOWN_SCHEMAS:
             raise InputError("schema", source, " or ".join(detect.KNOWN_SCHEMAS))
     return variants
+
+
+def _is_ab(path: Path) -> bool:
+    """Tell whether a file is a result of `ab`; what else it may be, or lack, is told by others."""
+    with suppress(InputError):  # a pipe is read once, and by others
+        return path.is_file() and schema_of(read_result(path), path) == AB_SCHEMA
+    return False
+
+
+def _of_ab(args: argparse.Namespace, policy: Policy) -> Policy:
+    """Return the policy with the only test that holds for blocks that were run until decided."""
+    if args.test not in (None, SEQUENTIAL):
+        raise InputError("--test", args.test, f"{SEQUENTIAL}: `ab` looks after every block")
+    return msgspec.structs.replace(policy, test=SEQUENTIAL)
 
 
 def _parts_of(args: argparse.Namespace) -> "list[Variant]":
@@ -193,12 +215,15 @@ def _parts_of(args: argparse.Namespace) -> "list[Variant]":
     return selection.matched(args.results, args.match)
 
 
-def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
+def run_comparison(
+    args: argparse.Namespace, *, gates: bool, settle: "Settle | None" = None
+) -> "Report":
     """Read, compare, write every output, and return the report.
 
     Parameters
     ----------
     gates : the verdicts decide the exit code, so a metric that has no direction is refused.
+    settle : may change the report before it is shown.
     """
     from ntbbench.compare.compare import compare  # noqa: PLC0415 -- loads scipy
     from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
@@ -206,7 +231,7 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
     from ntbbench.compare.readers.detect import check_folders, paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415
 
-    policy = _policy_of(args)
+    policy = policy_of(args)
     output = output_of(args)
     named = [path for argument in args.results for path in paths_of(argument)]
     output.check_inputs([*named, *args.runs, *([] if args.policy is None else [args.policy])])
@@ -217,10 +242,15 @@ def run_comparison(args: argparse.Namespace, *, gates: bool) -> "Report":
     if args.paired:
         check_folders(args.results)
     sides = _variants_of(args)
+    if sides[0].source == AB_SCHEMA:
+        policy = _of_ab(args, policy)
     if gates:
         check_directions(all_series(sides), policy)
+    paired = args.paired or sides[0].source == AB_SCHEMA
     why = None if args.force is None else encodable(args.force)
-    report = compare(sides[0], sides[1:], policy, paired=args.paired, force=why)
+    report = compare(sides[0], sides[1:], policy, paired=paired, force=why)
+    if settle is not None:
+        report = settle(report, sides[0], policy)
     if not args.raw and not output.draws:
         sides.clear()  # the report holds what the other formats need; large inputs are large
     output.show(document(report, sides, raw=args.raw))

@@ -5,13 +5,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ntbbench.capture.candidates import candidates
 from ntbbench.capture.evidence import find_evidence
-from ntbbench.capture.explain import candidates, explain
+from ntbbench.capture.explain import explain
 from ntbbench.capture.records import EXCESS, FEWER, MEASURED_SCHEMA, Explanations, Measured
 from ntbbench.capture.transmit import rings_to_restart, transmit_findings
 from ntbbench.capture.transmit_records import Restart
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.input_file import reading
 from ntbbench.core.names import parse_int
 from ntbbench.core.result_file import load_as
 
@@ -19,8 +21,8 @@ DESCRIPTION = """\
 Hold what `ntbbench ingest -o MEASURED.json` measured against the model of the device:
 by vector and QP, predicted and measured, and the likely causes of more than one
 tasklet run per interrupt. The device is the one named, else the one that the capture
-describes (intel's debugfs info, a recording's point), else each one that its interrupt
-lines may belong to.
+describes (debugfs info, a recording's point), else each preset that its interrupt lines, its
+kernel's log and its active QPs leave.
 """
 EPILOG = """\
 exit codes:
@@ -44,7 +46,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("measured", metavar="MEASURED.json", type=Path)
     parser.add_argument("--hardware", metavar="A,B", help="presets, see `ntbbench hardware`")
-    parser.add_argument("--doorbells", metavar="N", help="db_count of the epf drivers (default 16)")
+    parser.add_argument(
+        "--doorbells",
+        metavar="N",
+        help="db_count of the epf drivers (default: by their lines, else 16)",
+    )
     add_output(parser).add_argument(
         "-o", "--output", metavar="FILE.json", type=Path, help="write JSON too"
     )
@@ -59,20 +65,29 @@ def run(args: argparse.Namespace) -> int:
     if args.measured.is_dir():
         allowed = f"what `ntbbench ingest {args.measured} -o measured.json` writes"
         raise InputError("MEASURED.json", str(args.measured), allowed)
-    measured = load_as(args.measured, MEASURED_SCHEMA, Measured)
-    captures = find_evidence(measured)
-    if not captures:
-        reason = "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
-        raise InputError("MEASURED.json", str(args.measured), reason)
-    by_capture = [
-        [explain(evidence, device) for device in candidates(evidence, names, doorbells)]
-        for evidence in captures
-    ]
+    with reading(args.measured):
+        measured = load_as(args.measured, MEASURED_SCHEMA, Measured)
+        captures = find_evidence(measured)
+        if not captures:
+            reason = (
+                "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
+            )
+            raise InputError("MEASURED.json", str(args.measured), reason)
+        by_capture, ruled_out = [], {}
+        for evidence in captures:
+            found = candidates(evidence, names, doorbells)
+            by_capture.append([explain(evidence, device) for device in found.devices])
+            if found.ruled_out:
+                ruled_out[evidence.capture] = found.ruled_out
+        transmits = transmit_findings(measured)
+        restarts = _restarts(rings_to_restart(measured))
     output.finish(
         Explanations(
             explanations=[one for group in by_capture for one in group],
-            transmits=transmit_findings(measured),
-            restarts=_restarts(rings_to_restart(measured)),
+            transmits=transmits,
+            restarts=restarts,
+            is_named=bool(names),
+            ruled_out=ruled_out,
         )
     )
     bad = any(all(one.verdict in {EXCESS, FEWER} for one in group) for group in by_capture)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, report_output, write_text
-from ntbbench.cli.progress import tell
+from ntbbench.cli.streams import tell
 from ntbbench.compare.readers.detect import load_variant
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import warned

@@ -11,9 +11,10 @@ from ntbbench.core.errors import ExitCode
 
 DESCRIPTION = """\
 Read capture folders (see `ntbbench capture`), and single files: ftrace text, what
-`trace-cmd report` and `perf script` print, `bpftrace -f json`, `iperf3 -J`, ntb_perf's
-lines, `ethtool -l`, intel's debugfs info. Every number names its source, and every
-source says what it cannot tell.
+`trace-cmd report` and `perf script` print, `bpftrace -f json`, iperf3 (-J,
+--json-stream, or its text), ping, sockperf, ntb_perf, `ethtool -l`, debugfs info of
+intel's, AMD's and IDT's driver, the kernel's log. Every number names its source, and
+every source says what it cannot tell.
 """
 EPILOG = """\
 exit codes:

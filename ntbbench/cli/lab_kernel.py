@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.names import printable
 from ntbbench.lab.packages.apt import parse_spec
 from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.packages.fetch import CachedKernel, fetch
@@ -105,4 +106,4 @@ def check_empty(option: str, folder: Path) -> None:
 
 def say(text: str) -> None:
     """Tell the user on stderr what is going on."""
-    print(f"ntbbench lab: {text}", file=sys.stderr, flush=True)
+    print(f"ntbbench lab: {printable(text)}", file=sys.stderr, flush=True)

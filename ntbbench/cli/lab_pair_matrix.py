@@ -101,7 +101,6 @@ def run(args: argparse.Namespace) -> int:
         lab.go_on(previous)
     saving = output.saving
     assert saving is not None
-    again = shlex.join(["ntbbench", "lab", "pair", "matrix", "--resume", str(saving.output)])
     with interrupts() as signals, bar() as progress:
         hooks = MatrixHooks(
             boot=lab.boot,
@@ -117,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         # whatever ends the matrix, --resume has a file
         saving.at_the_end(_result(lab, scenario, plans, adopted))
         saving.check()
+        again = shlex.join(["ntbbench", "lab", "pair", "matrix", "--resume", str(saving.output)])
         try:
             points, complete = run_matrix(plans, adopted, hooks)
         except (NtbbenchError, OSError):

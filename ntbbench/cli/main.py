@@ -20,6 +20,7 @@ GROUPS = {
         "replay": "compare recordings of a real kernel with the model",
     },
     "gate a CI": {
+        "ab": "run two commands in random blocks until their difference is decided",
         "gate": "compare, and exit 1 on a regression",
         "compare": "compare results: regressed, improved, equivalent, or inconclusive",
         "calibrate": "A/A runs: the false-alarm rate and the noise floor of this machine",
@@ -51,22 +52,30 @@ COMMANDS = tuple(name for group in GROUPS.values() for name in group)
 ON_STDOUT = (ExitCode.OK, ExitCode.FINDING, ExitCode.INCONCLUSIVE, ExitCode.MISSING)
 
 QUESTION = "What does NTB doorbell handling cost, and did a patch make it better?"
-EPILOG = """\
-exit codes:
-  0    done
-  1    a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression
-  2    bad input or usage, or an output that cannot be written (a full disk, `>&-`)
-  3    `gate`: inconclusive where the policy fails it; `lab`: a build or a guest failed
-  4    `compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it
-  5    `compare`, `gate`, `calibrate`: incomparable environments
-  70   internal error
-  125  `lab pair run --bisect`: skip this commit, for git-bisect(1)
-  130  interrupted
-  143  `sweep`, `simulate`, `lab pair matrix`: interrupted by SIGTERM
-  255  `lab pair run --bisect`: stop, for git-bisect(1)
-A reader of stdout that leaves early (head, grep -q) changes no code, and neither does stderr.
-Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.
-"""
+# Every code and what it says; the help, the man page and docs/reference/exit-codes.md list them.
+EXIT_CODES = {
+    0: "done",
+    1: "a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression",
+    2: "bad input or usage, or an output that cannot be written (a full disk, `>&-`)",
+    3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`: a build or guest fails",
+    4: "`compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it",
+    5: "`compare`, `gate`, `calibrate`: incomparable environments",
+    70: "internal error",
+    125: "`lab pair run --bisect`: skip this commit, for git-bisect(1)",
+    130: "interrupted",
+    143: "`sweep`, `simulate`, `ab`, `lab pair matrix`: interrupted by SIGTERM",
+    255: "`lab pair run --bisect`: stop, for git-bisect(1)",
+}
+EPILOG = "\n".join(
+    [
+        "exit codes:",
+        *(f"  {code:<4} {words}" for code, words in EXIT_CODES.items()),
+        "A reader of stdout that leaves early (head, grep -q) changes no code, and neither does "
+        "stderr.",
+        "Set NTBBENCH_DEBUG=1 to see the traceback of an internal error.",
+        "",
+    ]
+)
 
 
 class Parser(argparse.ArgumentParser):

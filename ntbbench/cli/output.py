@@ -10,13 +10,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ntbbench.cli.progress import RUNS, Saving, tell
+from ntbbench.cli.progress import RUNS, Saving
+from ntbbench.cli.streams import tell
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.result_file import (
     append_text,
     check_no_input,
     check_writable,
+    is_special,
     new_run,
     real_path,
     write_bytes,
@@ -124,13 +126,17 @@ class Output:
         """
         other = self.result or self.place
         named = (("output", other), ("--html", self.page), *(("--write", f) for _, f in self.files))
+        owners: dict[Path, str] = {}
         for option, path in named:
-            if path is not None:
-                check_writable(path, option)
-        if self.page is not None and other is not None:
-            self.check_apart("--html", self.page, other)
+            if path is None:
+                continue
+            check_writable(path, option)
+            place = real_path(path)
+            if place in owners and not is_special(path):
+                raise InputError(option, str(path), f"another file than {owners[place]}'s")
+            owners[place] = "the result" if path is other else option
         if self.result is not None:
-            self.saving = Saving(self.result)
+            self.saving = Saving(self.result, named=self.named)
 
     def check_inputs(self, inputs: Iterable[Path]) -> None:
         """Raise InputError where a file that is read would be written over."""
@@ -167,7 +173,7 @@ class Output:
     def publish(self, record: Struct, say: Callable[[str], None] = tell) -> None:
         """Show a result that `saving` has saved, or has tried to."""
         if self.saving is not None and not self.named and self.saving.saved:
-            say(f"saved {self.result}")
+            say(f"saved {self.saving.output}")
         self.show(kind_of(record).document(record))
         if self.saving is not None:
             self.saving.check()

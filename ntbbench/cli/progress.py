@@ -11,13 +11,16 @@ from types import FrameType
 
 from msgspec import Struct
 
+from ntbbench.cli.streams import tell
 from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import ExitCode, InputError
-from ntbbench.core.result_file import write_json
+from ntbbench.core.result_file import write_json, write_new_json
 
 RUNS = Path("results/runs")
 ENDING = (signal.SIGINT, signal.SIGTERM)  # batch schedulers and CI send the second
 SAME_REQUEST = NS // 2  # nanoseconds
+CLEAR = "\x1b[K"  # ECMA-48: to the end of the line
+LINE = 79  # columns
 BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
 
 
@@ -72,8 +75,9 @@ class Saving:
     What was measured is printed first. `check` then raises what kept it from being saved.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, *, named: bool = True) -> None:
         self.output = output
+        self._is_ours = named  # else the first save finds a name that no other run has taken
         self._error: InputError | None = None
 
     @property
@@ -91,8 +95,11 @@ class Saving:
     def at_the_end(self, result: Struct) -> None:
         """Save the result."""
         try:
-            write_json(self.output, result)
-            self._error = None
+            if self._is_ours:
+                write_json(self.output, result)
+            else:
+                self.output = write_new_json(self.output, result)
+            self._is_ours, self._error = True, None
         except InputError as error:
             self._error = error
 
@@ -142,6 +149,16 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
         yield progress
 
 
-def tell(message: str) -> None:
-    """Print one line on stderr."""
-    print(f"ntbbench: {message}", file=sys.stderr)
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """Yield the call that writes one line on stderr over the last; of a terminal alone."""
+    drawn = sys.stderr.isatty()
+
+    def show(text: str) -> None:
+        if drawn:
+            print(f"\r{CLEAR}{text[:LINE]}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        show("")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
+from ntbbench.core.input_file import reading
 from ntbbench.report.registry import load_any
 
 DESCRIPTION = """\
@@ -29,7 +30,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("file", metavar="FILE.json", type=Path, help="a result that ntbbench saved")
+    parser.add_argument(
+        "file", metavar="FILE.json", type=Path, help="a result that ntbbench saved; - is stdin"
+    )
     add_output(parser, checks=True)
     parser.set_defaults(run=run)
 
@@ -46,5 +49,6 @@ def run(args: argparse.Namespace) -> int:
     path: Path = args.file
     if output.page is not None:
         output.check_apart("--html", output.page, path)
-    output.finish(load_any(path))
+    with reading(path):  # a record whose parts do not fit shows itself in the view
+        output.finish(load_any(path))
     return ExitCode.OK

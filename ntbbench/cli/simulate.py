@@ -3,6 +3,7 @@
 
 import argparse
 import shlex
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from msgspec import Struct
 import ntbbench
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of, report_output
-from ntbbench.cli.progress import Saving, Signals, bar, interrupts, tell
+from ntbbench.cli.progress import Saving, Signals, bar, interrupts
+from ntbbench.cli.streams import tell
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import timer
 from ntbbench.core.errors import ExitCode, InputError
@@ -130,12 +132,15 @@ def run(args: argparse.Namespace) -> int:
     output = outputs(args, plan)
     saving = output.saving
     assert saving is not None
-    go_on = f"go on with: {resume_command(args, plan.how, saving.output)}"
+
+    def go_on() -> str:  # the first save may find another name
+        return f"go on with: {resume_command(args, plan.how, saving.output)}"
+
     with interrupts() as signals:
         result = simulated(plan, signals, saving, go_on)
     if not result.complete:
         saving.check()
-        tell(f"interrupted; what is finished is saved; {go_on}")
+        tell(f"interrupted; what is finished is saved; {go_on()}")
         return signals.exit_code
     if args.timeline is not None:
         write_timeline(args.timeline, plan.grid)
@@ -205,7 +210,9 @@ def outputs(args: argparse.Namespace, plan: SimulatePlan) -> Output:
     return output
 
 
-def simulated(plan: SimulatePlan, signals: Signals, saving: Saving, go_on: str) -> SimulationResult:
+def simulated(
+    plan: SimulatePlan, signals: Signals, saving: Saving, go_on: Callable[[], str]
+) -> SimulationResult:
     """Run what is missing with a bar on a terminal until done or asked to end; save it."""
     environment = environments.environment(timer())
 
@@ -231,7 +238,7 @@ def simulated(plan: SimulatePlan, signals: Signals, saving: Saving, go_on: str) 
         if signals.asked():  # SIGTERM to the whole group ends the workers too
             return result(plan.found)
         saving.check()
-        raise WorkersLost(f"{error} what is finished is saved; {go_on}") from error
+        raise WorkersLost(f"{error} what is finished is saved; {go_on()}") from error
     found = result(plan.found)
     saving.at_the_end(found)
     return found

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
+from ntbbench.core.names import printable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -161,9 +162,13 @@ def escaped(error: UnicodeError) -> tuple[str, int]:
 
 def fail(message: str, code: int) -> int:
     """Print `message` as one line on stderr and return `code`."""
-    line = " ".join(message.split())
-    print(f"ntbbench: {line}", file=sys.stderr)
+    tell(message)
     return code
+
+
+def tell(message: str) -> None:
+    """Print one line on stderr; what a terminal would obey is shown as an escape."""
+    print(f"ntbbench: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 def failed(error: Exception) -> int:

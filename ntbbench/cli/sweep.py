@@ -8,8 +8,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ntbbench.cli.options import add_options, chosen
-from ntbbench.cli.output import Output, add_output, output_of, report_output
-from ntbbench.cli.progress import Saving, Signals, bar, interrupts, tell
+from ntbbench.cli.output import add_output, output_of, report_output
+from ntbbench.cli.progress import Saving, Signals, bar, interrupts
+from ntbbench.cli.streams import tell
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.result_file import load_as
 from ntbbench.dispatch.records import SWEEP_SCHEMA, OkPoint, SweepResult
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if not result.complete:
         saving.at_the_end(result)
         saving.check()
-        on = resume_command(args, output)
+        on = resume_command(args, saving.output)
         tell(f"interrupted; what is finished is saved; go on with: {on}")
         return signals.exit_code
     output.finish(result)
@@ -124,9 +125,9 @@ def swept(
         return run_sweep(scenario, hooks=hooks, previous=previous)
 
 
-def resume_command(args: argparse.Namespace, output: Output) -> str:
+def resume_command(args: argparse.Namespace, saved: Path) -> str:
     """Return the command line that goes on with an interrupted sweep and ends like this one."""
-    words = ["ntbbench", "sweep", "--resume", str(output.result)]
+    words = ["ntbbench", "sweep", "--resume", str(saved)]
     for option in ("jobs", "html"):
         value = getattr(args, option)
         words += [] if value is None else [f"--{option}", str(value)]

@@ -13,7 +13,7 @@ from ntbbench.compare.bounded import compare_counts
 from ntbbench.compare.decision import Terms, decide, judged_missing
 from ntbbench.compare.noisy import add_detectable, estimates
 from ntbbench.compare.pairing import Match
-from ntbbench.compare.policy import Policy, idle_rules, ignored_by
+from ntbbench.compare.policy import BY_MEDIAN, Policy, idle_rules, ignored_by
 from ntbbench.compare.rates import all_series, undirected
 from ntbbench.compare.records import Comparison, Family, Report, Totals, Warned
 from ntbbench.compare.series import Variant
@@ -25,7 +25,7 @@ from ntbbench.compare.warning_list import (
     replications,
     warned,
 )
-from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError
+from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError, InputError
 
 # With several causes the exit code is the first of these; the first two end in an error.
 PRECEDENCE = (
@@ -38,6 +38,7 @@ TEST_NAMES = {
     "mann-whitney": ("Mann-Whitney U", "Wilcoxon signed-rank of the log ratios"),
     "permutation": ("permutation of the means", "sign flips of the relative changes"),
     "welch": ("Welch's t", "paired t of the relative changes"),
+    "sequential": ("", "sequential signed ranks of the log ratios, at any time"),
 }
 
 
@@ -54,6 +55,8 @@ def compare(
     IncomparableError: the environments differ and `force` does not say why to compare them.
     InputError: series of different units or kinds, and pairs that are none.
     """
+    if policy.test == "sequential" and not paired:
+        raise InputError("--test", policy.test, "with --paired: it is a test of pairs")
     sides = (base, *candidates)
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
@@ -134,35 +137,27 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     """Return the report, with the exit code that the gate gives."""
     policy, environment, (base, *candidates) = terms.policy, terms.environment, sides
     ignored = ignored_by(policy, _names_of(sides)) if policy.rule else []
-    warnings = _warnings_of_results(sides, found)
+    warnings = warnings_of_results(sides, found)
     causes = _causes_of(found, warnings, terms, len(ignored))
     notes = environment.notes + _notes_of(terms, base, candidates, found)
-    verdicts = Counter(c.verdict for c in found)
     return Report(
         ntbbench_version=__version__,
         base=base.label,
         candidates=[candidate.label for candidate in candidates],
         test=TEST_NAMES[policy.test][terms.paired],
         paired=terms.paired,
-        interval="median" if policy.test == "mann-whitney" else "mean",
+        interval="median" if policy.test in BY_MEDIAN else "mean",
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,
         fail_inconclusive=policy.fail_inconclusive,
         fail_untested=policy.fail_untested,
         fatal_warnings=policy.fatal_warnings,
-        exit_code=next((code for code in PRECEDENCE if code in causes), 0),
-        causes=[causes[code] for code in PRECEDENCE if code in causes],
+        exit_code=_exit_code(causes),
+        causes=_in_order(causes),
         family=terms.family,
         environment=replace(environment, notes=notes),
-        totals=Totals(
-            regressed=verdicts["regressed"],
-            improved=verdicts["improved"],
-            equivalent=verdicts["equivalent"],
-            inconclusive=verdicts["inconclusive"],
-            missing=sum(c.missing is not None for c in found),
-            warned=sum(bool(c.warnings) for c in found),
-        ),
+        totals=_totals(found),
         ignored=ignored,
         warnings=warnings,
         comparisons=found,
@@ -170,7 +165,43 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
     )
 
 
-def _warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
+def _exit_code(causes: dict[int, str]) -> int:
+    return next((code for code in PRECEDENCE if code in causes), 0)
+
+
+def _in_order(causes: dict[int, str]) -> list[str]:
+    return [causes[code] for code in PRECEDENCE if code in causes]
+
+
+def _totals(found: Sequence[Comparison]) -> Totals:
+    verdicts = Counter(c.verdict for c in found)
+    return Totals(
+        regressed=verdicts["regressed"],
+        improved=verdicts["improved"],
+        equivalent=verdicts["equivalent"],
+        inconclusive=verdicts["inconclusive"],
+        missing=sum(c.missing is not None for c in found),
+        warned=sum(bool(c.warnings) for c in found),
+    )
+
+
+def with_verdicts(report: Report, found: list[Comparison], policy: Policy) -> Report:
+    """Return a report with other verdicts on the same metrics; its totals and exit code follow."""
+    noisy = [c for c in found if c.kind == "noisy" and not c.missing]
+    p = np.array([1.0 if c.p_value is None else c.p_value for c in noisy], dtype=np.float64)
+    level = significance.next_level(p, policy.correction, policy.alpha)
+    terms = Terms(policy, report.family, report.environment, report.paired, level)
+    causes = _causes_of(found, report.warnings, terms, len(report.ignored))
+    return replace(
+        report,
+        comparisons=found,
+        totals=_totals(found),
+        exit_code=_exit_code(causes),
+        causes=_in_order(causes),
+    )
+
+
+def warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -> list[Warned]:
     """Return each warning of whole results once, with what it is about: sides, or metrics."""
     warnings = [
         warned(code, ", ".join(side.label for side in sides if code in side.cautions))
@@ -205,7 +236,7 @@ def _causes_of(
         causes[ExitCode.FINDING] = f"{regressed} regressed"
     failing = _undecided_causes(gated, terms)
     if policy.fatal_warnings:
-        failing += _fatal_causes(gated, warnings, policy)
+        failing += fatal_causes(gated, warnings, policy)
     if failing:
         causes[ExitCode.INCONCLUSIVE] = "; ".join(failing)
     return causes
@@ -225,9 +256,10 @@ def _undecided_causes(gated: Sequence[Comparison], terms: Terms) -> list[str]:
     return failing
 
 
-def _fatal_causes(
+def fatal_causes(
     gated: Sequence[Comparison], warnings: Sequence[Warned], policy: Policy
 ) -> list[str]:
+    """Return in words which warnings the policy calls fatal."""
     calls = {*policy.fatal_warnings}
     found = [codes for c in gated if (codes := calls.intersection(w.code for w in c.warnings))]
     failing = []

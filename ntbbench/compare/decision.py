@@ -214,7 +214,11 @@ def _warnings_of(
 ) -> tuple[Warned, ...]:
     policy, environment = terms.policy, terms.environment
     simulated = match.known().simulated
-    found = [warned(code, detail, simulated=simulated) for code, detail in guess.cautions]
+    found = [
+        warned(code, detail, simulated=simulated)
+        for code, detail in guess.cautions
+        if not (terms.paired and code == "drifting")  # both runs of a pair share the drift
+    ]
     if _cannot_reach(guess, p_adjusted, bar):
         told = f"in a family of {terms.prospects} it takes at least {{}} runs a side"
         detail = terms.remedy(guess.sizes.smaller(), told)

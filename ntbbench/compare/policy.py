@@ -14,12 +14,13 @@ from ntbbench.compare.records import GateOn, Ignored, Own
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Better
-from ntbbench.core.options import Count, Flag, Share, Word, Words, changed
+from ntbbench.core.options import Count, Flag, Share, Word, Words, changed, shown
 from ntbbench.core.text_file import read_toml
 
-Test = Literal["mann-whitney", "permutation", "welch"]
+Test = Literal["mann-whitney", "permutation", "welch", "sequential"]
 Correction = Literal["holm", "bh", "none"]
-TESTS: tuple[Test, ...] = ("mann-whitney", "permutation", "welch")
+TESTS: tuple[Test, ...] = ("mann-whitney", "permutation", "welch", "sequential")
+BY_MEDIAN: tuple[Test, ...] = ("mann-whitney", "sequential")  # what their ratios are of
 CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
 # A change below it between two single processes may be the noise between processes; docs/statistics
 # has the A/A pairs that it was chosen on.
@@ -65,6 +66,10 @@ class RelativeChange(Probability):
             raise InputError(name, value, self.allowed)
         return number
 
+    def show(self, value: Any) -> object:
+        """Return the fraction, or a text with % where it is 1 or more."""
+        return f"{100 * value!r}%" if value is not None and value >= 1 else value
+
 
 @dataclass(frozen=True)
 class Text(Word):
@@ -108,6 +113,11 @@ class Rules(Words):
             changed(f"{name} {number}: ", Rule(), table) for number, table in enumerate(value, 1)
         )
 
+    def show(self, value: Any) -> object:
+        """Return the tables, without the keys that are not set."""
+        tables = map(shown, value)
+        return [{key: v for key, v in table.items() if v is not None} for table in tables]
+
 
 def _number(value: object) -> float:
     """Return a number, or one in a text; of anything else NaN, which no range holds."""
@@ -143,7 +153,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     alpha: Annotated[float, Probability("chance of any false alarm")] = 0.05
     threshold: Annotated[float, RelativeChange("relative change that matters")] = 0.02
     correction: Annotated[Correction, Word(CORRECTIONS, "over the family")] = "holm"
-    test: Annotated[Test, Word(TESTS, "of noisy metrics")] = "mann-whitney"
+    test: Annotated[
+        Test, Word(TESTS, "of noisy metrics; sequential: of pairs, added until they decide")
+    ] = "mann-whitney"
     higher_is_better: Annotated[bool, Switch("for throughputs")] = False
     lower_is_better: Annotated[bool, Switch("for rates of what is unwanted")] = False
     fail_inconclusive: Annotated[bool, Switch("exit 3 if anything stays inconclusive")] = False

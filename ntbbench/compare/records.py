@@ -3,7 +3,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from ntbbench.core.fields import Better, axis, fact, verdict
 
@@ -133,6 +133,14 @@ class Ignored(Struct, frozen=True, kw_only=True, gc=False):
     reason: str
 
 
+class Confirmation(Struct, frozen=True, kw_only=True):
+    """What regressed, measured once more."""
+
+    command: str
+    result: str  # where the second measurement is: a file, or a folder of them
+    comparisons: list[Comparison]  # of the regressed metrics alone, with the same base
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """The one result object from which every output is made."""
 
@@ -157,4 +165,5 @@ class Report(Struct, frozen=True, kw_only=True):
     ignored: list[Ignored] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)  # of whole results
     comparisons: list[Comparison] = field(default_factory=list)
+    confirmation: Confirmation | UnsetType = UNSET  # of `gate --confirm`, where something regressed
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

@@ -48,20 +48,6 @@ class Iperf3Pairs(dict[str, Any]):
                 self[key] = value
 
 
-def split(text: str, where: str) -> list[str]:
-    """Return the documents that follow each other in a text; InputError: one is not complete."""
-    found, place, text = [], 0, text.strip()
-    decoder = json.JSONDecoder()
-    while place < len(text):
-        try:
-            _, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError) as error:
-            raise InputError("input", where, f"complete runs of iperf3: {error}") from error
-        found.append(text[place:end])
-        place = end + (len(text[end:]) - len(text[end:].lstrip()))
-    return found
-
-
 def read(text: str, where: str) -> "Iperf3Document":
     """Return one document.
 

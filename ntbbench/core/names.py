@@ -9,6 +9,19 @@ from ntbbench.core.errors import InputError
 DIGITS_MAX = 20  # of 2**64 in decimal; longer numbers are never meant
 
 
+def printable(text: str) -> str:
+    """Return `text` on one line and without anything a terminal or a browser would obey.
+
+    Control, format and bidirectional characters become their Python escapes, so they stay visible.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
 def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not among `known`: the nearest one, then all."""
     names = sorted(known)

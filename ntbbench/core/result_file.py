@@ -4,10 +4,11 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from errno import EISDIR
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import RESULT_MAX, check_json, read_input
 
 # A ValidationError is a DecodeError too: JSON, but not of the record's form.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -28,11 +30,28 @@ def write_json(path: Path, record: Struct) -> None:
 
     The whole file appears at once, or the old one stays. Two versions of it differ in few lines.
     """
+    write_bytes(path, json_of(record))
+
+
+def write_new_json(path: Path, record: Struct) -> Path:
+    """Write `record` to `path`, or to name-2, name-3, ... where that is there, and return the path.
+
+    Two programs never get the same one. InputError: the operating system refuses.
+    """
+    names = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    try:
+        return _link_new(chain([path], names), json_of(record))
+    except OSError as error:
+        raise _refused(path, error) from None
+
+
+def json_of(record: Struct) -> bytes:
+    """Return `record` as JSON, a line a field and a line an item of a list of records."""
     fields = (
         b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
         for name in record.__struct_fields__
     )
-    write_bytes(path, b"{\n" + b",\n".join(fields) + b"\n}\n")
+    return b"{\n" + b",\n".join(fields) + b"\n}\n"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -44,7 +63,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     InputError: the operating system refuses; the message names `path` and its reason.
     """
     try:
-        if _is_special(path):
+        if is_special(path):
             path.write_bytes(data)
         else:
             _replace(real_path(path), data)
@@ -69,6 +88,8 @@ def append_text(path: Path, text: str) -> None:
 def new_run(folder: Path, kind: str) -> Path:
     """Return a name for a new result below `folder`, which is made if it is missing.
 
+    Another program may take it before it is written: see `write_new_json`.
+
     InputError: the folder cannot be made.
     """
     try:
@@ -89,7 +110,7 @@ def check_writable(path: Path, option: str = "output") -> None:
     if str(path) == "-":
         raise InputError(option, "-", "a file; /dev/stdout prints it")
     try:
-        if _is_special(path):
+        if is_special(path):
             return
         probe = _temporary(real_path(path))
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
@@ -116,13 +137,17 @@ def real_path(path: Path) -> Path:
 
 
 def load_as(path: Path, known: str, record: type[Record]) -> Record:
-    """Return the record in a result file of the schema `known`.
+    """Return the record in a result file of the schema `known`; `-` is stdin.
 
     InputError: the file cannot be read, is truncated, is not a result of ntbbench, or is of another
     kind or a version that this ntbbench does not know.
     """
-    data = _read(path)
-    schema = _schema(path, data)
+    return decoded_as(read_result(path), path, known, record)
+
+
+def decoded_as(data: bytes, path: Path, known: str, record: type[Record]) -> Record:
+    """Return the record in the content of a result file; InputError as of `load_as`."""
+    schema = schema_of(data, path)
     if schema != known:
         raise InputError(str(path), schema, f"schema {known!r}, which this ntbbench reads")
     try:
@@ -131,30 +156,26 @@ def load_as(path: Path, known: str, record: type[Record]) -> Record:
         raise InputError(str(path), known, f"damaged: {error}") from None
 
 
-def schema_of(path: Path) -> str:
-    """Return the `schema` of a result file of any kind.
-
-    InputError: the file cannot be read, is truncated, or is not a result of ntbbench.
-    """
-    return _schema(path, _read(path))
+def read_result(path: Path) -> bytes:
+    """Return the content of a result file; InputError: it cannot be read or is too large."""
+    data = read_input(path, "result file", RESULT_MAX, pipes=True)
+    check_json(data, path)
+    return data
 
 
 class _Header(Struct):
     schema: str
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError("result file", str(path), error.strerror or str(error)) from None
+def schema_of(data: bytes, path: Path) -> str:
+    """Return the `schema` in the content of a result file of any kind.
 
-
-def _schema(path: Path, data: bytes) -> str:
+    InputError: it is truncated, or not a result of ntbbench.
+    """
     try:
         return msgspec.json.decode(data, type=_Header).schema
     except msgspec.ValidationError:
-        allowed = "a result of ntbbench: a JSON object with a schema"
+        allowed = "a result of ntbbench: a JSON object with a schema; other tools' go to `compare`"
     except BAD_JSON as error:
         allowed = f"a result of ntbbench, but this is not whole JSON: {error}"
     raise InputError("result file", str(path), allowed)
@@ -166,7 +187,7 @@ def _spread(value: object) -> bytes:
     return b"[\n" + b",\n".join(msgspec.json.encode(item) for item in value) + b"\n]"
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Tell whether `path` leads to a device or a pipe; OSError where it leads to a folder.
 
     The links are the kernel's to follow: /dev/stdout may lead to a pipe, which has no name.
@@ -184,24 +205,46 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".ntbbench-{secrets.token_hex(4)}.tmp")
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """Put `data` into place; after a crash there is the old file or the new one, never half."""
+@contextmanager
+def _written(target: Path, data: bytes) -> Iterator[Path]:
+    """Yield a temporary file beside `target` that holds `data`; it is gone or renamed after that.
+
+    It has the permissions of the file that it will replace.
+    """
     temporary = _temporary(target)
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            with suppress(OSError):  # no such file, or not ours to give
+                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the rename itself is on the disk only after this
     finally:
         os.close(folder)
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Put `data` into place; after a crash there is the old file or the new one, never half."""
+    with _written(target, data) as temporary:
+        temporary.replace(target)
+
+
+def _link_new(names: Iterator[Path], data: bytes) -> Path:
+    """Put `data` into the first place that is free, and return it."""
+    first = next(names)
+    with _written(first, data) as temporary:
+        for name in chain([first], names):
+            with suppress(FileExistsError):
+                os.link(temporary, name)
+                return name
+    raise AssertionError("the names have no end")
 
 
 def _refused(path: Path, error: OSError, option: str = "output") -> InputError:

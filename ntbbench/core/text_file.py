@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Text files of a capture: read with limits, so that a foreign file costs no memory."""
 
-import sys
+import io
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import check_json, open_input, read_input
+
+TOML_MAX = 1 << 20  # bytes
 
 
 def read_toml(field: str, path: Path) -> dict[str, Any]:
@@ -15,17 +18,14 @@ def read_toml(field: str, path: Path) -> dict[str, Any]:
 
     InputError: the file cannot be read, is not TOML, or is nested or numbered without end.
     """
+    data = read_input(path, field, TOML_MAX)
+    check_json(data, f"{field}: {path}")
     try:
-        return tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise InputError(field, str(path), error.strerror or "cannot be read") from None
+        return tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(field, str(path), f"not TOML in UTF-8: {error}") from None
     except RecursionError:
         raise InputError(field, str(path), "brackets less deep in each other") from None
-    except ValueError:  # of int()
-        allowed = f"numbers of at most {sys.get_int_max_str_digits()} digits"
-        raise InputError(field, str(path), allowed) from None
 
 
 SHOWN_MAX = 60  # characters of a bad line that an error shows
@@ -36,12 +36,10 @@ LINE_MAX = 1 << 11  # of a trace; patterns may take the square of it
 def open_text(path: Path) -> TextIO:
     """Open a capture file; bytes that are no UTF-8 become escapes, since comms are any bytes.
 
-    InputError: the file cannot be opened.
+    InputError: the file cannot be opened, or is no regular file.
     """
-    try:
-        return path.open(encoding="utf-8", errors="backslashreplace", newline="\n")
-    except OSError as error:
-        raise _unread(path, error) from None
+    file = open_input(path, "capture file")
+    return io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="\n")
 
 
 def read_small(path: Path) -> str:

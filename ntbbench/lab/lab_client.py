@@ -10,8 +10,8 @@ from typing import Annotated, Any, Protocol
 
 from msgspec import Struct
 
+from ntbbench.capture.readers.probe_hits import EventKind
 from ntbbench.capture.readers.qp_stats import read_stats
-from ntbbench.capture.readers.trace_events import EventKind
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.capture.replay import replay
 from ntbbench.capture.replay_records import AGREES, DISAGREES, ReplayPoint

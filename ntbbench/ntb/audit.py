@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ntbbench.ntb.device import Hardware, queue_pairs
 from ntbbench.ntb.records import AuditRow, AuditRule, BitRow, Citation, DeviceRow, Role, Violation
 from ntbbench.ntb.transport import QpCount, qp_count, queue_bits
-from ntbbench.ntb.vectormap import bits_of
+from ntbbench.ntb.vectormap import DB_BITS_MAX, bits_of
 
 
 def device_row(hardware: Hardware, max_num_clients: int = 0, *, drawn: bool = False) -> DeviceRow:
@@ -223,6 +223,22 @@ def _irq_count(hardware: Hardware, _clients: int) -> Found:
         )
 
 
+def _msi_mask(hardware: Hardware, _clients: int) -> Found:
+    """Find an MSI doorbell that a shift of an int cannot reach: x86 and arm64 shift modulo 32."""
+    bits = hardware.rules.msi_shift_bits
+    count = hardware.vector_map.db_valid_mask.bit_length() - 1 - 1  # ilog2(), and use_msi's own bit
+    if count < bits - 1:
+        return
+    is_sign = count == bits - 1
+    wrong = f"bits {count} to {DB_BITS_MAX - 1}" if is_sign else f"bit {count % bits}"
+    yield (
+        f"use_msi takes 1 << {count} of {bits} bits for its doorbell: {wrong}, not bit {count}",
+        "it rings and clears doorbells that are not its own"
+        if is_sign
+        else f"it rings and clears the doorbell of QP {count % bits}",
+    )
+
+
 def _qp(hardware: Hardware, max_num_clients: int) -> Found:
     if hardware.refusal:
         return
@@ -308,5 +324,6 @@ CHECKS: Mapping[AuditRule, tuple[str, Check]] = {
         "the driver goes by the number of interrupts that it was granted",
         _irq_count,
     ),
+    AuditRule.MSI_MASK: ("the doorbell of use_msi is the bit above those of the QPs", _msi_mask),
     AuditRule.QP: ("the ring of every QP that ntb_transport creates reaches that QP", _qp),
 }

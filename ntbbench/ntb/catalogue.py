@@ -80,6 +80,7 @@ class EpfDriver:
             source=self.source,
             irqs=(IrqLines(self.action, "slots"),),
             rules=rules,
+            called=f"{self.driver} {'after' if self.callbacks else 'before'} the series",
             callbacks=self.callbacks,
             lost_mask=lost,
             mask_past_end=0 if self.callbacks else valid,
@@ -177,6 +178,12 @@ def hardware_names() -> tuple[str, ...]:
 def irq_lines() -> tuple[tuple[str, IrqLines], ...]:
     """Return the kinds of lines in /proc/interrupts, each beside the preset that has it."""
     return tuple((name, lines) for name in hardware_names() for lines in resolve(name).irqs)
+
+
+def presets_of(action: str) -> list[str]:
+    """Return the presets whose interrupt lines have an action, those that others stand for too."""
+    own = [name for name, lines in irq_lines() if lines.action == action]
+    return [name for name in hardware_names() if {name, resolve(name).alike} & {*own}]
 
 
 def resolve(

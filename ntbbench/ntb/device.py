@@ -45,6 +45,8 @@ class VectorRules:
     event_vectors: tuple[int, ...] | None = None
     vectors_beyond: int = 0  # how many vectors db_vector_mask() takes beyond db_vector_count
     irq_grant: IrqGrant | None = None  # None: it goes by what it was granted
+    # bits of the number that ntb_transport shifts 1 in for its MSI doorbell; 32 before Linux 6.15
+    msi_shift_bits: int = DB_BITS_MAX
     # the line that decides over a rule
     citations: Mapping[AuditRule, Citation] = field(default_factory=dict)
 
@@ -68,6 +70,12 @@ class Hardware:
     sized: Sized = "fixed"  # by the driver's "db_count", or "free": as asked for
     source: str = NO_SOURCE  # kernel version, file and functions that the facts were read from
     irqs: tuple[IrqLines, ...] = ()  # in /proc/interrupts; none where another preset stands for it
+    alike: str = ""  # the preset that stands for it there: its lines are the same
+    # The release, as 6.15, whose kernels and later ones have other facts; "": there is none. Stable
+    # kernels may have them earlier.
+    before: str = ""
+    since: str = ""  # the release, as 5.7, before which no kernel has these facts
+    called: str = ""  # in a sentence, where the name alone says little
     rules: VectorRules = VectorRules()  # what the audit holds against it
     callbacks: bool = True  # the driver has db_vector_count() and db_vector_mask()
     reserved_mask: int = 0  # u64 mask of bits that the driver keeps for other ends

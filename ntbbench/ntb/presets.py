@@ -88,7 +88,8 @@ INTEL_GEN1_ERRATUM = replace(
     doorbells=14,
     vector_map=masked_map(low_bits(14), INTEL_GEN1.vector_map.irq_masks),
     reserved_mask=1 << 14,
-    irqs=(),  # as those without the erratum
+    irqs=(),
+    alike=INTEL_GEN1.name,
 )
 
 # Skylake: the link's bit 32 raises vector 31, as 32 is broken (MSIX_VECTOR32_BAD).
@@ -108,6 +109,31 @@ INTEL_GEN3 = Hardware(
     rules=INTEL_RULES,
 )
 
+GEN3_MASK = Citation(
+    "6.14",
+    f"{HW}intel/ntb_hw_gen3.c",
+    "gen3_init_ntb",
+    217,
+    "ndev->db_valid_mask = BIT_ULL(ndev->db_count) - 1;",
+)
+# Before, bit 31 was a doorbell and the link's at once (ntb_hw_intel: Fix using link status DB's).
+INTEL_GEN3_BEFORE = replace(
+    INTEL_GEN3,
+    name="ntb_hw_intel-gen3-before-6.15",
+    description="Skylake before Linux 6.15, MSI-X: bit 31 is a doorbell and the link's at once",
+    doorbells=32,
+    vector_map=masked_map(low_bits(32), INTEL_GEN3.vector_map.irq_masks),
+    source="Linux 6.14 drivers/ntb/hw/intel/ntb_hw_gen3.c (gen3_init_ntb); stable kernels since "
+    "April 2025 have the later facts",
+    irqs=(),
+    alike=INTEL_GEN3.name,
+    before="6.15",
+    rules=replace(
+        INTEL_RULES,
+        citations={**INTEL_RULES.citations, AuditRule.FOREIGN_BIT: GEN3_MASK},
+    ),
+)
+
 # Ice Lake and later: the link's bit 32 has vector 32.
 INTEL_GEN4 = replace(
     INTEL_GEN3,
@@ -121,7 +147,9 @@ INTEL_GEN4 = replace(
 )
 
 
-def intel_intx(msix: Hardware, total_shift: int, irqs: tuple[IrqLines, ...] = ()) -> Hardware:
+def intel_intx(
+    msix: Hardware, total_shift: int, irqs: tuple[IrqLines, ...] = (), alike: str = ""
+) -> Hardware:
     """The same device with MSI or INTx: one vector covers all bits, the link's too."""
     return replace(
         msix,
@@ -130,8 +158,11 @@ def intel_intx(msix: Hardware, total_shift: int, irqs: tuple[IrqLines, ...] = ()
         vectors=1,
         vector_map=masked_map(msix.vector_map.db_valid_mask, [low_bits(total_shift)]),
         irqs=irqs,
+        alike=alike,
     )
 
+
+GEN1_INTX = intel_intx(INTEL_GEN1, 16, ONE_IRQ)  # XEON_DB_TOTAL_SHIFT
 
 # 16 bits; the driver keeps the top one for its unload, a link event.
 AMD = Hardware(
@@ -153,7 +184,25 @@ AMD = Hardware(
     "ndev_init_isr, amd_ntb_db_vector_count, amd_ntb_db_vector_mask, dev_data), "
     "ntb_hw_amd.h",
     irqs=(IrqLines("ndev_vec_isr", "vectors", range(AMD_DB_CNT, AMD_MSIX_VECTOR_CNT + 1)),),
+    since="5.7",
     rules=AMD_RULES,
+)
+
+# Before, the driver had no message for its unload (NTB: send DB event when driver is loaded or
+# un-loaded): the vectors above the doorbells are for events alone.
+AMD_BEFORE = replace(
+    AMD,
+    name="ntb_hw_amd-before-5.7",
+    description="MSI-X before Linux 5.7: all 16 bits are doorbells",
+    doorbells=16,
+    vectors=16,
+    vector_map=masked_map(low_bits(16), shift_masks(16, 1)),
+    link_mask=0,
+    source="Linux before 5.7 drivers/ntb/hw/amd/ntb_hw_amd.c (amd_init_dev, ndev_init_isr)",
+    irqs=(),
+    alike=AMD.name,
+    before="5.7",
+    since="",
 )
 
 # With one interrupt the driver counts one doorbell and keeps it as the top one.
@@ -166,6 +215,7 @@ AMD_INTX = replace(
     vector_map=VectorMap(db_valid_mask=0, irq_masks=(1,), db_vector_count=0, db_vector_masks=(0,)),
     link_mask=1,
     irqs=ONE_IRQ,
+    since="",
     rules=replace(AMD_RULES, event_vectors=(0,), irq_grant=None),
 )
 
@@ -200,8 +250,32 @@ SWITCHTEC_CROSSLINK = replace(
     doorbells=60,
     vector_map=masked_map(low_bits(60), [low_bits(60)]),
     reserved_mask=low_bits(4) << 60,
-    irqs=(),  # as those of the pair
+    irqs=(),
+    alike=SWITCHTEC.name,
     mask_past_end=low_bits(60),
+)
+
+MSI_SHIFT = Citation(
+    "6.14",
+    "drivers/ntb/ntb_transport.c",
+    "ntb_transport_probe",
+    1356,
+    "nt->msi_db_mask = 1 << qp_count;",
+)
+# Before, ntb_transport shifted an int for the MSI doorbell (ntb: use 64-bit arithmetic for the MSI
+# doorbell mask); of all devices only this one has so many bits.
+SWITCHTEC_CROSSLINK_BEFORE = replace(
+    SWITCHTEC_CROSSLINK,
+    name="ntb_hw_switchtec-crosslink-before-6.15",
+    description="crosslink before Linux 6.15: use_msi takes a wrong doorbell bit",
+    source="Linux 6.14 drivers/ntb/ntb_transport.c (ntb_transport_probe), stable kernels since "
+    "April 2025 have the later facts; of the device: " + SWITCHTEC.source,
+    before="6.15",
+    rules=replace(
+        SWITCHTEC_RULES,
+        msi_shift_bits=32,
+        citations={**SWITCHTEC_RULES.citations, AuditRule.MSI_MASK: MSI_SHIFT},
+    ),
 )
 
 # A device for the message API: no scratchpads and no inbound windows, so no ntb_transport.
@@ -226,15 +300,18 @@ IDT = Hardware(
 
 FIXED: tuple[Hardware, ...] = (
     INTEL_GEN1,
-    intel_intx(INTEL_GEN1, 16, ONE_IRQ),  # XEON_DB_TOTAL_SHIFT
+    GEN1_INTX,
     INTEL_GEN1_ERRATUM,
     INTEL_GEN3,
-    intel_intx(INTEL_GEN3, 33),  # GEN3_DB_TOTAL_SHIFT
+    intel_intx(INTEL_GEN3, 33, alike=GEN1_INTX.name),  # GEN3_DB_TOTAL_SHIFT
+    INTEL_GEN3_BEFORE,
     INTEL_GEN4,
-    intel_intx(INTEL_GEN4, 33),  # GEN4_DB_TOTAL_SHIFT
+    intel_intx(INTEL_GEN4, 33, alike=GEN1_INTX.name),  # GEN4_DB_TOTAL_SHIFT
     AMD,
+    AMD_BEFORE,
     AMD_INTX,
     SWITCHTEC,
     SWITCHTEC_CROSSLINK,
+    SWITCHTEC_CROSSLINK_BEFORE,
     IDT,
 )

@@ -102,6 +102,7 @@ class AuditRule(StrEnum):
     EMPTY_VECTOR = "empty-vector"
     VECTOR_BOUND = "vector-bound"
     IRQ_COUNT = "irq-count"
+    MSI_MASK = "msi-mask"
     QP = "qp"
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ntbbench.report.wording import printable
+from ntbbench.core.names import printable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

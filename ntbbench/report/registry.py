@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.core.result_file import load_as, schema_of
+from ntbbench.core.result_file import decoded_as, read_result, schema_of
 from ntbbench.report.document import Document
 
 
@@ -39,7 +39,11 @@ class ResultKind:
 
     def load(self, path: Path) -> Struct:
         """Return the result in a file; InputError for a file that is damaged."""
-        record = load_as(path, self.schema, self.record_type())
+        return self.decoded(read_result(path), path)
+
+    def decoded(self, data: bytes, path: Path) -> Struct:
+        """Return the result in the content of a file; InputError for one that is damaged."""
+        record = decoded_as(data, path, self.schema, self.record_type())
         if self.checked:
             _named(self.checked)(record, path)
         return record
@@ -78,6 +82,12 @@ RESULTS: dict[str, ResultKind] = {
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
     ),
+    "ab": ResultKind(
+        "ntbbench.ab/1",
+        "ntbbench.ab.records:AbResult",
+        "ab",
+        "ntbbench.compare.readers.ab_blocks:check_blocks",
+    ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
     "lab-netdev": ResultKind(
         "ntbbench.lab-netdev/1", "ntbbench.lab.records:NetdevResult", "lab_netdev"
@@ -111,14 +121,15 @@ def load_any(path: Path) -> Struct:
     ------
     InputError : the file cannot be read, is no result, or is of a schema that is not known here.
     """
-    schema = schema_of(path)
+    data = read_result(path)
+    schema = schema_of(data, path)
     fitting = [kind for kind in RESULTS.values() if kind.schema == schema]
     if not fitting:
         raise unknown(f"{path}: schema", schema, {kind.schema for kind in RESULTS.values()})
     for kind in fitting[:-1]:
         with suppress(InputError):
-            return kind.load(path)
-    return fitting[-1].load(path)
+            return kind.decoded(data, path)
+    return fitting[-1].decoded(data, path)
 
 
 def _named(place: str) -> Any:

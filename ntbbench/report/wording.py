@@ -6,22 +6,11 @@ from decimal import Decimal
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+from ntbbench.core.names import printable
+
 UNITS = {"resolution": " s"}  # of numbers in the environment
 WIDTH = 80  # of a text report
 ENTRIES_MAX = 12  # of a list in a few lines; a longer one (the CPU's flags) is counted
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line and without anything a terminal or a browser would obey.
-
-    Control, format and bidirectional characters become their Python escapes, so they stay visible.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def ascii_only(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recordings import LOOP_612, Edit, by_line, copy, moved_tasklets, swapped_ports, without
 
-from ntbbench.capture.readers.trace_events import EventKind
+from ntbbench.capture.readers.probe_hits import EventKind
 from ntbbench.capture.recording import read_recording
 from ntbbench.capture.replay import replay
 from ntbbench.core.errors import InputError

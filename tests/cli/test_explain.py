@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench explain`: predicted and measured by vector and QP, and the likely causes."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import FOUR, GEN1, PCI, ZERO, capture, explained, set_counters, with_info
-from recordings import LOOP_612
+from captures import CASES, FOUR, GEN1, PCI, ZERO, capture, explained, set_counters, with_info
+from recordings import DATA, LOOP_612
 
 from ntbbench.cli.main import main
 
@@ -88,8 +89,11 @@ def test_amd_with_msi_as_a_machine_shows_it(tmp_path: Path) -> None:
     folder = capture(tmp_path / "c", ZERO[:1], ZERO[:1], action="ndev_irq_isr")
     for path in folder.glob("*-stats/*/qp*"):
         path.write_text("")
-    code, (intel, amd) = explained(folder)
+    code, (intel, *later, amd) = explained(folder)
     assert (intel["device"], amd["device"]) == ("ntb_hw_intel-gen1-intx", "ntb_hw_amd-intx")
+    assert [one["device"] for one in later] == [
+        "ntb_hw_intel-gen3-intx", "ntb_hw_intel-gen4-intx",
+    ]  # fmt: skip
     assert "amd-msi" in codes(amd)
     assert "amd-msi" not in codes(intel)
     assert (code, amd["verdict"], amd["interrupts"]) == (0, "unknown", 0)
@@ -145,3 +149,153 @@ def test_without_counters_runs_and_active_qps_are_unknown_not_0(tmp_path: Path, 
     assert main(["explain", str(tmp_path / "m.json"), "--hardware", "ntb_hw_epf-v4"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "runs and active QPs not known: no debugfs counters" in told and "measured 0" not in told
+
+
+def logged(folder: Path, *lines: str, release: str = "") -> Path:
+    """Put a kernel's log, and a release, into a capture."""
+    stamped = [f"[    9.{i:06}] {line}\n" for i, line in enumerate(lines)]
+    (folder / "dmesg").write_text("".join(stamped))
+    if release:
+        (folder / "kernel").write_text(f"{release}\n")
+    return folder
+
+
+def devices(path: Path) -> tuple[list[str], list[str]]:
+    """Return the devices that a capture is held against, and those that it rules out."""
+    _, found = explained(path)
+    record = json.loads((path.parent / "e.json").read_text())
+    ruled_out = record["ruled_out"].get(str(path), [])
+    return [one["device"] for one in found], [text.split(":")[0] for text in ruled_out]
+
+
+def crosslink(folder: Path, *lines: str) -> Path:
+    shutil.copytree(CASES / "irq-switchtec-crosslink", folder)
+    return logged(folder, *lines) if lines else folder
+
+
+PAIR, LINK = "ntb_hw_switchtec", "ntb_hw_switchtec-crosslink"
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("", [PAIR, LINK]),
+        ("switchtec switchtec0: dbs: shift 0/0, mask 0fffffffffffffff", [LINK]),
+        ("switchtec 0000:3b:00.1: dbs mask 0fffffffffffffff, 2 qps, 2 mws", [LINK]),
+        ("switchtec switchtec0: dbs: shift 0/32, mask 000000000fffffff", [PAIR]),
+        ("switchtec switchtec0: Using crosslink configuration", [LINK]),
+        ("switchtec 0000:3b:00.1: Remote max number of qps = 30", [LINK]),
+        ("switchtec 0000:3b:00.1: Remote max number of qps = 2", [PAIR, LINK]),
+        ("switchtec switchtec0: dbs: shift 0/0, mask 0000000000000003", [PAIR, LINK]),  # no preset
+    ],
+)
+def test_the_log_narrows_the_presets(line: str, left: list[str], tmp_path: Path) -> None:
+    folder = crosslink(tmp_path / "c", *[line] * bool(line))
+    code, found = explained(folder)
+    assert [one["device"] for one in found] == left
+    assert code == 0
+    for one in found:
+        told = one["interrupts"], one["measured_runs_low"], one["verdict"]
+        assert told == (20, 40, "inside")
+
+
+def test_a_qp_beyond_a_device_s_doorbells_rules_it_out(tmp_path: Path) -> None:
+    folder = crosslink(tmp_path / "c")
+    for when in ("before", "after"):
+        path = folder / f"{when}-stats" / "0000:3b:00.1"
+        (path / "qp0").rename(path / "qp40")
+    assert devices(folder) == ([LINK], [PAIR])
+
+
+def vectors(folder: Path, count: int, action: str = "ndev_vec_isr") -> Path:
+    slots = [[40, 0] for _ in range(4)] + [[0, 0] for _ in range(count - 4)]
+    return capture(folder, [[0, 0] for _ in range(count)], slots, action=action)
+
+
+ERRATUM, GEN4 = "ntb_hw_intel-gen1-erratum", "ntb_hw_intel-gen4"
+
+
+@pytest.mark.parametrize(
+    ("count", "release", "left", "out"),
+    [
+        (24, "", ["ntb_hw_amd"], ["ntb_hw_intel-gen1", ERRATUM, "ntb_hw_intel-gen3", GEN4]),
+        (16, "5.10.0", ["ntb_hw_amd"], None),
+        (24, "5.4.0-42-generic", ["ntb_hw_amd-before-5.7"], None),
+        (4, "", ["ntb_hw_intel-gen1", ERRATUM], ["ntb_hw_intel-gen3", GEN4, "ntb_hw_amd"]),
+        (33, "", ["ntb_hw_intel-gen3", GEN4], None),
+        (33, "6.1.100", ["ntb_hw_intel-gen3", "ntb_hw_intel-gen3-before-6.15", GEN4], None),
+        (33, "6.15.0", ["ntb_hw_intel-gen3", GEN4], None),
+    ],
+)
+def test_the_number_of_lines_and_the_release_narrow_the_presets(
+    count, release, left, out, tmp_path
+) -> None:
+    found = devices(logged(vectors(tmp_path / "c", count), release=release))
+    assert found[0] == left
+    assert out is None or found[1] == out
+
+
+def test_the_lines_of_the_pair_tell_its_db_count(tmp_path: Path) -> None:
+    """Six lines: the link's, the reserved one, and four doorbells."""
+    _, found = explained(capture(tmp_path / "c", ZERO, SLOTS))
+    masks = [{row["db_vector_mask"] for row in one["vectors"]} for one in found]
+    assert masks == [{"0x1f"}, {"0x1", "0x2", "0x4", "0x8"}]
+
+
+def conclusion(ntbbench: Any, folder: Path, *args: str) -> str:
+    saved = folder.parent / "m.json"
+    ntbbench("ingest", folder, "-o", saved)
+    out = ntbbench("explain", saved, *args).out
+    return " ".join(out.split("\n\n")[0].split())
+
+
+def test_it_concludes_in_words(ntbbench, tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    assert conclusion(ntbbench, folder).startswith(
+        f"{folder}: this is ntb_hw_epf before the series: up to 480 of 640 excess runs, the "
+        "fallback mask is in force"
+    )
+    named = conclusion(ntbbench, folder, "--hardware", "ntb_hw_epf-v4")
+    assert "this is not ntb_hw_epf after the series: MORE runs than the model allows" in named
+    fitting = conclusion(ntbbench, folder, "--hardware", "ntb_hw_epf-legacy")
+    assert "this fits ntb_hw_epf before the series" in fitting
+
+
+def test_what_cannot_be_told_is_said(ntbbench, tmp_path: Path) -> None:
+    said = conclusion(ntbbench, crosslink(tmp_path / "c"))
+    assert f"this may be {PAIR} or {LINK}: the runs cannot tell which, both allow 1..40" in said
+
+
+def test_nothing_fits(ntbbench, tmp_path: Path) -> None:
+    """More runs than even the fallback makes."""
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    for path in folder.glob("after-stats/*/qp*"):
+        set_counters(path, rx_ring_empty=5000)
+    said = conclusion(ntbbench, folder)
+    assert "this fits none of ntb_hw_epf before the series or ntb_hw_epf after the series" in said
+    assert "MORE runs than the model allows" in said
+
+
+def test_too_little_is_known(ntbbench, tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    for when in ("before", "after"):
+        shutil.rmtree(folder / f"{when}-stats")
+    said = conclusion(ntbbench, folder)
+    assert "not enough is known to compare it with ntb_hw_epf before the series or" in said
+    assert "no debugfs counters" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fallback-four-qps", "the device that the capture describes")],
+)
+def test_a_device_that_the_capture_describes(ntbbench, name, words, tmp_path) -> None:
+    folder = shutil.copytree(LOOP_612 / name, tmp_path / "r")
+    assert f"this is {words}: up to" in conclusion(ntbbench, folder)
+
+
+def test_the_side_of_the_pair_that_a_recording_names(ntbbench, tmp_path: Path) -> None:
+    folder = shutil.copytree(DATA / "pair" / "before-before", tmp_path / "r")
+    point = next(folder.glob("ep-to-rc*"))
+    said = conclusion(ntbbench, shutil.copytree(point, tmp_path / "p"))
+    assert "this is ntb_hw_epf before the series that the capture describes" in said

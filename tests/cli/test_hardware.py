@@ -102,7 +102,7 @@ def test_the_pair_is_audited_at_every_size_or_at_the_one_asked_for(hardware) -> 
 
 
 def test_a_size_that_a_driver_refuses_is_not_audited(hardware: Callable[..., str]) -> None:
-    text = hardware("--audit", "--doorbells", "2", code=1)
+    text = hardware("--audit", "--doorbells", "2", "-v", code=1)
     title, _, rest = " ".join(text.split()).partition("Not audited")
     assert "ntb_hw_epf-v4: ntb_hw_epf takes a db_count from 3 to 31, not 2" in rest
     assert "ntb_hw_epf-v4" not in title

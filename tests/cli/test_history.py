@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`history` and `calibrate` from the command line."""
 
+import csv
 import re
 import shlex
 import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from compare_data import changed, compat, pyperf, pytest_benchmark, sweep, written
 from compare_runs import Ran
 
+from benches.history_changes import autoregressive
 from ntbbench.compare.policy import Policy, load_policy
 from ntbbench.compare.statistics import changepoints
 
@@ -119,6 +122,110 @@ def test_the_default_store_is_made_and_to_read_it_does_not_write_it(ntbbench) ->
     assert store.read_bytes() == before
 
 
+def test_a_regression_that_was_fixed_is_told_and_passes(store: Store) -> None:
+    store.add(*levels(*[1e-3] * 10, *[1.07e-3] * 8, *[1e-3] * 8))
+    ran = store.run("check")
+    assert ran.code == 0
+    assert "1 of 3 metrics changed" in ran.out
+    assert "regressed 7.0" in ran.out and "% at c10, and was fixed at c18" in " ".join(
+        ran.out.split()
+    )
+    up, down = store.checked()[1]["changes"]
+    assert (up["fixed"], down["fixed"], up["accepted"]) == ("c18", None, False)
+
+
+def test_a_step_shows_by_its_second_commit(store: Store) -> None:
+    store.add(*levels(*[1e-3] * 20, 1.2e-3))
+    assert store.run("check").code == 0
+    store.add(*levels(1.2e-3))
+    code, found = store.checked()
+    assert (code, [change["commit"] for change in found["changes"]]) == (1, ["c20"])
+
+
+def test_an_accepted_step_fails_no_longer_and_another_does(store: Store) -> None:
+    store.add(*levels(*[1e-3] * 10, *[1.07e-3] * 8))
+    assert store.run("check").code == 1
+    ran = store.run("accept", "c10", "--metric", "*bench", "--why", "wider rings")
+    assert (ran.code, ran.out) == (0, "accepted at 'c10': what changed in 1 metric\n")
+    ran = store.run("check")
+    assert ran.code == 0
+    assert "at c10, which is accepted (wider rings)" in " ".join(ran.out.split())
+    assert store.run("check", "--format", "csv").out.splitlines()[1].endswith('True,"wider rings"')
+    store.add(*levels(*[1.2e-3] * 4))
+    code, found = store.checked()
+    assert code == 1
+    assert [(c["commit"], c["accepted"]) for c in found["changes"]] == [
+        ("c10", True),
+        ("c18", False),
+    ]
+
+
+def test_drift_that_is_accepted_begins_anew(store: Store) -> None:
+    noise = np.random.default_rng(6).normal(0, 0.01, 60)
+    store.add(*levels(*(1e-3 * np.exp(np.linspace(0, 0.03, 60) + noise))))
+    code, found = store.checked()
+    assert (code, [change["change"]["kind"] for change in found["changes"]]) == (1, ["drift"])
+    assert "by drift by c59" in " ".join(store.run("check").out.split())
+    assert store.run("accept", "c59").code == 0
+    assert store.checked()[0] == 0
+
+
+def test_exact_steps_are_fixed_and_accepted_too(store: Store) -> None:
+    store.add(sweep(), changed(sweep(), 0, wakeups=1001), sweep())
+    code, found = store.checked()
+    assert (code, [step["fixed"] for step in found["exact"]]) == (0, ["c2", None])
+    store.add(changed(sweep(), 0, wakeups=1001))
+    assert store.checked()[0] == 1
+    assert store.run("accept", "c3", "--metric", "*:wakeups").code == 0
+    assert store.checked()[0] == 0
+
+
+def test_a_window_leaves_out_what_was_before(store: Store) -> None:
+    store.add(*levels(*[1e-3] * 10, *[1.07e-3] * 9))
+    assert store.run("check", "--last", "10").code == 0  # one commit of before is no level
+    assert store.run("check", "--since", "c10").code == 0
+    assert store.run("show", "--last", 3, "--metric", "*bench").out.count(" ms") == 3
+    assert "c17" not in store.run("show", "--since", "c18").out
+    for words, error in (
+        (("--last", "0"), "--last: '0': a number of commits, 1 or more"),
+        (("--since", "x"), "--since: 'x': a commit of the store"),
+    ):
+        ran = store.run("check", *words)
+        assert (ran.code, error in ran.err) == (2, True)
+
+
+def test_noise_that_wanders_is_named(store: Store) -> None:
+    wander = autoregressive(np.random.default_rng(1), 50, 0.8)
+    store.add(*levels(*(1e-3 * np.exp(0.02 * wander))))
+    code, found = store.checked()
+    assert (code, found["changes"]) == (0, [])
+    assert found["noise"][0]["autocorrelation"] == pytest.approx(0.8, abs=0.2)
+    assert any("1 metric has autocorrelated noise (lag 1: 0." in note for note in found["notes"])
+
+
+def test_otava_reads_the_export(store: Store, tmp_path: Path) -> None:
+    """By its documented format: a time column, attributes, a number in every other cell."""
+    store.add(*levels(*[1e-3] * 3))
+    record = pytest_benchmark(3, 9, bench=1.1e-3, **{'a, "b"': 2e-3})
+    store.add(record)
+    file = tmp_path / "otava.csv"
+    ran = store.run("export", "--format", "otava", "-o", file)
+    assert (ran.code, ran.err) == (0, "ntbbench: 2 metrics left out, whose values are words\n")
+    with file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["commit"] for row in rows] == ["c0", "c1", "c2", "c3"]
+    times = [datetime.fromisoformat(row["time"]) for row in rows]
+    assert times == sorted(set(times))
+    assert times[0].tzinfo is not None and times[-1] <= datetime.now(UTC)
+    columns = [name for name in rows[0] if name not in ("time", "commit")]
+    assert NAME + 'a, "b"' in columns
+    values = {name: [float(row[name]) for row in rows] for name in columns}
+    assert values[f"{NAME}bench"] == pytest.approx([1e-3, 1e-3, 1e-3, 1.1e-3], rel=0.01)
+    assert len(set(values[NAME + 'a, "b"'])) == 1  # what lacks is the value beside it
+    assert store.run("export").out == file.read_text()
+    assert store.run("export", "-o", store.path).code == 2
+
+
 def test_histories_without_a_change_rarely_alarm() -> None:
     rng = np.random.default_rng(8)
     alarms = 0
@@ -155,7 +262,7 @@ def test_what_ended_and_what_is_zero_is_told(store: Store) -> None:
         if i == 8:
             del record["benchmarks"][2]
         store.add(record)
-    ended, zeros = store.checked()[1]["notes"]
+    ended, zeros, _ = store.checked()[1]["notes"]
     assert "metrics are not in the last result" in ended
     assert zeros == "1 noisy metric has a median of zero somewhere: not tested"
     assert store.run("show", "--metric", f"{NAME}old[1]").out.count(" ms") == 8
@@ -167,7 +274,7 @@ def test_a_history_too_short_to_check_is_4(store: Store) -> None:
     assert (code, found["checked"], found["metrics"]) == (4, 0, 3)
     store.add(*levels(1e-3))
     code, found = store.checked()
-    assert (code, found["checked"]) == (0, 2)  # the exact metrics; the noisy one takes 8 commits
+    assert (code, found["checked"]) == (0, 2)  # the exact metrics; the noisy one takes 7 commits
 
 
 def test_show_says_that_it_shows_the_last_commits_only(store: Store) -> None:

@@ -44,6 +44,7 @@ CALLS = {
     "patches": "patches",
     "doorbell": "doorbell --ep 7 --rc 5 --bits 0",
     "compare": "compare --runs runs.csv",
+    "ab": "ab --base true --candidate true --until 2 -o ab.json",
     "gate": "gate --runs runs.csv",
     "calibrate": "calibrate --policy policy.toml a.json a.json a.json a.json",
     "history": "history add a.json --commit one --store store.sqlite",

@@ -9,6 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from shell_files import EXAMPLES
+
+from ntbbench.cli.main import build_parser
 
 SHELL = Path(__file__).parents[2] / "docs" / "shell"
 BASH = """
@@ -85,4 +88,15 @@ def test_man_reads_the_page() -> None:
     )
     wrong = [line for line in told.stderr.splitlines() if "can't break line" not in line]
     assert wrong == []
-    assert "--ep-driver" in told.stdout.replace("\N{HYPHEN}", "-")
+    shown = told.stdout.replace("\N{HYPHEN}", "-")
+    assert "--ep-driver" in shown
+    lines = [line.strip() for line in shown.partition("EXAMPLES")[2].splitlines()]
+    commands = [command for commands in EXAMPLES.values() for command in commands]
+    assert len(EXAMPLES) == 4
+    assert [line for line in lines if line.startswith("ntbbench ")][: len(commands)] == commands
+
+
+@pytest.mark.parametrize("command", [one for commands in EXAMPLES.values() for one in commands])
+def test_an_example_of_the_man_page_is_a_command(command: str) -> None:
+    words = command.split()[1:]
+    build_parser(words).parse_args(words)

@@ -94,7 +94,7 @@ def test_the_history_tells_what_it_ignores(gate, ntbbench, tmp_path: Path) -> No
         ("fail_untested = 1", ["fail_untested: 1", "true or false"]),
         ("higher_is_better = true\nlower_is_better = true", ["lower_is_better", "not together"]),
         ("threshold = 2", ["threshold: 2", "for two per cent write 2% or 0.02"]),
-        ("alpha = " + "9" * 5000, ["--policy", "numbers of at most 4300 digits"]),
+        ("alpha = " + "9" * 5000, ["--policy", "numbers of fewer than 300 digits"]),
         ("threshold = true", ["threshold: True", "write 2% or 0.02"]),
         ("[[rule]]\nmetric = 'x'\nthreshold = 1.0", ["rule 1: threshold: 1.0", "2% or 0.02"]),
     ],

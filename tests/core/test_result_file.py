@@ -13,7 +13,15 @@ from report_records import ok, result, story, timing, unavailable
 from sweep_commands import load_result
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.result_file import check_writable, new_run, schema_of, write_bytes, write_json
+from ntbbench.core.result_file import (
+    check_writable,
+    new_run,
+    read_result,
+    schema_of,
+    write_bytes,
+    write_json,
+    write_new_json,
+)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -21,7 +29,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     before = story()
     write_json(path, before)
     assert load_result(path) == before
-    assert schema_of(path) == "ntbbench.sweep/1"
+    assert schema_of(read_result(path), path) == "ntbbench.sweep/1"
 
 
 def test_a_point_is_a_line_and_untimed_points_have_no_timing(tmp_path: Path) -> None:
@@ -115,10 +123,10 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     circle.symlink_to("circle")
     loop = "Too many levels of symbolic links"
     for refused, path, reason in (
-        *((check_writable, circle, loop), (load_result, circle, loop), (schema_of, circle, loop)),
+        *((check_writable, circle, loop), (load_result, circle, loop), (read_result, circle, loop)),
         (lambda path: write_bytes(path, b""), circle, loop),
         (load_result, tmp_path / "none.json", "No such file or directory"),
-        (schema_of, tmp_path, "Is a directory"),
+        (read_result, tmp_path, "Is a directory"),
     ):
         with pytest.raises(InputError, match=reason):
             refused(path)
@@ -134,6 +142,25 @@ def test_new_runs_never_share_a_name(tmp_path: Path) -> None:
     assert len(paths) == 3
     with pytest.raises(InputError, match="cannot be written: Not a directory"):
         new_run(path / "runs", "sweep")
+
+
+def test_no_two_programs_get_one_name(tmp_path: Path) -> None:
+    """Both were given the name before either had written it."""
+    path = tmp_path / "sweep-1.json"
+    written = [write_new_json(path, story()) for _ in range(3)]
+    assert [one.name for one in written] == ["sweep-1.json", "sweep-1-2.json", "sweep-1-3.json"]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_new_json(tmp_path / "none" / "a.json", story())
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_a_file_written_anew_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    path.chmod(mode)
+    write_bytes(path, b"new")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", mode)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +189,10 @@ GOOD = '{"schema": "ntbbench.sweep/1", "environment": {}, "scenario": {}, "point
     [
         ("", "not whole JSON"),
         (GOOD[:-10], "not whole JSON"),
-        ("[" * 100_000, "a result of ntbbench: a JSON object with a schema"),
-        (GOOD.replace("{}", '{"a": ' + "[" * 100_000, 1), "not whole JSON"),
-        (GOOD.replace("{}", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"), "recursion"),
+        ("[" * 100_000, "fewer than 60 brackets in each other"),
+        (GOOD.replace("{}", '{"a": ' + "[" * 100_000, 1), "fewer than 60 brackets"),
+        (GOOD.replace("{}", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"), "fewer than 60 brackets"),
+        (GOOD.replace("[]", '[{"status": ' + "9" * 400 + "}]"), "numbers of fewer than 300 digits"),
         ('{"schema": "\xff"}', "not whole JSON"),
         ("[]", "a result of ntbbench: a JSON object with a schema"),
         ('"text"', "a result of ntbbench: a JSON object with a schema"),

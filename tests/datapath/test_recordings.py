@@ -16,7 +16,7 @@ from pair_recordings import BOOTS, evaluated, load
 from pair_recordings import DATA as PAIR_DATA
 from recordings import DATA, RECORDINGS, name_of
 
-from ntbbench.capture.readers.trace_events import EventKind, TraceEvent
+from ntbbench.capture.readers.probe_hits import EventKind, TraceEvent
 from ntbbench.capture.recording import Recording, read_recording
 from ntbbench.datapath.engine import ENGINES, simulate, simulate_logged
 from ntbbench.datapath.grid_point import resolve

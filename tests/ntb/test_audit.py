@@ -43,6 +43,10 @@ BROKEN = {
         "the vectors 0 to 4, db_vector_count is 4",
     ),
     AuditRule.IRQ_COUNT: (with_rules(irq_grant=IrqGrant(4, 6, 6)), "4 to 6 interrupts"),
+    AuditRule.MSI_MASK: (
+        replace(generic(60, 60), rules=VectorRules(msi_shift_bits=32)),
+        "1 << 58 of 32 bits for its doorbell: bit 26, not bit 58",
+    ),
     # Bits 1 and 2 are answered by each other's vector: together the masks still cover all.
     AuditRule.QP: (
         with_masks(0x05, 0x0A, 0x30, 0xC0),

@@ -28,6 +28,7 @@ from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.names import printable
 from ntbbench.lab.packages.fetch import unpack_files
 from ntbbench.lab.pair.sources import fetch_source
 from ntbbench.report.document import (
@@ -45,7 +46,6 @@ from ntbbench.report.document import (
 from ntbbench.report.registry import kind_of, load_any
 from ntbbench.report.render import renderer
 from ntbbench.report.render.markdown import escaped
-from ntbbench.report.wording import printable
 
 
 def lines_of(document: Document, name: str = "text") -> list[str]:
@@ -176,7 +176,13 @@ def test_values_come_back_unchanged(quoting: Quoting, rows: list[list[object]]) 
     text = renderer("csv")(plain(sheet=lambda: Sheet(["a b", "c,d"], rows, quoting)))
     head, *body = csv.reader(io.StringIO(text, newline=""), strict=True)
     assert head == ["a b", "c,d"]
-    assert body == [["" if value is None else str(value) for value in row] for row in rows]
+    assert body == [[inert("" if value is None else value) for value in row] for row in rows]
+
+
+def inert(value: object) -> str:
+    """Say what is in a cell: a text that begins like a formula is no formula to a spreadsheet."""
+    begins = isinstance(value, str) and value[:1] in {*"=+-@\t\r"} and value[1:2] not in ("", "\n")
+    return f"'{value}" if begins else str(value)
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,10 @@ def test_every_scalar_field_is_a_column_of_the_csv() -> None:
 def test_hostile_texts_come_back_from_the_csv_and_the_json() -> None:
     hostile = report_records.hostile()
     rows = rows_of(hostile)
-    assert [row["workload"] for row in rows] == [point.workload for point in hostile.points]
+    assert [row["workload"] for row in rows] == [
+        f"'{point.workload}" if point.workload[0] in "=@" else point.workload  # no formula
+        for point in hostile.points
+    ]
     assert msgspec.json.decode(rendered(hostile, "json"), type=SweepResult) == hostile
 
 

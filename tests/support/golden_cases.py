@@ -68,6 +68,7 @@ def modelled() -> Iterator[Case]:
     yield from formats("hardware-one", "hardware ntb_hw_epf-v4 --doorbells 8", COMMON, page=True)
     yield from formats("hardware-audit", "hardware --audit", COMMON)
     yield from formats("compat", "compat", SERIES, page=True)
+    yield Case("compat-exhaustive.md", "compat --exhaustive --format md")
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
     yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
     yield from formats("patches", "patches", SERIES, page=True)
@@ -115,6 +116,8 @@ def compared() -> Iterator[Case]:
         yield from formats(
             f"gate-{kind}", f"gate {kind}-base.json {kind}-new.json", COMPARED, page=True
         )
+    yield from formats("show-ab", "show ab.json", COMPARED, page=True)
+    yield from formats("gate-ab", "gate ab.json", ("text", "json"))
     yield from formats("gate-pair", "gate pair-run.json pair-new.json", COMPARED)
     yield Case("gate-policy.text", "gate bench-base.json bench-new.json --policy policy.toml")
     runs = " ".join(f"bench-{number}.json" for number in range(4))
@@ -122,6 +125,12 @@ def compared() -> Iterator[Case]:
     store = "--store history.sqlite"
     for action in ("show", "check"):
         yield from formats(f"history-{action}", f"history {action} {store}", COMMON, page=True)
+    changes = "--store changes.sqlite"  # a step fixed, one accepted, and noise that wanders
+    yield from formats("history-changes", f"history check {changes}", COMMON, page=True)
+    yield Case("history-last.text", f"history check {changes} --last 9")
+    yield Case("history-export.csv", f"history export {changes} --last 5 --metric *test_scan")
+    against = f"gate bench-new.json --against-history 20 {changes}"
+    yield from formats("gate-history", against, COMPARED, page=True)
 
 
 MACHINE = here.Environment(

@@ -2,21 +2,30 @@
 """The reference pages in docs/reference/, made of what the code declares: `make reference`."""
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args, get_type_hints
 
+from every_parser import below, every_command, options_of
 from msgspec import Struct
 from msgspec.structs import fields
+from shell_files import shell_files
 
-from ntbbench.cli.main import COMMANDS, build_parser
+from ntbbench.capture.ingest import READERS as CAPTURED
+from ntbbench.cli.main import EXIT_CODES
 from ntbbench.compare.policy import Policy
+from ntbbench.compare.readers.detect import FORMATS as COMPARED
 from ntbbench.core.fields import Declared, declared
 from ntbbench.core.options import OptionSection, described
 from ntbbench.datapath import sections as simulate
 from ntbbench.datapath.scenario_file import preset
 from ntbbench.dispatch import scenario as sweep
 from ntbbench.report.registry import RESULTS
+from ntbbench.report.render import RENDERERS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 SHELL = FOLDER.parent / "shell"
@@ -38,21 +47,58 @@ FILES = """\
 
 TOML files; a key that is left out has its default. A list may be written as on the command line.
 """
+EXITS = """\
+# Exit codes
+
+Made by `make reference` from the declarations themselves. The code of a command that answers a
+question (`compat`, `patches`, `doorbell`, `compare`) is 0, whatever the answer.
+
+A reader of stdout that leaves early (`| head`, `| grep -q`) changes no code, and neither does a
+stderr that nobody reads; a pipeline gives the code on with `set -o pipefail`. What was measured is
+printed also where it cannot be saved, and saved also where it cannot be printed. Either is a 2,
+which goes before a finding.
+"""
+WRITTEN = """\
+# Formats
+
+Made by `make reference` from the declarations themselves.
+
+## What commands print
+
+`--format` says what stdout gets, `--write FORMAT=FILE` writes another format beside it, `--html
+FILE` a page. `ntbbench show FILE.json` prints a saved result in any of them.
+"""
+SAVED = """\
+## Results
+
+A result is JSON whose `schema` names its kind. `ntbbench schema KIND` prints the JSON Schema,
+[metrics.md](metrics.md) lists the fields. `null` is a number that is not known.
+"""
+READ = """\
+## What `ingest` and `explain` read
+
+A folder of `ntbbench capture`, or files of these kinds under any name: the beginning of a file says
+what it is.
+"""
 BETTER = {"lower": "lower", "higher": "higher", "none": ""}
 
 
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
-    return {"metrics.md": metrics_page(), "options.md": options_page()}
+    return {
+        "metrics.md": metrics_page(),
+        "options.md": options_page(),
+        "formats.md": formats_page(),
+        "exit-codes.md": exit_codes_page(),
+    }
 
 
 def options_page() -> str:
     """Return the options of every command and the keys of every file."""
     commands = [
         part
-        for name in COMMANDS
-        for title, parser in leaves(build_parser([name]), "ntbbench")
-        if title.split()[1] == name
+        for title, parser in every_command()
+        if not below(parser)
         for part in (f"## {title}\n", option_table(parser))
     ]
     board = preset("rcar-s4-spider")
@@ -64,38 +110,10 @@ def options_page() -> str:
     return "\n".join([OPTIONS, *commands, FILES, *files])
 
 
-def leaves(
-    parser: argparse.ArgumentParser, title: str
-) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Yield every command below a parser that has none below it, with its words."""
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not below:
-        yield title, parser
-    for action in below:
-        for name, inner in action.choices.items():
-            yield from leaves(inner, f"{title} {name}")
-
-
 def option_table(parser: argparse.ArgumentParser) -> str:
     """Return the options of a command as a table, in the order of its help."""
     rows = [(f"`{option}`", text) for option, text in options_of(parser)]
     return markdown(("option", "what"), rows)
-
-
-def options_of(parser: argparse.ArgumentParser) -> list[tuple[str, str]]:
-    """Return each option of a command and what it is, in the order of its help."""
-    return [
-        (written(action), parser._get_formatter()._expand_help(action))
-        for group in parser._action_groups
-        for action in group._group_actions
-        if action.dest != "help" and action.help
-    ]
-
-
-def written(action: argparse.Action) -> str:
-    """Return an option or argument as it is given, with what stands for its value."""
-    words = "" if action.nargs == 0 else str(action.metavar or "|".join(action.choices or ()))
-    return " ".join(filter(None, (", ".join(action.option_strings), words))) or action.dest
 
 
 def key_tables(
@@ -127,6 +145,66 @@ def plain(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def exit_codes_page() -> str:
+    """Return every exit code, then what each command says of its own."""
+    codes = markdown(("code", "meaning"), ((str(code), does) for code, does in EXIT_CODES.items()))
+    told = [
+        f"## {title}\n\n```text\n{own}\n```\n"
+        for title, parser in every_command()
+        if (own := own_codes(parser))
+    ]
+    return "\n".join([EXITS, codes, *told])
+
+
+def own_codes(parser: argparse.ArgumentParser) -> str:
+    """Return what the help of a command says of its exit codes; empty: nothing."""
+    _, _, told = (parser.epilog or "").partition("exit codes:")
+    return dedent(told.partition("\n\n")[0].lstrip(" ").strip("\n"))
+
+
+def formats_page() -> str:
+    """Return what commands print, what they save, and what they read."""
+    renderers = ((f"`{name}`", first_line(renderer_of(name)), takers(name)) for name in RENDERERS)
+    results = (
+        (f"`{name}`", f"`{kind.schema}`", first_line(kind.record_type()))
+        for name, kind in RESULTS.items()
+    )
+    sources = ((one.name, one.gives, one.cannot_tell) for one in CAPTURED if one.gives)
+    return "\n".join(
+        [
+            WRITTEN,
+            markdown(("format", "what", "of"), renderers),
+            SAVED,
+            markdown(("kind", "`schema`", "what"), results),
+            f"## What `compare` and `gate` read\n\nA side is {COMPARED}, or several of one kind.\n",
+            READ,
+            markdown(("source", "gives", "cannot tell"), sources),
+        ]
+    )
+
+
+def renderer_of(name: str) -> object:
+    """Return the module that writes a format."""
+    return import_module(f"ntbbench.report.render.{RENDERERS[name]}")
+
+
+def first_line(described: object) -> str:
+    """Return the first line of a docstring."""
+    return (described.__doc__ or "").strip().splitlines()[0]
+
+
+def takers(form: str) -> str:
+    """Return the commands that print a format; all: every one that has --format."""
+    choices = {
+        title.removeprefix("ntbbench "): action.metavar.split("|")
+        for title, parser in every_command()
+        for action in parser._actions
+        if "--format" in action.option_strings and action.metavar  # of a report, not an export
+    }
+    found = [f"`{title}`" for title, known in choices.items() if form in known]
+    return "all" if len(found) == len(choices) else ", ".join(found)
+
+
 def metrics_page() -> str:
     """Return the fields of every kind of result."""
     parts = [METRICS]
@@ -134,8 +212,8 @@ def metrics_page() -> str:
         parts.append(f"## {name}: `{kind.schema}`\n")
         for record in structs(kind.record_type(), []):
             if declared(record):
-                summary = (record.__doc__ or "").strip().splitlines()[0]
-                parts.append(f"**{record.__name__}**: {summary}\n\n{table(record)}")
+                head = f"**{record.__name__}**: {first_line(record)}"
+                parts.append(f"{head}\n\n{table(record)}")
     return "\n".join(parts)
 
 
@@ -166,16 +244,20 @@ def row(field: Declared) -> Sequence[str]:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; a pipe in a cell is written so that it ends none."""
-    cells = [[cell.replace("|", chr(92) + "|") for cell in row] for row in rows]
-    lines = [f"| {' | '.join(line)} |" for line in (head, *cells)]
+    """Return a table."""
+    lines = [f"| {' | '.join(line)} |" for line in (head, *(map(cell, row) for row in rows))]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
+
+
+def cell(text: str) -> str:
+    """Return a cell whose pipes end none, in GitHub's Markdown and in MkDocs', code or not."""
+    with_pipe = re.compile(r"`([^`]*\|[^`]*)`")
+    code = with_pipe.sub(lambda found: f"<code>{escape(found[1], quote=False)}</code>", text)
+    return code.replace("|", "&#124;<wbr>")
 
 
 def write_all() -> None:
     """Write every page anew."""
-    from shell_files import shell_files  # noqa: PLC0415 - it uses what is here
-
     for folder, made in ((FOLDER, pages()), (SHELL, shell_files())):
         for name, text in made.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

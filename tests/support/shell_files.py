@@ -5,12 +5,29 @@ import argparse
 from collections.abc import Iterator, Mapping
 
 import shtab
-from reference_pages import leaves, options_of
+from every_parser import leaves, options_of
 
 from ntbbench.cli.main import EPILOG, GROUPS, QUESTION, build_parser
 
 # The names under which each shell looks for them.
 COMPLETIONS = {"bash": "ntbbench", "zsh": "_ntbbench", "fish": "ntbbench.fish"}
+# A task of the README each, and the commands that do it.
+EXAMPLES = {
+    "Test a driver patch: what a doorbell costs before and after it.": [
+        "ntbbench lab pair run --ep-driver before --queues 4 -o before.json",
+        "ntbbench lab pair run --ep-driver MY.c --queues 4 -o after.json",
+        "ntbbench compare before.json after.json",
+    ],
+    "Gate a CI: exit code 1 on a regression.": ["ntbbench gate base.json new.json"],
+    "Measure a board, and hold it against the model of its device.": [
+        "ntbbench capture -o board --seconds 30",
+        "ntbbench ingest board -o measured.json",
+        "ntbbench explain measured.json",
+    ],
+    "Explore the model: does the mask or the interrupt affinity give the throughput?": [
+        "ntbbench simulate --preset rcar-s4-spider --queues 1,2,4",
+    ],
+}
 DOES = {name: words for group in GROUPS.values() for name, words in group.items()}
 
 
@@ -50,6 +67,9 @@ def manual(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield f".SS {roff(title)}"
         for option, text in options_of(command):
             yield from (".TP", f".B {roff(option)}", roff(text))
+    yield ".SH EXAMPLES"
+    for task, commands in EXAMPLES.items():
+        yield from (".PP", roff(task), ".PP", ".RS", ".nf", *map(roff, commands), ".fi", ".RE")
     yield from (".SH EXIT STATUS", ".nf", *map(roff, EPILOG.splitlines()[1:]), ".fi")
 
 

@@ -1,57 +1,91 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Softirqs and interrupts between two snapshots of /proc, and what each NTB line carries."""
+"""Two snapshots of /proc/interrupts or /proc/softirqs, and what each row counted between them.
+
+A row that cannot be read is named and has no counts; the rest of the file stands.
+"""
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import sub
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
-
 from ntbbench.capture.readers import Known, Reader, earlier
-from ntbbench.capture.records import DeviceFacts, Irq, Measured, Softirq
+from ntbbench.capture.records import Measured, Softirq
 from ntbbench.core.errors import InputError
-from ntbbench.core.text_file import bad_line, read_small
-from ntbbench.ntb.catalogue import irq_lines, resolve
-from ntbbench.ntb.device import Hardware, IrqLayout
+from ntbbench.core.text_file import bad_line, read_lines
 
 CPU = re.compile(r"CPU\d{1,5}")
-ROW = re.compile(r"\s*([^\s:][^:]{0,30}):(.*)")
-COUNT = re.compile(r"\d{1,10}")
+LABEL = re.compile(r"\s*([^\s:][^:]{0,30}):(.*)", re.DOTALL)
 U32 = 1 << 32
 # A counter that falls from the upper half of u32 to the lower one has wrapped once; any other
 # fall is a restart: the line was freed and requested again.
 HALF = 1 << 31
-# Rows with one count for all CPUs: of x86, and of arm and arm64 (arch_show_interrupts).
-SINGLE = frozenset({"ERR", "MIS", "Err"})
-# PCI-MSIX-0000:00:01.0 0-edge name | IO-APIC 2-edge timer | GICv3 27 Level arch_timer
-CHIP = re.compile(r"(\S+)\s+(?:(\d{1,19})(?:-\S+)?(?:\s+|$))?(?:(?:Edge|Level)(?:\s+|$))?(.*)")
+# Rows with one count for all CPUs: of x86, of arm and arm64, of powerpc (arch_show_interrupts).
+SINGLE = frozenset({"ERR", "MIS", "Err", "BAD"})
+LINE_MAX = 1 << 17  # characters: 8,192 CPUs, the most that Linux takes, have 11 each
+CELLS_MAX = 1 << 23  # counts of a file, 4 bytes each: 768 CPUs and 3,000 rows have 2.3 million
+HEADER_LAST = 8  # a text that was pasted begins with the command
+TAIL_MAX = 512  # characters behind the counts
+ODD_MAX = 20  # rows that are named
+# Between chip and actions: `0-edge`, `39 Level`, `-msi-x` (Xen has no hwirq), `12 Edge oob` (EVL).
+PLACE = re.compile(
+    r"(?:^|\s)(?:(?P<hwirq>\d{1,19})(?=-|\s+(?:Edge|Level)\b))?"
+    r"(?:-[a-zA-Z][\w-]*|\s*\b(?:Edge|Level)\b(?:-\w+)?)(?:\s+-?(?:oob|OOB))?(?=\s|$)"
+)
+GAP = re.compile(r"\s{2,}")  # the kernel prints at least two blanks before the first action
+NUMBERED = re.compile(r"(.*\S)\s+(\d{1,19})")
+ONE_GAP = re.compile(r"(.*\S)\s+([^\s,]+(?:,\s?[^\s,]+)*)")  # blanks lost on the way
 
-PCI_NAME = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-MSI_CHIP = re.compile(r"(?:[\w-]+-)?PCI-MSIX?")  # of x86, whose hwirq is that of the PCI layer
-MSI_INDEX_BITS, MSI_DOMAIN_BITS = 11, 27  # hwirq = domain << 27 | devid << 11 | index
+
+class Tail(NamedTuple):
+    """What stands behind the counts of a line."""
+
+    chip: str = ""
+    hwirq: int | None = None
+    action: str = ""
 
 
 @dataclass(frozen=True)
 class ProcRow:
-    """One line: counts by CPU name, the rest of the line split into chip, hwirq and action."""
+    """One line: its counts in the order of its CPUs, and the rest; `values` None: an odd row."""
 
     label: str
-    counts: dict[str, int]
-    chip: str
-    hwirq: int | None
-    action: str
+    cpus: tuple[str, ...]
+    values: "array[int] | None"
+    tail: Tail
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts by the CPU's name; none of an odd row."""
+        return {} if self.values is None else dict(zip(self.cpus, self.values, strict=True))
+
+    @property
+    def chip(self) -> str:
+        """The name of the interrupt controller."""
+        return self.tail.chip
+
+    @property
+    def hwirq(self) -> int | None:
+        """The controller's number of it, where the kernel prints one."""
+        return self.tail.hwirq
+
+    @property
+    def action(self) -> str:
+        """The drivers of the line, as it names them."""
+        return self.tail.action
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One reading of the file: CPU names of the header, rows by label."""
+    """One reading of the file: CPU names of the header, rows by label, and which rows are odd."""
 
     path: Path
     cpus: tuple[str, ...]
     rows: dict[str, ProcRow]
+    odd: dict[str, str] = field(default_factory=dict)  # label, or line -> what is wrong with it
 
 
 @dataclass(frozen=True)
@@ -83,95 +117,170 @@ class Delta:
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """Read /proc/interrupts or /proc/softirqs.
+    """Read /proc/interrupts or /proc/softirqs, line by line.
 
-    InputError: no header of CPUs, a row with too few counts or one beyond u32, a label twice, or a
-    file that is cut off within a line.
+    InputError: no header of CPUs, no row, more than `CELLS_MAX` counts, or a file that is cut off
+    within a line. A row that cannot be read is one of `odd`.
 
-    Source: Linux 6.12 kernel/irq/proc.c (show_interrupts), fs/proc/softirqs.c,
-    arch/x86/kernel/irq.c (arch_show_interrupts).
+    Source: Linux 7.3 kernel/irq/proc.c (irq_seq_show), Linux 6.12 (show_interrupts),
+    fs/proc/softirqs.c, arch/x86/kernel/irq.c (arch_show_interrupts).
     """
-    text = read_small(path)
-    lines = text.split("\n")
-    cpus = tuple(lines[0].split())
-    if not cpus or not all(map(CPU.fullmatch, cpus)) or len(set(cpus)) < len(cpus):
-        raise bad_line(path, 1, lines[0], "a header of CPUs: CPU0 CPU1 ...")
-    if lines[-1]:
-        raise bad_line(path, len(lines), lines[-1], "the file is cut off within this line")
+    lines = read_lines(path, LINE_MAX)
+    odd: dict[str, str] = {}
+    cpus = _header(path, lines, odd)
     rows: dict[str, ProcRow] = {}
-    for number, line in enumerate(lines[1:], 2):
-        if line.strip():
-            row = _row(path, number, line, cpus)
-            if row.label in rows:
-                raise bad_line(path, number, line, f"{row.label} is there twice")
+    cells = 0
+    for number, line in lines:
+        if "\0" in line:
+            raise InputError(str(path), "NUL characters", "a text file")
+        if not line.strip():
+            continue
+        row, why = _row(line, cpus)
+        if not line.endswith("\n") and (row is None or why or row.label.isdigit()):
+            raise bad_line(path, number, line, "the file is cut off within this line")
+        if row is not None and row.label in rows:
+            row, why = ProcRow(row.label, cpus, None, row.tail), f"{row.label} is there twice"
+        if why:
+            text = bad_line(path, number, line, f"{why}: this row is not read")
+            odd[str(number) if row is None else row.label] = str(text)
+        if row is not None:
             rows[row.label] = row
-    if not rows:
+        cells += len(cpus)
+        if cells > CELLS_MAX:
+            raise bad_line(path, number, line, f"at most {CELLS_MAX} counts in a file")
+    if all(row.values is None for row in rows.values()):
         raise InputError(str(path), "no rows", "a row an interrupt: the file is cut off")
-    return Snapshot(path, cpus, rows)
+    return Snapshot(path, cpus, rows, odd)
 
 
-def _row(path: Path, number: int, line: str, cpus: tuple[str, ...]) -> ProcRow:
-    match = ROW.fullmatch(line)
+def _header(path: Path, lines: Iterator[tuple[int, str]], odd: dict[str, str]) -> tuple[str, ...]:
+    """Return the CPUs of the header, one of the first lines."""
+    first: InputError | None = None
+    for number, line in lines:
+        cpus = tuple(line.split())
+        if cpus and all(map(CPU.fullmatch, cpus)) and len(set(cpus)) == len(cpus):
+            if not line.endswith("\n"):
+                raise bad_line(path, number, line, "the file is cut off within this line")
+            return cpus
+        error = bad_line(path, number, line, "a header of CPUs: CPU0 CPU1 ...")
+        first = first or error
+        if cpus:
+            odd[str(number)] = f"{error}: this line is not read"
+        if number >= HEADER_LAST:
+            break
+    raise first or bad_line(path, 1, "", "a header of CPUs: CPU0 CPU1 ...")
+
+
+def _row(line: str, cpus: tuple[str, ...]) -> tuple[ProcRow | None, str]:
+    """Return a row and what is wrong with it; None: it has no label."""
+    why, values = "", None
+    match = LABEL.fullmatch(line)
     if match is None:
-        raise bad_line(path, number, line, "label: one count a CPU, then what it is")
-    label, rest = match[1], match[2]
+        return None, "label: one count a CPU, then what it is"
+    label = match[1].strip()
     columns = cpus[:1] if label in SINGLE else cpus
-    words = rest.split(None, len(columns))
-    counts = words[: len(columns)]
-    if len(counts) < len(columns) or not all(map(COUNT.fullmatch, counts)):
-        raise bad_line(path, number, line, f"{len(columns)} counts, one a CPU")
-    if any(int(count) >= U32 for count in counts):
-        raise bad_line(path, number, line, "counts below 2**32 (they are u32)")
-    tail = words[len(columns)].strip() if len(words) > len(columns) else ""
-    chip, hwirq, action = "", None, tail
-    if label.isdigit() and (found := CHIP.fullmatch(tail)) is not None:
-        chip, action = found[1], found[3].strip()
-        hwirq = None if found[2] is None else int(found[2])
-    return ProcRow(label, dict(zip(columns, map(int, counts), strict=True)), chip, hwirq, action)
+    words = match[2].split(None, len(columns))
+    rest = words[len(columns)].strip() if len(words) > len(columns) else ""
+    tail = _tail(rest) if label.isdigit() else Tail(action=rest)
+    shown = words[: len(columns)]
+    digits = "".join(shown)
+    if len(shown) < len(columns) or not (digits.isascii() and digits.isdecimal()):
+        why = f"{len(columns)} counts, one a CPU"
+    elif len(rest) > TAIL_MAX:
+        why = f"at most {TAIL_MAX} characters behind the counts"
+    else:
+        try:
+            values = array("I", map(int, shown))
+        except (OverflowError, ValueError):  # of array(); of int(), which refuses endless digits
+            why = "counts below 2**32 (they are u32)"
+    return ProcRow(label, columns, values, tail), why
 
 
-def device_of(row: ProcRow) -> str:
-    """Return the PCI name of the device that a line's chip or hwirq tells; "": neither does.
-
-    Source: Linux 6.12 drivers/pci/msi/irqdomain.c (pci_msi_domain_calc_hwirq).
-    """
-    if (found := PCI_NAME.search(row.chip)) is not None:
-        return found[0]
-    if row.hwirq is None or MSI_CHIP.fullmatch(row.chip) is None:
-        return ""
-    domain, device = row.hwirq >> MSI_DOMAIN_BITS, row.hwirq >> MSI_INDEX_BITS & 0xFFFF
-    return f"{domain:04x}:{device >> 8:02x}:{device >> 3 & 0x1F:02x}.{device & 7}"
+def _tail(text: str) -> Tail:
+    """Split what stands behind the counts: the chip's name may hold blanks, as actions may."""
+    if len(text) > TAIL_MAX:
+        return Tail()
+    if places := [*PLACE.finditer(text)]:
+        place = places[-1]  # actions are found from the right
+        hwirq = None if place["hwirq"] is None else int(place["hwirq"])
+        return Tail(text[: place.start()].strip(), hwirq, text[place.end() :].strip())
+    *before, last = GAP.split(text)
+    if not before and (found := ONE_GAP.fullmatch(text)) is not None:
+        before, last = [found[1]], found[2]
+    if not before:
+        return Tail(chip=text)
+    chip = " ".join(before)
+    if (numbered := NUMBERED.fullmatch(chip)) is not None:
+        return Tail(numbered[1], int(numbered[2]), last)
+    return Tail(chip, None, last)
 
 
 def difference(before: Snapshot, after: Snapshot, cautions: list[str]) -> dict[str, Delta]:
-    """Return what each row of `after` counted since `before`; say what cannot be known."""
+    """Return what each row of either snapshot counted in between; say what cannot be known."""
     cautions += _cpu_cautions(before, after)
+    cautions += _odd_cautions(before, after)
+    odd = before.odd.keys() | after.odd.keys()
     deltas = {}
     for label, row in after.rows.items():
         old = before.rows.get(label)
-        if old is not None and (old.chip, old.action) == (row.chip, row.action):
-            cpus = tuple(dict.fromkeys((*old.counts, *row.counts)))
-            counts = [_one(after.path, row, cpu, old.counts.get(cpu), cautions) for cpu in cpus]
-            deltas[label] = Delta(cpus, tuple(counts))
+        if old is not None and label not in odd and is_same(old, row):
+            deltas[label] = _delta(after.path, old, row, cautions)
             continue
-        if old is None:
+        if label in odd:
+            why = ""
+        elif old is None:
             why = f"{label} {row.action} came between the snapshots"
         else:
             why = f"{label} was {old.action or 'free'} and is {row.action or 'free'}"
-        if any(row.counts.values()) or old is not None:
+        if why and (any(row.values or ()) or old is not None):
             cautions.append(f"{after.path}: {why}: its interrupts are not known")
-        deltas[label] = Delta(tuple(row.counts), (None,) * len(row.counts))
-    gone = [f"{label} {before.rows[label].action}" for label in before.rows.keys() - after.rows]
-    cautions += [
-        f"{after.path}: {name} went between the snapshots: its interrupts are not known"
-        for name in sorted(gone)
-    ]
+        deltas[label] = Delta(row.cpus, (None,) * len(row.cpus))
+    for label in sorted(before.rows.keys() - after.rows.keys()):
+        row = before.rows[label]
+        deltas[label] = Delta(row.cpus, (None,) * len(row.cpus))
+        why = f"{label} {row.action} went between the snapshots"
+        cautions.append(f"{after.path}: {why}: its interrupts are not known")
     return deltas
 
 
+def is_same(old: ProcRow, new: ProcRow) -> bool:
+    """Return whether a line still belongs to the same chip and drivers."""
+    return (old.chip, old.action) == (new.chip, new.action)
+
+
+def _delta(path: Path, old: ProcRow, new: ProcRow, cautions: list[str]) -> Delta:
+    before, after = old.values or array("I"), new.values or array("I")
+    if old.cpus == new.cpus:
+        grown = tuple(map(sub, after, before)) if after != before else (0,) * len(after)
+        if min(grown) >= 0:
+            return Delta(new.cpus, grown)
+    counts, earlier_counts = new.counts, old.counts
+    cpus = tuple(dict.fromkeys((*old.cpus, *new.cpus)))
+    named = f"{path}: {new.label} {new.action}"
+    return Delta(
+        cpus,
+        tuple(_one(named, cpu, earlier_counts.get(cpu), counts.get(cpu), cautions) for cpu in cpus),
+    )
+
+
+def _one(
+    named: str, cpu: str, before: int | None, after: int | None, cautions: list[str]
+) -> int | None:
+    if before is None or after is None:
+        return None
+    if after >= before:
+        return after - before
+    where = f"{named} on {cpu}: {before} then {after}"
+    if before >= HALF > after:
+        cautions.append(f"{where}: the u32 counter wrapped; taken as one wrap")
+        return after - before + U32
+    cautions.append(f"{where}: the counter went back (the line was freed?): not known")
+    return None
+
+
 def _cpu_cautions(before: Snapshot, after: Snapshot) -> list[str]:
-    came = [cpu for cpu in after.cpus if cpu not in before.cpus]
-    went = [cpu for cpu in before.cpus if cpu not in after.cpus]
+    came = [cpu for cpu in after.cpus if cpu not in set(before.cpus)]
+    went = [cpu for cpu in before.cpus if cpu not in set(after.cpus)]
     return [
         f"{after.path}: {', '.join(names)} {verb} between the snapshots: "
         "its interrupts are not known, totals are lower bounds"
@@ -180,18 +289,11 @@ def _cpu_cautions(before: Snapshot, after: Snapshot) -> list[str]:
     ]
 
 
-def _one(path: Path, row: ProcRow, cpu: str, before: int | None, cautions: list[str]) -> int | None:
-    after = row.counts.get(cpu)
-    if before is None or after is None:
-        return None
-    if after >= before:
-        return after - before
-    where = f"{path}: {row.label} {row.action} on {cpu}: {before} then {after}"
-    if before >= HALF > after:
-        cautions.append(f"{where}: the u32 counter wrapped; taken as one wrap")
-        return after - before + U32
-    cautions.append(f"{where}: the counter went back (the line was freed?): not known")
-    return None
+def _odd_cautions(before: Snapshot, after: Snapshot) -> list[str]:
+    """Name each odd row once, though it is there in both snapshots."""
+    told = [*({**before.odd, **after.odd}).values()]
+    more = f"{after.path}: {len(told) - ODD_MAX} more rows are not read"
+    return [*told[:ODD_MAX], *[more] * (len(told) > ODD_MAX)]
 
 
 def changed(deltas: dict[str, Delta]) -> Sequence[str]:
@@ -214,167 +316,4 @@ SOFTIRQS = Reader(
     "which tasklets ran: one TASKLET softirq runs all that are scheduled, of any driver",
     _softirqs,
     snapshots="softirqs",
-)
-
-
-FIRST_DOORBELL = 2  # slot 0: link, slot 1: reserved
-DOORBELL = "doorbell bit"
-EMBEDDED = "all slots on one line (embedded doorbell)"
-MAY_BE_LINK = "(link events too, where the vector has a link bit)"
-
-
-class Slot(NamedTuple):
-    """The place of a line among those of its device, what it means, what its interrupts may be.
-
-    `is_doorbell` and `is_link` together: how many of its interrupts are doorbells is not known,
-    only that no more are. Link stands for every event that is no doorbell: of AMD's vectors above
-    its doorbells, of a message. `others`: the other actions that share the line.
-    """
-
-    slot: int
-    role: str
-    is_doorbell: bool
-    is_link: bool
-    others: tuple[str, ...] = ()
-
-
-def _epf(slot: int, lines: int) -> Slot:
-    if lines == 1:
-        return Slot(slot, EMBEDDED, True, False)
-    if slot < FIRST_DOORBELL:
-        return Slot(slot, ("link", "reserved")[slot], False, slot == 0)
-    return Slot(slot, f"{DOORBELL} {slot - FIRST_DOORBELL}", True, False)
-
-
-def _vector(slot: int, lines: int) -> Slot:
-    """Return what all devices with that many vectors say of this one; else it may be anything."""
-    names = [name for name, irqs in irq_lines() if lines in irqs.counts]
-    told = {_vector_slot(slot, *_masks_of(resolve(name), slot)) for name in names}
-    if len(told) == 1:
-        return told.pop()
-    return Slot(slot, f"vector {slot} {MAY_BE_LINK}", True, True)
-
-
-def _masks_of(hardware: Hardware, vector: int) -> tuple[int, int]:
-    masks = hardware.vector_map.irq_masks
-    bits = masks[vector] if vector < len(masks) else 0
-    return bits & hardware.vector_map.db_valid_mask, bits & hardware.link_mask
-
-
-def _vector_slot(vector: int, doorbells: int, link: int) -> Slot:
-    if doorbells and link:
-        return Slot(vector, f"vector {vector} (link events too)", True, True)
-    if doorbells:
-        return Slot(vector, f"vector {vector}", True, False)
-    return Slot(vector, f"vector {vector} (link or other events, no doorbell)", False, True)
-
-
-LAYOUTS: dict[IrqLayout, Callable[[int, int], Slot]] = {
-    "slots": _epf,
-    "vectors": _vector,
-    "all": lambda slot, _: Slot(slot, "all doorbells, and link events", True, True),
-    "doorbells": lambda slot, _: Slot(slot, "all doorbells", True, False),
-    "messages": lambda slot, _: Slot(slot, "link and messages", False, True),
-}
-# By action (request_irq's name): those of the presets, and of the QPs' MSIs.
-ACTIONS: dict[str, Callable[[int, int], Slot]] = {
-    lines.action: LAYOUTS[lines.layout] for _, lines in irq_lines()
-} | {
-    "ntb_transport": lambda slot, _: Slot(slot, f"MSI of a QP, number {slot} of them", True, False)
-}
-
-
-def actions_of(action: str) -> list[str]:
-    """Return the actions of a line, which several drivers may share."""
-    return [part.strip() for part in action.split(",")]
-
-
-def action_of(action: str) -> str | None:
-    """Return the NTB action of a line, the first if it has several; None: it has none."""
-    return next((part for part in actions_of(action) if part in ACTIONS), None)
-
-
-def find_slots(rows: Iterable[ProcRow]) -> dict[str, Slot]:
-    """Return the slot of each NTB line by label; lines of one device count in file order."""
-    groups: defaultdict[tuple[str, str, int], list[ProcRow]] = defaultdict(list)
-    for row in rows:
-        if (action := action_of(row.action)) is not None:
-            device = 0 if row.hwirq is None else row.hwirq >> MSI_INDEX_BITS
-            groups[action, row.chip, device].append(row)
-    return {
-        row.label: ACTIONS[action](slot, len(lines))._replace(others=_others(row.action, action))
-        for (action, _, _), lines in groups.items()
-        for slot, row in enumerate(lines)
-    }
-
-
-def _others(line: str, action: str) -> tuple[str, ...]:
-    names = actions_of(line)
-    names.remove(action)
-    return tuple(names)
-
-
-def told_line(irq: Irq, facts: Sequence[DeviceFacts]) -> Irq:
-    """Return an interrupt line as the capture's facts tell it; one that they do not, as it is."""
-    if irq.slot is None:
-        return irq
-    action = action_of(irq.action)
-    receiving = {device.action for device in facts if device.action}
-    others = tuple(irq.others)
-    if receiving and action not in receiving:
-        return _with_slot(
-            irq, Slot(irq.slot, f"{irq.role}, of the side that sends", False, False, others)
-        )
-    device = _info_of(irq, facts) if ACTIONS.get(action or "") is _vector else None
-    if device is None:
-        return irq
-    masks = device.vector_masks
-    doorbells = int(masks[irq.slot], 16) if irq.slot < len(masks) else 0
-    told = _vector_slot(irq.slot, doorbells, int(irq.slot in device.link_vectors))
-    return _with_slot(irq, told._replace(others=others))
-
-
-def _with_slot(irq: Irq, slot: Slot) -> Irq:
-    is_upper_bound = bool(slot.others) or (slot.is_doorbell and slot.is_link)
-    known = slot._asdict() | {"others": list(slot.others)}
-    return replace(irq, **known, is_upper_bound=is_upper_bound)
-
-
-def _info_of(irq: Irq, facts: Sequence[DeviceFacts]) -> DeviceFacts | None:
-    """Return intel's `info` of the line's device: by its PCI name, or the only one there is."""
-    found = {Path(device.source).name: device for device in facts if int(device.link_mask, 16)}
-    if irq.device in found:
-        return found[irq.device]
-    named = irq.device and all(PCI_NAME.fullmatch(name) for name in found)
-    return next(iter(found.values())) if len(found) == 1 and not named else None
-
-
-def _interrupts(after: Path, _known: Known) -> Measured:
-    old, new = read_snapshot(earlier(after)), read_snapshot(after)
-    slots = find_slots(new.rows.values())
-    cautions: list[str] = []
-    deltas = difference(old, new, cautions)
-    rows = []
-    for label in dict.fromkeys((*slots, *changed(deltas))):
-        row = new.rows[label]
-        irq = Irq(
-            label=label,
-            chip=row.chip,
-            action=row.action,
-            source=str(after),
-            device=device_of(row),
-            **deltas[label].counts,
-        )
-        rows.append(_with_slot(irq, slots[label]) if label in slots else irq)
-    return Measured(interrupts=rows, cautions=cautions)
-
-
-INTERRUPTS = Reader(
-    "/proc/interrupts",
-    "interrupts a line and CPU between two snapshots",
-    "rings that coalesced into one interrupt; whose QP an interrupt was for where a line "
-    "covers several doorbells; more than one wrap of its u32; counters that restarted and passed "
-    "their old value",
-    _interrupts,
-    snapshots="interrupts",
 )

@@ -10,156 +10,12 @@ from pathlib import Path
 
 from ntbbench.capture.readers import Known, Reader
 from ntbbench.capture.readers.doorbell_point import Qp
-from ntbbench.capture.readers.run_times import RunTimes
-from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
+from ntbbench.capture.readers.trace_events import TraceText, read_events
+from ntbbench.capture.readers.trace_tally import TraceTally
 from ntbbench.capture.recording import QP_SIZE_MAX
 from ntbbench.capture.records import Handler, Measured, Traced, Woken
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
-
-CALLBACK = "ntb_transport_doorbell_callback"
-SCHEDULE = "__tasklet_schedule"
-RUN = "ntb_transport_rxc_db"
-OF_EVENT = (CALLBACK, "ntb_db_event")
-# The names that a recording's own probes have; any other probe is known by its function.
-PROBES = {"db_event": CALLBACK, "tasklet_schedule": SCHEDULE, "rxc_db": RUN}
-SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[\w+\])?\)")
-RETURNED = re.compile(r"\([^()]* <- ")
-FIELD = re.compile(r"\b(\w+)=((?:0x)?[0-9a-fA-F]{1,16})\b")
-HANDLER = re.compile(r"irq=(\d{1,10}) name=(.{0,200})")
-SOFTIRQ = re.compile(r"vec=\d{1,2} \[action=(\w{1,20})\]")
-TASKLET = re.compile(r"tasklet=(\S+) function=(\w+)")
-# Events of the kernel that no callback makes; a probe that someone else set may be within one.
-ENDING = ("tasklet_e", "softirq_e", "irq_handler_", "sched_")
-IN_SOFTIRQ = "s"  # of the flags column: no doorbell callback runs there
-KEYS_MAX = 1 << 16  # distinct tasklets or handlers; no machine has more
-
-
-@dataclass
-class TraceTally:
-    """Counts while the trace goes by. Tasklets and QPs are known by their address.
-
-    `ringing` and `cut` hold the callback that a CPU is in by its pid and context: one whose event
-    was seen, or one that began before the CPU's first event. `undecided`: schedules of the latter,
-    which are counted as `other`. `is_bounded`: some event tells where a callback ends.
-    """
-
-    db_events: int | None = None
-    vectors: Counter[int] = field(default_factory=Counter)
-    doorbell: Counter[int] = field(default_factory=Counter)
-    other: Counter[int] = field(default_factory=Counter)
-    undecided: Counter[int] = field(default_factory=Counter)
-    entered: Counter[int] = field(default_factory=Counter)  # tasklet_entry of ntb_transport
-    foreign: set[int] = field(default_factory=set)  # tasklets of other functions
-    runs: Counter[int] = field(default_factory=Counter)  # rxc_db, by QP
-    handlers: Counter[tuple[int, str, int]] = field(default_factory=Counter)
-    softirqs: Counter[str] = field(default_factory=Counter)
-    has_schedules: bool = False
-    is_bounded: bool = False
-    cpus: set[int] = field(default_factory=set)
-    ringing: dict[int, tuple[int, str]] = field(default_factory=dict)
-    cut: dict[int, tuple[int, str]] = field(default_factory=dict)
-    times: RunTimes = field(default_factory=RunTimes)
-
-    def count(self, path: Path, event: Event) -> None:
-        """Add one event; InputError for more addresses than a machine can have."""
-        kind = _probe(event)
-        self._end_callbacks(kind, event)
-        if kind == SCHEDULE:
-            self._scheduled(event)
-        self.cpus.add(event.cpu)
-        if kind == CALLBACK:
-            self.db_events = (self.db_events or 0) + 1
-            self.ringing[event.cpu] = (event.pid, event.context)
-            self.times.callback(event)
-            vector = dict(FIELD.findall(event.body)).get("vector", "")
-            if "x" in vector or vector.isdecimal():
-                self.vectors[int(vector, 16 if "x" in vector else 10)] += 1
-        elif kind == RUN and (qp := _address(event, "qp")) is not None:
-            self.runs[qp] += 1
-            self.times.ran(qp, event)
-        else:
-            self._count_kernel_event(event)
-        if self._keys() > KEYS_MAX:
-            allowed = "fewer different addresses or handlers"
-            raise InputError(f"{path}:{event.line}", KEYS_MAX, allowed)
-
-    def _keys(self) -> int:
-        addresses = len(self.doorbell) + len(self.other) + len(self.entered) + len(self.runs)
-        names = len(self.vectors) + len(self.handlers) + len(self.softirqs)
-        return addresses + names + len(self.cpus) + len(self.foreign)
-
-    def _end_callbacks(self, kind: str, event: Event) -> None:
-        """Forget the callback that the event's CPU was in, if the event cannot be within it."""
-        where = (event.pid, event.context)
-        ends = kind in {CALLBACK, RUN} or event.name.startswith(ENDING) or _is_return(event)
-        for callbacks in (self.ringing, self.cut):
-            if ends or callbacks.get(event.cpu, where) != where:
-                callbacks.pop(event.cpu, None)
-        self.is_bounded |= ends and kind != CALLBACK
-
-    def _scheduled(self, event: Event) -> None:
-        address = _address(event, "tasklet")
-        if address is None:
-            return  # a probe without its argument tells nothing of a tasklet
-        self.has_schedules = True
-        where = (event.pid, event.context)
-        if event.cpu not in self.cpus and event.context != IN_SOFTIRQ:
-            self.cut[event.cpu] = where
-        by_doorbell = self.ringing.get(event.cpu) == where
-        (self.doorbell if by_doorbell else self.other)[address] += 1
-        self.times.scheduled(address, event, by_doorbell=by_doorbell)
-        if self.cut.get(event.cpu) == where:
-            self.undecided[address] += 1
-
-    def _count_kernel_event(self, event: Event) -> None:
-        if event.name == "tasklet_entry" and (match := TASKLET.match(event.body)):
-            address = _hex(match[1])
-            if address is not None and match[2] == RUN:
-                self.entered[address] += 1
-                self.times.entered(address, event)
-            elif address is not None:
-                self.foreign.add(address)
-        elif event.name == "tasklet_exit":
-            self.times.exited(event)
-        elif event.name == "irq_handler_entry" and (match := HANDLER.match(event.body)):
-            self.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
-        elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):
-            self.softirqs[match[1]] += 1
-
-
-def _is_return(event: Event) -> bool:
-    if RETURNED.match(event.body) is None:
-        return False
-    return any(name in text for name in OF_EVENT for text in (event.name, event.body))
-
-
-def _probe(event: Event) -> str:
-    """Return the function that a probe's event stands for; '': it is no probe of ours.
-
-    A return probe, `(caller <- function)`, is another event of the same call.
-    """
-    if RETURNED.match(event.body):
-        return ""
-    if (match := SYMBOL.match(event.body)) is not None:
-        return match[1]
-    if event.name in PROBES:
-        return PROBES[event.name]
-    return next((name for name in (CALLBACK, SCHEDULE, RUN) if name in event.name), "")
-
-
-def _address(event: Event, name: str) -> int | None:
-    fields = dict(FIELD.findall(event.body))
-    text = fields.get(name, fields.get("arg1"))
-    return None if text is None else _hex(text)
-
-
-def _hex(text: str) -> int | None:
-    try:
-        return int(text, 16)
-    except ValueError:
-        return None
-
 
 FULL = "trace-full"
 FULL_CPU = re.compile(r"CPU(\d{1,5}) dropped \d{1,20}")
@@ -167,6 +23,9 @@ LOST = "a CPU's buffer starts later than the others': its first events are lost"
 CUT_END = "the trace ends within a callback, or before what it wakes"
 CUT_START = "the trace begins within a callback: {} of its schedules may be a doorbell's"
 UNBOUNDED = "nothing in the trace tells where a callback ends: later schedules may be counted"
+UNPLACED = "the trace has no CPU or no pid: which schedules a callback made is not known"
+NO_CPU = "the trace has no CPU or no pid with its events: which CPU ran what is not known"
+NO_TIMES = "the trace's clock counts no seconds: its counts stay, its times are not known"
 UNSEEN = "{} runs have no schedule in the trace: it begins after it, or a probe missed it"
 NOT_RUN = "{} schedules have no run in the trace: it ends before it, or a probe missed it"
 UNLIKE = "tasklet_entry shows {} runs, rxc_db {}: a probe missed some"
@@ -197,7 +56,7 @@ class TraceRow:
 
     def woken(self, tally: TraceTally) -> Woken:
         """Return the row's record."""
-        is_known = self.tasklet is not None and tally.has_schedules
+        is_known = self.tasklet is not None and tally.has_schedules and tally.is_placed
         address = self.tasklet if self.ptr is None else self.ptr
         at = self.tasklet or 0
         return Woken(
@@ -238,6 +97,8 @@ def _trace(path: Path, known: Known) -> Measured:
         if event.time <= end:
             tally.count(path, event)
             events += 1
+    cautions += [f"{path}: {NO_TIMES}"] * (not facts.has_times)
+    cautions += [f"{path}: {NO_CPU}"] * (not facts.has_places)
     rows = _rows(tally, known.qps)
     wakeups, runs = _wakeups(tally, rows), _runs(tally, rows)
     if facts.started:
@@ -248,6 +109,7 @@ def _trace(path: Path, known: Known) -> Measured:
         source=str(path),
         format=facts.format,
         events=events,
+        schedules=tally.schedules,
         db_events=tally.db_events,
         db_events_per_vector={str(v): count for v, count in sorted(tally.vectors.items())},
         woken=[row.woken(tally) for row in rows],
@@ -255,6 +117,7 @@ def _trace(path: Path, known: Known) -> Measured:
         softirqs=dict(sorted(tally.softirqs.items())),
         has_lost=bool(facts.started),
         is_cut=bool(full_cpus),
+        has_times=facts.has_times,
         wakeups_low=wakeups.low,
         wakeups_high=wakeups.high,
         wakeups_doubts=wakeups.doubts,
@@ -262,7 +125,9 @@ def _trace(path: Path, known: Known) -> Measured:
         runs_high=runs.high,
         runs_doubts=runs.doubts,
     )
-    run_times = [*tally.times.found(rows, str(path))]
+    # Without a CPU nobody knows whose callback scheduled; other clocks count no seconds.
+    is_timed = facts.has_times and facts.has_places
+    run_times = [*tally.times.found(rows, str(path))] if is_timed else []
     return Measured(traces=[traced], run_times=run_times, cautions=cautions)
 
 
@@ -280,13 +145,13 @@ def read_full_cpus(path: Path) -> list[int]:
 def _end_of(path: Path, full_cpus: Collection[int], cautions: list[str]) -> float:
     if not full_cpus:
         return math.inf
-    last = {event.cpu: event.time for event in read_events(path, TraceText())}
+    facts = TraceText()
+    last = {event.cpu: event.time for event in read_events(path, facts)}
     cpu = min(full_cpus, key=lambda cpu: last.get(cpu, -1.0))
     if cpu not in last:
         raise InputError(str(path), f"CPU{cpu} was full", "a trace with events of that CPU")
-    cautions.append(
-        f"{path}: the buffer of CPU{cpu} was full at {last[cpu]:.6f}: counted up to there"
-    )
+    at = f"{last[cpu]:.6f}" if facts.has_times else f"{last[cpu]:.0f} of its clock"
+    cautions.append(f"{path}: the buffer of CPU{cpu} was full at {at}: counted up to there")
     return last[cpu]
 
 
@@ -325,6 +190,8 @@ def _wakeups(tally: TraceTally, rows: list[TraceRow]) -> Span:
     own = {row.tasklet for row in rows if row.tasklet is not None}
     low = high = sum(tally.doorbell[at] for at in own)
     span = Span()
+    if not tally.is_placed:
+        return Span(0, high + sum(tally.other[at] for at in own), [UNPLACED])
     for more, why in (
         (_beyond(tally, rows)[1], UNSEEN),
         (sum(tally.undecided[at] for at in own), CUT_START),
@@ -374,7 +241,7 @@ def _beyond(tally: TraceTally, rows: list[TraceRow]) -> tuple[int, int]:
 def _handlers(counts: Counter[tuple[int, str, int]]) -> list[Handler]:
     by_irq: dict[tuple[int, str], dict[str, int]] = {}
     for (irq, name, cpu), entries in sorted(counts.items()):
-        by_irq.setdefault((irq, name), {})[str(cpu)] = entries
+        by_irq.setdefault((irq, name), {})[str(cpu) if cpu >= 0 else "?"] = entries
     return [Handler(irq=irq, name=name, per_cpu=cpus) for (irq, name), cpus in by_irq.items()]
 
 

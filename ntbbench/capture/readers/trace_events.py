@@ -4,51 +4,61 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
-from ntbbench.ntb.loopback import Context
 
-# comm-pid [(tgid)] [cpu] [flags] seconds: event: body; comm may hold blanks and dashes.
+# comm-pid [(tgid)] [cpu] [flags] seconds: event: body; comm may hold blanks and dashes. A clock
+# that counts events or cycles prints a number in place of the seconds.
 FTRACE_LINE = re.compile(
     r"\s*(?P<comm>\S.*?)-(?P<pid>\d{1,10})\s+(?:\(\s*[-\d]+\)\s+)?\[(?P<cpu>\d{1,5})\]\s+"
-    r"(?:\(\s*[-\d]+\)\s+)?(?:(?P<flags>[^\s:]{3,6})\s+)?(?P<time>\d{1,12}\.\d{1,9}):\s+"
-    r"(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
+    r"(?:\(\s*[-\d]+\)\s+)?(?:(?P<flags>[^\s:]{3,10})\s+)?"
+    r"(?P<time>\d{1,12}\.\d{1,9}|\d{1,20}):\s+(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
 )
-# `comm  pid [cpu]  seconds:  group:event: body`, as perf script prints it.
-PERF_LINE = re.compile(
-    r"\s*(?P<comm>\S.*?)\s+(?P<pid>-?\d{1,10})(?:/\d{1,10})?\s+\[(?P<cpu>\d{1,5})\]\s+"
-    r"(?P<flags>)(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\w+:)?(?P<event>\w+):(?:\s+(?P<body>.*))?$"
+# perf script: [comm] [pid[/tid]] [[cpu]] [seconds:] [period] [group:]event: body
+PERF_TIME = re.compile(r"(?:^|\s)(\d{1,12}\.\d{1,9}):\s")
+PERF_TASK = re.compile(r"(?:(?:^|\s)(-?\d{1,10})(?:/-?\d{1,10})?)?\s*(?:\[(\d{1,5})\])?\s*$")
+PERF_EVENT = re.compile(r"\s*(?:\d{1,20}\s+)?(?:\w+:)?(\w+):(?:\s+(.*))?$")
+# ... whose time was not printed: after the CPU, or of a group that is known.
+PERF_UNTIMED = re.compile(
+    r"(.*\[\d{1,5}\]|)\s+(?:\d{1,20}\s+)?\w+:(\w+):(?:\s+(.*))?$"
+    r"|((?:irq|probe\w*|kprobes|ntbbench|sched|timer|napi|net|workqueue):)(\w+):(?:\s+(.*))?$"
 )
+# What it prints below an event: a call chain, the place in the source.
+PERF_BELOW = re.compile(r"\s+[0-9a-f]{1,16} \S.*|\s+\S+(?:\[[0-9a-f]+\]|:\d+)|.* \(inlined\)")
+PERF_RECORD = re.compile(r"\bPERF_RECORD_(\w+)")
 HEADER = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d{1,18})/(\d{1,18})")
+# The legend of the flags column, a line a character in their order.
+LEGEND = re.compile(r"#.*=>\s*([\w/-]{1,40})")
+LEGEND_FIRST, LEGEND_RESCHED, LEGEND_CONTEXT = "irqs-off", "need-resched", "hardirq/softirq"
 # The first lines of trace-cmd report; older versions name each CPU without an event.
-CPUS = re.compile(r"cpus=\d{1,5}|CPU \d{1,5} is empty")
+CPUS = re.compile(r"version = \d{1,5}|cpus=\d{1,5}|CPU \d{1,5} is empty")
 STARTED = re.compile(r"##### CPU \d{1,5} buffer started ####")
 # What the kernel and trace-cmd print in the place of events that were lost; not always how many.
 LOST = re.compile(r"CPU:?\s*(\d+)\s*\[(?:LOST\s+)?(?:(\d+)\s+)?EVENTS?(?:\s+DROPPED)?\]")
-PERF_LOST = re.compile(r"PERF_RECORD_LOST\b.*?(\d+)?\s*$")
+PERF_LOST = re.compile(r"PERF_RECORD_LOST(?:_SAMPLES)?\b(?:.*?(\d+)\s*$)?")
 INCOMPLETE = "the trace is incomplete:"
 FTRACE, TRACE_CMD, PERF_SCRIPT = "ftrace text", "trace-cmd report", "perf script"
+NOT_KNOWN = -1  # the CPU or pid of an event whose line has none
 
 
 class Event(NamedTuple):
-    """One line: seconds, CPU, pid, the flags column ("" where there is none), what happened."""
+    """One line: seconds, CPU, pid, what happened, and two characters of the flags column.
+
+    `context`: hardirq or softirq, `resched`: need-resched; "" where there is no column. `time` is
+    only an order where the clock counts no seconds (`TraceText.has_times`).
+    """
 
     line: int
     cpu: int
     pid: int
-    flags: str
+    context: str
+    resched: str
     name: str
     body: str
     time: float
-
-    @property
-    def context(self) -> str:
-        """The hardirq or softirq character of the flags."""
-        return self.flags[2:3]
 
 
 @dataclass
@@ -59,8 +69,25 @@ class TraceText:
     lines: int = 0  # event lines that were read
     entries: int | None = None  # what the header says is in the buffer; None: no header
     has_flags: bool = False  # the flags column is there
+    has_times: bool = True  # every event has its seconds
+    has_places: bool = True  # every event has its CPU and pid
+    legend: list[str] = field(default_factory=list)  # what each character of the flags means
     # CPUs whose buffer starts later than the others'
     started: list[str] = field(default_factory=list)
+
+    def flag(self, flags: str, name: str) -> str:
+        """Return the character of the flags column that means `name`; "": there is none.
+
+        Without a legend: PREEMPT_RT, which has more than five, puts need-resched-lazy third.
+        """
+        if name in self.legend:
+            at = self.legend.index(name)
+        else:
+            at = 1 if name == LEGEND_RESCHED else 2 + (len(flags) > MAINLINE_FLAGS)
+        return flags[at : at + 1]
+
+
+MAINLINE_FLAGS = 5
 
 
 def read_events(path: Path, facts: TraceText) -> Iterator[Event]:
@@ -80,11 +107,10 @@ def each_event(path: Path, facts: TraceText) -> Iterator[Event]:
     InputError: a line that is none of the three forms, lost events, or a trace cut off within a
     line.
 
-    Source: Linux 6.12 kernel/trace/trace.c (print_event_info, print_trace_fmt) and
-    kernel/trace/trace_output.c (trace_print_context), trace-cmd 3.1.6 and perf 6.12 (printed
-    lines).
+    Source: Linux 7.3 kernel/trace/trace.c (print_event_info, print_func_help_header_irq) and
+    kernel/trace/trace_output.c (trace_print_context, trace_print_time), trace-cmd 3.1.6 and perf
+    6.1 (printed lines).
     """
-    pattern = FTRACE_LINE
     for number, text in read_lines(path):
         line = text.rstrip()
         if not line or line.startswith("#"):
@@ -95,28 +121,85 @@ def each_event(path: Path, facts: TraceText) -> Iterator[Event]:
             continue
         if not text.endswith("\n"):
             raise bad_line(path, number, text, f"{INCOMPLETE} cut off within this line")
-        match = pattern.match(line)
-        if match is None and facts.lines == 0:
-            pattern, match = PERF_LINE, PERF_LINE.match(line)
-        if match is None:
+        event = None
+        if facts.format != PERF_SCRIPT:
+            event = _of_ftrace(number, line, facts)
+        if event is None and (facts.lines == 0 or facts.format == PERF_SCRIPT):
+            if _is_below(path, number, line, facts.lines):
+                continue
+            event = _of_perf(number, line)
+            if event is not None:
+                facts.format = PERF_SCRIPT
+        if event is None:
             raise _bad(path, number, line)
-        facts.format = facts.format or (PERF_SCRIPT if pattern is PERF_LINE else FTRACE)
         facts.lines += 1
-        facts.has_flags |= bool(match["flags"])
-        yield Event(
-            line=number,
-            cpu=int(match["cpu"]),
-            pid=int(match["pid"]),
-            flags=match["flags"] or "",
-            name=match["event"],
-            body=match["body"] or "",
-            time=float(match["time"]),
-        )
+        facts.has_places &= NOT_KNOWN not in (event.cpu, event.pid)
+        facts.has_times &= event.time != NO_TIME
+        yield event if event.time != NO_TIME else event._replace(time=float(number))
+
+
+NO_TIME = -1.0
+
+
+def _of_ftrace(number: int, line: str, facts: TraceText) -> Event | None:
+    """Return the event of a line that ftrace or trace-cmd report printed."""
+    match = FTRACE_LINE.match(line)
+    if match is None:
+        return None
+    flags = match["flags"] or ""
+    facts.format = facts.format or FTRACE
+    facts.has_flags |= bool(flags)
+    facts.has_times &= "." in match["time"]
+    return Event(
+        line=number,
+        cpu=int(match["cpu"]),
+        pid=int(match["pid"]),
+        context=facts.flag(flags, LEGEND_CONTEXT),
+        resched=facts.flag(flags, LEGEND_RESCHED),
+        name=match["event"],
+        body=match["body"] or "",
+        time=float(match["time"]),
+    )
+
+
+def _of_perf(number: int, line: str) -> Event | None:
+    """Return the event of a line that perf script printed, with whatever fields (-F)."""
+    time = PERF_TIME.search(line)
+    if time is not None:
+        task, seconds = line[: time.start()], float(time[1])
+        found = PERF_EVENT.match(line[time.end() :])
+        name, body = (found[1], found[2]) if found is not None else ("", "")
+    else:
+        untimed = PERF_UNTIMED.match(line.strip())
+        if untimed is None:
+            return None
+        task, seconds = untimed[1] or "", NO_TIME
+        name, body = untimed[2] or untimed[5], untimed[3] or untimed[6]
+    place = PERF_TASK.search(task)
+    if not name or place is None:
+        return None
+    pid, cpu = (NOT_KNOWN if text is None else int(text) for text in place.groups())
+    return Event(number, cpu, pid, "", "", name, body or "", seconds)
+
+
+def _is_below(path: Path, number: int, line: str, events: int) -> bool:
+    """Return whether perf script printed a line below an event, or of no event that counts."""
+    if (record := PERF_RECORD.search(line)) is not None:
+        if record[1].startswith("LOST"):
+            raise _bad(path, number, line)
+        return True
+    return (
+        bool(events) and PERF_TIME.search(line) is None and PERF_BELOW.fullmatch(line) is not None
+    )
 
 
 def _header(path: Path, number: int, line: str, facts: TraceText) -> None:
     if STARTED.fullmatch(line):
         facts.started.append(line)
+    if (named := LEGEND.match(line)) is not None:
+        if named[1].startswith(LEGEND_FIRST):
+            facts.legend.clear()
+        facts.legend.append(named[1].removesuffix("/BH-disabled"))
     match = HEADER.match(line)
     if match is None:
         return
@@ -133,112 +216,7 @@ def _bad(path: Path, number: int, line: str) -> InputError:
     if (lost := LOST.search(line)) is not None:
         count = f"{lost[2]} events" if lost[2] else "events"
         return bad_line(path, number, line, f"{INCOMPLETE} CPU {lost[1]} lost {count} here")
-    if PERF_LOST.search(line):
-        return bad_line(path, number, line, f"{INCOMPLETE} perf lost events here")
+    if (perf := PERF_LOST.search(line)) is not None:
+        count = f"{perf[1]} events" if perf[1] else "events"
+        return bad_line(path, number, line, f"{INCOMPLETE} perf lost {count} here")
     return bad_line(path, number, line, "a line of ftrace, trace-cmd report, or perf script")
-
-
-FIELD = re.compile(r"\b(ntb|bits|ctx|vector|tasklet|qp)=(-?(?:0x)?[0-9a-fA-F]{1,32})\b")
-VECTOR_DIGITS = 10  # of a signed 32-bit number
-
-# kernel/trace/trace_output.c, trace_print_lat_fmt(): need_resched() is TIF_NEED_RESCHED, not the
-# lazy flag ('l', 'L') and not PREEMPT_NEED_RESCHED alone ('p').
-NEED_RESCHED = frozenset("NnBb")
-CONTEXTS = {
-    "h": Context.HARDIRQ,
-    "z": Context.HARDIRQ,
-    "H": Context.SOFTIRQ,
-    "Z": Context.SOFTIRQ,
-    "s": Context.SOFTIRQ,
-    ".": Context.TASK,
-}
-
-
-class EventKind(Enum):
-    """The probes of a recording; a member's value is the event's name in the trace."""
-
-    RING = "peer_db_set"
-    DB_EVENT = "db_event"
-    SCHEDULE = "tasklet_schedule"
-    RUN = "rxc_db"
-    ENTRY = "tasklet_entry"
-    EXIT = "tasklet_exit"
-
-
-KINDS = {kind.value: kind for kind in EventKind}
-# The field that an event counts, and the one that tells whose it is ("" where none does).
-FIELDS = {
-    EventKind.RING: ("bits", "ntb"),
-    EventKind.DB_EVENT: ("vector", "ctx"),
-    EventKind.SCHEDULE: ("tasklet", ""),
-    EventKind.RUN: ("qp", ""),
-    EventKind.ENTRY: ("tasklet", ""),
-    EventKind.EXIT: ("tasklet", ""),
-}
-KERNELS_OWN = (
-    EventKind.ENTRY,
-    EventKind.EXIT,
-)  # print any driver's tasklet, by its name where it has one
-
-
-class TraceEvent(NamedTuple):
-    """One probe hit: line number, seconds, CPU, pid, and what the flags column says.
-
-    `value` is the field that the event counts, `owner` whose it is (0 where that is not known).
-    Without a flags column `context` is HARDIRQ and `need_resched` is False.
-    """
-
-    line: int
-    time: float
-    cpu: int
-    pid: int
-    context: Context
-    need_resched: bool
-    kind: EventKind
-    value: int
-    owner: int
-
-
-def read_trace(path: Path, facts: TraceText) -> Iterator[TraceEvent]:
-    """Yield the probe hits of a recording in order, filling `facts`; InputError: as `each_event`,
-    or a value out of range."""
-    for event in each_event(path, facts):
-        kind = KINDS.get(event.name)
-        hit = None if kind is None else _hit(path, event, kind)
-        if hit is not None:
-            yield hit
-
-
-def _hit(path: Path, event: Event, kind: EventKind) -> TraceEvent | None:
-    """Return the probe hit of an event; None: of a tasklet that the kernel knows by name."""
-    found = dict(FIELD.findall(event.body))
-    counted, owned = FIELDS[kind]
-    if counted not in found and kind in KERNELS_OWN:
-        return None
-    owner = found.get(owned)
-    return TraceEvent(
-        line=event.line,
-        time=event.time,
-        cpu=event.cpu,
-        pid=event.pid,
-        context=CONTEXTS.get(event.context, Context.HARDIRQ),
-        need_resched=event.flags[1:2] in NEED_RESCHED,
-        kind=kind,
-        value=_number(path, event.line, counted, found.get(counted, "")),
-        owner=0 if owner is None else _number(path, event.line, "owner", owner),
-    )
-
-
-def _number(path: Path, number: int, name: str, text: str) -> int:
-    """Return the value of a field: a vector is a decimal number, all others are hexadecimal."""
-    if name == "vector":
-        if not text.isdecimal() or len(text) > VECTOR_DIGITS:
-            raise bad_line(path, number, f"{name}={text}", "a vector number, 0 or more")
-        return int(text)
-    try:
-        value = int(text, 16)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 1 << 64:
-        raise bad_line(path, number, f"{name}={text}", "a hexadecimal number of 64 bits")
-    return value

@@ -2,7 +2,7 @@
 """Checks that every reader shares: finite numbers, sizes, environments."""
 
 import gzip
-import stat
+import io
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import LARGEST, read_input
 
 GZIP = b"\x1f\x8b"
-LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
 LARGEST_COUNT = 1 << 63
 # The fourth power of a sample must be finite (Welch's degrees of freedom), and its inverse.
 LARGEST_SAMPLE = 1e75
@@ -36,38 +36,18 @@ def encodable(text: str) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file that is neither empty nor too large.
+    """Return the content of a file or a pipe that is neither empty nor too large.
 
     InputError: it cannot be read, is empty or larger than 1 GiB.
     """
-    try:
-        check_size(path)
-        with path.open("rb") as file:
-            packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP  # pyperf writes x.json.gz
-            data = (
-                _unpacked(gzip.GzipFile(fileobj=file), path) if packed else file.read(LARGEST + 1)
-            )
-    except OSError as error:
-        raise InputError("input", str(path), error.strerror or "cannot be read") from error
-    except MemoryError as error:
-        raise InputError("input", str(path), "a file that fits in memory") from error
-    if len(data) > LARGEST:  # of a pipe or packed: only reading tells
+    data = read_input(path, largest=LARGEST, pipes=True)
+    if data.startswith(GZIP):  # pyperf writes x.json.gz
+        data = _unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), path)
+    if len(data) > LARGEST:  # packed: only reading tells
         raise InputError("input", str(path), f"at most {LARGEST} bytes")
     if not data.strip():
         raise InputError("input", str(path), "a result; this file is empty")
     return data
-
-
-def check_size(path: Path) -> None:
-    """Refuse what is too large to read, and devices: /dev/zero has no end.
-
-    InputError: a device, and for a file larger than 1 GiB. OSError: there is no such file.
-    """
-    found = path.stat()
-    if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
-        raise InputError("input", str(path), "a file or a pipe, no device")
-    if found.st_size > LARGEST:
-        raise InputError("input", str(path), f"at most {LARGEST} bytes; this has {found.st_size}")
 
 
 def _unpacked(file: gzip.GzipFile, path: Path) -> bytes:

@@ -15,12 +15,12 @@ from ntbbench.compare.readers.checked import ALLOWED as NUMBERS
 from ntbbench.compare.readers.checked import (
     LARGEST_SAMPLE,
     SMALLEST_SAMPLE,
-    check_size,
     encodable,
     read_bytes,
 )
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import open_input
 
 SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"
@@ -91,10 +91,9 @@ def is_table(data: bytes) -> bool:
 
 def _read_columns(path: Path) -> list[CsvColumn]:
     try:
-        check_size(path)
         if not path.is_file():
             return _columns_of(io.BytesIO(read_bytes(path)), path)
-        with path.open("rb") as raw:
+        with open_input(path) as raw:
             return _columns_of(raw, path)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error

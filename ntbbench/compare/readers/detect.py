@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Raw
 
 from ntbbench.compare.pairing import machine_difference
-from ntbbench.compare.readers import benchmarks, capture_folder, csv_runs, iperf3
+from ntbbench.compare.readers import benchmarks, capture_folder, csv_runs, iperf3, latency
 from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
@@ -31,6 +31,9 @@ from ntbbench.compare.readers.results import Results
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import reading
+from ntbbench.core.iperf3_forms import HEAD, documents, is_iperf3
+from ntbbench.core.latency_text import is_latency
 
 FORMATS = (
     "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, "
@@ -135,6 +138,8 @@ def _is_csv_by_name(path: Path) -> bool:
 def _load_one(path: Path, data: bytes, label: str) -> Variant:
     """Return the variant of one file that is not iperf3's."""
     where = str(path)
+    if is_latency(data[:HEAD].decode("utf-8", "replace")):
+        return latency.read_latency(data, label, where)
     if not JSON_BEGINS.match(data):
         if path.suffix.lower() in (".json", *PACKED) and not csv_runs.is_table(data):
             raise InputError("input", where, FORMATS)
@@ -164,44 +169,49 @@ def kind_of(data: bytes) -> Results | None:
 @contextmanager
 def readable(where: str) -> Iterator[None]:
     """Tell whatever is wrong with a text in one line."""
-    try:
-        yield
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError("input", where, f"a complete result: {error}") from error
-    except MemoryError as error:
-        raise InputError("input", where, "a file that fits in memory") from error
+    with reading(where):
+        try:
+            yield
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError("input", where, f"a complete result: {error}") from error
+        except MemoryError as error:
+            raise InputError("input", where, "a file that fits in memory") from error
 
 
 def _iperf3_runs(path: Path, data: bytes) -> list[bytes]:
-    """Return the runs in a file of iperf3, which may hold several one after another; else none."""
-    if not JSON_BEGINS.match(data):
-        return []
-    try:
-        return [data] if _tool_of(msgspec.json.decode(data, type=Keys)) == IPERF3 else []
-    except (msgspec.ValidationError, RecursionError):
-        return []  # the reader of any other format tells
-    except msgspec.DecodeError:  # several documents, or a damaged one
-        return _runs_in_a_row(path, data.decode("utf-8", "replace"))
-
-
-def _runs_in_a_row(path: Path, text: str) -> list[bytes]:
-    """Return the documents of a text that begins with a run of iperf3; of any other text none."""
-    runs: list[bytes] = []
-    place = 0
-    while (begin := VISIBLE.search(text, place)) is not None:
+    """Return the runs in a file of iperf3, in whatever form, each as its JSON; else none."""
+    head = data[:HEAD].decode("utf-8", "replace")
+    if not is_iperf3(head):
+        if not JSON_BEGINS.match(data):
+            return []
         try:
-            _, place = DECODER.raw_decode(text, begin.start())
-            run = text[begin.start() : place].encode()
-            is_one = _tool_of(msgspec.json.decode(run, type=Keys)) == IPERF3
-            problem = "nothing else"
-        except (ValueError, RecursionError) as error:
-            is_one, problem = False, str(error)
-        if not is_one:
-            if not runs:
+            return [data] if _tool_of(msgspec.json.decode(data, type=Keys)) == IPERF3 else []
+        except (msgspec.ValidationError, RecursionError):
+            return []  # the reader of any other format tells
+        except msgspec.DecodeError:  # several documents, or a damaged one
+            if not _begins_with_run(data.decode("utf-8", "replace")):
                 return []
-            raise InputError("input", str(path), f"complete runs of iperf3: {problem}")
-        runs.append(run)
+    runs = [run.encode() for run in documents(data.decode("utf-8", "replace"), str(path))]
+    for run in runs:
+        if not _is_run(run):
+            raise InputError("input", str(path), "complete runs of iperf3: nothing else")
     return runs
+
+
+def _begins_with_run(text: str) -> bool:
+    begin = VISIBLE.search(text)
+    try:
+        _, end = DECODER.raw_decode(text, begin.start() if begin else 0)
+    except (ValueError, RecursionError):
+        return False
+    return _is_run(text[:end].encode())
+
+
+def _is_run(run: bytes) -> bool:
+    try:
+        return _tool_of(msgspec.json.decode(run, type=Keys)) == IPERF3
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _schema_of(keys: Keys) -> str:

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Change points and drift in the history of one metric.
+"""Steps and drift in the histories of many metrics, with one chance of a false alarm for all.
 
-ruptures finds where the level changes (PELT with the l2 cost on log values; Killick, Fearnhead
-and Eckley 2012). A penalty alone is no test, so each series must first show by permutation that
-it changes at all: the largest gain of one split against that of shuffled series. Slow drift,
-which no single step shows, is found by Kendall's tau against time with the Theil-Sen slope.
-Holm over all series and both tests.
+A metric has two hypotheses: that its level never changes (see segments.py), and that it does not
+drift, which no single step shows (Kendall's tau against time, the Theil-Sen slope). A step may lie
+at any of n places, so its p-value counts n-fold. Of a metric's share of alpha most goes to steps:
+drift gathers evidence with every commit, and can wait.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
-from itertools import pairwise
+from functools import cache
 
 import numpy as np
-import ruptures
 from msgspec import Struct
 from numpy.typing import NDArray
 from scipy import stats
@@ -21,15 +18,21 @@ from scipy import stats
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import Own
 from ntbbench.compare.statistics import significance
+from ntbbench.compare.statistics.segments import (
+    SMALLEST_SEGMENT,
+    Stage,
+    autocorrelation,
+    correlation_of,
+    stages,
+    widened,
+)
 
 Array = NDArray[np.float64]
-FEWEST = 8  # commits
-SMALLEST_SEGMENT = 3
-SHUFFLES = 9_999  # at least; more for many series, so that a step can be significant at all
-MOST_SHUFFLES = 499_999
-REFINED = 0.001  # p-values below it are worth more shuffles than SHUFFLES
-CHUNK = 20_000  # shuffles held at a time
-PENALTY = 3.0  # times the noise variance times log n
+FEWEST = 7  # commits: fewest(1, 0.05)
+STEP_SHARE, DRIFT_SHARE = 0.8, 0.2  # of a metric's alpha
+SHOWN_STEP = 5.0  # standard deviations, of the step that `fewest` is about
+POWER = 0.8
+MOST_COMMITS = 1000
 
 
 class StepChange(Struct, frozen=True, kw_only=True):
@@ -45,103 +48,160 @@ class StepChange(Struct, frozen=True, kw_only=True):
     worse: bool
 
 
+class Examined(Struct, frozen=True, kw_only=True):
+    """What the history of one metric shows.
+
+    Parameters
+    ----------
+    autocorrelation : of what is left of log values without the levels or the slope, lag 1.
+    """
+
+    metric: str
+    commits: int
+    autocorrelation: float
+    changes: list[StepChange]
+
+
+class _Candidate(Struct, frozen=True, kw_only=True):
+    """The log values of a metric, with what may be found in them."""
+
+    metric: str
+    values: Array
+    stages: list[Stage]
+    since: int  # where drift may begin
+    drift_p: float
+
+    def step_p(self, stage: Stage) -> float:
+        """Return the p-value of a stage: that of its weakest cut, times the places."""
+        return float(stage.p.max()) * len(self.values) / STEP_SHARE
+
+    def p(self) -> float:
+        """Return the metric's p-value."""
+        return min(1.0, self.drift_p / DRIFT_SHARE, *map(self.step_p, self.stages))
+
+
 def changes(
     series: Mapping[str, Array], better: Mapping[str, Own], policy: Policy
 ) -> list[StepChange]:
     """Return the steps and drifts of all series, float64[n] each, in the order of commits."""
-    known = {
-        name: np.log(values)
+    return [change for found in examine(series, better, policy) for change in found.changes]
+
+
+def examine(
+    series: Mapping[str, Array],
+    better: Mapping[str, Own],
+    policy: Policy,
+    since: Mapping[str, int] | None = None,
+) -> list[Examined]:
+    """Return what is found in each series of at least FEWEST positive values that vary.
+
+    Parameters
+    ----------
+    since : of a metric the commit from which on it may drift; none: the first.
+    """
+    known = [
+        _candidate_of(name, np.log(values), (since or {}).get(name, 0))
         for name, values in series.items()
-        if len(values) >= FEWEST and (values > 0).all() and np.ptp(values) > 0
-    }
-    tests = [(name, kind) for name in known for kind in ("step", "drift")]
-    # The smallest p-value, times the number of tests, is to be a tenth of alpha.
-    shuffles = min(MOST_SHUFFLES, max(SHUFFLES, int(10 * len(tests) / policy.alpha)))
-    p = np.array(
-        [
-            _step_p(known[name], shuffles)
-            if kind == "step"
-            else stats.kendalltau(np.arange(len(known[name])), known[name]).pvalue
-            for name, kind in tests
-        ]
-    )
-    adjusted = dict(zip(tests, significance.adjust(p, "holm").tolist(), strict=True))
-    found = []
-    for name, values in known.items():
-        threshold = float(np.log1p(policy.threshold_for(name)))
-        higher = policy.better_for(name, better[name])
-        seen: list[StepChange] = []
-        for kind, shifts in (("step", _steps_of), ("drift", _drift_of)):
-            if seen or adjusted[name, kind] >= policy.alpha:
-                continue
-            seen = [
-                StepChange(
-                    metric=name,
-                    kind=kind,
-                    index=index,
-                    ratio=after / before,
-                    before=before,
-                    after=after,
-                    p_adjusted=adjusted[name, kind],
-                    worse=(after / before > 1) == (higher != "higher"),
-                )
-                for index, before, after in shifts(values)
-                if abs(np.log(after / before)) > threshold
-            ]
-        found += seen
-    return found
-
-
-def _gains(rows: Array) -> Array:
-    """Return, for each row, the largest drop of the squared error that one split gives."""
-    n = rows.shape[1]
-    cuts = np.arange(SMALLEST_SEGMENT, n - SMALLEST_SEGMENT + 1)
-    sums = np.cumsum(rows - rows.mean(axis=1, keepdims=True), axis=1)[:, cuts - 1]
-    return np.asarray((sums**2 * n / (cuts * (n - cuts))).max(axis=1), dtype=np.float64)
-
-
-def _step_p(values: Array, shuffles: int) -> float:
-    """Return the permutation p-value of the best single split.
-
-    On ranks, so that one wild commit is no step.
-    """
-    ranks = stats.rankdata(values)
-    observed = _gains(ranks[None, :])[0] * (1 - 1e-12)
-    for count in (SHUFFLES, shuffles):
-        chance = _gains_by_chance(tuple(sorted(ranks.tolist())), count)
-        p = float((1 + len(chance) - np.searchsorted(chance, observed)) / (count + 1))
-        if p > REFINED:
-            break
-    return p
-
-
-@lru_cache(maxsize=8)
-def _gains_by_chance(ranks: tuple[float, ...], shuffles: int) -> Array:
-    """Return the sorted gains of shuffled series, float64[shuffles]; series of a length share them.
-
-    Without ties the ranks of all series of a length are the same.
-    """
-    rng = np.random.Generator(np.random.PCG64DXSM(len(ranks)))
-    found = [
-        _gains(rng.permuted(np.tile(ranks, (min(CHUNK, shuffles - start), 1)), axis=1))
-        for start in range(0, shuffles, CHUNK)
+        if is_testable(values) and np.ptp(values) > 0
     ]
-    return np.sort(np.concatenate(found))
+    p = np.array([candidate.p() for candidate in known])
+    level = significance.next_level(p, policy.correction, policy.alpha)
+    return [_examined(candidate, level, better[candidate.metric], policy) for candidate in known]
 
 
-def _steps_of(values: Array) -> list[tuple[int, float, float]]:
-    """Return the first commit on each new level, with the levels before and after it."""
-    noise = np.median(np.abs(np.diff(values))) / (0.6745 * np.sqrt(2))
-    noise = max(float(noise), 1e-9)
-    algorithm = ruptures.Pelt(model="l2", min_size=SMALLEST_SEGMENT, jump=1)
-    penalty = PENALTY * noise**2 * np.log(len(values))
-    ends = [0, *algorithm.fit(values.reshape(-1, 1)).predict(pen=penalty)]
-    levels = [float(np.exp(np.median(values[start:end]))) for start, end in pairwise(ends)]
-    return list(zip(ends[1:-1], levels, levels[1:], strict=False))
+def is_testable(values: Array) -> bool:
+    """Return whether a series is long enough, and has logarithms."""
+    return len(values) >= FEWEST and bool((values > 0).all())
 
 
-def _drift_of(values: Array) -> list[tuple[int, float, float]]:
+def _candidate_of(metric: str, values: Array, since: int) -> _Candidate:
+    return _Candidate(
+        metric=metric,
+        values=values,
+        stages=list(stages(values)),
+        since=since,
+        drift_p=_drift_p(values[since:]),
+    )
+
+
+def _examined(found: _Candidate, level: float, own: Own, policy: Policy) -> Examined:
+    """Return what holds at a level of the family, and matters."""
+    name, values = found.metric, found.values
+    threshold = float(np.log1p(policy.threshold_for(name)))
+    lower = policy.better_for(name, own) != "higher"
+    held = next((stage for stage in found.stages if found.step_p(stage) < level), None)
+    cuts = [] if held is None else held.cuts
+    shifts = [] if held is None else _steps_of(values, held, found)
+    kind, correlation = "step", autocorrelation(values, cuts)
+    shifts = [shift for shift in shifts if abs(np.log(shift[2] / shift[1])) > threshold]
+    if not shifts and found.drift_p / DRIFT_SHARE < level:
+        kind, shifts = "drift", _drift_of(values, found)
+        shifts = [shift for shift in shifts if abs(np.log(shift[2] / shift[1])) > threshold]
+        correlation = _drift_correlation(values[found.since :])
+    return Examined(
+        metric=name,
+        commits=len(values),
+        autocorrelation=round(correlation, 3),
+        changes=[
+            StepChange(
+                metric=name,
+                kind=kind,
+                index=index,
+                ratio=after / before,
+                before=before,
+                after=after,
+                p_adjusted=min(1.0, p * policy.alpha / level),
+                worse=(after > before) == lower,
+            )
+            for index, before, after, p in shifts
+        ],
+    )
+
+
+Shift = tuple[int, float, float, float]  # a commit, the levels before and after, and p
+
+
+def _steps_of(values: Array, held: Stage, found: _Candidate) -> list[Shift]:
+    """Return the first commit on each new level; a level is a median."""
+    parts = np.split(values, held.cuts)
+    levels = [float(np.exp(np.median(part))) for part in parts]
+    p = (held.p * len(values) / STEP_SHARE).tolist()
+    return list(zip(held.cuts, levels, levels[1:], p, strict=False))
+
+
+def _drift_p(values: Array) -> float:
+    """Return the p-value of Kendall's tau, autocorrelation heeded (Hamed and Rao 1998)."""
+    if len(values) < FEWEST or np.ptp(values) == 0:
+        return 1.0
+    p = np.array([stats.kendalltau(np.arange(len(values)), values).pvalue])
+    return float(widened(p, _drift_correlation(values))[0])
+
+
+def _drift_correlation(values: Array) -> float:
+    """Return the lag-1 autocorrelation about a straight line."""
+    left = values - stats.theilslopes(values).slope * np.arange(len(values))
+    return correlation_of([left - left.mean()], 2)
+
+
+def _drift_of(values: Array, found: _Candidate) -> list[Shift]:
     """Return the last commit, with the levels that the drift leads from and to."""
-    slope = stats.theilslopes(values).slope
-    middle, half = float(np.median(values)), float(slope) * (len(values) - 1) / 2
-    return [(len(values) - 1, float(np.exp(middle - half)), float(np.exp(middle + half)))]
+    tail = values[found.since :]
+    middle, slope = float(np.median(tail)), float(stats.theilslopes(tail).slope)
+    half = slope * (len(tail) - 1) / 2
+    p = found.drift_p / DRIFT_SHARE
+    return [(len(values) - 1, float(np.exp(middle - half)), float(np.exp(middle + half)), p)]
+
+
+@cache
+def fewest(metrics: int, alpha: float) -> int:
+    """Return the commits from which on a family of metrics shows a step by its second commit.
+
+    A step of SHOWN_STEP standard deviations, with probability POWER by the noncentral t, if the
+    noise is independent.
+    """
+    places = np.arange(2 * SMALLEST_SEGMENT + 1, MOST_COMMITS)
+    freedom = places - 2
+    limit = stats.t.isf(alpha * STEP_SHARE / (2 * metrics * places), freedom)
+    shift = SHOWN_STEP / np.sqrt(1 / (places - SMALLEST_SEGMENT) + 1 / SMALLEST_SEGMENT)
+    shows = np.asarray(stats.nct.sf(limit, freedom, shift) >= POWER)
+    return int(places[np.argmax(shows)]) if shows.any() else MOST_COMMITS

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ntbbench.compare.policy import Test
+from ntbbench.compare.policy import BY_MEDIAN, Test
 from ntbbench.compare.statistics.significance import smallest_p, welch_freedom
 from ntbbench.compare.warning_list import FEW
 
@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 POWER = 0.8
 RANK_LOSS = np.sqrt(np.pi / 3)  # of a rank test's standard error against t's
 MEDIAN_LOSS = np.sqrt(np.pi / 2)  # of the median's standard error against the mean's
+MIXTURE = 4.0  # the wealth of the best bet over that of the mean of all bets, with most effects
 MOST_RUNS = 1_000_000
 MOST_FEWEST = 200  # runs with which every test that can reach a level at all has reached it
 
@@ -88,9 +89,24 @@ def minimal_effect(spread: Spread, test: Test, level: float) -> Array:
     if smallest >= level:
         return np.full(len(spread.base), np.nan)
     freedom = spread.freedom()
-    quantiles = stats.t.isf(level / 2, freedom) + stats.t.isf(1 - POWER, freedom)
-    loss = RANK_LOSS if test == "mann-whitney" else 1.0
-    return np.asarray(loss * quantiles * spread.error(), dtype=np.float64)
+    quantiles = _quantiles(test, level, freedom)
+    return np.asarray(_loss(test) * quantiles * spread.error(), dtype=np.float64)
+
+
+def _loss(test: Test) -> float:
+    return RANK_LOSS if test in BY_MEDIAN else 1.0
+
+
+def _quantiles(test: Test, level: float, freedom: Array) -> Array:
+    """Return how many standard errors an effect must have that is found with 80 % power.
+
+    A sequential test has found it when the logarithm of its wealth exceeds -log(level) and the
+    price of the mixture; its mean is half the square of that number, its variance the square.
+    """
+    if test == "sequential":
+        power = stats.norm.isf(1 - POWER)
+        return np.full_like(freedom, power + np.sqrt(power**2 + 2 * np.log(MIXTURE / level)))
+    return np.asarray(stats.t.isf(level / 2, freedom) + stats.t.isf(1 - POWER, freedom))
 
 
 def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> NDArray[np.int64]:
@@ -103,7 +119,7 @@ def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> N
     variance = spread.base + spread.candidate
     least = fewest(test, level, paired=spread.sizes.paired)
     enough = max(least, FEW)  # fewer give an interval that covers less than it says
-    loss = RANK_LOSS if test == "mann-whitney" else 1.0
+    loss = _loss(test)
     fits = MEDIAN_LOSS * (stats.norm.isf(0.025) + stats.norm.isf((1 - POWER) / 2))
     if least == 0:
         return np.zeros(len(variance), dtype=np.int64)
@@ -111,7 +127,7 @@ def runs_needed(spread: Spread, test: Test, level: float, threshold: Array) -> N
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(5):  # the t quantiles depend on n: a fixed point, reached in a few rounds
             freedom = (1 if spread.sizes.paired else 2) * (runs - 1)
-            found = loss * (stats.t.isf(level / 2, freedom) + stats.t.isf(1 - POWER, freedom))
+            found = loss * _quantiles(test, level, freedom)
             wanted = np.ceil(variance * (np.maximum(found, fits) / threshold) ** 2)
             runs = np.fmax(np.fmin(wanted, MOST_RUNS), enough)
     settled = np.isfinite(wanted) & (wanted < MOST_RUNS)

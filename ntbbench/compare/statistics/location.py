@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from ntbbench.compare.policy import LEVEL, Policy, Test
-from ntbbench.compare.statistics import significance
+from ntbbench.compare.policy import BY_MEDIAN, LEVEL, Policy, Test
+from ntbbench.compare.statistics import sequential, significance
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -24,6 +24,7 @@ TESTS: dict[Test, tuple[Callable[[Array, Array], Array], Callable[[Array, Array]
     "mann-whitney": (significance.mann_whitney, significance.wilcoxon),
     "permutation": (significance.permutation, significance.sign_flips),
     "welch": (significance.welch, significance.paired_t),
+    "sequential": (sequential.p_values, sequential.p_values),  # compare() takes it of pairs alone
 }
 
 
@@ -198,7 +199,7 @@ def located(base: Array, candidate: Array, policy: Policy, *, paired: bool) -> L
     medians, means = _ratios(first, other, policy, paired=paired)
     if not paired and first.shape == other.shape:
         medians = _both_ways(medians, (np.sort(first) == np.sort(other)).all(axis=1))
-    bounds, second = (medians, means) if policy.test == "mann-whitney" else (means, medians)
+    bounds, second = (medians, means) if policy.test in BY_MEDIAN else (means, medians)
     return Located(
         bounds=_mirrored(bounds, turned),
         second=_mirrored(second, turned).ratio,
@@ -230,11 +231,10 @@ def _ratios(
     """Return other / first of the medians and of the means, or of what stands for them in pairs."""
     resamples = policy.resamples
     if paired:
-        change = significance.symmetric_change(first, other)
-        return (
-            median_of_ratios(first, other, resamples),
-            mean_of_changes(change),
-        )
+        change = mean_of_changes(significance.symmetric_change(first, other))
+        if policy.test == "sequential":
+            return Interval(*sequential.intervals(first, other, 1 - LEVEL)), change
+        return median_of_ratios(first, other, resamples), change
     return (
         ratio_of_medians(first, other, resamples),
         ratio_of_means(first, other),

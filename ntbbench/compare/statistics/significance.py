@@ -14,6 +14,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 from ntbbench.compare.policy import Correction, Test
+from ntbbench.compare.statistics import sequential
 from ntbbench.compare.statistics.arrangements import (
     ENUMERATED,
     MOST_PAIRS,
@@ -198,8 +199,8 @@ def smallest_p(test: Test, n: int, m: int, *, paired: bool) -> float:
     """Return the smallest p-value that `test` can give for these sample sizes, without ties."""
     if min(n, m) < 2:
         return 1.0
-    if test == "welch":
-        return 0.0
+    if test in ("welch", "sequential"):
+        return 0.0 if test == "welch" else sequential.smallest_p(n)
     ways = 2.0 ** min(n, 1000) if paired else arrangements_of(n, m)
     if test == "permutation":
         return 2 / (SHUFFLES + 1) if ways > ENUMERATED else 2 / ways
@@ -219,6 +220,8 @@ def floors(base: Array, candidate: Array, test: Test, *, paired: bool) -> Array:
     nothing: it is that of the sizes.
     """
     n, m = base.shape[1], candidate.shape[1]
+    if test == "sequential":
+        return sequential.least_p(base, candidate)
     least = np.full(len(base), smallest_p(test, n, m, paired=paired))
     if test == "welch" and min(n, m) > 1:
         p = paired_t(base, candidate) if paired else welch(base, candidate)

@@ -2,16 +2,21 @@
 """Recorded logs of doorbells as workloads: CSV or NumPy files, and their streams on a device."""
 
 import csv
+import io
+import math
+import operator
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any, BinaryIO
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import open_input, reading
 from ntbbench.core.names import parse_int
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 from ntbbench.ntb.workload.stream import U8, U64, Stream
@@ -19,6 +24,9 @@ from ntbbench.ntb.workload.stream import U8, U64, Stream
 U64_MAX = (1 << DB_BITS_MAX) - 1
 VECTOR_MAX = DB_BITS_MAX - 1
 COLUMNS = ("time", "vector", "db_bits")
+TEXT_MAX = 1 << 25  # bytes of a CSV file, whose numbers take ten times as much on the way
+ARRAYS_MAX = 1 << 28  # bytes of the arrays of a NumPy file: 16 million rows
+ENCRYPTED = 1  # bit of a member's flags in a zip file
 WANTED = "columns time and vector or db_bits (or both)"
 
 
@@ -50,7 +58,8 @@ def _read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
     """Return the known columns of a CSV file; every bad cell is named by its line."""
     columns: dict[str, list[Any]] = {}
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        raw = open_input(Path(path), "workload: log", TEXT_MAX)
+        with io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
             if len(set(header)) < len(header):
@@ -65,8 +74,6 @@ def _read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
                     raise InputError(where, len(row), f"{len(header)} cells, as in the header")
                 for name, place in places:
                     columns[name].append(_parse_cell(where, name, row[place]))
-    except OSError as error:
-        raise InputError("workload: log", path, str(error.strerror)) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"log {path!r}", "", f"not a CSV file in UTF-8: {error}") from None
     kinds = {"time": np.float64, "vector": np.uint8, "db_bits": np.uint64}
@@ -85,19 +92,13 @@ def _parse_cell(where: str, name: str, text: str) -> float | int:
 
 def _read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
     """Return the known columns of a structured .npy array or of the arrays of an .npz file."""
-    try:
-        with Path(path).open("rb") as file:
-            data = np.load(file, allow_pickle=False)
-            if isinstance(data, np.ndarray):
-                names = data.dtype.names or ()
-                found = {name: data[name] for name in COLUMNS if name in names}
-            else:
-                found = {name: data[name] for name in COLUMNS if name in data.files}
-    except OSError as error:
-        raise InputError("workload: log", path, error.strerror or str(error)) from None
-    except (ValueError, EOFError, BadZipFile, KeyError) as error:
-        why = f"not a NumPy file without pickles: {error}"
-        raise InputError(f"log {path!r}", "", why) from None
+    found: dict[str, npt.NDArray[Any]] = {}
+    with reading(f"log {path!r}"), open_input(Path(path), "workload: log", ARRAYS_MAX) as file:
+        if path.lower().endswith(".npy"):
+            data = _read_array(file, path, os.fstat(file.fileno()).st_size)
+            found = {name: data[name] for name in COLUMNS if name in (data.dtype.names or ())}
+        else:
+            found = _read_archive(file, path)
     limits = {"vector": (VECTOR_MAX, np.uint8), "db_bits": (U64_MAX, np.uint64)}
     for name, (high, kind) in limits.items():
         if name not in found:
@@ -112,6 +113,41 @@ def _read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
     if "time" in found and found["time"].dtype.kind not in "iuf":
         raise InputError(f"log {path!r}: time", str(found["time"].dtype), "numbers")
     return found
+
+
+def _read_archive(file: BinaryIO, path: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns in an .npz file; InputError: they unpack to more than ARRAYS_MAX."""
+    with ZipFile(file) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        known = {name: members[name] for name in COLUMNS if name in members}
+        size = sum(info.file_size for info in known.values())
+        if size > ARRAYS_MAX:
+            raise InputError(f"log {path!r}", size, f"arrays of at most {ARRAYS_MAX} bytes")
+        if any(info.flag_bits & ENCRYPTED for info in known.values()):
+            raise InputError(f"log {path!r}", "encrypted", "a NumPy file without a password")
+        found = {}
+        for name, info in known.items():
+            with archive.open(info) as member:
+                found[name] = _read_array(member, path, info.file_size)
+        return found
+
+
+def _read_array(file: IO[bytes], path: str, size: int) -> npt.NDArray[Any]:
+    """Return the array in a .npy file of `size` bytes, whose header must not promise more."""
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise InputError(f"log {path!r}", version, "version 1.0 or 2.0 of NumPy's format")
+    shape, in_columns, dtype = read_header(file)
+    rows = math.prod(map(operator.index, shape))
+    if dtype.hasobject or not 0 <= rows * dtype.itemsize <= size:
+        what = "pickles" if dtype.hasobject else f"{rows * dtype.itemsize} bytes in {size}"
+        raise InputError(f"log {path!r}", what, "a whole NumPy file without pickles")
+    data = np.frombuffer(file.read(rows * dtype.itemsize), dtype, rows)
+    return data.reshape(shape, order="F" if in_columns else "C")
 
 
 def _check_columns(path: str, columns: dict[str, npt.NDArray[Any]]) -> Log:

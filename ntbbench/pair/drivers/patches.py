@@ -179,6 +179,7 @@ def _base_driver(side: Side, text: str) -> Driver:
     raise InputError(
         f"--{side}",
         text,
-        f"a prefix 0..{len(numbers)}, {', '.join(WHOLE)}, {ROOT_FIX}, a kernel ({', '.join(KERNELS)}), or "
-        f"a set like set:{numbers[0]},{numbers[-1]} of patches {numbers[0]}..{numbers[-1]}",
+        f"a prefix 0..{len(numbers)}, {', '.join(WHOLE)}, {ROOT_FIX}, "
+        f"a kernel ({', '.join(KERNELS)}), or a set like set:{numbers[0]},{numbers[-1]} of "
+        f"patches {numbers[0]}..{numbers[-1]}",
     )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from ntbbench.compare.calibrate import Floor
+from ntbbench.compare.history import Finding
 from ntbbench.compare.history_store import Track
+from ntbbench.compare.statistics.changepoints import StepChange
 from ntbbench.report.document import Section
 from ntbbench.report.figures.style import framed
 from ntbbench.report.page import LABEL_MAX, Figure, hover, label
@@ -17,11 +19,20 @@ FLOORS = 40  # bars
 COLOUR, OTHER = "#0072b2", "#d55e00"
 
 
-def track_sections(found: Sequence[Track]) -> list[Section]:
-    """Return a curve for each metric that changed at all; a page holds so many."""
+def track_sections(found: Sequence[Track], changes: Sequence[Finding] = ()) -> list[Section]:
+    """Return a curve for each metric that changed at all; a page holds so many.
+
+    Parameters
+    ----------
+    changes : steps and drifts, whose levels are drawn over the curves.
+    """
     numbers = [track for track in found if _moves(track)]
     figures = [
-        Figure(f"track-{at}", _caption(track), _curve(track))
+        Figure(
+            f"track-{at}",
+            _caption(track),
+            _curve(track, [f.change for f in changes if f.change.metric == track.metric]),
+        )
         for at, track in enumerate(numbers[:TRACKS])
     ]
     left = len(numbers) - len(figures)
@@ -39,7 +50,7 @@ def _caption(track: Track) -> str:
     return f"{track.metric}{f': {better}' if better else ''}"
 
 
-def _curve(track: Track) -> go.Figure:
+def _curve(track: Track, changes: Sequence[StepChange]) -> go.Figure:
     values = [float(value) for value in track.values]
     factor, unit = scale_of([abs(value) for value in values], track.unit)
     scaled = [value / factor for value in values]
@@ -57,6 +68,18 @@ def _curve(track: Track) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
         )
     )
+    if changes:
+        places, levels = _levels(changes, len(scaled))
+        figure.add_trace(
+            go.Scatter(
+                x=places,
+                y=[None if level is None else level / factor for level in levels],
+                mode="lines",
+                line={"color": OTHER, "width": 3},
+                hoverinfo="skip",
+            )
+        )
+        figure.update_layout(showlegend=False)
     step = max(1, len(commits) // 12)
     figure.update_xaxes(
         title_text="commit", tickvals=list(range(0, len(commits), step)), ticktext=commits[::step]
@@ -64,6 +87,24 @@ def _curve(track: Track) -> go.Figure:
     figure.update_xaxes(zeroline=False)
     figure.update_yaxes(title_text=unit or "value", zeroline=False)
     return framed(figure, 280)
+
+
+def _levels(
+    changes: Sequence[StepChange], commits: int
+) -> tuple[list[int | None], list[float | None]]:
+    """Return the levels between the steps of a metric, each a line of its own, or its drift."""
+    first = changes[0]
+    if first.kind == "drift":
+        return [0, commits - 1], [first.before, first.after]
+    starts = [0, *(step.index for step in changes)]
+    ends = [*(step.index - 1 for step in changes), commits - 1]
+    places: list[int | None] = []
+    levels: list[float | None] = []
+    parts = zip(starts, ends, (first.before, *(step.after for step in changes)), strict=True)
+    for start, end, level in parts:
+        places += [start, end, None]
+        levels += [level, level, None]
+    return places, levels
 
 
 def floor_sections(floors: Sequence[Floor]) -> list[Section]:

@@ -3,11 +3,13 @@
 
 import csv
 import io
+import re
 from typing import Literal
 
 from ntbbench.core.errors import InputError
 from ntbbench.report.document import Document, Quoting
 
+FORMULA = re.compile(r"[=+\-@\t\r].")
 # Of the headers, and of the rows below them.
 QUOTING: dict[Quoting, tuple[Literal[0, 2], Literal[0, 2]]] = {
     "texts": (csv.QUOTE_NONNUMERIC, csv.QUOTE_NONNUMERIC),
@@ -20,6 +22,7 @@ def render(document: Document) -> str:
     """Return the document's sheet as CSV (RFC 4180 quoting, lines end with a newline).
 
     Texts are as written, so a reader that obeys the quotes gets them back unchanged; None is empty.
+    Only a text that a spreadsheet would run as a formula gets an apostrophe before it.
 
     Raises
     ------
@@ -31,5 +34,12 @@ def render(document: Document) -> str:
     head, body = QUOTING[sheet.quoting]
     out = io.StringIO()
     csv.writer(out, lineterminator="\n", quoting=head).writerow(sheet.headers)
-    csv.writer(out, lineterminator="\n", quoting=body).writerows(sheet.rows)
+    csv.writer(out, lineterminator="\n", quoting=body).writerows(
+        [_inert(cell) for cell in row] for row in sheet.rows
+    )
     return out.getvalue()
+
+
+def _inert(cell: object) -> object:
+    """Return a cell that no spreadsheet runs."""
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell

@@ -4,8 +4,9 @@
 The escapes are those of actions/toolkit, packages/core/src/command.ts.
 """
 
+from ntbbench.core.names import printable
 from ntbbench.report.document import Check, Document, leaves
-from ntbbench.report.wording import plural, printable
+from ntbbench.report.wording import plural
 
 LEVELS = ("error", "warning", "notice")  # from what fails to what is good news
 MOST = 10  # GitHub shows as many of a level a step

@@ -3,8 +3,8 @@
 
 import xml.etree.ElementTree as ET
 
+from ntbbench.core.names import printable
 from ntbbench.report.document import Check, Document, leaves
-from ntbbench.report.wording import printable
 
 
 def render(document: Document) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from string import ascii_letters, digits
 
+from ntbbench.core.names import printable
 from ntbbench.report.document import (
     Align,
     Block,
@@ -17,7 +18,7 @@ from ntbbench.report.document import (
     Table,
     first,
 )
-from ntbbench.report.wording import ascii_only, brief_facts, plural, printable
+from ntbbench.report.wording import ascii_only, brief_facts, plural
 
 MESSAGES_MAX = 3  # of one kind of warning
 ROWS_MAX = 100  # of an ordered table: a comment on GitHub holds 65,536 characters

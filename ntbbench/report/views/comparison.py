@@ -8,6 +8,7 @@ from functools import cache
 
 from ntbbench.compare.records import Comparison, Report
 from ntbbench.compare.series import Variant
+from ntbbench.core.names import printable
 from ntbbench.report.document import (
     Block,
     Check,
@@ -21,7 +22,6 @@ from ntbbench.report.document import (
 )
 from ntbbench.report.views import comparison_words as say
 from ntbbench.report.views.comparison_tables import STATISTICS, Points, samples, tables
-from ntbbench.report.wording import printable
 
 READABLE = 1_000  # more comparisons are written as JSON without indentation: half the size
 IGNORED = 100
@@ -66,6 +66,8 @@ def document(report: Report, sides: Sequence[Variant] = (), *, raw: bool = False
 def _lines(report: Report, points: Points) -> Iterator[str]:
     if report.causes:
         yield say.exit_line(report)
+    if report.confirmation:
+        yield say.confirmed_line(report.confirmation)
     if points.shared:
         yield f"All points: {points.shared}"
 
@@ -105,6 +107,9 @@ def _blocks(report: Report, points: Points) -> Iterator[Block]:
     environment = _notes("Environment", _first(say.environment_lines(report), NOTES))
     changed, *others = tables(ordered, report, points, lambda c: fails(c, report))
     yield from (changed, replace(environment, shown="plain"), *others)
+    if report.confirmation:
+        again = [say.confirmed(c) for c in report.confirmation.comparisons]
+        yield _notes("Measured once more", _first(again, NOTES))
     yield _notes("Unchanged", _counts(ordered, len(report.comparisons) - len(ordered)))
     yield samples([c for c in ordered if c.kind == "noisy" and not c.missing])
     yield Notes("Warnings of metrics", [*_cautions(report)], shown="marked")

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from ntbbench.compare.records import Comparison, Report, Warned
+from ntbbench.compare.records import Comparison, Confirmation, Report, Warned
 from ntbbench.compare.warning_list import CAUTIONS, ONE_PROCESS, replications
 from ntbbench.report.wording import plain
 
@@ -337,6 +337,22 @@ def exit_line(report: Report) -> str:
     return f"exit code of the gate: {report.exit_code} ({'; '.join(report.causes)})"
 
 
+def confirmed_line(found: Confirmation) -> str:
+    """Return how many of the regressed metrics regressed again, and where that is."""
+    size = len(found.comparisons)
+    again = sum(c.verdict == "regressed" for c in found.comparisons)
+    lost = sum(c.missing is not None for c in found.comparisons)
+    lacks = f", {lost} missing, which fails too" if lost else ""
+    return f"measured once more: {again} of {size} regressed again{lacks} ({found.result})"
+
+
+def confirmed(found: Comparison) -> str:
+    """Return what the second measurement of one metric says."""
+    if found.missing:
+        return f"{found.metric}: missing"
+    return f"{found.metric}: {found.verdict}, {change_of(found)}"
+
+
 def family_line(report: Report) -> str:
     """Return what was tested together and how."""
     family = report.family
@@ -354,6 +370,8 @@ def _interval_name(report: Report) -> str:
     if report.interval == "mean":
         kind = "mean change of pairs" if report.paired else "ratio of means"
         return f"95 % t intervals of the {kind}"
+    if report.test.startswith("sequential"):
+        return "95 % confidence sequences of the ratio of pairs"
     return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
 
 

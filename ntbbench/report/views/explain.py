@@ -4,6 +4,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ntbbench.capture.candidates import REBUILT
+from ntbbench.capture.explain import NO_COUNTERS, NO_INTERRUPTS
 from ntbbench.capture.records import (
     EXCESS,
     FEWER,
@@ -42,6 +44,8 @@ IN_WORDS = {
     "buffer-repost": "ntb_netdev posts a buffer for each packet",
     "full-budget": "a full budget schedules the run again",
 }
+UNKNOWN_WHY = (NO_COUNTERS, NO_INTERRUPTS)
+NO_EXCESS = "no run beyond one per interrupt"
 BOUNDS = ("predicted_low", "predicted_high", "measured_low", "measured_high")
 SUMMARY = ("device", "interrupts", "predicted_runs_low", "measured_runs_low", "verdict")
 
@@ -56,13 +60,14 @@ def document(result: Explanations) -> Document:
             cautions.setdefault(caution, []).append(_title(one))
     return Document(
         title="ntbbench explain",
-        verdict=verdict_of(found) + said(result.transmits),
+        verdict=verdict_of(result) + said(result.transmits),
         tone=_tone(found),
         record=result,
         blocks=[
             *([_summary(found)] if len(found) > 1 else _blocks(*found)),
             *transmit_blocks(result.transmits, result.restarts),
             *(details if len(found) > 1 else ()),
+            Notes("Ruled out", [*_ruled_out(result)]),
         ],
         warnings=list(cautions.items()),
         sheet=lambda: Sheet(("capture", "device", "qp_num", *BOUNDS, "verdict"), _rows(found)),
@@ -76,15 +81,12 @@ def _tone(found: Sequence[Explanation]) -> Tone:
     return "bad" if any(known <= {EXCESS, FEWER} for known in verdicts) else "fair"
 
 
-def verdict_of(found: Sequence[Explanation]) -> str:
-    """Return in one sentence whether the measurement fits a device."""
+def verdict_of(result: Explanations) -> str:
+    """Return in one sentence which device the measurement is of, and what its excess comes of."""
+    found = result.explanations
     captures = _by_capture(found)
     if len(captures) == 1:
-        devices: dict[str, list[str]] = {}
-        for one in sorted(found, key=lambda one: one.verdict != INSIDE):
-            devices.setdefault(_conclusion(one), []).append(one.device)
-        said = [f"as {', '.join(names)}: {text}" for text, names in devices.items()]
-        return f"{found[0].capture} {'; '.join(said)}{_largest_cause(found)}"
+        return f"{found[0].capture}: {_conclusion_of(found, is_named=result.is_named)}"
     verdicts = [{one.verdict for one in group} for group in captures.values()]
     fitting = sum(INSIDE in known for known in verdicts)
     outside = sum(known <= {EXCESS, FEWER} for known in verdicts)
@@ -94,20 +96,62 @@ def verdict_of(found: Sequence[Explanation]) -> str:
     )
 
 
-def _largest_cause(found: Sequence[Explanation]) -> str:
-    """Return what most of the runs beyond one per interrupt come of, by the device that fits best.
+def _conclusion_of(found: Sequence[Explanation], *, is_named: bool) -> str:
+    fitting = [one for one in found if one.verdict == INSIDE]
+    if not fitting:
+        return _none_fits(found)
+    cause = _largest_cause(fitting)
+    if len(fitting) == 1:
+        verb = "fits" if is_named else "is"
+        return f"this {verb} {_called(fitting[0])}: {cause or NO_EXCESS}"
+    runs = {(one.predicted_runs_low, one.predicted_runs_high) for one in fitting}
+    both = "both" if len(fitting) == 2 else "all"
+    predicted = f"{both} allow {span(*runs.pop())} runs" if len(runs) == 1 else f"{both} allow them"
+    return f"this may be {_either(fitting)}: the runs cannot tell which, {predicted}" + (
+        f"; {cause}" if cause else ""
+    )
 
-    No words where nothing is beyond, or where devices that fit differ in it.
+
+def _none_fits(found: Sequence[Explanation]) -> str:
+    unknown = [one for one in found if one.verdict not in {EXCESS, FEWER}]
+    if unknown:
+        why = next((caution for caution in UNKNOWN_WHY if caution in unknown[0].cautions), "")
+        return f"not enough is known to compare it with {_either(found)}{f': {why}' * bool(why)}"
+    one = min(found, key=lambda one: one.unexplained or 0)
+    if one.verdict == FEWER:
+        said = f"{span(one.measured_runs_low, one.measured_runs_high)} runs"
+        return f"this fits none of {_either(found)}: it has FEWER than their least, {said}"
+    of, cause = _called(one), _largest_cause([one])
+    which = f"this is not {of}" if len(found) == 1 else f"this fits none of {_either(found)}"
+    beyond = f"{one.unexplained} beyond the {one.predicted_runs_high} of {of}"
+    more = f"; {cause}" if cause else ""
+    return f"{which}: MORE runs than the model allows, {beyond}{more}"
+
+
+def _called(one: Explanation) -> str:
+    if one.device == REBUILT:
+        return f"{one.called or 'the device'} that the capture describes"
+    return one.called or one.device
+
+
+def _either(found: Sequence[Explanation]) -> str:
+    *others, last = [_called(one) for one in found]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _largest_cause(found: Sequence[Explanation]) -> str:
+    """Return what most of the runs beyond one per interrupt come of.
+
+    No words where nothing is beyond, or where the devices differ in it.
     """
-    fitting = [one for one in found if one.verdict == INSIDE] or found
     said = set()
-    for one in fitting:
+    for one in found:
         cause = next((cause for cause in one.causes if cause.at_most), None)
         if cause is None or not one.excess:
             return ""
         runs = min(cause.at_most or 0, one.excess)
         what = IN_WORDS.get(cause.code, cause.code)
-        said.add(f". Up to {runs} of {one.excess} runs beyond one per interrupt: {what}")
+        said.add(f"up to {runs} of {one.excess} excess runs, {what}")
     return said.pop() if len(said) == 1 else ""
 
 
@@ -116,6 +160,13 @@ def _by_capture(found: Sequence[Explanation]) -> dict[str, list[Explanation]]:
     for one in found:
         groups.setdefault(one.capture, []).append(one)
     return groups
+
+
+def _ruled_out(result: Explanations) -> Iterator[tuple[str, list[str]]]:
+    """Yield what each capture rules out; the capture's name where there are several."""
+    many = len(_by_capture(result.explanations)) > 1
+    for capture, told in result.ruled_out.items():
+        yield from ((text, [capture] if many else []) for text in told)
 
 
 def _title(one: Explanation) -> str:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Results of successive commits: the values of each metric, and what changed."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
-from ntbbench.compare.history import Checked
+from ntbbench.compare.history import Checked, ExactStep, Finding
 from ntbbench.compare.history_store import Track
-from ntbbench.compare.statistics.changepoints import FEWEST, SMALLEST_SEGMENT
+from ntbbench.compare.statistics.changepoints import FEWEST
+from ntbbench.compare.statistics.segments import SMALLEST_SEGMENT
 from ntbbench.report.document import (
     Cell,
     Column,
@@ -14,15 +18,24 @@ from ntbbench.report.document import (
     Section,
     Sheet,
     Table,
-    Tone,
     words,
 )
-from ntbbench.report.views.comparison_words import counted, figure, percent, probability, scale_of
+from ntbbench.report.views.comparison_words import (
+    counted,
+    figure,
+    percent,
+    probability,
+    scale_of,
+)
 
 SHOWN = 12  # commits of a metric on a terminal
 VALUE = 60  # characters of a value in words
 COMMIT = Column("commit", align="left")
-FOUND = ("metric", "kind", "verdict", "commit", "before", "after", "ratio", "p_adjusted")
+FOUND = (
+    *("metric", "kind", "verdict", "commit", "before", "after", "ratio", "p_adjusted"),
+    *("fixed", "accepted", "why"),
+)
+Change = Finding | ExactStep
 
 
 def tracks(found: Sequence[Track]) -> Document:
@@ -35,7 +48,7 @@ def tracks(found: Sequence[Track]) -> Document:
         record=found,
         indent=1,
         blocks=[_values(found, SHOWN), _values(found, 0)],
-        figures=lambda: _figures(found),
+        figures=lambda: _curves(found),
         sheet=lambda: Sheet(
             ["metric", "kind", "unit", "better", "commit", "value"],
             (
@@ -47,10 +60,10 @@ def tracks(found: Sequence[Track]) -> Document:
     )
 
 
-def _figures(found: Sequence[Track]) -> list[Section]:
+def _curves(found: Sequence[Track], checked: Checked | None = None) -> list[Section]:
     from ntbbench.report.figures.history import track_sections  # noqa: PLC0415 -- loads plotly
 
-    return track_sections(found)
+    return track_sections(found, [] if checked is None else checked.changes)
 
 
 def _values(found: Sequence[Track], last: int) -> Table:
@@ -77,69 +90,173 @@ def _value(track: Track, value: float | str) -> Cell:
     return Cell(f"{figure(value, factor)} {unit}".rstrip(), value)
 
 
-def document(checked: Checked) -> Document:
-    """Return what changed, the worse first."""
+def document(checked: Checked, found: Sequence[Track] = ()) -> Document:
+    """Return what changed, what fails first.
+
+    Parameters
+    ----------
+    found : the values, whose curves a page shows where something changed.
+    """
+    changed = {_metric(change) for change in _changes(checked)}
     return Document(
         title="ntbbench history check",
         verdict=_answer(checked),
         record=checked,
         indent=1,
-        tone=_tone(checked),
+        tone="bad" if checked.fails() else "good" if checked.checked else "fair",
         blocks=[
-            Notes("Changes", [*_changes(checked)]),
-            Notes("Notes", [(note, ()) for note in checked.notes]),
+            Notes("Changes", [*_told(checked)]),
+            Notes("Notes", [(note, ()) for note in (*checked.notes, *_limits(checked))]),
         ],
-        sheet=lambda: Sheet(FOUND, _rows(checked)),
+        figures=lambda: _curves([t for t in found if t.metric in changed], checked),
+        sheet=lambda: Sheet(FOUND, [_row(change) for change in _changes(checked)]),
     )
 
 
-def _tone(checked: Checked) -> Tone:
-    worse = any(f.change.worse for f in checked.changes)
-    worse = worse or any(step.verdict == "regressed" for step in checked.exact)
-    return "bad" if worse else "good" if checked.checked else "fair"
+def _changes(checked: Checked) -> list[Change]:
+    return [*checked.changes, *checked.exact]
+
+
+def _metric(change: Change) -> str:
+    return change.change.metric if isinstance(change, Finding) else change.metric
+
+
+def _verdict(change: Change) -> str:
+    if isinstance(change, ExactStep):
+        return change.verdict
+    return "regressed" if change.change.worse else "improved"
+
+
+def _gravity(change: Change) -> tuple[bool, bool, float]:
+    """Return what sorts changes: what fails, then what is worse, then the larger."""
+    size = abs(math.log(change.change.ratio)) if isinstance(change, Finding) else math.inf
+    return not change.fails(), _verdict(change) != "regressed", -size
+
+
+def _by_metric(checked: Checked) -> list[list[Change]]:
+    """Return the changes of each metric, the gravest metric first."""
+    found: dict[str, list[Change]] = {}
+    for change in _changes(checked):
+        found.setdefault(_metric(change), []).append(change)
+    return sorted(found.values(), key=lambda changes: min(map(_gravity, changes)))
 
 
 def _answer(checked: Checked) -> str:
+    """Return how many metrics changed, and what became of the gravest."""
     if not checked.checked:
-        found = f"nothing to check: a noisy metric takes {FEWEST} commits, an exact one 2"
-    elif not checked.changes and not checked.exact:
-        found = "no change found"
+        return f"nothing to check: a noisy metric takes {FEWEST} commits, an exact one 2"
+    grouped = _by_metric(checked)
+    size = counted(checked.metrics, "metric(s)")
+    if not grouped:
+        return f"no change found in {size} of {counted(checked.commits, 'commit(s)')}"
+    worst = min(grouped[0], key=_gravity)
+    others = Counter(_status(min(changes, key=_gravity)) for changes in grouped[1:])
+    rest = "".join(f"; {count} more {status}" for status, count in others.items())
+    return f"{len(grouped)} of {size} changed; {_metric(worst)} {_story(worst)}{rest}"
+
+
+def _status(change: Change) -> str:
+    """Return the verdict on a change, and what became of it."""
+    outcome = ", fixed" if change.fixed else ", accepted" if change.accepted else ""
+    return f"{_verdict(change)}{outcome}"
+
+
+def _story(change: Change) -> str:
+    """Return `regressed 7.1 % at abc123, and was fixed at def456`."""
+    if isinstance(change, ExactStep):
+        size = f" from {_shown(change.before)} to {_shown(change.after)}"
     else:
-        verdicts = [_verdict(f.change.worse) for f in checked.changes]
-        verdicts += [step.verdict for step in checked.exact]
-        counts = ((verdict, verdicts.count(verdict)) for verdict in ("regressed", "improved"))
-        found = ", ".join(f"{counted(count, 'change(s)')} {verdict}" for verdict, count in counts)
-    short = ""
+        size = f" {percent(change.change.ratio).lstrip('+-')}"
+        size += " by drift" if change.change.kind == "drift" else ""
+    where = "by" if isinstance(change, Finding) and change.change.kind == "drift" else "at"
+    return f"{_verdict(change)}{size} {where} {change.commit}{_outcome(change)}"
+
+
+def _outcome(change: Change) -> str:
+    why = f" ({change.why})" if change.why else ""
+    accepted = f", which is accepted{why}" if change.accepted else ""
+    return accepted + (f", and was fixed at {change.fixed}" if change.fixed else "")
+
+
+def _shown(value: float | str) -> str:
+    return str(value)[:VALUE]
+
+
+def _told(checked: Checked) -> Iterator[tuple[str, list[str]]]:
+    """Yield each metric that changed, with its changes in the order of commits."""
+    for changes in _by_metric(checked):
+        gravest = min(changes, key=_gravity)
+        lines = []
+        for change in changes:
+            line = _story(change)
+            if isinstance(change, Finding):
+                line += f"; adjusted p {probability(change.change.p_adjusted)}"
+            lines.append(line)
+        yield f"{_status(gravest)}: {_metric(gravest)}", lines
+
+
+def _limits(checked: Checked) -> list[str]:
+    """Return what so few commits cannot show."""
+    notes = []
     if checked.too_short:
         short = counted(checked.too_short, "noisy metric(s) has|have too few commits")
-        short = f"; {short} to say anything: it takes {FEWEST}"
-    open_end = ""
-    if checked.checked and checked.too_short < checked.metrics:
-        last = SMALLEST_SEGMENT - 1
-        open_end = f"; a noisy step in the last {last} commits would not show yet"
-    return f"{found} in {counted(checked.metrics, 'metric(s)')}{short}{open_end}"
+        notes.append(f"{short} to say anything: it takes {FEWEST}")
+    if checked.noise:
+        notes.append(f"one commit is no step: a noisy metric needs {SMALLEST_SEGMENT} on its level")
+    return notes
 
 
-def _verdict(worse: bool) -> str:
-    return "regressed" if worse else "improved"
+def _row(change: Change) -> list[object]:
+    end = [change.fixed, change.accepted, change.why]
+    verdict, commit = _verdict(change), change.commit
+    if isinstance(change, ExactStep):
+        known = [change.before, change.after, None, None]
+        return [change.metric, "exact", verdict, commit, *known, *end]
+    c = change.change
+    return [c.metric, c.kind, verdict, commit, c.before, c.after, c.ratio, c.p_adjusted, *end]
 
 
-def _changes(checked: Checked) -> Iterator[tuple[str, list[str]]]:
-    for finding in sorted(checked.changes, key=lambda f: not f.change.worse):
-        c = finding.change
-        where = "at" if c.kind == "step" else "by"
-        line = f"{c.kind} of {percent(c.ratio)} {where} {finding.commit}"
-        line += f", adjusted p {probability(c.p_adjusted)}"
-        yield f"{_verdict(c.worse)}: {c.metric}", [line]
-    for step in checked.exact:
-        before, after = (str(value)[:VALUE] for value in (step.before, step.after))
-        yield f"{step.verdict}: {step.metric}", [f"{before} -> {after} at {step.commit}"]
+def otava(found: Sequence[Track]) -> Document:
+    """Return a table for Otava's CSV importer: a commit a row, a metric a column.
+
+    Values in words are left out. Where a commit lacks a metric, the value before it stands (else
+    the one after it), as in Otava itself, whose CSV has no gaps. Times are those of storing, a
+    second apart at least; Otava needs an order.
+    """
+    numbers = [track for track in found if not any(isinstance(v, str) for v in track.values)]
+    commits = {
+        place: (label, stored)
+        for track in numbers
+        for place, label, stored in zip(track.results, track.labels, track.times, strict=True)
+    }
+    columns = [_without_gaps(track, sorted(commits)) for track in numbers]
+    times = _in_order([commits[place][1] for place in sorted(commits)])
+    labels = [commits[place][0] for place in sorted(commits)]
+    return Document(
+        title="ntbbench history export",
+        verdict=f"{counted(len(numbers), 'metric(s)')} of {counted(len(commits), 'commit(s)')}",
+        record=found,
+        sheet=lambda: Sheet(
+            ["time", "commit", *(track.metric for track in numbers)],
+            [list(row) for row in zip(times, labels, *columns, strict=True)],
+            quoting="needed",
+        ),
+    )
 
 
-def _rows(checked: Checked) -> Iterator[list[object]]:
-    for finding in checked.changes:
-        c = finding.change
-        verdict = _verdict(c.worse)
-        yield [c.metric, c.kind, verdict, finding.commit, c.before, c.after, c.ratio, c.p_adjusted]
-    for step in checked.exact:
-        yield [step.metric, "exact", step.verdict, step.commit, step.before, step.after, None, None]
+def _without_gaps(track: Track, places: Sequence[int]) -> list[object]:
+    known = dict(zip(track.results, track.values, strict=True))
+    value: object = track.values[0]
+    return [value := known.get(place, value) for place in places]
+
+
+def _in_order(stored: Sequence[int]) -> list[str]:
+    """Return rising times; those that are not known stand before the first one that is.
+
+    None is later than it was, for Otava reads nothing from the future.
+    """
+    times: list[int] = []
+    for time in reversed(stored):
+        before = times[-1] - 1 if times else len(stored)
+        times.append(min(before, time) if time and times else time or before)
+    return [datetime.fromtimestamp(time, UTC).isoformat(" ") for time in reversed(times)]

@@ -17,6 +17,7 @@ from ntbbench.capture.records import (
     Traced,
     Woken,
 )
+from ntbbench.capture.tool_records import LatencySummary
 from ntbbench.report.document import (
     Block,
     Cell,
@@ -33,6 +34,9 @@ from ntbbench.report.views.run_times import run_times, time_rows
 from ntbbench.report.views.transmit import csv_rows, rings
 from ntbbench.report.wording import plural
 
+NO_REPLY = "no reply came: no latency"
+PERCENTILES = ("50", "99", "99.9")  # shown where a run has them; --format json has all
+LATENCIES = ("average", "least", "most", "deviation")
 OTHERS_MAX = 12  # lines of /proc/interrupts of other devices
 CPUS_MAX = 6  # columns of CPUs; of more, the busiest
 CSV = ("source", "quantity", "name", "key", "value", "at_most")
@@ -68,7 +72,12 @@ def verdict_of(measured: Measured) -> str:
         tightest.setdefault(row.quantity, {}).setdefault(captures[row.sources[0]], row)
     told = [f"{_overall(rows.values())} {quantity}" for quantity, rows in sorted(tightest.items())]
     answer = f"{' and '.join(told)} per doorbell interrupt"
-    if not told and measured.throughput:
+    if not told and not measured.throughput and measured.latencies:
+        means = [row.average for row in measured.latencies if row.average is not None]
+        answer = f"latency {span(min(means) * 1e6, max(means) * 1e6)} us" if means else NO_REPLY
+    elif not told and not measured.throughput and measured.failures:
+        answer = f"{measured.failures[0].split(': ', 1)[1]}{_more(measured.failures)}"
+    elif not told and measured.throughput:
         rates = [row.bits_per_second / 1e6 for row in measured.throughput]
         answer = f"throughput {span(min(rates), max(rates))} Mbit/s"
     elif not told:
@@ -76,6 +85,10 @@ def verdict_of(measured: Measured) -> str:
     read = f"; {plural(len(set(captures.values())), 'capture')} read"
     lost = f"; {plural(len(measured.errors), 'file')} not used" if measured.errors else ""
     return f"{answer[:1].upper()}{answer[1:]}{read}{lost}"
+
+
+def _more(failures: Sequence[str]) -> str:
+    return f", and {len(failures) - 1} more failed" if len(failures) > 1 else ""
 
 
 def _width(row: Amplification) -> float:
@@ -123,6 +136,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
     yield run_times(measured.run_times, source)
     yield from _traces(measured.traces, refs)
     yield _throughput(measured, refs)
+    yield _latencies(measured.latencies, refs)
     yield field_table(
         "Counts of tools",
         MeasuredCount,
@@ -139,6 +153,7 @@ def _blocks(measured: Measured) -> Iterator[Block]:
         vector_masks=lambda device: Cell("/".join(device.vector_masks) or "no callbacks"),
         source=source,
     )
+    yield Notes("Failed", [(failure, ()) for failure in measured.failures])
     yield Notes("Sources", _sources(measured))
     yield Notes("Not used", [(error, ()) for error in measured.errors])
 
@@ -226,6 +241,8 @@ def _counts(trace: Traced) -> Iterator[tuple[str, int]]:
     if trace.db_events is not None:
         yield "doorbell events", trace.db_events
     yield from ((f"- of vector {v}", n) for v, n in trace.db_events_per_vector.items())
+    if trace.schedules is not None:
+        yield "schedules of any tasklet", trace.schedules
     for handler in trace.handlers:
         cpus = " ".join(f"CPU{cpu}:{n}" for cpu, n in handler.per_cpu.items())
         yield f"irq {handler.irq} {handler.name} ({cpus})", sum(handler.per_cpu.values())
@@ -245,6 +262,35 @@ def _throughput(measured: Measured, refs: Refs) -> Table:
     )
     tool, _, *others = table.columns
     return replace(table, columns=[tool, Column("Mbit/s"), *others])
+
+
+def _latencies(rows: Sequence[LatencySummary], refs: Refs) -> Table:
+    """Return the latencies in microseconds, with the percentiles that some run has."""
+    shown = [name for name in PERCENTILES if any(name in row.percentiles for row in rows)]
+    cells = [
+        [
+            Cell(f"{row.tool}, {row.what}"),
+            *(_microseconds(getattr(row, name)) for name in LATENCIES),
+            *(_microseconds(row.percentiles.get(p)) for p in shown),
+            amount_cell(row.samples),
+            amount_cell(row.lost_percent),
+            Cell(refs[row.source]),
+        ]
+        for row in rows
+    ]
+    columns = [
+        column(LatencySummary, "tool"),
+        *map(Column, ("mean", "min", "max", "SD")),
+        *(Column(f"p{p}") for p in shown),
+        column(LatencySummary, "samples"),
+        column(LatencySummary, "lost_percent"),
+        SOURCE,
+    ]
+    return Table("Latency (us)", columns, cells, [])
+
+
+def _microseconds(seconds: float | None) -> Cell:
+    return Cell("-") if seconds is None else Cell(f"{seconds * 1e6:.4g}", seconds)
 
 
 def _rate_of(row: Throughput, measured: Measured) -> str:
@@ -279,6 +325,10 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
     for rate in measured.throughput:
         bits = rate.bits_per_second
         yield [rate.source, "bits_per_second", rate.tool, _rate_of(rate, measured), bits, bits]
+    for latency in measured.latencies:
+        named = {name: getattr(latency, name) for name in LATENCIES}
+        named |= {f"p{p}": seconds for p, seconds in latency.percentiles.items()}
+        yield from ([latency.source, "latency", latency.tool, n, s, s] for n, s in named.items())
     for entry in measured.counts:
         most = None if entry.is_lower_bound else entry.value
         yield [entry.source, "count", entry.name, entry.key, entry.value, most]

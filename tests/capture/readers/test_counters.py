@@ -8,7 +8,8 @@ from captures import PCI, TOOLS, ZERO, capture, edit, measured, set_counters, ta
 from recordings import LOOP_612
 
 from ntbbench.capture.ingest import ingest
-from ntbbench.capture.readers.proc import difference, find_slots, read_snapshot
+from ntbbench.capture.readers.irq_lines import find_slots
+from ntbbench.capture.readers.proc import difference, read_snapshot
 from ntbbench.capture.replay import replay_log
 from ntbbench.capture.replay_records import points_of
 from ntbbench.core.errors import InputError
@@ -135,9 +136,6 @@ def test_a_full_budget_widens_the_bounds(tmp_path: Path) -> None:
     ("name", "old", "new", "told"),
     [
         ("after-interrupts", "CPU0", "bogus", "a header of CPUs"),
-        ("after-interrupts", "40: ", "41: ", "is there twice"),
-        ("after-interrupts", "        30 ", "4294967296 ", "u32"),
-        ("after-interrupts", "        30 ", "        x0 ", "2 counts"),
         (f"after-stats/{PCI}/qp0", "QP Link - \tUp\n", "", "cut off"),
         (f"after-stats/{PCI}/qp0", "rx_err_ver", "rx_err_vex", "rx_err_ver"),
         (f"after-stats/{PCI}/qp0", "rx_pkts - \t", "rx_pkts - \t-", "u64"),
@@ -152,6 +150,44 @@ def test_damage_is_one_line_and_no_number(tmp_path, name, old, new, told) -> Non
     assert told in error
     assert "\n" not in error
     assert found.amplification == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("40: ", "41: ", "is there twice"),
+        ("\n 45: ", "\n 45: 4294967296 ", "u32"),
+        ("\n 45: ", "\n 45: x", "2 counts"),
+        ("\n 45: ", "\n 45 ", "label"),
+        ("\n 45: ", "\n 45: 1" + "0" * 5000, "u32"),
+        ("5-edge      ntb_epf", f"5-edge      {'x' * 600}", "512 characters"),
+    ],
+)
+def test_an_odd_row_costs_its_row_and_what_needs_it(tmp_path, when, old, new, told) -> None:
+    """Of a doorbell line that is not read no sum is made; every other row stands."""
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    edit(folder / f"{when}-interrupts", old, new)
+    found = measured(folder)
+    assert sum(told in caution for caution in found.cautions) == 1
+    rows = {irq.label: irq.total for irq in found.interrupts}
+    assert (rows["42"], rows["43"]) == (40, 40)
+    odd = "41" if "41" in new else "45"
+    assert rows[odd] is None
+    assert bool(found.amplification) == (odd == "41")  # 41 is the reserved slot, no doorbell
+    roles = [irq.role for irq in found.interrupts if irq.label in ("42", "43", "44")]
+    assert roles == ["doorbell bit 0", "doorbell bit 1", "doorbell bit 2"]
+
+
+def test_a_row_of_another_device_that_is_odd_costs_nothing(tmp_path: Path) -> None:
+    folder = capture(tmp_path / "c", ZERO, SLOTS)
+    for when in ("before", "after"):
+        path = folder / f"{when}-interrupts"
+        path.write_text(path.read_text() + "FIQ:              usb_fiq\n")
+    found = measured(folder)
+    assert (found.amplification[0].interrupts, found.amplification[0].low) == (160, 5.0)
+    (caution,) = found.cautions
+    assert "FIQ" in caution and "after-interrupts:8" in caution
 
 
 @pytest.mark.parametrize("keep", [1, 20, 300, 500])

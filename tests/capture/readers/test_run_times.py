@@ -81,6 +81,23 @@ def test_only_what_a_doorbell_scheduled_waited_for_it(tmp_path: Path) -> None:
     )
 
 
+def test_a_clock_that_counts_no_seconds_gives_no_times(tmp_path: Path) -> None:
+    lines = enumerate(LINES, start=100)
+    text = "".join(f"  a-1 [000] {flags} {at}: {body}\n" for at, (_, flags, body) in lines)
+    (tmp_path / "trace").write_text(HEAD + text)
+    measured = ingest([tmp_path / "trace"])
+    assert (measured.errors, measured.run_times) == ([], [])
+    assert measured.traces[0].db_events == 1
+
+
+def test_events_without_a_cpu_give_no_times(tmp_path: Path) -> None:
+    text = "".join(f"a 1 {time}: probe:{body}\n" for time, _, body in LINES)
+    (tmp_path / "perf.txt").write_text(text)
+    measured = ingest([tmp_path / "perf.txt"])
+    assert (measured.errors, measured.run_times) == ([], [])
+    assert measured.traces[0].db_events == 1
+
+
 def test_a_run_or_a_schedule_that_a_probe_missed_has_no_partner() -> None:
     assert [*waited([(1.0, 0.5), (5.0, 4.0)], [2.0, 3.0])] == [1.5]
     assert [*waited([(1.0, 0.5), (1.5, None), (4.0, 3.5)], [2.0, 6.0])] == [2.5]

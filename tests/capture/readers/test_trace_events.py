@@ -2,22 +2,20 @@
 """Traces as kernels and recorders print them, line by line and counted; cut ones are refused."""
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from captures import FOUR, TOOLS
+from captures import CASES, FOUR, TOOLS
 
 from ntbbench.capture.ingest import ingest, reader_of
 from ntbbench.capture.readers import Known
+from ntbbench.capture.readers.probe_hits import EventKind, TraceEvent, read_trace
 from ntbbench.capture.readers.trace import TRACE
-from ntbbench.capture.readers.trace_events import (
-    EventKind,
-    TraceEvent,
-    TraceText,
-    read_trace,
-)
+from ntbbench.capture.readers.trace_events import TraceText
+from ntbbench.capture.recording import read_recording
 from ntbbench.capture.records import Traced
 from ntbbench.core.errors import InputError
 from ntbbench.ntb.loopback import Context
@@ -174,7 +172,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="No such file"):
         list(read_trace(tmp_path / "trace", TraceText()))
 
 
@@ -291,3 +289,162 @@ def test_a_return_probe_is_no_second_event(line: str, tmp_path: Path) -> None:
     path = tmp_path / "t.txt"
     path.write_text(f"{line}\n")
     assert traced(path).db_events is None
+
+
+LEGENDS = {
+    5: ("irqs-off/BH-disabled", "need-resched", "hardirq/softirq", "preempt-depth"),
+    6: ("irqs-off", "need-resched", "need-resched-lazy", "hardirq/softirq", "preempt-depth"),
+    7: (
+        *("irqs-off", "need-resched", "need-resched-lazy", "hardirq/softirq", "preempt-depth"),
+        "preempt-lazy-depth",
+    ),
+    8: (
+        *("irqs-off", "need-resched", "need-resched-lazy", "local-irqs", "hardirq/softirq"),
+        *("preempt-depth", "preempt-lazy-depth"),
+    ),
+}
+
+
+@pytest.mark.parametrize("width", LEGENDS)
+@pytest.mark.parametrize("at", ["h", "s", "."])
+def test_the_legend_tells_where_the_context_stands(width: int, at: str, tmp_path: Path) -> None:
+    names = (*LEGENDS[width], "migrate-disable")
+    legend = "".join(f"#      {'|' * i} / _--=> {name}\n" for i, name in enumerate(names))
+    flags = "".join(at if name == "hardirq/softirq" else "." for name in names)
+    assert len(flags) == width
+    text = f"# tracer: nop\n#\n{legend}#  |||| /   delay\n"
+    line = f"{HEAD}{flags} 1.000001: db_event: (f+0x4/0x8) ctx=0x1 vector=1\n"
+    (event,), _ = read(tmp_path, text + line)
+    wanted = {"h": Context.HARDIRQ, "s": Context.SOFTIRQ, ".": Context.TASK}
+    assert event.context == wanted[at]
+
+
+@pytest.mark.parametrize(
+    ("flags", "context"),
+    [("d..h1..", "HARDIRQ"), ("...s.1.", "SOFTIRQ"), ("d..h..", "HARDIRQ"), ("d.h1.", "HARDIRQ")],
+)
+def test_flags_without_a_legend(flags: str, context: str, tmp_path: Path) -> None:
+    (event,), _ = read(tmp_path, f"{HEAD}{flags} 1.0: rxc_db: (f+0x4/0x8) qp=0x1\n")
+    assert event.context.name == context
+
+
+def test_the_trace_of_preempt_rt() -> None:
+    found = traced(CASES / "trace-rt7.txt")
+    assert (found.db_events, found.db_events_per_vector) == (1, {"0": 1})
+    assert (found.schedules, found.wakeups_low, found.wakeups_high) == (2, 1, 1)
+    assert (found.runs_low, found.runs_high) == (1, 1)
+
+
+COUNTS = ("104", "18446744073709551", "7")
+
+
+@pytest.mark.parametrize("time", COUNTS)
+@pytest.mark.parametrize("printer", ["[002] ..s1. {}: ", "[002]  {}: ", "[002] ...s.1. {}: "])
+def test_a_clock_that_counts_leaves_the_counts(time: str, printer: str, tmp_path: Path) -> None:
+    """trace_clock counter, x86-tsc; nothing is derived from such times."""
+    path = tmp_path / "t.txt"
+    line = f"     ksoftirqd/2-24      {printer.format(time)}softirq_entry: vec=6 [action=TASKLET]\n"
+    path.write_text(f"# tracer: nop\n{line * 3}")
+    found = traced(path)
+    assert (found.softirqs, found.has_times) == ({"TASKLET": 3}, False)
+    assert any("no seconds" in caution for caution in ingest([path]).cautions)
+
+
+def test_a_recording_of_a_counting_clock_is_not_replayed(tmp_path: Path) -> None:
+    folder = shutil.copytree(FOUR, tmp_path / "r")
+    trace = folder / "trace"
+    times = re.compile(r"(\] \S+\s+)(\d+)\.(\d{6}): ")
+    trace.write_text(times.sub(r"\1\2\3: ", trace.read_text()))
+    assert ingest([folder]).traces[0].db_events == 160
+    with pytest.raises(InputError, match="no times or CPUs"):
+        read_recording(folder)
+
+
+@pytest.mark.parametrize("first", ["version = 6\ncpus=8\n", "version = 7\n", "cpus=2\n"])
+def test_the_first_lines_of_trace_cmd(first: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(f"{first}{(CASES / 'trace-tcold.txt').read_text().splitlines()[-1]}\n")
+    found = traced(path)
+    assert (found.format, found.softirqs) == ("trace-cmd report", {"TASKLET": 1})
+
+
+CHAIN = (
+    "\tffffffff8110bd4c __do_softirq+0x4c ([kernel.kallsyms])\n"
+    "\t           98a9a malloc+0x16a (inlined)\n  [kernel.kallsyms][ffffffff813622ba]\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_times", "has_places"),
+    [
+        ("swapper     0 [002]  1234.567892: ", True, True),
+        ("swapper     0/0     [002]  1234.567892:          1 ", True, True),
+        ("Web Content 7 [1] 12     0 [002]  1234.567892123: 4000000 ", True, True),
+        ("ksoftirqd/2    24  1234.567893:     ", True, False),
+        ("swapper [002] 39886.124659: ", True, False),
+        ("39886.124659:  ", True, False),
+        ("swapper     0 [000] ", False, True),
+        ("perf-exec 16403 [001]          1 ", False, True),
+        ("", False, False),
+    ],
+)
+@pytest.mark.parametrize("chain", ["", "\n", CHAIN])
+def test_what_perf_script_prints(fields, has_times, has_places, chain, tmp_path) -> None:
+    """With -F as with -g; in its lines of tasks stands no event."""
+    path = tmp_path / "t.txt"
+    lines = [f"{fields}irq:softirq_entry: vec=6 [action=TASKLET]\n{chain}"] * 2
+    lines.append(f"{fields}probe:ntb_transport_doorbell_callback: (ffffffffc0a01230)\n{chain}")
+    lines.append("sleep 16403 [001] 39887.509419: PERF_RECORD_EXIT(16403:16403):(16402:16402)\n")
+    path.write_text("".join(lines))
+    found = traced(path)
+    assert (found.format, found.events) == ("perf script", 3)
+    assert (found.db_events, found.softirqs) == (1, {"TASKLET": 2})
+    assert found.has_times == has_times
+    cautions = ingest([path]).cautions
+    assert any("no CPU or no pid" in caution for caution in cautions) == (not has_places)
+
+
+def test_without_a_cpu_nobody_knows_what_a_callback_scheduled(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    text = "swapper     0 {} 1.{}: probe:{}: ({}) {}\n"
+    probes = [
+        ("ntb_transport_doorbell_callback", "vector=0x0"),
+        ("__tasklet_schedule", "tasklet=0x1100"), ("__tasklet_schedule", "tasklet=0x2100"),
+        ("ntb_transport_rxc_db", "qp=0x1000"), ("ntb_transport_rxc_db", "qp=0x2000"),
+    ]  # fmt: skip
+    for cpu, bounds in (("[002]", (2, 2)), ("", (0, 2))):
+        rows = [
+            text.format(cpu, i, name, "ffff", fields) for i, (name, fields) in enumerate(probes)
+        ]
+        path.write_text("".join(rows))
+        found = traced(path)
+        assert (found.wakeups_low, found.wakeups_high) == bounds
+        assert (found.runs_low, found.runs_high) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sleep 16403 [001] 39887.5: PERF_RECORD_LOST lost 123\n",
+        "sleep 16403 [001] 39887.5: PERF_RECORD_LOST_SAMPLES lost 123\n",
+        "PERF_RECORD_LOST 123\n",
+    ],
+)
+def test_perf_s_losses_are_counted(line: str, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text((CASES / "perf-chain.txt").read_text() + line)
+    (error,) = ingest([tmp_path / "t.txt"]).errors
+    assert "t.txt:9" in error and "perf lost 123 events" in error
+
+
+@pytest.mark.parametrize(
+    ("case", "doorbells", "softirqs"),
+    [("perf-chain", 1, {"TASKLET": 1}), ("perf-nocpu", None, {"TASKLET": 1})],
+)
+def test_cases_of_perf(case: str, doorbells: int | None, softirqs: dict[str, int]) -> None:
+    found = traced(CASES / f"{case}.txt")
+    assert (found.db_events, found.softirqs) == (doorbells, softirqs)
+
+
+def test_the_case_of_a_lost_event() -> None:
+    (error,) = ingest([CASES / "trace-klost.txt"]).errors
+    assert "trace-klost.txt:2" in error and "CPU 7 lost events here" in error

@@ -111,7 +111,6 @@ def test_json_that_is_called_csv_is_json(ntbbench, tmp_path: Path) -> None:
     "text",
     [
         "hello\n",
-        "Connecting to host 10.0.0.2, port 5201\n[  5]   0.00-1.00   sec  70.0 MBytes\n",
         "a,b\nx,y\n",
         "a,b\n1\n",
         "1,2\n3,4\n",

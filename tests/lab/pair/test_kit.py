@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Rewrites of the two drivers that change nothing, and bugs, on the real kernel.
 
-`make test-guest` runs a few of each; docs/pair-lab.md has what the whole kit gave.
+`make test-guest` runs a few of each; docs/pair-findings.md has what the whole kit gave.
 """
 
 import re
