@@ -8,10 +8,10 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden reference test-guest lint docs wheel checked aarch64 bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
 
 sweep: $(VENV)/.built  ## the main job: a table here, a report in results/runs/sweep.html
 	$(BIN)/ntbbench sweep -o $(RUNS)/sweep.json --html $(RUNS)/sweep.html
@@ -48,9 +48,13 @@ checked: $(VENV)/.dev  ## rebuild the kernels with bounds checks and sanitizers,
 aarch64: $(VENV)/.dev  ## cross-compile the arm64 wheel, run its kernels' tests under qemu-user
 	.ci/aarch64
 
-bench: $(VENV)/.dev  ## time the kernels side by side, and a sweep's counting from end to end
+freethreaded:  ## run the kernels' tests without the GIL; builds that Python once (minutes, not in .ci/run)
+	.ci/freethreaded
+
+bench: $(VENV)/.dev  ## time the kernels side by side, a sweep's counting, two threads against one
 	$(BIN)/python -m benches.kernels
 	$(BIN)/python -m benches.streams
+	$(BIN)/python -m benches.threads
 
 bench-counts: $(VENV)/.dev  ## run every bench once, untimed: its exact counts must hold
 	$(BIN)/pytest benches --benchmark-disable
