@@ -26,10 +26,11 @@ READERS: Mapping[str, str] = {
     "criterion": "criterion",
     "go_test": "go test -bench",
 }
+CAPTURE = "capture_folder"  # asked first: what it holds may be of others
 TABLE = "csv_runs"  # asked last: any text may be meant as one
-FORMATS = f"results of {', '.join(READERS.values())}, or a CSV of runs"
+FORMATS = f"captures, results of {', '.join(READERS.values())}, or a CSV of runs"
 
 
 def readers() -> "list[ResultReader]":
     """Return the readers, imported only now: they load numpy."""
-    return [import_module(f"{__name__}.{module}").READER for module in (*READERS, TABLE)]
+    return [import_module(f"{__name__}.{module}").READER for module in (CAPTURE, *READERS, TABLE)]

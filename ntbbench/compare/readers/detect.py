@@ -30,7 +30,7 @@ def load_variant(argument: str, quantile: float = MEDIAN) -> Variant:
     """
     paths = paths_of(argument)
     folder = Path(argument)
-    names = [folder.stem] if folder.is_dir() else [path.stem for path in paths]
+    names = [folder.absolute().name] if folder.is_dir() else [path.stem for path in paths]
     label = encodable("+".join(names))  # of several files all of them
     contents = [Content(path) for path in paths]
     found = [_reader_of(content) for content in contents]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ntbbench.capture.ingest import is_capture
 from ntbbench.core.errors import InputError
 
 RUNS = (".json", ".txt")  # what the runs in a folder are called: all of them alike
@@ -13,16 +14,18 @@ RUNS = (".json", ".txt")  # what the runs in a folder are called: all of them al
 def paths_of(argument: str) -> list[Path]:
     """Return the files that an argument names; those of a folder in the order of their numbers.
 
-    A folder whose results lie deeper is one result, as that of criterion.
+    A capture is one result, and so is a folder whose results lie deeper, as that of criterion.
     """
     path = Path(argument)
+    if path.is_dir() and is_capture(path):
+        return [path]
     if path.is_dir():
         files = [p for p in path.iterdir() if p.suffix in RUNS and p.is_file()]
         for suffix in RUNS:
             if runs := [file for file in files if file.suffix == suffix]:
                 return sorted(runs, key=_by_numbers)
         if next(path.glob("*/**/*.json"), None) is None:
-            raise InputError("input", argument, "a folder with .json or .txt files")
+            raise InputError("input", argument, "a capture, or a folder with .json or .txt files")
         return [path]
     if path.exists() or "," not in argument:
         return [path]
