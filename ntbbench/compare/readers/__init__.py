@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ntbbench.compare.readers.content import ResultReader
 
-# The module, and whose results it reads, as help and errors say it.
+# The module: what it reads, as help and errors say it. A capture is asked for first, for its files
+# may be of others, and a CSV last, for any text may be meant as one.
 READERS: Mapping[str, str] = {
-    "own_results": "ntbbench",
+    "capture_folder": "a capture",
+    "own_results": "results of ntbbench",
     "asv": "asv",
     "iperf3": "iperf3",
-    "latency": "ping, sockperf",
+    "latency": "ping or sockperf",
     "hyperfine": "hyperfine",
     "google_benchmark": "Google Benchmark",
     "pytest_benchmark": "pytest-benchmark",
@@ -25,12 +27,12 @@ READERS: Mapping[str, str] = {
     "jmh": "JMH",
     "criterion": "criterion",
     "go_test": "go test -bench",
+    "csv_runs": "a CSV of runs",
 }
-CAPTURE = "capture_folder"  # asked first: what it holds may be of others
-TABLE = "csv_runs"  # asked last: any text may be meant as one
-FORMATS = f"captures, results of {', '.join(READERS.values())}, or a CSV of runs"
+*_OTHERS, _LAST = READERS.values()
+FORMATS = f"{', '.join(_OTHERS)}, or {_LAST}"
 
 
 def readers() -> "list[ResultReader]":
     """Return the readers, imported only now: they load numpy."""
-    return [import_module(f"{__name__}.{module}").READER for module in (CAPTURE, *READERS, TABLE)]
+    return [import_module(f"{__name__}.{module}").READER for module in READERS]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs of iperf3: throughput of one run's intervals, or one sample a run where there are several.
+"""Runs of iperf3: throughput of one run's intervals, or one sample a run of several.
 
 Of UDP what arrived counts, and the share that was lost: the intervals of a sender hold what it
 sent, whatever became of it. With --bidir the way back is a metric of its own. A server does not

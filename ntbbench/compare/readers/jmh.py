@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What JMH writes with `-rf json`: every iteration of every fork, and a fork is a process."""
+"""What JMH writes with `-rf json`: the iterations of each fork, which is a process."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Results of ntbbench itself, told by their schema."""
+"""Results of `sweep`, `simulate`, `compat` and the labs, told by their schema."""
 
 import msgspec
 

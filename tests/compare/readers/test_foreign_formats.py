@@ -79,7 +79,7 @@ def test_where_the_keys_around_them_are_missing(tmp_path: Path, record: dict[str
     assert load_variant(written(tmp_path / "r.json", bare)).source == source
 
 
-@pytest.mark.parametrize("name", [*READERS.values(), "a CSV of runs"])
+@pytest.mark.parametrize("name", READERS.values())
 def test_an_unknown_file_is_refused_with_all_formats_known(ntbbench, tmp_path: Path, name) -> None:
     path = written(tmp_path / "r.json", {"speed": 1})
     ran = ntbbench("gate", path, path)
