@@ -39,7 +39,7 @@ UNSAMPLED = (
 class AsvColumns(Struct, frozen=True):
     """What is read of the columns of one benchmark; a list of results has one per combination."""
 
-    result: list[float | None] | None = None
+    result: list[int | float | None] | None = None
     params: list[list[str]] = []
     version: str | None = None
     samples: list[list[float | None] | None] | None = None
