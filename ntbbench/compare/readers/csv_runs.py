@@ -212,7 +212,9 @@ def _index_of(columns: Sequence[CsvColumn]) -> str:
     if name in INDEX_NAMES and whole and np.array_equal(values, np.arange(len(values))):
         return "an index"
     rises = bool((np.diff(values) > 0).all() and (values % 1 == 0).all())
-    return "the number of the run" if name.strip().lower() == RUN and rises else ""
+    shuffled = np.array_equal(np.sort(values), np.arange(1, len(values) + 1))
+    is_run = name.strip().lower() == RUN and (rises or shuffled)
+    return "the number of the run" if is_run else ""
 
 
 def _checked_number(cell: str, where: str, sign: DecimalSign) -> float:

@@ -91,6 +91,7 @@ def test_a_comma_that_groups_no_thousands_settles_it(tmp_path: Path, cell: str) 
         ("Unnamed: 0,a,b\n0,1,2\n1,3,4\n", "the first column, 'Unnamed: 0', is an index"),
         ("run,a,b\n1,1,2\n2,3,4\n", "the first column, 'run', is the number of the run"),
         ("Run,a,b\n3,1,2\n9,3,4\n", "the first column, 'Run', is the number of the run"),
+        ("run,a,b\n2,1,2\n1,3,4\n", "the first column, 'run', is the number of the run"),
         (";a;b\n0;1,0;2\n1;3;4\n", "the first column, '', is an index and is not compared"),
     ],
 )
@@ -106,6 +107,7 @@ def test_row_numbers_are_no_metric(tmp_path: Path, text: str, told: str) -> None
 def test_a_column_of_measurements_is_a_metric_whatever_its_name(tmp_path: Path) -> None:
     assert "run" in columns(loaded(tmp_path, "run,a\n1.5,1\n1.75,2\n"))
     assert "run" in columns(loaded(tmp_path, "run,a\n2,1\n2,2\n"))
+    assert "run" in columns(loaded(tmp_path, "run,a\n3,1\n1,2\n"))
     assert "run" in columns(loaded(tmp_path, "run\n1\n2\n"))
     assert "run" in columns(loaded(tmp_path, "a,run\n1,1\n1,2\n"))
 
