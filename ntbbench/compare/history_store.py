@@ -249,8 +249,7 @@ def _first_of(connection: sqlite3.Connection, window: Window) -> int:
 def tracks(path: Path, pattern: str, window: Window | None = None) -> list[Track]:
     """Return every metric whose name is `pattern` or matches it as a glob.
 
-    InputError: a window that begins at a commit which the store does not hold, and a value that is
-    no number.
+    InputError: a window that begins at a commit which the store does not hold.
     """
     query = """
       SELECT metrics.name, kind, unit, better,
@@ -262,16 +261,8 @@ def tracks(path: Path, pattern: str, window: Window | None = None) -> list[Track
     with _opened(path) as connection:
         first = _first_of(connection, window or Window())
         for row in connection.execute(query, (pattern, first)):
-            _check_value(path, row[0], row[1], row[6])
             found.setdefault(row[:4], []).append(row[4:])
     return [
         Track(*about, *map(list, zip(*points, strict=True)))  # type: ignore[arg-type]
         for about, points in found.items()
     ]
-
-
-def _check_value(path: Path, metric: str, kind: str, value: object) -> None:
-    """Refuse what `add` never stores; an exact value may be a word."""
-    is_word = kind == "exact" and isinstance(value, str)
-    if not is_word and not isinstance(value, int | float):
-        raise InputError(f"--store: {path}: {metric}", value, "a number: the store is damaged")

@@ -52,16 +52,6 @@ def test_a_migration_that_fails_leaves_the_old_store(old: Path) -> None:
     assert (version_of(old), old.read_bytes()) == (2, before)
 
 
-@pytest.mark.parametrize(("kind", "value"), [("noisy", "word"), ("noisy", None), ("exact", None)])
-def test_a_value_that_is_no_number_is_named(old: Path, kind: str, value: str | None) -> None:
-    with closing(sqlite3.connect(old)) as connection:
-        (metric,) = connection.execute("SELECT id FROM metrics WHERE kind = ?", (kind,)).fetchone()
-        connection.execute("UPDATE points SET value = ? WHERE metric = ?", (value, metric))
-        connection.commit()
-    with pytest.raises(InputError, match=rf"{old}: .*: {value!r}: a number"):
-        history_store.tracks(old, "*")
-
-
 def test_a_newer_store_is_refused(old: Path) -> None:
     with closing(sqlite3.connect(old)) as connection:
         connection.execute("PRAGMA user_version = 4")

@@ -28,27 +28,14 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path], quantile: float =
     }
     for other, path in zip(variants[1:], paths[1:], strict=True):
         _check_alike(first, other, paths[0], path)
-    series = {}
     begun = [variant.begun for variant in variants if variant.begun is not None]
     times = np.array(begun) if len(begun) == len(variants) else None
-    for name, one in first.series.items():
-        if name in unread:
-            continue
-        all_of = [variant.series[name] for variant in variants]
-        if one.kind == "exact":
-            odd = next((i for i, s in enumerate(all_of) if s.value != one.value), None)
-            if odd is not None:
-                allowed = f"the {name!r} of {paths[0]}, which is exact"
-                raise InputError("input", str(paths[odd]), allowed)
-            series[name] = one
-            continue
-        for one_of, path in zip(all_of, paths, strict=True):
-            if one_of.samples is not None:
-                check_quantile(quantile, len(one_of.samples), f"{name!r} of {path}")
-        quantiles = [np.quantile(s.samples, quantile) for s in all_of if s.samples is not None]
-        series[name] = msgspec.structs.replace(
-            one, samples=np.array(quantiles), times=times, cautions=(), runs=0
-        )
+    series = {}
+    for name in (name for name in first.series if name not in unread):
+        runs = [variant.series[name] for variant in variants]
+        is_exact = runs[0].kind == "exact"
+        one = _same_of(runs, paths) if is_exact else _samples_of(runs, paths, quantile)
+        series[name] = one if is_exact else msgspec.structs.replace(one, times=times)
     drawn = [variant.draws for variant in variants]
     whole = replace(
         first,
@@ -59,6 +46,25 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path], quantile: float =
         cautions=tuple(dict.fromkeys(code for variant in variants for code in variant.cautions)),
     )
     return numbered(whole, series.values())
+
+
+def _same_of(runs: Sequence[Series], paths: Sequence[Path]) -> Series:
+    """Return an exact metric; InputError: a run has another value."""
+    for run, path in zip(runs, paths, strict=True):
+        if run.value != runs[0].value:
+            allowed = f"the {run.metric!r} of {paths[0]}, which is exact"
+            raise InputError("input", str(path), allowed)
+    return runs[0]
+
+
+def _samples_of(runs: Sequence[Series], paths: Sequence[Path], quantile: float) -> Series:
+    """Return a noisy metric with a sample for each run."""
+    quantiles = []
+    for run, path in zip(runs, paths, strict=True):
+        if run.samples is not None:
+            check_quantile(quantile, len(run.samples), f"{run.metric!r} of {path}")
+            quantiles.append(np.quantile(run.samples, quantile))
+    return msgspec.structs.replace(runs[0], samples=np.array(quantiles), cautions=(), runs=0)
 
 
 def _check_alike(first: Variant, other: Variant, path: Path, its: Path) -> None:

@@ -4,11 +4,11 @@
 import msgspec
 
 from ntbbench.compare.readers.content import Content, Keys, ResultReader, begins
+from ntbbench.compare.readers.pair_results import Pairs
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
     LabRuns,
-    Pairs,
     Simulations,
     Sweeps,
 )
