@@ -19,6 +19,7 @@ from ntbbench.compare.warning_list import ONE_PROCESS
 SOURCE = "criterion"
 CPU = "cpu"  # which criterion does not record
 RUN = "new"  # the folder of a benchmark's last run; that before it is `base`
+LEVELS = 4  # of folders: `target` may be given for `target/criterion`
 ESTIMATES, SAMPLE, BENCHMARK = "estimates.json", "sample.json", "benchmark.json"
 SECONDS = {"ps": 1e-12, "ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "ms": 1e-3, "s": 1.0}
 COMPLETE, REASONS = "benchmark-complete", ("benchmark-complete", "group-complete")
@@ -68,8 +69,9 @@ def read(content: Content, label: str) -> Variant:
 
 
 def _runs_in(folder: Path) -> Iterator[Path]:
-    """Yield the last run of each benchmark."""
-    return (file.parent for file in folder.glob(f"**/{RUN}/{ESTIMATES}"))
+    """Yield the last run of each benchmark: of a group, a function and its input, or fewer."""
+    deep = (f"{'*/' * levels}{RUN}/{ESTIMATES}" for levels in range(1, LEVELS + 1))
+    return (file.parent for pattern in deep for file in folder.glob(pattern))
 
 
 def _add_folder(variant: Variant, folder: Path) -> None:

@@ -19,6 +19,7 @@ from ntbbench.compare.readers.paths import paths_of
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 
+FOLDERS = "a capture, a folder with .json or .txt files, or target/criterion"
 table = cache(readers)
 
 
@@ -34,8 +35,10 @@ def load_variant(argument: str, quantile: float = MEDIAN) -> Variant:
     label = encodable("+".join(names))  # of several files all of them
     contents = [Content(path) for path in paths]
     found = [_reader_of(content) for content in contents]
-    if any(reader is not found[0] for reader in found):
-        raise InputError("input", argument, "files of one format")
+    for reader, path in zip(found, paths, strict=True):
+        if reader is not found[0]:
+            allowed = f"files of one format; {paths[0]} is of another"
+            raise InputError("input", str(path), allowed)
     if found[0].together is not None:
         with readable(argument):
             return found[0].together(contents, label, argument)
@@ -53,7 +56,7 @@ def _reader_of(content: Content) -> ResultReader:
             raise unknown_schema(content)
         if content.is_json:
             content.decode(msgspec.Raw)  # a damaged one is told as such
-    raise InputError("input", content.where, FORMATS)
+    raise InputError("input", content.where, FOLDERS if content.path.is_dir() else FORMATS)
 
 
 def _read(reader: ResultReader, content: Content, label: str) -> Variant:

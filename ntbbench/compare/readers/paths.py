@@ -14,7 +14,7 @@ RUNS = (".json", ".txt")  # what the runs in a folder are called: all of them al
 def paths_of(argument: str) -> list[Path]:
     """Return the files that an argument names; those of a folder in the order of their numbers.
 
-    A capture is one result, and so is a folder whose results lie deeper, as that of criterion.
+    A capture is one result, and so is a folder without runs, as that of criterion.
     """
     path = Path(argument)
     if path.is_dir() and is_capture(path):
@@ -24,9 +24,6 @@ def paths_of(argument: str) -> list[Path]:
         for suffix in RUNS:
             if runs := [file for file in files if file.suffix == suffix]:
                 return sorted(runs, key=_by_numbers)
-        if next(path.glob("*/**/*.json"), None) is None:
-            raise InputError("input", argument, "a capture, or a folder with .json or .txt files")
-        return [path]
     if path.exists() or "," not in argument:
         return [path]
     return [Path(part) for part in argument.split(",") if part]

@@ -63,6 +63,10 @@ def test_the_last_run_counts_and_its_name_is_what_criterion_says(folder: Path) -
     assert list(load_variant(str(folder)).series) == ["bits/flat", "bits/mask/8", "scan"]
 
 
+def test_the_folder_above_may_be_given(folder: Path) -> None:
+    assert load_variant(str(folder.parent)).series.keys() == load_variant(str(folder)).series.keys()
+
+
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [

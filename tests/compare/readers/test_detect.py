@@ -61,6 +61,13 @@ def test_the_name_of_a_file_does_not_matter_nor_its_byte_order_mark(
         assert found.series.keys() == expected.series.keys()
 
 
+def test_a_file_of_another_format_is_named(tmp_path: Path) -> None:
+    for number, name in enumerate(["hyperfine", "hyperfine", "jmh", "hyperfine"]):
+        (tmp_path / f"{number}.json").write_bytes(FILES[name].read_bytes())
+    with pytest.raises(InputError, match=r"2\.json': files of one format; .*0\.json is of another"):
+        load_variant(str(tmp_path))
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", FILES)
