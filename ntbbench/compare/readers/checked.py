@@ -7,6 +7,7 @@ A metric without a usable number is named and not read; the rest of its file is.
 import gzip
 import io
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -47,7 +48,7 @@ def encodable(text: str) -> str:
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file or a pipe that is neither empty nor too large.
 
-    InputError: it cannot be read, is empty or larger than 1 GiB.
+    InputError: it cannot be read, is empty, in UTF-16, or larger than 1 GiB.
     """
     data = read_input(path, largest=LARGEST, pipes=True)
     if data.startswith(GZIP):  # pyperf writes x.json.gz
@@ -56,6 +57,8 @@ def read_bytes(path: Path) -> bytes:
         raise InputError("input", str(path), f"at most {LARGEST} bytes")
     if not data.strip():
         raise InputError("input", str(path), "a result; this file is empty")
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # as some shells write what is redirected
+        raise InputError("input", str(path), "text in UTF-8; this is UTF-16")
     return without_bom(data)
 
 

@@ -61,6 +61,14 @@ def test_the_name_of_a_file_does_not_matter_nor_its_byte_order_mark(
         assert found.series.keys() == expected.series.keys()
 
 
+@pytest.mark.parametrize("name", ["iperf3", "go_test", "csv_runs"])
+def test_another_encoding_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / FILES[name].name
+    path.write_bytes(FILES[name].read_text().encode("utf-16"))
+    with pytest.raises(InputError, match="text in UTF-8"):
+        load_variant(str(path))
+
+
 def test_a_file_of_another_format_is_named(tmp_path: Path) -> None:
     for number, name in enumerate(["hyperfine", "hyperfine", "jmh", "hyperfine"]):
         (tmp_path / f"{number}.json").write_bytes(FILES[name].read_bytes())
