@@ -9,7 +9,6 @@ object, of which a reader of JSON keeps one.
 import hashlib
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ BACK = "_bidir_reverse"  # what iperf3 puts behind a sum's name for the way back
 SUMS = ("sum", "sum_sent", "sum_received")
 PARTS = ("start", "intervals", "end")
 LARGEST = 1e18
-VISIBLE = re.compile(r"\S")
 COMPLETE = "a complete run of iperf3"
 MISSING = "a number, 0 or more: missing or damaged"
 DIFFERS = "there twice, with different values: damaged"

@@ -21,9 +21,7 @@ def read_toml(field: str, path: Path) -> dict[str, Any]:
     data = read_input(path, field, TOML_MAX)
     check_json(data, f"{field}: {path}")
     try:
-        return tomllib.loads(path.read_bytes().decode(ENCODING))
-    except OSError as error:
-        raise InputError(field, str(path), error.strerror or "cannot be read") from None
+        return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(field, str(path), f"not TOML in UTF-8: {error}") from None
     except RecursionError:
