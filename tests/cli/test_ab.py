@@ -89,6 +89,7 @@ def test_files_that_runs_leave_are_one_family(ntbbench) -> None:
     names = [metric["name"] for metric in load("r.json")["metrics"]]
     assert "benches/test_x.py::test_scan" in names and len(names) > 5
     assert load("r.json")["stopped"] == "decided"
+    assert "What changed" in ran.out.splitlines()  # before how it was run
     assert "regressed, worst +49.7 % (benches/test_x.py::test_scan)" in " ".join(ran.out.split())
 
 

@@ -42,16 +42,6 @@ def test_a_long_table_is_cut_and_says_so() -> None:
     assert text.render(plain(LONG)).count("\n  n ") == 100
 
 
-def test_what_was_asked_makes_room_for_the_first_block() -> None:
-    asked = [f"option {n}" for n in range(5)]
-    tall = Table("Numbers", COLUMNS, [words("n", n) for n in range(2)], notes=["x " * 90])
-    warnings = [("a warning of some length " * 6, [])] * 2
-    for document, told in ((plain(tall), asked), (plain(tall, warnings=warnings), ["..."])):
-        printed = brief.render(replace(document, lines=asked, verdict="An answer")).splitlines()
-        assert printed[1 : 1 + len(told)] == told
-        assert "Numbers" in printed
-
-
 def test_what_was_asked_for_is_whole() -> None:
     document = plain(LONG, whole=True)
     assert brief.render(document) == text.render(document)

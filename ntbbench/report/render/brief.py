@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ntbbench.report.document import Block, Cell, Document, Notes, Table
 from ntbbench.report.render.text import WIDTH, block_lines, folded, head_of, joined
@@ -20,41 +20,23 @@ def render(document: Document, *, colour: bool = False) -> str:
     """Return the document cut to a screen; one whose tables are the answer is never cut."""
     if document.whole:
         return render_all(document, colour=colour)
-    shown = _cut_to(document, HEAD_MAX)
-    if not shown.begins:
-        shown = _cut_to(document, 0)
-    left = [*shown.left, *(block.title for block in document.blocks if block.detail)]
-    return joined([*shown.lines, *_last(document, left)], colour=colour)
-
-
-class _Shown(NamedTuple):
-    """What fits a screen, the titles of what does not, and whether the first block does."""
-
-    lines: list[str]
-    left: list[str]
-    begins: bool
-
-
-def _cut_to(document: Document, most: int) -> _Shown:
-    """Return what fits below the answer and at most so many lines with what was asked."""
-    lines, tail = _head(document, most), list(_warnings(document))
+    lines, tail = _head(document), list(_warnings(document))
     left: list[str] = []
-    begins: list[bool] = []
     room = LINES - len(lines) - len(tail) - 3  # blank, environment, what -v adds
     for block in document.parts("brief"):
         shown, whole = _fitting(block, room)
         lines += shown
         room -= len(shown)
         left += [] if shown or whole else [block.title]
-        begins.append(bool(shown) or whole)
-    return _Shown([*lines, *tail], left, all(begins[:1]))
+    left += [block.title for block in document.blocks if block.detail]
+    return joined([*lines, *tail, *_last(document, left)], colour=colour)
 
 
-def _head(document: Document, most: int) -> list[str]:
+def _head(document: Document) -> list[str]:
     """Return the answer and what was asked; long sentences about the latter make room for rows."""
     lines = list(head_of(document, WIDTH))
     answer = len(list(head_of(replace(document, lines=()), WIDTH)))
-    most = max(most, answer)
+    most = max(HEAD_MAX, answer)
     return lines if len(lines) <= most + 1 else [*lines[:most], "..."]
 
 
