@@ -153,6 +153,9 @@ def test_ntb_perf_s_errors(line: str, words: str, tmp_path: Path) -> None:
     [
         "[  123.456789] ntb_perf 0: ", "[Mon Nov 30 04:46:29 2026] ntb_perf 0: ",
         "Nov 30 04:46:29 board kernel: ntb_perf 0000:03:00.0: 0: ", "ntb_perf 0: ",
+        "<6>[  123.456789] ntb_perf 0: ", "kern  :info  : [  123.456789] ntb_perf 0: ",
+        "[  123.456789][  T812] ntb_perf 0: ", "2026-11-30T04:46:29,123456+00:00 ntb_perf 0: ",
+        "2026-11-30T04:46:29+0000 board kernel: ntb_perf 0: ",
     ],
 )  # fmt: skip
 def test_ntb_perf_in_the_kernel_s_log(prefix: str, tmp_path: Path) -> None:
