@@ -16,7 +16,7 @@ RUNS_MAX = 10_000  # runs of one file
 HEAD = 4096  # characters that tell the form
 EVENT = re.compile(r'\s*\{\s*"event"\s*:')
 # A document behind other lines, or in a list, as `jq -s` makes one.
-INSIDE = re.compile(r'^\s*\[?\s*\{\s*"(?:start|title|extra_data)"\s*:', re.MULTILINE)
+INSIDE = re.compile(r'^[ \t]*(?:\[\s*)?\{\s*"(?:start|title|extra_data)"\s*:', re.MULTILINE)
 BLANKS = re.compile(r"\s*")
 BOM = "\ufeff"
 
