@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -20,6 +19,7 @@ from ntbbench.cli.output import add_output, output_of, report_output
 from ntbbench.cli.progress import Saving, interrupts, status_line
 from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import Policy, load_policy
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
 from ntbbench.core.options import changed, option, shown
@@ -237,13 +237,13 @@ def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbR
     result = replace(result, counter=reader.counter.name if reader.counter else "")
     try:
         with (
-            TemporaryDirectory(prefix="ntbbench-") as folder,
+            scratch_folder() as folder,
             _places(result, stop) as places,
             status_line() as show,
         ):
             revised = {s: replace(getattr(result, s), revision=places[s].revision) for s in SIDES}
             watcher = Watcher(stop, saving.on_the_way, lambda *now: show(progress(*now)))
-            bench = Bench(places, reader, result.cpu, Path(folder))
+            bench = Bench(places, reader, result.cpu, folder)
             return run_blocks(replace(result, **revised), bench, watcher)
     except Interrupted:  # while it was built
         return replace(result, stopped="interrupted")

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import ntbbench
 from ntbbench.cli.streams import fail, failed, prepare_streams, refusal
-from ntbbench.core.errors import ExitCode
+from ntbbench.core.ending import ENDING, Ended, signals_raise
+from ntbbench.core.errors import SIGNALLED, ExitCode
 
 # What a user wants -> command: what it does. Each module has `add_parser(subparsers)`, which
 # sets `run`: (Namespace) -> exit code.
@@ -61,8 +62,9 @@ EXIT_CODES = {
     5: "`compare`, `gate`, `calibrate`: incomparable environments",
     70: "internal error",
     125: "`lab pair run --bisect`: skip this commit, for git-bisect(1)",
-    130: "interrupted",
-    143: "`sweep`, `simulate`, `ab`, `lab pair matrix`: interrupted by SIGTERM",
+    129: "interrupted by SIGHUP",
+    130: "interrupted by SIGINT (Ctrl-C)",
+    143: "interrupted by SIGTERM",
     255: "`lab pair run --bisect`: stop, for git-bisect(1)",
 }
 EPILOG = "\n".join(
@@ -133,10 +135,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        args = build_parser(words).parse_args(words)
-        code: int = args.run(args)
-    except KeyboardInterrupt:
-        return fail("interrupted", ExitCode.INTERRUPTED)
+        with signals_raise():
+            args = build_parser(words).parse_args(words)
+            code: int = args.run(args)
+    except KeyboardInterrupt as end:
+        number = end.number if isinstance(end, Ended) else signal.SIGINT
+        return fail("interrupted", SIGNALLED + number)
     except Exception as error:  # the last resort: a line that names the defect, and exit code 70
         return failed(error)
     return code
@@ -155,7 +159,7 @@ def shown(code: int) -> int:
 def command() -> NoReturn:
     """Run as a program: a signal that comes when all is done does not change the exit code."""
     code = main()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 

@@ -20,11 +20,11 @@ from simulate_runs import ONE, SMALL, Command, found_on, saved, small_grid
 from ntbbench.cli import progress as cli_progress
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import SAME_REQUEST
-from ntbbench.core.errors import InputError
+from ntbbench.core.errors import InputError, WorkersLost
 from ntbbench.core.result_file import write_json
 from ntbbench.datapath import grid as grids
 from ntbbench.datapath import replicate as replicating
-from ntbbench.datapath.grid import Found, Grid, GridHooks, WorkersLost, run_grid
+from ntbbench.datapath.grid import Found, Grid, GridHooks, run_grid
 from ntbbench.datapath.grid_point import QpRing, SimulationSpec
 from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.replicate import Chunk, replicate, run_packed, unpacked

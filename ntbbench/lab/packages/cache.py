@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import FetchError
 
@@ -78,20 +79,19 @@ class Cache:
         place.parent.mkdir(parents=True, exist_ok=True)
         for stale in place.parent.glob(".new-*"):
             shutil.rmtree(stale)
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
         try:
-            fill(fresh)
-            fresh.chmod(0o755)
-            if place.exists():
-                place.rename(fresh.parent / f"{fresh.name}.old")
-            fresh.rename(place)
+            with scratch_folder(place.parent, ".new-") as scratch:
+                fresh = scratch / place.name
+                fresh.mkdir()
+                fill(fresh)
+                fresh.chmod(0o755)
+                if place.exists():
+                    place.rename(scratch / "old")
+                fresh.rename(place)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             raise FetchError(f"{place}: the disk is full; nothing was kept") from error
-        finally:
-            for left in place.parent.glob(f"{fresh.name}*"):
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def default_root(given: Path | None) -> Path:
