@@ -163,7 +163,7 @@ def test_what_was_found_before_a_worker_died_is_saved(tmp_path, monkeypatch, ntb
     with monkeypatch.context() as patched:
         patched.setattr("ntbbench.cli.simulate.run_grid", dies)
         ran = ntbbench("simulate", *SMALL, "-o", path)
-    assert ran.code == 70
+    assert ran.code == 3
     (line,) = ran.err.splitlines()
     assert f"go on with: ntbbench simulate --resume {path}" in line
     assert [len(point["replications"]) for point in saved(path)["points"]] == [1]
