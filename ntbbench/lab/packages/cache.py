@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from pathlib import Path
 
 from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import InputError
+from ntbbench.core.result_file import real_path
 from ntbbench.lab.commands import FetchError
 
+FOR_MAKE = re.compile(r"[\w/.+@~-]+")
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
 
 
@@ -24,6 +27,10 @@ class Cache:
     """The folder that holds what was fetched and built."""
 
     root: Path  # absolute path; made on first use
+
+    def __post_init__(self) -> None:
+        """Raise InputError where make, which builds here, cannot take the path."""
+        check_for_make("--cache", self.root)
 
     @contextmanager
     def lock(self, say: Callable[[str], None], name: str = "lock") -> Iterator[None]:
@@ -92,6 +99,14 @@ class Cache:
             if error.errno != errno.ENOSPC:
                 raise
             raise FetchError(f"{place}: the disk is full; nothing was kept") from error
+
+
+def check_for_make(option: str, path: Path) -> None:
+    """Raise InputError for a folder that make would take apart, or give to a shell to run."""
+    for name in (str(path), str(real_path(path))):
+        if not FOR_MAKE.fullmatch(name):
+            allowed = "a path of letters, digits and _ / . + @ ~ - alone: make runs the rest"
+            raise InputError(option, name, allowed)
 
 
 def default_root(given: Path | None) -> Path:

@@ -242,6 +242,32 @@ def test_build_tools_of_a_newer_suite_run_on_its_libraries(tmp_path: Path) -> No
     assert told.stdout == "a b\n"
 
 
+MADE = "a path of letters, digits and _ / . + @ ~ - alone: make runs the rest"
+ODD = ("a b", "c;touch hit;", "$(touch hit)", "`touch hit`", "a:b", "a#b", "a%b", "a\nb", "a'b")
+
+
+@pytest.mark.parametrize("through", ["by name", "by a link"])
+@pytest.mark.parametrize("option", ["--cache", "--kbuild"])
+@pytest.mark.parametrize("name", ODD)
+def test_no_shell_of_make_sees_a_path(
+    name: str, option: str, through: str, tmp_path: Path, monkeypatch, ntbbench
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / name
+    config = folder / "include" / "config" / "auto.conf"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    Path("bzImage").touch()
+    if through == "by a link":
+        Path("link").symlink_to(folder)
+    path = folder if through == "by name" else tmp_path / "link"
+    image = ("--image", "bzImage", "--kbuild", path if option == "--kbuild" else "none")
+    ran = ntbbench("lab", "run", *image, "--cache", path if option == "--cache" else "cache")
+    assert ran.code == 2
+    assert ran.err == f"ntbbench: {option}: {str(folder)!r}: {MADE}\n"
+    assert not Path("hit").exists()
+
+
 def test_no_network_is_one_line(tmp_path, monkeypatch, capsys) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
