@@ -45,6 +45,11 @@ def handled(handler: Handler, *numbers: int) -> Iterator[None]:
             signal.signal(number, own)
 
 
+def caught() -> list[int]:
+    """Return the signals of ENDING that have a handler: the others end us, or are ignored."""
+    return [number for number in ENDING if callable(signal.getsignal(number))]
+
+
 @contextmanager
 def signals_raise() -> Iterator[None]:
     """Let a signal that ends raise Ended; one soon after it is the same request.
@@ -73,7 +78,7 @@ def held_back() -> Iterator[None]:
         came.append(number)
 
     try:
-        with handled(note, *(n for n in ENDING if callable(signal.getsignal(n)))):
+        with handled(note, *caught()):
             yield
     finally:
         for number in came[:1]:
