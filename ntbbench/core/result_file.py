@@ -50,6 +50,7 @@ def json_of(record: Struct) -> bytes:
     fields = (
         b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
         for name in record.__struct_fields__
+        if getattr(record, name) is not msgspec.UNSET
     )
     return b"{\n" + b",\n".join(fields) + b"\n}\n"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench sweep` as its users meet it: files, scenarios, options; interrupted and resumed."""
 
+import hashlib
 import json
 import os
 import pty
@@ -175,6 +176,54 @@ def test_resuming_another_scenario(whole: SweepResult, options, message, ntbbenc
     ran = ntbbench("sweep", "--resume", "part.json", *options.split())
     assert ran.code == 2 and re.fullmatch(f"ntbbench: {message}.*\n", ran.err)
     assert load_result(Path("part.json")) == part
+
+
+LOGGED = ("--hardware", "generic", "--doorbells", "8", "--repeats", "0")
+
+
+def half_of_a_logged_sweep(ntbbench) -> tuple[Path, SweepResult]:
+    """Return a log, and the result of a sweep of it that is saved without its last point."""
+    log = Path("log.csv")
+    log.write_text("time,db_bits\n0,1\n1,2\n2,4\n")
+    words = (*LOGGED, "--queues", "1,2", "--workload", f"log:{log}", "-o", "part.json")
+    assert ntbbench("sweep", *words).code == 0
+    whole = load_result(Path("part.json"))
+    part = msgspec.structs.replace(whole, complete=False, points=whole.points[:-1])
+    write_json(Path("part.json"), part)
+    return log, whole
+
+
+def test_a_sweep_knows_its_log_by_its_content(ntbbench) -> None:
+    log, whole = half_of_a_logged_sweep(ntbbench)
+    digest = hashlib.sha256(log.read_bytes()).hexdigest()
+    assert whole.inputs == {"log.csv": digest}
+    before = Path("part.json").read_bytes()
+    log.write_text("time,db_bits\n0,4\n1,2\n2,1\n")
+    changed = hashlib.sha256(log.read_bytes()).hexdigest()
+    ran = ntbbench("sweep", "--resume", "part.json")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"ntbbench: resume: log 'log.csv': 'SHA-256 {changed}': the content that the finished "
+        f"points are of: SHA-256 {digest}\n"
+    )
+    assert Path("part.json").read_bytes() == before
+    log.write_text("time,db_bits\n0,1\n1,2\n2,4\n")
+    assert ntbbench("sweep", "--resume", "part.json").code == 0
+    resumed = load_result(Path("part.json"))
+    assert (resumed.points, resumed.inputs) == (whole.points, whole.inputs)
+    assert "unknown-log" not in {caution.code for caution in resumed.warnings}
+
+
+def test_a_result_without_the_hash_goes_on_with_a_word(ntbbench) -> None:
+    _, whole = half_of_a_logged_sweep(ntbbench)
+    part = load_result(Path("part.json"))
+    write_json(Path("part.json"), msgspec.structs.replace(part, inputs=msgspec.UNSET))
+    assert "inputs" not in json.loads(Path("part.json").read_text())
+    ran = ntbbench("sweep", "--resume", "part.json")
+    assert (ran.code, ran.err) == (0, "")
+    assert "unknown-log: the resumed file has no hash of it: sweep anew" in " ".join(ran.out.split())
+    resumed = load_result(Path("part.json"))
+    assert (resumed.points, resumed.inputs) == (whole.points, whole.inputs)
 
 
 @pytest.fixture
