@@ -9,11 +9,13 @@ import select
 import signal
 import subprocess
 import sys
-import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import children
 import pytest
 from ab_records import ab_result, drawn
+from children import until
 
 from ntbbench.ab.records import AbMetric
 from ntbbench.compare.policy import Policy
@@ -139,16 +141,10 @@ def test_bad_input_is_one_line(ntbbench, options: tuple[str, ...], told: str) ->
     assert not Path("r.json").exists()
 
 
-def started(*options: str) -> "subprocess.Popen[str]":
+def started(*options: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     words = [*NTBBENCH, "ab", "--base", "sleep 0.01", "--candidate", "sleep 0.01", *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def until(true) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    pipe = subprocess.PIPE
+    return children.started(words, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -210,7 +206,7 @@ def test_another_machine_does_not_go_on(ntbbench) -> None:
 def test_a_terminal_sees_the_interval_narrow() -> None:
     leader, follower = pty.openpty()
     words = [*NTBBENCH, "ab", "--base", says(100), "--candidate", says(110), *QUICK, "-o", "r.json"]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=follower) as child:
+    with children.started(words, stdout=subprocess.DEVNULL, stderr=follower) as child:
         os.close(follower)
         seen = b""
         while select.select([leader], [], [], PATIENCE)[0]:

@@ -5,9 +5,9 @@ import os
 import pty
 import select
 import signal
-import subprocess
 from pathlib import Path
 
+import children
 import pytest
 from shell_files import EXAMPLES
 
@@ -33,7 +33,7 @@ ASKED = [
 
 
 def printed(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return children.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @pytest.mark.parametrize(("line", "wanted"), ASKED)
@@ -79,7 +79,7 @@ def heard(terminal: int, wanted: set[str]) -> None:
 
 def test_man_reads_the_page() -> None:
     page = SHELL / "man" / "ntbbench.1"
-    told = subprocess.run(
+    told = children.run(
         ["man", "--warnings", "-l", page],
         capture_output=True,
         text=True,

@@ -13,10 +13,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import children
 import msgspec
 import pytest
+from children import until
 from report_records import ok, result, unavailable
 from sweep_commands import QUICK, SCENARIO, SMALL, load_result, points
 
@@ -221,7 +224,8 @@ def test_a_result_without_the_hash_goes_on_with_a_word(ntbbench) -> None:
     assert "inputs" not in json.loads(Path("part.json").read_text())
     ran = ntbbench("sweep", "--resume", "part.json")
     assert (ran.code, ran.err) == (0, "")
-    assert "unknown-log: the resumed file has no hash of it: sweep anew" in " ".join(ran.out.split())
+    told = "unknown-log: the resumed file has no hash of it: sweep anew"
+    assert told in " ".join(ran.out.split())
     resumed = load_result(Path("part.json"))
     assert (resumed.points, resumed.inputs) == (whole.points, whole.inputs)
 
@@ -277,7 +281,7 @@ def test_a_signal_after_the_end_changes_no_exit_code() -> None:
         "try: main.command()\n"
         "finally: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    done = children.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -296,8 +300,10 @@ LONG_COUNTING = ["sweep", "--hardware", "generic", "--queues", "1-32", "--doorbe
                  "--jobs", "2"]  # fmt: skip
 
 
-def start(*arguments: str, stderr: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([*NTBBENCH, *arguments], stdout=subprocess.PIPE, stderr=stderr)
+def start(
+    *arguments: str, stderr: int = subprocess.PIPE
+) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    return children.started([*NTBBENCH, *arguments], stdout=subprocess.PIPE, stderr=stderr)
 
 
 def resume_words(stderr: str) -> list[str]:
@@ -320,15 +326,15 @@ def resume_words(stderr: str) -> list[str]:
 )
 def test_a_signal_keeps_what_is_finished(arguments: list[str], signals, code: int) -> None:
     """Without -o: the folder of runs appears when the options are checked and the run begins."""
-    process = start(*arguments, "--format", "csv")
-    deadline = time.monotonic() + PATIENCE
-    while not Path("results/runs").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(2.0)
-    for number in signals:
-        process.send_signal(number)
-    out, err = process.communicate(timeout=PATIENCE)
+    with start(*arguments, "--format", "csv") as process:
+        deadline = time.monotonic() + PATIENCE
+        while not Path("results/runs").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(2.0)
+        for number in signals:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (code, b"")
     (saved,) = Path("results/runs").iterdir()
     words = resume_words(err.decode())
@@ -341,10 +347,11 @@ def test_after_ctrl_c_the_printed_command_finishes_the_sweep() -> None:
     """In a folder whose name a shell would split."""
     Path("my runs").mkdir()
     quick = [*LONG_TIMING[:-1], "60"]
-    process = start(*quick, "-o", "my runs/r.json")
-    time.sleep(2.0)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    with start(*quick, "-o", "my runs/r.json") as process:
+        until(lambda: len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 2, process)
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert main(resume_words(err.decode())) == 0
     finished = load_result(Path("my runs/r.json"))
@@ -358,17 +365,17 @@ def test_after_ctrl_c_the_printed_command_finishes_the_sweep() -> None:
 
 def test_a_terminal_sees_a_progress_bar_that_goes_away() -> None:
     terminal, stderr = pty.openpty()
-    process = start(*LONG_TIMING, "-o", "r.json", stderr=stderr)
-    os.close(stderr)
-    shown = b""
-    deadline = time.monotonic() + PATIENCE
-    while b"timing:" not in shown:
-        assert time.monotonic() < deadline, shown
-        assert process.poll() is None, shown
-        if select.select([terminal], [], [], 1.0)[0]:
-            shown += os.read(terminal, 4096)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
+    with start(*LONG_TIMING, "-o", "r.json", stderr=stderr) as process:
+        os.close(stderr)
+        shown = b""
+        deadline = time.monotonic() + PATIENCE
+        while b"timing:" not in shown:
+            assert time.monotonic() < deadline, shown
+            assert process.poll() is None, shown
+            if select.select([terminal], [], [], 1.0)[0]:
+                shown += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
     while select.select([terminal], [], [], 0.2)[0]:
         try:
             shown += os.read(terminal, 4096)
@@ -388,7 +395,7 @@ def test_a_terminal_sees_a_progress_bar_that_goes_away() -> None:
 def test_a_closed_stream_costs_no_result(redirection: str, code: int) -> None:
     words = shlex.join([*NTBBENCH, *SMALL, "--format", "json"])  # without -o: stderr tells where
     command = ["sh", "-c", f"{words} {redirection}"]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
+    done = children.run(command, check=False, capture_output=True, timeout=PATIENCE)
     assert done.returncode == code, done.stderr
     (saved,) = Path("results/runs").iterdir()
     result = json.loads(saved.read_text())

@@ -5,9 +5,9 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+import children
 import pytest
 from lab_kernel import gone, guests_of, kernel, lab_run, patched_tree
 
@@ -161,10 +161,9 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code: int) -> None:
-    # a test run in the background ignores SIGINT, and its children would too
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
+    command = [*children.NTBBENCH]
     words = ["lab", "run", "--vectors", "0", "--packets", "500", "-o", str(tmp_path / "x.json")]
-    with subprocess.Popen(
+    with children.started(
         [*command, *words],
         stderr=subprocess.PIPE,
         text=True,

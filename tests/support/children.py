@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,16 @@ def run(
     *,
     check: bool = False,
     capture_output: bool = False,
+    input: Any = None,
     **options: Any,
 ) -> "subprocess.CompletedProcess[Any]":
     """Run a program to its end; the options are those of subprocess.run()."""
     if capture_output:
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if input is not None:
+        options["stdin"] = subprocess.PIPE
     with started(words, **options) as child:
-        out, err = child.communicate()
+        out, err = child.communicate(input)
     done = subprocess.CompletedProcess(words, child.returncode, out, err)
     if check:
         done.check_returncode()
@@ -59,9 +62,12 @@ def run(
 def started(
     words: Sequence[Any] | str, *, timeout: float = LIMIT, **options: Any
 ) -> "Iterator[subprocess.Popen[Any]]":
-    """Start a program at the head of a group, which is killed after the block, or `timeout`."""
+    """Start a program at the head of a group, and wait for its end after the block.
+
+    The group is killed after `timeout` seconds, and where the block ends by an exception.
+    """
     with clean_signals():
-        child = subprocess.Popen(words, start_new_session=True, **options)
+        child = subprocess.Popen(words, **{"start_new_session": True, **options})
 
     def kill() -> None:
         if child.returncode is None:  # its group is its own until it is waited for
@@ -70,12 +76,15 @@ def started(
     watchdog = threading.Timer(timeout, kill)
     watchdog.start()
     try:
-        yield child
+        with child:  # closes its streams, and waits
+            try:
+                yield child
+            except BaseException:
+                kill()
+                raise
     finally:
         watchdog.cancel()
-        kill()
-        with child:  # closes its streams
-            watchdog.join()
+        watchdog.join()
 
 
 def until(true: Callable[[], object], child: "subprocess.Popen[Any] | None" = None) -> None:
@@ -96,15 +105,15 @@ def is_running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def of(pid: int) -> list[int]:
+    """Return the processes that the threads of one have started."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, path.read_text().split())
+    return found
+
+
 def below(pid: int) -> list[int]:
     """Return every process that one has started, and that these have, and so on."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == pid:
-            child = int(path.parent.name)
-            found += [child, *below(child)]
-    return found
+    return [found for child in of(pid) for found in (child, *below(child))]

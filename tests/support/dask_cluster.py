@@ -51,7 +51,10 @@ def process(
         (folder / f"{name}.log").open("wb") as log,
         started(program, stdout=log, stderr=log, **options) as child,
     ):
-        yield child
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import children
 import pytest
 
 from ntbbench.lab.commands import FetchError
@@ -44,9 +45,9 @@ def package(folder: Path, tarball: str, names: Sequence[str]) -> Path:
         archive.add(tree, tree.name)
     with (source / tarball).open("wb") as packed:
         command = ["xz", "--stdout", "--threads=2", "--block-size=4096", folder / "tree.tar"]
-        subprocess.run(command, check=True, stdout=packed)
+        children.run(command, check=True, stdout=packed)
     deb = folder / "package.deb"
-    subprocess.run(["dpkg-deb", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
+    children.run(["dpkg-deb", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
     return deb
 
 
