@@ -159,14 +159,19 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     assert guests_of(os.getpid()) == []
 
 
-@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
+)
 def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code: int) -> None:
-    command = [*children.NTBBENCH]
     words = ["lab", "run", "--vectors", "0", "--packets", "500", "-o", str(tmp_path / "x.json")]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     with children.started(
-        [*command, *words],
+        [*children.NTBBENCH, *words],
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
     ) as lab:
         assert lab.stderr is not None
         while "booting" not in lab.stderr.readline():
@@ -180,3 +185,4 @@ def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code:
     for guest in guests:
         assert gone(guest)
     assert not (tmp_path / "x.json").exists()
+    assert ending == signal.SIGKILL or not list(scratch.iterdir())

@@ -310,21 +310,29 @@ def test_memory_that_is_not_set_aside_is_refused(tmp_path, monkeypatch) -> None:
         boot(plan(), tmp_path)
 
 
-def test_no_guest_and_no_half_cache_outlive_an_interrupt(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_no_guest_and_no_half_cache_outlive_an_interrupt(
+    number: int, code: int, tmp_path: Path
+) -> None:
     rig()
-    command = [*children.NTBBENCH]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     words = ["lab", "pair", "run", "--kernel", KERNEL, "--packets", "2000"]
     output = tmp_path / "x.json"
     with children.started(
-        [*command, *words, "-o", str(output)], stderr=subprocess.PIPE, text=True
+        [*children.NTBBENCH, *words, "-o", str(output)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
     ) as lab:
         assert lab.stderr is not None
         while not (guests := guests_of(lab.pid)):
             assert lab.poll() is None
-        lab.send_signal(signal.SIGINT)
+        lab.send_signal(number)
         told = lab.stderr.read()
-        assert lab.wait() == 130
+        assert lab.wait() == code
     assert told.splitlines()[-1].endswith("interrupted") and "Traceback" not in told
     assert all(gone(guest) for guest in guests)
     assert not output.exists()
     assert not list((CACHE.root / "modules").glob(".new-*"))
+    assert not list(scratch.iterdir())
