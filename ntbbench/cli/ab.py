@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from ntbbench.ab.records import AbCommand, AbResult
@@ -208,7 +209,7 @@ def _command(args: argparse.Namespace, side: "Side", known: AbCommand) -> AbComm
     if not command:
         raise InputError(f"--{side}", own or "", "a command to run")
     build = getattr(args, f"build_{side}") or args.build or known.build
-    return AbCommand(command=command, build=build, revision=known.revision)
+    return AbCommand(command=command, build=build, revision=known.revision, inputs=known.inputs)
 
 
 def _cpu(pin: str | None) -> int | None:
@@ -243,12 +244,27 @@ def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbR
             _places(result, stop) as places,
             status_line() as show,
         ):
-            revised = {s: replace(getattr(result, s), revision=places[s].revision) for s in SIDES}
+            revised = {side: _known(result, side, places[side]) for side in SIDES}
             watcher = Watcher(stop, saving.on_the_way, lambda *now: show(progress(*now)))
             bench = Bench(places, reader, result.cpu, folder)
             return run_blocks(replace(result, **revised), bench, watcher)
     except Interrupted:  # while it was built
         return replace(result, stopped="interrupted")
+
+
+def _known(result: AbResult, side: "Side", place: "Setup") -> AbCommand:
+    """Return a side's command with the content that it runs; of --git the commit tells that."""
+    from ntbbench.ab.inputs import check_inputs_same, inputs_of  # noqa: PLC0415
+
+    known: AbCommand = getattr(result, side)
+    if place.revision:
+        return replace(known, revision=place.revision)
+    found = inputs_of(place.words(f"--{side}", known.command))
+    if result.runs:
+        check_inputs_same(f"--{side}", known.inputs, found)
+        if known.inputs is UNSET:
+            tell(f"--{side}: the file has no SHA-256 of what its blocks ran; this may differ")
+    return replace(known, inputs=found)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench ab` as its users meet it: real processes, files, exit codes; a run that goes on."""
 
+import hashlib
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,12 +15,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import children
+import msgspec
 import pytest
 from ab_records import ab_result, drawn
 from children import until
+from msgspec.structs import replace
 
 from ntbbench.ab.records import AbMetric
 from ntbbench.compare.policy import Policy
+from ntbbench.compare.readers.ab_blocks import load_ab
 from ntbbench.core.result_file import write_json
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -195,6 +200,44 @@ def test_resume_takes_what_moves_a_bound_and_refuses_the_rest(ntbbench) -> None:
         more.out.split()
     )
     assert Path("r.json").read_text() == whole
+
+
+def unfinished(ntbbench) -> tuple[Path, dict[str, str]]:
+    """Return a script, and the hashes in the unfinished result of its runs."""
+    script = Path("says.sh")
+    script.write_text("echo took 5 ms\n")
+    runs = ("--base", "sh says.sh", "--candidate", "sh says.sh", *QUICK, "-o", "r.json")
+    assert ntbbench("ab", *runs, "--until", "2").code == 0
+    part = load_ab(Path("r.json"))
+    assert part.base.inputs == part.candidate.inputs
+    assert part.base.inputs["says.sh"] == hashlib.sha256(script.read_bytes()).hexdigest()
+    assert shutil.which("sh") in part.base.inputs
+    write_json(Path("r.json"), replace(part, stopped="interrupted"))
+    return script, part.base.inputs
+
+
+def test_blocks_of_another_program_do_not_join(ntbbench) -> None:
+    script, before = unfinished(ntbbench)
+    saved = Path("r.json").read_bytes()
+    script.write_text("echo took 6 ms\n")
+    ran = ntbbench("ab", "--resume", "r.json", "--until", "3")
+    changed = hashlib.sha256(script.read_bytes()).hexdigest()
+    assert ran.code == 2
+    assert f"ntbbench: --base: says.sh: 'SHA-256 {changed}': " in ran.err
+    assert f"what the finished blocks ran: SHA-256 {before['says.sh']}\n" in ran.err
+    assert load("r.json")["runs"] == json.loads(saved)["runs"]
+    script.write_text("echo took 5 ms\n")
+    assert ntbbench("ab", "--resume", "r.json", "--until", "3").code == 0
+
+
+def test_a_result_of_ab_without_hashes_goes_on_with_a_word(ntbbench) -> None:
+    unfinished(ntbbench)
+    part = load_ab(Path("r.json"))
+    sides = {s: replace(getattr(part, s), inputs=msgspec.UNSET) for s in ("base", "candidate")}
+    write_json(Path("r.json"), replace(part, **sides))
+    ran = ntbbench("ab", "--resume", "r.json", "--until", "3")
+    assert ran.code == 0
+    assert ran.err.count("the file has no SHA-256 of what its blocks ran; this may differ") == 2
 
 
 def test_another_machine_does_not_go_on(ntbbench) -> None:
