@@ -136,9 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        with signals_raise():
-            args = build_parser(words).parse_args(words)
-            code: int = args.run(args)
+        args = build_parser(words).parse_args(words)
+        code: int = args.run(args)
     except KeyboardInterrupt as end:
         number = end.number if isinstance(end, Ended) else signal.SIGINT
         return fail("interrupted", SIGNALLED + number)
@@ -158,8 +157,9 @@ def shown(code: int) -> int:
 
 
 def command() -> NoReturn:
-    """Run as a program: a signal that comes when all is done does not change the exit code."""
-    code = main()
+    """Run as a program: signals end it clean, and when all is done they change no exit code."""
+    with signals_raise():
+        code = main()
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
