@@ -35,6 +35,7 @@ def package(folder: Path, tarball: str, names: Sequence[str]) -> Path:
         (tree / name).write_text(FILES[name])
     root = folder / "root"
     (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN").chmod(0o755)  # as dpkg-deb wants it, whatever the umask is
     (root / "DEBIAN" / "control").write_text(
         "Package: linux-source-7.3\nVersion: 7.3.4-1\nArchitecture: all\n"
         "Maintainer: none <none@example.org>\nDescription: a small one\n"
