@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_what_perf_writes(tmp_path: Path) -> None:
 
 
 def script(path: Path, text: str) -> str:
-    path.write_text(f"#!{sys.executable}\n{text}")
+    path.write_text(f"#!/bin/sh\nexec {quote(sys.executable)} -c {quote(text)}\n")
     path.chmod(0o755)
     return str(path)
 

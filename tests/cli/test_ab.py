@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -122,7 +123,7 @@ def test_both_are_pinned(ntbbench) -> None:
     cpu = min(os.sched_getaffinity(0))
     code = "import os; print('took', 1 + min(os.sched_getaffinity(0)), 'ms')"
     Path("show.py").write_text(code)
-    show = f"{sys.executable} show.py"
+    show = f"{shlex.quote(sys.executable)} show.py"
     commands = ("--base", show, "--candidate", show, "--until", "2", "--pin", str(cpu))
     assert ntbbench("ab", *commands, *QUICK, "-o", "r.json").code == 0
     saved = load("r.json")

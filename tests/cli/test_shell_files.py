@@ -6,6 +6,7 @@ import pty
 import select
 import signal
 from pathlib import Path
+from shlex import quote
 
 import children
 import pytest
@@ -40,13 +41,15 @@ def printed(*command: str) -> str:
 def test_bash(line: str, wanted: set[str]) -> None:
     words = line.split() + [""] * line.endswith(" ")
     quoted = " ".join(f"'{word}'" for word in words)
-    script = BASH.format(file=SHELL / "bash" / "ntbbench", words=quoted, last=len(words) - 1)
+    script = BASH.format(
+        file=quote(str(SHELL / "bash" / "ntbbench")), words=quoted, last=len(words) - 1
+    )
     assert wanted <= set(printed("bash", "--norc", "-c", script).split())
 
 
 @pytest.mark.parametrize(("line", "wanted"), ASKED)
 def test_fish(line: str, wanted: set[str]) -> None:
-    script = FISH.format(file=SHELL / "fish" / "ntbbench.fish", line=line)
+    script = FISH.format(file=quote(str(SHELL / "fish" / "ntbbench.fish")), line=line)
     assert wanted <= set(printed("fish", "--no-config", "-c", script).split())
 
 
@@ -56,7 +59,7 @@ def test_zsh(line: str, wanted: set[str], tmp_path: Path) -> None:
     child, terminal = pty.fork()
     if not child:
         os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb"})
-    set_up = ZSH.format(folder=SHELL / "zsh", dump=tmp_path / "dump")
+    set_up = ZSH.format(folder=quote(str(SHELL / "zsh")), dump=quote(str(tmp_path / "dump")))
     try:
         os.write(terminal, set_up.encode())
         heard(terminal, {"READY"})
