@@ -87,7 +87,7 @@ def test_a_run_that_gives_no_number(metric: str, stdout: bytes, told: str) -> No
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:
     file = tmp_path / "out"
     file.write_text("{}")
-    with pytest.raises(InputError, match="a result of"):
+    with pytest.raises(InputError, match="results of ntbbench"):
         RunReader([], leaves_file=True).read(left(output=file))
 
 

@@ -91,7 +91,9 @@ def test_without_o_and_seed(ntbbench) -> None:
 def test_files_that_runs_leave_are_one_family(ntbbench) -> None:
     leaves = "cp {} {{output}}"
     inputs = Path(__file__).parents[1] / "golden/inputs"
-    commands = [leaves.format(inputs / f"bench-{name}.json") for name in ("base", "new")]
+    commands = [
+        leaves.format(shlex.quote(str(inputs / f"bench-{name}.json"))) for name in ("base", "new")
+    ]
     ran = ntbbench("ab", "--base", commands[0], "--candidate", commands[1], "-o", "r.json")
     assert ran.code == 0
     names = [metric["name"] for metric in load("r.json")["metrics"]]
