@@ -138,7 +138,7 @@ def run(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return fail("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:  # the last resort: a line that names the defect, and exit code 70
-        return failed(error)
+        return failed(error, words)
     return code
 
 

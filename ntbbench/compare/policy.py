@@ -26,7 +26,6 @@ CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
 # has the A/A pairs that it was chosen on.
 ONE_PROCESS_ALLOWANCE = 0.75
 LEVEL = 0.95
-MOST_CHANGE = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Probability(Share):
 
 @dataclass(frozen=True)
 class RelativeChange(Probability):
-    """A relative change: 0.02, or a text such as 2%, up to 1000%.
+    """A relative change: 0.02, or a text such as 2% or 400%.
 
     A bare number of 1 or more is refused: whoever writes 2 means 2 %, not 200 %.
     """
@@ -62,7 +61,7 @@ class RelativeChange(Probability):
         percent = isinstance(value, str) and value.strip().endswith("%")
         number = _number(value.strip().removesuffix("%") if isinstance(value, str) else value)
         number = number / 100 if percent else number
-        if not 0 <= number < (MOST_CHANGE if percent else 1):
+        if not 0 <= number < (math.inf if percent else 1):
             raise InputError(name, value, self.allowed)
         return number
 

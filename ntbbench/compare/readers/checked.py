@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import LARGEST, read_input
+from ntbbench.core.input_file import RESULT_MAX, check_json, is_json, read_input
 
 GZIP = b"\x1f\x8b"
 LARGEST_COUNT = 1 << 63
@@ -30,30 +30,28 @@ VOLATILE_WORDS = (
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
 
-def encodable(text: str) -> str:
-    """Return a file name as text that can be encoded."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file or a pipe that is neither empty nor too large.
 
-    InputError: it cannot be read, is empty or larger than 1 GiB.
+    InputError: it cannot be read, is empty or larger than RESULT_MAX, packed or not, or JSON that
+    `check_json` refuses.
     """
-    data = read_input(path, largest=LARGEST, pipes=True)
+    data = read_input(path, largest=RESULT_MAX, pipes=True)
     if data.startswith(GZIP):  # pyperf writes x.json.gz
         data = _unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), path)
-    if len(data) > LARGEST:  # packed: only reading tells
-        raise InputError("input", str(path), f"at most {LARGEST} bytes")
-    if not data.strip():
+    if len(data) > RESULT_MAX:  # packed: only reading tells
+        raise InputError("input", str(path), f"at most {RESULT_MAX} bytes")
+    if not data or data.isspace():
         raise InputError("input", str(path), "a result; this file is empty")
+    if is_json(data):
+        check_json(data, path)
     return data
 
 
 def _unpacked(file: gzip.GzipFile, path: Path) -> bytes:
-    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it."""
+    """Return what a gzip file holds, no more than a byte beyond RESULT_MAX of it."""
     try:
-        return file.read(LARGEST + 1)
+        return file.read(RESULT_MAX + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError("input", str(path), f"a complete gzip file: {error}") from error
 

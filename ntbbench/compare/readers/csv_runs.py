@@ -15,12 +15,12 @@ from ntbbench.compare.readers.checked import ALLOWED as NUMBERS
 from ntbbench.compare.readers.checked import (
     LARGEST_SAMPLE,
     SMALLEST_SAMPLE,
-    encodable,
     read_bytes,
 )
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 from ntbbench.core.input_file import open_input
+from ntbbench.core.names import encodable
 
 SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"

@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from ntbbench.compare.pairing import machine_difference
 from ntbbench.compare.readers import benchmarks, csv_runs, iperf3, latency
-from ntbbench.compare.readers.checked import encodable, read_bytes
+from ntbbench.compare.readers.checked import read_bytes
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
@@ -34,6 +34,7 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.input_file import reading
 from ntbbench.core.iperf3_forms import HEAD, documents, is_iperf3
 from ntbbench.core.latency_text import is_latency
+from ntbbench.core.names import encodable
 
 FORMATS = (
     "a result of `ntbbench sweep`, `simulate`, `compat`, `lab run` or `lab pair`, "
