@@ -7,6 +7,7 @@ import select
 import sqlite3
 import stat
 import sys
+import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ AS_LISTS = bytes.maketrans(b"{}", b"[]")
 DAMAGED = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
     *(EOFError, MemoryError, RuntimeError, zlib.error, BadZipFile, sqlite3.Error),
+    *(SyntaxError, tokenize.TokenError),  # of the header of a NumPy file
 )
 # Of these any can come of a file that is damaged or huge, wherever it is found out.
 OVERWHELMED = (
