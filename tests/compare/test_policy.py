@@ -116,7 +116,7 @@ def test_a_policy_takes_thresholds_as_the_command_line_does(gate) -> None:
     assert json.loads(gate("", "--threshold=150%", "--format=json")[1])["threshold"] == 1.5
 
 
-@pytest.mark.parametrize("value", ["2", "1", "1.0", "-1%", "nan", "wide", "%", "1e999%", ""])
+@pytest.mark.parametrize("value", ["2", "1", "1.0", "-1%", "nan", "wide", "%", "1000%", ""])
 def test_a_threshold_that_can_hardly_be_meant_is_refused(gate, value: str) -> None:
     code, out, err = gate("", f"--threshold={value}")
     assert (code, out) == (2, "")

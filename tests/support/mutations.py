@@ -8,6 +8,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from captures import CASES, FOUR, TOOLS
+
+from ntbbench.capture.records import Measured
+
 TOKENS = (
     *(b"\n", b"-1", b"9" * 30, b"{", b"0x", b" ", b"\t", b":", b"[", b"]", b",", b'"', b"\0", b"%"),
     *(b"CPU0 ", b"0 Edge ", b"-edge ", b"ntb_epf", b"vec=6 [action=TASKLET]", b"[LOST EVENTS]"),
@@ -38,7 +42,19 @@ TEXTS = (
 )
 OTHERS = (None, True, [], {}, [[]], {"": None}, [0] * 1000, {"a": {"b": {"c": []}}})
 ODD: tuple[Any, ...] = (*NUMBERS, *TEXTS, *OTHERS)
+UNREAD = "content that is not damaged"  # of an error that no reader of ours found
 LARGEST = 1 << 17  # bytes of a copy
+
+
+def single_files() -> list[Path]:
+    """Return files of every kind of a capture that are read by themselves."""
+    found = [path for folder in (TOOLS, CASES) for path in sorted(folder.iterdir())]
+    return [p for p in found if p.is_file()] + [FOUR / name for name in ("trace", "state", "point")]
+
+
+def folders() -> list[Path]:
+    """Return captures."""
+    return [FOUR, *(p for p in sorted(CASES.iterdir()) if (p / "after-interrupts").exists())]
 
 
 def mutate(data: bytes, draw: random.Random) -> bytes:
@@ -106,3 +122,13 @@ def damaged_folder(source: Path, path: Path, draw: random.Random) -> Path:
     one.chmod(0o644)
     damaged_file(one, one, draw)
     return path
+
+
+def check(measured: Measured) -> None:
+    """Check what holds of every capture, however damaged."""
+    assert not any("\n" in line or UNREAD in line for line in measured.errors)
+    assert all("\n" not in line for line in measured.cautions)
+    assert all(qp.runs_low is None or 0 <= qp.runs_low < 2**64 for qp in measured.qps)
+    for irq in measured.interrupts:
+        assert irq.total is None or irq.total == sum(count or 0 for count in irq.per_cpu)
+    assert all(row.bits_per_second >= 0 for row in measured.throughput)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from golden_cases import DATA, DOCS, INPUTS
-from mutations import damaged_file, damaged_folder
+from mutations import damaged_file, damaged_folder, folders, single_files
 from stress_runs import Ran, forked
 
 FORMATS = ("text", "text -v", "md", "mail", "csv", "json", "html", "junit", "ktap", "github")
@@ -79,7 +79,7 @@ def sources(work: Path) -> list[Source]:
         *(Source(path, ("log",)) for path in _logs(work)),
         Source(DOCS / "examples" / "runs.csv", ("runs",)),
         Source(_written(work / "scenario.toml", SCENARIO), ("scenario",)),
-        *(Source(path, ("capture",)) for path in _captures()),
+        *(Source(path, ("capture",)) for path in single_files()),
         *(Source(path, ("folder",)) for path in _folders()),
     ]
 
@@ -91,16 +91,8 @@ def _results() -> Iterator[Source]:
         yield Source(path, ("result", kind) if kind else ("result",))
 
 
-def _captures() -> Iterator[Path]:
-    for folder in (DATA / "tools", DATA / "cases"):
-        yield from (path for path in sorted(folder.iterdir()) if path.is_file())
-    four = DATA / "linux-6.12-ntb-loop" / "fallback-four-qps"
-    yield from (four / name for name in ("trace", "state", "point"))
-
-
 def _folders() -> Iterator[Path]:
-    yield DATA / "linux-6.12-ntb-loop" / "fallback-four-qps"
-    yield from (p for p in sorted((DATA / "cases").iterdir()) if (p / "after-interrupts").exists())
+    yield from folders()
     yield from (point.parent for point in sorted((DATA / "pair").rglob("point"))[:2])
 
 

@@ -137,11 +137,10 @@ class Places:
         if kind == 0 and len(results) != TOGETHER:
             found.append(f"{len(results)} of {TOGETHER} results")
         if kind == 2:
-            words = ["history", "show", "--store", "s.sqlite", "-v", "--format", "csv"]
-            shown = forked(words, folder)
-            lines = shown.out.decode().splitlines()
-            commits = {cell.strip(chr(34)) for line in lines for cell in line.split(",")} & {"0", "1", "2"}
-            found += [] if len(commits) == TOGETHER else ["a commit is lost"]
+            shown = forked(["history", "export", "--store", "s.sqlite"], folder)
+            lines = shown.out.decode().splitlines()[1:]
+            commits = {cell.strip('"') for line in lines for cell in line.split(",")}
+            found += ["a commit is lost"] * (not commits >= {"0", "1", "2"})
         found += [f"{left} is left" for left in contents(folder) if left.endswith(".tmp")]
         return every[0], found + _unread(folder)
 
