@@ -142,7 +142,7 @@ def run(words: Sequence[str]) -> int:
         number = end.number if isinstance(end, Ended) else signal.SIGINT
         return fail("interrupted", SIGNALLED + number)
     except Exception as error:  # the last resort: a line that names the defect, and exit code 70
-        return failed(error)
+        return failed(error, words)
     return code
 
 

@@ -26,6 +26,7 @@ from ntbbench.dispatch.records import (
     UnavailablePoint,
 )
 from ntbbench.dispatch.scenario import SweepScenario, expand, inputs_of, plain
+from ntbbench.ntb.workload import memory_of
 
 REPEATS_MIN = 5  # below, the interval is hardly more than the range of the samples
 UNSTABLE = 0.1  # width of the interval as a share of the median
@@ -150,6 +151,7 @@ def check_inputs(previous: SweepResult, now: dict[str, str]) -> list[Caution]:
     return []
 
 
+GB = 1e9  # bytes
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
 SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms per point
@@ -223,8 +225,9 @@ class Sweep:
         self._total = len(self.cells) + self.scenario.repeats * available
         self._done = len(self.cells) - len(left) + sum(len(cell.samples) for cell in self.cells)
         jobs = self.scenario.jobs or environments.usable_cores()
-        executor = ThreadPoolExecutor(jobs)
-        futures = [executor.submit(self._count_group, group) for group in groups_of(left)]
+        groups = groups_of(left)
+        executor = ThreadPoolExecutor(fitting(jobs, [group[0] for group in groups]))
+        futures = [executor.submit(self._count_group, group) for group in groups]
         waits = True
         try:
             for future in futures:
@@ -288,6 +291,25 @@ def groups_of(chosen: Sequence[SweepCell]) -> list[Group]:
     return list(found.values())
 
 
+def fitting(jobs: int, chosen: Sequence[SweepCell]) -> int:
+    """Return how many of `jobs` threads have memory for the streams of these cells.
+
+    InputError: not even one has; the message names what is needed.
+    """
+    free, most = environments.free_memory(), 0
+    for cell in chosen:
+        workload, interrupts = cell.spec.workload, cell.spec.scenario.interrupts
+        needed = memory_of(workload, interrupts)
+        if needed > free:
+            allowed = (
+                f"at most {interrupts * free // needed} with {workload.spec}: this takes "
+                f"{needed / GB:.1f} GB of memory, {free / GB:.1f} GB are free"
+            )
+            raise InputError("interrupts", interrupts, allowed)
+        most = max(most, needed)
+    return min(jobs, free // most) if most else jobs
+
+
 def run_sweep(
     scenario: SweepScenario,
     *,
@@ -300,7 +322,8 @@ def run_sweep(
     The counts depend on nothing but the scenario. `previous` is an unfinished result of the same
     one to go on from; `clock` that of the timed samples, else the system's. The result is
     `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too.
-    InputError: a workload does not fit a device, or `previous` is not of this scenario or its logs.
+    InputError: a workload does not fit a device or the memory, or `previous` is not of this
+        scenario or its logs.
     ModelDisagreement: counts differ from the analytic law.
     """
     sweep = Sweep(scenario, clock or timer(), hooks or Hooks())

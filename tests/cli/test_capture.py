@@ -114,6 +114,37 @@ def test_without_the_privilege_it_names_the_privilege(machine: Path, tmp_path: P
     assert (work / "c/before-interrupts").is_file()
 
 
+def limited(command: list[str], room: int) -> "subprocess.CompletedProcess[str]":
+    """Run a command whose files may have so many bytes: a disk that is full then."""
+    return subprocess.run(
+        ["prlimit", f"--fsize={room}", *command], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("room", [0, 10, 40])
+def test_a_full_disk_ends_a_capture(room: int, machine: Path, tmp_path: Path) -> None:
+    """Not even its first file, not all of that, and none of the larger ones."""
+    (machine / "proc/interrupts").write_text("CPU0\n" * 100)
+    path = tmp_path / "capture.sh"
+    path.write_text(script_text())
+    found = limited(["sh", str(path), str(tmp_path / "c"), "0"], room)
+    assert found.returncode == 2
+    assert ": cannot be written: " in found.stderr.splitlines()[-1]
+    assert "needs root" not in found.stderr
+
+
+def test_what_root_may_not_read_is_not_told_to_need_root(machine: Path, tmp_path: Path) -> None:
+    """A file that cannot be read by anybody: what /proc gives where the kernel is locked down."""
+    (machine / "proc/softirqs").unlink()
+    (machine / "proc/softirqs").symlink_to("/proc/self/mem")
+    path = tmp_path / "capture.sh"
+    path.write_text(script_text())
+    found = limited(["sh", str(path), str(tmp_path / "c"), "0"], 1 << 20)
+    assert found.returncode == 0
+    (told,) = {line for line in found.stderr.splitlines() if "/proc/softirqs" in line}
+    assert ("needs root" in told) is (os.geteuid() != 0)
+
+
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("program", ["script", "command"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ntbbench.core.ending import scratch_folder
+from ntbbench.core.result_file import encoded
 from ntbbench.lab.commands import FetchError, output, program, reading, run
 from ntbbench.lab.packages.apt import (
     HEADERS,
@@ -218,7 +219,7 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
     if packages.runtime:
         wrap_programs(folder / "headers", folder / "runtime")
     manifest = Manifest(version=packages.version, release=release, packages=fetched)
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    (folder / MANIFEST).write_bytes(msgspec.json.format(encoded(manifest)))
     write_checksums(folder)
 
 

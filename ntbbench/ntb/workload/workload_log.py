@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import ENCODING, open_input, reading
+from ntbbench.core.input_file import ENCODING, damaged, open_input, reading
 from ntbbench.core.names import parse_int
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 from ntbbench.ntb.workload.stream import U8, U64, Stream
@@ -103,7 +103,10 @@ def _read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
             data = _read_array(file, path, os.fstat(file.fileno()).st_size)
             found = {name: data[name] for name in COLUMNS if name in (data.dtype.names or ())}
         else:
-            found = _read_archive(file, path)
+            try:
+                found = _read_archive(file, path)
+            except OSError as error:  # a place in the archive that no file has
+                raise damaged(f"log {path!r}", error) from error
     limits = {"vector": (VECTOR_MAX, np.uint8), "db_bits": (U64_MAX, np.uint64)}
     for name, (high, kind) in limits.items():
         if name not in found:
