@@ -46,6 +46,8 @@ CONNECT_TIMEOUT = 10.0  # seconds to wait for a scheduler
 # them back to the kernel and take them again was a quarter of a short replication (glibc; bytes).
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8388608", "MALLOC_TRIM_THRESHOLD_": "33554432"}
 FORKSERVER = multiprocessing.get_context("forkserver")  # fork and threads do not go together
+# What the start of a process raises where a SIGTERM to the whole group has just ended that one.
+NO_FORKSERVER = (EOFError, OSError)
 QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there when it ends
 
 
@@ -144,7 +146,10 @@ def dask(scheduler: str, stop: Callable[[], bool] = lambda: False) -> Iterator[W
     _start_forkserver()
     pipe, its_end = FORKSERVER.Pipe()
     client = FORKSERVER.Process(target=_dask_client, args=(its_end, scheduler, CONNECT_TIMEOUT))
-    client.start()
+    try:
+        client.start()
+    except NO_FORKSERVER as error:
+        raise WorkersLost(LOST) from error
     its_end.close()
     with DaskExecutor(client, pipe) as executor:
         yield WorkPlace(executor, executor.slots(scheduler, CONNECT_TIMEOUT, stop))
@@ -265,7 +270,7 @@ def _hand_out(
             return
         try:
             running[place.executor.submit(run_packed, chunk)] = chunk
-        except BrokenExecutor as error:
+        except (BrokenExecutor, *NO_FORKSERVER) as error:
             raise WorkersLost(LOST) from error
 
 

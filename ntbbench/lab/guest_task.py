@@ -10,7 +10,7 @@ import shlex
 import shutil
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -132,6 +132,17 @@ def _unpack_one(packed: str, folder: Path) -> None:
     try:
         data = gzip.decompress(base64.b64decode(packed, validate=False))
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            archive.extractall(folder, filter="data")
+            # Its filters came with Python 3.11.4, and our own check needs none of them.
+            archive.extraction_filter = lambda member, _path: member
+            archive.extractall(folder, members=_files(archive, folder))  # noqa: S202 - checked there
     except (binascii.Error, gzip.BadGzipFile, zlib.error, tarfile.TarError, EOFError) as error:
         raise GuestError(f"recording {folder.name} arrived damaged: {error}") from error
+
+
+def _files(archive: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a recording; GuestError: one that is no file, or leads out of it."""
+    for member in archive:
+        name = Path(member.name)
+        if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
+            raise GuestError(f"recording {folder.name} arrived damaged: {member.name!r} in it")
+        yield member

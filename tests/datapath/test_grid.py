@@ -145,6 +145,25 @@ def test_a_killed_worker_loses_only_what_it_ran() -> None:
     assert 0 < sum(map(len, found)) < 4000
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_forkserver_that_a_signal_ended_starts_no_worker(
+    asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ntbbench: Command
+) -> None:
+    """As SIGTERM to the whole group ends it while the pool begins."""
+
+    def submit(*words: object) -> None:
+        if asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(grids.ProcessPoolExecutor, "submit", submit)
+    path = tmp_path / "r.json"
+    ran = ntbbench("simulate", *SMALL, "--jobs", "2", "-o", path)
+    assert ran.code == (143 if asked else 3)
+    assert ran.err.count("\n") == 1 and "go on with: ntbbench simulate --resume" in ran.err
+    assert saved(path)["complete"] is False
+
+
 @pytest.mark.parametrize(
     ("own", "worker", "parent"), [(None, grids.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")]
 )
