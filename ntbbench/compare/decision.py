@@ -166,10 +166,10 @@ def _of_one_run(guess: NoisyEstimate, bar: Bar) -> Decision:
 
     One run may be a stray one, and those are seldom twice as long.
     """
-    many = max(guess.base.n, guess.candidate.n) >= FEW
+    one, many = sorted((guess.base.n, guess.candidate.n))
     far = _beyond(guess.ratio, max(bar.threshold, bar.allowance, ONE_RUN))
     held = guess.p_effect * max(1, bar.prospects) < bar.alpha  # False for NaN
-    if not (many and far and held and guess.apart):
+    if not (one == 1 and many >= FEW and far and held and guess.apart):
         return Decision("inconclusive", "too few samples to test", untested=True)
     worse = (guess.ratio > 1) == (bar.better != "higher")
     why = f"by effect: one run, more than a factor of {1 + ONE_RUN:g} from those of the other side"

@@ -10,6 +10,7 @@ import pytest
 from compare_data import noisy_sides, samples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from scipy import stats
 
 from ntbbench.compare.compare import compare
@@ -555,9 +556,14 @@ def test_one_run_beside_many_must_be_far_off(before: list[float], one: float, ve
 
 
 def test_one_run_is_held_to_the_level_of_the_family() -> None:
-    one = {"ratio": 3.0, "low": math.nan, "p_effect": 0.01, "apart": True}
+    alone = Summary(n=1, mean=1.0, minimum=1.0, maximum=1.0, median=1.0, sd=None, outliers=0)
+    one = {"ratio": 3.0, "low": math.nan, "p_effect": 0.01, "apart": True, "candidate": alone}
     verdicts = [decision_of(guess(**one), math.nan, bar(prospects=n)).verdict for n in (0, 4, 6)]
     assert verdicts == ["regressed", "regressed", "inconclusive"]
+    several = decision_of(
+        guess(**one | {"candidate": structs.replace(alone, n=5)}), math.nan, bar()
+    )
+    assert several.verdict == "inconclusive"  # many runs without an interval: not this rule's
 
 
 def test_a_new_value_beside_those_before_it() -> None:
