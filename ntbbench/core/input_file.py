@@ -142,7 +142,7 @@ def check_json(data: bytes, path: Path | str, digits: bytes = DECIMAL) -> None:
 
     Parameters
     ----------
-    digits : what a long number may be written with.
+    digits : what a long number may be written with; none: numbers are checked by who reads them.
 
     Raises
     ------
