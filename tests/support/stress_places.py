@@ -93,7 +93,7 @@ class Places:
         ran = ended(process, words)
         found = ran.wrong({*CODES, 130, 143, -number}, lines=0)
         if ran.code == -signal.SIGINT:  # it came while Python began, which tells it so
-            found.remove("a traceback")
+            found = [what for what in found if what != "a traceback"]
         if number in (signal.SIGINT, signal.SIGTERM):  # of the others Python tells us nothing
             found += ["a child is left"] * left_over(process)
             names = [*contents(folder)]
