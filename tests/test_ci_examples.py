@@ -6,17 +6,18 @@ They install ntbbench themselves, from a wheel of this tree, into an environment
 
 import json
 import os
-import subprocess
 import sys
 import sysconfig
 import venv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import children
 import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+PATIENCE = 1800.0  # seconds: a wheel is built, and a job runs every one of its steps
 DOCS = ROOT / "docs" / "ci"
 OWN = ("ntbbench", "__editable__")  # what an installation of ntbbench itself leaves
 BENCH = """\
@@ -55,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(given)
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT]
-    subprocess.run(command, check=True, capture_output=True)
+    children.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (built,) = folder.glob("ntbbench-*.whl")
     return built
 
@@ -120,8 +121,8 @@ def run_steps(
     code = 0
     for step in steps[0]:
         command = ["bash", "-e", "-o", "pipefail", "-c", step]
-        done = subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        done = children.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, timeout=PATIENCE
         )
         code = done.returncode
         with (project / "printed").open("a", encoding="utf-8") as file:
@@ -129,7 +130,9 @@ def run_steps(
         if code:
             break
     for step in steps[1]:
-        subprocess.run(["bash", "-e", "-c", step], cwd=project, env=environment, check=True)
+        children.run(
+            ["bash", "-e", "-c", step], cwd=project, env=environment, check=True, timeout=PATIENCE
+        )
     return code
 
 

@@ -7,8 +7,8 @@ regressed, improved
     by test: the adjusted p-value is below alpha, the interval excludes 1, and the ratio itself lies
     beyond 1 + t (or below 1 / (1 + t)): there is a difference, and the best estimate of it matters.
     By effect, where the corrected test cannot reach alpha: the whole interval lies beyond, all runs
-    of one side lie above all of the other, and t on the logarithms holds in the family. One run
-    beside five or more has no interval: it must lie beyond a factor of two instead.
+    of one side lie above all of the other, and t on the logarithms holds in the family. One run of
+    a candidate beside five or more of its base has no interval: it must lie beyond a factor of two.
 equivalent
     both sides have enough samples, the whole interval lies within 1 / (1 + t) .. 1 + t, and neither
     the other measure of location nor the spread says that something changed.
@@ -39,7 +39,7 @@ from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.core.fields import Better
 
 NO_PAIR = "no row has a number on both sides"
-ONE_RUN = 1.0  # change of one run that counts, beside five or more of the other side
+ONE_RUN = 1.0  # change of one run that counts, beside five or more of the base
 ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
 
 
@@ -162,17 +162,17 @@ def decision_of(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> Decision:
 
 
 def _of_one_run(guess: NoisyEstimate, bar: Bar) -> Decision:
-    """Return the verdict where a side has one sample: it must be far off from all of the other's.
+    """Return the verdict where a side has one sample: it must be far off from all of the base's.
 
-    One run may be a stray one, and those are seldom twice as long.
+    One run may be a stray one, and those are seldom twice as long. One run of a base says nothing.
     """
-    one, many = sorted((guess.base.n, guess.candidate.n))
+    few = guess.candidate.n > 1 or guess.base.n < FEW
     far = _beyond(guess.ratio, max(bar.threshold, bar.allowance, ONE_RUN))
     held = guess.p_effect * max(1, bar.prospects) < bar.alpha  # False for NaN
-    if not (one == 1 and many >= FEW and far and held and guess.apart):
+    if few or not (far and held and guess.apart):
         return Decision("inconclusive", "too few samples to test", untested=True)
     worse = (guess.ratio > 1) == (bar.better != "higher")
-    why = f"by effect: one run, more than a factor of {1 + ONE_RUN:g} from those of the other side"
+    why = f"by effect: one run, more than a factor of {1 + ONE_RUN:g} from those of the base"
     return Decision("regressed" if worse else "improved", why, "effect")
 
 

@@ -15,6 +15,7 @@ import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import BadZipFile
@@ -76,7 +77,7 @@ def damaged(path: Path | str, error: Exception) -> InputError:
 
 def open_input(
     path: Path, field: str = "input", largest: int = LARGEST, *, pipes: bool = False
-) -> BinaryIO:
+) -> BufferedReader:
     """Open a file to read it; the end of a pipe, which is read once, only where `pipes` says so.
 
     InputError: it cannot be opened, is larger than `largest` bytes, is a device or a folder, or a

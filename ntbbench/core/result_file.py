@@ -51,6 +51,7 @@ def json_of(record: Struct) -> bytes:
     fields = (
         b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
         for name in record.__struct_fields__
+        if getattr(record, name) is not msgspec.UNSET
     )
     return b"{\n" + b",\n".join(fields) + b"\n}\n"
 
@@ -255,8 +256,8 @@ def _written(target: Path, data: bytes) -> Iterator[Path]:
     It has the permissions of the file that it will replace.
     """
     temporary = _temporary(target)
-    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
     try:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
             with suppress(OSError):  # no such file, or not ours to give
                 os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))

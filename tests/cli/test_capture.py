@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import children
 import pytest
 from captures import FOUR, GEN1, INFO, PCI, TOOLS
 
@@ -58,7 +59,7 @@ def test_the_script_makes_the_same_folder(shell: str, tmp_path: Path, capfd) -> 
     assert main(["capture", "-o", str(ours), "--seconds", "0"]) == 0
     told = capfd.readouterr().err
     command = [*SHELLS[shell], str(path), str(theirs), "0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = children.run(command, capture_output=True, text=True, check=True)
     assert layout(ours) == layout(theirs)
     read = ("interrupts", "softirqs", f"stats/{PCI}/qp0", f"stats/{PCI}/qp1")
     recorded = {f"{when}-{name}" for when in ("before", "after") for name in read}
@@ -94,16 +95,20 @@ def test_what_is_missing_is_said(machine: Path, tmp_path: Path, capfd) -> None:
 def test_without_the_privilege_it_names_the_privilege(machine: Path, tmp_path: Path) -> None:
     """Run as another user where the test may (as root); the tests' own user is refused too."""
     (machine / "sys/kernel/debug").chmod(0o700 if os.geteuid() == 0 else 0o000)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    ours = [path for path in tmp_path.parents if path.name.startswith(("pytest-", "popen-"))]
+    for folder in (tmp_path, *ours):
         folder.chmod(0o755)
     work = tmp_path / "work"
     work.mkdir()
     work.chmod(0o777)
     path = tmp_path / "capture.sh"
     path.write_text(script_text())
+    for readable in (path, *machine.rglob("*"), machine):  # whatever the umask is
+        if readable != machine / "sys/kernel/debug":
+            readable.chmod(0o755)
     user = 65534 if os.geteuid() == 0 else None
     command = ["sh", str(path), str(work / "c"), "0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, user=user, cwd="/")
+    result = children.run(command, capture_output=True, text=True, check=True, user=user, cwd="/")
     (machine / "sys/kernel/debug").chmod(0o755)
     assert "/sys/kernel/debug/ntb_transport: permission denied: needs root" in result.stderr
     assert (work / "c/before-interrupts").is_file()
@@ -149,14 +154,12 @@ def test_an_interrupted_capture_keeps_what_it_has_and_ends_at_once(
     """A dropped connection (SIGHUP) must not leave a script behind that traces for a day."""
     folder, path = tmp_path / "c", tmp_path / "capture.sh"
     path.write_text(script_text())
-    # a test run in the background ignores SIGINT, and its children would too
-    start = ["env", "--default-signal=INT"]
     python = [sys.executable, "-m", "ntbbench.cli.main"]
     command = {
-        "script": [*start, "sh", str(path), str(folder), "600"],
-        "command": [*start, *python, "capture", "-o", str(folder), "--seconds", "600"],
+        "script": ["sh", str(path), str(folder), "600"],
+        "command": [*python, "capture", "-o", str(folder), "--seconds", "600"],
     }[program]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with children.started(command, stderr=subprocess.PIPE, text=True) as process:
         while not (folder / f"before-stats/{PCI}/qp1").exists():
             assert process.poll() is None
             time.sleep(0.01)

@@ -229,6 +229,19 @@ def test_recordings_are_unpacked(tmp_path: Path) -> None:
     assert (tmp_path / "one" / "point").read_text() == "vectors=0"
 
 
+@pytest.mark.parametrize("name", ["/x", "../x", "a/../../x", "link"])
+def test_a_recording_writes_nothing_elsewhere(name: str, tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = (tarfile.SYMTYPE if name == "link" else tarfile.REGTYPE), "/"
+        archive.addfile(member)
+    said = f"{HEAD}@@ point one\n{base64.encodebytes(data.getvalue()).decode()}@@ end\n@@ done\n"
+    with pytest.raises(GuestError, match="recording one arrived damaged: "):
+        unpack_recordings(Boot("", said), ["one"], tmp_path / "kept")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
