@@ -91,7 +91,8 @@ class Places:
             process.wait()
             left_over(process)  # its children hold its streams
         ran = ended(process, words)
-        found = ran.wrong({*CODES, 128 + number, -number}, lines=0)
+        # capture says 130, whatever ended its interval.
+        found = ran.wrong({*CODES, 130, 128 + number, -number}, lines=0)
         if ran.err.endswith(b"KeyboardInterrupt\n"):  # while Python began
             found = [what for what in found if what != "a traceback"]
         if number in (signal.SIGINT, signal.SIGTERM):  # of the others Python tells us nothing
