@@ -213,7 +213,8 @@ def test_it_is_refused_in_one_line(
     monkeypatch.chdir(tmp_path)
     make(Path(name))
     good, base = INPUTS / "simulation-base.json", INPUTS / "bench-base.json"
-    assert main(words.format(bad=name, good=good, base=base).split()) == ExitCode.BAD_INPUT
+    places = {"bad": name, "good": good, "base": base}
+    assert main([word.format(**places) for word in words.split()]) == ExitCode.BAD_INPUT
     out, err = capfd.readouterr()
     (line,) = err.splitlines()
     assert line.startswith("ntbbench: ") and name in line and line.isprintable()

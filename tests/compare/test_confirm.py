@@ -140,7 +140,7 @@ def test_it_takes_a_base_and_one_candidate(ntbbench, options: tuple[str, ...], t
     [
         ("true", "--confirm: 'true': a command with {output} in it"),
         ("true {output}", "this exits 0 and writes nothing"),
-        ("no-such-program {output}", "--confirm: 'no-such-program': No such file or directory"),
+        ("./no-such-program {output}", "--confirm: './no-such-program': No such file or directory"),
     ],
 )
 def test_a_command_that_measures_nothing(ntbbench, confirm: str, told: str) -> None:
