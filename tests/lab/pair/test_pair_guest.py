@@ -14,7 +14,7 @@ from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.sources import DRIVERS, fetch_source
 from ntbbench.lab.watch import Limits
-from ntbbench.pair.behaviour import RINGS
+from ntbbench.pair.observations import RINGS
 
 # Boots a kernel that is built once: `make test-guest`.
 pytestmark = pytest.mark.guest
