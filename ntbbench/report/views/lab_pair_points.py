@@ -194,7 +194,9 @@ def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> N
     """Return what each driver behaves as; of one that was not observed, its patches."""
     told: dict[str, None] = {}
     asked = {
-        driver.side: f", in {plural(len(driver.observations), 'answer')}" for driver in observed
+        driver.side: f", in {plural(len(driver.observations), 'answer')}"
+        for driver in observed
+        if not driver.findings
     }
     for point in points:
         for side in ("ep", "rc"):
