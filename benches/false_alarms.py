@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from ntbbench.compare.decision import Bar, decision_of
-from ntbbench.compare.noisy import estimate_batch
+from ntbbench.compare.noisy import NoisyEstimate, estimate_batch
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.statistics import significance
 
@@ -74,24 +74,36 @@ def rates(
     base = noise.draw(rng, (count, sizes[0]))
     candidate = noise.draw(rng, (count, sizes[1])) * (1 + shift)
     guesses = estimate_batch(base, candidate, policy, paired=False)
-    p = np.array([guess.p_value for guess in guesses]).reshape(families, metrics)
-    adjusted = np.array([significance.adjust(row, policy.correction) for row in p]).ravel()
-    levels = [significance.next_level(row, policy.correction, policy.alpha) for row in p]
-    verdicts = np.array(
-        [
-            decision_of(
-                guess,
-                float(adjusted[i]),
-                Bar(policy.threshold, "lower", policy.alpha, levels[i // metrics], metrics),
-            ).verdict
-            for i, guess in enumerate(guesses)
-        ]
-    )
+    verdicts = verdicts_of(guesses, policy, metrics)
     alarms = np.isin(verdicts, ("regressed", "improved")).reshape(families, metrics)
     return Rates(
         any_alarm=float(alarms.any(axis=1).mean()),
         found=float((verdicts == "regressed").mean()),
         equivalent=float((verdicts == "equivalent").mean()),
+    )
+
+
+def verdicts_of(
+    guesses: Sequence[NoisyEstimate], policy: Policy, metrics: int, *, of: int = 0
+) -> NDArray[np.str_]:
+    """Return the gate's verdicts, of families of `metrics` estimates in a row.
+
+    With `of` each family is that large, and what is not simulated did not change.
+    """
+    size = max(of, metrics)
+    p = np.array([guess.p_value for guess in guesses]).reshape(-1, metrics)
+    whole = np.concatenate([p, np.ones((len(p), size - metrics))], axis=1)
+    adjusted = [significance.adjust(row, policy.correction)[:metrics] for row in whole]
+    levels = [significance.next_level(row, policy.correction, policy.alpha) for row in whole]
+    return np.array(
+        [
+            decision_of(
+                guess,
+                float(adjusted[i // metrics][i % metrics]),
+                Bar(policy.threshold, "lower", policy.alpha, levels[i // metrics], size),
+            ).verdict
+            for i, guess in enumerate(guesses)
+        ]
     )
 
 

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from ntbbench.ab.records import AbCommand, AbResult
 from ntbbench.ab.schedule import SIDES, AbPlan
+from ntbbench.cli.compare import OF_AB
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of, report_output
 from ntbbench.cli.progress import Saving, interrupts, status_line
 from ntbbench.cli.streams import tell
-from ntbbench.compare.policy import Policy, load_policy
+from ntbbench.compare.policy import Policy, check_medians, load_policy
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
 from ntbbench.core.options import changed, option, shown
@@ -220,6 +221,7 @@ def _cpu(pin: str | None) -> int | None:
 
 def _policy(args: argparse.Namespace, base: Policy) -> Policy:
     """Return the policy; whatever it says, the test is one that may look after every block."""
+    check_medians(base.quantile, OF_AB)
     return replace(chosen(args, base, COUNTS), test="sequential")
 
 

@@ -16,7 +16,7 @@ from ntbbench.ab.records import AB_SCHEMA
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.cli.streams import tell
-from ntbbench.compare.policy import Policy, Test, load_policy
+from ntbbench.compare.policy import Policy, Test, check_medians, load_policy
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import kinds
@@ -36,7 +36,9 @@ exit codes:
 With --fail-inconclusive or --fatal-warning the exit code is the one that `gate` gives.
 """
 SEQUENTIAL: Test = "sequential"
-OPTIONS = ("alpha", "threshold", "correction", "test", "resamples", "fail_inconclusive")
+OF_AB = "p50: each run of `ab` is one sample"
+OPTIONS = ("alpha", "threshold", "quantile", "fail_inconclusive")
+STATISTICS = ("test", "correction", "resamples")  # for whoever knows that another is needed
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -71,6 +73,7 @@ def add_comparison(
     add_output(parser, checks=True).add_argument(
         "--raw", action="store_true", help="with --format mail: every run below the report"
     )
+    add_options(parser, "statistics", Policy(), STATISTICS)
     return parser
 
 
@@ -161,7 +164,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
     return msgspec.structs.replace(policy, **more)
 
 
-def _variants_of(args: argparse.Namespace) -> "list[Variant]":
+def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
     """Return the variants, the base first."""
     from ntbbench.compare.readers import ab_blocks, csv_runs, detect  # noqa: PLC0415 -- loads numpy
 
@@ -177,7 +180,9 @@ def _variants_of(args: argparse.Namespace) -> "list[Variant]":
     if len(args.results) < 2:
         allowed = "a base and at least one candidate, or one result of `ab`, or one and --by AXIS"
         raise InputError("RESULT", " ".join(args.results), allowed)
-    variants = detect.unique_labels([detect.load_variant(argument) for argument in args.results])
+    variants = detect.unique_labels(
+        [detect.load_variant(argument, quantile) for argument in args.results]
+    )
     sources = {variant.source for variant in variants}
     if len(sources) == 1:
         (source,) = sources
@@ -197,6 +202,7 @@ def _of_ab(args: argparse.Namespace, policy: Policy) -> Policy:
     """Return the policy with the only test that holds for blocks that were run until decided."""
     if args.test not in (None, SEQUENTIAL):
         raise InputError("--test", args.test, f"{SEQUENTIAL}: `ab` looks after every block")
+    check_medians(policy.quantile, OF_AB)
     return msgspec.structs.replace(policy, test=SEQUENTIAL)
 
 
@@ -241,7 +247,7 @@ def run_comparison(
         raise InputError("--raw", f"--format {args.format}", "goes with --format mail only")
     if args.paired:
         check_folders(args.results)
-    sides = _variants_of(args)
+    sides = _variants_of(args, policy.quantile)
     if sides[0].source == AB_SCHEMA:
         policy = _of_ab(args, policy)
     if gates:

@@ -11,6 +11,7 @@ from ntbbench.cli.compare import Subparsers, add_comparison, policy_of, run_comp
 from ntbbench.cli.history import add_store, commits_of
 from ntbbench.cli.output import output_of
 from ntbbench.cli.progress import RUNS
+from ntbbench.compare.policy import check_medians
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import new_folder
 
@@ -81,6 +82,7 @@ def _run_against_history(args: argparse.Namespace) -> int:
     if args.force is not None and not args.force.strip():
         raise InputError("--force", args.force, "a text that says why")
     policy = policy_of(args)
+    check_medians(policy.quantile, "p50 with --against-history: the history has medians")
     output = output_of(args)
     policies = [] if args.policy is None else [args.policy]
     output.check_inputs([*paths_of(args.results[0]), args.store, *policies])
@@ -104,7 +106,7 @@ def _confirmed(
     files = _places(len(paths_of(args.results[1])))
     write_results("--confirm", args.confirm, files, "measured once more, run")
     result = files[0] if len(files) == 1 else files[0].parent
-    sides = (base, load_variant(str(result)))
+    sides = (base, load_variant(str(result), policy.quantile))
     return confirmed(report, sides, policy, command=args.confirm, result=str(result))
 
 

@@ -3,16 +3,26 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.compare import pairing
-from ntbbench.compare.decision import Terms, compare_exact, decide, judged_missing
-from ntbbench.compare.noisy import add_detectable, estimates
+from ntbbench.compare.bounded import compare_counts
+from ntbbench.compare.decision import Terms, decide, judged_missing
+from ntbbench.compare.noisy import add_detectable, apart_in_time, count, estimates
 from ntbbench.compare.pairing import Match
-from ntbbench.compare.policy import BY_MEDIAN, Policy, idle_rules, ignored_by
+from ntbbench.compare.policy import (
+    BY_MEDIAN,
+    MEDIAN,
+    Policy,
+    check_quantile,
+    idle_rules,
+    ignored_by,
+    quantile_name,
+)
 from ntbbench.compare.rates import all_series, undirected
 from ntbbench.compare.records import Comparison, Family, Report, Totals, Warned
 from ntbbench.compare.series import Variant
@@ -39,6 +49,15 @@ TEST_NAMES = {
     "welch": ("Welch's t", "paired t of the relative changes"),
     "sequential": ("", "sequential signed ranks of the log ratios, at any time"),
 }
+LOOKING = (
+    "more runs, looked at again and again, raise false alarms; this does not: "
+    "ntbbench ab --base CMD --candidate CMD --until decided"
+)
+ONE_SESSION = (
+    "each side is one session, hours apart: what differs between sessions looks like a change; "
+    "measure both in turn: ntbbench ab"
+)
+QUANTILE_TEST = "Mood's test at the joint quantile"
 
 
 def compare(
@@ -71,13 +90,16 @@ def compare(
         if match.base is None or match.candidate is None:
             comparisons.append(judged_missing(match, policy))
         elif match.base.kind == "exact":
-            comparisons.append(compare_exact(match, policy))
+            comparisons.append(compare_counts(match, policy))
         else:
             noisy[len(comparisons)] = match
             comparisons.append(None)
     met.clear()
     found = list(noisy.values())
-    guesses = estimates(found, policy, paired=paired)
+    # A sample of joined runs is the quantile of a run already.
+    looked = replace(policy, quantile=MEDIAN) if all(side.runs for side in sides) else policy
+    _check_quantile(looked, found, paired=paired)
+    guesses = estimates(found, looked, paired=paired)
     p = np.array([guess.p_value for guess in guesses], dtype=np.float64)
     tested = ~np.isnan(p)
     # What could not be tested joins the family as soon as it has the runs.
@@ -90,14 +112,29 @@ def compare(
         description=FAMILY,
     )
     gather = gather_more(base.source)
-    terms = Terms(policy, family, environment, paired, level, len(guesses), gather)
+    terms = Terms(looked, family, environment, paired, level, len(guesses), gather)
     p[tested] = significance.adjust(p[tested], policy.correction)
-    add_detectable(found, guesses, policy, level)
+    add_detectable(found, guesses, looked, level)
     for (i, match), guess, p_adjusted in zip(noisy.items(), guesses, p.tolist(), strict=True):
         comparisons[i] = decide(match, guess, p_adjusted, terms)
     whole = [comparison for comparison in comparisons if comparison is not None]
     guessed = undirected(all_series(sides), policy)
-    return _report_of(sides, _without_direction(whole, set(guessed)), terms)
+    whole = _without_direction(whole, set(guessed))
+    return replace(_report_of(sides, whole, terms), quantile=policy.quantile)
+
+
+def _check_quantile(policy: Policy, found: Sequence[Match], *, paired: bool) -> None:
+    """Refuse a quantile that the test or the samples do not allow. InputError: says which."""
+    if policy.quantile == MEDIAN:
+        return
+    name = quantile_name(policy.quantile)
+    if paired:
+        raise InputError("--quantile", name, "no --paired, but of runs in several files")
+    if policy.test != "mann-whitney":
+        raise InputError("--quantile", name, f"no --test {policy.test}: quantiles have their own")
+    for match in found:
+        fewest = min(count(match.base), count(match.candidate))
+        check_quantile(policy.quantile, fewest, repr(match.metric))
 
 
 def _names_of(sides: Sequence[Variant]) -> list[str]:
@@ -127,6 +164,12 @@ def _notes_of(
         for c in found
         if c.kind == "noisy" and c.verdict == "inconclusive" and not c.missing
     }
+    looks = terms.policy.test == "sequential"  # that one may be looked at again and again
+    if not looks and any((c.runs_needed or c.untested) and not c.simulated for c in found):
+        notes.append(LOOKING)
+    changed = {c.candidate for c in found if c.kind == "noisy" and c.decided_by}
+    if any(c.label in changed and apart_in_time(base, c) for c in candidates):
+        notes.append(ONE_SESSION)
     told = [c for c in candidates if terms.paired or c.label in undecided]
     fewest = detectable.fewest(terms.policy.test, terms.level, paired=True)
     return notes + pairing.draw_notes(base, told, paired=terms.paired, fewest=fewest)
@@ -135,6 +178,7 @@ def _notes_of(
 def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) -> Report:
     """Return the report, with the exit code that the gate gives."""
     policy, environment, (base, *candidates) = terms.policy, terms.environment, sides
+    by_quantile = policy.quantile != MEDIAN
     ignored = ignored_by(policy, _names_of(sides)) if policy.rule else []
     warnings = warnings_of_results(sides, found)
     causes = _causes_of(found, warnings, terms, len(ignored))
@@ -143,9 +187,9 @@ def _report_of(sides: Sequence[Variant], found: list[Comparison], terms: Terms) 
         ntbbench_version=__version__,
         base=base.label,
         candidates=[candidate.label for candidate in candidates],
-        test=TEST_NAMES[policy.test][terms.paired],
+        test=QUANTILE_TEST if by_quantile else TEST_NAMES[policy.test][terms.paired],
         paired=terms.paired,
-        interval="median" if policy.test in BY_MEDIAN else "mean",
+        interval=_measure_of(policy),
         threshold=policy.threshold,
         resamples=policy.resamples,
         gate_on=policy.gate_on,
@@ -214,6 +258,13 @@ def warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -
         more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
         warnings.append(warned(NO_DIRECTION, f"{next(iter(guessed))!r}{more}"))
     return warnings
+
+
+def _measure_of(policy: Policy) -> Literal["median", "mean", "quantile"]:
+    """Return what the ratios are of."""
+    if policy.quantile != MEDIAN:
+        return "quantile"
+    return "median" if policy.test in BY_MEDIAN else "mean"
 
 
 def _causes_of(

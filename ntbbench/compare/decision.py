@@ -20,7 +20,7 @@ inconclusive
 import math
 from dataclasses import dataclass
 
-from ntbbench.compare.noisy import SPREADS, NoisyEstimate
+from ntbbench.compare.noisy import NoisyEstimate
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import (
@@ -33,6 +33,7 @@ from ntbbench.compare.records import (
 )
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics.detectable import fewest
+from ntbbench.compare.statistics.shapes import SPREADS
 from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.core.fields import Better
 
@@ -89,15 +90,13 @@ def decide(match: Match, guess: NoisyEstimate, p_adjusted: float, terms: Terms) 
     """Return the comparison of two noisy series that both exist."""
     policy = terms.policy
     known = match.known()
-    sides = (match.base, match.candidate)
-    one_process = any(ONE_PROCESS in side.cautions for side in sides if side)
     bar = Bar(
         threshold=policy.threshold_for(match.metric),
         better=policy.better_for(match.metric, known.better),
         alpha=policy.alpha,
         level=terms.level,
         family=terms.family.size,
-        allowance=policy.one_process_allowance if one_process else 0.0,
+        allowance=policy.one_process_allowance if match.one_process() else 0.0,
     )
     decision = decision_of(guess, p_adjusted, bar)
     if decision.reason.startswith(ONE_PROCESS):
@@ -148,14 +147,14 @@ def decision_of(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> Decision:
         return Decision("regressed" if worse else "improved", reason, by)
     if _within(guess, bar.threshold):
         return _unchanged(guess, bar, enough=enough, untested=untested)
+    depends = f"; allowed for: {guess.depends}" if guess.depends else ""
     if p_adjusted < bar.alpha:
         either_way = guess.low <= 1 <= guess.high
         why = "includes 0 %" if either_way else "includes the threshold"
-        return Decision("inconclusive", f"significant, but the interval {why}")
+        return Decision("inconclusive", f"significant, but the interval {why}{depends}")
     why = "so few runs have no significant p-value" if untested else "not significant"
-    return Decision(
-        "inconclusive", f"{why}, and the interval reaches beyond the threshold", untested=untested
-    )
+    why = f"{why}, and the interval reaches beyond the threshold{depends}"
+    return Decision("inconclusive", why, untested=untested)
 
 
 def _cannot_reach(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> bool:

@@ -9,126 +9,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ntbbench.compare.pairing import Match
-from ntbbench.compare.policy import Policy
+from ntbbench.compare.policy import MEDIAN, Policy, Test
 from ntbbench.compare.records import Summary
-from ntbbench.compare.series import Series
+from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.statistics import detectable
+from ntbbench.compare.statistics.dependence import Dependence, dependence_of, session_labels
 from ntbbench.compare.statistics.location import located
-from ntbbench.compare.warning_list import FEW, UNSTABLE
+from ntbbench.compare.statistics.quantiles import divide, quantile_of
+from ntbbench.compare.statistics.shapes import (
+    cautions_of,
+    outlier_counts,
+    relative_deviation,
+    unequal_spread,
+)
 
 Array = NDArray[np.float64]
-
-ENOUGH_FOR_SHAPE = 10  # below it nothing can be said of drift or of two modes
-FENCE = 3.0  # Tukey's outer fences, in interquartile ranges
-MODE_DISTANCE = 5.0  # Ashman's D of two clusters; a normal split at its mean has 2.6, a uniform 3.5
-MODE_SCATTER = 20.0  # few samples cluster by chance: D must exceed MODE_DISTANCE + this / n
-MODE_SHARE = 0.15  # the smaller cluster's share: fewer are outliers
-DRIFT_P = 0.001
-DRIFT_RHO = 0.3  # in long series the faintest trend is significant
-SPREADS = 3.0  # one side's spread over the other's
-
-
-def outlier_counts(samples: Array) -> NDArray[np.int64]:
-    """Return how many samples of each row, [B, n], lie outside the outer fences."""
-    if samples.shape[1] < FEW:
-        return np.zeros(len(samples), dtype=np.int64)
-    low, high = np.quantile(samples, [0.25, 0.75], axis=1)
-    reach = FENCE * (high - low)
-    outside = (samples < (low - reach)[:, None]) | (samples > (high + reach)[:, None])
-    return np.asarray(outside.sum(axis=1), dtype=np.int64)
-
-
-def bimodal(samples: Array) -> NDArray[np.bool_]:
-    """Return whether the best split of each row in two leaves two tight groups far apart.
-
-    The split is the one with the largest variance between the groups (Otsu 1979); the measure is
-    Ashman's D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2) (Ashman, Bird and Zepf 1994).
-    """
-    count, n = samples.shape
-    smaller = max(2, int(np.ceil(MODE_SHARE * n)))
-    if n < ENOUGH_FOR_SHAPE:
-        return np.zeros(count, dtype=np.bool_)
-    distance = MODE_DISTANCE + MODE_SCATTER / n
-    ordered = np.sort(samples, axis=1)
-    ordered = ordered - ordered.mean(axis=1, keepdims=True)
-    cuts = np.arange(smaller, n - smaller + 1)
-    sums, squares = np.cumsum(ordered, axis=1), np.cumsum(ordered**2, axis=1)
-    left, right = sums[:, cuts - 1] / cuts, (sums[:, -1:] - sums[:, cuts - 1]) / (n - cuts)
-    inside_left = squares[:, cuts - 1] / cuts - left**2
-    inside_right = (squares[:, -1:] - squares[:, cuts - 1]) / (n - cuts) - right**2
-    best = np.argmax(cuts * (n - cuts) * (right - left) ** 2, axis=1)[:, None]
-    gap, spread = (
-        np.take_along_axis(x, best, axis=1)[:, 0]
-        for x in (np.abs(right - left), np.maximum(inside_left + inside_right, 0.0))
-    )
-    return np.asarray((gap > 0) & (np.sqrt(2) * gap > distance * np.sqrt(spread)))
-
-
-def drifting(samples: Array) -> NDArray[np.bool_]:
-    """Return whether each row's ranks follow their order in time (Spearman, p < 0.001)."""
-    count, n = samples.shape
-    if n < ENOUGH_FOR_SHAPE:
-        return np.zeros(count, dtype=np.bool_)
-    ranks = stats.rankdata(samples, axis=1) - (n + 1) / 2
-    time = np.arange(n) - (n - 1) / 2
-    size = np.sqrt((ranks**2).sum(axis=1) * (time**2).sum())
-    rho = np.divide(ranks @ time, size, out=np.zeros(count), where=size > 0)
-    statistic = rho * np.sqrt((n - 2) / np.maximum(1 - rho**2, 1e-12))
-    significant = 2 * stats.t.sf(np.abs(statistic), n - 2) < DRIFT_P
-    return np.asarray(significant & (np.abs(rho) > DRIFT_RHO))
-
-
-def unstable(samples: Array) -> NDArray[np.bool_]:
-    """Return whether each row's interquartile range is too wide for its median."""
-    low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75], axis=1)
-    return np.asarray(high - low > UNSTABLE * middle)
-
-
-def relative_deviation(samples: Array) -> Array:
-    """Return the mean distance of each row from its median, over it; NaN for a median of zero.
-
-    Unlike the interquartile range it sees a few runs that are far off.
-    """
-    middle = np.median(samples, axis=1)
-    distance = np.abs(samples - middle[:, None]).mean(axis=1)
-    unknown = np.full_like(middle, np.nan)
-    return np.asarray(np.divide(distance, middle, out=unknown, where=middle > 0))
-
-
-def unequal_spread(base: Array, candidate: Array) -> NDArray[np.bool_]:
-    """Return whether the sides' interquartile ranges differ by more than a factor of three."""
-    if min(base.shape[1], candidate.shape[1]) < ENOUGH_FOR_SHAPE:
-        return np.zeros(len(base), dtype=np.bool_)
-    quartiles = [np.quantile(side, [0.25, 0.75], axis=1) for side in (base, candidate)]
-    one, other = (high - low for low, high in quartiles)
-    return np.asarray(np.maximum(one, other) > SPREADS * np.minimum(one, other))
-
-
-def cautions_of(samples: Array) -> list[list[tuple[str, str]]]:
-    """Return the (code, detail) pairs of each row of one side's samples, [B, n]."""
-    n = samples.shape[1]
-    found: list[list[tuple[str, str]]] = [[] for _ in samples]
-    if n < FEW:
-        for row in found:
-            row.append(("too-few-samples", f"{n}"))
-    counts = outlier_counts(samples)
-    for index in np.flatnonzero(counts):
-        found[index].append(("outliers", f"{counts[index]} of {n}"))
-    flags = {
-        "bimodal": bimodal(samples),
-        "drifting": drifting(samples),
-        "unstable": unstable(samples),
-        "zero-variance": (samples == samples[:, :1]).all(axis=1) & (n > 1),
-        "zero-values": (samples == 0).any(axis=1),
-    }
-    for code, rows in flags.items():
-        for index in np.flatnonzero(rows):
-            found[index].append((code, ""))
-    return found
-
 
 FENCED = 1_000_000  # samples a batch may hold
 
@@ -155,23 +52,31 @@ class NoisyEstimate:
     variances: tuple[float, float]  # relative, of one run of each side
     sizes: detectable.Sizes
     cautions: list[tuple[str, str]] = field(default_factory=list)
+    depends: str = ""  # what of the samples is seen to depend and allowed for
+    inflation: float = 1.0  # of the variance of the ratio, and
+    drift: float = 0.0  # the relative change that no finding may rest on, by it
     effect: float = math.nan  # see add_detectable
     runs: int = 0
 
 
 def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[NoisyEstimate]:
     """Return the estimate of each match, both of whose sides have samples."""
-    sizes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    sizes: dict[tuple[int, int, bool, bool], list[int]] = defaultdict(list)
     for index, match in enumerate(found):
-        sizes[count(match.base), count(match.candidate)].append(index)
+        timed = all(s is not None and s.times is not None for s in (match.base, match.candidate))
+        # Replications are independent, and what pairs in random order depend on moves no sign.
+        free = match.known().simulated or policy.test == "sequential"
+        sizes[count(match.base), count(match.candidate), free, timed].append(index)
     result: dict[int, NoisyEstimate] = {}
-    for (n, m), indices in sizes.items():
+    for (n, m, free, timed), indices in sizes.items():
         step = max(1, FENCED // (n + m))
         for start in range(0, len(indices), step):
             rows = indices[start : start + step]
-            base = _stacked([found[i].base for i in rows])
-            candidate = _stacked([found[i].candidate for i in rows])
-            batch = estimate_batch(base, candidate, policy, paired=paired)
+            sides = [[found[i].base for i in rows], [found[i].candidate for i in rows]]
+            base, candidate = map(_stacked, sides)
+            times = [*map(_times, sides)] if timed and not paired else []
+            allowed = None if free else depending(base, candidate, times, paired=paired)
+            batch = estimate_batch(base, candidate, policy, paired=paired, allowed=allowed)
             result.update(zip(rows, batch, strict=True))
     return [result[index] for index in range(len(found))]
 
@@ -185,17 +90,57 @@ def _stacked(series: Sequence[Series | None]) -> Array:
     return np.stack([s.samples for s in series if s is not None and s.samples is not None])
 
 
+def _times(series: Sequence[Series | None]) -> Array:
+    return np.stack([s.times for s in series if s is not None and s.times is not None])
+
+
+def apart_in_time(base: Variant, candidate: Variant) -> bool:
+    """Return whether each side of several runs is known to be one session, and another."""
+    times = [
+        next((s.times for s in side.series.values() if s.times is not None), None)
+        for side in (base, candidate)
+    ]
+    if times[0] is None or times[1] is None:
+        return False
+    labels = [set(side[0].tolist()) for side in session_labels(times[0][None], times[1][None])]
+    return labels[0] != labels[1] and max(map(len, labels)) == 1
+
+
+def depending(
+    base: Array, candidate: Array, times: Sequence[Array] = (), *, paired: bool
+) -> Dependence | None:
+    """Return how the samples of a batch depend; None: too few to say."""
+    if min(base.shape[1], candidate.shape[1]) < 2:
+        return None
+    sides = [divide(candidate, base)] if paired else [base, candidate]
+    return dependence_of(sides, times)
+
+
 def estimate_batch(
-    base: Array, candidate: Array, policy: Policy, *, paired: bool
+    base: Array,
+    candidate: Array,
+    policy: Policy,
+    *,
+    paired: bool,
+    allowed: Dependence | None = None,
 ) -> list[NoisyEstimate]:
-    """Return the estimates of rows of samples, [B, n] and [B, m]."""
-    found = located(base, candidate, policy, paired=paired)
-    sides = [_summaries(base), _summaries(candidate)]
+    """Return the estimates of rows of samples, [B, n] and [B, m].
+
+    Parameters
+    ----------
+    allowed : how the samples of a row depend; None: they are independent.
+    """
+    found = located(base, candidate, policy, paired=paired, allowed=allowed)
+    sides = [_summaries(side, policy.quantile) for side in (base, candidate)]
     codes = [cautions_of(base), cautions_of(candidate)]
     uneven = unequal_spread(base, candidate)
-    spread = detectable.spread_of(base, candidate, paired=paired)
+    if policy.quantile == MEDIAN:
+        spread = detectable.spread_of(base, candidate, paired=paired)
+    else:
+        sizes = detectable.Sizes(base.shape[1], candidate.shape[1], paired)
+        spread = detectable.spread_by_interval(found.bounds.low, found.bounds.high, sizes)
     scatter = np.sort(np.stack([relative_deviation(base), relative_deviation(candidate)]), axis=0)
-    return [
+    guesses = [
         NoisyEstimate(
             ratio=float(found.bounds.ratio[i]),
             low=float(found.bounds.low[i]),
@@ -215,6 +160,21 @@ def estimate_batch(
         )
         for i in range(len(base))
     ]
+    if allowed is not None:
+        _add_dependence(guesses, allowed, found.doubted)
+    return guesses
+
+
+def _add_dependence(
+    guesses: Sequence[NoisyEstimate], allowed: Dependence, doubted: NDArray[np.bool_]
+) -> None:
+    """Add what is allowed for, with a warning where it decides or is beyond doubt."""
+    for i in np.flatnonzero(allowed.seen()).tolist():
+        guess = guesses[i]
+        guess.depends = ", ".join(allowed.names(i))
+        guess.inflation, guess.drift = float(allowed.inflation[i]), float(allowed.drift[i])
+        if doubted[i] or allowed.sure()[i]:
+            guess.cautions.append(("dependent-samples", guess.depends))
 
 
 def add_detectable(
@@ -224,6 +184,8 @@ def add_detectable(
 
     `level` is the one that another finding must reach, so the family must be tested before.
     """
+    # A quantile's estimate is behind its test, as the mean is behind t.
+    test: Test = policy.test if policy.quantile == MEDIAN else "welch"
     sizes: dict[detectable.Sizes, list[tuple[Match, NoisyEstimate]]] = defaultdict(list)
     for match, guess in zip(found, guesses, strict=True):
         if guess.sizes.smaller() > 1:
@@ -231,14 +193,19 @@ def add_detectable(
     for shape, rows in sizes.items():
         variances = np.array([guess.variances for _, guess in rows])
         thresholds = np.array([policy.threshold_for(match.metric) for match, _ in rows])
-        spread = detectable.Spread(variances[:, 0], variances[:, 1], shape)
-        effects = detectable.minimal_effect(spread, policy.test, level)
-        runs = detectable.runs_needed(spread, policy.test, level, thresholds)
+        depends = np.array([(guess.inflation, guess.drift) for _, guess in rows])
+        spread = detectable.Spread(variances[:, 0], variances[:, 1], shape, *depends.T)
+        bars = [
+            max(t, policy.one_process_allowance if match.one_process() else 0.0)
+            for (match, _), t in zip(rows, thresholds.tolist(), strict=True)
+        ]
+        effects = detectable.minimal_effect(spread, test, level, np.array(bars))
+        runs = detectable.runs_needed(spread, test, level, thresholds)
         for (_, guess), effect, run in zip(rows, effects.tolist(), runs.tolist(), strict=True):
             guess.effect, guess.runs = effect, run
 
 
-def _summaries(samples: Array) -> list[Summary]:
+def _summaries(samples: Array, quantile: float) -> list[Summary]:
     n = samples.shape[1]
     columns: dict[str, NDArray[Any]] = {
         "mean": samples.mean(axis=1),
@@ -248,6 +215,8 @@ def _summaries(samples: Array) -> list[Summary]:
         "sd": samples.std(axis=1, ddof=1) if n > 1 else np.full(len(samples), None),
         "outliers": outlier_counts(samples),
     }
+    if quantile != MEDIAN:
+        columns["quantile"] = quantile_of(np.sort(samples, axis=1), quantile)
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [Summary(n=n, **dict(zip(columns, row, strict=True))) for row in rows]
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.records import EnvironmentDifferences
 from ntbbench.compare.series import Series, Variant
+from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 
 LONG = 80  # of two longer texts only the words that differ are shown
@@ -180,6 +181,11 @@ class Match(Struct, frozen=True, kw_only=True, gc=False):
         known = self.base if self.base is not None else self.candidate
         assert known is not None
         return known
+
+    def one_process(self) -> bool:
+        """Return whether all samples of a side come from one process."""
+        sides = (self.base, self.candidate)
+        return any(ONE_PROCESS in side.cautions for side in sides if side is not None)
 
 
 def matches(

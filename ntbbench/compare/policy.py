@@ -2,6 +2,7 @@
 """What counts as a change and what fails: each setting declared once, for options and TOML."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -27,6 +28,10 @@ CORRECTIONS: tuple[Correction, ...] = ("holm", "bh", "none")
 ONE_PROCESS_ALLOWANCE = 0.75
 LEVEL = 0.95
 MOST_CHANGE = 10.0
+SETTLED = 2.0  # thresholds: so large a change is found by the runs that settle a comparison
+QUANTILE = re.compile(r"p\d\d(\.\d{1,3})?")
+MEDIAN, MOST_QUANTILE = 0.5, 0.999
+BEYOND = 5  # samples that are expected beyond a quantile, so that it says something
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,45 @@ class RelativeChange(Probability):
     def show(self, value: Any) -> object:
         """Return the fraction, or a text with % where it is 1 or more."""
         return f"{100 * value!r}%" if value is not None and value >= 1 else value
+
+
+@dataclass(frozen=True)
+class Quantile(Share):
+    """A quantile from the median up: p50, p99, p99.9."""
+
+    allowed: ClassVar[str] = "p50 to p99.9"
+    metavar: ClassVar[str] = "pNN"
+
+    def parse(self, name: str, value: object) -> float:  # type: ignore[override]
+        """Return the share of the samples below it."""
+        known = QUANTILE.fullmatch(value.strip()) if isinstance(value, str) else None
+        share = round(float(known[0][1:]) / 100, 6) if known else math.nan
+        if not 0.5 <= share <= MOST_QUANTILE:
+            raise InputError(name, value, self.allowed)
+        return share
+
+    def show(self, value: Any) -> object:
+        """Return its name."""
+        return quantile_name(value)
+
+
+def quantile_name(quantile: float) -> str:
+    """Return p99 of 0.99."""
+    return f"p{100 * quantile:.6g}"
+
+
+def check_medians(quantile: float, where: str) -> None:
+    """Refuse a quantile above the median where there are medians alone."""
+    if quantile != MEDIAN:
+        raise InputError("--quantile", quantile_name(quantile), where)
+
+
+def check_quantile(quantile: float, count: int, where: str) -> None:
+    """Refuse a quantile above the median of so few samples that they say nothing of it."""
+    needed = math.ceil(BEYOND / (1 - quantile) - 1e-9)
+    if quantile != MEDIAN and count < needed:
+        allowed = f"a quantile of at least {needed} samples; {where} has {count}"
+        raise InputError("--quantile", quantile_name(quantile), allowed)
 
 
 @dataclass(frozen=True)
@@ -156,6 +200,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     test: Annotated[
         Test, Word(TESTS, "of noisy metrics; sequential: of pairs, added until they decide")
     ] = "mann-whitney"
+    quantile: Annotated[float, Quantile("of the samples, compared instead of the median")] = MEDIAN
     higher_is_better: Annotated[bool, Switch("for throughputs")] = False
     lower_is_better: Annotated[bool, Switch("for rates of what is unwanted")] = False
     fail_inconclusive: Annotated[bool, Switch("exit 3 if anything stays inconclusive")] = False

@@ -32,7 +32,7 @@ class Warned(Struct, frozen=True, kw_only=True, gc=False):
     remedy: str
 
 
-class Summary(Struct, frozen=True, kw_only=True, gc=False):
+class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One side's samples in numbers."""
 
     n: Annotated[int, fact("n", "samples")]
@@ -42,8 +42,9 @@ class Summary(Struct, frozen=True, kw_only=True, gc=False):
     median: Annotated[float, fact("median")]
     sd: Annotated[float | None, fact("SD", "standard deviation; null: of a single sample")]
     outliers: Annotated[
-        int, fact("outliers", "samples outside Tukey's outer fences: reported, never dropped")
+        int, fact("outliers", "samples outside the outer fences for n: reported, never dropped")
     ]
+    quantile: Annotated[float | None, fact("quantile", "the one that is compared")] = None
 
 
 class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -68,7 +69,11 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     n_base: Annotated[int, fact("n base", "samples of the base")]
     n_candidate: Annotated[int, fact("n candidate", "samples of the candidate")]
     minimal_detectable_effect: Annotated[
-        float | None, fact("detectable", "smallest relative effect found with 80 % power")
+        float | None,
+        fact(
+            "detectable",
+            "smallest true change that is called regressed with 80 % power; null: none",
+        ),
     ]
     unit: Annotated[str, fact("unit", "empty: none is known")]
     better: Annotated[Better, fact("better", "which way; none: any change is worse")]
@@ -79,7 +84,11 @@ class Comparison(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     ] = 0.0
     runs_needed: Annotated[
         int | None,
-        fact("n to settle", "runs or replications a side that an inconclusive one needs"),
+        fact(
+            "n to settle",
+            "runs or replications a side with which no change is called equivalent and one of "
+            "twice the threshold regressed, each with 80 % power; of an inconclusive one",
+        ),
     ] = None
     base_value: Annotated[int | float | str | None, fact("base value", "of an exact metric")] = None
     candidate_value: Annotated[
@@ -150,7 +159,10 @@ class Report(Struct, frozen=True, kw_only=True):
     candidates: list[str]
     test: str
     paired: bool
-    interval: Literal["median", "mean"]  # what the ratios and intervals of noisy metrics are of
+    quantile: float = 0.5  # of the samples, or of those of each run, that is compared
+    interval: Literal[
+        "median", "mean", "quantile"
+    ]  # what the ratios and intervals of noisy metrics are of
     threshold: float
     resamples: int
     gate_on: GateOn  # exact: a noisy metric is reported and fails nothing

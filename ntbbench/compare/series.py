@@ -21,7 +21,11 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     unit: str = ""
     better: Own = "unsaid"
     samples: NDArray[np.float64] | None = None  # float64[n], in the order they were taken
+    # float64[n], when each was taken, seconds since 1970; None: not known
+    times: NDArray[np.float64] | None = None
     value: ExactValue | None = None
+    bounds: tuple[float, float | None] | None = None  # of an exact number, where it has some
+    is_load: bool = False  # what was asked for, and no cost: a change of it is no finding
     rank: int | None = None  # of a value that is a word: the higher the better
     served: int | None = None  # packets that the count was for: less for fewer is no gain,
     per_packet: bool = False  # and of this one, work, more for more is no loss
@@ -57,4 +61,5 @@ class Variant:
     expects: tuple[str, ...] = ()  # keys of `environment` that every result of this format has
     cautions: tuple[str, ...] = ()  # codes of warning_list, of the whole result
     runs: int = 0  # that were joined, each a sample of every noisy metric; 0: it is one result
+    begun: float | None = None  # when it was measured, seconds since 1970; None: not known
     draws: str = ""  # what decides the random draws of a row: where both sides agree, rows pair

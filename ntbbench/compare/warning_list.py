@@ -18,7 +18,7 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "take more runs, compare fewer metrics at a time, or try --test mann-whitney",
     ),
     "outliers": (
-        "samples lie outside Tukey's outer fences; they are kept",
+        "samples lie outside Tukey's outer fences, wider for few samples; they are kept",
         "look for what else ran; pin the CPU and its frequency",
     ),
     "bimodal": (
@@ -59,9 +59,9 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "is not in the interval",
         "repeat in fresh processes, a file each in a folder; see `ntbbench calibrate`",
     ),
-    "few-processes": (
-        "the values of a few processes are treated as independent, which they are not",
-        "use at least 5 processes; then each counts as one sample",
+    "dependent-samples": (
+        "the samples are not independent; the test and the interval allow for it",
+        "run fresh processes of both sides in turn: `ntbbench ab`",
     ),
     "averaged-by-process": (
         "the values of one process are not independent: each process counts as one sample",

@@ -256,6 +256,12 @@ def test_gate_refuses_what_the_blocks_do_not_allow(ntbbench) -> None:
     ran = ntbbench("compare", "ab.json", "--test", "welch")
     told = "ntbbench: --test: 'welch': sequential: `ab` looks after every block\n"
     assert (ran.code, ran.err) == (2, told)
+    ran = ntbbench("compare", "ab.json", "--quantile", "p99")
+    told = "ntbbench: --quantile: 'p99': p50: each run of `ab` is one sample\n"
+    assert (ran.code, ran.err) == (2, told)
+    Path("p.toml").write_text('quantile = "p99"\n')
+    ran = ntbbench("ab", "--base", "true", "--candidate", "true", "--policy", "p.toml")
+    assert (ran.code, ran.err) == (2, told)
     ran = ntbbench("gate", "ab.json")  # a rate without a direction
     assert ran.code == 2 and "metric: 'rate'" in ran.err
     ran = ntbbench("compare", "ab.json", "ab.json")

@@ -124,3 +124,9 @@ def test_it_takes_one_result(ntbbench: Callable[..., Ran], tmp_path: Path) -> No
     file = written(tmp_path / "new.json", levels(1e-3)[0])
     ran = ntbbench("gate", file, file, "--against-history", 5)
     assert (ran.code, "RESULT: " in ran.err, "one result" in ran.err) == (2, True, True)
+
+
+def test_a_quantile_is_refused_for_the_store_has_medians(gate: Gate) -> None:
+    ran = gate(levels(*[1e-3] * 20), levels(1e-3)[0], "--quantile", "p90")
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert "--quantile: 'p90': p50 with --against-history" in ran.err

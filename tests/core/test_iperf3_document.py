@@ -162,8 +162,11 @@ def test_a_fall_of_one_direction_is_seen(ntbbench, tmp_path: Path) -> None:
     ran = ntbbench("gate", BIDIR, tmp_path / "b.json", "--format", "json")
     assert ran.code == 1
     assert {m: c["verdict"] for m, c in ran.comparisons.items()} == {
-        "throughput": "regressed", "throughput_reverse": "equivalent",
+        "throughput": "regressed", "throughput_reverse": "inconclusive",
     }  # fmt: skip
+    reverse = ran.comparisons["throughput_reverse"]
+    assert reverse["ratio"] == 1
+    assert "allowed for: autocorrelation" in reverse["reason"]
 
 
 @pytest.mark.parametrize("name", ["bidir", "bidir-udp", "bidir-omit"])

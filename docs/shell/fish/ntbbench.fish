@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --git --hardware --html --ignore-environment --image --interrupts --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --git --hardware --html --ignore-environment --image --interrupts --interval --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -237,14 +237,12 @@ complete -c ntbbench -n '_shtab_ntbbench_using gate' -l match -x -d 'compare the
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l force -x -d 'compare although the environments differ; WHY is reported'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
-complete -c ntbbench -n '_shtab_ntbbench_using gate' -l correction -x -d 'over the family (holm, bh, none; default holm)'
-complete -c ntbbench -n '_shtab_ntbbench_using gate' -l test -x -d 'of noisy metrics; sequential: of pairs, added until they decide (mann-whitney, permutation, welch, sequential; default mann-whitney)'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l quantile -x -d 'of the samples, compared instead of the median (p50 to p99.9; default p50)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l fail-inconclusive -d 'exit 3 if anything stays inconclusive'
-complete -c ntbbench -n '_shtab_ntbbench_using gate' -l resamples -x -d 'of the bootstrap (200 to 100000; default 2000)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l policy -x -d 'thresholds by metric'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l higher-is-better -d 'for throughputs; a metric whose direction its format says keeps it'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l lower-is-better -d 'for rates of what is unwanted; a metric whose direction its format says keeps it'
-complete -c ntbbench -n '_shtab_ntbbench_using gate' -l fatal-warning -x -d 'exit 3 on this warning; repeatable; one of averaged-by-process, bimodal, cannot-reach-alpha, contradicting-totals, drifting, duplicate-keys, few-processes, fewer-packets, forced, impossible-loss, incomplete-pairs, missing, more-packets, no-direction, one-process, outliers, repeated-document, small-difference, too-few-samples, undefined-samples, unequal-spread, unfinished, unstable, zero-values, zero-variance'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l fatal-warning -x -d 'exit 3 on this warning; repeatable; one of averaged-by-process, bimodal, cannot-reach-alpha, contradicting-totals, dependent-samples, drifting, duplicate-keys, fewer-packets, forced, impossible-loss, incomplete-pairs, missing, more-packets, no-direction, one-process, outliers, repeated-document, small-difference, too-few-samples, undefined-samples, unequal-spread, unfinished, unstable, zero-values, zero-variance'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l ignore-environment -x -d 'let this part of the environment differ; repeatable'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l html -x -d 'write a self-contained page too'
@@ -252,6 +250,9 @@ complete -c ntbbench -n '_shtab_ntbbench_using gate' -l write -x -d 'write the r
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -s v -l verbose -d 'text: every table, and the environment'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l raw -d 'with --format mail: every run below the report'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l correction -x -d 'over the family (holm, bh, none; default holm)'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l test -x -d 'of noisy metrics; sequential: of pairs, added until they decide (mann-whitney, permutation, welch, sequential; default mann-whitney)'
+complete -c ntbbench -n '_shtab_ntbbench_using gate' -l resamples -x -d 'of the bootstrap (200 to 100000; default 2000)'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l confirm -x -d 'where something regressed, measure the candidate once more, by a command that writes {output}, run without a shell; what does not regress again does not fail'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l against-history -x -d 'no base: compare RESULT with the last N commits of `ntbbench history`, each metric with those since its last step'
 complete -c ntbbench -n '_shtab_ntbbench_using gate' -l store -x -d 'default results/history.sqlite'
@@ -264,14 +265,12 @@ complete -c ntbbench -n '_shtab_ntbbench_using compare' -l match -x -d 'compare 
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l force -x -d 'compare although the environments differ; WHY is reported'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
-complete -c ntbbench -n '_shtab_ntbbench_using compare' -l correction -x -d 'over the family (holm, bh, none; default holm)'
-complete -c ntbbench -n '_shtab_ntbbench_using compare' -l test -x -d 'of noisy metrics; sequential: of pairs, added until they decide (mann-whitney, permutation, welch, sequential; default mann-whitney)'
+complete -c ntbbench -n '_shtab_ntbbench_using compare' -l quantile -x -d 'of the samples, compared instead of the median (p50 to p99.9; default p50)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l fail-inconclusive -d 'exit 3 if anything stays inconclusive'
-complete -c ntbbench -n '_shtab_ntbbench_using compare' -l resamples -x -d 'of the bootstrap (200 to 100000; default 2000)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l policy -x -d 'thresholds by metric'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l higher-is-better -d 'for throughputs; a metric whose direction its format says keeps it'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l lower-is-better -d 'for rates of what is unwanted; a metric whose direction its format says keeps it'
-complete -c ntbbench -n '_shtab_ntbbench_using compare' -l fatal-warning -x -d 'exit 3 on this warning; repeatable; one of averaged-by-process, bimodal, cannot-reach-alpha, contradicting-totals, drifting, duplicate-keys, few-processes, fewer-packets, forced, impossible-loss, incomplete-pairs, missing, more-packets, no-direction, one-process, outliers, repeated-document, small-difference, too-few-samples, undefined-samples, unequal-spread, unfinished, unstable, zero-values, zero-variance'
+complete -c ntbbench -n '_shtab_ntbbench_using compare' -l fatal-warning -x -d 'exit 3 on this warning; repeatable; one of averaged-by-process, bimodal, cannot-reach-alpha, contradicting-totals, dependent-samples, drifting, duplicate-keys, fewer-packets, forced, impossible-loss, incomplete-pairs, missing, more-packets, no-direction, one-process, outliers, repeated-document, small-difference, too-few-samples, undefined-samples, unequal-spread, unfinished, unstable, zero-values, zero-variance'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l ignore-environment -x -d 'let this part of the environment differ; repeatable'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l html -x -d 'write a self-contained page too'
@@ -279,6 +278,9 @@ complete -c ntbbench -n '_shtab_ntbbench_using compare' -l write -x -d 'write th
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -s v -l verbose -d 'text: every table, and the environment'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using compare' -l raw -d 'with --format mail: every run below the report'
+complete -c ntbbench -n '_shtab_ntbbench_using compare' -l correction -x -d 'over the family (holm, bh, none; default holm)'
+complete -c ntbbench -n '_shtab_ntbbench_using compare' -l test -x -d 'of noisy metrics; sequential: of pairs, added until they decide (mann-whitney, permutation, welch, sequential; default mann-whitney)'
+complete -c ntbbench -n '_shtab_ntbbench_using compare' -l resamples -x -d 'of the bootstrap (200 to 100000; default 2000)'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a calibrate -d 'Measure the same thing several times and learn how far it wanders.'
 complete -c ntbbench -n '_shtab_ntbbench_using calibrate' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using calibrate' -l rounds -x -d 'runs of the command (default 10)'
@@ -337,6 +339,11 @@ complete -c ntbbench -n '_shtab_ntbbench_using capture' -s h -l help -d 'show th
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -s o -l output -x -d 'new or empty folder'
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -l seconds -x -d 'length of the interval (default 10)'
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -l print-script -d 'print the POSIX shell script, record nothing'
+complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a watch -d 'Show rates of a board'"'"'s doorbell interrupts, tasklet runs, runs per interrupt, packets,'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -l interval -x -d 'seconds between two looks (default 1)'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -l count -x -d 'end after so many (default: never)'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -l print-script -d 'print the POSIX shell script, watch nothing'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a ingest -d 'Read capture folders (see `ntbbench capture`), and single files: ftrace text, what'
 complete -c ntbbench -n '_shtab_ntbbench_using ingest' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using ingest' -l format -x -d 'what stdout gets (default text)'

@@ -8,6 +8,8 @@ and calibration are left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -36,7 +38,6 @@ PYTEST_MACHINE = (
 PYPERF_CPU = "cpu_model_name"
 PYPERF_STRICT = (PYPERF_CPU, "python_compiler", "python_implementation", "python_cflags")
 UNITS = {"second": "s", "byte": "B", "integer": ""}
-PROCESSES = 5  # from as many on, a process is a sample
 
 
 class BenchmarkStats(Struct, frozen=True):
@@ -60,6 +61,7 @@ class Saved(Struct, frozen=True):
     benchmarks: list[BenchmarkRounds]
     machine_info: dict[str, Any] = {}
     commit_info: dict[str, Any] = {}
+    datetime: Any = None
 
 
 class PyperfRun(Struct, frozen=True):
@@ -103,6 +105,7 @@ def read_pytest_benchmark(data: bytes, label: str, where: str) -> Variant:
         cpu=PYTEST_CPU,
         machine=_only(told, PYTEST_MACHINE),
         expects=PYTEST_EXPECTED,
+        begun=seconds_of(saved.datetime),
     )
     for benchmark in saved.benchmarks:
         _add_rounds(variant, benchmark, where)
@@ -171,33 +174,46 @@ def read_pyperf(data: bytes, label: str, where: str) -> Variant:
         if not isinstance(name, str) or not name:
             raise InputError(f"{where}: metadata.name", name, "the name of the benchmark")
         _check_new(variant, name, where)
-        runs = [samples_of(run.values, where, name) for run in benchmark.runs if run.values]
-        if runs:
-            series[name] = _series_of(runs, name, str(metadata.get("unit", "second")))
+        if runs := [run for run in benchmark.runs if run.values]:
+            series[name] = _series_of(runs, where, name, str(metadata.get("unit", "second")))
     told = {key: str(value) for key, value in known.items() if str(value).strip()}
+    variant = replace(variant, begun=seconds_of(known.get("date")))
     variant.environment.update(_only(told, PYPERF_STRICT))
     variant.machine.update(_only(told, ("hostname", "cpu_count", "cpu_machine")))
     variant.context.update(_only(told, ("platform", "hostname", "python_version", "cpu_config")))
     return variant
 
 
-def _series_of(runs: list[np.ndarray[Any, np.dtype[np.float64]]], name: str, unit: str) -> Series:
-    """Return the samples of one benchmark: one a process where there are enough of them."""
-    cautions: tuple[str, ...] = ()
-    if len(runs) >= PROCESSES:
-        samples = np.array([run.mean() for run in runs])
-        cautions = ("averaged-by-process",) if max(map(len, runs)) > 1 else ()
-    else:
-        samples = np.concatenate(runs)
-        cautions = (ONE_PROCESS,) if len(runs) == 1 else ("few-processes",)
+def _series_of(runs: list[PyperfRun], where: str, name: str, unit: str) -> Series:
+    """Return the samples of one benchmark: one a process, of a single process its values."""
+    values = [samples_of(run.values, where, name) for run in runs]
+    cautions: tuple[str, ...] = (ONE_PROCESS,)
+    samples, times = values[0], None
+    if len(runs) > 1:
+        samples = np.array([one.mean() for one in values])
+        cautions = ("averaged-by-process",) if max(map(len, values)) > 1 else ()
+        begun = [seconds_of(run.metadata.get("date")) for run in runs]
+        times = None if None in begun else np.array(begun, dtype=np.float64)
     return Series(
         metric=name,
         kind="noisy",
         unit=UNITS.get(unit, unit),
         better="lower" if unit == "second" else "unsaid",
         samples=samples,
+        times=times,
         cautions=cautions,
     )
+
+
+def seconds_of(text: object) -> float | None:
+    """Return a date in ISO form as seconds since 1970, UTC where it says no zone; None: no date."""
+    try:
+        begun = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if begun is None:
+        return None
+    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
 
 
 def _only(told: Mapping[str, str], keys: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,8 @@ import numpy as np
 from msgspec import Raw
 
 from ntbbench.compare.pairing import machine_difference
-from ntbbench.compare.readers import benchmarks, csv_runs, iperf3, latency
+from ntbbench.compare.policy import MEDIAN, check_quantile
+from ntbbench.compare.readers import benchmarks, capture_folder, csv_runs, iperf3, latency
 from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
@@ -60,13 +61,16 @@ DECODER = json.JSONDecoder()
 Keys = dict[str, Raw]  # of an object; its values stay unread
 
 
-def load_variant(argument: str) -> Variant:
+def load_variant(argument: str, quantile: float = MEDIAN) -> Variant:
     """Return the variant of one argument: a file, files joined by commas, or a folder of them.
 
-    InputError: what cannot be read, is damaged, or is in no known format.
+    Of joined files a sample is the quantile, usually the median, of one of them. InputError: what
+    cannot be read, is damaged, or is in no known format.
     """
     paths = paths_of(argument)
     folder = Path(argument)
+    if capture_folder.is_capture(folder):
+        return capture_folder.load(folder)
     names = [folder.stem] if folder.is_dir() else [path.stem for path in paths]
     label = encodable("+".join(names))  # of several files all of them
     if len(paths) == 1 and _is_csv_by_name(paths[0]):
@@ -81,12 +85,14 @@ def load_variant(argument: str) -> Variant:
         # The samples of one process or connection are no runs.
         return _numbered(found, [s for s in found.series.values() if ONE_PROCESS not in s.cautions])
     variants = [_load_one(path, data, label) for path, data in contents]
-    return variants[0] if len(variants) == 1 else joined(variants, paths)
+    return variants[0] if len(variants) == 1 else joined(variants, paths, quantile)
 
 
 def paths_of(argument: str) -> list[Path]:
     """Return the files that an argument names; those of a folder in the order of their numbers."""
     path = Path(argument)
+    if capture_folder.is_capture(path):
+        return capture_folder.files_of(path)
     if path.is_dir():
         files = [p for p in path.iterdir() if p.suffix == ".json" and p.is_file()]
         if not files:
@@ -254,7 +260,7 @@ def _first(keys: Keys, name: str) -> Keys:
     return {} if one is None else msgspec.json.decode(one, type=Keys)
 
 
-def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
+def joined(variants: Sequence[Variant], paths: Sequence[Path], quantile: float = MEDIAN) -> Variant:
     """Return the results in several files as one variant: a noisy sample a file, counts once.
 
     InputError: the files differ in format, environment, metrics, or an exact value.
@@ -263,6 +269,8 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
     for other, path in zip(variants[1:], paths[1:], strict=True):
         _check_alike(first, other, paths[0], path)
     series = {}
+    begun = [variant.begun for variant in variants if variant.begun is not None]
+    times = np.array(begun) if len(begun) == len(variants) else None
     for name, one in first.series.items():
         all_of = [variant.series[name] for variant in variants]
         if one.kind == "exact":
@@ -272,8 +280,13 @@ def joined(variants: Sequence[Variant], paths: Sequence[Path]) -> Variant:
                 raise InputError("input", str(paths[odd]), allowed)
             series[name] = one
             continue
-        medians = np.array([np.median(s.samples) for s in all_of if s.samples is not None])
-        series[name] = msgspec.structs.replace(one, samples=medians, cautions=(), runs=0)
+        for one_of, path in zip(all_of, paths, strict=True):
+            if one_of.samples is not None:
+                check_quantile(quantile, len(one_of.samples), f"{name!r} of {path}")
+        quantiles = [np.quantile(s.samples, quantile) for s in all_of if s.samples is not None]
+        series[name] = msgspec.structs.replace(
+            one, samples=np.array(quantiles), times=times, cautions=(), runs=0
+        )
     drawn = [variant.draws for variant in variants]
     whole = replace(
         first,

@@ -4,8 +4,6 @@
 import json
 from collections.abc import Iterator
 
-from msgspec.structs import astuple
-
 from ntbbench.compare.calibrate import Calibration, Floor
 from ntbbench.core.fields import declared
 from ntbbench.report.document import (
@@ -22,7 +20,12 @@ from ntbbench.report.document import (
 from ntbbench.report.views.comparison_words import apart, counted
 
 ROWS = 50  # of names that differ or are missing
-COLUMNS = ("metric", "noise_floor", "largest_change", "threshold", "false_alarms")
+COLUMNS = (
+    *("metric", "sample_sd", "process_sd", "session_sd", "noise_floor", "threshold"),
+    "expected_alarms",
+)
+SHEET = ("metric", "noise_floor", "largest_change", "threshold", "false_alarms")
+SHEET_MORE = ("sample_sd", "process_sd", "session_sd", "expected_alarms")
 
 
 def document(found: Calibration) -> Document:
@@ -35,11 +38,15 @@ def document(found: Calibration) -> Document:
         indent=1,
         lines=[
             f"with thresholds learnt from the other runs: {found.alarms_with_thresholds} of "
-            f"{found.families}; a family is a pair of consecutive runs"
+            f"{found.families}, expected {found.expected_alarms:.1%}; a family is a pair of "
+            "consecutive runs"
         ],
         blocks=[*_names(found), _floors(found)],
         figures=lambda: _figures(found),
-        sheet=lambda: Sheet(COLUMNS, [astuple(floor) for floor in found.floors]),
+        sheet=lambda: Sheet(
+            (*SHEET, *SHEET_MORE),
+            [[getattr(floor, n) for n in (*SHEET, *SHEET_MORE)] for floor in found.floors],
+        ),
     )
 
 
@@ -67,10 +74,9 @@ def _floors(found: Calibration) -> Table:
     rows = [
         (
             *words(name),
-            Cell(f"{floor.noise_floor:.2%}", floor.noise_floor),
-            Cell(f"{floor.largest_change:.2%}", floor.largest_change),
+            *map(_share, (floor.sample_sd, floor.process_sd, floor.session_sd, floor.noise_floor)),
             Cell(f"{floor.threshold:.1%}", floor.threshold),
-            *words(floor.false_alarms),
+            _share(floor.expected_alarms),
         )
         for name, floor in zip(names, ordered, strict=True)
     ]
@@ -80,10 +86,15 @@ def _floors(found: Calibration) -> Table:
     return Table("Benchmarks", columns, rows, notes, ordered=True)
 
 
+def _share(value: float | None) -> Cell:
+    return Cell("-" if value is None else f"{value:.2%}", value)
+
+
 def policy_file(found: Calibration) -> str:
     """Return a policy file with a threshold for each benchmark that the default does not hold."""
     lines = [
         f"# Thresholds from {found.runs} A/A runs; see `ntbbench calibrate --help`.",
+        f"# Expected false alarms: {found.expected_alarms:.2%} of comparisons of single runs.",
         "# They hold the noise between processes, so no further change is allowed for.",
         "one_process_allowance = 0.0",
     ]

@@ -34,6 +34,10 @@ TONES: Mapping[str, Tone] = {
 SIGNS = {"regressed": "worse", "improved": "better", "inconclusive": "?", "equivalent": "="}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 CAPITALS = "in capitals: fails the gate"
+SETTLES = (
+    "n to settle: with so many samples a side a change of twice the threshold is called regressed, "
+    "and none equivalent, each with 80 % power"
+)
 STATISTICS = ("mean", "minimum", "maximum", "median", "sd")
 
 
@@ -211,7 +215,7 @@ def _rows(comparisons: Sequence[Comparison], look: Look) -> Table:
         column(Comparison, "verdict"),
         column(Comparison, "metric"),
         *([column(Comparison, "candidate")] if several else []),
-        Column(report.base, f"{report.interval}; of an exact metric its value"),
+        Column(report.base, f"{say.location_name(report)}; of an exact metric its value"),
         *(Column(name, "as of the base") for name in names),
         Column("change", "candidate against base"),
         Column("95 % interval", "of the change"),
@@ -224,6 +228,7 @@ def _rows(comparisons: Sequence[Comparison], look: Look) -> Table:
     rows = Deferred(lambda: (_row(c, look, several=several) for c in ordered))
     left = len(comparisons) - ROWS
     notes = [CAPITALS] if any(map(look.fails, ordered)) else []
+    notes += [SETTLES] if any(c.runs_needed for c in ordered) else []
     if left > 0:
         notes.append(say.counted(left, "more row(s), less severe, is|are in the CSV and the JSON"))
     return Table("Verdicts", columns, rows, notes, groups, 2, "marked", ordered=True)
@@ -272,7 +277,8 @@ def _tested(noisy: Sequence[Comparison], *, several: bool) -> Table:
             for c in noisy
         )
     )
-    return Table("Tests", columns, rows, keys=1 + several, shown="plain", detail=True)
+    notes = [SETTLES] if any(c.runs_needed for c in noisy) else []
+    return Table("Tests", columns, rows, notes, keys=1 + several, shown="plain", detail=True)
 
 
 def samples(noisy: Sequence[Comparison]) -> Table:

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from ntbbench.compare.policy import MEDIAN, SETTLED
 from ntbbench.compare.records import Comparison, Confirmation, Report, Warned
 from ntbbench.compare.warning_list import CAUTIONS, ONE_PROCESS, replications
 from ntbbench.report.wording import plain
@@ -275,11 +276,12 @@ def why(comparison: Comparison) -> str:
         "detectable: nothing" if smallest is None else f"detectable: {effect(smallest)}",
     ]
     runs, samples = comparison.runs_needed, _samples_of(comparison)
+    settled = f"a side would settle a change of {100 * SETTLED * comparison.threshold:g} %, or none"
     if runs is not None and runs > HOPELESS:
         hint = "" if comparison.simulated else ": quiet the machine first"
-        parts.append(f"more than {HOPELESS} {samples} a side would settle it{hint}")
+        parts.append(f"more than {HOPELESS} {samples} {settled}{hint}")
     elif runs is not None:
-        parts.append(f"about {runs} {samples} a side would settle it")
+        parts.append(f"about {runs} {samples} {settled}")
     return "; ".join(parts)
 
 
@@ -372,7 +374,20 @@ def _interval_name(report: Report) -> str:
         return f"95 % t intervals of the {kind}"
     if report.test.startswith("sequential"):
         return "95 % confidence sequences of the ratio of pairs"
-    return f"95 % BCa intervals of the ratio{' of pairs' if report.paired else ' of medians'}"
+    what = " of pairs" if report.paired else f" of {location_name(report, several=True)}"
+    return f"95 % BC intervals of the ratio{what}"
+
+
+def location_name(report: Report, *, several: bool = False) -> str:
+    """Return what the compared number of a side is, with another quantile by its name."""
+    if report.quantile == MEDIAN:
+        return f"{report.interval}{'s' if several else ''}"
+    percent = f"{100 * report.quantile:.6g}"
+    ending = {"1": "st", "2": "nd", "3": "rd"}.get(percent[-1], "th")
+    own = f"{percent}{ending if '.' not in percent else 'th'} percentile"
+    if report.interval == "quantile":
+        return f"{own}{'s' if several else ''}"
+    return f"{report.interval}{'s' if several else ''} of each run's {own}"
 
 
 def environment_lines(report: Report) -> list[str]:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from benches import sequences
 from ntbbench.compare.compare import compare
+from ntbbench.compare.decision import Bar, decision_of
+from ntbbench.compare.noisy import estimate_batch
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.series import Series, Variant
-from ntbbench.compare.statistics import sequential
+from ntbbench.compare.statistics import detectable, sequential
 from ntbbench.core.errors import InputError
 
 ALPHA = 0.05
@@ -138,3 +140,37 @@ def test_what_is_detectable_falls_with_the_pairs_and_rises_with_the_family() -> 
         report = compare(side("a", base), [side("b", candidate)], policy, paired=True)
         found.append(report.comparisons[0].minimal_detectable_effect)
     assert found[0] > found[1] > 0
+
+
+@pytest.mark.parametrize("pairs", [14, 40, 90])
+def test_the_detectable_change_is_called_regressed(pairs: int) -> None:
+    """Given the threshold, in about 80 % of cases of normal noise."""
+    rng = np.random.default_rng(pairs)
+    rows, policy = 100, Policy(test="sequential")
+    bar = Bar(policy.threshold, "lower", policy.alpha, policy.alpha, family=1)
+    base, candidate = np.exp(rng.normal(0, 0.03, (2, rows, pairs)))
+    spread = detectable.spread_of(base, candidate, paired=True)
+    effects = detectable.minimal_effect(spread, policy.test, policy.alpha, np.full(rows, 0.02))
+    slower = candidate * (1 + np.median(effects))
+    guesses = estimate_batch(base, slower, policy, paired=True)
+    verdicts = [decision_of(guess, guess.p_value, bar).verdict for guess in guesses]
+    assert 65 <= verdicts.count("regressed") <= 95
+
+
+def test_with_too_few_pairs_nothing_is_detectable() -> None:
+    spread = detectable.Spread(np.full(1, 1e-4), np.zeros(1), detectable.Sizes(8, 8, paired=True))
+    assert np.isnan(detectable.minimal_effect(spread, "sequential", 0.05, np.full(1, 0.02)))
+
+
+def test_pairs_in_random_order_need_no_allowance_for_drift() -> None:
+    """Both sides drift alike by 50 %; their ratio drifts, and one test of pairs allows for it."""
+    trend = np.linspace(1, 1.5, 30)
+    base, candidate = 100 * trend, 110 * trend ** np.linspace(1.0, 1.1, 30)
+    found = {}
+    for test in ("mann-whitney", "sequential"):
+        sides = side("a", base.tolist()), [side("b", candidate.tolist())]
+        (found[test],) = compare(*sides, Policy(test=test), paired=True).comparisons
+    codes = {name: [w.code for w in c.warnings] for name, c in found.items()}
+    assert "dependent-samples" in codes["mann-whitney"]
+    assert "dependent-samples" not in codes["sequential"]
+    assert found["sequential"].verdict == "regressed"
