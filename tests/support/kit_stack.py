@@ -123,6 +123,9 @@ BUGS = (
         (RING, "		if (qp->tx_pkts % 4 != 3)\n	" + RING),
     ), "rang no doorbell|packets sent"),
     Edit("a packet rings twice", "transport", ((RING, "	{\n" + RING + RING + "	}\n"),), "doorbells more than packets|MSI|runs"),
+    Edit("there is no race check", "transport", (
+        ("	} else if (ntb_db_read(qp->ndev) & BIT_ULL(qp->qp_num)) {", "	} else if (0) {"),
+    ), "db_read shows 0x[123] at rest"),
     Edit("the race check clears nothing", "transport", ((RACE, ""),), "hung"),
     Edit("the race check clears another bit", "transport", (
         (RACE, RACE.replace("BIT_ULL(qp->qp_num)", "BIT_ULL(qp->qp_num + 1)")),

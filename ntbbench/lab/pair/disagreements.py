@@ -34,6 +34,17 @@ def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
         yield from _within(trace.runs[qp_num], least, most, f"runs of QP {qp_num}")
 
 
+def register_complaints(recorded: RecordedPoint, traffic: Traffic) -> Iterator[str]:
+    """Yield the doorbell bits of QPs that are still set once all has come to rest.
+
+    Of a driver whose db_read() shows the bits that were rung: the race check clears each.
+    """
+    own = sum(1 << qp_num for qp_num in recorded.active(traffic.receiver))
+    left = recorded.registers.get(traffic.receiver, 0) & own
+    if left:
+        yield f"db_read shows {left:#x} at rest: the race check of these QPs cleared nothing"
+
+
 def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
     """Yield each bit that did not ring the slot at which peers of any version expect it.
 

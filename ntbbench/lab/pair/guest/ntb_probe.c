@@ -6,6 +6,9 @@
  * A client of both NTB devices, loaded before ntb_transport and gone before it
  * comes. Reading /sys/kernel/debug/ntb_probe asks, a line "SIDE KEY=VALUE" for
  * each answer. The link is down afterwards, as it was, and the windows are free.
+ *
+ * With "registers" it is no client: it reads the doorbell registers of devices
+ * that ntb_transport has.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -40,6 +43,10 @@ MODULE_PARM_DESC(ep, "PCI address of the endpoint's NTB device");
 static char *rc = "0010:00:00.0";
 module_param(rc, charp, 0444);
 MODULE_PARM_DESC(rc, "PCI address of the root complex's NTB device");
+
+static bool registers;
+module_param(registers, bool, 0444);
+MODULE_PARM_DESC(registers, "only read the doorbell registers of both devices");
 
 /**
  * struct window - memory that the peer reaches through a window
@@ -344,8 +351,34 @@ static void show_windows(struct seq_file *s)
 
 /* ---------------------------------------------------------------------------- */
 
+static void show_register(struct seq_file *s, const char *side,
+			  const char *address)
+{
+	unsigned int domain, bus, slot, function;
+	struct pci_dev *pdev;
+	struct device *dev;
+
+	if (sscanf(address, "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
+		return;
+	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
+	if (!pdev)
+		return;
+	dev = device_find_any_child(&pdev->dev);
+	if (dev) {
+		seq_printf(s, "%s db_read=%#llx\n", side,
+			   ntb_db_read(dev_ntb(dev)));
+		put_device(dev);
+	}
+	pci_dev_put(pdev);
+}
+
 static int probe_show(struct seq_file *s, void *unused)
 {
+	if (registers) {
+		show_register(s, "ep", ep);
+		show_register(s, "rc", rc);
+		return 0;
+	}
 	if (!EP->ntb || !RC->ntb)
 		return -ENODEV;
 	show_endpoint_link(s);
@@ -402,7 +435,7 @@ static struct ntb_client probe_client = {
 
 static int __init probe_init(void)
 {
-	int ret = ntb_register_client(&probe_client);
+	int ret = registers ? 0 : ntb_register_client(&probe_client);
 
 	if (!ret)
 		file = debugfs_create_file("ntb_probe", 0400, NULL, NULL,
@@ -414,7 +447,8 @@ module_init(probe_init);
 static void __exit probe_exit(void)
 {
 	debugfs_remove(file);
-	ntb_unregister_client(&probe_client);
+	if (!registers)
+		ntb_unregister_client(&probe_client);
 }
 module_exit(probe_exit);
 
