@@ -110,7 +110,7 @@ static int send(u32 command)
 		status = readw(ctrl + STATUS);
 		if (status)
 			break;
-		msleep(5);
+		usleep_range(5000, 6000);
 	}
 	writew(0, ctrl + STATUS);
 	return status;
