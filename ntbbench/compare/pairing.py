@@ -71,7 +71,9 @@ def environments(
 ) -> EnvironmentDifferences:
     """Return where the environments differ; a key that one side does not know is a note."""
     differences: list[str] = []
-    notes: list[str] = []
+    notes = [
+        f"{text} ({side.label})" for side in (base, *candidates) for text in reading_notes(side)
+    ]
     for candidate in candidates:
         differ, told = _told_of(base, candidate, ignore)
         differences += differ
@@ -79,6 +81,11 @@ def environments(
     return EnvironmentDifferences(
         differences=differences, notes=notes, ignored=sorted(ignore), forced=force
     )
+
+
+def reading_notes(side: Variant) -> list[str]:
+    """Return how a side was read, and what of it was not."""
+    return [*side.notes, *(f"{name} is not read: {why}" for name, why in side.unread.items())]
 
 
 def _told_of(

@@ -16,13 +16,11 @@ RUNS_MAX = 10_000  # runs of one file
 HEAD = 4096  # characters that tell the form
 EVENT = re.compile(r'\s*\{\s*"event"\s*:')
 BLANKS = re.compile(r"\s*")
-BOM = "\ufeff"
 
 
 def is_iperf3(head: str) -> bool:
     """Return whether a text, other than a JSON document, begins as iperf3 prints it."""
-    text = head.removeprefix(BOM)
-    return EVENT.match(text) is not None or (not text.lstrip().startswith("{") and is_text(text))
+    return EVENT.match(head) is not None or (not head.lstrip().startswith("{") and is_text(head))
 
 
 def documents(text: str, where: str) -> list[str]:
@@ -31,7 +29,7 @@ def documents(text: str, where: str) -> list[str]:
     A line that is no JSON may stand before, between and behind the documents: what a shell or
     iperf3 itself said.
     """
-    text = text.removeprefix(BOM).strip()
+    text = text.strip()
     if EVENT.match(text):
         return _of_stream(text, where)
     if is_iperf3(text[:HEAD]):

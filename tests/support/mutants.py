@@ -9,6 +9,7 @@ of what ran, so only what changed runs again. A whole run writes docs/pair-mutan
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -225,7 +226,7 @@ def page(found: Sequence[tuple[Case, Outcome]]) -> str:
 def main() -> int:
     """Run what was asked for; 1: an outcome is not as the kit has it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("words", nargs="*", help="edits whose name has one of these words")
     args = parser.parse_args()
     chosen = [c for c in cases() if not args.words or any(w in c.name for w in args.words)]
