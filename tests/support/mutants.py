@@ -5,6 +5,7 @@ Each boot is that of `ntbbench lab pair run` by default. What came of a boot is 
 of what ran, so only what changed runs again. A whole run writes docs/pair-mutants.md anew.
 
     python tests/support/mutants.py [--jobs N] [WORD ...]   # edits whose name has one of the words
+    python tests/support/mutants.py --page                  # the page, of what is known so far
 """
 
 import argparse
@@ -23,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from kit_edit import EXPLORE, RUN, Edit
+from kit_edit import EXPLORE, RUN, SETTING, Edit
 from pair_kernel import rig
 from pair_kit import BUGS, HARMLESS, key
 
@@ -168,11 +169,16 @@ def _judged(lab: PairLab, plan: PairPlan, folder: Path) -> tuple[bool, list[str]
 # --- all of them ---------------------------------------------------------------------------------
 
 
+def outcomes() -> dict[str, Outcome]:
+    """Return what is known, by `content`."""
+    if not STATE.is_file():
+        return {}
+    return msgspec.json.decode(STATE.read_bytes(), type=dict[str, Outcome])
+
+
 def run(chosen: Sequence[Case], jobs: int) -> Iterator[tuple[Case, Outcome]]:
     """Yield each case with its outcome, those that are known first; keep each at once."""
-    known = (
-        msgspec.json.decode(STATE.read_bytes(), type=dict[str, Outcome]) if STATE.is_file() else {}
-    )
+    known = outcomes()
     left = []
     for case in chosen:
         texts = edited(case)
@@ -190,45 +196,60 @@ def run(chosen: Sequence[Case], jobs: int) -> Iterator[tuple[Case, Outcome]]:
             yield case, known[digest]
 
 
-def shown(case: Case, edit: Edit, outcome: Outcome) -> str:
+def shown(case: Case, edit: Edit, outcome: Outcome | None) -> str:
     """Return a row of the page's table."""
     by = edit.by if case.is_bug else "agrees"
+    if outcome is None:
+        return f"| {key(edit)} | {by} | not run | - |"
     words = case.words(edit, outcome).replace("no known behaviour fits: ", "").replace("|", "\\|")
     words = words if len(words) <= WORDS_MAX else words[: WORDS_MAX - 3] + "..."
-    told = "-" if outcome.agrees else f"`{words}`"
+    failure = case.failure(outcome)
+    told = f"FAILED: {failure}" if failure else "-" if outcome.agrees else f"`{words}`"
     return f"| {key(edit)} | {by} | {told} | {outcome.seconds:.0f} |"
 
 
-def page(found: Sequence[tuple[Case, Outcome]]) -> str:
-    """Return docs/pair-mutants.md."""
-    all_edits = [(case, edit, outcome) for case, outcome in found for edit in case.edits]
-    bugs = [row for row in all_edits if row[0].is_bug]
-    by_run = [edit for _, edit, _ in bugs if edit.by == RUN]
-    later = [edit for _, edit, _ in bugs if edit.by == EXPLORE]
-    rows = [shown(*row) for row in bugs]
-    harmless = [shown(*row) for row in all_edits if not row[0].is_bug]
-    rewrites, boots = len(harmless), sum(not case.is_bug for case, _ in found)
+def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
+    """Return docs/pair-mutants.md; None: the boot has not been run."""
+    rows = [(case, edit, outcome) for case, outcome in found for edit in case.edits]
+    bugs, rewrites = [r for r in rows if r[0].is_bug], [r for r in rows if not r[0].is_bug]
+    by = {command: [r for r in bugs if r[1].by == command] for command in (RUN, SETTING, EXPLORE)}
     head = "| edit | by | told | s |\n|---|---|---|---|"
-    other = len(bugs) - len(by_run) - len(later)
+    tables = ["\n".join([head, *(shown(*row) for row in part)]) for part in (bugs, rewrites)]
     return (
         "# What tells which bug\n\n"
-        f"{len(by_run)} bugs are told by the defaults of `lab pair run`, {other} by another\n"
-        f"setting of it, and {len(later)} need several CPUs. "
-        f"{rewrites} rewrites that change nothing\nagree, in {boots} boots.\n\n"
+        f"The defaults of `lab pair run` tell {_right(by[RUN])} bugs, another setting of it "
+        f"{_right(by[SETTING])};\n{len(by[EXPLORE])} need several CPUs. "
+        f"Of the rewrites that change nothing {_right(rewrites)} agree.\n\n"
         "`make test-mutants` wrote this page. The edits of Linux 7.3's files are in\n"
         "`tests/support/kit_*.py`. A boot has one of either driver, or one of the NTB stack; the\n"
         "seconds are those of its build and of the boot, on a machine that other work shared.\n\n"
-        f"## Bugs\n\n{head}\n" + "\n".join(rows) + "\n\n"
-        f"## Rewrites\n\n{head}\n" + "\n".join(harmless) + "\n"
+        f"## Bugs\n\n{tables[0]}\n\n## Rewrites\n\n{tables[1]}\n"
     )
+
+
+def _right(rows: Sequence[tuple[Case, Edit, Outcome | None]]) -> str:
+    """Return how many are as the kit has it, and how many have not been run."""
+    right = sum(outcome is not None and not case.failure(outcome) for case, _, outcome in rows)
+    left = sum(outcome is None for _, _, outcome in rows)
+    return f"{right} of {len(rows)}" + (f" ({left} not run)" if left else "")
+
+
+def write_page(found: Sequence[tuple[Case, Outcome | None]]) -> None:
+    """Write docs/pair-mutants.md anew."""
+    write_bytes(PAGE, page(found).encode())
 
 
 def main() -> int:
     """Run what was asked for; 1: an outcome is not as the kit has it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--page", action="store_true", help="write the page, run nothing")
     parser.add_argument("words", nargs="*", help="edits whose name has one of these words")
     args = parser.parse_args()
+    if args.page:
+        known = outcomes()
+        write_page([(case, known.get(content(case, edited(case)))) for case in cases()])
+        return 0
     chosen = [c for c in cases() if not args.words or any(w in c.name for w in args.words)]
     found, failures = [], 0
     for case, outcome in run(chosen, args.jobs):
@@ -238,8 +259,8 @@ def main() -> int:
         words = " / ".join(case.words(edit, outcome) for edit in case.edits)
         print(f"{mark}: {case.name}: {words} [{outcome.seconds:.0f} s]", flush=True)
         found.append((case, outcome))
-    if not args.words and not failures:
-        write_bytes(PAGE, page(found).encode())
+    if not args.words:
+        write_page(found)
     print(f"{len(found) - failures} of {len(found)} as the kit has it")
     return 1 if failures else 0
 

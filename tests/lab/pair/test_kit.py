@@ -99,9 +99,16 @@ def test_an_outcome_is_held_against_the_kit(monkeypatch, by, told, outcome, fail
     assert HARMLESS_CASE.failure(AGREES) == ""
     assert HARMLESS_CASE.failure(TELLS) == "does not agree"
     text = page([(case, outcome), (HARMLESS_CASE, AGREES)])
-    words = "-" if outcome.agrees else "`x: 1`"
+    words = f"FAILED: {failure}" if failure else "-" if outcome.agrees else "`x: 1`"
     assert f"| ep: b | {by} | {words} | 9 |" in text
     assert f"| {HARMLESS_CASE.name} | agrees | - | 9 |" in text
+    assert "Of the rewrites that change nothing 1 of 1 agree." in text
+
+
+def test_a_page_of_a_run_that_was_interrupted_says_what_was_not_run() -> None:
+    text = page([(case, None) for case in cases()])
+    assert f"Of the rewrites that change nothing 0 of {len(HARMLESS)} ({len(HARMLESS)} not" in text
+    assert text.count("| not run | - |") == len(EDITS)
 
 
 @pytest.mark.guest
