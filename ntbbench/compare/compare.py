@@ -80,7 +80,7 @@ def compare(
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
     environment = pairing.environments(base, candidates, policy.ignore_environment, force)
-    idle = pairing.idle_keys(policy.ignore_environment, sides)
+    idle = pairing.idle_keys(policy.ignore_environment, pairing.keys_of(sides))
     if environment.differences and force is None:
         raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
     idle += idle_rules(policy, _names_of(sides) if policy.rule else [])

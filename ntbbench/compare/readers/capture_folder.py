@@ -84,7 +84,7 @@ def _counts(measured: Measured) -> Iterator[tuple[str, Ends | None, Better, bool
     if up:
         yield "runs", _sum([(qp.runs_low, qp.runs_high) for qp in up]), "lower", True
     for qp in up:
-        name = f"runs of {qp.device} QP {qp.qp_num}"
+        name = f"{qp.device} QP {qp.qp_num}:runs".strip()  # what stands before the last : groups
         yield name, None if qp.runs_low is None else (qp.runs_low, qp.runs_high), "lower", False
     for quantity, row in _tightest(measured.amplification).items():
         yield f"{quantity} per interrupt", (row.low, row.high), "lower", False
