@@ -45,8 +45,8 @@ exit codes:
   125  skip: does not build, or lacks what the lab traces     255  stop
 
 examples:
-  ntbbench lab pair run
-  ntbbench lab pair run --queues 4
+  ntbbench lab pair run               # spaced packets, bursts, and all that the drivers answer
+  ntbbench lab pair run --quick --queues 4
   ntbbench lab pair run --ep-driver my-vntb.c --ep-patches 1-7   # does it behave as the series?
   ntbbench lab pair run --direction ep-to-rc --flows 1 --packets 200 --gap 0     # a burst
   ntbbench lab pair run --source ~/linux --rc-driver before     # still links with old peers?
@@ -103,6 +103,11 @@ def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         choices=tuple(REQUIREMENTS),
         help="a point that is not so is a finding, whatever the model says",
     )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="without bursts, and without the API probe: several bits, scratchpads, windows, link",
+    )
     parser.add_argument("--bisect", action="store_true", help="exit codes for `git bisect run`")
     parser.set_defaults(run=run)
 
@@ -152,7 +157,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     setup = setup_of(args)
-    plan = PairPlan(setup, chosen(args, Packets()).points(setup))
+    packets = chosen(args, Packets())
+    spaced = args.quick or args.gap_us is not None  # a --gap that is given is the only one
+    traffic = packets.points(setup) if spaced else packets.whole(setup)
+    plan = PairPlan(setup, traffic, probe=not args.quick)
     check_requirement(plan, args.require)
     output = output_of(args, saves="lab-pair")
     with _recordings(args) as folder:
@@ -163,7 +171,7 @@ def _run(args: argparse.Namespace) -> int:
         kind=RUN,
         points=points,
         observed=observed(recordings),
-        not_exercised=not_exercised(points),
+        not_exercised=not_exercised(points, probed=plan.probe),
         **lab.facts(),
     )
     _finish(args, output, result)
@@ -194,7 +202,7 @@ def run_check(args: argparse.Namespace) -> int:
         kind=CHECK,
         points=points,
         observed=observed(recordings),
-        not_exercised=not_exercised(points),
+        not_exercised=not_exercised(points, probed=plan.probe),
         findings=findings,
         rounds=rounds,
         complete=not recordings.died,

@@ -150,7 +150,7 @@ def _result(
         scenario=msgspec.to_builtins(scenario),
         complete=len(points) == sum(len(plan.traffic) for plan in plans),
         points=points,
-        not_exercised=not_exercised(points),
+        not_exercised=not_exercised(points, probed=False),
         **lab.facts(),
     )
 

@@ -131,6 +131,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l color -xka "auto
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -s o -l output -x -d 'the result (default results/runs/lab-pair-<UTC time>.json)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l record -x -d 'keep ftrace text and counters, a folder a point'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l require -xka "link packets per-vector" -d 'a point that is not so is a finding, whatever the model says'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l quick -d 'without bursts, and without the API probe: several bits, scratchpads, windows, link'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l bisect -d 'exit codes for `git bisect run`'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair; and test $_shtab_ntbbench_npos -eq 0' -a matrix -d 'Pair old and new drivers on either side, in both directions, and say what becomes of the doorbells'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -s h -l help -d 'show this help message and exit'

@@ -34,6 +34,17 @@ def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
         yield from _within(trace.runs[qp_num], least, most, f"runs of QP {qp_num}")
 
 
+def register_complaints(recorded: RecordedPoint, traffic: Traffic) -> Iterator[str]:
+    """Yield the doorbell bits of QPs that are still set once all has come to rest.
+
+    Of a driver whose db_read() shows the bits that were rung: the race check clears each.
+    """
+    own = sum(1 << qp_num for qp_num in recorded.active(traffic.receiver))
+    left = recorded.registers.get(traffic.receiver, 0) & own
+    if left:
+        yield f"db_read shows {left:#x} at rest: the race check of these QPs cleared nothing"
+
+
 def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
     """Yield each bit that did not ring the slot at which peers of any version expect it.
 
@@ -128,6 +139,7 @@ def _uneven(recorded: RecordedPoint) -> Iterator[str]:
         )
 
 
+UNPROBED = "several bits at once, masks, scratchpads, windows, link down and up (lab pair run)"
 VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
 
 
@@ -139,20 +151,26 @@ def _works(point: PairPoint) -> bool:
     return _is_up(point) and point.packets_received == point.packets_sent > 0
 
 
+def _is_per_vector(point: PairPoint) -> bool:
+    # A burst has no verdict: the spaced point beside it has.
+    has_met = point.gap_us < SPACED_US and not point.verdict
+    return _works(point) and (has_met or point.verdict == PER_VECTOR)
+
+
 # What --require asks of every point.
 REQUIREMENTS: Mapping[str, Callable[[PairPoint], bool]] = {
     "link": _is_up,
     "packets": _works,
-    PER_VECTOR: lambda point: _works(point) and point.verdict == PER_VECTOR,
+    PER_VECTOR: _is_per_vector,
 }
 
 
 def check_requirement(plan: PairPlan, required: str | None) -> None:
-    """Refuse a requirement that no drivers can meet in this setting; InputError: per-vector of a
-    burst, which has no verdict, or of one QP, where it is `works`."""
+    """Refuse a requirement that no drivers can meet in this setting; InputError: per-vector of
+    bursts alone, which have no verdict, or of one QP, where it is `works`."""
     if required != PER_VECTOR:
         return
-    if any(not traffic.spaced for traffic in plan.traffic):
+    if not any(traffic.spaced for traffic in plan.traffic):
         gap = plan.traffic[0].gap_us
         raise InputError("--require", PER_VECTOR, f"a --gap of {SPACED_US} us or more, not {gap}")
     for option, value in (("--mw-count", plan.setup.mw_count), ("--queues", plan.setup.queues)):
@@ -179,10 +197,14 @@ def _why(point: PairPoint) -> str:
     return f"{sent}; doorbells: {VERDICTS.get(point.verdict, point.verdict)}"
 
 
-def not_exercised(points: Sequence[PairPoint]) -> list[str]:
-    """Return what none of the points did, in words, each with the option that changes it."""
+def not_exercised(points: Sequence[PairPoint], *, probed: bool) -> list[str]:
+    """Return what none of the points did, in words, each with the option that changes it.
+
+    `probed`: both drivers were asked for what no traffic shows.
+    """
     run = [point for point in points if point.status == OK]
-    return list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
+    untried = list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
+    return untried + ([UNPROBED] if run and not probed else [])
 
 
 def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:

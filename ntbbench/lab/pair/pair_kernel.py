@@ -55,6 +55,7 @@ MODULES = (
     "pci-epf-vntb.ko",
     "ntb_hw_epf.ko",
     "epc_loop.ko",
+    "ntb_probe.ko",
     "ntb_observe.ko",
 )
 DRIVER_MODULES = {EP: "pci-epf-vntb.ko", RC: "ntb_hw_epf.ko"}

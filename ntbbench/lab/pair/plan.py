@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int_axis
@@ -20,6 +21,9 @@ RC: Side = "rc"
 # The guest's two NTB devices, by PCI address: vntb's virtual bus and the controller's host bus.
 DEVICES: dict[Side, str] = {EP: "0000:10:00.0", RC: "0010:00:00.0"}
 WINDOWS_MAX = 2  # ntb_hw_epf.c: mx8_map has BARs for two
+WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
+ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
+FRAME = 1 << 16  # ntb_transport.c: transport_mtu
 QUEUES_MAX = 64  # ntb_netdev.c: NTB_NETDEV_MAX_QUEUES
 ROUNDS_MAX = 1000
 CPUS_MAX = 8  # of the guest's kernel: CONFIG_NR_CPUS
@@ -103,6 +107,15 @@ class PairSetup(AnySlots, frozen=True, kw_only=True):
         )
 
 
+def window_size(setup: PairSetup) -> int:
+    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
+
+    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
+    """
+    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
+    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
+
+
 class Packets(Struct, frozen=True):
     """What each boot sends: the same flows in each direction."""
 
@@ -117,6 +130,11 @@ class Packets(Struct, frozen=True):
         return tuple(
             Traffic(direction, flows, self.packets, self.gap_us) for direction in self.direction
         )
+
+    def whole(self, setup: PairSetup) -> tuple[Traffic, ...]:
+        """Return the points, then the same as bursts."""
+        spaced = self.points(setup)
+        return *spaced, *(replace(point, gap_us=0) for point in spaced)
 
 
 class Rounds(Struct, frozen=True):
@@ -135,6 +153,8 @@ class PairPlan:
     traffic: tuple[Traffic, ...] = (Traffic(),)
     # how often the endpoint is unbound and bound again after the points (`lab pair check`)
     rounds: int = 0
+    # both drivers are also asked for what no traffic of ntb_transport shows
+    probe: bool = False
     # a guest that panics, hangs or gives up is a result: with the points it finished
     may_die: bool = False
     deterministic: bool = True  # QEMU counts instructions: two runs give the same counts

@@ -37,6 +37,7 @@ SET_CTX = re.compile(
 CREATE = re.compile(r"-(\d+) +\[\d+\] .*: create_queue: .* dev=\"([^\"]*)\"")
 CREATED = re.compile(r"-(\d+) +\[\d+\] .*: queue_created: .* qp=(0x[0-9a-f]+)")
 TABLE = re.compile(r"^slot (\d{1,2}) offset (\d{1,9}) data 0x[0-9a-f]{1,8}$", re.MULTILINE)
+REGISTER = re.compile(r"^(ep|rc) db_read=(0x[0-9a-f]{1,16})$", re.MULTILINE)
 # The patches that give a driver db_vector_mask(), and those that make db_read() name the rung bit.
 VECTOR_PATCHES = {7, 12}
 READ_PATCHES = {3, 11}
@@ -166,6 +167,8 @@ class RecordedPoint:
     sent: int
     received: int
     preemptible: bool  # the guest's kernel preempts kernel code
+    # what db_read() shows of a side once all has come to rest; empty: it was not asked
+    registers: Mapping[str, int] = field(default_factory=dict)
 
     def active(self, side: Side) -> list[int]:
         """Return the qp_nums of one side that have a link."""
@@ -195,7 +198,15 @@ def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> Record
         sent=_first_number(folder / "sent"),
         received=_first_number(folder / "received"),
         preemptible=PREEMPT.search(read_small(folder.parent / "kernel")) is not None,
+        registers=read_registers(folder / "registers"),
     )
+
+
+def read_registers(path: Path) -> dict[str, int]:
+    """Return what db_read() showed of each side; a run without the API probe did not ask."""
+    if not path.is_file():
+        return {}
+    return {side: int(bits, 16) for side, bits in REGISTER.findall(read_small(path))}
 
 
 def read_words(path: Path) -> dict[int, int]:

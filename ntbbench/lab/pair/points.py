@@ -7,9 +7,14 @@ from typing import Any
 
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.pair.disagreements import cautions, count_complaints, slot_complaints
+from ntbbench.lab.pair.disagreements import (
+    cautions,
+    count_complaints,
+    register_complaints,
+    slot_complaints,
+)
 from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
-from ntbbench.lab.pair.point_files import RecordedPoint, read_point_folder
+from ntbbench.lab.pair.point_files import READ_PATCHES, RecordedPoint, read_point_folder
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
     MISROUTED,
@@ -228,6 +233,9 @@ def _complaints(
     to_ep = traffic.receiver == EP
     yield from slot_complaints(trace, boot.recordings.plan.setup.ep_slots if to_ep else None)
     yield from count_complaints(trace, predicted)
+    receiver = boot.recordings.ep if to_ep else boot.recordings.rc
+    if set(receiver.patches) & READ_PATCHES:
+        yield from register_complaints(recorded, traffic)
 
 
 def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:

@@ -73,7 +73,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     direction: Annotated[str, axis("direction", "ep-to-rc or rc-to-ep")]
     flows: Annotated[int, axis("flows", "UDP flows that send in turn")]
     packets: Annotated[int, axis("packets", "of each flow")]
-    gap_us: Annotated[int, axis("gap", "after each packet; 0: a burst", unit="us")]
+    gap_us: Annotated[
+        int, axis("gap", "after each packet; 0: a burst", unit="us", head="gap\n(us)")
+    ]
     link: Annotated[
         str,
         conclusion(

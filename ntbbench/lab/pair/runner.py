@@ -31,19 +31,17 @@ from ntbbench.lab.pair.plan import (
     PairRecordings,
     PairSetup,
     PointRecording,
+    window_size,
 )
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
 from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
 from ntbbench.lab.qemu import ENDED, KVM_OPTIONS, TCG, GuestMachine, complaints, kvm_runs
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
-from ntbbench.pair.behaviour import Observations
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.observations import Observations
 from ntbbench.pair.setting import Traffic
 
-WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
-ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
-FRAME = 1 << 16  # ntb_transport.c: transport_mtu
 # Processor time that only a guest which hangs comes to. Measured: a boot with its first packet
 # 5.4 s; without a link 7.2 s, where doorbells interrupt 10.9 s; 1 ms to 4 ms a packet; 0.3 s a
 # round. A debug kernel takes 13.5 s, 35 s and 71 s; 3.1 s a round.
@@ -91,6 +89,7 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
             "QUEUES": "" if setup.queues is None else setup.queues,
             "DOORBELL": setup.doorbell,
             "ROUNDS": plan.rounds,
+            "PROBE": int(plan.probe),
             "LINK_WAIT": LINK_TRIES[setup.doorbell],
             "IDLE": idle_seconds(plan),
             "TRACE_KB": trace_kb(plan),
@@ -111,15 +110,6 @@ def idle_seconds(plan: PairPlan) -> int:
     """Return the guest's seconds without a packet after which its receiver takes none for lost."""
     longest = max((point.gap_us for point in plan.traffic), default=0)
     return max(1, -(-2 * longest // 1_000_000))
-
-
-def window_size(setup: PairSetup) -> int:
-    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
-
-    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
-    """
-    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
-    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
 
 
 def trace_kb(plan: PairPlan) -> int:

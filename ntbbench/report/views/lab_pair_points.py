@@ -8,7 +8,15 @@ from typing import Any
 from msgspec.structs import fields, replace
 
 from ntbbench.core.fields import declared
-from ntbbench.lab.pair.records import FAILED, HARMLESS, OK, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import (
+    FAILED,
+    HARMLESS,
+    OK,
+    UNAVAILABLE,
+    PairObserved,
+    PairPoint,
+    PairResult,
+)
 from ntbbench.pair.drivers.patches import number_ranges
 from ntbbench.report.document import (
     Block,
@@ -34,7 +42,7 @@ DIED = "failed"
 BOUNDS = "in bounds: where doorbells meet, as in a burst, the model only bounds the counts"
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic")
 COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_received")
-PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per door-\nbell")
+PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per\nbell")
 PREDICTED = Column("predicted", "runs that the model allows", "pre-\ndicted")
 FINDINGS_MAX = 3  # on the first screen
 REASONS = 2  # of a failed test, in a line
@@ -67,7 +75,7 @@ def report(
         verdict=first,
         record=result,
         lines=[*more, _machine(result), *shared(points)],
-        blocks=[*_findings(points), *answer, _drivers(points), untried, *details],
+        blocks=[*_findings(points), *answer, _drivers(points, result.observed), untried, *details],
         tone=_tone(points),
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
@@ -182,14 +190,19 @@ def slots_text(slots: list[int]) -> str:
     return "+".join("?" if slot < 0 else str(slot) for slot in slots)
 
 
-def _drivers(points: Iterable[PairPoint]) -> Notes:
+def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> Notes:
     """Return what each driver behaves as; of one that was not observed, its patches."""
     told: dict[str, None] = {}
+    asked = {
+        driver.side: f", in {plural(len(driver.observations), 'answer')}"
+        for driver in observed
+        if not driver.findings
+    }
     for point in points:
         for side in ("ep", "rc"):
             name = AXES[f"{side}_driver"](getattr(point, f"{side}_driver"))
             if behaves := getattr(point, f"{side}_behaves"):
-                told[f"{name} behaves as: {behaves}"] = None
+                told[f"{name} behaves as: {behaves}{asked.get(side, '')}"] = None
             else:
                 patches = number_ranges(getattr(point, f"{side}_patches")) or "none"
                 told[f"{name}: patches {patches} (not observed)"] = None
@@ -294,7 +307,7 @@ AXES: dict[str, Callable[[Any], str]] = {
     "queues": lambda queues: "" if queues is None else f"max_num_clients {queues}",
     "flows": lambda flows: plural(flows, "flow"),
     "packets": lambda packets: f"{plural(packets, 'packet')} each",
-    "gap_us": lambda gap: f"{gap} us apart",
+    "gap_us": lambda gap: f"{gap} us apart" if gap else "a burst",
 }
 
 
