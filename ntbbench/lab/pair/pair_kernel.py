@@ -4,7 +4,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -48,15 +48,11 @@ QUICK = (
     "-ftrack-macro-expansion=0 -Wno-all"  # the same code
     " -Os -fno-expensive-optimizations -fno-gcse -fno-rerun-cse-after-loop -fno-schedule-insns2"
 )
-MODULES = (
-    "ntb.ko",
-    "ntb_transport.ko",
-    "ntb_netdev.ko",
-    "pci-epf-vntb.ko",
-    "ntb_hw_epf.ko",
-    "epc_loop.ko",
-    "ntb_observe.ko",
-)
+# What both drivers stand on, built once. A driver is built once too, whoever its peer is.
+STACK = ("ntb.ko", "ntb_transport.ko", "ntb_netdev.ko", "epc_loop.ko", "ntb_observe.ko")
+SYMBOLS = "Module.symvers"  # what the stack exports, with checksums
+SYMBOLS_OF_STACK = "stack.symvers"  # as driver.kbuild names them
+SIDE_NAMES = {EP: "endpoint", RC: "root complex"}
 DRIVER_MODULES = {EP: "pci-epf-vntb.ko", RC: "ntb_hw_epf.ko"}
 OTHER_STACK = (
     "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
@@ -192,23 +188,57 @@ def build_pair(
     BuildError: with the compiler's first error.
     InputError: a file is another driver than that of its side.
     """
-    sources = {
-        **ntb_sources(kernel.source.folder if tree is None else tree),
-        **{path.name: path for path in sorted(GUEST.glob("*.[ch]"))},
-        "Kbuild": GUEST / "Kbuild",
-        "pci-epf-vntb.c": ep.path,
-        "ntb_hw_epf.c": rc.path,
-    }
-    label = f"{ep.spec} on the endpoint, {rc.spec} on the root complex"
+    files = ntb_sources(kernel.source.folder if tree is None else tree)
+    label = f"the NTB stack of {kernel.label if tree is None else tree}"
     try:
-        modules = build_modules(cache, ModuleSet(label, kernel.kbuild, sources, MODULES), say)
+        stack = build_modules(cache, _stack(label, kernel, files), say)
     except BuildError as error:
-        if tree is None or any(Path(name).name in str(error) for name in DRIVERS.values()):
+        if tree is None:
             raise
         raise BuildError(f"{error}; {OTHER_STACK.format(kernel.source.origin)}") from error
+    drivers = [
+        build_modules(cache, _driver(driver, kernel, files, stack), say) for driver in (ep, rc)
+    ]
+    modules = merged(cache, [stack, *drivers], say)
     for source in (ep, rc):
         check_driver(source, modules)
     return modules
+
+
+def _stack(label: str, kernel: PairKernel, files: Mapping[str, Path]) -> ModuleSet:
+    own = {path.name: path for path in sorted(GUEST.glob("*.[ch]"))}
+    sources = {**files, **own, "Kbuild": GUEST / "Kbuild"}
+    return ModuleSet(label, kernel.kbuild, sources, (*STACK, SYMBOLS))
+
+
+def _driver(
+    driver: DriverSource, kernel: PairKernel, files: Mapping[str, Path], stack: Path
+) -> ModuleSet:
+    sources = {
+        **{name: path for name, path in files.items() if name.endswith(".h")},
+        Path(DRIVERS[driver.side]).name: driver.path,
+        "Kbuild": GUEST / "driver.kbuild",
+        SYMBOLS_OF_STACK: stack / SYMBOLS,
+    }
+    label = f"{driver.spec} on the {SIDE_NAMES[driver.side]}"
+    return ModuleSet(label, kernel.kbuild, sources, (DRIVER_MODULES[driver.side],))
+
+
+def merged(cache: Cache, folders: Sequence[Path], say: Say) -> Path:
+    """Return one folder with the modules of several, which lie in the cache: links to them."""
+    digest = hashlib.sha256("\0".join(folder.name for folder in folders).encode())
+    place = cache.root / "modules" / f"pair-{digest.hexdigest()[:16]}"
+
+    def fill(folder: Path) -> None:
+        for part in folders:
+            for module in part.glob("*.ko"):
+                (folder / module.name).hardlink_to(module)
+
+    if not place.is_dir():
+        with cache.lock(say):
+            if not place.is_dir():
+                cache.publish(place, fill)
+    return place
 
 
 def imported(module: Path) -> frozenset[str]:
