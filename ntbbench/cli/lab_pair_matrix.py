@@ -16,10 +16,10 @@ from ntbbench.cli.output import add_output, output_of
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
 from ntbbench.core.result_file import load_as
+from ntbbench.lab.boot_pool import Jobs
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.disagreements import not_exercised
 from ntbbench.lab.pair.matrix import (
-    Jobs,
     MatrixHooks,
     MatrixScenario,
     failures,
