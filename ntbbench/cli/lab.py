@@ -16,6 +16,7 @@ from ntbbench.cli.lab_kernel import (
     say,
 )
 from ntbbench.cli.lab_pair import add_pair
+from ntbbench.cli.lab_series import add_series
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
@@ -84,6 +85,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
             help="keep the raw recordings, in DIR or beside the result",
         )
     add_pair(actions)
+    add_series(actions)
     doctor = actions.add_parser(
         "doctor", help="say what this machine lacks for the lab", allow_abbrev=False
     )

@@ -78,6 +78,9 @@ RESULTS: dict[str, ResultKind] = {
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
     ),
+    "series": ResultKind(
+        "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
+    ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"

@@ -155,17 +155,22 @@ def point_key(point: PairPoint) -> Key:
 
 
 def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
-    """Return the points of one boot; those that its guest did not come to have failed."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "boot"
-        try:
-            recordings = hooks.boot(plan, folder)
-            return all_points(recordings)
-        except GuestError as error:  # it left nothing that can be read
-            died = str(error)
-            drivers = hooks.drivers(plan.setup)
-            recordings = PairRecordings(plan, folder, "", *drivers, "down", died, died=died)
-    return failed_points(recordings)
+        return booted(plan, Path(scratch) / "boot", hooks.boot, hooks.drivers)[1]
+
+
+def booted(
+    plan: PairPlan, folder: Path, boot: BootPair, drivers: FindDrivers
+) -> tuple[PairRecordings, list[PairPoint]]:
+    """Return the recordings and the points of one boot; those that its guest did not come to have
+    failed."""
+    try:
+        recordings = boot(plan, folder)
+        return recordings, all_points(recordings)
+    except GuestError as error:  # it left nothing that can be read
+        died = str(error)
+        nothing = PairRecordings(plan, folder, "", *drivers(plan.setup), "down", died, died=died)
+        return nothing, failed_points(nothing)
 
 
 def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:
