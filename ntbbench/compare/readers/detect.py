@@ -20,6 +20,7 @@ from ntbbench.compare.pairing import machine_difference
 from ntbbench.compare.policy import MEDIAN, check_quantile
 from ntbbench.compare.readers import benchmarks, csv_runs, iperf3, latency
 from ntbbench.compare.readers.checked import encodable, read_bytes
+from ntbbench.compare.readers.commit_series import CommitSeries
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
@@ -41,7 +42,7 @@ FORMATS = (
     "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results.
-OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), Simulations())
+OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), CommitSeries(), Simulations())
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)
 OURS = "ntbbench."  # what our own schemas begin with
 # The tools that the structure tells; of those not in READERS nothing is read yet.

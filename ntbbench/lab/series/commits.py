@@ -80,18 +80,19 @@ def read_steps(
     if not place.exists():
         allowed = "a mailbox, a folder of mails, or BASE..HEAD with --tree DIR"
         raise InputError("MBOX", asked.series, allowed)
-    base, words, objects = _base(cache, asked.base, say)
-    names = _names(base, words, kernel)
-    repository = Repository(scratch / "git", {name: base / name for name in names}, objects)
+    base = _base(cache, asked.base, say)
+    names = _names(base.version, kernel)
+    files = {name: base.tree / name for name in names}
+    repository = Repository(scratch / "git", files, base.objects)
     for number, prerequisite in enumerate(asked.prerequisites):
         box = read_mailbox("--prerequisite", Path(prerequisite), scratch / f"before-{number}")
         for mail in box.patches:
             if refused := repository.apply(mail.patch):
-                allowed = f"patches that apply to {words}: {mail.subject}: {refused}"
+                allowed = f"patches that apply to {base.words}: {mail.subject}: {refused}"
                 raise InputError("--prerequisite", prerequisite, allowed)
     box = read_mailbox("MBOX", place, scratch / "series")
     steps = _applied(repository, box, scratch)
-    return Steps(words, len(names) == len(FILES), tuple(steps), box.left_out)
+    return Steps(base.words, len(names) == len(FILES), tuple(steps), box.left_out)
 
 
 def _applied(repository: Repository, box: Mailbox, scratch: Path) -> Iterator[Step]:
@@ -108,32 +109,36 @@ def _applied(repository: Repository, box: Mailbox, scratch: Path) -> Iterator[St
             return
 
 
-def _base(cache: Cache, spec: str, say: Say) -> tuple[Path, str, Path | None]:
-    """Return the tree of --base, what it is, and its objects where it is a repository."""
+@dataclass(frozen=True)
+class _Base:
+    """What mails are applied to."""
+
+    tree: Path
+    words: str  # what it is
+    version: str | None  # None: it does not say
+    objects: Path | None = None  # of its repository; None: it is none
+
+
+def _base(cache: Cache, spec: str, say: Say) -> _Base:
     if spec.startswith(DEBIAN):
         try:
             version = parse_spec(spec)
         except InputError as error:
             raise InputError("--base", spec, f"{error.allowed}, or a kernel tree") from None
         source = fetch_source(cache, version, say)
-        return source.folder, source.origin, None
+        return _Base(source.folder, source.origin, source.manifest.version)
     root = check_tree("--base", Path(spec))
     told = git("-C", root, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-    return root, str(root), None if told.status else Path(told.stdout.strip())
+    objects = None if told.status else Path(told.stdout.strip())
+    return _Base(root, str(root), tree_version(root), objects)
 
 
-def _names(tree: Path, words: str, kernel: DebianSource) -> tuple[str, ...]:
+def _names(version: str | None, kernel: DebianSource) -> tuple[str, ...]:
     """Return the files that the lab takes of a base: of one older than the kernel two drivers."""
-    own = tree_version(tree) or words.rpartition(" ")[2]  # linux-source-6.12 6.12.95-1
-    return tuple(DRIVERS.values()) if _is_older(own, kernel) else FILES
-
-
-def _is_older(version: str, kernel: DebianSource) -> bool:
-    def branch(text: str) -> tuple[str, ...]:
-        return tuple(text.split(".")[:2])
-
     booted = kernel.manifest.version
-    return branch(version) != branch(booted) and version_key(version) < version_key(booted)
+    branches = {tuple(text.split(".")[:2]) for text in (version or booted, booted)}
+    older = len(branches) > 1 and version_key(version or booted) < version_key(booted)
+    return tuple(DRIVERS.values()) if older else FILES
 
 
 def _of_range(asked: SeriesScenario, tree: Path, kernel: DebianSource, scratch: Path) -> Steps:
@@ -141,7 +146,7 @@ def _of_range(asked: SeriesScenario, tree: Path, kernel: DebianSource, scratch: 
     range_of = _Range(tree, asked.series)
     base = range_of.base
     start = range_of.export(base, (*FILES, MAKEFILE), scratch / "0")
-    names = _names(start, "", kernel) if (start / MAKEFILE).is_file() else FILES
+    names = _names(tree_version(start), kernel)
     missing = [name for name in names if not (start / name).is_file()]
     if missing:
         raise InputError("--tree", str(tree), f"a kernel's repository with {missing[0]}")

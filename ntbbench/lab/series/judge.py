@@ -8,7 +8,13 @@ from ntbbench.lab.pair.records import FAILED, HARMLESS, UNAVAILABLE, PairPoint
 from ntbbench.lab.series.pairings import BASE, NEW
 from ntbbench.lab.series.records import SeriesCommit, SeriesPoint, SeriesResult
 
-WORKS, NOT_BUILT, DIED, DOWN, LOSES = "works", "not built", "died", "link down", "loses packets"
+WORKS, NOT_BUILT, DIED, DOWN, LOSES = (
+    "works",
+    "does not build",
+    "died",
+    "link down",
+    "loses packets",
+)
 Peers = tuple[str, str]  # what each side is: new, base, or a peer
 NONE_BEFORE = "-"
 
@@ -37,6 +43,11 @@ def cause_of_state(points: Iterable[PairPoint]) -> str:
     return next(filter(None, told), "")
 
 
+def _told(state: str, points: Iterable[PairPoint]) -> str:
+    cause = cause_of_state(points)
+    return cause if cause.startswith(state) else f"{state}: {cause}"
+
+
 def _lost(point: PairPoint) -> str:
     if point.packets_received == point.packets_sent:
         return ""
@@ -63,14 +74,15 @@ def judged(commit: SeriesCommit, points: Sequence[SeriesPoint]) -> dict[str, obj
     before = by_peers(points, commit.number - 1) if commit.number else {}
     itself = met.pop((own, own), [])
     state = state_of(itself)
-    findings = [] if state in {"", WORKS} else [f"{state}: {cause_of_state(itself)}"]
+    findings = [] if state in {"", WORKS} else [_told(state, itself)]
     broken = [
-        f"EP {ep}, RC {rc}: {state_of(found)}: {cause_of_state(found)}"
+        f"EP {ep}, RC {rc}: {_told(state_of(found), found)}"
         for (ep, rc), found in met.items()
         if state_of(found) not in {"", WORKS, NOT_BUILT}
         and state_of(_of_base(base, (ep, rc))) == WORKS
     ]
-    measured = [p for found in (itself, *met.values()) for p in found if p.status != UNAVAILABLE]
+    both = (itself, *met.values()) if state != NOT_BUILT else ()
+    measured = [point for found in both for point in found if point.status != UNAVAILABLE]
     wrong = dict.fromkeys(
         f"EP {p.ep_driver}, RC {p.rc_driver}, {p.direction}: {note}"
         for p in measured

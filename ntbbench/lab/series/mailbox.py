@@ -73,9 +73,8 @@ def _split(option: str, place: Path, folder: Path) -> list[Path]:
     for number, source in enumerate(sources):
         below = folder / f"{number:04d}"
         below.mkdir()
-        told = git("mailsplit", "-b", f"-o{below}", source.absolute(), env=ALONE)
-        if told.status:
-            raise InputError(option, str(source), f"a mailbox: {told.last_words}")
+        if git("mailsplit", "-b", f"-o{below}", source.absolute(), env=ALONE).status:
+            raise InputError(option, str(source), "a mailbox that git can split into mails")
     return sorted(folder.rglob("*/*"))
 
 

@@ -22,7 +22,8 @@ from ntbbench.lab.pair.plan import PairPlan, PairRecordings
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.records import OK, PairFinding, PairPoint
 from ntbbench.lab.pair.runner import RELEASES, PairLab
-from ntbbench.lab.series.pairings import Pairing
+from ntbbench.lab.series.judge import NOT_BUILT
+from ntbbench.lab.series.pairings import BASE, NEW, Pairing
 from ntbbench.lab.series.records import SeriesResult
 from ntbbench.lab.series.series_scenario import SeriesScenario
 
@@ -86,7 +87,14 @@ class SeriesLab:
         """
         lab, plan = self.lab(pairing), self.plan(pairing)
         ep, rc = lab.drivers(plan.setup)
-        modules = build_pair(self.cache, lab.kernel, ep, rc, tree=pairing.tree, say=self.say)
+        modules = build_pair(
+            self.cache,
+            lab.kernel,
+            ep,
+            rc,
+            tree=pairing.tree,
+            say=lambda text: self.say(unnamed(text, pairing)),
+        )
         return digest(lab.kernel, modules, plan)
 
     def boot(self, pairing: Pairing) -> Outcome:
@@ -104,7 +112,7 @@ class SeriesLab:
         """Return the points of a pairing that does not build: nothing was measured."""
         plan = self.plan(pairing)
         drivers = self.lab(pairing).drivers(plan.setup)
-        why = f"does not build: {cause}"
+        why = f"{NOT_BUILT}: {cause}"
         nothing = PairRecordings(plan, Path(), "", *drivers, "down", why, available=False)
         return evaluate(nothing)
 
@@ -160,9 +168,9 @@ def build_all(lab: SeriesLab, pairings: Iterable[Pairing], hooks: SeriesHooks) -
 
 def unnamed(text: str, pairing: Pairing) -> str:
     """Return what is told of a pairing, with its drivers named by what they are in the series."""
+    own = {NEW: f"the driver of commit {pairing.commit}", BASE: "the driver of the base"}
     for path, who in ((pairing.ep_driver, pairing.ep), (pairing.rc_driver, pairing.rc)):
-        if path != who:
-            text = text.replace(path, who)
+        text = text.replace(path, own.get(who, who))
     return text if pairing.tree is None else text.replace(str(pairing.tree), "this commit")
 
 

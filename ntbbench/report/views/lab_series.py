@@ -32,10 +32,10 @@ from ntbbench.report.wording import plural
 
 LABELS = declared(SeriesCommit)
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic", "base", "whole", "checks")
+ANSWERS = ("applies", "builds", "works", "peers", "agrees")
 DIRECTIONS = ("ep-to-rc", "rc-to-ep")
 EACH_WAY = "runs per doorbell, ep to rc / rc to ep"
-SUBJECT_MAX = 34  # characters, on a terminal
-FINDINGS_MAX = 4  # on the first screen
+SUBJECT_MAX = 26  # characters, on a terminal
 YES: dict[bool | None, str] = {True: "yes", False: "NO", None: "-"}
 
 
@@ -129,27 +129,31 @@ def _brief(result: SeriesResult) -> Table:
     columns = (
         Column("commit", head="#"),
         Column("subject", align="left"),
-        Column(LABELS["builds"].title, LABELS["builds"].definition, align="left"),
-        Column(LABELS["works"].title, LABELS["works"].definition, align="left"),
-        Column(LABELS["peers"].title, LABELS["peers"].definition, align="left"),
-        Column(LABELS["agrees"].title, LABELS["agrees"].definition, align="left"),
+        *_answers_heads(),
         *(Column(f"runs per doorbell {w}", head=w.replace("-to-", "\nto ")) for w in DIRECTIONS),
     )
-    notes = ["ep to rc, rc to ep: runs of receive tasklets per doorbell, with its own drivers"]
+    notes = ["ep to rc, rc to ep: runs per doorbell, with its own drivers on both sides"]
     rows = [_row(result, commit) for commit in result.commits]
     return Table("Commits", columns, rows, notes=notes, keys=2, shown="terminal")
 
 
 def _row(result: SeriesResult, commit: SeriesCommit) -> tuple[Cell, ...]:
-    builds = YES[commit.builds] if commit.applies else "NOT APPLIED"
     own = {point.direction: per_doorbell(point) for point in _itself(result, commit)}
     return (
         *words(commit.number),
         Cell(_cut(commit.subject)),
-        *(_answer(text) for text in (builds, YES[commit.works], YES[commit.peers])),
-        _answer(YES[commit.agrees]),
+        *_answers(commit),
         *(Cell(own.get(way, "-")) for way in DIRECTIONS),
     )
+
+
+def _answers_heads() -> Iterator[Column]:
+    for name in ANSWERS:
+        yield Column(LABELS[name].title, LABELS[name].definition, align="left")
+
+
+def _answers(commit: SeriesCommit) -> Iterator[Cell]:
+    return (_answer(YES[getattr(commit, name)]) for name in ANSWERS)
 
 
 def _answer(text: str) -> Cell:
@@ -169,10 +173,7 @@ def _wide(result: SeriesResult) -> Table:
         Column("commit", head="#"),
         column(SeriesCommit, "subject"),
         *(column(SeriesCommit, name) for name in ("files", "left_out")),
-        *(
-            Column(LABELS[name].title, LABELS[name].definition, align="left")
-            for name in ("applies", "builds", "works", "peers", "agrees")
-        ),
+        *_answers_heads(),
         *(Column(f"EP {ep}, RC {rc}", EACH_WAY, align="left") for ep, rc in met),
         column(SeriesCommit, "checked"),
     ]
@@ -218,13 +219,12 @@ def _findings(result: SeriesResult) -> Iterator[Notes]:
         for commit in result.commits
         for text in (*commit.findings, *(_complaint(found) for found in commit.checked))
     ]
-    rows = [(f"{commit.number} {_cut(commit.subject)}: {text}", ()) for commit, text in told]
-    broken = broken_prefixes(result)
-    rows += [(f"EP up to {ep} with RC up to {rc}: {state}", ()) for ep, rc, state in broken]
-    left = len(rows) - FINDINGS_MAX
-    more = [(f"and {left} more with -v", ())] if left > 0 else []
-    yield Notes("Findings", [*rows[:FINDINGS_MAX], *more], shown="brief")
-    yield Notes("Findings", rows, detail=True)
+    broken = [f"EP up to {ep} with RC up to {rc}: {how}" for ep, rc, how in broken_prefixes(result)]
+    first = {commit.number: f"{commit.number}: {text}" for commit, text in reversed(told)}
+    worst = [*reversed(first.values()), *broken]
+    every = [*(f"{commit.number} {commit.subject}: {text}" for commit, text in told), *broken]
+    yield Notes("Findings", [(line, ()) for line in worst], shown="brief")
+    yield Notes("Findings", [(line, ()) for line in every], detail=True)
 
 
 def _complaint(found: PairFinding) -> str:
