@@ -241,6 +241,7 @@ cdef struct Machine:
     int64_t tx_start
     int64_t timer_jiffies
     int64_t busy
+    int64_t hrtimer_ps
     int64_t max_restart
     int64_t softirq_jiffies
     int64_t need_resched

@@ -92,7 +92,11 @@ cdef inline void add_waiter(Machine *m, QueueRow *queue, int64_t number) noexcep
 
 
 cdef inline void arm_timer(Machine *m, int64_t number) noexcept nogil:
-    move_slot(m, m.slot_timer + number, jiffies_later(m, m.timer_jiffies))
+    move_slot(
+        m,
+        m.slot_timer + number,
+        m.now + m.hrtimer_ps if m.hrtimer_ps else jiffies_later(m, m.timer_jiffies),
+    )
 
 
 cdef void stop_queue(Machine *m, int64_t number) noexcept nogil:

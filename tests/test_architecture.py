@@ -19,7 +19,7 @@ ALLOWED = {
     "pair": {"core", "ntb"},
     "capture": {"core", "ntb", "pair"},
     "lab": {"core", "ntb", "pair", "capture"},
-    "compare": {"core"},
+    "compare": {"core", "capture"},
     "ab": {"core", "compare"},
     "report": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "ab"},
     "cli": {

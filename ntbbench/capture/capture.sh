@@ -3,10 +3,15 @@
 # Record an NTB machine's counters before and after an interval, and a trace of it.
 #
 #   sh capture.sh DIR [SECONDS]
+#   sh capture.sh DIR -- COMMAND ...
+#   sh capture.sh DIR - [WHAT]
 #
-# DIR is made (it must not exist, or be empty); SECONDS defaults to 10. What could not be read is
-# said on stderr and kept in DIR/unread. Nothing else is written but, where tracing is possible,
-# one tracing instance of our own and kprobes of the group `ntbbench`, both removed at the end.
+# DIR is made (it must not exist, or be empty). The interval is SECONDS (10), or as long as COMMAND
+# runs, or lasts until stdin ends; what stdin says is kept, and `recording` on stdout tells that it
+# has begun. COMMAND's exit code is the script's; a signal reaches it as SIGTERM, since a shell's
+# background jobs ignore SIGINT. What could not be read is said on stderr and kept in DIR/unread.
+# Nothing else is written but, where tracing is possible, one tracing instance of our own and
+# kprobes of the group `ntbbench`, both removed at the end.
 # NTBBENCH_ROOT stands before /proc and /sys: for tests, and for the root of another system.
 
 set -u
@@ -22,12 +27,20 @@ fail() {
 dir=${1-}
 seconds=${2-10}
 root=${NTBBENCH_ROOT-}
-[ $# -le 2 ] && [ -n "$dir" ] || fail "usage: sh capture.sh DIR [SECONDS]"
+[ -n "$dir" ] || fail "usage: sh capture.sh DIR [SECONDS | -- COMMAND ...]"
 case $seconds in
-'' | *[!0-9]*) fail "SECONDS: '$seconds': a whole number from 0 to 86400" ;;
+-- | -)
+	shift 2
+	[ "$seconds" = - ] || [ $# -ge 1 ] || fail "usage: sh capture.sh DIR -- COMMAND ..."
+	;;
+*)
+	[ $# -le 2 ] || fail "usage: sh capture.sh DIR [SECONDS | -- COMMAND ...]"
+	case $seconds in
+	'' | *[!0-9]* | ??????*) fail "SECONDS: '$seconds': a whole number from 0 to 86400" ;;
+	esac
+	[ "$seconds" -le 86400 ] || fail "SECONDS: '$seconds': a whole number from 0 to 86400"
+	;;
 esac
-[ ${#seconds} -le 5 ] && [ "$seconds" -le 86400 ] ||
-	fail "SECONDS: '$seconds': a whole number from 0 to 86400"
 case $dir in
 -*) dir=./$dir ;;
 esac
@@ -42,6 +55,7 @@ tracefs=$root/sys/kernel/tracing
 instance=
 probes=
 sleeper=
+recorder=
 
 unread() { # what, why
 	{ echo "$1: $2" >>"$dir/unread"; } 2>/dev/null || unwritten "$dir/unread"
@@ -51,6 +65,7 @@ unread() { # what, why
 # A recording that the disk has no room for is none.
 unwritten() { # what
 	trap '' HUP INT TERM
+	bpftrace_end drop
 	trace_end drop
 	fail "$1: cannot be written: is the disk full?"
 }
@@ -93,10 +108,32 @@ stats() { # before or after
 	fi
 }
 
+# The network devices of ntb_netdev, by name.
+netdevs() {
+	for net in "$root"/sys/class/net/*; do
+		driver=$(readlink "$net/device/driver" 2>/dev/null) || continue
+		case ${driver##*/} in
+		ntb_netdev | ntb_transport) echo "${net##*/}" ;;
+		esac
+	done
+}
+
+# Hundredths of a second since the boot; nothing where the system does not tell.
+uptime() {
+	{ read -r up _ <"$root/proc/uptime"; } 2>/dev/null || return 0
+	echo $((${up%.*} * 100 + 1${up#*.} - 100))
+}
+
 snapshot() { # before or after
+	[ "$1" = after ] || begun=$(uptime)
 	copy "$root/proc/interrupts" "$dir/$1-interrupts"
 	copy "$root/proc/softirqs" "$dir/$1-softirqs"
 	stats "$1"
+	for name in $(netdevs); do
+		[ -e "$root/sys/class/net/$name/carrier_changes" ] || continue
+		mkdir -p "$dir/$1-carrier" 2>/dev/null || unwritten "$dir/$1-carrier"
+		copy "$root/sys/class/net/$name/carrier_changes" "$dir/$1-carrier/$name"
+	done
 }
 
 once() {
@@ -107,10 +144,7 @@ once() {
 		mkdir -p "$dir/info" 2>/dev/null || unwritten "$dir/info"
 		copy "$file" "$dir/info/${device##*/}"
 	done
-	for net in "$root"/sys/class/net/*; do
-		driver=$(readlink "$net/device/driver" 2>/dev/null) || continue
-		[ "${driver##*/}" = ntb_netdev ] || [ "${driver##*/}" = ntb_transport ] || continue
-		name=${net##*/}
+	for name in $(netdevs); do
 		mkdir -p "$dir/ethtool" 2>/dev/null || unwritten "$dir/ethtool"
 		if ! command -v ethtool >/dev/null 2>&1; then
 			unread "ethtool -l $name" "ethtool is not installed"
@@ -196,16 +230,67 @@ trace_end() { # keep or drop
 	rmdir "$ending" 2>/dev/null || unread "$ending" "cannot be removed"
 }
 
+# The eBPF program counts in the kernel: its maps are bounded, and no event is printed.
+bpftrace_start() {
+	[ -z "$root" ] && command -v bpftrace >/dev/null 2>&1 || return 0
+	program >"$dir/doorbell.bt" 2>/dev/null || unwritten "$dir/doorbell.bt"
+	BPFTRACE_MAP_KEYS_MAX=1024 BPFTRACE_MAX_MAP_KEYS=1024 bpftrace -f json "$dir/doorbell.bt" \
+		>"$dir/bpftrace.json" 2>"$dir/bpftrace.err" &
+	recorder=$!
+	waited=0
+	until grep -q recording "$dir/bpftrace.json"; do
+		if [ $waited -ge 60 ] || ! kill -0 "$recorder" 2>/dev/null; then
+			unread bpftrace "$(grep . "$dir/bpftrace.err" | tail -n 1)"
+			bpftrace_end drop
+			return 0
+		fi
+		sleep 1
+		waited=$((waited + 1))
+	done
+}
+
+bpftrace_end() { # keep or drop
+	[ -n "$recorder" ] || return 0
+	kill -INT "$recorder" 2>/dev/null # it prints its maps
+	wait "$recorder"
+	recorder=
+	[ "$1" = keep ] || rm -f "$dir/bpftrace.json"
+	rm -f "$dir/bpftrace.err" "$dir/doorbell.bt"
+}
+
+program() {
+	cat <<'PROGRAM'
+@doorbell.bt@
+PROGRAM
+}
+
+note() { # a line of DIR/capture
+	{ printf '%s\n' "$1" >>"$dir/capture"; } 2>/dev/null || unwritten "$dir/capture"
+}
+
+finish() {
+	trap '' HUP INT TERM # nearly done
+	ended=$(uptime)
+	snapshot after
+	bpftrace_end keep
+	trace_end keep
+	[ -z "$begun" ] || [ -z "$ended" ] ||
+		note "$(printf 'elapsed=%d.%02d' $(((ended - begun) / 100)) $(((ended - begun) % 100)))"
+}
+
 # An interrupted recording is a shorter one: all counts are differences of its two snapshots.
 stop() {
 	trap '' HUP INT TERM
 	if [ -n "$sleeper" ]; then
 		kill "$sleeper" 2>/dev/null
-		snapshot after
-		trace_end keep
-		{ echo "interrupted" >>"$dir/capture"; } 2>/dev/null || unwritten "$dir/capture"
+		wait "$sleeper"
+		code=$?
+		finish
+		note interrupted
 		echo "ntbbench: interrupted: $dir holds what was recorded until then" >&2
+		[ "$seconds" != -- ] || command_end
 	else
+		bpftrace_end drop
 		trace_end drop
 		echo "ntbbench: interrupted" >&2
 	fi
@@ -213,15 +298,37 @@ stop() {
 }
 trap stop HUP INT TERM
 
-{ printf 'ntbbench.capture/1\nseconds=%s\n' "$seconds" >"$dir/capture"; } 2>/dev/null ||
+# What COMMAND printed is kept, and shown; its exit code is ours.
+command_end() {
+	note "exit=$code"
+	cat "$dir/stdout"
+	[ -s "$dir/stdout" ] || rm -f "$dir/stdout"
+	exit "$code"
+}
+
+begun=
+case $seconds in
+-- | -) given="command=$(printf '%s' "$*" | tr '\n' ' ')" ;;
+*) given=seconds=$seconds ;;
+esac
+{ printf 'ntbbench.capture/1\n%s\n' "$given" >"$dir/capture"; } 2>/dev/null ||
 	unwritten "$dir/capture"
 once
+bpftrace_start
 trace_start
 snapshot before
-sleep "$seconds" &
+exec 4<&0 # a background job's stdin would be /dev/null
+case $seconds in
+--) "$@" <&4 4<&- >"$dir/stdout" & ;;
+-)
+	echo recording
+	cat <&4 4<&- >>"$dir/capture" &
+	;;
+*) sleep "$seconds" & ;;
+esac
 sleeper=$!
 wait "$sleeper"
-trap '' HUP INT TERM # nearly done
-snapshot after
-trace_end keep
+code=$?
+finish
+[ "$seconds" != -- ] || command_end
 exit 0

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ntbbench.capture.ingest import at_most
 from ntbbench.capture.readers.doorbell_point import NETDEV
+from ntbbench.capture.readers.intervals import CARRIER
 from ntbbench.capture.readers.irq_lines import ACTIONS, EMBEDDED, actions_of
 from ntbbench.capture.records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
 from ntbbench.capture.tool_records import Clue
@@ -99,7 +100,7 @@ def _evidence(capture: str, own: Measured) -> Evidence:
         link_interrupts=sum(
             irq.at_least for irq in lines if not irq.is_doorbell and irq.is_link is not False
         ),
-        has_netdev=any(count.name == "combined" for count in own.counts)
+        has_netdev=any(count.name in {"combined", CARRIER} for count in own.counts)
         or any(device.client == NETDEV for device in own.devices),
         full_budget=sum(
             high - low for low, high in budgets if low is not None and high is not None

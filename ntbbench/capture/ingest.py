@@ -12,6 +12,7 @@ from ntbbench.capture.readers import Known, Reader, earlier
 from ntbbench.capture.readers.bpftrace import BPFTRACE
 from ntbbench.capture.readers.device_info import IDT_INFO, INFO, PERF_INFO
 from ntbbench.capture.readers.doorbell_point import POINT, STATE, is_setup
+from ntbbench.capture.readers.intervals import CAPTURE, CARRIER_CHANGES
 from ntbbench.capture.readers.iperf3 import IPERF3
 from ntbbench.capture.readers.irq_lines import ACTIONS, INTERRUPTS, told_line
 from ntbbench.capture.readers.kernel_log import LOG, RELEASE_FILE
@@ -36,8 +37,8 @@ from ntbbench.core.text_file import read_head
 # In the order in which a folder is read. Of the beginnings the first that matches counts: any text
 # that no other reader knows may be a trace.
 READERS = (
-    *(INTERRUPTS, SOFTIRQS, STATS),
-    *(STATE, POINT, RELEASE_FILE),
+    *(INTERRUPTS, SOFTIRQS, STATS, CARRIER_CHANGES),
+    *(STATE, POINT, RELEASE_FILE, CAPTURE),
     *(BPFTRACE, IPERF3, LATENCY, ETHTOOL, INFO, IDT_INFO, PERF_INFO, PERF, PINGPONG, LOG, TRACE),
     UNREAD,
 )
@@ -72,7 +73,9 @@ PARTS = (*(f"before-{reader.snapshots}" for reader in SNAPSHOTS), "trace", "capt
 PARTS_AFTER = tuple(f"after-{reader.snapshots}" for reader in SNAPSHOTS)
 DMESG = "dmesg"  # read whatever it begins with; most say nothing of NTB
 # Not read, or not as a file of its own: of a recording also its traffic's counts and its log.
-TEXTS = {"capture", "trace", FULL, "README.md", "sent", "received", DMESG}
+STDOUT = "stdout"  # of the command that a capture brackets
+OF_COMMANDS = (IPERF3,)  # what is read of it; any other text is no measurement
+TEXTS = {"capture", "trace", FULL, "README.md", "sent", "received", DMESG, STDOUT}
 TEXTS |= {reader.file for reader in (*NAMED, UNREAD)}
 BELOW = ("ethtool", "info")  # folders of a capture that hold a file a device
 FILES_MAX = 1000  # of one folder
@@ -98,15 +101,16 @@ def _add(to: Measured, found: Measured) -> None:
 def _captures(path: Path, errors: list[str]) -> list[Path]:
     if not path.is_dir():
         return [path]
-    if _is_capture(path) or not any(child.is_dir() for child in path.iterdir()):
+    if is_capture(path) or not any(child.is_dir() for child in path.iterdir()):
         return [path]
-    found = [child for child in sorted(path.iterdir()) if child.is_dir() and _is_capture(child)]
+    found = [child for child in sorted(path.iterdir()) if child.is_dir() and is_capture(child)]
     if not found:
         errors.append(str(InputError("DIR", str(path), "holds no capture: " + ", ".join(PARTS))))
     return found
 
 
-def _is_capture(folder: Path) -> bool:
+def is_capture(folder: Path) -> bool:
+    """Return whether a folder holds a part of a capture by its name."""
     parts = (*PARTS, *PARTS_AFTER)
     return not is_setup(folder) and any((folder / part).exists() for part in parts)
 
@@ -141,6 +145,7 @@ class _Capture:
         for path in files[:FILES_MAX]:
             if not path.name.startswith(SNAPSHOT):
                 self._try(path)
+        self._stdout()
         self._if_there(UNREAD)
         if self._has_no_ntb():
             self.found.without_ntb.append(str(self.path))
@@ -149,6 +154,13 @@ class _Capture:
         if not self.found.sources:
             allowed = "before- and after- snapshots, or a trace"
             self._error(InputError(str(self.path), "nothing usable", allowed))
+
+    def _stdout(self) -> None:
+        path = self.path / STDOUT
+        head = read_head(path, HEAD).lstrip() if path.is_file() else ""
+        for reader in OF_COMMANDS:
+            if head and reader.begins is not None and reader.begins(head):
+                self._try(path, reader)
 
     def _if_there(self, reader: Reader) -> None:
         if (path := self.path / reader.file).is_file():

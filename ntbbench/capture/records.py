@@ -5,7 +5,14 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from ntbbench.capture.latency_records import RunTime
 from ntbbench.capture.tool_records import Clue, From, LatencySummary
+from ntbbench.capture.transmit_records import (
+    CaptureInterval,
+    QpTransmit,
+    Restart,
+    TransmitFinding,
+)
 from ntbbench.core.fields import axis, fact, series, verdict
 
 MEASURED_SCHEMA = "ntbbench.measured/1"
@@ -240,7 +247,10 @@ class Measured(Struct, frozen=True, kw_only=True):
     interrupts: list[Irq] = []
     softirqs: list[Softirq] = []
     qps: list[QpRuns] = []
+    transmits: list[QpTransmit] = []
+    intervals: list[CaptureInterval] = []
     traces: list[Traced] = []
+    run_times: list[RunTime] = []
     throughput: list[Throughput] = []
     counts: list[MeasuredCount] = []
     devices: list[DeviceFacts] = []
@@ -329,6 +339,8 @@ class Explanations(Struct, frozen=True, kw_only=True):
 
     schema: str = EXPLAIN_SCHEMA
     explanations: list[Explanation] = []
+    transmits: list[TransmitFinding] = []
+    restarts: list[Restart] = []
     is_named: Annotated[bool, fact("named", "the devices were named, not found")] = False
     ruled_out: Annotated[
         dict[str, list[str]], fact("ruled out", "by capture: presets that it is not of, and why")

@@ -4,19 +4,41 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import FrameType
+from typing import IO
 
 from ntbbench.core.errors import ExitCode
+from ntbbench.core.names import printable
+from ntbbench.core.result_file import write_bytes
+from ntbbench.core.text_file import SIZE_MAX
 
 SECONDS_MAX = 86400
+BPFTRACE = "doorbell.bt"
+STDOUT = "stdout"  # of a bracketed command, in the folder
+BEGUN = b"recording\n"
+PIECE = 1 << 16
+NOT_FOUND, NOT_EXECUTABLE, SIGNALLED = 127, 126, 128  # exit codes as of a shell
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def script_text() -> str:
-    """Return the POSIX shell script."""
-    return files("ntbbench.capture").joinpath("capture.sh").read_text(encoding="utf-8")
+    """Return the POSIX shell script, the eBPF program in it."""
+    return package_text("capture.sh").replace(f"@{BPFTRACE}@\n", package_text(BPFTRACE))
+
+
+def package_text(name: str) -> str:
+    """Return a text file beside this module."""
+    return files("ntbbench.capture").joinpath(name).read_text(encoding="utf-8")
+
+
+def shell(folder: Path, *arguments: str) -> list[str]:
+    """Return the command that runs the script; the package may lie in a zip file."""
+    return ["/bin/sh", "-c", script_text(), "capture.sh", os.fspath(folder), *arguments]
 
 
 def run_script(folder: Path, seconds: int) -> int:
@@ -25,18 +47,98 @@ def run_script(folder: Path, seconds: int) -> int:
     On Ctrl-C, SIGTERM or SIGHUP the script takes its second snapshot and removes its tracing
     instance before this returns.
     """
-    # -s reads the script from the pipe: the package may lie in a zip file.
-    command = ["/bin/sh", "-s", "--", os.fspath(folder), str(seconds)]
     with (
         ending_signals_interrupt(),
-        subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process,  # noqa: S603
+        subprocess.Popen(shell(folder, str(seconds))) as process,  # noqa: S603
     ):
         try:
-            process.communicate(script_text())
+            process.wait()
         except KeyboardInterrupt:
             process.terminate()
             process.wait()
     return process.returncode if process.returncode >= 0 else ExitCode.INTERRUPTED
+
+
+def run_around(folder: Path, command: Sequence[str]) -> int:
+    """Run a command between the two snapshots, and return its exit code.
+
+    What it prints goes to stdout, and up to 16 MiB of it to DIR/stdout. Signals reach it, and the
+    second snapshot is taken when it has ended. The script is in a process group of its own: a
+    Ctrl-C is the command's alone.
+
+    Returns
+    -------
+    code : as a shell has it, 128 and the number of a signal; that of the script where it failed.
+    """
+    with (
+        ending_signals_interrupt(),
+        subprocess.Popen(  # noqa: S603
+            shell(folder, "-", *command),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
+        ) as script,
+    ):  # fmt: skip
+        assert script.stdin is not None
+        assert script.stdout is not None
+        try:
+            if script.stdout.readline() != BEGUN:
+                return script.wait()
+        except KeyboardInterrupt:
+            script.terminate()
+            script.wait()
+            return ExitCode.INTERRUPTED
+        code, printed = run_command(command)
+        script.communicate(f"exit={code}\n".encode())
+    if script.returncode:
+        return script.returncode
+    if 0 < len(printed) <= SIZE_MAX:
+        write_bytes(folder / STDOUT, printed)
+    return code
+
+
+def run_command(command: Sequence[str]) -> tuple[int, bytes]:
+    """Run a command and return its exit code and what it printed, a byte beyond 16 MiB at most."""
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603
+    except OSError as error:
+        print(f"ntbbench: {printable(command[0])}: {error.strerror}", file=sys.stderr)
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE, b""
+    with child, signals_reach(child):
+        assert child.stdout is not None
+        printed = shown(child.stdout)
+    return child.returncode if child.returncode >= 0 else SIGNALLED - child.returncode, printed
+
+
+def shown(stream: IO[bytes]) -> bytes:
+    """Copy a stream to stdout as it comes, and return it, a byte beyond 16 MiB at most."""
+    kept = bytearray()
+    while piece := os.read(stream.fileno(), PIECE):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        kept += piece[: SIZE_MAX + 1 - len(kept)]
+    return bytes(kept)
+
+
+@contextmanager
+def signals_reach(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Send on to a child what would end us.
+
+    A Ctrl-C at the terminal reaches the whole foreground: a second SIGINT would be one too many.
+    """
+
+    def send_on(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGINT or not in_foreground():
+            child.send_signal(number)
+
+    with handled(ENDING, send_on):
+        yield
+
+
+def in_foreground() -> bool:
+    """Tell whether the terminal's keys reach this process."""
+    try:
+        return os.tcgetpgrp(sys.__stdin__.fileno() if sys.__stdin__ else -1) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -45,12 +147,21 @@ def ending_signals_interrupt() -> Iterator[None]:
 
     A signal that the caller ignores (nohup) stays ignored.
     """
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    replaced = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-    for number in replaced:
-        signal.signal(number, signal.default_int_handler)
+    with handled((signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
+        yield
+
+
+@contextmanager
+def handled(
+    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], object]
+) -> Iterator[None]:
+    """Handle signals so for a while; one that is ignored stays so."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    taken = {number: old for number, old in before.items() if old != signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number in replaced:
-            signal.signal(number, signal.SIG_DFL)
+        for number, old in taken.items():
+            signal.signal(number, old)

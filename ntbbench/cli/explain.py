@@ -2,12 +2,15 @@
 """`ntbbench explain`: measured numbers beside what the model of the device predicts."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ntbbench.capture.candidates import candidates
 from ntbbench.capture.evidence import find_evidence
 from ntbbench.capture.explain import explain
 from ntbbench.capture.records import EXCESS, FEWER, MEASURED_SCHEMA, Explanations, Measured
+from ntbbench.capture.transmit import rings_to_restart, transmit_findings
+from ntbbench.capture.transmit_records import Restart
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.input_file import reading
@@ -63,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         allowed = f"what `ntbbench ingest {args.measured} -o measured.json` writes"
         raise InputError("MEASURED.json", str(args.measured), allowed)
     with reading(args.measured):
-        captures = find_evidence(load_as(args.measured, MEASURED_SCHEMA, Measured))
+        measured = load_as(args.measured, MEASURED_SCHEMA, Measured)
+        captures = find_evidence(measured)
         if not captures:
             reason = (
                 "nothing to explain: explain needs interrupts of an NTB line, or counters of a QP"
@@ -75,9 +79,26 @@ def run(args: argparse.Namespace) -> int:
             by_capture.append([explain(evidence, device) for device in found.devices])
             if found.ruled_out:
                 ruled_out[evidence.capture] = found.ruled_out
-    explanations = [one for group in by_capture for one in group]
+        transmits = transmit_findings(measured)
+        restarts = _restarts(rings_to_restart(measured))
     output.finish(
-        Explanations(explanations=explanations, is_named=bool(names), ruled_out=ruled_out)
+        Explanations(
+            explanations=[one for group in by_capture for one in group],
+            transmits=transmits,
+            restarts=restarts,
+            is_named=bool(names),
+            ruled_out=ruled_out,
+        )
     )
     bad = any(all(one.verdict in {EXCESS, FEWER} for one in group) for group in by_capture)
     return ExitCode.FINDING if bad else ExitCode.OK
+
+
+def _restarts(rings: Sequence[int]) -> list[Restart]:
+    """Return what restart timers give for rings of these sizes, and of twice the window."""
+    if not rings:
+        return []
+    from ntbbench.datapath.restart import restarts  # noqa: PLC0415 -- loads numpy
+
+    sizes = sorted({*rings, *(2 * entries for entries in rings)})
+    return [row for entries in sizes for row in restarts(entries)]

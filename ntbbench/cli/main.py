@@ -28,6 +28,7 @@ GROUPS = {
     },
     "measure a board": {
         "capture": "record the counters of this machine around an interval",
+        "watch": "show the rates of a board's interrupts, runs and packets",
         "ingest": "read captures of real machines into measured numbers",
         "explain": "hold measured numbers against the model of the device",
     },

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from ntbbench import __version__
 from ntbbench.compare import pairing
-from ntbbench.compare.decision import Terms, compare_exact, decide, judged_missing
+from ntbbench.compare.bounded import compare_counts
+from ntbbench.compare.decision import Terms, decide, judged_missing
 from ntbbench.compare.noisy import add_detectable, apart_in_time, count, estimates
 from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import (
@@ -89,7 +90,7 @@ def compare(
         if match.base is None or match.candidate is None:
             comparisons.append(judged_missing(match, policy))
         elif match.base.kind == "exact":
-            comparisons.append(compare_exact(match, policy))
+            comparisons.append(compare_counts(match, policy))
         else:
             noisy[len(comparisons)] = match
             comparisons.append(None)

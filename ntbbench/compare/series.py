@@ -24,6 +24,8 @@ class Series(Struct, frozen=True, kw_only=True, gc=False):
     # float64[n], when each was taken, seconds since 1970; None: not known
     times: NDArray[np.float64] | None = None
     value: ExactValue | None = None
+    bounds: tuple[float, float | None] | None = None  # of an exact number, where it has some
+    is_load: bool = False  # what was asked for, and no cost: a change of it is no finding
     rank: int | None = None  # of a value that is a word: the higher the better
     served: int | None = None  # packets that the count was for: less for fewer is no gain,
     per_packet: bool = False  # and of this one, work, more for more is no loss

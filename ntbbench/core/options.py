@@ -312,12 +312,15 @@ def changed(prefix: str, base: Section, table: object, also: Collection[str] = (
 
 
 def shown(section: Struct) -> dict[str, Any]:
-    """Return a section as plain values that `changed` reads back to the same section."""
+    """Return a section as plain values that `changed` reads back to the same section.
+
+    A key that is not set is left out.
+    """
     known, inner = kinds(type(section)), sections(section)
     return {
         key: shown(inner[key]) if key in inner else known[key].show(getattr(section, key))
         for key in section.__struct_fields__
-        if key in inner or key in known
+        if key in inner or (key in known and getattr(section, key) is not None)
     }
 
 

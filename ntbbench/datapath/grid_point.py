@@ -29,13 +29,11 @@ from ntbbench.datapath.system import (
 )
 from ntbbench.ntb.catalogue import resolve as resolve_hardware
 from ntbbench.ntb.device import Hardware, Provision, dispatch_map, provision
-from ntbbench.ntb.transport import memory_windows, queue_bits
+from ntbbench.ntb.transport import TX_START, TX_STOP, memory_windows, queue_bits
 from ntbbench.ntb.vectormap import VectorMap, bits_of
 
 RX_INFO_BYTES = 4  # sizeof(struct ntb_rx_info), at the end of each QP's share
 HEADER_BYTES = 12  # sizeof(struct ntb_payload_header): ver, len, flags
-TX_STOP = 5  # drivers/net/ntb_netdev.c: free entries below which a queue stops
-TX_START = 10  # free entries from which on the transmit-done handler wakes it
 ETH_HLEN = 14
 COPY_BYTES = 1024  # module parameter copy_bytes: below it the CPU copies, with a channel too
 IP_BYTES = 20  # IPv4 without options
@@ -207,7 +205,9 @@ def resolve(spec: SimulationSpec, replication: int) -> System:
         end_ps=run.warmup + run.duration,
         warmup_ps=run.warmup,
         costs=_costs(scenario.sender, scenario.receiver, link.latency, spec.dma),
-        transmit=Transmit(TX_STOP, TX_START, busy=scenario.device.tx_busy),
+        transmit=Transmit(
+            TX_STOP, TX_START, busy=scenario.device.tx_busy, hrtimer_ps=scenario.device.tx_time or 0
+        ),
         softirq=SoftirqModel(need_resched=scenario.receiver.need_resched),
         poll=poll,
         deferral=deferral,

@@ -66,6 +66,10 @@ class DeviceSection(Struct, frozen=True, kw_only=True):
         bool, Flag("below tx_stop a packet is returned (7.x), not sent all the same (6.12)")
     ] = True
     hz: Annotated[int, Choice(HZ, "CONFIG_HZ: timers fire on jiffies")] = 250
+    tx_time: Annotated[
+        int | None,
+        Duration(1e-6, 1, "an hrtimer wakes stopped queues; not set: a timer on the next jiffies"),
+    ] = None
 
 
 class OfferedTraffic(Struct, frozen=True, kw_only=True):

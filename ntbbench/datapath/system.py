@@ -144,6 +144,7 @@ class Transmit:
     tx_start: Entries = 10  # from so many on, the transmit-done handler wakes it
     timer_jiffies: Times = 1  # of the timer that looks again
     busy: bool = True  # below tx_stop: NETDEV_TX_BUSY (7.x); False: still sent (6.12)
+    hrtimer_ps: CostPs = 0  # of an hrtimer in that timer's place; 0: there is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ def _doorbell_limit(db_valid_mask: int, msi: bool) -> str:
     return text + (", 1 of them for use_msi" if msi else "")
 
 
+TX_STOP = 5  # drivers/net/ntb_netdev.c: free entries below which a queue stops
+TX_START = 10  # free entries from which on the transmit-done handler wakes it
 NTB_NETDEV_MAX_QUEUES = 64  # drivers/net/ntb_netdev.c, Linux 7.3
 NTB_NETDEV_DEFAULT_QUEUES = 1  # drivers/net/ntb_netdev.c, Linux 7.3
 FFS_BITS = 32  # ntb_transport_create_queue() finds a free QP with ffs(), which takes an int

@@ -50,6 +50,7 @@ CALLS = {
     "history": "history add a.json --commit one --store store.sqlite",
     "lab": "lab pair run --help",
     "capture": "capture --print-script",
+    "watch": "watch --interval 0.1",
     "ingest": "ingest {recording}",
     "explain": "explain measured.json",
     "schema": "schema lab",

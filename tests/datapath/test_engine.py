@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ntbbench.datapath.engine import ENGINES, simulate, simulate_logged
-from ntbbench.datapath.outcome import RunCause
+from ntbbench.datapath.outcome import Happening, RunCause
 from ntbbench.datapath.system import (
     Cost,
     Costs,
@@ -197,6 +197,29 @@ def test_wrong_db_bits_run_the_queue_that_they_name() -> None:
 
 
 GOLDEN = Path(__file__).parents[1] / "data" / "datapath-events.txt"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("hrtimer_ps", [0, 25 * US, 70 * US])
+def test_a_timer_wakes_a_stopped_queue(engine: str, hrtimer_ps: int) -> None:
+    """An hrtimer its length after the stop, or a whole number of them; else a jiffy does."""
+    system = replace(
+        SYSTEM,
+        flows=SYSTEM.flows[:1],
+        queues=SYSTEM.queues[:1],
+        transmit=replace(SYSTEM.transmit, tx_stop=6, hrtimer_ps=hrtimer_ps),
+        end_ps=4000 * US,
+    )
+    _, log = simulate_logged(system, SEED, engine)
+    stops = [row.time_ps for row in log if row.happening is Happening.STOP]
+    wakes = [row.time_ps for row in log if row.happening is Happening.WAKE]
+    pairs = list(zip(stops, wakes, strict=False))
+    assert len(pairs) > 10
+    for stop, wake in pairs:
+        assert wake > stop
+        assert (wake - stop if hrtimer_ps else wake) % (hrtimer_ps or system.jiffy_ps) == 0
+
+
 SEED = 20260306
 SYSTEM = System(
     receiver_cpus=2,

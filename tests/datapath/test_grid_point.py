@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.options import Choice, Count, Duration, Flag, Kind, Share, Word
+from ntbbench.core.options import Choice, Count, Duration, Flag, Kind, Share, Word, shown
 from ntbbench.datapath.fit import fit, target_of, throughput
 from ntbbench.datapath.grid_point import (
     SimulationSpec,
@@ -84,6 +84,14 @@ def test_what_cannot_be_had_says_why(settings, queues, protocol, said) -> None:
     reason = spec_of(*settings, queues=queues, protocol=protocol).reason
     assert (reason is None) == (said is None)
     assert said is None or said in str(reason)
+
+
+def test_an_hrtimer_is_an_option_and_no_part_of_a_result_without_it() -> None:
+    assert "tx_time" not in shown(preset("generic"))["device"]
+    asked = with_settings(preset("generic"), ["tx_time=250us"])
+    assert shown(asked)["device"]["tx_time"] == "250us"
+    assert resolve(spec_of("tx_time=250us"), 0).transmit.hrtimer_ps == 250 * 10**6
+    assert resolve(spec_of(), 0).transmit.hrtimer_ps == 0
 
 
 def test_the_preset_meets_the_published_single_queue_and_nothing_else_was_fitted() -> None:

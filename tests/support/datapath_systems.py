@@ -109,7 +109,12 @@ def systems(draw: st.DrawFn) -> System:
         costs=draw(costs()),
         transmit=draw(
             st.builds(
-                Transmit, st.integers(0, 5), st.integers(0, 10), st.integers(1, 2), st.booleans()
+                Transmit,
+                st.integers(0, 5),
+                st.integers(0, 10),
+                st.integers(1, 2),
+                st.booleans(),
+                st.sampled_from([0, US, 25 * US]),
             )
         ),
         softirq=draw(

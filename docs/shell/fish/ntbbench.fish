@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --git --hardware --html --ignore-environment --image --interrupts --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --git --hardware --html --ignore-environment --image --interrupts --interval --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -338,6 +338,11 @@ complete -c ntbbench -n '_shtab_ntbbench_using capture' -s h -l help -d 'show th
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -s o -l output -x -d 'new or empty folder'
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -l seconds -x -d 'length of the interval (default 10)'
 complete -c ntbbench -n '_shtab_ntbbench_using capture' -l print-script -d 'print the POSIX shell script, record nothing'
+complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a watch -d 'Show rates of a board'"'"'s doorbell interrupts, tasklet runs, runs per interrupt, packets,'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -l interval -x -d 'seconds between two looks (default 1)'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -l count -x -d 'end after so many (default: never)'
+complete -c ntbbench -n '_shtab_ntbbench_using watch' -l print-script -d 'print the POSIX shell script, watch nothing'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a ingest -d 'Read capture folders (see `ntbbench capture`), and single files: ftrace text, what'
 complete -c ntbbench -n '_shtab_ntbbench_using ingest' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using ingest' -l format -x -d 'what stdout gets (default text)'

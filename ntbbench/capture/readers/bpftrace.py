@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ntbbench.capture.readers import Known, Reader
+from ntbbench.capture.readers.run_times import Bucket, buckets_of, of_histograms
 from ntbbench.capture.records import Measured, MeasuredCount
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import BAD_JSON
@@ -51,6 +52,7 @@ def _bpftrace(path: Path, _known: Known) -> Measured:
     maps: dict[str, Entries] = {}
     failures: Counter[HelperFailure] = Counter()
     least: set[str] = set()  # maps whose counts are lower bounds
+    histograms: dict[str, list[Bucket]] = {}
     seen = 0
     for number, text in read_lines(path, MAP_MAX):
         if not (line := text.strip()):
@@ -59,6 +61,8 @@ def _bpftrace(path: Path, _known: Known) -> Measured:
         seen += item.type in {"map", "hist", "stats"}
         if item.type == "helper_error":
             failures[_failure(path, number, line, item.data)] += 1
+        if item.type == "hist":
+            histograms |= _buckets(path, number, line, item.data)
         for name, entries in _maps(path, number, line, item):
             if any(entries.get(key, 0) < value for key, value in maps.get(name, {}).items()):
                 least.add(name)  # it was cleared between two printings: counts only grow
@@ -79,7 +83,18 @@ def _bpftrace(path: Path, _known: Known) -> Measured:
         for name, entries in maps.items()
         for key, value in entries.items()
     ]
-    return Measured(counts=counts, cautions=_cautions(path, failures, least))
+    return Measured(
+        counts=counts,
+        run_times=[*of_histograms(histograms, str(path))],
+        cautions=_cautions(path, failures, least),
+    )
+
+
+def _buckets(path: Path, number: int, line: str, data: object) -> dict[str, list[Bucket]]:
+    try:
+        return buckets_of(data)
+    except msgspec.ValidationError:
+        raise bad_line(path, number, line, "histograms: buckets with min, max and count") from None
 
 
 def _line(path: Path, number: int, line: str) -> Line:

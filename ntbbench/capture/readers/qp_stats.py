@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ntb_transport's debugfs counters before and after: how often each QP's tasklet ran."""
+"""ntb_transport's debugfs counters before and after: each QP's tasklet runs, and its sender."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.capture.readers import Known, Reader, earlier
+from ntbbench.capture.readers.qp_transmit import TxRing, qp_transmit, read_ring
 from ntbbench.capture.records import Measured, QpRuns
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_small
@@ -27,12 +28,16 @@ U64 = 1 << 64
 
 @dataclass(frozen=True)
 class Stats:
-    """One reading: counters by name, rx_max_entry; `is_up` False: the file was empty."""
+    """One reading: counters by name, rx_max_entry; `is_up` False: the file was empty.
+
+    `ring` is None where the kernel does not print the sender's ring.
+    """
 
     path: Path
     is_up: bool
     counters: dict[str, int]
     rx_max_entry: int | None
+    ring: TxRing | None = None
 
 
 def read_stats_file(path: Path) -> Stats:
@@ -62,7 +67,7 @@ def read_stats_file(path: Path) -> Stats:
         raise InputError(str(path), LAST, "Up or Down in the last line: the file is cut off")
     counters = {name: _counter(path, name, found.get(name)) for name in COUNTERS}
     entries = _counter(path, RX_MAX_ENTRY, found.get(RX_MAX_ENTRY))
-    return Stats(path, found[LAST] == "Up", counters, entries or None)
+    return Stats(path, found[LAST] == "Up", counters, entries or None, read_ring(path, found))
 
 
 def _counter(path: Path, name: str, text: str | None) -> int:
@@ -73,13 +78,13 @@ def _counter(path: Path, name: str, text: str | None) -> int:
     return int(text)
 
 
-def find_stats(folder: Path) -> dict[tuple[str, int], Path]:
-    """Return the files DEVICE/qpN below `folder` by device and qp_num."""
+def find_stats(folder: Path, name: str = "") -> dict[tuple[str, int], Path]:
+    """Return the files DEVICE/qpN below `folder`, or DEVICE/qpN/NAME, by device and qp_num."""
     found = {}
-    for path in sorted(folder.glob("*/qp*")):
-        match = QP.fullmatch(path.name)
+    for qp in sorted(folder.glob("*/qp*")):
+        match, path = QP.fullmatch(qp.name), qp / name
         if match is not None and path.is_file():
-            found[path.parent.name, int(match[1])] = path
+            found[qp.parent.name, int(match[1])] = path
     return found
 
 
@@ -157,7 +162,9 @@ def _stats(after: Path, _known: Known) -> Measured:
     for key in sorted({*old, *new}):
         if key in old and key in new:
             readings = read_stats_file(old[key]), read_stats_file(new[key])
-            measured.qps.append(qp_runs(*key, readings, str(after), measured.cautions))
+            runs = qp_runs(*key, readings, str(after), measured.cautions)
+            measured.qps.append(runs)
+            measured.transmits.append(qp_transmit(*key, readings, runs))
         else:
             device, qp_num = key
             measured.cautions.append(
@@ -168,7 +175,7 @@ def _stats(after: Path, _known: Known) -> Measured:
 
 STATS = Reader(
     "ntb_transport stats",
-    "bounds of each QP's tasklet runs, packets",
+    "bounds of each QP's tasklet runs, packets, the sender's ring",
     "why a run was made (doorbell, race check, buffer repost, full budget); link-down packets; "
     "a link bounce after which all counters passed their old values",
     _stats,

@@ -125,7 +125,10 @@ def _trace(path: Path, known: Known) -> Measured:
         runs_high=runs.high,
         runs_doubts=runs.doubts,
     )
-    return Measured(traces=[traced], cautions=cautions)
+    # Without a CPU nobody knows whose callback scheduled; other clocks count no seconds.
+    is_timed = facts.has_times and facts.has_places
+    run_times = [*tally.times.found(rows, str(path))] if is_timed else []
+    return Measured(traces=[traced], run_times=run_times, cautions=cautions)
 
 
 def read_full_cpus(path: Path) -> list[int]:

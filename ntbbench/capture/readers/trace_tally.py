@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ntbbench.capture.readers.run_times import RunTimes
 from ntbbench.capture.readers.trace_events import NOT_KNOWN, Event
 from ntbbench.core.errors import InputError
 
@@ -53,6 +54,7 @@ class TraceTally:
     cpus: set[int] = field(default_factory=set)
     ringing: dict[int, tuple[int, str]] = field(default_factory=dict)
     cut: dict[int, tuple[int, str]] = field(default_factory=dict)
+    times: RunTimes = field(default_factory=RunTimes)
 
     @property
     def schedules(self) -> int | None:
@@ -72,11 +74,13 @@ class TraceTally:
         if kind == CALLBACK:
             self.db_events = (self.db_events or 0) + 1
             self.ringing[event.cpu] = (event.pid, event.context)
+            self.times.callback(event)
             vector = dict(FIELD.findall(event.body)).get("vector", "")
             if "x" in vector or vector.isdecimal():
                 self.vectors[int(vector, 16 if "x" in vector else 10)] += 1
         elif kind == RUN and (qp := _address(event, "qp")) is not None:
             self.runs[qp] += 1
+            self.times.ran(qp, event)
         else:
             self._count_kernel_event(event)
         if self._keys() > KEYS_MAX:
@@ -105,7 +109,9 @@ class TraceTally:
         where = (event.pid, event.context)
         if event.cpu not in self.cpus and event.context != IN_SOFTIRQ:
             self.cut[event.cpu] = where
-        (self.doorbell if self.ringing.get(event.cpu) == where else self.other)[address] += 1
+        by_doorbell = self.ringing.get(event.cpu) == where
+        (self.doorbell if by_doorbell else self.other)[address] += 1
+        self.times.scheduled(address, event, by_doorbell=by_doorbell)
         if self.cut.get(event.cpu) == where:
             self.undecided[address] += 1
 
@@ -114,8 +120,11 @@ class TraceTally:
             address = _hex(match[1])
             if address is not None and match[2] == RUN:
                 self.entered[address] += 1
+                self.times.entered(address, event)
             elif address is not None:
                 self.foreign.add(address)
+        elif event.name == "tasklet_exit":
+            self.times.exited(event)
         elif event.name == "irq_handler_entry" and (match := HANDLER.match(event.body)):
             self.handlers[int(match[1]), match[2].strip(), event.cpu] += 1
         elif event.name == "softirq_entry" and (match := SOFTIRQ.match(event.body)):

@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from ntbbench.compare.pairing import machine_difference
 from ntbbench.compare.policy import MEDIAN, check_quantile
-from ntbbench.compare.readers import benchmarks, csv_runs, iperf3, latency
+from ntbbench.compare.readers import benchmarks, capture_folder, csv_runs, iperf3, latency
 from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.commit_series import CommitSeries
 from ntbbench.compare.readers.result_kinds import (
@@ -70,6 +70,8 @@ def load_variant(argument: str, quantile: float = MEDIAN) -> Variant:
     """
     paths = paths_of(argument)
     folder = Path(argument)
+    if capture_folder.is_capture(folder):
+        return capture_folder.load(folder)
     names = [folder.stem] if folder.is_dir() else [path.stem for path in paths]
     label = encodable("+".join(names))  # of several files all of them
     if len(paths) == 1 and _is_csv_by_name(paths[0]):
@@ -90,6 +92,8 @@ def load_variant(argument: str, quantile: float = MEDIAN) -> Variant:
 def paths_of(argument: str) -> list[Path]:
     """Return the files that an argument names; those of a folder in the order of their numbers."""
     path = Path(argument)
+    if capture_folder.is_capture(path):
+        return capture_folder.files_of(path)
     if path.is_dir():
         files = [p for p in path.iterdir() if p.suffix == ".json" and p.is_file()]
         if not files:

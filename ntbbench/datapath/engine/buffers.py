@@ -34,12 +34,12 @@ from ntbbench.datapath.outcome import Happening
 ENDED = -2  # of a step
 WRAP = 1 << 64
 # Words of a row: state, counts (a CPU's, then of the run on it, and idle), padding.
-MACHINE_WORDS = 78  # the last of them pointers, which each call sets
+MACHINE_WORDS = 79  # the last of them pointers, which each call sets
 CPU_WORDS = QUEUE_WORDS = FLOW_WORDS = 64
 SOURCE_WORDS = 8
 ENTRY_WORDS = 3
 COSTS = ("link_ps", "hardirq_ps", "db_read_ps", "db_clear_ps", "pass_ps", "spin_ps", "wakeup_ps")
-TRANSMIT = ("tx_stop", "tx_start", "timer_jiffies", "busy")
+TRANSMIT = ("tx_stop", "tx_start", "timer_jiffies", "busy", "hrtimer_ps")
 SLOTS = ("slot_timer", "slot_link", "slot_dma", "slot_flow", "slot_cpu")
 
 Columns = dict[str, int]

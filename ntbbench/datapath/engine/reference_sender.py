@@ -166,7 +166,10 @@ def stop(m: Machine, queue_number: int) -> None:
 
 
 def _arm_timer(m: Machine, queue_number: int) -> None:
-    expiry = m.jiffies_later(m.system.transmit.timer_jiffies)
+    transmit = m.system.transmit
+    expiry = m.jiffies_later(transmit.timer_jiffies)
+    if transmit.hrtimer_ps:
+        expiry = m.now + transmit.hrtimer_ps
     m.set(m.plan.slot_timer + queue_number, expiry)
 
 

@@ -29,6 +29,7 @@ from ntbbench.report.document import (
     number,
 )
 from ntbbench.report.views.record_tables import amount, field_table, span, span_cell
+from ntbbench.report.views.transmit import said, transmit_blocks
 from ntbbench.report.wording import plural
 
 VERDICTS = {
@@ -59,11 +60,13 @@ def document(result: Explanations) -> Document:
             cautions.setdefault(caution, []).append(_title(one))
     return Document(
         title="ntbbench explain",
-        verdict=verdict_of(result),
+        verdict=verdict_of(result) + said(result.transmits),
         tone=_tone(found),
         record=result,
         blocks=[
-            *([_summary(found), *details] if len(found) > 1 else _blocks(*found)),
+            *([_summary(found)] if len(found) > 1 else _blocks(*found)),
+            *transmit_blocks(result.transmits, result.restarts),
+            *(details if len(found) > 1 else ()),
             Notes("Ruled out", [*_ruled_out(result)]),
         ],
         warnings=list(cautions.items()),

@@ -30,6 +30,8 @@ from ntbbench.report.document import (
     words,
 )
 from ntbbench.report.views.record_tables import amount_cell, field_table, span, span_cell
+from ntbbench.report.views.run_times import run_times, time_rows
+from ntbbench.report.views.transmit import csv_rows, rings
 from ntbbench.report.wording import plural
 
 NO_REPLY = "no reply came: no latency"
@@ -130,6 +132,8 @@ def _blocks(measured: Measured) -> Iterator[Block]:
         ),
         source=source,
     )
+    yield rings(measured.transmits, source)
+    yield run_times(measured.run_times, source)
     yield from _traces(measured.traces, refs)
     yield _throughput(measured, refs)
     yield _latencies(measured.latencies, refs)
@@ -310,6 +314,8 @@ def _csv_rows(measured: Measured) -> Iterator[list[object]]:
     for qp in measured.qps:
         yield [qp.source, "runs", qp.device, qp.qp_num, qp.runs_low, qp.runs_high]
         yield [qp.source, "rx_pkts", qp.device, qp.qp_num, qp.rx_pkts, qp.rx_pkts]
+    yield from csv_rows(measured.transmits)
+    yield from time_rows(measured.run_times)
     for trace in measured.traces:
         for vector, count in trace.db_events_per_vector.items():
             yield [trace.source, "db_events", "vector", vector, count, count]

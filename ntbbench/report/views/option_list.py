@@ -33,8 +33,10 @@ def _table(section: OptionSection) -> Table:
 
 
 def default(option: Option) -> str:
-    """Return the default as a user writes it."""
+    """Return the default as a user writes it; "": there is none."""
     value = option.default
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
