@@ -20,11 +20,11 @@ from ntbbench.core.result_file import load_as
 from ntbbench.lab.boot_pool import Jobs
 from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.pair.pair_kernel import pair_kernel
-from ntbbench.lab.series.commits import Steps, read_steps
+from ntbbench.lab.series.commits import SeriesSteps, read_steps
 from ntbbench.lab.series.judge import is_sound
 from ntbbench.lab.series.records import SERIES_SCHEMA, SeriesResult
-from ntbbench.lab.series.series_result import Known, outcomes_of, wanted
-from ntbbench.lab.series.series_run import Outcome, SeriesHooks, SeriesLab, boot_all, build_all
+from ntbbench.lab.series.series_result import KnownSeries, outcomes_of, wanted
+from ntbbench.lab.series.series_run import BootOutcome, SeriesHooks, SeriesLab, boot_all, build_all
 from ntbbench.lab.series.series_scenario import SeriesScenario
 from ntbbench.report.wording import plural
 
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(
-    lab: SeriesLab, series: Steps, done: Mapping[str, Outcome], output: Output, jobs: int
+    lab: SeriesLab, series: SeriesSteps, done: Mapping[str, BootOutcome], output: Output, jobs: int
 ) -> tuple[SeriesResult, int | None]:
     """Return the result, and what to exit with where a signal ended it."""
     saving = output.saving
@@ -134,7 +134,7 @@ def _run(
             jobs=jobs,
         )
         built = build_all(lab, wanted(lab.asked, series), hooks)
-        known = partial(Known, lab, series, built)
+        known = partial(KnownSeries, lab, series, built)
         saving.at_the_end(known(done).result(complete=False))  # whatever ends it, there is a file
         saving.check()
         hooks.save = lambda outcomes: saving.on_the_way(known(outcomes).result(complete=False))

@@ -27,7 +27,7 @@ RANGE = ".."
 
 
 @dataclass(frozen=True)
-class Step:
+class SeriesStep:
     """One commit; number 0 is what the series stands on."""
 
     number: int
@@ -46,29 +46,29 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Steps:
+class SeriesSteps:
     """What a series is, read and applied."""
 
     base: str  # what it stands on, in words
     # whether the NTB core, transport and network device are the base's: else the kernel's
     whole: bool
-    steps: tuple[Step, ...]  # the base first; the last may not apply
+    steps: tuple[SeriesStep, ...]  # the base first; the last may not apply
     left_out: tuple[str, ...] = ()  # subjects of mails without a patch
 
     @property
-    def first(self) -> Step:
+    def first(self) -> SeriesStep:
         """The base."""
         return self.steps[0]
 
     @property
-    def applied(self) -> tuple[Step, ...]:
+    def applied(self) -> tuple[SeriesStep, ...]:
         """The base and the commits that apply."""
         return tuple(step for step in self.steps if step.folder is not None)
 
 
 def read_steps(
     cache: Cache, asked: SeriesScenario, kernel: DebianSource, scratch: Path, say: Say
-) -> Steps:
+) -> SeriesSteps:
     """Return the commits of a series, each applied below `scratch`, up to the first that cannot be.
 
     InputError: no series, no such base, a prerequisite that does not apply.
@@ -92,19 +92,19 @@ def read_steps(
                 raise InputError("--prerequisite", prerequisite, allowed)
     box = read_mailbox("MBOX", place, scratch / "series")
     steps = _applied(repository, box, scratch)
-    return Steps(base.words, len(names) == len(FILES), tuple(steps), box.left_out)
+    return SeriesSteps(base.words, len(names) == len(FILES), tuple(steps), box.left_out)
 
 
-def _applied(repository: Repository, box: Mailbox, scratch: Path) -> Iterator[Step]:
+def _applied(repository: Repository, box: Mailbox, scratch: Path) -> Iterator[SeriesStep]:
     """Yield the base and each patch applied to it, up to the first that cannot be."""
     names = repository.names
-    yield Step(0, "the base", folder=repository.export(scratch / "0"))
+    yield SeriesStep(0, "the base", folder=repository.export(scratch / "0"))
     for number, mail in enumerate(box.patches, 1):
         ours = tuple(name for name in mail.names if name in names)
         beside = left_out(mail.names, names)
         refused = repository.apply(mail.patch)
         folder = None if refused else repository.export(scratch / str(number))
-        yield Step(number, mail.subject, mail.message_id, ours, beside, folder, refused)
+        yield SeriesStep(number, mail.subject, mail.message_id, ours, beside, folder, refused)
         if refused:
             return
 
@@ -141,7 +141,9 @@ def _names(version: str | None, kernel: DebianSource) -> tuple[str, ...]:
     return tuple(DRIVERS.values()) if older else FILES
 
 
-def _of_range(asked: SeriesScenario, tree: Path, kernel: DebianSource, scratch: Path) -> Steps:
+def _of_range(
+    asked: SeriesScenario, tree: Path, kernel: DebianSource, scratch: Path
+) -> SeriesSteps:
     """Return the commits of BASE..HEAD in a repository."""
     range_of = _Range(tree, asked.series)
     base = range_of.base
@@ -150,17 +152,17 @@ def _of_range(asked: SeriesScenario, tree: Path, kernel: DebianSource, scratch: 
     missing = [name for name in names if not (start / name).is_file()]
     if missing:
         raise InputError("--tree", str(tree), f"a kernel's repository with {missing[0]}")
-    steps = [Step(0, "the base", base, folder=start)]
+    steps = [SeriesStep(0, "the base", base, folder=start)]
     for number, commit in enumerate(range_of.commits(), 1):
         changed = range_of.changed(commit)
         ours = tuple(name for name in changed if name in names)
         folder = range_of.export(commit, names, scratch / str(number))
         subject = range_of.subject(commit)
-        step = Step(number, subject, commit, ours, left_out(changed, names), folder)
+        step = SeriesStep(number, subject, commit, ours, left_out(changed, names), folder)
         steps.append(step)
     if len(steps) == 1:
         raise InputError("BASE..HEAD", asked.series, "a range with at least one commit")
-    return Steps(f"{base[:12]} of {tree}", len(names) == len(FILES), tuple(steps))
+    return SeriesSteps(f"{base[:12]} of {tree}", len(names) == len(FILES), tuple(steps))
 
 
 class _Range:

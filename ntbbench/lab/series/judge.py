@@ -8,13 +8,8 @@ from ntbbench.lab.pair.records import FAILED, HARMLESS, UNAVAILABLE, PairPoint
 from ntbbench.lab.series.pairings import BASE, NEW
 from ntbbench.lab.series.records import SeriesCommit, SeriesPoint, SeriesResult
 
-WORKS, NOT_BUILT, DIED, DOWN, LOSES = (
-    "works",
-    "does not build",
-    "died",
-    "link down",
-    "loses packets",
-)
+WORKS, NOT_BUILT, DIED = "works", "does not build", "died"
+DOWN, LOSES = "link down", "loses packets"
 Peers = tuple[str, str]  # what each side is: new, base, or a peer
 NONE_BEFORE = "-"
 

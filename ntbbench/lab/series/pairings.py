@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ntbbench.lab.pair.plan import EP, RC
 from ntbbench.lab.pair.sources import DRIVERS
-from ntbbench.lab.series.commits import Step, Steps
+from ntbbench.lab.series.commits import SeriesStep, SeriesSteps
 from ntbbench.lab.series.series_scenario import ALL, LAST, SeriesScenario
 from ntbbench.pair.drivers.patches import Side
 
@@ -34,19 +34,21 @@ class Pairing:
         return f"commit {self.commit}, EP {self.ep}, RC {self.rc}"
 
 
-def of_commits(asked: SeriesScenario, series: Steps) -> list[Pairing]:
+def of_commits(asked: SeriesScenario, series: SeriesSteps) -> list[Pairing]:
     """Return the pairings of each commit that applies, its own drivers first; the base first."""
     return [pairing for step in series.applied for pairing in _of_commit(asked, series, step)]
 
 
-def _of_commit(asked: SeriesScenario, series: Steps, step: Step) -> Iterator[Pairing]:
+def _of_commit(asked: SeriesScenario, series: SeriesSteps, step: SeriesStep) -> Iterator[Pairing]:
     own = NEW if step.number else BASE
     peers = [*asked.peers, *([BASE] if step.number else [])]
     for ep, rc in ((own, own), *((own, peer) for peer in peers), *((peer, own) for peer in peers)):
         yield _pairing(series, step, ep, rc)
 
 
-def _pairing(series: Steps, step: Step, ep: str, rc: str, *, checked: bool = False) -> Pairing:
+def _pairing(
+    series: SeriesSteps, step: SeriesStep, ep: str, rc: str, *, checked: bool = False
+) -> Pairing:
     def driver(side: Side, who: str) -> str:
         of = {NEW: step, BASE: series.first}.get(who)
         return who if of is None else driver_of(of, side)
@@ -55,23 +57,25 @@ def _pairing(series: Steps, step: Step, ep: str, rc: str, *, checked: bool = Fal
     return Pairing(step.number, ep, rc, *drivers, _tree(series, step), checked)
 
 
-def driver_of(step: Step, side: Side) -> str:
+def driver_of(step: SeriesStep, side: Side) -> str:
     """Return the file of a driver as a commit leaves it."""
     return str(step.files / DRIVERS[side])
 
 
-def _tree(series: Steps, step: Step) -> Path | None:
+def _tree(series: SeriesSteps, step: SeriesStep) -> Path | None:
     return step.files if series.whole else None
 
 
-def checks(asked: SeriesScenario, series: Steps) -> list[Pairing]:
+def checks(asked: SeriesScenario, series: SeriesSteps) -> list[Pairing]:
     """Return what the debug kernel runs: the last commit, or each and the base."""
     steps = {ALL: series.applied, LAST: series.applied[-1:]}.get(asked.check, ())
     own = ((step, NEW if step.number else BASE) for step in steps)
     return [_pairing(series, step, who, who, checked=True) for step, who in own]
 
 
-def of_prefixes(asked: SeriesScenario, series: Steps) -> list[tuple[Step, Step, Pairing]]:
+def of_prefixes(
+    asked: SeriesScenario, series: SeriesSteps
+) -> list[tuple[SeriesStep, SeriesStep, Pairing]]:
     """Return a pairing for each prefix of either half: the commits up to which EP and RC go.
 
     A half has a prefix for each commit that changes its driver, and that of no commit. What runs
@@ -94,6 +98,6 @@ def of_prefixes(asked: SeriesScenario, series: Steps) -> list[tuple[Step, Step, 
     ]
 
 
-def _changes(steps: Sequence[Step], side: Side) -> list[Step]:
+def _changes(steps: Sequence[SeriesStep], side: Side) -> list[SeriesStep]:
     """Return the base and each commit that changes the driver of a side."""
     return [step for step in steps if not step.number or DRIVERS[side] in step.names]

@@ -9,28 +9,28 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from ntbbench.lab.pair.matrix import failures
-from ntbbench.lab.series.commits import Step, Steps
+from ntbbench.lab.series.commits import SeriesStep, SeriesSteps
 from ntbbench.lab.series.judge import is_bisectable, judged
 from ntbbench.lab.series.pairings import Pairing, checks, of_commits, of_prefixes
 from ntbbench.lab.series.records import SeriesCommit, SeriesPoint, SeriesResult
-from ntbbench.lab.series.series_run import Built, Outcome, SeriesLab, unnamed
+from ntbbench.lab.series.series_run import BootOutcome, Built, SeriesLab, unnamed
 from ntbbench.lab.series.series_scenario import SeriesScenario
 
 
-def wanted(asked: SeriesScenario, series: Steps) -> list[Pairing]:
+def wanted(asked: SeriesScenario, series: SeriesSteps) -> list[Pairing]:
     """Return every pairing of a series, in the order in which they are booted."""
     prefixes = [pairing for _, _, pairing in of_prefixes(asked, series)]
     return [*of_commits(asked, series), *checks(asked, series), *prefixes]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSeries:
     """What is known of a series: built and booted, perhaps not all of it."""
 
     lab: SeriesLab
-    series: Steps
+    series: SeriesSteps
     built: Built
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, BootOutcome]
 
     def result(self, *, complete: bool) -> SeriesResult:
         """Return the record."""
@@ -63,7 +63,7 @@ class Known:
     def _points(self, pairing: Pairing, subject: str) -> Iterator[SeriesPoint]:
         """Yield the points of a pairing; of one that was not booted yet, none."""
         key = self.built.digests.get(pairing, "")
-        outcome = self.outcomes.get(key, Outcome(()))
+        outcome = self.outcomes.get(key, BootOutcome(()))
         points = outcome.points
         if pairing in self.built.causes:
             points = self.lab.unbuilt(pairing, self.built.causes[pairing])
@@ -73,7 +73,7 @@ class Known:
             known = {name: value for name, value in asdict(point).items() if name not in named}
             yield SeriesPoint(**{**known, **named, "cause": unnamed(point.cause, pairing)})
 
-    def _commit(self, step: Step, points: list[SeriesPoint]) -> SeriesCommit:
+    def _commit(self, step: SeriesStep, points: list[SeriesPoint]) -> SeriesCommit:
         commit = SeriesCommit(
             number=step.number,
             subject=step.subject,
@@ -97,16 +97,16 @@ class Known:
         return commit
 
 
-def outcomes_of(result: SeriesResult) -> dict[str, Outcome]:
+def outcomes_of(result: SeriesResult) -> dict[str, BootOutcome]:
     """Return what a result holds, by digest; a boot whose guest died is to be tried again."""
     found: dict[str, dict[str, SeriesPoint]] = {}
     for point in (*result.points, *result.prefixes):
         if point.boot:
             found.setdefault(point.boot, {}).setdefault(point.direction, point)
     boots = {
-        boot: Outcome(list(points.values()))
+        boot: BootOutcome(list(points.values()))
         for boot, points in found.items()
         if not failures(points.values())
     }
     checked = (commit for commit in result.commits if commit.check_boot)
-    return boots | {commit.check_boot: Outcome((), commit.checked) for commit in checked}
+    return boots | {commit.check_boot: BootOutcome((), commit.checked) for commit in checked}

@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BootOutcome:
     """What a boot came to."""
 
     points: Sequence[PairPoint]
@@ -97,7 +97,7 @@ class SeriesLab:
         )
         return digest(lab.kernel, modules, plan)
 
-    def boot(self, pairing: Pairing) -> Outcome:
+    def boot(self, pairing: Pairing) -> BootOutcome:
         """Boot a pairing; a guest that dies is an outcome too."""
         lab, plan = self.lab(pairing), self.plan(pairing)
         with tempfile.TemporaryDirectory() as scratch:
@@ -106,7 +106,7 @@ class SeriesLab:
             found = []
             if pairing.checked and recordings.available and folder.is_dir():
                 found = read_findings(folder, recordings.died)
-            return Outcome(points, known_to_model(found, recordings))
+            return BootOutcome(points, known_to_model(found, recordings))
 
     def unbuilt(self, pairing: Pairing, cause: str) -> list[PairPoint]:
         """Return the points of a pairing that does not build: nothing was measured."""
@@ -137,7 +137,7 @@ class SeriesHooks:
 
     say: Say
     # gets the outcomes by digest, after every boot
-    save: Callable[[Mapping[str, Outcome]], None] = lambda _outcomes: None
+    save: Callable[[Mapping[str, BootOutcome]], None] = lambda _outcomes: None
     stop: Callable[[], bool] = lambda: False
     waits: Callable[[int], None] = lambda _running: None
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
@@ -175,15 +175,15 @@ def unnamed(text: str, pairing: Pairing) -> str:
 
 
 def boot_all(
-    lab: SeriesLab, built: Built, done: Mapping[str, Outcome], hooks: SeriesHooks
-) -> tuple[Mapping[str, Outcome], bool]:
+    lab: SeriesLab, built: Built, done: Mapping[str, BootOutcome], hooks: SeriesHooks
+) -> tuple[Mapping[str, BootOutcome], bool]:
     """Boot what is built and not done; return the outcomes by digest, and whether all are there.
 
     HostError, OSError: QEMU or the disk failed; what was finished is saved.
     """
     first = {built.digests[pairing]: pairing for pairing in reversed(built.digests)}
     order = dict.fromkeys(built.digests.values())
-    pool: BootPool[str, Outcome] = BootPool(
+    pool: BootPool[str, BootOutcome] = BootPool(
         {key: partial(lab.boot, first[key]) for key in order},
         done,
         PoolHooks(

@@ -35,7 +35,7 @@ FACTS = ("kernel", "kernel_source", "accelerator", "deterministic", "base", "who
 ANSWERS = ("applies", "builds", "works", "peers", "agrees")
 DIRECTIONS = ("ep-to-rc", "rc-to-ep")
 EACH_WAY = "runs per doorbell, ep to rc / rc to ep"
-SUBJECT_MAX = 26  # characters, on a terminal
+SUBJECT_MAX = 23  # characters, on a terminal
 YES: dict[bool | None, str] = {True: "yes", False: "NO", None: "-"}
 
 
