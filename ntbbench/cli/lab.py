@@ -76,7 +76,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_options(flowing, "points: two for each --vectors", NetdevPlan())
     flowing.set_defaults(client=NETDEV)
     for parser in (running, flowing):
-        add_output(parser, saves="lab", checks=True).add_argument(
+        add_output(parser, saves="lab", checks=True, tested=True).add_argument(
             "--keep",
             metavar="DIR",
             type=Path,

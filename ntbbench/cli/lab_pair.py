@@ -128,7 +128,7 @@ def _add_boot(parser: argparse.ArgumentParser, saves: str) -> None:
     add_options(parser, "patches", PairSetup(), only=("ep_patches", "rc_patches"))
     add_options(parser, "setting", PairSetup(), only=("ep_slots", "mw_count", "queues", "doorbell"))
     add_options(parser, "packets", Packets())
-    add_output(parser, saves=saves, checks=True).add_argument(
+    add_output(parser, saves=saves, checks=True, tested=True).add_argument(
         "--record", metavar="DIR", type=Path, help="keep ftrace text and counters, a folder a point"
     )
 

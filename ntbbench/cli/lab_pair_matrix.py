@@ -80,7 +80,7 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"slots {EP_SLOTS_MIN}-{EP_DB_COUNT_MAX} and windows 1-{WINDOWS_MAX}",
     )
     add_options(parser, "packets", DEFAULT, only=("direction", "flows", "packets", "gap_us"))
-    add_output(parser, saves="lab-pair-matrix", checks=True)
+    add_output(parser, saves="lab-pair-matrix", checks=True, tested=True)
     add_options(parser, "running", Jobs()).add_argument(
         "--resume", metavar="FILE.json", type=Path, help="go on with an interrupted matrix"
     )

@@ -2,6 +2,7 @@
 """The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ EXIT_CODES = {
     70: "internal error",
     125: "`lab pair run --bisect`: skip this commit, for git-bisect(1)",
     130: "interrupted",
-    143: "`sweep`, `simulate`, `ab`, `lab pair matrix`: interrupted by SIGTERM",
+    143: "`sweep`, `simulate`, `ab`, `lab pair matrix`, `lab series`: interrupted by SIGTERM",
     255: "`lab pair run --bisect`: stop, for git-bisect(1)",
 }
 EPILOG = "\n".join(
@@ -135,6 +136,7 @@ def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
         args = build_parser(words).parse_args(words)
+        args.command_line = shlex.join(["ntbbench", *words])
         code: int = args.run(args)
     except KeyboardInterrupt:
         return fail("interrupted", ExitCode.INTERRUPTED)

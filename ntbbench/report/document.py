@@ -219,6 +219,8 @@ class Document:
     indent : of the JSON; 0: none.
     tone : of the verdict, for what has colours.
     whole : a text is never cut: the tables are what was asked for.
+    ran : it tells of code that ran here, so that a mail says on what: the facts.
+    trailers : lines that end a mail, as `Tested-by: NAME <MAIL>`.
     sheet, figures, checks : made only for the formats that show them.
     """
 
@@ -232,6 +234,8 @@ class Document:
     indent: int = 2
     tone: Tone = ""
     whole: bool = False
+    ran: bool = False
+    trailers: Sequence[str] = ()
     sheet: Callable[[], Sheet] | None = None
     figures: Callable[[], Sequence[Section]] | None = None
     checks: Callable[[], Sequence[Check]] | None = None

@@ -71,6 +71,7 @@ def report(
         tone=_tone(points),
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
+        ran=True,
         sheet=lambda: sheet(result.points),
         checks=lambda: [*_checks(points), *more_checks],
     )

@@ -59,6 +59,7 @@ def document(result: SeriesResult) -> Document:
         tone=_tone(result),
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
+        ran=True,
         sheet=lambda: pair.sheet(result.points, SeriesPoint),
         checks=lambda: [*_checks(result)],
     )
