@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from ntbbench.cli.lab_kernel import add_pair_kernel, check_empty, pair_lab, say
 from ntbbench.cli.lab_pair_matrix import add_matrix
+from ntbbench.cli.lab_pair_selftest import add_selftest
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.cli.streams import failed, refusal
@@ -86,6 +87,7 @@ def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     _add_run(inner)
     add_matrix(inner)
     _add_check(inner)
+    add_selftest(inner)
 
 
 def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

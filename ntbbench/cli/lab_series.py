@@ -92,7 +92,7 @@ def add_series(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add_options(parser, "peers and checks", USUAL, only=("peers", "prefixes", "check"))
     add_options(parser, "setting", USUAL, only=SETTING)
     add_options(parser, "packets", USUAL, only=PACKETS)
-    add_output(parser, saves="lab-series", checks=True, tested=True)
+    add_output(parser, saves="lab-series", checks=True, tested=True, revises=True)
     add_options(parser, "running", Jobs()).add_argument(
         "--resume", metavar="FILE.json", type=Path, help="go on with an interrupted series"
     )

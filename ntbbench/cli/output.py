@@ -33,6 +33,7 @@ from ntbbench.report.render import text as whole
 ALIASES = {"markdown": "md"}
 CHECKS = ("ktap", "junit", "github")  # formats of reports that check something
 PERSON = re.compile(r"[^<>\n]+ <[^<>@\s]+@[^<>@\s]+>")
+REVISIONS = ("kcidb",)  # formats of reports that tell of revisions
 PIECE = 1 << 20  # characters of a text on its way to stdout: each piece is copied
 
 
@@ -43,6 +44,7 @@ def add_output(
     checks: bool = False,
     redirects: bool = False,
     tested: bool = False,
+    revises: bool = False,
 ) -> argparse._ArgumentGroup:
     """Add --format, --html and --write; -o where the command saves a result.
 
@@ -52,9 +54,10 @@ def add_output(
     checks : whether the report checks something, so that it can be KTAP, JUnit and annotations.
     redirects : whether -o is the file that gets what stdout would; nothing is saved.
     tested : whether it tells of code that ran, which a mail may be signed for.
+    revises : whether it tells of builds and tests of revisions, so that it can be KCIDB's JSON.
     """
     group = parser.add_argument_group("output")
-    names = formats(checks=checks)
+    names = formats(checks=checks, revises=revises)
     group.add_argument(
         "--format",
         metavar="|".join(names),
@@ -98,9 +101,10 @@ def add_output(
     return group
 
 
-def formats(*, checks: bool = False) -> list[str]:
+def formats(*, checks: bool = False, revises: bool = False) -> list[str]:
     """Return the names that --format takes."""
-    return [name for name in RENDERERS if checks or name not in CHECKS]
+    left = {*(() if checks else CHECKS), *(() if revises else REVISIONS)}
+    return [name for name in RENDERERS if name not in left]
 
 
 @dataclass

@@ -4,7 +4,9 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import kcidb_io
 import pytest
 from compare_runs import Ran
 from series_fake import AFTER, BEFORE, BROKEN, LOSES, SIDES, FakeSeries, driver, fake_series
@@ -220,3 +222,48 @@ def test_two_versions_are_gated(commits: Commits, series: Run, ntbbench: Run) ->
     assert ran.code == 1
     assert found["NTB: epf: The root complex:peers"] == "regressed"
     assert found["PCI: endpoint: vntb: The endpoint:works"] == "equivalent"
+
+
+# --- KernelCI ------------------------------------------------------------------------------------
+
+
+def valid(text: str) -> dict[str, Any]:
+    """Return what kcidb-io makes of a report; it raises where the report is none."""
+    return kcidb_io.schema.V5_3.validate(json.loads(text))
+
+
+def test_a_series_is_what_kernelci_takes(commits: Commits, series: Run, ntbbench: Run) -> None:
+    commits.commit("NTB: epf: No brace", {SIDES["RC"]: driver(BROKEN)})
+    commits.commit("NTB: epf: A brace", {SIDES["RC"]: driver(AFTER)})
+    commits.commit("PCI: endpoint: vntb: Lose", {SIDES["EP"]: driver(LOSES)})
+    report = valid(series("--prefixes", "none", "--format", "kcidb").out)
+    assert [one["comment"] for one in report["checkouts"]] == [
+        "NTB: epf: No brace", "NTB: epf: A brace", "PCI: endpoint: vntb: Lose"
+    ]  # fmt: skip
+    assert all(one["valid"] for one in report["checkouts"])
+    assert [build["status"] for build in report["builds"]] == ["FAIL", "PASS", "PASS"]
+    assert "error: no brace" in report["builds"][0]["log_excerpt"]
+    builds = {build["id"]: build["checkout_id"] for build in report["builds"]}
+    of_build = {build: [] for build in builds}
+    for test in report["tests"]:
+        of_build[test["build_id"]].append((test["path"], test["status"]))
+    none, good, bad = of_build.values()
+    assert none == []
+    assert ("ntbbench.works", "PASS") in good and ("ntbbench.debug_kernel", "SKIP") in good
+    assert ("ntbbench.ep_new_rc_before_ep_to_rc", "FAIL") in bad
+    assert valid(ntbbench("show", OUT, "--format", "kcidb").out) == report
+
+
+def test_a_range_names_its_commits(commits: Commits, series: Run, ntbbench: Run) -> None:
+    commits.commit("NTB: epf: The root complex", {SIDES["RC"]: driver(AFTER)})
+    head = commits.git("rev-parse", "HEAD").strip()
+    words = (f"{commits.base}..HEAD", "--tree", commits.folder, "-o", "range.json")
+    report = valid(ntbbench("lab", "series", *words, "--format", "kcidb").out)
+    assert [one["git_commit_hash"] for one in report["checkouts"]] == [head]
+
+
+@pytest.mark.parametrize("kind", ["pair-run", "sweep-base"])
+def test_other_results_have_no_revisions(ntbbench: Run, kind: str, pytestconfig) -> None:
+    path = pytestconfig.rootpath / "tests" / "golden" / "inputs" / f"{kind}.json"
+    ran = ntbbench("show", path, "--format", "kcidb")
+    assert ran.code == 2 and "--format: 'kcidb': a format of a series" in ran.err

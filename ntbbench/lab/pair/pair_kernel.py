@@ -4,7 +4,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -188,16 +188,9 @@ def build_pair(
     BuildError: with the compiler's first error.
     InputError: a file is another driver than that of its side.
     """
-    files = ntb_sources(kernel.source.folder if tree is None else tree)
-    label = f"the NTB stack of {kernel.label if tree is None else tree}"
-    try:
-        stack = build_modules(cache, _stack(label, kernel, files), say)
-    except BuildError as error:
-        if tree is None:
-            raise
-        raise BuildError(f"{error}; {OTHER_STACK.format(kernel.source.origin)}") from error
+    stack = build_stack(cache, kernel, tree, say)
     drivers = [
-        build_modules(cache, _driver(driver, kernel, files, stack), say) for driver in (ep, rc)
+        build_modules(cache, _driver(driver, kernel, tree, stack), say) for driver in (ep, rc)
     ]
     modules = merged(cache, [stack, *drivers], say)
     for source in (ep, rc):
@@ -205,21 +198,37 @@ def build_pair(
     return modules
 
 
-def _stack(label: str, kernel: PairKernel, files: Mapping[str, Path]) -> ModuleSet:
+def build_stack(cache: Cache, kernel: PairKernel, tree: Path | None, say: Say) -> Path:
+    """Return the folder of what drivers and clients stand on, with the symbols that it exports.
+
+    BuildError: with the compiler's first error.
+    """
     own = {path.name: path for path in sorted(GUEST.glob("*.[ch]"))}
-    sources = {**files, **own, "Kbuild": GUEST / "Kbuild"}
-    return ModuleSet(label, kernel.kbuild, sources, (*STACK, SYMBOLS))
+    sources = {**_ntb_files(kernel, tree), **own, "Kbuild": GUEST / "Kbuild"}
+    label = f"the NTB stack of {kernel.label if tree is None else tree}"
+    try:
+        return build_modules(
+            cache, ModuleSet(label, kernel.kbuild, sources, (*STACK, SYMBOLS)), say
+        )
+    except BuildError as error:
+        if tree is None:
+            raise
+        raise BuildError(f"{error}; {OTHER_STACK.format(kernel.source.origin)}") from error
 
 
-def _driver(
-    driver: DriverSource, kernel: PairKernel, files: Mapping[str, Path], stack: Path
-) -> ModuleSet:
-    sources = {
-        **{name: path for name, path in files.items() if name.endswith(".h")},
-        Path(DRIVERS[driver.side]).name: driver.path,
-        "Kbuild": GUEST / "driver.kbuild",
-        SYMBOLS_OF_STACK: stack / SYMBOLS,
-    }
+def driver_sources(kernel: PairKernel, tree: Path | None, stack: Path) -> dict[str, Path]:
+    """Return what a module beside C files of its own needs to build on a stack."""
+    headers = {n: path for n, path in _ntb_files(kernel, tree).items() if n.endswith(".h")}
+    return {**headers, "Kbuild": GUEST / "driver.kbuild", SYMBOLS_OF_STACK: stack / SYMBOLS}
+
+
+def _ntb_files(kernel: PairKernel, tree: Path | None) -> dict[str, Path]:
+    return ntb_sources(kernel.source.folder if tree is None else tree)
+
+
+def _driver(driver: DriverSource, kernel: PairKernel, tree: Path | None, stack: Path) -> ModuleSet:
+    sources = driver_sources(kernel, tree, stack)
+    sources[Path(DRIVERS[driver.side]).name] = driver.path
     label = f"{driver.spec} on the {SIDE_NAMES[driver.side]}"
     return ModuleSet(label, kernel.kbuild, sources, (DRIVER_MODULES[driver.side],))
 

@@ -93,6 +93,7 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
             "ROUNDS": plan.rounds,
             "LINK_WAIT": LINK_TRIES[setup.doorbell],
             "IDLE": idle_seconds(plan),
+            "INSTEAD": "",
             "TRACE_KB": trace_kb(plan),
         },
     )

@@ -21,6 +21,7 @@ from ntbbench.report.document import (
     Column,
     Document,
     Notes,
+    Revision,
     Table,
     Tone,
     column,
@@ -32,6 +33,7 @@ from ntbbench.report.wording import plural
 
 LABELS = declared(SeriesCommit)
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic", "base", "whole", "checks")
+BUILT = ("applies", "builds")
 ANSWERS = ("applies", "builds", "works", "peers", "agrees")
 DIRECTIONS = ("ep-to-rc", "rc-to-ep")
 EACH_WAY = "runs per doorbell, ep to rc / rc to ep"
@@ -62,6 +64,7 @@ def document(result: SeriesResult) -> Document:
         ran=True,
         sheet=lambda: pair.sheet(result.points, SeriesPoint),
         checks=lambda: [*_checks(result)],
+        revisions=lambda: [*_revisions(result)],
     )
 
 
@@ -257,19 +260,31 @@ def _more(result: SeriesResult) -> Iterator[Notes]:
 def _checks(result: SeriesResult) -> Iterator[Check]:
     """Yield a test a commit: what is asked of it, and each point."""
     for commit in _own(result):
-        points = [p for p in result.points if p.commit == commit.number]
-        asked = [
-            Check(LABELS[name].title, getattr(commit, name), reason=_reason(commit, name))
-            for name in ("applies", "builds", "works", "peers")
-        ]
-        met = [pair.check(point, _name(point)) for point in points]
-        found = [_complaint(finding) for finding in commit.checked]
-        debug = Check("debug kernel", not found if commit.check_boot else None, diagnostics=found)
-        yield Check(f"{commit.number} {commit.subject}", None, checks=[*asked, *met, debug])
+        yield Check(f"{commit.number} {commit.subject}", None, checks=_tests(result, commit))
     for (ep, rc), points in by_prefix(result).items():
         state = state_of(points)
         reason = "" if state == WORKS else state
         yield Check(f"EP up to {ep}, RC up to {rc}", state == WORKS, reason=reason)
+
+
+def _revisions(result: SeriesResult) -> Iterator[Revision]:
+    for commit in _own(result):
+        reason = "" if commit.builds else "; ".join(commit.findings[:1])
+        tests = _tests(result, commit)[len(BUILT) :]
+        yield Revision(commit.subject, commit.commit, commit.applies, commit.builds, reason, tests)
+
+
+def _tests(result: SeriesResult, commit: SeriesCommit) -> list[Check]:
+    """Return what is asked of a commit, each of its points, and the debug kernel."""
+    points = [point for point in result.points if point.commit == commit.number]
+    asked = [
+        Check(LABELS[name].title, getattr(commit, name), reason=_reason(commit, name))
+        for name in (*BUILT, "works", "peers")
+    ]
+    met = [pair.check(point, _name(point)) for point in points]
+    found = [_complaint(finding) for finding in commit.checked]
+    debug = Check("debug kernel", not found if commit.check_boot else None, diagnostics=found)
+    return [*asked, *met, debug]
 
 
 def _name(point: SeriesPoint) -> str:
