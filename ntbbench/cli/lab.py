@@ -17,6 +17,7 @@ from ntbbench.cli.lab_kernel import (
 )
 from ntbbench.cli.lab_pair import add_pair
 from ntbbench.cli.lab_series import add_series
+from ntbbench.cli.lab_shell import add_shell
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode, InputError
@@ -86,6 +87,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         )
     add_pair(actions)
     add_series(actions)
+    add_shell(actions)
     doctor = actions.add_parser(
         "doctor", help="say what this machine lacks for the lab", allow_abbrev=False
     )

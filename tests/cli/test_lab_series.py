@@ -9,7 +9,17 @@ from typing import Any
 import kcidb_io
 import pytest
 from compare_runs import Ran
-from series_fake import AFTER, BEFORE, BROKEN, LOSES, SIDES, FakeSeries, driver, fake_series
+from series_fake import (
+    AFTER,
+    BEFORE,
+    BROKEN,
+    LOSES,
+    SIDES,
+    FakeSeries,
+    driver,
+    fake_commits,
+    fake_series,
+)
 from series_mails import Commits
 
 from ntbbench.core.result_file import load_as
@@ -27,7 +37,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSeries:
 
 @pytest.fixture
 def commits(fake: FakeSeries) -> Commits:
-    return fake.commits()
+    return fake_commits(fake.folder / "linux")
 
 
 def sound(commits: Commits) -> None:
@@ -160,11 +170,15 @@ def test_a_range_of_a_repository_is_the_same_series(
 ) -> None:
     sound(commits)
     assert series().code == 0
+    commits.commit("Documentation: Nothing that runs", {"Documentation/y": ""})
     words = (f"{commits.base}..HEAD", "--tree", commits.folder, "-o", "range.json")
     assert ntbbench("lab", "series", *words).code == 0
+    assert result(Path("range.json")).no_patch == [
+        "1 of the range's commits, which change nothing that runs"
+    ]
     assert verdicts(Path("range.json")) == verdicts()
     heads = [commit.commit for commit in result(Path("range.json")).commits]
-    assert heads == commits.git("rev-list", "--reverse", "HEAD").split()
+    assert heads == commits.git("rev-list", "--reverse", "HEAD~").split()
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,11 @@ class FakeSeries:
             points = [replace(point, notes=["half of it is lost"]) for point in lost]
         return BootOutcome(points, self.findings if pairing.checked else ())
 
-    def commits(self) -> Commits:
-        """Return a repository that begins with two drivers of before, and the rest of a tree."""
-        files = dict.fromkeys(FILES, "") | {name: driver(BEFORE) for name in DRIVERS.values()}
-        return Commits(self.folder / "linux", files)
+
+def fake_commits(folder: Path) -> Commits:
+    """Return a repository that begins with two drivers of before, and the rest of a tree."""
+    files = dict.fromkeys(FILES, "") | {name: driver(BEFORE) for name in DRIVERS.values()}
+    return Commits(folder, files)
 
 
 def fake_series(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeSeries:

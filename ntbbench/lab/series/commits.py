@@ -62,8 +62,9 @@ class SeriesSteps:
 
     @property
     def applied(self) -> tuple[SeriesStep, ...]:
-        """The base and the commits that apply."""
-        return tuple(step for step in self.steps if step.folder is not None)
+        """The base and the commits that apply; of no commits there is no base to run either."""
+        found = tuple(step for step in self.steps if step.folder is not None)
+        return found if len(self.steps) > 1 else ()
 
 
 def read_steps(
@@ -153,16 +154,19 @@ def _of_range(
     if missing:
         raise InputError("--tree", str(tree), f"a kernel's repository with {missing[0]}")
     steps = [SeriesStep(0, "the base", base, folder=start)]
-    for number, commit in enumerate(range_of.commits(), 1):
+    for number, commit in enumerate(range_of.commits(*names), 1):
         changed = range_of.changed(commit)
         ours = tuple(name for name in changed if name in names)
         folder = range_of.export(commit, names, scratch / str(number))
         subject = range_of.subject(commit)
         step = SeriesStep(number, subject, commit, ours, left_out(changed, names), folder)
         steps.append(step)
-    if len(steps) == 1:
+    every = range_of.commits()
+    if not every:
         raise InputError("BASE..HEAD", asked.series, "a range with at least one commit")
-    return SeriesSteps(f"{base[:12]} of {tree}", len(names) == len(FILES), tuple(steps))
+    others = len(every) - len(steps) + 1
+    left = (f"{others} of the range's commits, which change nothing that runs",) if others else ()
+    return SeriesSteps(f"{base[:12]} of {tree}", len(names) == len(FILES), tuple(steps), left)
 
 
 class _Range:
@@ -181,10 +185,11 @@ class _Range:
     def _git(self, *words: str) -> str:
         return git("-C", self.tree, *words).stdout
 
-    def commits(self) -> Iterator[str]:
-        """Yield the commits, oldest first; a merge brings the commits of both its sides."""
+    def commits(self, *names: str) -> list[str]:
+        """Return the commits, oldest first, of a merge those of both sides; those on some files."""
         order = ("--reverse", "--topo-order", "--no-merges")
-        yield from self._git("rev-list", *order, f"{self.base}..{self.head}").split()
+        told = self._git("rev-list", *order, f"{self.base}..{self.head}", "--", *names)
+        return told.split()
 
     def subject(self, commit: str) -> str:
         return self._git("show", "-s", "--format=%s", commit).strip()

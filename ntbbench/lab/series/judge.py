@@ -138,7 +138,7 @@ def is_bisectable(commits: Sequence[SeriesCommit]) -> bool | None:
     own = [commit for commit in commits if commit.number]
     if any(not commit.applies or commit.builds is False or commit.works is False for commit in own):
         return False
-    return True if all(commit.works for commit in own) else None
+    return True if own and all(commit.works for commit in own) else None
 
 
 def is_sound(result: SeriesResult) -> bool:

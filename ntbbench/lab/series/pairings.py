@@ -82,7 +82,7 @@ def of_prefixes(
     under them is of the last commit. A series that changes one driver alone has none.
     """
     halves = [_changes(series.applied, side) for side in (EP, RC)]
-    if asked.prefixes != ALL or min(map(len, halves)) == 1:
+    if asked.prefixes != ALL or min(map(len, halves)) <= 1:
         return []
     last = series.applied[-1]
     return [

@@ -72,6 +72,6 @@ class SeriesResult(Struct, frozen=True, kw_only=True):
     points: list[SeriesPoint]
     # ep_driver, rc_driver: the commits up to which EP and RC go
     prefixes: list[SeriesPoint] = []
-    no_patch: Annotated[list[str], fact("no patch", "mails that were left out")] = []
+    no_patch: Annotated[list[str], fact("no patch", "mails or commits that were left out")] = []
     checks: Annotated[list[str], fact("debug options", "of the kernel of the check")] = []
     warnings: list[str] = []

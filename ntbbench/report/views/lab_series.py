@@ -82,6 +82,8 @@ def _verdict(result: SeriesResult) -> str:
     """Return in one sentence whether the series is sound, or the first commit that is not."""
     own = _own(result)
     count = plural(len(own), "commit")
+    if not own:
+        return "No commit changes what runs here: nothing was tested"
     first = next((commit for commit in own if _wrong(commit)), None)
     if not result.complete:
         done = sum(commit.works is not None for commit in own)
@@ -105,7 +107,7 @@ def _named(commit: SeriesCommit) -> str:
 
 
 def _cut(subject: str) -> str:
-    short = subject.removeprefix("NTB: ")
+    short = subject.removeprefix("NTB: ").removeprefix("PCI: endpoint: ")
     return short if len(short) <= SUBJECT_MAX else f"{short[: SUBJECT_MAX - 3]}..."
 
 
@@ -254,7 +256,11 @@ def _changes(result: SeriesResult) -> Notes:
 def _more(result: SeriesResult) -> Iterator[Notes]:
     left = dict.fromkeys(name for commit in result.commits for name in commit.left_out)
     yield Notes("Left out: no code that runs here", [(name, ()) for name in left], detail=True)
-    yield Notes("Mails without a patch", [(name, ()) for name in result.no_patch], detail=True)
+    yield Notes(
+        "Mails and commits that change nothing here",
+        [(name, ()) for name in result.no_patch],
+        detail=True,
+    )
 
 
 def _checks(result: SeriesResult) -> Iterator[Check]:

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The guest of the pair as a shell: both interfaces up, traces ready, drivers of choice."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from ntbbench.lab.guest_task import packed
+from ntbbench.lab.packages.modules import build_program
+from ntbbench.lab.pair.pair_kernel import GUEST, build_pair
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.lab.pair.runner import PairLab, accelerator_options, machine, task
+from ntbbench.lab.qemu import interact, kvm_runs
+
+
+def open_shell(lab: PairLab, setup: PairSetup) -> None:
+    """Boot the pair with its console on this terminal, until the shell ends.
+
+    The guest's clock is the host's: nothing is counted here.
+
+    InputError, FetchError, BuildError: as `PairLab.boot`.
+    HostError: QEMU failed.
+    """
+    ep, rc = lab.drivers(setup)
+    modules = build_pair(lab.cache, lab.kernel, ep, rc, tree=lab.tree, say=lab.say)
+    plan = PairPlan(setup, deterministic=False)
+    usual = task(plan)
+    wanted = replace(usual, settings={**usual.settings, "INSTEAD": "shell"})
+    programs = (build_program(lab.cache, "ntb_flow", lab.say), GUEST / "shell")
+    with tempfile.TemporaryDirectory() as scratch:
+        initramfs = packed(wanted, Path(scratch), modules, programs)
+        accel = accelerator_options(deterministic=False, kvm=kvm_runs(), cpus=setup.cpus)
+        guest = machine(setup, deterministic=False)
+        interact(lab.kernel.image, initramfs, accel, guest)
