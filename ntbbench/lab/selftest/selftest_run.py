@@ -61,7 +61,7 @@ def boot_tests(lab: PairLab, ep_driver: str, rc_driver: str) -> list[SelftestPar
         lab.releases.add(recordings.release)
         return [
             SelftestPart(ep_driver=ep_driver, rc_driver=rc_driver, name=part.name, **found)
-            for part, found in zip(PARTS, _judged(recordings, polled=polled), strict=True)
+            for part, found in zip(PARTS, judged_parts(recordings, polled=polled), strict=True)
         ]
 
 
@@ -78,7 +78,7 @@ def _task(plan: PairPlan) -> Task:
     )
 
 
-def _judged(recordings: Recordings, *, polled: bool) -> Iterator[dict[str, Any]]:
+def judged_parts(recordings: Recordings, *, polled: bool) -> Iterator[dict[str, Any]]:
     """Yield what became of each part, in their order; the one that a guest died in comes first of
     those that left nothing."""
     cause = _cause(recordings.folder / "setup" / "result")
@@ -88,9 +88,10 @@ def _judged(recordings: Recordings, *, polled: bool) -> Iterator[dict[str, Any]]
         if folder.is_dir():
             yield judged(part, folder, polled=polled)
         elif died:
-            known = next((one for one in part.known if one.pattern.search(died)), None)
-            told = {"status": KNOWN, "reason": known.reason} if known else {"status": FAILED}
-            yield {"reason": died, **told}
+            console = recordings.boot.console
+            known = next((one for one in part.known if one.pattern.search(console)), None)
+            told = (KNOWN, f"{known.reason}: {died}") if known else (FAILED, died)
+            yield dict(zip(("status", "reason"), told, strict=True))
             cause, died = f"the guest had died in {part.name}", ""
         else:
             yield {"status": NOT_RUN, "reason": cause}
