@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ntbbench.compare.readers.result_kinds import HIGHER, Pairs
+from ntbbench.compare.readers.pair_results import HIGHER, Pairs
 from ntbbench.compare.readers.results import Results, add
 from ntbbench.compare.series import Variant
 from ntbbench.core.fields import declared
