@@ -4,13 +4,12 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from series_fake import AFTER, LOSES, SIDES, driver, fake_commits
+from series_fake import AFTER, BROKEN, LOSES, SIDES, driver, fake_commits
 from series_mails import AUTHOR, Commits
 
 ROOT = Path(__file__).parent.parent
@@ -113,8 +112,14 @@ def test_the_job_of_kernelci_leaves_its_reports(
     }
 
 
-def test_the_line_of_a_bisection_is_the_one_that_is_tested(env: dict[str, str]) -> None:
-    """What git makes of its exit codes, a real guest and all, test_pair_guest.py tries."""
-    words = shlex.split(lines_of("series.md", "git bisect run"))
-    assert lines_of("series.md", "git bisect run") == lines_of("pair-lab.md", "git bisect run")
-    assert words[:3] == ["git", "bisect", "run"]
+def test_a_bisection_finds_the_commit(env: dict[str, str], tmp_path: Path) -> None:
+    """What does not build is skipped."""
+    commits = fake_commits(tmp_path / "linux")
+    for number, kind in enumerate((AFTER, BROKEN, AFTER, LOSES, LOSES), 1):
+        text = f"{driver(kind)}/* {number} */\n"
+        commits.commit(f"vntb: {number} is {kind}", {SIDES["EP"]: text})
+    commits.git("bisect", "start", "HEAD", commits.base)
+    ran = call(lines_of("series.md", "git bisect run"), env, commits.folder)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    bad = commits.git("show", "-s", "--format=%s", "refs/bisect/bad").strip()
+    assert bad == "vntb: 4 is loses"

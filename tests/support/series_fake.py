@@ -32,6 +32,12 @@ def driver(kind: str) -> str:
     return f"int {kind};\n/* 1 */\n/* 2 */\n/* 3 */\n"
 
 
+def kind_of(spec: str) -> str:
+    """Return what the driver is that a path or a word names."""
+    text = Path(spec).read_text() if "/" in spec else driver(spec)
+    return text.split()[1].rstrip(";")
+
+
 @dataclass
 class FakeSeries:
     """What was booted, and how guests answer."""
@@ -44,10 +50,7 @@ class FakeSeries:
 
     def kinds(self, pairing: Pairing) -> tuple[str, str]:
         """Return what both drivers are."""
-        named = (pairing.ep_driver, pairing.rc_driver)
-        texts = (Path(spec).read_text() if "/" in spec else driver(spec) for spec in named)
-        ep, rc = (text.split()[1].rstrip(";") for text in texts)
-        return ep, rc
+        return kind_of(pairing.ep_driver), kind_of(pairing.rc_driver)
 
     def build(self, pairing: Pairing) -> str:
         kinds = self.kinds(pairing)
@@ -75,20 +78,26 @@ def fake_commits(folder: Path) -> Commits:
     return Commits(folder, files)
 
 
-def fake_series(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeSeries:
-    """Return the series lab that the command finds in `folder`."""
-    fake = FakeSeries(folder)
+def kernel_in(folder: Path) -> Callable[..., PairKernel]:
+    """Return what stands for `pair_kernel`: a kernel in `folder` that nothing boots."""
     manifest = SourceManifest(package="linux-source-7.3", version="7.3.4-1", sha256="0")
 
     def kernel(_cache: object, spec: str, _say: object, variant: str = RUN) -> PairKernel:
         return PairKernel(spec, variant, folder, DebianSource(folder, manifest))
 
+    return kernel
+
+
+def fake_series(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeSeries:
+    """Return the series lab that the command finds in `folder`."""
+    fake = FakeSeries(folder)
+
     def found(_cache, side: str, spec: str, _source, _say) -> DriverSource:
         return DriverSource(side, spec, spec, Path(spec), ())
 
     (folder / "config").write_text("CONFIG_DEBUG_ATOMIC_SLEEP=y\n")
-    monkeypatch.setattr(lab_series, "pair_kernel", kernel)
-    monkeypatch.setattr(series_run, "pair_kernel", kernel)
+    monkeypatch.setattr(lab_series, "pair_kernel", kernel_in(folder))
+    monkeypatch.setattr(series_run, "pair_kernel", kernel_in(folder))
     monkeypatch.setattr(series_run.SeriesLab, "build", fake.build)
     monkeypatch.setattr(series_run.SeriesLab, "boot", fake.boot)
     monkeypatch.setattr("ntbbench.lab.pair.runner.driver_source", found)
