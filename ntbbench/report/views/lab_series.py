@@ -140,7 +140,7 @@ def _brief(result: SeriesResult) -> Table:
     )
     notes = ["ep to rc, rc to ep: runs per doorbell, with its own drivers on both sides"]
     rows = [_row(result, commit) for commit in result.commits]
-    return Table("Commits", columns, rows, notes=notes, keys=2, shown="terminal")
+    return Table("Commits", columns, rows, notes=notes, keys=2, shown="plain")
 
 
 def _row(result: SeriesResult, commit: SeriesCommit) -> tuple[Cell, ...]:
@@ -178,7 +178,7 @@ def _wide(result: SeriesResult) -> Table:
     columns = [
         Column("commit", head="#"),
         column(SeriesCommit, "subject"),
-        *(column(SeriesCommit, name) for name in ("files", "left_out")),
+        column(SeriesCommit, "files"),
         *_answers_heads(),
         *(Column(f"EP {ep}, RC {rc}", EACH_WAY, align="left") for ep, rc in met),
         column(SeriesCommit, "checked"),
@@ -190,16 +190,12 @@ def _wide(result: SeriesResult) -> Table:
             [
                 *words(commit.number, commit.subject),
                 Cell(", ".join(name.rpartition("/")[2] for name in commit.files)),
-                Cell(", ".join(commit.left_out)),
-                *(
-                    _answer(YES[getattr(commit, name)])
-                    for name in ("applies", "builds", "works", "peers", "agrees")
-                ),
+                *_answers(commit),
                 *(_met(points.get(_role(pairs, commit), [])) for pairs in met),
                 Cell(str(len(commit.checked)) if commit.check_boot else "-"),
             ]
         )
-    return Table("Commits and peers", columns, rows, keys=2, shown="page")
+    return Table("Commits and peers", columns, rows, keys=2, shown="marked")
 
 
 def _role(peers: tuple[str, str], commit: SeriesCommit) -> tuple[str, str]:
