@@ -22,7 +22,7 @@ EP_PEER, RC_PEER = f"{NAMES['EP']}/peer0", f"{NAMES['RC']}/peer0"
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownFailure:
     """A failure that is the test's own or the pair's, never a driver's that is under test."""
 
     pattern: re.Pattern[str]  # in the output of the part, or on the console of a guest that died
@@ -37,7 +37,7 @@ class Part:
     name: str
     module: str  # that is loaded for it
     call: str  # a command of the script
-    known: tuple[Known, ...] = ()
+    known: tuple[KnownFailure, ...] = ()
     seconds: int = 60  # of the guest, after which it hangs
 
     @property
@@ -48,15 +48,19 @@ class Part:
 
 HANGS = re.compile(r"^Terminated$|^timed out", re.MULTILINE)
 EINVAL = re.compile(r"write error: Invalid argument")
-DECIMAL = Known(EINVAL, "ntb_tool parses decimal addresses, the script writes hexadecimal ones")
-READ_AT_ONCE = Known(
+DECIMAL = KnownFailure(
+    EINVAL, "ntb_tool parses decimal addresses, the script writes hexadecimal ones"
+)
+READ_AT_ONCE = KnownFailure(
     re.compile(r"Doorbell doesn't match expected value"),
     "the script reads a doorbell at once, a polled endpoint sees it 5 ms later",
     polled=True,
 )
-UNEQUAL = Known(EINVAL, "the script rings every bit of the sender's mask; the masks differ")
-NO_LINK_DOWN = Known(HANGS, "pci-epf-vntb never takes the link down, the script waits for ever")
-NO_MSI = Known(
+UNEQUAL = KnownFailure(EINVAL, "the script rings every bit of the sender's mask; the masks differ")
+NO_LINK_DOWN = KnownFailure(
+    HANGS, "pci-epf-vntb never takes the link down, the script waits for ever"
+)
+NO_MSI = KnownFailure(
     re.compile(r"ntb_msi_setup_mws"),
     "ntb_msi_setup_mws() takes an MSI for granted that this device has not",
 )
