@@ -4,7 +4,6 @@
 import argparse
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from ntbbench.cli.lab_kernel import PAIR_KERNEL, add_cache_option, say
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.cli.progress import Saving, bar, interrupts
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
 from ntbbench.core.result_file import load_as
 from ntbbench.lab.boot_pool import Jobs
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
     lab = SeriesLab(cache, pair_kernel(cache, asked.kernel, say), asked, say)
     if previous is not None:
         lab.go_on(previous)
-    with tempfile.TemporaryDirectory(prefix="ntbbench-series-") as scratch:
-        series = read_steps(cache, asked, lab.kernel.source, Path(scratch), say)
+    with scratch_folder() as scratch:
+        series = read_steps(cache, asked, lab.kernel.source, scratch, say)
         done = {} if previous is None else outcomes_of(previous)
         result, code = _run(lab, series, done, output, jobs)
     if code is not None:

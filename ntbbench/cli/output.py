@@ -15,7 +15,7 @@ import ntbbench
 from ntbbench.cli.progress import RUNS, Saving
 from ntbbench.cli.streams import tell
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import unknown
+from ntbbench.core.names import encodable, unknown
 from ntbbench.core.result_file import (
     append_text,
     check_no_input,
@@ -207,11 +207,11 @@ class Output:
         if self.place is None:
             write_text(report)
         else:
-            write_bytes(self.place, report.encode())
+            write_bytes(self.place, encodable(report).encode())
         self.write_page(document)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if self.form == "github" and summary:
-            append_text(Path(summary), renderer("md")(document))
+            append_text(Path(summary), encodable(renderer("md")(document)))
 
     def text_of(self, document: Document) -> str:
         """Return the text for stdout: a screen of it, or all with -v."""
@@ -222,7 +222,7 @@ class Output:
         """Write the page and the files, where they were asked for."""
         pages = [] if self.page is None else [("html", self.page)]
         for name, path in (*pages, *self.files):
-            write_bytes(path, self._written(document, name, every=True).encode())
+            write_bytes(path, encodable(self._written(document, name, every=True)).encode())
 
     def _written(self, document: Document, form: str, *, every: bool = False) -> str:
         """Return the document in a format; a mail also tells the command and who signs it."""

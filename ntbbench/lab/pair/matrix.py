@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many boots of the pair: every combination of drivers, slots and windows, several at a time."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.options import Axis
 from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import GuestError
@@ -155,8 +155,8 @@ def point_key(point: PairPoint) -> Key:
 
 
 def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
-    with tempfile.TemporaryDirectory() as scratch:
-        return booted(plan, Path(scratch) / "boot", hooks.boot, hooks.drivers)[1]
+    with scratch_folder() as scratch:
+        return booted(plan, scratch / "boot", hooks.boot, hooks.drivers)[1]
 
 
 def booted(

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The guest of the pair as a shell: both interfaces up, traces ready, drivers of choice."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import packed
 from ntbbench.lab.packages.modules import build_program
 from ntbbench.lab.pair.pair_kernel import GUEST, build_pair
@@ -27,8 +26,8 @@ def open_shell(lab: PairLab, setup: PairSetup) -> None:
     usual = task(plan)
     wanted = replace(usual, settings={**usual.settings, "INSTEAD": "shell"})
     programs = (build_program(lab.cache, "ntb_flow", lab.say), GUEST / "shell")
-    with tempfile.TemporaryDirectory() as scratch:
-        initramfs = packed(wanted, Path(scratch), modules, programs)
+    with scratch_folder() as scratch:
+        initramfs = packed(wanted, scratch, modules, programs)
         accel = accelerator_options(deterministic=False, kvm=kvm_runs(), cpus=setup.cpus)
         guest = machine(setup, deterministic=False)
         interact(lab.kernel.image, initramfs, accel, guest)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernel's own tests in one boot: each part a result, or why it came to none."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import Recordings, Task, record
 from ntbbench.lab.pair.pair_kernel import GUEST, asks_for_doorbells, build_pair, merged
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
@@ -45,13 +45,13 @@ def boot_tests(lab: PairLab, ep_driver: str, rc_driver: str) -> list[SelftestPar
     polled = not asks_for_doorbells(pair)
     doorbell = Doorbell.POLL if polled else Doorbell.MSI
     plan = PairPlan(PairSetup(ep_slots=SLOTS, doorbell=doorbell), may_die=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        script = Path(scratch) / "ntb_test.sh"
+    with scratch_folder() as scratch:
+        script = scratch / "ntb_test.sh"
         script.write_text(only_parts((tests / SCRIPT).read_text()))
         own = (script, GUEST / "modprobe", GUEST / "selftest")
         recordings = record(
             _task(plan),
-            Path(scratch) / "recordings",
+            scratch / "recordings",
             image=lab.kernel.image,
             modules=modules,
             accel=TCG,

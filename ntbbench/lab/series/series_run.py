@@ -2,7 +2,6 @@
 """A series run: what runs is built once, and booted once however many commits it serves."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -12,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace as changed
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import BuildError
 from ntbbench.lab.packages.cache import Cache, sha256
@@ -100,8 +100,8 @@ class SeriesLab:
     def boot(self, pairing: Pairing) -> BootOutcome:
         """Boot a pairing; a guest that dies is an outcome too."""
         lab, plan = self.lab(pairing), self.plan(pairing)
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "boot"
+        with scratch_folder() as scratch:
+            folder = scratch / "boot"
             recordings, points = booted(plan, folder, lab.boot, lab.drivers)
             found = []
             if pairing.checked and recordings.available and folder.is_dir():
