@@ -8,8 +8,8 @@ from ntbbench.lab.guest_task import packed
 from ntbbench.lab.packages.modules import build_program
 from ntbbench.lab.pair.pair_kernel import GUEST, build_pair
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
-from ntbbench.lab.pair.runner import PairLab, accelerator_options, machine, task
-from ntbbench.lab.qemu import interact, kvm_runs
+from ntbbench.lab.pair.runner import MULTI_CPU, PairLab, machine, task
+from ntbbench.lab.qemu import KVM_OPTIONS, interact, kvm_runs
 
 
 def open_shell(lab: PairLab, setup: PairSetup) -> None:
@@ -28,6 +28,6 @@ def open_shell(lab: PairLab, setup: PairSetup) -> None:
     programs = (build_program(lab.cache, "ntb_flow", lab.say), GUEST / "shell")
     with scratch_folder() as scratch:
         initramfs = packed(wanted, scratch, modules, programs)
-        accel = accelerator_options(deterministic=False, kvm=kvm_runs(), cpus=setup.cpus)
+        accel = KVM_OPTIONS if kvm_runs() else MULTI_CPU  # neither counts instructions
         guest = machine(setup, deterministic=False)
         interact(lab.kernel.image, initramfs, accel, guest)

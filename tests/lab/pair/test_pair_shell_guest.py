@@ -34,7 +34,7 @@ class Terminal:
     def wait_for(self, text: str) -> str:
         for _ in range(PATIENCE):
             shown = self.call("capture-pane", "-p", "-J", "-t", "shell")
-            if text in shown.splitlines():
+            if text in (line.strip() for line in shown.splitlines()):
                 return shown
             time.sleep(1)
         raise AssertionError(f"no {text!r}:\n{shown}")
