@@ -76,10 +76,10 @@ browser:
 	else echo "make test needs them: sudo apt-get install $$packages" >&2; exit 1; fi
 
 # The lab runs a real kernel in QEMU; the kernel itself is fetched by the tests, into the cache.
-GUEST := qemu-system-x86 busybox-static cpio make gcc libc6-dev debian-archive-keyring flex bison bc libelf-dev xz-utils
+GUEST := qemu-system-x86 busybox-static cpio make gcc libc6-dev debian-archive-keyring flex bison bc libelf-dev xz-utils tmux
 guest:
 	@command -v qemu-system-x86_64 >/dev/null && command -v busybox >/dev/null && command -v cpio >/dev/null && \
-	  command -v flex >/dev/null && command -v bison >/dev/null && command -v bc >/dev/null && command -v xz >/dev/null && \
+	  command -v flex >/dev/null && command -v bison >/dev/null && command -v bc >/dev/null && command -v xz >/dev/null && command -v tmux >/dev/null && \
 	  test -f /usr/include/gelf.h || { \
 	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install --no-install-recommends $(GUEST) >/dev/null; \
 	  else echo "make test-guest boots kernels in QEMU: sudo apt-get install $(GUEST)" >&2; exit 1; fi; }

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ntbbench.cli.lab_kernel import add_pair_kernel, check_empty, pair_lab, say
 from ntbbench.cli.lab_pair_matrix import add_matrix
+from ntbbench.cli.lab_pair_selftest import add_selftest
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.cli.streams import failed, refusal
@@ -86,6 +87,7 @@ def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     _add_run(inner)
     add_matrix(inner)
     _add_check(inner)
+    add_selftest(inner)
 
 
 def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -133,7 +135,7 @@ def _add_boot(parser: argparse.ArgumentParser, saves: str) -> None:
     add_options(parser, "patches", PairSetup(), only=("ep_patches", "rc_patches"))
     add_options(parser, "setting", PairSetup(), only=("ep_slots", "mw_count", "queues", "doorbell"))
     add_options(parser, "packets", Packets())
-    add_output(parser, saves=saves, checks=True).add_argument(
+    add_output(parser, saves=saves, checks=True, tested=True).add_argument(
         "--record", metavar="DIR", type=Path, help="keep ftrace text and counters, a folder a point"
     )
 

@@ -16,10 +16,10 @@ from ntbbench.cli.output import add_output, output_of
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
 from ntbbench.core.result_file import load_as
+from ntbbench.lab.boot_pool import Jobs
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.disagreements import not_exercised
 from ntbbench.lab.pair.matrix import (
-    Jobs,
     MatrixHooks,
     MatrixScenario,
     failures,
@@ -80,7 +80,7 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"slots {EP_SLOTS_MIN}-{EP_DB_COUNT_MAX} and windows 1-{WINDOWS_MAX}",
     )
     add_options(parser, "packets", DEFAULT, only=("direction", "flows", "packets", "gap_us"))
-    add_output(parser, saves="lab-pair-matrix", checks=True)
+    add_output(parser, saves="lab-pair-matrix", checks=True, tested=True)
     add_options(parser, "running", Jobs()).add_argument(
         "--resume", metavar="FILE.json", type=Path, help="go on with an interrupted matrix"
     )

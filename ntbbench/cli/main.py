@@ -2,6 +2,7 @@
 """The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -137,6 +138,7 @@ def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
         args = build_parser(words).parse_args(words)
+        args.command_line = shlex.join(["ntbbench", *words])
         code: int = args.run(args)
     except KeyboardInterrupt as end:
         number = end.number if isinstance(end, Ended) else signal.SIGINT

@@ -78,6 +78,12 @@ RESULTS: dict[str, ResultKind] = {
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
     ),
+    "selftest": ResultKind(
+        "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"
+    ),
+    "series": ResultKind(
+        "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
+    ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"

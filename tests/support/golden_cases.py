@@ -107,6 +107,11 @@ def measured() -> Iterator[Case]:
     for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):
         yield from formats(f"show-{kind}", f"show {kind}.json", COMMON, page=True)
 
+    yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
+    yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
+    broken = (*COMPARED, "kcidb")
+    yield from formats("show-series-broken", "show series-v2.json", broken, page=True)
+
 
 def compared() -> Iterator[Case]:
     """Yield the cases of comparisons."""
@@ -119,6 +124,7 @@ def compared() -> Iterator[Case]:
     yield from formats("show-ab", "show ab.json", COMPARED, page=True)
     yield from formats("gate-ab", "gate ab.json", ("text", "json"))
     yield from formats("gate-pair", "gate pair-run.json pair-new.json", COMPARED)
+    yield from formats("gate-series", "gate series-v1.json series-v2.json", ("text", "md"))
     yield Case("gate-policy.text", "gate bench-base.json bench-new.json --policy policy.toml")
     runs = " ".join(f"bench-{number}.json" for number in range(4))
     yield from formats("calibrate", f"calibrate {runs} -o out.toml", COMMON, page=True)

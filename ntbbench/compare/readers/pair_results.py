@@ -3,10 +3,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
+
+from msgspec import Struct
 
 from ntbbench.compare.readers.results import OK, Metrics, Results, add
 from ntbbench.compare.series import Variant
@@ -43,13 +45,15 @@ def _harmless(warning: str) -> bool:
 class Pairs(Results):
     """A run, a matrix or a check; another kernel or driver is what one compares."""
 
-    schema, result, point = "ntbbench.pair/1", PairResult, PairPoint
+    schema = "ntbbench.pair/1"
+    result: type[Struct] = PairResult
+    point: type[Struct] = PairPoint
     name = (
         "{direction}/{ep_slots} slots/{mw_count} windows/{doorbell}/queues {queues}"
         "/{flows} flows of {packets}, {gap_us} us"
     )
-    context = ("kernel",)
-    also = ("kind", "scenario", "complete", "findings", "rounds", "checks")
+    context: Sequence[str] = ("kernel",)
+    also: Sequence[str] = ("kind", "scenario", "complete", "findings", "rounds", "checks")
     needed = ("ep_driver", "rc_driver", "ep_patches", "rc_patches", "spaced")
     later = ("queues",)
     statuses = (FAILED, UNAVAILABLE, OK)

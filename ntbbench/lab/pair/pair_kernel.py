@@ -4,7 +4,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -48,16 +48,18 @@ QUICK = (
     "-ftrack-macro-expansion=0 -Wno-all"  # the same code
     " -Os -fno-expensive-optimizations -fno-gcse -fno-rerun-cse-after-loop -fno-schedule-insns2"
 )
-MODULES = (
+# What both drivers stand on, built once. A driver is built once too, whoever its peer is.
+STACK = (
     "ntb.ko",
     "ntb_transport.ko",
     "ntb_netdev.ko",
-    "pci-epf-vntb.ko",
-    "ntb_hw_epf.ko",
     "epc_loop.ko",
     "ntb_probe.ko",
     "ntb_observe.ko",
 )
+SYMBOLS = "Module.symvers"  # what the stack exports, with checksums
+SYMBOLS_OF_STACK = "stack.symvers"  # as driver.kbuild names them
+SIDE_NAMES = {EP: "endpoint", RC: "root complex"}
 DRIVER_MODULES = {EP: "pci-epf-vntb.ko", RC: "ntb_hw_epf.ko"}
 OTHER_STACK = (
     "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
@@ -193,23 +195,66 @@ def build_pair(
     BuildError: with the compiler's first error.
     InputError: a file is another driver than that of its side.
     """
-    sources = {
-        **ntb_sources(kernel.source.folder if tree is None else tree),
-        **{path.name: path for path in sorted(GUEST.glob("*.[ch]"))},
-        "Kbuild": GUEST / "Kbuild",
-        "pci-epf-vntb.c": ep.path,
-        "ntb_hw_epf.c": rc.path,
-    }
-    label = f"{ep.spec} on the endpoint, {rc.spec} on the root complex"
-    try:
-        modules = build_modules(cache, ModuleSet(label, kernel.kbuild, sources, MODULES), say)
-    except BuildError as error:
-        if tree is None or any(Path(name).name in str(error) for name in DRIVERS.values()):
-            raise
-        raise BuildError(f"{error}; {OTHER_STACK.format(kernel.source.origin)}") from error
+    stack = build_stack(cache, kernel, tree, say)
+    drivers = [
+        build_modules(cache, _driver(driver, kernel, tree, stack), say) for driver in (ep, rc)
+    ]
+    modules = merged(cache, [stack, *drivers], say)
     for source in (ep, rc):
         check_driver(source, modules)
     return modules
+
+
+def build_stack(cache: Cache, kernel: PairKernel, tree: Path | None, say: Say) -> Path:
+    """Return the folder of what drivers and clients stand on, with the symbols that it exports.
+
+    BuildError: with the compiler's first error.
+    """
+    own = {path.name: path for path in sorted(GUEST.glob("*.[ch]"))}
+    sources = {**_ntb_files(kernel, tree), **own, "Kbuild": GUEST / "Kbuild"}
+    label = f"the NTB stack of {kernel.label if tree is None else tree}"
+    try:
+        return build_modules(
+            cache, ModuleSet(label, kernel.kbuild, sources, (*STACK, SYMBOLS)), say
+        )
+    except BuildError as error:
+        if tree is None:
+            raise
+        raise BuildError(f"{error}; {OTHER_STACK.format(kernel.source.origin)}") from error
+
+
+def driver_sources(kernel: PairKernel, tree: Path | None, stack: Path) -> dict[str, Path]:
+    """Return what a module beside C files of its own needs to build on a stack."""
+    headers = {n: path for n, path in _ntb_files(kernel, tree).items() if n.endswith(".h")}
+    return {**headers, "Kbuild": GUEST / "driver.kbuild", SYMBOLS_OF_STACK: stack / SYMBOLS}
+
+
+def _ntb_files(kernel: PairKernel, tree: Path | None) -> dict[str, Path]:
+    return ntb_sources(kernel.source.folder if tree is None else tree)
+
+
+def _driver(driver: DriverSource, kernel: PairKernel, tree: Path | None, stack: Path) -> ModuleSet:
+    sources = driver_sources(kernel, tree, stack)
+    sources[Path(DRIVERS[driver.side]).name] = driver.path
+    label = f"{driver.spec} on the {SIDE_NAMES[driver.side]}"
+    return ModuleSet(label, kernel.kbuild, sources, (DRIVER_MODULES[driver.side],))
+
+
+def merged(cache: Cache, folders: Sequence[Path], say: Say) -> Path:
+    """Return one folder with the modules of several, which lie in the cache: links to them."""
+    digest = hashlib.sha256("\0".join(folder.name for folder in folders).encode())
+    place = cache.root / "modules" / f"pair-{digest.hexdigest()[:16]}"
+
+    def fill(folder: Path) -> None:
+        for part in folders:
+            for module in part.glob("*.ko"):
+                (folder / module.name).hardlink_to(module)
+
+    if not place.is_dir():
+        with cache.lock(say):
+            if not place.is_dir():
+                cache.publish(place, fill)
+    return place
 
 
 def imported(module: Path) -> frozenset[str]:

@@ -92,6 +92,7 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
             "PROBE": int(plan.probe),
             "LINK_WAIT": LINK_TRIES[setup.doorbell],
             "IDLE": idle_seconds(plan),
+            "INSTEAD": "",
             "TRACE_KB": trace_kb(plan),
         },
     )

@@ -79,7 +79,8 @@ def report(
         tone=_tone(points),
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
-        sheet=lambda: _sheet(result),
+        ran=True,
+        sheet=lambda: sheet(result.points),
         checks=lambda: [*_checks(points), *more_checks],
     )
 
@@ -248,11 +249,11 @@ def points_table(points: Sequence[PairPoint], *, brief: bool) -> Table:
     return Table("Points", [*columns, judged], rows, keys=1 + len(axes), shown=shown)
 
 
-def _sheet(result: PairResult) -> Sheet:
+def sheet(points: Sequence[PairPoint], record: type[PairPoint] = PairPoint) -> Sheet:
     """Return one row a point and QP: the point's values, then those of the QP."""
-    names = [f.name for f in fields(PairPoint)]
+    names = [f.name for f in fields(record)]
     lists = [name for name in names if name.endswith(PER_QP)]
-    return qp_sheet(result.points, [name for name in names if name not in lists], lists, _flat)
+    return qp_sheet(points, [name for name in names if name not in lists], lists, _flat)
 
 
 def _flat(value: object) -> object:
@@ -273,10 +274,11 @@ def _checks(points: Iterable[PairPoint]) -> Iterator[Check]:
         boots.setdefault(asked(point, of_boot), []).append(point)
     for name, found in boots.items():
         axes = [axis for axis in differing(found) if axis not in of_boot]
-        yield Check(name, None, checks=[_check(point, title(point, axes)) for point in found])
+        yield Check(name, None, checks=[check(point, title(point, axes)) for point in found])
 
 
-def _check(point: PairPoint, name: str) -> Check:
+def check(point: PairPoint, name: str) -> Check:
+    """Return the test that a point is."""
     if point.status == UNAVAILABLE:
         return Check(name, None, reason=point.cause)
     lines = [f"link {point.link}, predicted {point.predicted_link}; qp_count {qp_counts(point)}"]

@@ -16,6 +16,7 @@ from pair_strategies import subsets
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import BuildError, FetchError, MissingToolError
 from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.modules import ModuleSet
 from ntbbench.lab.pair import pair_kernel as kernel
 from ntbbench.lab.pair import sources
 from ntbbench.lab.pair.pair_kernel import (
@@ -198,8 +199,10 @@ def test_what_is_no_module_is_one_line(tmp_path: Path) -> None:
 def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool, file: str, told: bool
 ) -> None:
-    def fails(*_: object) -> Path:
-        raise BuildError(f"tree: {file}:109:9: error: implicit declaration")
+    def fails(_cache: Cache, wanted: ModuleSet, _say: object) -> Path:
+        if file in wanted.sources:
+            raise BuildError(f"tree: {file}:109:9: error: implicit declaration")
+        return tmp_path
 
     monkeypatch.setattr(kernel, "build_modules", fails)
     manifest = SourceManifest(package="linux-source-7.3", version="7.3.4-1", sha256="0")
@@ -213,6 +216,20 @@ def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
         kernel.build_pair(Cache(tmp_path), built, ep, rc, tree=tree, say=print)
     hint = "a kernel of linux-source-7.3 7.3.4-1; --ep-driver and --rc-driver take"
     assert (hint in str(error.value)) == told
+
+
+def test_merged_modules_are_links_to_those_of_each_build(tmp_path: Path) -> None:
+    built = [tmp_path / name for name in ("stack", "ep", "rc")]
+    for folder in built:
+        folder.mkdir()
+        (folder / f"{folder.name}.ko").write_text(folder.name)
+    (built[0] / kernel.SYMBOLS).touch()
+    whole = kernel.merged(Cache(tmp_path / "cache"), built, print)
+    assert {path.name: path.read_text() for path in whole.iterdir()} == {
+        f"{folder.name}.ko": folder.name for folder in built
+    }
+    assert kernel.merged(Cache(tmp_path / "cache"), built, print) == whole
+    assert kernel.merged(Cache(tmp_path / "cache"), built[:2], print) != whole
 
 
 @given(side=st.sampled_from(["ep", "rc"]), data=st.data())
