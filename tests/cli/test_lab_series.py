@@ -9,6 +9,7 @@ from typing import Any
 import kcidb_io
 import pytest
 from compare_runs import Ran
+from msgspec.structs import replace
 from series_fake import (
     AFTER,
     BEFORE,
@@ -23,7 +24,7 @@ from series_fake import (
 from series_mails import Commits
 
 from ntbbench.core.result_file import load_as
-from ntbbench.lab.pair.records import PairFinding
+from ntbbench.lab.pair.records import PairFinding, PairObserved
 from ntbbench.lab.series.records import SERIES_SCHEMA, SeriesResult
 
 OUT = Path("v1.json")
@@ -82,9 +83,31 @@ def test_a_sound_series_is_bisectable(fake: FakeSeries, commits: Commits, series
     assert [c.left_out for c in result().commits] == [[], [], [], ["Documentation/x"]]
     assert result().no_patch == ["[PATCH 0/3] *** SUBJECT HERE ***"]
     assert result().commits[2].changes == []
-    assert any("runs per doorbell" in change for change in result().commits[3].changes)
+    *_, counted, answered = result().commits[3].changes
+    assert counted.startswith("ep-to-rc: runs per doorbell")
+    first = "db_valid_mask 0x3fff, was 0x7fff"
+    assert answered == f"RC driver: 114 of 296 answers, the first: {first}"
     assert len(ran.out.splitlines()) <= 24
     assert all(len(line) <= 80 for line in ran.out.splitlines())
+
+
+def test_what_the_api_probe_finds_is_of_the_commit(fake: FakeSeries, commits, series) -> None:
+    """Its packets all arrive: nothing but the probe tells that a driver answers otherwise."""
+
+    def wrong(observed: PairObserved) -> PairObserved:
+        told = ["no known behaviour fits: spad_count: 4 instead of 128"]
+        is_after = observed.side == "rc" and observed.behaves == AFTER
+        return replace(observed, findings=told) if is_after else observed
+
+    sound(commits)
+    fake.answer = wrong
+    ran = series("--check", "none", "--prefixes", "none")
+    assert ran.code == 1 and [commit.api for commit in result().commits] == [True] * 3 + [False]
+    first, *_ = ran.out.splitlines()
+    assert first == "3 commits, bisectable, but commit 3 (epf: The root c...): fails the API probe"
+    assert "RC driver: no known behaviour fits: spad_count: 4 instead of 128" in ran.out
+    assert {one.driver for one in result().commits[3].observed} == {"new"}
+    assert [point.agrees for point in result().points] == [True] * len(result().points)
 
 
 def test_what_runs_alike_is_booted_once(fake: FakeSeries, commits: Commits, series: Run) -> None:

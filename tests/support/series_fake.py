@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from pair_recordings import DATA, load
+from pair_recordings import DATA, load, observations
 from series_mails import Commits
 
 from ntbbench.cli import lab_series
@@ -18,7 +18,7 @@ from ntbbench.lab.commands import BuildError
 from ntbbench.lab.pair.pair_kernel import RUN, PairKernel
 from ntbbench.lab.pair.plan import EP, RC, DriverSource
 from ntbbench.lab.pair.points import all_points
-from ntbbench.lab.pair.records import PairFinding, PairPoint
+from ntbbench.lab.pair.records import PairFinding, PairObserved, PairPoint
 from ntbbench.lab.pair.sources import DRIVERS, FILES, DebianSource, SourceManifest
 from ntbbench.lab.series import series_run
 from ntbbench.lab.series.pairings import Pairing
@@ -38,6 +38,13 @@ def kind_of(spec: str) -> str:
     return text.split()[1].rstrip(";")
 
 
+def answers(side: str, kind: str) -> PairObserved:
+    """Return what a driver of this kind answered the API probe; one that loses does as after."""
+    known = BEFORE if kind == BEFORE else AFTER
+    seen = observations(f"probed-{known}")[side]
+    return PairObserved(side=side, driver=kind, behaves=known, observations=seen)
+
+
 @dataclass
 class FakeSeries:
     """What was booted, and how guests answer."""
@@ -47,6 +54,7 @@ class FakeSeries:
     interrupt_after: int = 0
     findings: list[PairFinding] = field(default_factory=list)
     change: Callable[[PairPoint], PairPoint] = lambda point: point
+    answer: Callable[[PairObserved], PairObserved] = lambda observed: observed
 
     def kinds(self, pairing: Pairing) -> tuple[str, str]:
         """Return what both drivers are."""
@@ -69,7 +77,8 @@ class FakeSeries:
         if LOSES in (ep, rc) and BEFORE in (ep, rc):  # old peers lose half of what they are sent
             lost = [replace(p, packets_received=p.packets_sent // 2, agrees=False) for p in points]
             points = [replace(point, notes=["half of it is lost"]) for point in lost]
-        return BootOutcome(points, self.findings if pairing.checked else ())
+        observed = [self.answer(answers(side, kind)) for side, kind in ((EP, ep), (RC, rc))]
+        return BootOutcome(points, self.findings if pairing.checked else (), observed)
 
 
 def fake_commits(folder: Path) -> Commits:

@@ -10,7 +10,7 @@ from ntbbench.compare.series import Variant
 from ntbbench.core.fields import declared
 from ntbbench.lab.series.records import SeriesCommit, SeriesPoint, SeriesResult
 
-ANSWERS = ("applies", "builds", "works", "peers")
+ANSWERS = ("applies", "builds", "works", "peers", "api")
 
 
 class CommitSeries(Pairs):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What becomes of each commit of a series: does it work, with whom, and what did it change."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ntbbench.lab.pair.predict import MISROUTED, MISSED
-from ntbbench.lab.pair.records import FAILED, HARMLESS, UNAVAILABLE, PairPoint
+from ntbbench.lab.pair.records import FAILED, HARMLESS, UNAVAILABLE, PairObserved, PairPoint
 from ntbbench.lab.series.pairings import BASE, NEW
 from ntbbench.lab.series.records import SeriesCommit, SeriesPoint, SeriesResult
 
@@ -58,9 +58,12 @@ def by_peers(points: Iterable[SeriesPoint], commit: int) -> dict[Peers, list[Ser
     return found
 
 
-def judged(commit: SeriesCommit, points: Sequence[SeriesPoint]) -> dict[str, object]:
+def judged(
+    commit: SeriesCommit, points: Sequence[SeriesPoint], answered: Sequence[PairObserved]
+) -> dict[str, object]:
     """Return what the points say of a commit that applies, as fields of `SeriesCommit`.
 
+    `answered`: what the drivers of the commit before answered the API probe.
     A peer that does not work with the base either is not the commit's fault: of it nothing is
     said. So is one that does not build.
     """
@@ -78,20 +81,54 @@ def judged(commit: SeriesCommit, points: Sequence[SeriesPoint]) -> dict[str, obj
     ]
     both = (itself, *met.values()) if state != NOT_BUILT else ()
     measured = [point for found in both for point in found if point.status != UNAVAILABLE]
-    wrong = dict.fromkeys(
-        f"EP {p.ep_driver}, RC {p.rc_driver}, {p.direction}: {note}"
-        for p in measured
-        if p.agrees is False
-        for note in p.notes[:1]
-    )
+    api = [f"{one.side.upper()} driver: {told}" for one in commit.observed for told in one.findings]
     return {
         "builds": state != NOT_BUILT if state else None,
         "works": None if state in {"", NOT_BUILT} else state == WORKS,
         "peers": None if state in {"", NOT_BUILT} or not commit.number else not broken,
+        "api": not api if commit.observed else None,
         "agrees": all(p.agrees for p in measured) if measured else None,
-        "findings": [*findings, *broken, *wrong],
-        "changes": list(_changes(itself, before.get((NEW, NEW)) or before.get((BASE, BASE)) or [])),
+        "findings": [*findings, *_untold(api, findings), *broken, *_disagreements(measured, api)],
+        "changes": [
+            *_changes(itself, before.get((NEW, NEW)) or before.get((BASE, BASE)) or []),
+            *_other_answers(commit.observed, answered),
+        ],
     }
+
+
+def _disagreements(points: Iterable[SeriesPoint], told: Collection[str]) -> Iterable[str]:
+    """Return the first note of each point that is not as the model says, but for what is told."""
+    return dict.fromkeys(
+        f"EP {point.ep_driver}, RC {point.rc_driver}, {point.direction}: {note}"
+        for point in points
+        if point.agrees is False
+        for note in [note for note in point.notes if note not in told][:1]
+    )
+
+
+def _untold(api: Iterable[str], findings: Sequence[str]) -> list[str]:
+    """Return what the API probe found that is not told as the cause of something worse."""
+    return [told for told in api if not any(told in finding for finding in findings)]
+
+
+def _other_answers(now: Iterable[PairObserved], before: Iterable[PairObserved]) -> Iterator[str]:
+    """Yield what each driver answers otherwise than at the commit before."""
+    old = {one.side: one.observations for one in before}
+    for one in now:
+        was = old.get(one.side, one.observations)
+        keys = [
+            key
+            for key in {**one.observations, **was}
+            if _answer(one.observations, key) != _answer(was, key)
+        ]
+        if keys:
+            told = f"{keys[0]} {_answer(one.observations, keys[0])}, was {_answer(was, keys[0])}"
+            count = f"{len(keys)} of {len(one.observations)} answers"
+            yield f"{one.side.upper()} driver: {count}, the first: {told}"
+
+
+def _answer(observations: Mapping[str, str], key: str) -> str:
+    return observations.get(key) or NONE_BEFORE
 
 
 def _of_base(base: Mapping[Peers, list[SeriesPoint]], peers: Peers) -> list[SeriesPoint]:
@@ -144,7 +181,7 @@ def is_bisectable(commits: Sequence[SeriesCommit]) -> bool | None:
 def is_sound(result: SeriesResult) -> bool:
     """Tell whether nothing is wrong with a series, with any peer, by the model or the check."""
     own = [commit for commit in result.commits if commit.number]
-    judged_well = all(c.works and c.peers and c.agrees and not c.checked for c in own)
+    judged_well = all(c.works and c.peers and c.api and c.agrees and not c.checked for c in own)
     return judged_well and not broken_prefixes(result)
 
 

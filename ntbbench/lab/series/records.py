@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ntbbench.core.fields import axis, fact
 from ntbbench.core.fields import verdict as conclusion
-from ntbbench.lab.pair.records import PairFinding, PairPoint
+from ntbbench.lab.pair.records import PairFinding, PairObserved, PairPoint
 
 SERIES_SCHEMA = "ntbbench.series/1"
 
@@ -40,6 +40,10 @@ class SeriesCommit(Struct, frozen=True, kw_only=True):
     peers: Annotated[
         bool | None, conclusion("peers", "works with each peer that the base works with")
     ] = None
+    api: Annotated[
+        bool | None,
+        conclusion("API", "its two drivers answer the API probe as patches of the pair"),
+    ] = None
     agrees: Annotated[bool | None, conclusion("model", "the model agrees in every point")] = None
     findings: Annotated[list[str], fact("findings", "what is wrong")] = []
     changes: Annotated[list[str], fact("changes", "against the commit before")] = []
@@ -47,6 +51,7 @@ class SeriesCommit(Struct, frozen=True, kw_only=True):
     checked: Annotated[
         list[PairFinding], fact("check findings", "what the debug kernel complained of")
     ] = []
+    observed: list[PairObserved] = []  # what its own drivers answered, each with the other
 
 
 class SeriesResult(Struct, frozen=True, kw_only=True):

@@ -9,9 +9,10 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from ntbbench.lab.pair.matrix import failures
+from ntbbench.lab.pair.records import PairObserved
 from ntbbench.lab.series.commits import SeriesStep, SeriesSteps
 from ntbbench.lab.series.judge import is_bisectable, judged
-from ntbbench.lab.series.pairings import Pairing, checks, of_commits, of_prefixes
+from ntbbench.lab.series.pairings import BASE, NEW, Pairing, checks, of_commits, of_prefixes
 from ntbbench.lab.series.records import SeriesCommit, SeriesPoint, SeriesResult
 from ntbbench.lab.series.series_run import BootOutcome, Built, SeriesLab, unnamed
 from ntbbench.lab.series.series_scenario import SeriesScenario
@@ -73,6 +74,14 @@ class KnownSeries:
             known = {name: value for name, value in asdict(point).items() if name not in named}
             yield SeriesPoint(**{**known, **named, "cause": unnamed(point.cause, pairing)})
 
+    def _observed(self, step: SeriesStep) -> list[PairObserved]:
+        """Return what the drivers of a commit answered, each with the other."""
+        who = NEW if step.number else BASE
+        own = (p for p in of_commits(self.lab.asked, self.series) if p.commit == step.number)
+        keys = (self.built.digests.get(pairing, "") for pairing in own)
+        outcome = self.outcomes.get(next(keys, ""), BootOutcome(()))
+        return [replace(one, driver=who) for one in outcome.observed]
+
     def _commit(self, step: SeriesStep, points: list[SeriesPoint]) -> SeriesCommit:
         commit = SeriesCommit(
             number=step.number,
@@ -85,7 +94,9 @@ class KnownSeries:
         )
         if step.folder is None:
             return commit
-        commit = replace(commit, **judged(commit, points))
+        before = self._observed(self.series.steps[step.number - 1]) if step.number else []
+        commit = replace(commit, observed=self._observed(step))
+        commit = replace(commit, **judged(commit, points, before))
         for pairing in checks(self.lab.asked, self.series):
             key = self.built.digests.get(pairing, "")
             if pairing.commit == step.number and key in self.outcomes:
@@ -103,8 +114,13 @@ def outcomes_of(result: SeriesResult) -> dict[str, BootOutcome]:
     for point in (*result.points, *result.prefixes):
         if point.boot:
             found.setdefault(point.boot, {}).setdefault(point.direction, point)
+    answers = {
+        point.boot: result.commits[point.commit].observed
+        for point in result.points
+        if {point.ep_driver, point.rc_driver} <= {NEW if point.commit else BASE}
+    }
     boots = {
-        boot: BootOutcome(list(points.values()))
+        boot: BootOutcome(list(points.values()), observed=answers.get(boot, ()))
         for boot, points in found.items()
         if not failures(points.values())
     }

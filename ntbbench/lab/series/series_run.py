@@ -19,8 +19,8 @@ from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.matrix import booted, failures
 from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, build_pair, pair_kernel
 from ntbbench.lab.pair.plan import PairPlan, PairRecordings
-from ntbbench.lab.pair.points import evaluate
-from ntbbench.lab.pair.records import OK, PairFinding, PairPoint
+from ntbbench.lab.pair.points import evaluate, observed
+from ntbbench.lab.pair.records import OK, PairFinding, PairObserved, PairPoint
 from ntbbench.lab.pair.runner import RELEASES, PairLab
 from ntbbench.lab.series.judge import NOT_BUILT
 from ntbbench.lab.series.pairings import BASE, NEW, Pairing
@@ -36,6 +36,7 @@ class BootOutcome:
 
     points: Sequence[PairPoint]
     findings: Sequence[PairFinding] = ()  # of the debug kernel
+    observed: Sequence[PairObserved] = ()  # what both drivers answered the API probe
 
 
 @dataclass
@@ -106,7 +107,7 @@ class SeriesLab:
             found = []
             if pairing.checked and recordings.available and folder.is_dir():
                 found = read_findings(folder, recordings.died)
-            return BootOutcome(points, known_to_model(found, recordings))
+            return BootOutcome(points, known_to_model(found, recordings), observed(recordings))
 
     def unbuilt(self, pairing: Pairing, cause: str) -> list[PairPoint]:
         """Return the points of a pairing that does not build: nothing was measured."""

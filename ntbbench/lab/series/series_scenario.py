@@ -59,4 +59,4 @@ class SeriesScenario(Struct, frozen=True, kw_only=True):
         )
         sent = Packets(self.direction, self.flows, self.packets, self.gap_us)
         rounds = CHECK_ROUNDS if checked else 0
-        return PairPlan(setup, sent.points(setup), rounds=rounds, may_die=True)
+        return PairPlan(setup, sent.points(setup), rounds=rounds, probe=not checked, may_die=True)

@@ -34,10 +34,10 @@ from ntbbench.report.wording import plural
 LABELS = declared(SeriesCommit)
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic", "base", "whole", "checks")
 BUILT = ("applies", "builds")
-ANSWERS = ("applies", "builds", "works", "peers", "agrees")
+ANSWERS = ("applies", "builds", "works", "peers", "api", "agrees")
 DIRECTIONS = ("ep-to-rc", "rc-to-ep")
 EACH_WAY = "runs per doorbell, ep to rc / rc to ep"
-SUBJECT_MAX = 23  # characters, on a terminal
+SUBJECT_MAX = 18  # characters, on a terminal
 YES: dict[bool | None, str] = {True: "yes", False: "NO", None: "-"}
 
 
@@ -118,6 +118,7 @@ def _wrong(commit: SeriesCommit) -> str:
         ("does not build", commit.builds is False),
         ("does not work", commit.works is False),
         ("breaks a peer", commit.peers is False),
+        ("fails the API probe", commit.api is False),
         ("is not what the model says", commit.agrees is False),
         ("the debug kernel complains", bool(commit.checked)),
     )
@@ -281,7 +282,7 @@ def _tests(result: SeriesResult, commit: SeriesCommit) -> list[Check]:
     points = [point for point in result.points if point.commit == commit.number]
     asked = [
         Check(LABELS[name].title, getattr(commit, name), reason=_reason(commit, name))
-        for name in (*BUILT, "works", "peers")
+        for name in (*BUILT, "works", "peers", "api")
     ]
     met = [pair.check(point, _name(point)) for point in points]
     found = [_complaint(finding) for finding in commit.checked]

@@ -80,5 +80,7 @@ def test_each_way_to_break_a_series_is_named(tmp_path: Path, commits: Commits) -
     assert any("EP new, RC before: " in told for told in alone.findings)
     assert verdicts(refused) == (False, None, None, None)
     assert refused.findings[0].startswith("does not apply: patch failed: ")
+    apis = [commit.api for commit in result.commits]
+    assert apis == [True, None, True, False, True, False, None]
     assert result.bisectable is False and result.complete
     assert result.no_patch == ["[PATCH 0/6] *** SUBJECT HERE ***"]
