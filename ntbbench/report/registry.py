@@ -65,8 +65,20 @@ RESULTS: dict[str, ResultKind] = {
         "compat",
         "ntbbench.pair.verdict:check_matrix",
     ),
+    "compat-ntb": ResultKind(
+        "ntbbench.compat-ntb/1",
+        "ntbbench.pair.host_records:HostCompat",
+        "compat",
+        "ntbbench.pair.verdict:check_matrix",
+    ),
     "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
+    "patches-ntb": ResultKind(
+        "ntbbench.patches-ntb/1", "ntbbench.pair.host_records:HostPatches", "patches"
+    ),
     "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
+    "story-ntb": ResultKind(
+        "ntbbench.story-ntb/1", "ntbbench.pair.host_records:HostStories", "story"
+    ),
     "simulation": ResultKind(
         "ntbbench.simulation/1",
         "ntbbench.datapath.records:SimulationResult",

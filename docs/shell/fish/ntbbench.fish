@@ -51,7 +51,7 @@ function _shtab_ntbbench_using
 end
 
 set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --gap --git --hardware --html --ignore-environment --image --interrupts --interval --iperf3 --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --function --gap --git --hardware --host1 --host1-vectors --host2 --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -401,11 +401,15 @@ complete -c ntbbench -n '_shtab_ntbbench_using hardware' -l color -xka "auto alw
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a compat -d 'Pair every prefix of the endpoint'"'"'s patches (pci-epf-vntb, 0..7 of patches 1-7) with every prefix'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l exhaustive -d 'also search all slots, vectors, windows and doorbell modes'
-complete -c ntbbench -n '_shtab_ntbbench_using compat' -l explain -x -d 'tell the story of one doorbell in this cell, like 7/0 or root-fix/5'
+complete -c ntbbench -n '_shtab_ntbbench_using compat' -l explain -x -d 'tell the story of one doorbell in this cell, like 7/0 or root-fix/5; of hosts 1/2'
+complete -c ntbbench -n '_shtab_ntbbench_using compat' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (3 to 32; default 8)'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l rc-vectors -x -d 'MSI(-X) vectors granted to the root complex (4 to 32; default 16)'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l mw-count -x -d 'memory windows (1 to 4; default 4)'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l doorbell -x -d 'how rings reach the endpoint; no effect on ep-to-rc (poll, msi, embedded; default poll)'
+complete -c ntbbench -n '_shtab_ntbbench_using compat' -l irq-type -x -d 'what the two controllers offer (msi, msix; default msi)'
+complete -c ntbbench -n '_shtab_ntbbench_using compat' -l host1-vectors -x -d 'vectors granted to the host; unset: all offered (4 to 32)'
+complete -c ntbbench -n '_shtab_ntbbench_using compat' -l host2-vectors -x -d 'vectors granted to the host; unset: all offered (4 to 32)'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using compat' -l write -x -d 'write the report to FILE in this format too; repeatable'
@@ -415,10 +419,14 @@ complete -c ntbbench -n '_shtab_ntbbench_using compat' -s o -l output -x -d 'wri
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a patches -d 'Judge all 2^7 x 2^5 subsets of the series against an unpatched and a fully patched peer, and say'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l seed -x -d 'of the rings and of the gaps between runs (0 to 4294967295; default 1)'
+complete -c ntbbench -n '_shtab_ntbbench_using patches' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (3 to 32; default 8)'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l rc-vectors -x -d 'MSI(-X) vectors granted to the root complex (4 to 32; default 16)'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l mw-count -x -d 'memory windows (1 to 4; default 4)'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l doorbell -x -d 'how rings reach the endpoint; no effect on ep-to-rc (poll, msi, embedded; default poll)'
+complete -c ntbbench -n '_shtab_ntbbench_using patches' -l irq-type -x -d 'what the two controllers offer (msi, msix; default msi)'
+complete -c ntbbench -n '_shtab_ntbbench_using patches' -l host1-vectors -x -d 'vectors granted to the host; unset: all offered (4 to 32)'
+complete -c ntbbench -n '_shtab_ntbbench_using patches' -l host2-vectors -x -d 'vectors granted to the host; unset: all offered (4 to 32)'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -l write -x -d 'write the report to FILE in this format too; repeatable'
@@ -429,13 +437,19 @@ complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l ep -x -d 'the endpoint'"'"'s driver'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l rc -x -d 'the root complex'"'"'s driver'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host1 -x -d 'with --function ntb host 1'"'"'s driver'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host2 -x -d 'with --function ntb host 2'"'"'s driver'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l bits -x -d 'bits of one call: 0,2 or 0-3, or a 0x mask'
-complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l direction -x -d 'who rings (ep-to-rc, rc-to-ep, both; default both)'
-complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l irqs -x -d 'Linux irq numbers of the root complex'"'"'s vectors (contiguous, scattered; default contiguous)'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l direction -x -d 'who rings (ep-to-rc, rc-to-ep, host1-to-host2, host2-to-host1, both; default both)'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l irqs -x -d 'Linux irq numbers of ntb_hw_epf'"'"'s vectors (contiguous, scattered; default contiguous)'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (3 to 32; default 8)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l rc-vectors -x -d 'MSI(-X) vectors granted to the root complex (4 to 32; default 16)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l mw-count -x -d 'memory windows (1 to 4; default 4)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l doorbell -x -d 'how rings reach the endpoint; no effect on ep-to-rc (poll, msi, embedded; default poll)'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l irq-type -x -d 'what the two controllers offer (msi, msix; default msi)'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host1-vectors -x -d 'vectors granted to the host; unset: all offered (4 to 32)'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host2-vectors -x -d 'vectors granted to the host; unset: all offered (4 to 32)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l write -x -d 'write the report to FILE in this format too; repeatable'

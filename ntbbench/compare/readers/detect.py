@@ -23,6 +23,7 @@ from ntbbench.compare.readers.checked import encodable, read_bytes
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
+    HostCells,
     LabRuns,
     Pairs,
     Simulations,
@@ -41,7 +42,7 @@ FORMATS = (
     "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs"
 )
 # Our own results.
-OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), Simulations())
+OWN = (Sweeps(), CompatCells(), HostCells(), LabRuns(), Flows(), Pairs(), Simulations())
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)
 OURS = "ntbbench."  # what our own schemas begin with
 # The tools that the structure tells; of those not in READERS nothing is read yet.

@@ -185,7 +185,7 @@ def _up(boot: _Boot, point: PointRecording) -> PairPoint:
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
     elif verdict in LOST and receiver.behaviour is not None and receiver.behaviour.inferred:
         complaints.append(f"the doorbells are {verdict}: no set of patches makes that right")
-    ep_qps = boot.link.ep.qp_count if boot.link.ep else 0
+    ep_qps = boot.link.qps[0].qp_count if boot.link.qps[0] else 0
     return boot.point(
         traffic,
         **_counts(recorded, predicted),
@@ -209,7 +209,7 @@ def _shortage(boot: _Boot, open_qps: int) -> str:
     asked = boot.recordings.plan.setup.queues
     if asked is None or open_qps >= asked:
         return ""
-    sides = (("EP", boot.link.ep), ("RC", boot.link.rc))
+    sides = zip(("EP", "RC"), boot.link.qps, strict=True)
     made = (f"{qps.qp_count} on {side} ({qps.limit})" for side, qps in sides if qps)
     return f"{open_qps} of {asked} QPs: the model has {' and '.join(made)}"
 

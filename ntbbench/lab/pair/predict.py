@@ -46,7 +46,8 @@ class PairModel:
     def qp_count(self) -> int:
         """The QPs of both transports; 0 where the link is down."""
         link = self.link
-        return link.ep.qp_count if link.link == "up" and link.ep else 0
+        made = link.qps[0]
+        return made.qp_count if link.link == "up" and made else 0
 
     @property
     def link(self) -> PairLink:
