@@ -15,6 +15,8 @@ from ntbbench.pair.setting import Setting
 
 VNTB, NTB = "vntb", "ntb"
 OF_VNTB = ("rc_vectors", "doorbell")  # settings that only one of the functions has
+EP_RC_DRIVERS = ("ep_driver", "rc_driver")
+HOST_DRIVERS = ("host1_driver", "host2_driver")
 OF_NTB = ("irq_type", "host1_vectors", "host2_vectors")
 
 
@@ -26,9 +28,14 @@ class FunctionOption(Struct, frozen=True, kw_only=True):
     ] = VNTB
 
 
+def add_function(parser: argparse.ArgumentParser) -> None:
+    """Add --function."""
+    add_options(parser, "function", FunctionOption())
+
+
 def add_setting(parser: argparse.ArgumentParser) -> None:
     """Add --function and the settings of either function."""
-    add_options(parser, "function", FunctionOption())
+    add_function(parser)
     add_options(parser, "setting", Setting())
     add_options(parser, "setting of --function ntb", HostSetting(), only=OF_NTB)
 
@@ -55,6 +62,19 @@ def setting_from(args: argparse.Namespace) -> AnySetting:
         return chosen(args, HostSetting())
     refuse(args, OF_NTB, NTB)
     return chosen(args, Setting())
+
+
+def refuse_drivers(args: argparse.Namespace) -> None:
+    """Refuse drivers of ends that the function has not.
+
+    Raises
+    ------
+    InputError : one of them was given.
+    """
+    if joins_hosts(args):
+        refuse(args, EP_RC_DRIVERS, VNTB)
+    else:
+        refuse(args, HOST_DRIVERS, NTB)
 
 
 def refuse(args: argparse.Namespace, keys: Iterable[str], function: str) -> None:

@@ -41,6 +41,7 @@ class Task:
     may_die: bool = False
     about: str = ""  # what it is, for whoever waits
     programs: tuple[str, ...] = ()  # names of the lab's programs that it calls
+    scripts: tuple[Path, ...] = ()  # that it reads, by their names
 
 
 def script(name: str) -> Path:
@@ -79,6 +80,8 @@ def record(
         shutil.copy(script("init"), root / "init")
         (root / "init").chmod(0o755)
         shutil.copy(task.script, root / "task")
+        for also in task.scripts:
+            shutil.copy(also, root / also.name)
         for module in sorted(modules.glob("*.ko")):
             shutil.copy(module, root / "lib")
         for program in programs:

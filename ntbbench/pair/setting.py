@@ -130,13 +130,18 @@ class Traffic(Struct, frozen=True):
 
     @property
     def sender(self) -> Side:
-        """The side that sends."""
-        return "ep" if self.direction == EP_TO_RC else "rc"
+        """The side that sends; of hosts the first is `ep`."""
+        return "ep" if first_sends(self.direction) else "rc"
 
     @property
     def receiver(self) -> Side:
         """The side that receives."""
-        return "rc" if self.direction == EP_TO_RC else "ep"
+        return "rc" if first_sends(self.direction) else "ep"
+
+    @property
+    def by_msi(self) -> bool:
+        """Whether an MSI is what a doorbell becomes: ntb_hw_epf receives."""
+        return self.direction != RC_TO_EP
 
     @property
     def spaced(self) -> bool:

@@ -90,6 +90,9 @@ RESULTS: dict[str, ResultKind] = {
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
     ),
+    "pair-ntb": ResultKind(
+        "ntbbench.pair-ntb/1", "ntbbench.lab.hosts.bridge_records:HostResult", "lab_pair_{kind}"
+    ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"

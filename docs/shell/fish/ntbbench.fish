@@ -51,7 +51,7 @@ function _shtab_ntbbench_using
 end
 
 set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --function --gap --git --hardware --host1 --host1-vectors --host2 --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --function --gap --git --hardware --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --pin --placement --policy --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --threshold --throughput --timeline --timeout --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -111,8 +111,11 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -s h -l help -d 'sh
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l kernel -x -d 'default debian:7.3'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l rc-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l host1-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l host2-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 1-7 as 1-7 or 1,7)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l rc-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 8-12 as 8-12 or 8,12)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -137,8 +140,11 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -s h -l help -d 
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l kernel -x -d 'default debian:7.3'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ep-driver -x -d 'before or after the series, a C file, a kernel tree (words; default before,after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l rc-driver -x -d 'before or after the series, a C file, a kernel tree (words; default before,after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l host1-driver -x -d 'drivers of host 1 (before, after, a C file, a kernel tree; as --ep-driver)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l host2-driver -x -d 'drivers of host 2 (before, after, a C file, a kernel tree; as --ep-driver)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l mw-count -x -d 'memory windows (1 to 2; default 2)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l queues -x -d 'max_num_clients of ntb_transport; unset: all QPs (1 to 64)'
@@ -161,8 +167,11 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -s h -l help -d '
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l kernel -x -d 'default debian:7.3'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l rc-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l host1-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l host2-driver -x -d 'before or after the series, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 1-7 as 1-7 or 1,7)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l rc-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 8-12 as 8-12 or 8,12)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'

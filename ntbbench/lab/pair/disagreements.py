@@ -13,7 +13,14 @@ from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.setting import EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
+from ntbbench.pair.setting import (
+    EP_TO_RC,
+    HOST1_TO_HOST2,
+    HOST2_TO_HOST1,
+    RC_TO_EP,
+    SPACED_US,
+    Traffic,
+)
 
 
 def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
@@ -128,6 +135,11 @@ def _uneven(recorded: RecordedPoint) -> Iterator[str]:
         )
 
 
+# Where the doorbells of each direction go, by endpoint function.
+WHITHER: tuple[dict[str, str], ...] = (
+    {EP_TO_RC: "the root complex", RC_TO_EP: "the endpoint"},
+    {HOST1_TO_HOST2: "host 2", HOST2_TO_HOST1: "host 1"},
+)
 VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
 
 
@@ -187,9 +199,9 @@ def not_exercised(points: Sequence[PairPoint]) -> list[str]:
 
 def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:
     asked = {point.direction for point in run}
-    for direction, whither in ((EP_TO_RC, "root complex"), (RC_TO_EP, "endpoint")):
-        if run and direction not in asked:
-            yield f"doorbells towards the {whither} (--direction {direction})"
+    for direction, whither in next((ways for ways in WHITHER if asked & ways.keys()), {}).items():
+        if direction not in asked:
+            yield f"doorbells towards {whither} (--direction {direction})"
     for point in run:
         if not _is_up(point):
             yield f"doorbells {point.direction} where the link is down"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ntbbench.lab.pair.plan import EP, Behaviour, DriverSource, PairSetup, named_patches
+from ntbbench.lab.pair.plan import EP, AnySetup, Behaviour, DriverSource, HostSetup, named_patches
 from ntbbench.pair.behaviour import (
     FILLED,
     LOOKS_UP,
@@ -86,14 +86,14 @@ class Question:
 
 
 def observed_driver(
-    source: DriverSource, setup: PairSetup, observed: Mapping[str, Observations]
+    source: DriverSource, setup: AnySetup, observed: Mapping[str, Observations]
 ) -> DriverSource:
     """Return the driver with the patches that explain the observations of its side, if any.
 
     `observed`: the observations of either side.
     """
     seen = observed.get(source.side)
-    if not seen:
+    if not seen or isinstance(setup, HostSetup):  # nobody observes a host of two
         return source
     given = setup.ep_patches if source.side == EP else setup.rc_patches
     wanted = named_patches(source.side, source.spec) if given is None else given

@@ -11,14 +11,27 @@ from msgspec import Struct
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import parse_int_axis
 from ntbbench.core.options import Count, Counts, Word, Words
+from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX
 from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
-from ntbbench.pair.setting import DIRECTIONS, FLOWS_MAX, GAP, PACKETS, AnySlots, Direction, Traffic
+from ntbbench.pair.hosts import HostSetting
+from ntbbench.pair.setting import (
+    DIRECTIONS,
+    FLOWS_MAX,
+    GAP,
+    HOST_ENDS,
+    PACKETS,
+    AnySlots,
+    Direction,
+    Ends,
+    Traffic,
+)
 
 BEFORE, AFTER = "before", "after"
 EP: Side = "ep"
 RC: Side = "rc"
 # The guest's two NTB devices, by PCI address: vntb's virtual bus and the controller's host bus.
 DEVICES: dict[Side, str] = {EP: "0000:10:00.0", RC: "0010:00:00.0"}
+HOST_DEVICES: dict[Side, str] = {EP: "0010:00:00.0", RC: "0011:00:00.0"}  # of two hosts
 WINDOWS_MAX = 2  # ntb_hw_epf.c: mx8_map has BARs for two
 QUEUES_MAX = 64  # ntb_netdev.c: NTB_NETDEV_MAX_QUEUES
 ROUNDS_MAX = 1000
@@ -26,6 +39,7 @@ CPUS_MAX = 8  # of the guest's kernel: CONFIG_NR_CPUS
 NONE, FULL = "none", "full"
 DRIVER = "before or after the series, a C file, a kernel tree"
 WINDOWS = Count(1, WINDOWS_MAX, "memory windows")
+NTB_SLOTS = Count(1, EP_DB_COUNT_MAX, "db_count of pci-epf-ntb, link and unused slot included")
 DriverName = Annotated[str, Word((), DRIVER)]
 DriverNames = Annotated[tuple[str, ...], Words((), DRIVER)]
 Queues = Annotated[
@@ -85,6 +99,8 @@ class PairSetup(AnySlots, frozen=True, kw_only=True):
     # the guest's; more than one only outside deterministic mode
     cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1
 
+    devices: ClassVar[dict[Side, str]] = DEVICES
+
     @property
     def most_qps(self) -> int:
         """The most QPs that either transport can make, however many bits its driver has.
@@ -101,6 +117,55 @@ class PairSetup(AnySlots, frozen=True, kw_only=True):
             f"EP {self.ep_driver}, RC {self.rc_driver}, {self.ep_slots} slots, "
             f"{self.mw_count} windows, {self.doorbell}"
         )
+
+
+class HostSetup(HostSetting, frozen=True, kw_only=True):
+    """What one boot joins: the setting and ntb_hw_epf on either host.
+
+    InputError: a value that no guest can have.
+    """
+
+    ends: ClassVar[Ends] = HOST_ENDS
+    devices: ClassVar[dict[Side, str]] = HOST_DEVICES
+    ep_patches: ClassVar[None] = None
+    rc_patches: ClassVar[None] = None
+    ep_slots: Annotated[int, NTB_SLOTS] = 8
+    mw_count: Annotated[int, WINDOWS] = 2
+    queues: Queues = None
+    host1_driver: DriverName = AFTER
+    host2_driver: DriverName = AFTER
+    cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1
+
+    @property
+    def ep_driver(self) -> str:
+        """The driver of the first end."""
+        return self.host1_driver
+
+    @property
+    def rc_driver(self) -> str:
+        """The driver of the second end."""
+        return self.host2_driver
+
+    @property
+    def rc_vectors(self) -> int:
+        """The vectors of either host."""
+        return self.offered
+
+    @property
+    def most_qps(self) -> int:
+        """The most QPs that either transport can make; see `PairSetup.most_qps`."""
+        return min(self.queues or self.mw_count, self.offered - 1)
+
+    @property
+    def label(self) -> str:
+        """The setup in words, for findings and errors."""
+        return (
+            f"host 1 {self.host1_driver}, host 2 {self.host2_driver}, {self.ep_slots} slots, "
+            f"{self.mw_count} windows"
+        )
+
+
+AnySetup = PairSetup | HostSetup
 
 
 class Packets(Struct, frozen=True):
@@ -131,7 +196,7 @@ class Rounds(Struct, frozen=True):
 class PairPlan:
     """One boot: a setup and the points measured on it, in order."""
 
-    setup: PairSetup
+    setup: AnySetup
     traffic: tuple[Traffic, ...] = (Traffic(),)
     # how often the endpoint is unbound and bound again after the points (`lab pair check`)
     rounds: int = 0

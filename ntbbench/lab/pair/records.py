@@ -183,7 +183,9 @@ class PairFinding(Struct, frozen=True, kw_only=True):
     kind: Annotated[str, axis("kind", "sleep, locking, memory, other, panic, or hang")]
     line: Annotated[str, fact("line", "the first kernel line that shows it")]
     function: Annotated[str, axis("function", "of the driver on its stack; empty: none is")]
-    side: Annotated[str, axis("side", "ep or rc; empty: no driver is on its stack")]
+    side: Annotated[
+        str, axis("side", "ep, rc, host1, host2 or soc; empty: no driver is on its stack")
+    ]
     count: Annotated[int, count("seen", "how often it was seen", better="lower")]
     boot: Annotated[str, fact("boot", "the drivers and the setting it was seen in")] = ""
     expected: Annotated[

@@ -26,10 +26,10 @@ from ntbbench.lab.pair.pair_kernel import (
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
+    AnySetup,
     DriverSource,
     PairPlan,
     PairRecordings,
-    PairSetup,
     PointRecording,
 )
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
@@ -113,7 +113,7 @@ def idle_seconds(plan: PairPlan) -> int:
     return max(1, -(-2 * longest // 1_000_000))
 
 
-def window_size(setup: PairSetup) -> int:
+def window_size(setup: AnySetup) -> int:
     """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
 
     ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
@@ -128,7 +128,7 @@ def trace_kb(plan: PairPlan) -> int:
     return min(max(longest // 1024, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
 
 
-def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
+def _trace_bytes(setup: AnySetup, traffic: Traffic) -> int:
     # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
     packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
     if setup.doorbell == "poll":
@@ -146,7 +146,7 @@ def _sent(traffic: Traffic) -> int:
     return traffic.flows * traffic.packets
 
 
-def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> GuestMachine:
+def machine(setup: AnySetup, deterministic: bool, debug: bool = False) -> GuestMachine:
     """Return the machine of a boot: the pool set aside, and a doorbell register where needed.
 
     `debug`: one that dies shows its blocked tasks. Not the others: a word more for the kernel
@@ -204,7 +204,7 @@ class PairLab:
             self.releases.add(recordings.release)
         return recordings
 
-    def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
+    def drivers(self, setup: AnySetup) -> tuple[DriverSource, DriverSource]:
         """Return the drivers that a setup names, endpoint first; InputError, FetchError: one could
         not be had, or does not fit its name."""
         source = self.kernel.source
@@ -219,17 +219,21 @@ class PairLab:
     def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
         """Return what the boots of these drivers run, as `PairResult.sources`, and keep it;
         InputError, FetchError: a driver could not be had."""
-        kernel = self.kernel.source
-        self.sources = {"kernel": kernel.manifest.version}
-        if self.tree is not None:
-            files = sorted(ntb_sources(self.tree).values())
-            lines = "".join(f"{sha256(path)}\n" for path in files)
-            self.sources[f"NTB files of {self.tree}"] = hashlib.sha256(lines.encode()).hexdigest()
+        kernel, self.sources = self.kernel.source, self.stack_sources()
         for side, specs in ((EP, ep_drivers), (RC, rc_drivers)):
             for spec in specs:
                 path = driver_source(self.cache, side, spec, kernel, self.say).path
                 self.sources[f"{side.upper()} driver {spec}"] = sha256(path)
         return self.sources
+
+    def stack_sources(self) -> dict[str, str]:
+        """Return what runs beside the drivers, as `PairResult.sources`."""
+        found = {"kernel": self.kernel.source.manifest.version}
+        if self.tree is not None:
+            files = sorted(ntb_sources(self.tree).values())
+            lines = "".join(f"{sha256(path)}\n" for path in files)
+            found[f"NTB files of {self.tree}"] = hashlib.sha256(lines.encode()).hexdigest()
+        return found
 
     @property
     def checks(self) -> list[str]:
@@ -331,14 +335,15 @@ def _lay_out_points(
 
     A guest that did not die has recorded all of them.
     """
-    sides = read_sides(folder / "setup" / "trace")
+    devices = plan.setup.devices
+    sides = read_sides(folder / "setup" / "trace", devices)
     points: list[PointRecording] = []
     for traffic in plan.traffic:
         place = folder / traffic.name
         if not place.is_dir():
             break
         if link == "up":
-            write_state(place, sides)
+            write_state(place, sides, devices)
             if lost := _lost_counts(place):
                 return tuple(points), lost
         write_point(place, plan.setup, traffic, {EP: ep, RC: rc})
