@@ -5,7 +5,7 @@ import argparse
 import sys
 
 from ntbbench.cli.lab_kernel import add_pair_kernel, pair_lab
-from ntbbench.cli.lab_pair import setup_of
+from ntbbench.cli.lab_pair import pair_setup
 from ntbbench.cli.options import add_options
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.lab.pair.pair_shell import open_shell
@@ -48,5 +48,5 @@ def run(args: argparse.Namespace) -> int:
     """Open the shell; InputError: there is no terminal to give to it."""
     if not sys.stdin.isatty():
         raise InputError("stdin", "no terminal", "a terminal: the shell is interactive")
-    open_shell(pair_lab(args), setup_of(args))
+    open_shell(pair_lab(args), pair_setup(args))
     return ExitCode.OK

@@ -65,8 +65,20 @@ RESULTS: dict[str, ResultKind] = {
         "compat",
         "ntbbench.pair.verdict:check_matrix",
     ),
+    "compat-ntb": ResultKind(
+        "ntbbench.compat-ntb/1",
+        "ntbbench.pair.host_records:HostCompat",
+        "compat",
+        "ntbbench.pair.verdict:check_matrix",
+    ),
     "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
+    "patches-ntb": ResultKind(
+        "ntbbench.patches-ntb/1", "ntbbench.pair.host_records:HostPatches", "patches"
+    ),
     "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
+    "story-ntb": ResultKind(
+        "ntbbench.story-ntb/1", "ntbbench.pair.host_records:HostStories", "story"
+    ),
     "simulation": ResultKind(
         "ntbbench.simulation/1",
         "ntbbench.datapath.records:SimulationResult",
@@ -77,6 +89,9 @@ RESULTS: dict[str, ResultKind] = {
     "fit": ResultKind("ntbbench.fit/1", "ntbbench.datapath.records:FitResult", "fit"),
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
+    ),
+    "pair-ntb": ResultKind(
+        "ntbbench.pair-ntb/1", "ntbbench.lab.hosts.bridge_records:HostResult", "lab_pair_{kind}"
     ),
     "selftest": ResultKind(
         "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"

@@ -72,6 +72,13 @@ def modelled() -> Iterator[Case]:
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
     yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
     yield from formats("patches", "patches", SERIES, page=True)
+    yield from formats("compat-ntb", "compat --function ntb", SERIES, page=True)
+    yield Case("compat-ntb-exhaustive.md", "compat --function ntb --exhaustive --format md")
+    few = "--function ntb --ep-slots 4 --mw-count 2"
+    yield from formats("compat-ntb-slots", f"compat {few}", ("text", "json"))
+    yield from formats("patches-ntb", f"patches {few}", SERIES)
+    ring = f"doorbell {few} --host1 none --host2 all --bits 0"
+    yield from formats("doorbell-ntb", ring, SERIES, page=True)
     ring = "doorbell --ep 0 --rc 6.12.117 --bits 0,2"
     yield from formats("doorbell", ring, SERIES, page=True)
     sweep = "sweep --hardware ntb_hw_epf-legacy,ntb_hw_epf-v4,generic --queues 1,2,20"

@@ -13,7 +13,15 @@ from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.setting import EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
+from ntbbench.pair.setting import (
+    EP_TO_RC,
+    HOST1_TO_HOST2,
+    HOST2_TO_HOST1,
+    HOST_ENDS,
+    RC_TO_EP,
+    SPACED_US,
+    Traffic,
+)
 
 
 def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
@@ -139,7 +147,15 @@ def _uneven(recorded: RecordedPoint) -> Iterator[str]:
         )
 
 
-UNPROBED = "several bits at once, masks, scratchpads, windows, link down and up (lab pair run)"
+# What the API probe asks, and that it knows no pair of hosts.
+PROBED = "several bits at once, masks, scratchpads, windows, link down and up"
+UNPROBED = f"{PROBED} (lab pair run)"
+UNPROBED_HOSTS = f"{PROBED} (only with --function vntb)"
+# Where the doorbells of each direction go, by endpoint function.
+WHITHER: tuple[dict[str, str], ...] = (
+    {EP_TO_RC: "the root complex", RC_TO_EP: "the endpoint"},
+    {HOST1_TO_HOST2: "host 2", HOST2_TO_HOST1: "host 1"},
+)
 VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
 
 
@@ -204,14 +220,16 @@ def not_exercised(points: Sequence[PairPoint], *, probed: bool) -> list[str]:
     """
     run = [point for point in points if point.status == OK]
     untried = list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
-    return untried + ([UNPROBED] if run and not probed else [])
+    of_hosts = any(point.direction in HOST_ENDS.directions for point in run)
+    unprobed = UNPROBED_HOSTS if of_hosts else UNPROBED
+    return untried + ([unprobed] if run and not probed else [])
 
 
 def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:
     asked = {point.direction for point in run}
-    for direction, whither in ((EP_TO_RC, "root complex"), (RC_TO_EP, "endpoint")):
-        if run and direction not in asked:
-            yield f"doorbells towards the {whither} (--direction {direction})"
+    for direction, whither in next((ways for ways in WHITHER if asked & ways.keys()), {}).items():
+        if direction not in asked:
+            yield f"doorbells towards {whither} (--direction {direction})"
     for point in run:
         if not _is_up(point):
             yield f"doorbells {point.direction} where the link is down"

@@ -18,6 +18,7 @@ from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
     WINDOWS,
+    AnySetup,
     Directions,
     DriverNames,
     DriverSource,
@@ -35,7 +36,7 @@ from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.setting import DIRECTIONS, DOORBELL, GAP, PACKETS, SLOTS_TEXT, Traffic
 
 BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder
-FindDrivers = Callable[[PairSetup], tuple[DriverSource, DriverSource]]
+FindDrivers = Callable[[AnySetup], tuple[DriverSource, DriverSource]]
 Key = tuple[object, ...]
 
 

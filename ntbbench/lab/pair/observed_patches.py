@@ -9,14 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ntbbench.lab.pair.plan import (
-    EP,
-    Behaviour,
-    DriverSource,
-    PairSetup,
-    named_patches,
-    window_size,
-)
+from ntbbench.lab.pair.plan import EP, AnySetup, Behaviour, DriverSource, PairSetup, named_patches
 from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -103,14 +96,14 @@ class Question:
 
 
 def observed_driver(
-    source: DriverSource, setup: PairSetup, observed: Mapping[str, Observations]
+    source: DriverSource, setup: AnySetup, observed: Mapping[str, Observations]
 ) -> DriverSource:
     """Return the driver with the patches that explain the observations of its side, if any.
 
     `observed`: the observations of either side.
     """
     seen = observed.get(source.side)
-    if not seen:
+    if not seen or not isinstance(setup, PairSetup):  # nobody observes a host of two
         return source
     given = setup.ep_patches if source.side == EP else setup.rc_patches
     wanted = named_patches(source.side, source.spec) if given is None else given
@@ -127,7 +120,7 @@ def observed_driver(
         said_by=f"`{source.spec}` is" if given is None else f"--{source.side}-patches says",
         hint=frozenset(source.patches),
         mw_count=setup.mw_count,
-        window_size=window_size(setup),
+        window_size=setup.window_size,
     )
     behaviour = explain(question)
     return replace(source, patches=behaviour.patches, behaviour=behaviour)

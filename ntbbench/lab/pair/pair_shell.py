@@ -6,7 +6,7 @@ from dataclasses import replace
 from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import packed
 from ntbbench.lab.packages.modules import build_program
-from ntbbench.lab.pair.pair_kernel import GUEST, build_pair
+from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.runner import MULTI_CPU, PairLab, machine, task
 from ntbbench.lab.qemu import KVM_OPTIONS, interact, kvm_runs
@@ -21,7 +21,7 @@ def open_shell(lab: PairLab, setup: PairSetup) -> None:
     HostError: QEMU failed.
     """
     ep, rc = lab.drivers(setup)
-    modules = build_pair(lab.cache, lab.kernel, ep, rc, tree=lab.tree, say=lab.say)
+    modules = lab.modules(ep, rc)
     plan = PairPlan(setup, deterministic=False)
     usual = task(plan)
     wanted = replace(usual, settings={**usual.settings, "INSTEAD": "shell"})

@@ -9,7 +9,8 @@ from ntbbench.lab.packages.apt import Archive
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.fetch import unpack_files
 from ntbbench.lab.packages.modules import ModuleSet, build_modules
-from ntbbench.lab.pair.pair_kernel import PairKernel, build_stack, driver_sources
+from ntbbench.lab.pair.pair_kernel import PairKernel
+from ntbbench.lab.pair.pair_modules import build_stack, driver_sources
 from ntbbench.lab.pair.sources import DebianSource, fetch_source
 
 SCRIPT = "tools/testing/selftests/ntb/ntb_test.sh"

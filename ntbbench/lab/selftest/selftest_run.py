@@ -8,7 +8,8 @@ from typing import Any
 
 from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import Recordings, Task, record
-from ntbbench.lab.pair.pair_kernel import GUEST, asks_for_doorbells, build_pair, merged
+from ntbbench.lab.pair.pair_kernel import GUEST
+from ntbbench.lab.pair.pair_modules import asks_for_doorbells, merged
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.runner import PairLab, machine, task
 from ntbbench.lab.qemu import TCG
@@ -39,7 +40,7 @@ def boot_tests(lab: PairLab, ep_driver: str, rc_driver: str) -> list[SelftestPar
     """
     ep, rc = lab.drivers(PairSetup(ep_driver=ep_driver, rc_driver=rc_driver))
     tests = fetch_tests(lab.cache, lab.kernel.source, lab.say)
-    pair = build_pair(lab.cache, lab.kernel, ep, rc, tree=lab.tree, say=lab.say)
+    pair = lab.modules(ep, rc)
     clients = build_tests(lab.cache, lab.kernel, tests, lab.tree, lab.say)
     modules = merged(lab.cache, [pair, clients], lab.say)
     polled = not asks_for_doorbells(pair)

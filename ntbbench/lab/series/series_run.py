@@ -17,7 +17,8 @@ from ntbbench.lab.commands import BuildError
 from ntbbench.lab.packages.cache import Cache, sha256
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.matrix import booted, failures
-from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, build_pair, pair_kernel
+from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, pair_kernel
+from ntbbench.lab.pair.pair_modules import build_pair
 from ntbbench.lab.pair.plan import PairPlan, PairRecordings
 from ntbbench.lab.pair.points import evaluate, observed
 from ntbbench.lab.pair.records import OK, PairFinding, PairObserved, PairPoint

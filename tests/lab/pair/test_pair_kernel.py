@@ -18,17 +18,15 @@ from ntbbench.lab.commands import BuildError, FetchError, MissingToolError
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.modules import ModuleSet
 from ntbbench.lab.pair import pair_kernel as kernel
-from ntbbench.lab.pair import sources
+from ntbbench.lab.pair import pair_modules, sources
 from ntbbench.lab.pair.pair_kernel import (
     PairKernel,
-    asks_for_doorbells,
-    check_driver,
     fragment,
-    imported,
     kernel_key,
     pair_kernel,
     untaken,
 )
+from ntbbench.lab.pair.pair_modules import asks_for_doorbells, check_driver, imported
 from ntbbench.lab.pair.plan import DriverSource
 from ntbbench.lab.pair.sources import (
     DRIVERS,
@@ -204,7 +202,7 @@ def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
             raise BuildError(f"tree: {file}:109:9: error: implicit declaration")
         return tmp_path
 
-    monkeypatch.setattr(kernel, "build_modules", fails)
+    monkeypatch.setattr(pair_modules, "build_modules", fails)
     manifest = SourceManifest(package="linux-source-7.3", version="7.3.4-1", sha256="0")
     built = PairKernel("debian:7.3", "run", tmp_path, DebianSource(tmp_path, manifest))
     ep, rc = (
@@ -213,7 +211,7 @@ def test_a_tree_whose_stack_is_for_another_kernel_is_told_so(
     )
     with pytest.raises(BuildError, match=f"{file}:109") as error:
         tree = tmp_path if own else None
-        kernel.build_pair(Cache(tmp_path), built, ep, rc, tree=tree, say=print)
+        pair_modules.build_pair(Cache(tmp_path), built, ep, rc, tree=tree, say=print)
     hint = "a kernel of linux-source-7.3 7.3.4-1; --ep-driver and --rc-driver take"
     assert (hint in str(error.value)) == told
 
@@ -223,13 +221,13 @@ def test_merged_modules_are_links_to_those_of_each_build(tmp_path: Path) -> None
     for folder in built:
         folder.mkdir()
         (folder / f"{folder.name}.ko").write_text(folder.name)
-    (built[0] / kernel.SYMBOLS).touch()
-    whole = kernel.merged(Cache(tmp_path / "cache"), built, print)
+    (built[0] / pair_modules.SYMBOLS).touch()
+    whole = pair_modules.merged(Cache(tmp_path / "cache"), built, print)
     assert {path.name: path.read_text() for path in whole.iterdir()} == {
         f"{folder.name}.ko": folder.name for folder in built
     }
-    assert kernel.merged(Cache(tmp_path / "cache"), built, print) == whole
-    assert kernel.merged(Cache(tmp_path / "cache"), built[:2], print) != whole
+    assert pair_modules.merged(Cache(tmp_path / "cache"), built, print) == whole
+    assert pair_modules.merged(Cache(tmp_path / "cache"), built[:2], print) != whole
 
 
 @given(side=st.sampled_from(["ep", "rc"]), data=st.data())

@@ -186,7 +186,7 @@ def test_counting_instructions_takes_one_cpu() -> None:
 )
 def test_windows_hold_rings_and_the_trace_holds_a_point(mw_count, queues, flows, packets) -> None:
     setup = PairSetup(mw_count=mw_count, queues=queues)
-    size = plan.window_size(setup)
+    size = setup.window_size
     assert size & (size - 1) == 0 and plan.WINDOW_MIN <= size <= plan.WINDOW_MAX
     a_window = -(-min(queues or mw_count, 14) // mw_count)
     if size < plan.WINDOW_MAX:
