@@ -27,6 +27,7 @@ GROUPS = {
         "history": "keep results of successive commits and find change points",
     },
     "measure a board": {
+        "board": "run variants of a driver between two hosts, left as they were found",
         "capture": "record the counters of this machine around an interval",
         "watch": "show the rates of a board's interrupts, runs and packets",
         "ingest": "read captures of real machines into measured numbers",
@@ -63,7 +64,7 @@ EXIT_CODES = {
     70: "internal error",
     125: "`lab pair run --bisect`: skip this commit, for git-bisect(1)",
     130: "interrupted",
-    143: "`sweep`, `simulate`, `ab`, `lab pair matrix`: interrupted by SIGTERM",
+    143: "`sweep`, `simulate`, `ab`, `board run`, `lab pair matrix`: interrupted by SIGTERM",
     255: "`lab pair run --bisect`: stop, for git-bisect(1)",
 }
 EPILOG = "\n".join(
