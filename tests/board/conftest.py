@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A board of two network namespaces, and the other machine by ssh."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from ssh_machine import Machine
 
-NAMES = ("ntbbench-a", "ntbbench-b")
+NAMES = tuple(f"ntbbench-{letter}{os.getpid()}" for letter in "ab")
 
 
 def ip(*words: str) -> None:

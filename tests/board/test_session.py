@@ -78,7 +78,7 @@ def test_iperf3_and_ping_from_end_to_end(sides: dict[str, Any]) -> None:
     board = a_board(
         sides,
         axes={"queues": [2], "protocol": ["tcp", "udp"], "flows": [2], "programs": ["iperf3"]},
-        how={**QUICK, "rate": "20M"},
+        how={**QUICK, "rate": "20M", "placement": 3},
     )
     Path("board.toml").write_text(toml(board))
     before = state(board)

@@ -52,6 +52,14 @@ def check_board(result: BoardResult, path: Path) -> None:
         samples_of([one.value for one in run.measures], where, "measures")
 
 
+def compared(result: BoardResult, path: Path) -> list[Variant]:
+    """Return the variants of a result that has several; InputError: there is nothing to compare."""
+    variants = board_variants(result)
+    if len(variants) < 2:
+        raise InputError(f"{path}: variants", variants[0].label, "two or more, to compare")
+    return variants
+
+
 def board_variants(result: BoardResult) -> list[Variant]:
     """Return the variants in their order; sample n of each metric is of a block, warm-ups apart."""
     own = {one["name"]: one.get("better", "higher") for one in result.board.get("commands", ())}
