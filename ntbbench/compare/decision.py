@@ -32,8 +32,8 @@ from ntbbench.compare.records import (
     Warned,
 )
 from ntbbench.compare.series import Series
-from ntbbench.compare.shapes import SPREADS
 from ntbbench.compare.statistics.detectable import fewest
+from ntbbench.compare.statistics.shapes import SPREADS
 from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.core.fields import Better
 

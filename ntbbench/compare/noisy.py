@@ -14,16 +14,16 @@ from ntbbench.compare.pairing import Match
 from ntbbench.compare.policy import MEDIAN, Policy, Test
 from ntbbench.compare.records import Summary
 from ntbbench.compare.series import Series, Variant
-from ntbbench.compare.shapes import (
+from ntbbench.compare.statistics import detectable
+from ntbbench.compare.statistics.dependence import Dependence, dependence_of, session_labels
+from ntbbench.compare.statistics.location import located
+from ntbbench.compare.statistics.quantiles import divide, quantile_of
+from ntbbench.compare.statistics.shapes import (
     cautions_of,
     outlier_counts,
     relative_deviation,
     unequal_spread,
 )
-from ntbbench.compare.statistics import detectable
-from ntbbench.compare.statistics.dependence import Dependence, dependence_of, session_labels
-from ntbbench.compare.statistics.location import located
-from ntbbench.compare.statistics.quantiles import divide, quantile_of
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,6 @@ from compare_data import noisy_sides, samples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ntbbench.compare import shapes as cautions
 from ntbbench.compare.compare import compare
 from ntbbench.compare.decision import Bar, compare_exact, decision_of, judged_missing
 from ntbbench.compare.noisy import NoisyEstimate
@@ -20,6 +19,7 @@ from ntbbench.compare.policy import Policy, Test
 from ntbbench.compare.records import Comparison, Report, Summary
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics import detectable
+from ntbbench.compare.statistics import shapes as cautions
 from ntbbench.compare.warning_list import CAUTIONS, FEW, warned
 from ntbbench.core.errors import ExitCode
 
