@@ -12,7 +12,17 @@ from ntbbench.board.session import board_judged
 from ntbbench.compare.readers.board_blocks import board_variants
 from ntbbench.compare.records import Report
 from ntbbench.core.units import duration_text
-from ntbbench.report.document import Block, Cell, Column, Document, Sheet, Table, Tone, words
+from ntbbench.report.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Section,
+    Sheet,
+    Table,
+    Tone,
+    words,
+)
 from ntbbench.report.views import comparison
 from ntbbench.report.views import comparison_words as say
 from ntbbench.report.views.ab import TONES, WHY, change
@@ -22,6 +32,10 @@ UNITS = {"bit/s": (1e9, "Gbit/s"), "s": (1e-6, "us"), "s/packet": (1e-6, "us/pac
 SIDES = ("rc", "ep")
 PER = 95  # per cent of the medians' intervals
 DRAWS = 2000
+ONE_QUEUE = (
+    "one queue: a series that changes which queue a doorbell wakes changes nothing there; a "
+    "difference has another cause"
+)
 
 
 def document(result: BoardResult) -> Document:
@@ -40,6 +54,7 @@ def document(result: BoardResult) -> Document:
             blocks=tables,
             warnings=[*_warnings(result)],
             sheet=lambda: _sheet(result),
+            figures=lambda: _figures(result),
         )
     whole = comparison.document(report, board_variants(result))
     return replace(
@@ -52,6 +67,7 @@ def document(result: BoardResult) -> Document:
         blocks=[*whole.blocks, *tables],
         warnings=[*whole.warnings, *_warnings(result)],
         sheet=lambda: _sheet(result),
+        figures=lambda: [*(whole.figures() if whole.figures else ()), *_figures(result)],
     )
 
 
@@ -149,26 +165,41 @@ def _queues(result: BoardResult) -> Iterator[Table]:
     yield Table("Placement of the flows", columns, rows, keys=2, detail=True)
 
 
+def _moved(result: BoardResult) -> Iterator[tuple[BoardRun, float]]:
+    """Yield each run with its first number, over the median of its cell and variant."""
+    timed = [run for run in result.runs if run.block > 0 and run.measures]
+    values: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for run in timed:
+        values[run.cell, run.variant].append(run.measures[0].value)
+    middles = {key: float(np.median(found)) for key, found in values.items()}
+    for run in timed:
+        middle = middles[run.cell, run.variant]
+        if middle:
+            yield run, run.measures[0].value / middle
+
+
 def _drift(result: BoardResult) -> Table:
-    """Return how the machine moved: the median of every cell by block, over that of the session."""
-    first: dict[tuple[int, str], str] = {}
-    for run in result.runs:
-        if run.measures and run.block > 0:
-            first.setdefault((run.cell, run.variant), run.measures[0].name)
-    middles = {
-        key: float(np.median(_values(result)[key[0], name, key[1]])) for key, name in first.items()
-    }
+    """Return how the board moved, block by block."""
     by_block: dict[int, list[float]] = defaultdict(list)
-    for run in result.runs:
-        middle = middles.get((run.cell, run.variant), 0.0)
-        if run.block > 0 and middle and run.measures:
-            by_block[run.block].append(run.measures[0].value / middle)
+    for run, ratio in _moved(result):
+        by_block[run.block].append(ratio)
     rows = [
         words(block, f"{100 * (float(np.median(ratios)) - 1):+.1f}", _hottest(result, block))
         for block, ratios in sorted(by_block.items())
     ]
     columns = [Column("block"), Column("first number against the session (%)"), Column("Celsius")]
     return Table("Drift", columns, rows, detail=True)
+
+
+def _figures(result: BoardResult) -> list[Section]:
+    from ntbbench.report.figures.drift import drift_sections  # noqa: PLC0415 -- loads plotly
+
+    return drift_sections(
+        [
+            (run.started, ratio, run.variant, _where(run, result.cells[run.cell]))
+            for run, ratio in _moved(result)
+        ]
+    )
 
 
 def _hottest(result: BoardResult, block: int) -> str:
@@ -202,10 +233,7 @@ def _warnings(result: BoardResult) -> Iterator[tuple[str, list[str]]]:
     yield from found.items()
     controls = [cell.label for cell in result.cells if cell.queues == 1]
     if controls and len(controls) < len(result.cells):
-        yield (
-            "one queue: which doorbell rang cannot matter there, so a difference is noise",
-            controls,
-        )
+        yield ONE_QUEUE, controls
     if not result.restored and result.complete:
         yield "the hosts were not seen as they were found", ["ntbbench board restore BOARD.toml"]
 
