@@ -123,6 +123,16 @@ class BoardRun(Struct, frozen=True, kw_only=True):
     cautions: Annotated[list[str], fact("cautions", "what keeps a number from being known")]
 
 
+class BoardPrediction(Struct, frozen=True, kw_only=True):
+    """A cell of iperf3 beside the simulator, whose copy cost was fitted on one queue alone."""
+
+    cell: Annotated[int, axis("cell", "its place in `cells`")]
+    variant: Annotated[str, axis("variant")]
+    measured: Annotated[float, fact("measured", "median throughput", unit="bit/s")]
+    simulated: Annotated[float | None, fact("simulated", "null: it cannot be", unit="bit/s")]
+    is_fitted: Annotated[bool, fact("fitted", "the simulator was fitted on this number")]
+
+
 class BoardResult(Struct, frozen=True, kw_only=True):
     """Everything that `board run` measured; verdicts are computed from it."""
 
@@ -141,6 +151,7 @@ class BoardResult(Struct, frozen=True, kw_only=True):
     restored: Annotated[bool, fact("restored", "whether both sides were seen as they were found")]
     cells: list[BoardCell]
     runs: list[BoardRun]
+    predictions: list[BoardPrediction] = []
 
     @property
     def complete(self) -> bool:

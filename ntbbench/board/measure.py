@@ -15,6 +15,7 @@ from ntbbench.board.board_records import BoardCell, BoardMeasure
 from ntbbench.board.changes import LOCK
 from ntbbench.board.hosts import (
     POLL,
+    BoardInterrupted,
     CommandFailed,
     Done,
     Host,
@@ -250,7 +251,9 @@ def _wait_begun(side: str, running: Running, stop: Stop) -> None:
         done = running.poll()
         if done is not None:
             raise CommandFailed(f"{side}: capture: {last(done)}")
-        if stop() or monotonic() - begun > SPARE * NS:
+        if stop():
+            raise BoardInterrupted
+        if monotonic() - begun > SPARE * NS:
             raise CommandFailed(f"{side}: capture: it has not begun")
         time.sleep(POLL)
 

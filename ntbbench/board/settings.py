@@ -16,6 +16,7 @@ from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
 from ntbbench.core.options import Axis, Count, Duration, Kind, Word, Words, changed, shown
 from ntbbench.core.text_file import read_toml
+from ntbbench.datapath.scenario_file import preset
 
 SIDES = ("rc", "ep")
 FOUND, SINGLE, SPREAD, IRQBALANCE = "found", "single", "spread", "irqbalance"
@@ -99,6 +100,15 @@ class Affinities(Words):
 
 
 @dataclass(frozen=True)
+class Programs(Words):
+    """Programs that are known; a list may hold none beside commands of one's own."""
+
+    def parse(self, name: str, value: object) -> tuple[str, ...]:
+        """Return each program once."""
+        return () if value == [] else super().parse(name, value)
+
+
+@dataclass(frozen=True)
 class Paths(Kind):
     """Absolute paths on the board, in order."""
 
@@ -150,7 +160,7 @@ class BoardAxes(Struct, frozen=True, kw_only=True):
     protocol: Annotated[tuple[str, ...], Words(("tcp", "udp"), "of iperf3", once=True)] = ("tcp",)
     flows: Annotated[tuple[int, ...], Axis(1, FLOWS_MAX, "parallel flows of iperf3")] = (1,)
     direction: Annotated[tuple[str, ...], Words(DIRECTIONS, "from-to", once=True)] = ("rc-ep",)
-    programs: Annotated[tuple[str, ...], Words(PROGRAMS, "what is run", once=True)] = ("iperf3",)
+    programs: Annotated[tuple[str, ...], Programs(PROGRAMS, "what is run", once=True)] = ("iperf3",)
 
 
 class BoardPlan(AbPlan, frozen=True, kw_only=True):
@@ -173,6 +183,9 @@ class BoardPlan(AbPlan, frozen=True, kw_only=True):
         str, Matching((), "cpufreq governor while it runs; empty: as found", pattern=r"\w{0,20}",
                       form="a governor")
     ] = ""  # fmt: skip
+    preset: Annotated[
+        str, Word((), "scenario of `simulate` to be fitted on one queue; empty: no simulation")
+    ] = ""
     note: Annotated[str, Word((), "free text of one line for the report")] = ""
 
 
@@ -185,6 +198,9 @@ class BoardVariant(Struct, frozen=True, kw_only=True):
     ep: Annotated[str, Command] = ""
     kernel: Annotated[
         str, Word((), "`uname -r` of the kernel that the commands reboot into; empty: no reboot")
+    ] = ""
+    dispatch: Annotated[
+        str, Word(("fallback", "per-vector", "msi"), "what the simulator takes it for")
     ] = ""
 
 
@@ -231,11 +247,14 @@ class Board(Struct, frozen=True, kw_only=True):
         return {key: _said(table) for key, table in whole.items()}
 
 
+EMPTY = ("programs",)  # lists that mean something where they hold nothing
+
+
 def _said(table: Any) -> Any:
     """Leave out what says nothing, which not every kind reads back."""
     if isinstance(table, list):
         return [_said(one) for one in table]
-    return {key: value for key, value in table.items() if value not in ("", None, [])}
+    return {k: v for k, v in table.items() if v not in ("", None) and (v != [] or k in EMPTY)}
 
 
 def load_board(path: Path) -> Board:
@@ -277,19 +296,29 @@ def _check(board: Board, where: str) -> None:
                 raise InputError(f"{where}{name}.{key}", "", "a value: it is needed")
     if not board.variants:
         raise InputError(f"{where}variants", "", "at least one: [[variants]]")
+    if not board.axes.programs and not board.commands:
+        raise InputError(
+            f"{where}axes.programs", "", f"one of {', '.join(PROGRAMS)}, or [[commands]]"
+        )
+    if board.how.preset:
+        preset(board.how.preset)
     for key, named in (("variants", board.variants), ("commands", board.commands)):
         names = [one.name for one in named]
         odd = next((name for name in names if not name or names.count(name) > 1), None)
         if odd is not None:
             raise InputError(f"{where}{key}.name", odd, "a name of its own for each")
+    _check_commands(board, where)
+    for name in SIDES:
+        loads = any(getattr(variant, name) for variant in board.variants)
+        if loads and not getattr(board.restore, name):
+            allowed = "the command that loads what was there before the variants"
+            raise InputError(f"{where}restore.{name}", "", allowed)
+
+
+def _check_commands(board: Board, where: str) -> None:
     for one in board.commands:
         if not one.command:
             raise InputError(f"{where}commands.{one.name}.command", "", "a shell line")
         if not one.metric.startswith(("json:", "regex:")):
             raise InputError(f"{where}commands.{one.name}.metric", one.metric, "json: or regex:")
         parse_metric(one.metric)
-    for name in SIDES:
-        loads = any(getattr(variant, name) for variant in board.variants)
-        if loads and not getattr(board.restore, name):
-            allowed = "the command that loads what was there before the variants"
-            raise InputError(f"{where}restore.{name}", "", allowed)

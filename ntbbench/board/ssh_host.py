@@ -117,6 +117,9 @@ class SshHost(Host):
         return await self._connection.create_process(line, encoding=None, stdin=asyncssh.PIPE)
 
     def _answer(self, question: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
+        if self._loop.is_closed():
+            question.close()
+            raise HostLost(f"{self.name}: the connection was lost")
         return asyncio.run_coroutine_threadsafe(question, self._loop).result(seconds)
 
     def spawn(self, task: Coroutine[Any, Any, None]) -> Any:
@@ -127,11 +130,13 @@ class SshHost(Host):
         """Send what a lost connection need not get."""
         try:
             self._answer(word, CONNECT)
-        except (asyncssh.Error, OSError, TimeoutError):
+        except (asyncssh.Error, OSError, TimeoutError, HostLost):
             return
 
     def close(self) -> None:
-        """End the connection and its thread."""
+        """End the connection and its thread; once more does nothing."""
+        if self._loop.is_closed():
+            return
 
         async def ended() -> None:
             self._connection.abort()

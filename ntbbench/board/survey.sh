@@ -5,17 +5,21 @@ export LC_ALL
 netdev=$1
 shift
 say() { printf '%s\t%s\n' "$1" "$2"; }
-first() { { head -n 1 "$1"; } 2>/dev/null || true; }
+tell() { # key, file; no process, since a host has many interrupts
+	value=
+	{ read -r value <"$2"; } 2>/dev/null
+	say "$1" "$value"
+}
 
 say kernel "$(uname -r)"
 say machine "$(uname -m)"
-say boot "$(first /proc/sys/kernel/random/boot_id)"
+tell boot /proc/sys/kernel/random/boot_id
 say uid "$(id -u)"
 say clock "$(date +%s)"
-say cpus "$(first /sys/devices/system/cpu/online)"
-say owner "$(first /tmp/ntbbench-board/owner)"
+tell cpus /sys/devices/system/cpu/online
+tell owner /tmp/ntbbench-board/owner
 say free "$(df -Pk /tmp 2>/dev/null | awk 'NR == 2 {print $4}')"
-say state "$(first "/sys/class/net/$netdev/operstate")"
+tell state "/sys/class/net/$netdev/operstate"
 say driver "$(readlink "/sys/class/net/$netdev/device/driver" 2>/dev/null | sed 's,.*/,,')"
 for tool in setsid tar gzip ethtool iperf3 sockperf ping tc modinfo systemctl; do
 	command -v "$tool" >/dev/null 2>&1 && say "tool $tool" yes
@@ -28,14 +32,14 @@ ethtool -l "$netdev" 2>/dev/null | awk -F: '
 		print kind " " tolower($1) "\t" $2
 	}'
 for module in "$@"; do
-	say "module $module" "$(first "/sys/module/$module/srcversion")"
+	tell "module $module" "/sys/module/$module/srcversion"
 	[ -d "/sys/module/$module" ] && say "loaded $module" yes
 	say "modprobe $module" "$(modinfo -F srcversion "$module" 2>/dev/null)"
 done
 for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
 	[ -r "$file" ] || continue
 	cpu=${file#/sys/devices/system/cpu/}
-	say "governor ${cpu%%/*}" "$(first "$file")"
+	tell "governor ${cpu%%/*}" "$file"
 done
 daemon=$(pidof irqbalance 2>/dev/null)
 say irqbalance "${daemon:+running}"
@@ -46,6 +50,6 @@ done
 [ -d /sys/kernel/tracing/events ] && say tracefs yes
 for file in /proc/irq/[0-9]*/smp_affinity_list; do
 	number=${file#/proc/irq/}
-	say "irq ${number%%/*}" "$(first "$file")"
+	tell "irq ${number%%/*}" "$file"
 done
 sed 's/^/line\t/' /proc/interrupts

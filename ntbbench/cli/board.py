@@ -182,6 +182,7 @@ def run_run(args: argparse.Namespace) -> int:
 def _measured(
     args: argparse.Namespace, result: "BoardResult", output: Output, stop: "Stop"
 ) -> "BoardResult":
+    from ntbbench.board.predictions import predictions  # noqa: PLC0415
     from ntbbench.board.session import BoardWatcher, changing, run_board  # noqa: PLC0415
     from ntbbench.board.settings import parsed  # noqa: PLC0415
 
@@ -195,6 +196,8 @@ def _measured(
             result = _same_drivers(result, changer.journal)
             result = run_board(result, changer, folder, watcher)
     result = replace(result, restored=True)
+    if result.complete:
+        result = replace(result, predictions=predictions(result))
     saving.at_the_end(result)
     return result
 

@@ -56,7 +56,7 @@ QUESTION = "What does NTB doorbell handling cost, and did a patch make it better
 # Every code and what it says; the help, the man page and docs/reference/exit-codes.md list them.
 EXIT_CODES = {
     0: "done",
-    1: "a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression",
+    1: "a finding: a disagreement with a recording, a missed doorbell, a board unfit, a regression",
     2: "bad input or usage, or an output that cannot be written (a full disk, `>&-`)",
     3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`: a build or guest fails",
     4: "`compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it",

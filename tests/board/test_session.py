@@ -22,7 +22,7 @@ from ntbbench.board.survey import survey
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("in_an_empty_folder")]
 
 NTBBENCH = [sys.executable, "-m", "ntbbench.cli.main"]
-PATIENCE = 120.0  # seconds until a test gives up on a process
+PATIENCE = 300.0  # seconds until a test gives up on a process
 # A line that no driver of this machine cares for: the balloon of a virtual machine.
 IDLE = "virtio0-(inflate|deflate)|ntbbench-none"
 QUICK = {"until": 2, "seconds": 1, "settle": 0, "warmup": 0, "patience": "20s", "seed": 3}
@@ -52,7 +52,7 @@ def a_board(sides: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def own_program(sides: dict[str, Any], **changes: Any) -> dict[str, Any]:
     board = a_board(sides, commands=[ECHO])
-    board["axes"] = {"queues": [1], "programs": ["ping"]}
+    board["axes"] = {"queues": [1], "programs": []}
     return {**board, **changes}
 
 
@@ -107,19 +107,18 @@ def test_queues_and_affinities_are_set_and_put_back(sides: dict[str, Any]) -> No
     sides["rc"]["irqs"] = IDLE
     board = own_program(
         sides,
-        axes={"queues": [1, 3], "affinity": ["found", "single"], "programs": ["ping"]},
+        axes={"queues": [3], "affinity": ["found", "single"], "programs": []},
         commands=[{"name": "queues", "command": shown, "metric": "regex:(.*)"}],
     )
     Path("board.toml").write_text(toml(board))
     before = state(board)
-    ran = run("board", "run", "board.toml", "-o", "r.json", "--until", "2")
+    ran = run("board", "run", "board.toml", "-o", "r.json")
     assert ran.returncode == 0, ran.stderr
     saved = json.loads(Path("r.json").read_text())
     for one in saved["runs"]:
         cell = saved["cells"][one["cell"]]
         told = {m["name"]: m["value"] for m in one["measures"]}
-        if cell["program"] == "queues":
-            assert told["queues"] == cell["queues"]
+        assert told["queues"] == cell["queues"] == 3
     assert state(board) == before
 
 
@@ -163,7 +162,7 @@ def test_a_signal_saves_restores_and_resume_goes_on(sides: dict[str, Any]) -> No
     whole = json.loads(Path("r.json").read_text())
     assert whole["runs"][: len(first["runs"])] == first["runs"]
     keys = [(one["block"], one["variant"], one["cell"]) for one in whole["runs"]]
-    assert len(keys) == len(set(keys)) == 3 * 2 * 2
+    assert len(keys) == len(set(keys)) == 3 * 2
     assert state(board) == before
 
 
@@ -231,10 +230,9 @@ def test_the_connection_is_cut_at_every_step(
     board = own_program(
         remote,
         how={**QUICK, "until": 1},
-        axes={"queues": [3], "programs": ["ping"]},
+        axes={"queues": [3], "programs": []},
         variants=[{"name": "only"}],
     )
-    board["commands"] = []
     Path("board.toml").write_text(toml(board))
     before = state(board)
     machine.count = 0
@@ -255,7 +253,9 @@ def test_the_connection_is_cut_at_every_step(
 def test_what_cannot_be_restored_is_told_and_restored_later(
     remote: dict[str, Any], machine: Machine
 ) -> None:
-    board = own_program(remote, how={**QUICK, "patience": "1s"}, axes={"queues": [3]})
+    board = own_program(
+        remote, how={**QUICK, "patience": "1s"}, axes={"queues": [3], "programs": []}
+    )
     Path("board.toml").write_text(toml(board))
     before = state(board)
     words = [*NTBBENCH, "board", "run", "board.toml", "-o", "r.json"]
@@ -266,7 +266,7 @@ def test_what_cannot_be_restored_is_told_and_restored_later(
             time.sleep(0.05)
         machine.down()
         _, told = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 2
+    assert child.returncode == 2, told
     assert "to restore by hand: rc: ethtool -L link0 rx 4" in told
     assert "ntbbench board restore board.toml" in told
     machine.up()

@@ -45,6 +45,7 @@ def test_a_board_is_read_back_as_it_is_written() -> None:
         ({"rc": {**SIDE, "irqs": "("}}, "rc.irqs: '(': a regular expression"),
         ({"axes": {"affinity": ["spred"]}}, "axes.affinity: 'spred': unknown; did you mean spread"),
         ({"axes": {"queues": [0]}}, "axes.queues: 0: "),
+        ({"axes": {"programs": []}}, "axes.programs: '': one of iperf3, ping, sockperf, or [["),
         ({"how": {"untill": 3}}, "how.key: 'untill': unknown; did you mean until?"),
         ({"how": {"rate": "fast"}}, "how.rate: 'fast': as iperf3 -b: 500M"),
         ({"variants": []}, "variants: '': at least one"),

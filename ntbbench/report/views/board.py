@@ -44,7 +44,13 @@ def document(result: BoardResult) -> Document:
     blocks = plural(max((run.block for run in result.runs), default=0), "block")
     restored = "" if result.restored else "; NOT RESTORED"
     verdict = f"{_answer(report, result)}; {blocks}, {WHY[result.stopped]}{restored}"
-    tables: list[Block] = [_cells(result), *_queues(result), _drift(result), _raw(result)]
+    tables: list[Block] = [
+        _cells(result),
+        _beside(result),
+        *_queues(result),
+        _drift(result),
+        _raw(result),
+    ]
     if report is None:
         return Document(
             title="ntbbench board",
@@ -149,6 +155,23 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float]:
     edge = (100 - PER) / 200
     low, high = np.quantile(np.median(drawn, axis=1), (edge, 1 - edge))
     return float(low), float(high)
+
+
+def _beside(result: BoardResult) -> Table:
+    """Return the cells beside the simulator, which has seen one queue of the first variant."""
+    titles = ("measured (Gbit/s)", "simulated (Gbit/s)", "difference (%)")
+    rows = []
+    for one in result.predictions:
+        told = ["-", "-"]
+        if one.simulated is not None:
+            off = 100 * (one.simulated / one.measured - 1)
+            told = [f"{one.simulated / 1e9:.4g}", "fitted" if one.is_fitted else f"{off:+.1f}"]
+        label = result.cells[one.cell].label
+        rows.append(words(label, one.variant, f"{one.measured / 1e9:.4g}", *told))
+    columns = [Column("cell", align="left"), Column("variant", align="left")]
+    columns += [Column(title) for title in titles]
+    title = f"Beside the simulator ({result.board.get('how', {}).get('preset', '')})"
+    return Table(title, columns, rows, keys=2)
 
 
 def _queues(result: BoardResult) -> Iterator[Table]:
