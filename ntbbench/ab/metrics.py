@@ -219,7 +219,7 @@ class RunReader:
 
 
 def _of_file(path: Path) -> list[tuple[AbMetric, float]]:
-    """Return the metrics in a result: the median of samples, and exact numbers as they are."""
+    """Return the numbers in a result: of samples the median, exact ones as they are; no words."""
     found = []
     for name, one in load_variant(str(path)).series.items():
         if one.samples is not None:
@@ -227,8 +227,9 @@ def _of_file(path: Path) -> list[tuple[AbMetric, float]]:
         elif isinstance(one.value, int | float):
             value = float(samples_of([one.value], str(path), name)[0])
         else:
-            continue  # a word cannot be paired
-        found.append((AbMetric(name=name, unit=one.unit, better=one.better), value))
+            continue  # a run has numbers alone
+        about = AbMetric(name=name, unit=one.unit, better=one.better, kind=one.kind)
+        found.append((about, value))
     if not found:
         raise InputError(OUTPUT, str(path), "a result with numbers")
     return found

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 
-from ntbbench.compare.records import Own, Side
+from ntbbench.compare.records import Kind, Own, Side
 from ntbbench.core.fields import axis, fact, series
 
 AB_SCHEMA = "ntbbench.ab/1"
@@ -35,6 +35,9 @@ class AbMetric(Struct, frozen=True, kw_only=True):
     name: Annotated[str, axis("metric")]
     unit: Annotated[str, fact("unit", "empty: none is known")] = ""
     better: Annotated[Own, fact("better", "which way; unsaid: lower, but for --higher-is-better")]
+    kind: Annotated[
+        Kind, fact("kind", "exact: by its format the same in each run; noisy where a run differs")
+    ] = "noisy"
 
 
 class AbRun(Struct, frozen=True, kw_only=True):

@@ -92,7 +92,7 @@ def free_entries(qp: QpTransmit) -> tuple[int, int]:
 def _while_it_stands(qp: QpTransmit) -> Iterator[Finding]:
     """Yield what holds up a sender that sent nothing."""
     free_before, free = free_entries(qp)
-    if not free and not qp.sent_ever and qp.tx_ring_full:
+    if not free and not qp.sent_ever:  # the remote had nothing to consume
         more = EMPTY_FULL if qp.free == qp.tx_max_entry else ""
         yield "stale-tail", SENDER, STALE + more
     elif qp.consumed_high:

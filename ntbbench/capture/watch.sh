@@ -146,6 +146,8 @@ show() {
 cpus=0
 interrupts
 counters
+[ "$lines" -gt 0 ] || echo "ntbbench: no interrupt line of an NTB driver" >&2
+[ "$qp" -gt 0 ] || echo "ntbbench: no counters of QPs: root and a mounted debugfs have them" >&2
 before=$sum then=$(uptime) shown=0
 while :; do
 	sleep "$interval" &

@@ -183,7 +183,8 @@ def resumed(args: argparse.Namespace, previous: AbResult) -> AbResult:
         ("--pin", previous.cpu if args.pin is None else _cpu(args.pin), previous.cpu),
         ("--seed", plan.seed, recorded.seed),
         ("--warmup", plan.warmup, recorded.warmup),
-        *((option(key), value, previous.policy.get(key)) for key, value in shown(policy).items()),
+        # What a policy of an older version does not say yet is what it says by itself.
+        *((option(key), value, shown(known)[key]) for key, value in shown(policy).items()),
         *((key, value, previous.environment.get(key)) for key, value in here.items()),
     ):
         if asked != has:

@@ -57,7 +57,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Measure or read the runs, and report."""
     from ntbbench.compare.calibrate import calibrate  # noqa: PLC0415 -- loads scipy
-    from ntbbench.compare.readers.detect import load_variant, unique_labels  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare.readers.joining import unique_labels  # noqa: PLC0415
     from ntbbench.report.views.calibration import document, policy_file  # noqa: PLC0415
 
     policy = load_policy(args.policy)

@@ -18,6 +18,7 @@ from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import Policy, Test, check_medians, load_policy
+from ntbbench.compare.readers import FORMATS
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import kinds
@@ -85,9 +86,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="*",
         metavar="RESULT",
-        help="the base, then one or more candidates: results of `sweep` or `compat`, JSON of "
-        "pytest-benchmark, pyperf or iperf3, or CSV; a folder or FILE,FILE,... is several runs; "
-        "one result of `ab` or `board` is all sides",
+        help=f"the base, then one or more candidates: {FORMATS}; a folder or FILE,FILE,... is "
+        "several runs; one result of `ab` or `board` is all sides",
     )
     parser.add_argument(
         "--runs",
@@ -173,8 +173,10 @@ def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
         ab_blocks,
         board_blocks,
         csv_runs,
-        detect,
+        own_results,
     )
+    from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415
+    from ntbbench.compare.readers.joining import unique_labels  # noqa: PLC0415
 
     if args.by is not None or args.match is not None:
         return _parts_of(args)
@@ -192,14 +194,12 @@ def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
         one = "or a result of `ab` or `board`, or one and --by AXIS"
         allowed = f"a base and at least one candidate, {one}"
         raise InputError("RESULT", " ".join(args.results), allowed)
-    variants = detect.unique_labels(
-        [detect.load_variant(argument, quantile) for argument in args.results]
-    )
+    variants = unique_labels([load_variant(argument, quantile) for argument in args.results])
     sources = {variant.source for variant in variants}
     if len(sources) == 1:
         (source,) = sources
-        if source.startswith("ntbbench.") and source not in detect.KNOWN_SCHEMAS:
-            raise InputError("schema", source, " or ".join(detect.KNOWN_SCHEMAS))
+        if source.startswith("ntbbench.") and source not in own_results.KNOWN_SCHEMAS:
+            raise InputError("schema", source, " or ".join(own_results.KNOWN_SCHEMAS))
     return variants
 
 
@@ -249,7 +249,7 @@ def run_comparison(
     from ntbbench.compare.compare import compare  # noqa: PLC0415 -- loads scipy
     from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
     from ntbbench.compare.readers.checked import encodable  # noqa: PLC0415
-    from ntbbench.compare.readers.detect import check_folders, paths_of  # noqa: PLC0415
+    from ntbbench.compare.readers.paths import check_folders, paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415
 
     policy = policy_of(args)
@@ -279,7 +279,11 @@ def run_comparison(
 
 
 def tell_cautions(sides: "Iterable[Variant]") -> None:
-    """Say on stderr what is to be warned of whole results, where no report has a place for it."""
+    """Say on stderr what is to be said of whole results, where no report has a place for it."""
+    from ntbbench.compare.pairing import reading_notes  # noqa: PLC0415 -- loads numpy
+
     for side in sides:
+        for note in reading_notes(side):
+            tell(f"{side.label!r}: {note}")
         for code in side.cautions:
             tell(f"{side.label!r}: {code}: {CAUTIONS[code][0]}")

@@ -70,7 +70,8 @@ def _run_against_history(args: argparse.Namespace) -> int:
     from ntbbench.compare.history_gate import against_history  # noqa: PLC0415 -- loads scipy
     from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
     from ntbbench.compare.readers.checked import encodable  # noqa: PLC0415
-    from ntbbench.compare.readers.detect import load_variant, paths_of  # noqa: PLC0415
+    from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415
+    from ntbbench.compare.readers.paths import paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415
 
     commits = commits_of("--against-history", args.against_history)
@@ -99,7 +100,8 @@ def _confirmed(
 ) -> "Report":
     """Return the report, after a second measurement where a regression would fail."""
     from ntbbench.compare.confirm import confirmed  # noqa: PLC0415 -- loads scipy
-    from ntbbench.compare.readers.detect import load_variant, paths_of  # noqa: PLC0415
+    from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415
+    from ntbbench.compare.readers.paths import paths_of  # noqa: PLC0415
 
     if report.exit_code != ExitCode.FINDING:
         return report

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from ntbbench.capture.live import Rates, line, rates, screen, take
 from ntbbench.capture.script import ending_signals_interrupt, package_text
-from ntbbench.cli.streams import refusal
+from ntbbench.cli.streams import refusal, tell
 from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
@@ -34,6 +34,7 @@ examples:
 """
 INTERVAL_MIN, INTERVAL_MAX = 0.1, 3600.0
 COUNT_MAX = 99999
+CAUTIONS_MAX = 100  # told on stderr
 STDOUT = 1
 # ANSI: the other screen without a cursor, and back; home; erase to the end of line, of screen.
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -84,15 +85,22 @@ def _interval(text: str) -> float:
 def watch(interval: float, count: int, keys: "int | None") -> None:
     """Show rates, a reading an interval; `keys`: the terminal's descriptor, None: print lines.
 
+    What limits the lines is told once, on stderr; a screen has room for it.
     It ends where stdout is refused, which main reports.
     """
     old, due, shown = take(), monotonic() / NS, 0
+    said: set[str] = set()
     while not count or shown < count:
         due = max(due + interval, monotonic() / NS)
         if not _waited(due, keys):
             return
         new = take()
-        _show(rates(old, new), drawn=keys is not None)
+        found = rates(old, new)
+        _show(found, drawn=keys is not None)
+        for caution in found.cautions if keys is None else ():
+            if caution not in said and len(said) < CAUTIONS_MAX:
+                said.add(caution)
+                tell(caution)
         if refusal() is not None:
             return
         old, shown = new, shown + 1

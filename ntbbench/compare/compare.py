@@ -29,6 +29,7 @@ from ntbbench.compare.series import Variant
 from ntbbench.compare.statistics import detectable, significance
 from ntbbench.compare.warning_list import (
     NO_DIRECTION,
+    NOT_READ,
     ONE_PROCESS,
     gather_more,
     replications,
@@ -79,7 +80,7 @@ def compare(
     # Bad input goes before incomparable environments, so all of it is looked at first.
     met = list(pairing.matches(base, candidates, policy, paired=paired))
     environment = pairing.environments(base, candidates, policy.ignore_environment, force)
-    idle = pairing.idle_keys(policy.ignore_environment, sides)
+    idle = pairing.idle_keys(policy.ignore_environment, pairing.keys_of(sides))
     if environment.differences and force is None:
         raise IncomparableError(environment.differences, "; ".join([*idle, REMEDY]))
     idle += idle_rules(policy, _names_of(sides) if policy.rule else [])
@@ -253,6 +254,11 @@ def warnings_of_results(sides: Sequence[Variant], found: Sequence[Comparison]) -
         warned(code, ", ".join(side.label for side in sides if code in side.cautions))
         for code in dict.fromkeys(code for side in sides for code in side.cautions)
     ]
+    unread = [(name, side, why) for side in sides for name, why in side.unread.items()]
+    if unread:
+        name, side, why = unread[0]
+        more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
+        warnings.append(warned(NOT_READ, f"{name!r} of {side.label}: {why}{more}"))
     guessed = dict.fromkeys(c.metric for c in found for w in c.warnings if w.code == NO_DIRECTION)
     if guessed:
         more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""

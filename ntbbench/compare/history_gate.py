@@ -7,7 +7,7 @@ is held against the last commit.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from ntbbench.compare.compare import (
 from ntbbench.compare.decision import compare_exact, judged_missing
 from ntbbench.compare.history import examined_in, places_of, series_of
 from ntbbench.compare.history_store import Track
-from ntbbench.compare.pairing import Match, matches
+from ntbbench.compare.pairing import Match, differing, idle_keys, keys_of, matches
 from ntbbench.compare.policy import Policy, ignored_by
 from ntbbench.compare.records import (
     Comparison,
@@ -46,7 +46,7 @@ from ntbbench.compare.statistics.prediction import (
     fewest_before,
     predicted,
 )
-from ntbbench.core.errors import ExitCode, IncomparableError
+from ntbbench.core.errors import REMEDY, ExitCode, IncomparableError
 
 Array = NDArray[np.float64]
 FAMILY = "every noisy metric with at least two commits since its last step"
@@ -73,7 +73,7 @@ def against_history(
     """
     tracks = history_store.tracks(path, "*")
     window = sorted({place for track in tracks for place in track.results})[-commits:]
-    kept, environment = _alike(tracks, window, new, force)
+    kept, environment = _alike(tracks, window, new, policy, force)
     base = _base_of(kept, window, new, _starts(path, kept, policy))
     held: list[_NewMedian] = []
     others: list[Comparison] = []
@@ -92,28 +92,45 @@ def against_history(
 
 
 def _alike(
-    tracks: Sequence[Track], window: Sequence[int], new: Variant, force: str | None
+    tracks: Sequence[Track], window: Sequence[int], new: Variant, policy: Policy, force: str | None
 ) -> tuple[list[Track], EnvironmentDifferences]:
     """Return the tracks without the commits of other machines, and what that left out."""
-    here = history_store.environment_of(new)
-    machines = {p: e for t in tracks for p, e in zip(t.results, t.environments, strict=True)}
-    other = {place for place, machine in machines.items() if machine != here}
-    count = len(other.intersection(window))
-    told = f"{count} of the last {len(window)} commits are from another environment"
-    differences = [told] if count and (count == len(window) or force is not None) else []
+    ignored = policy.ignore_environment
+    machines = {
+        place: history_store.machine_in(environment)
+        for track in tracks
+        for place, environment in zip(track.results, track.environments, strict=True)
+    }
+    other = _of_other_machines(machines, new, ignored)
+    away = [place for place in window if place in other]
+    told = f"{len(away)} of the last {len(window)} commits are from another environment"
+    differences = []
+    if away and (len(away) == len(window) or force is not None):
+        differences = [f"{told} ({other[away[-1]]})"]
+    idle = idle_keys(ignored, {key for side in machines.values() for key in side} | keys_of([new]))
     if differences and force is None:
-        raise IncomparableError(differences)
+        raise IncomparableError(differences, "; ".join([*idle, REMEDY]))
     kept = tracks if force is not None else [_without(track, other) for track in tracks]
+    left_out = [f"{told}, and are left out"] if away and not differences else []
     environment = EnvironmentDifferences(
-        differences=differences,
-        notes=[f"{told}, and are left out"] if count and not differences else [],
-        ignored=[],
-        forced=force,
+        differences=differences, notes=left_out + idle, ignored=sorted(ignored), forced=force
     )
     return [track for track in kept if track.results], environment
 
 
-def _without(track: Track, places: set[int]) -> Track:
+def _of_other_machines(
+    machines: Mapping[int, Mapping[str, str]], new: Variant, ignored: Sequence[str]
+) -> dict[int, str]:
+    """Return the commits of machines that are not that of `new`, each with what differs first."""
+    here = history_store.machine_in(history_store.environment_of(new))
+    # What stands for a CPU without a name is ignored with the CPU.
+    keys = {*ignored, *(new.machine if new.cpu in ignored else ())}
+    found = {place: differing(there, here, keys) for place, there in machines.items()}
+    first = {place: next(told, None) for place, told in found.items()}
+    return {place: told[0] for place, told in first.items() if told is not None}
+
+
+def _without(track: Track, places: Collection[int]) -> Track:
     """Return a track without the commits at `places`."""
     keep = [at for at, place in enumerate(track.results) if place not in places]
     lists = {name: value for name, value in asdict(track).items() if isinstance(value, list)}

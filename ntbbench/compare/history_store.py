@@ -186,6 +186,12 @@ def environment_of(variant: Variant) -> str:
     return "; ".join(f"{key}={value}" for key, value in sorted(known_machine(variant).items()))
 
 
+def machine_in(environment: str) -> dict[str, str]:
+    """Return what the store keeps of a machine, key by key."""
+    parts = (part.partition("=") for part in environment.split("; ") if part)
+    return {key: value for key, _, value in parts}
+
+
 def _check_quantities(connection: sqlite3.Connection, variant: Variant) -> None:
     """Refuse metrics that are not the quantity that the store has under their name."""
     for name, kind, unit in connection.execute("SELECT name, kind, unit FROM metrics"):

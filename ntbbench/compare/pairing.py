@@ -7,7 +7,7 @@ is known of both machines agrees.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -71,7 +71,9 @@ def environments(
 ) -> EnvironmentDifferences:
     """Return where the environments differ; a key that one side does not know is a note."""
     differences: list[str] = []
-    notes: list[str] = []
+    notes = [
+        f"{text} ({side.label})" for side in (base, *candidates) for text in reading_notes(side)
+    ]
     for candidate in candidates:
         differ, told = _told_of(base, candidate, ignore)
         differences += differ
@@ -81,6 +83,11 @@ def environments(
     )
 
 
+def reading_notes(side: Variant) -> list[str]:
+    """Return how a side was read, and what of it was not."""
+    return [*side.notes, *(f"{name} is not read: {why}" for name, why in side.unread.items())]
+
+
 def _told_of(
     base: Variant, candidate: Variant, ignore: Sequence[str]
 ) -> tuple[list[str], list[str]]:
@@ -88,12 +95,12 @@ def _told_of(
     differ, notes, label = [], [], f" ({candidate.label})"
     if base.source != candidate.source:
         differ.append(f"schema: {base.source!r} against {candidate.source!r}")
-    for text, known in _differences(base.environment, candidate.environment, ignore):
+    for text, known in differing(base.environment, candidate.environment, ignore):
         if known:
             differ.append(text + label)
         else:
             notes.append(text)
-    notes += [text for text, _ in _differences(base.context, candidate.context, ignore)]
+    notes += [text for text, _ in differing(base.context, candidate.context, ignore)]
     if text := machine_difference(base, candidate, ignore):
         differ.append(text + label)
     for side, other in ((base, candidate), (candidate, base)):
@@ -110,8 +117,8 @@ def _told_of(
     return differ, notes
 
 
-def _differences(
-    base: dict[str, str], candidate: dict[str, str], ignore: Sequence[str]
+def differing(
+    base: Mapping[str, str], candidate: Mapping[str, str], ignore: Collection[str]
 ) -> Iterator[tuple[str, bool]]:
     """Yield how each key differs that does, and whether both sides know it."""
     for key in sorted({*base, *candidate} - {*ignore}):
@@ -132,12 +139,16 @@ def _only_in(text: str, other: str) -> str:
     return " ".join(words[:10]) + (" ..." if len(words) > 10 else "")
 
 
-def idle_keys(keys: Sequence[str], sides: Sequence[Variant]) -> list[str]:
+def keys_of(sides: Sequence[Variant]) -> set[str]:
+    """Return every key that tells of a machine or an environment."""
+    return {key for s in sides for key in (*s.environment, *s.context, *s.machine)}
+
+
+def idle_keys(keys: Sequence[str], known: Collection[str]) -> list[str]:
     """Return a note on each key of ignore_environment that no environment has."""
-    known = sorted({k for side in sides for k in (*side.environment, *side.context, *side.machine)})
     notes = []
     for key in sorted(set(keys) - set(known)):
-        near = get_close_matches(key, known, n=1)
+        near = get_close_matches(key, sorted(known), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         notes.append(f"--ignore-environment: no environment has the key {key!r}{hint}")
     return notes

@@ -52,6 +52,9 @@ class Variant:
     unknown: dict[str, str] = field(
         default_factory=dict
     )  # not measured here, and why; not compared
+    # Metrics that the file has without a usable number, and why: this side lacks them.
+    unread: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # on how the file was read, where it could be read otherwise
     # What stands before the `:` of metrics that are 0 where they are not told.
     zero: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)  # by what stands before a metric's `:`

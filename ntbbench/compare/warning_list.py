@@ -8,6 +8,7 @@ from ntbbench.compare.records import Warned
 FEW = 5  # below it a 95 % interval of a median does not exist: 1 - 2 / 2^5 is 94 %
 ONE_PROCESS = "one-process"
 NO_DIRECTION = "no-direction"
+NOT_READ = "not-read"
 UNSTABLE = 0.10  # interquartile range over median
 
 # code: (message, remedy)
@@ -91,6 +92,10 @@ CAUTIONS: dict[str, tuple[str, str]] = {
         "a result is not complete: the run was interrupted, or its guest died",
         "finish it (`--resume`), or mend what killed the guest",
     ),
+    NOT_READ: (
+        "a metric has no usable number on a side; the rest of its file is read",
+        "look at the benchmark: it failed, divided by zero, or was saved without its samples",
+    ),
     NO_DIRECTION: (
         "less is taken for better of what looks like a rate, which `gate` refuses; say the "
         'direction by --higher-is-better, --lower-is-better, or better = "higher" in a policy',
@@ -126,6 +131,11 @@ GATHER = {
     "pytest-benchmark": "for i in 1 2 3 4 5; do pytest --benchmark-json=after/$i.json; done",
     "pyperf": "for i in 1 2 3 4 5; do python bench.py -o after/$i.json; done",
     "iperf3": "for i in 1 2 3 4 5; do iperf3 -c HOST -J > after/$i.json; done",
+    "Google Benchmark": "for i in 1 2 3 4 5; do ./bench --benchmark_out=after/$i.json; done",
+    "go test": "for i in 1 2 3 4 5; do go test -bench . > after/$i.txt; done",
+    "criterion": "for i in 1 2 3 4 5; do cargo criterion --message-format=json > after/$i.json; "
+    "done",
+    "JMH": "java -jar benchmarks.jar -f 5 -rf json -rff after/1.json",
     "ntbbench.sweep/1": "for i in 1 2 3 4 5; do ntbbench sweep -o after/$i.json; done",
 }
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one way to a file that somebody else made: bounded, and what is wrong with it is one line."""
+"""The one way to a file that somebody else made: bounded, and what is wrong with it is one line.
 
+The byte order mark with which editors of some systems begin a text is no part of it.
+"""
+
+import codecs
 import errno
 import os
 import re
@@ -30,6 +34,7 @@ DAMAGED = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
     *(EOFError, MemoryError, RuntimeError, zlib.error, BadZipFile, sqlite3.Error),
 )
+ENCODING = "utf-8-sig"  # UTF-8, with a byte order mark or without
 SHOWN = 100  # characters of what a library says
 
 
@@ -85,7 +90,7 @@ def open_input(
 def read_input(
     path: Path, field: str = "input", largest: int = LARGEST, *, pipes: bool = False
 ) -> bytes:
-    """Return the content of a file of at most `largest` bytes; `-` is stdin where `pipes` may be.
+    """Return the text of a file of at most `largest` bytes; `-` is stdin where `pipes` may be.
 
     InputError: as of `open_input`, and for a file that is larger or cannot be read.
     """
@@ -96,7 +101,12 @@ def read_input(
         raise InputError(field, str(path), error.strerror or "cannot be read") from None
     if len(data) > largest:
         raise InputError(field, str(path), f"at most {largest} bytes")
-    return data
+    return without_bom(data)
+
+
+def without_bom(data: bytes) -> bytes:
+    """Return the bytes of a text without its byte order mark."""
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 @contextmanager

@@ -15,32 +15,37 @@ from ntbbench.core.iperf3_text import is_text, records
 RUNS_MAX = 10_000  # runs of one file
 HEAD = 4096  # characters that tell the form
 EVENT = re.compile(r'\s*\{\s*"event"\s*:')
+# A document behind other lines, or in a list, as `jq -s` makes one.
+INSIDE = re.compile(r'^[ \t]*(?:\[\s*)?\{\s*"(?:start|title|extra_data)"\s*:', re.MULTILINE)
 BLANKS = re.compile(r"\s*")
-BOM = "\ufeff"
 
 
 def is_iperf3(head: str) -> bool:
     """Return whether a text, other than a JSON document, begins as iperf3 prints it."""
-    text = head.removeprefix(BOM)
-    return EVENT.match(text) is not None or (not text.lstrip().startswith("{") and is_text(text))
+    text = head.lstrip()
+    if text.startswith("{"):
+        return EVENT.match(text) is not None
+    return is_text(text) or INSIDE.search(text) is not None
 
 
 def documents(text: str, where: str) -> list[str]:
     """Return the runs in a text, each as one JSON document; InputError: one is not complete.
 
     A line that is no JSON may stand before, between and behind the documents: what a shell or
-    iperf3 itself said.
+    iperf3 itself said; a list of documents is its documents.
     """
-    text = text.removeprefix(BOM).strip()
+    text = text.strip()
     if EVENT.match(text):
         return _of_stream(text, where)
-    if is_iperf3(text[:HEAD]):
+    if is_text(text[:HEAD]) and not text.startswith("{"):
         return [json.dumps(record) for record in records(text, where)]
     found: list[str] = []
     decoder = json.JSONDecoder()
     place = 0
     while place < len(text):
-        if text[place] != "{":
+        if text[place] in "[,]":
+            place += 1
+        elif text[place] != "{":
             end = text.find("\n", place)
             place = len(text) if end < 0 else end + 1
         elif len(found) == RUNS_MAX:

@@ -15,7 +15,7 @@ from ntbbench.core.errors import InputError
 LINE_MAX = 1000  # characters; the longest line that iperf3 prints has some 100
 COVERED = 0.9  # share of a run's time that the printed intervals must cover to be its samples
 BEGINS = re.compile(
-    r"^[>\s]*(?:iperf 3\.\d|Connecting to host \S|Server listening on \S|iperf3: error"
+    r"^[> \t]*(?:iperf 3\.\d|Connecting to host \S|Server listening on \S|iperf3: error"
     r"|(?:\S.{0,40} )?\[ ID\](?:\[Role\])? Interval )",
     re.MULTILINE,
 )

@@ -143,9 +143,10 @@ def check_writable(path: Path, option: str = "output") -> None:
 def check_no_input(field: str, path: Path, inputs: Iterable[Path]) -> None:
     """Refuse an output in the place of a file that is read; links are followed.
 
-    InputError: `path` is one of `inputs`, or leads to one; `field` is the option it is from.
+    InputError: `path` is one of `inputs` or in a folder that is; `field` is the option it is from.
     """
-    if path.is_file() and real_path(path) in {real_path(file) for file in inputs}:
+    real = real_path(path)
+    if path.is_file() and not {real, *real.parents}.isdisjoint(map(real_path, inputs)):
         raise InputError(field, str(path), "another file: this one is an input")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Text files of a capture: read with limits, so that a foreign file costs no memory."""
+"""Text files: read with limits, so that a foreign file costs no memory."""
 
 import io
 import tomllib
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import check_json, open_input, read_input
+from ntbbench.core.input_file import ENCODING, check_json, open_input, read_input
 
 TOML_MAX = 1 << 20  # bytes
 
@@ -21,7 +21,7 @@ def read_toml(field: str, path: Path) -> dict[str, Any]:
     data = read_input(path, field, TOML_MAX)
     check_json(data, f"{field}: {path}")
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
+        return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(field, str(path), f"not TOML in UTF-8: {error}") from None
     except RecursionError:
@@ -39,7 +39,7 @@ def open_text(path: Path) -> TextIO:
     InputError: the file cannot be opened, or is no regular file.
     """
     file = open_input(path, "capture file")
-    return io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="\n")
+    return io.TextIOWrapper(file, ENCODING, "backslashreplace", newline="\n")
 
 
 def read_small(path: Path) -> str:

@@ -48,6 +48,7 @@ def measured_of(folder: Path, before: tuple[int, ...], after: tuple[int, ...], *
         ((92, 2, 9), (92, 2, 9), {}, "entries-wait", "receiver"),
         ((90, 0, 2), (90, 0, 13), {}, "not-sent", "sender"),
         ((0, 0, 0), (0, 0, 0), {"tx_ring_full": 9}, "stale-tail", "sender"),
+        ((0, 0, 0), (0, 0, 0), {}, "stale-tail", "sender"),  # nothing that a remote could consume
         ((0, 0, 14), (300, 0, 0), {"tx_ring_full": 9}, "full-at-times", "receiver"),
         ((0, 0, 14), (300, 0, 3), {}, "full-at-times", "not known"),
         ((0, 0, 14), (0, 0, 14), {"tx_err_no_buf": 4}, "no-queue-entry", "sender"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from ab_records import ab_result, drawn
+from compare_data import pytest_benchmark, written
 
 from ntbbench.ab.records import AbMetric
 from ntbbench.compare.policy import Policy
@@ -88,7 +89,26 @@ def test_files_that_runs_leave_are_one_family(ntbbench) -> None:
     names = [metric["name"] for metric in load("r.json")["metrics"]]
     assert "benches/test_x.py::test_scan" in names and len(names) > 5
     assert load("r.json")["stopped"] == "decided"
+    assert "What changed" in ran.out.splitlines()  # before how it was run
     assert "regressed, worst +49.7 % (benches/test_x.py::test_scan)" in " ".join(ran.out.split())
+
+
+def test_exact_numbers_of_a_file_are_no_part_of_the_family(ntbbench) -> None:
+    exact = {"steady": 5, "more": 7}
+    records = [pytest_benchmark(1, 9, bench=1e-3) for _ in range(2)]
+    for add, record in enumerate(records):
+        extra = {key: value + add * (key == "more") for key, value in exact.items()}
+        record["benchmarks"][0]["extra_info"] = extra
+        written(Path(f"{add}.json"), record)
+    commands = [f"cp {add}.json {{output}}" for add in range(2)]
+    options = ("--base", commands[0], "--candidate", commands[1], "--until", "3", "-o", "r.json")
+    assert ntbbench("ab", *options).code == 0
+    ran = ntbbench("compare", "r.json", "--format", "json")
+    name = "benches/test_x.py::bench"
+    kinds = {c["metric"]: (c["kind"], c["verdict"]) for c in ran.report["comparisons"]}
+    assert kinds[f"{name}:more"] == ("exact", "regressed")
+    assert kinds[f"{name}:steady"] == ("exact", "equivalent")
+    assert ran.report["family"]["size"] == sum(kind == "noisy" for kind, _ in kinds.values())
 
 
 def test_both_are_pinned(ntbbench) -> None:
@@ -199,6 +219,16 @@ def test_resume_takes_what_moves_a_bound_and_refuses_the_rest(ntbbench) -> None:
         more.out.split()
     )
     assert Path("r.json").read_text() == whole
+
+
+def test_a_run_of_an_older_version_of_the_policy_goes_on(ntbbench) -> None:
+    commands = ("--base", says(100), "--candidate", says(101))
+    ntbbench("ab", *commands, *QUICK, "--until", "2", "-o", "r.json")
+    older = load("r.json")
+    del older["policy"]["quantile"], older["metrics"][0]["kind"]
+    Path("r.json").write_text(json.dumps(older))
+    more = ntbbench("ab", "--resume", "r.json", "--until", "3")
+    assert (more.code, len(load("r.json")["runs"])) == (0, 8)
 
 
 def test_another_machine_does_not_go_on(ntbbench) -> None:

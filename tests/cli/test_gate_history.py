@@ -91,7 +91,8 @@ def test_another_machine_is_5_and_some_commits_of_it_are_left_out(gate: Gate) ->
     new["machine_info"]["cpu"]["brand_raw"] = "Example 2"
     ran = gate(levels(*[1e-3] * 9), new)
     assert ran.code == 5
-    assert "9 of the last 9 commits are from another environment; --force WHY" in ran.err
+    told = "cpu.brand_raw: 'Example 1' against 'Example 2'"
+    assert f"9 of the last 9 commits are from another environment ({told}); --force WHY" in ran.err
     ran = gate([], new, "--force", "the same board")
     assert (ran.code, ran.report["environment"]["forced"]) == (0, "the same board")
 
@@ -104,6 +105,30 @@ def test_commits_of_another_machine_are_left_out(gate: Gate) -> None:
     assert (ran.code, ran.comparisons[BENCH]["n_base"]) == (0, 10)
     (note,) = ran.report["environment"]["notes"]
     assert note == "4 of the last 14 commits are from another environment, and are left out"
+
+
+def test_what_the_policy_ignores_of_an_environment_may_differ(gate: Gate, tmp_path: Path) -> None:
+    new = levels(1e-3)[0]
+    new["machine_info"]["cpu"]["brand_raw"] = "Example 2"
+    policy = tmp_path / "policy.toml"
+    policy.write_text('ignore_environment = ["cpu.brand_raw"]')
+    ran = gate(levels(*[1e-3] * 9), new, "--policy", policy)
+    assert (ran.code, ran.comparisons[BENCH]["n_base"]) == (0, 9)
+    environment = ran.report["environment"]
+    assert (environment["ignored"], environment["notes"]) == (["cpu.brand_raw"], [])
+    ran = gate([], new, "--ignore-environment", "cpu.brand_row")
+    assert ran.code == 5
+    assert "no environment has the key 'cpu.brand_row'; did you mean cpu.brand_raw?" in ran.err
+
+
+def test_a_cpu_that_is_ignored_takes_with_it_what_stands_for_its_name(gate: Gate) -> None:
+    stored, new = levels(*[1e-3] * 9), levels(1e-3)[0]
+    for record in (*stored, new):
+        del record["machine_info"]["cpu"]["brand_raw"]
+    new["machine_info"]["node"] = "other"
+    assert gate(stored, new).code == 5
+    assert gate([], new, "--ignore-environment", "cpu.brand_raw").code == 0
+    assert gate([], new, "--ignore-environment", "node").code == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from ntbbench.cli.main import COMMANDS, main
+from ntbbench.compare.readers import FORMATS
 from ntbbench.core.errors import ExitCode
 
 
@@ -37,6 +38,11 @@ def test_a_command_lists_its_exit_codes_and_each_format_once(capsys, command: st
     assert "markdown" not in told
 
 
+@pytest.mark.parametrize("command", ["compare", "gate"])
+def test_the_formats_that_are_read_are_named(capsys, command: str) -> None:
+    assert FORMATS in " ".join(help_of(capsys, command).split())
+
+
 def test_a_command_that_is_none_names_all(capsys) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["nosuch"])
@@ -48,7 +54,7 @@ def test_a_command_that_is_none_names_all(capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "strange"),
     [
-        (["gate", "--help"], {"ntbbench.cli.lab", "ntbbench.cli.sweep"}),
+        (["gate", "--help"], {"ntbbench.cli.lab", "ntbbench.cli.sweep", "numpy"}),
         (["--help"], {"numpy", "scipy", "plotly"}),  # they take longer to load than this to run
         (["hardware"], {"numpy", "scipy", "plotly"}),
         (["capture", "--help"], {"numpy", "scipy", "plotly"}),

@@ -14,7 +14,7 @@ from compare_runs import Ran
 from pair_fake import HUNG, SLEEP, STUCK, Lab
 
 from ntbbench.cli.main import main
-from ntbbench.compare.readers.result_kinds import place
+from ntbbench.compare.readers.pair_results import place
 from ntbbench.lab.pair.records import PairFinding
 
 Run = Callable[..., Ran]

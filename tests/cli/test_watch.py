@@ -144,6 +144,20 @@ def test_a_line_an_interval(name: str, machine: Path, tmp_path: Path) -> None:
     assert amplifications == {"5.00..5.05"}
 
 
+@pytest.mark.parametrize("name", ["ntbbench", "dash", "bash", BUSYBOX])
+def test_lines_without_ntb_say_why_once(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("NTBBENCH_ROOT", str(tmp_path))
+    fill(tmp_path, "before", 100, [5], ["IO-APIC 2-edge timer"])
+    shutil.rmtree(tmp_path / "sys")
+    command = program(name, tmp_path, "2")
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert len(ran.stdout.splitlines()) == 2
+    assert ran.stderr.splitlines() == [
+        "ntbbench: no interrupt line of an NTB driver",
+        "ntbbench: no counters of QPs: root and a mounted debugfs have them",
+    ]
+
+
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("name", ["ntbbench", "dash"])

@@ -204,6 +204,25 @@ def test_a_line_of_text_after_a_document(more: str, ntbbench, tmp_path: Path) ->
     assert "throughput" in ntbbench("compare", path, path, "--format", "json").comparisons
 
 
+@pytest.mark.parametrize(
+    ("form", "runs"),
+    [
+        ("[{0}, {1}]", 2),  # as `jq -s` prints
+        ("[\n  {0},\n  {1}\n]\n", 2),
+        ("warning: Ignoring nonsense TCP MSS 0\n{0}", 1),
+        ("root@board:~# iperf3 -c host -J\n{0}\nroot@board:~# iperf3 -c host -J\n{1}\n", 2),
+    ],
+)
+def test_documents_in_a_list_or_behind_other_lines(form: str, runs, ntbbench, tmp_path) -> None:
+    record = json.loads((TOOLS / "iperf3-tcp.json").read_text())
+    other = record | {"title": "another run"}
+    path = tmp_path / "a.txt"
+    path.write_text(form.format(json.dumps(record), json.dumps(other, indent=1)))
+    assert len(ingest([path]).throughput) == runs
+    found = ntbbench("compare", path, path, "--format", "json").comparisons["throughput"]
+    assert found["n_base"] == runs or runs == 1
+
+
 STREAM = [
     {"event": "start", "data": {"test_start": {"protocol": "TCP", "num_streams": 1}}},
     {"event": "interval", "data": {"sum": {"seconds": 1, "bits_per_second": 1e9}}},

@@ -11,6 +11,7 @@ import numpy as np
 
 from ntbbench.compare.series import Series, Variant
 
+BENCHMARKS = Path(__file__).parents[1] / "data" / "benchmarks"  # what other tools write
 HOSTILE = (
     "<script>alert(1)</script>",
     "\x1b[31mred\x1b[0m",

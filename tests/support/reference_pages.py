@@ -17,8 +17,8 @@ from shell_files import shell_files
 
 from ntbbench.capture.ingest import READERS as CAPTURED
 from ntbbench.cli.main import EXIT_CODES
+from ntbbench.compare import readers as compared
 from ntbbench.compare.policy import Policy
-from ntbbench.compare.readers.detect import FORMATS as COMPARED
 from ntbbench.core.fields import Declared, declared
 from ntbbench.core.options import OptionSection, described
 from ntbbench.datapath import sections as simulate
@@ -73,6 +73,12 @@ SAVED = """\
 
 A result is JSON whose `schema` names its kind. `ntbbench schema KIND` prints the JSON Schema,
 [metrics.md](metrics.md) lists the fields. `null` is a number that is not known.
+"""
+COMPARED = """\
+## What `compare` and `gate` read
+
+A side is one of these, or several of one kind: the content says which. What is measured of each:
+[compare.md](../compare.md#what-is-compared).
 """
 READ = """\
 ## What `ingest` and `explain` read
@@ -169,6 +175,10 @@ def formats_page() -> str:
         (f"`{name}`", f"`{kind.schema}`", first_line(kind.record_type()))
         for name, kind in RESULTS.items()
     )
+    sides = (
+        (what, first_line(import_module(f"{compared.__name__}.{module}")))
+        for module, what in compared.READERS.items()
+    )
     sources = ((one.name, one.gives, one.cannot_tell) for one in CAPTURED if one.gives)
     return "\n".join(
         [
@@ -176,7 +186,8 @@ def formats_page() -> str:
             markdown(("format", "what", "of"), renderers),
             SAVED,
             markdown(("kind", "`schema`", "what"), results),
-            f"## What `compare` and `gate` read\n\nA side is {COMPARED}, or several of one kind.\n",
+            COMPARED,
+            markdown(("a side", "what"), sides),
             READ,
             markdown(("source", "gives", "cannot tell"), sources),
         ]

@@ -15,7 +15,9 @@ from ntbbench.core.text_file import read_lines
 LINE_MAX = 1 << 14
 CLUES_MAX = 1000  # lines of one log
 STAMP = re.compile(
-    r"^(?:<\d{1,3}>)?(?:\[\s*\d{1,9}\.\d{6}\]|[A-Z][a-z]{2} {1,2}\d{1,2} [\d:]{8} \S{1,64} kernel:)"
+    r"^(?:<\d{1,3}>|[a-z]\w{1,7} {0,4}:[a-z]{3,6} {0,4}: )?"
+    r"(?:\[\s*\d{1,9}\.\d{6}\]|[A-Z][a-z]{2} {1,2}\d{1,2} [\d:]{8} \S{1,64} kernel:)"
+    r"|^\d{4}-\d\d-\d\dT[\d:]{8}[\d.,:+Z-]{0,16} (?:\S{1,64} kernel|\w+(?: \S{1,40})?):"
     r"|^\[[A-Z][a-z]{2} [A-Z][a-z]{2} {1,2}\d{1,2} [\d:]{8} \d{4}\]"
     r"|^(?:ntb_hw_\w+|switchtec|ntb_transport) \S{1,40}: "
     r"|^ntb_perf(?: \S{1,40})?[: ] ?\d{1,5}: [clM]",

@@ -7,39 +7,35 @@ two loads compare.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from ntbbench.capture.ingest import ingest, is_capture
 from ntbbench.capture.records import Amplification, Measured, QpRuns
-from ntbbench.compare.readers.checked import encodable, samples_of
+from ntbbench.compare.readers.checked import samples_of
+from ntbbench.compare.readers.content import Content, ResultReader
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Better
 
-__all__ = ["files_of", "is_capture", "load"]
-
 SOURCE = "capture"
-FILES_MAX = 1000
 Ends = tuple[float, float | None]
 NOT_KNOWN = "not known: see `ntbbench ingest`"
 
 
-def files_of(folder: Path) -> list[Path]:
-    """Return the files of a capture, which no output may write over."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())[:FILES_MAX]
+def recognises(content: Content) -> bool:
+    """Return whether a folder holds a part of a capture by its name."""
+    return content.path.is_dir() and is_capture(content.path)
 
 
-def load(folder: Path) -> Variant:
+def read(content: Content, label: str) -> Variant:
     """Return the side that a capture is.
 
     InputError: a file of it is damaged, or nothing of NTB is in it.
     """
-    measured = ingest([folder])
+    measured = ingest([content.path])
     if measured.errors:
-        raise InputError("input", str(folder), f"a whole capture: {measured.errors[0]}")
-    label = encodable(folder.resolve().name)
+        raise InputError("input", content.where, f"a whole capture: {measured.errors[0]}")
     variant = Variant(label, SOURCE, {}, context=_context(measured))
     packets = _packets(measured.qps)
     for metric, ends, better, per_packet in _counts(measured):
@@ -55,10 +51,11 @@ def load(folder: Path) -> Variant:
     for metric, samples in _rates(measured):
         variant.series[metric] = Series(
             metric=metric, kind="noisy", unit="bit/s", better="higher",
-            samples=samples_of(samples, str(folder), metric),
+            samples=samples_of(samples, content.where, metric),
         )  # fmt: skip
     if not variant.series:
-        raise InputError("input", str(folder), "a capture with NTB interrupts, counters or a trace")
+        allowed = "a capture with NTB interrupts, counters or a trace"
+        raise InputError("input", content.where, allowed)
     return variant
 
 
@@ -87,7 +84,7 @@ def _counts(measured: Measured) -> Iterator[tuple[str, Ends | None, Better, bool
     if up:
         yield "runs", _sum([(qp.runs_low, qp.runs_high) for qp in up]), "lower", True
     for qp in up:
-        name = f"runs of {qp.device} QP {qp.qp_num}"
+        name = f"{qp.device} QP {qp.qp_num}:runs".strip()  # what stands before the last : groups
         yield name, None if qp.runs_low is None else (qp.runs_low, qp.runs_high), "lower", False
     for quantity, row in _tightest(measured.amplification).items():
         yield f"{quantity} per interrupt", (row.low, row.high), "lower", False
@@ -143,3 +140,6 @@ def _add(
         metric=metric, kind="exact", better=better, value=low, served=served,
         per_packet=served is not None, bounds=None if low == high else ends,
     )  # fmt: skip
+
+
+READER = ResultReader(recognises, read)

@@ -6,6 +6,8 @@ import io
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,12 +20,23 @@ from ntbbench.compare.readers.checked import (
     encodable,
     read_bytes,
 )
+from ntbbench.compare.readers.content import Content, ResultReader
+from ntbbench.compare.readers.csv_dialect import (
+    DecimalSign,
+    cells_of,
+    is_number,
+    separator_of,
+    told,
+)
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import open_input
+from ntbbench.core.input_file import ENCODING, open_input
 
 SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"
+NO_TABLES = (".json", ".gz", ".xz", ".zip")  # a text of such a name must look like a table
+INDEX_NAMES = ("", "Unnamed: 0")  # as pandas writes an index without a name, and reads it again
+RUN = "run"
 
 
 class CsvColumn:
@@ -36,11 +49,48 @@ class CsvColumn:
 
     def series(self, metric: str) -> Series:
         """Return the column as a noisy series."""
-        return Series(metric=metric, kind="noisy", samples=np.frombuffer(self.values))
+        return Series(metric=metric, kind="noisy", samples=self.row_values())
+
+    def row_values(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Return the samples, float64[n]."""
+        return np.frombuffer(self.values)
 
     def row_numbers(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Return the data row of each sample."""
         return np.frombuffer(self.rows, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """The columns of a table, and notes on how it was read."""
+
+    columns: list[CsvColumn]
+    notes: list[str]
+
+
+def recognises(content: Content) -> bool:
+    """Return whether a text is no JSON; one that is named as such must look like a table."""
+    if content.is_large_table:
+        return True
+    if content.is_json or content.path.is_dir():
+        return False
+    return content.path.suffix.lower() not in NO_TABLES or is_table(content.head)
+
+
+def read(content: Content, label: str) -> Variant:
+    """Return one variant whose metrics are the columns of a CSV, those that are not empty."""
+    if content.is_large_table:
+        table = _read_table(content.path)
+    else:
+        table = _table_of(io.BytesIO(content.data), content.path)
+    columns = [column for column in table.columns if column.values]
+    return Variant(
+        label,
+        SOURCE,
+        {column.name: column.series(column.name) for column in columns},
+        row_numbers={column.name: column.row_numbers() for column in columns},
+        notes=tuple(table.notes),
+    )
 
 
 def load_runs(paths: Sequence[Path]) -> list[Variant]:
@@ -49,112 +99,135 @@ def load_runs(paths: Sequence[Path]) -> list[Variant]:
     InputError: anything that is not such a table, naming the row and the column.
     """
     variants: dict[str, Variant] = {}
+    notes: list[str] = []
     for path in paths:
         metric = encodable(path.stem)
         if any(metric in variant.series for variant in variants.values()):
             raise InputError("--runs", str(path), "files with different names")
-        for column in _read_columns(path):
+        table = _read_table(path)
+        notes += [f"{metric}: {note}" for note in table.notes]
+        for column in table.columns:
             variant = variants.setdefault(column.name, Variant(column.name, SOURCE, {}))
             if column.values:
                 variant.series[metric] = column.series(metric)
                 variant.row_numbers[metric] = column.row_numbers()
-    return list(variants.values())
+    base, *others = variants.values()  # a table has a column
+    return [replace(base, notes=tuple(notes)), *others]  # said once, of the base
 
 
-def load_columns(path: Path, label: str, data: bytes | None = None) -> Variant:
-    """Return one variant whose metrics are the columns of a CSV, those that are not empty.
-
-    `data` is what was read already: a pipe is read once.
-    """
-    found = _read_columns(path) if data is None else _columns_of(io.BytesIO(data), path)
-    columns = [column for column in found if column.values]
-    return Variant(
-        label,
-        SOURCE,
-        {column.name: column.series(column.name) for column in columns},
-        row_numbers={column.name: column.row_numbers() for column in columns},
-    )
-
-
-def is_table(data: bytes) -> bool:
-    """Return whether a text is a table of runs whatever its name says: a header, then numbers."""
-    lines = data.decode("utf-8-sig", "replace").splitlines()[:2]
+def is_table(head: bytes) -> bool:
+    """Return whether a text begins as a table of runs does: a header, then numbers."""
+    lines = head.decode("utf-8", "replace").splitlines()
+    if len(lines) < 2:
+        return False
     try:
-        header, first = csv.reader(lines, strict=True)
-    except (csv.Error, ValueError):  # ValueError: it has no two rows
+        separator = separator_of(lines[0], lines[1], Path())
+        header, first = (cells_of(line, separator) for line in lines[:2])
+    except (csv.Error, InputError):
         return False
     is_wide = len(first) == len(header) and any(first)
-    return (
-        is_wide and not any(map(_is_number, header)) and all(map(_is_number, filter(None, first)))
-    )
+    return is_wide and not any(map(is_number, header)) and all(map(is_number, filter(None, first)))
 
 
-def _read_columns(path: Path) -> list[CsvColumn]:
+def _read_table(path: Path) -> CsvTable:
     try:
         if not path.is_file():
-            return _columns_of(io.BytesIO(read_bytes(path)), path)
+            return _table_of(io.BytesIO(read_bytes(path)), path)
         with open_input(path) as raw:
-            return _columns_of(raw, path)
+            return _table_of(raw, path)
     except OSError as error:
         raise InputError("input", str(path), error.strerror or "cannot be read") from error
 
 
-def _columns_of(raw: BinaryIO, path: Path) -> list[CsvColumn]:
+def _table_of(raw: BinaryIO, path: Path) -> CsvTable:
     try:
-        with io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
-            return parse(csv.reader(text, strict=True), path)
+        with io.TextIOWrapper(raw, ENCODING, newline="") as text:
+            begin, second = text.readline(), text.readline()
+            separator = separator_of(begin, second, path)
+            rows = csv.reader(chain((begin, second), text), delimiter=separator, strict=True)
+            sign = DecimalSign(separator, path)
+            columns = parse(rows, path, sign)
+            sign.check()
+            return _without_index(columns, told(separator, sign))
     except UnicodeDecodeError as error:
         raise InputError("input", str(path), "text in UTF-8") from error
     except csv.Error as error:
         raise InputError("input", str(path), f"a CSV table: {error}") from error
 
 
-def parse(rows: Iterator[list[str]], path: Path) -> list[CsvColumn]:
+def _without_index(columns: list[CsvColumn], notes: list[str]) -> CsvTable:
+    """Return the table without a first column that only numbers the rows, which is said."""
+    kind = _index_of(columns)
+    if not kind:
+        return CsvTable(columns, notes)
+    note = f"the first column, {columns[0].name!r}, is {kind} and is not compared"
+    return CsvTable(columns[1:], [*notes, note])
+
+
+def parse(rows: Iterator[list[str]], path: Path, sign: DecimalSign) -> list[CsvColumn]:
     """Return the columns of a table with a header."""
     header = next(rows, None)
     if not header:
         raise InputError("input", str(path), "a header with a variant a column; this file is empty")
-    seen: set[str] = set()
-    for index, name in enumerate(header):
-        if not name.strip():
-            raise InputError(f"{path}: column {index + 1}", name, "a name")
-        if name in seen:
-            raise InputError(f"{path}: header", name, "each name once")
-        if _is_number(name):
-            raise InputError(
-                f"{path}: header", name, "a name, not a number: is the header missing?"
-            )
-        seen.add(name)
+    _check_header(header, path)
     columns = [CsvColumn(name) for name in header]
     for number, row in enumerate(rows, start=1):
         if not row and len(header) > 1:  # a blank line
             continue
         if len(row) > len(header) or (len(row) < len(header) and len(header) > 1):
-            raise InputError(
-                f"{path}: row {number}", f"{len(row)} cells", f"{len(header)}, as in the header"
-            )
+            hint = "" if len(header) > 1 else "; in a single column write decimal points"
+            allowed = f"{len(header)}, as in the header{hint}"
+            raise InputError(f"{path}: row {number}", f"{len(row)} cells", allowed)
         for column, cell in zip(columns, row, strict=False):
             if cell:
-                column.values.append(_checked_number(cell, path, number, column.name))
+                where = f"{path}: row {number}, column {column.name!r}"
+                column.values.append(_checked_number(cell, where, sign))
                 column.rows.append(number)
+    if columns[0].name in INDEX_NAMES and not _index_of(columns):
+        raise InputError(f"{path}: column 1", columns[0].name, "a name, or an index 0, 1, 2, ...")
     return columns
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _check_header(header: Sequence[str], path: Path) -> None:
+    """Refuse names that are none; that of an index may be missing."""
+    seen: set[str] = set()
+    for index, name in enumerate(header):
+        if not name.strip() and (index or len(header) == 1 or name):
+            raise InputError(f"{path}: column {index + 1}", name, "a name")
+        if name in seen:
+            raise InputError(f"{path}: header", name, "each name once")
+        if is_number(name):
+            allowed = "a name, not a number: is the header missing?"
+            raise InputError(f"{path}: header", name, allowed)
+        seen.add(name)
 
 
-def _checked_number(cell: str, path: Path, number: int, name: str) -> float:
+def _index_of(columns: Sequence[CsvColumn]) -> str:
+    """Return what the first column is where it only numbers the rows; "" of a metric."""
+    first = columns[0]
+    values, name = first.row_values(), first.name
+    if len(columns) < 2:
+        return ""
+    whole = all(column.rows[-1] <= len(values) for column in columns if column.rows)
+    if name in INDEX_NAMES and whole and np.array_equal(values, np.arange(len(values))):
+        return "an index"
+    rises = bool((np.diff(values) > 0).all() and (values % 1 == 0).all())
+    shuffled = np.array_equal(np.sort(values), np.arange(1, len(values) + 1))
+    is_run = name.strip().lower() == RUN and (rises or shuffled)
+    return "the number of the run" if is_run else ""
+
+
+def _checked_number(cell: str, where: str, sign: DecimalSign) -> float:
+    text = sign.plain(cell, where) if sign.may_be_comma else cell
     try:
-        value = float(cell)
+        value = float(text)
     except ValueError:
         value = math.nan
     # float() takes digit separators and the digits of every script; a table of runs has neither.
     usable = value == 0 or SMALLEST_SAMPLE <= value <= LARGEST_SAMPLE  # False for NaN
     if not usable or "_" in cell or not cell.isascii():
-        raise InputError(f"{path}: row {number}, column {name!r}", cell, ALLOWED)
+        raise InputError(where, cell, ALLOWED)
     return value
+
+
+READER = ResultReader(recognises, read)

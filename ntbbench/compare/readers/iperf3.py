@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`iperf3 -J`: throughput of one run's intervals, or one sample a run where there are several.
+"""Runs of iperf3: throughput of one run's intervals, or one sample a run of several.
 
 Of UDP what arrived counts, and the share that was lost: the intervals of a sender hold what it
 sent, whatever became of it. With --bidir the way back is a metric of its own. A server does not
@@ -7,46 +7,82 @@ know what arrived at the client. A document that is there twice is one run.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from msgspec import structs
 
 from ntbbench.compare.readers.checked import samples_of
+from ntbbench.compare.readers.content import Content, ResultReader, begins
+from ntbbench.compare.readers.joining import numbered
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
 from ntbbench.core.fields import Better
 from ntbbench.core.iperf3 import BACK, REPEATED, Iperf3Document, doubts, loss
 from ntbbench.core.iperf3 import read as read_document
+from ntbbench.core.iperf3_forms import HEAD, documents, is_iperf3
 
 SOURCE = "iperf3"
 SETTINGS = (*("protocol", "num_streams", "blksize", "reverse", "bidir", "tos"), "target_bitrate")
+ENDS = {"end": b"{", "intervals": b"[", "error": b'"'}  # one of them ends a run
 Told = tuple[str, ...]  # cautions of a series
 
 
-def load(documents: list[tuple[str, bytes]], label: str, where: str) -> Variant:
+def recognises(content: Content) -> bool:
+    """Return whether a run started and came to something; benchmarks and commands are others'.
+
+    Events a line and the text for people are told by their beginning.
+    """
+    if is_iperf3(content.head[:HEAD].decode("utf-8", "replace")):
+        return True
+    keys = content.keys
+    if content.first("benchmarks") or begins(content.first("results"), "times", b"["):
+        return False
+    ended = any(begins(keys, name, mark) for name, mark in ENDS.items())
+    return ended and begins(keys, "start", b"{")
+
+
+def read(content: Content, label: str) -> Variant:
+    """Return the variant of a file, which may hold several runs one after another."""
+    return read_together([content], label, content.where)
+
+
+def read_together(contents: Sequence[Content], label: str, where: str) -> Variant:
+    """Return the variant of all runs in some files; a run is a sample where there are several."""
+    runs = [
+        (content.where, run)
+        for content in contents
+        for run in documents(content.data.decode("utf-8", "replace"), content.where)
+    ]
+    found = load(runs, label, where)
+    # The samples of one process or connection are no runs.
+    return numbered(found, [s for s in found.series.values() if ONE_PROCESS not in s.cautions])
+
+
+def load(texts: Sequence[tuple[str, str]], label: str, where: str) -> Variant:
     """Return the variant of one run or of several of the same kind, each once, with its file.
 
     InputError: a run that failed, and runs with different settings.
     """
     runs: dict[str, Iperf3Document] = {}
     repeated: Counter[str] = Counter()
-    for file, document in documents:
-        run = _decoded_run(document, file)
+    for file, text in texts:
+        run = _complete_run(text, file)
         if run.identity in runs:
             repeated[run.where] += 1
         runs.setdefault(run.identity, run)
     variant = _variant_of([*runs.values()], label, where)
     if repeated:
         files = ", ".join(list(repeated)[:3]) + (" ..." if len(repeated) > 3 else "")
-        text = f"{REPEATED}: {repeated.total()} of {len(documents)} in {label} ({files})"
+        told = f"{REPEATED}: {repeated.total()} of {len(texts)} in {label} ({files})"
         first = next(iter(variant.series))  # said once, not of every metric
         series = variant.series[first]
-        variant.series[first] = structs.replace(series, cautions=(*series.cautions, text))
+        variant.series[first] = structs.replace(series, cautions=(*series.cautions, told))
     return variant
 
 
-def _decoded_run(document: bytes, file: str) -> Iperf3Document:
-    run = read_document(document.decode("utf-8", "replace"), file)
+def _complete_run(text: str, file: str) -> Iperf3Document:
+    run = read_document(text, file)
     if run.error:
         raise InputError("input", file, f"this run of iperf3 failed: {run.error}")
     return run
@@ -143,3 +179,6 @@ def _add_processors(variant: Variant, runs: list[Iperf3Document], where: str) ->
             variant.series[metric] = Series(
                 metric=metric, kind="noisy", unit="%", better="lower", samples=samples
             )
+
+
+READER = ResultReader(recognises, read, read_together)

@@ -2,21 +2,29 @@
 """Summaries of ping and sockperf: latencies, a sample a run, and the share that was lost."""
 
 from ntbbench.compare.readers.checked import samples_of
+from ntbbench.compare.readers.content import Content, ResultReader
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
-from ntbbench.core.latency_text import LatencyRun, latencies
+from ntbbench.core.latency_text import LatencyRun, is_latency, latencies
 
+HEAD = 4096  # bytes that tell the tool
 NAMES = ("average", "least", "most", "deviation")
 
 
-def read_latency(data: bytes, label: str, where: str) -> Variant:
+def recognises(content: Content) -> bool:
+    """Return whether the text begins as one of the tools prints it."""
+    return is_latency(content.head[:HEAD].decode("utf-8", "replace"))
+
+
+def read(content: Content, label: str) -> Variant:
     """Return the variant of one text: times in seconds, less is better.
 
     Of several runs the metrics count that each of them has. InputError: no summary, or runs of
     several kinds.
     """
-    runs = latencies(data.decode("utf-8", "replace"), where)
+    where = content.where
+    runs = latencies(content.data.decode("utf-8", "replace"), where)
     kinds = {(run.tool, run.what) for run in runs}
     if len(kinds) > 1:
         raise InputError(where, "runs of several kinds", "runs of one tool, alike")
@@ -46,3 +54,6 @@ def _metrics(run: LatencyRun) -> dict[str, float]:
     found |= {f"p{name}": seconds for name, seconds in run.percentiles.items()}
     found |= {"lost_percent": run.lost_percent, "throughput": run.bits_per_second}
     return {name: value for name, value in found.items() if value is not None}
+
+
+READER = ResultReader(recognises, read)

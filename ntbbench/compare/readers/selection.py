@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from ntbbench.compare.readers.checked import read_bytes
-from ntbbench.compare.readers.detect import joined, kind_of, paths_of, readable, unique_labels
+from ntbbench.compare.readers.content import Content, readable
+from ntbbench.compare.readers.joining import joined, unique_labels
+from ntbbench.compare.readers.own_results import kind_of
+from ntbbench.compare.readers.paths import paths_of
 from ntbbench.compare.readers.results import Results
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
@@ -69,12 +71,12 @@ def _read(argument: str, option: str) -> tuple[Results, list[Path], list[Any]]:
     kind, results = None, []
     for path in paths:
         with readable(str(path)):
-            data = read_bytes(path)
-            own = kind_of(data)
+            content = Content(path)
+            own = kind_of(content)
             if own is None or (kind is not None and own is not kind):
                 raise InputError(option, argument, "results of ntbbench, of one kind")
             kind = own
-            results.append(kind.decode(data))
+            results.append(kind.decode(content.data))
     assert kind is not None  # there is a path
     return kind, paths, results
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import open_input, reading
+from ntbbench.core.input_file import ENCODING, open_input, reading
 from ntbbench.core.names import parse_int
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 from ntbbench.ntb.workload.stream import U8, U64, Stream
@@ -59,7 +59,7 @@ def _read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
     columns: dict[str, list[Any]] = {}
     try:
         raw = open_input(Path(path), "workload: log", TEXT_MAX)
-        with io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(raw, ENCODING, newline="") as file:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
             if len(set(header)) < len(header):

@@ -10,7 +10,7 @@ from ntbbench.ab.run import judged
 from ntbbench.compare.readers.ab_blocks import ab_sides
 from ntbbench.compare.records import Comparison, Report
 from ntbbench.core.units import duration_text
-from ntbbench.report.document import Block, Document, Table, Tone, column, words
+from ntbbench.report.document import Block, Document, Notes, Table, Tone, column, words
 from ntbbench.report.views import comparison
 from ntbbench.report.views import comparison_words as say
 
@@ -30,14 +30,18 @@ def document(result: AbResult) -> Document:
     report = judged(result)
     blocks = f"{say.counted(result.blocks, 'block(s)')}, {WHY[result.stopped]}"
     whole = comparison.document(report, ab_sides(result))
+    run = list(_lines(result))
+    # The answer on one metric is the whole of it; on several their table goes first.
+    is_answered = len(report.comparisons) == 1
+    below = [] if is_answered else [Notes("The run", [(line, ()) for line in run])]
     return replace(
         whole,
         title="ntbbench ab",
         verdict=f"{_answer(report)}; {blocks}",
         tone=_tone(report),
         record=result,
-        lines=[*_lines(result), *whole.lines],
-        blocks=[*whole.blocks, _noise(result)],
+        lines=[*(run if is_answered else ()), *whole.lines],
+        blocks=[*whole.blocks, *below, _noise(result)],
         warnings=[*whole.warnings, *_warnings(result)],
         facts=result.environment,
     )

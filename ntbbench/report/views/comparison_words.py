@@ -13,6 +13,10 @@ from ntbbench.report.wording import plain
 SEVERITY = ("regressed", "missing", "inconclusive", "improved", "equivalent")
 SCALES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1e-12, "ps")),
+    "B": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")),
+    "B/s": ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s")),
+    "1/s": ((1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s")),
+    "ops/s": ((1e9, "Gops/s"), (1e6, "Mops/s"), (1e3, "kops/s")),
     "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")),
 }
 # Of each scaled unit: the one that scales, and how much of it one is.
@@ -172,7 +176,7 @@ def remarks(comparison: Comparison) -> list[str]:
     reasons = [comparison.reason] if judged and not comparison.missing else []
     said = ("missing", *(ONE_PROCESS for reason in reasons if reason.startswith(ONE_PROCESS)))
     warned = [f"{w.code}: {_meaning(w)}" for w in comparison.warnings if w.code not in said]
-    return [*reasons, *warned]
+    return [*dict.fromkeys((*reasons, *warned))]  # a warning may be of both sides
 
 
 def tag(remark: str) -> str:

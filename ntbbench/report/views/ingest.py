@@ -38,6 +38,7 @@ NO_REPLY = "no reply came: no latency"
 PERCENTILES = ("50", "99", "99.9")  # shown where a run has them; --format json has all
 LATENCIES = ("average", "least", "most", "deviation")
 OTHERS_MAX = 12  # lines of /proc/interrupts of other devices
+VECTORS_MAX = 8  # whose masks are shown one by one
 CPUS_MAX = 6  # columns of CPUs; of more, the busiest
 CSV = ("source", "quantity", "name", "key", "value", "at_most")
 SOURCE = column(Irq, "source")  # as of every number
@@ -148,14 +149,31 @@ def _blocks(measured: Measured) -> Iterator[Block]:
     yield field_table(
         "Devices",
         DeviceFacts,
-        ("db_valid_mask", "vector_masks", "db_read", "source"),
+        ("driver", "db_valid_mask", "vector_masks", "db_read", "source"),
         measured.devices,
-        vector_masks=lambda device: Cell("/".join(device.vector_masks) or "no callbacks"),
+        driver=lambda device: Cell(device.driver or "?"),
+        db_valid_mask=_doorbells,
+        vector_masks=_vectors,
         source=source,
     )
     yield Notes("Failed", [(failure, ()) for failure in measured.failures])
     yield Notes("Sources", _sources(measured))
     yield Notes("Not used", [(error, ()) for error in measured.errors])
+
+
+def _doorbells(device: DeviceFacts) -> Cell:
+    count = int(device.db_valid_mask, 16).bit_count()
+    return Cell(f"{device.db_valid_mask} ({plural(count, 'doorbell')})")
+
+
+def _vectors(device: DeviceFacts) -> Cell:
+    """Return the masks of a few vectors, or of many what they have in common."""
+    masks = [int(mask, 16) for mask in device.vector_masks]
+    bits = [vector for vector, mask in enumerate(masks) if mask]
+    if len(masks) <= VECTORS_MAX or any(masks[n] != 1 << n for n in bits):
+        return Cell("/".join(device.vector_masks) or "no callbacks")
+    rest = f", {len(masks) - len(bits)} without" if len(bits) < len(masks) else ""
+    return Cell(f"{len(masks)}: bit n of vector n{rest}")
 
 
 def _sources(measured: Measured) -> list[tuple[str, list[str]]]:

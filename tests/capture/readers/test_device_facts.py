@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What drivers say of their device: debugfs info, the kernel's log, ntb_perf."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,9 @@ def test_ntb_perf_s_errors(line: str, words: str, tmp_path: Path) -> None:
     [
         "[  123.456789] ntb_perf 0: ", "[Mon Nov 30 04:46:29 2026] ntb_perf 0: ",
         "Nov 30 04:46:29 board kernel: ntb_perf 0000:03:00.0: 0: ", "ntb_perf 0: ",
+        "<6>[  123.456789] ntb_perf 0: ", "kern  :info  : [  123.456789] ntb_perf 0: ",
+        "[  123.456789][  T812] ntb_perf 0: ", "2026-11-30T04:46:29,123456+00:00 ntb_perf 0: ",
+        "2026-11-30T04:46:29+0000 board kernel: ntb_perf 0: ",
     ],
 )  # fmt: skip
 def test_ntb_perf_in_the_kernel_s_log(prefix: str, tmp_path: Path) -> None:
@@ -186,3 +190,18 @@ def test_clues_of_the_kernel_s_log(line: str, told: dict[str, object], tmp_path:
     text = f"[    0.000000] Command line: quiet\n[    9.100000] {line}\n"
     (clue,) = measured(saved(tmp_path / "dmesg", text)).clues
     assert {name: getattr(clue, name) for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("case", "row"),
+    [
+        ("info-amd", "ntb_hw_amd 0x7fff (15 doorbells) 15: bit n of vector n latched"),
+        ("info-idt", "ntb_hw_idt 0xffffffff (32 doorbells) no callbacks latched"),
+        ("irq-linkvec/info", "ntb_hw_intel 0x7fff (15 doorbells) 0x1f/0x3e0/0x7c00/0x0 latched"),
+    ],
+)
+def test_a_report_counts_doorbells_and_vectors(case: str, row: str, ntbbench) -> None:
+    printed = " ".join(ntbbench("ingest", "-v", CASES / case).out.split())
+    assert f"driver valid mask vector masks db_read source {'-'} {row}" in re.sub(
+        "-{2,}", "-", printed
+    )

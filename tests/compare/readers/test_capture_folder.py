@@ -41,6 +41,13 @@ def test_a_patch_is_seen_in_two_recordings_of_the_real_kernel(capsys) -> None:
     assert found["doorbell interrupts"]["verdict"] == "equivalent"
 
 
+def test_the_runs_of_a_qp_stand_below_its_whole_name(capsys) -> None:
+    assert main(["compare", str(FALLBACK), str(PER_VECTOR)]) == 0
+    assert "  0000:00:04.0 QP 0" in capsys.readouterr().out.splitlines()
+    _, found = judged(capsys, FALLBACK, PER_VECTOR)
+    assert {"0000:00:04.0 QP 0:runs", "0000:00:04.0 QP 3:runs"} < found.keys()
+
+
 def test_gate_fails_the_other_way_round(capsys) -> None:
     code, found = judged(capsys, PER_VECTOR, FALLBACK, command="gate")
     assert code == 1
@@ -110,7 +117,7 @@ def test_what_is_not_known_is_not_compared(tmp_path: Path) -> None:
     folder = capture(tmp_path / "a", ZERO, SLOTS)
     (folder / "before-stats" / PCI / "qp1").write_text("")
     variant = load_variant(str(folder))
-    assert set(variant.unknown) >= {"runs", f"runs of {PCI} QP 1"}
+    assert set(variant.unknown) >= {"runs", f"{PCI} QP 1:runs"}
     assert "runs per packet" not in variant.series
 
 

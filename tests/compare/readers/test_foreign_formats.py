@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from compare_data import (
+    BENCHMARKS,
     compat,
     iperf3,
     iperf3_udp,
@@ -22,21 +23,22 @@ from compare_data import (
     written,
 )
 
+from ntbbench.compare.readers import FORMATS, READERS
 from ntbbench.compare.readers.detect import load_variant
 
-GOOGLE: dict[str, Any] = {
-    "context": {"date": "2026", "host_name": "h", "num_cpus": 8, "caches": []},
-    "benchmarks": [{"name": "BM_A", "run_type": "iteration", "real_time": 10.1, "cpu_time": 10.0}],
-}
-HYPERFINE: dict[str, Any] = {
-    "results": [{"command": "sleep 0.1", "mean": 0.1, "times": [0.1, 0.101, 0.1]}]
-}
 # What belongs to another format, at the top of a file.
 STRAY: dict[str, Any] = {
     **{"start": {"test_start": {}}, "end": {}, "intervals": [], "context": {}, "machine_info": {}},
     **{"metadata": {}, "benchmarks": [], "results": [{"command": "x"}], "schema": "another/1"},
     **{"points": [], "cells": [], "version": "1.0"},
 }
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((BENCHMARKS / name).read_text())
+    return found
+
+
 RECORDS = {
     "pytest-benchmark": pytest_benchmark(),
     "pyperf": pyperf(),
@@ -44,6 +46,9 @@ RECORDS = {
     "ntbbench.sweep/1": sweep(),
     "ntbbench.compat/1": compat(),
     "ntbbench.lab/1": lab(),
+    "Google Benchmark": _read("google-benchmark.json"),
+    "hyperfine": _read("hyperfine.json"),
+    "asv": _read("asv.json"),
 }
 
 
@@ -74,16 +79,12 @@ def test_where_the_keys_around_them_are_missing(tmp_path: Path, record: dict[str
     assert load_variant(written(tmp_path / "r.json", bare)).source == source
 
 
-@pytest.mark.parametrize("tool", ["Google Benchmark", "hyperfine"])
-def test_what_is_not_read_is_refused_by_its_name(ntbbench, tmp_path: Path, tool: str) -> None:
-    record = GOOGLE if tool == "Google Benchmark" else HYPERFINE
-    good = written(tmp_path / "a.json", sweep())
-    for name, one in (("whole", record), ("bare", {k: record[k] for k in list(record)[-1:]})):
-        path = written(tmp_path / f"{name}.json", one)
-        for command in ("gate", "compare"):
-            ran = ntbbench(command, good, path)
-            assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-            assert ran.err.endswith(f"; this is JSON of {tool}, which is not read\n")
+@pytest.mark.parametrize("name", READERS.values())
+def test_an_unknown_file_is_refused_with_all_formats_known(ntbbench, tmp_path: Path, name) -> None:
+    path = written(tmp_path / "r.json", {"speed": 1})
+    ran = ntbbench("gate", path, path)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert name in ran.err
 
 
 def test_an_empty_file_of_benchmarks_has_measured_nothing(gated) -> None:
@@ -124,7 +125,7 @@ def test_what_is_neither_json_nor_a_table_is_said(ntbbench, tmp_path: Path, text
     path.write_text(text)
     ran = ntbbench("gate", path, path)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert "JSON of pytest-benchmark, pyperf or iperf3, or a CSV of runs" in ran.err
+    assert FORMATS in ran.err
 
 
 DAMAGED: list[str | bytes] = [
@@ -144,11 +145,6 @@ DAMAGED: list[str | bytes] = [
     '{"benchmarks": [{"name": "x", "stats": {"data": [1e999]}}], "machine_info": {}}',
     '{"benchmarks": [{"name": "x", "stats": {"data": [1]}}, '
     '{"name": "x", "stats": {"data": [1]}}], "machine_info": {}}',
-    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1e999}}], '
-    '"machine_info": {}}',
-    '{"benchmarks": [{"name": "x", "stats": {"data": [1]}, "extra_info": {"n": 1'
-    + "0" * 400
-    + '}}], "machine_info": {}}',
     '{"benchmarks": [{"runs": [{"values": [1]}]}]}',
     '{"start": {}, "end": {}, "intervals": [{"sum": {}}]}',
     '{"start": 0}' + " 0" * 200_000,
@@ -213,6 +209,54 @@ def test_pytest_benchmark_and_its_counts(gated) -> None:
         f"{name}:instructions": ("exact", "regressed"),
         f"{name}:listed": ("exact", "equivalent"),
     }
+
+
+@pytest.mark.parametrize(
+    "bad", ["NaN", "Infinity", "-Infinity", "1e999", "null", "9" * 400, "-1e400"]
+)
+def test_a_number_that_is_none_is_named_and_the_rest_is_read(
+    ntbbench, tmp_path: Path, bad: str
+) -> None:
+    good, path = written(tmp_path / "a.json", pytest_benchmark()), tmp_path / "b.json"
+    path.write_text(json.dumps(pytest_benchmark()).replace(": 1000", f": {bad}"))
+    metric = "benches/test_x.py::test_scan:instructions"
+    assert list(load_variant(str(path)).unread) == [metric]
+    ran = ntbbench("gate", path, path, "--format", "json")
+    assert (ran.code, [w["code"] for w in ran.report["warnings"]]) == (0, ["not-read"])
+    assert any(note.startswith(metric) for note in ran.report["environment"]["notes"])
+    ran = ntbbench("gate", good, path, "--format", "json")
+    assert (ran.code, ran.comparisons[metric]["missing"]) == (4, "candidate")
+    assert ntbbench("gate", path, path, "--fatal-warning", "not-read").code == 3
+
+
+@pytest.mark.parametrize("stats", [None, {}, {"data": None}, {"data": [0.1, None]}])
+def test_a_benchmark_without_rounds_is_named_and_the_rest_is_read(tmp_path: Path, stats) -> None:
+    for place in (0, 1):
+        record = pytest_benchmark(1, test_a=1e-3, test_b=2e-3)
+        record["benchmarks"][place]["stats"] = stats
+        variant = load_variant(written(tmp_path / "r.json", record))
+        assert list(variant.unread) == [f"benches/test_x.py::test_{'ab'[place]}"]
+        assert f"benches/test_x.py::test_{'ba'[place]}" in variant.series
+
+
+def test_of_several_files_none_has_what_one_has_without_a_number(tmp_path: Path) -> None:
+    for i in range(3):
+        record = pytest_benchmark(i)
+        record["benchmarks"][0]["extra_info"]["instructions"] = None if i == 1 else 1000
+        written(tmp_path / f"{i}.json", record)
+    variant = load_variant(str(tmp_path))
+    ((metric, why),) = variant.unread.items()
+    assert (metric.rpartition(":")[2], "1.json" in why) == ("instructions", True)
+    assert metric not in variant.series
+    assert len(variant.series) == 2
+
+
+def test_pyperf_without_runs_is_named(tmp_path: Path) -> None:
+    record = pyperf()
+    record["benchmarks"].append({"metadata": {"name": "lost"}})
+    record["benchmarks"].append({"metadata": {"name": "odd"}, "runs": [{"values": [0.1, None]}]})
+    variant = load_variant(written(tmp_path / "r.json", record))
+    assert (list(variant.series), list(variant.unread)) == (["bench"], ["lost", "odd"])
 
 
 def test_counts_in_lists_and_objects_of_extra_info(gated) -> None:

@@ -5,7 +5,8 @@ import pytest
 from compare_data import compat, lab, sweep
 from golden_cases import INPUTS
 
-from ntbbench.compare.readers.detect import OWN, load_variant
+from ntbbench.compare.readers.detect import load_variant
+from ntbbench.compare.readers.own_results import OWN
 from ntbbench.compare.readers.results import Results
 from ntbbench.core.fields import COMPARED, declared
 
