@@ -2,7 +2,6 @@
 """Every change of a host: written down before it is made, and taken back on every way out."""
 
 import shlex
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from ntbbench.board.board_records import JOURNAL_SCHEMA, BoardJournal
 from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, HostLost, Stop, open_host
 from ntbbench.board.settings import IRQBALANCE, SIDES, SINGLE, SPREAD, Board, BoardVariant, parsed
 from ntbbench.board.survey import Survey, module_name, setting_line, survey
-from ntbbench.core.clock import NS, monotonic
+from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import load_as, write_json
 
@@ -142,7 +141,7 @@ class Changer:
                 self.reconnect(side)
                 if self.now[side].get("boot") != before:
                     break
-            time.sleep(BETWEEN)
+            sleep(BETWEEN)
         else:
             raise CommandFailed(f"{side}: has not rebooted within {limit:g} s")
         if self.now[side].get("kernel") != kernel:

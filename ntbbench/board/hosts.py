@@ -2,7 +2,6 @@
 """Hosts that shell lines run on: this machine, a network namespace, or another one by ssh."""
 
 import subprocess
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import ClassVar
 
 from ntbbench.board.settings import BoardSide
-from ntbbench.core.clock import NS, monotonic
+from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
 
 POLL = 0.02  # seconds between two looks
@@ -113,7 +112,7 @@ class Host(ABC):
             if monotonic() - begun > (limit + GRACE) * NS:
                 ended(running)
                 raise HostLost(f"{self.name}: no answer within {limit + GRACE:g} s: {line:.80}")
-            time.sleep(POLL)
+            sleep(POLL)
         if monotonic() - begun > limit * NS and done.code:
             raise CommandFailed(f"{self.name}: not done within {limit:g} s: {line:.80}")
         return done
@@ -132,7 +131,7 @@ def ended(running: Running) -> None:
     until = monotonic() + END * NS
     with suppress(HostLost):
         while running.poll() is None and monotonic() < until:
-            time.sleep(POLL)
+            sleep(POLL)
 
 
 def last(done: Done) -> str:

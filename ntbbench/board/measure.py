@@ -4,7 +4,6 @@
 import io
 import shlex
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from ntbbench.board.programs import SERVER_READY, numbers, program_of
 from ntbbench.board.settings import SIDES, Board
 from ntbbench.capture.ingest import ingest
 from ntbbench.capture.script import BEGUN, script_text
-from ntbbench.core.clock import NS, monotonic
+from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
 
 HERTZ = 100  # USER_HZ of /proc/stat on every architecture of Linux but alpha and ia64
@@ -148,7 +147,7 @@ def _spread(queues: Sequence[int], cell: BoardCell) -> bool:
 def _slept(seconds: float, stop: Stop) -> None:
     until = monotonic() + seconds * NS
     while monotonic() < until and not stop():
-        time.sleep(POLL)
+        sleep(POLL)
 
 
 def _grown(before: Counters, after: Counters) -> dict[str, float]:
@@ -255,7 +254,7 @@ def _wait_begun(side: str, running: Running, stop: Stop) -> None:
             raise BoardInterrupted
         if monotonic() - begun > SPARE * NS:
             raise CommandFailed(f"{side}: capture: it has not begun")
-        time.sleep(POLL)
+        sleep(POLL)
 
 
 def _fetch(host: Host, place: str, folder: Path) -> None:

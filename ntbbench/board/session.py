@@ -4,7 +4,6 @@
 import getpass
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from ntbbench.compare.compare import compare
 from ntbbench.compare.policy import Policy
 from ntbbench.compare.readers.board_blocks import board_variants
 from ntbbench.compare.records import Report
-from ntbbench.core.clock import NS, monotonic
+from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import changed
 from ntbbench.core.result_file import write_json
@@ -131,7 +130,7 @@ def _patient(changer: Changer, side: str) -> list[str]:
             lost = True
             if monotonic() - begun > patience * NS:
                 return [str(error)]
-            time.sleep(BETWEEN)
+            sleep(BETWEEN)
 
 
 def run_board(
@@ -242,7 +241,7 @@ class _Session:
         while monotonic() < until:
             if self.watcher.stop():
                 raise BoardInterrupted
-            time.sleep(0.05)
+            sleep(0.05)
 
     def _run(self, turn: BoardTurn) -> BoardRun:
         cell = self.result.cells[turn.cell]
