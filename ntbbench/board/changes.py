@@ -15,7 +15,8 @@ from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import load_as, write_json
 
-LOCK = "/tmp/ntbbench-board"  # noqa: S108 -- made with mkdir, which no other run survives
+# A link to who holds it: it is there with its owner, or not at all, wherever a command is cut.
+LOCK = "/tmp/ntbbench-board.lock"  # noqa: S108 -- `ln -s` takes no place that is taken
 LOAD, LOCKED = "load", "lock"
 # What is put back first: a reload of the driver makes its channels and interrupt lines anew.
 # irqbalance must not move lines while they are placed.
@@ -69,10 +70,10 @@ class Changer:
         host = self.hosts[side]
         self.noted(side, LOCKED)
         told = shlex.quote(f"{self.journal.token} {owner}")
-        if host.run(f"mkdir {LOCK} && echo {told} > {LOCK}/owner").code:
+        if host.run(f"ln -s {told} {LOCK}").code:
             self.journal.touched[side].remove(LOCKED)
             write_json(self.path, self.journal)
-            whose = host.run(f"cat {LOCK}/owner").text.partition(" ")[2].strip()
+            whose = host.run(f"readlink {LOCK}").text.partition(" ")[2].strip()
             raise CommandFailed(f"{side}: locked by {whose or 'nobody known'} ({LOCK})")
 
     def arrange(self, side: str, queues: int, affinity: str) -> bool:
@@ -148,7 +149,7 @@ class Changer:
             told = self.now[side].get("kernel")
             raise CommandFailed(f"{side}: rebooted into {told}, and {kernel} was wanted")
         if LOCKED in self.journal.touched[side]:
-            self.hosts[side].run(f"mkdir -p {LOCK} && echo {self.journal.token} > {LOCK}/owner")
+            self.hosts[side].run(f"ln -s {self.journal.token} {LOCK}")
 
     def reconnect(self, side: str) -> None:
         """Connect anew and look; exceptions as of `open_host` and `survey`."""
@@ -200,10 +201,13 @@ def _reload_lines(board: Board, journal: BoardJournal, side: str) -> Iterator[st
 
 def unlock_line(journal: BoardJournal) -> str:
     """Return the shell line that removes the lock of this run, and of no other."""
-    return (
-        f"case $(cat {LOCK}/owner 2>/dev/null) in "
-        f"{shlex.quote(journal.token)}*) rm -rf {LOCK} ;; esac"
-    )
+    token = journal.token
+    return f"case $(readlink {LOCK}) in {token}*) rm -f {LOCK};; esac; rm -rf {work_folder(token)}"
+
+
+def work_folder(token: str) -> str:
+    """Return the folder of a run on a host, for what is on its way back."""
+    return f"/tmp/ntbbench-board-{token}"  # noqa: S108 -- a name that nobody can guess
 
 
 def restore(changer: Changer, side: str) -> list[str]:

@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from ntbbench.board.board_records import BoardCell, BoardMeasure
-from ntbbench.board.changes import LOCK
 from ntbbench.board.hosts import (
     POLL,
     BoardInterrupted,
@@ -60,6 +59,7 @@ class Capture:
 
     folder: Path
     traced: bool
+    place: str  # the folder of the run on each host
 
 
 def counters(host: Host, board: Board) -> dict[str, float]:
@@ -119,7 +119,7 @@ def _timed(
             if program.server:
                 stack.callback(ended, hosts[receiver].start(program.server, limit))
                 _slept(SERVER_READY, stop)
-            fetch = stack.enter_context(captured(hosts, stop, traced=capture.traced))
+            fetch = stack.enter_context(captured(hosts, stop, capture))
             before = {side: counters(hosts[side], board) for side in SIDES}
             client = hosts[sender].start(program.client, limit)
             stack.callback(ended, client)
@@ -206,7 +206,7 @@ def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[Board
 
 @contextmanager
 def captured(
-    hosts: Mapping[str, Host], stop: Stop, *, traced: bool
+    hosts: Mapping[str, Host], stop: Stop, capture: Capture
 ) -> Iterator[Callable[[Path], None]]:
     """Record both sides, and yield what ends that and fetches it.
 
@@ -221,12 +221,12 @@ def captured(
             done = hosts[side].wait(one, "capture", SPARE, stop)
             if done.code:
                 raise CommandFailed(f"{side}: capture: {last(done)}")
-            _fetch(hosts[side], f"{LOCK}/capture-{side}", folder / side)
+            _fetch(hosts[side], f"{capture.place}/{side}", folder / side)
 
     with ExitStack() as stack:
-        before = () if traced else WITHOUT_TRACE
+        before = () if capture.traced else WITHOUT_TRACE
         for side, host in hosts.items():
-            place = f"{LOCK}/capture-{side}"
+            place = f"{capture.place}/{side}"
             stack.callback(_removed, host, place)
             running[side] = host.launch(
                 [*before, "/bin/sh", "-c", script_text(), "capture.sh", place, "-"]
@@ -241,7 +241,7 @@ def _removed(host: Host, place: str) -> None:
     try:
         host.run(f"rm -rf {place}")
     except HostLost:
-        return  # the lock's folder holds it, and goes with it
+        return  # the folder of the run holds it, and goes with the lock
 
 
 def _wait_begun(side: str, running: Running, stop: Stop) -> None:

@@ -36,7 +36,7 @@ def _changes(board: Board, now: Mapping[str, Survey]) -> Iterator[BoardChange]:
     for side in SIDES:
         if now[side].get("boot") not in seen:
             seen.add(now[side].get("boot"))
-            yield BoardChange(side=side, when="before all", command=f"mkdir {LOCK}")
+            yield BoardChange(side=side, when="before all", command=f"ln -s OWNER {LOCK}")
         for cpu in now[side].group("governor") if board.how.governor else ():
             line = setting_line(board.side(side), now[side], f"governor {cpu}", board.how.governor)
             yield BoardChange(side=side, when="before all", command=line)
@@ -84,7 +84,7 @@ def _endings(board: Board, now: Mapping[str, Survey]) -> Iterator[BoardChange]:
         for key in dict.fromkeys([*touched[side], *governors]):
             if key in told.settings():
                 lines.append(setting_line(board.side(side), told, key, told.settings()[key]))
-        lines += [f"rm -rf {LOCK}"] if told.get("boot") not in unlocked else []
+        lines += [f"rm -f {LOCK}"] if told.get("boot") not in unlocked else []
         unlocked.add(told.get("boot"))
         for line in filter(None, lines):
             yield BoardChange(side=side, when="at the end", command=line)

@@ -20,6 +20,7 @@ from ntbbench.board.changes import (
     journal_path,
     load_journal,
     restore,
+    work_folder,
 )
 from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, HostLost, Stop, open_host
 from ntbbench.board.measure import Capture, measured
@@ -248,8 +249,9 @@ class _Session:
         label = cell.label.replace(" ", "-").replace(",", ".")
         name = f"block{turn.block}-{turn.variant.name}-{label}"
         started = self._seconds()
+        place = work_folder(self.changer.journal.token)
         try:
-            capture = Capture(self.folder / name, traced=turn.block < 1)
+            capture = Capture(self.folder / name, turn.block < 1, place)
             found = measured(self.board, self.changer.hosts, cell, capture, self.watcher.stop)
         except InputError as error:
             where = f"block {turn.block}, {turn.variant.name}, {cell.label}"

@@ -17,7 +17,7 @@ tell boot /proc/sys/kernel/random/boot_id
 say uid "$(id -u)"
 say clock "$(date +%s)"
 tell cpus /sys/devices/system/cpu/online
-tell owner /tmp/ntbbench-board/owner
+say owner "$(readlink /tmp/ntbbench-board.lock)"
 say free "$(df -Pk /tmp 2>/dev/null | awk 'NR == 2 {print $4}')"
 tell state "/sys/class/net/$netdev/operstate"
 say driver "$(readlink "/sys/class/net/$netdev/device/driver" 2>/dev/null | sed 's,.*/,,')"

@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +58,7 @@ def own_program(sides: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def state(board: dict[str, Any]) -> dict[str, Any]:
     """Return all that a run may change of both sides, and whether the lock is there."""
     known = parsed(board, "")
-    found: dict[str, Any] = {"lock": Path(LOCK).exists()}
+    found: dict[str, Any] = {"lock": Path(LOCK).is_symlink()}
     for side in ("rc", "ep"):
         host = open_host(side, known.side(side))
         told = survey(host, known)
@@ -185,15 +184,14 @@ def test_resume_refuses_another_kernel(sides: dict[str, Any]) -> None:
 def test_two_runs_at_once(sides: dict[str, Any]) -> None:
     board = own_program(sides)
     Path("board.toml").write_text(toml(board))
-    Path(LOCK).mkdir()
+    Path(LOCK).symlink_to("123abc ada@elsewhere")
     try:
-        Path(LOCK, "owner").write_text("123abc ada@elsewhere\n")
         ran = run("board", "run", "board.toml", "-o", "r.json")
         assert ran.returncode == 2
         assert f"rc: locked by ada@elsewhere ({LOCK})" in ran.stderr
-        assert Path(LOCK, "owner").read_text() == "123abc ada@elsewhere\n"
+        assert Path(LOCK).readlink() == Path("123abc ada@elsewhere")
     finally:
-        shutil.rmtree(LOCK)
+        Path(LOCK).unlink()
 
 
 def test_a_program_that_fails_or_hangs_ends_the_run_with_one_line(sides: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ SETTING = re.compile(
     r"systemctl (?P<verb>start|stop) irqbalance|"
     r"rmmod (?P<gone>\w+)|insmod (?P<path>\S+)|modprobe (?P<again>\w+)|"
     r"\[ ! -d /sys/module/(?P<there>\w+) \] \|\| rmmod \w+|"
-    r"(?P<lock>mkdir (?:-p )?/tmp/ntbbench-board && .*)|(?P<unlock>case .*)|(?P<boot>reboot \S+)"
+    r"(?P<lock>ln -s .*)|(?P<unlock>case .*)|(?P<boot>reboot \S+)"
 )
 
 
