@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ntbbench.board.board_records import JOURNAL_SCHEMA, BoardJournal
 from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, HostLost, Stop, open_host
-from ntbbench.board.settings import IRQBALANCE, SIDES, SINGLE, SPREAD, Board, BoardVariant, parsed
+from ntbbench.board.keys import IRQBALANCE, SINGLE, SPREAD
+from ntbbench.board.settings import SIDES, Board, BoardVariant, parsed
 from ntbbench.board.survey import Survey, module_name, setting_line, survey
 from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError

@@ -4,7 +4,8 @@
 from collections.abc import Iterator, Mapping
 
 from ntbbench.board.board_records import BoardCheck, BoardFinding, Ready
-from ntbbench.board.settings import FOUND, IRQBALANCE, SIDES, Board
+from ntbbench.board.keys import FOUND, IRQBALANCE
+from ntbbench.board.settings import SIDES, Board
 from ntbbench.board.survey import Survey, module_name
 
 SKEW = 2  # seconds between the clocks, which captures on both sides are laid together by

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from ntbbench.board.board_records import BoardChange, BoardSchedule, PlannedRun
 from ntbbench.board.changes import LOCK, cell_settings, load_lines
+from ntbbench.board.keys import FOUND
 from ntbbench.board.order import board_turns, cells_of
-from ntbbench.board.settings import FOUND, SIDES, Board
+from ntbbench.board.settings import SIDES, Board
 from ntbbench.board.survey import Survey, module_name, setting_line
 
 OVERHEAD = 2.5  # seconds that a run takes beside the program: captures, counters, the server

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from ntbbench.board.board_records import BoardCell, BoardPrediction, BoardResult
-from ntbbench.board.settings import SINGLE, SPREAD, Board, BoardVariant, parsed
+from ntbbench.board.keys import SINGLE, SPREAD
+from ntbbench.board.settings import Board, BoardVariant, parsed
 from ntbbench.core.errors import InputError
 from ntbbench.datapath.engine import ENGINES
 from ntbbench.datapath.fit import fit, target_of, with_byte

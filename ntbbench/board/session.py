@@ -111,9 +111,9 @@ def put_back(changer: Changer, path: Path, tell: Callable[[str], None]) -> None:
     if not changer.journal.touched:
         changer.path.unlink(missing_ok=True)
     if wrong:
-        write_json(changer.path, changer.journal)
         for line in by_hand(changer.journal):
             tell(f"to restore by hand: {line}")
+        write_json(changer.path, changer.journal)
         again = f"{changer.path} has what is left: ntbbench board restore {path}"
         raise CommandFailed(f"not restored: {'; '.join(wrong)}; {again}")
 

@@ -1,126 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """board.toml: the two ends of a link, the variants of the driver, what is run over it."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Struct
 
 from ntbbench.ab.metrics import parse_metric
 from ntbbench.ab.schedule import AbPlan
+from ntbbench.board.keys import (
+    FOUND,
+    Address,
+    Affinities,
+    Lines,
+    Matching,
+    Paths,
+    Programs,
+)
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import unknown
-from ntbbench.core.options import Axis, Count, Duration, Kind, Word, Words, changed, shown
+from ntbbench.core.options import Axis, Count, Duration, Word, Words, changed, shown
 from ntbbench.core.text_file import read_toml
 from ntbbench.datapath.scenario_file import preset
 
 SIDES = ("rc", "ep")
-FOUND, SINGLE, SPREAD, IRQBALANCE = "found", "single", "spread", "irqbalance"
-CPU_MAP = re.compile(r"\d{1,4}(,\d{1,4})*")
 QUEUES_MAX, FLOWS_MAX = 64, 128
 PROGRAMS = ("iperf3", "ping", "sockperf")
 DIRECTIONS = ("rc-ep", "ep-rc")
 Section = TypeVar("Section", bound=Struct)
-
-
-@dataclass(frozen=True)
-class Matching(Word):
-    """A text of a form; `form` says it in words."""
-
-    pattern: str = ""
-    form: str = ""
-
-    def parse(self, name: str, value: object) -> str:
-        """Return the text."""
-        found = super().parse(name, value)
-        if not re.fullmatch(self.pattern, found):
-            raise InputError(name, value, self.allowed)
-        return found
-
-    @property
-    def allowed(self) -> str:
-        """The form."""
-        return self.form
-
-
-@dataclass(frozen=True)
-class Address(Word):
-    """An IP address; no name, which two hosts may resolve to different ones."""
-
-    allowed: ClassVar[str] = "an IP address"
-
-    def parse(self, name: str, value: object) -> str:
-        """Return the address as it is written."""
-        try:
-            ip_address(str(value))
-        except ValueError:
-            raise InputError(name, value, self.allowed) from None
-        return str(value)
-
-
-@dataclass(frozen=True)
-class Lines(Word):
-    """A regular expression; empty: none."""
-
-    allowed: ClassVar[str] = "a regular expression"
-
-    def parse(self, name: str, value: object) -> str:
-        """Return the pattern."""
-        found = super().parse(name, value)
-        try:
-            re.compile(found)
-        except re.error as error:
-            raise InputError(name, value, f"a regular expression: {error}") from error
-        return found
-
-
-@dataclass(frozen=True)
-class Affinities(Words):
-    """Where doorbell interrupts go."""
-
-    def parse(self, name: str, value: object) -> tuple[str, ...]:
-        """Return each placement once."""
-        parts = [value] if isinstance(value, str) else value
-        known = (FOUND, SINGLE, SPREAD, IRQBALANCE)
-        if not isinstance(parts, list) or not parts:
-            raise InputError(name, value, f"a list out of {', '.join(known)}, '0,1,...'")
-        for part in parts:
-            if part not in known and not (isinstance(part, str) and CPU_MAP.fullmatch(part)):
-                raise unknown(name, str(part), [*known, "a CPU for each line: '0,1,0,1'"])
-        return tuple(dict.fromkeys(parts))
-
-    @property
-    def allowed(self) -> str:
-        """The words."""
-        return f"{FOUND}, {SINGLE}, {SPREAD}, {IRQBALANCE}, or a CPU for each line: '0,1,0,1'"
-
-
-@dataclass(frozen=True)
-class Programs(Words):
-    """Programs that are known; a list may hold none beside commands of one's own."""
-
-    def parse(self, name: str, value: object) -> tuple[str, ...]:
-        """Return each program once."""
-        return () if value == [] else super().parse(name, value)
-
-
-@dataclass(frozen=True)
-class Paths(Kind):
-    """Absolute paths on the board, in order."""
-
-    text: str
-    allowed: ClassVar[str] = "a list of absolute paths, in the order of loading"
-
-    def parse(self, name: str, value: object) -> tuple[str, ...]:
-        """Return the paths."""
-        one = Matching((), "", pattern=r"/[\w./+-]+", form=self.allowed)
-        if not isinstance(value, list):
-            raise InputError(name, value, self.allowed)
-        return tuple(one.parse(name, part) for part in value)
 
 
 NAME = r"[\w.+-]{1,40}"
@@ -222,6 +130,13 @@ class BoardCommand(Struct, frozen=True, kw_only=True):
     better: Annotated[str, Word(("higher", "lower"), "which way")] = "higher"
 
 
+TABLES: dict[str, Struct] = {
+    "rc": BoardSide(), "ep": BoardSide(), "axes": BoardAxes(), "how": BoardPlan(),
+    "restore": BoardRestore(),
+}  # fmt: skip
+LISTS: dict[str, Struct] = {"variants": BoardVariant(), "commands": BoardCommand()}
+
+
 class Board(Struct, frozen=True, kw_only=True):
     """All of a board.toml."""
 
@@ -240,10 +155,8 @@ class Board(Struct, frozen=True, kw_only=True):
 
     def plain(self) -> dict[str, Any]:
         """Return what `parsed` reads back."""
-        tables = ("rc", "ep", "axes", "how", "restore")
-        whole: dict[str, Any] = {key: shown(getattr(self, key)) for key in tables}
-        whole["variants"] = [shown(one) for one in self.variants]
-        whole["commands"] = [shown(one) for one in self.commands]
+        whole: dict[str, Any] = {key: shown(getattr(self, key)) for key in TABLES}
+        whole |= {key: [shown(one) for one in getattr(self, key)] for key in LISTS}
         return {key: _said(table) for key, table in whole.items()}
 
 
@@ -264,18 +177,13 @@ def load_board(path: Path) -> Board:
 
 def parsed(table: dict[str, Any], where: str) -> Board:
     """Return a board of plain tables; InputError: a key or a value that is wrong or missing."""
-    whole: dict[str, Struct] = {
-        "rc": BoardSide(), "ep": BoardSide(), "axes": BoardAxes(), "how": BoardPlan(),
-        "restore": BoardRestore(),
-    }  # fmt: skip
-    lists: dict[str, Struct] = {"variants": BoardVariant(), "commands": BoardCommand()}
     for key in table:
-        if key not in whole and key not in lists:
-            raise unknown(f"{where}key", key, [*whole, *lists])
+        if key not in TABLES and key not in LISTS:
+            raise unknown(f"{where}key", key, [*TABLES, *LISTS])
     sections = {
-        key: changed(f"{where}{key}.", usual, table.get(key, {})) for key, usual in whole.items()
+        key: changed(f"{where}{key}.", usual, table.get(key, {})) for key, usual in TABLES.items()
     }
-    several = {key: _list_of(usual, table.get(key), where, key) for key, usual in lists.items()}
+    several = {key: _list_of(usual, table.get(key), where, key) for key, usual in LISTS.items()}
     board = Board(**sections, **several)  # type: ignore[arg-type]
     _check(board, where)
     return board

@@ -4,6 +4,7 @@
 import argparse
 import secrets
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,7 @@ def run_plan(args: argparse.Namespace) -> int:
 
 def run_run(args: argparse.Namespace) -> int:
     """Run the blocks, restore, report."""
+    from ntbbench.capture.script import handled  # noqa: PLC0415
     from ntbbench.compare.readers.board_blocks import load_board_result  # noqa: PLC0415
 
     if args.dry_run:
@@ -166,7 +168,8 @@ def run_run(args: argparse.Namespace) -> int:
         report_output(args).finish(result)
         return ExitCode.OK
     again = ["ntbbench", "board", "run", str(args.board), "--resume", str(output.result)]
-    with interrupts() as signals:
+    # A terminal that is closed must not leave the hosts changed.
+    with interrupts() as signals, handled((signal.SIGHUP,), signals.handle):
         try:
             result = _measured(args, result, output, signals.stop)
         finally:

@@ -139,7 +139,10 @@ def test_a_plan_shows_what_changes_and_changes_nothing(sides: dict[str, Any]) ->
     assert not Path("loaded").exists()
 
 
-def test_a_signal_saves_restores_and_resume_goes_on(sides: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 130)])
+def test_a_signal_saves_restores_and_resume_goes_on(
+    sides: dict[str, Any], number: int, code: int
+) -> None:
     board = own_program(sides, how={**QUICK, "until": 3})
     Path("board.toml").write_text(toml(board))
     before = state(board)
@@ -149,9 +152,9 @@ def test_a_signal_saves_restores_and_resume_goes_on(sides: dict[str, Any]) -> No
         while not Path("r.json").exists():
             assert time.monotonic() < until
             time.sleep(0.05)
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(number)
         _, told = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 143, told
+    assert child.returncode == code, told
     assert "--resume r.json" in told
     assert state(board) == before
     first = json.loads(Path("r.json").read_text())
@@ -179,6 +182,25 @@ def test_resume_refuses_another_kernel(sides: dict[str, Any]) -> None:
     told = f"--resume: ep kernel: '{os.uname().release}': '6.1.0-other', as in the result"
     assert told in ran.stderr
     assert state(board) == before
+
+
+def test_a_full_disk_changes_nothing(sides: dict[str, Any]) -> None:
+    """Where no journal can be written, nothing is changed."""
+    Path("small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "none", "small"]
+    subprocess.run(mount, check=True)
+    try:
+        board = own_program(sides, axes={"queues": [3], "programs": []})
+        Path("small/board.toml").write_text(toml(board))
+        before = state(board)
+        with pytest.raises(OSError, match="No space left"):
+            Path("small/full").write_bytes(bytes(1 << 16))
+        ran = run("board", "run", "small/board.toml", "-o", "r.json")
+        assert ran.returncode == 2
+        assert "board.toml.journal.json': cannot be written: No space left" in ran.stderr
+        assert state(board) == before
+    finally:
+        subprocess.run(["umount", "small"], check=True)
 
 
 def test_two_runs_at_once(sides: dict[str, Any]) -> None:
