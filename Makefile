@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden reference test-guest test-board lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest stress test-board lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -30,6 +30,10 @@ test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (
 
 test-board: $(VENV)/.dev  ## run `board` between two network namespaces, as root
 	$(BIN)/pytest -m netns
+
+# STRESS="--seconds 60 --seed 1" for a sample that is the same each time.
+stress: $(VENV)/.dev  ## try to break it for ten minutes: damaged inputs, signals, full disks, ...
+	$(BIN)/python tests/support/stress.py $(STRESS)
 
 lint: $(VENV)/.dev  ## ruff, mypy, cython-lint
 	$(BIN)/ruff check .

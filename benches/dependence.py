@@ -117,7 +117,7 @@ def shares(
     rng = np.random.Generator(np.random.PCG64DXSM([seed, n]))
     base, candidate, times = noise.draw(rng, families * METRICS, n)
     candidate = candidate * (1 + shift)
-    allowed = depending(base, candidate, times, paired=False) if allows else None
+    allowed = depending(base, candidate, times) if allows else None
     guesses = estimate_batch(base, candidate, Policy(), paired=False, allowed=allowed)
     verdicts = verdicts_of(guesses, Policy(), METRICS)
     alarms = np.isin(verdicts, ("regressed", "improved")).reshape(families, METRICS)

@@ -6,13 +6,13 @@ They install ntbbench themselves, from a wheel of this tree, into an environment
 
 import json
 import os
-import subprocess
 import sys
 import sysconfig
 import venv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import children
 import pytest
 import yaml
 
@@ -55,7 +55,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(given)
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT]
-    subprocess.run(command, check=True, capture_output=True)
+    children.run(command, check=True, capture_output=True)
     (built,) = folder.glob("ntbbench-*.whl")
     return built
 
@@ -120,7 +120,7 @@ def run_steps(
     code = 0
     for step in steps[0]:
         command = ["bash", "-e", "-o", "pipefail", "-c", step]
-        done = subprocess.run(
+        done = children.run(
             command, cwd=project, env=environment, capture_output=True, text=True, check=False
         )
         code = done.returncode
@@ -129,7 +129,7 @@ def run_steps(
         if code:
             break
     for step in steps[1]:
-        subprocess.run(["bash", "-e", "-c", step], cwd=project, env=environment, check=True)
+        children.run(["bash", "-e", "-c", step], cwd=project, env=environment, check=True)
     return code
 
 

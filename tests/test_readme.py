@@ -4,10 +4,10 @@
 import doctest
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
+import children
 import pytest
 from markdown.extensions.toc import slugify
 
@@ -38,7 +38,7 @@ def run(command: str, folder: Path) -> str:
     """Run one shell line as a reader would, with this interpreter's scripts first on the PATH."""
     scripts = str(Path(sys.executable).parent)
     env = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "COLUMNS": "80"}
-    done = subprocess.run(
+    done = children.run(
         command, shell=True, cwd=folder, env=env, text=True, timeout=TIMEOUT,
         capture_output=True, check=False,
     )  # fmt: skip

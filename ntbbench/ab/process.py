@@ -2,21 +2,21 @@
 """One timed process: started without a shell, ended with its whole group."""
 
 import os
-import select
 import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from ntbbench.core.clock import NS, monotonic
+from ntbbench.core.ending import child_process, ends_within, kill_group
 from ntbbench.core.errors import InputError
 
-WATCH = 200  # milliseconds between two looks whether to end
+WATCH = 0.2  # seconds between two looks whether to end
 PADDING_VARIABLE = "NTBBENCH_AB_PADDING"
 WORDS_MAX = 200  # characters of a program's last words
 Stop = Callable[[], bool]
@@ -83,12 +83,12 @@ def run_job(job: Job, stop: Stop) -> Ran:
     """
     with TemporaryFile() as stdout, TemporaryFile() as stderr:
         begun = monotonic()
-        child = _start(job, stdout, stderr)
-        with _ended(child):
+        with _child(job, stdout, stderr) as child:
             _wait(child, job, begun, stop)
             ended = monotonic()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+            kill_group(child)  # before the child is waited for
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             did = f"this run {_how(child.returncode)}: {_last_words(stderr, stdout)}"
             raise InputError(job.option, shlex.join(job.words), f"a command that exits 0; {did}")
@@ -97,21 +97,25 @@ def run_job(job: Job, stop: Stop) -> Ran:
         return Ran((ended - begun) / NS, cpu, stdout.read())
 
 
-def _start(job: Job, stdout: IO[bytes], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-    with _pinned(job.cpu):
-        try:
-            return subprocess.Popen(  # noqa: S603 -- the user's own command, no shell
-                job.words,
-                cwd=job.folder,
-                env={**os.environ, **job.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                process_group=0,
-            )
-        except OSError as error:
-            why = f"a program that can be run: {error.strerror or error}"
-            raise InputError(job.option, job.words[0], why) from error
+@contextmanager
+def _child(job: Job, stdout: IO[bytes], stderr: IO[bytes]) -> "Iterator[subprocess.Popen[bytes]]":
+    with ExitStack() as stack:
+        with _pinned(job.cpu):
+            try:
+                child = stack.enter_context(
+                    child_process(
+                        job.words,
+                        cwd=job.folder,
+                        env={**os.environ, **job.environment},
+                        stdin=subprocess.DEVNULL,
+                        stdout=stdout,
+                        stderr=stderr,
+                    )
+                )
+            except OSError as error:
+                why = f"a program that can be run: {error.strerror or error}"
+                raise InputError(job.option, job.words[0], why) from error
+        yield child
 
 
 @contextmanager
@@ -132,33 +136,14 @@ def _pinned(cpu: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-@contextmanager
-def _ended(child: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """End the process group on the way out, and on an exception wait for the process."""
-    try:
-        yield
-    except BaseException:  # it is raised again
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
-    # It has ended and is not waited for yet, so the group is still its own.
-    os.killpg(child.pid, signal.SIGKILL)
-
-
 def _wait(child: "subprocess.Popen[bytes]", job: Job, begun: int, stop: Stop) -> None:
     """Wait until the process has ended, without taking its exit status."""
-    descriptor = os.pidfd_open(child.pid)
-    try:
-        watched = select.poll()
-        watched.register(descriptor, select.POLLIN)
-        while not watched.poll(WATCH):
-            if stop():
-                raise Interrupted
-            if monotonic() - begun > job.timeout * NS:
-                allowed = f"a command that ends within {job.timeout:g} s (--timeout)"
-                raise InputError(job.option, shlex.join(job.words), allowed)
-    finally:
-        os.close(descriptor)
+    while not ends_within(child, WATCH):
+        if stop():
+            raise Interrupted
+        if monotonic() - begun > job.timeout * NS:
+            allowed = f"a command that ends within {job.timeout:g} s (--timeout)"
+            raise InputError(job.option, shlex.join(job.words), allowed)
 
 
 def _how(returncode: int) -> str:

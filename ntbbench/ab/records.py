@@ -3,7 +3,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ntbbench.compare.records import Kind, Own, Side
 from ntbbench.core.fields import axis, fact, series
@@ -19,6 +19,10 @@ class AbCommand(Struct, frozen=True, kw_only=True):
     command: Annotated[str, fact("command", "run without a shell")]
     build: Annotated[str, fact("build", "what built it before the first run; empty: nothing")] = ""
     revision: Annotated[str, fact("revision", "the commit of --git; empty: none")] = ""
+    inputs: Annotated[
+        dict[str, str] | UnsetType,
+        fact("inputs", "SHA-256 of the program, and of the script that it is given, by path"),
+    ] = UNSET
 
 
 class NoiseSource(Struct, frozen=True, kw_only=True):

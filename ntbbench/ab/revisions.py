@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ntbbench.ab.process import Job, Stop, run_job, split
 from ntbbench.compare.records import Side
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import InputError
 
 BUILD_TIMEOUT = 3600.0  # seconds
@@ -64,12 +64,12 @@ def worktrees(text: str, builds: Mapping[Side, str], stop: Stop) -> Iterator[dic
     Interrupted : `stop` said so during a build.
     """
     revisions = parse_range(text)
-    with TemporaryDirectory(prefix="ntbbench-ab-") as folder, ExitStack() as stack:
+    with scratch_folder() as folder, ExitStack() as stack:
         found: dict[Side, Setup] = {}
         sides: Sequence[Side] = ("base", "candidate")
         for side, revision in zip(sides, revisions, strict=True):
             commit = _commit(revision, stop)
-            tree = Path(folder) / side
+            tree = folder / side
             stack.callback(_removed, tree)
             _git(["worktree", "add", "--detach", str(tree), commit], stop)
             found[side] = _built(side, tree, commit, builds[side], stop)

@@ -64,20 +64,27 @@ unread() { # what, why
 }
 
 # A recording that the disk has no room for is none.
-unwritten() { # what
+unwritten() { # what, why
 	trap '' HUP INT TERM
 	bpftrace_end drop
 	trace_end drop
-	fail "$1: cannot be written: is the disk full?"
+	fail "$1: cannot be written: ${2:-is the disk full?}"
 }
+
+# What even root may not read is not for want of a privilege.
+if [ "$(id -u)" = 0 ]; then
+	denied="refused to root too: does the kernel's lockdown forbid it?"
+else
+	denied="permission denied: needs root"
+fi
 
 copy() { # from, to
 	if ! [ -e "$1" ]; then
 		unread "${1#"$root"}" "not there"
-	elif ! { cat "$1" >"$2"; } 2>/dev/null; then
+	elif ! why=$({ cat "$1" >"$2"; } 2>&1); then
 		rm -f "$2"
-		! cat "$1" >/dev/null 2>&1 || unwritten "$2"
-		unread "${1#"$root"}" "permission denied: needs root"
+		! cat "$1" >/dev/null 2>&1 || unwritten "$2" "${why##*: }"
+		unread "${1#"$root"}" "$denied"
 	fi
 }
 
@@ -86,7 +93,7 @@ hidden() { # what, its file system, its mount point
 	if ! [ -d "$3" ]; then
 		unread "$1" "no $2 in this kernel"
 	elif ! [ -r "$3" ] || ! [ -x "$3" ]; then
-		unread "$1" "permission denied: needs root"
+		unread "$1" "$denied"
 	elif [ -z "$(ls "$3" 2>/dev/null)" ]; then
 		unread "$1" "$2 is not mounted: as root, mount -t $2 none $3"
 	else
@@ -174,7 +181,7 @@ trace_start() {
 	instance=$tracefs/instances/ntbbench-$$
 	if ! mkdir "$instance" 2>/dev/null; then
 		instance=
-		unread trace "no tracing instance: permission denied, needs root"
+		unread trace "no tracing instance: $denied"
 		return
 	fi
 	echo 0 >"$instance/tracing_on"
@@ -312,8 +319,8 @@ case $seconds in
 -- | -) given="command=$(printf '%s' "$*" | tr '\n' ' ')" ;;
 *) given=seconds=$seconds ;;
 esac
-{ printf 'ntbbench.capture/1\n%s\n' "$given" >"$dir/capture"; } 2>/dev/null ||
-	unwritten "$dir/capture"
+why=$({ printf 'ntbbench.capture/1\n%s\n' "$given" >"$dir/capture"; } 2>&1) ||
+	unwritten "$dir/capture" "${why##*: }"
 once
 if [ "${NTBBENCH_TRACE-}" != no ]; then
 	bpftrace_start

@@ -14,6 +14,9 @@ from ntbbench.capture.readers.intervals import CARRIER
 from ntbbench.capture.readers.irq_lines import ACTIONS, EMBEDDED, actions_of
 from ntbbench.capture.records import DeviceFacts, Irq, Measured, QpRuns, Traced, Woken
 from ntbbench.capture.tool_records import Clue
+from ntbbench.core.names import check_range, parse_int
+from ntbbench.ntb.device import low_bits
+from ntbbench.ntb.vectormap import DB_BITS_MAX
 
 BIT = re.compile(r"(?:doorbell bit|vector) (\d{1,3})")
 NUMBERED = "QPs are numbered in the order of their addresses: the trace has none"
@@ -51,6 +54,23 @@ class Evidence:
     def actions(self) -> frozenset[str]:
         """The actions of the NTB lines, as their drivers name them."""
         return frozenset(self.lines)
+
+
+def check_measured(measured: Measured, path: Path) -> None:
+    """Check what else is computed with: bits of a mask, and what has one.
+
+    InputError: a qp_num, a vector or a mask that no device has.
+    """
+    woken = (row.qp_num for trace in measured.traces for row in trace.woken)
+    for qp_num in (*(qp.qp_num for qp in measured.qps), *woken):
+        if qp_num is not None:
+            check_range(f"{path}: qp_num", qp_num, 0, DB_BITS_MAX - 1)
+    for trace in measured.traces:
+        for vector in trace.db_events_per_vector:
+            parse_int(f"{path}: db_events_per_vector", vector, 0, DB_BITS_MAX - 1)
+    for device in measured.devices:
+        for mask in (device.db_valid_mask, device.link_mask, *device.vector_masks):
+            parse_int(f"{path}: mask", mask, 0, low_bits(DB_BITS_MAX))
 
 
 def find_evidence(measured: Measured) -> list[Evidence]:

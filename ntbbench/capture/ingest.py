@@ -32,6 +32,7 @@ from ntbbench.capture.records import (
     Traced,
 )
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import reading
 from ntbbench.core.text_file import read_head
 
 # In the order in which a folder is read. Of the beginnings the first that matches counts: any text
@@ -151,7 +152,7 @@ class _Capture:
             self.found.without_ntb.append(str(self.path))
         if len(files) > FILES_MAX:
             self._error(InputError(str(self.path), len(files), f"at most {FILES_MAX} files"))
-        if not self.found.sources:
+        if not (self.found.sources or self.found.errors):
             allowed = "before- and after- snapshots, or a trace"
             self._error(InputError(str(self.path), "nothing usable", allowed))
 
@@ -177,8 +178,9 @@ class _Capture:
 
     def _try(self, path: Path, reader: Reader | None = None) -> None:
         try:
-            reader = reader or reader_of(path)
-            found = reader.read(path, self.known)
+            with reading(path):
+                reader = reader or reader_of(path)
+                found = reader.read(path, self.known)
         except InputError as error:
             self._error(error)
         except OSError as error:

@@ -4,6 +4,7 @@
 The addresses in it tell which port receives, and which tasklet is which QP's.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -83,10 +84,10 @@ def _schedule_distances(qps: Sequence[Qp], events: Iterable[TraceEvent]) -> Coun
     size = min([QP_SIZE_MAX, *(after - before for before, after in pairwise(starts))])
     hits = Counter(e.value for e in events if e.kind in (EventKind.SCHEDULE, EventKind.ENTRY))
     distances: Counter[int] = Counter()
-    for tasklet, count in hits.items():
-        for start in starts:
-            if 0 < tasklet - start < size:
-                distances[tasklet - start] += count
+    for tasklet, count in hits.items():  # `size` is no more than what two starts are apart
+        at = bisect_left(starts, tasklet)
+        if at and tasklet - starts[at - 1] < size:
+            distances[tasklet - starts[at - 1]] += count
     return distances
 
 

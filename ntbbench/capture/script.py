@@ -5,14 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from ntbbench.core.errors import ExitCode
+from ntbbench.core.ending import caught, child_process, handled, held_back
+from ntbbench.core.errors import SIGNALLED, ExitCode
 from ntbbench.core.names import printable
 from ntbbench.core.result_file import write_bytes
 from ntbbench.core.text_file import SIZE_MAX
@@ -22,8 +23,7 @@ BPFTRACE = "doorbell.bt"
 STDOUT = "stdout"  # of a bracketed command, in the folder
 BEGUN = b"recording\n"
 PIECE = 1 << 16
-NOT_FOUND, NOT_EXECUTABLE, SIGNALLED = 127, 126, 128  # exit codes as of a shell
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes as of a shell
 
 
 def script_text() -> str:
@@ -44,13 +44,10 @@ def shell(folder: Path, *arguments: str) -> list[str]:
 def run_script(folder: Path, seconds: int) -> int:
     """Run the script with /bin/sh, its messages on our stderr, and return its exit code.
 
-    On Ctrl-C, SIGTERM or SIGHUP the script takes its second snapshot and removes its tracing
-    instance before this returns.
+    An interrupted script takes its second snapshot and removes its tracing instance before this
+    returns.
     """
-    with (
-        ending_signals_interrupt(),
-        subprocess.Popen(shell(folder, str(seconds))) as process,  # noqa: S603
-    ):
+    with child_process(shell(folder, str(seconds))) as process:
         try:
             process.wait()
         except KeyboardInterrupt:
@@ -70,13 +67,8 @@ def run_around(folder: Path, command: Sequence[str]) -> int:
     -------
     code : as a shell has it, 128 and the number of a signal; that of the script where it failed.
     """
-    with (
-        ending_signals_interrupt(),
-        subprocess.Popen(  # noqa: S603
-            shell(folder, "-", *command),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
-        ) as script,
-    ):  # fmt: skip
+    pipe = subprocess.PIPE
+    with child_process(shell(folder, "-", *command), stdin=pipe, stdout=pipe) as script:
         assert script.stdin is not None
         assert script.stdout is not None
         try:
@@ -96,15 +88,25 @@ def run_around(folder: Path, command: Sequence[str]) -> int:
 
 
 def run_command(command: Sequence[str]) -> tuple[int, bytes]:
-    """Run a command and return its exit code and what it printed, a byte beyond 16 MiB at most."""
+    """Run a command and return its exit code and what it printed, a byte beyond 16 MiB at most.
+
+    In the foreground of a terminal, which it may read, it stays with us; else it leads a group.
+    """
+    group, child = None if in_foreground() else 0, None
+    pipe = subprocess.PIPE
     try:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603
+        with held_back():
+            child = subprocess.Popen(command, stdout=pipe, process_group=group)  # noqa: S603
+        with child, signals_reach(child):
+            assert child.stdout is not None
+            printed = shown(child.stdout)
     except OSError as error:
         print(f"ntbbench: {printable(command[0])}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE, b""
-    with child, signals_reach(child):
-        assert child.stdout is not None
-        printed = shown(child.stdout)
+    except KeyboardInterrupt:  # before a signal could reach it
+        if child is not None:
+            child.kill()
+        raise
     return child.returncode if child.returncode >= 0 else SIGNALLED - child.returncode, printed
 
 
@@ -120,16 +122,20 @@ def shown(stream: IO[bytes]) -> bytes:
 
 @contextmanager
 def signals_reach(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Send on to a child what would end us.
+    """Send on to a child, and to its group, what would end us.
 
     A Ctrl-C at the terminal reaches the whole foreground: a second SIGINT would be one too many.
     """
 
     def send_on(number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGINT or not in_foreground():
+        if child.returncode is not None:
+            return
+        if os.getpgid(child.pid) == child.pid:
+            os.killpg(child.pid, number)
+        elif number != signal.SIGINT or not in_foreground():
             child.send_signal(number)
 
-    with handled(ENDING, send_on):
+    with handled(send_on, *caught()):
         yield
 
 
@@ -139,29 +145,3 @@ def in_foreground() -> bool:
         return os.tcgetpgrp(sys.__stdin__.fileno() if sys.__stdin__ else -1) == os.getpgrp()
     except (OSError, ValueError):
         return False
-
-
-@contextmanager
-def ending_signals_interrupt() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP a KeyboardInterrupt: a connection that drops must end the script too.
-
-    A signal that the caller ignores (nohup) stays ignored.
-    """
-    with handled((signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
-        yield
-
-
-@contextmanager
-def handled(
-    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], object]
-) -> Iterator[None]:
-    """Handle signals so for a while; one that is ignored stays so."""
-    before = {number: signal.getsignal(number) for number in numbers}
-    taken = {number: old for number, old in before.items() if old != signal.SIG_IGN}
-    for number in taken:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, old in taken.items():
-            signal.signal(number, old)

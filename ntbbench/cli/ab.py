@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from ntbbench.ab.records import AbCommand, AbResult
@@ -21,6 +21,7 @@ from ntbbench.cli.output import add_output, output_of, report_output
 from ntbbench.cli.progress import Saving, interrupts, status_line
 from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import Policy, check_medians, load_policy
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int
 from ntbbench.core.options import changed, option, shown
@@ -209,7 +210,7 @@ def _command(args: argparse.Namespace, side: "Side", known: AbCommand) -> AbComm
     if not command:
         raise InputError(f"--{side}", own or "", "a command to run")
     build = getattr(args, f"build_{side}") or args.build or known.build
-    return AbCommand(command=command, build=build, revision=known.revision)
+    return AbCommand(command=command, build=build, revision=known.revision, inputs=known.inputs)
 
 
 def _cpu(pin: str | None) -> int | None:
@@ -240,16 +241,31 @@ def _measured(result: AbResult, saving: Saving, stop: Callable[[], bool]) -> AbR
     result = replace(result, counter=reader.counter.name if reader.counter else "")
     try:
         with (
-            TemporaryDirectory(prefix="ntbbench-") as folder,
+            scratch_folder() as folder,
             _places(result, stop) as places,
             status_line() as show,
         ):
-            revised = {s: replace(getattr(result, s), revision=places[s].revision) for s in SIDES}
+            revised = {side: _known(result, side, places[side]) for side in SIDES}
             watcher = Watcher(stop, saving.on_the_way, lambda *now: show(progress(*now)))
-            bench = Bench(places, reader, result.cpu, Path(folder))
+            bench = Bench(places, reader, result.cpu, folder)
             return run_blocks(replace(result, **revised), bench, watcher)
     except Interrupted:  # while it was built
         return replace(result, stopped="interrupted")
+
+
+def _known(result: AbResult, side: "Side", place: "Setup") -> AbCommand:
+    """Return a side's command with the content that it runs; of --git the commit tells that."""
+    from ntbbench.ab.inputs import check_inputs_same, inputs_of  # noqa: PLC0415
+
+    known: AbCommand = getattr(result, side)
+    if place.revision:
+        return replace(known, revision=place.revision)
+    found = inputs_of(place.words(f"--{side}", known.command))
+    if result.runs:
+        check_inputs_same(f"--{side}", known.inputs, found)
+        if known.inputs is UNSET:
+            tell(f"--{side}: the file has no SHA-256 of what its blocks ran; this may differ")
+    return replace(known, inputs=found)
 
 
 @contextmanager

@@ -4,7 +4,6 @@
 import argparse
 import secrets
 import shlex
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ examples:
 exit codes:
   0  done    1  check: something is missing
   2  bad input, a command or a host that fails; what was run is saved, the hosts are restored
-  130, 143  interrupted; what was run is saved, the hosts are restored
+  129, 130, 143  interrupted; what was run is saved, the hosts are restored
 """
 HOW = ("until", "max_runs", "max_time", "warmup", "seed")
 COUNTS = ("alpha", "threshold")
@@ -155,7 +154,6 @@ def run_plan(args: argparse.Namespace) -> int:
 
 def run_run(args: argparse.Namespace) -> int:
     """Run the blocks, restore, report."""
-    from ntbbench.capture.script import handled  # noqa: PLC0415
     from ntbbench.compare.readers.board_blocks import load_board_result  # noqa: PLC0415
 
     if args.dry_run:
@@ -168,8 +166,7 @@ def run_run(args: argparse.Namespace) -> int:
         report_output(args).finish(result)
         return ExitCode.OK
     again = ["ntbbench", "board", "run", str(args.board), "--resume", str(output.result)]
-    # A terminal that is closed must not leave the hosts changed.
-    with interrupts() as signals, handled((signal.SIGHUP,), signals.handle):
+    with interrupts() as signals:
         try:
             result = _measured(args, result, output, signals.stop)
         finally:

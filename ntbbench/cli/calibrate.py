@@ -3,16 +3,16 @@
 
 import argparse
 import shlex
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import DEVNULL as NOTHING
 
 from ntbbench.cli.compare import tell_cautions
 from ntbbench.cli.output import add_output, report_output
 from ntbbench.cli.streams import tell
 from ntbbench.compare.policy import load_policy
+from ntbbench.core.ending import child_process, scratch_folder
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.result_file import check_no_input, check_writable, write_bytes
 
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         check_no_input("--output", args.output, read)
         check_writable(args.output)
-    with tempfile.TemporaryDirectory(prefix="ntbbench-") as folder:
-        files = args.results or measured(args.command, args.rounds, Path(folder))
+    with scratch_folder() as folder:
+        files = args.results or measured(args.command, args.rounds, folder)
         runs = unique_labels([load_variant(str(file)) for file in files])
         tell_cautions(runs)
         found = calibrate(runs, policy)
@@ -110,11 +110,12 @@ def write_results(option: str, command: str, files: Sequence[Path], told: str) -
         tell(f"{told} {number} of {len(files)}")
         filled = [word.replace(OUTPUT, str(file)) for word in words]
         try:
-            done = subprocess.run(filled, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+            with child_process(filled, stdin=NOTHING, stdout=NOTHING) as child:
+                code = child.wait()
         except OSError as error:
             raise InputError(option, words[0], error.strerror or "cannot be run") from error
         written = file.exists() and file.stat().st_size > 0
-        if done.returncode or not written:
-            did = f"exits {done.returncode} and writes {'it' if written else 'nothing'}"
+        if code or not written:
+            did = f"exits {code} and writes {'it' if written else 'nothing'}"
             why = f"a command that exits 0 and writes {OUTPUT}; this {did}"
             raise InputError(option, command, why)

@@ -21,6 +21,7 @@ from ntbbench.compare.policy import Policy, Test, check_medians, load_policy
 from ntbbench.compare.readers import FORMATS
 from ntbbench.compare.warning_list import CAUTIONS
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import encodable
 from ntbbench.core.options import kinds
 from ntbbench.core.result_file import read_result, schema_of
 
@@ -248,7 +249,6 @@ def run_comparison(
     """
     from ntbbench.compare.compare import compare  # noqa: PLC0415 -- loads scipy
     from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
-    from ntbbench.compare.readers.checked import encodable  # noqa: PLC0415
     from ntbbench.compare.readers.paths import check_folders, paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415
 

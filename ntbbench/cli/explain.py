@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ntbbench.capture.candidates import candidates
-from ntbbench.capture.evidence import find_evidence
+from ntbbench.capture.evidence import check_measured, find_evidence
 from ntbbench.capture.explain import explain
 from ntbbench.capture.records import EXCESS, FEWER, MEASURED_SCHEMA, Explanations, Measured
 from ntbbench.capture.transmit import rings_to_restart, transmit_findings
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("MEASURED.json", str(args.measured), allowed)
     with reading(args.measured):
         measured = load_as(args.measured, MEASURED_SCHEMA, Measured)
+        check_measured(measured, args.measured)
         captures = find_evidence(measured)
         if not captures:
             reason = (

@@ -13,6 +13,7 @@ from ntbbench.cli.output import output_of
 from ntbbench.cli.progress import RUNS
 from ntbbench.compare.policy import check_medians
 from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.names import encodable
 from ntbbench.core.result_file import new_folder
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
 def _run_against_history(args: argparse.Namespace) -> int:
     from ntbbench.compare.history_gate import against_history  # noqa: PLC0415 -- loads scipy
     from ntbbench.compare.rates import all_series, check_directions  # noqa: PLC0415
-    from ntbbench.compare.readers.checked import encodable  # noqa: PLC0415
     from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415
     from ntbbench.compare.readers.paths import paths_of  # noqa: PLC0415
     from ntbbench.report.views.comparison import document  # noqa: PLC0415

@@ -2,7 +2,6 @@
 """`ntbbench lab`: the real Linux NTB code in a virtual machine, beside the model."""
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,6 +17,7 @@ from ntbbench.cli.lab_kernel import (
 from ntbbench.cli.lab_pair import add_pair
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import kinds, option
 from ntbbench.lab.lab_client import LabPlan, run_client
@@ -120,8 +120,8 @@ def run_run(args: argparse.Namespace) -> int:
     output = output_of(args, saves="lab" if args.client == LAB else f"lab-{args.client}")
     cache = Cache(default_root(args.cache))
     kernel = kernel_of(args, cache)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "recordings"
+    with scratch_folder() as scratch:
+        folder = scratch / "recordings"
         if args.keep is not None:
             folder = output.beside() if args.keep == Path() else args.keep
             check_empty("--keep", folder)

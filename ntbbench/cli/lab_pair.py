@@ -2,7 +2,6 @@
 """`ntbbench lab pair run` and `check`: the two real drivers in one guest, beside the model."""
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import Output, add_output, output_of
 from ntbbench.cli.streams import failed, refusal
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.lab.commands import BuildError, GuestError, UnjudgedError
 from ntbbench.lab.pair.disagreements import (
@@ -232,8 +232,8 @@ def _recordings(args: argparse.Namespace) -> Iterator[Path]:
         check_empty("--record", args.record)
         yield args.record
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        yield Path(scratch) / "recordings"
+    with scratch_folder() as scratch:
+        yield scratch / "recordings"
 
 
 def _finish(args: argparse.Namespace, output: Output, result: PairResult) -> None:

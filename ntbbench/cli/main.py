@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import ntbbench
 from ntbbench.cli.streams import fail, failed, prepare_streams, refusal
-from ntbbench.core.errors import ExitCode
+from ntbbench.core.ending import ENDING, Ended, signals_raise
+from ntbbench.core.errors import SIGNALLED, ExitCode
 
 # What a user wants -> command: what it does. Each module has `add_parser(subparsers)`, which
 # sets `run`: (Namespace) -> exit code.
@@ -58,13 +59,14 @@ EXIT_CODES = {
     0: "done",
     1: "a finding: a disagreement with a recording, a missed doorbell, a board unfit, a regression",
     2: "bad input or usage, or an output that cannot be written (a full disk, `>&-`)",
-    3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`: a build or guest fails",
+    3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`, `simulate`: it breaks",
     4: "`compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it",
     5: "`compare`, `gate`, `calibrate`: incomparable environments",
     70: "internal error",
     125: "`lab pair run --bisect`: skip this commit, for git-bisect(1)",
-    130: "interrupted",
-    143: "`sweep`, `simulate`, `ab`, `board run`, `lab pair matrix`: interrupted by SIGTERM",
+    129: "interrupted by SIGHUP",
+    130: "interrupted by SIGINT (Ctrl-C)",
+    143: "interrupted by SIGTERM",
     255: "`lab pair run --bisect`: stop, for git-bisect(1)",
 }
 EPILOG = "\n".join(
@@ -137,10 +139,11 @@ def run(words: Sequence[str]) -> int:
     try:
         args = build_parser(words).parse_args(words)
         code: int = args.run(args)
-    except KeyboardInterrupt:
-        return fail("interrupted", ExitCode.INTERRUPTED)
+    except KeyboardInterrupt as end:
+        number = end.number if isinstance(end, Ended) else signal.SIGINT
+        return fail("interrupted", SIGNALLED + number)
     except Exception as error:  # the last resort: a line that names the defect, and exit code 70
-        return failed(error)
+        return failed(error, words)
     return code
 
 
@@ -155,9 +158,10 @@ def shown(code: int) -> int:
 
 
 def command() -> NoReturn:
-    """Run as a program: a signal that comes when all is done does not change the exit code."""
-    code = main()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Run as a program: signals end it clean, and when all is done they change no exit code."""
+    with signals_raise():
+        code = main()
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 

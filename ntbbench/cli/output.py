@@ -13,7 +13,7 @@ from msgspec import Struct
 from ntbbench.cli.progress import RUNS, Saving
 from ntbbench.cli.streams import tell
 from ntbbench.core.errors import InputError
-from ntbbench.core.names import unknown
+from ntbbench.core.names import encodable, unknown
 from ntbbench.core.result_file import (
     append_text,
     check_no_input,
@@ -188,11 +188,11 @@ class Output:
         if self.place is None:
             write_text(report)
         else:
-            write_bytes(self.place, report.encode())
+            write_bytes(self.place, encodable(report).encode())
         self.write_page(document)
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if self.form == "github" and summary:
-            append_text(Path(summary), renderer("md")(document))
+            append_text(Path(summary), encodable(renderer("md")(document)))
 
     def text_of(self, document: Document) -> str:
         """Return the text for stdout: a screen of it, or all with -v."""
@@ -203,7 +203,7 @@ class Output:
         """Write the page and the files, where they were asked for."""
         pages = [] if self.page is None else [("html", self.page)]
         for name, path in (*pages, *self.files):
-            write_bytes(path, renderer(name)(document).encode())
+            write_bytes(path, encodable(renderer(name)(document)).encode())
 
 
 def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None = None) -> Output:

@@ -3,7 +3,6 @@
 
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,20 +11,19 @@ from types import FrameType
 from msgspec import Struct
 
 from ntbbench.cli.streams import tell
-from ntbbench.core.clock import NS, monotonic
-from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.clock import monotonic
+from ntbbench.core.ending import ENDING, SAME_REQUEST, Ended, handled
+from ntbbench.core.errors import SIGNALLED, ExitCode, InputError
 from ntbbench.core.result_file import write_json, write_new_json
 
 RUNS = Path("results/runs")
-ENDING = (signal.SIGINT, signal.SIGTERM)  # batch schedulers and CI send the second
-SAME_REQUEST = NS // 2  # nanoseconds
 CLEAR = "\x1b[K"  # ECMA-48: to the end of the line
 LINE = 79  # columns
 BAR_DELAY = 1.0  # seconds: a shorter run needs no bar
 
 
 class Signals:
-    """The requests to end that SIGINT and SIGTERM were: the first asks, a later one insists.
+    """The requests to end that signals were: the first asks, a later one insists.
 
     The handler only counts. An exception out of it would come anywhere, also while
     `concurrent.futures.wait()` holds some of the futures' locks: it left them taken, and the pool's
@@ -38,10 +36,7 @@ class Signals:
         self._first: tuple[int, int] | None = None  # signal, nanoseconds
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Count a signal; one soon after the first is the same request.
-
-        timeout(1) sends two, one to the process and one to its group.
-        """
+        """Count a signal; one soon after the first is the same request."""
         now = monotonic()
         if self._first is None:
             self._first = number, now
@@ -49,7 +44,7 @@ class Signals:
             self._insisted = True
             if self.raises:
                 self.raises = False
-                raise KeyboardInterrupt
+                raise Ended(number)
 
     def asked(self) -> bool:
         """Tell whether to end."""
@@ -65,8 +60,8 @@ class Signals:
     @property
     def exit_code(self) -> ExitCode:
         """What a command exits with that was asked to end."""
-        terminated = self._first is not None and self._first[0] == signal.SIGTERM
-        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+        number = signal.SIGINT if self._first is None else self._first[0]
+        return ExitCode(SIGNALLED + number)
 
 
 class Saving:
@@ -113,18 +108,13 @@ class Saving:
 def interrupts() -> Iterator[Signals]:
     """Yield the requests to end; until it is left, no signal ends the command by itself.
 
-    Also where a shell started the command in the background, with SIGINT ignored.
+    Also where a shell started the command in the background, with SIGINT ignored; where nohup did,
+    with SIGHUP ignored, that stays so.
     """
     found = Signals()
-    if threading.current_thread() is not threading.main_thread():
-        yield found  # only the main thread may set a handler, and only it is interrupted
-        return
-    before = {number: signal.signal(number, found.handle) for number in ENDING}
-    try:
+    hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    with handled(found.handle, *(n for n in ENDING if n != signal.SIGHUP or hangs_up)):
         yield found
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ntbbench.cli.progress import Saving, Signals, bar, interrupts
 from ntbbench.cli.streams import tell
 from ntbbench.core import environment as environments
 from ntbbench.core.clock import timer
-from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.errors import ExitCode, InputError, WorkersLost
 from ntbbench.core.options import Count, OptionList, Word, described
 from ntbbench.core.result_file import check_writable, write_bytes
 from ntbbench.datapath import scenario_file
@@ -28,7 +28,6 @@ from ntbbench.datapath.grid import (
     Found,
     Grid,
     GridHooks,
-    WorkersLost,
     WorkPlace,
     dask,
     local,
@@ -222,7 +221,7 @@ def simulated(
     left = sum(map(len, plan.grid.missing(plan.found)))
     try:
         if left:
-            with place_of(plan.how, left) as place, bar() as progress:
+            with place_of(plan.how, left, signals.stop) as place, bar() as progress:
                 hooks = GridHooks(
                     progress=progress,
                     stop=signals.stop,
@@ -244,7 +243,7 @@ def simulated(
     return found
 
 
-def place_of(how: How, left: int) -> AbstractContextManager[WorkPlace]:
+def place_of(how: How, left: int, stop: Callable[[], bool]) -> AbstractContextManager[WorkPlace]:
     """Return where to run.
 
     Raises
@@ -257,7 +256,7 @@ def place_of(how: How, left: int) -> AbstractContextManager[WorkPlace]:
         return local(how.jobs, left)
     if how.scheduler is None:
         raise InputError("--backend", "dask", "together with --scheduler ADDRESS")
-    return dask(how.scheduler)
+    return dask(how.scheduler, stop)
 
 
 def write_timeline(path: Path, grid: Grid) -> None:

@@ -11,13 +11,15 @@ import codecs
 import errno
 import io
 import os
+import re
 import select
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
+from ntbbench.core.input_file import OVERWHELMED, damaged
 from ntbbench.core.names import printable
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ STDOUT = 1
 OWN = "ntbbench"
 DISTRIBUTIONS = {"hdrh": "hdrhistogram"}  # of modules whose package has another name
 CLOSED = "it is closed"
+PARTS = re.compile("[=:,]")  # of a word of a command line
 # What takes the place of a standard descriptor that the caller closed (`>&-`), by its number. The
 # next file that is opened would take it instead, and get what a child process prints. /dev/full
 # refuses, also where it is opened anew by the name /dev/stdout.
@@ -171,10 +174,18 @@ def tell(message: str) -> None:
     print(f"ntbbench: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
-def failed(error: Exception) -> int:
+def files_in(words: Sequence[str]) -> list[str]:
+    """Return the files that a command line names: FILE, --option=FILE, kind:FILE, A,B."""
+    parts = dict.fromkeys(part for word in words for part in (word, *PARTS.split(word)))
+    return [part for part in parts if os.path.exists(part)]  # noqa: PTH110 -- of any text
+
+
+def failed(error: Exception, words: Sequence[str] = ()) -> int:
     """Print an error as one line and return its exit code.
 
-    One that is a defect of ntbbench is named so, with its traceback where NTBBENCH_DEBUG is set.
+    What a damaged or huge file may make is told with the files that are named in `words`, the
+    command line. Any other error is a defect of ntbbench and is named so, with its traceback where
+    NTBBENCH_DEBUG is set.
     """
     if isinstance(error, NtbbenchError):
         return fail(str(error), error.exit_code)
@@ -189,6 +200,9 @@ def failed(error: Exception) -> int:
         package = DISTRIBUTIONS.get(module, module)
         told = f"this needs the package {package}, which is not installed: pip install {package}"
         return fail(told, ExitCode.BAD_INPUT)
+    files = files_in(words)
+    if isinstance(error, OVERWHELMED) and (files or isinstance(error, MemoryError)):
+        return failed(damaged(", ".join(files) or "memory", error))
     if os.environ.get("NTBBENCH_DEBUG"):
         traceback.print_exception(error)
     return fail(f"internal error: {type(error).__name__}: {error}", ExitCode.INTERNAL)

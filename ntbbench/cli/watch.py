@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ntbbench.capture.live import Rates, line, rates, screen, take
-from ntbbench.capture.script import ending_signals_interrupt, package_text
+from ntbbench.capture.script import package_text
 from ntbbench.cli.streams import refusal, tell
 from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import ExitCode, InputError
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return ExitCode.OK
     interval = _interval(args.interval or "1")
     count = 0 if args.count is None else parse_int("--count", args.count, 1, COUNT_MAX)
-    with ending_signals_interrupt(), suppress(KeyboardInterrupt), _terminal() as keys:
+    with suppress(KeyboardInterrupt), _terminal() as keys:
         watch(interval, count, keys)
     return ExitCode.OK
 

@@ -7,7 +7,8 @@ regressed, improved
     by test: the adjusted p-value is below alpha, the interval excludes 1, and the ratio itself lies
     beyond 1 + t (or below 1 / (1 + t)): there is a difference, and the best estimate of it matters.
     By effect, where the corrected test cannot reach alpha: the whole interval lies beyond, all runs
-    of one side lie above all of the other, and t on the logarithms holds in the family.
+    of one side lie above all of the other, and t on the logarithms holds in the family. One run
+    beside five or more has no interval: it must lie beyond a factor of two instead.
 equivalent
     both sides have enough samples, the whole interval lies within 1 / (1 + t) .. 1 + t, and neither
     the other measure of location nor the spread says that something changed.
@@ -38,6 +39,7 @@ from ntbbench.compare.warning_list import FEW, ONE_PROCESS, replications, warned
 from ntbbench.core.fields import Better
 
 NO_PAIR = "no row has a number on both sides"
+ONE_RUN = 1.0  # change of one run that counts, beside five or more of the other side
 ROUNDING = 1e-9  # relative, of a ratio of two decimal numbers
 
 
@@ -72,6 +74,7 @@ class Bar:
     alpha: float  # for the adjusted p-value
     level: float  # below which one more p-value of the family would be significant
     family: int  # comparisons that are corrected together
+    prospects: int = 0  # that would be, had each enough runs to be tested
     # Change between two single processes that may be noise; 0 where each side has several.
     allowance: float = 0.0
 
@@ -96,6 +99,7 @@ def decide(match: Match, guess: NoisyEstimate, p_adjusted: float, terms: Terms) 
         alpha=policy.alpha,
         level=terms.level,
         family=terms.family.size,
+        prospects=max(terms.family.size, terms.prospects),
         allowance=policy.one_process_allowance if match.one_process() else 0.0,
     )
     decision = decision_of(guess, p_adjusted, bar)
@@ -132,7 +136,7 @@ def decide(match: Match, guess: NoisyEstimate, p_adjusted: float, terms: Terms) 
 def decision_of(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> Decision:
     """Return the verdict on one estimate."""
     if math.isnan(guess.low):
-        return Decision("inconclusive", "too few samples to test", untested=True)
+        return _of_one_run(guess, bar)
     enough = min(guess.base.n, guess.candidate.n) >= FEW
     untested = _cannot_reach(guess, p_adjusted, bar)
     by, reason = changed(guess, p_adjusted, bar, untested=untested, enough=enough)
@@ -155,6 +159,21 @@ def decision_of(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> Decision:
     why = "so few runs have no significant p-value" if untested else "not significant"
     why = f"{why}, and the interval reaches beyond the threshold{depends}"
     return Decision("inconclusive", why, untested=untested)
+
+
+def _of_one_run(guess: NoisyEstimate, bar: Bar) -> Decision:
+    """Return the verdict where a side has one sample: it must be far off from all of the other's.
+
+    One run may be a stray one, and those are seldom twice as long.
+    """
+    many = max(guess.base.n, guess.candidate.n) >= FEW
+    far = _beyond(guess.ratio, max(bar.threshold, bar.allowance, ONE_RUN))
+    held = guess.p_effect * max(1, bar.prospects) < bar.alpha  # False for NaN
+    if not (many and far and held and guess.apart):
+        return Decision("inconclusive", "too few samples to test", untested=True)
+    worse = (guess.ratio > 1) == (bar.better != "higher")
+    why = f"by effect: one run, more than a factor of {1 + ONE_RUN:g} from those of the other side"
+    return Decision("regressed" if worse else "improved", why, "effect")
 
 
 def _cannot_reach(guess: NoisyEstimate, p_adjusted: float, bar: Bar) -> bool:

@@ -6,20 +6,23 @@ behind), and any other tool can read it. Of a noisy metric the median and n are 
 one the value.
 """
 
+import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
 from ntbbench.compare.pairing import known_machine
-from ntbbench.compare.records import Own
+from ntbbench.compare.records import Kind, Own
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import open_input
 
 VERSION = 3
 # What each version added to the one before; a new store is made of all of them.
@@ -50,7 +53,7 @@ class Track(Struct, frozen=True):
     """One metric over the commits that have it, in the order they were added."""
 
     metric: str
-    kind: str
+    kind: Kind
     unit: str
     better: Own
     results: list[int]  # the place of each commit in the store
@@ -73,6 +76,9 @@ class Accepted(Struct, frozen=True):
         return metric == self.pattern or fnmatchcase(metric, self.pattern)
 
 
+Row = TypeVar("Row", bound=Struct)
+
+
 class Window(Struct, frozen=True, kw_only=True):
     """Which commits of the store are looked at; by default all."""
 
@@ -93,9 +99,11 @@ def _opened(
         raise InputError("--store", str(path), "a store; `ntbbench history add` makes one")
     if not path.parent.is_dir():
         raise InputError("--store", str(path), "cannot be written: its folder does not exist")
-    mode = "rwc" if create else "rw" if write else "ro"
+    if path.exists():
+        open_input(path, "--store").close()  # no device and no pipe
+    mode = "mode=rwc" if create else "mode=rw" if write else _unwritten(path)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
     except sqlite3.Error as error:
         raise InputError("--store", str(path), f"cannot be opened: {error}") from error
     try:
@@ -111,6 +119,18 @@ def _opened(
         raise InputError("--store", str(path), f"a store of ntbbench: {error}") from error
     finally:
         connection.close()
+
+
+def _unwritten(path: Path) -> str:
+    """Return how a store is opened such that nothing is written, in a read-only folder too.
+
+    With a write-ahead log, which another tool may have set, even a reader makes files beside it.
+
+    Source: https://www.sqlite.org/fileformat.html, offset 18; https://www.sqlite.org/wal.html.
+    """
+    with open_input(path, "--store") as file:
+        is_logged = file.read(20)[18:] == b"\2\2"
+    return "immutable=1" if is_logged else "mode=ro"
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -230,7 +250,7 @@ def accepted(path: Path) -> list[Accepted]:
         rows = connection.execute(
             "SELECT label, pattern, why FROM accepted JOIN results ON id = result ORDER BY id"
         )
-        return [Accepted(*row) for row in rows]
+        return [_whole(path, Accepted, row) for row in rows]
 
 
 def _result_of(connection: sqlite3.Connection, field: str, label: str) -> int:
@@ -269,6 +289,29 @@ def tracks(path: Path, pattern: str, window: Window | None = None) -> list[Track
         for row in connection.execute(query, (pattern, first)):
             found.setdefault(row[:4], []).append(row[4:])
     return [
-        Track(*about, *map(list, zip(*points, strict=True)))  # type: ignore[arg-type]
+        _whole(path, Track, (*about, *map(list, zip(*points, strict=True))))
         for about, points in found.items()
     ]
+
+
+def _whole(path: Path, record: type[Row], values: Sequence[Any]) -> Row:
+    """Return a record of the store's values; InputError: one that `add` does not write."""
+    try:
+        found = msgspec.convert(
+            dict(zip(record.__struct_fields__, values, strict=True)), type=record
+        )
+        if isinstance(found, Track):
+            _check_values(found)
+    except (ValueError, OverflowError) as error:  # also msgspec's
+        raise InputError(
+            "--store", str(path), f"values that `history add` wrote: {error}"
+        ) from None
+    return found
+
+
+def _check_values(track: Track) -> None:
+    """Raise ValueError for a value that no result has."""
+    for value in track.values:
+        fits = track.kind == "exact" if isinstance(value, str) else math.isfinite(value)
+        if not fits:
+            raise ValueError(f"{track.metric}: {value!r}")

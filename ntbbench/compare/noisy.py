@@ -17,7 +17,7 @@ from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.statistics import detectable
 from ntbbench.compare.statistics.dependence import Dependence, dependence_of, session_labels
 from ntbbench.compare.statistics.location import located
-from ntbbench.compare.statistics.quantiles import divide, quantile_of
+from ntbbench.compare.statistics.quantiles import quantile_of
 from ntbbench.compare.statistics.shapes import (
     cautions_of,
     outlier_counts,
@@ -64,8 +64,8 @@ def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[N
     sizes: dict[tuple[int, int, bool, bool], list[int]] = defaultdict(list)
     for index, match in enumerate(found):
         timed = all(s is not None and s.times is not None for s in (match.base, match.candidate))
-        # Replications are independent, and what pairs in random order depend on moves no sign.
-        free = match.known().simulated or policy.test == "sequential"
+        # Replications are independent; of pairs, what both runs depend on moves no sign.
+        free = paired or match.known().simulated
         sizes[count(match.base), count(match.candidate), free, timed].append(index)
     result: dict[int, NoisyEstimate] = {}
     for (n, m, free, timed), indices in sizes.items():
@@ -74,8 +74,8 @@ def estimates(found: Sequence[Match], policy: Policy, *, paired: bool) -> list[N
             rows = indices[start : start + step]
             sides = [[found[i].base for i in rows], [found[i].candidate for i in rows]]
             base, candidate = map(_stacked, sides)
-            times = [*map(_times, sides)] if timed and not paired else []
-            allowed = None if free else depending(base, candidate, times, paired=paired)
+            times = [*map(_times, sides)] if timed else []
+            allowed = None if free else depending(base, candidate, times)
             batch = estimate_batch(base, candidate, policy, paired=paired, allowed=allowed)
             result.update(zip(rows, batch, strict=True))
     return [result[index] for index in range(len(found))]
@@ -106,14 +106,11 @@ def apart_in_time(base: Variant, candidate: Variant) -> bool:
     return labels[0] != labels[1] and max(map(len, labels)) == 1
 
 
-def depending(
-    base: Array, candidate: Array, times: Sequence[Array] = (), *, paired: bool
-) -> Dependence | None:
+def depending(base: Array, candidate: Array, times: Sequence[Array] = ()) -> Dependence | None:
     """Return how the samples of a batch depend; None: too few to say."""
     if min(base.shape[1], candidate.shape[1]) < 2:
         return None
-    sides = [divide(candidate, base)] if paired else [base, candidate]
-    return dependence_of(sides, times)
+    return dependence_of([base, candidate], times)
 
 
 def estimate_batch(

@@ -3,6 +3,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -137,6 +138,20 @@ def governor(cpus: Path) -> str:
         return ", ".join(sorted({file.read_text(encoding="utf-8").strip() for file in files}))
     except OSError as error:
         return unreadable(error)
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that this process may still take.
+
+    Source: Documentation/filesystems/proc.rst of Linux 7.3 (MemAvailable, statm).
+    """
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return free
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    return min(free, max(0, limit - pages * resource.getpagesize()))
 
 
 def usable_cores() -> int:

@@ -3,6 +3,8 @@
 
 from enum import IntEnum
 
+SIGNALLED = 128  # plus the signal's number: the exit code of who ended by one, as a shell has it
+
 
 class ExitCode(IntEnum):
     """Exit codes shared by every command; a command may document more."""
@@ -13,12 +15,14 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3  # `gate`, where its policy says that fails
     MISSING = 4  # `compare`, `gate`: nothing measured, or a benchmark on one side only
     INCOMPARABLE = 5  # `compare`, `gate`: the environments differ
+    WORKERS_LOST = 3  # `simulate`: what ran it ended, and what is finished is saved
     LAB_FAILED = 3  # `lab`: a build or a guest failed, so there is nothing to compare
     BISECT_SKIP = 125  # `lab pair run --bisect`: git-bisect(1) skips the commit
     BISECT_STOP = 255  # the same: git-bisect(1) stops
     INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-    INTERRUPTED = 130  # 128 + SIGINT
-    TERMINATED = 143  # 128 + SIGTERM
+    HUNG_UP = 129  # SIGNALLED + SIGHUP
+    INTERRUPTED = 130  # SIGNALLED + SIGINT
+    TERMINATED = 143  # SIGNALLED + SIGTERM
 
 
 class NtbbenchError(Exception):
@@ -65,3 +69,9 @@ class ModelDisagreement(NtbbenchError):
     """Two ways to the same number differ: a defect of ntbbench itself, never of the input."""
 
     exit_code = ExitCode.INTERNAL
+
+
+class WorkersLost(NtbbenchError):
+    """What ran a grid has ended, with what it had under way; all else was kept."""
+
+    exit_code = ExitCode.WORKERS_LOST

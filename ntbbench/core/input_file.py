@@ -7,14 +7,15 @@ The byte order mark with which editors of some systems begin a text is no part o
 import codecs
 import errno
 import os
-import re
 import select
 import sqlite3
 import stat
 import sys
+import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import BadZipFile
@@ -22,17 +23,31 @@ from zipfile import BadZipFile
 from ntbbench.core.errors import InputError, NtbbenchError
 
 LARGEST = 1 << 30  # bytes; a larger file would not fit in the memory of a common machine
-RESULT_MAX = 1 << 28  # bytes of a result of ours; a sweep of 10,000 points has 20 MB
+RESULT_MAX = 1 << 28  # bytes of a result; a sweep of 10,000 points has 20 MB
 WRITER_SECONDS = 2.0  # that a pipe may have nobody who writes to it
-# A number with so many digits is more than a float holds, and int() takes the square of them.
+# Content beyond these is refused before it is parsed: it would need far more memory or time than
+# its size tells. A number of so many digits is more than a float holds, and int() takes the square
+# of them; no tool nests ten brackets; each list takes a hundred bytes for its own two.
 DIGITS_MAX = 300
-TOO_LONG = re.compile(rb"(?:0x[0-9a-fA-F_]{%d}|[0-9_]{%d})" % (DIGITS_MAX, DIGITS_MAX))
-DEPTH_MAX = 60  # of brackets in each other, where nothing is between them; no tool writes ten
-TOO_DEEP = re.compile(rb'(?:[\[{]\s*(?:"[^"]{0,99}"\s*:\s*)?){%d}' % DEPTH_MAX)
+DEPTH_MAX = 60
+BRACKETS_MAX = 1 << 20  # lists and objects; a sweep of 10,000 points has a fifth of that
+VALUES_MAX = 1 << 22
+COUNT_MAX = 1 << 53  # of packets, calls, interrupts: sums and quotients of such counts are exact
+CHUNK = 1 << 20  # bytes that are looked at together
+DECIMAL, HEXADECIMAL = b"0123456789_", b"0123456789abcdefABCDEF_"
+ALL_BYTES = bytes(range(256))
+NO_BRACKETS = ALL_BYTES.translate(None, b"[]{}")
+AS_LISTS = bytes.maketrans(b"{}", b"[]")
 # What libraries and our own readers raise at content that nobody writes.
 DAMAGED = (
     *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
     *(EOFError, MemoryError, RuntimeError, zlib.error, BadZipFile, sqlite3.Error),
+    *(SyntaxError, tokenize.TokenError),  # of the header of a NumPy file
+)
+# Of these any can come of a file that is damaged or huge, wherever it is found out.
+OVERWHELMED = (
+    *(MemoryError, RecursionError, OverflowError, UnicodeError),
+    *(zlib.error, BadZipFile, sqlite3.Error),
 )
 ENCODING = "utf-8-sig"  # UTF-8, with a byte order mark or without
 SHOWN = 100  # characters of what a library says
@@ -49,16 +64,20 @@ def reading(path: Path | str) -> Iterator[None]:
     except NtbbenchError:
         raise
     except DAMAGED as error:
-        said = f"{type(error).__name__}: {error}"
-        said = said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
-        if isinstance(error, MemoryError):
-            raise InputError(str(path), said, "a file that fits in memory") from error
-        raise InputError(str(path), said, "content that is not damaged") from error
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path | str, error: Exception) -> InputError:
+    """Return the error in one line about a file whose content made another one."""
+    said = f"{type(error).__name__}: {error}"
+    said = said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
+    fits = "a file that fits in memory" if isinstance(error, MemoryError) else ""
+    return InputError(str(path), said, fits or "content that is not damaged")
 
 
 def open_input(
     path: Path, field: str = "input", largest: int = LARGEST, *, pipes: bool = False
-) -> BinaryIO:
+) -> BufferedReader:
     """Open a file to read it; the end of a pipe, which is read once, only where `pipes` says so.
 
     InputError: it cannot be opened, is larger than `largest` bytes, is a device or a folder, or a
@@ -118,15 +137,56 @@ def _stdin_or(path: Path, field: str, largest: int, *, pipes: bool) -> Iterator[
         yield file
 
 
-def check_json(data: bytes, path: Path | str) -> None:
-    """Refuse JSON that is costly to parse, or holds numbers that no float does.
+def check_json(data: bytes, path: Path | str, digits: bytes = DECIMAL) -> None:
+    """Refuse a text that is costly to parse, or holds numbers that no float does; linear time.
 
-    InputError: a row of DIGITS_MAX digits, or of DEPTH_MAX brackets.
+    Parameters
+    ----------
+    digits : what a long number may be written with.
+
+    Raises
+    ------
+    InputError : more than BRACKETS_MAX lists and objects or VALUES_MAX values, DEPTH_MAX of them in
+        each other, or DIGITS_MAX digits in a row.
     """
-    for pattern, allowed in (
-        (TOO_LONG, f"numbers of fewer than {DIGITS_MAX} digits"),
-        (TOO_DEEP, f"fewer than {DEPTH_MAX} brackets in each other"),
-    ):
-        found = pattern.search(data)
-        if found is not None:
-            raise InputError(str(path), f"{found[0][:8].decode(errors='replace')}...", allowed)
+    brackets, values = data.count(b"[") + data.count(b"{"), data.count(b",")
+    if brackets > BRACKETS_MAX:
+        raise InputError(str(path), f"{brackets} brackets", f"at most {BRACKETS_MAX}")
+    if values > VALUES_MAX:
+        raise InputError(str(path), f"{values} commas", f"at most {VALUES_MAX}")
+    if (number := _long_number(data, digits)) is not None:
+        allowed = f"numbers of fewer than {DIGITS_MAX} digits"
+        raise InputError(str(path), f"{number.decode()}...", allowed)
+    # What a string holds is no nesting; strings are taken out only where it could be.
+    if _is_deep(data) and (data.count(b'"') > 2 * VALUES_MAX or _is_deep(_outside_strings(data))):
+        allowed = f"fewer than {DEPTH_MAX} brackets in each other"
+        raise InputError(str(path), f"{data[:8].decode(errors='replace')}...", allowed)
+
+
+def _long_number(data: bytes, digits: bytes) -> bytes | None:
+    """Return the beginning of a row of DIGITS_MAX digits; None: there is no such row."""
+    found = ALL_BYTES.translate(None, digits)
+    table = bytes.maketrans(digits + found, b"1" * len(digits) + b" " * len(found))
+    for start in range(0, len(data), CHUNK):
+        chunk = data[start : start + CHUNK + DIGITS_MAX]
+        if (at := chunk.translate(table).find(b"1" * DIGITS_MAX)) >= 0:
+            return chunk[at : at + 8]
+    return None
+
+
+def _is_deep(data: bytes) -> bool:
+    """Tell whether DEPTH_MAX brackets are in each other: pairs are taken out from the inside."""
+    brackets = data.translate(AS_LISTS, NO_BRACKETS)
+    for _ in range(DEPTH_MAX - 1):
+        brackets = brackets.replace(b"[]", b"")
+    return b"[]" in brackets or brackets.count(b"[") >= DEPTH_MAX
+
+
+def _outside_strings(data: bytes) -> bytes:
+    plain = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    return b"".join(plain.split(b'"')[::2])
+
+
+def is_json(data: bytes) -> bool:
+    """Tell whether a text begins as a list or an object of JSON does."""
+    return data.lstrip()[:1] in (b"[", b"{")

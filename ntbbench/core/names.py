@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     )
 
 
+def encodable(text: str) -> str:
+    """Return a text that can be encoded: bytes of a file name that are no UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not among `known`: the nearest one, then all."""
     names = sorted(known)

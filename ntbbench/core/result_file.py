@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from errno import EISDIR
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.input_file import RESULT_MAX, check_json, read_input
+from ntbbench.core.names import encodable
 
 # A ValidationError is a DecodeError too: JSON, but not of the record's form.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -50,8 +51,29 @@ def json_of(record: Struct) -> bytes:
     fields = (
         b'"%s": %s' % (name.encode(), _spread(getattr(record, name)))
         for name in record.__struct_fields__
+        if getattr(record, name) is not msgspec.UNSET
     )
     return b"{\n" + b",\n".join(fields) + b"\n}\n"
+
+
+def encoded(value: object) -> bytes:
+    """Return a value as JSON; a file name that is no UTF-8 is no reason to lose a result."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(msgspec.to_builtins(value, str_keys=True)))
+
+
+def _encodable(tree: Any) -> Any:
+    match tree:
+        case str():
+            return encodable(tree)
+        case dict():
+            return {_encodable(key): _encodable(value) for key, value in tree.items()}
+        case list() | tuple():
+            return [_encodable(item) for item in tree]
+        case _:
+            return tree
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -205,8 +227,8 @@ def schema_of(data: bytes, path: Path) -> str:
 
 def _spread(value: object) -> bytes:
     if not isinstance(value, list) or not value:
-        return msgspec.json.encode(value)
-    return b"[\n" + b",\n".join(msgspec.json.encode(item) for item in value) + b"\n]"
+        return encoded(value)
+    return b"[\n" + b",\n".join(encoded(item) for item in value) + b"\n]"
 
 
 def is_special(path: Path) -> bool:
@@ -234,8 +256,8 @@ def _written(target: Path, data: bytes) -> Iterator[Path]:
     It has the permissions of the file that it will replace.
     """
     temporary = _temporary(target)
-    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
     try:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
             with suppress(OSError):  # no such file, or not ours to give
                 os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import ENCODING, check_json, open_input, read_input
+from ntbbench.core.input_file import ENCODING, HEXADECIMAL, check_json, open_input, read_input
 
 TOML_MAX = 1 << 20  # bytes
 
@@ -19,7 +19,7 @@ def read_toml(field: str, path: Path) -> dict[str, Any]:
     InputError: the file cannot be read, is not TOML, or is nested or numbered without end.
     """
     data = read_input(path, field, TOML_MAX)
-    check_json(data, f"{field}: {path}")
+    check_json(data, f"{field}: {path}", HEXADECIMAL)
     try:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

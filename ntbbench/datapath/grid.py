@@ -28,23 +28,24 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from multiprocessing import connection
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-import ntbbench
 from ntbbench.core.environment import usable_cores
-from ntbbench.core.errors import InputError, NtbbenchError
+from ntbbench.core.errors import InputError, WorkersLost
+from ntbbench.datapath.dask_client import DaskExecutor, serve
 from ntbbench.datapath.grid_point import SimulationSpec
 from ntbbench.datapath.records import Replication
 from ntbbench.datapath.replicate import Chunk, run_packed, unpacked
 
 SCHEMES = ("tcp", "tls", "ws", "wss")  # of a Dask scheduler; without one, tcp
 CONNECT_TIMEOUT = 10.0  # seconds to wait for a scheduler
-RETRIES = 3  # of a task whose worker died; Dask itself gives up after as many deaths
 # A worker keeps memory that it freed: the engines' buffers are some hundred KiB each, and to give
 # them back to the kernel and take them again was a quarter of a short replication (glibc; bytes).
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8388608", "MALLOC_TRIM_THRESHOLD_": "33554432"}
+FORKSERVER = multiprocessing.get_context("forkserver")  # fork and threads do not go together
 QUEUED = 2  # tasks a slot that are handed over: one runs, the next is there when it ends
 
 
@@ -84,8 +85,7 @@ def local(jobs: int, tasks: int) -> Iterator[WorkPlace]:
         yield WorkPlace(Inline(), 1)
         return
     _start_forkserver()
-    context = multiprocessing.get_context("forkserver")  # fork and threads do not go together
-    executor = ProcessPoolExecutor(count, context, initializer=_end_with_parent)
+    executor = ProcessPoolExecutor(count, FORKSERVER, initializer=_end_with_parent)
     try:
         yield WorkPlace(executor, count)
     except BaseException:  # nobody waits for the rest, and a replication can take minutes
@@ -128,46 +128,37 @@ def _start_forkserver() -> None:
 
 
 @contextmanager
-def dask(scheduler: str) -> Iterator[WorkPlace]:
+def dask(scheduler: str, stop: Callable[[], bool] = lambda: False) -> Iterator[WorkPlace]:
     """Yield a Dask cluster; a task whose worker dies is run again elsewhere.
 
-    InputError: there is no `distributed`, no answer at `scheduler`, no worker, or one with another
-        version of ntbbench.
+    Raises
+    ------
+    InputError : there is no `distributed`, no answer at `scheduler` in time, no worker, or one with
+        another version of ntbbench, or none.
+    KeyboardInterrupt : `stop` said so before there was an answer.
     """
-    try:
-        from distributed import Client  # noqa: PLC0415  # an optional dependency
-    except ImportError:
+    if find_spec("distributed") is None:
         allowed = "needs the package distributed: pip install 'ntbbench[dask]'"
-        raise InputError("--backend", "dask", allowed) from None
+        raise InputError("--backend", "dask", allowed)
     check_address(scheduler)
-    _check_certificates(scheduler)
-    try:
-        client: Any = cast(Any, Client)(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        reason = f"a scheduler that answers: {' '.join(str(error).split())}"
-        raise InputError("--scheduler", scheduler, reason) from None
-    try:
-        slots = int(sum(client.nthreads().values()))
-        if not slots:
-            raise InputError("--scheduler", scheduler, "a scheduler with at least one worker")
-        for worker, version in sorted(client.run(lambda: ntbbench.__version__).items()):
-            if version != ntbbench.__version__:
-                allowed = f"ntbbench {ntbbench.__version__}, as here, on every worker ({worker})"
-                raise InputError("--scheduler: ntbbench version", version, allowed)
-        executor = client.get_executor(pure=False, retries=RETRIES)
-        try:
-            yield WorkPlace(executor, slots)
-        finally:
-            executor.shutdown(wait=False)
-    finally:
-        client.close()
+    _start_forkserver()
+    pipe, its_end = FORKSERVER.Pipe()
+    client = FORKSERVER.Process(target=_dask_client, args=(its_end, scheduler, CONNECT_TIMEOUT))
+    client.start()
+    its_end.close()
+    with DaskExecutor(client, pipe) as executor:
+        yield WorkPlace(executor, executor.slots(scheduler, CONNECT_TIMEOUT, stop))
+
+
+def _dask_client(pipe: connection.Connection, scheduler: str, timeout: float) -> None:
+    _end_with_parent()
+    serve(pipe, scheduler, timeout)
 
 
 def check_address(scheduler: str) -> None:
     """Raise InputError for what cannot be a scheduler's address.
 
-    Dask's own client, given one, keeps a thread, and reports with a traceback of its destructor,
-    after 20 s, that it could not be closed.
+    Dask's own words about one are of its insides.
     """
     allowed = f"[SCHEME://]HOST:PORT, SCHEME of {', '.join(SCHEMES)}"
     try:
@@ -177,18 +168,6 @@ def check_address(scheduler: str) -> None:
         raise InputError("--scheduler", scheduler, allowed) from None
     plain = parts.path in ("", "/") and not parts.query and not parts.fragment
     if parts.scheme not in SCHEMES or not parts.hostname or not port or not plain:
-        raise InputError("--scheduler", scheduler, allowed)
-
-
-def _check_certificates(scheduler: str) -> None:
-    """Raise InputError where TLS is not set up: a client would stay, and end with a traceback."""
-    from distributed import Security  # noqa: PLC0415  # an optional dependency
-
-    if not scheduler.startswith("tls://"):
-        return
-    arguments: Any = cast(Any, Security)().get_connection_args("client")
-    if arguments.get("ssl_context") is None:
-        allowed = "tls:// where Dask's configuration names certificates (distributed.comm.tls)"
         raise InputError("--scheduler", scheduler, allowed)
 
 
@@ -235,10 +214,6 @@ class Grid:
     def total(self) -> int:
         """All replications."""
         return sum(spec.reason is None for spec in self.specs) * self.replications
-
-
-class WorkersLost(NtbbenchError):
-    """A worker process ended by itself, with what it had under way; all else was kept."""
 
 
 def run_grid(grid: Grid, found: Found, place: WorkPlace, hooks: GridHooks) -> None:

@@ -173,6 +173,10 @@ class SweepResult(Struct, frozen=True, kw_only=True):
     schema: str = SWEEP_SCHEMA
     environment: dict[str, Any]
     scenario: dict[str, Any]
+    inputs: Annotated[
+        dict[str, str] | UnsetType,
+        fact("inputs", "SHA-256 of each `log:` file of the scenario, by its path"),
+    ] = UNSET
     complete: Annotated[bool, fact("complete", "false: interrupted; `sweep --resume` goes on")] = (
         True
     )

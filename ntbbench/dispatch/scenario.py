@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scenarios: what one sweep asks for, and the points that it becomes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -17,6 +17,7 @@ from ntbbench.ntb.catalogue import DOORBELLS, DOORBELLS_MAX, MAX_NUM_CLIENTS, MW
 from ntbbench.ntb.custom import Device, build_device, device_of
 from ntbbench.ntb.device import DISPATCHES, Hardware, Provision, provision
 from ntbbench.ntb.workload import Workload, parse_workload, queues_needed
+from ntbbench.ntb.workload.workload_log import Log
 
 QUEUES_MAX = 1024
 INTERRUPTS_MAX = 1_000_000_000
@@ -117,6 +118,12 @@ def scenario_from(table: dict[str, Any], source: str) -> SweepScenario:
     found = {name: device_of(name, _set(one), prefix) for name, one in devices.items()}
     base = SweepScenario(device=found)
     return changed(prefix, base, _set(table), also=("device",))
+
+
+def inputs_of(points: Iterable[PointSpec]) -> dict[str, str]:
+    """Return the SHA-256 of each log that workloads are read from, by its path."""
+    workloads = (point.workload for point in points)
+    return {log.path: log.sha256 for log in workloads if isinstance(log, Log)}
 
 
 def plain(scenario: SweepScenario) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from ntbbench.dispatch.records import (
     Timing,
     UnavailablePoint,
 )
-from ntbbench.dispatch.scenario import SweepScenario, expand, plain
+from ntbbench.dispatch.scenario import SweepScenario, expand, inputs_of, plain
+from ntbbench.ntb.workload import memory_of
 
 REPEATS_MIN = 5  # below, the interval is hardly more than the range of the samples
 UNSTABLE = 0.1  # width of the interval as a share of the median
@@ -40,6 +41,7 @@ REMEDIES = {  # of the warnings: a closed list
     "coarse-clock": "time on a machine or kernel with a finer clock",
     "checked-build": "build without NTBBENCH_CHECKED; these timings mean nothing",
     "frequency-scaling": f"set the {STEADY_GOVERNOR} governor while a sweep is timed",
+    "unknown-log": "the resumed file has no hash of it: sweep anew if it may have changed",
     "environment-changed": "nothing to do: every timing is of the environment recorded here",
 }
 
@@ -133,6 +135,23 @@ def adopt(
     return [_caution("environment-changed", message)]
 
 
+def check_inputs(previous: SweepResult, now: dict[str, str]) -> list[Caution]:
+    """Return the warning about logs that an earlier run does not tell the content of.
+
+    InputError: a log has another content than the earlier points were counted of.
+    """
+    before = {} if previous.inputs is UNSET else previous.inputs
+    for path, digest in now.items():
+        if path in before and before[path] != digest:
+            allowed = f"the content that the finished points are of: SHA-256 {before[path]}"
+            raise InputError(f"resume: log {path!r}", f"SHA-256 {digest}", allowed)
+    if unknown := sorted(now.keys() - before.keys()):
+        message = f"who counted the earlier points kept no SHA-256 of {', '.join(unknown)}"
+        return [_caution("unknown-log", message)]
+    return []
+
+
+GB = 1e9  # bytes
 WAIT = 0.5  # seconds between two looks at `stop` while nothing but threads counts
 SAVE_INTERVAL = 30 * NS  # nanoseconds between two savings of a long run, and
 SAVE_SHARE = 20  # at least so many times what the last one took: intervals cost 1 ms per point
@@ -162,6 +181,7 @@ class Sweep:
         self.timer = clock
         self.hooks = hooks
         self.cells = [SweepCell(spec) for spec in expand(scenario)]
+        self.inputs = inputs_of(cell.spec for cell in self.cells)
         self.environment = environments.environment(clock)
         self.cautions: list[Caution] = []
         self._next_save = hooks.clock() + SAVE_INTERVAL
@@ -188,6 +208,7 @@ class Sweep:
         return SweepResult(
             environment=self.environment.record(),
             scenario=plain(self.scenario),
+            inputs=self.inputs or UNSET,
             complete=self.complete,
             points=points,
             warnings=[*self.cautions, *cautions_of(points, self.timer, self.environment)],
@@ -204,8 +225,9 @@ class Sweep:
         self._total = len(self.cells) + self.scenario.repeats * available
         self._done = len(self.cells) - len(left) + sum(len(cell.samples) for cell in self.cells)
         jobs = self.scenario.jobs or environments.usable_cores()
-        executor = ThreadPoolExecutor(jobs)
-        futures = [executor.submit(self._count_group, group) for group in groups_of(left)]
+        groups = groups_of(left)
+        executor = ThreadPoolExecutor(fitting(jobs, [group[0] for group in groups]))
+        futures = [executor.submit(self._count_group, group) for group in groups]
         waits = True
         try:
             for future in futures:
@@ -269,6 +291,25 @@ def groups_of(chosen: Sequence[SweepCell]) -> list[Group]:
     return list(found.values())
 
 
+def fitting(jobs: int, chosen: Sequence[SweepCell]) -> int:
+    """Return how many of `jobs` threads have memory for the streams of these cells.
+
+    InputError: not even one has; the message names what is needed.
+    """
+    free, most = environments.free_memory(), 0
+    for cell in chosen:
+        workload, interrupts = cell.spec.workload, cell.spec.scenario.interrupts
+        needed = memory_of(workload, interrupts)
+        if needed > free:
+            allowed = (
+                f"at most {interrupts * free // needed} with {workload.spec}: this takes "
+                f"{needed / GB:.1f} GB of memory, {free / GB:.1f} GB are free"
+            )
+            raise InputError("interrupts", interrupts, allowed)
+        most = max(most, needed)
+    return min(jobs, free // most) if most else jobs
+
+
 def run_sweep(
     scenario: SweepScenario,
     *,
@@ -281,11 +322,13 @@ def run_sweep(
     The counts depend on nothing but the scenario. `previous` is an unfinished result of the same
     one to go on from; `clock` that of the timed samples, else the system's. The result is
     `complete` unless `hooks.stop()` ended it early, by a KeyboardInterrupt too.
-    InputError: a workload does not fit a device, or `previous` is not of this scenario.
+    InputError: a workload does not fit a device or the memory, or `previous` is not of this
+        scenario or its logs.
     ModelDisagreement: counts differ from the analytic law.
     """
     sweep = Sweep(scenario, clock or timer(), hooks or Hooks())
     if previous is not None:
+        sweep.cautions += check_inputs(previous, sweep.inputs)
         sweep.cautions += adopt(sweep.cells, previous, sweep.environment)
     try:
         sweep.count()

@@ -4,7 +4,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ntbbench.core.ending import child_process
 from ntbbench.core.errors import ExitCode, NtbbenchError
 
 LAB_FAILED = ExitCode.LAB_FAILED
@@ -100,30 +100,22 @@ def started(
     stderr: IO[bytes] | int = subprocess.PIPE,
     pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program, and wait for its end on leaving.
-
-    A child never outlives this process: on an exception, an interrupt too, its whole process group
-    is killed (make has children of its own), and however else this process ends, the kernel kills
-    the child.
-    """
+    """Start a program that ends with the block, and with this process, however that ends."""
     setpriv = [program("setpriv"), "--pdeathsig", "KILL", "--"]
-    with (
-        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-            [*setpriv, program(str(command[0])), *(str(part) for part in command[1:])],
-            cwd=cwd,
-            env={**os.environ, **ENGLISH, **(env or {})},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            process_group=0,
-        ) as child
-    ):
-        try:
-            yield child
-        except BaseException:  # it is raised again
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
+    with child_process(
+        [*setpriv, *_words(command)],
+        cwd=cwd,
+        env={**os.environ, **ENGLISH, **(env or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        pass_fds=pass_fds,
+    ) as child:
+        yield child
+
+
+def _words(command: Sequence[str | Path]) -> list[str]:
+    return [program(str(command[0])), *map(str, command[1:])]
 
 
 def run(
@@ -151,20 +143,15 @@ def reading(
 
     `stdin`: another program's output, which is this one's alone from now on.
     """
-    with (
-        subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-            [program(str(command[0])), *(str(part) for part in command[1:])],
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as child
-    ):
+    with child_process(
+        _words(command),
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
         if stdin is not None:
             stdin.close()
-        try:
-            yield child
-        finally:
-            child.kill()
+        yield child
 
 
 def output(child: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -9,13 +9,13 @@ import re
 import shlex
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError, HostError
 from ntbbench.lab.qemu import Boot, GuestMachine, boot, pack_initramfs
@@ -72,8 +72,8 @@ def record(
     GuestError: the guest panicked, hung or gave up and may not, or left no whole recording.
     HostError: QEMU or the disk failed.
     """
-    with tempfile.TemporaryDirectory() as name:
-        root, initramfs = Path(name) / "root", Path(name) / "initramfs"
+    with scratch_folder() as scratch:
+        root, initramfs = scratch / "root", scratch / "initramfs"
         (root / "lib").mkdir(parents=True)
         (root / "bin").mkdir()
         shutil.copy(script("init"), root / "init")
@@ -88,8 +88,8 @@ def record(
         (root / "points").write_text("".join(task.lines))
         pack_initramfs(root, initramfs)
         booted = boot(image, initramfs, accel, task.limits, machine)
-        if shutil.disk_usage(name).free < SPARE_BYTES:
-            raise HostError(f"the disk of {name} is full: what the guest said may be cut off")
+        if shutil.disk_usage(scratch).free < SPARE_BYTES:
+            raise HostError(f"the disk of {scratch} is full: what the guest said may be cut off")
     names = list(task.names)
     if booted.died:
         if not task.may_die:
@@ -113,8 +113,8 @@ def unpack(booted: Boot, names: list[str], folder: Path) -> str:
         raise GuestError("the guest powered off before it had recorded every point")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as fresh:
-            whole = Path(fresh) / "recordings"
+        with scratch_folder(folder.parent, ".new-") as fresh:
+            whole = fresh / "recordings"
             whole.mkdir()
             (whole / "kernel").write_text(f"{kernel[1]}\n{kernel[2]}\n")
             for name, packed in found:

@@ -5,10 +5,10 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.commands import (
     CommandOutput,
     GuestError,
@@ -195,8 +195,8 @@ def kvm_runs() -> bool:
     """Return whether /dev/kvm really runs a guest: one that opens it may still fail to."""
     if not KVM.exists():
         return False
-    with tempfile.TemporaryDirectory() as name:
-        disk = Path(name) / "probe.img"
+    with scratch_folder() as folder:
+        disk = folder / "probe.img"
         disk.write_bytes(PROBE_CODE.ljust(510, b"\0") + b"\x55\xaa")
         command: list[str | Path] = [
             *(QEMU, *KVM_OPTIONS, "-m", "16", "-display", "none", "-nodefaults", "-no-reboot"),
@@ -245,8 +245,8 @@ def boot(
     `limits`: what the guest may take.
     HostError: QEMU itself failed.
     """
-    with tempfile.TemporaryDirectory() as name:
-        console, data, errors = (Path(name) / part for part in ("console", "data", "errors"))
+    with scratch_folder() as folder:
+        console, data, errors = (folder / part for part in ("console", "data", "errors"))
         command: list[str | Path] = [
             *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
             # sockets: without ACPI a guest learns of CPUs from a table that has one line per socket
@@ -256,7 +256,7 @@ def boot(
             *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
         ]
-        with debugger_port(Path(name)) as port, errors.open("wb") as file:
+        with debugger_port(folder) as port, errors.open("wb") as file:
             command += port.options
             with started(command, stderr=file, pass_fds=(port.descriptor,)) as qemu:
                 limit = exceeded(qemu, limits)

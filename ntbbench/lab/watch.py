@@ -7,13 +7,14 @@ the guest counts time, so that every burst would coalesce differently.
 """
 
 import os
-import select
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from ntbbench.core.ending import ends_within
 
 LOOK_SECONDS = 0.5  # how often a guest's processor time is looked at
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, in /proc
@@ -51,16 +52,12 @@ def exceeded(child: "subprocess.Popen[bytes]", limits: Limits) -> str:
     makes no guest hang.
     """
     looks = 0
-    descriptor = os.pidfd_open(child.pid)
-    try:
-        while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:
-            looks += 1
-            if _cpu_seconds(child.pid) > limits.cpu_seconds:
-                return f"{limits.cpu_seconds:.0f} s of processor time"
-            if looks * LOOK_SECONDS > limits.seconds:
-                return f"{limits.seconds:.0f} s"
-    finally:
-        os.close(descriptor)
+    while not ends_within(child, LOOK_SECONDS):
+        looks += 1
+        if _cpu_seconds(child.pid) > limits.cpu_seconds:
+            return f"{limits.cpu_seconds:.0f} s of processor time"
+        if looks * LOOK_SECONDS > limits.seconds:
+            return f"{limits.seconds:.0f} s"
     return ""
 
 

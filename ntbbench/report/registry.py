@@ -104,7 +104,12 @@ RESULTS: dict[str, ResultKind] = {
     "lab-netdev": ResultKind(
         "ntbbench.lab-netdev/1", "ntbbench.lab.records:NetdevResult", "lab_netdev"
     ),
-    "measured": ResultKind("ntbbench.measured/1", "ntbbench.capture.records:Measured", "ingest"),
+    "measured": ResultKind(
+        "ntbbench.measured/1",
+        "ntbbench.capture.records:Measured",
+        "ingest",
+        "ntbbench.capture.evidence:check_measured",
+    ),
     "explain": ResultKind("ntbbench.explain/1", "ntbbench.capture.records:Explanations", "explain"),
     # A file of the schema is read as the first that it fits.
     "replay-one": ResultKind(

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_run_that_gives_no_number(metric: str, stdout: bytes, told: str) -> No
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:
     file = tmp_path / "out"
     file.write_text("{}")
-    with pytest.raises(InputError, match="a result of"):
+    with pytest.raises(InputError, match="results of ntbbench"):
         RunReader([], leaves_file=True).read(left(output=file))
 
 
@@ -115,7 +116,7 @@ def test_what_perf_writes(tmp_path: Path) -> None:
 
 
 def script(path: Path, text: str) -> str:
-    path.write_text(f"#!{sys.executable}\n{text}")
+    path.write_text(f"#!/bin/sh\nexec {quote(sys.executable)} -c {quote(text)}\n")
     path.chmod(0o755)
     return str(path)
 

@@ -64,7 +64,7 @@ def test_its_folder_its_environment_and_its_cpu(tmp_path: Path) -> None:
     [
         ("", "--base: '': a command line"),
         ("'", '--base: "\'": a command line: No closing quotation'),
-        ("no-such-program", "'no-such-program': a program that can be run: No such file"),
+        ("./no-such-program", "'./no-such-program': a program that can be run: No such file"),
         (python("import sys; sys.exit('broken\\n')"), "exits 1: broken"),
         (python("raise SystemExit(3)"), "exits 3: it says nothing"),
         (python("import os; os.kill(os.getpid(), 9)"), "was ended by SIGKILL"),

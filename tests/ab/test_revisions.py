@@ -2,10 +2,10 @@
 """Two revisions in worktrees: built, and the repository left as it was on every way out."""
 
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import children
 import pytest
 
 from ntbbench.ab import revisions
@@ -20,7 +20,7 @@ def git(*words: str) -> str:
     author = {
         f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
-    done = subprocess.run(
+    done = children.run(
         ["git", *words], capture_output=True, text=True, check=True, env={**os.environ, **author}
     )
     return done.stdout.strip()
@@ -63,9 +63,7 @@ def test_each_side_has_its_tree_and_its_environment(repository: list[str]) -> No
         assert len({place.python for place in trees}) == 2
         for place in trees:
             prefix = ["-c", "import sys; print(sys.prefix)"]
-            done = subprocess.run(
-                [place.python, *prefix], capture_output=True, text=True, check=True
-            )
+            done = children.run([place.python, *prefix], capture_output=True, text=True, check=True)
             assert done.stdout.strip() == place.environment["VIRTUAL_ENV"]
             assert place.environment["PATH"].startswith(str(Path(place.python).parent))
             assert place.words("--base", "{python} a") == [place.python, "a"]

@@ -139,7 +139,7 @@ def test_a_plan_shows_what_changes_and_changes_nothing(sides: dict[str, Any]) ->
     assert not Path("loaded").exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_restores_and_resume_goes_on(
     sides: dict[str, Any], number: int, code: int
 ) -> None:

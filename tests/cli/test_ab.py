@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench ab` as its users meet it: real processes, files, exit codes; a run that goes on."""
 
+import hashlib
 import json
 import os
 import pty
 import re
 import select
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import children
+import msgspec
 import pytest
 from ab_records import ab_result, drawn
+from children import until
 from compare_data import pytest_benchmark, written
+from msgspec.structs import replace
 
 from ntbbench.ab.records import AbMetric
 from ntbbench.compare.policy import Policy
+from ntbbench.compare.readers.ab_blocks import load_ab
 from ntbbench.core.result_file import write_json
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -83,7 +91,9 @@ def test_without_o_and_seed(ntbbench) -> None:
 def test_files_that_runs_leave_are_one_family(ntbbench) -> None:
     leaves = "cp {} {{output}}"
     inputs = Path(__file__).parents[1] / "golden/inputs"
-    commands = [leaves.format(inputs / f"bench-{name}.json") for name in ("base", "new")]
+    commands = [
+        leaves.format(shlex.quote(str(inputs / f"bench-{name}.json"))) for name in ("base", "new")
+    ]
     ran = ntbbench("ab", "--base", commands[0], "--candidate", commands[1], "-o", "r.json")
     assert ran.code == 0
     names = [metric["name"] for metric in load("r.json")["metrics"]]
@@ -115,7 +125,7 @@ def test_both_are_pinned(ntbbench) -> None:
     cpu = min(os.sched_getaffinity(0))
     code = "import os; print('took', 1 + min(os.sched_getaffinity(0)), 'ms')"
     Path("show.py").write_text(code)
-    show = f"{sys.executable} show.py"
+    show = f"{shlex.quote(sys.executable)} show.py"
     commands = ("--base", show, "--candidate", show, "--until", "2", "--pin", str(cpu))
     assert ntbbench("ab", *commands, *QUICK, "-o", "r.json").code == 0
     saved = load("r.json")
@@ -159,16 +169,10 @@ def test_bad_input_is_one_line(ntbbench, options: tuple[str, ...], told: str) ->
     assert not Path("r.json").exists()
 
 
-def started(*options: str) -> "subprocess.Popen[str]":
+def started(*options: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     words = [*NTBBENCH, "ab", "--base", "sleep 0.01", "--candidate", "sleep 0.01", *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def until(true) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    pipe = subprocess.PIPE
+    return children.started(words, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -221,6 +225,44 @@ def test_resume_takes_what_moves_a_bound_and_refuses_the_rest(ntbbench) -> None:
     assert Path("r.json").read_text() == whole
 
 
+def unfinished(ntbbench) -> tuple[Path, dict[str, str]]:
+    """Return a script, and the hashes in the unfinished result of its runs."""
+    script = Path("says.sh")
+    script.write_text("echo took 5 ms\n")
+    runs = ("--base", "sh says.sh", "--candidate", "sh says.sh", *QUICK, "-o", "r.json")
+    assert ntbbench("ab", *runs, "--until", "2").code == 0
+    part = load_ab(Path("r.json"))
+    assert part.base.inputs == part.candidate.inputs
+    assert part.base.inputs["says.sh"] == hashlib.sha256(script.read_bytes()).hexdigest()
+    assert shutil.which("sh") in part.base.inputs
+    write_json(Path("r.json"), replace(part, stopped="interrupted"))
+    return script, part.base.inputs
+
+
+def test_blocks_of_another_program_do_not_join(ntbbench) -> None:
+    script, before = unfinished(ntbbench)
+    saved = Path("r.json").read_bytes()
+    script.write_text("echo took 6 ms\n")
+    ran = ntbbench("ab", "--resume", "r.json", "--until", "3")
+    changed = hashlib.sha256(script.read_bytes()).hexdigest()
+    assert ran.code == 2
+    assert f"ntbbench: --base: says.sh: 'SHA-256 {changed}': " in ran.err
+    assert f"what the finished blocks ran: SHA-256 {before['says.sh']}\n" in ran.err
+    assert load("r.json")["runs"] == json.loads(saved)["runs"]
+    script.write_text("echo took 5 ms\n")
+    assert ntbbench("ab", "--resume", "r.json", "--until", "3").code == 0
+
+
+def test_a_result_of_ab_without_hashes_goes_on_with_a_word(ntbbench) -> None:
+    unfinished(ntbbench)
+    part = load_ab(Path("r.json"))
+    sides = {s: replace(getattr(part, s), inputs=msgspec.UNSET) for s in ("base", "candidate")}
+    write_json(Path("r.json"), replace(part, **sides))
+    ran = ntbbench("ab", "--resume", "r.json", "--until", "3")
+    assert ran.code == 0
+    assert ran.err.count("the file has no SHA-256 of what its blocks ran; this may differ") == 2
+
+
 def test_a_run_of_an_older_version_of_the_policy_goes_on(ntbbench) -> None:
     commands = ("--base", says(100), "--candidate", says(101))
     ntbbench("ab", *commands, *QUICK, "--until", "2", "-o", "r.json")
@@ -240,7 +282,7 @@ def test_another_machine_does_not_go_on(ntbbench) -> None:
 def test_a_terminal_sees_the_interval_narrow() -> None:
     leader, follower = pty.openpty()
     words = [*NTBBENCH, "ab", "--base", says(100), "--candidate", says(110), *QUICK, "-o", "r.json"]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=follower) as child:
+    with children.started(words, stdout=subprocess.DEVNULL, stderr=follower) as child:
         os.close(follower)
         seen = b""
         while select.select([leader], [], [], PATIENCE)[0]:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import children
 import pytest
 from captures import FOUR, GEN1, INFO, PCI, TOOLS
 
@@ -58,7 +59,7 @@ def test_the_script_makes_the_same_folder(shell: str, tmp_path: Path, capfd) -> 
     assert main(["capture", "-o", str(ours), "--seconds", "0"]) == 0
     told = capfd.readouterr().err
     command = [*SHELLS[shell], str(path), str(theirs), "0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = children.run(command, capture_output=True, text=True, check=True)
     assert layout(ours) == layout(theirs)
     read = ("interrupts", "softirqs", f"stats/{PCI}/qp0", f"stats/{PCI}/qp1")
     recorded = {f"{when}-{name}" for when in ("before", "after") for name in read}
@@ -94,19 +95,54 @@ def test_what_is_missing_is_said(machine: Path, tmp_path: Path, capfd) -> None:
 def test_without_the_privilege_it_names_the_privilege(machine: Path, tmp_path: Path) -> None:
     """Run as another user where the test may (as root); the tests' own user is refused too."""
     (machine / "sys/kernel/debug").chmod(0o700 if os.geteuid() == 0 else 0o000)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    ours = [path for path in tmp_path.parents if path.name.startswith(("pytest-", "popen-"))]
+    for folder in (tmp_path, *ours):
         folder.chmod(0o755)
     work = tmp_path / "work"
     work.mkdir()
     work.chmod(0o777)
     path = tmp_path / "capture.sh"
     path.write_text(script_text())
+    for readable in (path, *machine.rglob("*"), machine):  # whatever the umask is
+        if readable != machine / "sys/kernel/debug":
+            readable.chmod(0o755)
     user = 65534 if os.geteuid() == 0 else None
     command = ["sh", str(path), str(work / "c"), "0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, user=user, cwd="/")
+    result = children.run(command, capture_output=True, text=True, check=True, user=user, cwd="/")
     (machine / "sys/kernel/debug").chmod(0o755)
     assert "/sys/kernel/debug/ntb_transport: permission denied: needs root" in result.stderr
     assert (work / "c/before-interrupts").is_file()
+
+
+def limited(command: list[str], room: int) -> "subprocess.CompletedProcess[str]":
+    """Run a command whose files may have so many bytes: a disk that is full then."""
+    return subprocess.run(
+        ["prlimit", f"--fsize={room}", *command], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("room", [0, 10, 40])
+def test_a_full_disk_ends_a_capture(room: int, machine: Path, tmp_path: Path) -> None:
+    """Not even its first file, not all of that, and none of the larger ones."""
+    (machine / "proc/interrupts").write_text("CPU0\n" * 100)
+    path = tmp_path / "capture.sh"
+    path.write_text(script_text())
+    found = limited(["sh", str(path), str(tmp_path / "c"), "0"], room)
+    assert found.returncode == 2
+    assert ": cannot be written: " in found.stderr.splitlines()[-1]
+    assert "needs root" not in found.stderr
+
+
+def test_what_root_may_not_read_is_not_told_to_need_root(machine: Path, tmp_path: Path) -> None:
+    """A file that cannot be read by anybody: what /proc gives where the kernel is locked down."""
+    (machine / "proc/softirqs").unlink()
+    (machine / "proc/softirqs").symlink_to("/proc/self/mem")
+    path = tmp_path / "capture.sh"
+    path.write_text(script_text())
+    found = limited(["sh", str(path), str(tmp_path / "c"), "0"], 1 << 20)
+    assert found.returncode == 0
+    (told,) = {line for line in found.stderr.splitlines() if "/proc/softirqs" in line}
+    assert ("needs root" in told) is (os.geteuid() != 0)
 
 
 @pytest.mark.usefixtures("machine")
@@ -118,14 +154,12 @@ def test_an_interrupted_capture_keeps_what_it_has_and_ends_at_once(
     """A dropped connection (SIGHUP) must not leave a script behind that traces for a day."""
     folder, path = tmp_path / "c", tmp_path / "capture.sh"
     path.write_text(script_text())
-    # a test run in the background ignores SIGINT, and its children would too
-    start = ["env", "--default-signal=INT"]
     python = [sys.executable, "-m", "ntbbench.cli.main"]
     command = {
-        "script": [*start, "sh", str(path), str(folder), "600"],
-        "command": [*start, *python, "capture", "-o", str(folder), "--seconds", "600"],
+        "script": ["sh", str(path), str(folder), "600"],
+        "command": [*python, "capture", "-o", str(folder), "--seconds", "600"],
     }[program]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with children.started(command, stderr=subprocess.PIPE, text=True) as process:
         while not (folder / f"before-stats/{PCI}/qp1").exists():
             assert process.poll() is None
             time.sleep(0.01)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import children
 import pytest
 from captures import TOOLS
 
@@ -46,7 +47,7 @@ both = pytest.mark.parametrize("program", ["ntbbench", "script"])
 def test_the_exit_code_is_the_commands(program: str, code: int, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     told = f"echo said; read line; echo $line; exit {code}"
-    result = subprocess.run(
+    result = children.run(
         commands(program, folder, "sh", "-c", told),
         input="given\n", capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -67,7 +68,7 @@ def test_the_exit_code_is_the_commands(program: str, code: int, tmp_path: Path) 
 def test_iperf3s_document_is_read(program: str, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     command = commands(program, folder, "cat", str(TOOLS / "iperf3-tcp.json"))
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    children.run(command, stdout=subprocess.DEVNULL, check=True)
     (rate,) = ingest([folder]).throughput
     (alone,) = ingest([TOOLS / "iperf3-tcp.json"]).throughput
     assert rate.bits_per_second == alone.bits_per_second
@@ -76,14 +77,14 @@ def test_iperf3s_document_is_read(program: str, tmp_path: Path) -> None:
 
 @both
 def test_a_command_that_prints_nothing_leaves_no_file(program: str, tmp_path: Path) -> None:
-    subprocess.run(commands(program, tmp_path / "c", "true"), check=True)
+    children.run(commands(program, tmp_path / "c", "true"), check=True)
     assert not (tmp_path / "c/stdout").exists()
 
 
 @both
 def test_a_command_that_is_not_there(program: str, tmp_path: Path) -> None:
     command = commands(program, tmp_path / "c", "/no/such/program")
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = children.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 127
     assert "/no/such/program" in result.stderr
     assert (tmp_path / "c/after-interrupts").exists()
@@ -97,9 +98,8 @@ def test_a_signal_reaches_the_command(program: str, number: signal.Signals, tmp_
     arrives = number if program == "ntbbench" else signal.SIGTERM
     name = arrives.name.removeprefix("SIG")
     told = TRAPS.format(name)
-    start = ["env", "--default-signal=INT"]
-    command = [*start, *commands(program, folder, "sh", "-c", told, "sh", name)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = commands(program, folder, "sh", "-c", told, "sh", name)
+    with children.started(command, stdout=subprocess.PIPE, text=True) as process:
         began = folder / ("stdout" if program == "script" else "before-softirqs")
         while not began.exists() or (program == "script" and not began.read_text()):
             assert process.poll() is None
@@ -117,14 +117,14 @@ def test_a_signal_reaches_the_command(program: str, number: signal.Signals, tmp_
 
 def test_a_command_that_a_signal_ends_has_a_shells_code(tmp_path: Path) -> None:
     command = commands("ntbbench", tmp_path / "c", "sh", "-c", "kill -TERM $$")
-    assert subprocess.run(command, check=False).returncode == 143
+    assert children.run(command, check=False).returncode == 143
     assert "exit=143" in (tmp_path / "c/capture").read_text()
 
 
 def test_a_reader_that_leaves_early_ends_nothing(tmp_path: Path) -> None:
     told = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.02; done; exit 3"
     command = commands("ntbbench", tmp_path / "c", "sh", "-c", told)
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with children.started(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
@@ -134,7 +134,7 @@ def test_a_reader_that_leaves_early_ends_nothing(tmp_path: Path) -> None:
 
 def test_a_large_output_is_shown_and_not_kept(tmp_path: Path) -> None:
     command = commands("ntbbench", tmp_path / "c", "head", "-c", "17000000", "/dev/zero")
-    result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    result = children.run(command, stdout=subprocess.PIPE, check=True)
     assert len(result.stdout) == 17_000_000
     assert not (tmp_path / "c/stdout").exists()
 
@@ -159,7 +159,7 @@ def test_a_folder_that_is_not_empty_runs_no_command(tmp_path: Path) -> None:
     (tmp_path / "c/file").touch()
     ran = tmp_path / "ran"
     command = commands("ntbbench", tmp_path / "c", "touch", str(ran))
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = children.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, ran.exists()) == (2, False)
     assert "not empty" in result.stderr
 

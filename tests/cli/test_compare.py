@@ -281,7 +281,7 @@ def test_one_column_and_empty_columns_are_4_with_json(ntbbench, tmp_path: Path) 
 def test_a_pipe_and_a_packed_file_end_at_the_largest_size(
     ntbbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_runs: bool
 ) -> None:
-    monkeypatch.setattr("ntbbench.compare.readers.checked.LARGEST", 1000)
+    monkeypatch.setattr("ntbbench.compare.readers.checked.RESULT_MAX", 1000)
     text = b"a,b\n" + b"1,2\n" * 400
     packed = tmp_path / "a.json"
     packed.write_bytes(gzip.compress(text))

@@ -2,10 +2,10 @@
 """Bad input of every command: one line that names it, exit code 2, nothing printed or written."""
 
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
+import children
 import pytest
 from captures import FOUR
 from compare_data import changed, pyperf, pytest_benchmark, runs_csv, samples, sweep, written
@@ -403,7 +403,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
         "import sys; sys.modules['hdrh'] = None; from ntbbench.cli.main import main; "
         "sys.exit(main(['simulate', '--queues', '1']))"
     )
-    ran = subprocess.run(
+    ran = children.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     told = "this needs the package hdrhistogram, which is not installed: pip install hdrhistogram"

@@ -2,9 +2,9 @@
 """The help says what the exit codes mean and names each choice once; no command loads another."""
 
 import re
-import subprocess
 import sys
 
+import children
 import pytest
 
 from ntbbench.cli.main import COMMANDS, main
@@ -66,5 +66,5 @@ def test_what_is_not_needed_is_not_loaded(words: list[str], strange: set[str]) -
         f"except SystemExit: pass\nprint({strange!r} & set(sys.modules), file=sys.stderr)"
     )
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, text=True, capture_output=True, check=True)
+    done = children.run(command, text=True, capture_output=True, check=True)
     assert done.stderr.strip() == "set()"

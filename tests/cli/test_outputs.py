@@ -11,6 +11,7 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import children
 import msgspec
 import pytest
 from captures import FOUR
@@ -62,7 +63,7 @@ def shell(script: str, unbuffered: str = "") -> "subprocess.CompletedProcess":
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     environment |= {"PYTHONUNBUFFERED": unbuffered} if unbuffered else {}
     command = ["bash", "-c", script]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return children.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -314,7 +315,7 @@ def test_a_file_name_that_is_no_text_is_shown(monkeypatch, encoding: str, name: 
 
 
 def test_an_error_about_a_name_is_one_line_in_every_locale(tmp_path: Path) -> None:
-    done = subprocess.run(
+    done = children.run(
         [sys.executable, "-m", "ntbbench.cli.main", "show", "門\udcff.json"],
         env=os.environ | {"PYTHONIOENCODING": "ascii:strict"},
         cwd=tmp_path,

@@ -5,9 +5,10 @@ import os
 import pty
 import select
 import signal
-import subprocess
 from pathlib import Path
+from shlex import quote
 
+import children
 import pytest
 from shell_files import EXAMPLES
 
@@ -33,20 +34,22 @@ ASKED = [
 
 
 def printed(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return children.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @pytest.mark.parametrize(("line", "wanted"), ASKED)
 def test_bash(line: str, wanted: set[str]) -> None:
     words = line.split() + [""] * line.endswith(" ")
     quoted = " ".join(f"'{word}'" for word in words)
-    script = BASH.format(file=SHELL / "bash" / "ntbbench", words=quoted, last=len(words) - 1)
+    script = BASH.format(
+        file=quote(str(SHELL / "bash" / "ntbbench")), words=quoted, last=len(words) - 1
+    )
     assert wanted <= set(printed("bash", "--norc", "-c", script).split())
 
 
 @pytest.mark.parametrize(("line", "wanted"), ASKED)
 def test_fish(line: str, wanted: set[str]) -> None:
-    script = FISH.format(file=SHELL / "fish" / "ntbbench.fish", line=line)
+    script = FISH.format(file=quote(str(SHELL / "fish" / "ntbbench.fish")), line=line)
     assert wanted <= set(printed("fish", "--no-config", "-c", script).split())
 
 
@@ -56,7 +59,7 @@ def test_zsh(line: str, wanted: set[str], tmp_path: Path) -> None:
     child, terminal = pty.fork()
     if not child:
         os.execvpe("zsh", ["zsh", "-f", "-i"], {**os.environ, "TERM": "dumb"})
-    set_up = ZSH.format(folder=SHELL / "zsh", dump=tmp_path / "dump")
+    set_up = ZSH.format(folder=quote(str(SHELL / "zsh")), dump=quote(str(tmp_path / "dump")))
     try:
         os.write(terminal, set_up.encode())
         heard(terminal, {"READY"})
@@ -79,7 +82,7 @@ def heard(terminal: int, wanted: set[str]) -> None:
 
 def test_man_reads_the_page() -> None:
     page = SHELL / "man" / "ntbbench.1"
-    told = subprocess.run(
+    told = children.run(
         ["man", "--warnings", "-l", page],
         capture_output=True,
         text=True,

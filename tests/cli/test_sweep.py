@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`ntbbench sweep` as its users meet it: files, scenarios, options; interrupted and resumed."""
 
+import hashlib
 import json
 import os
 import pty
@@ -12,10 +13,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import children
 import msgspec
 import pytest
+from children import until
 from report_records import ok, result, unavailable
 from sweep_commands import QUICK, SCENARIO, SMALL, load_result, points
 
@@ -177,6 +181,55 @@ def test_resuming_another_scenario(whole: SweepResult, options, message, ntbbenc
     assert load_result(Path("part.json")) == part
 
 
+LOGGED = ("--hardware", "generic", "--doorbells", "8", "--repeats", "0")
+
+
+def half_of_a_logged_sweep(ntbbench) -> tuple[Path, SweepResult]:
+    """Return a log, and the result of a sweep of it that is saved without its last point."""
+    log = Path("log.csv")
+    log.write_text("time,db_bits\n0,1\n1,2\n2,4\n")
+    words = (*LOGGED, "--queues", "1,2", "--workload", f"log:{log}", "-o", "part.json")
+    assert ntbbench("sweep", *words).code == 0
+    whole = load_result(Path("part.json"))
+    part = msgspec.structs.replace(whole, complete=False, points=whole.points[:-1])
+    write_json(Path("part.json"), part)
+    return log, whole
+
+
+def test_a_sweep_knows_its_log_by_its_content(ntbbench) -> None:
+    log, whole = half_of_a_logged_sweep(ntbbench)
+    digest = hashlib.sha256(log.read_bytes()).hexdigest()
+    assert whole.inputs == {"log.csv": digest}
+    before = Path("part.json").read_bytes()
+    log.write_text("time,db_bits\n0,4\n1,2\n2,1\n")
+    changed = hashlib.sha256(log.read_bytes()).hexdigest()
+    ran = ntbbench("sweep", "--resume", "part.json")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"ntbbench: resume: log 'log.csv': 'SHA-256 {changed}': the content that the finished "
+        f"points are of: SHA-256 {digest}\n"
+    )
+    assert Path("part.json").read_bytes() == before
+    log.write_text("time,db_bits\n0,1\n1,2\n2,4\n")
+    assert ntbbench("sweep", "--resume", "part.json").code == 0
+    resumed = load_result(Path("part.json"))
+    assert (resumed.points, resumed.inputs) == (whole.points, whole.inputs)
+    assert "unknown-log" not in {caution.code for caution in resumed.warnings}
+
+
+def test_a_result_without_the_hash_goes_on_with_a_word(ntbbench) -> None:
+    _, whole = half_of_a_logged_sweep(ntbbench)
+    part = load_result(Path("part.json"))
+    write_json(Path("part.json"), msgspec.structs.replace(part, inputs=msgspec.UNSET))
+    assert "inputs" not in json.loads(Path("part.json").read_text())
+    ran = ntbbench("sweep", "--resume", "part.json")
+    assert (ran.code, ran.err) == (0, "")
+    told = "unknown-log: the resumed file has no hash of it: sweep anew"
+    assert told in " ".join(ran.out.split())
+    resumed = load_result(Path("part.json"))
+    assert (resumed.points, resumed.inputs) == (whole.points, whole.inputs)
+
+
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the clock of the requests to end: its last item is the time."""
@@ -228,7 +281,7 @@ def test_a_signal_after_the_end_changes_no_exit_code() -> None:
         "try: main.command()\n"
         "finally: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    done = children.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -247,8 +300,10 @@ LONG_COUNTING = ["sweep", "--hardware", "generic", "--queues", "1-32", "--doorbe
                  "--jobs", "2"]  # fmt: skip
 
 
-def start(*arguments: str, stderr: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([*NTBBENCH, *arguments], stdout=subprocess.PIPE, stderr=stderr)
+def start(
+    *arguments: str, stderr: int = subprocess.PIPE
+) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    return children.started([*NTBBENCH, *arguments], stdout=subprocess.PIPE, stderr=stderr)
 
 
 def resume_words(stderr: str) -> list[str]:
@@ -271,15 +326,15 @@ def resume_words(stderr: str) -> list[str]:
 )
 def test_a_signal_keeps_what_is_finished(arguments: list[str], signals, code: int) -> None:
     """Without -o: the folder of runs appears when the options are checked and the run begins."""
-    process = start(*arguments, "--format", "csv")
-    deadline = time.monotonic() + PATIENCE
-    while not Path("results/runs").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(2.0)
-    for number in signals:
-        process.send_signal(number)
-    out, err = process.communicate(timeout=PATIENCE)
+    with start(*arguments, "--format", "csv") as process:
+        deadline = time.monotonic() + PATIENCE
+        while not Path("results/runs").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(2.0)
+        for number in signals:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (code, b"")
     (saved,) = Path("results/runs").iterdir()
     words = resume_words(err.decode())
@@ -292,10 +347,11 @@ def test_after_ctrl_c_the_printed_command_finishes_the_sweep() -> None:
     """In a folder whose name a shell would split."""
     Path("my runs").mkdir()
     quick = [*LONG_TIMING[:-1], "60"]
-    process = start(*quick, "-o", "my runs/r.json")
-    time.sleep(2.0)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    with start(*quick, "-o", "my runs/r.json") as process:
+        until(lambda: len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 2, process)
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert main(resume_words(err.decode())) == 0
     finished = load_result(Path("my runs/r.json"))
@@ -309,17 +365,17 @@ def test_after_ctrl_c_the_printed_command_finishes_the_sweep() -> None:
 
 def test_a_terminal_sees_a_progress_bar_that_goes_away() -> None:
     terminal, stderr = pty.openpty()
-    process = start(*LONG_TIMING, "-o", "r.json", stderr=stderr)
-    os.close(stderr)
-    shown = b""
-    deadline = time.monotonic() + PATIENCE
-    while b"timing:" not in shown:
-        assert time.monotonic() < deadline, shown
-        assert process.poll() is None, shown
-        if select.select([terminal], [], [], 1.0)[0]:
-            shown += os.read(terminal, 4096)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
+    with start(*LONG_TIMING, "-o", "r.json", stderr=stderr) as process:
+        os.close(stderr)
+        shown = b""
+        deadline = time.monotonic() + PATIENCE
+        while b"timing:" not in shown:
+            assert time.monotonic() < deadline, shown
+            assert process.poll() is None, shown
+            if select.select([terminal], [], [], 1.0)[0]:
+                shown += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
     while select.select([terminal], [], [], 0.2)[0]:
         try:
             shown += os.read(terminal, 4096)
@@ -339,7 +395,7 @@ def test_a_terminal_sees_a_progress_bar_that_goes_away() -> None:
 def test_a_closed_stream_costs_no_result(redirection: str, code: int) -> None:
     words = shlex.join([*NTBBENCH, *SMALL, "--format", "json"])  # without -o: stderr tells where
     command = ["sh", "-c", f"{words} {redirection}"]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
+    done = children.run(command, check=False, capture_output=True, timeout=PATIENCE)
     assert done.returncode == code, done.stderr
     (saved,) = Path("results/runs").iterdir()
     result = json.loads(saved.read_text())

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import children
 import pytest
 from captures import FOUR, PCI, set_counters, table
 
@@ -122,7 +123,7 @@ LINE = r"irq/s (\S+) runs/s (\S+) amp (\S+) rx/s (\S+) tx/s (\S+) full (\S+)"
 def program(name: str, tmp_path: Path, *words: str) -> list[str]:
     if name == "ntbbench":
         return [*PYTHON, "--interval", "1", *(("--count", *words) if words else ())]
-    text = subprocess.run([*PYTHON, "--print-script"], capture_output=True, check=True).stdout
+    text = children.run([*PYTHON, "--print-script"], capture_output=True, check=True).stdout
     (tmp_path / "watch.sh").write_bytes(text)
     return [*SHELLS[name], str(tmp_path / "watch.sh"), "1", *words]
 
@@ -131,7 +132,7 @@ def program(name: str, tmp_path: Path, *words: str) -> list[str]:
 def test_a_line_an_interval(name: str, machine: Path, tmp_path: Path) -> None:
     """160 doorbell interrupts and 800 runs come between two looks."""
     command = program(name, tmp_path, "3")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with children.started(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         fill(machine, "after", 102, [2, 0, 200], EPF)
@@ -150,7 +151,7 @@ def test_lines_without_ntb_say_why_once(name: str, tmp_path: Path, monkeypatch) 
     fill(tmp_path, "before", 100, [5], ["IO-APIC 2-edge timer"])
     shutil.rmtree(tmp_path / "sys")
     command = program(name, tmp_path, "2")
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    ran = children.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert len(ran.stdout.splitlines()) == 2
     assert ran.stderr.splitlines() == [
         "ntbbench: no interrupt line of an NTB driver",
@@ -162,8 +163,8 @@ def test_lines_without_ntb_say_why_once(name: str, tmp_path: Path, monkeypatch) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("name", ["ntbbench", "dash"])
 def test_a_signal_ends_it_clean(name: str, number: signal.Signals, tmp_path: Path) -> None:
-    command = ["env", "--default-signal=INT", *program(name, tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = program(name, tmp_path)
+    with children.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"irq/s ")
         process.send_signal(number)
@@ -175,7 +176,7 @@ def test_a_signal_ends_it_clean(name: str, number: signal.Signals, tmp_path: Pat
 @pytest.mark.parametrize("name", ["ntbbench", "dash"])
 def test_a_reader_that_leaves_ends_it(name: str, tmp_path: Path) -> None:
     command = program(name, tmp_path)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with children.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -188,9 +189,9 @@ def on_a_terminal(key: bytes, number: int = 0) -> tuple[int, str]:
     """Run it on a terminal until it has drawn, then press a key or send a signal."""
     leader, follower = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
-    with subprocess.Popen(
+    with children.started(
         [*PYTHON, "--interval", "0.1"], stdin=follower, stdout=follower, stderr=follower,
-        start_new_session=True, env=environment,
+        env=environment,
     ) as process:  # fmt: skip
         os.close(follower)
         said = b""
@@ -253,5 +254,5 @@ def test_no_proc_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
 def test_the_script_names_what_is_wrong(words: list[str], tmp_path: Path, machine: Path) -> None:
     assert read_snapshot(machine / "proc/interrupts").cpus == ("CPU0", "CPU1")
     command = [*program("dash", tmp_path)[:2], *words]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = children.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)

@@ -2,6 +2,7 @@
 """`gate --confirm`: a regression is measured once more before it fails."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def command(**medians: float) -> str:
     Path("measure.py").write_text(
         "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2]); print('x', file=open('n', 'a'))"
     )
-    return f"{sys.executable} measure.py {source} {{output}}"
+    return f"{shlex.quote(sys.executable)} measure.py {shlex.quote(str(source))} {{output}}"
 
 
 def confirmed(ntbbench, *options: str, again: dict[str, float], **candidate: float):

@@ -10,6 +10,7 @@ import pytest
 from compare_data import noisy_sides, samples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from ntbbench.compare.compare import compare
 from ntbbench.compare.decision import Bar, compare_exact, decision_of, judged_missing
@@ -20,6 +21,7 @@ from ntbbench.compare.records import Comparison, Report, Summary
 from ntbbench.compare.series import Series
 from ntbbench.compare.statistics import detectable
 from ntbbench.compare.statistics import shapes as cautions
+from ntbbench.compare.statistics.significance import effect_p
 from ntbbench.compare.warning_list import CAUTIONS, FEW, warned
 from ntbbench.core.errors import ExitCode
 
@@ -529,6 +531,44 @@ def bar(**more: object) -> Bar:
 )
 def test_what_it_takes_to_be_changed_by_effect(more, family: int, by: str) -> None:
     assert decision_of(guess(**FEW_RUNS | more), 0.1, bar(family=family)).by == by
+
+
+BEFORE = [2.76, 2.77, 2.97, 2.78, 2.95, 2.99]
+
+
+@pytest.mark.parametrize(
+    ("before", "one", "verdict"),
+    [
+        (BEFORE, 27.6, "regressed"),
+        (BEFORE, 0.27, "improved"),
+        (BEFORE, 5.6, "inconclusive"),  # less than twice
+        (BEFORE[:4], 27.6, "inconclusive"),
+        ([1.0, 9.0, 2.0, 30.0, 5.0], 90.0, "inconclusive"),  # they vary as much
+        ([2.0] * 5, 5.0, "regressed"),  # a clock's ticks
+        ([2.0] * 4 + [0.0], 5.0, "inconclusive"),
+    ],
+)
+def test_one_run_beside_many_must_be_far_off(before: list[float], one: float, verdict: str) -> None:
+    mirror = {"regressed": "improved", "improved": "regressed"}
+    assert only(report(m=(before, [one]))).verdict == verdict
+    assert only(report(m=([one], before))).verdict == mirror.get(verdict, verdict)
+
+
+def test_one_run_is_held_to_the_level_of_the_family() -> None:
+    one = {"ratio": 3.0, "low": math.nan, "p_effect": 0.01, "apart": True}
+    verdicts = [decision_of(guess(**one), math.nan, bar(prospects=n)).verdict for n in (0, 4, 6)]
+    assert verdicts == ["regressed", "regressed", "inconclusive"]
+
+
+def test_a_new_value_beside_those_before_it() -> None:
+    """Against the t test of pooled variances, which is the same where one side is one value."""
+    base, candidate = np.log(np.array([BEFORE])), np.log(np.array([[3.3]]))
+    n = len(BEFORE)
+    t = (candidate[0, 0] - base.mean()) / (base.std(ddof=1) * math.sqrt(1 + 1 / n))
+    expected = 2 * stats.t.sf(t, n - 1)
+    assert effect_p(np.exp(base), np.exp(candidate), paired=False) == pytest.approx([expected])
+    assert effect_p(np.exp(candidate), np.exp(base), paired=False) == pytest.approx([expected])
+    assert np.isnan(effect_p(np.exp(candidate), np.exp(candidate), paired=True)).all()
 
 
 def test_the_other_location_has_its_sign() -> None:

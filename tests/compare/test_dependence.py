@@ -87,10 +87,10 @@ def test_a_drift_is_allowed_for_in_either_direction_and_a_jump_is_not_one() -> N
     wiggle = np.random.default_rng(6).normal(0, 0.3, (2, 1, 20))
     for slope in (0.1, -0.1):
         base, candidate = 100 + slope * time + wiggle[0], 100 + slope * (20 + time) + wiggle[1]
-        found = depending(base, candidate, paired=False)
+        found = depending(base, candidate)
         assert found is not None
         assert found.drift[0] == pytest.approx(0.02, rel=0.2)
-    jump = depending(100 + wiggle[0], 110 + wiggle[1], paired=False)
+    jump = depending(100 + wiggle[0], 110 + wiggle[1])
     assert jump is not None
     assert jump.drift[0] == 0
 

@@ -48,6 +48,18 @@ def test_joined_tables_pair_run_by_run_as_one_table_does(ntbbench, tmp_path: Pat
     assert ntbbench("gate", *sides).code != 1  # unpaired, the drift hides it
 
 
+def test_pairs_that_change_from_one_on_are_a_finding(ntbbench, tmp_path: Path) -> None:
+    """What both runs of a pair share cancels, so that their order raises no doubt."""
+    base = [float(101 + n) for n in range(12)]
+    slower = [value + (100 if number >= 3 else 0) for number, value in enumerate(base)]
+    ran = ntbbench(
+        "gate", tables(tmp_path, "b", base), tables(tmp_path, "c", slower), "--paired",
+        "--format", "json",
+    )  # fmt: skip
+    assert the_pair(ran) == (1, 12, 12)
+    assert "dependent-samples" not in [w["code"] for w in ran.report["comparisons"][0]["warnings"]]
+
+
 def test_more_rows_than_files_are_no_more_runs(ntbbench, tmp_path: Path) -> None:
     """Two files of three rows are two runs, whichever way round."""
     one = str(runs_csv(tmp_path / "a.csv", {"m": [1.0, 2.0, 3.0]}))

@@ -3,9 +3,9 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
+import children
 import pytest
 
 from ntbbench import __version__
@@ -68,9 +68,9 @@ def make_repository(folder: Path, tracked: str) -> str:
     for words in (
         ["init", "-q"], ["add", tracked], [*identity, "commit", "-q", "-m", "m", "--no-gpg-sign"],
     ):  # fmt: skip
-        subprocess.run(["git", "-C", folder, *words], check=True)
+        children.run(["git", "-C", folder, *words], check=True)
     head = ["git", "-C", folder, "rev-parse", "HEAD"]
-    return subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
+    return children.run(head, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def test_the_commit_of_the_source_comes_first(tmp_path: Path) -> None:

@@ -8,23 +8,25 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import children
 import pytest
 from simulate_runs import ONE, SMALL, Command, found_on, saved, small_grid
 
 from ntbbench.cli import progress as cli_progress
 from ntbbench.cli.main import main
 from ntbbench.cli.progress import SAME_REQUEST
-from ntbbench.core.errors import InputError
+from ntbbench.core.errors import InputError, WorkersLost
 from ntbbench.core.result_file import write_json
 from ntbbench.datapath import grid as grids
 from ntbbench.datapath import replicate as replicating
-from ntbbench.datapath.grid import Found, Grid, GridHooks, WorkersLost, run_grid
+from ntbbench.datapath.grid import Found, Grid, GridHooks, run_grid
 from ntbbench.datapath.grid_point import QpRing, SimulationSpec
 from ntbbench.datapath.records import SimulationResult
 from ntbbench.datapath.replicate import Chunk, replicate, run_packed, unpacked
@@ -149,7 +151,9 @@ def test_a_killed_worker_loses_only_what_it_ran() -> None:
 def test_a_worker_keeps_memory_unless_the_user_says_how_much(own, worker, parent) -> None:
     environment = {name: value for name, value in os.environ.items() if name != NAME}
     environment |= {} if own is None else {NAME: own}
-    told = subprocess.check_output([sys.executable, "-c", ASK], env=environment, text=True)
+    told = children.run(
+        [sys.executable, "-c", ASK], env=environment, text=True, check=True, stdout=subprocess.PIPE
+    ).stdout
     assert told.split() == [worker, parent]
 
 
@@ -163,7 +167,7 @@ def test_what_was_found_before_a_worker_died_is_saved(tmp_path, monkeypatch, ntb
     with monkeypatch.context() as patched:
         patched.setattr("ntbbench.cli.simulate.run_grid", dies)
         ran = ntbbench("simulate", *SMALL, "-o", path)
-    assert ran.code == 70
+    assert ran.code == 3
     (line,) = ran.err.splitlines()
     assert f"go on with: ntbbench simulate --resume {path}" in line
     assert [len(point["replications"]) for point in saved(path)["points"]] == [1]
@@ -193,32 +197,27 @@ def test_it_is_saved_now_and_then() -> None:
     assert kept == sorted(kept)
 
 
-def started(path: Path, *words: str) -> "subprocess.Popen[str]":
+def started(path: Path, *words: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     """Start a simulation of minutes in two workers, in a group of its own."""
-    command = [sys.executable, "-m", "ntbbench.cli.main", "simulate", *SMALL, "--jobs", "2"]
-    return subprocess.Popen(
-        [*command, *words, "-o", str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    command = [*children.NTBBENCH, "simulate", *SMALL, "--jobs", "2", *words, "-o", str(path)]
+    pipe = subprocess.PIPE
+    return children.started(command, stdout=pipe, stderr=pipe, text=True)
 
 
 def wait_for_helpers(parent: "subprocess.Popen[str]") -> None:
     """Wait for the first process below: those are started once SIGINT has its handler."""
-    while parent.poll() is None and not children(parent.pid):
+    while parent.poll() is None and not children.of(parent.pid):
         time.sleep(0.05)
 
 
 def test_ctrl_c_and_resume(tmp_path: Path) -> None:
     """A real process, a real SIGINT: exit 130, a readable result, and the rest by --resume."""
     path, whole = tmp_path / "result.json", tmp_path / "whole.json"
-    running = started(path, "--replications", "200", "--engine", "reference")
-    wait_for_helpers(running)
-    time.sleep(2)
-    os.kill(running.pid, signal.SIGINT)
-    _, error = running.communicate(timeout=60)
+    with started(path, "--replications", "200", "--engine", "reference") as running:
+        wait_for_helpers(running)
+        time.sleep(2)
+        os.kill(running.pid, signal.SIGINT)
+        _, error = running.communicate(timeout=60)
     assert running.returncode == 130, error
     assert "go on with: ntbbench simulate --resume" in error
     part = saved(path)
@@ -232,12 +231,12 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    running = started(path, "--duration", "3000s", "--engine", "reference")  # days
-    wait_for_helpers(running)
-    for _ in range(2):
-        time.sleep(3)
-        os.kill(running.pid, signal.SIGINT)
-    _, error = running.communicate(timeout=60)
+    with started(path, "--duration", "3000s", "--engine", "reference") as running:  # days
+        wait_for_helpers(running)
+        for _ in range(2):
+            time.sleep(3)
+            os.kill(running.pid, signal.SIGINT)
+        _, error = running.communicate(timeout=60)
     assert running.returncode == 130, error
     assert "go on with: ntbbench simulate --resume" in error
     assert saved(path)["points"] == []
@@ -273,10 +272,10 @@ def test_a_second_ctrl_c_ends_what_runs_in_this_process(tmp_path, monkeypatch) -
 def test_sigterm_keeps_what_is_finished_and_leaves_no_worker(tmp_path: Path) -> None:
     """As a batch scheduler sends it: to every process of the group."""
     path = tmp_path / "result.json"
-    running = started(path, "--replications", "10000")
-    workers = wait_for_workers(running)
-    os.killpg(running.pid, signal.SIGTERM)
-    _, error = running.communicate(timeout=60)
+    with started(path, "--replications", "10000") as running:
+        workers = wait_for_workers(running)
+        os.killpg(running.pid, signal.SIGTERM)
+        _, error = running.communicate(timeout=60)
     assert running.returncode == 143, error
     assert "go on with: ntbbench simulate --resume" in error
     assert saved(path)["complete"] is False
@@ -284,18 +283,11 @@ def test_sigterm_keeps_what_is_finished_and_leaves_no_worker(tmp_path: Path) -> 
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    running = started(tmp_path / "result.json", "--replications", "10000")
-    workers = wait_for_workers(running)
-    running.kill()
-    running.communicate(timeout=60)
+    with started(tmp_path / "result.json", "--replications", "10000") as running:
+        workers = wait_for_workers(running)
+        running.kill()
+        running.communicate(timeout=60)
     wait_for_end(workers)
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
 
 
 def wait_for_workers(parent: "subprocess.Popen[str]") -> list[int]:
@@ -304,7 +296,7 @@ def wait_for_workers(parent: "subprocess.Popen[str]") -> list[int]:
     while len(workers) < 2:
         assert parent.poll() is None
         time.sleep(0.05)
-        workers = [worker for helper in children(parent.pid) for worker in children(helper)]
+        workers = [worker for helper in children.of(parent.pid) for worker in children.of(helper)]
     return workers
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sweep: every cell in order, the same counts however it is run; its law and its warnings."""
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from report_records import ok, unavailable
 from sweep_scenarios import SMALL, changed, ok_points
 
 from ntbbench.core.clock import NS, Timer, timer
-from ntbbench.core.environment import Environment, environment
+from ntbbench.core.environment import Environment, environment, free_memory
 from ntbbench.core.errors import InputError, ModelDisagreement
 from ntbbench.dispatch import cell as cells
 from ntbbench.dispatch.cell import count
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
 from ntbbench.dispatch.scenario import SweepScenario
-from ntbbench.dispatch.sweep import Hooks, Sweep, cautions_of, run_sweep
+from ntbbench.dispatch.sweep import Hooks, Sweep, cautions_of, fitting, run_sweep
 from ntbbench.ntb.custom import Device
 
 
@@ -202,3 +203,36 @@ def test_warnings_of_the_machine(resolution, checked, governor, expected) -> Non
         compiler=msgspec.structs.replace(where.compiler, checked=checked),
     )
     assert codes(GOOD, replace(FINE, resolution=resolution), where) == expected
+
+
+@pytest.mark.parametrize(("spec", "size"), [("uniform", 2), ("burst:size=4,of=uniform", 18)])
+def test_a_stream_that_no_memory_holds_is_refused_before_it_is_made(
+    spec: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = changed(SMALL, workload=(spec,), interrupts=10**9)
+    monkeypatch.setattr("ntbbench.core.environment.free_memory", lambda: 10**8)
+    with pytest.raises(InputError) as told:
+        run_sweep(asked)
+    assert f"at most {10**8 // size} with {spec}" in str(told.value)
+    assert f"takes {size}.0 GB of memory, 0.1 GB are free" in str(told.value)
+
+
+def test_threads_share_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = Sweep(changed(SMALL, workload=("uniform",), interrupts=1000), timer(), Hooks()).cells
+    for free, jobs in ((2000, 1), (5999, 2), (10**9, 8)):
+        monkeypatch.setattr("ntbbench.core.environment.free_memory", lambda free=free: free)
+        assert fitting(8, cells) == jobs
+    assert fitting(8, []) == 8
+
+
+def test_free_memory_is_no_more_than_this_process_may_take() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    free = free_memory()
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 40, limits[1]))
+    try:
+        assert 0 < free_memory() <= 1 << 40
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 20, limits[1]))
+        found = free_memory()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert found == 0 < free

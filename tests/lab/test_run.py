@@ -5,9 +5,9 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+import children
 import pytest
 from lab_kernel import gone, guests_of, kernel, lab_run, patched_tree
 
@@ -159,15 +159,19 @@ def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     assert guests_of(os.getpid()) == []
 
 
-@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
+)
 def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code: int) -> None:
-    # a test run in the background ignores SIGINT, and its children would too
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
     words = ["lab", "run", "--vectors", "0", "--packets", "500", "-o", str(tmp_path / "x.json")]
-    with subprocess.Popen(
-        [*command, *words],
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with children.started(
+        [*children.NTBBENCH, *words],
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
     ) as lab:
         assert lab.stderr is not None
         while "booting" not in lab.stderr.readline():
@@ -181,3 +185,4 @@ def test_no_guest_outlives_the_lab(tmp_path: Path, ending: signal.Signals, code:
     for guest in guests:
         assert gone(guest)
     assert not (tmp_path / "x.json").exists()
+    assert ending == signal.SIGKILL or not list(scratch.iterdir())

@@ -4,12 +4,14 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from children import started
 from distributed import Client
 
 START_TIMEOUT = 60.0
@@ -21,6 +23,7 @@ class Cluster:
     """The scheduler's address and the processes behind it."""
 
     address: str
+    scheduler: "subprocess.Popen[bytes]"
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def kill_worker(self, number: int) -> None:
@@ -28,21 +31,30 @@ class Cluster:
         self.workers[number].kill()
         self.workers[number].wait(STOP_TIMEOUT)
 
+    def kill_scheduler(self) -> None:
+        """End the scheduler at once."""
+        self.scheduler.kill()
+        self.scheduler.wait(STOP_TIMEOUT)
+
 
 @contextmanager
-def process(folder: Path, name: str, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+def process(
+    folder: Path,
+    name: str,
+    *words: str,
+    python: Sequence[str] = (sys.executable,),
+    **options: Any,
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run one of Dask's programs; it is ended at the end, whatever happened."""
-    with (folder / f"{name}.log").open("wb") as log:
-        started = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]],
-            stdout=log,
-            stderr=log,
-        )
+    program = [*python, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]]
+    with (
+        (folder / f"{name}.log").open("wb") as log,
+        started(program, stdout=log, stderr=log, **options) as child,
+    ):
         try:
-            yield started
+            yield child
         finally:
-            started.kill()
-            started.wait(STOP_TIMEOUT)
+            child.kill()
 
 
 @contextmanager
@@ -52,12 +64,12 @@ def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
     local = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file))
     worker = ("worker", "--nthreads", "1", "--no-nanny", "--local-directory", str(folder), *local)
     with ExitStack() as stack:
-        started = process(folder, "scheduler", "scheduler", "--port", "0", "--no-show", *local)
-        stack.enter_context(started)
-        running = Cluster(wait_for_address(file))
+        words = ("scheduler", "--port", "0", "--no-show", *local)
+        scheduler = stack.enter_context(process(folder, "scheduler", *words))
+        running = Cluster(wait_for_address(file), scheduler)
         for number in range(workers):
-            started = process(folder, f"worker{number}", *worker)
-            running.workers.append(stack.enter_context(started))
+            child = process(folder, f"worker{number}", *worker)
+            running.workers.append(stack.enter_context(child))
         if workers:
             wait_for_workers(running, workers)
         yield running

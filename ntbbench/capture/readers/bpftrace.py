@@ -11,6 +11,7 @@ from ntbbench.capture.readers import Known, Reader
 from ntbbench.capture.readers.run_times import Bucket, buckets_of, of_histograms
 from ntbbench.capture.records import Measured, MeasuredCount
 from ntbbench.core.errors import InputError
+from ntbbench.core.input_file import COUNT_MAX, check_json
 from ntbbench.core.result_file import BAD_JSON
 from ntbbench.core.text_file import bad_line, read_lines
 
@@ -24,6 +25,9 @@ TYPES = frozenset(
 FULL = ("map_update_elem", -7)
 WHY_FULL = "a map was full, so its counts are not exact but lower bounds"
 WHY_FAILED = "a helper of the kernel failed, so counts are not exact but lower bounds"
+
+COUNTED = ("@events", "@wake", "@runs")
+DIGITS_SHOWN = 24
 
 Entries = dict[str, int]
 
@@ -98,6 +102,7 @@ def _buckets(path: Path, number: int, line: str, data: object) -> dict[str, list
 
 
 def _line(path: Path, number: int, line: str) -> Line:
+    check_json(line.encode("utf-8", "backslashreplace"), f"{path}:{number}")
     try:
         item = msgspec.json.decode(line, type=Line)
     except BAD_JSON:
@@ -125,6 +130,12 @@ def _maps(path: Path, number: int, line: str, item: Line) -> list[tuple[str, Ent
     for name, value in item.data.items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         counts = {str(k): v for k, v in pairs if isinstance(v, int) and not isinstance(v, bool)}
+        # What we sum is a count; any other map may hold addresses.
+        low, high = (0, COUNT_MAX) if name in COUNTED else (-(1 << 63), (1 << 64) - 1)
+        for key, count in counts.items():
+            if not low <= count <= high:
+                where = f"{name}[{key}]: {str(count)[:DIGITS_SHOWN]}"
+                raise bad_line(path, number, where, f"a whole number from {low} to {high}")
         found.append((name, counts))
     return found
 

@@ -143,14 +143,18 @@ def read_state(path: Path) -> tuple[Qp, ...]:
     InputError: a line is malformed, a QP or an address appears twice, or there is no QP.
     """
     qps: list[Qp] = []
+    names: set[tuple[int, int]] = set()
+    addresses: set[int] = set()
     for number, line in _lines(path):
         qp = _qp(path, number, line)
         if not qp.ptr and not qp.is_up:
             continue  # the client has not created it
-        if any((qp.port, qp.qp_num) == (old.port, old.qp_num) for old in qps):
+        if (qp.port, qp.qp_num) in names:
             raise bad_line(path, number, line, f"port {qp.port} qp {qp.qp_num} is there twice")
-        if any(qp.ptr == old.ptr for old in qps):
+        if qp.ptr in addresses:
             raise bad_line(path, number, line, f"ptr {qp.ptr:#x} is there twice")
+        names.add((qp.port, qp.qp_num))
+        addresses.add(qp.ptr)
         qps.append(qp)
     if not qps:
         raise bad_line(path, 1, "", "one line per QP: port P qp N up U ... ptr 0xADDRESS")

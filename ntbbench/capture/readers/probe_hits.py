@@ -7,12 +7,11 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from ntbbench.capture.readers.trace_events import Event, TraceText, each_event
+from ntbbench.capture.readers.trace_events import Event, TraceText, each_event, vector_of
 from ntbbench.core.text_file import bad_line
 from ntbbench.ntb.loopback import Context
 
 FIELD = re.compile(r"\b(ntb|bits|ctx|vector|tasklet|qp)=(-?(?:0x)?[0-9a-fA-F]{1,32})\b")
-VECTOR_DIGITS = 10  # of a signed 32-bit number
 
 # kernel/trace/trace_output.c, trace_print_lat_fmt(): need_resched() is TIF_NEED_RESCHED, not the
 # lazy flag ('l', 'L') and not PREEMPT_NEED_RESCHED alone ('p').
@@ -103,11 +102,9 @@ def _hit(path: Path, event: Event, kind: EventKind) -> TraceEvent | None:
 
 
 def _number(path: Path, number: int, name: str, text: str) -> int:
-    """Return the value of a field: a vector is a decimal number, all others are hexadecimal."""
+    """Return the value of a field, which but for a vector is hexadecimal."""
     if name == "vector":
-        if not text.isdecimal() or len(text) > VECTOR_DIGITS:
-            raise bad_line(path, number, f"{name}={text}", "a vector number, 0 or more")
-        return int(text)
+        return vector_of(path, number, text)
     try:
         value = int(text, 16)
     except ValueError:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import bad_line, read_lines
+from ntbbench.ntb.vectormap import DB_BITS_MAX
 
 # comm-pid [(tgid)] [cpu] [flags] seconds: event: body; comm may hold blanks and dashes. A clock
 # that counts events or cycles prints a number in place of the seconds.
@@ -39,6 +40,7 @@ STARTED = re.compile(r"##### CPU \d{1,5} buffer started ####")
 # What the kernel and trace-cmd print in the place of events that were lost; not always how many.
 LOST = re.compile(r"CPU:?\s*(\d+)\s*\[(?:LOST\s+)?(?:(\d+)\s+)?EVENTS?(?:\s+DROPPED)?\]")
 PERF_LOST = re.compile(r"PERF_RECORD_LOST(?:_SAMPLES)?\b(?:.*?(\d+)\s*$)?")
+VECTOR = re.compile(r"0x[0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,9}")
 INCOMPLETE = "the trace is incomplete:"
 FTRACE, TRACE_CMD, PERF_SCRIPT = "ftrace text", "trace-cmd report", "perf script"
 NOT_KNOWN = -1  # the CPU or pid of an event whose line has none
@@ -191,6 +193,17 @@ def _is_below(path: Path, number: int, line: str, events: int) -> bool:
     return (
         bool(events) and PERF_TIME.search(line) is None and PERF_BELOW.fullmatch(line) is not None
     )
+
+
+def vector_of(path: Path, number: int, text: str) -> int:
+    """Return the db_vector of an event of line `number`; InputError: no number below 64.
+
+    Printed by a probe as a decimal number, or as a hexadecimal one with its 0x.
+    """
+    if VECTOR.fullmatch(text) is None or int(text, 0) >= DB_BITS_MAX:
+        allowed = f"a vector number from 0 to {DB_BITS_MAX - 1}"
+        raise bad_line(path, number, f"vector={text}", allowed)
+    return int(text, 0)
 
 
 def _header(path: Path, number: int, line: str, facts: TraceText) -> None:

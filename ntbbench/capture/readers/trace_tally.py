@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ntbbench.capture.readers.run_times import RunTimes
-from ntbbench.capture.readers.trace_events import NOT_KNOWN, Event
+from ntbbench.capture.readers.trace_events import NOT_KNOWN, Event, vector_of
 from ntbbench.core.errors import InputError
 
 CALLBACK = "ntb_transport_doorbell_callback"
@@ -19,6 +19,7 @@ PROBES = {"db_event": CALLBACK, "tasklet_schedule": SCHEDULE, "rxc_db": RUN}
 SYMBOL = re.compile(r"\((\w+)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[\w+\])?\)")
 RETURNED = re.compile(r"\([^()]* <- ")
 FIELD = re.compile(r"\b(\w+)=((?:0x)?[0-9a-fA-F]{1,16})\b")
+VECTOR = re.compile(r"\bvector=(\S{0,40})")
 HANDLER = re.compile(r"irq=(\d{1,10}) name=(.{0,200})")
 SOFTIRQ = re.compile(r"vec=\d{1,2} \[action=(\w{1,20})\]")
 TASKLET = re.compile(r"tasklet=(\S+) function=(\w+)")
@@ -75,9 +76,8 @@ class TraceTally:
             self.db_events = (self.db_events or 0) + 1
             self.ringing[event.cpu] = (event.pid, event.context)
             self.times.callback(event)
-            vector = dict(FIELD.findall(event.body)).get("vector", "")
-            if "x" in vector or vector.isdecimal():
-                self.vectors[int(vector, 16 if "x" in vector else 10)] += 1
+            if (vector := VECTOR.search(event.body)) is not None:
+                self.vectors[vector_of(path, event.line, vector[1])] += 1
         elif kind == RUN and (qp := _address(event, "qp")) is not None:
             self.runs[qp] += 1
             self.times.ran(qp, event)

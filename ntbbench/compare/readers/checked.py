@@ -20,7 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from ntbbench.compare.series import Series, Variant
 from ntbbench.compare.warning_list import ONE_PROCESS
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import LARGEST, open_input, read_input, without_bom
+from ntbbench.core.input_file import (
+    RESULT_MAX,
+    check_json,
+    is_json,
+    open_input,
+    read_input,
+    without_bom,
+)
 
 GZIP = b"\x1f\x8b"
 LARGEST_COUNT = 1 << 63
@@ -40,26 +47,24 @@ NO_NUMBER = "null, NaN or infinite"
 LOOSE_WORDS = ("governor", "count", "cores", "affinity", "kernel", "host", "commit")
 
 
-def encodable(text: str) -> str:
-    """Return a file name as text that can be encoded."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file or a pipe that is neither empty nor too large.
 
-    InputError: it cannot be read, is empty, in UTF-16, or larger than 1 GiB.
+    InputError: it cannot be read, is empty, in UTF-16, or larger than RESULT_MAX, packed or not, or
+        JSON that `check_json` refuses.
     """
-    data = read_input(path, largest=LARGEST, pipes=True)
+    data = read_input(path, largest=RESULT_MAX, pipes=True)
     if data.startswith(GZIP):  # pyperf writes x.json.gz
         data = _unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), path)
-    if len(data) > LARGEST:  # packed: only reading tells
-        raise InputError("input", str(path), f"at most {LARGEST} bytes")
-    if not data.strip():
+    if len(data) > RESULT_MAX:  # packed: only reading tells
+        raise InputError("input", str(path), f"at most {RESULT_MAX} bytes")
+    if not data or data.isspace():
         raise InputError("input", str(path), "a result; this file is empty")
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # as some shells write what is redirected
         raise InputError("input", str(path), "text in UTF-8; this is UTF-16")
-    return without_bom(data)
+    if is_json(data := without_bom(data)):
+        check_json(data, path)
+    return data
 
 
 def beginning(path: Path, length: int) -> bytes | None:
@@ -73,9 +78,9 @@ def beginning(path: Path, length: int) -> bytes | None:
 
 
 def _unpacked(file: gzip.GzipFile, path: Path) -> bytes:
-    """Return what a gzip file holds, no more than a byte beyond 1 GiB of it."""
+    """Return what a gzip file holds, no more than a byte beyond RESULT_MAX of it."""
     try:
-        return file.read(LARGEST + 1)
+        return file.read(RESULT_MAX + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError("input", str(path), f"a complete gzip file: {error}") from error
 

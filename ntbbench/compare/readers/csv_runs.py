@@ -17,7 +17,6 @@ from ntbbench.compare.readers.checked import ALLOWED as NUMBERS
 from ntbbench.compare.readers.checked import (
     LARGEST_SAMPLE,
     SMALLEST_SAMPLE,
-    encodable,
     read_bytes,
 )
 from ntbbench.compare.readers.content import Content, ResultReader
@@ -31,6 +30,7 @@ from ntbbench.compare.readers.csv_dialect import (
 from ntbbench.compare.series import Series, Variant
 from ntbbench.core.errors import InputError
 from ntbbench.core.input_file import ENCODING, open_input
+from ntbbench.core.names import encodable
 
 SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"

@@ -11,13 +11,13 @@ import msgspec
 
 from ntbbench.compare.policy import MEDIAN
 from ntbbench.compare.readers import FORMATS, readers
-from ntbbench.compare.readers.checked import encodable
 from ntbbench.compare.readers.content import Content, ResultReader, readable
 from ntbbench.compare.readers.joining import joined
 from ntbbench.compare.readers.own_results import schema_of, unknown_schema
 from ntbbench.compare.readers.paths import paths_of
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
+from ntbbench.core.names import encodable
 
 FOLDERS = "a capture, a folder with .json or .txt files, or target/criterion"
 table = cache(readers)

@@ -98,7 +98,7 @@ class Simulations(Results):
 
     def side(self, result: Any, label: str) -> Variant:
         """Return the side; the machine that simulated is told, and has no part in the result."""
-        how = result.scenario.get("run", {})
+        how = msgspec.convert(result.scenario.get("run", {}), dict[str, Any])
         # Runs of another length spread differently.
         keys = ("duration", "warmup")
         strict = {f"scenario.run.{key}": str(how[key]) for key in keys if key in how}

@@ -100,7 +100,7 @@ def dependence_of(sides: Sequence[Array], times: Sequence[Array] = ()) -> Depend
 
     Parameters
     ----------
-    sides : float64[B, n] each, in the order they were taken: the two sides, or the ratios of pairs.
+    sides : float64[B, n] each, in the order they were taken: one side or both.
     times : when each was taken, seconds; none where that is not known.
     """
     relative = [_relative(side) for side in sides]

@@ -131,9 +131,13 @@ def effect_p(base: Array, candidate: Array, *, paired: bool) -> Array:
     """Return the p-values of t on the logarithms: Welch's, or of pairs on their changes.
 
     For samples so few that no rank test reaches the family's level. Zero where the sides differ and
-    neither varies; NaN where a side has one sample or a sample of zero.
+    neither varies; NaN where both sides or a pair have one sample, or there is a sample of zero.
+
+    One sample is held against the spread of the other side. Reference: Hahn and Meeker 1991,
+    Statistical Intervals: the variance of a new value about the mean of n is 1 + 1/n of one's.
     """
-    if min(base.shape[1], candidate.shape[1]) < 2:
+    smaller, larger = sorted((base, candidate), key=lambda side: side.shape[1])
+    if larger.shape[1] < 2 or (paired and smaller.shape[1] < 2):
         return np.full(len(base), np.nan)
     positive = np.asarray((base > 0).all(axis=1) & (candidate > 0).all(axis=1))
     if paired:
@@ -142,11 +146,22 @@ def effect_p(base: Array, candidate: Array, *, paired: bool) -> Array:
         steady = (change == change[:, :1]).all(axis=1)
     else:
         ones = np.where(positive[:, None], base, 1.0), np.where(positive[:, None], candidate, 1.0)
-        p = welch(np.log(ones[0]), np.log(ones[1]))
+        logs = np.log(ones[0]), np.log(ones[1])
+        p = welch(*logs) if smaller.shape[1] > 1 else new_value_t(*logs)
         differ = base[:, 0] != candidate[:, 0]
         steady = (base == base[:, :1]).all(axis=1) & (candidate == candidate[:, :1]).all(axis=1)
     p = np.where(steady, np.where(differ, 0.0, 1.0), p)
     return np.asarray(np.where(positive, p, np.nan), dtype=np.float64)
+
+
+def new_value_t(first: Array, second: Array) -> Array:
+    """Return the p-values of float64[B, 1] beside float64[B, n], n > 1, in any order."""
+    new, before = sorted((first, second), key=lambda side: side.shape[1])
+    n = before.shape[1]
+    error = before.std(axis=1, ddof=1) * np.sqrt(1 + 1 / n)
+    change = np.abs(new[:, 0] - before.mean(axis=1))
+    t = np.divide(change, error, out=np.full(len(error), np.inf), where=error > 0)
+    return np.asarray(2 * stats.t.sf(t, n - 1), dtype=np.float64)
 
 
 def symmetric_change(base: Array, candidate: Array) -> Array:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,9 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import InputError
+from ntbbench.core.result_file import real_path
 from ntbbench.lab.commands import FetchError
 
+FOR_MAKE = re.compile(r"[\w/.+@~-]+")
 CHECKSUMS = "SHA256SUMS"  # in the format of sha256sum(1): `sha256sum -c` reads it too
 
 
@@ -23,6 +27,10 @@ class Cache:
     """The folder that holds what was fetched and built."""
 
     root: Path  # absolute path; made on first use
+
+    def __post_init__(self) -> None:
+        """Raise InputError where make, which builds here, cannot take the path."""
+        check_for_make("--cache", self.root)
 
     @contextmanager
     def lock(self, say: Callable[[str], None], name: str = "lock") -> Iterator[None]:
@@ -78,20 +86,27 @@ class Cache:
         place.parent.mkdir(parents=True, exist_ok=True)
         for stale in place.parent.glob(".new-*"):
             shutil.rmtree(stale)
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
         try:
-            fill(fresh)
-            fresh.chmod(0o755)
-            if place.exists():
-                place.rename(fresh.parent / f"{fresh.name}.old")
-            fresh.rename(place)
+            with scratch_folder(place.parent, ".new-") as scratch:
+                fresh = scratch / place.name
+                fresh.mkdir()
+                fill(fresh)
+                fresh.chmod(0o755)
+                if place.exists():
+                    place.rename(scratch / "old")
+                fresh.rename(place)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             raise FetchError(f"{place}: the disk is full; nothing was kept") from error
-        finally:
-            for left in place.parent.glob(f"{fresh.name}*"):
-                shutil.rmtree(left, ignore_errors=True)
+
+
+def check_for_make(option: str, path: Path) -> None:
+    """Raise InputError for a folder that make would take apart, or give to a shell to run."""
+    for name in (str(path), str(real_path(path))):
+        if not FOR_MAKE.fullmatch(name):
+            allowed = "a path of letters, digits and _ / . + @ ~ - alone: make runs the rest"
+            raise InputError(option, name, allowed)
 
 
 def default_root(given: Path | None) -> Path:

@@ -4,7 +4,6 @@
 import re
 import stat
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from ntbbench.core.ending import scratch_folder
+from ntbbench.core.result_file import encoded
 from ntbbench.lab.commands import FetchError, output, program, reading, run
 from ntbbench.lab.packages.apt import (
     HEADERS,
@@ -191,10 +192,10 @@ def fetch(cache: Cache, wanted: str, say: Say, *, newest: bool = False) -> Cache
 def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) -> None:
     program("xz")  # missing, it is told before the download
     fetched = []
-    with tempfile.TemporaryDirectory(dir=folder) as name:
+    with scratch_folder(folder) as scratch:
         for package in packages.all:
             say(f"fetching {package}")
-            deb = archive.download(package, Path(name))
+            deb = archive.download(package, scratch)
             size, digest, version = deb.stat().st_size, sha256(deb), package.version
             fetched.append(
                 FetchedPackage(name=package.name, version=version, size=size, sha256=digest)
@@ -218,7 +219,7 @@ def _fill(folder: Path, archive: Archive, packages: KernelPackages, say: Say) ->
     if packages.runtime:
         wrap_programs(folder / "headers", folder / "runtime")
     manifest = Manifest(version=packages.version, release=release, packages=fetched)
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    (folder / MANIFEST).write_bytes(msgspec.json.format(encoded(manifest)))
     write_checksums(folder)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import BuildError, CommandOutput, program, run
-from ntbbench.lab.packages.cache import Cache
+from ntbbench.lab.packages.cache import Cache, check_for_make
 from ntbbench.lab.packages.fetch import NTB_FILES
 
 MODULES = ("ntb.ko", "ntb_transport.ko", "ntb_netdev.ko", "ntb_loop.ko", "ntb_lab.ko")
@@ -49,6 +49,7 @@ def check_source(option: str, root: Path) -> None:
 
 def check_kbuild(option: str, kbuild: Path) -> None:
     """Raise InputError unless `kbuild` is a built kernel whose NTB core can be a module of ours."""
+    check_for_make(option, kbuild.absolute())
     config = kbuild / "include" / "config" / "auto.conf"
     if not config.is_file():
         raise InputError(option, str(kbuild), "a kernel's build folder (`make modules_prepare`)")
@@ -115,8 +116,6 @@ def ntb_sources(tree: Path) -> dict[str, Path]:
 def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -> Path:
     """Return the folder with the modules, building them unless the cache has just these;
     BuildError: with the compiler's first error."""
-    if re.search(r"[\s:]", str(cache.root)):
-        raise InputError("--cache", str(cache.root), "no blank and no colon: make cannot take them")
     settings = compiler_settings(wanted.kbuild)
     place = cache.root / "modules" / _key(wanted, settings)
     words = f"the modules for {wanted.label}"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many boots of the pair: every combination of drivers, slots and windows, several at a time."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import NtbbenchError
 from ntbbench.core.options import Axis, Count
 from ntbbench.lab.commands import GuestError, HostError
@@ -197,8 +197,8 @@ def point_key(point: PairPoint) -> Key:
 
 def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
     """Return the points of one boot; those that its guest did not come to have failed."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "boot"
+    with scratch_folder() as scratch:
+        folder = scratch / "boot"
         try:
             recordings = hooks.boot(plan, folder)
             return all_points(recordings)

@@ -5,11 +5,13 @@ The guest left its trace and counters. `point` and `state` are written beside th
 to be judged.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from ntbbench.capture.readers.doorbell_point import Qp, read_state
 from ntbbench.capture.readers.qp_stats import (
@@ -111,8 +113,8 @@ def write_point(
         "sending_qps": " ".join(map(str, _senders(folder, traffic))),
         "direction": traffic.direction,
         "flows": traffic.flows,
-        "ep_driver": drivers["ep"].spec,
-        "rc_driver": drivers["rc"].spec,
+        "ep_driver": _one_word(drivers["ep"].spec),
+        "rc_driver": _one_word(drivers["rc"].spec),
         "ep_patches": " ".join(map(str, drivers["ep"].patches)),
         "rc_patches": " ".join(map(str, drivers["rc"].patches)),
         "ep_slots": setup.ep_slots,
@@ -121,6 +123,11 @@ def write_point(
         "doorbell": setup.doorbell,
     }
     (folder / "point").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def _one_word(spec: str) -> str:
+    """Return a path so that the file stays pairs of one word each: a blank is %20, as in a URL."""
+    return quote(os.fsencode(spec), safe="/:")
 
 
 def _senders(folder: Path, traffic: Traffic) -> list[int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ntbbench.core.errors import InputError
+from ntbbench.core.result_file import encoded
 from ntbbench.lab.commands import FetchError, program
 from ntbbench.lab.packages.apt import Archive, Package, matches, version_key
 from ntbbench.lab.packages.cache import Cache, sha256
@@ -130,7 +131,7 @@ def _fill(folder: Path, archive: Archive, package: Package, say: Say, keep: bool
         deb.rename(folder / PACKAGE)
     else:
         deb.unlink()
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    (folder / MANIFEST).write_bytes(msgspec.json.format(encoded(manifest)))
 
 
 def check_tree(option: str, root: Path) -> Path:

@@ -143,6 +143,17 @@ def make_stream(
     return ring_stream(sender, vector_map, interrupts)
 
 
+# Bytes of an interrupt while its stream is made: of its code, or of its vector and rung bits.
+CODED, COALESCED = 2, 18
+
+
+def memory_of(workload: Workload, interrupts: int) -> int:
+    """Return the bytes that `make_stream` takes; a log is in memory already."""
+    if isinstance(workload, Log):
+        return 0
+    return interrupts * (COALESCED if isinstance(workload, Burst) else CODED)
+
+
 def queues_needed(workload: Workload) -> int:
     """Return the smallest number of queues that has every queue the workload names."""
     rings = workload.of if isinstance(workload, Burst) else workload

@@ -2,6 +2,7 @@
 """Recorded logs of doorbells as workloads: CSV or NumPy files, and their streams on a device."""
 
 import csv
+import hashlib
 import io
 import math
 import operator
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.input_file import ENCODING, open_input, reading
+from ntbbench.core.input_file import ENCODING, damaged, open_input, reading
 from ntbbench.core.names import parse_int
 from ntbbench.ntb.vectormap import DB_BITS_MAX, VectorMap, bits_of
 from ntbbench.ntb.workload.stream import U8, U64, Stream
@@ -38,6 +39,7 @@ class Log:
     vectors: npt.NDArray[np.uint8] | None  # uint8[R] interrupt sources, or None
     # uint64[R] rung bits, none of them 0, or None. One of the two is there.
     db_bits: npt.NDArray[np.uint64] | None
+    sha256: str  # of the file, in hexadecimal
 
     @property
     def spec(self) -> str:
@@ -51,7 +53,10 @@ def read_log(path: str) -> Log:
     read = readers.get(Path(path).suffix.lower())
     if read is None:
         raise InputError("workload: log", path, "a .csv, .npy or .npz file")
-    return _check_columns(path, read(path))
+    with open_input(Path(path), "workload: log", ARRAYS_MAX) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    vectors, db_bits = _checked_columns(path, read(path))
+    return Log(path, vectors, db_bits, digest)
 
 
 def _read_csv(path: str) -> dict[str, npt.NDArray[Any]]:
@@ -98,7 +103,10 @@ def _read_numpy(path: str) -> dict[str, npt.NDArray[Any]]:
             data = _read_array(file, path, os.fstat(file.fileno()).st_size)
             found = {name: data[name] for name in COLUMNS if name in (data.dtype.names or ())}
         else:
-            found = _read_archive(file, path)
+            try:
+                found = _read_archive(file, path)
+            except OSError as error:  # a place in the archive that no file has
+                raise damaged(f"log {path!r}", error) from error
     limits = {"vector": (VECTOR_MAX, np.uint8), "db_bits": (U64_MAX, np.uint64)}
     for name, (high, kind) in limits.items():
         if name not in found:
@@ -150,8 +158,10 @@ def _read_array(file: IO[bytes], path: str, size: int) -> npt.NDArray[Any]:
     return data.reshape(shape, order="F" if in_columns else "C")
 
 
-def _check_columns(path: str, columns: dict[str, npt.NDArray[Any]]) -> Log:
-    """Return the log of these columns, or raise InputError at the first row that is wrong."""
+def _checked_columns(
+    path: str, columns: dict[str, npt.NDArray[Any]]
+) -> tuple[U8 | None, U64 | None]:
+    """Return the vectors and the rung bits, or raise InputError at the first row that is wrong."""
     if "time" not in columns or len(columns) < 2:
         raise InputError(f"log {path!r}", sorted(columns), WANTED)
     if any(column.ndim != 1 for column in columns.values()):
@@ -173,7 +183,7 @@ def _check_columns(path: str, columns: dict[str, npt.NDArray[Any]]) -> Log:
     if db_bits is not None and not db_bits.all():
         row = int(np.flatnonzero(db_bits == 0)[0]) + 1
         raise InputError(f"log {path!r}: row {row}: db_bits", 0, "at least one rung bit")
-    return Log(path, columns.get("vector"), db_bits)
+    return columns.get("vector"), db_bits
 
 
 def log_stream(log: Log, vector_map: VectorMap, active: int) -> Stream:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import plotly.graph_objects as go
-from hdrh.histogram import HdrHistogram
 
 from ntbbench.core.fields import declared
 from ntbbench.datapath.records import CPU_KINDS, QUANTILES, Estimate, Latency, OkSimulation
+from ntbbench.datapath.replicate import decoded
 from ntbbench.report.document import Section, number
 from ntbbench.report.figures.style import BOTTOM, OTHER_STYLE, STYLES, framed
 from ntbbench.report.page import Figure, hover, label
@@ -238,14 +238,14 @@ def distributions(points: Sequence[OkSimulation]) -> go.Figure:
 
 def _tail(histogram: str) -> tuple[list[float], list[float]]:
     """Return latencies in seconds, and the share of packets above each, of an HDR histogram."""
-    decoded = HdrHistogram.decode(histogram)
-    total = decoded.get_total_count()
+    found = decoded(histogram)
+    total = found.get_total_count()
     values: list[float] = []
     shares: list[float] = []
     above = total
-    for item in decoded.get_recorded_iterator():
+    for item in found.get_recorded_iterator():
         if not values:
-            values.append(decoded.get_lowest_equivalent_value(item.value_iterated_to) / NS)
+            values.append(found.get_lowest_equivalent_value(item.value_iterated_to) / NS)
             shares.append(1.0)
         above -= item.count_added_in_this_iter_step
         values.append(item.value_iterated_to / NS)

@@ -157,7 +157,7 @@ def test_a_line_without_an_end_costs_no_memory(tmp_path: Path) -> None:
 @given(source=st.sampled_from(single_files()), draw=st.randoms(use_true_random=False))
 def test_mutated_real_files_never_crash(source, draw, tmp_path_factory) -> None:
     """Only InputError may escape a reader, and `ingest` turns it into a line."""
-    measured = ingest([damaged_file(source, tmp_path_factory.mktemp("fuzz"), draw)])
+    measured = ingest([damaged_file(source, tmp_path_factory.mktemp("fuzz") / "file", draw)])
     check(measured)
     assert len(measured.errors) <= 1
     if measured.errors:
@@ -167,4 +167,4 @@ def test_mutated_real_files_never_crash(source, draw, tmp_path_factory) -> None:
 @settings(max_examples=100, deadline=None)
 @given(source=st.sampled_from(folders()), draw=st.randoms(use_true_random=False))
 def test_mutated_folders_never_crash(source, draw, tmp_path_factory) -> None:
-    check(ingest([damaged_folder(source, tmp_path_factory.mktemp("fuzz"), draw)]))
+    check(ingest([damaged_folder(source, tmp_path_factory.mktemp("fuzz") / "capture", draw)]))

@@ -120,7 +120,7 @@ def test_other_events_count_as_lines_only(tmp_path: Path) -> None:
         (f"{HEAD}..... 4.1: peer_db_set: (f) ntb=0x1 bits=0x10000000000000000\n", "64 bits"),
         (f"{HEAD}..... 4.1: peer_db_set: (f) ntb=0x1 bits=-1\n", "64 bits"),
         (f"{HEAD}..... 4.1: db_event: (f) ctx=0x1 vector=-1\n", "vector number"),
-        (f"{HEAD}..... 4.1: db_event: (f) ctx=0x1 vector=0x1\n", "vector number"),
+        (f"{HEAD}..... 4.1: db_event: (f) ctx=0x1 vector=0x40\n", "vector number"),
         (f"{HEAD}..... 4.1: db_event: (f) ctx=0x1 vector=99999999999\n", "vector number"),
         (f"{HEAD}..... 4.1: tasklet_schedule: (f) tasklet=(null)\n", "tasklet="),
         (f"{HEAD}..... 4.1: rxc_db: (f)\n", "qp="),
@@ -274,7 +274,7 @@ def test_a_bad_list_of_full_buffers_is_one_line(tmp_path: Path, text: str) -> No
     (folder / "trace-full").write_text(text)
     measured = ingest([folder])
     assert measured.traces == []
-    assert len(measured.errors) == 2  # and that nothing usable is left
+    assert len(measured.errors) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import children
 import pytest
 
 from ntbbench.cli.main import main
@@ -67,7 +68,7 @@ def test_versions_sort_as_dpkg_sorts_them() -> None:
     assert sorted(shuffled, key=version_key) == VERSIONS
     for older, newer in pairwise(VERSIONS):
         command = ["dpkg", "--compare-versions", older, "lt", newer]
-        assert subprocess.run(command, check=False).returncode == 0
+        assert children.run(command, check=False).returncode == 0
 
 
 def test_a_stanza_gives_names_and_limits() -> None:
@@ -214,7 +215,7 @@ def test_a_changed_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "b").unlink()
     assert damaged(tmp_path) == ["a", "b"]
     check = ["sha256sum", "-c", "--status", "SHA256SUMS"]
-    assert subprocess.run(check, cwd=tmp_path, check=False, stderr=subprocess.DEVNULL).returncode
+    assert children.run(check, cwd=tmp_path, check=False, stderr=subprocess.DEVNULL).returncode
 
 
 def test_a_damaged_manifest_is_told(tmp_path: Path) -> None:
@@ -238,8 +239,34 @@ def test_build_tools_of_a_newer_suite_run_on_its_libraries(tmp_path: Path) -> No
     wrap_programs(tmp_path / "headers", tmp_path / "runtime")
     assert (tools / "script").read_text() == "#!/bin/sh\n"
     assert (tools / "echo").read_text().startswith("#!/bin/sh\n")
-    told = subprocess.run([tools / "echo", "a b"], capture_output=True, text=True, check=True)
+    told = children.run([tools / "echo", "a b"], capture_output=True, text=True, check=True)
     assert told.stdout == "a b\n"
+
+
+MADE = "a path of letters, digits and _ / . + @ ~ - alone: make runs the rest"
+ODD = ("a b", "c;touch hit;", "$(touch hit)", "`touch hit`", "a:b", "a#b", "a%b", "a\nb", "a'b")
+
+
+@pytest.mark.parametrize("through", ["by name", "by a link"])
+@pytest.mark.parametrize("option", ["--cache", "--kbuild"])
+@pytest.mark.parametrize("name", ODD)
+def test_no_shell_of_make_sees_a_path(
+    name: str, option: str, through: str, tmp_path: Path, monkeypatch, ntbbench
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / name
+    config = folder / "include" / "config" / "auto.conf"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    Path("bzImage").touch()
+    if through == "by a link":
+        Path("link").symlink_to(folder)
+    path = folder if through == "by name" else tmp_path / "link"
+    image = ("--image", "bzImage", "--kbuild", path if option == "--kbuild" else "none")
+    ran = ntbbench("lab", "run", *image, "--cache", path if option == "--cache" else "cache")
+    assert ran.code == 2
+    assert ran.err == f"ntbbench: {option}: {str(folder)!r}: {MADE}\n"
+    assert not Path("hit").exists()
 
 
 def test_no_network_is_one_line(tmp_path, monkeypatch, capsys) -> None:

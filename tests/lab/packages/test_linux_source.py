@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import children
 import pytest
 
 from ntbbench.lab.commands import FetchError
@@ -34,6 +35,7 @@ def package(folder: Path, tarball: str, names: Sequence[str]) -> Path:
         (tree / name).write_text(FILES[name])
     root = folder / "root"
     (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN").chmod(0o755)  # as dpkg-deb wants it, whatever the umask is
     (root / "DEBIAN" / "control").write_text(
         "Package: linux-source-7.3\nVersion: 7.3.4-1\nArchitecture: all\n"
         "Maintainer: none <none@example.org>\nDescription: a small one\n"
@@ -44,9 +46,9 @@ def package(folder: Path, tarball: str, names: Sequence[str]) -> Path:
         archive.add(tree, tree.name)
     with (source / tarball).open("wb") as packed:
         command = ["xz", "--stdout", "--threads=2", "--block-size=4096", folder / "tree.tar"]
-        subprocess.run(command, check=True, stdout=packed)
+        children.run(command, check=True, stdout=packed)
     deb = folder / "package.deb"
-    subprocess.run(["dpkg-deb", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
+    children.run(["dpkg-deb", "--build", root, deb], check=True, stdout=subprocess.DEVNULL)
     return deb
 
 

@@ -3,9 +3,9 @@
 
 import errno
 import re
-import subprocess
 from pathlib import Path
 
+import children
 import msgspec
 import pytest
 from hypothesis import given
@@ -144,7 +144,7 @@ def built(folder: Path, side: str, *calls: str) -> Path:
     text = f"{declared}static void own(void) {{}}\nvoid start(void)\n{{\n\town();\n{called}}}\n"
     (folder / "driver.c").write_text(text)
     command = ["gcc", "-c", "-o", folder / NAMES[side], folder / "driver.c"]
-    subprocess.run(command, check=True)
+    children.run(command, check=True)
     return folder
 
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The files of a pair's point: every event once, whose QPs are whose, which slot each bit rang."""
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from captures import FOUR, PCI, set_counters
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ntbbench.capture.readers.doorbell_point import read_point
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.plan import DriverSource, PairSetup
@@ -358,6 +361,22 @@ def test_sides_and_qps_come_from_the_trace_of_the_setup(tmp_path: Path) -> None:
     assert (
         told["sending_qps"] == "1" and told["vectors"] == "14" and told["rc_patches"] == "9 11 12"
     )
+
+
+@given(st.lists(st.integers(1, 255), min_size=1).map(bytes))
+@example(b"my driver queues=3.c")
+@example(b"a\nvectors=1")
+@example(b"\xff.c")
+def test_no_name_of_a_driver_changes_what_replay_reads(name: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        write_stats(Path(folder) / "before-stats", {("0000:10:00.0", "qp1"): (2, 0)})
+        write_stats(Path(folder) / "after-stats", {("0000:10:00.0", "qp1"): (7, 0)})
+        found = []
+        for spec in ("after", f"/tmp/{os.fsdecode(name)}"):
+            sides = {side: DriverSource(side, spec, "", Path(), (12,)) for side in ("ep", "rc")}
+            write_point(Path(folder), PairSetup(), Traffic(), sides)
+            found.append(read_point(Path(folder) / "point"))
+        assert found[0] == found[1]
 
 
 def test_a_qp_that_no_one_created_is_an_error(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 """What a guest of the pair is told to do, and what it left: results, faults, guests that died."""
 
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import children
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -220,4 +220,4 @@ def test_a_deterministic_machine_takes_no_clock_and_no_chance_from_the_host() ->
 
 
 def test_guest_scripts_are_shell() -> None:
-    subprocess.run(["sh", "-n", str(GUEST / "pair")], check=True)
+    children.run(["sh", "-n", str(GUEST / "pair")], check=True)

@@ -5,10 +5,10 @@ import filecmp
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import children
 import pytest
 from datapath_pair import runs_per_qp, system_of
 from lab_kernel import gone, guests_of
@@ -238,7 +238,7 @@ def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
     assert len(sources) == 7 + 3
     for source in sources:
         command = ["perl", str(checkpatch), "--no-tree", "--strict", "--file", str(source)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        told = children.run(command, capture_output=True, text=True, check=False)
         assert "0 errors, 0 warnings, 0 checks" in told.stdout, told.stdout
 
 
@@ -310,21 +310,29 @@ def test_memory_that_is_not_set_aside_is_refused(tmp_path, monkeypatch) -> None:
         boot(plan(), tmp_path)
 
 
-def test_no_guest_and_no_half_cache_outlive_an_interrupt(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_no_guest_and_no_half_cache_outlive_an_interrupt(
+    number: int, code: int, tmp_path: Path
+) -> None:
     rig()
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "ntbbench.cli.main"]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     words = ["lab", "pair", "run", "--kernel", KERNEL, "--packets", "2000"]
     output = tmp_path / "x.json"
-    with subprocess.Popen(
-        [*command, *words, "-o", str(output)], stderr=subprocess.PIPE, text=True
+    with children.started(
+        [*children.NTBBENCH, *words, "-o", str(output)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
     ) as lab:
         assert lab.stderr is not None
         while not (guests := guests_of(lab.pid)):
             assert lab.poll() is None
-        lab.send_signal(signal.SIGINT)
+        lab.send_signal(number)
         told = lab.stderr.read()
-        assert lab.wait() == 130
+        assert lab.wait() == code
     assert told.splitlines()[-1].endswith("interrupted") and "Traceback" not in told
     assert all(gone(guest) for guest in guests)
     assert not output.exists()
     assert not list((CACHE.root / "modules").glob(".new-*"))
+    assert not list(scratch.iterdir())
