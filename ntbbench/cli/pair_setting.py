@@ -10,7 +10,7 @@ from msgspec import Struct
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Word, option
-from ntbbench.pair.hosts import AnySetting, HostSetting
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting
 from ntbbench.pair.setting import Setting
 
 VNTB, NTB = "vntb", "ntb"

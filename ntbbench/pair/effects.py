@@ -20,7 +20,7 @@ from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irq
 from ntbbench.pair.drivers.patches import Driver, Side, driver, prefix, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import VntbConfig
 from ntbbench.pair.host_records import HostPatches, HostRaceCost
-from ntbbench.pair.hosts import AnySetting, HostSetting
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting
 from ntbbench.pair.records import Change, PatchEffect, PatchesResult, RaceCost
 from ntbbench.pair.ring_trace import ring
 from ntbbench.pair.setting import Direction, by_role, transport_qps

@@ -14,7 +14,7 @@ from ntbbench.pair.drivers.kernel_around import Client, Transport
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
-from ntbbench.pair.hosts import AnySetting, joined
+from ntbbench.pair.joined_hosts import AnySetting, joined
 from ntbbench.pair.ring_trace import ring
 from ntbbench.pair.setting import Arrive, Direction, by_role, ring_in_atomic
 

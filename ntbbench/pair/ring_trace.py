@@ -21,7 +21,7 @@ from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.host_records import HOST_STORY_SCHEMA, HostStories, HostStory
-from ntbbench.pair.hosts import AnySetting, HostSetting, joined
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting, joined
 from ntbbench.pair.records import STORY_SCHEMA, Stories, Story, StoryStep
 from ntbbench.pair.setting import Arrive, Direction, by_role, ring_in_atomic, transport_qps
 

@@ -16,7 +16,7 @@ from ntbbench.pair.drivers.kernel_around import (
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side, cell_driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.host_records import BrokenHosts, HostExhaustive, HostRegression
-from ntbbench.pair.hosts import AnySetting, HostSetting
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting
 from ntbbench.pair.records import BrokenCell, Exhaustive, Regression
 from ntbbench.pair.setting import EP_SLOTS_MIN, Direction, Ends, Setting
 from ntbbench.pair.verdict import WORKS, Traits, judge, rows, traits

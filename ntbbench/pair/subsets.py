@@ -20,7 +20,7 @@ from ntbbench.pair.drivers.patches import (
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.host_records import HOST_PATCHES_SCHEMA, HostDependencies, HostElsewhere
-from ntbbench.pair.hosts import AnySetting, HostSetting
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting
 from ntbbench.pair.records import (
     PATCHES_SCHEMA,
     Dependencies,

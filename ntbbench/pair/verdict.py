@@ -35,7 +35,7 @@ from ntbbench.pair.host_records import (
     HostExhaustive,
     HostStories,
 )
-from ntbbench.pair.hosts import AnySetting, HostSetting, setting_of
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting, setting_of
 from ntbbench.pair.records import (
     COMPAT_SCHEMA,
     CellName,

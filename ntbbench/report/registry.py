@@ -109,6 +109,18 @@ RESULTS: dict[str, ResultKind] = {
         "ab",
         "ntbbench.compare.readers.ab_blocks:check_blocks",
     ),
+    "board": ResultKind(
+        "ntbbench.board/1",
+        "ntbbench.board.board_records:BoardResult",
+        "board",
+        "ntbbench.compare.readers.board_blocks:check_board",
+    ),
+    "board-check": ResultKind(
+        "ntbbench.board-check/1", "ntbbench.board.board_records:BoardCheck", "board_check"
+    ),
+    "board-plan": ResultKind(
+        "ntbbench.board-plan/1", "ntbbench.board.board_records:BoardSchedule", "board_plan"
+    ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
     "lab-netdev": ResultKind(
         "ntbbench.lab-netdev/1", "ntbbench.lab.records:NetdevResult", "lab_netdev"

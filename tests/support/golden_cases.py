@@ -130,6 +130,8 @@ def compared() -> Iterator[Case]:
         )
     yield from formats("show-ab", "show ab.json", COMPARED, page=True)
     yield from formats("gate-ab", "gate ab.json", ("text", "json"))
+    yield from formats("show-board", "show board.json", COMPARED, page=True)
+    yield from formats("gate-board", "gate board.json", ("text", "json"))
     yield from formats("gate-pair", "gate pair-run.json pair-new.json", COMPARED)
     yield from formats("gate-series", "gate series-v1.json series-v2.json", ("text", "md"))
     yield Case("gate-policy.text", "gate bench-base.json bench-new.json --policy policy.toml")

@@ -15,7 +15,7 @@ from ntbbench.core.options import Count, Counts, Word, Words
 from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX
 from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.hosts import HostSetting
+from ntbbench.pair.joined_hosts import HostSetting
 from ntbbench.pair.setting import (
     DIRECTIONS,
     FLOWS_MAX,

@@ -23,7 +23,7 @@ from ntbbench.pair.flow import (
     ring_effects,
     run_bounds,
 )
-from ntbbench.pair.hosts import AnySetting
+from ntbbench.pair.joined_hosts import AnySetting
 from ntbbench.pair.setting import RC_TO_EP, Direction, by_role
 from ntbbench.pair.verdict import PairLink, pair_link
 

@@ -22,7 +22,7 @@ from ntbbench.pair.host_records import (
     HostRegression,
     InHostSetting,
 )
-from ntbbench.pair.hosts import setting_of
+from ntbbench.pair.joined_hosts import setting_of
 from ntbbench.pair.records import (
     SETTING,
     BrokenCell,

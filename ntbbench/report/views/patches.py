@@ -7,7 +7,7 @@ from dataclasses import replace
 from msgspec.structs import astuple
 
 from ntbbench.pair.host_records import HostElsewhere, HostPatches, HostRaceCost
-from ntbbench.pair.hosts import setting_of
+from ntbbench.pair.joined_hosts import setting_of
 from ntbbench.pair.records import (
     Change,
     Failure,

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from ntbbench.pair.host_records import HostStories, HostStory
-from ntbbench.pair.hosts import setting_of
+from ntbbench.pair.joined_hosts import setting_of
 from ntbbench.pair.records import Stories, Story, StoryStep
 from ntbbench.pair.setting import Ends
 from ntbbench.report.document import Cell, Column, Document, Sheet, Table, column

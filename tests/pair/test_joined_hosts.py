@@ -14,7 +14,7 @@ from ntbbench.pair.drivers.patches import ROOT_FIX, cell_driver
 from ntbbench.pair.effects import analyse, race_cost
 from ntbbench.pair.flow import PairFlow
 from ntbbench.pair.host_records import HostCell
-from ntbbench.pair.hosts import HostSetting, setting_of
+from ntbbench.pair.joined_hosts import HostSetting, setting_of
 from ntbbench.pair.ring_trace import ring, story_of
 from ntbbench.pair.search import exhaustive, nearest_break
 from ntbbench.pair.setting import HOST_ENDS
