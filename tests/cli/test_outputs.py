@@ -244,7 +244,7 @@ def test_a_recording_that_the_disk_has_no_room_for_is_none(
     Path("capture.sh").write_text(script_text())
     done = shell(f"trap '' XFSZ; ulimit -f {blocks}; sh capture.sh c 0")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith(": cannot be written: is the disk full?")
+    assert ": cannot be written: " in done.stderr.splitlines()[-1]
     assert "privilege" not in done.stderr and "permission" not in done.stderr
 
 

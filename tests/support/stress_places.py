@@ -91,9 +91,10 @@ class Places:
             process.wait()
             left_over(process)  # its children hold its streams
         ran = ended(process, words)
-        found = ran.wrong({*CODES, 130, 143, -number}, lines=0)
-        if ran.code == -signal.SIGINT:  # it came while Python began, which tells it so
-            found.remove("a traceback")
+        # capture says 130, whatever ended its interval.
+        found = ran.wrong({*CODES, 130, 128 + number, -number}, lines=0)
+        if ran.err.endswith(b"KeyboardInterrupt\n"):  # while Python began
+            found = [what for what in found if what != "a traceback"]
         if number in (signal.SIGINT, signal.SIGTERM):  # of the others Python tells us nothing
             found += ["a child is left"] * left_over(process)
             names = [*contents(folder)]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from children import clean_signals
+
 from ntbbench.cli.main import main
 from ntbbench.core.errors import ExitCode
 
@@ -146,16 +148,17 @@ def started(
 ) -> "subprocess.Popen[bytes]":
     """Start the program in a session of its own."""
     clean = {"PATH": os.environ["PATH"]} | dict(environment or {})
-    return subprocess.Popen(
-        [PROGRAM, *words],
-        cwd=folder,
-        env=clean,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=prepare,  # noqa: PLW1509 -- no threads
-    )
+    with clean_signals():
+        return subprocess.Popen(
+            [PROGRAM, *words],
+            cwd=folder,
+            env=clean,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509 -- no threads
+        )
 
 
 def ended(process: "subprocess.Popen[bytes]", words: Sequence[str]) -> Ran:
