@@ -123,8 +123,8 @@ def _other_answers(now: Iterable[PairObserved], before: Iterable[PairObserved]) 
         ]
         if keys:
             told = f"{keys[0]} {_answer(one.observations, keys[0])}, was {_answer(was, keys[0])}"
-            count = f"{len(keys)} of {len(one.observations)} answers"
-            yield f"{one.side.upper()} driver: {count}, the first: {told}"
+            count = f"{len(keys)} of {len(one.observations)} answers differ"
+            yield f"{one.side.upper()} driver: {count}, first: {told}"
 
 
 def _answer(observations: Mapping[str, str], key: str) -> str:
