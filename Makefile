@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden reference test-guest stress lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest test-mutants stress test-board lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -17,7 +17,7 @@ sweep: $(VENV)/.built  ## the main job: a table here, a report in results/runs/s
 	$(BIN)/ntbbench sweep -o $(RUNS)/sweep.json --html $(RUNS)/sweep.html
 
 test: $(VENV)/.dev browser  ## build if needed and run all tests but those of test-guest
-	$(BIN)/pytest -m 'not guest'
+	$(BIN)/pytest -m 'not guest and not netns'
 
 golden: $(VENV)/.dev  ## write the golden outputs of every command anew; review the diff
 	$(BIN)/python tests/support/golden_cases.py
@@ -28,9 +28,15 @@ reference: $(VENV)/.dev  ## write docs/reference/ anew from what the code declar
 test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
 	$(BIN)/pytest -m guest
 
+test-board: $(VENV)/.dev  ## run `board` between two network namespaces, as root
+	$(BIN)/pytest -m netns
+
 # STRESS="--seconds 60 --seed 1" for a sample that is the same each time.
 stress: $(VENV)/.dev  ## try to break it for ten minutes: damaged inputs, signals, full disks, ...
 	$(BIN)/python tests/support/stress.py $(STRESS)
+
+test-mutants: $(VENV)/.dev guest  ## boot every edit of the mutation kit, resumed where it was left
+	$(BIN)/python tests/support/mutants.py
 
 lint: $(VENV)/.dev  ## ruff, mypy, cython-lint
 	$(BIN)/ruff check .
@@ -73,10 +79,10 @@ browser:
 	else echo "make test needs them: sudo apt-get install $$packages" >&2; exit 1; fi
 
 # The lab runs a real kernel in QEMU; the kernel itself is fetched by the tests, into the cache.
-GUEST := qemu-system-x86 busybox-static cpio make gcc libc6-dev debian-archive-keyring flex bison bc libelf-dev xz-utils
+GUEST := qemu-system-x86 busybox-static cpio make gcc libc6-dev debian-archive-keyring flex bison bc libelf-dev xz-utils tmux
 guest:
 	@command -v qemu-system-x86_64 >/dev/null && command -v busybox >/dev/null && command -v cpio >/dev/null && \
-	  command -v flex >/dev/null && command -v bison >/dev/null && command -v bc >/dev/null && command -v xz >/dev/null && \
+	  command -v flex >/dev/null && command -v bison >/dev/null && command -v bc >/dev/null && command -v xz >/dev/null && command -v tmux >/dev/null && \
 	  test -f /usr/include/gelf.h || { \
 	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install --no-install-recommends $(GUEST) >/dev/null; \
 	  else echo "make test-guest boots kernels in QEMU: sudo apt-get install $(GUEST)" >&2; exit 1; fi; }

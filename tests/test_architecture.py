@@ -21,10 +21,14 @@ ALLOWED = {
     "lab": {"core", "ntb", "pair", "capture"},
     "compare": {"core", "capture"},
     "ab": {"core", "compare"},
-    "report": {"core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "ab"},
+    "board": {"core", "ntb", "datapath", "capture", "compare", "ab"},
+    "report": {
+        *("core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "ab"),
+        "board",
+    },
     "cli": {
         *("core", "ntb", "dispatch", "datapath", "pair", "capture", "lab", "compare", "ab"),
-        "report",
+        *("board", "report"),
     },
 }
 # Records import core alone, so a room may read those of a room that it may not use.

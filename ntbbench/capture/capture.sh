@@ -12,6 +12,7 @@
 # background jobs ignore SIGINT. What could not be read is said on stderr and kept in DIR/unread.
 # Nothing else is written but, where tracing is possible, one tracing instance of our own and
 # kprobes of the group `ntbbench`, both removed at the end.
+# NTBBENCH_TRACE=no: counters alone, which cost a timed run nothing.
 # NTBBENCH_ROOT stands before /proc and /sys: for tests, and for the root of another system.
 
 set -u
@@ -321,8 +322,10 @@ esac
 why=$({ printf 'ntbbench.capture/1\n%s\n' "$given" >"$dir/capture"; } 2>&1) ||
 	unwritten "$dir/capture" "${why##*: }"
 once
-bpftrace_start
-trace_start
+if [ "${NTBBENCH_TRACE-}" != no ]; then
+	bpftrace_start
+	trace_start
+fi
 snapshot before
 exec 4<&0 # a background job's stdin would be /dev/null
 case $seconds in

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from ntbbench.ab.records import AB_SCHEMA
+from ntbbench.board.board_records import BOARD_SCHEMA
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.cli.streams import tell
@@ -38,6 +39,8 @@ exit codes:
 With --fail-inconclusive or --fatal-warning the exit code is the one that `gate` gives.
 """
 SEQUENTIAL: Test = "sequential"
+# Results that hold every side in blocks, and the commands that look after each.
+IN_BLOCKS = {AB_SCHEMA: "ab", BOARD_SCHEMA: "board"}
 OF_AB = "p50: each run of `ab` is one sample"
 OPTIONS = ("alpha", "threshold", "quantile", "fail_inconclusive")
 STATISTICS = ("test", "correction", "resamples")  # for whoever knows that another is needed
@@ -85,7 +88,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="RESULT",
         help=f"the base, then one or more candidates: {FORMATS}; a folder or FILE,FILE,... is "
-        "several runs; one result of `ab` is both sides",
+        "several runs; one result of `ab` or `board` is all sides",
     )
     parser.add_argument(
         "--runs",
@@ -167,7 +170,12 @@ def policy_of(args: argparse.Namespace) -> Policy:
 
 def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
     """Return the variants, the base first."""
-    from ntbbench.compare.readers import ab_blocks, csv_runs, own_results  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare.readers import (  # noqa: PLC0415 -- loads numpy
+        ab_blocks,
+        board_blocks,
+        csv_runs,
+        own_results,
+    )
     from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415
     from ntbbench.compare.readers.joining import unique_labels  # noqa: PLC0415
 
@@ -178,10 +186,14 @@ def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
         raise InputError("--runs", " ".join(args.results), "no other results beside it")
     if args.runs or single_csv:
         return csv_runs.load_runs(args.runs or [Path(args.results[0])])
-    if len(args.results) == 1 and _is_ab(Path(args.results[0])):
-        return ab_blocks.ab_sides(ab_blocks.load_ab(Path(args.results[0])))
+    if len(args.results) == 1 and (schema := _schema_in_blocks(Path(args.results[0]))):
+        path = Path(args.results[0])
+        if schema == AB_SCHEMA:
+            return ab_blocks.ab_sides(ab_blocks.load_ab(path))
+        return board_blocks.compared(board_blocks.load_board_result(path), path)
     if len(args.results) < 2:
-        allowed = "a base and at least one candidate, or one result of `ab`, or one and --by AXIS"
+        one = "or a result of `ab` or `board`, or one and --by AXIS"
+        allowed = f"a base and at least one candidate, {one}"
         raise InputError("RESULT", " ".join(args.results), allowed)
     variants = unique_labels([load_variant(argument, quantile) for argument in args.results])
     sources = {variant.source for variant in variants}
@@ -192,17 +204,20 @@ def _variants_of(args: argparse.Namespace, quantile: float) -> "list[Variant]":
     return variants
 
 
-def _is_ab(path: Path) -> bool:
-    """Tell whether a file is a result of `ab`; what else it may be, or lack, is told by others."""
-    with suppress(InputError):  # a pipe is read once, and by others
-        return path.is_file() and schema_of(read_result(path), path) == AB_SCHEMA
-    return False
+def _schema_in_blocks(path: Path) -> str:
+    """Return the schema of a file that holds every side in blocks; "": it is something else."""
+    with suppress(InputError):  # a pipe is read once, and by others; what is wrong they tell
+        schema = schema_of(read_result(path), path) if path.is_file() else ""
+        return schema if schema in IN_BLOCKS else ""
+    return ""
 
 
-def _of_ab(args: argparse.Namespace, policy: Policy) -> Policy:
+def _of_blocks(args: argparse.Namespace, policy: Policy, source: str) -> Policy:
     """Return the policy with the only test that holds for blocks that were run until decided."""
     if args.test not in (None, SEQUENTIAL):
-        raise InputError("--test", args.test, f"{SEQUENTIAL}: `ab` looks after every block")
+        raise InputError(
+            "--test", args.test, f"{SEQUENTIAL}: `{IN_BLOCKS[source]}` looks after every block"
+        )
     check_medians(policy.quantile, OF_AB)
     return msgspec.structs.replace(policy, test=SEQUENTIAL)
 
@@ -248,11 +263,11 @@ def run_comparison(
     if args.paired:
         check_folders(args.results)
     sides = _variants_of(args, policy.quantile)
-    if sides[0].source == AB_SCHEMA:
-        policy = _of_ab(args, policy)
+    if sides[0].source in IN_BLOCKS:
+        policy = _of_blocks(args, policy, sides[0].source)
     if gates:
         check_directions(all_series(sides), policy)
-    paired = args.paired or sides[0].source == AB_SCHEMA
+    paired = args.paired or sides[0].source in IN_BLOCKS
     why = None if args.force is None else encodable(args.force)
     report = compare(sides[0], sides[1:], policy, paired=paired, force=why)
     if settle is not None:

@@ -3,18 +3,20 @@
 
 import argparse
 
-from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.pair_setting import add_setting, setting_from
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.pair.drivers.patches import ROOT_FIX, Side
 from ntbbench.pair.records import CellName
-from ntbbench.pair.setting import Setting
-from ntbbench.pair.verdict import cell_stories, compat, exhaustive, rows
+from ntbbench.pair.search import exhaustive
+from ntbbench.pair.setting import Ends
+from ntbbench.pair.verdict import cell_stories, compat, rows
 
 DESCRIPTION = """\
 Pair every prefix of the endpoint's patches (pci-epf-vntb, 0..7 of patches 1-7) with every prefix
 of the root complex's (ntb_hw_epf, 0..5 of patches 8-12), and with the rejected root fix, and say
-what becomes of the doorbells in both directions.
+what becomes of the doorbells in both directions. With --function ntb: two hosts with ntb_hw_epf
+(0..5 of patches 8-12 on each) that pci-epf-ntb joins.
 """
 EXAMPLES = """\
 verdicts, the worst first:
@@ -29,6 +31,7 @@ examples:
   ntbbench compat --explain root-fix/5
   ntbbench compat --ep-slots 6 --exhaustive
   ntbbench compat --doorbell embedded --html compat.html
+  ntbbench compat --function ntb --ep-slots 4 --mw-count 2
 
 exit codes:
   0  the matrix is printed, whatever its verdicts
@@ -54,38 +57,40 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--explain",
         metavar="EP/RC",
-        help=f"tell the story of one doorbell in this cell, like 7/0 or {ROOT_FIX}/5",
+        help=f"tell the story of one doorbell in this cell, like 7/0 or {ROOT_FIX}/5; of hosts 1/2",
     )
-    add_options(parser, "setting", Setting())
+    add_setting(parser)
     add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the matrix, or the story of one cell."""
-    setting, output = chosen(args, Setting()), output_of(args)
+    setting, output = setting_from(args), output_of(args)
     if args.explain is not None:
         if args.exhaustive:
             raise InputError("--explain", args.explain, "one cell's story: without --exhaustive")
-        output.finish(cell_stories(*parse_cell(args.explain), setting))
+        output.finish(cell_stories(*parse_cell(args.explain, setting.ends), setting))
     else:
-        output.finish(compat(setting, exhaustive() if args.exhaustive else None))
+        output.finish(compat(setting, exhaustive(setting) if args.exhaustive else None))
     return ExitCode.OK
 
 
-def parse_cell(text: str) -> tuple[CellName, CellName]:
+def parse_cell(text: str, ends: Ends) -> tuple[CellName, CellName]:
     """Return the row and the column of "EP/RC".
 
     Raises
     ------
     InputError : no such cell.
     """
-    ep, slash, rc = text.partition("/")
-    names = (_name("ep", ep), _name("rc", rc)) if slash else (None, None)
+    first, slash, second = text.partition("/")
+    one, two = ends.halves
+    names = (_name(one, first), _name(two, second)) if slash else (None, None)
     if names[0] is None or names[1] is None:
-        raise InputError(
-            "--explain", text, f"EP/RC: 0..7 or {ROOT_FIX}, a slash, 0..5 or {ROOT_FIX}"
-        )
+        most = [rows(half)[-2] for half in ends.halves]
+        cell = "/".join(ends.titles)
+        allowed = f"{cell}: 0..{most[0]} or {ROOT_FIX}, a slash, 0..{most[1]} or {ROOT_FIX}"
+        raise InputError("--explain", text, allowed)
     return names[0], names[1]
 
 

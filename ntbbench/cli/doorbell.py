@@ -8,16 +8,16 @@ from msgspec import Struct
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.pair_setting import add_setting, joins_hosts, setting_from
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.names import parse_int, parse_int_axis
-from ntbbench.core.options import Word, shown
+from ntbbench.core.options import Word, option
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.kernel_around import U64_BITS, DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import contiguous_irqs, scattered_irqs
-from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, parse_driver
-from ntbbench.pair.records import STORY_SCHEMA, Stories
-from ntbbench.pair.ring_trace import RingTrace, ring, story_of
-from ntbbench.pair.setting import DIRECTIONS, Setting
+from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, Driver, parse_driver
+from ntbbench.pair.ring_trace import RingTrace, ring, stories, story_of
+from ntbbench.pair.setting import HOST_ENDS, VNTB_ENDS, Ends, by_role
 
 DESCRIPTION = """\
 Ring doorbell bits once, from the transmit path of ntb_transport, and trace what happens in both
@@ -38,20 +38,30 @@ examples:
   ntbbench doorbell --ep all --rc set:12 --bits 0
   ntbbench doorbell --ep 0 --rc 6.12.117 --bits 1 --direction ep-to-rc
   ntbbench doorbell --ep 7 --rc 5 --bits 0,2 --irqs scattered
+  ntbbench doorbell --function ntb --host1 all --host2 none --bits 1
 
 exit codes:
   0  the trace is printed, whatever became of the ring
   2  bad input or usage, and what a driver refuses
   70 internal error
 """
+WHOSE = {
+    "ep": "the endpoint's",
+    "rc": "the root complex's",
+    "host1": "with --function ntb host 1's",
+    "host2": "with --function ntb host 2's",
+}
 IRQS = {"contiguous": contiguous_irqs, "scattered": scattered_irqs}
+
+
+WAYS = (*VNTB_ENDS.directions, *HOST_ENDS.directions)
 
 
 class RingOptions(Struct, frozen=True, kw_only=True):
     """How the bits are rung."""
 
-    direction: Annotated[str, Word((*DIRECTIONS, "both"), "who rings")] = "both"
-    irqs: Annotated[str, Word(tuple(IRQS), "Linux irq numbers of the root complex's vectors")] = (
+    direction: Annotated[str, Word((*WAYS, "both"), "who rings")] = "both"
+    irqs: Annotated[str, Word(tuple(IRQS), "Linux irq numbers of ntb_hw_epf's vectors")] = (
         "contiguous"
     )
 
@@ -65,33 +75,57 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--ep", metavar="DRIVER", required=True, help="the endpoint's driver")
-    parser.add_argument("--rc", metavar="DRIVER", required=True, help="the root complex's driver")
+    for name, whose in WHOSE.items():
+        parser.add_argument(option(name), metavar="DRIVER", help=f"{whose} driver")
     parser.add_argument(
         "--bits", metavar="LIST", required=True, help="bits of one call: 0,2 or 0-3, or a 0x mask"
     )
     add_options(parser, "ring", RingOptions())
-    add_options(parser, "setting", Setting())
+    add_setting(parser)
     add_output(parser, redirects=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the trace of one ring, in one direction or both."""
-    setting, options, output = chosen(args, Setting()), chosen(args, RingOptions()), output_of(args)
-    ep, rc = parse_driver("ep", args.ep), parse_driver("rc", args.rc)
+    setting, options, output = setting_from(args), chosen(args, RingOptions()), output_of(args)
+    ends = setting.ends
+    drivers = drivers_of(args, ends)
     db_bits = parse_bits(args.bits)
-    irqs = IRQS[options.irqs](setting.rc_vectors)
+    if options.direction not in (*ends.directions, "both"):
+        raise InputError("--direction", options.direction, ", ".join((*ends.directions, "both")))
+    irqs = IRQS[options.irqs]
     traces = [
-        ring(way, ep, rc, setting, db_bits, irqs=irqs)
-        for way in DIRECTIONS
+        ring(way, *drivers, setting, db_bits, irqs=irqs)
+        for way in ends.directions
         if options.direction in ("both", way)
     ]
     for trace in traces:
         check(trace)
-    stories = [story_of(trace) for trace in traces]
-    output.finish(Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories))
+    output.finish(stories(setting, [story_of(trace) for trace in traces]))
     return ExitCode.OK
+
+
+def drivers_of(args: argparse.Namespace, ends: Ends) -> tuple[Driver, Driver]:
+    """Return the drivers of both ends.
+
+    Raises
+    ------
+    InputError : no such driver, none given, or one of an end that the function has not.
+    """
+    others = VNTB_ENDS if joins_hosts(args) else HOST_ENDS
+    named = " and ".join(map(option, ends.names))
+    for name in others.names:
+        if (text := getattr(args, name)) is not None:
+            raise InputError(option(name), text, f"here the drivers are {named}")
+    for name in ends.names:
+        if getattr(args, name) is None:
+            raise InputError(option(name), "", f"a driver: {named} are required")
+    (one, two), (first, second) = ends.halves, ends.names
+    return (
+        parse_driver(one, getattr(args, first), first),
+        parse_driver(two, getattr(args, second), second),
+    )
 
 
 def check(trace: RingTrace) -> None:
@@ -102,7 +136,7 @@ def check(trace: RingTrace) -> None:
     DriverError : the errno of peer_db_set().
     InputError : bits that the sending endpoint does not have; ntb_hw_epf answers for itself.
     """
-    mask = trace.masks[trace.sender.side]
+    mask = by_role(trace.direction, *trace.masks)[0]
     outside = ",".join(map(str, bits_of(trace.db_bits & ~mask)))
     if outside and trace.sender.side == "ep":
         raise InputError("--bits", outside, f"outside the endpoint's db_valid_mask {mask:#x}")

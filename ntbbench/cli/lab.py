@@ -15,6 +15,8 @@ from ntbbench.cli.lab_kernel import (
     say,
 )
 from ntbbench.cli.lab_pair import add_pair
+from ntbbench.cli.lab_series import add_series
+from ntbbench.cli.lab_shell import add_shell
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.ending import scratch_folder
@@ -75,7 +77,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_options(flowing, "points: two for each --vectors", NetdevPlan())
     flowing.set_defaults(client=NETDEV)
     for parser in (running, flowing):
-        add_output(parser, saves="lab", checks=True).add_argument(
+        add_output(parser, saves="lab", checks=True, tested=True).add_argument(
             "--keep",
             metavar="DIR",
             type=Path,
@@ -84,6 +86,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
             help="keep the raw recordings, in DIR or beside the result",
         )
     add_pair(actions)
+    add_series(actions)
+    add_shell(actions)
     doctor = actions.add_parser(
         "doctor", help="say what this machine lacks for the lab", allow_abbrev=False
     )

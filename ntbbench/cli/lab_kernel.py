@@ -5,8 +5,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from ntbbench.cli.pair_setting import joins_hosts
 from ntbbench.core.errors import InputError
 from ntbbench.core.names import printable
+from ntbbench.lab.hosts.hosts_lab import HostLab
 from ntbbench.lab.packages.apt import parse_spec
 from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.packages.fetch import CachedKernel, fetch
@@ -86,7 +88,8 @@ def add_pair_kernel(parser: argparse.ArgumentParser) -> None:
 
 
 def pair_lab(args: argparse.Namespace, *, debug: bool = False) -> PairLab:
-    """Return the lab that the options ask for, its kernel fetched and built.
+    """Return the lab that the options ask for, its kernel fetched and built; of two hosts with
+    --function ntb.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def pair_lab(args: argparse.Namespace, *, debug: bool = False) -> PairLab:
     cache = Cache(default_root(args.cache))
     tree = None if args.source is None else check_tree("--source", args.source)
     kernel = pair_kernel(cache, args.kernel, say, CHECK if debug else RUN)
-    return PairLab(cache, kernel, tree, say)
+    return (HostLab if joins_hosts(args) else PairLab)(cache, kernel, tree, say)
 
 
 def check_empty(option: str, folder: Path) -> None:

@@ -13,13 +13,26 @@ from msgspec.structs import replace
 from ntbbench.cli.lab_kernel import PAIR_KERNEL, add_pair_kernel, pair_lab, say
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.cli.output import add_output, output_of
+from ntbbench.cli.pair_setting import (
+    EP_RC_DRIVERS,
+    HOST_DRIVERS,
+    NTB,
+    VNTB,
+    add_function,
+    joins_hosts,
+    refuse,
+    refuse_drivers,
+)
 from ntbbench.cli.progress import bar, interrupts
 from ntbbench.core.errors import ExitCode, InputError, NtbbenchError
+from ntbbench.core.options import kinds, option
 from ntbbench.core.result_file import load_as
+from ntbbench.lab.boot_pool import Jobs
 from ntbbench.lab.commands import GuestError
+from ntbbench.lab.hosts.bridge_records import HOSTS_SCHEMA, HostResult
+from ntbbench.lab.hosts.hosts_plan import HostScenario
 from ntbbench.lab.pair.disagreements import not_exercised
 from ntbbench.lab.pair.matrix import (
-    Jobs,
     MatrixHooks,
     MatrixScenario,
     failures,
@@ -35,6 +48,8 @@ from ntbbench.pair.setting import EP_SLOTS_MIN
 from ntbbench.report.wording import plural
 
 DEFAULT = MatrixScenario(kernel=PAIR_KERNEL)
+HOSTS_DEFAULT = HostScenario(kernel=PAIR_KERNEL)
+AnyScenario = MatrixScenario | HostScenario
 EXHAUSTIVE_SLOTS = tuple(range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1))
 EXHAUSTIVE_WINDOWS = tuple(range(1, WINDOWS_MAX + 1))
 WAITS = "interrupted: waiting for {} to end; what is finished is kept"
@@ -58,6 +73,7 @@ examples:
   ntbbench lab pair matrix --ep-slots 3-8 --mw-count 1-2
   ntbbench lab pair matrix --exhaustive -o all.json
   ntbbench lab pair matrix --resume all.json
+  ntbbench lab pair matrix --function ntb --ep-slots 3-16 --mw-count 1-2     # two hosts
 """
 
 
@@ -72,7 +88,12 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         allow_abbrev=False,
     )
     add_pair_kernel(parser)
-    add_options(parser, "drivers", DEFAULT, only=("ep_driver", "rc_driver"))
+    add_function(parser)
+    add_options(parser, "drivers", DEFAULT, only=EP_RC_DRIVERS)
+    hosts = parser.add_argument_group("drivers of --function ntb")
+    for name, kind in zip(HOST_DRIVERS, ("host 1", "host 2"), strict=True):
+        words = f"drivers of {kind}; as --ep-driver"
+        hosts.add_argument(option(name), metavar="A,B", help=words)
     setting = ("ep_slots", "mw_count", "queues", "doorbell")
     add_options(parser, "setting", DEFAULT, only=setting).add_argument(
         "--exhaustive",
@@ -80,7 +101,7 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"slots {EP_SLOTS_MIN}-{EP_DB_COUNT_MAX} and windows 1-{WINDOWS_MAX}",
     )
     add_options(parser, "packets", DEFAULT, only=("direction", "flows", "packets", "gap_us"))
-    add_output(parser, saves="lab-pair-matrix", checks=True)
+    add_output(parser, saves="lab-pair-matrix", checks=True, tested=True)
     add_options(parser, "running", Jobs()).add_argument(
         "--resume", metavar="FILE.json", type=Path, help="go on with an interrupted matrix"
     )
@@ -89,7 +110,8 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def run(args: argparse.Namespace) -> int:
     """Boot every cell, save after each, print; an interrupted matrix keeps what is finished."""
-    previous = None if args.resume is None else load_as(args.resume, PAIR_SCHEMA, PairResult)
+    schema, kind = (HOSTS_SCHEMA, HostResult) if joins_hosts(args) else (PAIR_SCHEMA, PairResult)
+    previous = None if args.resume is None else load_as(args.resume, schema, kind)
     scenario = scenario_of(args) if previous is None else resumed(args, previous)
     plans = scenario.plans()
     output = output_of(args, saves="lab-pair-matrix", resumed=args.resume)
@@ -116,7 +138,9 @@ def run(args: argparse.Namespace) -> int:
         # whatever ends the matrix, --resume has a file
         saving.at_the_end(_result(lab, scenario, plans, adopted))
         saving.check()
-        again = shlex.join(["ntbbench", "lab", "pair", "matrix", "--resume", str(saving.output)])
+        function = ["--function", NTB] if joins_hosts(args) else []
+        words = ["ntbbench", "lab", "pair", "matrix", *function, "--resume", str(saving.output)]
+        again = shlex.join(words)
         try:
             points, complete = run_matrix(plans, adopted, hooks)
         except (NtbbenchError, OSError):
@@ -142,27 +166,34 @@ def _exit_code(points: list[PairPoint], boots: int, again: str) -> int:
 
 
 def _result(
-    lab: PairLab, scenario: MatrixScenario, plans: Sequence[PairPlan], points: list[PairPoint]
+    lab: PairLab, scenario: AnyScenario, plans: Sequence[PairPlan], points: list[PairPoint]
 ) -> PairResult:
     """Return the result of the points that there are."""
-    return PairResult(
+    kind: type[PairResult] = HostResult if isinstance(scenario, HostScenario) else PairResult
+    return kind(
         kind=MATRIX,
         scenario=msgspec.to_builtins(scenario),
         complete=len(points) == sum(len(plan.traffic) for plan in plans),
         points=points,
-        not_exercised=not_exercised(points),
+        not_exercised=not_exercised(points, probed=False),
         **lab.facts(),
     )
 
 
-def scenario_of(args: argparse.Namespace) -> MatrixScenario:
+def scenario_of(args: argparse.Namespace) -> AnyScenario:
     """Return what the options ask for; with --source `after` is that tree's.
 
     Raises
     ------
     InputError : a value out of range, or --exhaustive beside the axes that it sets.
     """
-    scenario = chosen(args, MatrixScenario(kernel=args.kernel))
+    refuse_drivers(args)
+    scenario: AnyScenario
+    if joins_hosts(args):
+        refuse(args, ("doorbell",), VNTB)
+        scenario = _hosts(args)
+    else:
+        scenario = chosen(args, MatrixScenario(kernel=args.kernel))
     if args.exhaustive:
         for option, value in (("--ep-slots", args.ep_slots), ("--mw-count", args.mw_count)):
             if value is not None:
@@ -178,7 +209,18 @@ def scenario_of(args: argparse.Namespace) -> MatrixScenario:
     return replace(scenario, source=tree, ep_driver=ep, rc_driver=rc)
 
 
-def resumed(args: argparse.Namespace, previous: PairResult) -> MatrixScenario:
+def _hosts(args: argparse.Namespace) -> HostScenario:
+    """Return the scenario of two hosts, whose drivers have options of their own."""
+    base = HostScenario(kernel=args.kernel)
+    drivers = {
+        own: kinds(HostScenario)[own].parse(option(name), text)
+        for own, name in zip(EP_RC_DRIVERS, HOST_DRIVERS, strict=True)
+        if (text := getattr(args, name)) is not None
+    }
+    return replace(chosen(args, base), **drivers)
+
+
+def resumed(args: argparse.Namespace, previous: PairResult) -> AnyScenario:
     """Return the scenario of an unfinished matrix and let `args` name its kernel.
 
     Raises
@@ -189,10 +231,14 @@ def resumed(args: argparse.Namespace, previous: PairResult) -> MatrixScenario:
         allowed = f"a result of `lab pair matrix`, not {previous.kind}"
         raise InputError("--resume", str(args.resume), allowed)
     try:
-        scenario = msgspec.convert(previous.scenario, MatrixScenario)
+        scenario: AnyScenario = (
+            msgspec.convert(previous.scenario, HostScenario)
+            if joins_hosts(args)
+            else msgspec.convert(previous.scenario, MatrixScenario)
+        )
     except msgspec.ValidationError as error:
         raise InputError("--resume", str(args.resume), f"a whole matrix: {error}") from None
-    if scenario_of(args) not in (DEFAULT, scenario):
+    if scenario_of(args) not in (DEFAULT, HOSTS_DEFAULT, scenario):
         raise InputError("--resume", str(args.resume), "alone: the file says what is left to run")
     args.kernel = scenario.kernel
     args.source = None if scenario.source is None else Path(scenario.source)

@@ -2,6 +2,7 @@
 """The `ntbbench` command: a table of its subcommands, and how errors become exit codes."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ GROUPS = {
         "history": "keep results of successive commits and find change points",
     },
     "measure a board": {
+        "board": "run variants of a driver between two hosts, left as they were found",
         "capture": "record the counters of this machine around an interval",
         "watch": "show the rates of a board's interrupts, runs and packets",
         "ingest": "read captures of real machines into measured numbers",
@@ -56,7 +58,7 @@ QUESTION = "What does NTB doorbell handling cost, and did a patch make it better
 # Every code and what it says; the help, the man page and docs/reference/exit-codes.md list them.
 EXIT_CODES = {
     0: "done",
-    1: "a finding: a disagreement with a recording, a doorbell that `sweep` misses, a regression",
+    1: "a finding: a disagreement with a recording, a missed doorbell, a board unfit, a regression",
     2: "bad input or usage, or an output that cannot be written (a full disk, `>&-`)",
     3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`, `simulate`: it breaks",
     4: "`compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it",
@@ -137,6 +139,7 @@ def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
         args = build_parser(words).parse_args(words)
+        args.command_line = shlex.join(["ntbbench", *words])
         code: int = args.run(args)
     except KeyboardInterrupt as end:
         number = end.number if isinstance(end, Ended) else signal.SIGINT

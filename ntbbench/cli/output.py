@@ -3,13 +3,15 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from msgspec import Struct
 
+import ntbbench
 from ntbbench.cli.progress import RUNS, Saving
 from ntbbench.cli.streams import tell
 from ntbbench.core.errors import InputError
@@ -23,13 +25,15 @@ from ntbbench.core.result_file import (
     real_path,
     write_bytes,
 )
-from ntbbench.report.document import Document
+from ntbbench.report.document import Document, leaves
 from ntbbench.report.registry import kind_of
 from ntbbench.report.render import RENDERERS, brief, renderer
 from ntbbench.report.render import text as whole
 
 ALIASES = {"markdown": "md"}
 CHECKS = ("ktap", "junit", "github")  # formats of reports that check something
+PERSON = re.compile(r"[^<>\n]+ <[^<>@\s]+@[^<>@\s]+>")
+REVISIONS = ("kcidb",)  # formats of reports that tell of revisions
 PIECE = 1 << 20  # characters of a text on its way to stdout: each piece is copied
 
 
@@ -39,6 +43,8 @@ def add_output(
     saves: str = "",
     checks: bool = False,
     redirects: bool = False,
+    tested: bool = False,
+    revises: bool = False,
 ) -> argparse._ArgumentGroup:
     """Add --format, --html and --write; -o where the command saves a result.
 
@@ -47,9 +53,11 @@ def add_output(
     saves : what begins the name of a result that -o does not name; empty: nothing is saved.
     checks : whether the report checks something, so that it can be KTAP, JUnit and annotations.
     redirects : whether -o is the file that gets what stdout would; nothing is saved.
+    tested : whether it tells of code that ran, which a mail may be signed for.
+    revises : whether it tells of builds and tests of revisions, so that it can be KCIDB's JSON.
     """
     group = parser.add_argument_group("output")
-    names = formats(checks=checks)
+    names = formats(checks=checks, revises=revises)
     group.add_argument(
         "--format",
         metavar="|".join(names),
@@ -72,6 +80,13 @@ def add_output(
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="of a text (auto)"
     )
+    if tested:
+        group.add_argument(
+            "--tested-by",
+            metavar="'NAME <MAIL>'",
+            type=_person,
+            help="end a mail with this Tested-by line, if no check of it failed",
+        )
     if saves:
         group.add_argument(
             "-o",
@@ -86,9 +101,10 @@ def add_output(
     return group
 
 
-def formats(*, checks: bool = False) -> list[str]:
+def formats(*, checks: bool = False, revises: bool = False) -> list[str]:
     """Return the names that --format takes."""
-    return [name for name in RENDERERS if checks or name not in CHECKS]
+    left = {*(() if checks else CHECKS), *(() if revises else REVISIONS)}
+    return [name for name in RENDERERS if name not in left]
 
 
 @dataclass
@@ -105,6 +121,8 @@ class Output:
     files : a format and a file each, beside stdout.
     verbose : whether a text on stdout has everything.
     color : auto, always or never; auto: on a terminal, unless NO_COLOR is set.
+    tested_by : who signs a mail; empty: nobody.
+    command : what was run, for a mail; empty: the result was made before.
     """
 
     form: str
@@ -115,6 +133,8 @@ class Output:
     files: Sequence[tuple[str, Path]] = ()
     verbose: bool = False
     color: str = "never"
+    tested_by: str = ""
+    command: str = ""
     saving: Saving | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -183,8 +203,7 @@ class Output:
 
         The summary of a job of GitHub Actions, which is no place for annotations, gets Markdown.
         """
-        render = self.text_of if self.form == "text" else renderer(self.form)
-        report = render(document)
+        report = self._written(document, self.form)
         if self.place is None:
             write_text(report)
         else:
@@ -203,7 +222,20 @@ class Output:
         """Write the page and the files, where they were asked for."""
         pages = [] if self.page is None else [("html", self.page)]
         for name, path in (*pages, *self.files):
-            write_bytes(path, encodable(renderer(name)(document)).encode())
+            write_bytes(path, encodable(self._written(document, name, every=True)).encode())
+
+    def _written(self, document: Document, form: str, *, every: bool = False) -> str:
+        """Return the document in a format; a mail also tells the command and who signs it."""
+        if form == "mail" and document.ran:
+            told = (
+                {"ntbbench": ntbbench.__version__, "command": self.command} if self.command else {}
+            )
+            signs = self.tested_by and is_good(document)
+            signed = [f"Tested-by: {self.tested_by}"] if signs else []
+            document = replace(document, facts={**document.facts, **told}, trailers=signed)
+        if form == "text" and not every:
+            return self.text_of(document)
+        return renderer(form)(document)
 
 
 def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None = None) -> Output:
@@ -216,7 +248,10 @@ def output_of(args: argparse.Namespace, *, saves: str = "", resumed: Path | None
     """
     asked = getattr(args, "output", None) or resumed
     path = asked if asked is not None or not saves else new_run(RUNS, saves)
-    return report_output(args, result=path, named=asked is not None)
+    output = report_output(args, result=path, named=asked is not None)
+    if saves:
+        output.command = args.command_line
+    return output
 
 
 def report_output(
@@ -232,7 +267,14 @@ def report_output(
         files=args.write,
         verbose=args.verbose,
         color=args.color,
+        tested_by=getattr(args, "tested_by", None) or "",
     )
+
+
+def is_good(document: Document) -> bool:
+    """Tell whether what was tested passed: something was tried, and no check of it failed."""
+    found = [check.ok for _, check in leaves(document.tested("mail"))]
+    return any(found) and False not in found
 
 
 def is_coloured(color: str) -> bool:
@@ -254,6 +296,14 @@ def _format(text: str, names: Iterable[str]) -> str:
     if name not in names:
         raise unknown("--format", text, names)
     return name
+
+
+def _person(text: str) -> str:
+    if not PERSON.fullmatch(text):
+        raise InputError(
+            "--tested-by", text, "a name and a mail address: 'Ada Lovelace <ada@x.org>'"
+        )
+    return text
 
 
 def _file(text: str, names: Iterable[str]) -> tuple[str, Path]:

@@ -33,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "file", metavar="FILE.json", type=Path, help="a result that ntbbench saved; - is stdin"
     )
-    add_output(parser, checks=True)
+    add_output(parser, checks=True, tested=True, revises=True)
     parser.set_defaults(run=run)
 
 

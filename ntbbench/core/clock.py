@@ -16,6 +16,7 @@ BATCH_MAX = 1 << 20  # ends the calibration under a clock that stands still
 
 Clock = Callable[[], int]
 monotonic: Clock = time.monotonic_ns
+sleep = time.sleep
 Run = Callable[[], None]
 
 

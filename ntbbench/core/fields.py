@@ -84,7 +84,7 @@ def declared(record: type[Struct]) -> Mapping[str, Declared]:
         for meta in getattr(hints[field.name], "__metadata__", ()):
             if isinstance(meta, Meta) and meta.extra and "declared" in meta.extra:
                 about, plain = meta.extra["declared"], hints[field.name].__origin__
-                found[field.name] = replace(about, name=field.name, type=plain)
+                found[field.name] = replace(about, name=field.encode_name, type=plain)
     return found
 
 

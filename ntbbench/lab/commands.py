@@ -123,13 +123,14 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    stdin: str = "",
+    stdin: str | bytes = "",
     timeout: float | None = None,
 ) -> CommandOutput:
     """Run a program to its end on `stdin` and return what it said; subprocess.TimeoutExpired: it
     took longer than `timeout` seconds (and was killed)."""
     with started(command, cwd=cwd, env=env) as child:
-        stdout, stderr = child.communicate(stdin.encode(), timeout=timeout)
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        stdout, stderr = child.communicate(given, timeout=timeout)
     return CommandOutput(
         child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")
     )

@@ -73,20 +73,7 @@ def record(
     HostError: QEMU or the disk failed.
     """
     with scratch_folder() as scratch:
-        root, initramfs = scratch / "root", scratch / "initramfs"
-        (root / "lib").mkdir(parents=True)
-        (root / "bin").mkdir()
-        shutil.copy(script("init"), root / "init")
-        (root / "init").chmod(0o755)
-        shutil.copy(task.script, root / "task")
-        for module in sorted(modules.glob("*.ko")):
-            shutil.copy(module, root / "lib")
-        for program in programs:
-            shutil.copy(program, root / "bin" / program.name)
-        words = [f"{name}={shlex.quote(str(value))}\n" for name, value in task.settings.items()]
-        (root / "settings").write_text("".join(words))
-        (root / "points").write_text("".join(task.lines))
-        pack_initramfs(root, initramfs)
+        initramfs = packed(task, scratch, modules, programs)
         booted = boot(image, initramfs, accel, task.limits, machine)
         if shutil.disk_usage(scratch).free < SPARE_BYTES:
             raise HostError(f"the disk of {scratch} is full: what the guest said may be cut off")
@@ -96,6 +83,25 @@ def record(
             raise booted.error
         names = names[: len(POINT.findall(booted.data))]
     return Recordings(unpack(booted, names, folder), folder, booted)
+
+
+def packed(task: Task, folder: Path, modules: Path, programs: tuple[Path, ...]) -> Path:
+    """Pack what the guest needs for a task into an archive in `folder`, and return it."""
+    root, initramfs = folder / "root", folder / "initramfs"
+    (root / "lib").mkdir(parents=True)
+    (root / "bin").mkdir()
+    shutil.copy(script("init"), root / "init")
+    (root / "init").chmod(0o755)
+    shutil.copy(task.script, root / "task")
+    for module in sorted(modules.glob("*.ko")):
+        shutil.copy(module, root / "lib")
+    for program in programs:
+        shutil.copy(program, root / "bin" / program.name)
+    words = [f"{name}={shlex.quote(str(value))}\n" for name, value in task.settings.items()]
+    (root / "settings").write_text("".join(words))
+    (root / "points").write_text("".join(task.lines))
+    pack_initramfs(root, initramfs)
+    return initramfs
 
 
 def unpack(booted: Boot, names: list[str], folder: Path) -> str:

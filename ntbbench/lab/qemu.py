@@ -237,6 +237,31 @@ def pack_initramfs(root: Path, initramfs: Path) -> None:
         raise HostError(f"cannot pack the guest's files: {result.last_words}")
 
 
+def guest_command(
+    image: Path, initramfs: Path, accel: tuple[str, ...], machine: GuestMachine
+) -> list[str | Path]:
+    """Return QEMU's command for a guest, but for its two serial ports."""
+    return [
+        *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
+        # sockets: without ACPI a guest learns of CPUs from a table that has one line per socket
+        *("-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"),
+        *(*machine.options, "-m", f"{MEMORY}", *machine.devices),
+        *("-kernel", image, "-initrd", initramfs),
+        *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
+    ]
+
+
+def interact(image: Path, initramfs: Path, accel: tuple[str, ...], machine: GuestMachine) -> None:
+    """Boot `image` with the guest's console on this terminal, until it powers off; HostError: QEMU
+    itself failed."""
+    command = guest_command(image, initramfs, accel, machine)
+    command += ["-serial", "mon:stdio", "-serial", "null"]
+    program(QEMU)
+    status = subprocess.run(command, check=False).returncode  # noqa: S603 - our own arguments
+    if status:
+        raise HostError(f"QEMU failed with exit status {status}")
+
+
 def boot(
     image: Path, initramfs: Path, accel: tuple[str, ...], limits: Limits, machine: GuestMachine
 ) -> Boot:
@@ -247,13 +272,8 @@ def boot(
     """
     with scratch_folder() as folder:
         console, data, errors = (folder / part for part in ("console", "data", "errors"))
-        command: list[str | Path] = [
-            *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", *accel),
-            # sockets: without ACPI a guest learns of CPUs from a table that has one line per socket
-            *("-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"),
-            *(*machine.options, "-m", f"{MEMORY}", *machine.devices),
-            *("-kernel", image, "-initrd", initramfs),
-            *("-append", f"{COMMAND_LINE} {machine.command_line}".strip()),
+        command = [
+            *guest_command(image, initramfs, accel, machine),
             *("-serial", f"file:{console}", "-serial", f"file:{data}"),
         ]
         with debugger_port(folder) as port, errors.open("wb") as file:

@@ -32,6 +32,7 @@ VNTB_FILE = "drivers/pci/endpoint/functions/pci-epf-vntb.c"
 EPF_MASK = Citation(
     CITED, EPF_FILE, "ntb_epf_init_dev", 563, "ndev->db_valid_mask = BIT_ULL(ndev->db_count) - 1;"
 )
+EPF_EVENT = Citation(CITED, EPF_FILE, "ntb_epf_vec_isr", 327, "ntb_db_event(&ndev->ntb, irq_no);")
 VNTB_MASK = Citation(
     CITED, VNTB_FILE, "vntb_epf_db_valid_mask", 1042, "return BIT_ULL(ntb_ndev(ntb)->db_count) - 1;"
 )
@@ -48,15 +49,19 @@ class EpfDriver:
     real_less: int  # how many real doorbells there are less than db_count
     db_counts: tuple[int, int]  # the db_counts that the driver accepts, lowest and highest
     callbacks: bool
-    action: str  # of its lines in /proc/interrupts, one a slot
+    action: str  # of its lines in /proc/interrupts, one a slot; empty: another entry has them
     source: str
     citations: Mapping[AuditRule, Citation] = field(default_factory=dict)
+    # db_count is pci-epf-ntb's, which offers each host as many MSIs, in a power of two; of those
+    # the host has one for the link
+    joined: bool = False
 
-    def hardware(self, db_count: int) -> Hardware:
-        """Return the device that this driver makes with `db_count`."""
+    def hardware(self, slots: int) -> Hardware:
+        """Return the device that this driver makes with a db_count of `slots`."""
+        db_count = (1 << (slots - 1).bit_length()) - 1 if self.joined else slots
         low, high = self.db_counts
-        fits = low <= db_count <= high
-        refusal = f"{self.driver} takes a db_count from {low} to {high}, not {db_count} (EINVAL)"
+        fits = low <= slots <= high
+        refusal = f"{self.driver} takes a db_count from {low} to {high}, not {slots} (EINVAL)"
         valid = low_bits(db_count - self.valid_less) if fits else 0
         lost = valid & ~low_bits(max(db_count - self.real_less, 0)) if fits else 0
         build: Callable[..., VectorMap] = masked_map if self.callbacks else plain_map
@@ -64,13 +69,13 @@ class EpfDriver:
         db_read: DbRead = "latched" if self.callbacks else "legacy"
         # Before the series the drivers took slots for vectors. They would pass on slot 1 too, the
         # reserved one, but nobody rings it.
-        slots = tuple(EPF_SLOTS_BEFORE_DB + bit for bit in bits_of(valid & ~lost))
-        rules = VectorRules(None if self.callbacks else slots, citations=self.citations)
+        vectors = tuple(EPF_SLOTS_BEFORE_DB + bit for bit in bits_of(valid & ~lost))
+        rules = VectorRules(None if self.callbacks else vectors, citations=self.citations)
         return Hardware(
             name=self.name,
             driver=self.driver,
             description=self.description,
-            doorbells=db_count,
+            doorbells=slots,
             vectors=vector_map.db_vector_count,
             vector_map=vector_map,
             mw_count=4,  # MAX_MW, NTB_EPF_MAX_MW_COUNT
@@ -78,7 +83,7 @@ class EpfDriver:
             db_read=db_read,
             sized="db_count",
             source=self.source,
-            irqs=(IrqLines(self.action, "slots"),),
+            irqs=(IrqLines(self.action, "slots"),) if self.action else (),
             rules=rules,
             called=f"{self.driver} {'after' if self.callbacks else 'before'} the series",
             callbacks=self.callbacks,
@@ -102,9 +107,7 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         "(ntb_epf_init_dev, ntb_epf_init_isr, ntb_epf_ops)",
         citations={
             AuditRule.SLOT: EPF_MASK,
-            AuditRule.EVENT_VECTOR: Citation(
-                CITED, EPF_FILE, "ntb_epf_vec_isr", 327, "ntb_db_event(&ndev->ntb, irq_no);"
-            ),
+            AuditRule.EVENT_VECTOR: EPF_EVENT,
             AuditRule.QP: EPF_MASK,
         },
     ),
@@ -150,6 +153,38 @@ EPF_DRIVERS: tuple[EpfDriver, ...] = (
         action="pci_epf_vntb_db",
         source="Linux 7.3 drivers/pci/endpoint/functions/pci-epf-vntb.c (vntb_epf_db_valid_mask, "
         "vntb_epf_db_vector_count, vntb_epf_db_vector_mask)",
+    ),
+    # In /proc/interrupts of such a host stand the lines of ntb_hw_epf: a capture is of that.
+    EpfDriver(
+        name="pci-epf-ntb-legacy",
+        driver="pci-epf-ntb",
+        description="host of pci-epf-ntb, ntb_hw_epf before the series",
+        valid_less=0,
+        real_less=1,
+        db_counts=(3, 32),
+        callbacks=False,
+        action="",
+        source="Linux 7.3 drivers/pci/endpoint/functions/pci-epf-ntb.c "
+        "(epf_ntb_configure_interrupt); Linux 6.12.95 drivers/ntb/hw/epf/ntb_hw_epf.c",
+        citations={
+            AuditRule.SLOT: EPF_MASK,
+            AuditRule.EVENT_VECTOR: EPF_EVENT,
+            AuditRule.QP: EPF_MASK,
+        },
+        joined=True,
+    ),
+    EpfDriver(
+        name="pci-epf-ntb-v4",
+        driver="pci-epf-ntb",
+        description="host of pci-epf-ntb, ntb_hw_epf after the series",
+        valid_less=1,
+        real_less=1,
+        db_counts=(3, 32),
+        callbacks=True,
+        action="",
+        source="Linux 7.3 drivers/pci/endpoint/functions/pci-epf-ntb.c "
+        "(epf_ntb_configure_interrupt), drivers/ntb/hw/epf/ntb_hw_epf.c",
+        joined=True,
     ),
 )
 

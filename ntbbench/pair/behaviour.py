@@ -2,29 +2,28 @@
 """What one side does, as seen from its wire: found by running its driver, ring by ring.
 
 A verdict on a pair needs no more than this of either side, so it can be computed for thousands
-of settings: each driver runs once for each number of slots, not once for each pair. The lab's
-guest module ntb_observe asks the same of a real driver: masks and vectors, each interrupt slot
-rung alone, each bit rung by the driver. An observation is a key and a value in words.
+of settings: each driver runs once for each number of slots, not once for each pair.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import errno
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from ntbbench.pair.drivers.kernel_around import (
     EP_DB_COUNT_MAX,
+    EP_MSIS,
     EPF_IRQ_DB_START,
     MW_COUNT_MAX,
     U64,
     U64_BITS,
     DriverError,
     Hazard,
-    db_vector_count,
     db_vector_mask,
 )
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
 from ntbbench.pair.drivers.patches import Driver
-from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb, VntbConfig
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
 from ntbbench.pair.setting import bound_vntb, probed_epf, ring_in_atomic
 
 QP_BITS = MW_COUNT_MAX  # QPs that the pair's windows can give: ntb_transport rings their bits only
@@ -69,31 +68,37 @@ class OneSide:
 
     def _raise_msi(self, number: int) -> None:
         self.rung.append(number - 1)
+        if number > EP_MSIS:
+            raise DriverError(errno.EINVAL, "pci_epc_raise_irq", f"MSI {number} of {EP_MSIS}")
 
     @property
     def hazards(self) -> frozenset[Hazard]:
         """The hazards met so far."""
         return self.device.sanitizer.hazards
 
-    def interrupt(self, slot: int) -> None:
-        """Let the interrupt of a slot arrive, if there is one."""
+    def interrupt(self, *slots: int) -> None:
+        """Let the interrupts of slots arrive, those that there are; a poll finds all of them."""
         for seen in (self.vectors, self.masks, self.db_reads):
             seen.clear()
         if isinstance(self.device, Vntb):
-            self.device.write_doorbell(slot)
+            for slot in slots:
+                self.device.write_doorbell(slot)
             self.device.poll()
-        elif slot < len(self.device.irqs):
-            self.device.isr(slot)
+            return
+        for slot in slots:
+            if slot < len(self.device.irqs):
+                self.device.isr(slot)
 
-    def ring(self, db_bits: int) -> int:
-        """Ring as ntb_transport does, from atomic context; return 0 or a negative errno."""
+    def ring(self, *rings: int) -> int:
+        """Ring as ntb_transport does, from atomic context; return 0 or the first negative errno.
+
+        Deferred work runs after the last of `rings`, each a mask of bits.
+        """
         self.rung.clear()
-        refused = ring_in_atomic(self.device, db_bits)
-        if refused is not None:
-            return -refused.code
+        refused = [ring_in_atomic(self.device, db_bits) for db_bits in rings]
         if isinstance(self.device, Vntb):
             self.device.run_peer_db_work()
-        return 0
+        return next((-error.code for error in refused if error is not None), 0)
 
 
 @dataclass(frozen=True)
@@ -188,111 +193,3 @@ def _rewritten(driver: Driver, slots: int, doorbell: Doorbell) -> Iterator[OneSi
             except DriverError:
                 continue
             yield side
-
-
-Observations = Mapping[str, str]
-VECTORS = 33  # one more than any driver reports
-RINGS = 14  # bits that both sides have slots for
-FEW = "2"  # a db_count without a doorbell: what patch 4 refuses
-SEVERAL = "several"
-TAKES_FEW = f"takes db_count {FEW}"
-TAKES_LATE = "takes db_count after the bind"
-LOOKS_UP = "irq looked up by the handler"  # a prerequisite's matter: no patch of the series
-VECTORS_SEEN, READS, SLOTS = ", vectors", ", db_read in the events", ", slots"
-FILLED = "slots filled"
-PAIR = "slots 2 and 3, db_read"
-
-
-@cache
-def expected_observations(
-    driver: Driver, slots: int, doorbell: Doorbell, filled: frozenset[int] | None
-) -> Observations:
-    """Return what the observer sees of `driver`.
-
-    slots: as in `OneSide`.
-    filled: slots that the endpoint lets the root complex ring: a ring of another one writes 0,
-        which nobody sees. None: the wire does not tell which slot is rung.
-    DriverError: a driver that refuses its db_count.
-    """
-    found: dict[str, str] = {}
-    if driver.side == "ep":
-        config = VntbConfig(driver)
-        found[TAKES_FEW] = _takes(config, FEW)
-        config.attached = True
-        found[TAKES_LATE] = _takes(config, str(slots))
-    side = OneSide(driver, slots, doorbell)
-    found["db_valid_mask"] = hex(side.device.db_valid_mask())
-    found["db_vector_count"] = str(db_vector_count(side.device))
-    for vector in range(VECTORS):
-        found[f"db_vector_mask({vector})"] = hex(db_vector_mask(side.device, vector))
-    if isinstance(side.device, Vntb):
-        filled_now = enumerate(side.device.db_data)
-        found[FILLED] = " ".join(str(slot) for slot, data in filled_now if data)
-    for slot in range(slots):
-        found.update(_served(side, slot))
-    found.update(_cleared(side))
-    for bits in [1 << bit for bit in range(RINGS)] + [(1 << RINGS) - 1]:
-        found.update(_rung(side, bits, filled))
-    return normalised(found)
-
-
-def normalised(observations: Observations) -> Observations:
-    """Return observations without what is a driver's own choice: the order of several at once.
-
-    Where one interrupt makes several events, what db_read() shows between them is of that order.
-    """
-    found = dict(observations)
-    for key, value in observations.items():
-        words = value.split()
-        if key.endswith((VECTORS_SEEN, SLOTS)) and all(
-            word.lstrip("-").isdigit() for word in words
-        ):
-            found[key] = " ".join(sorted(words, key=int))
-        elif key.endswith(READS) and len(words) > 1:
-            found[key] = SEVERAL
-    return found
-
-
-def refusing_observations(driver: Driver) -> Observations:
-    """Return what is seen of an endpoint that need not have bound: what its configfs takes."""
-    return {TAKES_FEW: _takes(VntbConfig(driver), FEW)}
-
-
-def _takes(config: VntbConfig, db_count: str) -> str:
-    try:
-        config.store("db_count", db_count)
-    except DriverError:
-        return "no"
-    return "yes"
-
-
-def _served(side: OneSide, slot: int) -> Iterator[tuple[str, str]]:
-    side.interrupt(slot)
-    yield f"slot {slot}{VECTORS_SEEN}", " ".join(map(str, side.vectors))
-    yield f"slot {slot}{READS}", " ".join(map(hex, side.db_reads))
-    read = side.device.db_read()
-    side.device.db_clear(read)
-    yield f"slot {slot}, db_read", hex(read)
-    yield f"slot {slot}, db_read after db_clear", hex(side.device.db_read())
-
-
-def _cleared(side: OneSide) -> Iterator[tuple[str, str]]:
-    for slot in (EPF_IRQ_DB_START, EPF_IRQ_DB_START + 1):
-        side.interrupt(slot)
-    device = side.device
-    yield PAIR, hex(device.db_read())
-    device.db_clear(1)
-    yield f"{PAIR} after db_clear(0x1)", hex(device.db_read())
-    device.db_clear(U64)
-    yield f"{PAIR} after db_clear of all", hex(device.db_read())
-
-
-def _rung(side: OneSide, bits: int, filled: frozenset[int] | None) -> Iterator[tuple[str, str]]:
-    errno = side.ring(bits)
-    seen = filled
-    if isinstance(side.device, Vntb):
-        seen = frozenset(side.rung)  # an MSI is seen whatever its number
-    if seen is not None:
-        slots = (str(slot) for slot in side.rung if slot in seen)
-        yield f"peer_db_set({bits:#x}){SLOTS}", " ".join(slots)
-    yield f"peer_db_set({bits:#x})", str(errno)

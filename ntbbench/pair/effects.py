@@ -3,11 +3,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
+from typing import Any
 
 from msgspec.structs import asdict
 
-from ntbbench.core.errors import InputError
-from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.behaviour import OneSide
 from ntbbench.pair.drivers.kernel_around import (
     MW_COUNT_MAX,
@@ -18,25 +17,28 @@ from ntbbench.pair.drivers.kernel_around import (
     db_vector_mask,
 )
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs, scattered_irqs
-from ntbbench.pair.drivers.patches import PATCHES, SIDES, Driver, Side, driver, prefix, side_patches
-from ntbbench.pair.drivers.pci_epf_vntb import PeerDbWork, VntbConfig
-from ntbbench.pair.records import Change, PatchEffect, PatchesResult, RaceCost, StormCount
+from ntbbench.pair.drivers.patches import Driver, Side, driver, prefix, side_patches
+from ntbbench.pair.drivers.pci_epf_vntb import VntbConfig
+from ntbbench.pair.host_records import HostPatches, HostRaceCost
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting
+from ntbbench.pair.records import Change, PatchEffect, PatchesResult, RaceCost
 from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.setting import DIRECTIONS, Direction, Setting, transport_qps
-from ntbbench.pair.subsets import dependencies, other_settings
-from ntbbench.pair.verdict import setting_traits
+from ntbbench.pair.setting import Direction, by_role, transport_qps
+from ntbbench.pair.storm import SEED, storm
+from ntbbench.pair.subsets import dependencies, other_settings, series
+from ntbbench.pair.verdict import traits
 
 TOO_MANY_WINDOWS = MW_COUNT_MAX + 1
 PROBED_BIT = 1  # bit 0 hides some of the legacy's wrong bits
 MULTI_BITS = 0b101
 
-Observe = Callable[[OneSide, Setting], object]
+Observe = Callable[[OneSide, AnySetting], object]
 
 
-def effects(setting: Setting) -> list[PatchEffect]:
+def effects(setting: AnySetting) -> list[PatchEffect]:
     """Return for each patch of the series what it changes, in posted order."""
     found = []
-    for patch in PATCHES:
+    for patch in series(setting):
         place = side_patches(patch.side).index(patch.number)
         changes = []
         for what, observe in (*BOTH, *OWN[patch.side]):
@@ -53,20 +55,24 @@ def effects(setting: Setting) -> list[PatchEffect]:
 
 
 def race_cost(
-    direction: Direction, ep: Driver, rc: Driver, setting: Setting, client: Client
-) -> RaceCost:
+    direction: Direction, first: Driver, second: Driver, setting: AnySetting, client: Client
+) -> RaceCost | HostRaceCost:
     """Ring each QP once on a fresh pair and count the tasklet runs, the race check included.
 
     With a client that reposts buffers a db_read() hit on the rung QP merges with the repost and
     adds no run.
     """
-    receiver = rc if direction == "ep-to-rc" else ep
-    qp_count = setting_traits(receiver, setting).qp_count
-    traces = [ring(direction, ep, rc, setting, 1 << bit, client=client) for bit in range(qp_count)]
-    return RaceCost(
+    drivers = first, second
+    receiver, slots = by_role(direction, *zip(drivers, setting.slots, strict=True))[1]
+    qp_count = traits(receiver, slots, setting.mw_count, setting.doorbell).qp_count
+    traces = [
+        ring(direction, *drivers, setting, 1 << bit, client=client) for bit in range(qp_count)
+    ]
+    kind = HostRaceCost if isinstance(setting, HostSetting) else RaceCost
+    labels = (own.label for own in drivers)
+    return kind(
         direction=direction,
-        ep=ep.label,
-        rc=rc.label,
+        **dict(zip(setting.ends.names, labels, strict=True)),
         client=str(client),
         runs=[len(trace.runs) for trace in traces],
         race_checks=[len(trace.race_checks) for trace in traces],
@@ -77,7 +83,7 @@ def _list(parts: Iterable[object]) -> str:
     return ", ".join(map(str, parts))
 
 
-def _qps(side: OneSide, setting: Setting) -> str:
+def _qps(side: OneSide, setting: AnySetting) -> str:
     mask = side.device.db_valid_mask()
     return f"{transport_qps(mask, setting.mw_count).qp_count} of {mask.bit_length() - 1}"
 
@@ -96,25 +102,27 @@ def _register(side: OneSide, bits: Sequence[int], cleared: int = 0) -> str:
     return hex(side.device.db_read())
 
 
-def _cost(driver: Driver, setting: Setting, client: Client) -> RaceCost:
+def _cost(driver: Driver, setting: AnySetting, client: Client) -> RaceCost | HostRaceCost:
     """Return the cost of a doorbell that `driver` takes from an unpatched peer."""
-    if driver.side == "ep":
-        return race_cost("rc-to-ep", driver, prefix("rc", 0), setting, client)
-    return race_cost("ep-to-rc", prefix("ep", 0), driver, setting, client)
+    ends = setting.ends
+    at = ends.halves.index(driver.side)
+    peer = prefix(ends.halves[1 - at], 0)
+    pair = (driver, peer) if at == 0 else (peer, driver)
+    return race_cost(ends.directions[1 - at], *pair, setting, client)
 
 
-def _calls(side: OneSide, setting: Setting) -> str:
+def _calls(side: OneSide, setting: AnySetting) -> str:
     """Return how many tasklets one doorbell schedules: the runs that are no race check."""
     cost = _cost(side.driver, setting, Client.SILENT)
     return _list(runs - hits for runs, hits in zip(cost.runs, cost.race_checks, strict=True))
 
 
-def _multi(side: OneSide, _: Setting) -> str:
+def _multi(side: OneSide, _: AnySetting) -> str:
     side.ring(MULTI_BITS)
     return _list(side.rung)
 
 
-def _context(side: OneSide, _: Setting) -> str:
+def _context(side: OneSide, _: AnySetting) -> str:
     side.ring(1)
     return str(Hazard.SLEEPS) if Hazard.SLEEPS in side.hazards else "does not sleep"
 
@@ -131,15 +139,15 @@ def _bind(side: OneSide, db_count: int) -> str:
     return _errno(config.configure_interrupt)
 
 
-def _windows(side: OneSide, setting: Setting) -> str:
+def _windows(side: OneSide, setting: AnySetting) -> str:
     unseen: list[int] = []
-    irqs = contiguous_irqs(setting.rc_vectors)
+    irqs = contiguous_irqs(setting.slots_of("rc"))
     epf = Epf(side.driver, irqs, unseen.append, unseen.append)
     return f"{_errno(epf.probe, TOO_MANY_WINDOWS)}, {len(epf.requested)} irqs left behind"
 
 
-def _scattered(side: OneSide, setting: Setting) -> str:
-    return _reported(OneSide(side.driver, setting.rc_vectors, irqs=scattered_irqs), PROBED_BIT)
+def _scattered(side: OneSide, setting: AnySetting) -> str:
+    return _reported(OneSide(side.driver, setting.slots_of("rc"), irqs=scattered_irqs), PROBED_BIT)
 
 
 def _errno(call: Callable[..., None], *words: object) -> str:
@@ -191,103 +199,29 @@ OWN: dict[Side, tuple[tuple[str, Observe], ...]] = {
 }
 
 
-TICKS = 4000
-DOORBELLS = 6  # db_count 8
-RATE = 0.2  # rings of one bit in a tick: 1.2 in all, more than the work can raise
-GAP_MAX = 15  # ticks of other works between two runs
+def analyse(setting: AnySetting, seed: int = SEED) -> PatchesResult | HostPatches:
+    """Return all that is known of the series in a setting; InputError: a seed below 0.
 
-
-class _Clocked:
-    """The work and what the storm remembers of each ring."""
-
-    def __init__(self, budget: int) -> None:
-        self.work = PeerDbWork(self._raised, budget)
-        self.work.enable()
-        self.tick = 0
-        self.msis = 0
-        self.longest_run = 0
-        self.tick_latency: list[int] = []
-        self.snapshot_latency: list[int] = []
-        self._in_hand: dict[int, tuple[int, int]] = {}
-        self._waiting: dict[int, tuple[int, int]] = {}  # bit: (tick, snapshots to wait for)
-        self._run_start = 0
-
-    def ring(self, bit: int) -> None:
-        """Ring one bit; it coalesces with one that waits already."""
-        self._waiting.setdefault(bit, (self.tick, 1 + bool(self.work.db_bits)))
-        self.work.set(1 << bit)
-
-    def step(self) -> bool:
-        """Do one step of the work; return whether a run ended with it."""
-        running, snapshots = self.work.running, self.work.snapshots
-        self.work.step()
-        if not running:
-            self._run_start = snapshots
-        if self.work.snapshots > snapshots:
-            self._in_hand, self._waiting = self._waiting, {}
-            self.longest_run = max(self.longest_run, self.work.snapshots - self._run_start)
-        return running and not self.work.running
-
-    def _raised(self, bit: int) -> None:
-        rung, snapshots = self._in_hand.pop(bit)
-        self.msis += 1
-        self.tick_latency.append(self.tick - rung)
-        self.snapshot_latency.append(snapshots)
-
-
-def storm(budget: int, seed: int) -> StormCount:
-    """Run one seeded storm, whose rings do not depend on the budget; InputError: a seed below 0."""
-    import numpy as np  # noqa: PLC0415  # no other use of the pair takes the time to load it
-
-    if seed < 0:
-        raise InputError("--seed", seed, "0 or more")
-    rings_seed, gaps_seed = np.random.SeedSequence(seed).spawn(2)
-    rung = np.random.Generator(np.random.PCG64DXSM(rings_seed)).random((TICKS, DOORBELLS)) < RATE
-    words = (rung @ (1 << np.arange(DOORBELLS))).tolist()
-    gaps = np.random.Generator(np.random.PCG64DXSM(gaps_seed)).integers(0, GAP_MAX + 1, TICKS * 4)
-    clocked = _Clocked(budget)
-    # The work steps once a tick, after a gap behind each run.
-    idle_until, ends = 0, iter(gaps.tolist())
-    while clocked.tick < len(words) or clocked.work.running or clocked.work.queued:
-        for bit in bits_of(words[clocked.tick] if clocked.tick < len(words) else 0):
-            clocked.ring(bit)
-        if clocked.tick >= idle_until and clocked.step():
-            idle_until = clocked.tick + next(ends)
-        clocked.tick += 1
-    return StormCount(
-        budget=budget,
-        rings=int(rung.sum()),
-        msis=clocked.msis,
-        snapshots=clocked.work.snapshots,
-        runs=clocked.work.runs,
-        longest_run=clocked.longest_run,
-        snapshot_latency_mean=float(np.mean(clocked.snapshot_latency)),
-        snapshot_latency_max=max(clocked.snapshot_latency),
-        tick_latency_mean=float(np.mean(clocked.tick_latency)),
-        tick_latency_max=max(clocked.tick_latency),
-    )
-
-
-SEED = 1
-
-
-def analyse(setting: Setting, seed: int = SEED) -> PatchesResult:
-    """Return all that is known of the series in a setting; InputError: a seed below 0."""
-    return PatchesResult(
+    The storm is of pci-epf-vntb alone: ntb_hw_epf defers nothing.
+    """
+    found: dict[str, Any] = {
         **asdict(dependencies(setting)),
-        elsewhere=[found for side in SIDES for found in other_settings(side)],
-        effects=effects(setting),
-        race_costs=race_costs(setting),
-        storm_seed=seed,
-        storm=[storm(budget, seed) for budget in range(1, 17)],
-    )
+        "elsewhere": [f for side in setting.ends.sides for f in other_settings(side, setting)],
+        "effects": effects(setting),
+        "race_costs": race_costs(setting),
+    }
+    if isinstance(setting, HostSetting):
+        return HostPatches(**found)
+    storms = [storm(budget, seed) for budget in range(1, 17)]
+    return PatchesResult(**found, storm_seed=seed, storm=storms)
 
 
-def race_costs(setting: Setting) -> list[RaceCost]:
+def race_costs(setting: AnySetting) -> list[RaceCost | HostRaceCost]:
     """Return the tasklet runs per doorbell before the series and after it."""
-    before = [driver(side, ()) for side in SIDES]
-    after = [driver(side, side_patches(side)) for side in SIDES]
+    first, second = setting.ends.halves
+    before = driver(first, ()), driver(second, ())
+    after = driver(first, side_patches(first)), driver(second, side_patches(second))
     return [
-        race_cost(direction, ep, rc, setting, client)
-        for direction, client, (ep, rc) in product(DIRECTIONS, Client, (before, after))
+        race_cost(direction, *pair, setting, client)
+        for direction, client, pair in product(setting.ends.directions, Client, (before, after))
     ]

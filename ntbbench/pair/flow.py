@@ -14,8 +14,9 @@ from ntbbench.pair.drivers.kernel_around import Client, Transport
 from ntbbench.pair.drivers.ntb_hw_epf import Epf
 from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
+from ntbbench.pair.joined_hosts import AnySetting, joined
 from ntbbench.pair.ring_trace import ring
-from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic
+from ntbbench.pair.setting import Arrive, Direction, by_role, ring_in_atomic
 
 
 class Poll(Enum):
@@ -80,20 +81,21 @@ class PairFlow:
     def __init__(
         self,
         direction: Direction,
-        ep: Driver,
-        rc: Driver,
-        setting: Setting,
+        first: Driver,
+        second: Driver,
+        setting: AnySetting,
         qp_bitmap: int,
         *,
         preempts: Callable[[], bool] = lambda: False,
     ) -> None:
         self._preempts = preempts
         self.tally = FlowTally()
-        self._pair = Pair(ep, rc, setting, ep_event=self._event, rc_event=self._event)
-        self._pair.on_slot = self._on_slot
-        self._to_rc = direction == "ep-to-rc"
-        self.polled = not self._to_rc and setting.doorbell is Doorbell.POLL
-        receiver: Vntb | Epf = self._pair.rc if self._to_rc else self._pair.ep
+        wire = joined(first, second, setting, self._event)
+        wire.on_slot = self._on_slot
+        ends: tuple[Vntb | Epf, Vntb | Epf] = wire.devices
+        self._sender, receiver = by_role(direction, *ends)
+        self._receiver = receiver
+        self.polled = isinstance(receiver, Vntb) and setting.doorbell is Doorbell.POLL
         self._transport = Transport(receiver, qp_bitmap, Client.REPOSTS)
 
     def run(self, items: Iterable[Item]) -> FlowTally:
@@ -111,30 +113,34 @@ class PairFlow:
     def run_apart(self, items: Iterable[Packet | Item]) -> FlowTally:
         """As `run`, but a packet is an item of its own and a ring carries none."""
         for item in items:
-            if isinstance(item, Poll) and self.polled:
-                self._pair.ep.poll()
-                self._softirq()
+            if isinstance(item, Poll):
+                self._poll()
             elif isinstance(item, Packet):
                 self._packet(item.db_bits)
             elif isinstance(item, int):
                 self._ring(item)
         return self.tally
 
+    def _poll(self) -> None:
+        if self.polled and isinstance(self._receiver, Vntb):
+            self._receiver.poll()
+            self._softirq()
+
     def _packet(self, db_bits: int) -> None:
         for qp_num in bits_of(db_bits & self._transport.qp_bitmap):
             self._transport.packets[qp_num] = self._transport.packets.get(qp_num, 0) + 1
 
     def _ring(self, db_bits: int) -> None:
-        sender = self._pair.ep if self._to_rc else self._pair.rc
-        refused = ring_in_atomic(sender, db_bits)
+        refused = ring_in_atomic(self._sender, db_bits)
         if refused is not None:
             self.tally.refused[str(refused)] += 1
-        self._pair.ep.run_peer_db_work()
+        if isinstance(self._sender, Vntb):
+            self._sender.run_peer_db_work()
         if not self.polled:
             self._softirq()
 
     def _on_slot(self, slot: int, arrive: Arrive) -> None:
-        if self._to_rc:
+        if isinstance(self._receiver, Epf):
             self.tally.msis[slot + 1] += 1
         arrive(slot)
 
@@ -164,13 +170,14 @@ class RingEffect:
 
 
 def ring_effects(
-    direction: Direction, ep: Driver, rc: Driver, setting: Setting, qp_count: int
+    direction: Direction, first: Driver, second: Driver, setting: AnySetting, qp_count: int
 ) -> tuple[RingEffect, ...]:
     """Return the effect of the rings of bits 0 .. qp_count-1, each on a pair of its own."""
-    rung = [ring(direction, ep, rc, setting, 1 << bit).slots for bit in range(qp_count)]
+    receiver = by_role(direction, first, second)[1]
+    rung = [ring(direction, first, second, setting, 1 << bit).slots for bit in range(qp_count)]
     return tuple(
         RingEffect(
-            msis=tuple(slot.slot + 1 for slot in slots if direction == "ep-to-rc"),
+            msis=tuple(slot.slot + 1 for slot in slots if receiver.side == "rc"),
             vectors=tuple(vector for slot in slots for vector in slot.vectors),
             masks=tuple(mask for slot in slots for mask in slot.masks),
             shown=slots[-1].db_read if slots else 0,

@@ -225,21 +225,30 @@ class StormCount(Struct, frozen=True, kw_only=True):
     ]
 
 
+Requires = dict[str, list[int]]  # patch number: patches it is unsafe without
+Minimal = dict[str, list[list[int]]]  # patch number: smallest safe sets that hold it
+Bisectable = Annotated[bool, verdict("bisectable", "every prefix of the series is safe")]
+Subsets = Annotated[int, count("subsets", "subsets of the series")]
+SafeSubsets = Annotated[int, count("safe subsets", "subsets that lose no doorbell")]
+MixedFailures = Annotated[
+    int, count("mixed failures", "pairs of safe halves that fail each other", better="lower")
+]
+Kernels = Annotated[dict[str, bool], verdict("kernels", "which released kernels are safe")]
+
+
 class Dependencies(InSetting, frozen=True, kw_only=True):
     """What the safety of all subsets says; a subset is safe when it loses no doorbell."""
 
-    requires: dict[str, list[int]]  # patch number: patches it is unsafe without
-    minimal: dict[str, list[list[int]]]  # patch number: smallest safe sets that hold it
-    bisectable: Annotated[bool, verdict("bisectable", "every prefix of the series is safe")]
-    subsets: Annotated[int, count("subsets", "subsets of the series")]
-    safe_subsets: Annotated[int, count("safe subsets", "subsets that lose no doorbell")]
-    mixed_failures: Annotated[
-        int, count("mixed failures", "pairs of safe halves that fail each other", better="lower")
-    ]
+    requires: Requires
+    minimal: Minimal
+    bisectable: Bisectable
+    subsets: Subsets
+    safe_subsets: SafeSubsets
+    mixed_failures: MixedFailures
     halves: list[Half]
     unsafe_orders: list[UnsafeOrder]
     hazard_cures: list[HazardCure]
-    kernels: Annotated[dict[str, bool], verdict("kernels", "which released kernels are safe")]
+    kernels: Kernels
 
 
 class PatchesResult(Dependencies, frozen=True, kw_only=True):

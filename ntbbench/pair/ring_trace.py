@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One ring through both drivers, traced, and its story: every step, the first wrong one marked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,11 +17,13 @@ from ntbbench.pair.drivers.kernel_around import (
     db_vector_mask,
     slot_name,
 )
-from ntbbench.pair.drivers.ntb_hw_epf import Epf
-from ntbbench.pair.drivers.patches import Driver, Side
+from ntbbench.pair.drivers.ntb_hw_epf import Epf, contiguous_irqs
+from ntbbench.pair.drivers.patches import Driver
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, Vntb
-from ntbbench.pair.records import Story, StoryStep
-from ntbbench.pair.setting import Arrive, Direction, Pair, Setting, ring_in_atomic, transport_qps
+from ntbbench.pair.host_records import HOST_STORY_SCHEMA, HostStories, HostStory
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting, joined
+from ntbbench.pair.records import STORY_SCHEMA, Stories, Story, StoryStep
+from ntbbench.pair.setting import Arrive, Direction, by_role, ring_in_atomic, transport_qps
 
 
 @dataclass
@@ -42,17 +45,16 @@ class RingTrace:
 
     # what was asked
     direction: Direction
-    ep: Driver
-    rc: Driver
-    setting: Setting
+    drivers: tuple[Driver, Driver]  # first and second end
+    setting: AnySetting
     db_bits: int
-    masks: dict[Side, int] = field(default_factory=dict)  # db_valid_mask of either side
-    qps: dict[Side, QpCount] = field(default_factory=dict)  # the QPs of either side's transport
+    masks: tuple[int, int] = (0, 0)  # db_valid_mask of either end
+    qps: tuple[QpCount, ...] = ()  # the QPs of either end's transport
     refused: DriverError | None = None  # the errno of peer_db_set(); None: it returned 0
     pending: int | None = None  # peer_db_pending after the call; None where the driver has none
     slots: list[SlotTrace] = field(default_factory=list)  # the slots on the wire, in order
-    # MSIs that the controller refused, in words
-    failed_raises: list[str] = field(default_factory=list)
+    # rings that came to nothing on the wire, in words
+    lost: list[str] = field(default_factory=list)
     # QPs of the tasklet runs, in order, race checks included
     runs: list[int] = field(default_factory=list)
     # QPs whose race check found their bit in db_read()
@@ -62,22 +64,32 @@ class RingTrace:
     @property
     def link_up(self) -> bool:
         """Whether the two transports agree on the number of QPs."""
-        return self.qps["ep"].qp_count == self.qps["rc"].qp_count
+        return self.qps[0].qp_count == self.qps[1].qp_count
 
     @property
     def sender(self) -> Driver:
         """The driver that rings."""
-        return self.ep if self.direction == "ep-to-rc" else self.rc
+        return by_role(self.direction, *self.drivers)[0]
 
     @property
     def receiver(self) -> Driver:
         """The driver that takes the interrupt."""
-        return self.rc if self.direction == "ep-to-rc" else self.ep
+        return by_role(self.direction, *self.drivers)[1]
+
+    @property
+    def sent_by(self) -> str:
+        """The sending end."""
+        return by_role(self.direction, *self.setting.ends.titles)[0]
+
+    @property
+    def received_by(self) -> str:
+        """The receiving end."""
+        return by_role(self.direction, *self.setting.ends.titles)[1]
 
     @property
     def rung(self) -> list[int]:
         """The QPs of the receiver that are rung."""
-        return bits_of(self.db_bits & self.qps[self.receiver.side].qp_bitmap)
+        return bits_of(self.db_bits & by_role(self.direction, *self.qps)[1].qp_bitmap)
 
     @property
     def woken(self) -> set[int]:
@@ -92,19 +104,20 @@ class RingTrace:
 
 def ring(
     direction: Direction,
-    ep: Driver,
-    rc: Driver,
-    setting: Setting,
+    first: Driver,
+    second: Driver,
+    setting: AnySetting,
     db_bits: int,
     *,
-    irqs: Sequence[int] | None = None,
+    irqs: Callable[[int], Sequence[int]] = contiguous_irqs,
     client: Client = Client.REPOSTS,
 ) -> RingTrace:
     """Ring once from atomic context, one packet waiting at each rung QP, and run the tasklets.
 
-    `irqs` are as in `Pair`. DriverError: a driver that refuses the setting.
+    `irqs` gives the Linux irq numbers of granted vectors. DriverError: a driver that refuses the
+    setting.
     """
-    trace = RingTrace(direction, ep, rc, setting, db_bits)
+    trace = RingTrace(direction, (first, second), setting, db_bits)
 
     def event(vector: int) -> None:
         trace.slots[-1].vectors.append(vector)
@@ -113,24 +126,22 @@ def ring(
         transport.doorbell_callback(vector)
         trace.slots[-1].scheduled += transport.schedule_calls[before:]
 
-    pair = Pair(ep, rc, setting, ep_event=event, rc_event=event, irqs=irqs)
-    ends: tuple[Vntb | Epf, Vntb | Epf] = pair.ep, pair.rc
-    sender, receiver = ends if direction == "ep-to-rc" else ends[::-1]
-    for device in ends:
-        mask = device.db_valid_mask()
-        trace.masks[device.driver.side] = mask
-        trace.qps[device.driver.side] = transport_qps(mask, setting.mw_count)
-    qp_bitmap = trace.qps[receiver.driver.side].qp_bitmap
+    wire = joined(first, second, setting, event, irqs)
+    ends: tuple[Vntb | Epf, Vntb | Epf] = wire.devices
+    sender, receiver = by_role(direction, *ends)
+    trace.masks = ends[0].db_valid_mask(), ends[1].db_valid_mask()
+    trace.qps = tuple(transport_qps(mask, setting.mw_count) for mask in trace.masks)
+    qp_bitmap = by_role(direction, *trace.qps)[1].qp_bitmap
     transport = Transport(receiver, qp_bitmap, client, packets=dict.fromkeys(trace.rung, 1))
-    pair.on_slot = lambda slot, arrive: _arrive(trace, receiver, slot, arrive)
+    wire.on_slot = lambda slot, arrive: _arrive(trace, receiver, slot, arrive)
     trace.refused = ring_in_atomic(sender, db_bits)
     if isinstance(sender, Vntb) and sender.driver.has(2):
         trace.pending = sender.peer_db_work.pending
         sender.run_peer_db_work()
     transport.softirq()
     trace.runs, trace.race_checks = transport.runs, transport.race_checks
-    trace.failed_raises = pair.ep.failed_raises
-    trace.reports = pair.ep.sanitizer.reports + pair.rc.sanitizer.reports
+    trace.lost = wire.lost
+    trace.reports = ends[0].sanitizer.reports + ends[1].sanitizer.reports
     return trace
 
 
@@ -149,12 +160,13 @@ ARRIVAL = {
 }
 
 
-def story_of(trace: RingTrace, verdict: str | None = None) -> Story:
+def story_of(trace: RingTrace, verdict: str | None = None) -> Story | HostStory:
     """Return a traced ring as a record; `verdict` is that of its cell."""
-    return Story(
+    labels = (driver.label for driver in trace.drivers)
+    kind = HostStory if isinstance(trace.setting, HostSetting) else Story
+    return kind(
         direction=trace.direction,
-        ep=trace.ep.label,
-        rc=trace.rc.label,
+        **dict(zip(trace.setting.ends.names, labels, strict=True)),
         bits=bits_of(trace.db_bits),
         verdict=verdict,
         scheduled=[qp_num for slot in trace.slots for qp_num in slot.scheduled],
@@ -162,6 +174,14 @@ def story_of(trace: RingTrace, verdict: str | None = None) -> Story:
         asleep=trace.asleep,
         steps=steps_of(trace),
     )
+
+
+def stories(setting: AnySetting, found: list[Any]) -> Stories | HostStories:
+    """Return the stories of rings in a setting, as `story_of` makes them."""
+    hosts = isinstance(setting, HostSetting)
+    kind = HostStories if hosts else Stories
+    schema = HOST_STORY_SCHEMA if hosts else STORY_SCHEMA
+    return kind(schema=schema, **setting.recorded(), stories=found)
 
 
 def steps_of(trace: RingTrace) -> list[StoryStep]:
@@ -186,21 +206,29 @@ def _step(where: str, what: str, *, wrong: bool = False) -> StoryStep:
 
 
 def _link(trace: RingTrace) -> Iterator[StoryStep]:
-    setting = trace.setting
-    ep, rc = (trace.qps[side].qp_count for side in ("ep", "rc"))
-    yield _step("EP", f"pci-epf-vntb, {trace.ep.label}: db_count {setting.ep_slots}")
-    yield _step("EP transport", f"db_valid_mask {trace.masks['ep']:#x}, so {ep} QPs")
-    vectors = f"{setting.rc_vectors} vectors, db_count {setting.rc_vectors - 1}"
-    yield _step("RC", f"ntb_hw_epf, {trace.rc.label}: {vectors}")
-    yield _step("RC transport", f"db_valid_mask {trace.masks['rc']:#x}, so {rc} QPs")
+    setting, titles = trace.setting, trace.setting.ends.titles
+    if isinstance(setting, HostSetting):
+        offered = f"db_count {setting.ep_slots} offers each host {setting.offered} vectors"
+        yield _step("SoC", f"pci-epf-ntb: {offered}")
+    for title, own, slots, mask, qps in zip(
+        titles, trace.drivers, setting.slots, trace.masks, trace.qps, strict=True
+    ):
+        if own.side == "ep":
+            what = f"pci-epf-vntb, {own.label}: db_count {slots}"
+        else:
+            what = f"ntb_hw_epf, {own.label}: {slots} vectors, db_count {slots - 1}"
+        yield _step(title, what)
+        yield _step(f"{title} transport", f"db_valid_mask {mask:#x}, so {qps.qp_count} QPs")
+    one, two = (qps.qp_count for qps in trace.qps)
     if trace.link_up:
-        yield _step("link", f"both sides publish {ep} QPs: up")
+        yield _step("link", f"both sides publish {one} QPs: up")
     else:
-        yield _step("link", f"EP publishes {ep} QPs, RC {rc}: they never agree", wrong=True)
+        apart = f"{titles[0]} publishes {one} QPs, {titles[1]} {two}: they never agree"
+        yield _step("link", apart, wrong=True)
 
 
 def _sending(trace: RingTrace) -> Iterator[StoryStep]:
-    side = trace.sender.side.upper()
+    side = trace.sent_by
     lowest, *others = bits_of(trace.db_bits)
     bits = _list(bits_of(trace.db_bits))
     yield _step(f"{side} transport", f"rings bits {bits}, may not sleep")
@@ -210,22 +238,26 @@ def _sending(trace: RingTrace) -> Iterator[StoryStep]:
         pending = f"peer_db_pending = {trace.pending:#x}; a work item will raise the MSIs"
         yield _step(f"{side} driver", pending)
     else:
-        how = "raises its MSI at once, which may sleep" if side == "EP" else "writes to its slot"
+        raises = trace.sender.side == "ep"
+        how = "raises its MSI at once, which may sleep" if raises else "writes to its slot"
         dropped = f"; bits {_list(others)} are dropped" if others else ""
         taken = f"takes the lowest bit, {lowest}: {how}{dropped}"
         yield _step(f"{side} driver", taken, wrong=bool(others))
-    for text in trace.failed_raises:
-        yield _step(f"{side} driver", text, wrong=True)
+    where = "SoC" if isinstance(trace.setting, HostSetting) else f"{side} driver"
+    for text in trace.lost:
+        yield _step(where, text, wrong=True)
 
 
 def _receiving(trace: RingTrace, slot: SlotTrace) -> Iterator[StoryStep]:
     receiver = trace.receiver
-    side = receiver.side.upper()
-    masked = receiver.has(12 if side == "RC" else 7)
+    side = trace.received_by
+    masked = receiver.has(12 if receiver.side == "rc" else 7)
     bit = slot.slot - trace.sender.db_start
     ends = trace.sender, receiver
     sent, expected = (slot_name(slot.slot, end.db_start) for end in ends)
-    msi = f"MSI {slot.slot + 1}, " if side == "RC" else ""
+    msi = f"MSI {slot.slot + 1}, " if receiver.side == "rc" else ""
+    if isinstance(trace.setting, HostSetting):
+        msi = f"BAR 2, entry {slot.slot} leads to {msi}"
     mistaken = "" if sent == expected else f"; the receiver takes it for {expected}"
     yield _step("wire", f"{msi}slot {slot.slot} ({sent}){mistaken}", wrong=bool(mistaken))
     reported = slot.slot - receiver.db_start in slot.vectors if masked else bool(slot.vectors)
@@ -244,13 +276,13 @@ def _arrival(trace: RingTrace, slot: SlotTrace) -> str:
     if slot.vectors:
         word = "vector" if len(slot.vectors) == 1 else "vectors"
         return f"{how}: reports {word} {_list(slot.vectors)}; db_read() = {slot.db_read:#x}"
-    if trace.direction == "rc-to-ep" and slot.slot >= trace.setting.ep_slots:
+    if trace.receiver.side == "ep" and slot.slot >= trace.setting.ep_slots:
         return f"slot {slot.slot} is beyond db_count {trace.setting.ep_slots}: silently lost"
     return f"{how}: tells the NTB core nothing"
 
 
 def _end(trace: RingTrace) -> Iterator[StoryStep]:
-    side = trace.receiver.side.upper()
+    side = trace.received_by
     if trace.runs:
         yield _step(f"{side} softirq", f"tasklets run: {_qps(trace.runs)}")
     if trace.race_checks:

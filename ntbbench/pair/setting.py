@@ -3,12 +3,13 @@
 
 import errno
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from ntbbench.core.options import Count, Word, check
+from ntbbench.core.options import Count, Word, check, shown
 from ntbbench.ntb.transport import QpCount, qp_count
 from ntbbench.pair.drivers.kernel_around import (
     EP_DB_COUNT_MAX,
@@ -22,15 +23,18 @@ from ntbbench.pair.drivers.kernel_around import (
     DriverError,
 )
 from ntbbench.pair.drivers.ntb_hw_epf import Epf, WriteDoorbell, contiguous_irqs
-from ntbbench.pair.drivers.patches import Driver, Side
+from ntbbench.pair.drivers.patches import SIDES, Driver, Side
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell, RaiseMsi, Vntb
 
-Direction = Literal["ep-to-rc", "rc-to-ep"]
+Direction = Literal["ep-to-rc", "rc-to-ep", "host1-to-host2", "host2-to-host1"]
 Arrive = Callable[[int], None]  # hands a slot's interrupt or write to the receiving driver
 OnSlot = Callable[[int, Arrive], None]  # stands on the wire and calls Arrive
 EP_TO_RC: Direction = "ep-to-rc"
 RC_TO_EP: Direction = "rc-to-ep"
 DIRECTIONS: tuple[Direction, Direction] = (EP_TO_RC, RC_TO_EP)
+HOST1_TO_HOST2: Direction = "host1-to-host2"
+HOST2_TO_HOST1: Direction = "host2-to-host1"
+OfEnd = TypeVar("OfEnd")
 EP_SLOTS_MIN = EPF_IRQ_DB_START + 1  # what patch 4 accepts: link, reserved, one doorbell
 SLOTS_TEXT = "db_count of the endpoint, link and reserved slot included"
 DOORBELL = Word(tuple(Doorbell), "how rings reach the endpoint; no effect on ep-to-rc")
@@ -41,9 +45,41 @@ PACKETS = Count(1, 100_000, "packets of each flow")
 GAP = Count(0, 10_000_000, "us after each packet; 0: a burst", US)
 
 
+@dataclass(frozen=True)
+class Ends:
+    """The two ends that an endpoint function joins, first and second."""
+
+    names: tuple[str, str]  # of options, and of the fields of a record
+    titles: tuple[str, str]  # in tables and stories
+    halves: tuple[Side, Side]  # which half of the series the driver of each is of
+    directions: tuple[Direction, Direction]  # the first rings the second, and back
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The halves of the series that are in play, each once."""
+        return tuple(dict.fromkeys(self.halves))
+
+
+VNTB_ENDS = Ends(SIDES, ("EP", "RC"), SIDES, DIRECTIONS)
+HOST_ENDS = Ends(
+    ("host1", "host2"), ("host 1", "host 2"), ("rc", "rc"), (HOST1_TO_HOST2, HOST2_TO_HOST1)
+)
+
+
+def first_sends(direction: Direction) -> bool:
+    """Return whether the first end rings the second."""
+    return direction in (EP_TO_RC, HOST1_TO_HOST2)
+
+
+def by_role(direction: Direction, first: OfEnd, second: OfEnd) -> tuple[OfEnd, OfEnd]:
+    """Return what belongs to the sender, then what belongs to the receiver."""
+    return (first, second) if first_sends(direction) else (second, first)
+
+
 class Setting(Struct, frozen=True):
     """How the pair is configured; InputError: a value that no driver is ever given."""
 
+    ends: ClassVar[Ends] = VNTB_ENDS
     ep_slots: Annotated[int, Count(EP_SLOTS_MIN, EP_DB_COUNT_MAX, SLOTS_TEXT)] = 8
     rc_vectors: Annotated[
         int, Count(RC_VECTORS_MIN, RC_VECTORS_MAX, "MSI(-X) vectors granted to the root complex")
@@ -58,6 +94,15 @@ class Setting(Struct, frozen=True):
     def slots_of(self, side: Side) -> int:
         """Return the slots of one side, link and reserved included."""
         return self.ep_slots if side == "ep" else self.rc_vectors
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        """The slots of both ends."""
+        return self.ep_slots, self.rc_vectors
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the setting as a record has it."""
+        return shown(self)
 
 
 class AnySlots(Setting, frozen=True):
@@ -85,13 +130,18 @@ class Traffic(Struct, frozen=True):
 
     @property
     def sender(self) -> Side:
-        """The side that sends."""
-        return "ep" if self.direction == EP_TO_RC else "rc"
+        """The side that sends; of hosts the first is `ep`."""
+        return "ep" if first_sends(self.direction) else "rc"
 
     @property
     def receiver(self) -> Side:
         """The side that receives."""
-        return "rc" if self.direction == EP_TO_RC else "ep"
+        return "rc" if first_sends(self.direction) else "ep"
+
+    @property
+    def by_msi(self) -> bool:
+        """Whether an MSI is what a doorbell becomes: ntb_hw_epf receives."""
+        return self.direction != RC_TO_EP
 
     @property
     def spaced(self) -> bool:
@@ -125,6 +175,16 @@ class Pair:
         self.rc = probed_epf(
             rc, irqs, rc_event, lambda slot: self.on_slot(slot, self.ep.write_doorbell)
         )
+
+    @property
+    def devices(self) -> tuple[Vntb, Epf]:
+        """Both drivers, first and second end."""
+        return self.ep, self.rc
+
+    @property
+    def lost(self) -> list[str]:
+        """What the deferred work could not raise."""
+        return self.ep.failed_raises
 
     def _take_msi(self, number: int) -> None:
         """Carry an MSI to the root complex; MSI n is slot n - 1."""

@@ -5,21 +5,22 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain, combinations, product
 from math import factorial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ntbbench.core.options import shown
 from ntbbench.pair.behaviour import receiving, receiving_hazards, sending_hazards
 from ntbbench.pair.drivers.kernel_around import Hazard
 from ntbbench.pair.drivers.patches import (
     KERNELS,
     PATCHES,
-    SIDES,
     Driver,
+    Patch,
     Side,
     driver,
     side_patches,
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.host_records import HOST_PATCHES_SCHEMA, HostDependencies, HostElsewhere
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting
 from ntbbench.pair.records import (
     PATCHES_SCHEMA,
     Dependencies,
@@ -29,12 +30,11 @@ from ntbbench.pair.records import (
     OtherSettings,
     UnsafeOrder,
 )
-from ntbbench.pair.setting import DIRECTIONS, Setting
-from ntbbench.pair.verdict import MW_COUNTS, SLOTS, WORKS, Traits, Verdict, judge, outcome, traits
+from ntbbench.pair.search import GRANTED, MW_COUNTS, SLOTS, Sizes, modes
+from ntbbench.pair.verdict import WORKS, Traits, Verdict, judge, outcome, traits
 
 Subset = frozenset[int]
 OfSide = TypeVar("OfSide", Driver, Traits, int)
-PEER_SIDE: dict[Side, Side] = {"ep": "rc", "rc": "ep"}
 
 
 def powerset(items: Iterable[int]) -> Iterator[Subset]:
@@ -45,17 +45,19 @@ def powerset(items: Iterable[int]) -> Iterator[Subset]:
 
 
 @cache
-def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ...]:
+def failures(side: Side, patches: Subset, setting: AnySetting) -> tuple[Failure, ...]:
     """Return where a half's subset fails against an unpatched and a fully patched peer.
 
-    What fails without any patch of the half is no patch's doing.
+    What fails without any patch of the half is no patch's doing. Of two hosts host 1 has the
+    patches; where they were granted different vectors, host 2 by turns.
     """
     found = []
     own, unpatched = driver(side, patches), driver(side, ())
-    for peer, way in product(_peers(side), DIRECTIONS):
-        result = outcome(way, *_ordered(side, own, peer), setting)
+    places = product(_peers(side, setting), setting.ends.directions, _places(side, setting))
+    for peer, way, at in places:
+        result = outcome(way, *_ordered(at, own, peer), setting)
         if result.verdict not in WORKS and (
-            outcome(way, *_ordered(side, unpatched, peer), setting).verdict in WORKS
+            outcome(way, *_ordered(at, unpatched, peer), setting).verdict in WORKS
         ):
             found.append(
                 Failure(
@@ -70,16 +72,21 @@ def failures(side: Side, patches: Subset, setting: Setting) -> tuple[Failure, ..
     return tuple(found)
 
 
-def unpatched_failures(setting: Setting) -> list[str]:
+def unpatched_failures(setting: AnySetting) -> list[str]:
     """Return the verdict of each direction in which two unpatched drivers do not work."""
-    ep, rc = driver("ep", ()), driver("rc", ())
-    found = {way: outcome(way, ep, rc, setting).verdict for way in DIRECTIONS}
+    first, second = (driver(half, ()) for half in setting.ends.halves)
+    found = {way: outcome(way, first, second, setting).verdict for way in setting.ends.directions}
     return [f"{verdict} ({way})" for way, verdict in found.items() if verdict not in WORKS]
 
 
-def first_failure(setting: Setting) -> tuple[int, Failure] | None:
+def series(setting: AnySetting) -> list[Patch]:
+    """Return the patches of the halves that are in play, in posted order."""
+    return [patch for patch in PATCHES if patch.side in setting.ends.sides]
+
+
+def first_failure(setting: AnySetting) -> tuple[int, Failure] | None:
     """Return the first patch of the posted order that fails, and how; None: none of them does."""
-    for patch in PATCHES:
+    for patch in series(setting):
         mine = side_patches(patch.side)
         applied = frozenset(number for number in mine if number <= patch.number)
         if found := failures(patch.side, applied, setting):
@@ -87,29 +94,45 @@ def first_failure(setting: Setting) -> tuple[int, Failure] | None:
     return None
 
 
-def _peers(side: Side) -> tuple[Driver, Driver]:
-    other = PEER_SIDE[side]
+def _peers(side: Side, setting: AnySetting) -> tuple[Driver, Driver]:
+    first, second = setting.ends.halves
+    other = second if side == first else first
     return driver(other, ()), driver(other, side_patches(other))
 
 
-def _ordered(side: Side, own: OfSide, peer: OfSide) -> tuple[OfSide, OfSide]:
-    return (own, peer) if side == "ep" else (peer, own)
+def _places(side: Side, setting: AnySetting) -> tuple[int, ...]:
+    """Return which ends the driver of a half may be: 0 the first, 1 the second.
+
+    Hosts that were granted as many vectors are alike, and the first of them stands for both.
+    """
+    alike = len(set(setting.ends.sides)) == len(set(setting.slots)) == 1
+    found = (at for at, half in enumerate(setting.ends.halves) if half == side)
+    return tuple(found)[: 1 if alike else 2]
 
 
-def dependencies(setting: Setting) -> Dependencies:
-    """Judge all subsets of both halves; a kernel is safe when each of its halves is."""
-    halves = [
-        [s for s in powerset(side_patches(side)) if not failures(side, s, setting)]
-        for side in SIDES
-    ]
-    # Both halves live in one kernel, but a half meets only the other half of its peer.
-    safe = [ep | rc for ep, rc in product(*halves)]
+def _ordered(at: int, own: OfSide, peer: OfSide) -> tuple[OfSide, OfSide]:
+    return (own, peer) if at == 0 else (peer, own)
+
+
+def dependencies(setting: AnySetting) -> Dependencies | HostDependencies:
+    """Judge all subsets of the halves in play; a kernel is safe when each of its halves is."""
+    ends = setting.ends
+    halves = {
+        side: [s for s in powerset(side_patches(side)) if not failures(side, s, setting)]
+        for side in ends.sides
+    }
+    # Both halves live in one kernel, but a half meets only the half of its peer.
+    safe = [frozenset().union(*chosen) for chosen in product(*halves.values())]
     safe_set = set(safe)
-    numbers = [patch.number for patch in PATCHES]
+    numbers = [patch.number for patch in series(setting)]
     requires = {number: required(number, safe) for number in numbers}
-    return Dependencies(
-        schema=PATCHES_SCHEMA,
-        **shown(setting),
+    safe_drivers = ([driver(half, s) for s in halves[half]] for half in ends.halves)
+    pairs = list(product(*safe_drivers))
+    hosts = isinstance(setting, HostSetting)
+    kind = HostDependencies if hosts else Dependencies
+    return kind(
+        schema=HOST_PATCHES_SCHEMA if hosts else PATCHES_SCHEMA,
+        **setting.recorded(),
         requires={str(number): sorted(needs) for number, needs in requires.items()},
         minimal={
             str(number): _sorted(minimal_sets(s for s in safe if number in s)) for number in numbers
@@ -118,19 +141,24 @@ def dependencies(setting: Setting) -> Dependencies:
         subsets=2 ** len(numbers),
         safe_subsets=len(safe),
         mixed_failures=sum(
-            outcome(way, driver("ep", ep), driver("rc", rc), setting).verdict not in WORKS
-            for ep, rc in product(*halves)
-            for way in DIRECTIONS
+            outcome(way, first, second, setting).verdict not in WORKS
+            for first, second in pairs
+            for way in ends.directions
         ),
-        halves=[_half(side, half) for side, half in zip(SIDES, halves, strict=True)],
+        halves=[_half(side, half) for side, half in halves.items()],
         unsafe_orders=[
             _unsafe_order(number, need, setting)
             for number, needs in requires.items()
             for need in sorted(needs)
         ],
         hazard_cures=_cures(setting),
-        kernels={name: ep.patches | rc.patches in safe_set for name, (ep, rc) in KERNELS.items()},
+        kernels={name: _applied(pair, ends.sides) in safe_set for name, pair in KERNELS.items()},
     )
+
+
+def _applied(drivers: Iterable[Driver], sides: Iterable[Side]) -> Subset:
+    """Return the patches of a kernel that are of the halves in play."""
+    return frozenset().union(*(own.patches for own in drivers if own.side in sides))
 
 
 def required(number: int, safe: Iterable[Subset]) -> Subset:
@@ -176,7 +204,7 @@ def _half(side: Side, safe: list[Subset]) -> Half:
     )
 
 
-def _unsafe_order(number: int, without: int, setting: Setting) -> UnsafeOrder:
+def _unsafe_order(number: int, without: int, setting: AnySetting) -> UnsafeOrder:
     side = next(patch.side for patch in PATCHES if patch.number == number)
     careless = frozenset(side_patches(side)) - {without}
     return UnsafeOrder(
@@ -184,9 +212,9 @@ def _unsafe_order(number: int, without: int, setting: Setting) -> UnsafeOrder:
     )
 
 
-def _cures(setting: Setting) -> list[HazardCure]:
+def _cures(setting: AnySetting) -> list[HazardCure]:
     cures = []
-    for side, hazard in product(SIDES, Hazard):
+    for side, hazard in product(setting.ends.sides, Hazard):
         subsets = powerset(side_patches(side))
         minimal = minimal_sets(
             s for s in subsets if hazard not in _own_hazards(driver(side, s), setting)
@@ -196,7 +224,7 @@ def _cures(setting: Setting) -> list[HazardCure]:
     return cures
 
 
-def _own_hazards(own: Driver, setting: Setting) -> frozenset[Hazard]:
+def _own_hazards(own: Driver, setting: AnySetting) -> frozenset[Hazard]:
     """Return one side's hazards in both directions, whoever its peer is."""
     slots = setting.slots_of(own.side)
     met = sending_hazards(own, slots) | receiving_hazards(own, slots, setting.doorbell)
@@ -212,54 +240,59 @@ def _sorted(sets: Iterable[Subset]) -> list[list[int]]:
 # Subsets that are safe in one setting and lose doorbells in another that worked before.
 
 
-def other_settings(side: Side) -> list[OtherSettings]:
+def other_settings(side: Side, own: AnySetting) -> list[OtherSettings] | list[HostElsewhere]:
     """Return the smallest subsets of a half that break a setting which works without them.
 
-    Subsets whose traits agree in all settings cannot be told apart and are judged once.
+    `own` says whose settings: those of its endpoint function. Subsets whose traits agree in all
+    settings cannot be told apart and are judged once.
     """
-    found: list[OtherSettings] = []
+    hosts = isinstance(own, HostSetting)
+    kind = HostElsewhere if hosts else OtherSettings
+    names = (*(GRANTED if hosts else ("ep_slots", "rc_vectors")), "mw_count")
+    found: list[Any] = []
     harmless: set[tuple[Traits, ...]] = set()
     for subset in powerset(side_patches(side)):
         if any(subset.issuperset(smaller.patches) for smaller in found):
             continue
-        modes = Doorbell if side == "ep" else (Doorbell.POLL,)
-        everywhere = product(SLOTS[side], MW_COUNTS, modes)
-        fingerprint = tuple(traits(driver(side, subset), *key) for key in everywhere)
-        if fingerprint in harmless:
-            continue
-        hits = list(_hits(side, subset))
-        if hits:
-            spans: dict[str, tuple[int, int]] = {}
-            for name in ("ep_slots", "rc_vectors", "mw_count"):
-                values = [getattr(setting, name) for setting, _ in hits]
-                spans[name] = min(values), max(values)
-            verdicts = sorted({str(verdict) for _, verdict in hits})
-            found.append(
-                OtherSettings(
-                    side=side,
-                    patches=sorted(subset),
-                    settings=len(hits),
-                    verdicts=verdicts,
-                    **spans,
-                )
-            )
-        else:
+        fingerprint = _fingerprint(side, subset)
+        hits = [] if fingerprint in harmless else list(_hits(side, subset, own))
+        if not hits:
             harmless.add(fingerprint)
+            continue
+        columns = zip(*(sizes for sizes, _ in hits), strict=True)
+        spans = {name: (min(c), max(c)) for name, c in zip(names, columns, strict=True)}
+        verdicts = sorted({str(verdict) for _, verdict in hits})
+        found.append(
+            kind(
+                side=side,
+                patches=sorted(subset),
+                settings=len(hits),
+                verdicts=verdicts,
+                **spans,
+            )
+        )
     return found
 
 
-def _hits(side: Side, subset: Subset) -> Iterator[tuple[Setting, Verdict]]:
-    """Yield the settings that the subset breaks, once for each peer and direction."""
-    own, base = driver(side, subset), driver(side, ())
-    for slots, mw_count, doorbell in product(SLOTS[side], MW_COUNTS, Doorbell):
+def _fingerprint(side: Side, subset: Subset) -> tuple[Traits, ...]:
+    modes = Doorbell if side == "ep" else (Doorbell.POLL,)
+    everywhere = product(SLOTS[side], MW_COUNTS, modes)
+    return tuple(traits(driver(side, subset), *key) for key in everywhere)
+
+
+def _hits(side: Side, subset: Subset, setting: AnySetting) -> Iterator[tuple[Sizes, Verdict]]:
+    """Yield slots of both ends and windows that the subset breaks, once for each peer, direction
+    and doorbell mode. A host with the subset is the first: the other way round is the same."""
+    own, base, ends = driver(side, subset), driver(side, ()), setting.ends
+    at = ends.halves.index(side)
+    for slots, mw_count, doorbell in product(SLOTS[side], MW_COUNTS, modes(setting)):
         before = traits(base, slots, mw_count, doorbell)
         after = traits(own, slots, mw_count, doorbell)
         if before is after:
             continue
-        for peer, peer_slots in product(_peers(side), SLOTS[PEER_SIDE[side]]):
+        for peer, peer_slots in product(_peers(side, setting), SLOTS[ends.halves[1 - at]]):
             facing = traits(peer, peer_slots, mw_count, doorbell)
-            for way in DIRECTIONS:
-                verdict, _ = judge(way, *_ordered(side, after, facing))
-                if verdict not in WORKS and judge(way, *_ordered(side, before, facing))[0] in WORKS:
-                    both = _ordered(side, slots, peer_slots)
-                    yield Setting(*both, mw_count, doorbell), verdict
+            for way in ends.directions:
+                verdict, _ = judge(way, *_ordered(at, after, facing))
+                if verdict not in WORKS and judge(way, *_ordered(at, before, facing))[0] in WORKS:
+                    yield (*_ordered(at, slots, peer_slots), mw_count), verdict

@@ -5,17 +5,17 @@ All of it is computed; a driver that refuses the setting raises DriverError.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET
 
 from ntbbench.core.errors import InputError
-from ntbbench.core.options import shown
 from ntbbench.ntb.transport import UINT_BITS, QpCount
 from ntbbench.pair.behaviour import (
     RESERVED_SLOTS,
@@ -25,29 +25,27 @@ from ntbbench.pair.behaviour import (
     sending_hazards,
     valid_mask,
 )
-from ntbbench.pair.drivers.kernel_around import (
-    EP_DB_COUNT_MAX,
-    MW_COUNT_MAX,
-    RC_VECTORS_MAX,
-    RC_VECTORS_MIN,
-    DriverError,
-    Hazard,
-)
+from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
 from ntbbench.pair.drivers.patches import ROOT_FIX, Driver, Side, cell_driver, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.host_records import (
+    HOST_COMPAT_SCHEMA,
+    HostCell,
+    HostCompat,
+    HostExhaustive,
+    HostStories,
+)
+from ntbbench.pair.joined_hosts import AnySetting, HostSetting, setting_of
 from ntbbench.pair.records import (
     COMPAT_SCHEMA,
-    STORY_SCHEMA,
-    BrokenCell,
     CellName,
     CompatCell,
     CompatResult,
     Exhaustive,
-    Regression,
     Stories,
 )
-from ntbbench.pair.ring_trace import ring, story_of
-from ntbbench.pair.setting import DIRECTIONS, EP_SLOTS_MIN, Direction, Setting, transport_qps
+from ntbbench.pair.ring_trace import ring, stories, story_of
+from ntbbench.pair.setting import Direction, Ends, by_role, transport_qps
 
 
 class Verdict(StrEnum):
@@ -124,21 +122,20 @@ def traits(driver: Driver, slots: int, mw_count: int, doorbell: Doorbell) -> Tra
     )
 
 
-def setting_traits(driver: Driver, setting: Setting) -> Traits:
+def setting_traits(driver: Driver, setting: AnySetting) -> Traits:
     """Return the traits of one side in a setting."""
-    slots = setting.slots_of(driver.side)
-    return traits(driver, slots, setting.mw_count, setting.doorbell)
+    return traits(driver, setting.slots_of(driver.side), setting.mw_count, setting.doorbell)
 
 
-def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> Outcome:
+def outcome(direction: Direction, first: Driver, second: Driver, setting: AnySetting) -> Outcome:
     """Return what becomes of the doorbells of one direction."""
-    ep_traits, rc_traits = setting_traits(ep, setting), setting_traits(rc, setting)
-    verdict, counts = judge(direction, ep_traits, rc_traits)
-    sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
-    sends = sender, setting.slots_of(sender.side)
-    receives = receiver, setting.slots_of(receiver.side), setting.doorbell
+    ends = list(zip((first, second), setting.slots, strict=True))
+    both = [traits(*end, setting.mw_count, setting.doorbell) for end in ends]
+    verdict, counts = judge(direction, *both)
+    sends, (receiver, slots) = by_role(direction, *ends)
+    receives = receiver, slots, setting.doorbell
     met = sending_hazards(*sends) | receiving_hazards(*receives)
-    rung = sending(*sends).slots[: min(ep_traits.qp_count, rc_traits.qp_count)]
+    rung = sending(*sends).slots[: min(one.qp_count for one in both)]
     seen = receiving(*receives)
     shown = ((slot, bit) for bit, slots in enumerate(rung) for slot in slots if seen.masks[slot])
     if any(seen.db_reads[slot] != 1 << bit for slot, bit in shown):
@@ -147,11 +144,11 @@ def outcome(direction: Direction, ep: Driver, rc: Driver, setting: Setting) -> O
 
 
 @cache
-def judge(direction: Direction, ep: Traits, rc: Traits) -> tuple[Verdict, DoorbellCounts]:
+def judge(direction: Direction, first: Traits, second: Traits) -> tuple[Verdict, DoorbellCounts]:
     """Return the verdict on one direction and the counts behind it."""
-    if ep.qp_count != rc.qp_count:
+    if first.qp_count != second.qp_count:
         return Verdict.LINK_DOWN, NOTHING
-    sender, receiver = (ep, rc) if direction == "ep-to-rc" else (rc, ep)
+    sender, receiver = by_role(direction, first, second)
     counts = _count_rings(sender.slots, receiver.masks)
     return _verdict(counts, receiver.fallback), counts
 
@@ -192,58 +189,55 @@ Link = Literal["up", "down"]
 
 @dataclass(frozen=True)
 class PairLink:
-    """The QPs of either transport, and what becomes of the link."""
+    """The QPs of either transport, and what becomes of the link; first and second end."""
 
     # the QPs that each side's ntb_transport makes; None: its driver refuses the setting
-    ep: QpCount | None
-    rc: QpCount | None
-    # nt->qp_count of EP and RC, which they publish. Without a doorbell bit it wraps and the
-    # windows limit it, although a client gets no QP
+    qps: tuple[QpCount | None, QpCount | None]
+    # nt->qp_count of both, which they publish. Without a doorbell bit it wraps and the windows
+    # limit it, although a client gets no QP
     counts: tuple[int | None, int | None]
     link: Link  # "up" when both publish the same number of QPs and a client can get one
     cause: str  # why the link is down; "" when it is up
 
 
-def pair_link(ep: Driver, rc: Driver, setting: Setting, max_num_clients: int = 0) -> PairLink:
+def pair_link(
+    first: Driver, second: Driver, setting: AnySetting, max_num_clients: int = 0
+) -> PairLink:
     """Return the link of two drivers; `max_num_clients` is ntb_transport's, 0 where unset.
 
     Source: drivers/ntb/ntb_transport.c (ntb_transport_probe, ntb_transport_link_work: NUM_QPS of
     the peer must equal nt->qp_count, else it tries again for ever), Linux 6.12 and 7.3.
     """
-    qps: dict[Side, QpCount] = {}
-    published: dict[Side, int] = {}
-    refused = ""
-    for driver in (ep, rc):
+    qps: list[QpCount | None] = [None, None]
+    counts: list[int | None] = [None, None]
+    titles, cause = setting.ends.titles, ""
+    for end, (driver, slots) in enumerate(zip((first, second), setting.slots, strict=True)):
         try:
-            mask = valid_mask(driver, setting.slots_of(driver.side))
+            mask = valid_mask(driver, slots)
         except DriverError as error:
-            refused = f"the driver of {driver.side.upper()} refuses: {error}"
+            cause = f"the driver of {titles[end]} refuses: {error}"
             break  # without a bound endpoint there is no PCI device for the root complex to find
-        qps[driver.side] = transport_qps(mask, setting.mw_count, max_num_clients)
+        qps[end] = transport_qps(mask, setting.mw_count, max_num_clients)
         count = (mask.bit_length() - 1) % (1 << UINT_BITS)  # it wraps for an empty mask
         limited = max_num_clients and max_num_clients < count
-        published[driver.side] = max_num_clients if limited else min(count, setting.mw_count)
-    counts = published.get("ep"), published.get("rc")
-    cause = refused or _apart(qps["ep"], qps["rc"], counts)
-    return PairLink(qps.get("ep"), qps.get("rc"), counts, "down" if cause else "up", cause)
+        counts[end] = max_num_clients if limited else min(count, setting.mw_count)
+    cause = cause or _apart(titles, qps, counts)
+    found = (qps[0], qps[1]), (counts[0], counts[1])
+    return PairLink(*found, "down" if cause else "up", cause)
 
 
-def _apart(ep: QpCount, rc: QpCount, counts: tuple[int | None, int | None]) -> str:
+def _apart(
+    titles: Sequence[str], qps: Sequence[QpCount | None], counts: Sequence[int | None]
+) -> str:
     """Return why the link of two sides does not come up, or ""."""
+    limits = [made.limit for made in qps if made]
     if counts[0] != counts[1]:
         return (
-            f"ntb_transport computed qp_count {counts[0]} on EP ({ep.limit}) and {counts[1]} on RC "
-            f"({rc.limit}); the link waits for equal NUM_QPS for ever"
+            f"ntb_transport computed qp_count {counts[0]} on {titles[0]} ({limits[0]}) and "
+            f"{counts[1]} on {titles[1]} ({limits[1]}); the link waits for equal NUM_QPS for ever"
         )
-    made = next(((side, qps) for side, qps in (("EP", ep), ("RC", rc)) if not qps.qp_count), None)
-    return f"no client gets a QP on {made[0]}: {made[1].limit}" if made else ""
-
-
-SLOTS: dict[Side, range] = {
-    "ep": range(EP_SLOTS_MIN, EP_DB_COUNT_MAX + 1),
-    "rc": range(RC_VECTORS_MIN, RC_VECTORS_MAX + 1),
-}
-MW_COUNTS = range(1, MW_COUNT_MAX + 1)
+    none = next((end for end, made in enumerate(qps) if made and not made.qp_count), None)
+    return "" if none is None else f"no client gets a QP on {titles[none]}: {limits[none]}"
 
 
 def rows(side: Side) -> tuple[CellName, ...]:
@@ -251,28 +245,35 @@ def rows(side: Side) -> tuple[CellName, ...]:
     return (*range(len(side_patches(side)) + 1), ROOT_FIX)
 
 
-def compat(setting: Setting, exhaustive: Exhaustive | None = None) -> CompatResult:
+def compat(
+    setting: AnySetting, exhaustive: Exhaustive | HostExhaustive | None = None
+) -> CompatResult | HostCompat:
     """Return the matrix of one setting, in both directions."""
-    return CompatResult(
-        schema=COMPAT_SCHEMA,
-        **shown(setting),
-        cells=[
-            cell(direction, ep, rc, setting)
-            for direction in DIRECTIONS
-            for ep in rows("ep")
-            for rc in rows("rc")
-        ],
-        exhaustive=UNSET if exhaustive is None else exhaustive,
-    )
+    found: dict[str, Any] = {
+        **setting.recorded(),
+        "cells": [cell(*place, setting) for place in places(setting.ends)],
+        "exhaustive": UNSET if exhaustive is None else exhaustive,
+    }
+    if isinstance(setting, HostSetting):
+        return HostCompat(schema=HOST_COMPAT_SCHEMA, **found)
+    return CompatResult(schema=COMPAT_SCHEMA, **found)
 
 
-def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> CompatCell:
+def places(ends: Ends) -> list[tuple[Direction, CellName, CellName]]:
+    """Return the cells of a matrix: direction, row and column."""
+    return list(product(ends.directions, rows(ends.halves[0]), rows(ends.halves[1])))
+
+
+def cell(
+    direction: Direction, first: CellName, second: CellName, setting: AnySetting
+) -> CompatCell | HostCell:
     """Return one cell of the matrix."""
-    found = outcome(direction, cell_driver("ep", ep), cell_driver("rc", rc), setting)
-    return CompatCell(
+    ends = setting.ends
+    found = outcome(direction, *cell_drivers(first, second, ends), setting)
+    kind = HostCell if isinstance(setting, HostSetting) else CompatCell
+    return kind(
         direction=direction,
-        ep=ep,
-        rc=rc,
+        **dict(zip(ends.names, (first, second), strict=True)),
         verdict=str(found.verdict),
         amplification=found.counts.amplification,
         missed=found.counts.missed,
@@ -282,108 +283,37 @@ def cell(direction: Direction, ep: CellName, rc: CellName, setting: Setting) -> 
     )
 
 
-def check_matrix(result: CompatResult, path: Path) -> None:
+def cell_drivers(first: CellName, second: CellName, ends: Ends) -> tuple[Driver, Driver]:
+    """Return the drivers of a cell's row and column."""
+    return cell_driver(ends.halves[0], first), cell_driver(ends.halves[1], second)
+
+
+def place_of(cell: CompatCell | HostCell) -> tuple[str, CellName, CellName]:
+    """Return where a cell stands in its matrix: direction, row and column."""
+    if isinstance(cell, HostCell):
+        return cell.direction, cell.host1, cell.host2
+    return cell.direction, cell.ep, cell.rc
+
+
+def check_matrix(result: CompatResult | HostCompat, path: Path) -> None:
     """Raise InputError for a saved matrix that lacks a cell or has words that no matrix has."""
-    whole = Counter(product(DIRECTIONS, rows("ep"), rows("rc")))
-    if Counter((cell.direction, cell.ep, cell.rc) for cell in result.cells) != whole:
-        raise InputError(f"{path}: cells", len(result.cells), "each direction, EP and RC once")
+    ends = setting_of(result).ends
+    if Counter(map(place_of, result.cells)) != Counter(places(ends)):
+        once = f"each direction, {' and '.join(ends.titles)} once"
+        raise InputError(f"{path}: cells", len(result.cells), once)
     for found in result.cells:
         for word in sorted({found.verdict, *found.hazards} - {*Verdict, *Hazard}):
             raise InputError(f"{path}: cells", word, "a verdict or a hazard")
 
 
-def cell_stories(ep: CellName, rc: CellName, setting: Setting) -> Stories:
+def cell_stories(first: CellName, second: CellName, setting: AnySetting) -> Stories | HostStories:
     """Return the story of the first bit that goes astray, or of bit 0, in both directions."""
-    drivers = cell_driver("ep", ep), cell_driver("rc", rc)
-    stories = []
-    for direction in DIRECTIONS:
-        sender = drivers[0] if direction == "ep-to-rc" else drivers[1]
-        bits = max(setting_traits(sender, setting).qp_count, 1)
+    drivers = cell_drivers(first, second, setting.ends)
+    found = []
+    for direction in setting.ends.directions:
+        sender, slots = by_role(direction, *zip(drivers, setting.slots, strict=True))[0]
+        bits = max(traits(sender, slots, setting.mw_count, setting.doorbell).qp_count, 1)
         traces = [ring(direction, *drivers, setting, 1 << bit) for bit in range(bits)]
         chosen = next((trace for trace in traces if trace.asleep), traces[0])
-        stories.append(story_of(chosen, str(outcome(direction, *drivers, setting).verdict)))
-    return Stories(schema=STORY_SCHEMA, **shown(setting), stories=stories)
-
-
-def exhaustive() -> Exhaustive:
-    """Return every setting in which a cell stops working although 0/0 works there.
-
-    All doorbell bits of all QP counts: ntb_transport rings bits 0 .. qp_count-1, and qp_count
-    follows from slots, vectors and windows.
-    """
-    settings = working = root_fix = 0
-    found: list[Regression] = []
-    for mw_count, ep_slots, rc_vectors, doorbell, direction in product(
-        MW_COUNTS, SLOTS["ep"], SLOTS["rc"], Doorbell, DIRECTIONS
-    ):
-        settings += 1
-        ep = _row_traits("ep", ep_slots, mw_count, doorbell)
-        rc = _row_traits("rc", rc_vectors, mw_count, doorbell)
-        if judge(direction, ep[0], rc[0])[0] not in WORKS:
-            continue
-        working += 1
-        broken, broken_root_fix = _broken_cells(direction, ep, rc)
-        root_fix += broken_root_fix
-        if broken:
-            setting = Setting(ep_slots, rc_vectors, mw_count, doorbell)
-            found.append(Regression(direction=direction, **shown(setting), cells=list(broken)))
-    return Exhaustive(
-        settings=settings, working=working, regressions=found, root_fix_cells=root_fix
-    )
-
-
-def nearest_break(setting: Setting) -> list[Regression]:
-    """Return the setting next to this one in which a cell stops working although 0/0 works.
-
-    One for each direction in which it does; none: there is no such setting.
-
-    Next is what differs in the fewest of slots, vectors and windows, and least in them.
-    """
-    own = (setting.ep_slots, setting.rc_vectors, setting.mw_count)
-
-    def distance(other: tuple[int, int, int]) -> tuple[int, int]:
-        apart = [abs(one - two) for one, two in zip(own, other, strict=True)]
-        return sum(map(bool, apart)), sum(apart)
-
-    for sizes in sorted(product(SLOTS["ep"], SLOTS["rc"], MW_COUNTS), key=distance):
-        found = _regressions(Setting(*sizes, setting.doorbell))
-        if found and sizes != own:
-            return found
-    return []
-
-
-def _regressions(setting: Setting) -> list[Regression]:
-    """Return the directions in which 0/0 works in a setting and other cells do not."""
-    ep = _row_traits("ep", setting.ep_slots, setting.mw_count, setting.doorbell)
-    rc = _row_traits("rc", setting.rc_vectors, setting.mw_count, setting.doorbell)
-    return [
-        Regression(direction=direction, **shown(setting), cells=list(broken))
-        for direction in DIRECTIONS
-        if judge(direction, ep[0], rc[0])[0] in WORKS
-        and (broken := _broken_cells(direction, ep, rc)[0])
-    ]
-
-
-@cache
-def _row_traits(side: Side, slots: int, mw_count: int, doorbell: Doorbell) -> tuple[Traits, ...]:
-    return tuple(traits(cell_driver(side, name), slots, mw_count, doorbell) for name in rows(side))
-
-
-@cache
-def _broken_cells(
-    direction: Direction, ep: tuple[Traits, ...], rc: tuple[Traits, ...]
-) -> tuple[tuple[BrokenCell, ...], int]:
-    """Return the cells of prefixes that do not work, and the number of those with one root fix."""
-    broken: list[BrokenCell] = []
-    root_fix = 0
-    for (ep_name, ep_side), (rc_name, rc_side) in product(
-        zip(rows("ep"), ep, strict=True), zip(rows("rc"), rc, strict=True)
-    ):
-        verdict, _ = judge(direction, ep_side, rc_side)
-        if verdict in WORKS or ep_name == rc_name == ROOT_FIX:
-            continue
-        if isinstance(ep_name, int) and isinstance(rc_name, int):
-            broken.append(BrokenCell(ep=ep_name, rc=rc_name, verdict=str(verdict)))
-        else:
-            root_fix += 1
-    return tuple(broken), root_fix
+        found.append(story_of(chosen, str(outcome(direction, *drivers, setting).verdict)))
+    return stories(setting, found)

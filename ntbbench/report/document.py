@@ -189,6 +189,25 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """A state of the code under test, for what keeps builds and tests by revision.
+
+    Parameters
+    ----------
+    commit : its id, or the Message-ID of its mail.
+    builds : None where it does not apply, or was not built.
+    reason : why it does not apply or build.
+    """
+
+    name: str
+    commit: str
+    applies: bool
+    builds: bool | None
+    reason: str
+    tests: Sequence[Check]
+
+
+@dataclass(frozen=True)
 class Sheet:
     """Raw numbers for other tools, unscaled: the rows of the CSV.
 
@@ -219,7 +238,9 @@ class Document:
     indent : of the JSON; 0: none.
     tone : of the verdict, for what has colours.
     whole : a text is never cut: the tables are what was asked for.
-    sheet, figures, checks : made only for the formats that show them.
+    ran : it tells of code that ran here, so that a mail says on what: the facts.
+    trailers : lines that end a mail, as `Tested-by: NAME <MAIL>`.
+    sheet, figures, checks, revisions : made only for the formats that show them.
     """
 
     title: str
@@ -232,9 +253,12 @@ class Document:
     indent: int = 2
     tone: Tone = ""
     whole: bool = False
+    ran: bool = False
+    trailers: Sequence[str] = ()
     sheet: Callable[[], Sheet] | None = None
     figures: Callable[[], Sequence[Section]] | None = None
     checks: Callable[[], Sequence[Check]] | None = None
+    revisions: Callable[[], Sequence[Revision]] | None = None
 
     def parts(self, form: str) -> list[Block]:
         """Return the blocks that a format shows."""
@@ -245,6 +269,12 @@ class Document:
         if self.checks is None:
             raise InputError("--format", form, f"a format of `{self.title}`: it checks nothing")
         return self.checks()
+
+    def revised(self, form: str) -> Sequence[Revision]:
+        """Return the revisions; InputError for a format of them where the report has none."""
+        if self.revisions is None:
+            raise InputError("--format", form, f"a format of a series, not of `{self.title}`")
+        return self.revisions()
 
 
 def _shown(blocks: Sequence[Block], form: str) -> list[Block]:

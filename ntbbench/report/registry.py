@@ -65,8 +65,20 @@ RESULTS: dict[str, ResultKind] = {
         "compat",
         "ntbbench.pair.verdict:check_matrix",
     ),
+    "compat-ntb": ResultKind(
+        "ntbbench.compat-ntb/1",
+        "ntbbench.pair.host_records:HostCompat",
+        "compat",
+        "ntbbench.pair.verdict:check_matrix",
+    ),
     "patches": ResultKind("ntbbench.patches/1", "ntbbench.pair.records:PatchesResult", "patches"),
+    "patches-ntb": ResultKind(
+        "ntbbench.patches-ntb/1", "ntbbench.pair.host_records:HostPatches", "patches"
+    ),
     "story": ResultKind("ntbbench.story/1", "ntbbench.pair.records:Stories", "story"),
+    "story-ntb": ResultKind(
+        "ntbbench.story-ntb/1", "ntbbench.pair.host_records:HostStories", "story"
+    ),
     "simulation": ResultKind(
         "ntbbench.simulation/1",
         "ntbbench.datapath.records:SimulationResult",
@@ -78,6 +90,15 @@ RESULTS: dict[str, ResultKind] = {
     "pair": ResultKind(
         "ntbbench.pair/1", "ntbbench.lab.pair.records:PairResult", "lab_pair_{kind}"
     ),
+    "pair-ntb": ResultKind(
+        "ntbbench.pair-ntb/1", "ntbbench.lab.hosts.bridge_records:HostResult", "lab_pair_{kind}"
+    ),
+    "selftest": ResultKind(
+        "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"
+    ),
+    "series": ResultKind(
+        "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
+    ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
@@ -87,6 +108,18 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.ab.records:AbResult",
         "ab",
         "ntbbench.compare.readers.ab_blocks:check_blocks",
+    ),
+    "board": ResultKind(
+        "ntbbench.board/1",
+        "ntbbench.board.board_records:BoardResult",
+        "board",
+        "ntbbench.compare.readers.board_blocks:check_board",
+    ),
+    "board-check": ResultKind(
+        "ntbbench.board-check/1", "ntbbench.board.board_records:BoardCheck", "board_check"
+    ),
+    "board-plan": ResultKind(
+        "ntbbench.board-plan/1", "ntbbench.board.board_records:BoardSchedule", "board_plan"
     ),
     "history": ResultKind("ntbbench.history/1", "ntbbench.compare.history:Checked", "history"),
     "lab-netdev": ResultKind(

@@ -37,6 +37,7 @@ from ntbbench.lab.commands import (
     MissingToolError,
     UnjudgedError,
 )
+from ntbbench.lab.pair.disagreements import UNPROBED
 from ntbbench.lab.pair.observed_patches import observed_driver
 from ntbbench.lab.pair.plan import PairRecordings, PairSetup
 from ntbbench.lab.pair.records import PairResult
@@ -68,10 +69,33 @@ def test_defaults_are_those_that_are_documented(lab: Lab, pair: Run) -> None:
     setup = plan.setup
     assert (setup.ep_driver, setup.rc_driver, setup.doorbell) == ("after", "after", "poll")
     assert (setup.ep_slots, setup.mw_count, setup.queues) == (8, 2, None)
-    assert [point.direction for point in plan.traffic] == BOTH
-    assert {(p.flows, p.packets, p.gap_us) for p in plan.traffic} == {(2, 20, 12_000)}
+    assert [(p.direction, p.gap_us) for p in plan.traffic] == [
+        *((direction, 12_000) for direction in BOTH),
+        *((direction, 0) for direction in BOTH),
+    ]
+    assert {(p.flows, p.packets) for p in plan.traffic} == {(2, 20)} and plan.probe
     pair("run", "--bisect")
-    assert lab.plans[1].traffic == plan.traffic
+    assert lab.plans[1] == plan
+
+
+@pytest.mark.parametrize(
+    ("options", "gaps", "probed"),
+    [
+        ("--quick", {12_000}, False),
+        ("--quick --gap 0", {0}, False),
+        ("--gap 2000", {2000}, True),
+        ("--gap 12000", {12_000}, True),
+    ],
+)
+def test_a_quick_run_and_a_gap_leave_the_bursts_out(
+    lab: Lab, pair: Run, options: str, gaps: set[int], probed: bool
+) -> None:
+    pair("run", *options.split())
+    (plan,) = lab.plans
+    assert [point.direction for point in plan.traffic] == BOTH
+    assert {point.gap_us for point in plan.traffic} == gaps
+    assert plan.probe == probed
+    assert (UNPROBED in load_pair_result(OUT).not_exercised) == (not probed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,7 +117,7 @@ def test_defaults_are_those_that_are_documented(lab: Lab, pair: Run) -> None:
 def test_each_direction_has_a_flow_for_each_qp(
     lab: Lab, pair: Run, kind: str, options: str, directions: list[str], flows: int
 ) -> None:
-    pair(kind, *options.split())
+    pair(kind, *options.split(), *(["--quick"] if kind == "run" else []))
     assert lab.plans
     for plan in lab.plans:
         assert [(p.direction, p.flows) for p in plan.traffic] == [(d, flows) for d in directions]

@@ -45,6 +45,7 @@ CALLS = {
     "patches": "patches",
     "doorbell": "doorbell --ep 7 --rc 5 --bits 0",
     "compare": "compare --runs runs.csv",
+    "board": "board plan board.toml",
     "ab": "ab --base true --candidate true --until 2 -o ab.json",
     "gate": "gate --runs runs.csv",
     "calibrate": "calibrate --policy policy.toml a.json a.json a.json a.json",
@@ -71,6 +72,8 @@ def inputs(in_an_empty_folder: None) -> None:
     runs_csv(Path("runs.csv"), {"a": samples(1, 10), "b": samples(2, 10, 120.0)})
     written(Path("a.json"), sweep())
     Path("policy.toml").touch()
+    side = 'host = "local"\nnetdev = "lo"\naddress = "127.0.0.1"\n'
+    Path("board.toml").write_text(f"[rc]\n{side}[ep]\n{side}[[variants]]\nname = 'one'\n")
     assert main([*SMALL, "-o", "result.json"]) == 0
     assert main(["ingest", str(FOUR), "-o", "measured.json"]) == 0
 

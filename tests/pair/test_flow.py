@@ -74,7 +74,7 @@ def test_a_slot_beyond_db_count_is_silently_lost() -> None:
     """An unpatched endpoint with db_count 3 gives two QPs and has one doorbell slot."""
     small = Setting(ep_slots=3, mw_count=2)
     link = pair_link(*drivers(False), small)
-    assert (link.link, link.ep and link.ep.qp_count) == ("up", 2)
+    assert (link.link, link.qps[0] and link.qps[0].qp_count) == ("up", 2)
     tally = PairFlow("rc-to-ep", *drivers(False), small, 0b11).run([2, POLL])
     assert tally.vectors.total() == tally.runs.total() == 0
     tally = PairFlow("rc-to-ep", *drivers(False), small, 0b11).run([1, POLL])
@@ -179,14 +179,14 @@ def test_the_link_comes_up_where_both_compute_one_qp_count(
     slots, windows, series, counts, link
 ) -> None:
     found = pair_link(*drivers(series), AnySlots(ep_slots=slots, mw_count=windows))
-    assert found.ep is not None and found.rc is not None
-    assert (found.ep.qp_count, found.rc.qp_count, found.link) == (*counts, link)
+    assert None not in found.qps
+    assert (*(made.qp_count for made in found.qps), found.link) == (*counts, link)
     assert bool(found.cause) == (link == "down")
 
 
 def test_max_num_clients_below_the_doorbells_sets_the_count() -> None:
     link = pair_link(*drivers(True), Setting(mw_count=2), max_num_clients=4)
-    assert (link.link, link.ep and link.ep.qp_count) == ("up", 4)
+    assert (link.link, link.qps[0] and link.qps[0].qp_count) == ("up", 4)
     link = pair_link(*drivers(True), Setting(ep_slots=6, mw_count=2), max_num_clients=4)
     assert link.cause.startswith("ntb_transport computed qp_count 2 on EP")
     assert "4 on RC (max_num_clients = 4)" in link.cause
@@ -194,7 +194,7 @@ def test_max_num_clients_below_the_doorbells_sets_the_count() -> None:
 
 def test_a_refused_db_count_leaves_no_device_on_either_side() -> None:
     link = pair_link(*drivers(True), AnySlots(ep_slots=2, mw_count=2))
-    assert (link.ep, link.rc, link.counts, link.link) == (None, None, (None, None), "down")
+    assert (link.qps, link.counts, link.link) == ((None, None), (None, None), "down")
     assert "db_count: -EINVAL: DB count 2 out of range (3 - 32)" in link.cause
 
 

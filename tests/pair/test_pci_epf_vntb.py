@@ -13,8 +13,8 @@ from ntbbench.core.errors import InputError
 from ntbbench.pair.drivers.kernel_around import DriverError, Hazard
 from ntbbench.pair.drivers.patches import Driver, driver
 from ntbbench.pair.drivers.pci_epf_vntb import VNTB_PEER_DB_WORK_BUDGET, Doorbell, PeerDbWork, Vntb
-from ntbbench.pair.effects import storm
 from ntbbench.pair.setting import bound_vntb
+from ntbbench.pair.storm import storm
 
 
 def ignore(_: int) -> None:

@@ -9,9 +9,10 @@ from pages import OpenPage
 from rendered import rendered
 
 from ntbbench.pair.records import BrokenCell, Regression
-from ntbbench.pair.setting import DIRECTIONS, Setting
-from ntbbench.pair.verdict import Verdict, compat, exhaustive, rows
-from ntbbench.report.views.compat import SHOWN, TITLES, folded_settings
+from ntbbench.pair.search import exhaustive
+from ntbbench.pair.setting import DIRECTIONS, VNTB_ENDS, Setting
+from ntbbench.pair.verdict import Verdict, compat, rows
+from ntbbench.report.views.compat import SHOWN, folded_settings, heading
 
 READ_GRID = """
 () => Array.from(document.querySelectorAll("#part-0-table tbody tr"), row =>
@@ -28,7 +29,8 @@ def test_grid_in_the_browser(open_page: OpenPage, tmp_path: Path, slots: int) ->
     page = open_page(path)
     grid = page.evaluate(READ_GRID)
     places = [(direction, ep) for direction in DIRECTIONS for ep in rows("ep")]
-    assert [(row[0][0], row[1][0]) for row in grid] == [(TITLES[d], str(ep)) for d, ep in places]
+    heads = [(heading(direction, VNTB_ENDS), str(ep)) for direction, ep in places]
+    assert [(row[0][0], row[1][0]) for row in grid] == heads
     found = {(c.direction, c.ep, c.rc): c for c in result.cells}
     colours: dict[Verdict, set[str]] = {}
     for place, row in zip(places, grid, strict=True):

@@ -72,6 +72,13 @@ def modelled() -> Iterator[Case]:
     yield from formats("compat-slots", "compat --ep-slots 4 --mw-count 2", ("text", "json"))
     yield from formats("compat-explain", "compat --explain root-fix/5", SERIES, page=True)
     yield from formats("patches", "patches", SERIES, page=True)
+    yield from formats("compat-ntb", "compat --function ntb", SERIES, page=True)
+    yield Case("compat-ntb-exhaustive.md", "compat --function ntb --exhaustive --format md")
+    few = "--function ntb --ep-slots 4 --mw-count 2"
+    yield from formats("compat-ntb-slots", f"compat {few}", ("text", "json"))
+    yield from formats("patches-ntb", f"patches {few}", SERIES)
+    ring = f"doorbell {few} --host1 none --host2 all --bits 0"
+    yield from formats("doorbell-ntb", ring, SERIES, page=True)
     ring = "doorbell --ep 0 --rc 6.12.117 --bits 0,2"
     yield from formats("doorbell", ring, SERIES, page=True)
     sweep = "sweep --hardware ntb_hw_epf-legacy,ntb_hw_epf-v4,generic --queues 1,2,20"
@@ -107,6 +114,11 @@ def measured() -> Iterator[Case]:
     for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):
         yield from formats(f"show-{kind}", f"show {kind}.json", COMMON, page=True)
 
+    yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
+    yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
+    broken = (*COMPARED, "kcidb")
+    yield from formats("show-series-broken", "show series-v2.json", broken, page=True)
+
 
 def compared() -> Iterator[Case]:
     """Yield the cases of comparisons."""
@@ -118,7 +130,10 @@ def compared() -> Iterator[Case]:
         )
     yield from formats("show-ab", "show ab.json", COMPARED, page=True)
     yield from formats("gate-ab", "gate ab.json", ("text", "json"))
+    yield from formats("show-board", "show board.json", COMPARED, page=True)
+    yield from formats("gate-board", "gate board.json", ("text", "json"))
     yield from formats("gate-pair", "gate pair-run.json pair-new.json", COMPARED)
+    yield from formats("gate-series", "gate series-v1.json series-v2.json", ("text", "md"))
     yield Case("gate-policy.text", "gate bench-base.json bench-new.json --policy policy.toml")
     runs = " ".join(f"bench-{number}.json" for number in range(4))
     yield from formats("calibrate", f"calibrate {runs} -o out.toml", COMMON, page=True)

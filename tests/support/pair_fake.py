@@ -21,7 +21,7 @@ from ntbbench.lab.pair.sources import FILES
 
 @dataclass
 class Lab:
-    """What the command asked for, and how the guest answers."""
+    """What the command asked for, and how the guest answers: with the spaced points alone."""
 
     plans: list[PairPlan]
     error: Exception | None = None
@@ -47,7 +47,7 @@ class Lab:
         ends = {4: "-slots-4", 2: "-slots-2"}.get(setup.ep_slots, "")
         name = "after-after" if ends else f"{setup.ep_driver}-{setup.rc_driver}"
         old = load(DATA / f"{name}{ends}")
-        wanted = [traffic.direction for traffic in plan.traffic]
+        wanted = dict.fromkeys(traffic.direction for traffic in plan.traffic)
         points = [p for d in wanted for p in old.points if p.traffic.direction == d]
         points = [point for point in points if point.traffic.gap_us]
         asked = {"ep_slots": setup.ep_slots, "mw_count": setup.mw_count}

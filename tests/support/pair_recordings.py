@@ -99,7 +99,7 @@ def observations(boot: str) -> dict[str, dict[str, str]]:
     Parameters
     ----------
     boot : `before-before`, `after-after`, `6.12.118` (stable: patches 9-11), or the drivers of 7.3
-        with interrupts as doorbells, `msi` and `embedded`.
+        with interrupts as doorbells, `msi` and `embedded`; `probed-`: with the API probe.
     """
     found = read_observations((OBSERVED / boot).read_text().splitlines())
     return {side: dict(seen) for side, seen in found.items()}

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 from shell_files import shell_files
 
+from ntbbench.board.settings import LISTS, TABLES
 from ntbbench.capture.ingest import READERS as CAPTURED
 from ntbbench.cli.main import EXIT_CODES
 from ntbbench.compare import readers as compared
@@ -27,6 +28,7 @@ from ntbbench.dispatch import scenario as sweep
 from ntbbench.report.registry import RESULTS
 from ntbbench.report.render import RENDERERS
 
+BOARD = [(key, one) for key, one in {**TABLES, **LISTS}.items() if key != "ep"]  # as [rc]
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 SHELL = FOLDER.parent / "shell"
 METRICS = """\
@@ -112,6 +114,7 @@ def options_page() -> str:
         *key_tables("simulate", described(simulate.Scenario()), ("R-Car S4", described(board))),
         *key_tables("sweep", described(sweep.SweepScenario())),
         *key_tables("compare, gate --policy", described(Policy())),
+        *key_tables("board", [part for name, one in BOARD for part in described(one, name)]),
     ]
     return "\n".join([OPTIONS, *commands, FILES, *files])
 

@@ -3,11 +3,13 @@
 
 import msgspec
 
+from ntbbench.compare.readers.commit_series import CommitSeries
 from ntbbench.compare.readers.content import Content, Keys, ResultReader, begins
 from ntbbench.compare.readers.pair_results import Pairs
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
+    HostCells,
     LabRuns,
     Simulations,
     Sweeps,
@@ -16,7 +18,16 @@ from ntbbench.compare.readers.results import Results
 from ntbbench.compare.series import Variant
 from ntbbench.core.errors import InputError
 
-OWN = (Sweeps(), CompatCells(), LabRuns(), Flows(), Pairs(), Simulations())
+OWN = (
+    Sweeps(),
+    CompatCells(),
+    HostCells(),
+    LabRuns(),
+    Flows(),
+    Pairs(),
+    CommitSeries(),
+    Simulations(),
+)
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)
 OURS = "ntbbench."  # what our own schemas begin with
 

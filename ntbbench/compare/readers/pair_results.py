@@ -3,10 +3,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
+
+from msgspec import Struct
 
 from ntbbench.compare.readers.results import OK, Metrics, Results, add
 from ntbbench.compare.series import Variant
@@ -22,6 +24,8 @@ from ntbbench.lab.pair.records import (
 )
 
 AFTER = "after"  # the driver that carries the series, or what is to replace it
+# Of doorbells that meet: when they do is of one build of the guest, and the model only bounds them.
+BOUNDED = ("msis_raised", "events", "runs_per_qp")
 OF_A_BOOT = ("link", "agrees", "warnings", "ep_qp_count", "rc_qp_count")
 HIGHER = {"better": "higher"}
 BITS = 64  # doorbell bits; ntb_transport's qp_bitmap is a u64
@@ -41,14 +45,16 @@ def _harmless(warning: str) -> bool:
 class Pairs(Results):
     """A run, a matrix or a check; another kernel or driver is what one compares."""
 
-    schema, result, point = "ntbbench.pair/1", PairResult, PairPoint
+    schema = "ntbbench.pair/1"
+    result: type[Struct] = PairResult
+    point: type[Struct] = PairPoint
     name = (
         "{direction}/{ep_slots} slots/{mw_count} windows/{doorbell}/queues {queues}"
         "/{flows} flows of {packets}, {gap_us} us"
     )
-    context = ("kernel",)
-    also = ("kind", "scenario", "complete", "findings", "rounds", "checks")
-    needed = ("ep_driver", "rc_driver", "ep_patches", "rc_patches")
+    context: Sequence[str] = ("kernel",)
+    also: Sequence[str] = ("kind", "scenario", "complete", "findings", "rounds", "checks")
+    needed = ("ep_driver", "rc_driver", "ep_patches", "rc_patches", "spaced")
     later = ("queues",)
     statuses = (FAILED, UNAVAILABLE, OK)
     order = (
@@ -93,8 +99,10 @@ class Pairs(Results):
         return {**super().status(value, where), "cautions": cautions}
 
     def lacks(self, point: Any, name: str) -> bool:
-        """Tell the counts of a point whose link is down: its cause tells why."""
-        return point.link == "down" and name not in OF_A_BOOT
+        """Tell the counts of a point whose link is down, whose cause tells why, or of a burst."""
+        if point.link == "down":
+            return name not in OF_A_BOOT
+        return name in BOUNDED and point.spaced is False
 
     def metrics(self, about: Declared, value: Any, point: Any, where: str) -> Metrics:
         """Yield how often the kernel complained, and the slot that each doorbell bit rang."""

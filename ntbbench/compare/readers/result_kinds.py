@@ -2,13 +2,14 @@
 """The kinds of results of ntbbench: what is compared beyond what their records declare."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from ntbbench.compare.readers.checked import samples_of, split_environment
 from ntbbench.compare.readers.results import Metrics, Results, add
@@ -20,6 +21,7 @@ from ntbbench.core.fields import Declared, declared
 from ntbbench.datapath.records import QUANTILES, OkSimulation, Replication, SimulationResult
 from ntbbench.dispatch.records import OkPoint, SweepResult, Timing
 from ntbbench.lab.records import LabPoint, LabResult, NetdevPoint, NetdevResult
+from ntbbench.pair.host_records import HOST_SETTING, HostCell, HostCompat
 from ntbbench.pair.records import SETTING, CompatCell, CompatResult
 
 CPU = "cpu.model"
@@ -214,9 +216,11 @@ class Flows(Results):
 class CompatCells(Results):
     """The verdict, the counts and the hazards of each pair of patch prefixes."""
 
-    schema, result, points, point = "ntbbench.compat/1", CompatResult, "cells", CompatCell
+    schema, points = "ntbbench.compat/1", "cells"
+    result: type[Struct] = CompatResult
+    point: type[Struct] = CompatCell
     name = "{direction}/ep {ep}/rc {rc}"
-    strict = SETTING
+    strict: Sequence[str] = SETTING
 
     def metrics(self, about: Declared, value: Any, point: Any, where: str) -> Metrics:
         """Yield the hazards as one metric: the fewer the better."""
@@ -224,3 +228,11 @@ class CompatCells(Results):
             yield about.name, {"value": "; ".join(sorted(value)), "rank": -len(value)}
         else:
             yield from super().metrics(about, value, point, where)
+
+
+class HostCells(CompatCells):
+    """The same of two hosts that pci-epf-ntb joins."""
+
+    schema, result, point = "ntbbench.compat-ntb/1", HostCompat, HostCell
+    name = "{direction}/host 1 {host1}/host 2 {host2}"
+    strict = HOST_SETTING

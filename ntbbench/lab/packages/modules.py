@@ -85,7 +85,7 @@ def _version_hint(kernel: Kernel) -> str:
     release = kernel.kbuild / "include" / "config" / "kernel.release"
     if not kernel.source_tree or not release.is_file():
         return ""
-    booted, own = release.read_text().strip(), _tree_version(kernel.source)
+    booted, own = release.read_text().strip(), tree_version(kernel.source)
     if own is None:
         return f"the kernel is {booted}; --source has no Makefile that tells its version"
     series = [SERIES.match(version) for version in (own, booted)]
@@ -94,7 +94,8 @@ def _version_hint(kernel: Kernel) -> str:
     return f"--source is Linux {own}, the kernel is {booted}: choose one of its version, --kernel"
 
 
-def _tree_version(root: Path) -> str | None:
+def tree_version(root: Path) -> str | None:
+    """Return the version that the Makefile of a kernel tree says; None: it says none."""
     try:
         text = (root / "Makefile").read_text(errors="replace")
     except OSError:

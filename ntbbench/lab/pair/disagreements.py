@@ -13,7 +13,15 @@ from ntbbench.lab.pair.ring_trace_file import NO_SLOT, PairTrace
 from ntbbench.pair.coalesce import Hop
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START, EPF_IRQ_LINK, slot_of
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.setting import EP_TO_RC, RC_TO_EP, SPACED_US, Traffic
+from ntbbench.pair.setting import (
+    EP_TO_RC,
+    HOST1_TO_HOST2,
+    HOST2_TO_HOST1,
+    HOST_ENDS,
+    RC_TO_EP,
+    SPACED_US,
+    Traffic,
+)
 
 
 def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
@@ -32,6 +40,17 @@ def count_complaints(trace: PairTrace, predicted: Prediction) -> Iterator[str]:
     limits = zip(predicted.bounds.least, predicted.bounds.most, strict=True)
     for qp_num, (least, most) in enumerate(limits):
         yield from _within(trace.runs[qp_num], least, most, f"runs of QP {qp_num}")
+
+
+def register_complaints(recorded: RecordedPoint, traffic: Traffic) -> Iterator[str]:
+    """Yield the doorbell bits of QPs that are still set once all has come to rest.
+
+    Of a driver whose db_read() shows the bits that were rung: the race check clears each.
+    """
+    own = sum(1 << qp_num for qp_num in recorded.active(traffic.receiver))
+    left = recorded.registers.get(traffic.receiver, 0) & own
+    if left:
+        yield f"db_read shows {left:#x} at rest: the race check of these QPs cleared nothing"
 
 
 def slot_complaints(trace: PairTrace, ep_slots: int | None) -> Iterator[str]:
@@ -128,6 +147,15 @@ def _uneven(recorded: RecordedPoint) -> Iterator[str]:
         )
 
 
+# What the API probe asks, and that it knows no pair of hosts.
+PROBED = "several bits at once, masks, scratchpads, windows, link down and up"
+UNPROBED = f"{PROBED} (lab pair run)"
+UNPROBED_HOSTS = f"{PROBED} (only with --function vntb)"
+# Where the doorbells of each direction go, by endpoint function.
+WHITHER: tuple[dict[str, str], ...] = (
+    {EP_TO_RC: "the root complex", RC_TO_EP: "the endpoint"},
+    {HOST1_TO_HOST2: "host 2", HOST2_TO_HOST1: "host 1"},
+)
 VERDICTS = {"": "no verdict, they may have met", WORKS: "per-vector or fallback, with one QP"}
 
 
@@ -139,20 +167,26 @@ def _works(point: PairPoint) -> bool:
     return _is_up(point) and point.packets_received == point.packets_sent > 0
 
 
+def _is_per_vector(point: PairPoint) -> bool:
+    # A burst has no verdict: the spaced point beside it has.
+    has_met = point.gap_us < SPACED_US and not point.verdict
+    return _works(point) and (has_met or point.verdict == PER_VECTOR)
+
+
 # What --require asks of every point.
 REQUIREMENTS: Mapping[str, Callable[[PairPoint], bool]] = {
     "link": _is_up,
     "packets": _works,
-    PER_VECTOR: lambda point: _works(point) and point.verdict == PER_VECTOR,
+    PER_VECTOR: _is_per_vector,
 }
 
 
 def check_requirement(plan: PairPlan, required: str | None) -> None:
-    """Refuse a requirement that no drivers can meet in this setting; InputError: per-vector of a
-    burst, which has no verdict, or of one QP, where it is `works`."""
+    """Refuse a requirement that no drivers can meet in this setting; InputError: per-vector of
+    bursts alone, which have no verdict, or of one QP, where it is `works`."""
     if required != PER_VECTOR:
         return
-    if any(not traffic.spaced for traffic in plan.traffic):
+    if not any(traffic.spaced for traffic in plan.traffic):
         gap = plan.traffic[0].gap_us
         raise InputError("--require", PER_VECTOR, f"a --gap of {SPACED_US} us or more, not {gap}")
     for option, value in (("--mw-count", plan.setup.mw_count), ("--queues", plan.setup.queues)):
@@ -179,17 +213,23 @@ def _why(point: PairPoint) -> str:
     return f"{sent}; doorbells: {VERDICTS.get(point.verdict, point.verdict)}"
 
 
-def not_exercised(points: Sequence[PairPoint]) -> list[str]:
-    """Return what none of the points did, in words, each with the option that changes it."""
+def not_exercised(points: Sequence[PairPoint], *, probed: bool) -> list[str]:
+    """Return what none of the points did, in words, each with the option that changes it.
+
+    `probed`: both drivers were asked for what no traffic shows.
+    """
     run = [point for point in points if point.status == OK]
-    return list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
+    untried = list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
+    of_hosts = any(point.direction in HOST_ENDS.directions for point in run)
+    unprobed = UNPROBED_HOSTS if of_hosts else UNPROBED
+    return untried + ([unprobed] if run and not probed else [])
 
 
 def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:
     asked = {point.direction for point in run}
-    for direction, whither in ((EP_TO_RC, "root complex"), (RC_TO_EP, "endpoint")):
-        if run and direction not in asked:
-            yield f"doorbells towards the {whither} (--direction {direction})"
+    for direction, whither in next((ways for ways in WHITHER if asked & ways.keys()), {}).items():
+        if direction not in asked:
+            yield f"doorbells towards {whither} (--direction {direction})"
     for point in run:
         if not _is_up(point):
             yield f"doorbells {point.direction} where the link is down"

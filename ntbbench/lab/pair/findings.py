@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ntbbench.core.text_file import read_small
-from ntbbench.lab.pair.plan import PairRecordings
+from ntbbench.lab.pair.plan import HostSetup, PairRecordings
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
 from ntbbench.lab.pair.runner import EXPECTED
@@ -16,7 +16,6 @@ from ntbbench.lab.qemu import ENDED, HUNG, before_oops, cause_of, stacks_of_hang
 from ntbbench.lab.qemu import PANIC as PANIC_LINE
 from ntbbench.pair.behaviour import receiving, sending
 from ntbbench.pair.drivers.kernel_around import Hazard
-from ntbbench.pair.drivers.patches import Side
 
 # The messages of one console: `[    1.234567] text`, also with a caller in `[T123]`.
 STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
@@ -47,7 +46,13 @@ FRAME = re.compile(
 )
 NO_OWNER = ""
 # Modules by side, as a stack shows them; the ones that both sides share say nothing.
-OWNERS: dict[str, Side] = {"pci_epf_vntb": "ep", "ntb_hw_epf": "rc"}
+OWNERS = {
+    "pci_epf_vntb": "ep",
+    "ntb_hw_epf": "rc",
+    "pci_epf_ntb": "soc",  # of two hosts, the first of which has the module that is rc's else
+    "ntb_hw_epf_2": "host2",
+}
+HOST_SIDES = {"rc": "host1"}
 ENDS = re.compile(r"---\[ end trace|</TASK>")
 LINES_MAX = 400  # a report with a longer stack than this is another message
 
@@ -107,23 +112,27 @@ def known_to_model(
     findings: Iterable[PairFinding], recordings: PairRecordings
 ) -> list[PairFinding]:
     """Return the findings with the boot that they are of, and whether the model expects them."""
-    label = recordings.plan.setup.label
+    setup = recordings.plan.setup
     hazards = expected_hazards(pair_model(recordings))
+    renamed = HOST_SIDES if isinstance(setup, HostSetup) else {}
+    found = (replace(one, side=renamed.get(one.side, one.side)) for one in findings)
     return [
-        replace(finding, boot=label, expected=(finding.kind, finding.side) in hazards)
-        for finding in findings
+        replace(finding, boot=setup.label, expected=(finding.kind, finding.side) in hazards)
+        for finding in found
     ]
 
 
 def expected_hazards(model: PairModel) -> set[tuple[str, str]]:
-    """Return kind of finding and side for each hazard that the model's drivers meet here."""
+    """Return kind of finding and end for each hazard that the model's drivers meet here."""
     setting = model.setting
-    met = {
-        "ep": sending(model.ep, setting.ep_slots).hazards,
-        "rc": sending(model.rc, setting.rc_vectors).hazards
-        | receiving(model.rc, setting.rc_vectors, setting.doorbell).hazards,
-    }
-    return {(SLEEPS, side) for side, hazards in met.items() if Hazard.SLEEPS in hazards}
+    first, second = setting.slots
+    met = [
+        sending(own, slots).hazards
+        | (receiving(own, slots, setting.doorbell).hazards if own.side == "rc" else frozenset())
+        for own, slots in ((model.ep, first), (model.rc, second))
+    ]
+    ends = zip(setting.ends.names, met, strict=True)
+    return {(SLEEPS, end) for end, hazards in ends if Hazard.SLEEPS in hazards}
 
 
 def find_complaints(log: str) -> list[PairFinding]:

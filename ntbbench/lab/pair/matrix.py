@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many boots of the pair: every combination of drivers, slots and windows, several at a time."""
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,14 @@ from typing import Annotated
 from msgspec import Struct
 
 from ntbbench.core.ending import scratch_folder
-from ntbbench.core.errors import NtbbenchError
-from ntbbench.core.options import Axis, Count
-from ntbbench.lab.commands import GuestError, HostError
+from ntbbench.core.options import Axis
+from ntbbench.lab.boot_pool import BootPool, PoolHooks
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
     WINDOWS,
+    AnySetup,
     Directions,
     DriverNames,
     DriverSource,
@@ -35,10 +36,8 @@ from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.setting import DIRECTIONS, DOORBELL, GAP, PACKETS, SLOTS_TEXT, Traffic
 
 BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder
-FindDrivers = Callable[[PairSetup], tuple[DriverSource, DriverSource]]
+FindDrivers = Callable[[AnySetup], tuple[DriverSource, DriverSource]]
 Key = tuple[object, ...]
-JOBS_MAX = 64
-POLL_SECONDS = 0.2  # how soon an interrupt is noticed
 
 
 class MatrixScenario(
@@ -90,12 +89,6 @@ class MatrixScenario(
         return [PairPlan(setup, sent.points(setup), may_die=True) for setup in setups]
 
 
-class Jobs(Struct, frozen=True):
-    """How a matrix runs."""
-
-    jobs: Annotated[int | None, Count(1, JOBS_MAX, "boots at a time; unset: one per CPU")] = None
-
-
 @dataclass
 class MatrixHooks:
     """How a matrix talks to its surroundings."""
@@ -127,56 +120,23 @@ def run_matrix(
     BuildError, HostError, OSError: a source did not build, QEMU or the disk failed; what was
     finished is saved.
     """
-    done, refused = _adopt(plans, previous), list[NtbbenchError | OSError]()
-    waiting = [plan for plan in plans if plan_key(plan) not in done]
-    hooks.progress(len(done), len(plans))
-    with ThreadPoolExecutor(max_workers=hooks.jobs) as pool:
-        running: dict[Future[list[PairPoint]], PairPlan] = {}
-        told = False
-        try:
-            while (waiting and not hooks.stop()) or running:
-                while waiting and len(running) < hooks.jobs and not hooks.stop():
-                    plan = waiting.pop(0)
-                    running[pool.submit(_booted, plan, hooks)] = plan
-                if running and not told and hooks.stop():
-                    told = True
-                    hooks.waits(len(running))
-                finished, _ = wait(running, POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    if _collect(future, running.pop(future), done, refused, hooks):
-                        hooks.save(_ordered(plans, done))
-                        hooks.progress(len(done), len(plans))
-                if refused:
-                    waiting.clear()
-        finally:
-            waiting.clear()
-    if refused:
-        raise refused[0]
-    return _ordered(plans, done), len(done) == len(plans)
-
-
-def _collect(
-    future: Future[list[PairPoint]],
-    plan: PairPlan,
-    done: dict[Key, list[PairPoint]],
-    refused: list[NtbbenchError | OSError],
-    hooks: MatrixHooks,
-) -> bool:
-    """Note what became of a boot, or what no other boot could mend; return if it gave points."""
-    try:
-        points = future.result()
-    except (NtbbenchError, OSError) as error:
-        # the interrupt that stops the matrix may have stopped QEMU
-        if not (isinstance(error, HostError) and hooks.stop()):
-            refused.append(error)
-        return False
-    causes = failures(points)
-    if causes and hooks.stop():  # the interrupt that stops the matrix may have stopped the guest
-        return False
-    done[plan_key(plan)] = points
-    for cause in causes:
-        hooks.failed(f"{plan.setup.label}: {cause}")
-    return True
+    boots = {plan_key(plan): partial(_booted, plan, hooks) for plan in plans}
+    labels = {plan_key(plan): plan.setup.label for plan in plans}
+    pool: BootPool[Key, list[PairPoint]] = BootPool(
+        boots,
+        _adopt(plans, previous),
+        PoolHooks(
+            save=lambda done: hooks.save(_ordered(plans, done)),
+            failures=failures,
+            stop=hooks.stop,
+            waits=hooks.waits,
+            progress=hooks.progress,
+            failed=lambda key, cause: hooks.failed(f"{labels[key]}: {cause}"),
+            jobs=hooks.jobs,
+        ),
+    )
+    pool.run()
+    return _ordered(plans, pool.done), pool.complete
 
 
 def failures(points: Iterable[PairPoint]) -> list[str]:
@@ -196,17 +156,22 @@ def point_key(point: PairPoint) -> Key:
 
 
 def _booted(plan: PairPlan, hooks: MatrixHooks) -> list[PairPoint]:
-    """Return the points of one boot; those that its guest did not come to have failed."""
     with scratch_folder() as scratch:
-        folder = scratch / "boot"
-        try:
-            recordings = hooks.boot(plan, folder)
-            return all_points(recordings)
-        except GuestError as error:  # it left nothing that can be read
-            died = str(error)
-            drivers = hooks.drivers(plan.setup)
-            recordings = PairRecordings(plan, folder, "", *drivers, "down", died, died=died)
-    return failed_points(recordings)
+        return booted(plan, scratch / "boot", hooks.boot, hooks.drivers)[1]
+
+
+def booted(
+    plan: PairPlan, folder: Path, boot: BootPair, drivers: FindDrivers
+) -> tuple[PairRecordings, list[PairPoint]]:
+    """Return the recordings and the points of one boot; those that its guest did not come to have
+    failed."""
+    try:
+        recordings = boot(plan, folder)
+        return recordings, all_points(recordings)
+    except GuestError as error:  # it left nothing that can be read
+        died = str(error)
+        nothing = PairRecordings(plan, folder, "", *drivers(plan.setup), "down", died, died=died)
+        return nothing, failed_points(nothing)
 
 
 def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key, list[PairPoint]]:
@@ -222,5 +187,5 @@ def _adopt(plans: Sequence[PairPlan], previous: Iterable[PairPoint]) -> dict[Key
     return {key: points for key, points in whole.items() if not failures(points)}
 
 
-def _ordered(plans: Sequence[PairPlan], done: dict[Key, list[PairPoint]]) -> list[PairPoint]:
+def _ordered(plans: Sequence[PairPlan], done: Mapping[Key, list[PairPoint]]) -> list[PairPoint]:
     return [point for plan in plans for point in done.get(plan_key(plan), ())]

@@ -9,15 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ntbbench.lab.pair.plan import EP, Behaviour, DriverSource, PairSetup, named_patches
-from ntbbench.pair.behaviour import (
-    FILLED,
-    LOOKS_UP,
-    Observations,
-    expected_observations,
-    normalised,
-    refusing_observations,
-)
+from ntbbench.lab.pair.plan import EP, AnySetup, Behaviour, DriverSource, PairSetup, named_patches
 from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -28,6 +20,17 @@ from ntbbench.pair.drivers.patches import (
     side_prerequisites,
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.observations import (
+    FILLED,
+    LOOKS_UP,
+    PROBED,
+    Observations,
+    expected_observations,
+    expected_operations,
+    expected_probe,
+    normalised,
+    refusing_observations,
+)
 
 BOUND = "db_valid_mask"  # what only a driver with an NTB device shows
 SHOWN_MAX = 3  # observations that a finding tells in words
@@ -48,6 +51,9 @@ class Question:
     wanted: Patches | None  # the patches that it is said to carry; None: nobody says
     said_by: str  # who says so, in words
     hint: Patches  # the patches that its text shows: it chooses between sets that behave alike
+    # mw_count, window_size: the memory windows of the setting, and the bytes of each
+    mw_count: int = 0
+    window_size: int = 0
 
     @property
     def is_bound(self) -> bool:
@@ -72,8 +78,12 @@ class Question:
         driver = Driver(self.side, patches, self.prerequisites)
         if not self.is_bound:
             return refusing_observations(driver)
+        asked = (driver, self.slots, self.doorbell, self.filled)
         try:
-            return expected_observations(driver, self.slots, self.doorbell, self.filled)
+            if PROBED not in self.seen:
+                return expected_observations(*asked)
+            operations = expected_operations(self.side, self.mw_count, self.window_size)
+            return {**expected_observations(*asked), **expected_probe(*asked), **operations}
         except DriverError:
             return None
 
@@ -86,14 +96,14 @@ class Question:
 
 
 def observed_driver(
-    source: DriverSource, setup: PairSetup, observed: Mapping[str, Observations]
+    source: DriverSource, setup: AnySetup, observed: Mapping[str, Observations]
 ) -> DriverSource:
     """Return the driver with the patches that explain the observations of its side, if any.
 
     `observed`: the observations of either side.
     """
     seen = observed.get(source.side)
-    if not seen:
+    if not seen or not isinstance(setup, PairSetup):  # nobody observes a host of two
         return source
     given = setup.ep_patches if source.side == EP else setup.rc_patches
     wanted = named_patches(source.side, source.spec) if given is None else given
@@ -109,6 +119,8 @@ def observed_driver(
         wanted=None if wanted is None else frozenset(wanted),
         said_by=f"`{source.spec}` is" if given is None else f"--{source.side}-patches says",
         hint=frozenset(source.patches),
+        mw_count=setup.mw_count,
+        window_size=setup.window_size,
     )
     behaviour = explain(question)
     return replace(source, patches=behaviour.patches, behaviour=behaviour)

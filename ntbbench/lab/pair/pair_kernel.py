@@ -15,20 +15,14 @@ from ntbbench.lab.packages.apt import parse_spec, version_key
 from ntbbench.lab.packages.cache import Cache, write_checksums
 from ntbbench.lab.packages.fetch import unpack_tree
 from ntbbench.lab.packages.modules import (
-    ModuleSet,
-    build_modules,
     first_error,
     make,
-    ntb_sources,
 )
-from ntbbench.lab.pair.plan import EP, RC, DriverSource
 from ntbbench.lab.pair.sources import (
     AFTER_VERSION,
-    DRIVERS,
     DebianSource,
     cached_source,
     fetch_source,
-    read_driver,
 )
 
 IMAGE, KBUILD = "bzImage", "kbuild"
@@ -48,24 +42,6 @@ QUICK = (
     "-ftrack-macro-expansion=0 -Wno-all"  # the same code
     " -Os -fno-expensive-optimizations -fno-gcse -fno-rerun-cse-after-loop -fno-schedule-insns2"
 )
-MODULES = (
-    "ntb.ko",
-    "ntb_transport.ko",
-    "ntb_netdev.ko",
-    "pci-epf-vntb.ko",
-    "ntb_hw_epf.ko",
-    "epc_loop.ko",
-    "ntb_observe.ko",
-)
-DRIVER_MODULES = {EP: "pci-epf-vntb.ko", RC: "ntb_hw_epf.ko"}
-OTHER_STACK = (
-    "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "
-    "take the two drivers of an older tree alone"
-)
-# Names of the kernel's interfaces, whatever a driver's own functions are called.
-ENDPOINT_FUNCTION = "__pci_epf_register_driver"
-REGISTERS_FUNCTION = "pci_epf_register_driver"  # as a driver calls it
-DOORBELLS = "pci_epf_alloc_doorbell"
 GUEST = Path(str(files("ntbbench.lab.pair") / "guest"))
 PROGRAMS = ("gcc", "ld", "make", "flex", "bison", "bc")  # that building a kernel takes
 Say = Callable[[str], None]
@@ -175,64 +151,3 @@ def _make(source: DebianSource, tree: Path, objects: Path, *words: str, **env: s
     result = make(*places, *words, **{**STAMPS, "KCFLAGS": QUICK, **env})
     if result.status:
         raise BuildError(f"{source.origin}: {first_error(result, objects)}")
-
-
-def build_pair(
-    cache: Cache,
-    kernel: PairKernel,
-    ep: DriverSource,
-    rc: DriverSource,
-    *,
-    tree: Path | None,
-    say: Say,
-) -> Path:
-    """Return the folder with the modules of two drivers: built in seconds, once.
-
-    `tree`: whose NTB core, transport and network device run; None: the kernel's.
-    BuildError: with the compiler's first error.
-    InputError: a file is another driver than that of its side.
-    """
-    sources = {
-        **ntb_sources(kernel.source.folder if tree is None else tree),
-        **{path.name: path for path in sorted(GUEST.glob("*.[ch]"))},
-        "Kbuild": GUEST / "Kbuild",
-        "pci-epf-vntb.c": ep.path,
-        "ntb_hw_epf.c": rc.path,
-    }
-    label = f"{ep.spec} on the endpoint, {rc.spec} on the root complex"
-    try:
-        modules = build_modules(cache, ModuleSet(label, kernel.kbuild, sources, MODULES), say)
-    except BuildError as error:
-        if tree is None or any(Path(name).name in str(error) for name in DRIVERS.values()):
-            raise
-        raise BuildError(f"{error}; {OTHER_STACK.format(kernel.source.origin)}") from error
-    for source in (ep, rc):
-        check_driver(source, modules)
-    return modules
-
-
-def imported(module: Path) -> frozenset[str]:
-    """Return the symbols that a module takes from the kernel and from other modules; BuildError: it
-    is no module."""
-    told = run([program("nm"), "-u", module])
-    if told.status:
-        raise BuildError(f"{module.name}: {told.last_words}")
-    return frozenset(line.split()[-1] for line in told.stdout.splitlines() if line.strip())
-
-
-def check_driver(source: DriverSource, modules: Path) -> None:
-    """Raise InputError unless what was built of `source` is its side's driver.
-
-    One that fails before it registers may import less than its text calls.
-    """
-    is_function = ENDPOINT_FUNCTION in imported(modules / DRIVER_MODULES[source.side])
-    if source.side == EP:
-        is_function |= REGISTERS_FUNCTION in read_driver(source.side, source.path)
-    if is_function != (source.side == EP):
-        name = Path(DRIVERS[source.side]).name
-        raise InputError(f"--{source.side}-driver", str(source.path), f"a driver as {name}")
-
-
-def asks_for_doorbells(modules: Path) -> bool:
-    """Return whether the endpoint's driver asks for interrupts as doorbells; it polls otherwise."""
-    return DOORBELLS in imported(modules / DRIVER_MODULES[EP])

@@ -24,12 +24,13 @@ from ntbbench.capture.readers.qp_stats import (
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import read_small
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.pair.plan import DEVICES, DriverSource, PairSetup
+from ntbbench.lab.pair.plan import DEVICES, AnySetup, DriverSource
 from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START
 from ntbbench.pair.drivers.patches import SIDES, Side
 from ntbbench.pair.setting import Traffic
 
+Devices = Mapping[Side, str]
 # SIDES is by port in `state`: port 0 is the endpoint, port 1 the root complex.
 SET_CTX = re.compile(
     r": set_ctx: .* ntb=0x([0-9a-f]{1,16}) ctx=0x([0-9a-f]{1,16}) dev=\"([^\"]{1,40})\""
@@ -37,6 +38,7 @@ SET_CTX = re.compile(
 CREATE = re.compile(r"-(\d+) +\[\d+\] .*: create_queue: .* dev=\"([^\"]*)\"")
 CREATED = re.compile(r"-(\d+) +\[\d+\] .*: queue_created: .* qp=(0x[0-9a-f]+)")
 TABLE = re.compile(r"^slot (\d{1,2}) offset (\d{1,9}) data 0x[0-9a-f]{1,8}$", re.MULTILINE)
+REGISTER = re.compile(r"^(ep|rc) db_read=(0x[0-9a-f]{1,16})$", re.MULTILINE)
 # The patches that give a driver db_vector_mask(), and those that make db_read() name the rung bit.
 VECTOR_PATCHES = {7, 12}
 READ_PATCHES = {3, 11}
@@ -54,13 +56,13 @@ class BoundSide:
     qps: tuple[int, ...] = ()
 
 
-def read_sides(trace: Path) -> dict[Side, BoundSide]:
+def read_sides(trace: Path, devices: Devices = DEVICES) -> dict[Side, BoundSide]:
     """Return the sides that have an NTB device, from the trace of the set-up.
 
     ntb_transport_create_queue() hands out the lowest free QP, and none is freed here: the n-th of a
     device is its QP n. A call that fails returns NULL and takes no number.
     """
-    names = {device: side for side, device in DEVICES.items()}
+    names = {device: side for side, device in devices.items()}
     found: dict[Side, tuple[int, int]] = {}
     queues: dict[Side, list[int]] = {side: [] for side in SIDES}
     calling: dict[str, str] = {}  # by pid: the device that its call is for
@@ -76,7 +78,7 @@ def read_sides(trace: Path) -> dict[Side, BoundSide]:
     return {side: BoundSide(ntb, ctx, tuple(queues[side])) for side, (ntb, ctx) in found.items()}
 
 
-def write_state(folder: Path, sides: Mapping[Side, BoundSide]) -> None:
+def write_state(folder: Path, sides: Mapping[Side, BoundSide], devices: Devices = DEVICES) -> None:
     """Write `state` of a point: a line a QP that the netdev has, from its counters afterwards.
 
     GuestError: a QP has a link, and the set-up's trace has no address for it.
@@ -86,37 +88,38 @@ def write_state(folder: Path, sides: Mapping[Side, BoundSide]) -> None:
     for port, side in enumerate(SIDES):
         pointers = sides[side].qps if side in sides else ()
         for qp_num, pointer in enumerate(pointers):
-            counters = stats.get(f"{DEVICES[side]}/qp{qp_num}", {})
+            counters = stats.get(f"{devices[side]}/qp{qp_num}", {})
             tx, rx = counters.get("tx_pkts", 0), counters.get("rx_pkts", 0)
             lines.append(
                 f"port {port} qp {qp_num} up {int(bool(counters))} tx {tx} rx {rx} bad 0 "
                 f"ptr {pointer:#x}\n"
             )
-        up = [path for path, counters in stats.items() if counters and DEVICES[side] in path]
+        up = [path for path, counters in stats.items() if counters and devices[side] in path]
         if any(int(path.rpartition("qp")[2]) >= len(pointers) for path in up):
-            raise GuestError(f"{folder.name}: a QP of {DEVICES[side]} is up that no one created")
+            raise GuestError(f"{folder.name}: a QP of {devices[side]} is up that no one created")
     (folder / "state").write_text("".join(lines))
 
 
 def write_point(
-    folder: Path, setup: PairSetup, traffic: Traffic, drivers: Mapping[Side, DriverSource]
+    folder: Path, setup: AnySetup, traffic: Traffic, drivers: Mapping[Side, DriverSource]
 ) -> None:
     """Write `point`: the keys that every recording has, and those of the pair."""
     receiver = drivers[traffic.receiver]
     patches = set(receiver.patches)
-    doorbells = setup.slots_of(receiver.side) - EPF_IRQ_DB_START
+    slots = dict(zip(SIDES, setup.slots, strict=True))[traffic.receiver]
+    first, second = setup.ends.names
     values: dict[str, object] = {
-        "vectors": doorbells if patches & VECTOR_PATCHES else 0,
+        "vectors": slots - EPF_IRQ_DB_START if patches & VECTOR_PATCHES else 0,
         "db_read_latched": int(bool(patches & READ_PATCHES)),
         "gap_us": traffic.gap_us,
         "packets_per_qp": traffic.packets,
-        "sending_qps": " ".join(map(str, _senders(folder, traffic))),
+        "sending_qps": " ".join(map(str, _senders(folder, setup.devices[traffic.sender]))),
         "direction": traffic.direction,
         "flows": traffic.flows,
-        "ep_driver": _one_word(drivers["ep"].spec),
-        "rc_driver": _one_word(drivers["rc"].spec),
-        "ep_patches": " ".join(map(str, drivers["ep"].patches)),
-        "rc_patches": " ".join(map(str, drivers["rc"].patches)),
+        f"{first}_driver": _one_word(drivers["ep"].spec),
+        f"{second}_driver": _one_word(drivers["rc"].spec),
+        f"{first}_patches": " ".join(map(str, drivers["ep"].patches)),
+        f"{second}_patches": " ".join(map(str, drivers["rc"].patches)),
         "ep_slots": setup.ep_slots,
         "mw_count": setup.mw_count,
         "queues": "" if setup.queues is None else setup.queues,
@@ -130,13 +133,13 @@ def _one_word(spec: str) -> str:
     return quote(os.fsencode(spec), safe="/:")
 
 
-def _senders(folder: Path, traffic: Traffic) -> list[int]:
+def _senders(folder: Path, device: str) -> list[int]:
     """Return the QPs that the stack's hash chose: those of the sender whose tx_pkts grew."""
     before, after = (read_stats(folder / f"{when}-stats") for when in ("before", "after"))
     grown = [
         int(name.rpartition("qp")[2])
         for name, counters in after.items()
-        if name.startswith(DEVICES[traffic.sender])
+        if name.startswith(device)
         and counters.get("tx_pkts", 0) > before.get(name, {}).get("tx_pkts", 0)
     ]
     return sorted(grown)
@@ -166,6 +169,8 @@ class RecordedPoint:
     sent: int
     received: int
     preemptible: bool  # the guest's kernel preempts kernel code
+    # what db_read() shows of a side once all has come to rest; empty: it was not asked
+    registers: Mapping[str, int] = field(default_factory=dict)
 
     def active(self, side: Side) -> list[int]:
         """Return the qp_nums of one side that have a link."""
@@ -173,13 +178,15 @@ class RecordedPoint:
         return sorted(qp.qp_num for qp in self.qps if qp.port == port and qp.is_up)
 
 
-def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> RecordedPoint:
+def read_point_folder(
+    folder: Path, traffic: Traffic, *, polled: bool, devices: Devices = DEVICES
+) -> RecordedPoint:
     """Read the recording of one point whose link is up; `polled` as in `read_pair_trace`.
 
     InputError: a file is missing, damaged, or not of this point.
     """
     qps = read_state(folder / "state")
-    sides = read_sides(folder.parent / "setup" / "trace")
+    sides = read_sides(folder.parent / "setup" / "trace", devices)
     addresses = Addresses(
         qps={qp.ptr: (SIDES[qp.port], qp.qp_num) for qp in qps if qp.port < len(SIDES)},
         contexts={bound.ctx: side for side, bound in sides.items()},
@@ -189,13 +196,21 @@ def read_point_folder(folder: Path, traffic: Traffic, *, polled: bool) -> Record
     trace = read_pair_trace(folder / "trace", traffic, addresses, polled=polled)
     return RecordedPoint(
         trace=trace,
-        counted=_count(folder, traffic.receiver, trace),
+        counted=_count(folder, devices[traffic.receiver], trace),
         qps=qps,
-        links={side: _links(folder, side) for side in SIDES},
+        links={side: _links(folder, devices[side]) for side in SIDES},
         sent=_first_number(folder / "sent"),
         received=_first_number(folder / "received"),
         preemptible=PREEMPT.search(read_small(folder.parent / "kernel")) is not None,
+        registers=read_registers(folder / "registers"),
     )
+
+
+def read_registers(path: Path) -> dict[str, int]:
+    """Return what db_read() showed of each side; a run without the API probe did not ask."""
+    if not path.is_file():
+        return {}
+    return {side: int(bits, 16) for side, bits in REGISTER.findall(read_small(path))}
 
 
 def read_words(path: Path) -> dict[int, int]:
@@ -208,8 +223,7 @@ def read_words(path: Path) -> dict[int, int]:
     return {int(offset): int(slot) for slot, offset in TABLE.findall(read_small(path))} or WORDS
 
 
-def _count(folder: Path, side: Side, trace: PairTrace) -> ReceiverCounters:
-    device = DEVICES[side]
+def _count(folder: Path, device: str, trace: PairTrace) -> ReceiverCounters:
     before, after = (find_stats(folder / f"{when}-stats") for when in ("before", "after"))
     counted = ReceiverCounters()
     for key, path in sorted(after.items()):
@@ -238,9 +252,9 @@ def _count_qp(
         counted.doubts.append(f"QP {key[1]}: the trace has {runs} runs, its counters {bounds}")
 
 
-def _links(folder: Path, side: Side) -> list[bool]:
+def _links(folder: Path, device: str) -> list[bool]:
     stats = find_stats(folder / "after-stats")
-    own = {qp_num: path for (device, qp_num), path in stats.items() if device == DEVICES[side]}
+    own = {qp_num: path for (owner, qp_num), path in stats.items() if owner == device}
     return [read_stats_file(own[qp_num]).is_up for qp_num in sorted(own)]
 
 

@@ -7,9 +7,15 @@ from typing import Any
 
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.pair.disagreements import cautions, count_complaints, slot_complaints
-from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
-from ntbbench.lab.pair.point_files import RecordedPoint, read_point_folder
+from ntbbench.lab.hosts.bridge_records import HostPoint
+from ntbbench.lab.pair.disagreements import (
+    cautions,
+    count_complaints,
+    register_complaints,
+    slot_complaints,
+)
+from ntbbench.lab.pair.plan import EP, HostSetup, PairRecordings, PointRecording
+from ntbbench.lab.pair.point_files import READ_PATCHES, RecordedPoint, read_point_folder
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
     MISROUTED,
@@ -118,7 +124,8 @@ class _Boot:
             "predicted_rc_qp_count": self.link.counts[1],
             "warnings": list(self.recordings.warnings),
         }
-        return PairPoint(**shared | found)
+        kind = HostPoint if isinstance(setup, HostSetup) else PairPoint
+        return kind(**shared | found)
 
     def failed(self, traffic: Traffic, cause: str) -> PairPoint:
         """Return a point that the guest did not come to: of no driver does the model say that."""
@@ -162,7 +169,7 @@ def _up(boot: _Boot, point: PointRecording) -> PairPoint:
     traffic, setup = point.traffic, boot.recordings.plan.setup
     polled = traffic.direction == RC_TO_EP and setup.doorbell == "poll"
     try:
-        recorded = read_point_folder(point.folder, traffic, polled=polled)
+        recorded = read_point_folder(point.folder, traffic, polled=polled, devices=setup.devices)
     except InputError as error:
         raise GuestError(f"recording {traffic.name}: {error}") from error
     trace, active = recorded.trace, recorded.active(traffic.receiver)
@@ -185,7 +192,7 @@ def _up(boot: _Boot, point: PointRecording) -> PairPoint:
         complaints.append(f"the doorbells are {verdict}, the model says {expected}")
     elif verdict in LOST and receiver.behaviour is not None and receiver.behaviour.inferred:
         complaints.append(f"the doorbells are {verdict}: no set of patches makes that right")
-    ep_qps = boot.link.ep.qp_count if boot.link.ep else 0
+    ep_qps = boot.link.qps[0].qp_count if boot.link.qps[0] else 0
     return boot.point(
         traffic,
         **_counts(recorded, predicted),
@@ -209,7 +216,7 @@ def _shortage(boot: _Boot, open_qps: int) -> str:
     asked = boot.recordings.plan.setup.queues
     if asked is None or open_qps >= asked:
         return ""
-    sides = (("EP", boot.link.ep), ("RC", boot.link.rc))
+    sides = zip(boot.recordings.plan.setup.ends.titles, boot.link.qps, strict=True)
     made = (f"{qps.qp_count} on {side} ({qps.limit})" for side, qps in sides if qps)
     return f"{open_qps} of {asked} QPs: the model has {' and '.join(made)}"
 
@@ -225,9 +232,12 @@ def _complaints(
     works = predicted_verdict(boot.model, traffic.direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
-    to_ep = traffic.receiver == EP
-    yield from slot_complaints(trace, boot.recordings.plan.setup.ep_slots if to_ep else None)
+    slots = None if traffic.by_msi else boot.recordings.plan.setup.ep_slots
+    yield from slot_complaints(trace, slots)
     yield from count_complaints(trace, predicted)
+    receiver = boot.recordings.ep if traffic.receiver == EP else boot.recordings.rc
+    if set(receiver.patches) & READ_PATCHES:
+        yield from register_complaints(recorded, traffic)
 
 
 def _counts(recorded: RecordedPoint, predicted: Prediction) -> dict[str, Any]:

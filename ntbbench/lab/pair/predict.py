@@ -23,7 +23,8 @@ from ntbbench.pair.flow import (
     ring_effects,
     run_bounds,
 )
-from ntbbench.pair.setting import EP_TO_RC, Direction, Setting
+from ntbbench.pair.joined_hosts import AnySetting
+from ntbbench.pair.setting import RC_TO_EP, Direction, by_role
 from ntbbench.pair.verdict import PairLink, pair_link
 
 LINK_DOWN, MISSED, MISROUTED = "link-down", "missed", "misrouted"
@@ -35,18 +36,20 @@ DEFER_PATCH = 2  # the endpoint gathers its rings in peer_db_pending
 
 @dataclass(frozen=True)
 class PairModel:
-    """Both drivers as the model knows them, in the setting of one boot."""
+    """Both drivers as the model knows them, in the setting of one boot; of two hosts ep is the
+    first and rc the second."""
 
     ep: Driver
     rc: Driver
-    setting: Setting
+    setting: AnySetting
     max_num_clients: int
 
     @property
     def qp_count(self) -> int:
         """The QPs of both transports; 0 where the link is down."""
         link = self.link
-        return link.ep.qp_count if link.link == "up" and link.ep else 0
+        made = link.qps[0]
+        return made.qp_count if link.link == "up" and made else 0
 
     @property
     def link(self) -> PairLink:
@@ -121,7 +124,7 @@ def predict(
         return Prediction(tally.msis, tally.vectors, runs, spaced, bounds, *hops)
 
     if not spaced:
-        polled, to_rc = flow().polled, direction == EP_TO_RC
+        polled, to_rc = flow().polled, direction != RC_TO_EP
         effects = ring_effects(direction, model.ep, model.rc, model.setting, qp_count)
         rings = [trace.doorbells[qp_num] for qp_num in range(qp_count)]
         bounds = run_bounds(effects, trace.vectors, rings, rx_max_entry)
@@ -187,7 +190,7 @@ def predicted_verdict(
     if not count:
         return LINK_DOWN
     qps = (1 << count) - 1
-    receiver = model.rc if direction == EP_TO_RC else model.ep
+    receiver = by_role(direction, model.ep, model.rc)[1]
     effects = ring_effects(direction, model.ep, model.rc, model.setting, count)
     rung = range(count) if bits is None else sorted(bit for bit in bits if bit < count)
     woken = {bit: reduce(or_, effects[bit].masks, 0) & qps for bit in rung}

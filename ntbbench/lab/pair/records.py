@@ -42,10 +42,10 @@ class PairPoint(Struct, frozen=True, kw_only=True):
         ),
     ] = OK
     ep_driver: Annotated[
-        str, axis("EP", "driver of the endpoint, pci-epf-vntb: before, after, a file, a tree")
+        str, axis("EP", "of the endpoint, pci-epf-vntb: before, after, debian:VERSION, a file")
     ]
     rc_driver: Annotated[
-        str, axis("RC", "driver of the root complex, ntb_hw_epf: before, after, a file, a tree")
+        str, axis("RC", "of the root complex, ntb_hw_epf: before, after, debian:VERSION, a file")
     ]
     ep_patches: Annotated[
         list[int], fact("EP patches", "of the series, that the model goes by, as said or observed")
@@ -73,7 +73,9 @@ class PairPoint(Struct, frozen=True, kw_only=True):
     direction: Annotated[str, axis("direction", "ep-to-rc or rc-to-ep")]
     flows: Annotated[int, axis("flows", "UDP flows that send in turn")]
     packets: Annotated[int, axis("packets", "of each flow")]
-    gap_us: Annotated[int, axis("gap", "after each packet; 0: a burst", unit="us")]
+    gap_us: Annotated[
+        int, axis("gap", "after each packet; 0: a burst", unit="us", head="gap\n(us)")
+    ]
     link: Annotated[
         str,
         conclusion(
@@ -183,7 +185,9 @@ class PairFinding(Struct, frozen=True, kw_only=True):
     kind: Annotated[str, axis("kind", "sleep, locking, memory, other, panic, or hang")]
     line: Annotated[str, fact("line", "the first kernel line that shows it")]
     function: Annotated[str, axis("function", "of the driver on its stack; empty: none is")]
-    side: Annotated[str, axis("side", "ep or rc; empty: no driver is on its stack")]
+    side: Annotated[
+        str, axis("side", "ep, rc, host1, host2 or soc; empty: no driver is on its stack")
+    ]
     count: Annotated[int, count("seen", "how often it was seen", better="lower")]
     boot: Annotated[str, fact("boot", "the drivers and the setting it was seen in")] = ""
     expected: Annotated[

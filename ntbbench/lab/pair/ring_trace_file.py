@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from ntbbench.capture.readers.trace_events import Event, TraceText, read_events
 from ntbbench.core.text_file import bad_line
-from ntbbench.lab.pair.plan import EP
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.kernel_around import (
     EP_DB_COUNT_MAX,
@@ -180,7 +179,7 @@ class _Reader:
 
     def add(self, event: Event) -> None:
         """Add one event, as far as it is of the traffic's direction."""
-        to_rc = self.traffic.sender == EP
+        to_rc = self.traffic.by_msi
         match event.name:
             case "peer_db_set":
                 self._add_ring(event)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.guest_task import Recordings, Task, record
@@ -15,21 +15,15 @@ from ntbbench.lab.lab_client import environment
 from ntbbench.lab.packages.cache import Cache, sha256
 from ntbbench.lab.packages.modules import build_program, ntb_sources
 from ntbbench.lab.pair.observed_patches import observed_driver, read_observations
-from ntbbench.lab.pair.pair_kernel import (
-    CHECK,
-    GUEST,
-    PairKernel,
-    Say,
-    asks_for_doorbells,
-    build_pair,
-)
+from ntbbench.lab.pair.pair_kernel import CHECK, GUEST, PairKernel, Say
+from ntbbench.lab.pair.pair_modules import asks_for_doorbells, build_pair
 from ntbbench.lab.pair.plan import (
     EP,
     RC,
+    AnySetup,
     DriverSource,
     PairPlan,
     PairRecordings,
-    PairSetup,
     PointRecording,
 )
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
@@ -37,13 +31,10 @@ from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
 from ntbbench.lab.qemu import ENDED, KVM_OPTIONS, TCG, GuestMachine, complaints, kvm_runs
 from ntbbench.lab.watch import ASLEEP_SECONDS, Limits
-from ntbbench.pair.behaviour import Observations
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.observations import Observations
 from ntbbench.pair.setting import Traffic
 
-WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's windows hold
-ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
-FRAME = 1 << 16  # ntb_transport.c: transport_mtu
 # Processor time that only a guest which hangs comes to. Measured: a boot with its first packet
 # 5.4 s; without a link 7.2 s, where doorbells interrupt 10.9 s; 1 ms to 4 ms a packet; 0.3 s a
 # round. A debug kernel takes 13.5 s, 35 s and 71 s; 3.1 s a round.
@@ -87,12 +78,14 @@ def task(plan: PairPlan, debug: bool = False) -> Task:
         settings={
             "EP_SLOTS": setup.ep_slots,
             "MW_COUNT": setup.mw_count,
-            "MW_SIZE": window_size(setup),
+            "MW_SIZE": setup.window_size,
             "QUEUES": "" if setup.queues is None else setup.queues,
             "DOORBELL": setup.doorbell,
             "ROUNDS": plan.rounds,
+            "PROBE": int(plan.probe),
             "LINK_WAIT": LINK_TRIES[setup.doorbell],
             "IDLE": idle_seconds(plan),
+            "INSTEAD": "",
             "TRACE_KB": trace_kb(plan),
         },
     )
@@ -113,22 +106,13 @@ def idle_seconds(plan: PairPlan) -> int:
     return max(1, -(-2 * longest // 1_000_000))
 
 
-def window_size(setup: PairSetup) -> int:
-    """Return the size of a memory window in bytes: its QPs' rings must carry traffic.
-
-    ntb_netdev stops a queue below its tx_stop free entries, so a ring of few carries nothing.
-    """
-    wanted = -(-setup.most_qps // setup.mw_count) * ENTRIES * FRAME
-    return min(max(WINDOW_MIN, 1 << (wanted - 1).bit_length()), WINDOW_MAX)
-
-
 def trace_kb(plan: PairPlan) -> int:
     """Return the size of the guest's trace buffer, a CPU, for its longest point."""
     longest = max((_trace_bytes(plan.setup, point) for point in plan.traffic), default=0)
     return min(max(longest // 1024, TRACE_KB_MIN), TRACE_KB_MAX) // plan.setup.cpus
 
 
-def _trace_bytes(setup: PairSetup, traffic: Traffic) -> int:
+def _trace_bytes(setup: AnySetup, traffic: Traffic) -> int:
     # A packet: a ring, an MSI, and for each event and QP a schedule, a run, an entry and an exit.
     packet = EVENT_BYTES * (4 + 8 * (setup.most_qps + 2))
     if setup.doorbell == "poll":
@@ -146,7 +130,7 @@ def _sent(traffic: Traffic) -> int:
     return traffic.flows * traffic.packets
 
 
-def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> GuestMachine:
+def machine(setup: AnySetup, deterministic: bool, debug: bool = False) -> GuestMachine:
     """Return the machine of a boot: the pool set aside, and a doorbell register where needed.
 
     `debug`: one that dies shows its blocked tasks. Not the others: a word more for the kernel
@@ -154,7 +138,7 @@ def machine(setup: PairSetup, deterministic: bool, debug: bool = False) -> Guest
     """
     words = [f"memmap={POOL}", "reboot=t", *([BLOCKED] if debug else [])]
     return GuestMachine(
-        devices=() if setup.doorbell == "poll" else EDU,
+        devices=EDU if setup.interrupts_endpoint else (),
         command_line=" ".join([*words, ENTROPY] if deterministic else words),
         cpus=setup.cpus,
         options=(*CLOCK, *CPU) if deterministic else (),
@@ -189,6 +173,7 @@ class PairLab:
     say: Say  # gets a line for each thing that takes long
     releases: set[str] = field(default_factory=set)  # fills with the guests' uname -r
     sources: dict[str, str] = field(default_factory=dict)  # what `read_sources` found
+    scripts: ClassVar[tuple[Path, ...]] = ()  # that the guest's script `pair` reads
 
     def boot(self, plan: PairPlan, folder: Path) -> PairRecordings:
         """Carry out `plan` in one boot and leave its recordings in `folder`.
@@ -204,12 +189,17 @@ class PairLab:
             self.releases.add(recordings.release)
         return recordings
 
-    def drivers(self, setup: PairSetup) -> tuple[DriverSource, DriverSource]:
+    def drivers(self, setup: AnySetup) -> tuple[DriverSource, DriverSource]:
         """Return the drivers that a setup names, endpoint first; InputError, FetchError: one could
         not be had, or does not fit its name."""
         source = self.kernel.source
         ep = driver_source(self.cache, EP, setup.ep_driver, source, self.say)
         return ep, driver_source(self.cache, RC, setup.rc_driver, source, self.say)
+
+    def modules(self, ep: DriverSource, rc: DriverSource) -> Path:
+        """Return the folder with the modules that a boot of two drivers loads; InputError,
+        BuildError: as `build_pair`."""
+        return build_pair(self.cache, self.kernel, ep, rc, tree=self.tree, say=self.say)
 
     def go_on(self, previous: PairResult) -> None:
         """Keep the kernels that an earlier result's guests ran: this one may boot none."""
@@ -219,17 +209,21 @@ class PairLab:
     def read_sources(self, ep_drivers: Iterable[str], rc_drivers: Iterable[str]) -> dict[str, str]:
         """Return what the boots of these drivers run, as `PairResult.sources`, and keep it;
         InputError, FetchError: a driver could not be had."""
-        kernel = self.kernel.source
-        self.sources = {"kernel": kernel.manifest.version}
-        if self.tree is not None:
-            files = sorted(ntb_sources(self.tree).values())
-            lines = "".join(f"{sha256(path)}\n" for path in files)
-            self.sources[f"NTB files of {self.tree}"] = hashlib.sha256(lines.encode()).hexdigest()
+        kernel, self.sources = self.kernel.source, self.stack_sources()
         for side, specs in ((EP, ep_drivers), (RC, rc_drivers)):
             for spec in specs:
                 path = driver_source(self.cache, side, spec, kernel, self.say).path
                 self.sources[f"{side.upper()} driver {spec}"] = sha256(path)
         return self.sources
+
+    def stack_sources(self) -> dict[str, str]:
+        """Return what runs beside the drivers, as `PairResult.sources`."""
+        found = {"kernel": self.kernel.source.manifest.version}
+        if self.tree is not None:
+            files = sorted(ntb_sources(self.tree).values())
+            lines = "".join(f"{sha256(path)}\n" for path in files)
+            found[f"NTB files of {self.tree}"] = hashlib.sha256(lines.encode()).hexdigest()
+        return found
 
     @property
     def checks(self) -> list[str]:
@@ -254,8 +248,8 @@ def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
     """Carry out `plan`, as `PairLab.boot` says."""
     ep, rc = lab.drivers(plan.setup)
     debug = lab.kernel.variant == CHECK
-    modules = build_pair(lab.cache, lab.kernel, ep, rc, tree=lab.tree, say=lab.say)
-    if plan.setup.doorbell != Doorbell.POLL and not asks_for_doorbells(modules):
+    modules = lab.modules(ep, rc)
+    if plan.setup.interrupts_endpoint and not asks_for_doorbells(modules):
         cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {Doorbell.POLL}"
         shutil.rmtree(folder, ignore_errors=True)
         return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
@@ -269,7 +263,7 @@ def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
             plan.deterministic, not plan.deterministic and kvm_runs(), plan.setup.cpus
         ),
         machine=machine(plan.setup, plan.deterministic, debug),
-        programs=(build_program(lab.cache, "ntb_flow", lab.say),),
+        programs=(build_program(lab.cache, "ntb_flow", lab.say), *lab.scripts),
     )
     try:
         return lay_out(plan, ep, rc, recordings)
@@ -331,14 +325,15 @@ def _lay_out_points(
 
     A guest that did not die has recorded all of them.
     """
-    sides = read_sides(folder / "setup" / "trace")
+    devices = plan.setup.devices
+    sides = read_sides(folder / "setup" / "trace", devices)
     points: list[PointRecording] = []
     for traffic in plan.traffic:
         place = folder / traffic.name
         if not place.is_dir():
             break
         if link == "up":
-            write_state(place, sides)
+            write_state(place, sides, devices)
             if lost := _lost_counts(place):
                 return tuple(points), lost
         write_point(place, plan.setup, traffic, {EP: ep, RC: rc})

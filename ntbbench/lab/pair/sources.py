@@ -16,7 +16,7 @@ import msgspec
 from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import encoded
 from ntbbench.lab.commands import FetchError, program
-from ntbbench.lab.packages.apt import Archive, Package, matches, version_key
+from ntbbench.lab.packages.apt import Archive, Package, matches, parse_spec, version_key
 from ntbbench.lab.packages.cache import Cache, sha256
 from ntbbench.lab.packages.fetch import NTB_FILES, unpack_files
 from ntbbench.lab.pair.plan import AFTER, BEFORE, EP, RC, DriverSource
@@ -26,6 +26,7 @@ MANIFEST = "source.json"
 PACKAGE = "package.deb"
 PACKAGE_NAME = re.compile(r"linux-source-(\d+\.\d+)")
 AFTER_VERSION = "7.3"
+DEBIAN = "debian:"
 # The newest release in Debian's archive whose two drivers carry no patch: stable took some later.
 BEFORE_VERSION = "6.12.95"
 DRIVERS: dict[Side, str] = {
@@ -149,7 +150,7 @@ def driver_source(
     """Return the driver of `side` that `spec` names, with the patches that it seems to carry.
 
     `side`: `ep` or `rc`.
-    `spec`: `before`, `after`, a driver's C file, or a kernel tree.
+    `spec`: `before`, `after`, `debian:VERSION`, a driver's C file, or a kernel tree.
     `kernel_source`: of the kernel to boot; `after` is its driver.
     InputError: no such file, or another file.
     FetchError: the source could not be had.
@@ -160,15 +161,27 @@ def driver_source(
     if spec == BEFORE:
         source = fetch_source(cache, BEFORE_VERSION, say)
         return DriverSource(side, spec, source.origin, source.folder / DRIVERS[side], ())
+    if spec.startswith(DEBIAN):
+        source = fetch_source(cache, _debian_version(side, spec), say)
+        path = source.folder / DRIVERS[side]
+        return DriverSource(side, spec, source.origin, path, carried(side, path))
     path = _own_driver(side, Path(spec))
     return DriverSource(side, spec, str(path), path, carried(side, path))
+
+
+def _debian_version(side: Side, spec: str) -> str:
+    try:
+        return parse_spec(spec)
+    except InputError as error:
+        raise InputError(f"--{side}-driver", spec, error.allowed) from None
 
 
 def _own_driver(side: Side, given: Path) -> Path:
     option = f"--{side}-driver"
     path = given / DRIVERS[side] if given.is_dir() else given
     if not path.is_file():
-        allowed = f"{BEFORE}, {AFTER}, a {Path(DRIVERS[side]).name} or a kernel tree with it"
+        name = Path(DRIVERS[side]).name
+        allowed = f"{BEFORE}, {AFTER}, {DEBIAN}VERSION, a {name} or a kernel tree with it"
         raise InputError(option, str(given), allowed)
     if not os.access(path, os.R_OK):
         raise InputError(option, str(given), "a file that can be read")

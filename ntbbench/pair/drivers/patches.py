@@ -108,13 +108,14 @@ def driver(side: Side, patches: Iterable[int]) -> Driver:
     return Driver(side, frozenset(patches), frozenset(side_prerequisites(side)))
 
 
-def prefix(side: Side, count: int) -> Driver:
-    """Return the driver after the first `count` patches of its half; InputError: too many."""
+def prefix(side: Side, count: int, field: str = "") -> Driver:
+    """Return the driver after the first `count` patches of its half; InputError: too many, in
+    `field`."""
     numbers = side_patches(side)
     if not 0 <= count <= len(numbers):
         alone = f"one patch alone is set:{numbers[-1]}"
         allowed = f"a prefix of 0..{len(numbers)} patches, or {ROOT_FIX}; {alone}"
-        raise InputError(f"--{side}", count, allowed)
+        raise InputError(field or f"--{side}", count, allowed)
     return driver(side, numbers[:count])
 
 
@@ -142,25 +143,26 @@ KERNELS: dict[str, tuple[Driver, Driver]] = {
 }
 
 
-def parse_driver(side: Side, text: str) -> Driver:
+def parse_driver(side: Side, text: str, end: str = "") -> Driver:
     """Return the driver that a user named.
 
     text: a prefix ("0" .. "7" or "5"), "root-fix", a word of WHOLE, a kernel version ("6.12.117"),
         or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
         it holds a comma or a dash. `-NAME` at the end drops a prerequisite ("none,-irq-base").
+    end: the end that errors name; empty: the side.
 
     InputError: anything else.
     """
-    field = f"--{side}"
+    field = f"--{end or side}"
     parts = [part.strip() for part in text.split(",")]
     dropped = {part[1:] for part in parts if part.startswith("-")}
-    base = _base_driver(side, ",".join(p for p in parts if not p.startswith("-")))
+    base = _base_driver(side, ",".join(p for p in parts if not p.startswith("-")), field)
     for name in sorted(dropped - set(side_prerequisites(side))):
         raise unknown(field, name, side_prerequisites(side))
     return Driver(side, base.patches, base.prerequisites - dropped, base.db_start)
 
 
-def _base_driver(side: Side, text: str) -> Driver:
+def _base_driver(side: Side, text: str, field: str) -> Driver:
     if text == ROOT_FIX:
         return root_fix(side)
     if text in KERNELS:
@@ -168,16 +170,16 @@ def _base_driver(side: Side, text: str) -> Driver:
     if text in WHOLE:
         return driver(side, side_patches(side) if WHOLE[text] else ())
     if text.isascii() and text.isdigit() and len(text) < 4:
-        return prefix(side, int(text))
+        return prefix(side, int(text), field)
     numbers = side_patches(side)
     try:
         if ".." not in text:
-            chosen = parse_int_axis(text.removeprefix("set:"), f"--{side}", numbers[0], numbers[-1])
+            chosen = parse_int_axis(text.removeprefix("set:"), field, numbers[0], numbers[-1])
             return driver(side, chosen)
     except InputError:
         pass
     raise InputError(
-        f"--{side}",
+        field,
         text,
         f"a prefix 0..{len(numbers)}, {', '.join(WHOLE)}, {ROOT_FIX}, "
         f"a kernel ({', '.join(KERNELS)}), or a set like set:{numbers[0]},{numbers[-1]} of "

@@ -17,6 +17,7 @@ RENDERERS: Mapping[str, str] = {
     "ktap": "ktap",
     "junit": "junit",
     "github": "github",
+    "kcidb": "kcidb",
 }
 
 

@@ -51,6 +51,7 @@ def document(result: NetdevResult) -> Document:
         blocks=[Table("Points", SUMMARY, rows, NOTES), *map(_details, result.points)],
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts_of(result, FACTS),
+        ran=True,
         sheet=lambda: _sheet(result),
         checks=lambda: [_check(result, point) for point in result.points],
     )

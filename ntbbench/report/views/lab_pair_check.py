@@ -18,6 +18,9 @@ NOTES = (
 KINDS = ("sleep", "locking", "memory", "other", "panic", "hang")
 
 
+SIDES = {"host1": "host 1", "host2": "host 2", "soc": "SoC"}
+
+
 def document(result: PairResult) -> Document:
     """Return the report of a check: findings, then the points."""
     points = named(result.points)
@@ -36,7 +39,7 @@ def document(result: PairResult) -> Document:
 
 def place(finding: PairFinding) -> str:
     """Return what kind of finding it is, and where."""
-    side = f"{finding.side.upper()}, " if finding.side else ""
+    side = f"{SIDES.get(finding.side, finding.side.upper())}, " if finding.side else ""
     function = f"{finding.function}()" if finding.function else "no function of a driver"
     return f"{finding.kind}: {side}{function}"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from ntbbench.core.fields import declared
 from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.document import Block, Cell, Column, Document, Notes, Table, column, words
 from ntbbench.report.views import lab_pair_points as pair
@@ -19,12 +20,8 @@ MATCHES = {
     pair.DIED: DIFFERS,
     pair.NOT_RUN: "-",
 }
-QPS = Column("QPs", "qp_count that ntb_transport computed on EP and RC", align="left")
+# After those of the drivers, the slots and the QPs.
 COLUMNS = (
-    column(PairPoint, "ep_driver"),
-    column(PairPoint, "rc_driver"),
-    Column(pair.LABELS["ep_slots"].title, pair.LABELS["ep_slots"].definition, align="left"),
-    QPS,
     Column("measured", "what becomes of the doorbells on the kernel", align="left"),
     Column("model", "what becomes of them in the model", align="left"),
     Column(pair.PER_DOORBELL.title, pair.PER_DOORBELL.hint, "per doorbell"),
@@ -98,7 +95,19 @@ def _tables(points: Sequence[PairPoint]) -> Iterator[Table]:
     for (direction, windows, doorbell), found in groupby(ordered, of_table):
         how = f", {doorbell}" if direction == "rc-to-ep" else ""
         name = f"{direction}, {plural(windows, 'window')}{how}"
-        yield Table(name, COLUMNS, [row.cells for row in _rows(list(found))], keys=2)
+        yield Table(name, _columns(points), [row.cells for row in _rows(list(found))], keys=2)
+
+
+def _columns(points: Sequence[PairPoint]) -> list[Column]:
+    kind = pair.kind_of_points(points)
+    about = declared(kind)["ep_slots"]
+    return [
+        column(kind, "ep_driver"),
+        column(kind, "rc_driver"),
+        Column(about.title, about.definition, align="left"),
+        Column("QPs", pair.qps_hint(points), align="left"),
+        *COLUMNS,
+    ]
 
 
 def _rows(points: list[PairPoint]) -> list[MatrixRow]:
@@ -145,7 +154,8 @@ def _differences(points: Sequence[PairPoint]) -> Iterator[str]:
 def _qps(points: Sequence[PairPoint]) -> Table:
     """Return each QP of a point whose link is up, beside what the model says of its runs."""
     axes = differing(points)
-    names = [column(PairPoint, name) for name in ("direction", *axes)]
+    kind = pair.kind_of_points(points)
+    names = [column(kind, name) for name in ("direction", *axes)]
     rows = [(*asked_cells(point, axes), *cells) for point in points for cells in _qp_cells(point)]
     return Table("QPs", [*names, *OF_A_QP], rows, shown="page")
 
@@ -162,4 +172,4 @@ def _qp_cells(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
 def _legend(points: Sequence[PairPoint]) -> Block:
     used = {word for p in points for word in (p.verdict, p.predicted_verdict, p.status)}
     lines = [f"{word}: {meaning}" for word, meaning in VERDICTS.items() if word in used]
-    return pair.legend(points, ["ep_slots"], f"{QPS.title}: {QPS.hint}", *lines)
+    return pair.legend(points, ["ep_slots"], f"QPs: {pair.qps_hint(points)}", *lines)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Points of the pair, as the reports of run, matrix and check show them."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -8,8 +9,18 @@ from typing import Any
 from msgspec.structs import fields, replace
 
 from ntbbench.core.fields import declared
-from ntbbench.lab.pair.records import FAILED, HARMLESS, OK, UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.hosts.bridge_records import HostPoint
+from ntbbench.lab.pair.records import (
+    FAILED,
+    HARMLESS,
+    OK,
+    UNAVAILABLE,
+    PairObserved,
+    PairPoint,
+    PairResult,
+)
 from ntbbench.pair.drivers.patches import number_ranges
+from ntbbench.pair.setting import RC_TO_EP
 from ntbbench.report.document import (
     Block,
     Cell,
@@ -34,7 +45,7 @@ DIED = "failed"
 BOUNDS = "in bounds: where doorbells meet, as in a burst, the model only bounds the counts"
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic")
 COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_received")
-PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per door-\nbell")
+PER_DOORBELL = Column("runs per doorbell", "runs of all receive tasklets", "per\nbell")
 PREDICTED = Column("predicted", "runs that the model allows", "pre-\ndicted")
 FINDINGS_MAX = 3  # on the first screen
 REASONS = 2  # of a failed test, in a line
@@ -67,11 +78,12 @@ def report(
         verdict=first,
         record=result,
         lines=[*more, _machine(result), *shared(points)],
-        blocks=[*_findings(points), *answer, _drivers(points), untried, *details],
+        blocks=[*_findings(points), *answer, _drivers(points, result.observed), untried, *details],
         tone=_tone(points),
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts | result.environment,
-        sheet=lambda: _sheet(result),
+        ran=True,
+        sheet=lambda: sheet(result.points),
         checks=lambda: [*_checks(points), *more_checks],
     )
 
@@ -171,6 +183,27 @@ def runs_per_doorbell(point: PairPoint) -> float | None:
     return sum(point.runs_per_qp) / point.doorbells_rung
 
 
+def kind_of_points(points: Sequence[PairPoint]) -> type[PairPoint]:
+    """Return the kind of records that points are: all of one."""
+    return type(points[0]) if points else PairPoint
+
+
+def ends(points: Sequence[PairPoint]) -> tuple[str, str]:
+    """Return what the two ends are called: EP and RC, or the two hosts."""
+    titles = declared(kind_of_points(points))
+    return titles["ep_driver"].title, titles["rc_driver"].title
+
+
+def qps_hint(points: Sequence[PairPoint]) -> str:
+    """Return what the column of QPs has."""
+    return "qp_count that ntb_transport computed on {} and {}".format(*ends(points))
+
+
+def by_msi(point: PairPoint) -> bool:
+    """Tell whether a point's doorbells are MSIs."""
+    return point.direction != RC_TO_EP
+
+
 def qp_counts(point: PairPoint) -> str:
     """Return the qp_count of EP and RC; a side without a device has none."""
     counts = (point.ep_qp_count, point.rc_qp_count)
@@ -182,23 +215,29 @@ def slots_text(slots: list[int]) -> str:
     return "+".join("?" if slot < 0 else str(slot) for slot in slots)
 
 
-def _drivers(points: Iterable[PairPoint]) -> Notes:
+def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> Notes:
     """Return what each driver behaves as; of one that was not observed, its patches."""
     told: dict[str, None] = {}
+    count = {
+        driver.side: f", in {plural(len(driver.observations), 'answer')}"
+        for driver in observed
+        if not driver.findings
+    }
     for point in points:
         for side in ("ep", "rc"):
-            name = AXES[f"{side}_driver"](getattr(point, f"{side}_driver"))
+            name = asked(point, [f"{side}_driver"])
             if behaves := getattr(point, f"{side}_behaves"):
-                told[f"{name} behaves as: {behaves}"] = None
+                told[f"{name} behaves as: {behaves}{count.get(side, '')}"] = None
             else:
                 patches = number_ranges(getattr(point, f"{side}_patches")) or "none"
                 told[f"{name}: patches {patches} (not observed)"] = None
     return Notes("Drivers", [(line, ()) for line in sorted(told)])
 
 
-def legend(points: Iterable[PairPoint], names: Iterable[str], *more: str) -> Notes:
+def legend(points: Sequence[PairPoint], names: Iterable[str], *more: str) -> Notes:
     """Return what columns, and words in them, mean."""
-    lines = [f"{LABELS[name].title}: {LABELS[name].definition}" for name in names]
+    about = declared(kind_of_points(points))
+    lines = [f"{about[name].title}: {about[name].definition}" for name in names]
     bounds = [BOUNDS] if any(judgement(point) == BOUNDED for point in points) else []
     return Notes("Words", [(line, ()) for line in (*lines, *more, *bounds)])
 
@@ -207,16 +246,17 @@ def points_table(points: Sequence[PairPoint], *, brief: bool) -> Table:
     """Return a row a point; the brief one leaves out what does not fit a terminal."""
     axes = differing(points)
     names = [name for name in COUNTS if not (brief and name.startswith("packets_"))]
-    columns = [column(PairPoint, name) for name in ("direction", *axes, "link")]
-    columns += [] if brief else [Column("QPs", "qp_count that ntb_transport computed on EP and RC")]
-    columns += [column(PairPoint, name) for name in (*names, "runs_per_qp")]
+    kind = kind_of_points(points)
+    columns = [column(kind, name) for name in ("direction", *axes, "link")]
+    columns += [] if brief else [Column("QPs", qps_hint(points))]
+    columns += [column(kind, name) for name in (*names, "runs_per_qp")]
     columns += [PREDICTED, PER_DOORBELL if brief else column(PairPoint, "verdict")]
     judged = Column(LABELS["agrees"].title, LABELS["agrees"].definition, align="left")
 
     def row(point: PairPoint) -> list[Cell]:
         up = has_counts(point)
         counts = [getattr(point, name) if up else None for name in names]
-        if point.direction == "rc-to-ep":
+        if not by_msi(point):
             counts[names.index("msis_raised")] = None
         low, high = allowed_runs(point)
         return [
@@ -235,11 +275,12 @@ def points_table(points: Sequence[PairPoint], *, brief: bool) -> Table:
     return Table("Points", [*columns, judged], rows, keys=1 + len(axes), shown=shown)
 
 
-def _sheet(result: PairResult) -> Sheet:
+def sheet(points: Sequence[PairPoint], record: type[PairPoint] = PairPoint) -> Sheet:
     """Return one row a point and QP: the point's values, then those of the QP."""
-    names = [f.name for f in fields(PairPoint)]
-    lists = [name for name in names if name.endswith(PER_QP)]
-    return qp_sheet(result.points, [name for name in names if name not in lists], lists, _flat)
+    heads = {f.name: f.encode_name for f in fields(type(points[0]) if points else record)}
+    lists = [name for name in heads if name.endswith(PER_QP)]
+    whole = qp_sheet(points, [name for name in heads if name not in lists], lists, _flat)
+    return dataclasses.replace(whole, headers=[heads.get(name, name) for name in whole.headers])
 
 
 def _flat(value: object) -> object:
@@ -260,10 +301,11 @@ def _checks(points: Iterable[PairPoint]) -> Iterator[Check]:
         boots.setdefault(asked(point, of_boot), []).append(point)
     for name, found in boots.items():
         axes = [axis for axis in differing(found) if axis not in of_boot]
-        yield Check(name, None, checks=[_check(point, title(point, axes)) for point in found])
+        yield Check(name, None, checks=[check(point, title(point, axes)) for point in found])
 
 
-def _check(point: PairPoint, name: str) -> Check:
+def check(point: PairPoint, name: str) -> Check:
+    """Return the test that a point is."""
     if point.status == UNAVAILABLE:
         return Check(name, None, reason=point.cause)
     lines = [f"link {point.link}, predicted {point.predicted_link}; qp_count {qp_counts(point)}"]
@@ -271,7 +313,7 @@ def _check(point: PairPoint, name: str) -> Check:
         lines += [
             f"{LABELS[field].title} {getattr(point, field)}"
             for field in COUNTS
-            if field != "msis_raised" or point.direction == "ep-to-rc"
+            if field != "msis_raised" or by_msi(point)
         ]
         lines.append(f"runs {sum(point.runs_per_qp)}, predicted {between(*allowed_runs(point))}")
     if (ratio := runs_per_doorbell(point)) is not None:
@@ -286,15 +328,15 @@ def _check(point: PairPoint, name: str) -> Check:
 
 # What a point was asked, and how a sentence says it.
 AXES: dict[str, Callable[[Any], str]] = {
-    "ep_driver": lambda name: f"EP {name}",
-    "rc_driver": lambda name: f"RC {name}",
+    "ep_driver": str,
+    "rc_driver": str,
     "ep_slots": lambda slots: plural(slots, "slot"),
     "mw_count": lambda windows: plural(windows, "window"),
     "doorbell": str,
     "queues": lambda queues: "" if queues is None else f"max_num_clients {queues}",
     "flows": lambda flows: plural(flows, "flow"),
     "packets": lambda packets: f"{plural(packets, 'packet')} each",
-    "gap_us": lambda gap: f"{gap} us apart",
+    "gap_us": lambda gap: f"{gap} us apart" if gap else "a burst",
 }
 
 
@@ -331,7 +373,15 @@ def _alike(points: Sequence[PairPoint], name: str) -> bool:
 
 def asked(point: PairPoint, names: Iterable[str]) -> str:
     """Return what a point was asked on these axes, in words."""
-    return ", ".join(filter(None, (AXES[name](getattr(point, name)) for name in names)))
+    return ", ".join(filter(None, (_said(point, name) for name in names)))
+
+
+def _said(point: PairPoint, name: str) -> str:
+    text = AXES[name](getattr(point, name))
+    if name.endswith("_driver"):
+        return f"{declared(type(point))[name].title} {text}"
+    # how rings reach a host of two is no choice
+    return "" if name == "doorbell" and isinstance(point, HostPoint) else text
 
 
 def shared(points: Sequence[PairPoint]) -> list[str]:

@@ -4,6 +4,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ntbbench.core.fields import declared
 from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.pair.drivers.kernel_around import slot_of
 from ntbbench.report.document import Block, Cell, Column, Details, Document, Notes, Table, number
@@ -63,7 +64,7 @@ def _rows(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
     events = (point.predicted_events,) * 2
     if point.most_events:
         events = (point.least_events, point.most_events)
-    if point.direction == "ep-to-rc":
+    if pair.by_msi(point):
         yield _row(pair.LABELS["msis_raised"].title, point.msis_raised, msis)
     yield _row(pair.LABELS["events"].title, point.events, events)
     yield _row("tasklet runs", sum(point.runs_per_qp), pair.allowed_runs(point))
@@ -86,8 +87,9 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield point.cause
     if point.status != OK:
         return
-    predicted = _qp_counts(point.predicted_ep_qp_count, point.predicted_rc_qp_count)
-    measured = _qp_counts(point.ep_qp_count, point.rc_qp_count)
+    titles = pair.ends([point])
+    predicted = _qp_counts(titles, point.predicted_ep_qp_count, point.predicted_rc_qp_count)
+    measured = _qp_counts(titles, point.ep_qp_count, point.rc_qp_count)
     counts = f"qp_count: {measured}"
     counts += " (as predicted)" if measured == predicted else f" (predicted {predicted})"
     counts += f": {point.cause}" if no_device else ""
@@ -98,8 +100,8 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield f"doorbells: {point.verdict} (predicted {point.predicted_verdict})"
     if (ratio := pair.runs_per_doorbell(point)) is not None:
         yield f"runs per doorbell: {ratio:.2f}"
-    yield f"{pair.LABELS['ep_qp_links'].title}: {_links(point.ep_qp_links)}"
-    yield f"{pair.LABELS['rc_qp_links'].title}: {_links(point.rc_qp_links)}"
+    for name in ("ep_qp_links", "rc_qp_links"):
+        yield f"{declared(type(point))[name].title}: {_links(getattr(point, name))}"
     yield from _slots(point)
     for name in ("msis_per_number", "events_per_vector"):
         predicted_counts = getattr(point, f"predicted_{name}") if point.spaced else None
@@ -109,12 +111,11 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield f"estimate of the runs: {told}"
 
 
-def _qp_counts(ep: int | None, rc: int | None) -> str:
-    if ep is None and rc is None:
+def _qp_counts(titles: Sequence[str], *counts: int | None) -> str:
+    if counts == (None, None):
         return NONE
-    return ", ".join(
-        f"{side} {NONE if count is None else count}" for side, count in (("EP", ep), ("RC", rc))
-    )
+    both = zip(titles, counts, strict=True)
+    return ", ".join(f"{side} {NONE if count is None else count}" for side, count in both)
 
 
 def _slots(point: PairPoint) -> Iterator[str]:
@@ -128,7 +129,7 @@ def _slots(point: PairPoint) -> Iterator[str]:
     if rang:
         how = "as expected" if rang == known else f"expected {wanted}"
         yield f"{pair.LABELS['slots_per_bit'].title}: {told} ({how})"
-    if point.direction == "rc-to-ep" and point.slots_per_number:
+    if not pair.by_msi(point) and point.slots_per_number:
         yield f"{pair.LABELS['slots_per_number'].title}: {_by_key(point.slots_per_number)}"
 
 

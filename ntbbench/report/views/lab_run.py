@@ -41,6 +41,7 @@ def document(result: LabResult) -> Document:
         blocks=[_summary(result), *(Details(_title(p), [*_blocks(p)]) for p in result.points)],
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts_of(result, FACTS) | result.environment,
+        ran=True,
         sheet=lambda: _sheet(result),
         checks=lambda: [_check(point) for point in result.points],
     )

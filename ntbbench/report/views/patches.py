@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from msgspec.structs import astuple
 
+from ntbbench.pair.host_records import HostElsewhere, HostPatches, HostRaceCost
+from ntbbench.pair.joined_hosts import setting_of
 from ntbbench.pair.records import (
-    SETTING,
     Change,
     Failure,
     Half,
@@ -19,7 +20,6 @@ from ntbbench.pair.records import (
     StormCount,
     UnsafeOrder,
 )
-from ntbbench.pair.setting import Setting
 from ntbbench.pair.subsets import first_failure, unpatched_failures
 from ntbbench.report.document import Column, Document, Sheet, Table, column, words
 from ntbbench.report.views.compat import setting_line
@@ -47,7 +47,7 @@ STORM = [
 ]
 
 
-def document(result: PatchesResult) -> Document:
+def document(result: PatchesResult | HostPatches) -> Document:
     """Return the report of the series."""
     return Document(
         title="ntbbench patches",
@@ -69,31 +69,37 @@ def document(result: PatchesResult) -> Document:
                 HazardCure,
                 result.hazard_cures,
             ),
-            record_table("Other settings", OtherSettings, result.elsewhere, OTHER_SETTINGS),
+            record_table(
+                "Other settings",
+                HostElsewhere if isinstance(result, HostPatches) else OtherSettings,
+                result.elsewhere,
+                OTHER_SETTINGS,
+            ),
             record_table(
                 "The race check: tasklet runs per doorbell with one packet, by QP",
-                RaceCost,
+                HostRaceCost if isinstance(result, HostPatches) else RaceCost,
                 result.race_costs,
                 RACE_CHECK,
             ),
-            record_table(
-                f"The deferral under a storm, by budget (seed {result.storm_seed})",
-                StormCount,
-                result.storm,
-                STORM,
-            ),
+            *([] if isinstance(result, HostPatches) else [_storm(result)]),
         ],
         sheet=lambda: Sheet(["patch", "side", "subject", *CHANGE], _sheet_rows(result)),
     )
 
 
-def verdict_of(result: PatchesResult) -> str:
+def _storm(result: PatchesResult) -> Table:
+    title = f"The deferral under a storm, by budget (seed {result.storm_seed})"
+    return record_table(title, StormCount, result.storm, STORM)
+
+
+def verdict_of(result: PatchesResult | HostPatches) -> str:
     """Return in one sentence whether the series is bisectable, and how many subsets are safe."""
+    safe = "hosts" if isinstance(result, HostPatches) else "halves"
     subsets = (
-        f"{result.safe_subsets} of {result.subsets} subsets are safe, and safe halves fail each "
+        f"{result.safe_subsets} of {result.subsets} subsets are safe, and safe {safe} fail each "
         f"other in {result.mixed_failures} cases (a pair in a direction)"
     )
-    setting = Setting(*(getattr(result, name) for name in SETTING))
+    setting = setting_of(result)
     if dead := unpatched_failures(setting):
         return f"Without any patch this setting fails: {', '.join(dead)}. With them: {subsets}"
     failure = first_failure(setting)
@@ -106,7 +112,7 @@ def verdict_of(result: PatchesResult) -> str:
     )
 
 
-def _needs(result: PatchesResult) -> str:
+def _needs(result: PatchesResult | HostPatches) -> str:
     """Return in one sentence which patches require others."""
     needs = [
         f"{number} requires {', '.join(map(str, others))}"
@@ -125,7 +131,7 @@ def _safety(kernel: tuple[str, bool]) -> str:
     return f"{version} {'is safe' if safe else 'is NOT SAFE'}"
 
 
-def _effects(result: PatchesResult) -> Table:
+def _effects(result: PatchesResult | HostPatches) -> Table:
     return Table(
         "What each patch changes",
         columns_of(Change),
@@ -142,7 +148,7 @@ def _effects(result: PatchesResult) -> Table:
     )
 
 
-def _requires(result: PatchesResult) -> Table:
+def _requires(result: PatchesResult | HostPatches) -> Table:
     needs = {effect.patch: result.requires.get(str(effect.patch)) for effect in result.effects}
     return Table(
         "What each patch requires",
@@ -164,7 +170,7 @@ def _requires(result: PatchesResult) -> Table:
     )
 
 
-def _orders(result: PatchesResult) -> Table:
+def _orders(result: PatchesResult | HostPatches) -> Table:
     return Table(
         "Unsafe orders",
         [*columns_of(UnsafeOrder), *columns_of(Failure)],
@@ -178,7 +184,7 @@ def _orders(result: PatchesResult) -> Table:
     )
 
 
-def _sheet_rows(result: PatchesResult) -> Iterator[list[object]]:
+def _sheet_rows(result: PatchesResult | HostPatches) -> Iterator[list[object]]:
     for effect in result.effects:
         for change in [*map(astuple, effect.changes)] or [("", "", "")]:
             yield [effect.patch, effect.side, effect.subject, *change]

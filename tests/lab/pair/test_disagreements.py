@@ -22,11 +22,11 @@ from pair_recordings import DATA, evaluated, load, pair_result
 from rendered import rendered
 
 from ntbbench.lab.pair import points as evaluating
-from ntbbench.lab.pair.disagreements import not_exercised
+from ntbbench.lab.pair.disagreements import UNPROBED, not_exercised
 from ntbbench.lab.pair.point_files import RecordedPoint
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.predict import measured_verdict, telling
-from ntbbench.lab.pair.records import UNAVAILABLE, PairPoint, PairResult
+from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.lab.pair.ring_trace_file import PairTrace, Wake
 
 RING = re.compile(r"(?P<before>.*): peer_db_set: \(ntb_epf.* bits=(?P<bits>0x[0-9a-f]+)\n")
@@ -225,11 +225,13 @@ TO_RC, TO_EP = AFTER
     ],
 )
 def test_what_is_left(points: list[PairPoint], told: list[str]) -> None:
-    assert not_exercised(points) == told
+    assert not_exercised(points, probed=True) == told
+    unasked = [UNPROBED] if any(point.status == OK for point in points) else []
+    assert not_exercised(points, probed=False) == told + unasked
 
 
 def test_a_link_that_is_down_exercises_no_doorbell() -> None:
-    told = not_exercised(apart("after-after-slots-4"))
+    told = not_exercised(apart("after-after-slots-4"), probed=True)
     assert told[:2] == [
         "doorbells ep-to-rc where the link is down",
         "doorbells rc-to-ep where the link is down",

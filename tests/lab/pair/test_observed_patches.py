@@ -19,13 +19,22 @@ from ntbbench.lab.pair.observed_patches import (
 )
 from ntbbench.lab.pair.plan import Behaviour, DriverSource, PairSetup
 from ntbbench.lab.pair.points import evaluate, observed
-from ntbbench.pair.behaviour import FILLED, LOOKS_UP, expected_observations, normalised
 from ntbbench.pair.drivers.patches import Driver, Side, driver, number_ranges, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.observations import (
+    FILLED,
+    LOOKS_UP,
+    PROBED,
+    expected_observations,
+    expected_operations,
+    expected_probe,
+    normalised,
+)
 
 SLOTS = {"ep": 8, "rc": 16}
 FILLED_SLOTS = frozenset(range(8))
 WHOLE = {"ep": tuple(range(1, 8)), "rc": tuple(range(8, 13))}
+WINDOWS = (2, 1 << 20)
 SILENT = {"ep": 1, "rc": 8}  # patches that only document
 KNOWN = {
     "ep": [set(range(1, count + 1)) for count in range(8)],
@@ -53,8 +62,27 @@ def judged(
             wanted=None if wanted is None else frozenset(wanted),
             said_by=f"--{side}-patches says",
             hint=frozenset(map(int, hint.split())),
+            mw_count=WINDOWS[0],
+            window_size=WINDOWS[1],
         )
     )
+
+
+def probed(side: Side, patches: frozenset[int]) -> dict[str, str]:
+    """Return `seen_of` and all that the API probe adds."""
+    asked = (driver(side, patches), SLOTS[side], Doorbell.POLL, FILLED_SLOTS)
+    operations = expected_operations(side, WINDOWS[0], WINDOWS[1])
+    return {**seen_of(side, patches), **expected_probe(*asked), **operations}
+
+
+@given(side=st.sampled_from(["ep", "rc"]), data=st.data())
+def test_any_answer_of_the_probe_that_is_another_is_a_finding(side: Side, data) -> None:
+    seen = probed(side, frozenset(WHOLE[side]))
+    assert judged(side, seen).findings == ()
+    key = data.draw(st.sampled_from(sorted(seen.keys() - seen_of(side, frozenset()).keys())))
+    if key != PROBED:
+        (told,) = judged(side, {**seen, key: seen[key] + "1"}).findings
+        assert told.startswith("no known behaviour fits: ") and f"{key}: {seen[key]}1" in told
 
 
 # --- recorded on the real code ---------------------------------------------------------------
@@ -68,6 +96,10 @@ def judged(
         ("6.12.118", "poll", {"ep": (), "rc": (8, 9, 10, 11)}),
         ("msi", "msi", WHOLE),
         ("embedded", "embedded", WHOLE),
+        ("probed-before", "poll", {"ep": (), "rc": ()}),
+        ("probed-after", "poll", WHOLE),
+        ("probed-msi", "msi", WHOLE),
+        ("probed-embedded", "embedded", WHOLE),
     ],
 )
 @pytest.mark.parametrize("side", ["ep", "rc"])
@@ -78,7 +110,7 @@ def test_the_drivers_were_seen_to_do_what_the_model_says(boot, doorbell, patches
     assert found.behaviour is not None
     assert (found.patches, found.behaviour.findings) == (patches[side], ())
     assert found.behaviour.inferred and found.behaviour.alike == 1  # with the documenting patch
-    lacking = {LOOKS_UP: "yes"} if boot == "before-before" and side == "rc" else {LOOKS_UP: "no"}
+    lacking = {LOOKS_UP: "yes"} if boot.endswith("before") and side == "rc" else {LOOKS_UP: "no"}
     assert observations(boot)["rc"].items() >= ({} if side == "ep" else lacking).items()
 
 

@@ -14,7 +14,7 @@ from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.sources import DRIVERS, fetch_source
 from ntbbench.lab.watch import Limits
-from ntbbench.pair.behaviour import RINGS
+from ntbbench.pair.observations import RINGS
 
 # Boots a kernel that is built once: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -24,9 +24,10 @@ ONE_FLOW = ("--flows", "1")
 FOUR = ("--queues", "4", "--packets", "10")
 
 
-def run(tmp_path: Path, *arguments: str, code: int = 0) -> list[dict]:
+def run(tmp_path: Path, *arguments: str, code: int = 0, quick: bool = True) -> list[dict]:
     output = tmp_path / "pair.json"
-    assert main(["lab", "pair", "run", *arguments, "-o", str(output)]) == code
+    words = [*arguments, *(["--quick"] if quick else []), "-o", str(output)]
+    assert main(["lab", "pair", "run", *words]) == code
     result = json.loads(output.read_text())
     assert result["schema"] == "ntbbench.pair/1"
     return result["points"]
@@ -70,10 +71,12 @@ def broken_endpoint(folder: Path, code: str, instead: str) -> Path:
 
 
 def judged(tmp_path: Path, *arguments: str) -> list[dict]:
-    """Return the points of a run with the defaults that is a finding, first towards the RC."""
-    points = run(tmp_path, *arguments, code=1)
-    assert [point["direction"] for point in points] == ["ep-to-rc", "rc-to-ep"]
-    return points
+    """Return the spaced points of a run with the defaults that is a finding, first to the RC."""
+    points = run(tmp_path, *arguments, code=1, quick=False)
+    assert [point["direction"] for point in points] == ["ep-to-rc", "rc-to-ep"] * 2
+    spaced = [point for point in points if point["gap_us"]]
+    assert points[:2] == spaced
+    return spaced
 
 
 EVENT = {

@@ -321,3 +321,30 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, text: str) -> Non
     with pytest.raises(GuestError, match=r"recording (ep-to-rc|rc-to-ep)-") as told:
         evaluate(load(folder))
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("boot", "shown", "told"),
+    [
+        ("after-after", "ep db_read=0x0\nrc db_read=0x0\n", {}),
+        # bits that no QP has stay set where one word rings all of them
+        ("after-after-embedded", "ep db_read=0x30\nrc db_read=0x0\n", {}),
+        ("after-after", "ep db_read=0x5\nrc db_read=0x0\n", {"rc-to-ep": "0x5"}),
+        ("after-after", "ep db_read=0x0\nrc db_read=0x2\n", {"ep-to-rc": "0x2"}),
+        ("before-before", "ep db_read=0x10\nrc db_read=0x6\n", {}),  # no bit of theirs is a QP's
+        ("after-after", "", {}),
+    ],
+)
+def test_a_bit_that_no_race_check_has_cleared_is_told(tmp_path, boot, shown, told) -> None:
+    folder = copied(tmp_path, boot)
+    for point in folder.glob("*-to-*"):
+        (point / "registers").write_text(shown)
+    for point in evaluate(load(folder)):
+        bits = told.get(point.direction)
+        at_rest = [note for note in point.notes if "at rest" in note]
+        assert at_rest == (
+            [f"db_read shows {bits} at rest: the race check of these QPs cleared nothing"]
+            if bits
+            else []
+        )
+        assert point.agrees == (not bits)

@@ -14,7 +14,7 @@ from pair_recordings import DATA, OBSERVED, load, observations
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.guest_task import Recordings
-from ntbbench.lab.pair import runner
+from ntbbench.lab.pair import plan, runner
 from ntbbench.lab.pair import runner as task
 from ntbbench.lab.pair.observed_patches import observed_driver
 from ntbbench.lab.pair.pair_kernel import GUEST
@@ -186,11 +186,11 @@ def test_counting_instructions_takes_one_cpu() -> None:
 )
 def test_windows_hold_rings_and_the_trace_holds_a_point(mw_count, queues, flows, packets) -> None:
     setup = PairSetup(mw_count=mw_count, queues=queues)
-    size = task.window_size(setup)
-    assert size & (size - 1) == 0 and task.WINDOW_MIN <= size <= task.WINDOW_MAX
+    size = setup.window_size
+    assert size & (size - 1) == 0 and plan.WINDOW_MIN <= size <= plan.WINDOW_MAX
     a_window = -(-min(queues or mw_count, 14) // mw_count)
-    if size < task.WINDOW_MAX:
-        assert size // a_window // task.FRAME >= task.ENTRIES
+    if size < plan.WINDOW_MAX:
+        assert size // a_window // plan.FRAME >= plan.ENTRIES
     kb = task.trace_kb(PairPlan(setup, (Traffic("ep-to-rc", flows, packets),)))
     assert task.TRACE_KB_MIN <= kb <= task.TRACE_KB_MAX
 

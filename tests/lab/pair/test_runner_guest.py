@@ -19,7 +19,7 @@ from ntbbench.datapath.engine import ENGINES, simulate
 from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
-from ntbbench.lab.pair.pair_kernel import build_pair
+from ntbbench.lab.pair.pair_modules import build_pair
 from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, PointRecording
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
@@ -235,7 +235,7 @@ def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
     checkpatch = rig().kernel.kbuild / "scripts" / "checkpatch.pl"
     lab = Path(runner.__file__).parent
     sources = [*sorted((lab / "guest").glob("*.[ch]")), *sorted((lab.parent / "guest").glob("*.c"))]
-    assert len(sources) == 7 + 3
+    assert len(sources) == 10 + 3
     for source in sources:
         command = ["perl", str(checkpatch), "--no-tree", "--strict", "--file", str(source)]
         told = children.run(command, capture_output=True, text=True, check=False)

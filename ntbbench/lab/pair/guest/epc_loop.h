@@ -8,6 +8,7 @@
  *   epc_loop_host.c	 the host's view: configuration space and root bus
  *   epc_loop_msi.c	 interrupts from the endpoint to the host
  *   epc_loop_doorbell.c interrupts from the host to the endpoint
+ *   epc_loop_bridge.c	 two controllers for pci-epf-ntb; CONFIG_EPC_LOOP_BRIDGE
  */
 #ifndef EPC_LOOP_H
 #define EPC_LOOP_H
@@ -23,6 +24,8 @@
 #define EPC_LOOP_NAME		"epc_loop"
 #define EPC_LOOP_MSIS		32	/* of the MSI capability, PCI spec 6.8.1.3 */
 #define EPC_LOOP_WINDOWS	4	/* pci-epf-vntb.c: MAX_MW */
+#define EPC_LOOP_SHARE		(2 * EPC_LOOP_WINDOWS + 1)	/* windows, registers */
+#define EPC_LOOP_BRIDGES	IS_ENABLED(CONFIG_EPC_LOOP_BRIDGE)
 #define EPC_LOOP_MSI_CAP	0x50	/* where it lies in configuration space */
 #define EPC_LOOP_CONFIG_SIZE	256
 #define EPC_LOOP_DOMAIN		0x10	/* PCI domain of the first instance */
@@ -129,6 +132,10 @@ struct epc_loop_edu {
  * @labels: what rings each slot of an embedded doorbell, in the function's BAR
  * @changeset: the nodes that lead a driver to @db_domain
  * @debugfs: the instance's folder
+ * @bus_bar: addresses of BARs on the host's bus that differ from their memory
+ * @db_phys: the other host's doorbell entries, in our outbound space
+ * @db_entry: bytes of one
+ * @db_count: how many lead to our host's MSIs
  */
 struct epc_loop {
 	struct list_head list;
@@ -169,6 +176,11 @@ struct epc_loop {
 	u32 *labels;
 	struct of_changeset changeset;
 	struct dentry *debugfs;
+
+	phys_addr_t bus_bar[PCI_STD_NUM_BARS];
+	phys_addr_t db_phys;
+	u32 db_entry;
+	u32 db_count;
 };
 
 /* epc_loop_memory.c */
@@ -204,7 +216,13 @@ int epc_loop_doorbell_resource(struct epc_loop *loop,
 void epc_loop_label_slots(struct epc_loop *loop);
 void epc_loop_doorbell_debugfs(struct epc_loop *loop);
 
+/* epc_loop_bridge.c */
+int epc_loop_map_msi(struct epc_loop *loop, phys_addr_t phys, u8 count,
+		     u32 entry, u32 *data, u32 *offset);
+
 /* epc_loop_core.c */
+extern ulong epc_loop_pool_base;
+extern ulong epc_loop_pool_size;
 extern struct list_head epc_loops;
 extern struct mutex epc_loops_lock;
 __printf(2, 3) void epc_loop_broken(struct epc_loop *loop, const char *fmt, ...);

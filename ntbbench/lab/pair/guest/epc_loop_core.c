@@ -16,12 +16,12 @@
 
 #define INSTANCES_MAX	4
 
-static ulong pool_base = 0x10000000;
-module_param(pool_base, ulong, 0444);
+ulong epc_loop_pool_base = 0x10000000;
+module_param_named(pool_base, epc_loop_pool_base, ulong, 0444);
 MODULE_PARM_DESC(pool_base, "Physical address of the memory set aside");
 
-static ulong pool_size = 144 << 20;
-module_param(pool_size, ulong, 0444);
+ulong epc_loop_pool_size = 144 << 20;
+module_param_named(pool_size, epc_loop_pool_size, ulong, 0444);
 MODULE_PARM_DESC(pool_size, "Its size; each instance gets an even share");
 
 static uint instances = 1;
@@ -125,6 +125,14 @@ static int loop_raise_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 	return epc_loop_raise_msi(epc_get_drvdata(epc), number);
 }
 
+static int loop_map_msi_irq(struct pci_epc *epc, u8 func, u8 vfunc,
+			    phys_addr_t phys, u8 count, u32 entry, u32 *data,
+			    u32 *offset)
+{
+	return epc_loop_map_msi(epc_get_drvdata(epc), phys, count, entry, data,
+				offset);
+}
+
 static int loop_start(struct pci_epc *epc)
 {
 	struct epc_loop *loop = epc_get_drvdata(epc);
@@ -173,6 +181,7 @@ static const struct pci_epc_ops loop_ops = {
 	.set_msi			= loop_set_msi,
 	.get_msi			= loop_get_msi,
 	.raise_irq			= loop_raise_irq,
+	.map_msi_irq			= EPC_LOOP_BRIDGES ? loop_map_msi_irq : NULL,
 	.start				= loop_start,
 	.stop				= loop_stop,
 	.get_features			= loop_get_features,
@@ -289,7 +298,7 @@ static int doorbell_mode(void)
 /* What devres undoes is in the order of use; remove() goes before all of it. */
 static int epc_loop_probe(struct platform_device *pdev)
 {
-	size_t share = rounddown(pool_size / instances, SZ_1M);
+	size_t share = rounddown(epc_loop_pool_size / instances, SZ_1M);
 	struct epc_loop *loop;
 	int ret;
 
@@ -301,7 +310,8 @@ static int epc_loop_probe(struct platform_device *pdev)
 	loop->doorbell = doorbell_mode();
 	platform_set_drvdata(pdev, loop);
 	epc_loop_host_init(loop);
-	ret = epc_loop_memory_init(loop, pool_base + loop->id * share, share);
+	ret = epc_loop_memory_init(loop, epc_loop_pool_base + loop->id * share,
+				   share);
 	if (!ret)
 		ret = remember_instance(loop);
 	if (!ret)

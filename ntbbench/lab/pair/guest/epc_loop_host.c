@@ -36,12 +36,23 @@ static bool is_bar(int where)
 	return where >= PCI_BASE_ADDRESS_0 && where <= PCI_BASE_ADDRESS_5 + 3;
 }
 
-/* A 32-bit, not prefetchable BAR: its flag bits are all zero. */
-static u32 read_bar(const struct epc_loop_bar *bar)
+/* Where a BAR is on the host's bus. */
+static phys_addr_t bus_address(struct epc_loop *loop, int barno)
 {
+	if (EPC_LOOP_BRIDGES && loop->bus_bar[barno])
+		return loop->bus_bar[barno];
+	return loop->bar[barno].phys;
+}
+
+/* A 32-bit, not prefetchable BAR: its flag bits are all zero. */
+static u32 read_bar(struct epc_loop *loop, int barno)
+{
+	const struct epc_loop_bar *bar = &loop->bar[barno];
+
 	if (!bar->size)
 		return 0;
-	return bar->sizing ? ~(u32)(bar->size - 1) : (u32)bar->phys;
+	return bar->sizing ? ~(u32)(bar->size - 1) :
+			     (u32)bus_address(loop, barno);
 }
 
 static void write_bar(struct epc_loop *loop, int barno, u32 val)
@@ -49,7 +60,7 @@ static void write_bar(struct epc_loop *loop, int barno, u32 val)
 	struct epc_loop_bar *bar = &loop->bar[barno];
 
 	bar->sizing = val == ~0U;
-	if (bar->size && !bar->sizing && val != bar->phys)
+	if (bar->size && !bar->sizing && val != bus_address(loop, barno))
 		epc_loop_broken(loop, "the host moves BAR%d from %pa to %x",
 				barno, &bar->phys, val);
 }
@@ -65,7 +76,7 @@ static int config_read(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_DEVICE_NOT_FOUND;
 	}
 	if (is_bar(where))
-		word = read_bar(&loop->bar[BAR_OF(where)]);
+		word = read_bar(loop, BAR_OF(where));
 	else
 		word = get_unaligned_le32(loop->config + (where & ~3));
 	word >>= 8 * (where & 3);
@@ -132,11 +143,15 @@ static struct resource memory(const char *name, phys_addr_t start, size_t size)
 
 static void add_resources(struct epc_loop *loop, struct list_head *resources)
 {
-	size_t size = (2 * EPC_LOOP_WINDOWS + 1) * loop->window_size;
+	size_t size = EPC_LOOP_SHARE * loop->window_size;
 
 	loop->busn = (struct resource)DEFINE_RES_NAMED(0, 1, "epc_loop bus",
 						       IORESOURCE_BUS);
-	loop->mem = memory("epc_loop memory", loop->base, size);
+	if (EPC_LOOP_BRIDGES)	/* BARs lead to the other host's windows */
+		loop->mem = memory("epc_loop memory", epc_loop_pool_base,
+				   epc_loop_pool_size);
+	else
+		loop->mem = memory("epc_loop memory", loop->base, size);
 	pci_add_resource(resources, &loop->busn);
 	pci_add_resource(resources, &loop->mem);
 	if (loop->edu.pdev) {
@@ -154,7 +169,7 @@ static void check_resources(struct epc_loop *loop, struct pci_dev *pdev)
 		struct resource *res = &pdev->resource[i];
 
 		if (loop->bar[i].size &&
-		    (!res->parent || res->start != loop->bar[i].phys))
+		    (!res->parent || res->start != bus_address(loop, i)))
 			epc_loop_broken(loop, "the host has BAR%d at %pR", i,
 					res);
 	}

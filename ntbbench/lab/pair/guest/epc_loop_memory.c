@@ -23,8 +23,6 @@
 
 #include "epc_loop.h"
 
-#define SHARE_PARTS	(2 * EPC_LOOP_WINDOWS + 1)	/* windows, registers */
-
 static void *to_virt(struct epc_loop *loop, phys_addr_t phys)
 {
 	return loop->virt + (phys - loop->base);
@@ -92,6 +90,9 @@ int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked)
 				asked->barno, &asked->phys_addr, asked->size);
 		return -EINVAL;
 	}
+	/* the other host's scratchpads, at an address that nobody else has */
+	if (EPC_LOOP_BRIDGES && asked->barno == BAR_1)
+		loop->bus_bar[BAR_1] = loop->inbound[0].phys;
 	bar->phys = asked->phys_addr;
 	bar->size = asked->size;
 	bar->window = -1;
@@ -112,7 +113,7 @@ void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno)
 void *epc_loop_bar_memory(struct epc_loop *loop, enum pci_barno barno)
 {
 	struct epc_loop_bar *bar = &loop->bar[barno];
-	phys_addr_t end = loop->base + SHARE_PARTS * loop->window_size;
+	phys_addr_t end = loop->base + EPC_LOOP_SHARE * loop->window_size;
 
 	guard(mutex)(&loop->lock);
 	if (!bar->size || bar->phys < loop->base || bar->phys >= end)
@@ -127,9 +128,14 @@ static struct epc_loop_window *outbound_at(struct epc_loop *loop,
 {
 	int n;
 
-	for (n = 0; n < EPC_LOOP_WINDOWS; n++)
-		if (loop->outbound[n].phys == phys)
+	for (n = 0; n < EPC_LOOP_WINDOWS; n++) {
+		phys_addr_t start = loop->outbound[n].phys;
+
+		/* window 0 of a bridge lies behind the doorbells */
+		if (phys == start || (EPC_LOOP_BRIDGES && phys > start &&
+				      phys < start + loop->window_size))
 			return &loop->outbound[n];
+	}
 	return NULL;
 }
 
@@ -140,7 +146,8 @@ int epc_loop_map(struct epc_loop *loop, phys_addr_t phys, u64 pci_addr,
 
 	guard(mutex)(&loop->lock);
 	window = outbound_at(loop, phys);
-	if (window && pci_addr == phys && size <= loop->window_size) {
+	if (window && pci_addr == phys &&
+	    phys + size <= window->phys + loop->window_size) {
 		window->size = size;
 		return 0;
 	}
@@ -257,6 +264,35 @@ static int count_reserved(struct epc_loop *loop)
 	return count;
 }
 
+/*
+ * Of a host that pci-epf-ntb joins: its memory is where the other host's BARs
+ * lead. The first lies behind the doorbells (struct epf_ntb_ctrl, mw1_offset).
+ */
+static phys_addr_t bridged_window(struct epc_loop *loop, int n)
+{
+	u32 *mw1_offset = to_virt(loop, loop->bar[BAR_0].phys) + 0x24;
+
+	return loop->outbound[n].phys + (n ? 0 : *mw1_offset);
+}
+
+static void *bridged_alloc(struct epc_loop *loop, size_t size,
+			   dma_addr_t *handle)
+{
+	int n;
+
+	for (n = 0; n < EPC_LOOP_WINDOWS; n++)
+		if (!loop->outbound[n].allocated) {
+			phys_addr_t phys = bridged_window(loop, n);
+
+			if (phys + size > loop->outbound[n].phys +
+					  loop->window_size)
+				return NULL;
+			loop->outbound[n].allocated = true;
+			return zeroed(loop, phys, size, handle);
+		}
+	return NULL;
+}
+
 static void *host_alloc(struct device *dev, size_t size, dma_addr_t *handle,
 			gfp_t gfp, unsigned long attrs)
 {
@@ -264,6 +300,8 @@ static void *host_alloc(struct device *dev, size_t size, dma_addr_t *handle,
 	int n;
 
 	guard(mutex)(&loop->lock);
+	if (EPC_LOOP_BRIDGES)
+		return bridged_alloc(loop, size, handle);
 	/* The endpoint has one outbound window for each that it reserved. */
 	for (n = 0; n < count_reserved(loop); n++)
 		if (!loop->outbound[n].allocated && size <= loop->window_size) {
@@ -281,7 +319,8 @@ static void host_free(struct device *dev, size_t size, void *virt,
 	struct epc_loop_window *window;
 
 	guard(mutex)(&loop->lock);
-	window = window_of(loop->outbound, handle);
+	window = EPC_LOOP_BRIDGES ? outbound_at(loop, handle) :
+				    window_of(loop->outbound, handle);
 	if (window)
 		window->allocated = false;
 }
@@ -368,7 +407,7 @@ static void lay_out(struct epc_loop *loop, size_t size)
 {
 	int n;
 
-	loop->window_size = rounddown_pow_of_two(size / SHARE_PARTS);
+	loop->window_size = rounddown_pow_of_two(size / EPC_LOOP_SHARE);
 	for (n = 0; n < EPC_LOOP_WINDOWS; n++) {
 		loop->outbound[n].phys = loop->base + n * loop->window_size;
 		loop->outbound[n].bar = NO_BAR;

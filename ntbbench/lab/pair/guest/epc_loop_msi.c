@@ -16,7 +16,12 @@
 
 #include "epc_loop.h"
 
-#define MSI_TARGET	0xfee00000	/* never written: see raise_irq() */
+/*
+ * Never written: see raise_irq(). A bridge maps it: neither its place in a page
+ * nor its data are zero, so that a mapping which forgets one shows.
+ */
+#define MSI_TARGET	(EPC_LOOP_BRIDGES ? 0xfee00040 : 0xfee00000)
+#define MSI_DATA	(EPC_LOOP_BRIDGES ? 0x4000 : 0)
 
 static u8 *msi_flags(struct epc_loop *loop)
 {
@@ -104,7 +109,7 @@ static void compose_msg(struct irq_data *data, struct msi_msg *msg)
 {
 	msg->address_hi = 0;
 	msg->address_lo = MSI_TARGET;
-	msg->data = data->hwirq;
+	msg->data = MSI_DATA + data->hwirq;
 }
 
 static void ack(struct irq_data *data)

@@ -12,6 +12,13 @@
  *		vectors the driver reports, what db_read shows and db_clear leaves
  *   rings	each bit is rung by the driver; which slots the wire carries
  *
+ * With "probe" it asks more, of what no traffic of ntb_transport shows:
+ *
+ *   together	pairs of slots and 0x15 at once, cleared bit by bit; one slot
+ *		with its bits masked
+ *   pairs	pairs of bits and 0x15 in one ring, bits outside the valid
+ *		mask, a ring before the work of another one has run
+ *
  * All bits are cleared afterwards.
  */
 #include <linux/debugfs.h>
@@ -39,6 +46,9 @@
 #define EDU_STATUS	0x24	/* QEMU's edu: bits raised, not acknowledged */
 #define FIRST_DB_SLOT	2	/* slot 0: link, 1: never used */
 #define RINGS		14	/* bits that both sides have slots for */
+#define SEVERAL		0x15ULL	/* bits 0, 2 and 4 */
+#define NO_SLOT_BIT	20	/* beyond the slots of the root complex */
+#define FAR_BIT		40	/* no driver's ffs() sees it */
 #define VECTORS		33	/* one more than any driver reports */
 #define SEEN_MAX	64
 #define POLL_MS		20	/* three polls of the endpoint */
@@ -64,6 +74,10 @@ MODULE_PARM_DESC(polled, "the endpoint polls its doorbells");
 static unsigned int slots = 8;
 module_param(slots, uint, 0444);
 MODULE_PARM_DESC(slots, "slots of the endpoint: its db_count");
+
+static bool probe;
+module_param(probe, bool, 0444);
+MODULE_PARM_DESC(probe, "ask also what no traffic of ntb_transport shows");
 
 struct seen_event {
 	int vector;
@@ -277,15 +291,23 @@ static void show_masks(struct seq_file *s, struct side *side)
 			   vector, ntb_db_vector_mask(side->ntb, vector));
 }
 
+static void show_vectors(struct seq_file *s, struct side *side)
+{
+	unsigned int i;
+
+	for (i = 0; i < side->count; i++)
+		seq_printf(s, " %d", side->events[i].vector);
+	seq_puts(s, "\n");
+}
+
 static void show_events(struct seq_file *s, struct side *side,
 			unsigned int slot)
 {
 	unsigned int i;
 
 	seq_printf(s, "%s slot %u, vectors=", side->name, slot);
-	for (i = 0; i < side->count; i++)
-		seq_printf(s, " %d", side->events[i].vector);
-	seq_printf(s, "\n%s slot %u, db_read in the events=", side->name,
+	show_vectors(s, side);
+	seq_printf(s, "%s slot %u, db_read in the events=", side->name,
 		   slot);
 	for (i = 0; i < side->count; i++)
 		seq_printf(s, " %#llx", side->events[i].read);
@@ -321,27 +343,162 @@ static void show_clear(struct seq_file *s, struct side *side)
 		   side->name, ntb_db_read(side->ntb));
 }
 
-static void show_ring(struct seq_file *s, struct side *side, u64 bits)
+/* Lets the driver ring; @then: at once after it, before deferred work runs. */
+static int ring_peer(struct side *side, u64 bits, u64 then)
+{
+	int ret, again;
+
+	if (!then)
+		return ntb_peer_db_set(side->ntb, bits);
+	preempt_disable();	/* as in netdev's transmit path */
+	ret = ntb_peer_db_set(side->ntb, bits);
+	again = ntb_peer_db_set(side->ntb, then);
+	preempt_enable();
+	return ret ?: again;
+}
+
+static void show_rings(struct seq_file *s, struct side *side, u64 bits,
+		       u64 then)
 {
 	struct side *peer = side == EP ? RC : EP;
 	unsigned long flags;
+	char name[64];
 	int ret;
 
+	if (then)
+		snprintf(name, sizeof(name), "%s peer_db_set(%#llx), then (%#llx)",
+			 side->name, bits, then);
+	else
+		snprintf(name, sizeof(name), "%s peer_db_set(%#llx)",
+			 side->name, bits);
 	forget();
-	seq_printf(s, "%s peer_db_set(%#llx), slots=", side->name, bits);
+	seq_printf(s, "%s, slots=", name);
 	if (side == RC) {
 		local_irq_save(flags);	/* before the endpoint takes them */
-		ret = ntb_peer_db_set(side->ntb, bits);
+		ret = ring_peer(side, bits, then);
 		show_written(s);
 		local_irq_restore(flags);
 	} else {
-		ret = ntb_peer_db_set(side->ntb, bits);
+		ret = ring_peer(side, bits, then);
 	}
 	msleep(WORK_MS);
 	if (side == EP)
 		show_raised(s);
-	seq_printf(s, "\n%s peer_db_set(%#llx)=%d\n", side->name, bits, ret);
+	seq_printf(s, "\n%s=%d\n", name, ret);
 	ntb_db_clear(peer->ntb, ~0ULL);
+}
+
+static void show_ring(struct seq_file *s, struct side *side, u64 bits)
+{
+	show_rings(s, side, bits, 0);
+}
+
+/* --- what no traffic shows ------------------------------------------------- */
+
+/* What db_read shows; then less each of @clears, the last of them all bits. */
+static void show_clearing(struct seq_file *s, struct side *side,
+			  const u64 *clears, unsigned int count)
+{
+	unsigned int i;
+
+	seq_printf(s, " %#llx", ntb_db_read(side->ntb));
+	for (i = 0; i < count; i++) {
+		ntb_db_clear(side->ntb, clears[i]);
+		seq_printf(s, " %#llx", ntb_db_read(side->ntb));
+	}
+	ntb_db_clear(side->ntb, ~0ULL);
+	seq_puts(s, "\n");
+}
+
+static void show_pair(struct seq_file *s, struct side *side,
+		      unsigned int first, unsigned int second)
+{
+	u64 clears[] = { BIT_ULL(first), BIT_ULL(second) };
+
+	ring_slot(side, FIRST_DB_SLOT + first);
+	ring_slot(side, FIRST_DB_SLOT + second);
+	seq_printf(s, "%s bits %u and %u, db_read as they are cleared=",
+		   side->name, first, second);
+	show_clearing(s, side, clears, ARRAY_SIZE(clears));
+}
+
+/* Bits 0, 2 and 4 before the driver is let to any of them. */
+static void show_several(struct seq_file *s, struct side *side,
+			 unsigned int bits)
+{
+	u64 clears[] = { BIT_ULL(2), ~SEVERAL, BIT_ULL(0), BIT_ULL(4) };
+	unsigned int bit;
+
+	forget();
+	for (bit = 0; bit <= 4 && bit < bits; bit += 2) {
+		unsigned int slot = FIRST_DB_SLOT + bit;
+
+		if (side == EP && polled)
+			writel(readl(ctrl + DB_DATA(slot)), word(slot));
+		else if (side == EP)
+			ring_ep(slot);	/* one word for all may merge rings */
+		else
+			pci_epc_raise_irq(epc, 0, 0, PCI_IRQ_MSI, slot + 1);
+	}
+	msleep(POLL_MS);
+	seq_printf(s, "%s bits 0x15 at once, vectors=", side->name);
+	show_vectors(s, side);
+	seq_printf(s, "%s bits 0x15 at once, db_read as they are cleared=",
+		   side->name);
+	show_clearing(s, side, clears, ARRAY_SIZE(clears));
+	if (side != EP || !polled)
+		return;
+	for (bit = 0; bit <= 4; bit += 2)
+		writel(0, word(FIRST_DB_SLOT + bit));
+}
+
+/* Neither driver masks a doorbell: it says so by doing nothing. */
+static void show_masked(struct seq_file *s, struct side *side)
+{
+	u64 valid = ntb_db_valid_mask(side->ntb);
+	u64 clears[] = { valid };
+
+	forget();
+	seq_printf(s, "%s db_set_mask=%d\n", side->name,
+		   ntb_db_set_mask(side->ntb, valid));
+	ring_slot(side, FIRST_DB_SLOT);
+	seq_printf(s, "%s slot 2 masked, vectors=", side->name);
+	show_vectors(s, side);
+	seq_printf(s, "%s slot 2 masked, db_read as it is cleared=",
+		   side->name);
+	show_clearing(s, side, clears, ARRAY_SIZE(clears));
+	seq_printf(s, "%s db_clear_mask=%d\n", side->name,
+		   ntb_db_clear_mask(side->ntb, valid));
+}
+
+/* Every bit with its neighbour and with bit 0. */
+static void probe_receiver(struct seq_file *s, struct side *side,
+			   unsigned int count)
+{
+	unsigned int bits = clamp_t(int, count - FIRST_DB_SLOT, 0, RINGS), bit;
+
+	for (bit = 1; bit < bits; bit++) {
+		show_pair(s, side, bit, bit - 1);
+		show_pair(s, side, 0, bit);
+	}
+	show_several(s, side, bits);
+	show_masked(s, side);
+}
+
+static void probe_sender(struct seq_file *s, struct side *side)
+{
+	unsigned int bit;
+
+	for (bit = 1; bit < RINGS; bit++) {
+		show_ring(s, side, BIT_ULL(bit) | BIT_ULL(bit - 1));
+		if (bit > 1)
+			show_ring(s, side, BIT_ULL(bit) | BIT_ULL(0));
+		show_rings(s, side, BIT_ULL(bit), BIT_ULL(bit - 1));
+		show_rings(s, side, BIT_ULL(0), BIT_ULL(bit));
+	}
+	show_ring(s, side, SEVERAL);
+	show_ring(s, side, BIT_ULL(1) | BIT_ULL(FAR_BIT));
+	show_ring(s, side, BIT_ULL(NO_SLOT_BIT));
 }
 
 static unsigned int slots_of(struct side *side)
@@ -366,6 +523,8 @@ static void observe_receiver(struct seq_file *s, struct side *side)
 	for (slot = 0; slot < count; slot++)
 		show_slot(s, side, slot);
 	show_clear(s, side);
+	if (probe)
+		probe_receiver(s, side, count);
 	if (side == RC)
 		seq_printf(s, "%s irq looked up by the handler=%s\n",
 			   side->name,
@@ -379,6 +538,8 @@ static void observe_sender(struct seq_file *s, struct side *side)
 	for (bit = 0; bit < RINGS; bit++)
 		show_ring(s, side, BIT_ULL(bit));
 	show_ring(s, side, GENMASK_ULL(RINGS - 1, 0));
+	if (probe)
+		probe_sender(s, side);
 	show_functions(s, side);
 	if (side == RC)
 		show_handlers(s, side);

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every change of a host: written down before it is made, and taken back on every way out."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ntbbench.board.board_records import JOURNAL_SCHEMA, BoardJournal
+from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, HostLost, Stop, open_host
+from ntbbench.board.keys import IRQBALANCE, SINGLE, SPREAD
+from ntbbench.board.settings import SIDES, Board, BoardVariant, parsed
+from ntbbench.board.survey import Survey, module_name, setting_line, survey
+from ntbbench.core.clock import NS, monotonic, sleep
+from ntbbench.core.errors import InputError
+from ntbbench.core.result_file import load_as, write_json
+
+# A link to who holds it: it is there with its owner, or not at all, wherever a command is cut.
+LOCK = "/tmp/ntbbench-board.lock"  # noqa: S108 -- `ln -s` takes no place that is taken
+LOAD, LOCKED = "load", "lock"
+# What is put back first: a reload of the driver makes its channels and interrupt lines anew.
+# irqbalance must not move lines while they are placed.
+STAGES = (("irqbalance", "stopped"), ("channels", ""), ("affinity", ""), ("irqbalance", "running"))
+BETWEEN = 1.0  # seconds between two attempts to reach a host that boots
+RANK = ("channels", "affinity", "governor", "irqbalance")
+
+
+def journal_path(board: Path) -> Path:
+    """Return where the journal of a board.toml is."""
+    return board.with_name(f"{board.name}.journal.json")
+
+
+def load_journal(board: Path) -> BoardJournal | None:
+    """Return what a run left to be restored; None: nothing is."""
+    path = journal_path(board)
+    return load_as(path, JOURNAL_SCHEMA, BoardJournal) if path.exists() else None
+
+
+@dataclass
+class Changer:
+    """Makes changes and takes them back.
+
+    Parameters
+    ----------
+    now : what each host had when it was last looked at.
+    """
+
+    path: Path
+    board: Board
+    hosts: dict[str, Host]
+    journal: BoardJournal
+    now: dict[str, Survey]
+
+    def noted(self, side: str, what: str) -> None:
+        """Write down that something is about to be changed."""
+        if what not in self.journal.touched.setdefault(side, []):
+            self.journal.touched[side].append(what)
+            write_json(self.path, self.journal)
+
+    def lock(self, owner: str) -> None:
+        """Keep other runs from both hosts; CommandFailed: one is there, and whose it is."""
+        locked: set[str] = set()
+        for side in self.hosts:
+            boot = self.now[side].get("boot")
+            if boot not in locked:  # two ends of one machine have one lock
+                locked.add(boot)
+                self._lock(side, owner)
+
+    def _lock(self, side: str, owner: str) -> None:
+        host = self.hosts[side]
+        self.noted(side, LOCKED)
+        told = shlex.quote(f"{self.journal.token} {owner}")
+        if host.run(f"ln -s {told} {LOCK}").code:
+            self.journal.touched[side].remove(LOCKED)
+            write_json(self.path, self.journal)
+            whose = host.run(f"readlink {LOCK}").text.partition(" ")[2].strip()
+            raise CommandFailed(f"{side}: locked by {whose or 'nobody known'} ({LOCK})")
+
+    def arrange(self, side: str, queues: int, affinity: str) -> bool:
+        """Give a side the queues and affinities of a cell, all else as found.
+
+        Interrupt lines may be others after the queues are changed, so each stage looks anew.
+        Returns whether anything was changed.
+        """
+        is_changed = False
+        for kind, only in STAGES:
+            now = self.now[side]
+            wanted = self.journal.found[side] | cell_settings(now, queues, affinity)
+            for key in now.settings():
+                value = wanted.get(key, "")
+                if key.partition(" ")[0] == kind and value and only in ("", value):
+                    is_changed |= self.set(side, key, value)
+        return is_changed
+
+    def set(self, side: str, key: str, value: str) -> bool:
+        """Give a setting a value; return whether it had another one."""
+        now = self.now[side]
+        if now.settings().get(key) == value:
+            return False
+        self.noted(side, key)
+        self.hosts[side].checked(setting_line(self.board.side(side), now, key, value))
+        self.look(side)
+        got = self.now[side].settings().get(key)
+        if got != value:
+            raise CommandFailed(f"{side}: {key} is {got!r} after it was set to {value!r}")
+        return True
+
+    def look(self, side: str) -> None:
+        """Read what a host has."""
+        self.now[side] = survey(self.hosts[side], self.board)
+
+    def load(self, variant: BoardVariant, stop: Stop) -> None:
+        """Load a variant on both sides; exceptions as of `Host.run`."""
+        for side in SIDES:
+            lines = [*load_lines(self.board, variant, side, self.now[side])]
+            if lines:
+                self.noted(side, LOAD)
+            for line in lines:
+                boots = bool(variant.kernel) and line == getattr(variant, side)
+                self.give(side, line, variant.kernel if boots else "", stop)
+            self.look(side)
+
+    def give(self, side: str, line: str, kernel: str, stop: Stop) -> None:
+        """Run a shell line that may take as long as a reboot; `kernel`: it is one, into that."""
+        limit = float(self.board.how.boot)
+        if not kernel:
+            self.hosts[side].checked(line, limit, stop)
+            return
+        if self.now[side].get("kernel") == kernel:
+            return
+        with suppress(HostLost):
+            self.hosts[side].checked(line, limit, stop)
+        self._booted(side, kernel, limit, stop)
+
+    def _booted(self, side: str, kernel: str, limit: float, stop: Stop) -> None:
+        """Wait until a side runs another kernel; CommandFailed: it does not come."""
+        before, begun = self.now[side].get("boot"), monotonic()
+        while monotonic() - begun < limit * NS:
+            if stop():
+                raise BoardInterrupted
+            with suppress(HostLost, CommandFailed):
+                self.reconnect(side)
+                if self.now[side].get("boot") != before:
+                    break
+            sleep(BETWEEN)
+        else:
+            raise CommandFailed(f"{side}: has not rebooted within {limit:g} s")
+        if self.now[side].get("kernel") != kernel:
+            told = self.now[side].get("kernel")
+            raise CommandFailed(f"{side}: rebooted into {told}, and {kernel} was wanted")
+        if LOCKED in self.journal.touched[side]:
+            self.hosts[side].run(f"ln -s {self.journal.token} {LOCK}")
+
+    def reconnect(self, side: str) -> None:
+        """Connect anew and look; exceptions as of `open_host` and `survey`."""
+        self.hosts[side].close()
+        self.hosts[side] = open_host(side, self.board.side(side))
+        self.look(side)
+
+
+def load_lines(board: Board, variant: BoardVariant, side: str, now: Survey) -> Iterator[str]:
+    """Yield the shell lines that load a variant on a side."""
+    if variant.modules:
+        names = [module_name(path) for path in variant.modules]
+        loaded = now.group("loaded")
+        yield from (f"rmmod {name}" for name in reversed(names) if name in loaded)
+        yield from (f"insmod {path}" for path in variant.modules)
+    if getattr(variant, side):
+        yield getattr(variant, side)
+    if (variant.modules or getattr(variant, side)) and board.side(side).up:
+        yield board.side(side).up
+
+
+def restore_lines(journal: BoardJournal, side: str, now: Survey) -> Iterator[str]:
+    """Yield the shell lines that put a side back, the driver first."""
+    board = parsed(journal.board, "journal: ")
+    if LOAD in journal.touched.get(side, []):
+        yield from _reload_lines(board, journal, side)
+    yield from _setting_lines(board, journal, side, now)
+
+
+def _setting_lines(board: Board, journal: BoardJournal, side: str, now: Survey) -> Iterator[str]:
+    settings, was = now.settings(), journal.found[side]
+    touched = (key for key in journal.touched.get(side, []) if key not in (LOAD, LOCKED))
+    for key in sorted(touched, key=lambda key: (RANK.index(key.partition(" ")[0]), key)):
+        if key in was and settings.get(key) != was[key]:
+            yield setting_line(board.side(side), now, key, was[key])
+
+
+def _reload_lines(board: Board, journal: BoardJournal, side: str) -> Iterator[str]:
+    paths = list(dict.fromkeys(p for v in board.variants for p in v.modules))
+    names = [module_name(path) for path in paths]
+    for name in reversed(names):
+        yield f"[ ! -d /sys/module/{name} ] || rmmod {name}"
+    yield from (f"modprobe {name}" for name in names if name in journal.drivers[side])
+    if getattr(board.restore, side):
+        yield getattr(board.restore, side)
+    if board.side(side).up:
+        yield board.side(side).up
+
+
+def unlock_line(journal: BoardJournal) -> str:
+    """Return the shell line that removes the lock of this run, and of no other."""
+    token = journal.token
+    return f"case $(readlink {LOCK}) in {token}*) rm -f {LOCK};; esac; rm -rf {work_folder(token)}"
+
+
+def work_folder(token: str) -> str:
+    """Return the folder of a run on a host, for what is on its way back."""
+    return f"/tmp/ntbbench-board-{token}"  # noqa: S108 -- a name that nobody can guess
+
+
+def restore(changer: Changer, side: str) -> list[str]:
+    """Put a side back as it was found, and return what is not; [] where all is.
+
+    HostLost: the host does not answer. The journal keeps what is left to do.
+    """
+    journal = changer.journal
+    touched = journal.touched.get(side, [])
+    if not touched:
+        return []
+    changer.look(side)
+    wrong = []
+    if LOAD in touched:
+        wrong += _given(changer, side, [*_reload_lines(changer.board, journal, side)])
+        changer.look(side)
+    try:
+        lines = [*_setting_lines(changer.board, journal, side, changer.now[side])]
+    except InputError as error:
+        lines = []
+        wrong.append(f"{side}: {error}")
+    wrong += _given(changer, side, lines)
+    changer.look(side)
+    wrong += [*differences(journal, side, changer.now[side])]
+    if not wrong:
+        changer.hosts[side].run(unlock_line(journal))
+        del journal.touched[side]
+        write_json(changer.path, journal)
+        if not journal.touched:
+            changer.path.unlink()
+    return wrong
+
+
+def _given(changer: Changer, side: str, lines: Sequence[str]) -> list[str]:
+    """Run every line, also where one before it failed; return what failed."""
+    failed = []
+    kernel = changer.journal.drivers[side]["kernel"]
+    for line in lines:
+        boots = line == getattr(changer.board.restore, side) and any(
+            variant.kernel for variant in changer.board.variants
+        )
+        try:
+            changer.give(side, line, kernel if boots else "", lambda: False)
+        except CommandFailed as error:
+            failed.append(str(error))
+    return failed
+
+
+def differences(journal: BoardJournal, side: str, now: Survey) -> Iterator[str]:
+    """Yield what a host has otherwise than it was found."""
+    moves = journal.found[side].get("irqbalance") == "running"  # it places the lines anew
+    pairs = ((journal.found[side], now.settings()), (journal.drivers[side], now.drivers()))
+    for was, has in pairs:
+        for key in sorted(was.keys() | has.keys()):
+            if was.get(key) != has.get(key) and not (moves and key.startswith("affinity ")):
+                yield f"{side}: {key} was {was.get(key)!r} and is {has.get(key)!r}"
+
+
+def by_hand(journal: BoardJournal) -> Iterator[str]:
+    """Yield the shell lines to give by hand where a host is out of reach."""
+    for side in SIDES:
+        told = {f"irq {irq}": "" for irq in journal.lines.get(side, {}).values()}
+        unknown_now = Survey(told, journal.lines.get(side, {}))
+        if not journal.touched.get(side):
+            continue
+        for line in [*restore_lines(journal, side, unknown_now), unlock_line(journal)]:
+            yield f"{side}: {line}"
+
+
+def placements(now: Survey, affinity: str) -> dict[str, str]:
+    """Return the CPU of each doorbell line; {}: they stay as they are."""
+    cpus, names = now.cpus, list(now.lines)
+    if affinity == SINGLE:
+        return dict.fromkeys(names, str(cpus[0]))
+    if affinity == SPREAD:
+        return {name: str(cpus[place % len(cpus)]) for place, name in enumerate(names)}
+    if affinity[:1].isdigit():
+        asked = affinity.split(",")
+        return {name: asked[place % len(asked)] for place, name in enumerate(names)}
+    return {}
+
+
+def cell_settings(now: Survey, queues: int, affinity: str) -> dict[str, str]:
+    """Return what a cell wants set on a side, in the order of setting."""
+    found: dict[str, str] = {}
+    if queues:
+        kinds = now.group("channels")
+        wanted = ["combined"] if "combined" in kinds else [k for k in ("rx", "tx") if k in kinds]
+        found |= {f"channels {kind}": str(queues) for kind in wanted}
+    placed = placements(now, affinity)
+    if now.get("irqbalance") and placed:
+        found["irqbalance"] = "stopped"
+    if affinity == IRQBALANCE:
+        found["irqbalance"] = "running"
+    return found | {f"affinity {name}": cpu for name, cpu in placed.items()}

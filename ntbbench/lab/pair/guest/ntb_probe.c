@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ntb_probe: link, scratchpads and memory windows of the two drivers, asked
+ * through their own operations and held against the wire between them.
+ *
+ * A client of both NTB devices, loaded before ntb_transport and gone before it
+ * comes. Reading /sys/kernel/debug/ntb_probe asks, a line "SIDE KEY=VALUE" for
+ * each answer. The link is down afterwards, as it was, and the windows are free.
+ *
+ * With "registers" it is no client: it reads the doorbell registers of devices
+ * that ntb_transport has.
+ */
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/io.h>
+#include <linux/module.h>
+#include <linux/ntb.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+
+/* What the endpoint publishes in BAR 0: the wire between the two drivers. */
+#define CTRL_BAR	0
+#define COMMAND		0x00
+#define STATUS		0x08
+#define LINK		0x0a
+#define SPAD_OFFSET	0x28
+#define SPAD_COUNT	0x2c
+
+#define CONFIGURE_DOORBELL	1
+#define TEARDOWN_DOORBELL	2
+#define LINK_UP			5
+#define LINK_DOWN		6
+#define TRIES			400	/* of 5 ms: an endpoint may look every 500 ms */
+
+#define WINDOWS		4
+#define BUFFER_SIZE	SZ_16K
+
+static char *ep = "0000:10:00.0";
+module_param(ep, charp, 0444);
+MODULE_PARM_DESC(ep, "PCI address of the endpoint's NTB device");
+
+static char *rc = "0010:00:00.0";
+module_param(rc, charp, 0444);
+MODULE_PARM_DESC(rc, "PCI address of the root complex's NTB device");
+
+static bool registers;
+module_param(registers, bool, 0444);
+MODULE_PARM_DESC(registers, "only read the doorbell registers of both devices");
+
+/**
+ * struct window - memory that the peer reaches through a window
+ * @virt:	as its owner sees it
+ * @addr:	as its owner's device does
+ * @size:	in bytes; 0: there is none
+ */
+struct window {
+	void *virt;
+	dma_addr_t addr;
+	resource_size_t size;
+};
+
+/**
+ * struct side - one NTB device
+ * @name:	"ep" or "rc"
+ * @ntb:	the device; NULL: there is none
+ * @events:	calls of ntb_link_event()
+ * @windows:	what its peer reaches
+ */
+struct side {
+	const char *name;
+	struct ntb_dev *ntb;
+	atomic_t events;
+	struct window windows[WINDOWS];
+};
+
+static struct side sides[] = { { .name = "ep" }, { .name = "rc" } };
+
+#define EP	(&sides[0])
+#define RC	(&sides[1])
+
+static void __iomem *ctrl;
+static struct dentry *file;
+
+static void see_link(void *ctx)
+{
+	struct side *side = ctx;
+
+	atomic_inc(&side->events);
+}
+
+static const struct ntb_ctx_ops ctx_ops = {
+	.link_event = see_link,
+};
+
+/* --- link ------------------------------------------------------------------ */
+
+static int is_up(struct side *side)
+{
+	return !!(ntb_link_is_up(side->ntb, NULL, NULL) & BIT_ULL(0));
+}
+
+/* Sends a command as a correct root complex would; what the endpoint says. */
+static int send(u32 command)
+{
+	int tries, status;
+
+	writel(command, ctrl + COMMAND);
+	for (tries = 0; tries < TRIES; tries++) {
+		status = readw(ctrl + STATUS);
+		if (status)
+			break;
+		usleep_range(5000, 6000);
+	}
+	writew(0, ctrl + STATUS);
+	return status;
+}
+
+static void show_command(struct seq_file *s, const char *name, u32 command)
+{
+	int status;
+
+	atomic_set(&EP->events, 0);
+	status = send(command);
+	seq_printf(s, "ep command %s, status=%d\n", name, status);
+	seq_printf(s, "ep command %s, link events=%d\n", name,
+		   atomic_read(&EP->events));
+	seq_printf(s, "ep command %s, link_is_up=%d\n", name, is_up(EP));
+}
+
+static void show_endpoint_link(struct seq_file *s)
+{
+	show_command(s, "CONFIGURE_DOORBELL", CONFIGURE_DOORBELL);
+	show_command(s, "LINK_UP", LINK_UP);
+	show_command(s, "LINK_DOWN", LINK_DOWN);
+	show_command(s, "TEARDOWN_DOORBELL", TEARDOWN_DOORBELL);
+	seq_printf(s, "ep link_enable=%d\n",
+		   ntb_link_enable(EP->ntb, NTB_SPEED_AUTO, NTB_WIDTH_AUTO));
+	seq_printf(s, "ep link_enable, link_is_up=%d\n", is_up(EP));
+	seq_printf(s, "ep link_disable=%d\n", ntb_link_disable(EP->ntb));
+}
+
+static void show_host_link(struct seq_file *s)
+{
+	int status;
+
+	for (status = 1; status >= 0; status--) {
+		writew(status, ctrl + LINK);
+		seq_printf(s, "rc link status %d, link_is_up=%d\n", status,
+			   is_up(RC));
+	}
+	seq_printf(s, "rc link_enable=%d\n",
+		   ntb_link_enable(RC->ntb, NTB_SPEED_AUTO, NTB_WIDTH_AUTO));
+	seq_printf(s, "rc link_enable, link status=%d\n", readw(ctrl + LINK));
+	seq_printf(s, "rc link_disable=%d\n", ntb_link_disable(RC->ntb));
+	seq_printf(s, "rc link_disable, link status=%d\n", readw(ctrl + LINK));
+}
+
+/* --- scratchpads ------------------------------------------------------------ */
+
+/* A side's own scratchpad on the wire: the root complex's are first. */
+static void __iomem *spad(struct side *side, int idx)
+{
+	u32 own = side == EP ? readl(ctrl + SPAD_COUNT) : 0;
+
+	return ctrl + readl(ctrl + SPAD_OFFSET) + 4 * (own + idx);
+}
+
+static u32 pattern(struct side *side, int idx)
+{
+	return (side == EP ? 0x5a000000 : 0xa5000000) + idx * 0x10101;
+}
+
+enum spad_op { SPAD_READ, SPAD_WRITE, SPAD_PEER_READ, SPAD_PEER_WRITE, SPAD_OPS };
+
+static const char * const spad_names[] = {
+	[SPAD_READ] = "spad_read", [SPAD_WRITE] = "spad_write",
+	[SPAD_PEER_READ] = "peer_spad_read", [SPAD_PEER_WRITE] = "peer_spad_write",
+};
+
+/* Carries out @op; a write that is refused leaves another value. */
+static void carry_out(struct side *side, enum spad_op op, int idx, u32 value)
+{
+	struct side *peer = side == EP ? RC : EP;
+
+	switch (op) {
+	case SPAD_WRITE:
+		ntb_spad_write(side->ntb, idx, value);
+		break;
+	case SPAD_PEER_WRITE:
+		ntb_peer_spad_write(side->ntb, 0, idx, value);
+		break;
+	case SPAD_READ:
+		writel(value, spad(side, idx));
+		break;
+	default:
+		writel(value, spad(peer, idx));
+	}
+}
+
+static u32 found(struct side *side, enum spad_op op, int idx)
+{
+	struct side *peer = side == EP ? RC : EP;
+
+	switch (op) {
+	case SPAD_READ:
+		return ntb_spad_read(side->ntb, idx);
+	case SPAD_PEER_READ:
+		return ntb_peer_spad_read(side->ntb, 0, idx);
+	case SPAD_WRITE:
+		return readl(spad(side, idx));
+	default:
+		return readl(spad(peer, idx));
+	}
+}
+
+/* How many scratchpads are right, once all of them were written. */
+static void show_spads(struct seq_file *s, struct side *side)
+{
+	int count = ntb_spad_count(side->ntb), idx, right;
+	enum spad_op op;
+
+	seq_printf(s, "%s spad_count=%d\n", side->name, count);
+	for (op = SPAD_READ; op < SPAD_OPS; op++) {
+		for (idx = 0; idx < count; idx++) {
+			writel(0, spad(EP, idx));
+			writel(0, spad(RC, idx));
+		}
+		for (idx = 0; idx < count; idx++)
+			carry_out(side, op, idx, pattern(side, idx));
+		for (idx = 0, right = 0; idx < count; idx++)
+			right += found(side, op, idx) == pattern(side, idx);
+		seq_printf(s, "%s %s, right=%d\n", side->name, spad_names[op],
+			   right);
+	}
+}
+
+static void clear_spads(void)
+{
+	int idx;
+
+	for (idx = 0; idx < readl(ctrl + SPAD_COUNT); idx++) {
+		writel(0, spad(EP, idx));
+		writel(0, spad(RC, idx));
+	}
+}
+
+/* --- windows ---------------------------------------------------------------- */
+
+static void open_windows(struct seq_file *s, struct side *side)
+{
+	int count = ntb_mw_count(side->ntb, 0), idx;
+
+	seq_printf(s, "%s mw_count=%d\n", side->name, count);
+	seq_printf(s, "%s peer_mw_count=%d\n", side->name,
+		   ntb_peer_mw_count(side->ntb));
+	for (idx = 0; idx < min(count, WINDOWS); idx++) {
+		struct window *window = &side->windows[idx];
+		resource_size_t align = 0, step = 0;
+		int ret;
+
+		ret = ntb_mw_get_align(side->ntb, 0, idx, &align, &step,
+				       &window->size);
+		seq_printf(s, "%s mw_get_align(%d)= %d %#llx %#llx %#llx\n",
+			   side->name, idx, ret, (u64)align, (u64)step,
+			   (u64)window->size);
+		if (!ret)
+			window->virt = dma_alloc_coherent(ntb_get_dma_dev(side->ntb),
+							  window->size,
+							  &window->addr,
+							  GFP_KERNEL);
+		if (!window->virt) {
+			window->size = 0;
+			continue;
+		}
+		seq_printf(s, "%s mw_set_trans(%d)=%d\n", side->name, idx,
+			   ntb_mw_set_trans(side->ntb, 0, idx, window->addr,
+					    window->size));
+	}
+}
+
+static bool reaches(phys_addr_t base, struct window *window)
+{
+	resource_size_t places[] = { 0, window->size / 2, window->size - 4 };
+	void __iomem *mapped = ioremap_wc(base, window->size);
+	bool same = mapped;
+	int i;
+
+	for (i = 0; same && i < ARRAY_SIZE(places); i++) {
+		writel(0x600d0000 + i, mapped + places[i]);
+		mb();	/* there before it is read at the other end */
+		same = READ_ONCE(*(u32 *)(window->virt + places[i])) ==
+			0x600d0000 + i;
+	}
+	if (mapped)
+		iounmap(mapped);
+	return same;
+}
+
+/* What @side reaches of its peer's memory. */
+static void cross_windows(struct seq_file *s, struct side *side)
+{
+	struct side *peer = side == EP ? RC : EP;
+	int idx;
+
+	for (idx = 0; idx < WINDOWS; idx++) {
+		struct window *window = &peer->windows[idx];
+		resource_size_t size = 0;
+		phys_addr_t base = 0;
+		int ret;
+
+		if (!window->size)
+			continue;
+		ret = ntb_peer_mw_get_addr(side->ntb, idx, &base, &size);
+		seq_printf(s, "%s peer_mw_get_addr(%d)= %d %#llx\n",
+			   side->name, idx, ret, (u64)size);
+		seq_printf(s, "%s window %d reaches the peer=%s\n", side->name,
+			   idx, !ret && reaches(base, window) ? "yes" : "no");
+	}
+}
+
+static void close_windows(struct seq_file *s, struct side *side)
+{
+	int idx;
+
+	for (idx = 0; idx < WINDOWS; idx++) {
+		struct window *window = &side->windows[idx];
+
+		if (!window->size)
+			continue;
+		seq_printf(s, "%s mw_clear_trans(%d)=%d\n", side->name, idx,
+			   ntb_mw_clear_trans(side->ntb, 0, idx));
+		dma_free_coherent(ntb_get_dma_dev(side->ntb), window->size,
+				  window->virt, window->addr);
+		*window = (struct window){};
+	}
+}
+
+/* The core hands out no window while the link is down. */
+static void show_windows(struct seq_file *s)
+{
+	ntb_link_enable(RC->ntb, NTB_SPEED_AUTO, NTB_WIDTH_AUTO);
+	open_windows(s, EP);
+	open_windows(s, RC);
+	cross_windows(s, EP);
+	cross_windows(s, RC);
+	close_windows(s, EP);
+	close_windows(s, RC);
+	ntb_link_disable(RC->ntb);
+}
+
+/* ---------------------------------------------------------------------------- */
+
+static void show_register(struct seq_file *s, const char *side,
+			  const char *address)
+{
+	unsigned int domain, bus, slot, function;
+	struct pci_dev *pdev;
+	struct device *dev;
+
+	if (sscanf(address, "%x:%x:%x.%u", &domain, &bus, &slot, &function) != 4)
+		return;
+	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, function));
+	if (!pdev)
+		return;
+	dev = device_find_any_child(&pdev->dev);
+	if (dev) {
+		seq_printf(s, "%s db_read=%#llx\n", side,
+			   ntb_db_read(dev_ntb(dev)));
+		put_device(dev);
+	}
+	pci_dev_put(pdev);
+}
+
+static int probe_show(struct seq_file *s, void *unused)
+{
+	if (registers) {
+		show_register(s, "ep", ep);
+		show_register(s, "rc", rc);
+		return 0;
+	}
+	if (!EP->ntb || !RC->ntb)
+		return -ENODEV;
+	show_endpoint_link(s);
+	show_host_link(s);
+	show_spads(s, EP);
+	show_spads(s, RC);
+	clear_spads();
+	show_windows(s);
+	return 0;
+}
+
+static int probe_open(struct inode *inode, struct file *opened)
+{
+	return single_open_size(opened, probe_show, NULL, BUFFER_SIZE);
+}
+
+static const struct file_operations probe_fops = {
+	.owner		= THIS_MODULE,
+	.open		= probe_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= single_release,
+};
+
+static int client_probe(struct ntb_client *client, struct ntb_dev *ntb)
+{
+	const char *name = pci_name(ntb->pdev);
+	struct side *side = !strcmp(name, ep) ? EP : RC;
+
+	if (side == RC) {
+		if (strcmp(name, rc))
+			return -ENODEV;
+		ctrl = pci_ioremap_bar(ntb->pdev, CTRL_BAR);
+		if (!ctrl)
+			return -ENOMEM;
+	}
+	side->ntb = ntb;
+	return ntb_set_ctx(ntb, side, &ctx_ops);
+}
+
+static void client_remove(struct ntb_client *client, struct ntb_dev *ntb)
+{
+	ntb_clear_ctx(ntb);
+	if (RC->ntb == ntb)
+		iounmap(ctrl);
+}
+
+static struct ntb_client probe_client = {
+	.ops = {
+		.probe	= client_probe,
+		.remove	= client_remove,
+	},
+};
+
+static int __init probe_init(void)
+{
+	int ret = registers ? 0 : ntb_register_client(&probe_client);
+
+	if (!ret)
+		file = debugfs_create_file("ntb_probe", 0400, NULL, NULL,
+					   &probe_fops);
+	return ret;
+}
+module_init(probe_init);
+
+static void __exit probe_exit(void)
+{
+	debugfs_remove(file);
+	if (!registers)
+		ntb_unregister_client(&probe_client);
+}
+module_exit(probe_exit);
+
+MODULE_DESCRIPTION("Ask the two NTB drivers of a pair for links, scratchpads, windows");
+MODULE_LICENSE("GPL");

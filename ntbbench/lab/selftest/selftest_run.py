@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The kernel's own tests in one boot: each part a result, or why it came to none."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ntbbench.core.ending import scratch_folder
+from ntbbench.lab.guest_task import Recordings, Task, record
+from ntbbench.lab.pair.pair_kernel import GUEST
+from ntbbench.lab.pair.pair_modules import asks_for_doorbells, merged
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.lab.pair.runner import PairLab, machine, task
+from ntbbench.lab.qemu import TCG
+from ntbbench.lab.selftest.records import FAILED, KNOWN, NOT_RUN, PASSED, SelftestPart
+from ntbbench.lab.selftest.selftest_files import (
+    SCRIPT,
+    build_tests,
+    fetch_bash,
+    fetch_tests,
+)
+from ntbbench.lab.selftest.selftest_parts import ORDER, PARTS, SLOTS, WINDOW, Part, only_parts
+from ntbbench.lab.watch import Limits
+from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+
+BOOT_SECONDS, PART_SECONDS = 120.0, 40.0  # of processor time, that only a guest that hangs takes
+OUTPUT_MAX = 40  # lines of a part that are kept
+KILLED = 137  # what the shell says of a part that took too long
+UNSUPPORTED = "Unsupported"  # what the script says of what the device lacks
+
+
+def boot_tests(lab: PairLab, ep_driver: str, rc_driver: str) -> list[SelftestPart]:
+    """Run every part with these drivers, in one boot.
+
+    The endpoint's doorbells are interrupts where its driver has them: the tests read at once.
+
+    InputError, FetchError, BuildError: something could not be had, or does not build.
+    GuestError: the guest ended before its first part.
+    """
+    ep, rc = lab.drivers(PairSetup(ep_driver=ep_driver, rc_driver=rc_driver))
+    tests = fetch_tests(lab.cache, lab.kernel.source, lab.say)
+    pair = lab.modules(ep, rc)
+    clients = build_tests(lab.cache, lab.kernel, tests, lab.tree, lab.say)
+    modules = merged(lab.cache, [pair, clients], lab.say)
+    polled = not asks_for_doorbells(pair)
+    doorbell = Doorbell.POLL if polled else Doorbell.MSI
+    plan = PairPlan(PairSetup(ep_slots=SLOTS, doorbell=doorbell), may_die=True)
+    with scratch_folder() as scratch:
+        script = scratch / "ntb_test.sh"
+        script.write_text(only_parts((tests / SCRIPT).read_text()))
+        own = (script, GUEST / "modprobe", GUEST / "selftest")
+        recordings = record(
+            _task(plan),
+            scratch / "recordings",
+            image=lab.kernel.image,
+            modules=modules,
+            accel=TCG,
+            machine=machine(plan.setup, deterministic=True),
+            programs=(fetch_bash(lab.cache, lab.say), *own),
+        )
+        lab.releases.add(recordings.release)
+        return [
+            SelftestPart(ep_driver=ep_driver, rc_driver=rc_driver, name=part.name, **found)
+            for part, found in zip(PARTS, judged_parts(recordings, polled=polled), strict=True)
+        ]
+
+
+def _task(plan: PairPlan) -> Task:
+    usual = task(plan)
+    processor = BOOT_SECONDS + PART_SECONDS * len(PARTS)
+    return replace(
+        usual,
+        lines=tuple(part.line for part in PARTS),
+        names=("setup", *(part.name for part in PARTS)),
+        limits=Limits(processor, sum(part.seconds for part in PARTS)),
+        settings={**usual.settings, "INSTEAD": "selftest", "MW_SIZE": WINDOW, "ORDER": ORDER},
+        may_die=True,
+    )
+
+
+def judged_parts(recordings: Recordings, *, polled: bool) -> Iterator[dict[str, Any]]:
+    """Yield what became of each part, in their order; the one that a guest died in comes first of
+    those that left nothing."""
+    cause = _cause(recordings.folder / "setup" / "result")
+    died = recordings.boot.died
+    for part in PARTS:
+        folder = recordings.folder / part.name
+        if folder.is_dir():
+            yield judged(part, folder, polled=polled)
+        elif died:
+            console = recordings.boot.console
+            known = next((one for one in part.known if one.pattern.search(console)), None)
+            told = (KNOWN, f"{known.reason}: {died}") if known else (FAILED, died)
+            yield dict(zip(("status", "reason"), told, strict=True))
+            cause, died = f"the guest had died in {part.name}", ""
+        else:
+            yield {"status": NOT_RUN, "reason": cause}
+
+
+def _cause(result: Path) -> str:
+    text = result.read_text() if result.is_file() else ""
+    return text.partition("cause=")[2].strip()
+
+
+def judged(part: Part, folder: Path, *, polled: bool) -> dict[str, Any]:
+    """Return what became of a part that ran to its end or was ended."""
+    output = (folder / "output").read_text(errors="replace")
+    status = int((folder / "status").read_text())
+    told = {
+        "output": output.splitlines()[-OUTPUT_MAX:],
+        "log": (folder / "dmesg").read_text(errors="replace").splitlines()[-OUTPUT_MAX:],
+    }
+    if status == 0:
+        lacks = UNSUPPORTED in output
+        reason = "the device has none" if lacks else ""
+        return {"status": NOT_RUN if lacks else PASSED, "reason": reason, **told}
+    said = f"{output}\ntimed out" if status == KILLED else output
+    for known in part.known:
+        if known.pattern.search(said) and (polled or not known.polled):
+            return {"status": KNOWN, "reason": known.reason, **told}
+    last = next((line for line in reversed(said.splitlines()) if line.strip()), f"status {status}")
+    return {"status": FAILED, "reason": last.strip(), **told}

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every edit of the kit on the real kernel: `make test-mutants`, resumed where it was left.
+
+Each boot is that of `ntbbench lab pair run` by default. What came of a boot is kept by the content
+of what ran, so only what changed runs again. A whole run writes docs/pair-mutants.md anew.
+
+    python tests/support/mutants.py [--jobs N] [WORD ...]   # edits whose name has one of the words
+    python tests/support/mutants.py --page                  # the page, of what is known so far
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+from kit_edit import EXPLORE, RUN, SETTING, Edit
+from pair_kernel import rig
+from pair_kit import BUGS, HARMLESS, key
+
+from ntbbench.core.result_file import write_bytes
+from ntbbench.lab.commands import BuildError, GuestError
+from ntbbench.lab.pair.plan import Packets, PairPlan, PairSetup
+from ntbbench.lab.pair.points import all_agree, all_points
+from ntbbench.lab.pair.runner import PairLab
+from ntbbench.lab.pair.sources import DRIVERS
+
+ROOT = Path(__file__).parents[2]
+STATE = ROOT / "results" / "runs" / "mutants.json"
+PAGE = ROOT / "docs" / "pair-mutants.md"
+JUDGES = ("ntbbench/lab", "ntbbench/pair", "ntbbench/capture/readers")  # what decides on a boot
+FILES: dict[str, str] = {
+    **{str(side): path for side, path in DRIVERS.items()},
+    "core": "drivers/ntb/core.c",
+    "transport": "drivers/ntb/ntb_transport.c",
+}
+WORDS_MAX = 90  # of a finding, in the table
+
+
+class Outcome(msgspec.Struct):
+    """What one boot said."""
+
+    agrees: bool
+    told: list[str]  # what was found, most telling first
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one boot runs: harmless rewrites, one a file, or a bug, or one of either driver."""
+
+    edits: tuple[Edit, ...]
+
+    @property
+    def name(self) -> str:
+        """The names of its edits."""
+        return "; ".join(key(edit) for edit in self.edits)
+
+    @property
+    def is_bug(self) -> bool:
+        """Whether something must tell it."""
+        return self.edits[0] in BUGS
+
+    def failure(self, outcome: Outcome) -> str:
+        """Return how the outcome is not as the kit has it; empty: it is."""
+        if not self.is_bug or self.edits[0].by == EXPLORE:
+            return "" if outcome.agrees else "does not agree"
+        if outcome.agrees:
+            return "passes"
+        others = [edit.told for edit in self.edits if not self.found(edit, outcome)]
+        return f"told by other words than {others[0]!r}" if others else ""
+
+    def found(self, edit: Edit, outcome: Outcome) -> list[str]:
+        """Return the findings that tell an edit: of a boot with two, those of its own side."""
+        own = f"{edit.side.upper()} driver: " if len(self.edits) > 1 else ""
+        return [line for line in outcome.told if own in line and re.search(edit.told, line)]
+
+    def words(self, edit: Edit, outcome: Outcome) -> str:
+        """Return the finding that is shown: the one that the kit expects, if it is there."""
+        expected = self.found(edit, outcome) if edit.told else []
+        return (expected or outcome.told or ["agrees"])[0]
+
+
+def cases() -> list[Case]:
+    """Return all boots: rewrites of different files share one, and bugs of the two drivers do."""
+    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in FILES]
+    apart = [[e for e in BUGS if e.side == side and e.by == RUN] for side in DRIVERS]
+    alone = [(e,) for e in BUGS if e.side not in DRIVERS or e.by != RUN]
+    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites))
+    return [Case(tuple(filter(None, row))) for row in rows]
+
+
+@cache
+def _judges() -> bytes:
+    found = hashlib.sha256()
+    for folder in JUDGES:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                found.update(path.read_bytes())
+    return found.digest()
+
+
+def edited(case: Case) -> dict[str, str]:
+    """Return the new text of each file that a case edits; ValueError: an edit does not apply."""
+    folder = rig().kernel.source.folder
+    texts: dict[str, str] = {}
+    for edit in case.edits:
+        texts[edit.side] = edit.apply((folder / FILES[edit.side]).read_text())
+    return texts
+
+
+def content(case: Case, texts: dict[str, str]) -> str:
+    """Return a key of all that decides on the outcome of a case."""
+    found = hashlib.sha256(_judges())
+    found.update(rig().kernel.source.origin.encode())
+    for side, text in sorted(texts.items()):
+        found.update(f"{side}\0{text}\0".encode())
+    found.update(repr(sorted(case.edits[0].setup.items())).encode())
+    return found.hexdigest()
+
+
+def boot(case: Case, texts: dict[str, str]) -> Outcome:
+    """Boot the defaults of `lab pair run` with these files in place of Linux 7.3's."""
+    start = time.monotonic()
+    with TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        lab, asked = rig(), dict(case.edits[0].setup)
+        tree = None
+        for side, text in texts.items():
+            if side in DRIVERS:
+                path = place / Path(FILES[side]).name
+                asked[f"{side}_driver"] = str(path)
+            else:
+                tree = place / "linux"
+                if not tree.is_dir():
+                    shutil.copytree(lab.kernel.source.folder, tree, ignore=_packages)
+                path = tree / FILES[side]
+            path.write_text(text)
+        setup = msgspec.convert(asked, PairSetup)
+        plan = PairPlan(setup, Packets().whole(setup), probe=True)
+        own = PairLab(lab.cache, lab.kernel, tree, lambda _: None)
+        agrees, told = _judged(own, plan, place / "out")
+    return Outcome(agrees, told, round(time.monotonic() - start, 1))
+
+
+def _packages(_folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if name.endswith(".deb")}
+
+
+def _judged(lab: PairLab, plan: PairPlan, folder: Path) -> tuple[bool, list[str]]:
+    try:
+        points = all_points(lab.boot(plan, folder))
+    except (BuildError, GuestError) as error:
+        return False, [str(error)]
+    told = [line for point in points for line in (*point.notes, point.cause) if line]
+    return all_agree(points), list(dict.fromkeys(told))
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+
+def outcomes() -> dict[str, Outcome]:
+    """Return what is known, by `content`."""
+    if not STATE.is_file():
+        return {}
+    return msgspec.json.decode(STATE.read_bytes(), type=dict[str, Outcome])
+
+
+def run(chosen: Sequence[Case], jobs: int) -> Iterator[tuple[Case, Outcome]]:
+    """Yield each case with its outcome, those that are known first; keep each at once."""
+    known = outcomes()
+    left = []
+    for case in chosen:
+        texts = edited(case)
+        digest = content(case, texts)
+        if digest in known:
+            yield case, known[digest]
+        else:
+            left.append((case, texts, digest))
+    with ThreadPoolExecutor(jobs) as pool:
+        boots = [(case, digest, pool.submit(boot, case, texts)) for case, texts, digest in left]
+        for case, digest, future in boots:
+            known[digest] = future.result()
+            STATE.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(STATE, msgspec.json.encode(known))
+            yield case, known[digest]
+
+
+def shown(case: Case, edit: Edit, outcome: Outcome | None) -> str:
+    """Return a row of the page's table."""
+    by = edit.by if case.is_bug else "agrees"
+    if outcome is None:
+        return f"| {key(edit)} | {by} | not run | - |"
+    words = case.words(edit, outcome).replace("no known behaviour fits: ", "").replace("|", "\\|")
+    words = words if len(words) <= WORDS_MAX else words[: WORDS_MAX - 3] + "..."
+    failure = case.failure(outcome)
+    told = f"FAILED: {failure}" if failure else "-" if outcome.agrees else f"`{words}`"
+    return f"| {key(edit)} | {by} | {told} | {outcome.seconds:.0f} |"
+
+
+def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
+    """Return docs/pair-mutants.md; None: the boot has not been run."""
+    rows = [(case, edit, outcome) for case, outcome in found for edit in case.edits]
+    bugs, rewrites = [r for r in rows if r[0].is_bug], [r for r in rows if not r[0].is_bug]
+    by = {command: [r for r in bugs if r[1].by == command] for command in (RUN, SETTING, EXPLORE)}
+    head = "| edit | by | told | s |\n|---|---|---|---|"
+    tables = ["\n".join([head, *(shown(*row) for row in part)]) for part in (bugs, rewrites)]
+    return (
+        "# What tells which bug\n\n"
+        f"The defaults of `lab pair run` tell {_right(by[RUN])} bugs, another setting of it "
+        f"{_right(by[SETTING])};\n{len(by[EXPLORE])} need several CPUs. "
+        f"Of the rewrites that change nothing {_right(rewrites)} agree.\n\n"
+        "`make test-mutants` wrote this page. The edits of Linux 7.3's files are in\n"
+        "`tests/support/kit_*.py`. A boot has one of either driver, or one of the NTB stack; the\n"
+        "seconds are those of its build and of the boot, on a machine that other work shared.\n\n"
+        f"## Bugs\n\n{tables[0]}\n\n## Rewrites\n\n{tables[1]}\n"
+    )
+
+
+def _right(rows: Sequence[tuple[Case, Edit, Outcome | None]]) -> str:
+    """Return how many are as the kit has it, and how many have not been run."""
+    right = sum(outcome is not None and not case.failure(outcome) for case, _, outcome in rows)
+    left = sum(outcome is None for _, _, outcome in rows)
+    return f"{right} of {len(rows)}" + (f" ({left} not run)" if left else "")
+
+
+def write_page(found: Sequence[tuple[Case, Outcome | None]]) -> None:
+    """Write docs/pair-mutants.md anew."""
+    write_bytes(PAGE, page(found).encode())
+
+
+def main() -> int:
+    """Run what was asked for; 1: an outcome is not as the kit has it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--page", action="store_true", help="write the page, run nothing")
+    parser.add_argument("words", nargs="*", help="edits whose name has one of these words")
+    args = parser.parse_args()
+    if args.page:
+        known = outcomes()
+        write_page([(case, known.get(content(case, edited(case)))) for case in cases()])
+        return 0
+    chosen = [c for c in cases() if not args.words or any(w in c.name for w in args.words)]
+    found, failures = [], 0
+    for case, outcome in run(chosen, args.jobs):
+        failure = case.failure(outcome)
+        failures += bool(failure)
+        mark = f"FAILED ({failure})" if failure else "ok"
+        words = " / ".join(case.words(edit, outcome) for edit in case.edits)
+        print(f"{mark}: {case.name}: {words} [{outcome.seconds:.0f} s]", flush=True)
+        found.append((case, outcome))
+    if not args.words:
+        write_page(found)
+    print(f"{len(found) - failures} of {len(found)} as the kit has it")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
