@@ -3,8 +3,8 @@
 """Edits of pci-epf-vntb.c."""
 
 from kit_edit import (
+    CHECK,
     ENUM,
-    EXPLORE,
     NO_FIT,
     SETTING,
     VECTOR_MASK,
@@ -120,6 +120,35 @@ HARMLESS = (
         (POLL_LOOP, POLL_LOOP.replace("			ntb->epf_db[i] = 0;\n", "").replace(
             f"			{EP_BIT};\n", f"			ntb->epf_db[i] = 0;\n			{EP_BIT};\n")),
     )),
+    Edit("bits first, then events", "ep", (
+        (POLL_LOOP, """	u64 found = 0;
+
+	for (i = EPF_IRQ_DB_START; i < ntb->db_count && !ntb->msi_doorbell; i++)
+		if (xchg(&ntb->epf_db[i], 0))
+			found |= BIT_ULL(i - EPF_IRQ_DB_START);
+	atomic64_or(found, &ntb->db);
+	for_each_set_bit(i, (unsigned long *)&found, MAX_DB_COUNT)
+		ntb_db_event(ntb->ntb, i);
+"""),
+    )),
+    Edit("doorbells have a work of their own", "ep", (
+        (CMD_HANDLER, """static void epf_ntb_serve(struct work_struct *work)
+{
+	struct epf_ntb *ntb = container_of(work, struct epf_ntb, cmd_handler.work);
+	int i;
+
+""" + POLL_LOOP + "}\n\n" + CMD_HANDLER),
+        ("	ntb = container_of(work, struct epf_ntb, cmd_handler.work);\n\n" + POLL_LOOP,
+         "	ntb = container_of(work, struct epf_ntb, cmd_handler.work);\n\n	epf_ntb_serve(work);\n"),
+    )),
+    Edit("the bits by for_each_set_bit", "ep", (
+        ("		while (db_bits) {\n", "		for_each_set_bit(db_bit, (unsigned long *)&db_bits, 64) {\n"),
+        (EP_WORK, ""),
+        ("			db_bits &= ~BIT_ULL(db_bit);\n", ""),
+    )),
+    Edit("what is left needs no queue_work but the ring's own", "ep", (
+        ("	if (atomic64_read(&ntb->peer_db_pending))\n		queue_work(kpcintb_workqueue, &ntb->peer_db_work);\n", ""),
+    )),
 )  # fmt: skip
 
 BUGS = (
@@ -219,7 +248,38 @@ BUGS = (
         (HANDLER_LOOP, HANDLER_LOOP.replace("ntb_db_event(ndev, i - EPF_IRQ_DB_START)",
                                             "ntb_db_event(ndev, i - EPF_IRQ_DB_START + 1)")),
     ), NO_FIT + ".*slot 2, vectors: 1 instead of 0", SETTING, {"doorbell": "msi"}),
-    Edit("the work does not come back", "ep", (
-        ("	if (atomic64_read(&ntb->peer_db_pending))\n		queue_work(kpcintb_workqueue, &ntb->peer_db_work);\n", ""),
-    ), by=EXPLORE),
+    Edit("a ring while others are raised is lost", "ep", (
+        ("atomic64_xchg(&ntb->peer_db_pending, 0)", "atomic64_read(&ntb->peer_db_pending)"),
+        ("					interrupt_num, ret);\n		}\n",
+         "					interrupt_num, ret);\n		}\n		atomic64_set(&ntb->peer_db_pending, 0);\n"),
+    ), NO_FIT + "peer_db_set from its own work, slots: 2 instead of"),
+    Edit("db_clear_mask clears doorbells too", "ep", (
+        ("static int vntb_epf_db_clear_mask(struct ntb_dev *ndev, u64 db_bits)\n{\n",
+         "static int vntb_epf_db_clear_mask(struct ntb_dev *ndev, u64 db_bits)\n{\n"
+         "	atomic64_and(~db_bits, &ntb_ndev(ndev)->db);\n"),
+    ), NO_FIT + "slot 2 pending, db_read masked, unmasked: 0x1 0x0"),
+    Edit("a slot more than the table has", "ep", (
+        ("val > MAX_DB_COUNT)\n", "val > MAX_DB_COUNT + 1)\n"),
+    ), NO_FIT + "takes db_count 33: yes instead of no"),
+    Edit("num_mws can change under the host", "ep", (
+        ("	if (epf_ntb_epc_attached(ntb))\n		return -EOPNOTSUPP;\n\n	ret = kstrtou32(page, 0, &val);\n"
+         "	if (ret)\n		return ret;\n\n	if (val > MAX_MW)",
+         "	ret = kstrtou32(page, 0, &val);\n	if (ret)\n		return ret;\n\n	if (val > MAX_MW)"),
+    ), NO_FIT + "takes num_mws after the bind: yes instead of no"),
+    Edit("a window's address has 32 bits", "ep", (
+        ("	u64 addr, size;\n", "	u32 addr, size;\n"),
+    ), NO_FIT + r"command CONFIGURE_MW\(0\): 1, maps 0 0x56789000"),
+    Edit("a window stays mapped", "ep", (
+        ("		epf_ntb_teardown_mw(ntb, argument);\n", ""),
+    ), NO_FIT + r"command TEARDOWN_MW\(0\): 1, unmaps -1"),
+    Edit("MSIs for its own slots only", "ep", (
+        ("				      16);", "				      ntb->db_count);"),
+    ), "db_vector_count: 6 instead of 14"),
+    Edit("any vector below 0 has a mask", "ep", (
+        (VECTOR_MASK, VECTOR_MASK.replace("db_vector < 0 || ", "")),
+    ), NO_FIT + r"db_vector_mask\(-1\)"),
+    Edit("the poll goes on after the unbind", "ep", (
+        ("	disable_delayed_work_sync(&ntb->cmd_handler);\n", ""),
+        ("	cancel_delayed_work_sync(&ndev->cmd_handler);\n", ""),
+    ), "ODEBUG: init active|panicked", CHECK),
 )  # fmt: skip
