@@ -149,6 +149,9 @@ HARMLESS = (
     Edit("what is left needs no queue_work but the ring's own", "ep", (
         ("	if (atomic64_read(&ntb->peer_db_pending))\n		queue_work(kpcintb_workqueue, &ntb->peer_db_work);\n", ""),
     )),
+    Edit("a workqueue of another name", "ep", (
+        ('alloc_workqueue("kpcintb"', 'alloc_workqueue("vntb"'),
+    )),
 )  # fmt: skip
 
 BUGS = (

@@ -147,6 +147,9 @@ HARMLESS = (
         (RC_EVENT, '		dev_dbg(ndev->dev, "doorbell %u\\n", db_vector);\n' + RC_EVENT),
         ("	db_entry_size = readl(", '	dev_dbg(dev, "ring %u\\n", interrupt_num);\n	db_entry_size = readl('),
     )),
+    Edit("interrupts of another name", "rc", (
+        ('0, "ntb_epf", &ndev->irq_ctx[i]);', "0, dev_name(dev), &ndev->irq_ctx[i]);"),
+    )),
 )  # fmt: skip
 
 BUGS = (

@@ -158,10 +158,10 @@ BUGS = (
     ), "QP|down|link"),
     Edit("all queues share the first window", "transport", (
         ("#define QP_TO_MW(nt, qp)	((qp) % nt->mw_count)\n", "#define QP_TO_MW(nt, qp)	((qp) * 0 % nt->mw_count)\n"),
-    ), "received|hung|runs"),
+    ), "received|which queue"),
     Edit("the receiver forgets what it may take", "transport", (
         ("	qp->remote_rx_info->entry = qp->rx_max_entry - 1;\n", "	qp->remote_rx_info->entry = 0;\n"),
-    ), "received|rang no doorbell"),
+    ), "received|which queue"),
     Edit("the doorbell comes before the flag", "transport", (
         (SET_DONE, "	if (!qp->use_msi)\n" + RING + SET_DONE),
         ("	else\n" + RING, ""),
