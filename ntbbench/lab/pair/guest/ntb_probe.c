@@ -429,7 +429,8 @@ static void show_far_windows(struct seq_file *s)
 	for (idx = 0; idx < min(ntb_mw_count(EP->ntb, 0), WINDOWS); idx++) {
 		put_on_wire(FAR_ADDR, ADDR);
 		put_on_wire(FAR_SIZE, SIZE);
-		mapped = unmapped = 0;
+		mapped = 0;
+		unmapped = 0;
 		status = send(CONFIGURE_MW, idx);
 		seq_printf(s, "ep command CONFIGURE_MW(%d)= %d, maps %d %#llx %#llx\n",
 			   idx, status, window_at(mapped), mapped_addr,
