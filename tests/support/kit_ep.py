@@ -2,6 +2,8 @@
 # ruff: noqa: E101, E501  # the kernel's own text, with its tabs and blanks
 """Edits of pci-epf-vntb.c."""
 
+import re
+
 from kit_edit import (
     CHECK,
     ENUM,
@@ -56,6 +58,10 @@ LOOPS_FROM_1 = (
     (EP_BIT, "atomic64_or(1 << (i - 1), &ntb->db)"),
     ("ntb_db_event(ntb->ntb, i - EPF_IRQ_DB_START)", "ntb_db_event(ntb->ntb, i)"),
     ("ntb_db_event(ndev, i - EPF_IRQ_DB_START)", "ntb_db_event(ndev, i)"),
+)
+
+ATTACHED = re.compile(
+    r"\tif \(epf_ntb_epc_attached\(ntb\)\)[\t\\ ]*\n[^\n]*-EOPNOTSUPP;[^\n]*\n[^\n]*\n"
 )
 
 HARMLESS = (
@@ -218,11 +224,11 @@ BUGS = (
     Edit("patch 4 is missing", "ep", (
         ("	if (val < MIN_DB_COUNT || val > MAX_DB_COUNT)\n		return -EINVAL;\n", ""),
     ), "takes db_count 2: yes instead of no"),
-    Edit("patch 5 is missing", "ep", (
+    Edit("db_count can change under the host", "ep", (
         ("	if (epf_ntb_epc_attached(ntb))\n		return -EOPNOTSUPP;\n\n	ret = kstrtou32(page, 0, &val);\n"
          "	if (ret)\n		return ret;\n\n	if (val < MIN_DB_COUNT",
          "	ret = kstrtou32(page, 0, &val);\n	if (ret)\n		return ret;\n\n	if (val < MIN_DB_COUNT"),
-    ), "without patch 5"),
+    ), NO_FIT + "takes db_count after the bind: yes instead of no"),
     Edit("the peer's scratchpads are its own", "ep", (
         ("	val = readl(base + off + ct + idx * sizeof(u32));\n", "	val = readl(base + off + idx * sizeof(u32));\n"),
         (", ct = ntb->reg->spad_count * sizeof(u32);\n	u32 val;", ";\n	u32 val;"),
@@ -239,7 +245,7 @@ BUGS = (
     ), NO_FIT + ".*command LINK_UP, link events: 0 instead of 1"),
     Edit("both windows lead to the first", "ep", (
         ("		*base = ntb->vpci_mw_phy[idx];\n", "		*base = ntb->vpci_mw_phy[0];\n"),
-    ), NO_FIT + "window 1 reaches the peer: no instead of yes"),
+    ), NO_FIT + ".*window 1 reaches the peer: no instead of yes"),
     Edit("a window tells half its size", "ep", (
         ("		*size = ntb->mws_size[idx];\n", "		*size = ntb->mws_size[idx] / 2;\n"),
     ), NO_FIT + r"peer_mw_get_addr\(0\): 0 0x80000 instead of 0 0x100000"),
@@ -278,6 +284,9 @@ BUGS = (
     Edit("MSIs for its own slots only", "ep", (
         ("				      16);", "				      ntb->db_count);"),
     ), "db_vector_count: 6 instead of 14"),
+    Edit("patch 5 is missing", "ep", (
+        lambda text: ATTACHED.sub("", text),
+    ), "behaves as the series without patch 5"),
     Edit("any vector below 0 has a mask", "ep", (
         (VECTOR_MASK, VECTOR_MASK.replace("db_vector < 0 || ", "")),
     ), NO_FIT + r"db_vector_mask\(-1\)"),

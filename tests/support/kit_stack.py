@@ -112,7 +112,7 @@ BUGS = (
     ), "runs of QP"),
     Edit("a doorbell wakes the next vector's queue", "transport", (
         (SCANNED, SCANNED.replace("vector)", "vector + 1)")),
-    ), "missed|misrouted|runs of QP"),
+    ), "missed|misrouted|runs of QP|which queue"),
     Edit("only the lowest queue is woken", "transport", (
         (SCAN, SCAN.replace("		db_bits &= ~BIT_ULL(qp_num);\n", "		db_bits = 0;\n")),
     ), "runs of QP|missed", SETTING, {"rc_driver": "before"}),
