@@ -77,9 +77,9 @@ def modelled() -> Iterator[Case]:
     few = "--function ntb --ep-slots 4 --mw-count 2"
     yield from formats("compat-ntb-slots", f"compat {few}", ("text", "json"))
     yield from formats("patches-ntb", f"patches {few}", SERIES)
-    ring = f"doorbell {few} --host1 none --host2 all --bits 0"
+    ring = f"doorbell {few} --host1-driver before --host2-driver after --bits 0"
     yield from formats("doorbell-ntb", ring, SERIES, page=True)
-    ring = "doorbell --ep 0 --rc 6.12.117 --bits 0,2"
+    ring = "doorbell --ep-driver before --rc-driver debian:6.12.117 --bits 0,2"
     yield from formats("doorbell", ring, SERIES, page=True)
     sweep = "sweep --hardware ntb_hw_epf-legacy,ntb_hw_epf-v4,generic --queues 1,2,20"
     sweep += " --doorbells 4,16 --vectors 1,4 --interrupts 2000 --repeats 0 -o result.json"
