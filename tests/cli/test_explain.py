@@ -252,8 +252,8 @@ def conclusion(ntbbench: Any, folder: Path, *args: str) -> str:
 def test_it_concludes_in_words(ntbbench, tmp_path: Path) -> None:
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     assert conclusion(ntbbench, folder).startswith(
-        f"{folder}: this looks like ntb_hw_epf before the series: up to 480 of 640 excess runs, the "
-        "fallback mask is in force"
+        f"{folder}: this looks like ntb_hw_epf before the series: up to 480 of 640 excess runs, "
+        "the fallback mask is in force"
     )
     named = conclusion(ntbbench, folder, "--hardware", "ntb_hw_epf-v4")
     assert "this is not ntb_hw_epf after the series: MORE runs than the model allows" in named

@@ -114,6 +114,7 @@ def measured() -> Iterator[Case]:
     for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):
         yield from formats(f"show-{kind}", f"show {kind}.json", COMMON, page=True)
 
+    yield from formats("show-medians", "show bench-base.json --medians", COMMON, page=True)
     yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
     yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
     broken = (*COMPARED, "kcidb")
@@ -124,6 +125,7 @@ def compared() -> Iterator[Case]:
     """Yield the cases of comparisons."""
     yield from formats("compare-runs", "compare --runs docs/examples/runs.csv", COMPARED, page=True)
     yield Case("compare-runs-raw.mail", "compare --runs docs/examples/runs.csv --format mail --raw")
+    yield Case("gate-baseline", "gate baseline.json bench-new.json")
     for kind in ("sweep", "simulation", "bench"):
         yield from formats(
             f"gate-{kind}", f"gate {kind}-base.json {kind}-new.json", COMPARED, page=True

@@ -148,8 +148,9 @@ def parse_driver(side: Side, text: str, end: str = "") -> Driver:
     """Return the driver that a user named.
 
     text: a prefix ("0" .. "7" or "5"), "root-fix", a word of WHOLE or NAMED, a kernel's version
-        ("6.12.117", "debian:6.12.117"), or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
-        it holds a comma or a dash. `-NAME` at the end drops a prerequisite ("none,-irq-base").
+        ("6.12.117", "debian:6.12.117"), or a set of patches: "set:3,7", "set:8-11", or the list
+        without "set:" when it holds a comma or a dash. `-NAME` at the end drops a prerequisite
+        ("none,-irq-base").
     end: the end that errors name; empty: the side.
 
     InputError: anything else.

@@ -137,4 +137,5 @@ def _list(rows: Sequence[tuple[str, Sequence[str]]]) -> str:
 
 def _details(title: str, parts: Sequence[str], *, is_open: bool = False) -> str:
     body = "\n\n".join(parts)
-    return f"<details{' open' * is_open}><summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"
+    tag = "details open" if is_open else "details"
+    return f"<{tag}><summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"
