@@ -2,7 +2,7 @@
 """Every edit of the kit on the real kernel: `make test-mutants`, resumed where it was left.
 
 Each boot is that of `ntbbench lab pair run` by default. What came of a boot is kept by the content
-of what ran, so only what changed runs again. A whole run writes docs/pair-mutants.md anew.
+of what ran, so only what changed runs again. A whole run writes tests/data/pair-mutants.md anew.
 
     python tests/support/mutants.py [--jobs N] [WORD ...]   # edits whose name has one of the words
     python tests/support/mutants.py --page                  # the page, of what is known so far
@@ -37,7 +37,7 @@ from ntbbench.lab.pair.sources import DRIVERS
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / "results" / "runs" / "mutants.json"
-PAGE = ROOT / "docs" / "pair-mutants.md"
+PAGE = ROOT / "tests" / "data" / "pair-mutants.md"
 JUDGES = ("ntbbench/lab", "ntbbench/pair", "ntbbench/capture/readers")  # what decides on a boot
 FILES: dict[str, str] = {
     **{str(side): path for side, path in DRIVERS.items()},
@@ -209,7 +209,7 @@ def shown(case: Case, edit: Edit, outcome: Outcome | None) -> str:
 
 
 def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
-    """Return docs/pair-mutants.md; None: the boot has not been run."""
+    """Return tests/data/pair-mutants.md; None: the boot has not been run."""
     rows = [(case, edit, outcome) for case, outcome in found for edit in case.edits]
     bugs, rewrites = [r for r in rows if r[0].is_bug], [r for r in rows if not r[0].is_bug]
     by = {command: [r for r in bugs if r[1].by == command] for command in (RUN, SETTING, EXPLORE)}
@@ -235,7 +235,7 @@ def _right(rows: Sequence[tuple[Case, Edit, Outcome | None]]) -> str:
 
 
 def write_page(found: Sequence[tuple[Case, Outcome | None]]) -> None:
-    """Write docs/pair-mutants.md anew."""
+    """Write tests/data/pair-mutants.md anew."""
     write_bytes(PAGE, page(found).encode())
 
 

@@ -618,6 +618,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using fit' -l color -xka "auto always n
 complete -c ntbbench -n '_shtab_ntbbench_using fit' -s o -l output -x -d 'the scenario (default: stdout, in place of a report as text)'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a show -d 'Show a saved result: a table here, a page for a browser, or its numbers for another tool.'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using show' -l medians -d 'only medians and counts, of any result that `compare` reads; with --format json a base for `gate` that is small enough for git'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -l write -x -d 'write the report to FILE in this format too; repeatable'

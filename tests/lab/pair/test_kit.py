@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Rewrites that change nothing, and bugs, of the drivers and the NTB stack, on the real kernel.
 
-`make test-guest` runs a few of each; `make test-mutants` runs all: docs/pair-mutants.md.
+`make test-guest` runs a few of each; `make test-mutants` runs all: tests/data/pair-mutants.md.
 """
 
 import re
