@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""GitHub's Markdown for a pull request: the answer and tables in sight, details folded."""
+"""GitHub's Markdown for a pull request: the answer and what disagrees in sight, details folded."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 """The medians and counts of a result, which a comparison takes for its base."""
 
 from ntbbench.compare.readers.baseline import Baseline, BaselineMetric
-from ntbbench.report.document import Cell, Document, Sheet
+from ntbbench.report.document import Cell, Document, Sheet, number
 from ntbbench.report.views.comparison_words import exact_text, quantity
 from ntbbench.report.views.record_tables import field_table
 from ntbbench.report.wording import plural
@@ -25,7 +25,9 @@ def document(result: Baseline) -> Document:
         verdict=f"{exact} and {plural(medians, 'median')} of {result.label} ({result.source})",
         record=result,
         lines=[LOST] if medians else [],
-        blocks=[field_table("Metrics", BaselineMetric, shown, result.metrics, value=_value)],
+        blocks=[
+            field_table("Metrics", BaselineMetric, shown, result.metrics, value=_value, n=_samples)
+        ],
         facts=result.environment,
         sheet=lambda: Sheet(
             COLUMNS, ([getattr(one, name) for name in COLUMNS] for one in result.metrics)
@@ -37,3 +39,7 @@ def _value(one: BaselineMetric) -> Cell:
     if one.kind == "exact" or not isinstance(one.value, int | float):
         return Cell(exact_text(one.value))
     return Cell(quantity(one.value, one.unit), one.value)
+
+
+def _samples(one: BaselineMetric) -> Cell:
+    return number(one.n or None)
