@@ -23,7 +23,7 @@ from ntbbench.board.hosts import (
     ended,
     last,
 )
-from ntbbench.board.programs import SERVER_READY, numbers, program_of
+from ntbbench.board.one_run.programs import SERVER_READY, numbers, program_of
 from ntbbench.board.settings import SIDES, Board
 from ntbbench.capture.ingest import ingest
 from ntbbench.capture.script import BEGUN, script_text
@@ -64,7 +64,7 @@ class Capture:
 
 def counters(host: Host, board: Board) -> dict[str, float]:
     """Return the counters of a host; exceptions as of `Host.run`."""
-    script = files("ntbbench.board").joinpath("counters.sh").read_text(encoding="utf-8")
+    script = files("ntbbench.board.one_run").joinpath("counters.sh").read_text(encoding="utf-8")
     words = ["/bin/sh", "-c", script, "counters", board.side(host.name).netdev]
     told = (line.partition("\t") for line in host.checked(shlex.join(words)).text.splitlines())
     return {key: float(value) for key, _, value in told if value}
