@@ -115,6 +115,7 @@ def measured() -> Iterator[Case]:
         yield from formats(f"show-{kind}", f"show {kind}.json", COMMON, page=True)
 
     yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
+    yield from formats("show-ep", "show ep.json", (*COMMON, "ktap"), page=True)
     yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
     broken = (*COMPARED, "kcidb")
     yield from formats("show-series-broken", "show series-v2.json", broken, page=True)

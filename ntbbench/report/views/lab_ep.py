@@ -4,11 +4,18 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ntbbench.lab.ep.ep_features import ITEM
 from ntbbench.lab.ep.records import EpPart, EpResult
 from ntbbench.report.document import Cell, Column, Document, Table
 from ntbbench.report.views.part_tables import PartedTests
 
-TESTS = PartedTests(EpPart, ("controller",), "{}", "a driver or controller")
+TESTS = PartedTests(
+    EpPart,
+    ("controller",),
+    "{}",
+    "a driver or controller",
+    lambda controller: "\n".join(ITEM.split(controller[0])),
+)
 FACTS = ("ep_driver", "host_driver", "bar_sizes")
 
 

@@ -5,7 +5,13 @@ from ntbbench.lab.selftest.records import SelftestPart, SelftestResult
 from ntbbench.report.document import Document
 from ntbbench.report.views.part_tables import PartedTests
 
-TESTS = PartedTests(SelftestPart, ("ep_driver", "rc_driver"), "EP {}, RC {}", "a driver")
+TESTS = PartedTests(
+    SelftestPart,
+    ("ep_driver", "rc_driver"),
+    "EP {}, RC {}",
+    "a driver",
+    lambda pair: "EP {}\nRC {}".format(*pair),
+)
 
 
 def document(result: SelftestResult) -> Document:

@@ -2,7 +2,7 @@
 """Tests that ran part by part, in several set-ups: a row a part, and what the failed ones said."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -40,12 +40,14 @@ class PartedTests:
     axes : its fields that name a set-up.
     label : how a set-up is written, with a `{}` for each of them.
     fault : whose fault a known failure is not.
+    head : how it is written above a column.
     """
 
     part: type[Struct]
     axes: tuple[str, ...]
     label: str
     fault: str
+    head: Callable[[tuple[str, ...]], str]
 
     def document(self, title: str, line: str, result: Any, more: Sequence[str] = ()) -> Document:
         """Return the report of a result; `more`: facts of it beside those of every guest."""
@@ -91,26 +93,24 @@ class PartedTests:
     def tables(self, parts: Sequence[Any]) -> Iterator[Table]:
         """Yield a row a part; of several set-ups, a column each, and the reasons below."""
         setups = self.setups(parts)
-        rows = [*_folded([*setups.values()])]
         named = column(self.part, "name")
         if len(setups) == 1:
+            rows = _folded([parts], reasons=True)
             cells = [(Cell(name), _cell(one), Cell(one.reason)) for name, (one,) in rows]
             yield Table("Parts", [named, column(self.part, "status"), REASON], cells)
             return
-        heads = (
-            Column(
-                self.label.format(*setup),
-                head=self.label.replace(", ", "\n").format(*setup),
-                align="left",
-            )
+        heads = [
+            Column(self.label.format(*setup), head=self.head(setup), align="left")
             for setup in setups
+        ]
+        rows = _folded([*setups.values()], reasons=False)
+        yield Table(
+            "Parts", [named, *heads], [(Cell(name), *map(_cell, row)) for name, row in rows]
         )
-        table = [(Cell(name), *map(_cell, found)) for name, found in rows]
-        yield Table("Parts", [named, *heads], table)
         told = [
-            (Cell(name), *map(Cell, self._setup(part)), Cell(part.reason))
-            for name, found in rows
-            for part in found
+            (Cell(name), *map(Cell, setup), Cell(part.reason))
+            for setup, found in setups.items()
+            for name, (part,) in _folded([found], reasons=True)
             if part.reason
         ]
         keys = [named, *(column(self.part, name) for name in self.axes)]
@@ -151,23 +151,24 @@ class PartedTests:
 Row = tuple[Any, ...]  # a part, of each set-up
 
 
-def _folded(setups: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Row]]:
-    """Yield a part of each set-up with its name: neighbours that came to the same are one, if their
-    names differ in one word alone."""
-    rows: list[list[Row]] = []
+def _folded(setups: Sequence[Sequence[Any]], *, reasons: bool) -> list[tuple[str, Row]]:
+    """Return a part of each set-up with its name, those that failed in one first.
+
+    Neighbours that came to the same are one, if their names have several words and differ in one;
+    `reasons`: for the same reasons too.
+    """
+    groups: list[list[Row]] = []
+    came_to: list[list[str]] = []
     for row in zip(*setups, strict=True):
-        group = rows[-1] if rows else []
-        names = [one[0].name for one in (*group, row)]
-        if group and _came_to(group[0]) == _came_to(row) and len(_differing(names)) == 1:
-            group.append(row)
+        told = [text for p in row for text in (p.status, p.reason if reasons else "")]
+        names = [one[0].name for one in (*(groups[-1] if groups else ()), row)]
+        if groups and came_to[-1] == told and len(_differing(names)) == 1 and "." in names[0]:
+            groups[-1].append(row)
         else:
-            rows.append([row])
-    for group in rows:
-        yield _one_name([row[0].name for row in group]), group[0]
-
-
-def _came_to(row: Row) -> list[tuple[str, str]]:
-    return [(part.status, part.reason) for part in row]
+            groups.append([row])
+            came_to.append(told)
+    found = [(_one_name([row[0].name for row in group]), group[0]) for group in groups]
+    return sorted(found, key=lambda one: all(part.status != FAILED for part in one[1]))
 
 
 def _differing(names: Sequence[str]) -> list[int]:

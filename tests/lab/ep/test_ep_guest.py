@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+from pair_kernel import CACHE, rig
 
 from ntbbench.cli.main import main
 from ntbbench.core.result_file import load_as
@@ -21,7 +22,7 @@ WORDS = ("READ", "WRITE", "COPY")
 TRANSFERS = [f"pci_ep_data_transfer.memcpy.{word}_TEST" for word in WORDS]
 
 
-def tested(folder: Path, code: int, *words: str) -> dict[str, dict[str, EpPart]]:
+def outcome(folder: Path, code: int, *words: str) -> dict[str, dict[str, EpPart]]:
     """Return the parts of each controller, by their names; none is lost."""
     out = folder / "ep.json"
     assert main(["lab", "ep", "-o", str(out), *words]) == code
@@ -38,7 +39,7 @@ def failures(parts: dict[str, EpPart]) -> dict[str, str]:
 
 
 def test_the_plain_controller_passes_all_but_what_no_controller_can(tmp_path: Path) -> None:
-    parts = tested(tmp_path, 0)["plain"]
+    parts = outcome(tmp_path, 0)["plain"]
     by_status = {
         status: {name for name, part in parts.items() if part.status == status}
         for status in (PASSED, SKIPPED, KNOWN, NOT_RUN, FAILED)
@@ -53,7 +54,7 @@ def test_the_plain_controller_passes_all_but_what_no_controller_can(tmp_path: Pa
 
 def test_where_a_feature_is_taken_away_the_driver_says_so(tmp_path: Path) -> None:
     words = [f"--features={text}" for text in (UNALIGNED, NO_IRQ, SMALL)]
-    found = tested(tmp_path, 1, *words)
+    found = outcome(tmp_path, 1, *words)
     assert failures(found[UNALIGNED]) == dict.fromkeys(TRANSFERS, "EIO")
     assert failures(found[NO_IRQ]) == {
         "pci_ep_basic.LEGACY_IRQ_TEST": "ENOSPC",
@@ -72,8 +73,6 @@ def test_where_a_feature_is_taken_away_the_driver_says_so(tmp_path: Path) -> Non
 
 def edited(folder: Path, name: str, old: str, new: str) -> Path:
     """Return a driver of the kernel's with one edit."""
-    from pair_kernel import CACHE, rig
-
     tests = fetch_endpoint_tests(CACHE, rig().kernel, lambda _line: None)
     text = (tests / name).read_text()
     assert text.count(old) == 1
@@ -86,10 +85,10 @@ def test_drivers_of_ones_own_are_told_what_they_do_wrong(tmp_path: Path) -> None
     # writes one byte more than the host has mapped; forgets to unmap
     write = "memcpy_toio(map.virt_addr, buf, map_size);"
     ep = edited(tmp_path, EP_TEST.path, write, write.replace("map_size", "map_size + 1"))
-    unmap = "	dma_unmap_single(dev, orig_phys_addr, size + alignment,\n			 DMA_FROM_DEVICE);\n"
+    unmap = "dma_unmap_single(dev, orig_phys_addr, size + alignment,\n\t\t\t DMA_FROM_DEVICE);"
     host = edited(tmp_path, HOST_TEST.path, unmap, "")
     words = ("--ep-driver", str(ep), "--host-driver", str(host), "--bar-sizes", "2:64K,4:8M")
-    parts = tested(tmp_path, 1, *words)["plain"]
+    parts = outcome(tmp_path, 1, *words)["plain"]
     assert "the endpoint writes 1 bytes from" in parts[TRANSFERS[0]].reason
     assert "mapped" in parts["rebind"].reason
     assert parts["pci_ep_bar.BAR4.BAR_TEST"].status == PASSED

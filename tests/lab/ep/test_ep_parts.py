@@ -59,7 +59,12 @@ def test_parts_are_those_of_the_source_with_dma_last() -> None:
         (OK, 0, "", (PASSED, "", "")),
         ("ok 1 x # SKIP BAR is reserved\n", 0, "", (SKIPPED, "", "BAR is reserved")),
         (EIO, 1, "", (FAILED, "EIO", "Test failed for size (1024): EIO")),
-        (EIO.replace("-5", "-22"), 1, "", (FAILED, "EINVAL", "Test failed for size (1024): EINVAL")),
+        (
+            EIO.replace("-5", "-22"),
+            1,
+            "",
+            (FAILED, "EINVAL", "Test failed for size (1024): EINVAL"),
+        ),
         (TIMED_OUT, 1, DROPPED, (KNOWN, "", NO_DMA.reason)),
         (TIMED_OUT, 1, "", (FAILED, "", "Test terminated by timeout")),
         ("", 1, "", (FAILED, "", "no output")),
