@@ -6,13 +6,8 @@ from pathlib import Path
 from pair_recordings import keys_of, numbers, whole
 
 from ntbbench.lab.hosts.hosts_plan import HostTraffic
-from ntbbench.lab.pair.plan import (
-    DriverSource,
-    HostSetup,
-    PairPlan,
-    PairRecordings,
-    PointRecording,
-)
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings, PointRecording
+from ntbbench.lab.pair.plan import HostSetup, PairPlan
 from ntbbench.pair.setting import HOST_ENDS
 
 DATA = Path(__file__).parents[1] / "data" / "hosts"

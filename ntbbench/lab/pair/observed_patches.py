@@ -5,11 +5,12 @@ Only observations decide. Nothing that traffic counts is among them, so a model 
 found here can still be wrong about the counts.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from ntbbench.lab.pair.plan import EP, AnySetup, Behaviour, DriverSource, PairSetup, named_patches
+from ntbbench.lab.pair.boot.left import HOST1, HOST2, SOC, Behaviour, DriverSource
+from ntbbench.lab.pair.plan import EP, RC, AnySetup, HostSetup, named_patches
 from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -20,6 +21,7 @@ from ntbbench.pair.drivers.patches import (
     side_prerequisites,
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
+from ntbbench.pair.joint_answers import expected_joint
 from ntbbench.pair.observations import (
     FILLED,
     LOOKS_UP,
@@ -34,6 +36,9 @@ from ntbbench.pair.observations import (
 
 BOUND = "db_valid_mask"  # what only a driver with an NTB device shows
 SHOWN_MAX = 3  # observations that a finding tells in words
+NO_FIT = "no known behaviour fits: "
+# Whose answers a driver's are, where they are not its side's.
+PLACES = {HOST1: EP, HOST2: RC, SOC: SOC}
 FEW_MISSING = 2  # so many patches less are told as what is missing
 Patches = frozenset[int]
 
@@ -54,6 +59,7 @@ class Question:
     # mw_count, window_size: the memory windows of the setting, and the bytes of each
     mw_count: int = 0
     window_size: int = 0
+    mw1_offset: int | None = None  # as `expected_operations` takes it
 
     @property
     def is_bound(self) -> bool:
@@ -82,7 +88,8 @@ class Question:
         try:
             if PROBED not in self.seen:
                 return expected_observations(*asked)
-            operations = expected_operations(self.side, self.mw_count, self.window_size)
+            windows = (self.mw_count, self.window_size, self.mw1_offset)
+            operations = expected_operations(self.side, *windows)
             return {**expected_observations(*asked), **expected_probe(*asked), **operations}
         except DriverError:
             return None
@@ -100,14 +107,31 @@ def observed_driver(
 ) -> DriverSource:
     """Return the driver with the patches that explain the observations of its side, if any.
 
-    `observed`: the observations of either side.
+    `observed`: the observations of either side; of two hosts ep is the first and rc the second.
     """
-    seen = observed.get(source.side)
-    if not seen or not isinstance(setup, PairSetup):  # nobody observes a host of two
+    seen = observed.get(PLACES.get(source.place, source.side))
+    if not seen:
         return source
+    if source.place == SOC:
+        behaviour = explain_joint(seen, setup)
+        return replace(source, behaviour=behaviour)
+    question = question_of(source, setup, seen, observed)
+    behaviour = explain(question)
+    return replace(source, patches=behaviour.patches, behaviour=behaviour)
+
+
+def question_of(
+    source: DriverSource,
+    setup: AnySetup,
+    seen: Observations,
+    observed: Mapping[str, Observations],
+) -> Question:
+    """Return what is asked of a driver with an NTB device: `seen` was observed of it."""
+    if isinstance(setup, HostSetup):
+        return hosts_question(source, setup, seen)
     given = setup.ep_patches if source.side == EP else setup.rc_patches
     wanted = named_patches(source.side, source.spec) if given is None else given
-    question = Question(
+    return Question(
         side=source.side,
         seen=seen,
         slots=setup.slots_of(source.side),
@@ -122,8 +146,33 @@ def observed_driver(
         mw_count=setup.mw_count,
         window_size=setup.window_size,
     )
-    behaviour = explain(question)
-    return replace(source, patches=behaviour.patches, behaviour=behaviour)
+
+
+def hosts_question(source: DriverSource, setup: HostSetup, seen: Observations) -> Question:
+    """Return what is asked of a host's driver; its peer lets it ring every MSI that it took."""
+    wanted = named_patches(source.side, source.spec)
+    return Question(
+        side=source.side,
+        seen=seen,
+        slots=setup.offered,
+        doorbell=Doorbell.MSI,
+        filled=frozenset(range(setup.offered)),
+        wanted=None if wanted is None else frozenset(wanted),
+        said_by=f"`{source.spec}` is",
+        hint=frozenset(source.patches),
+        mw_count=setup.mw_count,
+        window_size=setup.window_size,
+        mw1_offset=setup.mw1_offset,
+    )
+
+
+def explain_joint(seen: Observations, setup: AnySetup) -> Behaviour:
+    """Return whether pci-epf-ntb answers as that of Linux 7.3, and what it answers else."""
+    expected = expected_joint(setup.ep_slots, setup.mw_count, setup.window_size)
+    differing = [key for key, value in expected.items() if seen.get(key) != value]
+    findings = [f"{NO_FIT}{_differences(seen, expected, differing)}"] if differing else []
+    words = "none known" if differing else "that of Linux 7.3"
+    return Behaviour((), frozenset(), words, tuple(findings), inferred=False, observations=seen)
 
 
 def explain(question: Question) -> Behaviour:
@@ -153,7 +202,7 @@ def _unexplained(question: Question, known: list[Patches]) -> Behaviour:
     nearest = question.wanted
     if nearest is None:
         nearest = min(known, key=lambda patches: len(question.differing(patches)))
-    finding = f"no known behaviour fits: {_told(question, nearest, _alien(question))}"
+    finding = f"{NO_FIT}{_told(question, nearest, _alien(question))}"
     words = f"none known; nearest is {behaviour_words(question.side, nearest)}"
     return _behaviour(question, nearest, words, [finding], 0)
 
@@ -212,8 +261,12 @@ def _told(question: Question, patches: Patches, first: Collection[str] = ()) -> 
     if expected is None:
         return f"it binds, {behaviour_words(question.side, patches)} would not"
     keys = sorted(question.differing(patches), key=lambda key: key not in first)
+    return _differences(question.seen, expected, keys)
+
+
+def _differences(seen: Observations, expected: Observations, keys: Sequence[str]) -> str:
     told = [
-        f"{key}: {question.seen.get(key) or 'none'} instead of {expected[key] or 'none'}"
+        f"{key}: {seen.get(key) or 'none'} instead of {expected[key] or 'none'}"
         for key in keys[:SHOWN_MAX]
     ]
     more = len(keys) - len(told)
@@ -250,7 +303,7 @@ def read_observations(lines: Iterable[str]) -> Mapping[str, Observations]:
     for line in lines:
         side, _, rest = line.partition(" ")
         key, equals, value = rest.partition("=")
-        if not equals or side not in ("ep", "rc"):
+        if not equals or side not in ("ep", "rc", SOC):
             raise ValueError(line)
         if not key.startswith("function "):
             found.setdefault(side, {})[key] = value.strip()

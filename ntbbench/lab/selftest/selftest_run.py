@@ -8,10 +8,11 @@ from typing import Any
 
 from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import Recordings, Task, record
+from ntbbench.lab.pair.boot.pair_task import machine, task
 from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.pair_modules import asks_for_doorbells, merged
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
-from ntbbench.lab.pair.runner import PairLab, machine, task
+from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.qemu import TCG
 from ntbbench.lab.selftest.records import FAILED, KNOWN, NOT_RUN, PASSED, SelftestPart
 from ntbbench.lab.selftest.selftest_files import (

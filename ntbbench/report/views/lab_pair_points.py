@@ -10,6 +10,8 @@ from msgspec.structs import fields, replace
 
 from ntbbench.core.fields import declared
 from ntbbench.lab.hosts.bridge_records import HostPoint
+from ntbbench.lab.pair.boot.left import SOC, TITLES
+from ntbbench.lab.pair.plan import AFTER
 from ntbbench.lab.pair.records import (
     FAILED,
     HARMLESS,
@@ -215,7 +217,7 @@ def slots_text(slots: list[int]) -> str:
     return "+".join("?" if slot < 0 else str(slot) for slot in slots)
 
 
-def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> Notes:
+def _drivers(points: Sequence[PairPoint], observed: Sequence[PairObserved]) -> Notes:
     """Return what each driver behaves as; of one that was not observed, its patches."""
     told: dict[str, None] = {}
     count = {
@@ -223,15 +225,22 @@ def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> N
         for driver in observed
         if not driver.findings
     }
+    names = {field.name: field.encode_name for field in fields(kind_of_points(points))}
     for point in points:
         for side in ("ep", "rc"):
             name = asked(point, [f"{side}_driver"])
+            place = names[f"{side}_driver"].removesuffix("_driver")
             if behaves := getattr(point, f"{side}_behaves"):
-                told[f"{name} behaves as: {behaves}{count.get(side, '')}"] = None
+                told[f"{name} behaves as: {behaves}{count.get(place, '')}"] = None
             else:
                 patches = number_ranges(getattr(point, f"{side}_patches")) or "none"
                 told[f"{name}: patches {patches} (not observed)"] = None
-    return Notes("Drivers", [(line, ()) for line in sorted(told)])
+    joints = (
+        f"{TITLES[SOC]} {one.driver} behaves as: {one.behaves}{count.get(SOC, '')}"
+        for one in observed
+        if one.side == SOC
+    )
+    return Notes("Drivers", [(line, ()) for line in (*sorted(told), *joints)])
 
 
 def legend(points: Sequence[PairPoint], names: Iterable[str], *more: str) -> Notes:
@@ -387,7 +396,9 @@ def _said(point: PairPoint, name: str) -> str:
 def shared(points: Sequence[PairPoint]) -> list[str]:
     """Return in one line what all points were asked alike."""
     same = [name for name in AXES if _alike(points, name)]
-    return [asked(point, same) for point in points[:1]]
+    joints = {point.ntb_driver for point in points if isinstance(point, HostPoint)} - {AFTER}
+    others = [f"{TITLES[SOC]} {name}" for name in sorted(joints)]
+    return [", ".join([asked(point, same), *others]) for point in points[:1]]
 
 
 def title(point: PairPoint, axes: Iterable[str]) -> str:

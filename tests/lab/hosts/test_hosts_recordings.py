@@ -7,7 +7,7 @@ import pytest
 from host_recordings import DATA, load
 
 from ntbbench.lab.hosts.bridge_records import HostPoint
-from ntbbench.lab.pair.disagreements import UNPROBED_HOSTS, not_exercised
+from ntbbench.lab.pair.disagreements import UNPROBED, not_exercised
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.pair.setting import HOST_ENDS
 
@@ -65,4 +65,4 @@ def test_what_no_point_tried_is_told_in_the_names_of_hosts() -> None:
     points = [*points_of("before-after-slots-5").values()]
     untried = not_exercised(points[:1], probed=False)
     assert "doorbells towards host 1 (--direction host2-to-host1)" in untried
-    assert UNPROBED_HOSTS in untried
+    assert UNPROBED in untried
