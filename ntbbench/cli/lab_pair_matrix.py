@@ -90,11 +90,10 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add_pair_kernel(parser)
     add_function(parser)
     add_options(parser, "drivers", DEFAULT, only=EP_RC_DRIVERS)
-    hosts = parser.add_argument_group("drivers of --function ntb")
+    hosts = add_options(parser, "drivers of --function ntb", HOSTS_DEFAULT, only=("ntb_driver",))
     for name, kind in zip(HOST_DRIVERS, ("host 1", "host 2"), strict=True):
         words = f"drivers of {kind}; as --ep-driver"
         hosts.add_argument(option(name), metavar="A,B", help=words)
-    add_options(parser, "drivers of --function ntb", HOSTS_DEFAULT, only=("ntb_driver",))
     setting = ("ep_slots", "mw_count", "queues", "doorbell")
     add_options(parser, "setting", DEFAULT, only=setting).add_argument(
         "--exhaustive",

@@ -23,6 +23,7 @@ from ntbbench.pair.observations import Observations
 
 REGISTERS = ("num_mws", "mw1_offset", "spad_offset", "spad_count", "db_entry_size")
 COMMANDS = {"LINK_UP": LINK_UP, "LINK_DOWN": LINK_DOWN}
+RINGS_SLOT = " rings slot "  # in a key
 PATTERN = 0x600D0000  # that a host writes into scratchpads: any number but 0
 
 
@@ -61,13 +62,13 @@ class _Asked:
         for name in REGISTERS:
             yield f"{own} {name}", str(getattr(self.ntb.interfaces[host].ctrl, name))
         for slot in range(self.ntb.msis):
-            yield f"{own} rings slot {slot}, MSIs", self._rung(host, slot)
+            yield f"{own}{RINGS_SLOT}{slot}, MSIs", self._rung(host, slot)
         for command, argument in ((TEARDOWN_DOORBELL, 0), (CONFIGURE_DOORBELL, self.ntb.msis)):
             name = "CONFIGURE" if argument else "TEARDOWN"
             status = self.ntb.command(host, command, argument)
             yield f"{own} {name}_DOORBELL, status", str(status)
             rung = self._rung(int(not host), EPF_IRQ_DB_START)
-            yield f"{other} rings slot 2 after {name}_DOORBELL, MSIs", rung
+            yield f"{other}{RINGS_SLOT}2 after {name}_DOORBELL, MSIs", rung
         for index in range(SPAD_COUNT):
             self.ntb.write_peer_spad(host, index, PATTERN + index)
         spads = range(SPAD_COUNT)

@@ -24,13 +24,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from kit_edit import EXPLORE, RUN, SETTING, Edit
-from pair_kernel import rig
+from kit_edit import EXPLORE, HOSTS, RUN, SETTING, Edit
+from pair_kernel import CACHE, rig
 from pair_kit import BUGS, HARMLESS, key
 
 from ntbbench.core.result_file import write_bytes
 from ntbbench.lab.commands import BuildError, GuestError
-from ntbbench.lab.pair.plan import Packets, PairPlan, PairSetup
+from ntbbench.lab.hosts.hosts_lab import HostLab
+from ntbbench.lab.hosts.hosts_plan import HostPackets
+from ntbbench.lab.hosts.joint_source import NTB_FUNCTION, joint_source
+from ntbbench.lab.pair.plan import AFTER, HostSetup, Packets, PairPlan, PairSetup
 from ntbbench.lab.pair.points import all_agree, all_points
 from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.pair.sources import DRIVERS
@@ -39,10 +42,12 @@ ROOT = Path(__file__).parents[2]
 STATE = ROOT / "results" / "runs" / "mutants.json"
 PAGE = ROOT / "docs" / "pair-mutants.md"
 JUDGES = ("ntbbench/lab", "ntbbench/pair", "ntbbench/capture/readers")  # what decides on a boot
+JOINT = "ntb"  # the side of pci-epf-ntb, whose boots have two hosts
 FILES: dict[str, str] = {
     **{str(side): path for side, path in DRIVERS.items()},
     "core": "drivers/ntb/core.c",
     "transport": "drivers/ntb/ntb_transport.c",
+    JOINT: NTB_FUNCTION,
 }
 WORDS_MAX = 90  # of a finding, in the table
 
@@ -93,10 +98,12 @@ class Case:
 
 def cases() -> list[Case]:
     """Return all boots: rewrites of different files share one, and bugs of the two drivers do."""
-    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in FILES]
+    together = [side for side in FILES if side != JOINT]
+    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in together]
+    joints = [(edit,) for edit in HARMLESS if edit.side == JOINT]
     apart = [[e for e in BUGS if e.side == side and e.by == RUN] for side in DRIVERS]
     alone = [(e,) for e in BUGS if e.side not in DRIVERS or e.by != RUN]
-    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites))
+    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites), *joints)
     return [Case(tuple(filter(None, row))) for row in rows]
 
 
@@ -112,11 +119,15 @@ def _judges() -> bytes:
 
 def edited(case: Case) -> dict[str, str]:
     """Return the new text of each file that a case edits; ValueError: an edit does not apply."""
-    folder = rig().kernel.source.folder
-    texts: dict[str, str] = {}
-    for edit in case.edits:
-        texts[edit.side] = edit.apply((folder / FILES[edit.side]).read_text())
-    return texts
+    return {edit.side: edit.apply(original(edit.side)) for edit in case.edits}
+
+
+def original(side: str) -> str:
+    """Return Linux 7.3's own text of a file that the kit edits."""
+    source = rig().kernel.source
+    if side == JOINT:
+        return joint_source(CACHE, AFTER, source, print).path.read_text()
+    return (source.folder / FILES[side]).read_text()
 
 
 def content(case: Case, texts: dict[str, str]) -> str:
@@ -137,7 +148,7 @@ def boot(case: Case, texts: dict[str, str]) -> Outcome:
         lab, asked = rig(), dict(case.edits[0].setup)
         tree = None
         for side, text in texts.items():
-            if side in DRIVERS:
+            if side in (*DRIVERS, JOINT):
                 path = place / Path(FILES[side]).name
                 asked[f"{side}_driver"] = str(path)
             else:
@@ -146,9 +157,11 @@ def boot(case: Case, texts: dict[str, str]) -> Outcome:
                     shutil.copytree(lab.kernel.source.folder, tree, ignore=_packages)
                 path = tree / FILES[side]
             path.write_text(text)
-        setup = msgspec.convert(asked, PairSetup)
-        plan = PairPlan(setup, Packets().whole(setup), probe=True)
-        own = PairLab(lab.cache, lab.kernel, tree, lambda _: None)
+        joins = JOINT in texts
+        setup = msgspec.convert(asked, HostSetup if joins else PairSetup)
+        packets = HostPackets() if joins else Packets()
+        plan = PairPlan(setup, packets.whole(setup), probe=True)
+        own = (HostLab if joins else PairLab)(lab.cache, lab.kernel, tree, lambda _: None)
         agrees, told = _judged(own, plan, place / "out")
     return Outcome(agrees, told, round(time.monotonic() - start, 1))
 
@@ -212,13 +225,17 @@ def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
     """Return docs/pair-mutants.md; None: the boot has not been run."""
     rows = [(case, edit, outcome) for case, outcome in found for edit in case.edits]
     bugs, rewrites = [r for r in rows if r[0].is_bug], [r for r in rows if not r[0].is_bug]
-    by = {command: [r for r in bugs if r[1].by == command] for command in (RUN, SETTING, EXPLORE)}
+    by = {
+        command: [r for r in bugs if r[1].by == command]
+        for command in (RUN, SETTING, HOSTS, EXPLORE)
+    }
     head = "| edit | by | told | s |\n|---|---|---|---|"
     tables = ["\n".join([head, *(shown(*row) for row in part)]) for part in (bugs, rewrites)]
     return (
         "# What tells which bug\n\n"
         f"The defaults of `lab pair run` tell {_right(by[RUN])} bugs, another setting of it "
-        f"{_right(by[SETTING])};\n{len(by[EXPLORE])} need several CPUs. "
+        f"{_right(by[SETTING])};\nbetween two hosts it tells {_right(by[HOSTS])} of pci-epf-ntb. "
+        f"{len(by[EXPLORE])} need several CPUs.\n"
         f"Of the rewrites that change nothing {_right(rewrites)} agree.\n\n"
         "`make test-mutants` wrote this page. The edits of Linux 7.3's files are in\n"
         "`tests/support/kit_*.py`. A boot has one of either driver, or one of the NTB stack; the\n"

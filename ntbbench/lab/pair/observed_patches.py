@@ -21,7 +21,7 @@ from ntbbench.pair.drivers.patches import (
     side_prerequisites,
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.joint_answers import expected_joint
+from ntbbench.pair.joint_answers import RINGS_SLOT, expected_joint
 from ntbbench.pair.observations import (
     FILLED,
     LOOKS_UP,
@@ -128,7 +128,7 @@ def question_of(
 ) -> Question:
     """Return what is asked of a driver with an NTB device: `seen` was observed of it."""
     if isinstance(setup, HostSetup):
-        return hosts_question(source, setup, seen)
+        return hosts_question(source, setup, seen, observed.get(SOC, {}))
     given = setup.ep_patches if source.side == EP else setup.rc_patches
     wanted = named_patches(source.side, source.spec) if given is None else given
     return Question(
@@ -148,15 +148,20 @@ def question_of(
     )
 
 
-def hosts_question(source: DriverSource, setup: HostSetup, seen: Observations) -> Question:
-    """Return what is asked of a host's driver; its peer lets it ring every MSI that it took."""
+def hosts_question(
+    source: DriverSource, setup: HostSetup, seen: Observations, joint: Observations
+) -> Question:
+    """Return what is asked of a host's driver: where its rings come out is `joint`'s to answer."""
+    expected = expected_joint(setup.ep_slots, setup.mw_count, setup.window_size)
+    rings = [key for key in expected if RINGS_SLOT in key]
+    leads = all(joint.get(key) == expected[key] for key in rings)
     wanted = named_patches(source.side, source.spec)
     return Question(
         side=source.side,
         seen=seen,
         slots=setup.offered,
         doorbell=Doorbell.MSI,
-        filled=frozenset(range(setup.offered)),
+        filled=frozenset(range(setup.offered)) if leads else None,
         wanted=None if wanted is None else frozenset(wanted),
         said_by=f"`{source.spec}` is",
         hint=frozenset(source.patches),

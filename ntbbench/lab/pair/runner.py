@@ -18,7 +18,7 @@ from ntbbench.lab.pair.boot.laid_out import lay_out
 from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings, without_points
 from ntbbench.lab.pair.boot.pair_task import accelerator_options, machine, task
 from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, Say
-from ntbbench.lab.pair.pair_modules import asks_for_doorbells, build_pair
+from ntbbench.lab.pair.pair_modules import PAIR_STACK, Stack, asks_for_doorbells, build_pair
 from ntbbench.lab.pair.plan import EP, RC, AnySetup, PairPlan
 from ntbbench.lab.pair.records import OK, PairResult
 from ntbbench.lab.pair.sources import driver_source
@@ -41,6 +41,7 @@ class PairLab:
     say: Say  # gets a line for each thing that takes long
     releases: set[str] = field(default_factory=set)  # fills with the guests' uname -r
     sources: dict[str, str] = field(default_factory=dict)  # what `read_sources` found
+    stack: ClassVar[Stack] = PAIR_STACK
     scripts: ClassVar[tuple[Path, ...]] = ()  # that the guest's script `pair` reads
 
     def boot(self, plan: PairPlan, folder: Path) -> PairRecordings:

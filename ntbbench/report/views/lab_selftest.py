@@ -77,20 +77,30 @@ def _tables(result: SelftestResult) -> Iterator[Table]:
         rows = [(Cell(part.name), _cell(part), Cell(part.reason)) for part in result.parts]
         yield Table("Parts", columns, rows)
         return
-    names = dict.fromkeys(part.name for part in result.parts)
+    tests = dict.fromkeys(part.name for part in result.parts)
     heads = (
-        Column(f"EP {ep}, RC {rc}", head=f"EP {ep}\nRC {rc}", align="left") for ep, rc in pairs
+        Column(", ".join(names), head="\n".join(names), align="left")
+        for names in (_names(parts[0]) for parts in pairs.values())
     )
     found = {(p.ep_driver, p.rc_driver, p.name): p for p in result.parts}
-    table = [(Cell(name), *(_cell(found[(*pair, name)]) for pair in pairs)) for name in names]
+    table = [(Cell(name), *(_cell(found[(*pair, name)]) for pair in pairs)) for name in tests]
     yield Table("Parts", [column(SelftestPart, "name"), *heads], table)
     told = [
         (Cell(part.name), Cell(part.ep_driver), Cell(part.rc_driver), Cell(part.reason))
         for part in result.parts
         if part.reason
     ]
-    named = [column(SelftestPart, name) for name in ("name", "ep_driver", "rc_driver")]
+    named = [column(type(result.parts[0]), name) for name in ("name", "ep_driver", "rc_driver")]
     yield Table("Reasons", [*named, reason], told, keys=3, detail=True)
+
+
+def _names(part: SelftestPart) -> tuple[str, str]:
+    """Return both ends with their drivers."""
+    titles = declared(type(part))
+    return (
+        f"{titles['ep_driver'].title} {part.ep_driver}",
+        f"{titles['rc_driver'].title} {part.rc_driver}",
+    )
 
 
 def _cell(part: SelftestPart) -> Cell:
@@ -100,7 +110,7 @@ def _cell(part: SelftestPart) -> Cell:
 
 def _details(parts: Sequence[SelftestPart]) -> Iterator[Details]:
     for part in parts:
-        name = f"EP {part.ep_driver}, RC {part.rc_driver}, {part.name}: {part.status}"
+        name = f"{', '.join(_names(part))}, {part.name}: {part.status}"
         blocks = [Drawing("Output", part.output), Drawing("Kernel log", part.log)]
         if part.output:
             yield Details(name, blocks, detail=True)
@@ -109,12 +119,13 @@ def _details(parts: Sequence[SelftestPart]) -> Iterator[Details]:
 def _sheet(result: SelftestResult) -> Sheet:
     names = ("ep_driver", "rc_driver", "name", "status", "reason")
     rows = [[getattr(part, name) for name in names] for part in result.parts]
-    return Sheet(names, rows)
+    about = declared(type(result.parts[0]))
+    return Sheet([about[name].name if name in about else name for name in names], rows)
 
 
 def _checks(result: SelftestResult) -> Iterator[Check]:
     """Yield a test a pair, with its parts; a known failure is skipped, and says why."""
-    for (ep, rc), parts in _pairs(result).items():
+    for parts in _pairs(result).values():
         checks = [
             Check(
                 part.name,
@@ -124,4 +135,4 @@ def _checks(result: SelftestResult) -> Iterator[Check]:
             )
             for part in parts
         ]
-        yield Check(f"EP {ep}, RC {rc}", None, checks=checks)
+        yield Check(", ".join(_names(parts[0])), None, checks=checks)
