@@ -238,8 +238,8 @@ def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
         f"{len(by[EXPLORE])} need several CPUs.\n"
         f"Of the rewrites that change nothing {_right(rewrites)} agree.\n\n"
         "`make test-mutants` wrote this page. The edits of Linux 7.3's files are in\n"
-        "`tests/support/kit_*.py`. A boot has one of either driver, one of the NTB stack, or one of pci-epf-ntb;\n"
-        "the seconds are those of its build and of the boot, on a machine that other work shared.\n\n"
+        "`tests/support/kit_*.py`. A boot has one of either driver, of the NTB stack or of\n"
+        "pci-epf-ntb; the seconds are those of its build and boot, beside other work.\n\n"
         f"## Bugs\n\n{tables[0]}\n\n## Rewrites\n\n{tables[1]}\n"
     )
 

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any, ClassVar
 
 from msgspec import UNSET, Struct
+from msgspec.structs import fields
 
 from ntbbench.compare.readers.results import OK, Metrics, Results, add
 from ntbbench.compare.series import Series, Variant
@@ -83,9 +84,10 @@ class Pairs(Results):
     def side(self, result: Any, label: str) -> Variant:
         """Return the side with the drivers that ran; `result:complete` tells what is unfinished."""
         variant = replace(super().side(result, label), cautions=())
+        names = {field.name: field.encode_name for field in fields(self.point)}
         for name in self.told:
             told = {_told(getattr(point, name)) for point in result.points}
-            variant.context[self.called.get(name, name)] = "; ".join(sorted(told))
+            variant.context[names[name]] = "; ".join(sorted(told))
         harmless = {NUMBER.sub("N", w) for p in result.points for w in p.warnings if _harmless(w)}
         variant.context["harmless kernel warnings"] = "; ".join(sorted(harmless)) or "none"
         return variant
@@ -193,7 +195,7 @@ class HostPairs(Pairs):
     needed = (*Pairs.needed, "ntb_driver")
     told = (*Pairs.told, "ntb_driver")
     ends = ("host 1", "host 2")
-    called: ClassVar = RENAMED
+    called: ClassVar = {name: RENAMED[name] for name in ("ep_qp_count", "rc_qp_count")}
 
 
 def place(finding: PairFinding) -> str:
