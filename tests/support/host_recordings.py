@@ -7,7 +7,8 @@ from pair_recordings import keys_of, numbers, whole
 
 from ntbbench.lab.hosts.hosts_plan import HostTraffic
 from ntbbench.lab.pair.boot.left import SOC, DriverSource, PairRecordings, PointRecording
-from ntbbench.lab.pair.observed_patches import observed_driver, read_observations
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.observed_patches import read_observations
 from ntbbench.lab.pair.plan import HostSetup, PairPlan
 from ntbbench.pair.setting import HOST_ENDS
 

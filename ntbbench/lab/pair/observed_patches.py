@@ -6,11 +6,11 @@ found here can still be wrong about the counts.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
-from ntbbench.lab.pair.boot.left import HOST1, HOST2, SOC, Behaviour, DriverSource
-from ntbbench.lab.pair.plan import EP, RC, AnySetup, HostSetup, named_patches
+from ntbbench.lab.pair.boot.left import SOC, Behaviour
+from ntbbench.lab.pair.plan import EP
 from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -21,9 +21,7 @@ from ntbbench.pair.drivers.patches import (
     side_prerequisites,
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
-from ntbbench.pair.joint_answers import RINGS_SLOT, expected_joint
 from ntbbench.pair.observations import (
-    FILLED,
     LOOKS_UP,
     PROBED,
     Observations,
@@ -37,8 +35,6 @@ from ntbbench.pair.observations import (
 BOUND = "db_valid_mask"  # what only a driver with an NTB device shows
 SHOWN_MAX = 3  # observations that a finding tells in words
 NO_FIT = "no known behaviour fits: "
-# Whose answers a driver's are, where they are not its side's.
-PLACES = {HOST1: EP, HOST2: RC, SOC: SOC}
 FEW_MISSING = 2  # so many patches less are told as what is missing
 Patches = frozenset[int]
 
@@ -100,84 +96,6 @@ class Question:
         if expected is None:
             return [BOUND]
         return [key for key, value in expected.items() if self.seen.get(key) != value]
-
-
-def observed_driver(
-    source: DriverSource, setup: AnySetup, observed: Mapping[str, Observations]
-) -> DriverSource:
-    """Return the driver with the patches that explain the observations of its side, if any.
-
-    `observed`: the observations of either side; of two hosts ep is the first and rc the second.
-    """
-    seen = observed.get(PLACES.get(source.place, source.side))
-    if not seen:
-        return source
-    if source.place == SOC:
-        behaviour = explain_joint(seen, setup)
-        return replace(source, behaviour=behaviour)
-    question = question_of(source, setup, seen, observed)
-    behaviour = explain(question)
-    return replace(source, patches=behaviour.patches, behaviour=behaviour)
-
-
-def question_of(
-    source: DriverSource,
-    setup: AnySetup,
-    seen: Observations,
-    observed: Mapping[str, Observations],
-) -> Question:
-    """Return what is asked of a driver with an NTB device: `seen` was observed of it."""
-    if isinstance(setup, HostSetup):
-        return hosts_question(source, setup, seen, observed.get(SOC, {}))
-    given = setup.ep_patches if source.side == EP else setup.rc_patches
-    wanted = named_patches(source.side, source.spec) if given is None else given
-    return Question(
-        side=source.side,
-        seen=seen,
-        slots=setup.slots_of(source.side),
-        doorbell=setup.doorbell,
-        # one word rings all slots of an embedded doorbell; another CPU may poll before the observer
-        filled=None
-        if setup.doorbell == Doorbell.EMBEDDED or setup.cpus > 1
-        else frozenset(map(int, observed.get(EP, {}).get(FILLED, "").split())),
-        wanted=None if wanted is None else frozenset(wanted),
-        said_by=f"`{source.spec}` is" if given is None else f"--{source.side}-patches says",
-        hint=frozenset(source.patches),
-        mw_count=setup.mw_count,
-        window_size=setup.window_size,
-    )
-
-
-def hosts_question(
-    source: DriverSource, setup: HostSetup, seen: Observations, joint: Observations
-) -> Question:
-    """Return what is asked of a host's driver: where its rings come out is `joint`'s to answer."""
-    expected = expected_joint(setup.ep_slots, setup.mw_count, setup.window_size)
-    rings = [key for key in expected if RINGS_SLOT in key]
-    leads = all(joint.get(key) == expected[key] for key in rings)
-    wanted = named_patches(source.side, source.spec)
-    return Question(
-        side=source.side,
-        seen=seen,
-        slots=setup.offered,
-        doorbell=Doorbell.MSI,
-        filled=frozenset(range(setup.offered)) if leads else None,
-        wanted=None if wanted is None else frozenset(wanted),
-        said_by=f"`{source.spec}` is",
-        hint=frozenset(source.patches),
-        mw_count=setup.mw_count,
-        window_size=setup.window_size,
-        mw1_offset=setup.mw1_offset,
-    )
-
-
-def explain_joint(seen: Observations, setup: AnySetup) -> Behaviour:
-    """Return whether pci-epf-ntb answers as that of Linux 7.3, and what it answers else."""
-    expected = expected_joint(setup.ep_slots, setup.mw_count, setup.window_size)
-    differing = [key for key, value in expected.items() if seen.get(key) != value]
-    findings = [f"{NO_FIT}{_differences(seen, expected, differing)}"] if differing else []
-    words = "none known" if differing else "that of Linux 7.3"
-    return Behaviour((), frozenset(), words, tuple(findings), inferred=False, observations=seen)
 
 
 def explain(question: Question) -> Behaviour:
@@ -266,10 +184,11 @@ def _told(question: Question, patches: Patches, first: Collection[str] = ()) -> 
     if expected is None:
         return f"it binds, {behaviour_words(question.side, patches)} would not"
     keys = sorted(question.differing(patches), key=lambda key: key not in first)
-    return _differences(question.seen, expected, keys)
+    return differences(question.seen, expected, keys)
 
 
-def _differences(seen: Observations, expected: Observations, keys: Sequence[str]) -> str:
+def differences(seen: Observations, expected: Observations, keys: Sequence[str]) -> str:
+    """Return what was seen instead of what was expected: the first of `keys`, and how many more."""
     told = [
         f"{key}: {seen.get(key) or 'none'} instead of {expected[key] or 'none'}"
         for key in keys[:SHOWN_MAX]

@@ -10,7 +10,8 @@ from host_recordings import DATA, load
 from ntbbench.lab.hosts.bridge_records import HostPoint
 from ntbbench.lab.pair.boot.left import PairRecordings
 from ntbbench.lab.pair.disagreements import UNPROBED, not_exercised
-from ntbbench.lab.pair.observed_patches import observed_driver, read_observations
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.observed_patches import read_observations
 from ntbbench.lab.pair.points import evaluate, observed
 from ntbbench.pair.setting import HOST_ENDS
 

@@ -19,7 +19,7 @@ from ntbbench.lab.pair.boot import pair_task as task
 from ntbbench.lab.pair.boot.laid_out import lay_out, read_result, warnings
 from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings
 from ntbbench.lab.pair.boot.pair_task import accelerator_options, machine
-from ntbbench.lab.pair.observed_patches import observed_driver
+from ntbbench.lab.pair.observed_drivers import observed_driver
 from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.points import all_points

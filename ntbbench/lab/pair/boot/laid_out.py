@@ -13,7 +13,8 @@ from ntbbench.lab.pair.boot.left import (
     PointRecording,
     without_points,
 )
-from ntbbench.lab.pair.observed_patches import observed_driver, read_observations
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.observed_patches import read_observations
 from ntbbench.lab.pair.plan import EP, RC, PairPlan
 from ntbbench.lab.pair.point_files import read_sides, write_point, write_state
 from ntbbench.lab.qemu import ENDED, complaints
