@@ -19,14 +19,7 @@ from ntbbench.core.errors import ExitCode
 from ntbbench.core.options import Word
 from ntbbench.lab.boot_pool import BootPool, Jobs, PoolHooks
 from ntbbench.lab.hosts.hosts_lab import HostLab
-from ntbbench.lab.pair.plan import (
-    AFTER,
-    NTB_DRIVER,
-    AnySetup,
-    DriverNames,
-    HostSetup,
-    PairSetup,
-)
+from ntbbench.lab.pair.plan import AFTER, NTB_DRIVER, AnySetup, DriverNames, HostSetup, PairSetup
 from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.selftest.records import FAILED, HostSelftestResult, SelftestPart, SelftestResult
 from ntbbench.lab.selftest.selftest_run import boot_tests

@@ -220,7 +220,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l tested-by -
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s o -l output -x -d 'the result (default results/runs/lab-pair-selftest-<UTC time>.json)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a series -d 'Take a series of patches on pci-epf-vntb, ntb_hw_epf or the NTB code below them, commit by commit:'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -s h -l help -d 'show this help message and exit'
-complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l tree -x -d 'the repository of BASE..HEAD'
+complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l tree -x -d 'the repository of BASE..HEAD; of a whole kernel every change runs'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l base -x -d 'what the patches apply to (default debian:7.3)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l prerequisite -x -d 'patches that come before the series; repeatable'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l kernel -x -d 'default debian:7.3'

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.guest_task import record
+from ntbbench.lab.guest_task import Recordings, record
 from ntbbench.lab.lab_client import environment
 from ntbbench.lab.packages.cache import Cache, sha256
 from ntbbench.lab.packages.modules import build_program, ntb_sources
@@ -117,13 +117,26 @@ class PairLab:
 def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
     """Carry out `plan`, as `PairLab.boot` says."""
     drivers = lab.drivers(plan.setup)
-    debug = lab.kernel.variant == CHECK
     modules = lab.modules(drivers)
     if plan.setup.interrupts_endpoint and not asks_for_doorbells(modules):
         cause = f"{drivers[0].origin} has no {plan.setup.doorbell} doorbells, only {Doorbell.POLL}"
         shutil.rmtree(folder, ignore_errors=True)
         return without_points(plan, folder, drivers, cause, available=False)
-    recordings = record(
+    made = recorded(lab, plan, folder, modules)
+    try:
+        return lay_out(plan, drivers, made)
+    except GuestError:
+        shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
+        raise
+
+
+def recorded(lab: PairLab, plan: PairPlan, folder: Path, modules: Path) -> Recordings:
+    """Boot `plan` with these modules and leave in `folder` what the guest recorded.
+
+    GuestError: it left no whole recording.
+    """
+    debug = lab.kernel.variant == CHECK
+    return record(
         # whether what it left is a result is told by what was observed of the drivers
         replace(task(plan, debug), may_die=True),
         folder,
@@ -135,8 +148,3 @@ def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
         machine=machine(plan.setup, plan.deterministic, debug),
         programs=(build_program(lab.cache, "ntb_flow", lab.say), *lab.scripts),
     )
-    try:
-        return lay_out(plan, drivers, recordings)
-    except GuestError:
-        shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
-        raise
