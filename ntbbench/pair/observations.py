@@ -241,31 +241,39 @@ def _rings_probed() -> Iterator[tuple[int, ...]]:
     yield (1 << NO_SLOT_BIT,)
 
 
-def expected_operations(side: Side, mw_count: int, window_size: int) -> Observations:
+def expected_operations(
+    side: Side, mw_count: int, window_size: int, mw1_offset: int | None = None
+) -> Observations:
     """Return the answers of link, scratchpads and windows: no patch of the series changes one.
 
     mw_count, window_size: the memory windows, and the bytes of each.
+    mw1_offset: bytes in front of the first window, of a host that pci-epf-ntb joins; None: vntb.
 
     Source: pci-epf-vntb.c (epf_ntb_cmd_handler, vntb_epf_ops) and ntb_hw_epf.c (ntb_epf_ops), Linux
     6.12.95 and 7.3. The endpoint's link_enable() and link_disable() do nothing.
     """
-    found = dict(_endpoint_link() if side == "ep" else _host_link())
-    found.update(_far_windows(side, mw_count))
+    if mw1_offset is None:
+        found = dict(_endpoint_link() if side == "ep" else _host_link())
+        found.update(_far_windows(side, mw_count))
+    else:
+        found = dict(_joined_link())
     if side == "rc":
         beyond = (f"spad_write({SPAD_COUNT})", f"peer_spad_write({SPAD_COUNT})")
-        asked = ("spad_write(-1)", *beyond, "mw_count of peer 1", "mw_set_trans(0) too large")
+        asked = ("spad_write(-1)", *beyond, "mw_count of peer 1")
         found.update(dict.fromkeys(asked, str(-errno.EINVAL)))
     found["spad_count"] = str(SPAD_COUNT)
     for operation in ("spad_read", "spad_write", "peer_spad_read", "peer_spad_write"):
         found[f"{operation}, right"] = str(SPAD_COUNT)
     found["mw_count"] = found["peer_mw_count"] = str(mw_count)
     for window in range(mw_count):
-        sizes = f"{WINDOW_ALIGN:#x} 0x1 {window_size:#x}"
+        # mw_get_align() tells the whole BAR: what is in front of the window counts too
+        bar = window_size + (mw1_offset or 0 if window == 0 else 0)
+        sizes = f"{WINDOW_ALIGN:#x} 0x1 {bar:#x}"
         found[f"mw_get_align({window})"] = f"0 {sizes}"
         found[f"mw_set_trans({window})"] = found[f"mw_clear_trans({window})"] = "0"
         found[f"peer_mw_get_addr({window})"] = f"0 {window_size:#x}"
         found[f"window {window} reaches the peer"] = "yes"
-        if side == "rc":
+        if side == "rc" and mw1_offset is None:
             found[f"mw_clear_trans({window}), unmapped"] = str(window)
     return found
 
@@ -279,6 +287,8 @@ def _far_windows(side: Side, mw_count: int) -> Iterator[tuple[str, str]]:
             yield f"command TEARDOWN_MW({window})", f"1, unmaps {window}"
         else:
             yield f"mw_set_trans({window}) far, on the wire", far
+    if side == "rc":
+        yield "mw_set_trans(0) too large", str(-errno.EINVAL)
 
 
 def _endpoint_link() -> Iterator[tuple[str, str]]:
@@ -292,9 +302,20 @@ def _endpoint_link() -> Iterator[tuple[str, str]]:
     yield "link_disable", "0"
 
 
-def _host_link() -> Iterator[tuple[str, str]]:
+def _joined_link() -> Iterator[tuple[str, str]]:
+    yield from _is_up()
+    for operation, command in (("link_enable", "LINK_UP"), ("link_disable", "LINK_DOWN")):
+        yield operation, "0"
+        yield f"{operation} does as {command}", "yes"
+
+
+def _is_up() -> Iterator[tuple[str, str]]:
     for status in ("1", "0"):
         yield f"link status {status}, link_is_up", status
+
+
+def _host_link() -> Iterator[tuple[str, str]]:
+    yield from _is_up()
     for operation, status in (("link_enable", "1"), ("link_disable", "0")):
         yield operation, "0"
         yield f"{operation}, link status", status

@@ -13,9 +13,10 @@ COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 Step = tuple[str, str] | Callable[[str], str]  # a text and what replaces it, or a function
 
 
-# Which command must tell a bug: the defaults of `lab pair run`, the same in another setting, the
-# debug kernel of `lab pair check`, or none yet, where it takes several CPUs.
+# Which command must tell a bug: the defaults of `lab pair run`, the same in another setting or
+# between two hosts, the debug kernel of `lab pair check`, or none yet, where it takes several CPUs.
 RUN, SETTING = "lab pair run", "lab pair run, another setting"
+HOSTS = "lab pair run --function ntb"
 CHECK, EXPLORE = "lab pair check", "several CPUs"
 
 
@@ -24,7 +25,7 @@ class Edit:
     """One edit."""
 
     name: str
-    side: str  # `ep` (pci-epf-vntb), `rc` (ntb_hw_epf), `core`, `transport`
+    side: str  # `ep` (pci-epf-vntb), `rc` (ntb_hw_epf), `core`, `transport`, `ntb` (pci-epf-ntb)
     steps: tuple[Step, ...]
     told: str = ""  # of a bug, what a finding must say (a regular expression)
     by: str = RUN

@@ -25,30 +25,37 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from kit_edit import CHECK, EXPLORE, RUN, SETTING, Edit
-from pair_kernel import rig
+from kit_edit import CHECK, EXPLORE, HOSTS, RUN, SETTING, Edit
+from pair_kernel import CACHE, rig
 from pair_kit import BUGS, HARMLESS, key
 
 from ntbbench.core.result_file import write_bytes
 from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.guest_task import Recordings
+from ntbbench.lab.hosts.hosts_lab import HostLab
+from ntbbench.lab.hosts.hosts_plan import HostPackets
+from ntbbench.lab.hosts.joint_source import NTB_FUNCTION, joint_source
+from ntbbench.lab.pair.boot.laid_out import lay_out
+from ntbbench.lab.pair.boot.pair_task import task
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.pair_kernel import CHECK as DEBUG
 from ntbbench.lab.pair.pair_kernel import RUN as PLAIN
-from ntbbench.lab.pair.plan import Packets, PairPlan, PairSetup
+from ntbbench.lab.pair.plan import AFTER, HostSetup, Packets, PairPlan, PairSetup
 from ntbbench.lab.pair.points import all_agree, all_points
-from ntbbench.lab.pair.runner import PairLab, lay_out, recorded, task
+from ntbbench.lab.pair.runner import PairLab, recorded
 from ntbbench.lab.pair.sources import DRIVERS
 from ntbbench.lab.qemu import Boot
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "runs" / "mutants"
 PAGE = ROOT / "docs" / "pair-mutants.md"
+JOINT = "ntb"  # the side of pci-epf-ntb, whose boots have two hosts
 GUESTS = ("ntbbench/lab/guest", "ntbbench/lab/pair/guest")  # what runs beside the edited files
 FILES: dict[str, str] = {
     **{str(side): path for side, path in DRIVERS.items()},
     "core": "drivers/ntb/core.c",
     "transport": "drivers/ntb/ntb_transport.c",
+    JOINT: NTB_FUNCTION,
 }
 RECORDED, KEPT_BOOT = "recorded", "boot.json"  # in the folder of a boot
 CHECK_ROUNDS = 1
@@ -80,6 +87,11 @@ class Case:
         return self.edits[0].by == CHECK
 
     @property
+    def joins(self) -> bool:
+        """Whether its boot has two hosts."""
+        return self.edits[0].side == JOINT
+
+    @property
     def is_bug(self) -> bool:
         """Whether something must tell it."""
         return self.edits[0] in BUGS
@@ -106,10 +118,12 @@ class Case:
 
 def cases() -> list[Case]:
     """Return all boots: rewrites of different files share one, and bugs of the two drivers do."""
-    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in FILES]
+    together = [side for side in FILES if side != JOINT]
+    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in together]
+    joints = [(edit,) for edit in HARMLESS if edit.side == JOINT]
     apart = [[e for e in BUGS if e.side == side and e.by == RUN] for side in DRIVERS]
     alone = [(e,) for e in BUGS if e.side not in DRIVERS or e.by != RUN]
-    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites))
+    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites), *joints)
     return [Case(tuple(filter(None, row))) for row in rows]
 
 
@@ -124,15 +138,22 @@ def _guest() -> bytes:
 
 def edited(case: Case) -> dict[str, str]:
     """Return the new text of each file that a case edits; ValueError: an edit does not apply."""
-    folder = rig().kernel.source.folder
-    texts: dict[str, str] = {}
-    for edit in case.edits:
-        texts[edit.side] = edit.apply((folder / FILES[edit.side]).read_text())
-    return texts
+    return {edit.side: edit.apply(original(edit.side)) for edit in case.edits}
+
+
+def original(side: str) -> str:
+    """Return Linux 7.3's own text of a file that the kit edits."""
+    source = rig().kernel.source
+    if side == JOINT:
+        return joint_source(CACHE, AFTER, source, print).path.read_text()
+    return (source.folder / FILES[side]).read_text()
 
 
 def plan_of(case: Case, **drivers: str) -> PairPlan:
     """Return the defaults of `lab pair run` in the setting of a case, or of `lab pair check`."""
+    if case.joins:
+        hosts = msgspec.convert(drivers, HostSetup)
+        return PairPlan(hosts, HostPackets().whole(hosts), probe=True)
     setup = msgspec.convert({**case.edits[0].setup, **drivers}, PairSetup)
     if case.is_checked:
         return PairPlan(setup, Packets().points(setup), rounds=CHECK_ROUNDS, may_die=True)
@@ -169,7 +190,7 @@ def boot(case: Case, texts: dict[str, str], place: Path) -> None:
         own, plan = _edited_lab(case, texts, Path(scratch))
         kept = Kept(0.0)
         try:
-            made = recorded(own, plan, place / RECORDED, own.modules(*own.drivers(plan.setup)))
+            made = recorded(own, plan, place / RECORDED, own.modules(own.drivers(plan.setup)))
             kept.release, kept.boot = made.release, made.boot
         except (BuildError, GuestError) as error:
             kept.failed = str(error)
@@ -183,7 +204,7 @@ def _edited_lab(case: Case, texts: dict[str, str], scratch: Path) -> tuple[PairL
     lab, asked = rig(DEBUG if case.is_checked else PLAIN), {}
     tree = None
     for side, text in texts.items():
-        if side in DRIVERS:
+        if side in (*DRIVERS, JOINT):
             path = scratch / Path(FILES[side]).name
             asked[f"{side}_driver"] = str(path)
         else:
@@ -192,7 +213,8 @@ def _edited_lab(case: Case, texts: dict[str, str], scratch: Path) -> tuple[PairL
                 shutil.copytree(lab.kernel.source.folder, tree, ignore=_packages)
             path = tree / FILES[side]
         path.write_text(text)
-    return PairLab(lab.cache, lab.kernel, tree, lambda _: None), plan_of(case, **asked)
+    kind = HostLab if case.joins else PairLab
+    return kind(lab.cache, lab.kernel, tree, lambda _: None), plan_of(case, **asked)
 
 
 def _packages(_folder: str, names: list[str]) -> set[str]:
@@ -208,7 +230,7 @@ def judged(case: Case, texts: dict[str, str], place: Path) -> Outcome:
         own, plan = _edited_lab(case, texts, Path(scratch))
         made = Recordings(kept.release, place / RECORDED, kept.boot)
         try:
-            recordings = lay_out(plan, *own.drivers(plan.setup), made)
+            recordings = lay_out(plan, own.drivers(plan.setup), made)
             points = all_points(recordings)
         except GuestError as error:
             return Outcome(False, [str(error)], kept.seconds)
@@ -263,19 +285,20 @@ def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
     bugs, rewrites = [r for r in rows if r[0].is_bug], [r for r in rows if not r[0].is_bug]
     by = {
         command: [r for r in bugs if r[1].by == command]
-        for command in (RUN, SETTING, CHECK, EXPLORE)
+        for command in (RUN, SETTING, HOSTS, CHECK, EXPLORE)
     }
     head = "| edit | by | told | s |\n|---|---|---|---|"
     tables = ["\n".join([head, *(shown(*row) for row in part)]) for part in (bugs, rewrites)]
     return (
         "# What tells which bug\n\n"
         f"The defaults of `lab pair run` tell {_right(by[RUN])} bugs, another setting of it "
-        f"{_right(by[SETTING])},\n`lab pair check` {_right(by[CHECK])}; "
+        f"{_right(by[SETTING])},\n`lab pair check` {_right(by[CHECK])}, and of pci-epf-ntb "
+        f"`lab pair run --function ntb` {_right(by[HOSTS])};\n"
         f"{len(by[EXPLORE])} need several CPUs. "
         f"Of the rewrites that change nothing {_right(rewrites)} agree.\n\n"
         "`make test-mutants` wrote this page. The edits of Linux 7.3's files are in\n"
-        "`tests/support/kit_*.py`. A boot has one of either driver, or one of the NTB stack; the\n"
-        "seconds are those of its build and of the boot, on a machine that other work shared.\n\n"
+        "`tests/support/kit_*.py`. A boot has one of either driver, of the NTB stack or of\n"
+        "pci-epf-ntb; the seconds are those of its build and boot, beside other work.\n\n"
         f"## Bugs\n\n{tables[0]}\n\n## Rewrites\n\n{tables[1]}\n"
     )
 

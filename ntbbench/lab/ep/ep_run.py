@@ -19,9 +19,10 @@ from ntbbench.lab.ep.ep_files import (
 from ntbbench.lab.ep.ep_parts import DMA, judged_parts, part_names
 from ntbbench.lab.ep.records import EpPart
 from ntbbench.lab.guest_task import Task, record
+from ntbbench.lab.pair.boot.pair_task import machine
 from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.plan import PairSetup
-from ntbbench.lab.pair.runner import PairLab, machine
+from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.qemu import TCG
 from ntbbench.lab.watch import Limits
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell

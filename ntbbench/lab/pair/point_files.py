@@ -24,7 +24,8 @@ from ntbbench.capture.readers.qp_stats import (
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import read_small
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.pair.plan import DEVICES, AnySetup, DriverSource
+from ntbbench.lab.pair.boot.left import DriverSource
+from ntbbench.lab.pair.plan import DEVICES, AnySetup
 from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START
 from ntbbench.pair.drivers.patches import SIDES, Side

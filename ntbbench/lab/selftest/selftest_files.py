@@ -9,8 +9,8 @@ from ntbbench.lab.packages.apt import Archive
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.fetch import unpack_files
 from ntbbench.lab.packages.modules import ModuleSet, build_modules
-from ntbbench.lab.pair.pair_kernel import PairKernel
 from ntbbench.lab.pair.pair_modules import build_stack, driver_sources
+from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.pair.sources import DebianSource, fetch_source
 
 SCRIPT = "tools/testing/selftests/ntb/ntb_test.sh"
@@ -74,14 +74,14 @@ def _unpack_bash(cache: Cache, folder: Path, say: Say) -> None:
     deb.unlink()
 
 
-def build_tests(cache: Cache, kernel: PairKernel, tests: Path, tree: Path | None, say: Say) -> Path:
-    """Return the folder of the tests' modules, on the NTB core of `tree`, or of the kernel.
+def build_tests(lab: PairLab, tests: Path) -> Path:
+    """Return the folder of the tests' modules, on the NTB stack of a lab.
 
     BuildError: with the compiler's first error.
     """
-    stack = build_stack(cache, kernel, tree, say)
-    sources = driver_sources(kernel, tree, stack)
+    stack = build_stack(lab.cache, lab.kernel, lab.tree, lab.say, lab.stack)
+    sources = driver_sources(lab.kernel, lab.tree, stack)
     sources |= {f"{name}.c": tests / f"drivers/ntb/test/{name}.c" for name in MODULES}
     built = tuple(f"{name}.ko" for name in MODULES)
-    wanted = ModuleSet("the kernel's NTB tests", kernel.kbuild, sources, built)
-    return build_modules(cache, wanted, say)
+    wanted = ModuleSet("the kernel's NTB tests", lab.kernel.kbuild, sources, built)
+    return build_modules(lab.cache, wanted, lab.say)

@@ -15,11 +15,12 @@ from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import BuildError
 from ntbbench.lab.packages.cache import Cache, sha256
+from ntbbench.lab.pair.boot.left import without_points
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.matrix import booted, failures
 from ntbbench.lab.pair.pair_kernel import CHECK, RUN, PairKernel, built_kernel, pair_kernel
 from ntbbench.lab.pair.pair_modules import build_pair
-from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.plan import PairPlan
 from ntbbench.lab.pair.points import evaluate, observed
 from ntbbench.lab.pair.records import OK, PairFinding, PairObserved, PairPoint
 from ntbbench.lab.pair.runner import RELEASES, PairLab
@@ -140,7 +141,7 @@ class SeriesLab:
         plan = self.plan(pairing)
         drivers = PairLab(self.cache, self.kernel, pairing.tree, self.say).drivers(plan.setup)
         why = f"{NOT_BUILT}: {cause}"
-        nothing = PairRecordings(plan, Path(), "", *drivers, "down", why, available=False)
+        nothing = without_points(plan, Path(), drivers, why, available=False)
         return evaluate(nothing)
 
 

@@ -128,7 +128,9 @@ class PartedTests:
         """Return a line a part."""
         left_out = {"output", "log"}
         names = [name for name in self.part.__struct_fields__ if name not in left_out]
-        return Sheet(names, [[getattr(part, name) for name in names] for part in parts])
+        about = declared(self.part)
+        heads = [about[name].name if name in about else name for name in names]
+        return Sheet(heads, [[getattr(part, name) for name in names] for part in parts])
 
     def checks(self, parts: Sequence[Any]) -> Iterator[Check]:
         """Yield a test a set-up, with its parts; a known failure is skipped, and says why."""

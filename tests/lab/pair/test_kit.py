@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 from kit_edit import EXPLORE, RUN, SETTING, Edit, renamed, replaced
-from mutants import FILES, Case, Outcome, boot, cases, content, edited, judged, page
-from pair_kernel import CACHE, rig
+from mutants import (
+    FILES,
+    Case,
+    Outcome,
+    boot,
+    cases,
+    content,
+    edited,
+    judged,
+    original,
+    page,
+)
+from pair_kernel import CACHE
 from pair_kernel import boot as boot_plan
 from pair_kit import BUGS, EDITS, HARMLESS, key
 
@@ -37,6 +48,8 @@ TOLD = (
     "rc: the highest bit rings",
     "core: a link event is lost",
     "transport: every fourth packet rings nothing",
+    "ntb: one slot fewer is mapped",
+    "ntb: the peer's scratchpads are its own",
 )
 
 
@@ -47,13 +60,9 @@ def outcome(case: Case, folder: Path) -> Outcome:
     return judged(case, texts, folder)
 
 
-def source(side: str) -> str:
-    return (rig().kernel.source.folder / FILES[side]).read_text()
-
-
 def all_edited(folder: Path, side: str, names: tuple[str, ...]) -> Path:
     """Return a driver of 7.3 with these edits, one after the other."""
-    text = source(side)
+    text = original(side)
     for name in names:
         text = EDITS[f"{side}: {name}"].apply(text)
     path = folder / Path(DRIVERS[side]).name
@@ -121,7 +130,7 @@ def test_a_page_of_a_run_that_was_interrupted_says_what_was_not_run() -> None:
 @pytest.mark.guest
 def test_every_edit_applies_and_no_two_are_the_same_content() -> None:
     for edit in EDITS.values():
-        assert edit.apply(source(edit.side)) != source(edit.side)
+        assert edit.apply(original(edit.side)) != original(edit.side)
     known = [content(case, edited(case)) for case in cases()]
     assert len(set(known)) == len(known)
 

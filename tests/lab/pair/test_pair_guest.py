@@ -11,7 +11,7 @@ from ntbbench.cli import lab_pair
 from ntbbench.cli.lab_kernel import pair_lab
 from ntbbench.cli.main import main
 from ntbbench.lab.packages.cache import Cache, default_root
-from ntbbench.lab.pair import runner as task
+from ntbbench.lab.pair.boot import pair_task
 from ntbbench.lab.pair.sources import DRIVERS, fetch_source
 from ntbbench.lab.watch import Limits
 from ntbbench.pair.observations import RINGS
@@ -242,7 +242,7 @@ def test_a_cell_of_a_matrix_that_hangs_is_a_point_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     driver, output = hanging_root_complex(tmp_path), tmp_path / "matrix.json"
-    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(15))
+    monkeypatch.setattr(pair_task, "limits", lambda _plan, _factor: Limits(15))
     few = ("--ep-driver", "after", "--rc-driver", f"after,{driver}", "--packets", "5")
     assert main(["lab", "pair", "matrix", *few, "-o", str(output)]) == 3
     first = output.read_bytes()
@@ -268,7 +268,7 @@ def test_check_keeps_what_a_guest_said_before_it_hung(tmp_path, monkeypatch) -> 
     """On the plain kernel, for it is quicker, and on the second packet of the second direction."""
     driver = hanging_root_complex(tmp_path)
     monkeypatch.setattr(lab_pair, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug))
-    monkeypatch.setattr(task, "limits", lambda _plan, _factor: Limits(15))
+    monkeypatch.setattr(pair_task, "limits", lambda _plan, _factor: Limits(15))
     output = tmp_path / "check.json"
     words = ("--rc-driver", str(driver), *FOUR, "--rounds", "1", "-o", str(output))
     assert main(["lab", "pair", "check", *words]) == 1

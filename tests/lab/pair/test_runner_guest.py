@@ -19,12 +19,14 @@ from ntbbench.datapath.engine import ENGINES, simulate
 from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
+from ntbbench.lab.pair.boot import laid_out, pair_task
+from ntbbench.lab.pair.boot.left import PairRecordings, PointRecording
+from ntbbench.lab.pair.boot.pair_task import machine
 from ntbbench.lab.pair.pair_modules import build_pair
-from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, PointRecording
+from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairSetup
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.ring_trace_file import WireSlots
-from ntbbench.lab.pair.runner import machine
 from ntbbench.lab.qemu import TCG
 from ntbbench.lab.watch import Limits
 from ntbbench.pair.setting import Traffic
@@ -237,7 +239,7 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
         *("epc_loop.0", "epc_loop.1"),
         *("0010:00", "0011:00"),
     ]
-    assert runner.warnings(recordings.boot.console) == []
+    assert laid_out.warnings(recordings.boot.console) == []
 
 
 def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
@@ -307,7 +309,7 @@ LOOKS = 3  # at a CPU that is idle most of the time: a tick, or the endpoint's p
 def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkeypatch) -> None:
     driver = hang(tmp_path, statements)
     # a healthy boot comes to the first packet, and to the end without a link, in less
-    monkeypatch.setattr(runner, "limits", lambda _plan, _factor: Limits(12))
+    monkeypatch.setattr(pair_task, "limits", lambda _plan, _factor: Limits(12))
     lines = []
     while len(lines) < LOOKS and not any(told in line for line in lines):
         with pytest.raises(GuestError) as caught:
@@ -320,7 +322,7 @@ def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkey
 
 
 def test_memory_that_is_not_set_aside_is_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("ntbbench.lab.pair.runner.POOL", "1M$0x1f000000")
+    monkeypatch.setattr("ntbbench.lab.pair.boot.pair_task.POOL", "1M$0x1f000000")
     with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
         boot(plan(), tmp_path)
 

@@ -169,6 +169,10 @@ void epc_loop_unmap(struct epc_loop *loop, phys_addr_t phys)
 	struct epc_loop_window *window;
 
 	guard(mutex)(&loop->lock);
+	if (EPC_LOOP_BRIDGES && phys == loop->db_phys) {
+		WRITE_ONCE(loop->db_count, 0);
+		return;
+	}
 	window = outbound_at(loop, phys);
 	if (window)
 		window->size = 0;

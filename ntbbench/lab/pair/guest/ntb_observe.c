@@ -23,6 +23,10 @@
  *   rest	interrupts that a handler said were not its own
  *
  * All bits are cleared afterwards.
+ *
+ * With CONFIG_EPC_LOOP_BRIDGE both devices are hosts that pci-epf-ntb joins, ep
+ * the first. What a host rings is seen as the MSI of the other one; what its
+ * table says is asked by ntb_bridge.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -37,6 +41,8 @@
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
+
+#include "epc_loop.h"
 
 /* What the endpoint publishes in BAR 0: the wire between the two drivers. */
 #define CTRL_BAR	0
@@ -59,6 +65,15 @@
 #define WORK_RINGS	12	/* more than the snapshots that a work takes at once */
 #define BUFFER_SIZE	SZ_64K
 
+/* What raises an MSI, and which of its arguments is the number. */
+#if EPC_LOOP_BRIDGES
+#define RAISE		"epc_loop_raise_msi"
+#define RAISE_NUMBER	1
+#else
+#define RAISE		"pci_epc_raise_irq"
+#define RAISE_NUMBER	4
+#endif
+
 static char *ep = "0000:10:00.0";
 module_param(ep, charp, 0444);
 MODULE_PARM_DESC(ep, "PCI address of the endpoint's NTB device");
@@ -66,10 +81,6 @@ MODULE_PARM_DESC(ep, "PCI address of the endpoint's NTB device");
 static char *rc = "0010:00:00.0";
 module_param(rc, charp, 0444);
 MODULE_PARM_DESC(rc, "PCI address of the root complex's NTB device");
-
-static char *controller = "epc_loop.0";
-module_param(controller, charp, 0444);
-MODULE_PARM_DESC(controller, "endpoint controller");
 
 static bool polled = true;
 module_param(polled, bool, 0444);
@@ -116,9 +127,15 @@ static struct side sides[] = {
 #define EP	(&sides[0])
 #define RC	(&sides[1])
 
+/* Whether a side has ntb_hw_epf: its doorbells are MSIs of a controller. */
+static bool is_host(const struct side *side)
+{
+	return EPC_LOOP_BRIDGES || side == RC;
+}
+
 static void __iomem *ctrl;
 static void __iomem *doorbells;
-static struct pci_epc *epc;
+static struct pci_epc *epcs[EPC_LOOP_BRIDGES ? 2 : 1];
 static struct dentry *file;
 
 static u32 raised[SEEN_MAX];	/* MSI numbers, 1-based */
@@ -162,7 +179,7 @@ static int see_raise(struct kprobe *probe, struct pt_regs *regs)
 	int n = atomic_inc_return(&raised_count) - 1;
 
 	if (n < SEEN_MAX)
-		raised[n] = (u16)regs_get_kernel_argument(regs, 4);
+		raised[n] = (u16)regs_get_kernel_argument(regs, RAISE_NUMBER);
 	if (current != ringer && atomic_dec_if_positive(&work_rings) >= 0)
 		ntb_peer_db_set(EP->ntb, BIT_ULL(n & 1));
 	return 0;
@@ -175,7 +192,7 @@ static int see_lookup(struct kprobe *probe, struct pt_regs *regs)
 }
 
 static struct kprobe raise_probe = {
-	.symbol_name	= "pci_epc_raise_irq",
+	.symbol_name	= RAISE,
 	.pre_handler	= see_raise,
 };
 
@@ -214,18 +231,25 @@ static void ring_ep(unsigned int slot)
 		writel(0, word(slot));
 }
 
-static void ring_rc(unsigned int slot)
+static void raise(struct side *side, unsigned int slot)
 {
+	struct pci_epc *epc = epcs[EPC_LOOP_BRIDGES ? side - sides : 0];
+
 	pci_epc_raise_irq(epc, 0, 0, PCI_IRQ_MSI, slot + 1);
+}
+
+static void ring_host(struct side *side, unsigned int slot)
+{
+	raise(side, slot);
 	msleep(WORK_MS);
 }
 
 static void ring_slot(struct side *side, unsigned int slot)
 {
-	if (side == EP)
-		ring_ep(slot);
+	if (is_host(side))
+		ring_host(side, slot);
 	else
-		ring_rc(slot);
+		ring_ep(slot);
 }
 
 /* The slots whose words the root complex has just written. */
@@ -395,7 +419,7 @@ static void show_rings(struct seq_file *s, struct side *side, u64 bits,
 			 side->name, bits);
 	forget();
 	seq_printf(s, "%s, slots=", name);
-	if (side == RC) {
+	if (!EPC_LOOP_BRIDGES && side == RC) {
 		local_irq_save(flags);	/* before the endpoint takes them */
 		ret = ring_peer(side, bits, then);
 		show_written(s);
@@ -404,7 +428,7 @@ static void show_rings(struct seq_file *s, struct side *side, u64 bits,
 		ret = ring_peer(side, bits, then);
 	}
 	msleep(WORK_MS);
-	if (side == EP)
+	if (EPC_LOOP_BRIDGES || side == EP)
 		show_raised(s);
 	seq_printf(s, "\n%s=%d\n", name, ret);
 	ntb_db_clear(peer->ntb, ~0ULL);
@@ -455,12 +479,12 @@ static void show_several(struct seq_file *s, struct side *side,
 	for (bit = 0; bit <= 4 && bit < bits; bit += 2) {
 		unsigned int slot = FIRST_DB_SLOT + bit;
 
-		if (side == EP && polled)
+		if (is_host(side))
+			raise(side, slot);
+		else if (polled)
 			writel(readl(ctrl + DB_DATA(slot)), word(slot));
-		else if (side == EP)
-			ring_ep(slot);	/* one word for all may merge rings */
 		else
-			pci_epc_raise_irq(epc, 0, 0, PCI_IRQ_MSI, slot + 1);
+			ring_ep(slot);	/* one word for all may merge rings */
 	}
 	msleep(POLL_MS);
 	seq_printf(s, "%s bits 0x15 at once, vectors=", side->name);
@@ -468,7 +492,7 @@ static void show_several(struct seq_file *s, struct side *side,
 	seq_printf(s, "%s bits 0x15 at once, db_read as they are cleared=",
 		   side->name);
 	show_clearing(s, side, clears, ARRAY_SIZE(clears));
-	if (side != EP || !polled)
+	if (is_host(side) || !polled)
 		return;
 	for (bit = 0; bit <= 4; bit += 2)
 		writel(0, word(FIRST_DB_SLOT + bit));
@@ -545,7 +569,7 @@ static void probe_sender(struct seq_file *s, struct side *side)
 {
 	unsigned int bit;
 
-	if (side == EP)
+	if (!is_host(side))
 		show_rings_of_work(s, side);
 	for (bit = 1; bit < RINGS; bit++) {
 		show_ring(s, side, BIT_ULL(bit) | BIT_ULL(bit - 1));
@@ -577,7 +601,7 @@ static unsigned int slots_of(struct side *side)
 {
 	unsigned int count = 0;
 
-	if (side == EP)
+	if (!is_host(side))
 		return slots;
 	while (pci_irq_vector(side->ntb->pdev, count) > 0)
 		count++;
@@ -589,7 +613,7 @@ static void observe_receiver(struct seq_file *s, struct side *side)
 	unsigned int count = slots_of(side), slot;
 
 	show_masks(s, side);
-	if (side == EP)
+	if (!is_host(side))
 		show_table(s, side);
 	atomic_set(&vector_lookups, 0);
 	for (slot = 0; slot < count; slot++)
@@ -597,11 +621,11 @@ static void observe_receiver(struct seq_file *s, struct side *side)
 	show_clear(s, side);
 	if (probe)
 		probe_receiver(s, side, count);
-	if (side == RC)
+	if (is_host(side))
 		seq_printf(s, "%s irq looked up by the handler=%s\n",
 			   side->name,
 			   atomic_read(&vector_lookups) ? "yes" : "no");
-	if (side == RC && probe)
+	if (is_host(side) && probe)
 		show_unhandled(s, side);
 }
 
@@ -615,7 +639,7 @@ static void observe_sender(struct seq_file *s, struct side *side)
 	if (probe)
 		probe_sender(s, side);
 	show_functions(s, side);
-	if (side == RC)
+	if (is_host(side))
 		show_handlers(s, side);
 }
 
@@ -665,9 +689,9 @@ static int observe_probe(struct ntb_client *client, struct ntb_dev *ntb)
 	struct side *side = !strcmp(name, ep) ? EP : RC;
 	int ret;
 
-	if (side == RC) {
-		if (strcmp(name, rc))
-			return -ENODEV;
+	if (side == RC && strcmp(name, rc))
+		return -ENODEV;
+	if (!EPC_LOOP_BRIDGES && side == RC) {
 		ret = map_wire(ntb->pdev);
 		if (ret)
 			return ret;
@@ -679,7 +703,7 @@ static int observe_probe(struct ntb_client *client, struct ntb_dev *ntb)
 static void observe_remove(struct ntb_client *client, struct ntb_dev *ntb)
 {
 	ntb_clear_ctx(ntb);
-	if (RC->ntb != ntb)
+	if (EPC_LOOP_BRIDGES || RC->ntb != ntb)
 		return;
 	iounmap(ctrl);
 	iounmap(doorbells);
@@ -692,13 +716,38 @@ static struct ntb_client observe_client = {
 	},
 };
 
+static void put_epcs(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(epcs); i++)
+		pci_epc_put(epcs[i]);	/* NULL: nothing */
+}
+
+static int get_epcs(void)
+{
+	static const char * const names[] = { "epc_loop.0", "epc_loop.1" };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(epcs); i++) {
+		struct pci_epc *epc = pci_epc_get(names[i]);
+
+		if (IS_ERR(epc)) {
+			put_epcs();
+			return PTR_ERR(epc);
+		}
+		epcs[i] = epc;
+	}
+	return 0;
+}
+
 static int __init observe_init(void)
 {
 	int ret;
 
-	epc = pci_epc_get(controller);
-	if (IS_ERR(epc))
-		return PTR_ERR(epc);
+	ret = get_epcs();
+	if (ret)
+		return ret;
 	ret = register_kprobe(&raise_probe);
 	if (ret)
 		goto err_epc;
@@ -717,7 +766,7 @@ err_lookup:
 err_raise:
 	unregister_kprobe(&raise_probe);
 err_epc:
-	pci_epc_put(epc);
+	put_epcs();
 	return ret;
 }
 module_init(observe_init);
@@ -728,7 +777,7 @@ static void __exit observe_exit(void)
 	ntb_unregister_client(&observe_client);
 	unregister_kprobe(&lookup_probe);
 	unregister_kprobe(&raise_probe);
-	pci_epc_put(epc);
+	put_epcs();
 }
 module_exit(observe_exit);
 
