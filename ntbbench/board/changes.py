@@ -119,6 +119,7 @@ class Changer:
             for line in lines:
                 boots = bool(variant.kernel) and line == getattr(variant, side)
                 self.give(side, line, variant.kernel if boots else "", stop)
+        for side in SIDES:  # a driver that goes takes the other side's device with it
             self.look(side)
 
     def give(self, side: str, line: str, kernel: str, stop: Stop) -> None:

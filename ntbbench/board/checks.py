@@ -93,9 +93,11 @@ def _modules(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
 
 def _interrupts(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     placed = [affinity for affinity in board.axes.affinity if affinity != FOUND]
+    polls = "pci_epf_vntb" in now.group("loaded")
     told = ", ".join(now.lines) or "none of NTB in /proc/interrupts"
     remedy = "the driver loaded, or irqs = the name of its lines"
-    ready: Ready = "missing" if placed else "note"
+    remedy = "none where pci_epf_vntb polls: nothing is placed" if polls else remedy
+    ready: Ready = "missing" if placed and not polls else "note"
     yield _found(side, "doorbell lines", told, "" if now.lines else remedy, ready=ready)
     is_running = bool(now.get("irqbalance"))
     remedy = ""

@@ -2,6 +2,7 @@
 """One run: a server, a client, the counters of both sides around them, a capture of each."""
 
 import io
+import re
 import shlex
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,9 @@ from ntbbench.board.hosts import (
     last,
 )
 from ntbbench.board.programs import SERVER_READY, numbers, program_of
-from ntbbench.board.settings import SIDES, Board
-from ntbbench.capture.ingest import ingest
+from ntbbench.board.settings import SIDES, Board, BoardSide
+from ntbbench.capture.ingest import amplifications, ingest
+from ntbbench.capture.records import Measured
 from ntbbench.capture.script import BEGUN, script_text
 from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
@@ -90,7 +92,7 @@ def measured(
     queues = _queues(grown[sender])
     found = numbers(board, cell, done.out)
     found += _cpu(grown[sender], grown[receiver])
-    found += _doorbells(capture.folder / receiver, grown[receiver], cautions)
+    found += _doorbells(capture.folder / receiver, board.side(receiver), grown[receiver], cautions)
     if cell.flows > 1 and not _spread(queues, cell):
         cautions.append("the flows have not every queue that they could have")
     return RunNumbers(
@@ -185,11 +187,36 @@ def _cpu(sender: Counters, receiver: Counters) -> list[BoardMeasure]:
     return found
 
 
-def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[BoardMeasure]:
-    """Return interrupts, runs and amplification with its bounds, of the receiver's capture."""
+def own_counts(read: Measured, side: BoardSide, device: str) -> Measured:
+    """Return what a capture has of one NTB device: a host may have two, as both ends of one link.
+
+    Parameters
+    ----------
+    device : that of the side's network device; empty: not known, all are taken for it.
+    """
+    lines = [
+        irq
+        for irq in read.interrupts
+        if irq.device in ("", device) or not device
+        if not side.irqs or re.search(side.irqs, f"{irq.chip} {irq.action}")
+    ]
+    own = Measured(
+        interrupts=lines,
+        qps=[qp for qp in read.qps if qp.device == device or not device],
+        errors=read.errors,
+    )
+    amplifications(own, "")
+    return own
+
+
+def _doorbells(
+    folder: Path, side: BoardSide, grown: Counters, cautions: list[str]
+) -> list[BoardMeasure]:
+    """Return interrupts and amplification with its bounds, of the receiver's capture."""
     if not folder.is_dir():
         return []
-    read = ingest([folder])
+    device = next((key.partition(" ")[2] for key in grown if key.startswith("device ")), "")
+    read = own_counts(ingest([folder]), side, device)
     cautions += read.errors
     packets = grown.get("rx_packets", 0)
     totals = [irq.total for irq in read.interrupts if irq.is_doorbell and irq.total is not None]

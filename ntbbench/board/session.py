@@ -15,6 +15,7 @@ from ntbbench.ab.records import Stopped
 from ntbbench.board.board_records import BoardJournal, BoardResult, BoardRun
 from ntbbench.board.changes import (
     BETWEEN,
+    LOAD,
     Changer,
     by_hand,
     journal_path,
@@ -106,8 +107,9 @@ def changing(path: Path, board: Board, watcher: BoardWatcher) -> Iterator[Change
 def put_back(changer: Changer, path: Path, tell: Callable[[str], None]) -> None:
     """Restore every side; CommandFailed tells what could not be, and the commands to do so."""
     wrong: list[str] = []
-    for side in SIDES:
-        wrong += _patient(changer, side)
+    touched = changer.journal.touched
+    for side in sorted(SIDES, key=lambda side: LOAD not in touched.get(side, [])):
+        wrong += _patient(changer, side)  # a driver that goes takes the other side's device with it
     if not changer.journal.touched:
         changer.path.unlink(missing_ok=True)
     if wrong:
