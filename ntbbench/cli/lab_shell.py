@@ -111,8 +111,8 @@ Both ends of the pair serve ssh on port {port}; Ctrl-C ends the guest
   ntbbench board check {board}
   ntbbench board run {board} -o rehearsed.json
 host key {fingerprint}, in {folder}/known_hosts
-{board}{kept}: `variant before` loads the drivers before the series on both ends,
-`variant after` those that were asked for.
+{board}{kept}: `variant before` loads ntb_hw_epf of the kernel
+before the series, `variant after` the one that was asked for.
 Throughput, latency and CPU times are the emulator's. Interrupts, wakeups and
 amplification are the drivers'.
 """

@@ -54,17 +54,16 @@ seconds = 3
 warmup = 0
 note = "rehearsed in QEMU: throughput, latency and CPU times are the emulator's, no board's"
 
-# Either end loads both drivers, and waits for the link.
 [[variants]]
 name = "before"
-ep = "variant before"   # of the kernel before the series
+rc = "variant before"   # ntb_hw_epf of the kernel before the series; waits for the link
 
 [[variants]]
 name = "after"
-ep = "variant after"    # as --ep-driver and --rc-driver say
+rc = "variant after"    # as --rc-driver says
 
 [restore]
-ep = "variant after"
+rc = "variant after"
 """
 PASSWD = "".join(f"{user}:x:0:0::/root:{shell}\n" for user, shell in (
     ("root", "/bin/sh"), ("ep", "/bin/sh"), ("rc", "/bin/rc-shell")

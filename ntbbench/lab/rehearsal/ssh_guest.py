@@ -8,16 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from ntbbench.core.ending import ends_within, scratch_folder
 from ntbbench.core.errors import InputError
 from ntbbench.lab.guest_task import packed
-from ntbbench.lab.packages.modules import build_program
 from ntbbench.lab.packages.debian_programs import fetch_programs
+from ntbbench.lab.packages.modules import build_program
 from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.pair_modules import DRIVER_MODULES
-from ntbbench.lab.pair.plan import BEFORE, PairPlan, PairSetup
+from ntbbench.lab.pair.plan import BEFORE, RC, PairPlan, PairSetup
 from ntbbench.lab.pair.runner import MULTI_CPU, PairLab, machine, task
 from ntbbench.lab.qemu import KVM_OPTIONS, GuestMachine, boot, kvm_runs
 from ntbbench.lab.rehearsal.ssh_files import SshKeys, write_server
@@ -47,7 +46,7 @@ def serve_ssh(
 
     Parameters
     ----------
-    setup : its drivers are the variant `after`; `before` are those before the series.
+    setup : its ntb_hw_epf is the variant `after`; `before` is that before the series.
     ready : called when the server answers.
 
     Raises
@@ -57,7 +56,7 @@ def serve_ssh(
     HostError : QEMU failed.
     """
     modules = lab.modules(*lab.drivers(setup))
-    before = lab.modules(*lab.drivers(PairSetup(ep_driver=BEFORE, rc_driver=BEFORE)))
+    before = lab.modules(*lab.drivers(PairSetup(ep_driver=setup.ep_driver, rc_driver=BEFORE)))
     usual = task(PairPlan(setup, deterministic=False))
     wanted = replace(usual, settings={**usual.settings, "INSTEAD": "board"})
     programs = (build_program(lab.cache, "ntb_flow", lab.say), GUEST / "board", GUEST / "variant")
@@ -65,8 +64,9 @@ def serve_ssh(
 
     with scratch_folder() as scratch:
         own = scratch / "overlay"
-        _variant(before, own / "lib" / BEFORE)
         write_server(own, keys)
+        (own / "lib" / BEFORE).mkdir(parents=True)
+        shutil.copy(before / DRIVER_MODULES[RC], own / "lib" / BEFORE)
         initramfs = packed(wanted, scratch, modules, programs, (debian, own))
         accel = KVM_OPTIONS if kvm_runs() else MULTI_CPU  # neither counts instructions
         guest = with_ssh(machine(setup, deterministic=False), port)
@@ -81,12 +81,6 @@ def with_ssh(guest: GuestMachine, port: int) -> GuestMachine:
     net = f"user,id=ssh,restrict=on,hostfwd=tcp:{HERE}:{port}-:22"
     devices = ("-netdev", net, "-device", "virtio-net-pci,netdev=ssh,romfile=")
     return replace(guest, devices=(*guest.devices, *devices))
-
-
-def _variant(modules: Path, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for name in DRIVER_MODULES.values():
-        shutil.copy(modules / name, folder)
 
 
 def _served(qemu: subprocess.Popen[bytes], port: int, ready: Callable[[], None]) -> str:

@@ -23,7 +23,7 @@ def test_the_board_is_the_two_ends_of_the_guest(tmp_path: Path) -> None:
     board = load_board(folder / "board.toml")
     assert board.rc.host == "ssh:pair-rc" and board.ep.host == "ssh:pair-ep"
     assert board.axes.queues == board.axes.flows == (4,)
-    assert [one.ep for one in board.variants] == ["variant before", "variant after"]
+    assert [one.rc for one in board.variants] == ["variant before", "variant after"]
     assert "emulator" in board.how.note
 
 
