@@ -36,7 +36,11 @@ HERTZ = 100  # USER_HZ of /proc/stat on every architecture of Linux but alpha an
 PROBE = 0.5  # seconds until the flows of a start are told apart by the packets of the queues
 BUSY = 0.05  # of the busiest queue: fewer packets are acknowledgements, or of others
 SPARE = 20.0  # seconds that a client may take beside its run
-WITHOUT_TRACE = ("/usr/bin/env", "NTBBENCH_TRACE=no")
+# The script comes by stdin: dropbear takes no command of more than 9000 characters.
+CAPTURE = (
+    'script=$(head -c "$1") && export NTBBENCH_TRACE="$2" && '
+    'exec /bin/sh -c "$script" capture.sh "$3" -'
+)
 SMALL = 1 << 24  # bytes of a capture, compressed
 KINDS = ("system", "irq", "softirq")
 Counters = Mapping[str, float]
@@ -251,13 +255,12 @@ def captured(
             _fetch(hosts[side], f"{capture.place}/{side}", folder / side)
 
     with ExitStack() as stack:
-        before = () if capture.traced else WITHOUT_TRACE
+        script = script_text().encode()
+        words = ["/bin/sh", "-c", CAPTURE, "sh", str(len(script)), "" if capture.traced else "no"]
         for side, host in hosts.items():
             place = f"{capture.place}/{side}"
             stack.callback(_removed, host, place)
-            running[side] = host.launch(
-                [*before, "/bin/sh", "-c", script_text(), "capture.sh", place, "-"]
-            )
+            running[side] = host.launch([*words, place], script)
             stack.callback(ended, running[side])
         for side, one in running.items():
             _wait_begun(side, one, stop)

@@ -46,7 +46,10 @@ SETTING = ("ep_slots", "mw_count", "queues", "doorbell", "cpus")
 class SshService(Struct, frozen=True, kw_only=True):
     """Where the guest's ssh server is reached."""
 
-    ssh: Annotated[int | None, Count(1024, 65_535, "port of 127.0.0.1 for ssh to both ends")] = None
+    ssh: Annotated[
+        int | None,
+        Count(1024, 65_535, "port of 127.0.0.1 for ssh to both ends; a guest of two CPUs"),
+    ] = None
 
 
 def add_shell(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

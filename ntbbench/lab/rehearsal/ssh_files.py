@@ -43,7 +43,7 @@ irqs = "pci_epf_vntb_db"
 
 [axes]
 queues = [{queues}]
-affinity = ["spread"]
+affinity = ["single"]   # an old ntb_hw_epf may crash where two CPUs take its interrupts at once
 flows = [{queues}]
 direction = ["ep-rc"]   # an endpoint that polls has no doorbell interrupts to count
 programs = ["iperf3", "ping"]
