@@ -46,13 +46,23 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert guest.wait(PATIENCE) == 130
 
 
+SHORT = {
+    "affinity": '["spread"]',
+    "programs": '["ping"]',
+    "until": "2",
+    "seconds": "2",
+}
+
+
 @pytest.fixture(scope="module")
 def board(rehearsal: Path) -> Path:
     """Its board.toml, of a session that is as short as it can be."""
     path = rehearsal / "board.toml"
     text = path.read_text()
-    short = re.sub(r"(?m)^until = .*$", "until = 2", text)
-    path.write_text(re.sub(r"(?m)^seconds = .*$", "seconds = 2", short))
+    for key, value in SHORT.items():
+        text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+        assert count == 1
+    path.write_text(text)
     return path
 
 
@@ -65,40 +75,34 @@ def session(board: Path) -> tuple[BoardResult, Path]:
 
 
 def test_nothing_is_missing(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["board", "check", str(board)]) == 0
+    assert main(["board", "check", str(board), "-v"]) == 0
     assert "ntb_epf#16" in capsys.readouterr().out
 
 
 def test_all_is_measured_and_put_back(session: tuple[BoardResult, Path]) -> None:
     result, _ = session
     assert result.complete and result.restored
-    assert {(run.variant, result.cells[run.cell].program) for run in result.runs} == {
-        (variant, program) for variant in ("before", "after") for program in ("iperf3", "ping")
-    }
+    assert sorted(run.variant for run in result.runs) == ["after", "after", "before", "before"]
     assert all(len(run.packets_per_queue) == QUEUES for run in result.runs)
+    before, after = result.loaded["before"]["rc"], result.loaded["after"]["rc"]
+    assert before["ntb_hw_epf"] != after["ntb_hw_epf"]
+    assert before["pci_epf_vntb"] == after["pci_epf_vntb"]
     assert "emulator" in result.board["how"]["note"]
 
 
-def test_flows_have_every_queue(session: tuple[BoardResult, Path]) -> None:
-    result, _ = session
-    flows = [run for run in result.runs if result.cells[run.cell].program == "iperf3"]
-    assert flows and all(min(run.packets_per_queue) > 0 for run in flows)
-
-
-def test_each_line_interrupts_the_cpu_that_it_was_given(
-    session: tuple[BoardResult, Path],
-) -> None:
+def test_a_line_interrupts_the_cpu_that_it_was_given(session: tuple[BoardResult, Path]) -> None:
     result, captures = session
-    seen = set()
     for run in result.runs:
-        for irq in ingest([captures / run.capture / "rc"]).interrupts:
-            if irq.action == "ntb_epf" and irq.slot is not None and irq.at_least:
-                given = irq.slot % CPUS
-                assert [bool(count) for count in irq.per_cpu] == [
-                    cpu == given for cpu in range(CPUS)
-                ]
-                seen.add(given)
-    assert seen == set(range(CPUS))
+        lines = [
+            irq
+            for irq in ingest([captures / run.capture / "rc"]).interrupts
+            if irq.action == "ntb_epf" and irq.is_doorbell and irq.at_least
+        ]
+        assert lines
+        for irq in lines:
+            assert irq.slot is not None
+            per_cpu = [irq.at_least if cpu == irq.slot % CPUS else 0 for cpu in range(CPUS)]
+            assert irq.per_cpu == per_cpu
 
 
 def runs_per_doorbell(folder: Path, driver: str) -> list[float]:
@@ -127,13 +131,9 @@ def test_counts_agree_with_lab_pair_run(
     """A ping is spaced: a request is one interrupt, and wakes what a doorbell of its queue does."""
     result, _ = session
     costs = runs_per_doorbell(tmp_path, variant)
-    pings = [
-        run
-        for run in result.runs
-        if run.variant == variant and result.cells[run.cell].program == "ping"
-    ]
-    assert pings
-    for run in pings:
+    runs = [run for run in result.runs if run.variant == variant]
+    assert runs
+    for run in runs:
         sent = run.packets_per_queue
         expected = sum(map(float.__mul__, costs, map(float, sent))) / sum(sent)
         assert value(run, "doorbell interrupts") == pytest.approx(1, rel=0.05)
