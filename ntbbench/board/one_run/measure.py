@@ -24,10 +24,12 @@ from ntbbench.board.hosts import (
     ended,
     last,
 )
-from ntbbench.board.programs import SERVER_READY, numbers, program_of
+from ntbbench.board.one_run.built_in import Counters, ProgramOutput
+from ntbbench.board.one_run.programs import SERVER_READY, numbers, program_of
 from ntbbench.board.settings import SIDES, Board, BoardSide
-from ntbbench.capture.ingest import amplifications, ingest
-from ntbbench.capture.records import Measured
+from ntbbench.capture.ingest import RUNS, amplifications, ingest
+from ntbbench.capture.latency_records import DELAY
+from ntbbench.capture.records import Amplification, Measured
 from ntbbench.capture.script import BEGUN, script_text
 from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
@@ -43,7 +45,6 @@ CAPTURE = (
 )
 SMALL = 1 << 24  # bytes of a capture, compressed
 KINDS = ("system", "irq", "softirq")
-Counters = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Capture:
 
 def counters(host: Host, board: Board) -> dict[str, float]:
     """Return the counters of a host; exceptions as of `Host.run`."""
-    script = files("ntbbench.board").joinpath("counters.sh").read_text(encoding="utf-8")
+    script = files("ntbbench.board.one_run").joinpath("counters.sh").read_text(encoding="utf-8")
     words = ["/bin/sh", "-c", script, "counters", board.side(host.name).netdev]
     told = (line.partition("\t") for line in host.checked(shlex.join(words)).text.splitlines())
     return {key: float(value) for key, _, value in told if value}
@@ -94,7 +95,8 @@ def measured(
         raise CommandFailed(f"{sender}: {program.client:.80} exits {done.code}: {last(done)}")
     grown = {side: _grown(before[side], after[side]) for side in SIDES}
     queues = _queues(grown[sender])
-    found = numbers(board, cell, done.out)
+    told = ProgramOutput(done.out.decode(errors="backslashreplace"), before, after)
+    found = numbers(board, cell, told)
     found += _cpu(grown[sender], grown[receiver])
     found += _doorbells(capture.folder / receiver, board.side(receiver), grown[receiver], cautions)
     if cell.flows > 1 and not _spread(queues, cell):
@@ -194,19 +196,23 @@ def _cpu(sender: Counters, receiver: Counters) -> list[BoardMeasure]:
 def own_counts(read: Measured, side: BoardSide, device: str) -> Measured:
     """Return what a capture has of one NTB device: a host may have two, as both ends of one link.
 
+    A trace tells no device, so that of two there are counters alone.
+
     Parameters
     ----------
     device : that of the side's network device; empty: not known, all are taken for it.
     """
+    if not device or {qp.device for qp in read.qps} <= {device}:
+        return read
     lines = [
         irq
         for irq in read.interrupts
-        if irq.device in ("", device) or not device
+        if irq.device in ("", device)
         if not side.irqs or re.search(side.irqs, f"{irq.chip} {irq.action}")
     ]
     own = Measured(
         interrupts=lines,
-        qps=[qp for qp in read.qps if qp.device == device or not device],
+        qps=[qp for qp in read.qps if qp.device == device],
         errors=read.errors,
     )
     amplifications(own, "")
@@ -228,11 +234,22 @@ def _doorbells(
     if totals and packets > 0:
         rate = sum(totals) / packets
         found.append(BoardMeasure(name="doorbell interrupts", unit="1/packet", value=rate))
-    for row in read.amplification[:1]:
-        found.append(BoardMeasure(name="amplification", unit="", value=row.low))
-        if row.high is not None:
-            found.append(BoardMeasure(name="amplification at most", unit="", value=row.high))
+    for row in read.amplification:
+        found += _amplified(row)
+    for one in read.run_times:
+        if one.what == DELAY:
+            found += [
+                BoardMeasure(name=f"{DELAY} p50", unit="s", value=one.p50_low),
+                BoardMeasure(name=f"{DELAY} p99", unit="s", value=one.p99_low),
+            ]
     return found
+
+
+def _amplified(row: Amplification) -> Iterator[BoardMeasure]:
+    name = "amplification" if row.quantity == RUNS else "effective amplification"
+    yield BoardMeasure(name=name, unit="", value=row.low)
+    if row.high is not None:
+        yield BoardMeasure(name=f"{name} at most", unit="", value=row.high)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ntbbench.board.hosts import LocalHost, Running
-from ntbbench.board.measure import Capture, captured
+from ntbbench.board.one_run.measure import Capture, captured
 
 COMMAND_MAX = 9000  # dropbear 2025.89, src/sysoptions.h: MAX_CMD_LEN
 
