@@ -2,7 +2,7 @@
 """Every change of a host, written down before it is made; `restoring` takes it back."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,24 +104,35 @@ class Changer:
         for kind, only in STAGES:
             now = self.now[side]
             wanted = self.journal.found[side] | cell_settings(now, queues, affinity)
-            for key in now.settings():
-                value = wanted.get(key, "")
-                if key.partition(" ")[0] == kind and value and only in ("", value):
-                    is_changed |= self.set(side, key, value)
+            other = {
+                key: value
+                for key, has in now.settings().items()
+                if key.partition(" ")[0] == kind and (value := wanted.get(key, has)) != has
+                if only in ("", value)
+            }
+            self._set(side, other)
+            is_changed |= bool(other)
         return is_changed
 
     def set(self, side: str, key: str, value: str) -> bool:
         """Give a setting a value; return whether it had another one."""
-        now = self.now[side]
-        if now.settings().get(key) == value:
+        if self.now[side].settings().get(key) == value:
             return False
-        self.noted(side, key)
-        self.hosts[side].checked(setting_line(self.board.side(side), now, key, value))
-        self.look(side)
-        got = self.now[side].settings().get(key)
-        if got != value:
-            raise CommandFailed(f"{side}: {key} is {got!r} after it was set to {value!r}")
+        self._set(side, {key: value})
         return True
+
+    def _set(self, side: str, values: Mapping[str, str]) -> None:
+        """Give settings their values, then look once: a device may have dozens of lines."""
+        for key, value in values.items():
+            self.noted(side, key)
+            line = setting_line(self.board.side(side), self.now[side], key, value)
+            self.hosts[side].checked(line)
+        if values:
+            self.look(side)
+        for key, value in values.items():
+            got = self.now[side].settings().get(key)
+            if got != value:
+                raise CommandFailed(f"{side}: {key} is {got!r} after it was set to {value!r}")
 
     def look(self, side: str) -> None:
         """Read what a host has."""
@@ -136,6 +147,7 @@ class Changer:
             for line in lines:
                 boots = bool(variant.kernel) and line == getattr(variant, side)
                 self.give(side, line, variant.kernel if boots else "", stop)
+        for side in SIDES:  # a driver that goes takes the other side's device with it
             self.look(side)
 
     def give(self, side: str, line: str, kernel: str, stop: Stop) -> None:

@@ -43,9 +43,10 @@ def _of_side(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     remedy = "" if now.get("debugfs") else "mount -t debugfs none /sys/kernel/debug: no QP is told"
     yield _found(side, "debugfs", debugfs, remedy, ready="note")
     yield _governor(board, side, now)
-    free = int(now.get("free") or 0)
-    remedy = "" if free >= SPACE else f"{SPACE} KiB for captures"
-    yield _found(side, "room in /tmp", f"{free} KiB", remedy)
+    told = now.get("free")
+    free = f"{told} KiB" if told else "not told: df knows no mount of it"  # a root in memory
+    remedy = "" if int(told or 0) >= SPACE else f"{SPACE} KiB for captures"
+    yield _found(side, "room in /tmp", free, remedy, ready="missing" if told else "note")
     if owner := now.get("owner").partition(" ")[2]:
         yield _found(side, "lock", f"held by {owner}", "wait, or board restore of that run")
 
@@ -105,9 +106,11 @@ def _modules(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
 
 def _interrupts(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     placed = [affinity for affinity in board.axes.affinity if affinity != FOUND]
+    polls = "pci_epf_vntb" in now.group("loaded")
     told = ", ".join(now.lines) or "none of NTB in /proc/interrupts"
     remedy = "the driver loaded, or irqs = the name of its lines"
-    ready: Ready = "missing" if placed else "note"
+    remedy = "none where pci_epf_vntb polls: nothing is placed" if polls else remedy
+    ready: Ready = "missing" if placed and not polls else "note"
     yield _found(side, "doorbell lines", told, "" if now.lines else remedy, ready=ready)
     is_running = bool(now.get("irqbalance"))
     remedy = ""

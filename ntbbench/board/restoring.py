@@ -122,7 +122,9 @@ def by_hand(journal: BoardJournal) -> Iterator[str]:
 def put_back(changer: Changer, path: Path, tell: Callable[[str], None]) -> None:
     """Restore every side; CommandFailed tells what could not be, and the commands to do so."""
     wrong: list[str] = []
-    for side in SIDES:
+    touched = changer.journal.touched
+    # a driver that goes takes the other side's device with it
+    for side in sorted(SIDES, key=lambda side: LOAD not in touched.get(side, [])):
         wrong += _patient(changer, side)
     if wrong:
         for line in by_hand(changer.journal):

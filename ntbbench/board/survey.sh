@@ -43,8 +43,11 @@ for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
 done
 daemon=$(pidof irqbalance 2>/dev/null)
 say irqbalance "${daemon:+running}"
+path=$(readlink -f "/sys/class/net/$netdev/device" 2>/dev/null)
 for qps in /sys/kernel/debug/ntb_transport/*; do
-	[ -d "$qps" ] && say "transport ${qps##*/}" "$(ls "$qps" 2>/dev/null | tr '\n' ' ')"
+	[ -d "$qps" ] || continue
+	case $path/ in */"${qps##*/}"/*) ;; *) continue ;; esac
+	say "transport ${qps##*/}" "$(ls "$qps" 2>/dev/null | tr '\n' ' ')"
 done
 [ -n "$(ls /sys/kernel/debug 2>/dev/null)" ] && say debugfs yes
 for client in ntb_perf ntb_pingpong; do

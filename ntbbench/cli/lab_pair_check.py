@@ -18,6 +18,7 @@ from ntbbench.cli.pair_setting import joins_hosts
 from ntbbench.core.errors import ExitCode
 from ntbbench.lab.pair.disagreements import not_exercised
 from ntbbench.lab.pair.findings import known_to_model, read_findings
+from ntbbench.lab.pair.pair_kernel import CHECK as DEBUG_KERNEL
 from ntbbench.lab.pair.plan import PairPlan, Rounds
 from ntbbench.lab.pair.points import all_agree, evaluate, observed
 from ntbbench.lab.pair.records import CHECK
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     plan = PairPlan(setup, packets_of(args, setup).points(setup), rounds=rounds, may_die=True)
     output = output_of(args, saves="lab-pair-check")
     with recordings_of(args) as folder:
-        lab = pair_lab(args, debug=True)
+        lab = pair_lab(args, DEBUG_KERNEL)
         recordings = lab.boot(plan, folder)
         points = evaluate(recordings)
         found = read_findings(folder, recordings.died) if recordings.available else []

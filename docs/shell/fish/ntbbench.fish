@@ -51,7 +51,7 @@ function _shtab_ntbbench_using
 end
 
 set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab ep' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bar-sizes --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --features --flows --force --format --function --gap --git --hardware --host-driver --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --ntb-driver --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bar-sizes --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --cpus --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --features --flows --force --format --function --gap --git --hardware --host-driver --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --ssh --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -118,7 +118,6 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-driver -x -d 
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l host1-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l host2-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 1-7 as 1-7 or 1,7)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l rc-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 8-12 as 8-12 or 8,12)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -148,7 +147,6 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l cache -x -d '
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ep-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default before,after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default before,after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l host1-driver -x -d 'drivers of host 1; as --ep-driver'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l host2-driver -x -d 'drivers of host 2; as --ep-driver'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -179,7 +177,6 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-driver -x -
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l host1-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l host2-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 1-7 as 1-7 or 1,7)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l rc-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 8-12 as 8-12 or 8,12)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -204,12 +201,8 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s h -l help -
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l kernel -x -d 'default debian:7.3'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l ep-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l host1-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l host2-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l jobs -x -d 'boots at a time; unset: one per CPU (1 to 64)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l html -x -d 'write a self-contained page too'
@@ -272,6 +265,9 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -l ep-slots -x -d 'db_
 complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -l doorbell -x -d 'how rings reach the endpoint; no effect on ep-to-rc (poll, msi, embedded; default poll)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -l mw-count -x -d 'memory windows (1 to 2; default 2)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -l queues -x -d 'max_num_clients of ntb_transport; unset: all QPs (1 to 64)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -l cpus -x -d 'CPUs of the guest (1 to 8; default 1)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -l ssh -x -d 'port of 127.0.0.1 for ssh to both ends; a guest of two CPUs (1024 to 65535)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab shell' -s o -l output -x -d 'key, known_hosts, ssh_config and, where it has none, board.toml (default rehearsal)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a doctor -d 'say what this machine lacks for the lab'
 complete -c ntbbench -n '_shtab_ntbbench_using lab doctor' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using lab doctor' -l kernel -x -d debian:VERSION

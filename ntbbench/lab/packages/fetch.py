@@ -33,7 +33,7 @@ UNUSED = re.compile(
     r"|iio|infiniband|input|interconnect|isdn|leds|md|media|mfd|misc|mmc|mtd|nvme|perf|phy|pinctrl"
     r"|platform|power|regulator|remoteproc|s390|scsi|soc|spi|staging|target|thunderbolt|usb|video|w1"
     r"|watchdog|net/[^/]+)"
-    r"|fs/(?!proc/|sysfs/|kernfs/|configfs/|debugfs/|tracefs/|ramfs/|notify/|iomap/)[^/]+"
+    r"|fs/(?!proc/|sysfs/|kernfs/|configfs/|debugfs/|tracefs/|devpts/|ramfs/|notify/|iomap/)[^/]+"
     r"|net/(?!core/|ipv4/|ipv6/|sched/|netlink/|ethtool/|ethernet/)[^/]+"
     r"|tools/(testing|perf|net|power|verification|virtio))/"
 )

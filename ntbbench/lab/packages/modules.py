@@ -119,20 +119,8 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
     BuildError: with the compiler's first error."""
     settings = compiler_settings(wanted.kbuild)
     place = cache.root / "modules" / _key(wanted, settings)
-    words = f"the modules for {wanted.label}"
-    return _built(cache, place, words, say, lambda folder: _make(folder, wanted, settings))
-
-
-def _built(
-    cache: Cache, place: Path, words: str, say: Callable[[str], None], fill: Callable[[Path], None]
-) -> Path:
-    if place.is_dir():  # it appeared whole: no need to wait for others that build
-        return place
-    with cache.lock(say):
-        if not place.is_dir():
-            say(f"building {words}")
-            cache.publish(place, fill)
-    return place
+    words = f"building the modules for {wanted.label}"
+    return cache.kept(place, words, say, lambda folder: _make(folder, wanted, settings))
 
 
 def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
@@ -160,7 +148,7 @@ def compile_program(
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
-    return _built(cache, place, name, say, compile_into) / name
+    return cache.kept(place, f"building {name}", say, compile_into) / name
 
 
 def compiler_settings(kbuild: Path) -> tuple[str, ...]:

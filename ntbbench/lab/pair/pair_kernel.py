@@ -28,8 +28,12 @@ from ntbbench.lab.pair.sources import (
 
 IMAGE, KBUILD = "bzImage", "kbuild"
 KERNELS = "pair-kernels"  # folder in the cache
-RUN, CHECK = "run", "check"
-FRAGMENTS = {RUN: ("kernel.config",), CHECK: ("kernel.config", "check.config")}
+RUN, CHECK, BOARD = "run", "check", "board"
+FRAGMENTS = {
+    RUN: ("kernel.config",),
+    CHECK: ("kernel.config", "check.config"),
+    BOARD: ("kernel.config", "board.config"),
+}
 OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.+)|# (CONFIG_\w+) is not set)$", re.MULTILINE)
 # The same image on any machine and day: the guest's words, and so its timing, do not change.
 STAMPS = {

@@ -4,8 +4,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ntbbench.lab.commands import FetchError, run
-from ntbbench.lab.packages.apt import Archive
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.fetch import unpack_files
 from ntbbench.lab.packages.modules import ModuleSet, build_modules
@@ -16,7 +14,6 @@ from ntbbench.lab.pair.sources import DebianSource, fetch_source
 SCRIPT = "tools/testing/selftests/ntb/ntb_test.sh"
 MODULES = ("ntb_tool", "ntb_pingpong", "ntb_perf", "ntb_msi_test")
 FILES = (SCRIPT, *(f"drivers/ntb/test/{name}.c" for name in MODULES))
-BASH = "bash-static"  # of Debian: ntb_test.sh is no script for busybox
 Say = Callable[[str], None]
 
 
@@ -42,36 +39,6 @@ def fetch_files(
                 say(f"unpacking the {words} of {source.origin}")
                 cache.publish(place, lambda folder: unpack_files(package, names, folder))
     return place
-
-
-def fetch_bash(cache: Cache, say: Say) -> Path:
-    """Return a bash that needs no library; FetchError: it could not be had."""
-    place = cache.root / "programs" / BASH
-    if not place.is_dir():
-        with cache.lock(say):
-            if not place.is_dir():
-                cache.publish(place, lambda folder: _unpack_bash(cache, folder, say))
-    return place / BASH
-
-
-def _unpack_bash(cache: Cache, folder: Path, say: Say) -> None:
-    archive = Archive(cache.root / "apt")
-    say("reading Debian's package lists")
-    archive.update()
-    packages = archive.versions(BASH)
-    if not packages:
-        raise FetchError(f"{BASH}: no suite has it")
-    say(f"fetching {packages[0]}")
-    deb = archive.download(packages[0], folder)
-    result = run(["dpkg-deb", "--extract", deb, folder / "unpacked"])
-    program = folder / "unpacked" / "bin" / BASH
-    usr = folder / "unpacked" / "usr" / "bin" / BASH
-    found = program if program.is_file() else usr
-    if result.status or not found.is_file():
-        raise FetchError(f"{deb.name}: has no {BASH}: {result.last_words}")
-    found.rename(folder / BASH)
-    run(["rm", "-r", folder / "unpacked"])
-    deb.unlink()
 
 
 def build_tests(lab: PairLab, tests: Path) -> Path:

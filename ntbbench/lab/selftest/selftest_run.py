@@ -8,6 +8,7 @@ from typing import Any
 
 from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import Recordings, Task, record
+from ntbbench.lab.packages.debian_programs import fetch_programs
 from ntbbench.lab.pair.boot.pair_task import machine, task
 from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.pair_modules import asks_for_doorbells, merged
@@ -25,7 +26,6 @@ from ntbbench.lab.selftest.records import (
 from ntbbench.lab.selftest.selftest_files import (
     SCRIPT,
     build_tests,
-    fetch_bash,
     fetch_tests,
 )
 from ntbbench.lab.selftest.selftest_parts import ORDER, SLOTS, WINDOW, Part, only_parts, parts_of
@@ -33,6 +33,7 @@ from ntbbench.lab.watch import Limits
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 
 BOOT_SECONDS, PART_SECONDS = 120.0, 40.0  # of processor time, that only a guest that hangs takes
+BASH = "bash-static"  # of Debian: ntb_test.sh is no script for busybox
 OUTPUT_MAX = 40  # lines of a part that are kept
 KILLED = 137  # what the shell says of a part that took too long
 NONE = "the device has none"
@@ -54,6 +55,7 @@ def boot_tests(lab: PairLab, drivers: AnySetup) -> list[SelftestPart]:
     setup = _setup_of(drivers, polled=polled)
     parts = parts_of(setup)
     plan = PairPlan(setup, may_die=True)
+    bash = fetch_programs(lab.cache, {BASH: BASH}, lab.say) / "bin" / BASH
     with scratch_folder() as scratch:
         script = scratch / "ntb_test.sh"
         script.write_text(only_parts((tests / SCRIPT).read_text()))
@@ -65,7 +67,7 @@ def boot_tests(lab: PairLab, drivers: AnySetup) -> list[SelftestPart]:
             modules=modules,
             accel=TCG,
             machine=machine(plan.setup, deterministic=True),
-            programs=(fetch_bash(lab.cache, lab.say), *own),
+            programs=(bash, *own),
         )
         lab.releases.add(recordings.release)
         return [

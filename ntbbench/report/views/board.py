@@ -87,6 +87,8 @@ def _tone(report: Report) -> Tone:
 
 
 def _lines(result: BoardResult) -> Iterator[str]:
+    if note := result.board.get("how", {}).get("note"):
+        yield f"note: {note}"
     for side in SIDES:
         table = result.board.get(side, {})
         drivers = result.drivers.get(side, {})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ntbbench.cli import lab_pair
+from ntbbench.cli import lab_pair_check
 from ntbbench.cli.lab_kernel import pair_lab
 from ntbbench.cli.main import main
 from ntbbench.lab.packages.cache import Cache, default_root
@@ -267,7 +267,7 @@ def test_a_cell_of_a_matrix_that_hangs_is_a_point_and_tried_again(
 def test_check_keeps_what_a_guest_said_before_it_hung(tmp_path, monkeypatch) -> None:
     """On the plain kernel, for it is quicker, and on the second packet of the second direction."""
     driver = hanging_root_complex(tmp_path)
-    monkeypatch.setattr(lab_pair, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug))
+    monkeypatch.setattr(lab_pair_check, "pair_lab", lambda args, _variant: pair_lab(args))
     monkeypatch.setattr(pair_task, "limits", lambda _plan, _factor: Limits(15))
     output = tmp_path / "check.json"
     words = ("--rc-driver", str(driver), *FOUR, "--rounds", "1", "-o", str(output))
@@ -286,7 +286,7 @@ def test_check_keeps_what_a_guest_said_before_it_gave_up(tmp_path, monkeypatch) 
     """The endpoint's driver complains, and then it does not load."""
     opening = "static int __init epf_ntb_init(void)\n{"
     driver = broken_endpoint(tmp_path, opening, f"{opening}\n\tif (WARN_ON(1)) return -EIO;\n")
-    monkeypatch.setattr(lab_pair, "pair_lab", lambda args, debug: pair_lab(args, debug=not debug))
+    monkeypatch.setattr(lab_pair_check, "pair_lab", lambda args, _variant: pair_lab(args))
     output = tmp_path / "check.json"
     assert main(["lab", "pair", "check", "--ep-driver", str(driver), "-o", str(output)]) == 1
     result = json.loads(output.read_text())
