@@ -96,6 +96,7 @@ RESULTS: dict[str, ResultKind] = {
     "selftest": ResultKind(
         "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"
     ),
+    "ep": ResultKind("ntbbench.ep/1", "ntbbench.lab.ep.records:EpResult", "lab_ep"),
     "series": ResultKind(
         "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
     ),
