@@ -87,4 +87,4 @@ ENUM = """enum epf_irq_slot {
 	EPF_IRQ_DB_START,
 };
 """
-NO_FIT = "no known behaviour fits: "
+NO_FIT = "no known behaviour fits: .*"

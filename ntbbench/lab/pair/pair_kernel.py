@@ -4,12 +4,12 @@
 import hashlib
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import BuildError, program, run
 from ntbbench.lab.packages.apt import parse_spec, version_key
@@ -111,9 +111,9 @@ def built_kernel(cache: Cache, tree: KernelTree, say: Say, variant: str) -> Path
         with cache.lock(say, f"{KERNELS}.lock"):
             if not (place / IMAGE).is_file():
                 say(f"building a {variant} kernel from {tree.origin} (once; some minutes)")
-                start = time.monotonic()
+                start = monotonic()
                 cache.publish(place, lambda folder: _build(folder, tree, variant))
-                say(f"built it in {time.monotonic() - start:.0f} s")
+                say(f"built it in {(monotonic() - start) / NS:.0f} s")
     return place
 
 

@@ -10,6 +10,7 @@ from ntbbench.lab.commands import GuestError
 from ntbbench.lab.hosts.bridge_records import HostPoint
 from ntbbench.lab.pair.boot.left import PairRecordings, PointRecording
 from ntbbench.lab.pair.disagreements import (
+    STALE,
     cautions,
     count_complaints,
     register_complaints,
@@ -234,6 +235,10 @@ def _complaints(
     works = predicted_verdict(boot.model, traffic.direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
+    if stale := recorded.counted.rx_errors[STALE]:
+        yield f"{STALE}: {stale}: the receiver took what was no new packet for one"
+    if recorded.handed != trace.rings:
+        yield f"{trace.rings} doorbells of {recorded.handed} packets in the sender's rings"
     slots = None if traffic.by_msi else boot.recordings.plan.setup.ep_slots
     yield from slot_complaints(trace, slots)
     yield from count_complaints(trace, predicted)
