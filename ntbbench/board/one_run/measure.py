@@ -93,7 +93,7 @@ def measured(
     told = ProgramOutput(done.out.decode(errors="backslashreplace"), before, after)
     found = numbers(board, cell, told)
     found += _cpu(grown[sender], grown[receiver])
-    found += _doorbells(capture.folder / receiver, grown[receiver], cautions)
+    found += doorbells(capture.folder / receiver, grown[receiver], cautions)
     if cell.flows > 1 and not _spread(queues, cell):
         cautions.append("the flows have not every queue that they could have")
     return RunNumbers(
@@ -188,8 +188,8 @@ def _cpu(sender: Counters, receiver: Counters) -> list[BoardMeasure]:
     return found
 
 
-def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[BoardMeasure]:
-    """Return interrupts, runs and amplification with its bounds, of the receiver's capture."""
+def doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[BoardMeasure]:
+    """Return interrupts, amplification with its bounds, and latency, of the receiver's capture."""
     if not folder.is_dir():
         return []
     read = ingest([folder])
@@ -200,7 +200,8 @@ def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[Board
     if totals and packets > 0:
         rate = sum(totals) / packets
         found.append(BoardMeasure(name="doorbell interrupts", unit="1/packet", value=rate))
-    for row in read.amplification:
+    rows = {row.quantity: row for row in reversed(read.amplification)}  # a trace's come first
+    for row in rows.values():
         found += _amplified(row)
     for one in read.run_times:
         if one.what == DELAY:
