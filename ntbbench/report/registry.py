@@ -96,10 +96,14 @@ RESULTS: dict[str, ResultKind] = {
     "selftest": ResultKind(
         "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"
     ),
+    "ep": ResultKind("ntbbench.ep/1", "ntbbench.lab.ep.records:EpResult", "lab_ep"),
     "series": ResultKind(
         "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
     ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
+    "baseline": ResultKind(
+        "ntbbench.baseline/1", "ntbbench.compare.readers.baseline:Baseline", "baseline"
+    ),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
     ),

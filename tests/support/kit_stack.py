@@ -112,7 +112,7 @@ BUGS = (
     ), "runs of QP"),
     Edit("a doorbell wakes the next vector's queue", "transport", (
         (SCANNED, SCANNED.replace("vector)", "vector + 1)")),
-    ), "missed|misrouted|runs of QP"),
+    ), "missed|misrouted|runs of QP|which queue"),
     Edit("only the lowest queue is woken", "transport", (
         (SCAN, SCAN.replace("		db_bits &= ~BIT_ULL(qp_num);\n", "		db_bits = 0;\n")),
     ), "runs of QP|missed", SETTING, {"rc_driver": "before"}),
@@ -156,6 +156,12 @@ BUGS = (
     Edit("all queues claim one link bit", "transport", (
         (LINKS, LINKS.replace("BIT(qp->qp_num)", "BIT(0)")),
     ), "QP|down|link"),
+    Edit("all queues share the first window", "transport", (
+        ("#define QP_TO_MW(nt, qp)	((qp) % nt->mw_count)\n", "#define QP_TO_MW(nt, qp)	((qp) * 0 % nt->mw_count)\n"),
+    ), "received|which queue"),
+    Edit("the receiver forgets what it may take", "transport", (
+        ("	qp->remote_rx_info->entry = qp->rx_max_entry - 1;\n", "	qp->remote_rx_info->entry = 0;\n"),
+    ), "received|which queue"),
     Edit("the doorbell comes before the flag", "transport", (
         (SET_DONE, "	if (!qp->use_msi)\n" + RING + SET_DONE),
         ("	else\n" + RING, ""),

@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --function --gap --git --hardware --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab ep' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bar-sizes --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --features --flows --force --format --function --gap --git --hardware --host-driver --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -211,9 +211,25 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s v -l verbos
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s o -l output -x -d 'the result (default results/runs/lab-pair-selftest-<UTC time>.json)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a ep -d 'Run the kernel'"'"'s own pci_endpoint_test, driver and selftest, against its pci-epf-test, on a software'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l kernel -x -d 'default debian:7.3'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l features -x -d 'of a controller; repeated, a boot and a column each (features as listed below; default plain)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l ep-driver -x -d 'pci-epf-test (kernel: its own, a C file, or a kernel tree; default kernel)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l host-driver -x -d 'pci_endpoint_test (kernel: its own, a C file, or a kernel tree; default kernel)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l bar-sizes -x -d 'of pci-epf-test'"'"'s BARs (BAR:SIZE,... each BAR once, each size a power of two from 128 to 8M, or none; default none)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l jobs -x -d 'boots at a time; unset: one per CPU (1 to 64)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l format -x -d 'what stdout gets (default text)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l html -x -d 'write a self-contained page too'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l write -x -d 'write the report to FILE in this format too; repeatable'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s v -l verbose -d 'text: every table, and the environment'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s o -l output -x -d 'the result (default results/runs/lab-ep-<UTC time>.json)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a series -d 'Take a series of patches on pci-epf-vntb, ntb_hw_epf or the NTB code below them, commit by commit:'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -s h -l help -d 'show this help message and exit'
-complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l tree -x -d 'the repository of BASE..HEAD'
+complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l tree -x -d 'the repository of BASE..HEAD; of a whole kernel every change runs'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l base -x -d 'what the patches apply to (default debian:7.3)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l prerequisite -x -d 'patches that come before the series; repeatable'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l kernel -x -d 'default debian:7.3'
@@ -552,10 +568,10 @@ complete -c ntbbench -n '_shtab_ntbbench_using patches' -l color -xka "auto alwa
 complete -c ntbbench -n '_shtab_ntbbench_using patches' -s o -l output -x -d 'write there instead of stdout'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a doorbell -d 'Ring doorbell bits once, from the transmit path of ntb_transport, and trace what happens in both'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -s h -l help -d 'show this help message and exit'
-complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l ep -x -d 'the endpoint'"'"'s driver'
-complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l rc -x -d 'the root complex'"'"'s driver'
-complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host1 -x -d 'with --function ntb host 1'"'"'s driver'
-complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host2 -x -d 'with --function ntb host 2'"'"'s driver'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l ep-driver -l ep -x -d 'the endpoint'"'"'s driver'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l rc-driver -l rc -x -d 'the root complex'"'"'s driver'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host1-driver -l host1 -x -d 'with --function ntb host 1'"'"'s driver'
+complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l host2-driver -l host2 -x -d 'with --function ntb host 2'"'"'s driver'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l bits -x -d 'bits of one call: 0,2 or 0-3, or a 0x mask'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l direction -x -d 'who rings (ep-to-rc, rc-to-ep, host1-to-host2, host2-to-host1, both; default both)'
 complete -c ntbbench -n '_shtab_ntbbench_using doorbell' -l irqs -x -d 'Linux irq numbers of ntb_hw_epf'"'"'s vectors (contiguous, scattered; default contiguous)'
@@ -620,6 +636,7 @@ complete -c ntbbench -n '_shtab_ntbbench_using fit' -l color -xka "auto always n
 complete -c ntbbench -n '_shtab_ntbbench_using fit' -s o -l output -x -d 'the scenario (default: stdout, in place of a report as text)'
 complete -c ntbbench -n '_shtab_ntbbench_using; and test $_shtab_ntbbench_npos -eq 0' -a show -d 'Show a saved result: a table here, a page for a browser, or its numbers for another tool.'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using show' -l medians -d 'only medians and counts, of any result that `compare` reads; with --format json a base for `gate` that is small enough for git'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -l html -x -d 'write a self-contained page too'
 complete -c ntbbench -n '_shtab_ntbbench_using show' -l write -x -d 'write the report to FILE in this format too; repeatable'

@@ -40,6 +40,11 @@ UNUSED = re.compile(
 READ_ANYWAY = re.compile(r"(Kconfig|Makefile|Kbuild)[^/]*$")
 
 
+def is_read(name: str) -> bool:
+    """Return whether a build of the lab's kernel reads this file of the tree."""
+    return not UNUSED.match(name) or READ_ANYWAY.search(name) is not None
+
+
 def unpack_files(deb: Path, names: tuple[str, ...], folder: Path) -> None:
     """Take files `names` of the kernel tree out of the package, without unpacking the rest;
     FetchError: it is no linux-source package, or lacks a file."""
@@ -62,7 +67,7 @@ def unpack_tree(deb: Path, folder: Path) -> None:
     with _tree(deb) as inner:
         for member in inner:
             member.name = member.name.partition("/")[2]
-            if member.name and (not UNUSED.match(member.name) or READ_ANYWAY.search(member.name)):
+            if member.name and is_read(member.name):
                 inner.extract(member, folder, filter="tar")
 
 

@@ -247,13 +247,26 @@ class PairLab:
 def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
     """Carry out `plan`, as `PairLab.boot` says."""
     ep, rc = lab.drivers(plan.setup)
-    debug = lab.kernel.variant == CHECK
     modules = lab.modules(ep, rc)
     if plan.setup.interrupts_endpoint and not asks_for_doorbells(modules):
         cause = f"{ep.origin} has no {plan.setup.doorbell} doorbells, only {Doorbell.POLL}"
         shutil.rmtree(folder, ignore_errors=True)
         return PairRecordings(plan, folder, "", ep, rc, "down", cause, available=False)
-    recordings = record(
+    recordings = recorded(lab, plan, folder, modules)
+    try:
+        return lay_out(plan, ep, rc, recordings)
+    except GuestError:
+        shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
+        raise
+
+
+def recorded(lab: PairLab, plan: PairPlan, folder: Path, modules: Path) -> Recordings:
+    """Boot `plan` with these modules and leave in `folder` what the guest recorded.
+
+    GuestError: it left no whole recording.
+    """
+    debug = lab.kernel.variant == CHECK
+    return record(
         # whether what it left is a result is told by what was observed of the drivers
         replace(task(plan, debug), may_die=True),
         folder,
@@ -265,11 +278,6 @@ def boot_pair(lab: PairLab, plan: PairPlan, folder: Path) -> PairRecordings:
         machine=machine(plan.setup, plan.deterministic, debug),
         programs=(build_program(lab.cache, "ntb_flow", lab.say), *lab.scripts),
     )
-    try:
-        return lay_out(plan, ep, rc, recordings)
-    except GuestError:
-        shutil.rmtree(folder, ignore_errors=True)  # of use to nobody
-        raise
 
 
 def lay_out(

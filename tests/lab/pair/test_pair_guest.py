@@ -33,26 +33,6 @@ def run(tmp_path: Path, *arguments: str, code: int = 0, quick: bool = True) -> l
     return result["points"]
 
 
-@pytest.mark.parametrize(
-    ("ep", "rc", "runs"),
-    [
-        ("after", "after", (2, 2)),
-        ("before", "before", (5, 6)),
-        ("after", "before", (5, 2)),
-        ("before", "after", (2, 6)),
-    ],
-)
-def test_a_flow_on_qp_0_costs_what_the_facts_say(tmp_path, ep, rc, runs) -> None:
-    points = run(tmp_path, "--ep-driver", ep, "--rc-driver", rc, *FOUR, *ONE_FLOW)
-    for point, runs_a_doorbell in zip(points, runs, strict=True):
-        assert point["link"] == "up" and point["agrees"]
-        assert (point["ep_qp_count"], point["rc_qp_count"]) == (4, 4)
-        assert point["packets_received"] == point["doorbells_rung"] == point["events"] == 10
-        assert sum(point["runs_per_qp"]) == 10 * runs_a_doorbell
-        assert point["runs_per_qp"] == point["predicted_runs_per_qp"]
-    assert points[0]["msis_raised"] == 10
-
-
 def broken(side: str, folder: Path, *changes: tuple[str, str]) -> Path:
     """Return a driver of one's own: each change is code that stands there once, and its place."""
     source = fetch_source(Cache(default_root(None)), "7.3", print).folder

@@ -9,15 +9,18 @@
  *
  *   masks	db_valid_mask, db_vector_count, db_vector_mask of every vector
  *   slots	each interrupt slot is rung as a correct peer would; which
- *		vectors the driver reports, what db_read shows and db_clear leaves
+ *		vectors and link events the driver reports, what db_read shows
+ *		and db_clear leaves
  *   rings	each bit is rung by the driver; which slots the wire carries
  *
  * With "probe" it asks more, of what no traffic of ntb_transport shows:
  *
  *   together	pairs of slots and 0x15 at once, cleared bit by bit; one slot
- *		with its bits masked
+ *		with its bits masked, one masked while it is pending
  *   pairs	pairs of bits and 0x15 in one ring, bits outside the valid
- *		mask, a ring before the work of another one has run
+ *		mask, a ring before the work of another one has run, rings while
+ *		it runs
+ *   rest	interrupts that a handler said were not its own
  *
  * All bits are cleared afterwards.
  */
@@ -53,6 +56,7 @@
 #define SEEN_MAX	64
 #define POLL_MS		20	/* three polls of the endpoint */
 #define WORK_MS		5	/* deferred work, and the interrupt it raises */
+#define WORK_RINGS	12	/* more than the snapshots that a work takes at once */
 #define BUFFER_SIZE	SZ_64K
 
 static char *ep = "0000:10:00.0";
@@ -88,6 +92,7 @@ struct seen_event {
  * struct side - one NTB device and what it was seen to do
  * @name:	"ep" or "rc"
  * @ntb:	the device; NULL: there is none
+ * @links:	calls of ntb_link_event()
  * @lock:	protects what follows
  * @events:	calls of ntb_db_event(), with db_read() at that moment
  * @count:	how many
@@ -96,6 +101,7 @@ struct seen_event {
 struct side {
 	const char *name;
 	struct ntb_dev *ntb;
+	atomic_t links;
 	spinlock_t lock;	/* events, count, work */
 	struct seen_event events[SEEN_MAX];
 	unsigned int count;
@@ -118,6 +124,8 @@ static struct dentry *file;
 static u32 raised[SEEN_MAX];	/* MSI numbers, 1-based */
 static atomic_t raised_count;
 static atomic_t vector_lookups;
+static atomic_t work_rings;	/* left to make while deferred work raises */
+static struct task_struct *ringer;	/* no deferred work of the driver's */
 
 /* --- what is seen --------------------------------------------------------- */
 
@@ -137,8 +145,16 @@ static void see_event(void *ctx, int vector)
 	spin_unlock_irqrestore(&side->lock, flags);
 }
 
+static void see_link(void *ctx)
+{
+	struct side *side = ctx;
+
+	atomic_inc(&side->links);
+}
+
 static const struct ntb_ctx_ops ctx_ops = {
-	.db_event = see_event,
+	.link_event	= see_link,
+	.db_event	= see_event,
 };
 
 static int see_raise(struct kprobe *probe, struct pt_regs *regs)
@@ -147,6 +163,8 @@ static int see_raise(struct kprobe *probe, struct pt_regs *regs)
 
 	if (n < SEEN_MAX)
 		raised[n] = (u16)regs_get_kernel_argument(regs, 4);
+	if (current != ringer && atomic_dec_if_positive(&work_rings) >= 0)
+		ntb_peer_db_set(EP->ntb, BIT_ULL(n & 1));
 	return 0;
 }
 
@@ -174,6 +192,7 @@ static void forget(void)
 		spin_lock_irq(&sides[i].lock);
 		sides[i].count = 0;
 		spin_unlock_irq(&sides[i].lock);
+		atomic_set(&sides[i].links, 0);
 	}
 	atomic_set(&raised_count, 0);
 }
@@ -286,7 +305,7 @@ static void show_masks(struct seq_file *s, struct side *side)
 		   ntb_db_valid_mask(side->ntb));
 	seq_printf(s, "%s db_vector_count=%d\n", side->name,
 		   ntb_db_vector_count(side->ntb));
-	for (vector = 0; vector < VECTORS; vector++)
+	for (vector = probe ? -1 : 0; vector < VECTORS; vector++)
 		seq_printf(s, "%s db_vector_mask(%d)=%#llx\n", side->name,
 			   vector, ntb_db_vector_mask(side->ntb, vector));
 }
@@ -320,6 +339,9 @@ static void show_slot(struct seq_file *s, struct side *side, unsigned int slot)
 
 	forget();
 	ring_slot(side, slot);
+	if (probe)
+		seq_printf(s, "%s slot %u, link events=%d\n", side->name, slot,
+			   atomic_read(&side->links));
 	show_events(s, side, slot);
 	read = ntb_db_read(side->ntb);
 	ntb_db_clear(side->ntb, read);
@@ -471,6 +493,24 @@ static void show_masked(struct seq_file *s, struct side *side)
 		   ntb_db_clear_mask(side->ntb, valid));
 }
 
+/* Nor does it forget one, or report it again, that was pending before. */
+static void show_pending_masked(struct seq_file *s, struct side *side)
+{
+	u64 valid = ntb_db_valid_mask(side->ntb);
+
+	ring_slot(side, FIRST_DB_SLOT);
+	forget();
+	ntb_db_set_mask(side->ntb, valid);
+	seq_printf(s, "%s slot 2 pending, db_read masked, unmasked= %#llx",
+		   side->name, ntb_db_read(side->ntb));
+	ntb_db_clear_mask(side->ntb, valid);
+	seq_printf(s, " %#llx\n", ntb_db_read(side->ntb));
+	seq_printf(s, "%s slot 2 pending, then masked and unmasked, vectors=",
+		   side->name);
+	show_vectors(s, side);
+	ntb_db_clear(side->ntb, ~0ULL);
+}
+
 /* Every bit with its neighbour and with bit 0. */
 static void probe_receiver(struct seq_file *s, struct side *side,
 			   unsigned int count)
@@ -483,12 +523,30 @@ static void probe_receiver(struct seq_file *s, struct side *side,
 	}
 	show_several(s, side, bits);
 	show_masked(s, side);
+	show_pending_masked(s, side);
+}
+
+/* Rings that come while deferred work raises others; a driver without raises once. */
+static void show_rings_of_work(struct seq_file *s, struct side *side)
+{
+	forget();
+	ringer = current;
+	atomic_set(&work_rings, WORK_RINGS);
+	ntb_peer_db_set(side->ntb, BIT_ULL(0));
+	msleep(POLL_MS);
+	atomic_set(&work_rings, 0);
+	seq_printf(s, "%s peer_db_set from its own work, slots=", side->name);
+	show_raised(s);
+	seq_puts(s, "\n");
+	ntb_db_clear(RC->ntb, ~0ULL);
 }
 
 static void probe_sender(struct seq_file *s, struct side *side)
 {
 	unsigned int bit;
 
+	if (side == EP)
+		show_rings_of_work(s, side);
 	for (bit = 1; bit < RINGS; bit++) {
 		show_ring(s, side, BIT_ULL(bit) | BIT_ULL(bit - 1));
 		if (bit > 1)
@@ -499,6 +557,20 @@ static void probe_sender(struct seq_file *s, struct side *side)
 	show_ring(s, side, SEVERAL);
 	show_ring(s, side, BIT_ULL(1) | BIT_ULL(FAR_BIT));
 	show_ring(s, side, BIT_ULL(NO_SLOT_BIT));
+}
+
+/* A handler that did its work and says that it had none. */
+static void show_unhandled(struct seq_file *s, struct side *side)
+{
+	unsigned int count = 0;
+	int irq, i;
+
+	for (i = 0; (irq = pci_irq_vector(side->ntb->pdev, i)) > 0; i++) {
+		struct irq_data *data = irq_get_irq_data(irq);
+
+		count += data && irq_data_to_desc(data)->irqs_unhandled;
+	}
+	seq_printf(s, "%s irqs not handled=%u\n", side->name, count);
 }
 
 static unsigned int slots_of(struct side *side)
@@ -529,6 +601,8 @@ static void observe_receiver(struct seq_file *s, struct side *side)
 		seq_printf(s, "%s irq looked up by the handler=%s\n",
 			   side->name,
 			   atomic_read(&vector_lookups) ? "yes" : "no");
+	if (side == RC && probe)
+		show_unhandled(s, side);
 }
 
 static void observe_sender(struct seq_file *s, struct side *side)

@@ -14,6 +14,7 @@
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/ntb.h>
 #include <linux/pci.h>
@@ -22,18 +23,25 @@
 /* What the endpoint publishes in BAR 0: the wire between the two drivers. */
 #define CTRL_BAR	0
 #define COMMAND		0x00
+#define ARGUMENT	0x04
 #define STATUS		0x08
 #define LINK		0x0a
+#define ADDR		0x10
+#define SIZE		0x18
 #define SPAD_OFFSET	0x28
 #define SPAD_COUNT	0x2c
 
 #define CONFIGURE_DOORBELL	1
 #define TEARDOWN_DOORBELL	2
+#define CONFIGURE_MW		3
+#define TEARDOWN_MW		4
 #define LINK_UP			5
 #define LINK_DOWN		6
 #define TRIES			400	/* of 5 ms: an endpoint may look every 500 ms */
 
 #define WINDOWS		4
+#define FAR_ADDR	0x123456789000ULL	/* no memory: only its words are looked at */
+#define FAR_SIZE	SZ_8K
 #define BUFFER_SIZE	SZ_16K
 
 static char *ep = "0000:10:00.0";
@@ -82,6 +90,39 @@ static struct side sides[] = { { .name = "ep" }, { .name = "rc" } };
 static void __iomem *ctrl;
 static struct dentry *file;
 
+/* What the endpoint's driver asked its controller for. */
+static phys_addr_t mapped, unmapped;
+static u64 mapped_addr, mapped_size;
+static bool far;	/* a window leads to no memory: the controller is not told */
+
+static int see_map(struct kprobe *probe, struct pt_regs *regs)
+{
+	mapped = regs->cx;
+	mapped_addr = regs->r8;
+	mapped_size = regs->r9;
+	if (far)
+		regs->r8 = regs->cx;
+	return 0;
+}
+
+static int see_unmap(struct kprobe *probe, struct pt_regs *regs)
+{
+	unmapped = regs->cx;
+	return 0;
+}
+
+static struct kprobe map_probe = {
+	.symbol_name	= "pci_epc_map_addr",
+	.pre_handler	= see_map,
+};
+
+static struct kprobe unmap_probe = {
+	.symbol_name	= "pci_epc_unmap_addr",
+	.pre_handler	= see_unmap,
+};
+
+static struct kprobe *kprobes[] = { &map_probe, &unmap_probe };
+
 static void see_link(void *ctx)
 {
 	struct side *side = ctx;
@@ -101,10 +142,11 @@ static int is_up(struct side *side)
 }
 
 /* Sends a command as a correct root complex would; what the endpoint says. */
-static int send(u32 command)
+static int send(u32 command, u32 argument)
 {
 	int tries, status;
 
+	writel(argument, ctrl + ARGUMENT);
 	writel(command, ctrl + COMMAND);
 	for (tries = 0; tries < TRIES; tries++) {
 		status = readw(ctrl + STATUS);
@@ -121,7 +163,7 @@ static void show_command(struct seq_file *s, const char *name, u32 command)
 	int status;
 
 	atomic_set(&EP->events, 0);
-	status = send(command);
+	status = send(command, 0);
 	seq_printf(s, "ep command %s, status=%d\n", name, status);
 	seq_printf(s, "ep command %s, link events=%d\n", name,
 		   atomic_read(&EP->events));
@@ -235,6 +277,19 @@ static void show_spads(struct seq_file *s, struct side *side)
 	}
 }
 
+/* What lies beyond the scratchpads, and beyond the one peer. */
+static void show_beyond(struct seq_file *s)
+{
+	int count = ntb_spad_count(RC->ntb);
+
+	seq_printf(s, "rc spad_write(-1)=%d\n", ntb_spad_write(RC->ntb, -1, 1));
+	seq_printf(s, "rc spad_write(%d)=%d\n", count,
+		   ntb_spad_write(RC->ntb, count, 1));
+	seq_printf(s, "rc peer_spad_write(%d)=%d\n", count,
+		   ntb_peer_spad_write(RC->ntb, 0, count, 1));
+	seq_printf(s, "rc mw_count of peer 1=%d\n", ntb_mw_count(RC->ntb, 1));
+}
+
 static void clear_spads(void)
 {
 	int idx;
@@ -319,6 +374,20 @@ static void cross_windows(struct seq_file *s, struct side *side)
 	}
 }
 
+/* Which of the endpoint's windows lies there; -1: none. */
+static int window_at(phys_addr_t phys)
+{
+	resource_size_t size;
+	phys_addr_t base;
+	int idx;
+
+	for (idx = 0; idx < min(ntb_mw_count(EP->ntb, 0), WINDOWS); idx++)
+		if (!ntb_peer_mw_get_addr(EP->ntb, idx, &base, &size) &&
+		    base == phys)
+			return idx;
+	return -1;
+}
+
 static void close_windows(struct seq_file *s, struct side *side)
 {
 	int idx;
@@ -328,12 +397,57 @@ static void close_windows(struct seq_file *s, struct side *side)
 
 		if (!window->size)
 			continue;
+		unmapped = 0;
 		seq_printf(s, "%s mw_clear_trans(%d)=%d\n", side->name, idx,
 			   ntb_mw_clear_trans(side->ntb, 0, idx));
+		if (side == RC)
+			seq_printf(s, "rc mw_clear_trans(%d), unmapped=%d\n",
+				   idx, window_at(unmapped));
 		dma_free_coherent(ntb_get_dma_dev(side->ntb), window->size,
 				  window->virt, window->addr);
 		*window = (struct window){};
 	}
+}
+
+static u64 on_wire(unsigned int place)
+{
+	return readl(ctrl + place) | (u64)readl(ctrl + place + 4) << 32;
+}
+
+static void put_on_wire(u64 value, unsigned int place)
+{
+	writel(lower_32_bits(value), ctrl + place);
+	writel(upper_32_bits(value), ctrl + place + 4);
+}
+
+/* Each window with an address that has more than 32 bits, and too large a one. */
+static void show_far_windows(struct seq_file *s)
+{
+	int idx, status;
+
+	far = true;
+	for (idx = 0; idx < min(ntb_mw_count(EP->ntb, 0), WINDOWS); idx++) {
+		put_on_wire(FAR_ADDR, ADDR);
+		put_on_wire(FAR_SIZE, SIZE);
+		mapped = 0;
+		unmapped = 0;
+		status = send(CONFIGURE_MW, idx);
+		seq_printf(s, "ep command CONFIGURE_MW(%d)= %d, maps %d %#llx %#llx\n",
+			   idx, status, window_at(mapped), mapped_addr,
+			   mapped_size);
+		status = send(TEARDOWN_MW, idx);
+		seq_printf(s, "ep command TEARDOWN_MW(%d)= %d, unmaps %d\n", idx,
+			   status, window_at(unmapped));
+		put_on_wire(0, ADDR);
+		put_on_wire(0, SIZE);
+		ntb_mw_set_trans(RC->ntb, 0, idx, FAR_ADDR, FAR_SIZE);
+		seq_printf(s, "rc mw_set_trans(%d) far, on the wire= %#llx %#llx\n",
+			   idx, on_wire(ADDR), on_wire(SIZE));
+		ntb_mw_clear_trans(RC->ntb, 0, idx);
+	}
+	seq_printf(s, "rc mw_set_trans(0) too large=%d\n",
+		   ntb_mw_set_trans(RC->ntb, 0, 0, FAR_ADDR, SZ_1G));
+	far = false;
 }
 
 /* The core hands out no window while the link is down. */
@@ -346,6 +460,7 @@ static void show_windows(struct seq_file *s)
 	cross_windows(s, RC);
 	close_windows(s, EP);
 	close_windows(s, RC);
+	show_far_windows(s);
 	ntb_link_disable(RC->ntb);
 }
 
@@ -385,6 +500,7 @@ static int probe_show(struct seq_file *s, void *unused)
 	show_host_link(s);
 	show_spads(s, EP);
 	show_spads(s, RC);
+	show_beyond(s);
 	clear_spads();
 	show_windows(s);
 	return 0;
@@ -435,20 +551,30 @@ static struct ntb_client probe_client = {
 
 static int __init probe_init(void)
 {
-	int ret = registers ? 0 : ntb_register_client(&probe_client);
+	int ret = 0;
 
-	if (!ret)
-		file = debugfs_create_file("ntb_probe", 0400, NULL, NULL,
-					   &probe_fops);
-	return ret;
+	if (!registers) {
+		ret = register_kprobes(kprobes, ARRAY_SIZE(kprobes));
+		if (ret)
+			return ret;
+		ret = ntb_register_client(&probe_client);
+		if (ret) {
+			unregister_kprobes(kprobes, ARRAY_SIZE(kprobes));
+			return ret;
+		}
+	}
+	file = debugfs_create_file("ntb_probe", 0400, NULL, NULL, &probe_fops);
+	return 0;
 }
 module_init(probe_init);
 
 static void __exit probe_exit(void)
 {
 	debugfs_remove(file);
-	if (!registers)
-		ntb_unregister_client(&probe_client);
+	if (registers)
+		return;
+	ntb_unregister_client(&probe_client);
+	unregister_kprobes(kprobes, ARRAY_SIZE(kprobes));
 }
 module_exit(probe_exit);
 
