@@ -126,13 +126,14 @@ class BoardRun(Struct, frozen=True, kw_only=True):
 class BoardPrediction(Struct, frozen=True, kw_only=True):
     """A number of a cell beside the model and the simulator, which was fitted on one queue alone.
 
-    Throughput is simulated. Amplification is runs of receive tasklets per doorbell interrupt, as
-    counters bound them; the model's number is the QPs that one doorbell wakes.
+    Amplification is runs of receive tasklets per doorbell interrupt, as counters bound them; the
+    effective one is tasklets that doorbells put on a list, as the trace of warm-ups has them. The
+    model's number is the QPs that one doorbell wakes.
     """
 
     cell: Annotated[int, axis("cell", "its place in `cells`")]
     variant: Annotated[str, axis("variant")]
-    number: Annotated[str, axis("number", "throughput or amplification")]
+    number: Annotated[str, axis("number", "throughput, amplification, effective amplification")]
     unit: Annotated[str, fact("unit")]
     measured: Annotated[float, fact("measured", "median; of amplification the lower bound")]
     measured_high: Annotated[

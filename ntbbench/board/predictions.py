@@ -24,15 +24,21 @@ from ntbbench.datapath.sections import Scenario
 ENGINE = ENGINES[0]
 ERROR = 0.02  # assumed of a single run
 REPLICATIONS = 3
-RATE, RUNS = "throughput", "amplification"
+RATE, RUNS, WAKEUPS = "throughput", "amplification", "effective amplification"
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """Means over the replications; `runs` are those of receive tasklets per interrupt."""
+    """Means over the replications.
+
+    Parameters
+    ----------
+    rate : bit/s.
+    per_interrupt : by name: runs of receive tasklets, and those that doorbells alone made.
+    """
 
     rate: float
-    runs: float | None
+    per_interrupt: dict[str, float]
 
 
 def predictions(result: BoardResult) -> list[BoardPrediction]:
@@ -76,9 +82,7 @@ def _of_cell(
 ) -> Iterator[BoardPrediction]:
     cell = result.cells[number]
     queues = queues_of(result, cell)
-    model = woken_per_doorbell(board, cell, queues, variant.dispatch)
-    rates, runs = (_values(result, number, variant.name, name) for name in (RATE, RUNS))
-    highs = _values(result, number, variant.name, f"{RUNS} at most")
+    rates = _values(result, number, variant.name, RATE)
     if rates and cell.program == "iperf3":
         yield BoardPrediction(
             cell=number,
@@ -89,17 +93,20 @@ def _of_cell(
             simulated=seen.rate if seen else None,
             is_fitted=is_fitted,
         )
-    if runs:
-        yield BoardPrediction(
-            cell=number,
-            variant=variant.name,
-            number=RUNS,
-            unit="",
-            measured=float(np.median(runs)),
-            measured_high=float(np.median(highs)) if len(highs) == len(runs) else None,
-            model=model,
-            simulated=seen.runs if seen else None,
-        )
+    for name in (RUNS, WAKEUPS):
+        lows = _values(result, number, variant.name, name)
+        highs = _values(result, number, variant.name, f"{name} at most")
+        if lows:
+            yield BoardPrediction(
+                cell=number,
+                variant=variant.name,
+                number=name,
+                unit="",
+                measured=float(np.median(lows)),
+                measured_high=float(np.median(highs)) if len(highs) == len(lows) else None,
+                model=woken_per_doorbell(board, cell, queues, variant.dispatch),
+                simulated=seen.per_interrupt.get(name) if seen else None,
+            )
 
 
 def _as_run(scenario: Scenario, board: Board, protocol: str, flows: int) -> Scenario:
@@ -147,16 +154,21 @@ def _simulated(
         return None
     found = [replicate(spec, number, ENGINE) for number in range(REPLICATIONS)]
     interrupts = sum(one.counts.interrupts for one in found)
-    runs = sum(sum(one.wakeups_by_cause.values()) for one in found)
+    counts = {
+        RUNS: sum(sum(one.wakeups_by_cause.values()) for one in found),
+        WAKEUPS: sum(one.counts.wakeups for one in found),
+    }
     rate = math.fsum(one.throughput_bps for one in found) / len(found)
-    return Simulated(rate, runs / interrupts if interrupts else None)
+    return Simulated(rate, {k: v / interrupts for k, v in counts.items()} if interrupts else {})
 
 
 def _values(result: BoardResult, cell: int, variant: str, name: str) -> list[float]:
+    """Return a number of every run; what only traces tell is of the warm-ups."""
+    is_timed = not name.startswith(WAKEUPS)
     return [
         one.value
         for run in result.runs
-        if run.block > 0 and (run.cell, run.variant) == (cell, variant)
+        if (run.block > 0) == is_timed and (run.cell, run.variant) == (cell, variant)
         for one in run.measures
         if one.name == name
     ]

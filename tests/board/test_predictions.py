@@ -50,6 +50,18 @@ def test_amplification_stands_beside_the_model_and_the_simulator() -> None:
     assert rows[1, "after"].simulated < wide.simulated <= 4.5
 
 
+def test_the_trace_of_a_warm_up_stands_beside_the_model() -> None:
+    result = board_result(drifting(0.0), 6, first=0, board=with_preset(), woken=True)
+    rows = [one for one in predictions(result) if one.number == "effective amplification"]
+    assert [(one.cell, one.measured, one.model) for one in rows] == [
+        (0, 1.0, 1.0),
+        (0, 1.0, 1.0),
+        (1, 4.0, 4.0),
+        (1, 1.0, 1.0),
+    ]
+    assert rows[2].simulated > rows[3].simulated > 0  # wakeups merge under load
+
+
 def test_the_model_needs_no_flows_of_iperf3_and_no_placement() -> None:
     """A ping rings one doorbell; where interrupts go does not change whom they wake."""
     board = parsed(with_preset(), "")

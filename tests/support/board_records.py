@@ -105,6 +105,7 @@ def _woken(turn: BoardTurn) -> list[BoardMeasure]:
     ]
     if turn.block < 1:
         found += [
+            BoardMeasure(name="effective amplification", unit="", value=low),
             BoardMeasure(name="doorbell to run p50", unit="s", value=low * 2e-6),
             BoardMeasure(name="doorbell to run p99", unit="s", value=low * 9e-6),
         ]

@@ -98,7 +98,7 @@ def measured(
     told = ProgramOutput(done.out.decode(errors="backslashreplace"), before, after)
     found = numbers(board, cell, told)
     found += _cpu(grown[sender], grown[receiver])
-    found += _doorbells(capture.folder / receiver, board.side(receiver), grown[receiver], cautions)
+    found += doorbells(capture.folder / receiver, board.side(receiver), grown[receiver], cautions)
     if cell.flows > 1 and not _spread(queues, cell):
         cautions.append("the flows have not every queue that they could have")
     return RunNumbers(
@@ -219,10 +219,10 @@ def own_counts(read: Measured, side: BoardSide, device: str) -> Measured:
     return own
 
 
-def _doorbells(
+def doorbells(
     folder: Path, side: BoardSide, grown: Counters, cautions: list[str]
 ) -> list[BoardMeasure]:
-    """Return interrupts and amplification with its bounds, of the receiver's capture."""
+    """Return interrupts, amplification with its bounds, and latency, of the receiver's capture."""
     if not folder.is_dir():
         return []
     device = next((key.partition(" ")[2] for key in grown if key.startswith("device ")), "")
@@ -234,7 +234,8 @@ def _doorbells(
     if totals and packets > 0:
         rate = sum(totals) / packets
         found.append(BoardMeasure(name="doorbell interrupts", unit="1/packet", value=rate))
-    for row in read.amplification:
+    rows = {row.quantity: row for row in reversed(read.amplification)}  # a trace's come first
+    for row in rows.values():
         found += _amplified(row)
     for one in read.run_times:
         if one.what == DELAY:

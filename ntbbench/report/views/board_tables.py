@@ -26,8 +26,8 @@ LATENCIES = {
     "ping-pong period": "mean of two doorbells and both sides' delay_ms",
 }
 MODEL = (
-    "model: QPs that one doorbell wakes; each runs at most once for it, so merged wakeups make "
-    "fewer runs, and other causes make more"
+    "model: QPs that one doorbell wakes; wakeups that merge make fewer tasklets, and other causes "
+    "make more runs"
 )
 CONTROL = (
     "a cell that the series cannot change has changed: the session or the build did, and it may "
