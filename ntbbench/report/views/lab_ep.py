@@ -13,7 +13,7 @@ TESTS = PartedTests(
     EpPart,
     ("controller",),
     "{}",
-    "a driver or controller",
+    "the controller",
     lambda controller: "\n".join(ITEM.split(controller[0])),
 )
 FACTS = ("ep_driver", "host_driver", "bar_sizes")
