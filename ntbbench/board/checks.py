@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from ntbbench.board.board_records import BoardCheck, BoardFinding, Ready
 from ntbbench.board.keys import FOUND, IRQBALANCE
+from ntbbench.board.one_run.built_in import BUILT_IN
 from ntbbench.board.settings import SIDES, Board
 from ntbbench.board.survey import Survey, module_name
 
@@ -34,6 +35,7 @@ def _of_side(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     remedy = 'root, or become = "sudo -n"'
     yield _found(side, "privileges", f"uid {now.get('uid')}", "" if is_root else remedy)
     yield from _tools(board, side, now)
+    yield from _clients(board, side, now)
     yield from _link(board, side, now)
     yield from _modules(board, side, now)
     yield from _interrupts(board, side, now)
@@ -49,12 +51,22 @@ def _of_side(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
 
 
 def _tools(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
-    tools = [*NEEDED, *board.axes.programs]
+    tools = [*NEEDED, *(tool for name in board.axes.programs for tool in BUILT_IN[name].tools)]
     tools += ["ethtool"] if board.axes.queues else []
     tools += ["modinfo"] if any(variant.modules for variant in board.variants) else []
     lacking = [tool for tool in dict.fromkeys(tools) if not now.has(tool)]
     told = f"no {', '.join(lacking)}" if lacking else ", ".join(dict.fromkeys(tools))
     yield _found(side, "tools", told, f"install {' '.join(lacking)}" if lacking else "")
+
+
+def _clients(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
+    """Yield the test drivers that a program reads in debugfs; a variant may load them."""
+    loads = any(variant.modules or getattr(variant, side) for variant in board.variants)
+    for client in filter(None, (BUILT_IN[name].client for name in board.axes.programs)):
+        there = now.get(f"client {client}")
+        remedy = "" if there else f"load {client}: it takes the device from ntb_transport"
+        ready: Ready = "note" if loads else "missing"
+        yield _found(side, client, "loaded" if there else "not in debugfs", remedy, ready=ready)
 
 
 def _link(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:

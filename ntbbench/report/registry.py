@@ -101,6 +101,7 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.lab.selftest.records:HostSelftestResult",
         "lab_selftest",
     ),
+    "ep": ResultKind("ntbbench.ep/1", "ntbbench.lab.ep.records:EpResult", "lab_ep"),
     "series": ResultKind(
         "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
     ),

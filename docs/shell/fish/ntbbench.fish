@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --flows --force --format --function --gap --git --hardware --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --ntb-driver --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab ep' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bar-sizes --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --features --flows --force --format --function --gap --git --hardware --host-driver --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -118,7 +118,6 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-driver -x -d 
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l host1-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l host2-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 1-7 as 1-7 or 1,7)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l rc-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 8-12 as 8-12 or 8,12)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair run' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -148,7 +147,6 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l cache -x -d '
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ep-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default before,after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default before,after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l host1-driver -x -d 'drivers of host 1; as --ep-driver'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l host2-driver -x -d 'drivers of host 2; as --ep-driver'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair matrix' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -179,7 +177,6 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-driver -x -
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l host1-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l host2-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 1-7 as 1-7 or 1,7)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l rc-patches -x -d 'patches that the driver carries; another behaviour is a finding; unset: inferred (none, full, or patches of 8-12 as 8-12 or 8,12)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair check' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
@@ -204,12 +201,8 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s h -l help -
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l kernel -x -d 'default debian:7.3'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l function -x -d 'pci-epf-vntb, or pci-epf-ntb between two hosts with ntb_hw_epf (vntb, ntb; default vntb)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l ep-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l host1-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l host2-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (words; default after)'
-complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l ntb-driver -x -d 'pci-epf-ntb: before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l jobs -x -d 'boots at a time; unset: one per CPU (1 to 64)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l html -x -d 'write a self-contained page too'
@@ -218,6 +211,22 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s v -l verbos
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s o -l output -x -d 'the result (default results/runs/lab-pair-selftest-<UTC time>.json)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a ep -d 'Run the kernel'"'"'s own pci_endpoint_test, driver and selftest, against its pci-epf-test, on a software'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l kernel -x -d 'default debian:7.3'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l features -x -d 'of a controller; repeated, a boot and a column each (features as listed below; default plain)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l ep-driver -x -d 'pci-epf-test (kernel: its own, a C file, or a kernel tree; default kernel)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l host-driver -x -d 'pci_endpoint_test (kernel: its own, a C file, or a kernel tree; default kernel)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l bar-sizes -x -d 'of pci-epf-test'"'"'s BARs (BAR:SIZE,... each BAR once, each size a power of two from 128 to 8M, or none; default none)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l jobs -x -d 'boots at a time; unset: one per CPU (1 to 64)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l format -x -d 'what stdout gets (default text)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l html -x -d 'write a self-contained page too'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l write -x -d 'write the report to FILE in this format too; repeatable'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s v -l verbose -d 'text: every table, and the environment'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
+complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s o -l output -x -d 'the result (default results/runs/lab-ep-<UTC time>.json)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a series -d 'Take a series of patches on pci-epf-vntb, ntb_hw_epf or the NTB code below them, commit by commit:'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using lab series' -l tree -x -d 'the repository of BASE..HEAD; of a whole kernel every change runs'
@@ -443,7 +452,9 @@ complete -c ntbbench -n '_shtab_ntbbench_using board run' -l warmup -x -d 'block
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l seed -x -d 'of the order in each block; default: drawn anew (0 to 9223372036854775807)'
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l alpha -x -d 'chance of any false alarm (a number between 0 and 1, both excluded; default 0.05)'
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l threshold -x -d 'relative change that matters (below 1, which is 100 %: for two per cent write 2% or 0.02; default 0.02)'
+complete -c ntbbench -n '_shtab_ntbbench_using board run' -l fail-inconclusive -d 'exit 3 if anything stays inconclusive'
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l policy -x -d 'thresholds by metric'
+complete -c ntbbench -n '_shtab_ntbbench_using board run' -l gate -d 'exit with the verdict, as `gate` does'
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l dry-run -d 'as `board plan`'
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l format -x -d 'what stdout gets (default text)'
 complete -c ntbbench -n '_shtab_ntbbench_using board run' -l html -x -d 'write a self-contained page too'

@@ -21,17 +21,26 @@ Say = Callable[[str], None]
 
 
 def fetch_tests(cache: Cache, source: DebianSource, say: Say) -> Path:
-    """Return the tests of a kernel's source, taking them out of its package the first time.
+    """Return the NTB tests of a kernel's source, as `fetch_files`."""
+    return fetch_files(cache, source, ("selftests", "NTB tests"), FILES, say)
 
+
+def fetch_files(
+    cache: Cache, source: DebianSource, kind: tuple[str, str], names: tuple[str, ...], say: Say
+) -> Path:
+    """Return a folder with files of a kernel's source, taken out of its package the first time.
+
+    `kind`: the folder of the cache that they are kept in, and what they are, in words.
     FetchError: the package could not be had, or lacks a file.
     """
-    place = cache.root / "selftests" / source.manifest.version
+    folder, words = kind
+    place = cache.root / folder / source.manifest.version
     if not place.is_dir():
         package = fetch_source(cache, source.manifest.version, say, keep=True).package
         with cache.lock(say):
             if not place.is_dir():
-                say(f"unpacking the NTB tests of {source.origin}")
-                cache.publish(place, lambda folder: unpack_files(package, FILES, folder))
+                say(f"unpacking the {words} of {source.origin}")
+                cache.publish(place, lambda folder: unpack_files(package, names, folder))
     return place
 
 

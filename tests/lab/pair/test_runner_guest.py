@@ -246,7 +246,7 @@ def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
     checkpatch = rig().kernel.kbuild / "scripts" / "checkpatch.pl"
     lab = Path(runner.__file__).parent
     sources = [*sorted((lab / "guest").glob("*.[ch]")), *sorted((lab.parent / "guest").glob("*.c"))]
-    assert len(sources) == 10 + 3
+    assert len(sources) == 14 + 3
     for source in sources:
         command = ["perl", str(checkpatch), "--no-tree", "--strict", "--file", str(source)]
         told = children.run(command, capture_output=True, text=True, check=False)

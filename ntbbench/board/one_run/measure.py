@@ -23,9 +23,12 @@ from ntbbench.board.hosts import (
     ended,
     last,
 )
-from ntbbench.board.programs import SERVER_READY, numbers, program_of
+from ntbbench.board.one_run.built_in import Counters, ProgramOutput
+from ntbbench.board.one_run.programs import SERVER_READY, numbers, program_of
 from ntbbench.board.settings import SIDES, Board
-from ntbbench.capture.ingest import ingest
+from ntbbench.capture.ingest import RUNS, ingest
+from ntbbench.capture.latency_records import DELAY
+from ntbbench.capture.records import Amplification
 from ntbbench.capture.script import BEGUN, script_text
 from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
@@ -37,7 +40,6 @@ SPARE = 20.0  # seconds that a client may take beside its run
 WITHOUT_TRACE = ("/usr/bin/env", "NTBBENCH_TRACE=no")
 SMALL = 1 << 24  # bytes of a capture, compressed
 KINDS = ("system", "irq", "softirq")
-Counters = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Capture:
 
 def counters(host: Host, board: Board) -> dict[str, float]:
     """Return the counters of a host; exceptions as of `Host.run`."""
-    script = files("ntbbench.board").joinpath("counters.sh").read_text(encoding="utf-8")
+    script = files("ntbbench.board.one_run").joinpath("counters.sh").read_text(encoding="utf-8")
     words = ["/bin/sh", "-c", script, "counters", board.side(host.name).netdev]
     told = (line.partition("\t") for line in host.checked(shlex.join(words)).text.splitlines())
     return {key: float(value) for key, _, value in told if value}
@@ -88,7 +90,8 @@ def measured(
         raise CommandFailed(f"{sender}: {program.client:.80} exits {done.code}: {last(done)}")
     grown = {side: _grown(before[side], after[side]) for side in SIDES}
     queues = _queues(grown[sender])
-    found = numbers(board, cell, done.out)
+    told = ProgramOutput(done.out.decode(errors="backslashreplace"), before, after)
+    found = numbers(board, cell, told)
     found += _cpu(grown[sender], grown[receiver])
     found += _doorbells(capture.folder / receiver, grown[receiver], cautions)
     if cell.flows > 1 and not _spread(queues, cell):
@@ -197,11 +200,22 @@ def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[Board
     if totals and packets > 0:
         rate = sum(totals) / packets
         found.append(BoardMeasure(name="doorbell interrupts", unit="1/packet", value=rate))
-    for row in read.amplification[:1]:
-        found.append(BoardMeasure(name="amplification", unit="", value=row.low))
-        if row.high is not None:
-            found.append(BoardMeasure(name="amplification at most", unit="", value=row.high))
+    for row in read.amplification:
+        found += _amplified(row)
+    for one in read.run_times:
+        if one.what == DELAY:
+            found += [
+                BoardMeasure(name=f"{DELAY} p50", unit="s", value=one.p50_low),
+                BoardMeasure(name=f"{DELAY} p99", unit="s", value=one.p99_low),
+            ]
     return found
+
+
+def _amplified(row: Amplification) -> Iterator[BoardMeasure]:
+    name = "amplification" if row.quantity == RUNS else "effective amplification"
+    yield BoardMeasure(name=name, unit="", value=row.low)
+    if row.high is not None:
+        yield BoardMeasure(name=f"{name} at most", unit="", value=row.high)
 
 
 @contextmanager

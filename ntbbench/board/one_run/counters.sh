@@ -5,6 +5,11 @@ export LC_ALL
 say() { printf '%s\t%s\n' "$1" "$2"; }
 read -r up _ </proc/uptime
 say uptime "$up"
+for file in /sys/kernel/debug/ntb_pingpong/*/count; do
+	{ read -r value <"$file"; } 2>/dev/null && say "ping-pong count" "$value"
+done
+{ read -r value </sys/module/ntb_pingpong/parameters/delay_ms; } 2>/dev/null &&
+	say "ping-pong delay" "$value"
 awk '$1 == "cpu" {
 	print "cpu user\t" $2 + $3; print "cpu system\t" $4
 	print "cpu irq\t" $7; print "cpu softirq\t" $8
