@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import fields
 
 from ntbbench.core.fields import declared
 from ntbbench.lab.selftest.records import FAILED, KNOWN, PASSED
@@ -127,10 +128,9 @@ class PartedTests:
     def sheet(self, parts: Sequence[Any]) -> Sheet:
         """Return a line a part."""
         left_out = {"output", "log"}
-        names = [name for name in self.part.__struct_fields__ if name not in left_out]
-        about = declared(self.part)
-        heads = [about[name].name if name in about else name for name in names]
-        return Sheet(heads, [[getattr(part, name) for name in names] for part in parts])
+        shown = [one for one in fields(self.part) if one.name not in left_out]
+        rows = [[getattr(part, one.name) for one in shown] for part in parts]
+        return Sheet([one.encode_name for one in shown], rows)
 
     def checks(self, parts: Sequence[Any]) -> Iterator[Check]:
         """Yield a test a set-up, with its parts; a known failure is skipped, and says why."""
