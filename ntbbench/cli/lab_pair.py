@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ntbbench.cli.lab_kernel import add_pair_kernel, check_empty, pair_lab, say
+from ntbbench.cli.lab_pair_explore import add_explore, add_replay
 from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.lab_pair_selftest import add_selftest
 from ntbbench.cli.options import add_options, chosen
@@ -19,12 +20,13 @@ from ntbbench.cli.pair_setting import (
     VNTB,
     add_function,
     joins_hosts,
+    pair_setup,
     refuse,
     refuse_drivers,
 )
 from ntbbench.cli.streams import failed, refusal
 from ntbbench.core.ending import scratch_folder
-from ntbbench.core.errors import ExitCode, InputError
+from ntbbench.core.errors import ExitCode
 from ntbbench.lab.commands import BuildError, GuestError, UnjudgedError
 from ntbbench.lab.hosts.bridge_records import HostResult
 from ntbbench.lab.hosts.hosts_plan import HostPackets
@@ -43,11 +45,9 @@ from ntbbench.lab.pair.plan import (
     PairPlan,
     PairSetup,
     Rounds,
-    named_patches,
 )
 from ntbbench.lab.pair.points import all_agree, all_points, evaluate, observed
 from ntbbench.lab.pair.records import CHECK, RUN, PairPoint, PairResult
-from ntbbench.pair.drivers.patches import SIDES
 
 DESCRIPTION = """\
 Bind the unmodified pci-epf-vntb and ntb_hw_epf to each other over a software endpoint controller
@@ -110,6 +110,8 @@ def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add_matrix(inner)
     _add_check(inner)
     add_selftest(inner)
+    add_explore(inner)
+    add_replay(inner)
 
 
 def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -263,21 +265,6 @@ def setup_of(args: argparse.Namespace) -> AnySetup:
         ours = {name: tree for name in HOST_DRIVERS if getattr(hosts, name) == AFTER}
         return replace(hosts, **ours)
     return pair_setup(args)
-
-
-def pair_setup(args: argparse.Namespace) -> PairSetup:
-    """Return `setup_of` where pci-epf-vntb is the function."""
-    setup = chosen(args, PairSetup())
-    for side in SIDES:
-        driver, given = getattr(setup, f"{side}_driver"), getattr(setup, f"{side}_patches")
-        if driver == AFTER and args.source is not None:
-            setup = replace(setup, **{f"{side}_driver": str(args.source.absolute())})
-            continue
-        named = named_patches(side, driver)
-        if named is not None and given not in (None, named):
-            allowed = f"{'full' if named else 'none'}, which `{driver}` stands for; or name a file"
-            raise InputError(f"--{side}-patches", getattr(args, f"{side}_patches"), allowed)
-    return setup
 
 
 def result_kind(args: argparse.Namespace) -> type[PairResult]:

@@ -5,8 +5,8 @@ import argparse
 import sys
 
 from ntbbench.cli.lab_kernel import add_pair_kernel, pair_lab
-from ntbbench.cli.lab_pair import pair_setup
 from ntbbench.cli.options import add_options
+from ntbbench.cli.pair_setting import pair_setup
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.lab.pair.pair_shell import open_shell
 from ntbbench.lab.pair.plan import PairSetup

@@ -96,6 +96,9 @@ RESULTS: dict[str, ResultKind] = {
     "selftest": ResultKind(
         "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"
     ),
+    "explore": ResultKind(
+        "ntbbench.explore/1", "ntbbench.lab.explore.records:ExploreResult", "lab_explore"
+    ),
     "series": ResultKind(
         "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
     ),
