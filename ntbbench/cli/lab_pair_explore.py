@@ -33,7 +33,7 @@ from ntbbench.lab.explore.records import (
     ExploreResult,
 )
 from ntbbench.lab.explore.replay_schedule import replay_finding
-from ntbbench.lab.explore.schedules import STRATEGIES, WORKLOADS, Drawn, Strategy, Workload
+from ntbbench.lab.explore.schedules import STRATEGIES, WORKLOADS, Draws, Strategy, Workload
 from ntbbench.lab.pair.plan import AFTER, BEFORE, PairSetup
 from ntbbench.lab.pair.sources import side_of_file
 
@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
                 break
             explored.add(
                 ExploreLab(lab, setup),
-                Drawn(workload, asked.strategy),
+                Draws(workload, asked.strategy),
                 range(asked.first_seed, asked.first_seed + _count(asked)),
                 _hooks(signals.asked, asked.minutes, partial(progress, "boots"), jobs),
                 most_findings=asked.findings,

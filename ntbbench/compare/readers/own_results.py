@@ -5,6 +5,7 @@ import msgspec
 
 from ntbbench.compare.readers.commit_series import CommitSeries
 from ntbbench.compare.readers.content import Content, Keys, ResultReader, begins
+from ntbbench.compare.readers.explored_seeds import ExploredSeeds
 from ntbbench.compare.readers.pair_results import Pairs
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
@@ -26,6 +27,7 @@ OWN = (
     Flows(),
     Pairs(),
     CommitSeries(),
+    ExploredSeeds(),
     Simulations(),
 )
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)

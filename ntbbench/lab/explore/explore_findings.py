@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ntbbench.lab.explore.code_points import CodePoint
-from ntbbench.lab.explore.explore_guest import ExploreLab, Run
+from ntbbench.lab.explore.explore_guest import ExploreLab, GuestRun
 from ntbbench.lab.explore.explore_run import SeedRun, Seeds
 from ntbbench.lab.explore.oracles import Judgement, judged
 from ntbbench.lab.explore.records import (
@@ -34,7 +34,7 @@ class Replay:
     failed: int  # runs of the last boot
     runs: int
     boots: int
-    run: Run | None  # the one that was judged; None: the guest died in it
+    run: GuestRun | None  # the one that was judged; None: the guest died in it
     missing: tuple[str, ...] = ()  # points of delays that the code has not
 
 
@@ -96,7 +96,7 @@ def finding(
     )
 
 
-def _model(lab: ExploreLab, judgement: Judgement, run: Run | None) -> str:
+def _model(lab: ExploreLab, judgement: Judgement, run: GuestRun | None) -> str:
     """Return what the model of the drivers says of packets that wait."""
     polled = lab.setup.doorbell == "poll"
     if judgement.oracle == STUCK and polled and run is not None and run.stuck["rc"]:

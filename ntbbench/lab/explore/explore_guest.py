@@ -37,7 +37,7 @@ TOLD = re.compile(r"^schedule (\S+)\n(.*?)^told$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Event:
+class GuestEvent:
     """One line of a run's log."""
 
     ns: int  # since the run began
@@ -48,12 +48,12 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Run:
+class GuestRun:
     """What one schedule came to."""
 
     outcome: str
     words: dict[str, str]  # every line of it, by its first word
-    log: tuple[Event, ...] = ()
+    log: tuple[GuestEvent, ...] = ()
 
     def counts(self, name: str) -> Counter[int]:
         """Return a line of NUMBER:COUNT words."""
@@ -82,7 +82,7 @@ class Run:
 class ExploreBoot:
     """What one boot of schedules came to."""
 
-    runs: dict[str, Run]  # by the schedule's name, in order; those that the guest lived to see
+    runs: dict[str, GuestRun]  # by the schedule's name, in order; those that the guest lived to see
     warnings: dict[str, list[str]]  # what its kernel complained of, by the schedule
     died: str  # how it died, in one line; empty: it did not
     died_in: str  # and in which schedule; empty: in none
@@ -187,15 +187,15 @@ def read_boot(booted: Boot, folder: Path) -> ExploreBoot:
     )
 
 
-def read_run(text: str) -> Run:
+def read_run(text: str) -> GuestRun:
     """Return what the guest told of one schedule."""
     words: dict[str, str] = {}
-    log: list[Event] = []
+    log: list[GuestEvent] = []
     for line in text.splitlines():
         name, _, rest = line.partition(" ")
         if name == "event":
             ns, cpu, context, what, value = rest.split()
-            log.append(Event(int(ns), int(cpu), int(context), int(what), int(value, 16)))
+            log.append(GuestEvent(int(ns), int(cpu), int(context), int(what), int(value, 16)))
         else:
             words[name] = rest
-    return Run(words.get("outcome", DEAD), words, tuple(log))
+    return GuestRun(words.get("outcome", DEAD), words, tuple(log))

@@ -8,10 +8,10 @@ from functools import partial
 from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.explore.code_points import ENTRY, CodePoint, code_points, located
-from ntbbench.lab.explore.explore_guest import ExploreBoot, ExploreLab, Run
+from ntbbench.lab.explore.explore_guest import ExploreBoot, ExploreLab, GuestRun
 from ntbbench.lab.explore.oracles import Judgement, judged
 from ntbbench.lab.explore.records import HELD, Coverage, ExploreSeed, PlaceInCode, Schedule
-from ntbbench.lab.explore.schedules import Drawn, Field, Workload, draw, pct_bound, plain
+from ntbbench.lab.explore.schedules import Draws, Field, Workload, draw, pct_bound, plain
 
 PROFILE_RUNS = 6
 BATCH = 40  # schedules of a boot
@@ -32,7 +32,7 @@ class Seeds:
     """The seeds of one pair of drivers."""
 
     lab: ExploreLab
-    drawn: Drawn
+    drawn: Draws
     profile: Profile
     pairs: set[tuple[str, str]] = field(default_factory=set)  # of points that met in this order
     boots: int = 1  # with the profile's
@@ -89,7 +89,7 @@ class SeedRun:
     seed: int
     schedule: Schedule
     judgement: Judgement
-    run: Run | None  # None: the guest died in it
+    run: GuestRun | None  # None: the guest died in it
 
 
 def run_batch(seeds: Seeds, numbers: Sequence[int]) -> list[SeedRun]:

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ntbbench.lab.explore.explore_guest import DEAD, ExploreBoot, ExploreLab, Run
+from ntbbench.lab.explore.explore_guest import DEAD, ExploreBoot, ExploreLab, GuestRun
 from ntbbench.lab.explore.records import (
     BOUNDS,
     HELD,
@@ -53,7 +53,7 @@ def judged(lab: ExploreLab, schedule: Schedule, name: str, boot: ExploreBoot) ->
     return Judgement(BOUNDS, beyond[0]) if beyond else Judgement(HELD)
 
 
-def waiting(run: Run) -> str:
+def waiting(run: GuestRun) -> str:
     """Return which QPs wait for what, in words."""
     told = (
         f"QP {qp} {side.upper()} to {PEER[side].upper()}"
@@ -66,7 +66,7 @@ def waiting(run: Run) -> str:
     return f"packets wait {lasted}, until {until}: {', '.join(told)}; seen at {seen:.1f} ms"
 
 
-def beyond_bounds(lab: ExploreLab, run: Run) -> Iterator[str]:
+def beyond_bounds(lab: ExploreLab, run: GuestRun) -> Iterator[str]:
     """Yield each QP whose tasklet ran more or less often than the model allows."""
     for sender in SIDES:
         receiver = PEER[sender]
@@ -78,7 +78,7 @@ def beyond_bounds(lab: ExploreLab, run: Run) -> Iterator[str]:
                 yield f"{name}: {runs[qp]} tasklet runs, the model allows {least} to {most}"
 
 
-def model_bounds(lab: ExploreLab, run: Run, sender: str) -> RunBounds:
+def model_bounds(lab: ExploreLab, run: GuestRun, sender: str) -> RunBounds:
     """Return the bounds of a run's tasklets at the receiver."""
     receiver = PEER[sender]
     queues = lab.setup.queues or 0

@@ -20,7 +20,7 @@ ANY = ""  # the point of a delay at a step, whatever point it is
 EACH = 0  # the hit of a delay at every hit
 
 
-class Sender(Struct, frozen=True):
+class PacketSender(Struct, frozen=True):
     """A thread that sends."""
 
     side: int  # of SIDES
@@ -50,7 +50,7 @@ class Schedule(Struct, frozen=True):
     seed: int
     workload: str
     strategy: str
-    senders: tuple[Sender, ...]
+    senders: tuple[PacketSender, ...]
     delays: tuple[Delay, ...] = ()
     actor_cpu: int = 0
     actions: tuple[Action, ...] = ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ntbbench.lab.explore.code_points import CodePoint
-from ntbbench.lab.explore.records import ANY, EACH, SIDES, Action, Delay, Schedule, Sender
+from ntbbench.lab.explore.records import ANY, EACH, SIDES, Action, Delay, PacketSender, Schedule
 
 Strategy = Literal["random", "pct"]
 STRATEGIES: tuple[Strategy, ...] = ("random", "pct")
@@ -22,15 +22,17 @@ GAPS_US = (0, 20, 200, 500, 1000, 2000, 20000)
 DELAYS_US = (20, 100, 400, 1500)
 LONG_US = DELAYS_US[-1]
 ACTION_GAPS_US = (50, 200, 1000, 5000)
-PACKETS = (12, 32)  # of a sender, from, to
+PACKETS = (20, 50)  # of a sender, from, to
 SENDERS = (2, 4)
 QPS_MAX = 2  # of a sender: packets of one QP that follow close on each other tell most
-DELAYS = (2, 6)  # of a schedule
+DELAYS = (3, 8)  # of a schedule
+DRIVERS = ("pci_epf_vntb", "ntb_hw_epf")
+OFTEN = 2 / 3  # of the delays are at each hit of their point
 PCT_DEPTH = 3  # orderings that a bug needs, for the bound
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Draws:
     """How schedules are drawn."""
 
     workload: Workload
@@ -48,7 +50,7 @@ class Field:
     steps: int = 0  # hits of all points, in one run
 
 
-def draw(field: Field, seed: int, drawn: Drawn) -> Schedule:
+def draw(field: Field, seed: int, drawn: Draws) -> Schedule:
     """Return the schedule of a seed: for the same field always the same."""
     choice = random.Random(f"{drawn.workload} {drawn.strategy} {seed}")  # noqa: S311 - not for secrets
     senders = tuple(_sender(choice, field, number) for number in range(choice.randint(*SENDERS)))
@@ -65,23 +67,25 @@ def draw(field: Field, seed: int, drawn: Drawn) -> Schedule:
 
 def plain(field: Field, seed: int, workload: Workload) -> Schedule:
     """Return a schedule without delays."""
-    return draw(replace(field, points=(), steps=0), seed, Drawn(workload, "random"))
+    return draw(replace(field, points=(), steps=0), seed, Draws(workload, "random"))
 
 
-def _sender(choice: random.Random, field: Field, number: int) -> Sender:
+def _sender(choice: random.Random, field: Field, number: int) -> PacketSender:
     """Return a sender, of one QP or of several; of any two in turn there is one on either side."""
     qps = choice.sample(range(field.queues), k=choice.randint(1, min(QPS_MAX, field.queues)))
     count = choice.randint(*PACKETS)
     packets = ((choice.choice(qps), choice.choice(GAPS_US)) for _ in range(count))
-    return Sender(number % len(SIDES), choice.randrange(field.cpus), tuple(packets))
+    return PacketSender(number % len(SIDES), choice.randrange(field.cpus), tuple(packets))
 
 
 def _at_random(choice: random.Random, field: Field) -> tuple[Delay, ...]:
     """Hold CPUs at points whose accesses meet others: at one hit, or at each.
 
-    Each module has the same share: ntb_transport's many copies would leave little to the drivers.
+    Each module has the same share, and a driver twice as much: ntb_transport's many copies would
+    leave little to what is under test.
     """
-    modules = sorted({point.module for point in field.points})
+    found = sorted({point.module for point in field.points})
+    modules = [module for module in found for _ in range(1 + (module in DRIVERS))]
     if not modules:
         return ()
     return tuple(
@@ -96,7 +100,7 @@ def _delay(choice: random.Random, field: Field, module: str) -> Delay:
 
 
 def _hit(choice: random.Random, hits: int) -> int:
-    return EACH if choice.random() < 0.5 else choice.randint(1, max(hits, 1))
+    return EACH if choice.random() < OFTEN else choice.randint(1, max(hits, 1))
 
 
 def _by_priority(choice: random.Random, field: Field) -> tuple[Delay, ...]:

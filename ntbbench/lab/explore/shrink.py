@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from ntbbench.lab.explore.code_points import CodePoint
-from ntbbench.lab.explore.explore_guest import ExploreBoot, ExploreLab
+from ntbbench.lab.explore.explore_guest import ExploreLab
 from ntbbench.lab.explore.oracles import judged
-from ntbbench.lab.explore.records import EACH, Delay, Schedule, Sender
+from ntbbench.lab.explore.records import EACH, Delay, PacketSender, Schedule
 
 ROUNDS = 8
+TRIES = 2  # of a candidate
 HITS = 12  # single hits that are tried in place of all
-RUNS = 3  # of the smallest, in a boot of its own
+RUNS = 5  # of the smallest, in a boot of its own
 BOOTS = 3  # until one fails: QEMU's own clock shifts one boot in some 40
 SHORTEST_US = 20
 
@@ -22,18 +23,15 @@ def shrunk(
 ) -> Schedule:
     """Return the smallest schedule that was found to fail in the same way; a boot a round."""
     for _ in range(ROUNDS):
-        candidates = {str(n): smaller for n, smaller in enumerate(smaller_ones(schedule))}
-        boot = lab.boot(candidates, points, logs=0)
-        failing = [s for name, s in candidates.items() if _fails(lab, s, name, boot, oracle)]
+        smaller = list(smaller_ones(schedule))
+        runs = {f"{n}.{run}": one for n, one in enumerate(smaller) for run in range(TRIES)}
+        boot = lab.boot(runs, points, logs=0)
+        found = ((one, judged(lab, one, name, boot)) for name, one in runs.items())
+        failing = [one for one, judgement in found if judgement and judgement.oracle == oracle]
         if not failing:
             break
-        schedule = min(failing, key=lambda smaller: smaller.size)
+        schedule = min(failing, key=lambda one: one.size)
     return schedule
-
-
-def _fails(lab: ExploreLab, schedule: Schedule, name: str, boot: ExploreBoot, oracle: str) -> bool:
-    found = judged(lab, schedule, name, boot)
-    return found is not None and found.oracle == oracle
 
 
 def smaller_ones(schedule: Schedule) -> Iterator[Schedule]:
@@ -47,7 +45,7 @@ def smaller_ones(schedule: Schedule) -> Iterator[Schedule]:
     yield from (replace(schedule, senders=without(senders, n)) for n in range(len(senders)))
     for n, sender in enumerate(senders):
         for packets in _parts(sender.packets):
-            cut = Sender(sender.side, sender.cpu, packets)
+            cut = PacketSender(sender.side, sender.cpu, packets)
             yield replace(schedule, senders=(*senders[:n], cut, *senders[n + 1 :]))
     for delay in delays:
         yield from (replace(schedule, delays=(less,)) for less in _less(delay))

@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from ntbbench.lab.explore.code_points import BOTH, ENTRY, READ, CodePoint
-from ntbbench.lab.explore.explore_guest import Event, Run
+from ntbbench.lab.explore.explore_guest import GuestEvent, GuestRun
 from ntbbench.lab.explore.oracles import PEER
 from ntbbench.lab.explore.records import SIDES, StoryLine
 
@@ -17,7 +17,7 @@ LINES_MAX = 60
 WORD = 8  # bytes that count as one place
 
 
-def told(run: Run, points: Sequence[CodePoint], delayed: Sequence[str]) -> list[StoryLine]:
+def told(run: GuestRun, points: Sequence[CodePoint], delayed: Sequence[str]) -> list[StoryLine]:
     """Return what happened around the last delay before the packets waited, to the QP that waits.
 
     `delayed`: names of the points of the delays.
@@ -38,7 +38,7 @@ def told(run: Run, points: Sequence[CodePoint], delayed: Sequence[str]) -> list[
     return [_line(event, points) for event in kept][:LINES_MAX]
 
 
-def _span(run: Run, held: Sequence[Event], sender: str, qp: int) -> tuple[int, int]:
+def _span(run: GuestRun, held: Sequence[GuestEvent], sender: str, qp: int) -> tuple[int, int]:
     """Return the time to tell of: from before the delay in which the packet that waits was sent."""
     number = _first_late(run, sender, qp)
     sent = next((e.ns for e in run.log if _is_packet(e, SENT, sender, qp, number)), 0)
@@ -47,7 +47,7 @@ def _span(run: Run, held: Sequence[Event], sender: str, qp: int) -> tuple[int, i
     return start, max(sent, start) + AFTER_US * 1000
 
 
-def _first_late(run: Run, sender: str, qp: int) -> int:
+def _first_late(run: GuestRun, sender: str, qp: int) -> int:
     """Return the number of the packet of a QP that waited longest, or never came."""
     sent = {e.value & 0xFFFF: e.ns for e in run.log if _is_packet(e, SENT, sender, qp)}
     came = {e.value & 0xFFFF: e.ns for e in run.log if _is_packet(e, RECEIVED, sender, qp)}
@@ -56,7 +56,7 @@ def _first_late(run: Run, sender: str, qp: int) -> int:
     return max(waits, key=lambda number: (waits[number], -number), default=0)
 
 
-def _is_packet(event: Event, what: int, sender: str, qp: int, number: int = -1) -> bool:
+def _is_packet(event: GuestEvent, what: int, sender: str, qp: int, number: int = -1) -> bool:
     return (
         event.what == what
         and SIDES[event.value >> 32] == sender
@@ -65,7 +65,7 @@ def _is_packet(event: Event, what: int, sender: str, qp: int, number: int = -1) 
     )
 
 
-def _matters(event: Event, sender: str, qp: int, places: set[int]) -> bool:
+def _matters(event: GuestEvent, sender: str, qp: int, places: set[int]) -> bool:
     if event.what >= 0:
         return event.value // WORD in places
     if event.what in (DELAYED, RESUMED):
@@ -78,7 +78,7 @@ def _matters(event: Event, sender: str, qp: int, places: set[int]) -> bool:
     return side == PEER[sender] and rest == qp
 
 
-def _line(event: Event, points: Sequence[CodePoint]) -> StoryLine:
+def _line(event: GuestEvent, points: Sequence[CodePoint]) -> StoryLine:
     text, place, source = _words(event, points)
     return StoryLine(
         us=event.ns / 1000,
@@ -90,7 +90,7 @@ def _line(event: Event, points: Sequence[CodePoint]) -> StoryLine:
     )
 
 
-def _words(event: Event, points: Sequence[CodePoint]) -> tuple[str, str, str]:
+def _words(event: GuestEvent, points: Sequence[CodePoint]) -> tuple[str, str, str]:
     """Return what an event is, in words; the line of source, and its text."""
     if event.what >= 0:
         point = points[event.what]
@@ -100,7 +100,7 @@ def _words(event: Event, points: Sequence[CodePoint]) -> tuple[str, str, str]:
     return next(iter(_mark(event, points))), "", ""
 
 
-def _mark(event: Event, points: Sequence[CodePoint]) -> Iterator[str]:
+def _mark(event: GuestEvent, points: Sequence[CodePoint]) -> Iterator[str]:
     side, low = SIDES[event.value >> 32 & 1].upper(), event.value & 0xFFFF
     qp = event.value >> 16 & 0xFFFF
     words: Mapping[int, str] = {
@@ -112,5 +112,6 @@ def _mark(event: Event, points: Sequence[CodePoint]) -> Iterator[str]:
         RANG: f"{side} rings {event.value & 0xFFFFFFFF:#x}",
     }
     if event.what == RESUMED:
-        yield f"goes on in {points[event.value].function}"
+        point = points[event.value]
+        yield f"goes on: {point.text or point.function}"
     yield words.get(event.what, "")

@@ -15,8 +15,8 @@ from ntbbench.lab.explore.records import (
     ExploreFinding,
     ExploreResult,
     ExploreSeed,
+    PacketSender,
     Schedule,
-    Sender,
     StoryLine,
 )
 from ntbbench.report.document import (
@@ -149,7 +149,7 @@ def _hit(hit: int) -> str:
     return "each hit" if hit == EACH else f"hit {hit}"
 
 
-def _packets(sender: Sender) -> str:
+def _packets(sender: PacketSender) -> str:
     qps = sorted({qp for qp, _ in sender.packets})
     return f"{plural(len(sender.packets), 'packet')}, QP {','.join(map(str, qps))}"
 

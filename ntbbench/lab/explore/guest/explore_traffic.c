@@ -23,6 +23,7 @@
 #define NUMBERS		1024	/* packets of a QP in one schedule */
 #define LOOK_US		500
 #define STILL_US	13000	/* two polls and what they wake */
+#define TICKS_AFTER_POLL	2
 #define SEND_TRIES	400	/* of LOOK_US, while a queue is stopped */
 
 struct packet {
@@ -67,6 +68,7 @@ static unsigned int sender_count;
 static struct action actions[ACTIONS];
 static unsigned int action_count;
 static int actor_cpu;
+static unsigned long last_arrival;	/* at the endpoint, in jiffies */
 static atomic_t busy;		/* threads that are not done */
 static atomic_t sent[SIDES][QPS];	/* by the sender's side */
 static atomic_t received[SIDES][QPS];	/* by the sender's side as well */
@@ -134,6 +136,8 @@ static int take(struct sk_buff *skb, struct net_device *dev,
 	u16 qp = ((u16 *)skb->data)[0];
 
 	if (qp < QPS) {
+		if (side)
+			last_arrival = jiffies;
 		number = atomic_inc_return(&received[side][qp]);
 		see_wait(side, qp, number);
 		explore_note(MARK_RECEIVED,
@@ -267,6 +271,14 @@ static void send_again(void)
 			send(side, qp);
 }
 
+/* A schedule begins so many ticks after a poll, whatever ran before it. */
+static void wait_for_tick(void)
+{
+	do
+		schedule_timeout_uninterruptible(1);
+	while (time_before(jiffies, last_arrival + TICKS_AFTER_POLL));
+}
+
 /* A packet for a QP each way: the pair works, and a poll has just been. */
 static int warm_up(void)
 {
@@ -279,6 +291,7 @@ static int warm_up(void)
 			send(side, qp);
 	if (!settle())
 		return -EIO;
+	wait_for_tick();
 	memset(sent, 0, sizeof(sent));
 	memset(received, 0, sizeof(received));
 	return 0;
