@@ -15,7 +15,7 @@ from ntbbench.core.options import Word, option
 from ntbbench.ntb.vectormap import bits_of
 from ntbbench.pair.drivers.kernel_around import U64_BITS, DriverError
 from ntbbench.pair.drivers.ntb_hw_epf import contiguous_irqs, scattered_irqs
-from ntbbench.pair.drivers.patches import KERNELS, PREREQUISITES, Driver, parse_driver
+from ntbbench.pair.drivers.patches import KERNELS, NAMED, PREREQUISITES, Driver, parse_driver
 from ntbbench.pair.ring_trace import RingTrace, ring, stories, story_of
 from ntbbench.pair.setting import HOST_ENDS, VNTB_ENDS, Ends, by_role
 
@@ -24,21 +24,20 @@ Ring doorbell bits once, from the transmit path of ntb_transport, and trace what
 drivers, in the NTB core and in the receiving ntb_transport.
 """
 EPILOG = f"""\
-a driver:
-  0..7 or 0..5      so many patches of its half, in posted order
-  none, before      the unpatched driver
-  all, full, after  the whole half
+a driver, in the words of `lab pair` where it has some:
+  before, after     the drivers of {" and ".join(NAMED.values())}
+  debian:VERSION    of that kernel: {", ".join(KERNELS)}; `debian:` may be left out
+  none; all, full   its half without the patches; with all of them
+  0..7 or 0..5      so many of them, in posted order
   set:12            just these patches; set:8-11 and 8,9,12 work too
   root-fix          the rejected alternative
-  {", ".join(KERNELS)}
-                    the driver of that kernel
   ...,-NAME         without a prerequisite: {", ".join(PREREQUISITES)}
 
 examples:
-  ntbbench doorbell --ep all --rc set:12 --bits 0
-  ntbbench doorbell --ep 0 --rc 6.12.117 --bits 1 --direction ep-to-rc
-  ntbbench doorbell --ep 7 --rc 5 --bits 0,2 --irqs scattered
-  ntbbench doorbell --function ntb --host1 all --host2 none --bits 1
+  ntbbench doorbell --ep-driver after --rc-driver set:12 --bits 0
+  ntbbench doorbell --ep-driver before --rc-driver debian:6.12.117 --bits 1 --direction ep-to-rc
+  ntbbench doorbell --ep-driver 7 --rc-driver 5 --bits 0,2 --irqs scattered
+  ntbbench doorbell --function ntb --host1-driver after --host2-driver before --bits 1
 
 exit codes:
   0  the trace is printed, whatever became of the ring
@@ -76,7 +75,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         allow_abbrev=False,
     )
     for name, whose in WHOSE.items():
-        parser.add_argument(option(name), metavar="DRIVER", help=f"{whose} driver")
+        words = option(driver_of(name)), option(name)  # `--ep` is what it was called first
+        parser.add_argument(*words, metavar="DRIVER", help=f"{whose} driver")
     parser.add_argument(
         "--bits", metavar="LIST", required=True, help="bits of one call: 0,2 or 0-3, or a 0x mask"
     )
@@ -114,18 +114,24 @@ def drivers_of(args: argparse.Namespace, ends: Ends) -> tuple[Driver, Driver]:
     InputError : no such driver, none given, or one of an end that the function has not.
     """
     others = VNTB_ENDS if joins_hosts(args) else HOST_ENDS
-    named = " and ".join(map(option, ends.names))
-    for name in others.names:
-        if (text := getattr(args, name)) is not None:
-            raise InputError(option(name), text, f"here the drivers are {named}")
-    for name in ends.names:
-        if getattr(args, name) is None:
-            raise InputError(option(name), "", f"a driver: {named} are required")
+    keys = [driver_of(name) for name in ends.names]
+    named = " and ".join(map(option, keys))
+    for key in map(driver_of, others.names):
+        if (text := getattr(args, key)) is not None:
+            raise InputError(option(key), text, f"here the drivers are {named}")
+    for key in keys:
+        if getattr(args, key) is None:
+            raise InputError(option(key), "", f"a driver: {named} are required")
     (one, two), (first, second) = ends.halves, ends.names
     return (
-        parse_driver(one, getattr(args, first), first),
-        parse_driver(two, getattr(args, second), second),
+        parse_driver(one, getattr(args, keys[0]), first),
+        parse_driver(two, getattr(args, keys[1]), second),
     )
+
+
+def driver_of(end: str) -> str:
+    """Return the key of an end's driver, as `lab pair` has it."""
+    return f"{end}_driver"
 
 
 def check(trace: RingTrace) -> None:

@@ -2,6 +2,7 @@
 """`ntbbench lab pair run` and `check`: the two real drivers in one guest, beside the model."""
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
             raise refused
         return code
     except Exception as error:  # a defect of ours too: git takes main's 70 for "bad"
-        failed(error)  # as main() does: a line on stderr, nothing is hidden
+        failed(error, shlex.split(args.command_line))  # as main() does; nothing is hidden
         if isinstance(error, BuildError | UnjudgedError):
             return BISECT_SKIP
         return ExitCode.FINDING if isinstance(error, GuestError) else BISECT_STOP

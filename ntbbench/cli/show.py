@@ -3,11 +3,16 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ntbbench.cli.compare import tell_cautions
 from ntbbench.cli.output import add_output, output_of
 from ntbbench.core.errors import ExitCode
 from ntbbench.core.input_file import reading
 from ntbbench.report.registry import load_any
+
+if TYPE_CHECKING:
+    from ntbbench.compare.readers.baseline import Baseline
 
 DESCRIPTION = """\
 Show a saved result: a table here, a page for a browser, or its numbers for another tool.
@@ -18,6 +23,7 @@ examples:
   ntbbench show run.json --format md
   ntbbench show run.json --format csv > run.csv
   ntbbench show run.json --html run.html
+  ntbbench show new.json --medians --format json > ci/baseline.json     # of pytest-benchmark, ...
 """
 
 
@@ -32,6 +38,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "file", metavar="FILE.json", type=Path, help="a result that ntbbench saved; - is stdin"
+    )
+    parser.add_argument(
+        "--medians",
+        action="store_true",
+        help="only medians and counts, of any result that `compare` reads; with --format json a "
+        "base for `gate` that is small enough for git",
     )
     add_output(parser, checks=True, tested=True, revises=True)
     parser.set_defaults(run=run)
@@ -49,6 +61,18 @@ def run(args: argparse.Namespace) -> int:
     path: Path = args.file
     if output.page is not None:
         output.check_apart("--html", output.page, path)
+    if args.medians:
+        output.finish(_medians(path))
+        return ExitCode.OK
     with reading(path):  # a record whose parts do not fit shows itself in the view
         output.finish(load_any(path))
     return ExitCode.OK
+
+
+def _medians(path: Path) -> "Baseline":
+    from ntbbench.compare.readers.baseline import baseline_of  # noqa: PLC0415 -- loads numpy
+    from ntbbench.compare.readers.detect import load_variant  # noqa: PLC0415
+
+    variant = load_variant("/dev/stdin" if str(path) == "-" else str(path))
+    tell_cautions([variant])
+    return baseline_of(variant)

@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from multiprocessing import connection
+from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -115,6 +116,8 @@ def _start_forkserver() -> None:
 
     A terminal sends SIGINT to the whole group, and the parent alone decides; a worker that blocks
     it itself is too late. SIGTERM stays: with it the pool ends its workers where one of them died.
+
+    InputError: the path of a temporary folder is too long for a socket in it.
     """
     # Its own start ends with SIGINT unblocked (Python 3.11), so it comes before the mask.
     multiprocessing.resource_tracker.ensure_running()
@@ -123,6 +126,10 @@ def _start_forkserver() -> None:
     os.environ.update(added)
     try:
         multiprocessing.forkserver.ensure_running()
+    except OSError as error:
+        if error.errno is not None:  # one that the kernel did not raise is of the socket's path
+            raise
+        raise InputError("TMPDIR", gettempdir(), f"a shorter path, of sockets: {error}") from error
     finally:
         for name in added:
             del os.environ[name]

@@ -139,11 +139,17 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Details:
-    """What a reader opens: a point, with all that is known of it. Markdown folds it."""
+    """What a reader opens: a point, with all that is known of it. Markdown folds it.
+
+    Parameters
+    ----------
+    attention : it is a part of the answer, as a point that disagrees: it is not folded.
+    """
 
     title: str
     blocks: Sequence[Block]
     detail: bool = False
+    attention: bool = False
 
 
 Block = Table | Notes | Drawing | Details

@@ -103,6 +103,9 @@ RESULTS: dict[str, ResultKind] = {
         "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
     ),
     "compare": ResultKind("ntbbench.compare/1", "ntbbench.compare.records:Report", "comparison"),
+    "baseline": ResultKind(
+        "ntbbench.baseline/1", "ntbbench.compare.readers.baseline:Baseline", "baseline"
+    ),
     "calibrate": ResultKind(
         "ntbbench.calibrate/1", "ntbbench.compare.calibrate:Calibration", "calibration"
     ),

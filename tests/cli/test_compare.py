@@ -20,6 +20,7 @@ from compare_data import (
     written,
 )
 from compare_runs import gate_runs
+from golden_cases import INPUTS
 
 QUIET, SLOW = samples(1, 10), samples(2, 10, 105)
 NOISY = samples(3, 10, 100, 9)
@@ -325,3 +326,10 @@ def test_the_file_of_a_folder_that_is_no_run_of_the_same_is_named(
     ran = ntbbench("gate", folder, folder)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"ntbbench: input: {str(folder / '1.json')!r}: the ")
+
+
+def test_what_has_no_noisy_metric_tells_of_no_family(ntbbench) -> None:
+    result = INPUTS / "pair-run.json"
+    ran = ntbbench("gate", result, result, "-v")
+    assert ran.code == 0
+    assert "family" not in ran.out

@@ -252,8 +252,8 @@ def conclusion(ntbbench: Any, folder: Path, *args: str) -> str:
 def test_it_concludes_in_words(ntbbench, tmp_path: Path) -> None:
     folder = capture(tmp_path / "c", ZERO, SLOTS)
     assert conclusion(ntbbench, folder).startswith(
-        f"{folder}: this is ntb_hw_epf before the series: up to 480 of 640 excess runs, the "
-        "fallback mask is in force"
+        f"{folder}: this looks like ntb_hw_epf before the series: up to 480 of 640 excess runs, "
+        "the fallback mask is in force"
     )
     named = conclusion(ntbbench, folder, "--hardware", "ntb_hw_epf-v4")
     assert "this is not ntb_hw_epf after the series: MORE runs than the model allows" in named
@@ -298,4 +298,4 @@ def test_the_side_of_the_pair_that_a_recording_names(ntbbench, tmp_path: Path) -
     folder = shutil.copytree(DATA / "pair" / "before-before", tmp_path / "r")
     point = next(folder.glob("ep-to-rc*"))
     said = conclusion(ntbbench, shutil.copytree(point, tmp_path / "p"))
-    assert "this is ntb_hw_epf before the series that the capture describes" in said
+    assert "this is ntb_hw_epf before the series, as the capture describes it" in said

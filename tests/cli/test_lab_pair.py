@@ -231,6 +231,17 @@ def test_a_defect_is_named_as_one_under_bisect_too(
 
 
 @pytest.mark.usefixtures("in_an_empty_folder")
+@pytest.mark.parametrize("words", [[], ["--bisect"]])
+def test_a_file_that_overwhelms_is_named_under_bisect_too(
+    lab: Lab, pair: Run, words: list[str]
+) -> None:
+    Path("my-vntb.c").write_text("x")
+    lab.error = RecursionError("too deep")
+    ran = pair("run", "--ep-driver", "my-vntb.c", *words)
+    assert "my-vntb.c" in ran.err and "internal error" not in ran.err
+
+
+@pytest.mark.usefixtures("in_an_empty_folder")
 @pytest.mark.parametrize("spec", ["foo", "debian:6.12", "7.3"])
 def test_a_kernel_that_the_pair_cannot_boot_is_told_one_that_it_can(spec: str, ntbbench) -> None:
     ran = ntbbench("lab", "pair", "run", "--cache", "cache", "--kernel", spec)

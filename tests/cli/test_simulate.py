@@ -116,7 +116,8 @@ def test_a_fitted_scenario_simulates_to_the_measurement(tmp_path: Path, ntbbench
     [
         ("9.4e9 --error 1 --set sender.packet=40us", NEITHER),
         ("9.4e9,0.1e9 --set sender.packet=40us", NEITHER),
-        ("1e9 --error 1", f"range from {COST} up without an end: that of the throughput"),
+        ("1e9 --error 1",
+         f"range from {COST} up without an end: that of the throughput reaches down to almost 0"),
         ("9.4e9 --error 0.9 --set sender.packet=40us",
          f"range up to {COST}, without a lower end: .* above what a copy"),
     ],
@@ -136,6 +137,19 @@ def test_the_scenario_goes_to_stdout_or_to_a_file_and_into_the_json(tmp_path, nt
     found = msgspec.json.decode(told, type=FitResult)
     assert board.read_text() == scenario.replace('name = "generic"', 'name = "board"')
     assert scenario_from(found.scenario, "x") == load_scenario(board)
+
+
+def test_a_fit_of_a_preset_is_called_by_its_file(tmp_path: Path, ntbbench) -> None:
+    mine = tmp_path / "mine.toml"
+    fit = ("fit", "--preset", "rcar-s4-spider", "--throughput", "583e6", "-o", mine)
+    assert ntbbench(*fit, "--set", "duration=20ms").code == 0
+    assert load_scenario(mine).name == "mine"
+
+
+def test_a_scenario_of_sweep_is_refused_as_one(ntbbench) -> None:
+    ran = ntbbench("simulate", "docs/examples/board.toml")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert ran.err.endswith("no key of `simulate`: run `ntbbench sweep`\n")
 
 
 def test_a_fit_keeps_the_duration_that_it_was_given(tmp_path: Path, ntbbench) -> None:

@@ -164,6 +164,18 @@ def test_a_forkserver_that_a_signal_ended_starts_no_worker(
     assert saved(path)["complete"] is False
 
 
+def test_a_temporary_folder_whose_sockets_have_too_long_a_path_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 100)
+    folder.mkdir()
+    command = [*children.NTBBENCH, "simulate", *SMALL, "--jobs", "2", "-o", str(tmp_path / "r")]
+    ran = children.run(
+        command, env=os.environ | {"TMPDIR": str(folder)}, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"ntbbench: TMPDIR: '{folder}': a shorter path")
+    assert ran.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("own", "worker", "parent"), [(None, grids.KEEP_MEMORY[NAME], "None"), ("1000", "1000", "1000")]
 )

@@ -5,6 +5,7 @@ import pytest
 
 from ntbbench.core.errors import InputError
 from ntbbench.pair.drivers.patches import (
+    KERNELS,
     PREREQUISITES,
     Driver,
     driver,
@@ -48,6 +49,13 @@ def test_prerequisites_are_switches() -> None:
     assert set(PREREQUISITES) == {"db-count-zero", "irq-base", "isr-unwind"}
 
 
+@pytest.mark.parametrize(("word", "version"), [("before", "6.12.95"), ("after", "7.3")])
+@pytest.mark.parametrize("side", ["ep", "rc"])
+def test_words_of_lab_pair_are_the_drivers_of_the_kernels_that_it_takes(side, word, version):
+    drivers = [parse_driver(side, text) for text in (word, version, f"debian:{version}")]
+    assert drivers == [KERNELS[version][side == "rc"]] * 3
+
+
 @pytest.mark.parametrize(
     ("side", "text"),
     [
@@ -59,7 +67,7 @@ def test_prerequisites_are_switches() -> None:
 def test_unknown_patches_get_one_line(side: str, text: str) -> None:
     with pytest.raises(InputError) as refused:
         parse_driver(side, text)
-    assert str(refused.value).startswith(f"--{side}: ")
+    assert str(refused.value).startswith(f"--{side}-driver: ")
     assert "\n" not in str(refused.value)
 
 

@@ -279,3 +279,13 @@ def test_the_nearest_setting_that_breaks_is_one_of_all(setting: Setting) -> None
         for name in ("ep_slots", "rc_vectors", "mw_count")
     )
     assert changed == 1 or not one_step
+
+
+@pytest.mark.parametrize(
+    ("bits", "end"),
+    [(0x2, "QP 1 is woken; QPs 0, 2, 3 for nothing"), (0x3, "QPs 0, 1 are woken; QPs 2, 3 for")],
+)
+def test_one_qp_is_woken_and_several_are(bits: int, end: str) -> None:
+    told = story_of(ring("ep-to-rc", prefix("ep", 0), prefix("rc", 0), Setting(), bits))
+    (last,) = [step.what for step in told.steps if step.where == "end"]
+    assert last.startswith(end)

@@ -127,7 +127,7 @@ def test_any_markdown_is_ascii_without_foreign_markup(document: Document) -> Non
     text = renderer("md")(document)
     assert text.isascii() and all(line.isprintable() for line in text.split("\n"))
     outside = re.sub(r"^```$.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    assert not re.search(r"<(?!/?(?:details|summary)>)", outside)
+    assert not re.search(r"<(?!/?(?:details(?: open)?|summary)>)", outside)
     lines = [line for line in outside.split("\n") if line.startswith("| ")]
     assert all(line.endswith(" |") for line in lines)
 
@@ -159,6 +159,13 @@ def test_a_list_item_starts_no_block(text: str) -> None:
     lines = lines_of(plain(Notes("", [(text, ())])), "md")
     line = next(line for line in lines if shown(line) == f"- {text}")
     assert re.match(r"- (\\|\d+\\)", line)
+
+
+def test_markdown_folds_no_point_that_disagrees() -> None:
+    found = load_any(INPUTS / "pair-new.json")
+    text = renderer("md")(kind_of(found).document(found))
+    assert "<details open><summary>ep-to-rc: the model DISAGREES</summary>" in text
+    assert "<details><summary>rc-to-ep: the model agrees</summary>" in text
 
 
 # --- CSV -----------------------------------------------------------------------------------------

@@ -77,9 +77,9 @@ def modelled() -> Iterator[Case]:
     few = "--function ntb --ep-slots 4 --mw-count 2"
     yield from formats("compat-ntb-slots", f"compat {few}", ("text", "json"))
     yield from formats("patches-ntb", f"patches {few}", SERIES)
-    ring = f"doorbell {few} --host1 none --host2 all --bits 0"
+    ring = f"doorbell {few} --host1-driver before --host2-driver after --bits 0"
     yield from formats("doorbell-ntb", ring, SERIES, page=True)
-    ring = "doorbell --ep 0 --rc 6.12.117 --bits 0,2"
+    ring = "doorbell --ep-driver before --rc-driver debian:6.12.117 --bits 0,2"
     yield from formats("doorbell", ring, SERIES, page=True)
     sweep = "sweep --hardware ntb_hw_epf-legacy,ntb_hw_epf-v4,generic --queues 1,2,20"
     sweep += " --doorbells 4,16 --vectors 1,4 --interrupts 2000 --repeats 0 -o result.json"
@@ -114,6 +114,7 @@ def measured() -> Iterator[Case]:
     for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):
         yield from formats(f"show-{kind}", f"show {kind}.json", COMMON, page=True)
 
+    yield from formats("show-medians", "show bench-base.json --medians", COMMON, page=True)
     yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
     yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
     broken = (*COMPARED, "kcidb")
@@ -124,6 +125,7 @@ def compared() -> Iterator[Case]:
     """Yield the cases of comparisons."""
     yield from formats("compare-runs", "compare --runs docs/examples/runs.csv", COMPARED, page=True)
     yield Case("compare-runs-raw.mail", "compare --runs docs/examples/runs.csv --format mail --raw")
+    yield Case("gate-baseline", "gate baseline.json bench-new.json")
     for kind in ("sweep", "simulation", "bench"):
         yield from formats(
             f"gate-{kind}", f"gate {kind}-base.json {kind}-new.json", COMPARED, page=True

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # may be of others, and a CSV last, for any text may be meant as one.
 READERS: Mapping[str, str] = {
     "capture_folder": "a capture",
+    "baseline": "medians of `show --medians`",
     "own_results": "results of ntbbench",
     "asv": "asv",
     "iperf3": "iperf3",

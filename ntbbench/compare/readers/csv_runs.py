@@ -4,6 +4,7 @@
 import csv
 import io
 import math
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from ntbbench.core.names import encodable
 SOURCE = "csv"
 ALLOWED = f"a decimal number, {NUMBERS}, or an empty cell"
 NO_TABLES = (".json", ".gz", ".xz", ".zip")  # a text of such a name must look like a table
+CELL_ENDS = re.compile(r'"?[,;\t]"?')
 INDEX_NAMES = ("", "Unnamed: 0")  # as pandas writes an index without a name, and reads it again
 RUN = "run"
 
@@ -69,12 +71,13 @@ class CsvTable:
 
 
 def recognises(content: Content) -> bool:
-    """Return whether a text is no JSON; one that is named as such must look like a table."""
+    """Return whether a text is no JSON, and by its name or its first row a table."""
     if content.is_large_table:
         return True
     if content.is_json or content.path.is_dir():
         return False
-    return content.path.suffix.lower() not in NO_TABLES or is_table(content.head)
+    is_named_otherwise = content.path.suffix.lower() in NO_TABLES
+    return is_table(content.head) if is_named_otherwise else _may_be_table(content.head)
 
 
 def read(content: Content, label: str) -> Variant:
@@ -127,6 +130,13 @@ def is_table(head: bytes) -> bool:
         return False
     is_wide = len(first) == len(header) and any(first)
     return is_wide and not any(map(is_number, header)) and all(map(is_number, filter(None, first)))
+
+
+def _may_be_table(head: bytes) -> bool:
+    """Return whether a row follows the header, or nothing does: prose is no damaged table."""
+    _, _, rest = head.decode("utf-8", "replace").partition("\n")
+    row = rest.partition("\n")[0]
+    return not rest or any(map(is_number, CELL_ENDS.split(row)))
 
 
 def _read_table(path: Path) -> CsvTable:

@@ -130,8 +130,8 @@ def cell_driver(side: Side, cell: int | str) -> Driver:
     return root_fix(side) if isinstance(cell, str) else prefix(side, cell)
 
 
-# The unpatched driver and the whole half, in the words of `lab pair` too.
-WHOLE = {"none": False, "before": False, "all": True, "full": True, "after": True}
+# The half without its patches and the whole half, in the words of `lab pair --ep-patches` too.
+WHOLE = {"none": False, "all": True, "full": True}
 # Kernels whose sources were read: (driver of ep, of rc).
 STABLE = driver("ep", ()), driver("rc", (9, 10, 11))
 NEITHER = frozenset[int](), frozenset[str]()
@@ -141,19 +141,21 @@ KERNELS: dict[str, tuple[Driver, Driver]] = {
     "6.12.117": STABLE,
     "7.3": (driver("ep", side_patches("ep")), driver("rc", side_patches("rc"))),
 }
+NAMED = {"before": "6.12.95", "after": "7.3"}  # the drivers that `lab pair` calls so
 
 
 def parse_driver(side: Side, text: str, end: str = "") -> Driver:
     """Return the driver that a user named.
 
-    text: a prefix ("0" .. "7" or "5"), "root-fix", a word of WHOLE, a kernel version ("6.12.117"),
-        or a set of patches: "set:3,7", "set:8-11", or the list without "set:" when
-        it holds a comma or a dash. `-NAME` at the end drops a prerequisite ("none,-irq-base").
+    text: a prefix ("0" .. "7" or "5"), "root-fix", a word of WHOLE or NAMED, a kernel's version
+        ("6.12.117", "debian:6.12.117"), or a set of patches: "set:3,7", "set:8-11", or the list
+        without "set:" when it holds a comma or a dash. `-NAME` at the end drops a prerequisite
+        ("none,-irq-base").
     end: the end that errors name; empty: the side.
 
     InputError: anything else.
     """
-    field = f"--{end or side}"
+    field = f"--{end or side}-driver"
     parts = [part.strip() for part in text.split(",")]
     dropped = {part[1:] for part in parts if part.startswith("-")}
     base = _base_driver(side, ",".join(p for p in parts if not p.startswith("-")), field)
@@ -165,8 +167,9 @@ def parse_driver(side: Side, text: str, end: str = "") -> Driver:
 def _base_driver(side: Side, text: str, field: str) -> Driver:
     if text == ROOT_FIX:
         return root_fix(side)
-    if text in KERNELS:
-        return KERNELS[text][SIDES.index(side)]
+    kernel = NAMED.get(text, text.removeprefix("debian:"))
+    if kernel in KERNELS:
+        return KERNELS[kernel][SIDES.index(side)]
     if text in WHOLE:
         return driver(side, side_patches(side) if WHOLE[text] else ())
     if text.isascii() and text.isdigit() and len(text) < 4:
@@ -181,7 +184,7 @@ def _base_driver(side: Side, text: str, field: str) -> Driver:
     raise InputError(
         field,
         text,
-        f"a prefix 0..{len(numbers)}, {', '.join(WHOLE)}, {ROOT_FIX}, "
+        f"a prefix 0..{len(numbers)}, {', '.join((*NAMED, *WHOLE))}, {ROOT_FIX}, "
         f"a kernel ({', '.join(KERNELS)}), or a set like set:{numbers[0]},{numbers[-1]} of "
         f"patches {numbers[0]}..{numbers[-1]}",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""GitHub's Markdown for a pull request: the answer and tables in sight, details folded."""
+"""GitHub's Markdown for a pull request: the answer and what disagrees in sight, details folded."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -75,7 +75,7 @@ def _block(block: Block) -> Iterator[str]:
             yield "\n".join([f"**{escaped(block.title)}**", "", fence, *lines, fence])
         case Details():
             inner = [part for one in block.blocks for part in _block(one)]
-            yield _details(block.title, inner)
+            yield _details(block.title, inner, is_open=block.attention)
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -135,6 +135,7 @@ def _list(rows: Sequence[tuple[str, Sequence[str]]]) -> str:
     return "\n".join(lines)
 
 
-def _details(title: str, parts: Sequence[str]) -> str:
+def _details(title: str, parts: Sequence[str], *, is_open: bool = False) -> str:
     body = "\n\n".join(parts)
-    return f"<details><summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"
+    tag = "details open" if is_open else "details"
+    return f"<{tag}><summary>{escaped(title)}</summary>\n\n{body}\n\n</details>"

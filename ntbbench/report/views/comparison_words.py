@@ -147,7 +147,7 @@ def quantity(value: float, unit: str) -> str:
 def values(comparison: Comparison, interval: str) -> tuple[str, str]:
     """Return what each side has: the number that the ratio is of, with its unit."""
     if comparison.kind == "exact":
-        return _exact_value(comparison.base_value), _exact_value(comparison.candidate_value)
+        return exact_text(comparison.base_value), exact_text(comparison.candidate_value)
     sides = (comparison.base_summary, comparison.candidate_summary)
     base, candidate = (
         DASH if side is None else quantity(getattr(side, interval), comparison.unit)
@@ -217,7 +217,7 @@ def aligned(values: Sequence[float | None], factor: float = 1.0) -> list[str]:
     ]
 
 
-def _exact_value(value: int | float | str | None) -> str:
+def exact_text(value: int | float | str | None) -> str:
     """Return an exact value; a long list of counts is told, not shown."""
     if value is None:
         return DASH
@@ -231,7 +231,7 @@ def change_of(comparison: Comparison) -> str:
         return comparison.reason
     if comparison.kind == "exact":
         values = (comparison.base_value, comparison.candidate_value)
-        shown = " -> ".join(_exact_value(value) for value in values)
+        shown = " -> ".join(exact_text(value) for value in values)
         return shown if comparison.ratio is None else f"{shown} ({percent(comparison.ratio)})"
     return (
         f"{percent(comparison.ratio)} {interval(comparison)}, "

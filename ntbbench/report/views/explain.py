@@ -53,7 +53,10 @@ SUMMARY = ("device", "interrupts", "predicted_runs_low", "measured_runs_low", "v
 def document(result: Explanations) -> Document:
     """Return the report of captures beside devices."""
     found = result.explanations
-    details = [Details(f"{_title(one)}: {_conclusion(one)}", [*_blocks(one)]) for one in found]
+    details = [
+        Details(f"{_title(one)}: {_conclusion(one)}", [*_blocks(one)], attention=_is_beyond(one))
+        for one in found
+    ]
     cautions: dict[str, list[str]] = {}
     for one in found:
         for caution in one.cautions:
@@ -72,6 +75,10 @@ def document(result: Explanations) -> Document:
         warnings=list(cautions.items()),
         sheet=lambda: Sheet(("capture", "device", "qp_num", *BOUNDS, "verdict"), _rows(found)),
     )
+
+
+def _is_beyond(one: Explanation) -> bool:
+    return one.verdict in {EXCESS, FEWER}
 
 
 def _tone(found: Sequence[Explanation]) -> Tone:
@@ -102,7 +109,8 @@ def _conclusion_of(found: Sequence[Explanation], *, is_named: bool) -> str:
         return _none_fits(found)
     cause = _largest_cause(fitting)
     if len(fitting) == 1:
-        verb = "fits" if is_named else "is"
+        is_described = fitting[0].device == REBUILT
+        verb = "is" if is_described else "fits" if is_named else "looks like"
         return f"this {verb} {_called(fitting[0])}: {cause or NO_EXCESS}"
     runs = {(one.predicted_runs_low, one.predicted_runs_high) for one in fitting}
     both = "both" if len(fitting) == 2 else "all"
@@ -130,7 +138,8 @@ def _none_fits(found: Sequence[Explanation]) -> str:
 
 def _called(one: Explanation) -> str:
     if one.device == REBUILT:
-        return f"{one.called or 'the device'} that the capture describes"
+        known = f"{one.called}, as the capture describes it"
+        return known if one.called else "the device that the capture describes"
     return one.called or one.device
 
 

@@ -6,6 +6,7 @@ from msgspec.structs import fields
 from ntbbench.core.fields import declared
 from ntbbench.lab.records import NetdevPoint, NetdevResult
 from ntbbench.report.document import (
+    Block,
     Cell,
     Check,
     Column,
@@ -97,7 +98,8 @@ def _details(point: NetdevPoint) -> Details:
     else:
         title = f"{point.name}: {_conclusion(point)}"
     columns = [Column("QP"), *(column(NetdevPoint, name) for name in shown)]
-    return Details(title, [Table("", columns, rows), Notes("", [(n, ()) for n in point.notes])])
+    blocks: list[Block] = [Table("", columns, rows), Notes("", [(n, ()) for n in point.notes])]
+    return Details(title, blocks, attention=not point.agrees)
 
 
 def _sheet(result: NetdevResult) -> Sheet:

@@ -51,7 +51,8 @@ def _details(points: Sequence[PairPoint]) -> Iterator[Details]:
         told = [*_facts(point), *point.notes, *_warned(point)]
         table = [Table("", MEASURED, [*_rows(point)])] if pair.has_counts(point) else []
         name = f"{title(point, axes)}: {JUDGED[pair.judgement(point)]}"
-        yield Details(name, [*table, Notes("", [(line, ()) for line in told])])
+        blocks: list[Block] = [*table, Notes("", [(line, ()) for line in told])]
+        yield Details(name, blocks, attention=not point.agrees)
 
 
 def _rows(point: PairPoint) -> Iterator[tuple[Cell, ...]]:

@@ -38,7 +38,10 @@ def document(result: LabResult) -> Document:
         title="ntbbench lab run",
         verdict=verdict_of(result),
         record=result,
-        blocks=[_summary(result), *(Details(_title(p), [*_blocks(p)]) for p in result.points)],
+        blocks=[
+            _summary(result),
+            *(Details(_title(p), [*_blocks(p)], attention=not p.agrees) for p in result.points),
+        ],
         warnings=[(warning, ()) for warning in result.warnings],
         facts=facts_of(result, FACTS) | result.environment,
         ran=True,

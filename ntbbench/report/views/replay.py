@@ -60,7 +60,10 @@ Pair = tuple[int, int]  # recorded, predicted
 def document(result: Replay) -> Document:
     """Return the report of a replay."""
     points = points_of(result)
-    details = [Details(_title(point), [*_blocks(point)]) for point in points]
+    details = [
+        Details(_title(point), [*_blocks(point)], attention=point.verdict == DISAGREES)
+        for point in points
+    ]
     cautions: dict[str, list[str]] = {}
     for point in points:
         for caution in point.cautions:

@@ -151,3 +151,11 @@ def test_the_same_numbers_are_read_with_any_signs(rows, separator, tmp_path_fact
     one, two = (loaded(folder, text, f"{n}.csv") for n, text in (("a", plain), ("b", other)))
     for name in header:
         np.testing.assert_array_equal(one.series[name].samples, two.series[name].samples)
+
+
+@pytest.mark.parametrize("name", ["README.md", "notes.txt", "README"])
+def test_prose_is_no_damaged_table(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("# ntbbench; what it is\n\nIt compares results, and gates them; 3 ways.\n")
+    with pytest.raises(InputError, match="or a CSV of runs"):
+        load_variant(str(path))

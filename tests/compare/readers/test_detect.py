@@ -17,6 +17,7 @@ from ntbbench.compare.readers.detect import load_variant
 from ntbbench.core.errors import InputError
 
 FILES = {
+    "baseline": INPUTS / "baseline.json",
     "own_results": INPUTS / "sweep-base.json",
     "asv": BENCHMARKS / "asv.json",
     "iperf3": TOOLS / "iperf3-tcp.json",
