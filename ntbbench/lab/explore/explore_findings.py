@@ -78,7 +78,6 @@ def finding(
 ) -> ExploreFinding:
     """Return the record of a schedule, as drawn and as replayed; `seen`: what came of it."""
     (drawn, small), run = schedules, replay.run
-    names = [delay.point for delay in small.delays]
     return ExploreFinding(
         ep_driver=lab.setup.ep_driver,
         rc_driver=lab.setup.rc_driver,
@@ -91,7 +90,7 @@ def finding(
         runs=replay.runs,
         boots=replay.boots,
         met=[] if run is None else [bool(count) for count in run.delayed],
-        story=[] if run is None else told(run, points, names),
+        story=[] if run is None else told(run, points),
         model=_model(lab, seen, run),
     )
 

@@ -14,13 +14,13 @@ SENT, RECEIVED, DELAYED, RESUMED, EVENT, RUN, RANG = range(-1, -8, -1)
 VERBS = {READ: "reads", BOTH: "reads and writes"}
 BEFORE_US, AFTER_US = 300, 2500  # of what is told, around the delay
 LINES_MAX = 60
-WORD = 8  # bytes that count as one place
+WORD = 4  # bytes that count as one place, as a doorbell slot does
 
 
-def told(run: GuestRun, points: Sequence[CodePoint], delayed: Sequence[str]) -> list[StoryLine]:
-    """Return what happened around the last delay before the packets waited, to the QP that waits.
+def told(run: GuestRun, points: Sequence[CodePoint]) -> list[StoryLine]:
+    """Return what happened around the delay in which the packet that waits was sent.
 
-    `delayed`: names of the points of the delays.
+    Of accesses to memory those are told that touch the word before which the CPU was held.
     """
     held = [event for event in run.log if event.what == DELAYED]
     pairs = [(side, qps[0]) for side, qps in run.stuck.items() if qps]
@@ -29,13 +29,19 @@ def told(run: GuestRun, points: Sequence[CodePoint], delayed: Sequence[str]) -> 
     sender, qp = pairs[0]
     start, end = _span(run, held, sender, qp)
     near = [event for event in run.log if start <= event.ns <= end]
-    places = {
-        event.value // WORD
-        for event in near
-        if event.what >= 0 and event.value and points[event.what].name in delayed
-    }
+    places = set(_held_at(near))
     kept = [event for event in near if _matters(event, sender, qp, places)]
     return [_line(event, points) for event in kept][:LINES_MAX]
+
+
+def _held_at(near: Sequence[GuestEvent]) -> Iterator[int]:
+    """Yield the words of memory before whose access a CPU was held."""
+    last: dict[int, GuestEvent] = {}
+    for event in near:
+        if event.what >= 0:
+            last[event.cpu] = event
+        elif event.what == DELAYED and event.cpu in last:
+            yield last[event.cpu].value // WORD
 
 
 def _span(run: GuestRun, held: Sequence[GuestEvent], sender: str, qp: int) -> tuple[int, int]:

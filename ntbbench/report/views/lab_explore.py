@@ -170,31 +170,21 @@ def _story(one: ExploreFinding) -> Table:
 
 
 def _did(line: StoryLine) -> str:
-    if line.line:
-        return f"{line.text.partition(' ')[2]}: {line.line.rpartition(':')[2]} {line.source}"
-    return line.text
+    return f"{line.text.split()[1]} at {line.line}" if line.line else line.text
 
 
 def _coverage(result: ExploreResult) -> Iterator[Table]:
-    names = ("workload", "strategy", "seeds", "failed", "boots", "pairs", "last_new_seed", "steps")
-    columns = [
-        column(Coverage, "ep_driver"),
-        column(Coverage, "rc_driver"),
-        *(column(Coverage, name) for name in names),
-    ]
-    rows = [
-        words(_short(part.ep_driver), _short(part.rc_driver))
-        + tuple(_cell(part, name) for name in names)
-        for part in result.coverage
-    ]
+    names = ("ep_driver", "rc_driver", "workload", "seeds", "failed", "pairs", "last_new_seed")
+    columns = [column(Coverage, name) for name in names]
+    rows = [[_cell(part, name) for name in names] for part in result.coverage]
     notes = [_bound(part) for part in result.coverage if part.strategy == "pct"]
     if result.kind != REPLAYED:
-        yield Table("What was met", columns, rows, notes=notes, keys=4)
+        yield Table("What was met", columns, rows, notes=notes, keys=3)
 
 
 def _cell(part: Coverage, name: str) -> Cell:
     value = getattr(part, name)
-    return Cell(value) if isinstance(value, str) else number(value, "d")
+    return Cell(_short(value)) if isinstance(value, str) else number(value, "d")
 
 
 def _bound(part: Coverage) -> str:
