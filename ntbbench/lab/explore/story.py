@@ -112,7 +112,7 @@ def _mark(event: GuestEvent, points: Sequence[CodePoint]) -> Iterator[str]:
     words: Mapping[int, str] = {
         SENT: f"{side} sends packet {low} of QP {qp}",
         RECEIVED: f"packet {low} of QP {qp} arrives",
-        DELAYED: f"HELD for {event.value} us",
+        DELAYED: f"HELD before that, for {event.value} us",
         EVENT: f"{side}: ntb_db_event(vector {event.value & 0xFFFFFFFF})",
         RUN: f"{side}: receive tasklet of QP {low} runs",
         RANG: f"{side} rings {event.value & 0xFFFFFFFF:#x}",

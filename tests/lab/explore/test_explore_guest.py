@@ -141,7 +141,7 @@ def test_the_story_of_a_wiped_ring() -> None:
     lines = told(run("stuck", "2"), POINTS)
     assert [(line.cpu, line.text) for line in lines][6:] == [
         (0, "poll writes 0x1800100c"),
-        (0, "HELD for 400 us"),
+        (0, "HELD before that, for 400 us"),
         (1, "RC sends packet 2 of QP 1"),
         (1, "RC rings 0x2"),
         (1, "ring writes 0x1800100c"),
