@@ -40,7 +40,7 @@ class Replay:
 
 def replayed(lab: ExploreLab, points: Sequence[CodePoint], schedule: Schedule) -> Replay:
     """Run a schedule some times in one boot; if it holds, in another one, BOOTS times in all."""
-    names = [f"run{number}+" for number in range(RUNS)]
+    names = [f"run{number}" for number in range(RUNS)]
     there = met_by(schedule, names_of(points))
     missing = tuple(delay.point for delay in schedule.delays if delay not in there)
     boots = 0

@@ -24,7 +24,7 @@ class PacketSender(Struct, frozen=True):
     """A thread that sends."""
 
     side: int  # of SIDES
-    cpu: int
+    cpu: int  # counted from the one that serves the endpoint
     packets: tuple[tuple[int, int], ...]  # QP, and microseconds after it
 
 

@@ -10,8 +10,8 @@ from ntbbench.lab.explore.explore_guest import ExploreLab
 from ntbbench.lab.explore.oracles import judged
 from ntbbench.lab.explore.records import EACH, Delay, PacketSender, Schedule
 
-ROUNDS = 8
-TRIES = 2  # of a candidate
+ROUNDS = 6
+TRIES = 5  # of a candidate: which tick meets which is of the moment
 HITS = 12  # single hits that are tried in place of all
 RUNS = 5  # of the smallest, in a boot of its own
 BOOTS = 3  # until one fails: QEMU's own clock shifts one boot in some 40

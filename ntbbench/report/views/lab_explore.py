@@ -143,6 +143,7 @@ def _notes(one: ExploreFinding) -> Iterator[str]:
     else:
         yield f"did not fail again in {plural(one.boots, 'boot')} of its own"
     yield f"the model: {one.model}"
+    yield "senders' CPUs are counted from the one that serves the endpoint"
 
 
 def _hit(hit: int) -> str:

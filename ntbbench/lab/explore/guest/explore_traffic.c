@@ -69,6 +69,8 @@ static struct action actions[ACTIONS];
 static unsigned int action_count;
 static int actor_cpu;
 static unsigned long last_arrival;	/* at the endpoint, in jiffies */
+static int last_cpu;		/* there, of any packet */
+static int first_cpu;		/* where the endpoint was served in the warm-up */
 static atomic_t busy;		/* threads that are not done */
 static atomic_t sent[SIDES][QPS];	/* by the sender's side */
 static atomic_t received[SIDES][QPS];	/* by the sender's side as well */
@@ -136,8 +138,10 @@ static int take(struct sk_buff *skb, struct net_device *dev,
 	u16 qp = ((u16 *)skb->data)[0];
 
 	if (qp < QPS) {
-		if (side)
+		if (side) {
 			last_arrival = jiffies;
+			last_cpu = raw_smp_processor_id();
+		}
 		number = atomic_inc_return(&received[side][qp]);
 		see_wait(side, qp, number);
 		explore_note(MARK_RECEIVED,
@@ -291,6 +295,7 @@ static int warm_up(void)
 			send(side, qp);
 	if (!settle())
 		return -EIO;
+	first_cpu = last_cpu;
 	wait_for_tick();
 	memset(sent, 0, sizeof(sent));
 	memset(received, 0, sizeof(received));
@@ -313,6 +318,12 @@ static void judge(void)
 	outcome = settle() ? "stuck" : "lost";
 }
 
+/* CPUs are counted from the one that serves the endpoint: it differs by boot. */
+static int cpu_of(int number)
+{
+	return (first_cpu + number) % num_online_cpus();
+}
+
 /* Returns an error where the pair does not even carry a packet by itself. */
 int explore_run_traffic(void)
 {
@@ -330,10 +341,10 @@ int explore_run_traffic(void)
 	explore_begin();
 	for (i = 0; i < sender_count && !ret; i++) {
 		senders[i].refused = 0;
-		ret = start(send_all, &senders[i], senders[i].cpu);
+		ret = start(send_all, &senders[i], cpu_of(senders[i].cpu));
 	}
 	if (!ret && action_count)
-		ret = start(act_all, NULL, actor_cpu);
+		ret = start(act_all, NULL, cpu_of(actor_cpu));
 	judge();
 	explore_end();
 	return ret;
