@@ -14,6 +14,7 @@ from ntbbench.cli.lab_pair_boot import (
     setup_of,
 )
 from ntbbench.cli.lab_pair_check import add_check
+from ntbbench.cli.lab_pair_explore import add_explore, add_replay
 from ntbbench.cli.lab_pair_matrix import add_matrix
 from ntbbench.cli.lab_pair_selftest import add_selftest
 from ntbbench.cli.output import output_of
@@ -73,6 +74,8 @@ def add_pair(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add_matrix(inner)
     add_check(inner)
     add_selftest(inner)
+    add_explore(inner)
+    add_replay(inner)
 
 
 def _add_run(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

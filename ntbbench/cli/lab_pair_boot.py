@@ -17,16 +17,15 @@ from ntbbench.cli.pair_setting import (
     VNTB,
     add_function,
     joins_hosts,
+    pair_setup,
     refuse,
     refuse_drivers,
 )
 from ntbbench.core.ending import scratch_folder
-from ntbbench.core.errors import InputError
 from ntbbench.lab.hosts.bridge_records import HostResult
 from ntbbench.lab.hosts.hosts_plan import HostPackets
-from ntbbench.lab.pair.plan import AFTER, AnySetup, HostSetup, Packets, PairSetup, named_patches
+from ntbbench.lab.pair.plan import AFTER, AnySetup, HostSetup, Packets, PairSetup
 from ntbbench.lab.pair.records import PairResult
-from ntbbench.pair.drivers.patches import SIDES
 
 
 def add_boot(parser: argparse.ArgumentParser, saves: str) -> None:
@@ -66,21 +65,6 @@ def setup_of(args: argparse.Namespace) -> AnySetup:
         ours = {name: tree for name in NTB_DRIVERS if getattr(hosts, name) == AFTER}
         return replace(hosts, **ours)
     return pair_setup(args)
-
-
-def pair_setup(args: argparse.Namespace) -> PairSetup:
-    """Return `setup_of` where pci-epf-vntb is the function."""
-    setup = chosen(args, PairSetup())
-    for side in SIDES:
-        driver, given = getattr(setup, f"{side}_driver"), getattr(setup, f"{side}_patches")
-        if driver == AFTER and args.source is not None:
-            setup = replace(setup, **{f"{side}_driver": str(args.source.absolute())})
-            continue
-        named = named_patches(side, driver)
-        if named is not None and given not in (None, named):
-            allowed = f"{'full' if named else 'none'}, which `{driver}` stands for; or name a file"
-            raise InputError(f"--{side}-patches", getattr(args, f"{side}_patches"), allowed)
-    return setup
 
 
 def result_kind(args: argparse.Namespace) -> type[PairResult]:

@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ntbbench.cli.lab_kernel import add_pair_kernel, pair_lab
-from ntbbench.cli.lab_pair_boot import pair_setup
 from ntbbench.cli.options import add_options, chosen
+from ntbbench.cli.pair_setting import pair_setup
 from ntbbench.core.errors import ExitCode, InputError
 from ntbbench.core.options import Count
 from ntbbench.lab.pair.boot.pair_shell import open_shell

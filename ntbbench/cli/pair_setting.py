@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ntbbench.cli.options import add_options, chosen
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import Word, option
+from ntbbench.lab.pair.plan import AFTER, PairSetup, named_patches
+from ntbbench.pair.drivers.patches import SIDES
 from ntbbench.pair.joined_hosts import AnySetting, HostSetting
 from ntbbench.pair.setting import Setting
 
@@ -88,3 +91,24 @@ def refuse(args: argparse.Namespace, keys: Iterable[str], function: str) -> None
     for key in keys:
         if (value := getattr(args, key)) is not None:
             raise InputError(option(key), value, f"only with --function {function}")
+
+
+def pair_setup(args: argparse.Namespace) -> PairSetup:
+    """Return the drivers and the setting of a boot of pci-epf-vntb; with --source `after` is that
+    tree's.
+
+    Raises
+    ------
+    InputError : a value out of range, or other patches than the driver's name says.
+    """
+    setup = chosen(args, PairSetup())
+    for side in SIDES:
+        driver, given = getattr(setup, f"{side}_driver"), getattr(setup, f"{side}_patches")
+        if driver == AFTER and args.source is not None:
+            setup = replace(setup, **{f"{side}_driver": str(args.source.absolute())})
+            continue
+        named = named_patches(side, driver)
+        if named is not None and given not in (None, named):
+            allowed = f"{'full' if named else 'none'}, which `{driver}` stands for; or name a file"
+            raise InputError(f"--{side}-patches", getattr(args, f"{side}_patches"), allowed)
+    return setup

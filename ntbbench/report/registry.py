@@ -102,6 +102,9 @@ RESULTS: dict[str, ResultKind] = {
         "lab_selftest",
     ),
     "ep": ResultKind("ntbbench.ep/1", "ntbbench.lab.ep.records:EpResult", "lab_ep"),
+    "explore": ResultKind(
+        "ntbbench.explore/1", "ntbbench.lab.explore.records:ExploreResult", "lab_explore"
+    ),
     "series": ResultKind(
         "ntbbench.series/1", "ntbbench.lab.series.records:SeriesResult", "lab_series"
     ),

@@ -117,6 +117,7 @@ def measured() -> Iterator[Case]:
     yield from formats("show-medians", "show bench-base.json --medians", COMMON, page=True)
     yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
     yield from formats("show-ep", "show ep.json", (*COMMON, "ktap"), page=True)
+    yield from formats("show-explore", "show explore.json", (*COMMON, "ktap", "mail"), page=True)
     yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
     broken = (*COMPARED, "kcidb")
     yield from formats("show-series-broken", "show series-v2.json", broken, page=True)

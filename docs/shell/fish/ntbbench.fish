@@ -50,8 +50,8 @@ function _shtab_ntbbench_using
   test "$_shtab_ntbbench_cmdpath" = "$argv"
 end
 
-set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab ep' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
-set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bar-sizes --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --confirm --correction --count --cpus --db-read --device --direction --dispatch --doorbell --doorbells --drain --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --features --flows --force --format --function --gap --git --hardware --host-driver --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --mw-count --ntb-driver --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --senders --set --since --source --ssh --store --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
+set -g _shtab_ntbbench_commands lab 'lab run' 'lab netdev' 'lab pair' 'lab pair run' 'lab pair matrix' 'lab pair check' 'lab pair selftest' 'lab pair explore' 'lab pair replay-schedule' 'lab ep' 'lab series' 'lab shell' 'lab doctor' 'lab fetch' replay ab gate compare calibrate history 'history add' 'history show' 'history check' 'history accept' 'history export' board 'board init' 'board check' 'board plan' 'board run' 'board restore' capture watch ingest explain sweep hardware compat patches doorbell simulate fit show schema
+set -g _shtab_ntbbench_opts_with_value --accel --affinity --against-history --alpha --backend --bar-sizes --base --bits --build --build-base --build-candidate --by --cache --candidate --check --client --color --command --commit --compare --confirm --correction --count --cpus --db-read --device --direction --dispatch --doorbell --doorbells --drain --driver --duration --engine --ep --ep-driver --ep-patches --ep-slots --error --explain --fatal-warning --features --findings --first-seed --flows --force --format --function --gap --git --hardware --host-driver --host1 --host1-driver --host1-vectors --host2 --host2-driver --host2-vectors --html --ignore-environment --image --interrupts --interval --iperf3 --irq-type --irqs --jobs --kbuild --keep --kernel --last --match --max-num-clients --max-runs --max-time --metric --minutes --mw-count --ntb-driver --order --output --packet --packets --peers --pin --placement --policy --prefixes --prerequisite --preset --protocol --quantile --queues --rc --rc-driver --rc-patches --rc-vectors --record --repeats --replications --require --resamples --resume --rounds --runs --scenario --scheduler --seconds --seed --seeds --senders --set --since --source --ssh --store --strategy --test --tested-by --threshold --throughput --timeline --timeout --tree --until --vectors --warmup --why --window --workload --write -o
 
 complete -c ntbbench -e
 complete -c ntbbench -f
@@ -218,6 +218,49 @@ complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s v -l verbos
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l color -xka "auto always never" -d 'of a text (auto)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
 complete -c ntbbench -n '_shtab_ntbbench_using lab pair selftest' -s o -l output -x -d 'the result (default results/runs/lab-pair-selftest-<UTC time>.json)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair; and test $_shtab_ntbbench_npos -eq 0' -a explore -d 'Run the pair on several virtual CPUs that QEMU runs in turn, send packets both ways, and hold CPUs'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l kernel -x -d 'default debian:7.3'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l cpus -x -d 'CPUs of the guest (2 to 4; default 2)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l seeds -x -d 'how many, from --first-seed; unset: 100 (1 to 1000000)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l first-seed -x -d 'the first one (0 to 1000000; default 0)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l minutes -x -d 'in place of --seeds: as many as so long allows (1 to 10000)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l workload -x -d 'what happens while CPUs are held (traffic, link, ethtool; default traffic)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l strategy -x -d 'delays at points that meet others; or priority changes, as PCT does (random, pct; default random)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l findings -x -d 'of each pair of drivers that are made small and run again (0 to 20; default 1)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l compare -x -d 'the same seeds on several drivers: before, after, debian:VERSION, C files (words)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l ep-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l rc-driver -x -d 'before or after the series, debian:VERSION, a C file, a kernel tree (a text of one line; default after)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l ep-slots -x -d 'db_count of the endpoint, link and reserved slot included (0 to 32; default 8)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l doorbell -x -d 'how rings reach the endpoint; no effect on ep-to-rc (poll, msi, embedded; default poll)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l mw-count -x -d 'memory windows (1 to 2; default 2)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l queues -x -d 'max_num_clients of ntb_transport; unset: all QPs (1 to 64)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l check -d 'on the debug kernel of `lab pair check`: slower'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l jobs -x -d 'boots at a time; unset: one per CPU (1 to 64)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l format -x -d 'what stdout gets (default text)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l html -x -d 'write a self-contained page too'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l write -x -d 'write the report to FILE in this format too; repeatable'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -s v -l verbose -d 'text: every table, and the environment'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair explore' -s o -l output -x -d 'the result (default results/runs/lab-pair-explore-<UTC time>.json)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair; and test $_shtab_ntbbench_npos -eq 0' -a replay-schedule -d 'Run the schedule of a finding again, some times in a boot of its own. One boot in some 40 is shifted'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -s h -l help -d 'show this help message and exit'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l kernel -x -d 'default debian:7.3'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l source -x -d 'a kernel tree of yours: its drivers are `after`'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l cache -x -d 'where kernels are kept (default: $NTBBENCH_CACHE, else ~/.cache/ntbbench)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l seed -x -d 'that of a finding; unset: the first one (0 to 1000000)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l driver -x -d 'run it on this driver of its side'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l check -d 'on the debug kernel of `lab pair check`: slower'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l format -x -d 'what stdout gets (default text)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l html -x -d 'write a self-contained page too'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l write -x -d 'write the report to FILE in this format too; repeatable'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -s v -l verbose -d 'text: every table, and the environment'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l color -xka "auto always never" -d 'of a text (auto)'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -l tested-by -x -d 'end a mail with this Tested-by line, if no check of it failed'
+complete -c ntbbench -n '_shtab_ntbbench_using lab pair replay-schedule' -s o -l output -x -d 'the result (default results/runs/lab-pair-replay-<UTC time>.json)'
 complete -c ntbbench -n '_shtab_ntbbench_using lab; and test $_shtab_ntbbench_npos -eq 0' -a ep -d 'Run the kernel'"'"'s own pci_endpoint_test, driver and selftest, against its pci-epf-test, on a software'
 complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -s h -l help -d 'show this help message and exit'
 complete -c ntbbench -n '_shtab_ntbbench_using lab ep' -l kernel -x -d 'default debian:7.3'

@@ -5,6 +5,7 @@ import msgspec
 
 from ntbbench.compare.readers.commit_series import CommitSeries
 from ntbbench.compare.readers.content import Content, Keys, ResultReader, begins
+from ntbbench.compare.readers.explored_seeds import ExploredSeeds
 from ntbbench.compare.readers.pair_results import HostPairs, Pairs
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
@@ -27,6 +28,7 @@ OWN = (
     Pairs(),
     HostPairs(),
     CommitSeries(),
+    ExploredSeeds(),
     Simulations(),
 )
 KNOWN_SCHEMAS = tuple(kind.schema for kind in OWN)

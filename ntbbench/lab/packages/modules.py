@@ -65,6 +65,7 @@ class ModuleSet:
     kbuild: Path  # folder that `make -C` takes to build modules
     sources: Mapping[str, Path]  # files by their name in the build folder
     modules: tuple[str, ...]  # file names that the build must leave
+    flags: tuple[str, ...] = ()  # make's variables, beside those of every build
 
 
 def build(cache: Cache, kernel: Kernel, say: Callable[[str], None]) -> Path:
@@ -117,7 +118,7 @@ def ntb_sources(tree: Path) -> dict[str, Path]:
 def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -> Path:
     """Return the folder with the modules, building them unless the cache has just these;
     BuildError: with the compiler's first error."""
-    settings = compiler_settings(wanted.kbuild)
+    settings = (*compiler_settings(wanted.kbuild), *wanted.flags)
     place = cache.root / "modules" / _key(wanted, settings)
     words = f"building the modules for {wanted.label}"
     return cache.kept(place, words, say, lambda folder: _make(folder, wanted, settings))

@@ -3,7 +3,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ntbbench.core.errors import InputError
@@ -23,6 +23,7 @@ class Stack:
     kbuild: str  # which of the guest's files builds it
     modules: tuple[str, ...]
     files: Mapping[str, Path] = field(default_factory=dict)  # beside the NTB files and the guest's
+    flags: tuple[str, ...] = ()  # make's variables, beside those of every build
 
 
 # What both drivers stand on, built once. A driver is built once too, whoever its peer is.
@@ -62,16 +63,19 @@ def build_pair(
     *,
     tree: Path | None,
     say: Say,
+    flags: tuple[str, ...] = (),
 ) -> Path:
     """Return the folder with the modules of two drivers: built in seconds, once.
 
     `tree`: whose NTB core, transport and network device run; None: the kernel's.
+    `flags`: make's variables, beside those of every build.
     BuildError: with the compiler's first error.
     InputError: a file is another driver than that of its side.
     """
-    stack = build_stack(cache, kernel, tree, say)
+    stack = build_stack(cache, kernel, tree, say, replace(PAIR_STACK, flags=flags))
     drivers = [
-        build_modules(cache, _driver(driver, kernel, tree, stack), say) for driver in (ep, rc)
+        build_modules(cache, replace(_driver(driver, kernel, tree, stack), flags=flags), say)
+        for driver in (ep, rc)
     ]
     modules = merged(cache, [stack, *drivers], say)
     for source in (ep, rc):
@@ -89,9 +93,10 @@ def build_stack(
     own = {path.name: path for path in sorted(GUEST.glob("*.[ch]"))}
     sources = {**_ntb_files(kernel, tree), **own, **stack.files, "Kbuild": GUEST / stack.kbuild}
     label = f"the NTB stack of {kernel.label if tree is None else tree}"
+    built = (*stack.modules, SYMBOLS)
     try:
         return build_modules(
-            cache, ModuleSet(label, kernel.kbuild, sources, (*stack.modules, SYMBOLS)), say
+            cache, ModuleSet(label, kernel.kbuild, sources, built, stack.flags), say
         )
     except BuildError as error:
         if tree is None:

@@ -36,6 +36,7 @@ DRIVERS: dict[Side, str] = {
 }
 FILES = (*NTB_FILES, *DRIVERS.values())
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+ENDPOINT_DRIVER = "pci_epf_register_driver"
 NTB_DRIVER = "ntb_register_device"  # the interface that no NTB driver goes without
 FIRST_DB = r"(?:EPF_IRQ_DB_START|2)"
 Say = Callable[[str], None]
@@ -238,6 +239,17 @@ def carried(side: Side, path: Path) -> tuple[int, ...]:
     source = read_driver(side, path)
     code = COMMENT.sub(" ", source)
     return tuple(number for number in side_patches(side) if TESTS[number](source, code))
+
+
+def side_of_file(option: str, path: Path) -> Side:
+    """Return the side that a C file is the driver of; InputError: it is no driver of the pair."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise InputError(option, str(path), error.strerror or str(error)) from None
+    if NTB_DRIVER not in text:
+        raise InputError(option, str(path), f"a driver of the pair: it calls no {NTB_DRIVER}()")
+    return "ep" if ENDPOINT_DRIVER in text else "rc"
 
 
 def read_driver(side: Side, path: Path) -> str:
