@@ -5,7 +5,7 @@ Only the axes and the compared fields are read, so that results of neighbouring 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from string import Formatter
 from typing import Any, ClassVar, get_args, get_type_hints
@@ -63,7 +63,7 @@ class Results:
         ordered = dict.fromkeys((*self.order, *known))
         # The compared fields in the order of their metrics; of joined lists the first.
         self._fields = tuple(known[name] for name in ordered if name not in self.joined[1:])
-        self._values = attrgetter(*(about.name for about in self._fields))
+        self._values = _values_of([about.name for about in self._fields])
         # The name as texts with the axis behind each.
         parts = Formatter().parse(self.name)
         named = [(text, axis) for text, axis, _, _ in parts if axis is not None]
@@ -233,6 +233,13 @@ class Results:
             default = types[name]() if defaults[name] is NODEFAULT else defaults[name]
             whole.append((name, types[name], default))
         return defstruct("Result", whole, kw_only=True)
+
+
+def _values_of(names: Sequence[str]) -> Callable[[Any], Iterable[Any]]:
+    """Return what gives the values of these fields, also where there is but one."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda point: (getattr(point, names[0]),)
 
 
 def add(variant: Variant, metric: str, known: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
