@@ -33,7 +33,7 @@ from ntbbench.lab.explore.records import (
     ExploreResult,
 )
 from ntbbench.lab.explore.replay_schedule import replay_finding
-from ntbbench.lab.explore.schedules import STRATEGIES, WORKLOADS, Draws, Strategy, Workload
+from ntbbench.lab.explore.schedules import STRATEGIES, WORKLOADS, ScheduleDraws, Strategy, Workload
 from ntbbench.lab.pair.pair_kernel import CHECK, RUN
 from ntbbench.lab.pair.plan import AFTER, BEFORE, PairSetup
 from ntbbench.lab.pair.sources import side_of_file
@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
                 break
             explored.add(
                 ExploreLab(lab, setup),
-                Draws(workload, asked.strategy),
+                ScheduleDraws(workload, asked.strategy),
                 range(asked.first_seed, asked.first_seed + _count(asked)),
                 _hooks(signals.asked, asked.minutes, partial(progress, "boots"), jobs),
                 most_findings=asked.findings,
