@@ -121,10 +121,11 @@ class Machine:
             process.exit(code)
 
     async def _input(self, stdin, to) -> None:
-        """Close the command's stdin when the client or the connection has ended its own."""
+        """Pass the command's stdin on, and close it when the client or the connection has."""
         with suppress(asyncssh.Error, OSError):
-            while await stdin.read(PIECE):
-                pass
+            while piece := await stdin.read(PIECE):
+                to.write(piece)
+                await to.drain()
         to.close()
 
     async def _copied(self, stream, to) -> None:
