@@ -48,4 +48,4 @@ def test_the_gate_goes_seed_by_seed(tmp_path: Path, capsys: pytest.CaptureFixtur
     sound.write_text(json.dumps(found | {"points": points, "findings": []}))
     assert main(["gate", str(FOUND), str(sound)]) == 0
     assert main(["gate", str(sound), str(FOUND)]) == 1
-    assert "seed 14" in capsys.readouterr().out
+    assert "seed 20" in capsys.readouterr().out
