@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py MANIFEST.in $(wildcard ext/*.pyx ext/*.pxd ex
 RUNS := results/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test golden reference test-guest test-mutants stress test-board lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest clean
+.PHONY: help sweep test golden reference test-guest test-mutants stress test-board lint docs wheel checked aarch64 freethreaded bench bench-counts browser guest board-tools clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 16
@@ -28,7 +28,7 @@ reference: $(VENV)/.dev  ## write docs/reference/ anew from what the code declar
 test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
 	$(BIN)/pytest -m guest
 
-test-board: $(VENV)/.dev  ## run `board` between two network namespaces, as root
+test-board: $(VENV)/.dev board-tools  ## run `board` between two network namespaces, as root
 	$(BIN)/pytest -m netns
 
 # STRESS="--seconds 60 --seed 1" for a sample that is the same each time.
@@ -86,6 +86,14 @@ guest:
 	  test -f /usr/include/gelf.h || { \
 	  if [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq -y install --no-install-recommends $(GUEST) >/dev/null; \
 	  else echo "make test-guest boots kernels in QEMU: sudo apt-get install $(GUEST)" >&2; exit 1; fi; }
+
+# Two ends of one machine, each with the servers and programs that a board has.
+BOARD := iproute2 ethtool iperf3 sockperf iputils-ping openssh-server dropbear-bin busybox-static
+BOARD_TOOLS := ip tc ethtool iperf3 sockperf ping ssh-keygen busybox dropbear
+board-tools:
+	@test "$$(id -u)" = 0 || { echo "make test-board makes network namespaces: it needs root" >&2; exit 1; }
+	@for one in $(BOARD_TOOLS) /usr/sbin/sshd; do command -v $$one >/dev/null || missing=yes; done; \
+	[ -z "$$missing" ] || { apt-get -qq update && apt-get -qq -y install --no-install-recommends $(BOARD) >/dev/null; }
 
 clean:  ## remove the venv and everything built
 	rm -rf $(VENV) .venv-* build dist *.egg-info ext/*.c $(shell find ntbbench -name "*.so")

@@ -10,12 +10,15 @@ from typing import Any
 import hypothesis
 import pytest
 from compare_runs import Ran
+from guest_boots import pytest_addoption, pytest_runtest_protocol, pytest_terminal_summary
 from pages import OpenPage, silent_page
 from pair_fake import Lab, fake_lab
 from playwright.sync_api import Browser, sync_playwright
 from simulate_runs import SMALL
 
 from ntbbench.cli.main import main
+
+__all__ = ["pytest_addoption", "pytest_runtest_protocol", "pytest_terminal_summary"]  # hooks
 
 # Tests check results; how long an example takes on a busy machine is no result.
 hypothesis.settings.register_profile(

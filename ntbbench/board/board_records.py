@@ -124,13 +124,26 @@ class BoardRun(Struct, frozen=True, kw_only=True):
 
 
 class BoardPrediction(Struct, frozen=True, kw_only=True):
-    """A cell of iperf3 beside the simulator, whose copy cost was fitted on one queue alone."""
+    """A number of a cell beside the model and the simulator, which was fitted on one queue alone.
+
+    Amplification is runs of receive tasklets per doorbell interrupt, as counters bound them; the
+    effective one is tasklets that doorbells put on a list, as the trace of warm-ups has them. The
+    model's number is the QPs that one doorbell wakes.
+    """
 
     cell: Annotated[int, axis("cell", "its place in `cells`")]
     variant: Annotated[str, axis("variant")]
-    measured: Annotated[float, fact("measured", "median throughput", unit="bit/s")]
-    simulated: Annotated[float | None, fact("simulated", "null: it cannot be", unit="bit/s")]
-    is_fitted: Annotated[bool, fact("fitted", "the simulator was fitted on this number")]
+    number: Annotated[str, axis("number", "throughput, amplification, effective amplification")]
+    unit: Annotated[str, fact("unit")]
+    measured: Annotated[float, fact("measured", "median; of amplification the lower bound")]
+    measured_high: Annotated[
+        float | None, fact("measured at most", "median of the upper bounds; null: none is known")
+    ] = None
+    model: Annotated[
+        float | None, fact("model", "QPs that a doorbell wakes; null: another number")
+    ] = None
+    simulated: Annotated[float | None, fact("simulated", "null: it cannot be")] = None
+    is_fitted: Annotated[bool, fact("fitted", "the simulator was fitted on this number")] = False
 
 
 class BoardResult(Struct, frozen=True, kw_only=True):

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every change of a host: written down before it is made, and taken back on every way out."""
+"""Every change of a host, written down before it is made; `restoring` takes it back."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ntbbench.board.board_records import JOURNAL_SCHEMA, BoardJournal
-from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, HostLost, Stop, open_host
+from ntbbench.board.hosts import (
+    BoardInterrupted,
+    CommandFailed,
+    Host,
+    HostLost,
+    Stop,
+    last,
+    open_host,
+)
 from ntbbench.board.keys import IRQBALANCE, SINGLE, SPREAD
-from ntbbench.board.settings import SIDES, Board, BoardVariant, parsed
+from ntbbench.board.settings import SIDES, Board, BoardVariant
 from ntbbench.board.survey import Survey, module_name, setting_line, survey
 from ntbbench.core.clock import NS, monotonic, sleep
-from ntbbench.core.errors import InputError
 from ntbbench.core.result_file import load_as, write_json
 
 # A link to who holds it: it is there with its owner, or not at all, wherever a command is cut.
@@ -23,7 +30,6 @@ LOAD, LOCKED = "load", "lock"
 # irqbalance must not move lines while they are placed.
 STAGES = (("irqbalance", "stopped"), ("channels", ""), ("affinity", ""), ("irqbalance", "running"))
 BETWEEN = 1.0  # seconds between two attempts to reach a host that boots
-RANK = ("channels", "affinity", "governor", "irqbalance")
 
 
 def journal_path(board: Path) -> Path:
@@ -39,7 +45,7 @@ def load_journal(board: Path) -> BoardJournal | None:
 
 @dataclass
 class Changer:
-    """Makes changes and takes them back.
+    """Makes changes, each noted first.
 
     Parameters
     ----------
@@ -58,6 +64,16 @@ class Changer:
             self.journal.touched[side].append(what)
             write_json(self.path, self.journal)
 
+    def forget(self, side: str, *what: str) -> None:
+        """Write down that something is as it was; the journal ends with the last of it."""
+        left = [one for one in self.journal.touched.pop(side, []) if one not in what]
+        if left:
+            self.journal.touched[side] = left
+        if self.journal.touched:
+            write_json(self.path, self.journal)
+        else:
+            self.path.unlink(missing_ok=True)
+
     def lock(self, owner: str) -> None:
         """Keep other runs from both hosts; CommandFailed: one is there, and whose it is."""
         locked: set[str] = set()
@@ -71,11 +87,12 @@ class Changer:
         host = self.hosts[side]
         self.noted(side, LOCKED)
         told = shlex.quote(f"{self.journal.token} {owner}")
-        if host.run(f"ln -s {told} {LOCK}").code:
-            self.journal.touched[side].remove(LOCKED)
-            write_json(self.path, self.journal)
+        made = host.run(f"ln -s {told} {LOCK}")
+        if made.code:
+            self.forget(side, LOCKED)
             whose = host.run(f"readlink {LOCK}").text.partition(" ")[2].strip()
-            raise CommandFailed(f"{side}: locked by {whose or 'nobody known'} ({LOCK})")
+            why = f"locked by {whose} ({LOCK})" if whose else f"no lock: {last(made)}"
+            raise CommandFailed(f"{side}: {why}")
 
     def arrange(self, side: str, queues: int, affinity: str) -> bool:
         """Give a side the queues and affinities of a cell, all else as found.
@@ -87,24 +104,35 @@ class Changer:
         for kind, only in STAGES:
             now = self.now[side]
             wanted = self.journal.found[side] | cell_settings(now, queues, affinity)
-            for key in now.settings():
-                value = wanted.get(key, "")
-                if key.partition(" ")[0] == kind and value and only in ("", value):
-                    is_changed |= self.set(side, key, value)
+            other = {
+                key: value
+                for key, has in now.settings().items()
+                if key.partition(" ")[0] == kind and (value := wanted.get(key, has)) != has
+                if only in ("", value)
+            }
+            self._set(side, other)
+            is_changed |= bool(other)
         return is_changed
 
     def set(self, side: str, key: str, value: str) -> bool:
         """Give a setting a value; return whether it had another one."""
-        now = self.now[side]
-        if now.settings().get(key) == value:
+        if self.now[side].settings().get(key) == value:
             return False
-        self.noted(side, key)
-        self.hosts[side].checked(setting_line(self.board.side(side), now, key, value))
-        self.look(side)
-        got = self.now[side].settings().get(key)
-        if got != value:
-            raise CommandFailed(f"{side}: {key} is {got!r} after it was set to {value!r}")
+        self._set(side, {key: value})
         return True
+
+    def _set(self, side: str, values: Mapping[str, str]) -> None:
+        """Give settings their values, then look once: a device may have dozens of lines."""
+        for key, value in values.items():
+            self.noted(side, key)
+            line = setting_line(self.board.side(side), self.now[side], key, value)
+            self.hosts[side].checked(line)
+        if values:
+            self.look(side)
+        for key, value in values.items():
+            got = self.now[side].settings().get(key)
+            if got != value:
+                raise CommandFailed(f"{side}: {key} is {got!r} after it was set to {value!r}")
 
     def look(self, side: str) -> None:
         """Read what a host has."""
@@ -119,6 +147,7 @@ class Changer:
             for line in lines:
                 boots = bool(variant.kernel) and line == getattr(variant, side)
                 self.give(side, line, variant.kernel if boots else "", stop)
+        for side in SIDES:  # a driver that goes takes the other side's device with it
             self.look(side)
 
     def give(self, side: str, line: str, kernel: str, stop: Stop) -> None:
@@ -149,7 +178,7 @@ class Changer:
         if self.now[side].get("kernel") != kernel:
             told = self.now[side].get("kernel")
             raise CommandFailed(f"{side}: rebooted into {told}, and {kernel} was wanted")
-        if LOCKED in self.journal.touched[side]:
+        if LOCKED in self.journal.touched.get(side, []):
             self.hosts[side].run(f"ln -s {self.journal.token} {LOCK}")
 
     def reconnect(self, side: str) -> None:
@@ -170,112 +199,6 @@ def load_lines(board: Board, variant: BoardVariant, side: str, now: Survey) -> I
         yield getattr(variant, side)
     if (variant.modules or getattr(variant, side)) and board.side(side).up:
         yield board.side(side).up
-
-
-def restore_lines(journal: BoardJournal, side: str, now: Survey) -> Iterator[str]:
-    """Yield the shell lines that put a side back, the driver first."""
-    board = parsed(journal.board, "journal: ")
-    if LOAD in journal.touched.get(side, []):
-        yield from _reload_lines(board, journal, side)
-    yield from _setting_lines(board, journal, side, now)
-
-
-def _setting_lines(board: Board, journal: BoardJournal, side: str, now: Survey) -> Iterator[str]:
-    settings, was = now.settings(), journal.found[side]
-    touched = (key for key in journal.touched.get(side, []) if key not in (LOAD, LOCKED))
-    for key in sorted(touched, key=lambda key: (RANK.index(key.partition(" ")[0]), key)):
-        if key in was and settings.get(key) != was[key]:
-            yield setting_line(board.side(side), now, key, was[key])
-
-
-def _reload_lines(board: Board, journal: BoardJournal, side: str) -> Iterator[str]:
-    paths = list(dict.fromkeys(p for v in board.variants for p in v.modules))
-    names = [module_name(path) for path in paths]
-    for name in reversed(names):
-        yield f"[ ! -d /sys/module/{name} ] || rmmod {name}"
-    yield from (f"modprobe {name}" for name in names if name in journal.drivers[side])
-    if getattr(board.restore, side):
-        yield getattr(board.restore, side)
-    if board.side(side).up:
-        yield board.side(side).up
-
-
-def unlock_line(journal: BoardJournal) -> str:
-    """Return the shell line that removes the lock of this run, and of no other."""
-    token = journal.token
-    return f"case $(readlink {LOCK}) in {token}*) rm -f {LOCK};; esac; rm -rf {work_folder(token)}"
-
-
-def work_folder(token: str) -> str:
-    """Return the folder of a run on a host, for what is on its way back."""
-    return f"/tmp/ntbbench-board-{token}"  # noqa: S108 -- a name that nobody can guess
-
-
-def restore(changer: Changer, side: str) -> list[str]:
-    """Put a side back as it was found, and return what is not; [] where all is.
-
-    HostLost: the host does not answer. The journal keeps what is left to do.
-    """
-    journal = changer.journal
-    touched = journal.touched.get(side, [])
-    if not touched:
-        return []
-    changer.look(side)
-    wrong = []
-    if LOAD in touched:
-        wrong += _given(changer, side, [*_reload_lines(changer.board, journal, side)])
-        changer.look(side)
-    try:
-        lines = [*_setting_lines(changer.board, journal, side, changer.now[side])]
-    except InputError as error:
-        lines = []
-        wrong.append(f"{side}: {error}")
-    wrong += _given(changer, side, lines)
-    changer.look(side)
-    wrong += [*differences(journal, side, changer.now[side])]
-    if not wrong:
-        changer.hosts[side].run(unlock_line(journal))
-        del journal.touched[side]
-        write_json(changer.path, journal)
-        if not journal.touched:
-            changer.path.unlink()
-    return wrong
-
-
-def _given(changer: Changer, side: str, lines: Sequence[str]) -> list[str]:
-    """Run every line, also where one before it failed; return what failed."""
-    failed = []
-    kernel = changer.journal.drivers[side]["kernel"]
-    for line in lines:
-        boots = line == getattr(changer.board.restore, side) and any(
-            variant.kernel for variant in changer.board.variants
-        )
-        try:
-            changer.give(side, line, kernel if boots else "", lambda: False)
-        except CommandFailed as error:
-            failed.append(str(error))
-    return failed
-
-
-def differences(journal: BoardJournal, side: str, now: Survey) -> Iterator[str]:
-    """Yield what a host has otherwise than it was found."""
-    moves = journal.found[side].get("irqbalance") == "running"  # it places the lines anew
-    pairs = ((journal.found[side], now.settings()), (journal.drivers[side], now.drivers()))
-    for was, has in pairs:
-        for key in sorted(was.keys() | has.keys()):
-            if was.get(key) != has.get(key) and not (moves and key.startswith("affinity ")):
-                yield f"{side}: {key} was {was.get(key)!r} and is {has.get(key)!r}"
-
-
-def by_hand(journal: BoardJournal) -> Iterator[str]:
-    """Yield the shell lines to give by hand where a host is out of reach."""
-    for side in SIDES:
-        told = {f"irq {irq}": "" for irq in journal.lines.get(side, {}).values()}
-        unknown_now = Survey(told, journal.lines.get(side, {}))
-        if not journal.touched.get(side):
-            continue
-        for line in [*restore_lines(journal, side, unknown_now), unlock_line(journal)]:
-            yield f"{side}: {line}"
 
 
 def placements(now: Survey, affinity: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from ntbbench.board.board_records import BoardCheck, BoardFinding, Ready
 from ntbbench.board.keys import FOUND, IRQBALANCE
+from ntbbench.board.one_run.built_in import BUILT_IN
 from ntbbench.board.settings import SIDES, Board
 from ntbbench.board.survey import Survey, module_name
 
@@ -34,6 +35,7 @@ def _of_side(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     remedy = 'root, or become = "sudo -n"'
     yield _found(side, "privileges", f"uid {now.get('uid')}", "" if is_root else remedy)
     yield from _tools(board, side, now)
+    yield from _clients(board, side, now)
     yield from _link(board, side, now)
     yield from _modules(board, side, now)
     yield from _interrupts(board, side, now)
@@ -41,20 +43,31 @@ def _of_side(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     remedy = "" if now.get("debugfs") else "mount -t debugfs none /sys/kernel/debug: no QP is told"
     yield _found(side, "debugfs", debugfs, remedy, ready="note")
     yield _governor(board, side, now)
-    free = int(now.get("free") or 0)
-    remedy = "" if free >= SPACE else f"{SPACE} KiB for captures"
-    yield _found(side, "room in /tmp", f"{free} KiB", remedy)
+    told = now.get("free")
+    free = f"{told} KiB" if told else "not told: df knows no mount of it"  # a root in memory
+    remedy = "" if int(told or 0) >= SPACE else f"{SPACE} KiB for captures"
+    yield _found(side, "room in /tmp", free, remedy, ready="missing" if told else "note")
     if owner := now.get("owner").partition(" ")[2]:
         yield _found(side, "lock", f"held by {owner}", "wait, or board restore of that run")
 
 
 def _tools(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
-    tools = [*NEEDED, *board.axes.programs]
+    tools = [*NEEDED, *(tool for name in board.axes.programs for tool in BUILT_IN[name].tools)]
     tools += ["ethtool"] if board.axes.queues else []
     tools += ["modinfo"] if any(variant.modules for variant in board.variants) else []
     lacking = [tool for tool in dict.fromkeys(tools) if not now.has(tool)]
     told = f"no {', '.join(lacking)}" if lacking else ", ".join(dict.fromkeys(tools))
     yield _found(side, "tools", told, f"install {' '.join(lacking)}" if lacking else "")
+
+
+def _clients(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
+    """Yield the test drivers that a program reads in debugfs; a variant may load them."""
+    loads = any(variant.modules or getattr(variant, side) for variant in board.variants)
+    for client in filter(None, (BUILT_IN[name].client for name in board.axes.programs)):
+        there = now.get(f"client {client}")
+        remedy = "" if there else f"load {client}: it takes the device from ntb_transport"
+        ready: Ready = "note" if loads else "missing"
+        yield _found(side, client, "loaded" if there else "not in debugfs", remedy, ready=ready)
 
 
 def _link(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
@@ -93,9 +106,11 @@ def _modules(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
 
 def _interrupts(board: Board, side: str, now: Survey) -> Iterator[BoardFinding]:
     placed = [affinity for affinity in board.axes.affinity if affinity != FOUND]
+    polls = "pci_epf_vntb" in now.group("loaded")
     told = ", ".join(now.lines) or "none of NTB in /proc/interrupts"
     remedy = "the driver loaded, or irqs = the name of its lines"
-    ready: Ready = "missing" if placed else "note"
+    remedy = "none where pci_epf_vntb polls: nothing is placed" if polls else remedy
+    ready: Ready = "missing" if placed and not polls else "note"
     yield _found(side, "doorbell lines", told, "" if now.lines else remedy, ready=ready)
     is_running = bool(now.get("irqbalance"))
     remedy = ""

@@ -80,8 +80,8 @@ class Host(ABC):
         self.name = name  # rc or ep
 
     @abstractmethod
-    def launch(self, words: Sequence[str]) -> Running:
-        """Start a program; HostLost: the host does not answer."""
+    def launch(self, words: Sequence[str], first: bytes = b"") -> Running:
+        """Start a program with `first` on its stdin, which stays open; HostLost: no answer."""
 
     def close(self) -> None:  # noqa: B027 -- not every host has one
         """End the connection."""
@@ -148,7 +148,7 @@ def guard() -> str:
 class LocalRunning(Running):
     """A process of this machine."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], first: bytes = b"") -> None:
         self._done: Done | None = None
         self._out, self._err = TemporaryFile(), TemporaryFile()  # noqa: SIM115 -- closed by poll
         try:
@@ -163,6 +163,10 @@ class LocalRunning(Running):
             self._out.close()
             self._err.close()
             raise
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended first, and `poll` tells why
+            self._process.stdin.write(first)
+            self._process.stdin.flush()
 
     def poll(self) -> Done | None:
         """Return what it left."""
@@ -198,10 +202,10 @@ class LocalHost(Host):
         enter = ["ip", "netns", "exec", namespace, "/bin/sh", "-c", MOUNTS, "sh"]
         self._before = [*become, *(enter if namespace else [])]
 
-    def launch(self, words: Sequence[str]) -> Running:
+    def launch(self, words: Sequence[str], first: bytes = b"") -> Running:
         """Start a program here."""
         try:
-            return LocalRunning([*self._before, *words])
+            return LocalRunning([*self._before, *words], first)
         except OSError as error:
             raise HostLost(f"{self.name}: {error.filename}: {error.strerror}") from error
 

@@ -13,18 +13,11 @@ from msgspec.structs import replace
 
 from ntbbench.ab.records import Stopped
 from ntbbench.board.board_records import BoardJournal, BoardResult, BoardRun
-from ntbbench.board.changes import (
-    BETWEEN,
-    Changer,
-    by_hand,
-    journal_path,
-    load_journal,
-    restore,
-    work_folder,
-)
-from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, HostLost, Stop, open_host
-from ntbbench.board.measure import Capture, measured
+from ntbbench.board.changes import Changer, journal_path, load_journal
+from ntbbench.board.hosts import BoardInterrupted, CommandFailed, Host, Stop, open_host
+from ntbbench.board.one_run.measure import Capture, measured
 from ntbbench.board.order import BoardTurn, board_turns
+from ntbbench.board.restoring import put_back, work_folder
 from ntbbench.board.settings import SIDES, Board, parsed
 from ntbbench.board.survey import survey
 from ntbbench.compare.compare import compare
@@ -34,7 +27,6 @@ from ntbbench.compare.records import Report
 from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
 from ntbbench.core.options import changed
-from ntbbench.core.result_file import write_json
 
 
 @dataclass(frozen=True)
@@ -101,37 +93,6 @@ def changing(path: Path, board: Board, watcher: BoardWatcher) -> Iterator[Change
             yield changer
         finally:
             put_back(changer, path, watcher.tell)
-
-
-def put_back(changer: Changer, path: Path, tell: Callable[[str], None]) -> None:
-    """Restore every side; CommandFailed tells what could not be, and the commands to do so."""
-    wrong: list[str] = []
-    for side in SIDES:
-        wrong += _patient(changer, side)
-    if not changer.journal.touched:
-        changer.path.unlink(missing_ok=True)
-    if wrong:
-        for line in by_hand(changer.journal):
-            tell(f"to restore by hand: {line}")
-        write_json(changer.path, changer.journal)
-        again = f"{changer.path} has what is left: ntbbench board restore {path}"
-        raise CommandFailed(f"not restored: {'; '.join(wrong)}; {again}")
-
-
-def _patient(changer: Changer, side: str) -> list[str]:
-    """Restore a side; where it is lost, as soon as it answers, within the patience of the plan."""
-    begun, patience = monotonic(), changer.board.how.patience
-    lost = False
-    while True:
-        try:
-            if lost:
-                changer.reconnect(side)
-            return restore(changer, side)
-        except (HostLost, CommandFailed, InputError) as error:
-            lost = True
-            if monotonic() - begun > patience * NS:
-                return [str(error)]
-            sleep(BETWEEN)
 
 
 def run_board(

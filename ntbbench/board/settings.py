@@ -26,7 +26,7 @@ from ntbbench.datapath.scenario_file import preset
 
 SIDES = ("rc", "ep")
 QUEUES_MAX, FLOWS_MAX = 64, 128
-PROGRAMS = ("iperf3", "ping", "sockperf")
+PROGRAMS = ("iperf3", "ping", "sockperf", "netperf", "ntb_perf", "ntb_pingpong")
 DIRECTIONS = ("rc-ep", "ep-rc")
 Section = TypeVar("Section", bound=Struct)
 

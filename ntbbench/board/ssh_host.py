@@ -5,6 +5,7 @@ import asyncio
 import shlex
 import threading
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import asyncssh
@@ -104,17 +105,20 @@ class SshHost(Host):
         except (asyncssh.Error, OSError, TimeoutError) as error:
             raise HostLost(f"{self.name}: {side.host} does not answer: {error}") from error
 
-    def launch(self, words: Sequence[str]) -> Running:
+    def launch(self, words: Sequence[str], first: bytes = b"") -> Running:
         """Start a program there; whatever the login shell is, it only has to start it."""
         line = f"exec {self._become} {shlex.join(words)}"
         try:
-            process = self._answer(self._started(line), CONNECT)
+            process = self._answer(self._started(line, first), CONNECT)
         except (asyncssh.Error, OSError, TimeoutError) as error:
             raise HostLost(f"{self.name}: the connection was lost: {error}") from error
         return SshRunning(self, process)
 
-    async def _started(self, line: str) -> "asyncssh.SSHClientProcess[bytes]":
-        return await self._connection.create_process(line, encoding=None, stdin=asyncssh.PIPE)
+    async def _started(self, line: str, first: bytes) -> "asyncssh.SSHClientProcess[bytes]":
+        process = await self._connection.create_process(line, encoding=None, stdin=asyncssh.PIPE)
+        with suppress(BrokenPipeError):  # it ended first, and `poll` tells why
+            process.stdin.write(first)
+        return process
 
     def _answer(self, question: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
         if self._loop.is_closed():

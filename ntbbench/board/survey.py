@@ -13,9 +13,12 @@ from ntbbench.board.settings import Board, BoardSide
 from ntbbench.core.errors import InputError
 
 # Drivers of NTB, as /proc/interrupts names their lines.
-NTB_LINES = re.compile(r"\b(?:ntb|pci-vntb|ndev_vec|amd-ntb|switchtec)[\w.:-]*", re.IGNORECASE)
+NTB_LINES = re.compile(
+    r"\b(?:ntb|pci-vntb|pci_epf_vntb|ndev_vec|amd-ntb|switchtec)[\w.:-]*", re.IGNORECASE
+)
 IRQ_LINE = re.compile(r"\s*(\d+):\s+((?:\d+\s+)+)(\S.*)")
-KNOWN_MODULES = ("ntb", "ntb_transport", "ntb_netdev", "ntb_hw_epf", "pci_epf_vntb")
+CLIENTS = ("ntb_transport", "ntb_netdev", "ntb_perf", "ntb_pingpong")
+KNOWN_MODULES = ("ntb", *CLIENTS, "ntb_hw_epf", "pci_epf_vntb")
 CHANNELS = ("combined", "rx", "tx")
 
 

@@ -21,7 +21,7 @@ say owner "$(readlink /tmp/ntbbench-board.lock)"
 say free "$(df -Pk /tmp 2>/dev/null | awk 'NR == 2 {print $4}')"
 tell state "/sys/class/net/$netdev/operstate"
 say driver "$(readlink "/sys/class/net/$netdev/device/driver" 2>/dev/null | sed 's,.*/,,')"
-for tool in setsid tar gzip ethtool iperf3 sockperf ping tc modinfo systemctl; do
+for tool in setsid tar gzip ethtool iperf3 sockperf netperf netserver ping tc modinfo systemctl; do
 	command -v "$tool" >/dev/null 2>&1 && say "tool $tool" yes
 done
 ethtool -l "$netdev" 2>/dev/null | awk -F: '
@@ -43,10 +43,16 @@ for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
 done
 daemon=$(pidof irqbalance 2>/dev/null)
 say irqbalance "${daemon:+running}"
+path=$(readlink -f "/sys/class/net/$netdev/device" 2>/dev/null)
 for qps in /sys/kernel/debug/ntb_transport/*; do
-	[ -d "$qps" ] && say "transport ${qps##*/}" "$(ls "$qps" 2>/dev/null | tr '\n' ' ')"
+	[ -d "$qps" ] || continue
+	case $path/ in */"${qps##*/}"/*) ;; *) continue ;; esac
+	say "transport ${qps##*/}" "$(ls "$qps" 2>/dev/null | tr '\n' ' ')"
 done
 [ -n "$(ls /sys/kernel/debug 2>/dev/null)" ] && say debugfs yes
+for client in ntb_perf ntb_pingpong; do
+	[ -n "$(ls "/sys/kernel/debug/$client" 2>/dev/null)" ] && say "client $client" yes
+done
 [ -d /sys/kernel/tracing/events ] && say tracefs yes
 for file in /proc/irq/[0-9]*/smp_affinity_list; do
 	number=${file#/proc/irq/}

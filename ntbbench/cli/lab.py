@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ntbbench.cli.lab_ep import add_ep
 from ntbbench.cli.lab_kernel import (
     DEFAULT_KERNEL,
     add_cache_option,
@@ -86,6 +87,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
             help="keep the raw recordings, in DIR or beside the result",
         )
     add_pair(actions)
+    add_ep(actions)
     add_series(actions)
     add_shell(actions)
     doctor = actions.add_parser(

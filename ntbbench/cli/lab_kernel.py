@@ -13,7 +13,7 @@ from ntbbench.lab.packages.apt import parse_spec
 from ntbbench.lab.packages.cache import Cache, default_root
 from ntbbench.lab.packages.fetch import CachedKernel, fetch
 from ntbbench.lab.packages.modules import Kernel, check_kbuild, check_source
-from ntbbench.lab.pair.pair_kernel import CHECK, RUN, pair_kernel
+from ntbbench.lab.pair.pair_kernel import RUN, pair_kernel
 from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.pair.sources import check_tree
 
@@ -87,7 +87,7 @@ def add_pair_kernel(parser: argparse.ArgumentParser) -> None:
     add_cache_option(group)
 
 
-def pair_lab(args: argparse.Namespace, *, debug: bool = False) -> PairLab:
+def pair_lab(args: argparse.Namespace, variant: str = RUN) -> PairLab:
     """Return the lab that the options ask for, its kernel fetched and built; of two hosts with
     --function ntb.
 
@@ -97,7 +97,7 @@ def pair_lab(args: argparse.Namespace, *, debug: bool = False) -> PairLab:
     """
     cache = Cache(default_root(args.cache))
     tree = None if args.source is None else check_tree("--source", args.source)
-    kernel = pair_kernel(cache, args.kernel, say, CHECK if debug else RUN)
+    kernel = pair_kernel(cache, args.kernel, say, variant)
     return (HostLab if joins_hosts(args) else PairLab)(cache, kernel, tree, say)
 
 

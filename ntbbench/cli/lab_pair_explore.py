@@ -33,7 +33,8 @@ from ntbbench.lab.explore.records import (
     ExploreResult,
 )
 from ntbbench.lab.explore.replay_schedule import replay_finding
-from ntbbench.lab.explore.schedules import STRATEGIES, WORKLOADS, Draws, Strategy, Workload
+from ntbbench.lab.explore.schedules import STRATEGIES, WORKLOADS, ScheduleDraws, Strategy, Workload
+from ntbbench.lab.pair.pair_kernel import CHECK, RUN
 from ntbbench.lab.pair.plan import AFTER, BEFORE, PairSetup
 from ntbbench.lab.pair.sources import side_of_file
 
@@ -147,8 +148,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--minutes", asked.minutes, "not with --seeds: one of them")
     output = output_of(args, saves="lab-pair-explore")
     setups = list(_setups(args, asked))
-    lab = pair_lab(args, debug=args.check)
-    lab.read_sources({one.ep_driver for one in setups}, {one.rc_driver for one in setups})
+    lab = pair_lab(args, CHECK if args.check else RUN)
+    lab.read_sources(setups)
     jobs = chosen(args, Jobs()).jobs or os.cpu_count() or 1
     explored = Exploration()
     with interrupts() as signals, bar() as progress:
@@ -157,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
                 break
             explored.add(
                 ExploreLab(lab, setup),
-                Draws(workload, asked.strategy),
+                ScheduleDraws(workload, asked.strategy),
                 range(asked.first_seed, asked.first_seed + _count(asked)),
                 _hooks(signals.asked, asked.minutes, partial(progress, "boots"), jobs),
                 most_findings=asked.findings,
@@ -251,8 +252,8 @@ def run_replay(args: argparse.Namespace) -> int:
     if args.driver is not None:
         side = side_of_file("--driver", args.driver)
         setup = replace(setup, **{f"{side}_driver": str(args.driver.absolute())})
-    lab = pair_lab(args, debug=args.check)
-    lab.read_sources({setup.ep_driver}, {setup.rc_driver})
+    lab = pair_lab(args, CHECK if args.check else RUN)
+    lab.read_sources([setup])
     again = replay_finding(ExploreLab(lab, setup), found, one)
     result = ExploreResult(
         kind=REPLAYED,

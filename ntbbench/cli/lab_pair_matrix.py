@@ -90,7 +90,7 @@ def add_matrix(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add_pair_kernel(parser)
     add_function(parser)
     add_options(parser, "drivers", DEFAULT, only=EP_RC_DRIVERS)
-    hosts = parser.add_argument_group("drivers of --function ntb")
+    hosts = add_options(parser, "drivers of --function ntb", HOSTS_DEFAULT, only=("ntb_driver",))
     for name, kind in zip(HOST_DRIVERS, ("host 1", "host 2"), strict=True):
         words = f"drivers of {kind}; as --ep-driver"
         hosts.add_argument(option(name), metavar="A,B", help=words)
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     output = output_of(args, saves="lab-pair-matrix", resumed=args.resume)
     jobs = chosen(args, Jobs()).jobs or os.cpu_count() or 1
     lab = pair_lab(args)
-    sources = lab.read_sources(scenario.ep_driver, scenario.rc_driver)
+    sources = lab.read_sources(plan.setup for plan in plans)
     if previous is not None:
         check_sources(args.resume, previous.sources, sources)
         lab.go_on(previous)
@@ -206,7 +206,10 @@ def scenario_of(args: argparse.Namespace) -> AnyScenario:
         tuple(tree if name == AFTER else name for name in names)
         for names in (scenario.ep_driver, scenario.rc_driver)
     )
-    return replace(scenario, source=tree, ep_driver=ep, rc_driver=rc)
+    scenario = replace(scenario, source=tree, ep_driver=ep, rc_driver=rc)
+    if isinstance(scenario, HostScenario) and scenario.ntb_driver == AFTER:
+        scenario = replace(scenario, ntb_driver=tree)
+    return scenario
 
 
 def _hosts(args: argparse.Namespace) -> HostScenario:

@@ -71,7 +71,12 @@ def add_series(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "series", metavar="MBOX|DIR|BASE..HEAD", nargs="?", help="patches, or commits of --tree"
     )
     group = parser.add_argument_group("commits")
-    group.add_argument("--tree", metavar="DIR", type=Path, help="the repository of BASE..HEAD")
+    group.add_argument(
+        "--tree",
+        metavar="DIR",
+        type=Path,
+        help="the repository of BASE..HEAD; of a whole kernel every change runs",
+    )
     group.add_argument(
         "--base",
         metavar="debian:VERSION|DIR",

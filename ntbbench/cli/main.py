@@ -60,7 +60,7 @@ EXIT_CODES = {
     0: "done",
     1: "a finding: a disagreement with a recording, a missed doorbell, a board unfit, a regression",
     2: "bad input or usage, or an output that cannot be written (a full disk, `>&-`)",
-    3: "`gate`, `ab`: untested, or inconclusive where that fails; `lab`, `simulate`: it breaks",
+    3: "`gate`, `ab`, `board`: untested, or inconclusive where it fails; `lab`, `simulate`: breaks",
     4: "`compare`, `gate`, `calibrate`, `history check`: nothing measured, or one side lacks it",
     5: "`compare`, `gate`, `calibrate`: incomparable environments",
     70: "internal error",

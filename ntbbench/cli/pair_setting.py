@@ -20,6 +20,7 @@ VNTB, NTB = "vntb", "ntb"
 OF_VNTB = ("rc_vectors", "doorbell")  # settings that only one of the functions has
 EP_RC_DRIVERS = ("ep_driver", "rc_driver")
 HOST_DRIVERS = ("host1_driver", "host2_driver")
+NTB_DRIVERS = (*HOST_DRIVERS, "ntb_driver")
 OF_NTB = ("irq_type", "host1_vectors", "host2_vectors")
 
 
@@ -77,7 +78,7 @@ def refuse_drivers(args: argparse.Namespace) -> None:
     if joins_hosts(args):
         refuse(args, EP_RC_DRIVERS, VNTB)
     else:
-        refuse(args, HOST_DRIVERS, NTB)
+        refuse(args, NTB_DRIVERS, NTB)
 
 
 def refuse(args: argparse.Namespace, keys: Iterable[str], function: str) -> None:

@@ -219,16 +219,18 @@ def matches(
                 metric=name,
                 base_label=base.label,
                 candidate_label=candidate.label,
-                base=_or_zero(base, name, other) if one is None else one,
-                candidate=_or_zero(candidate, name, one) if other is None else other,
+                base=_instead(base, name, other) if one is None else one,
+                candidate=_instead(candidate, name, one) if other is None else other,
             )
             if one is not None and other is not None:
                 _check_kinds(match, one, other)
             yield _in_pairs(match, base, candidate) if paired else match
 
 
-def _or_zero(variant: Variant, name: str, other: Series | None) -> Series | None:
-    """Return a metric that a variant does not tell of: 0 where that is meant."""
+def _instead(variant: Variant, name: str, other: Series | None) -> Series | None:
+    """Return a metric of which a variant tells no number: its bounds, or 0 where that is meant."""
+    if name in variant.bounded:
+        return variant.bounded[name]
     if other is None or name.rpartition(":")[0] not in variant.zero:
         return None
     return replace(other, value=0)

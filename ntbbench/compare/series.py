@@ -52,6 +52,8 @@ class Variant:
     unknown: dict[str, str] = field(
         default_factory=dict
     )  # not measured here, and why; not compared
+    # Of which only bounds are known: compared where the other side has a number.
+    bounded: dict[str, Series] = field(default_factory=dict)
     # Metrics that the file has without a usable number, and why: this side lacks them.
     unread: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # on how the file was read, where it could be read otherwise

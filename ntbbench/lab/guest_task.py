@@ -12,6 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ntbbench.core.ending import scratch_folder
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError, HostError
 from ntbbench.lab.qemu import Boot, GuestMachine, boot, pack_initramfs
-from ntbbench.lab.watch import Limits
+from ntbbench.lab.watch import Limits, exceeded
 
 # Processor time that only a guest which hangs comes to: Debian's kernel boots in 5 s.
 BOOT_SECONDS = 60.0
@@ -74,7 +75,7 @@ def record(
     """
     with scratch_folder() as scratch:
         initramfs = packed(task, scratch, modules, programs)
-        booted = boot(image, initramfs, accel, task.limits, machine)
+        booted = boot(image, initramfs, accel, machine, partial(exceeded, limits=task.limits))
         if shutil.disk_usage(scratch).free < SPARE_BYTES:
             raise HostError(f"the disk of {scratch} is full: what the guest said may be cut off")
     names = list(task.names)
@@ -85,11 +86,22 @@ def record(
     return Recordings(unpack(booted, names, folder), folder, booted)
 
 
-def packed(task: Task, folder: Path, modules: Path, programs: tuple[Path, ...]) -> Path:
-    """Pack what the guest needs for a task into an archive in `folder`, and return it."""
+def packed(
+    task: Task,
+    folder: Path,
+    modules: Path,
+    programs: tuple[Path, ...],
+    overlays: tuple[Path, ...] = (),
+) -> Path:
+    """Pack what the guest needs for a task into an archive in `folder`, and return it.
+
+    `overlays`: folders whose files go to the same places of the guest's root.
+    """
     root, initramfs = folder / "root", folder / "initramfs"
     (root / "lib").mkdir(parents=True)
     (root / "bin").mkdir()
+    for overlay in overlays:
+        shutil.copytree(overlay, root, dirs_exist_ok=True)
     shutil.copy(script("init"), root / "init")
     (root / "init").chmod(0o755)
     shutil.copy(task.script, root / "task")

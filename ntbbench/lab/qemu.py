@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ntbbench.lab.commands import (
     run,
     started,
 )
-from ntbbench.lab.watch import Limits, debugger_port, exceeded, hear_last_words
+from ntbbench.lab.watch import debugger_port, hear_last_words
 
 PANIC = re.compile(r"Kernel panic - not syncing: .*")
 # What ends a kernel, before what it may live on with: a debug kernel says that first.
@@ -132,6 +133,7 @@ KVM_OPTIONS = ("-accel", "kvm", "-cpu", "host")
 COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 oops=panic rdinit=/init"
 MEMORY = 512  # MiB
 PROBE_SECONDS = 10
+Watch = Callable[[subprocess.Popen[bytes]], str]
 HUNG, PANICKED, ENDED = "the guest hung", "the guest panicked", "the guest gave up"
 # The driver's doing: its module does not load, or it takes doorbells in another way.
 DRIVERS_DOING = re.compile(rf"{ENDED}: (cannot load|\d+ doorbell interrupts)")
@@ -263,11 +265,11 @@ def interact(image: Path, initramfs: Path, accel: tuple[str, ...], machine: Gues
 
 
 def boot(
-    image: Path, initramfs: Path, accel: tuple[str, ...], limits: Limits, machine: GuestMachine
+    image: Path, initramfs: Path, accel: tuple[str, ...], machine: GuestMachine, watch: Watch
 ) -> Boot:
     """Boot `image` until the guest powers off, panics or hangs, and return what it wrote.
 
-    `limits`: what the guest may take.
+    `watch`: waits for its end, or returns the limit that it went over.
     HostError: QEMU itself failed.
     """
     with scratch_folder() as folder:
@@ -279,7 +281,7 @@ def boot(
         with debugger_port(folder) as port, errors.open("wb") as file:
             command += port.options
             with started(command, stderr=file, pass_fds=(port.descriptor,)) as qemu:
-                limit = exceeded(qemu, limits)
+                limit = watch(qemu)
                 if limit:
                     hear_last_words(qemu, port)
         if qemu.returncode and not limit:

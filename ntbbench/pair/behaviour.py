@@ -54,7 +54,9 @@ class OneSide:
         self.vectors: list[int] = []  # reported to the core by the last interrupt
         self.masks: list[int] = []  # the core's ntb_db_vector_mask() of each
         self.db_reads: list[int] = []  # what db_read() then shows
+        self.link_events = 0  # of the last interrupts
         self.rung: list[int] = []  # the slots of the last ring
+        self.work_rings = 0  # rings left to make while deferred work raises another
         self.device: Epf | Vntb
         if driver.side == "ep":
             self.device = bound_vntb(driver, slots, doorbell, self._event, self._raise_msi)
@@ -68,6 +70,9 @@ class OneSide:
 
     def _raise_msi(self, number: int) -> None:
         self.rung.append(number - 1)
+        if self.work_rings and isinstance(self.device, Vntb) and self.device.peer_db_work.running:
+            self.work_rings -= 1
+            self.device.peer_db_set(1 << (len(self.rung) - 1) % 2)
         if number > EP_MSIS:
             raise DriverError(errno.EINVAL, "pci_epc_raise_irq", f"MSI {number} of {EP_MSIS}")
 
@@ -85,9 +90,11 @@ class OneSide:
                 self.device.write_doorbell(slot)
             self.device.poll()
             return
+        self.device.link_events = 0
         for slot in slots:
             if slot < len(self.device.irqs):
                 self.device.isr(slot)
+        self.link_events = self.device.link_events
 
     def ring(self, *rings: int) -> int:
         """Ring as ntb_transport does, from atomic context; return 0 or the first negative errno.

@@ -6,6 +6,7 @@ each bit. With `probe` it asks for what no traffic shows: several bits at once, 
 mask, rings that deferred work finds together. ntb_probe asks for link, scratchpads and windows.
 """
 
+import errno
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -26,6 +27,8 @@ Observations = Mapping[str, str]
 VECTORS = 33  # one more than any driver reports
 RINGS = 14  # bits that both sides have slots for
 FEW = "2"  # a db_count without a doorbell: what patch 4 refuses
+MANY = (("db_count", "33"), ("num_mws", "5"))  # more than the driver has room for
+LATE = ("num_mws", "spad_count", "mw1", "vbus_number")  # patch 5 refuses them after the bind
 IN_ANY_ORDER = "several"
 TAKES_FEW = f"takes db_count {FEW}"
 TAKES_LATE = "takes db_count after the bind"
@@ -49,9 +52,9 @@ def expected_observations(
     found: dict[str, str] = {}
     if driver.side == "ep":
         config = VntbConfig(driver)
-        found[TAKES_FEW] = _takes(config, FEW)
+        found[TAKES_FEW] = _takes(config, "db_count", FEW)
         config.attached = True
-        found[TAKES_LATE] = _takes(config, str(slots))
+        found[TAKES_LATE] = _takes(config, "db_count", str(slots))
     side = OneSide(driver, slots, doorbell)
     found["db_valid_mask"] = hex(side.device.db_valid_mask())
     found["db_vector_count"] = str(db_vector_count(side.device))
@@ -87,12 +90,12 @@ def normalised(observations: Observations) -> Observations:
 
 def refusing_observations(driver: Driver) -> Observations:
     """Return what is seen of an endpoint that need not have bound: what its configfs takes."""
-    return {TAKES_FEW: _takes(VntbConfig(driver), FEW)}
+    return {TAKES_FEW: _takes(VntbConfig(driver), "db_count", FEW)}
 
 
-def _takes(config: VntbConfig, db_count: str) -> str:
+def _takes(config: VntbConfig, attribute: str, text: str) -> str:
     try:
-        config.store("db_count", db_count)
+        config.store(attribute, text)
     except DriverError:
         return "no"
     return "yes"
@@ -120,7 +123,7 @@ def _cleared(side: OneSide) -> Iterator[tuple[str, str]]:
 
 
 def _rung(side: OneSide, filled: frozenset[int] | None, *rings: int) -> Iterator[tuple[str, str]]:
-    errno = side.ring(*rings)
+    refused = side.ring(*rings)
     name = f"peer_db_set({'), then ('.join(map(hex, rings))})"
     seen = filled
     if isinstance(side.device, Vntb):
@@ -128,13 +131,15 @@ def _rung(side: OneSide, filled: frozenset[int] | None, *rings: int) -> Iterator
     if seen is not None:
         slots = (str(slot) for slot in side.rung if slot in seen)
         yield name + SLOTS, " ".join(slots)
-    yield name, str(errno)
+    yield name, str(refused)
 
 
 SEVERAL = (0, 2, 4)  # bits that arrive at once
 NO_SLOT_BIT = 20  # beyond the slots of the root complex
 FAR_BIT = 40  # beyond what ffs() takes
+WORK_RINGS = 12  # more than the snapshots that deferred work takes at once
 PROBED = "db_set_mask"  # what is asked of every driver that is probed at all
+FAR_ADDR, FAR_SIZE = 0x123456789000, 8192  # of a window that leads to no memory
 WINDOW_ALIGN = 4096  # pci-epf-vntb.c, ntb_hw_epf.c (mw_get_align): SZ_4K, and a size step of 1
 
 
@@ -147,7 +152,12 @@ def expected_probe(
     DriverError: a driver that refuses its db_count.
     """
     side = OneSide(driver, slots, doorbell)
-    found: dict[str, str] = {}
+    found = dict(_configured(driver)) if driver.side == "ep" else {"irqs not handled": "0"}
+    found["db_vector_mask(-1)"] = hex(db_vector_mask(side.device, -1))
+    for slot in range(slots):
+        side.interrupt(slot)
+        found[f"slot {slot}, link events"] = str(side.link_events)
+    side.device.db_clear(U64)
     bits = min(RINGS, slots - EPF_IRQ_DB_START)
     for bit in range(1, bits):
         for pair in ((bit, bit - 1), (0, bit)):
@@ -158,9 +168,28 @@ def expected_probe(
             )
     found.update(_several(side, bits))
     found.update(_masked(side))
+    if driver.side == "ep":
+        found["peer_db_set from its own work" + SLOTS] = _rung_by_work(side)
     for rings in _rings_probed():
         found.update(_rung(side, filled, *rings))
     return normalised(found)
+
+
+def _configured(driver: Driver) -> Iterator[tuple[str, str]]:
+    """Yield what configfs takes beyond what `expected_observations` has."""
+    config = VntbConfig(driver)
+    for attribute, text in MANY:
+        yield f"takes {attribute} {text}", _takes(config, attribute, text)
+    config.attached = True
+    late = _takes(config, "spad_count", str(SPAD_COUNT))
+    yield from ((f"takes {attribute} after the bind", late) for attribute in LATE)
+
+
+def _rung_by_work(side: OneSide) -> str:
+    side.work_rings = WORK_RINGS
+    side.ring(1)
+    side.work_rings = 0
+    return " ".join(map(str, side.rung))
 
 
 def _clearing(side: OneSide, *clears: int) -> str:
@@ -193,6 +222,11 @@ def _masked(side: OneSide) -> Iterator[tuple[str, str]]:
     read = _clearing(side, side.device.db_valid_mask())
     yield "slot 2 masked, db_read as it is cleared", read
     yield "db_clear_mask", "0"
+    side.interrupt(slot_of(0))
+    pending = hex(side.device.db_read())
+    side.device.db_clear(U64)
+    yield "slot 2 pending, db_read masked, unmasked", f"{pending} {pending}"
+    yield f"slot 2 pending, then masked and unmasked{VECTORS_SEEN}", ""
 
 
 def _rings_probed() -> Iterator[tuple[int, ...]]:
@@ -207,26 +241,54 @@ def _rings_probed() -> Iterator[tuple[int, ...]]:
     yield (1 << NO_SLOT_BIT,)
 
 
-def expected_operations(side: Side, mw_count: int, window_size: int) -> Observations:
+def expected_operations(
+    side: Side, mw_count: int, window_size: int, mw1_offset: int | None = None
+) -> Observations:
     """Return the answers of link, scratchpads and windows: no patch of the series changes one.
 
     mw_count, window_size: the memory windows, and the bytes of each.
+    mw1_offset: bytes in front of the first window, of a host that pci-epf-ntb joins; None: vntb.
 
     Source: pci-epf-vntb.c (epf_ntb_cmd_handler, vntb_epf_ops) and ntb_hw_epf.c (ntb_epf_ops), Linux
     6.12.95 and 7.3. The endpoint's link_enable() and link_disable() do nothing.
     """
-    found = dict(_endpoint_link() if side == "ep" else _host_link())
+    if mw1_offset is None:
+        found = dict(_endpoint_link() if side == "ep" else _host_link())
+        found.update(_far_windows(side, mw_count))
+    else:
+        found = dict(_joined_link())
+    if side == "rc":
+        beyond = (f"spad_write({SPAD_COUNT})", f"peer_spad_write({SPAD_COUNT})")
+        asked = ("spad_write(-1)", *beyond, "mw_count of peer 1")
+        found.update(dict.fromkeys(asked, str(-errno.EINVAL)))
     found["spad_count"] = str(SPAD_COUNT)
     for operation in ("spad_read", "spad_write", "peer_spad_read", "peer_spad_write"):
         found[f"{operation}, right"] = str(SPAD_COUNT)
     found["mw_count"] = found["peer_mw_count"] = str(mw_count)
     for window in range(mw_count):
-        sizes = f"{WINDOW_ALIGN:#x} 0x1 {window_size:#x}"
+        # mw_get_align() tells the whole BAR: what is in front of the window counts too
+        bar = window_size + (mw1_offset or 0 if window == 0 else 0)
+        sizes = f"{WINDOW_ALIGN:#x} 0x1 {bar:#x}"
         found[f"mw_get_align({window})"] = f"0 {sizes}"
         found[f"mw_set_trans({window})"] = found[f"mw_clear_trans({window})"] = "0"
         found[f"peer_mw_get_addr({window})"] = f"0 {window_size:#x}"
         found[f"window {window} reaches the peer"] = "yes"
+        if side == "rc" and mw1_offset is None:
+            found[f"mw_clear_trans({window}), unmapped"] = str(window)
     return found
+
+
+def _far_windows(side: Side, mw_count: int) -> Iterator[tuple[str, str]]:
+    """Yield what becomes of a window whose address has more than 32 bits."""
+    for window in range(mw_count):
+        far = f"{FAR_ADDR:#x} {FAR_SIZE:#x}"
+        if side == "ep":
+            yield f"command CONFIGURE_MW({window})", f"1, maps {window} {far}"
+            yield f"command TEARDOWN_MW({window})", f"1, unmaps {window}"
+        else:
+            yield f"mw_set_trans({window}) far, on the wire", far
+    if side == "rc":
+        yield "mw_set_trans(0) too large", str(-errno.EINVAL)
 
 
 def _endpoint_link() -> Iterator[tuple[str, str]]:
@@ -240,9 +302,20 @@ def _endpoint_link() -> Iterator[tuple[str, str]]:
     yield "link_disable", "0"
 
 
-def _host_link() -> Iterator[tuple[str, str]]:
+def _joined_link() -> Iterator[tuple[str, str]]:
+    yield from _is_up()
+    for operation, command in (("link_enable", "LINK_UP"), ("link_disable", "LINK_DOWN")):
+        yield operation, "0"
+        yield f"{operation} does as {command}", "yes"
+
+
+def _is_up() -> Iterator[tuple[str, str]]:
     for status in ("1", "0"):
         yield f"link status {status}, link_is_up", status
+
+
+def _host_link() -> Iterator[tuple[str, str]]:
+    yield from _is_up()
     for operation, status in (("link_enable", "1"), ("link_disable", "0")):
         yield operation, "0"
         yield f"{operation}, link status", status

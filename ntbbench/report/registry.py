@@ -96,6 +96,12 @@ RESULTS: dict[str, ResultKind] = {
     "selftest": ResultKind(
         "ntbbench.selftest/1", "ntbbench.lab.selftest.records:SelftestResult", "lab_selftest"
     ),
+    "selftest-ntb": ResultKind(
+        "ntbbench.selftest-ntb/1",
+        "ntbbench.lab.selftest.records:HostSelftestResult",
+        "lab_selftest",
+    ),
+    "ep": ResultKind("ntbbench.ep/1", "ntbbench.lab.ep.records:EpResult", "lab_ep"),
     "explore": ResultKind(
         "ntbbench.explore/1", "ntbbench.lab.explore.records:ExploreResult", "lab_explore"
     ),

@@ -3,12 +3,15 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from machine_apart import MachineApart
 from ssh_machine import Machine
+from ssh_servers import dropbear_server, openssh_server
 
 NAMES = tuple(f"ntbbench-{letter}{os.getpid()}" for letter in "ab")
 
@@ -40,7 +43,7 @@ def pair() -> Iterator[tuple[str, str]]:
             ip("-n", name, "link", "set", "link0", "up")
             ip("-n", name, "link", "set", "lo", "up")
             enter = ["ip", "netns", "exec", name]
-            mq = ["tc", "qdisc", "add", "dev", "link0", "root", "mq"]
+            mq = ["tc", "qdisc", "add", "dev", "link0", "root", "handle", "1:", "mq"]
             subprocess.run([*enter, *mq], check=True)
         yield NAMES
     finally:
@@ -55,3 +58,30 @@ def sides(pair: tuple[str, str]) -> dict[str, dict[str, Any]]:
         side: {"host": f"netns:{name}", "netdev": "link0", "address": f"10.93.7.{number}"}
         for number, (side, name) in enumerate(zip(("rc", "ep"), pair, strict=True), start=1)
     }
+
+
+@pytest.fixture
+def openssh(tmp_path: Path) -> Iterator[Path]:
+    """OpenSSH's server as Debian has it; its client's configuration is yielded."""
+    with openssh_server(tmp_path) as config:
+        yield config
+
+
+@pytest.fixture
+def dropbear(tmp_path: Path) -> Iterator[Path]:
+    """Dropbear, which boards without OpenSSH have."""
+    with dropbear_server(tmp_path) as config:
+        yield config
+
+
+@pytest.fixture
+def apart(pair: tuple[str, str], tmp_path: Path) -> Iterator[Callable[..., MachineApart]]:
+    """Make a machine of the first namespace; options as of MachineApart."""
+    with ExitStack() as stack:
+
+        def made(**options: Any) -> MachineApart:
+            found = MachineApart(tmp_path / "apart", pair[0], **options)
+            stack.callback(found.end)
+            return found
+
+        yield made

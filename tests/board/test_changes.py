@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntbbench.board.board_records import BoardJournal
-from ntbbench.board.changes import Changer, by_hand, differences, load_journal, restore
+from ntbbench.board.changes import Changer, load_journal
 from ntbbench.board.hosts import CommandFailed, HostLost
+from ntbbench.board.restoring import by_hand, differences, restore
 from ntbbench.board.settings import Board, parsed
 from ntbbench.board.survey import survey
 

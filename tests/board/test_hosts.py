@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Hosts: what a command leaves, its limit, its end with the connection, and what is refused."""
 
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
@@ -30,47 +29,22 @@ def side_of(machine: Machine) -> BoardSide:
     return BoardSide(host="ssh:board", ssh_config=str(machine.config))
 
 
-@pytest.fixture(params=["local", "ssh", pytest.param("sshd", marks=pytest.mark.netns)])
+SERVERS = ("openssh", "dropbear")
+
+
+@pytest.fixture(
+    params=["local", "ssh", *(pytest.param(s, marks=pytest.mark.netns) for s in SERVERS)]
+)
 def host(request: pytest.FixtureRequest) -> Host:
     if request.param == "local":
         return open_host("rc", BoardSide(host="local"))
     if request.param == "ssh":
         found = open_host("rc", side_of(request.getfixturevalue("machine")))
     else:
-        config = request.getfixturevalue("openssh")
+        config = request.getfixturevalue(request.param)
         found = open_host("rc", BoardSide(host="ssh:board", ssh_config=str(config)))
     request.addfinalizer(found.close)
     return found
-
-
-@pytest.fixture
-def openssh(tmp_path: Path) -> Iterator[Path]:
-    """OpenSSH's server as Debian has it; its client's configuration is yielded."""
-    for name in ("host_key", "user_key"):
-        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
-        subprocess.run(words, check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    Path("/run/sshd").mkdir(exist_ok=True)
-    (tmp_path / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {tmp_path}/host_key\nStrictModes no\n"
-        f"AuthorizedKeysFile {tmp_path}/user_key.pub\nPidFile none\nUsePAM no\n"
-        "PermitRootLogin yes\n"
-    )
-    public = (tmp_path / "host_key.pub").read_text()
-    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{port} {public}")
-    config = tmp_path / "config"
-    config.write_text(
-        f"Host board\n  HostName 127.0.0.1\n  Port {port}\n  User root\n"
-        f"  IdentityFile {tmp_path}/user_key\n  UserKnownHostsFile {tmp_path}/known_hosts\n"
-    )
-    words = ["/usr/sbin/sshd", "-D", "-e", "-f", str(tmp_path / "sshd_config")]
-    with subprocess.Popen(words, stderr=subprocess.PIPE) as server:
-        assert server.stderr is not None
-        assert b"listening" in server.stderr.readline()
-        yield config
-        server.terminate()
 
 
 def running(mark: str) -> bool:

@@ -45,7 +45,10 @@ def test_a_board_is_read_back_as_it_is_written() -> None:
         ({"rc": {**SIDE, "irqs": "("}}, "rc.irqs: '(': a regular expression"),
         ({"axes": {"affinity": ["spred"]}}, "axes.affinity: 'spred': unknown; did you mean spread"),
         ({"axes": {"queues": [0]}}, "axes.queues: 0: "),
-        ({"axes": {"programs": []}}, "axes.programs: '': one of iperf3, ping, sockperf, or [["),
+        (
+            {"axes": {"programs": []}},
+            "axes.programs: '': one of iperf3, ping, sockperf, netperf, ntb_perf, ntb_pingpong, or",
+        ),
         ({"how": {"untill": 3}}, "how.key: 'untill': unknown; did you mean until?"),
         ({"how": {"rate": "fast"}}, "how.rate: 'fast': as iperf3 -b: 500M"),
         ({"variants": []}, "variants: '': at least one"),

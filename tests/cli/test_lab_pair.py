@@ -37,9 +37,10 @@ from ntbbench.lab.commands import (
     MissingToolError,
     UnjudgedError,
 )
+from ntbbench.lab.pair.boot.left import PairRecordings
 from ntbbench.lab.pair.disagreements import UNPROBED
-from ntbbench.lab.pair.observed_patches import observed_driver
-from ntbbench.lab.pair.plan import PairRecordings, PairSetup
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.plan import PairSetup
 from ntbbench.lab.pair.records import PairResult
 
 Run = Callable[..., Ran]

@@ -18,6 +18,7 @@ from ntbbench.compare.readers.pair_results import place
 from ntbbench.lab.pair.records import PairFinding
 
 Run = Callable[..., Ran]
+GOLDEN = Path(__file__).parents[1] / "golden" / "inputs"
 WARNING = "WARNING: kernel/workqueue.c:1"
 LOST = {"packets_received": 0, "events": 0, "msis_raised": 0, "warnings": []}
 
@@ -51,7 +52,7 @@ def compared(run: Run, *words: str, code: int) -> dict[str, dict[str, Any]]:
     """Return what `gate`, or `compare` where that is said, says of each metric."""
     command = words if words[0] in ("compare", "gate") else ("gate", *words)
     ran = run(*command, "--format", "json")
-    assert ran.code == code, ran.out
+    assert ran.code == code, ran.out + ran.err
     return {c["metric"]: c for c in json.loads(ran.out)["comparisons"]}
 
 
@@ -85,7 +86,8 @@ def test_a_driver_that_loses_packets_is_no_improvement(
 
 def test_of_a_burst_only_what_the_model_is_sure_of_is_compared(one: Point, ntbbench: Run) -> None:
     """Its counts are of one build of the guest; that another one has others is no harm."""
-    few = {"msis_raised": 3, "events": 3, "runs_per_qp": [4, 4]}
+    runs = [4] * len(one.point["runs_per_qp"])
+    few = {"msis_raised": 3, "events": 3, "runs_per_qp": runs}
     base, other = (one.saved(name, gap_us=0, spaced=False, **more) for name, more in
                    (("base", {}), ("other", few)))  # fmt: skip
     found = compared(ntbbench, base, other, code=0)
@@ -93,6 +95,45 @@ def test_of_a_burst_only_what_the_model_is_sure_of_is_compared(one: Point, ntbbe
     assert {"packets_received", "doorbells_rung", "agrees"} <= short(found, "equivalent")
     lost = one.saved("lost", gap_us=0, spaced=False, packets_received=1)
     assert short(compared(ntbbench, base, lost, code=1), "regressed") == {"packets_received"}
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "verdict", "code"),
+    [
+        ([6, 5], [15, 11], "inconclusive", 0),  # they may be as many as there were
+        ([12, 12], [15, 15], "regressed", 1),
+        ([4, 4], [9, 9], "improved", 0),
+    ],
+)
+def test_a_number_meets_the_bounds_of_a_point_that_is_only_bounded(
+    one: Point, least: list[int], most: list[int], verdict: str, code: int, ntbbench: Run
+) -> None:
+    """Whether polls find doorbells together may follow from the driver: no metric is missing."""
+    exact = one.saved("exact", runs_per_qp=[10, 10])
+    middle = [sum(ends) // 2 for ends in zip(least, most, strict=True)]
+    bounds = {"least_runs_per_qp": least, "most_runs_per_qp": most}
+    bounded = one.saved("bounded", spaced=False, runs_per_qp=middle, **bounds)
+    found = compared(ntbbench, exact, bounded, code=code)
+    runs = {name: c for name, c in found.items() if name.endswith((":runs", ":runs of QP 0"))}
+    assert {c["verdict"] for c in runs.values()} == {verdict}
+    if verdict == "inconclusive":
+        assert {c["reason"] for c in runs.values()} == {"the bounds overlap"}
+    assert not short(found, "missing")
+    again = compared(ntbbench, bounded, exact, code=int(verdict == "improved"))
+    assert not short(again, "missing")
+
+
+def test_two_hosts_compare_as_a_pair_does(lab: Lab, ntbbench: Run) -> None:
+    """By the names of the hosts; a doorbell that wakes fewer queues is an improvement."""
+    base, new = (GOLDEN / f"pair-hosts{ending}.json" for ending in ("", "-new"))
+    assert not changed(compared(ntbbench, str(base), str(base), code=0))
+    found = compared(ntbbench, str(base), str(new), code=0)
+    assert short(found, "improved") == {"runs", "runs of QP 0", "runs of QP 1"}
+    assert any(name.endswith(":host1_qp_count") for name in found)
+    assert not any("ep_qp_count" in name or "/EP " in name for name in found)
+    refused = ntbbench("gate", str(base), made("vntb", "run", code=0))
+    assert refused.code == 5
+    assert "'ntbbench.pair-ntb/1' against 'ntbbench.pair/1'" in refused.err
 
 
 @pytest.mark.parametrize(

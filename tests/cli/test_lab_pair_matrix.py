@@ -15,7 +15,7 @@ from pair_fake import HUNG, Lab, load_pair_result, points_of, tree
 
 from ntbbench.cli import lab_pair_matrix
 from ntbbench.lab.commands import LAB_FAILED, BuildError, GuestError, HostError
-from ntbbench.lab.pair.plan import PairRecordings
+from ntbbench.lab.pair.boot.left import PairRecordings
 
 OUT = Path("m.json")
 SIXTEEN = ("--ep-slots", "8,4")

@@ -10,7 +10,7 @@ from msgspec import structs
 from pair_fake import Lab
 
 from ntbbench import __version__
-from ntbbench.lab.pair.plan import PairRecordings
+from ntbbench.lab.pair.boot.left import PairRecordings
 
 Run = Callable[..., Ran]
 WHO = "Jörg Größe <joerg@example.org>"

@@ -31,7 +31,7 @@ from ntbbench.datapath.system import (
     System,
     Transmit,
 )
-from ntbbench.lab.pair.plan import PairRecordings, PointRecording
+from ntbbench.lab.pair.boot.left import PairRecordings, PointRecording
 from ntbbench.lab.pair.records import PairPoint
 from ntbbench.ntb.vectormap import bits_of
 

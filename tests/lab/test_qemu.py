@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from ntbbench.lab.qemu import (
     hung_words,
     last_words,
 )
-from ntbbench.lab.watch import Limits
+from ntbbench.lab.watch import Limits, exceeded
 
 LIMITS = Limits(60)
 GAVE_UP = "@@ kernel 7.3.4\n@@ failed {}\n"
@@ -45,7 +46,13 @@ def test_an_emulator_that_fails_is_the_machines_fault(death, kind, tmp_path, mon
     emulator.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(HostError, match=kind):
-        boot(Path("bzImage"), Path("initramfs"), TCG, LIMITS, GuestMachine())
+        boot(
+            Path("bzImage"),
+            Path("initramfs"),
+            TCG,
+            GuestMachine(),
+            partial(exceeded, limits=LIMITS),
+        )
 
 
 def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from ntbbench.lab import watch
 from ntbbench.lab.commands import started
 from ntbbench.lab.lab_client import LabPlan
 from ntbbench.lab.netdev_client import NetdevPlan
+from ntbbench.lab.pair.boot.pair_task import limits
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
-from ntbbench.lab.pair.runner import limits
 from ntbbench.lab.watch import Limits, debugger_port, exceeded, hear_last_words, make_kernel_oops
 from ntbbench.pair.setting import EP_TO_RC, GAP, Traffic
 

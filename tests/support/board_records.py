@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ntbbench.board.board_records import BoardCell, BoardMeasure, BoardResult, BoardRun
-from ntbbench.board.order import board_turns
+from ntbbench.board.order import BoardTurn, board_turns
 from ntbbench.board.settings import parsed
 from ntbbench.compare.policy import Policy
 from ntbbench.core.options import shown
@@ -30,17 +30,26 @@ Rate = Callable[[int, str, int], float]
 
 
 def board_result(
-    rate: Rate, blocks: int = 16, *, seed: int = 5, in_order: bool = False, **changes: Any
+    rate: Rate,
+    blocks: int = 16,
+    *,
+    seed: int = 5,
+    in_order: bool = False,
+    first: int = 1,
+    woken: bool = False,
+    **changes: Any,
 ) -> BoardResult:
     """Return a session whose rates are those of `rate`.
 
     Parameters
     ----------
+    first : the block that begins it; 0 and below are warm-ups.
+    woken : with amplification, and with the latency of a trace in warm-ups.
     in_order : all blocks of the first variant, then all of the second, as by hand.
     """
     variants = parsed(BOARD, "").variants
     turns = [
-        turn for block in range(1, blocks + 1) for turn in board_turns(seed, block, variants, 2)
+        turn for block in range(first, blocks + 1) for turn in board_turns(seed, block, variants, 2)
     ]
     if in_order:
         turns.sort(key=lambda turn: turn.variant.name != "before")
@@ -58,6 +67,7 @@ def board_result(
                     value=rate(number, turn.variant.name, turn.cell),
                 ),
                 BoardMeasure(name="retransmits", unit="", value=float(turn.block % 3)),
+                *(_woken(turn) if woken else ()),
             ],
             command="iperf3 -c 192.0.2.2 -p 5201 -t 10 -J",
             packets_per_queue=[500, 480, 510, 495][: CELLS[turn.cell].queues],
@@ -84,6 +94,22 @@ def board_result(
         "runs": runs,
     }
     return BoardResult(**{**usual, **changes})
+
+
+def _woken(turn: BoardTurn) -> list[BoardMeasure]:
+    """Return what counters tell of the runs, and what the trace of a warm-up tells."""
+    low = float(CELLS[turn.cell].queues if turn.variant.name == "before" else 1)
+    found = [
+        BoardMeasure(name="amplification", unit="", value=low),
+        BoardMeasure(name="amplification at most", unit="", value=low + 0.25),
+    ]
+    if turn.block < 1:
+        found += [
+            BoardMeasure(name="effective amplification", unit="", value=low),
+            BoardMeasure(name="doorbell to run p50", unit="s", value=low * 2e-6),
+            BoardMeasure(name="doorbell to run p99", unit="s", value=low * 9e-6),
+        ]
+    return found
 
 
 def drifting(slope: float, gain: float = 1.0, noise: float = 0.003, seed: int = 1) -> Rate:

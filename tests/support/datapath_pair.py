@@ -17,7 +17,8 @@ from ntbbench.datapath.outcome import SystemOutcome
 from ntbbench.datapath.scenario_file import preset
 from ntbbench.datapath.sections import DeviceSection, Link
 from ntbbench.datapath.system import Flow, System
-from ntbbench.lab.pair.plan import EP, PairRecordings, PointRecording
+from ntbbench.lab.pair.boot.left import PairRecordings, PointRecording
+from ntbbench.lab.pair.plan import EP
 from ntbbench.lab.pair.point_files import read_point_folder, read_sides
 from ntbbench.ntb.vectormap import bits_of
 

@@ -38,7 +38,7 @@ class FakeHost(Host):
         self.refuses, self.lost_at, self.count = "", 0, 0
         self.lines: list[str] = []
 
-    def launch(self, words: Sequence[str]) -> Running:
+    def launch(self, words: Sequence[str], first: bytes = b"") -> Running:
         """Nothing is launched: `run` answers."""
         raise NotImplementedError(words)
 

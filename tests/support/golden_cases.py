@@ -111,11 +111,12 @@ def measured() -> Iterator[Case]:
     yield from formats("show-measured", "show measured.json", ("text",))
     yield Case("capture-script", "capture --print-script")
     saved = ("sweep-base", "simulation-base", "lab-run", "lab-netdev")
-    for kind in (*saved, "pair-run", "pair-matrix", "pair-check"):
+    for kind in (*saved, "pair-run", "pair-matrix", "pair-check", "pair-hosts"):
         yield from formats(f"show-{kind}", f"show {kind}.json", COMMON, page=True)
 
     yield from formats("show-medians", "show bench-base.json --medians", COMMON, page=True)
     yield from formats("show-selftest", "show selftest.json", (*COMMON, "ktap"), page=True)
+    yield from formats("show-ep", "show ep.json", (*COMMON, "ktap"), page=True)
     yield from formats("show-explore", "show explore.json", (*COMMON, "ktap", "mail"), page=True)
     yield from formats("show-series", "show series-v1.json", ("text", "ktap"), page=True)
     broken = (*COMPARED, "kcidb")
@@ -136,6 +137,7 @@ def compared() -> Iterator[Case]:
     yield from formats("show-board", "show board.json", COMPARED, page=True)
     yield from formats("gate-board", "gate board.json", ("text", "json"))
     yield from formats("gate-pair", "gate pair-run.json pair-new.json", COMPARED)
+    yield from formats("gate-pair-hosts", "gate pair-hosts.json pair-hosts-new.json", COMPARED)
     yield from formats("gate-series", "gate series-v1.json series-v2.json", ("text", "md"))
     yield Case("gate-policy.text", "gate bench-base.json bench-new.json --policy policy.toml")
     runs = " ".join(f"bench-{number}.json" for number in range(4))

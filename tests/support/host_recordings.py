@@ -6,13 +6,10 @@ from pathlib import Path
 from pair_recordings import keys_of, numbers, whole
 
 from ntbbench.lab.hosts.hosts_plan import HostTraffic
-from ntbbench.lab.pair.plan import (
-    DriverSource,
-    HostSetup,
-    PairPlan,
-    PairRecordings,
-    PointRecording,
-)
+from ntbbench.lab.pair.boot.left import SOC, DriverSource, PairRecordings, PointRecording
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.observed_patches import read_observations
+from ntbbench.lab.pair.plan import HostSetup, PairPlan
 from ntbbench.pair.setting import HOST_ENDS
 
 DATA = Path(__file__).parents[1] / "data" / "hosts"
@@ -30,10 +27,18 @@ def load(folder: Path) -> PairRecordings:
         mw_count=int(asked["mw_count"]),
     )
     traffic = tuple(HostTraffic(way, 2, 3, 12_000) for way in HOST_ENDS.directions)
-    first, second = (
-        DriverSource("rc", asked[f"{host}_driver"], "", folder, numbers(asked[f"{host}_patches"]))
+    drivers = [
+        DriverSource(
+            "rc", asked[f"{host}_driver"], "", folder, numbers(asked[f"{host}_patches"]), place=host
+        )
         for host in HOST_ENDS.names
-    )
+    ]
+    drivers.append(DriverSource("ep", "after", "", folder, (), place=SOC))
+    answers = folder / "setup" / "observed"
+    if answers.is_file():  # one of an older lab has none
+        seen = read_observations(answers.read_text().splitlines())
+        drivers = [observed_driver(driver, setup, seen) for driver in drivers]
+    first, second, joint = drivers
     points = zip(traffic, paths, strict=True)
     return PairRecordings(
         plan=PairPlan(setup, traffic),
@@ -41,6 +46,7 @@ def load(folder: Path) -> PairRecordings:
         release="",
         ep=first,
         rc=second,
+        joint=joint,
         link=result["link"],
         cause=result["cause"],
         ep_qp_count=whole(result["ep_qp_count"]),

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# ruff: noqa: E501  # the kernel's own text, with its tabs and blanks
 """A small edit of one file of Linux 7.3: a rewrite that changes nothing, or a bug.
 
 It is patterns and their replacements. A pattern that the source no longer has is refused, so no
@@ -14,9 +13,11 @@ COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 Step = tuple[str, str] | Callable[[str], str]  # a text and what replaces it, or a function
 
 
-# Which command must tell a bug: the defaults of `lab pair run`, the same in another setting, or none
-# yet, where it takes several CPUs.
-RUN, SETTING, EXPLORE = "lab pair run", "lab pair run, another setting", "several CPUs"
+# Which command must tell a bug: the defaults of `lab pair run`, the same in another setting or
+# between two hosts, the debug kernel of `lab pair check`, or none yet, where it takes several CPUs.
+RUN, SETTING = "lab pair run", "lab pair run, another setting"
+HOSTS = "lab pair run --function ntb"
+CHECK, EXPLORE = "lab pair check", "several CPUs"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Edit:
     """One edit."""
 
     name: str
-    side: str  # `ep` (pci-epf-vntb), `rc` (ntb_hw_epf), `core`, `transport`
+    side: str  # `ep` (pci-epf-vntb), `rc` (ntb_hw_epf), `core`, `transport`, `ntb` (pci-epf-ntb)
     steps: tuple[Step, ...]
     told: str = ""  # of a bug, what a finding must say (a regular expression)
     by: str = RUN
@@ -86,4 +87,4 @@ ENUM = """enum epf_irq_slot {
 	EPF_IRQ_DB_START,
 };
 """
-NO_FIT = "no known behaviour fits: "
+NO_FIT = "no known behaviour fits: .*"

@@ -2,9 +2,11 @@
 # ruff: noqa: E101, E501  # the kernel's own text, with its tabs and blanks
 """Edits of pci-epf-vntb.c."""
 
+import re
+
 from kit_edit import (
+    CHECK,
     ENUM,
-    EXPLORE,
     NO_FIT,
     SETTING,
     VECTOR_MASK,
@@ -56,6 +58,10 @@ LOOPS_FROM_1 = (
     (EP_BIT, "atomic64_or(1 << (i - 1), &ntb->db)"),
     ("ntb_db_event(ntb->ntb, i - EPF_IRQ_DB_START)", "ntb_db_event(ntb->ntb, i)"),
     ("ntb_db_event(ndev, i - EPF_IRQ_DB_START)", "ntb_db_event(ndev, i)"),
+)
+
+ATTACHED = re.compile(
+    r"\tif \(epf_ntb_epc_attached\(ntb\)\)[\t\\ ]*\n[^\n]*-EOPNOTSUPP;[^\n]*\n[^\n]*\n"
 )
 
 HARMLESS = (
@@ -120,13 +126,45 @@ HARMLESS = (
         (POLL_LOOP, POLL_LOOP.replace("			ntb->epf_db[i] = 0;\n", "").replace(
             f"			{EP_BIT};\n", f"			ntb->epf_db[i] = 0;\n			{EP_BIT};\n")),
     )),
+    Edit("bits first, then events", "ep", (
+        (POLL_LOOP, """	u64 found = 0;
+
+	for (i = EPF_IRQ_DB_START; i < ntb->db_count && !ntb->msi_doorbell; i++)
+		if (xchg(&ntb->epf_db[i], 0))
+			found |= BIT_ULL(i - EPF_IRQ_DB_START);
+	atomic64_or(found, &ntb->db);
+	for_each_set_bit(i, (unsigned long *)&found, MAX_DB_COUNT)
+		ntb_db_event(ntb->ntb, i);
+"""),
+    )),
+    Edit("doorbells have a work of their own", "ep", (
+        (CMD_HANDLER, """static void epf_ntb_serve(struct work_struct *work)
+{
+	struct epf_ntb *ntb = container_of(work, struct epf_ntb, cmd_handler.work);
+	int i;
+
+""" + POLL_LOOP + "}\n\n" + CMD_HANDLER),
+        ("	ntb = container_of(work, struct epf_ntb, cmd_handler.work);\n\n" + POLL_LOOP,
+         "	ntb = container_of(work, struct epf_ntb, cmd_handler.work);\n\n	epf_ntb_serve(work);\n"),
+    )),
+    Edit("the bits by for_each_set_bit", "ep", (
+        ("		while (db_bits) {\n", "		for_each_set_bit(db_bit, (unsigned long *)&db_bits, 64) {\n"),
+        (EP_WORK, ""),
+        ("			db_bits &= ~BIT_ULL(db_bit);\n", ""),
+    )),
+    Edit("what is left needs no queue_work but the ring's own", "ep", (
+        ("	if (atomic64_read(&ntb->peer_db_pending))\n		queue_work(kpcintb_workqueue, &ntb->peer_db_work);\n", ""),
+    )),
+    Edit("a workqueue of another name", "ep", (
+        ('alloc_workqueue("kpcintb"', 'alloc_workqueue("vntb"'),
+    )),
 )  # fmt: skip
 
 BUGS = (
     Edit("patch 3 is missing", "ep", LOOPS_FROM_1, "behaves as the series without patch 3: no rel"),
     Edit("vectors off by one", "ep", (
         ("ntb_db_event(ntb->ntb, i - EPF_IRQ_DB_START)", "ntb_db_event(ntb->ntb, i - 1)"),
-    ), NO_FIT + r".*slot 2, vectors: 1 instead of 0"),
+    ), NO_FIT + r"slot 2, vectors: 1 instead of 0"),
     Edit("valid mask a bit too wide", "ep", ((EP_MASK, "	return GENMASK_ULL(nr_vec, 0);\n"),),
          NO_FIT + "db_valid_mask: 0x7f instead of 0x3f"),
     Edit("valid mask a bit too narrow", "ep", (
@@ -151,7 +189,7 @@ BUGS = (
         ("for (i = EPF_IRQ_DB_START; i < ntb->db_count && ", "for (i = 1; i < ntb->db_count && "),
         ("ntb_db_event(ntb->ntb, i - EPF_IRQ_DB_START)",
          "ntb_db_event(ntb->ntb, max(i - EPF_IRQ_DB_START, 0))"),
-    ), NO_FIT + r".*slot 1, vectors: 0 instead of none"),
+    ), NO_FIT + r"slot 1, vectors: 0 instead of none"),
     Edit("the last slot is not filled", "ep", (
         (TABLE, TABLE.replace("db_count;", "db_count - 1;")),
     ), NO_FIT + "slots filled: 0 1 2 3 4 5 6 instead of 0 1 2 3 4 5 6 7"),
@@ -182,15 +220,15 @@ BUGS = (
     ), NO_FIT + r"peer_db_set\(0x1\), slots: 2 2"),
     Edit("a slot stays set after its event", "ep", (
         (POLL_LOOP, POLL_LOOP.replace("			ntb->epf_db[i] = 0;\n", "")),
-    ), NO_FIT + ".*slot 2, vectors: 0 0"),
+    ), NO_FIT + "slot 2, vectors: 0 0"),
     Edit("patch 4 is missing", "ep", (
         ("	if (val < MIN_DB_COUNT || val > MAX_DB_COUNT)\n		return -EINVAL;\n", ""),
     ), "takes db_count 2: yes instead of no"),
-    Edit("patch 5 is missing", "ep", (
+    Edit("db_count can change under the host", "ep", (
         ("	if (epf_ntb_epc_attached(ntb))\n		return -EOPNOTSUPP;\n\n	ret = kstrtou32(page, 0, &val);\n"
          "	if (ret)\n		return ret;\n\n	if (val < MIN_DB_COUNT",
          "	ret = kstrtou32(page, 0, &val);\n	if (ret)\n		return ret;\n\n	if (val < MIN_DB_COUNT"),
-    ), "without patch 5"),
+    ), NO_FIT + "takes db_count after the bind: yes instead of no"),
     Edit("the peer's scratchpads are its own", "ep", (
         ("	val = readl(base + off + ct + idx * sizeof(u32));\n", "	val = readl(base + off + idx * sizeof(u32));\n"),
         (", ct = ntb->reg->spad_count * sizeof(u32);\n	u32 val;", ";\n	u32 val;"),
@@ -204,7 +242,7 @@ BUGS = (
     ), NO_FIT + "command LINK_DOWN, link_is_up: 1 instead of 0"),
     Edit("a link event is lost", "ep", (
         ("	ntb_link_event(ntb->ntb);\n	return 0;\n", "	return 0;\n"),
-    ), NO_FIT + ".*command LINK_UP, link events: 0 instead of 1"),
+    ), NO_FIT + "command LINK_UP, link events: 0 instead of 1"),
     Edit("both windows lead to the first", "ep", (
         ("		*base = ntb->vpci_mw_phy[idx];\n", "		*base = ntb->vpci_mw_phy[0];\n"),
     ), NO_FIT + "window 1 reaches the peer: no instead of yes"),
@@ -218,8 +256,42 @@ BUGS = (
     Edit("an interrupt is the next slot's", "ep", (
         (HANDLER_LOOP, HANDLER_LOOP.replace("ntb_db_event(ndev, i - EPF_IRQ_DB_START)",
                                             "ntb_db_event(ndev, i - EPF_IRQ_DB_START + 1)")),
-    ), NO_FIT + ".*slot 2, vectors: 1 instead of 0", SETTING, {"doorbell": "msi"}),
-    Edit("the work does not come back", "ep", (
-        ("	if (atomic64_read(&ntb->peer_db_pending))\n		queue_work(kpcintb_workqueue, &ntb->peer_db_work);\n", ""),
-    ), by=EXPLORE),
+    ), NO_FIT + "slot 2, vectors: 1 instead of 0", SETTING, {"doorbell": "msi"}),
+    Edit("a ring while others are raised is lost", "ep", (
+        ("atomic64_xchg(&ntb->peer_db_pending, 0)", "atomic64_read(&ntb->peer_db_pending)"),
+        ("					interrupt_num, ret);\n		}\n",
+         "					interrupt_num, ret);\n		}\n		atomic64_set(&ntb->peer_db_pending, 0);\n"),
+    ), NO_FIT + "peer_db_set from its own work, slots: 2 instead of"),
+    Edit("db_clear_mask clears doorbells too", "ep", (
+        ("static int vntb_epf_db_clear_mask(struct ntb_dev *ndev, u64 db_bits)\n{\n",
+         "static int vntb_epf_db_clear_mask(struct ntb_dev *ndev, u64 db_bits)\n{\n"
+         "	atomic64_and(~db_bits, &ntb_ndev(ndev)->db);\n"),
+    ), NO_FIT + "slot 2 pending, db_read masked, unmasked: 0x1 0x0"),
+    Edit("a slot more than the table has", "ep", (
+        ("val > MAX_DB_COUNT)\n", "val > MAX_DB_COUNT + 1)\n"),
+    ), NO_FIT + "takes db_count 33: yes instead of no"),
+    Edit("num_mws can change under the host", "ep", (
+        ("	if (epf_ntb_epc_attached(ntb))\n		return -EOPNOTSUPP;\n\n	ret = kstrtou32(page, 0, &val);\n"
+         "	if (ret)\n		return ret;\n\n	if (val > MAX_MW)",
+         "	ret = kstrtou32(page, 0, &val);\n	if (ret)\n		return ret;\n\n	if (val > MAX_MW)"),
+    ), NO_FIT + "takes num_mws after the bind: yes instead of no"),
+    Edit("a window's address has 32 bits", "ep", (
+        ("	u64 addr, size;\n", "	u32 addr, size;\n"),
+    ), NO_FIT + r"command CONFIGURE_MW\(0\): 1, maps 0 0x56789000"),
+    Edit("a window stays mapped", "ep", (
+        ("		epf_ntb_teardown_mw(ntb, argument);\n", ""),
+    ), NO_FIT + r"command TEARDOWN_MW\(0\): 1, unmaps -1"),
+    Edit("MSIs for its own slots only", "ep", (
+        ("				      16);", "				      ntb->db_count);"),
+    ), "db_vector_count: 6 instead of 14"),
+    Edit("patch 5 is missing", "ep", (
+        lambda text: ATTACHED.sub("", text),
+    ), "behaves as the series without patch 5"),
+    Edit("any vector below 0 has a mask", "ep", (
+        (VECTOR_MASK, VECTOR_MASK.replace("db_vector < 0 || ", "")),
+    ), NO_FIT + r"db_vector_mask\(-1\)"),
+    Edit("the poll goes on after the unbind", "ep", (
+        ("	disable_delayed_work_sync(&ntb->cmd_handler);\n", ""),
+        ("	cancel_delayed_work_sync(&ndev->cmd_handler);\n", ""),
+    ), "ODEBUG: init active|panicked", CHECK),
 )  # fmt: skip

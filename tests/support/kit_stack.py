@@ -112,16 +112,16 @@ BUGS = (
     ), "runs of QP"),
     Edit("a doorbell wakes the next vector's queue", "transport", (
         (SCANNED, SCANNED.replace("vector)", "vector + 1)")),
-    ), "missed|misrouted|runs of QP"),
+    ), "missed|misrouted|runs of QP|which queue"),
     Edit("only the lowest queue is woken", "transport", (
         (SCAN, SCAN.replace("		db_bits &= ~BIT_ULL(qp_num);\n", "		db_bits = 0;\n")),
-    ), "runs of QP|missed", SETTING, {"rc_driver": "before"}),
+    ), "runs of QP|missed|which queue", SETTING, {"rc_driver": "before"}),
     Edit("a packet rings the next queue's bit", "transport", (
         (RING, RING.replace("qp->qp_num)", "qp->qp_num ^ 1)")),
-    ), "misrouted|missed|runs of QP"),
+    ), "misrouted|missed|runs of QP|received"),
     Edit("every fourth packet rings nothing", "transport", (
         (RING, "		if (qp->tx_pkts % 4 != 3)\n	" + RING),
-    ), "rang no doorbell|packets sent"),
+    ), "doorbells of [0-9]+ packets"),
     Edit("a packet rings twice", "transport", ((RING, "	{\n" + RING + RING + "	}\n"),), "doorbells more than packets|MSI|runs"),
     Edit("there is no race check", "transport", (
         ("	} else if (ntb_db_read(qp->ndev) & BIT_ULL(qp->qp_num)) {", "	} else if (0) {"),
@@ -130,23 +130,23 @@ BUGS = (
     Edit("the race check clears another bit", "transport", (
         (RACE, RACE.replace("BIT_ULL(qp->qp_num)", "BIT_ULL(qp->qp_num + 1)")),
     ), "hung"),
-    Edit("the sender never learns what was taken", "transport", ((RX_INFO, ""),), "packets sent"),
-    Edit("an entry stays done", "transport", ((DONE, ""),), "runs of QP|received"),
+    Edit("the sender never learns what was taken", "transport", ((RX_INFO, ""),), "packets sent|which queue"),
+    Edit("an entry stays done", "transport", ((DONE, ""),), "rx_err_ver: [0-9]+: the receiver took"),
     Edit("no entry is ever done", "transport", (
         (SET_DONE, SET_DONE.replace(" | DESC_DONE_FLAG", "")),
-    ), "received"),
+    ), "received|which queue"),
     Edit("the packets' numbers are off by one", "transport", (
         (VERSION, VERSION.replace("qp->tx_pkts", "(qp->tx_pkts + 1)")),
-    ), "received"),
-    Edit("a packet loses a byte", "transport", ((LENGTH, LENGTH.replace(";", " - 1;")),), "received"),
-    Edit("nothing is copied", "transport", (("	memcpy(buf, offset, len);\n", ""),), "received"),
+    ), "received|which queue|rx_err_ver"),
+    Edit("a packet loses a byte", "transport", ((LENGTH, LENGTH.replace(";", " - 1;")),), "received|which queue|rx_err_ver"),
+    Edit("nothing is copied", "transport", (("	memcpy(buf, offset, len);\n", ""),), "received|which queue|rx_err_ver"),
     Edit("the sender's ring is one short", "transport", (
         ("	qp->tx_max_entry = tx_size / qp->tx_max_frame;\n",
          "	qp->tx_max_entry = tx_size / qp->tx_max_frame - 1;\n"),
     ), "received|runs"),
     Edit("the receiver skips an entry", "transport", (
         ("	qp->rx_index++;\n", "	qp->rx_index += 2;\n"),
-    ), "received"),
+    ), "received|which queue|rx_err_ver"),
     Edit("windows do not limit the queues", "transport", ((LIMIT, ""),), "qp_count|down"),
     Edit("a bit more is a queue", "transport", (
         ("	qp_count = ilog2(qp_bitmap);\n", "	qp_count = ilog2(qp_bitmap) + 1;\n"),
@@ -156,6 +156,12 @@ BUGS = (
     Edit("all queues claim one link bit", "transport", (
         (LINKS, LINKS.replace("BIT(qp->qp_num)", "BIT(0)")),
     ), "QP|down|link"),
+    Edit("all queues share the first window", "transport", (
+        ("#define QP_TO_MW(nt, qp)	((qp) % nt->mw_count)\n", "#define QP_TO_MW(nt, qp)	((qp) * 0 % nt->mw_count)\n"),
+    ), "received|which queue"),
+    Edit("the receiver forgets what it may take", "transport", (
+        ("	qp->remote_rx_info->entry = qp->rx_max_entry - 1;\n", "	qp->remote_rx_info->entry = 0;\n"),
+    ), "received|which queue"),
     Edit("the doorbell comes before the flag", "transport", (
         (SET_DONE, "	if (!qp->use_msi)\n" + RING + SET_DONE),
         ("	else\n" + RING, ""),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every edit of the kit on the real kernel: `make test-mutants`, resumed where it was left.
 
-Each boot is that of `ntbbench lab pair run` by default. What came of a boot is kept by the content
-of what ran, so only what changed runs again. A whole run writes docs/pair-mutants.md anew.
+Each boot is that of `ntbbench lab pair run` by default; some edits take `lab pair check`. What a
+boot recorded is kept by the content of what ran, so only what changed runs again; it is judged anew
+each time, by the model of today. A whole run writes docs/pair-mutants.md anew.
 
     python tests/support/mutants.py [--jobs N] [WORD ...]   # edits whose name has one of the words
     python tests/support/mutants.py --page                  # the page, of what is known so far
@@ -24,26 +25,40 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from kit_edit import EXPLORE, RUN, SETTING, Edit
-from pair_kernel import rig
+from kit_edit import CHECK, EXPLORE, HOSTS, RUN, SETTING, Edit
+from pair_kernel import CACHE, rig
 from pair_kit import BUGS, HARMLESS, key
 
 from ntbbench.core.result_file import write_bytes
 from ntbbench.lab.commands import BuildError, GuestError
-from ntbbench.lab.pair.plan import Packets, PairPlan, PairSetup
+from ntbbench.lab.guest_task import Recordings
+from ntbbench.lab.hosts.hosts_lab import HostLab
+from ntbbench.lab.hosts.hosts_plan import HostPackets
+from ntbbench.lab.hosts.joint_source import NTB_FUNCTION, joint_source
+from ntbbench.lab.pair.boot.laid_out import lay_out
+from ntbbench.lab.pair.boot.pair_task import task
+from ntbbench.lab.pair.findings import known_to_model, read_findings
+from ntbbench.lab.pair.pair_kernel import CHECK as DEBUG
+from ntbbench.lab.pair.pair_kernel import RUN as PLAIN
+from ntbbench.lab.pair.plan import AFTER, HostSetup, Packets, PairPlan, PairSetup
 from ntbbench.lab.pair.points import all_agree, all_points
-from ntbbench.lab.pair.runner import PairLab
+from ntbbench.lab.pair.runner import PairLab, recorded
 from ntbbench.lab.pair.sources import DRIVERS
+from ntbbench.lab.qemu import Boot
 
 ROOT = Path(__file__).parents[2]
-STATE = ROOT / "results" / "runs" / "mutants.json"
+KEPT = ROOT / "results" / "runs" / "mutants"
 PAGE = ROOT / "docs" / "pair-mutants.md"
-JUDGES = ("ntbbench/lab", "ntbbench/pair", "ntbbench/capture/readers")  # what decides on a boot
+JOINT = "ntb"  # the side of pci-epf-ntb, whose boots have two hosts
+GUESTS = ("ntbbench/lab/guest", "ntbbench/lab/pair/guest")  # what runs beside the edited files
 FILES: dict[str, str] = {
     **{str(side): path for side, path in DRIVERS.items()},
     "core": "drivers/ntb/core.c",
     "transport": "drivers/ntb/ntb_transport.c",
+    JOINT: NTB_FUNCTION,
 }
+RECORDED, KEPT_BOOT = "recorded", "boot.json"  # in the folder of a boot
+CHECK_ROUNDS = 1
 WORDS_MAX = 90  # of a finding, in the table
 
 
@@ -65,6 +80,16 @@ class Case:
     def name(self) -> str:
         """The names of its edits."""
         return "; ".join(key(edit) for edit in self.edits)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the debug kernel of `lab pair check` runs it."""
+        return self.edits[0].by == CHECK
+
+    @property
+    def joins(self) -> bool:
+        """Whether its boot has two hosts."""
+        return self.edits[0].side == JOINT
 
     @property
     def is_bug(self) -> bool:
@@ -93,107 +118,153 @@ class Case:
 
 def cases() -> list[Case]:
     """Return all boots: rewrites of different files share one, and bugs of the two drivers do."""
-    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in FILES]
+    together = [side for side in FILES if side != JOINT]
+    rewrites = [[edit for edit in HARMLESS if edit.side == side] for side in together]
+    joints = [(edit,) for edit in HARMLESS if edit.side == JOINT]
     apart = [[e for e in BUGS if e.side == side and e.by == RUN] for side in DRIVERS]
     alone = [(e,) for e in BUGS if e.side not in DRIVERS or e.by != RUN]
-    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites))
+    rows = (*alone, *zip_longest(*apart), *zip_longest(*rewrites), *joints)
     return [Case(tuple(filter(None, row))) for row in rows]
 
 
 @cache
-def _judges() -> bytes:
-    found = hashlib.sha256()
-    for folder in JUDGES:
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                found.update(path.read_bytes())
+def _guest() -> bytes:
+    found = hashlib.sha256(rig().kernel.source.origin.encode())
+    for folder in GUESTS:
+        for path in sorted((ROOT / folder).iterdir()):
+            found.update(path.read_bytes())
     return found.digest()
 
 
 def edited(case: Case) -> dict[str, str]:
     """Return the new text of each file that a case edits; ValueError: an edit does not apply."""
-    folder = rig().kernel.source.folder
-    texts: dict[str, str] = {}
-    for edit in case.edits:
-        texts[edit.side] = edit.apply((folder / FILES[edit.side]).read_text())
-    return texts
+    return {edit.side: edit.apply(original(edit.side)) for edit in case.edits}
+
+
+def original(side: str) -> str:
+    """Return Linux 7.3's own text of a file that the kit edits."""
+    source = rig().kernel.source
+    if side == JOINT:
+        return joint_source(CACHE, AFTER, source, print).path.read_text()
+    return (source.folder / FILES[side]).read_text()
+
+
+def plan_of(case: Case, **drivers: str) -> PairPlan:
+    """Return the defaults of `lab pair run` in the setting of a case, or of `lab pair check`."""
+    if case.joins:
+        hosts = msgspec.convert(drivers, HostSetup)
+        return PairPlan(hosts, HostPackets().whole(hosts), probe=True)
+    setup = msgspec.convert({**case.edits[0].setup, **drivers}, PairSetup)
+    if case.is_checked:
+        return PairPlan(setup, Packets().points(setup), rounds=CHECK_ROUNDS, may_die=True)
+    return PairPlan(setup, Packets().whole(setup), probe=True)
 
 
 def content(case: Case, texts: dict[str, str]) -> str:
-    """Return a key of all that decides on the outcome of a case."""
-    found = hashlib.sha256(_judges())
-    found.update(rig().kernel.source.origin.encode())
+    """Return a key of all that decides on what a boot of a case records."""
+    found = hashlib.sha256(_guest())
     for side, text in sorted(texts.items()):
         found.update(f"{side}\0{text}\0".encode())
-    found.update(repr(sorted(case.edits[0].setup.items())).encode())
-    return found.hexdigest()
+    asked = task(plan_of(case))
+    found.update(DEBUG.encode() if case.is_checked else b"")
+    found.update(repr((asked.lines, sorted(asked.settings.items()))).encode())
+    return found.hexdigest()[:16]
 
 
-def boot(case: Case, texts: dict[str, str]) -> Outcome:
-    """Boot the defaults of `lab pair run` with these files in place of Linux 7.3's."""
+class Kept(msgspec.Struct):
+    """A boot that came to an end; its recordings are beside it."""
+
+    seconds: float
+    failed: str = ""  # why it recorded nothing
+    release: str = ""
+    boot: Boot | None = None
+
+
+def boot(case: Case, texts: dict[str, str], place: Path) -> None:
+    """Boot the defaults of `lab pair run` with these files in place of Linux 7.3's.
+
+    Leaves in `place` what came of it.
+    """
     start = time.monotonic()
     with TemporaryDirectory() as scratch:
-        place = Path(scratch)
-        lab, asked = rig(), dict(case.edits[0].setup)
-        tree = None
-        for side, text in texts.items():
-            if side in DRIVERS:
-                path = place / Path(FILES[side]).name
-                asked[f"{side}_driver"] = str(path)
-            else:
-                tree = place / "linux"
-                if not tree.is_dir():
-                    shutil.copytree(lab.kernel.source.folder, tree, ignore=_packages)
-                path = tree / FILES[side]
-            path.write_text(text)
-        setup = msgspec.convert(asked, PairSetup)
-        plan = PairPlan(setup, Packets().whole(setup), probe=True)
-        own = PairLab(lab.cache, lab.kernel, tree, lambda _: None)
-        agrees, told = _judged(own, plan, place / "out")
-    return Outcome(agrees, told, round(time.monotonic() - start, 1))
+        own, plan = _edited_lab(case, texts, Path(scratch))
+        kept = Kept(0.0)
+        try:
+            made = recorded(own, plan, place / RECORDED, own.modules(own.drivers(plan.setup)))
+            kept.release, kept.boot = made.release, made.boot
+        except (BuildError, GuestError) as error:
+            kept.failed = str(error)
+    kept.seconds = round(time.monotonic() - start, 1)
+    place.mkdir(parents=True, exist_ok=True)
+    write_bytes(place / KEPT_BOOT, msgspec.json.encode(kept))
+
+
+def _edited_lab(case: Case, texts: dict[str, str], scratch: Path) -> tuple[PairLab, PairPlan]:
+    """Write the edited files below `scratch`; return what boots them, and how."""
+    lab, asked = rig(DEBUG if case.is_checked else PLAIN), {}
+    tree = None
+    for side, text in texts.items():
+        if side in (*DRIVERS, JOINT):
+            path = scratch / Path(FILES[side]).name
+            asked[f"{side}_driver"] = str(path)
+        else:
+            tree = scratch / "linux"
+            if not tree.is_dir():
+                shutil.copytree(lab.kernel.source.folder, tree, ignore=_packages)
+            path = tree / FILES[side]
+        path.write_text(text)
+    kind = HostLab if case.joins else PairLab
+    return kind(lab.cache, lab.kernel, tree, lambda _: None), plan_of(case, **asked)
 
 
 def _packages(_folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.endswith(".deb")}
 
 
-def _judged(lab: PairLab, plan: PairPlan, folder: Path) -> tuple[bool, list[str]]:
-    try:
-        points = all_points(lab.boot(plan, folder))
-    except (BuildError, GuestError) as error:
-        return False, [str(error)]
-    told = [line for point in points for line in (*point.notes, point.cause) if line]
-    return all_agree(points), list(dict.fromkeys(told))
+def judged(case: Case, texts: dict[str, str], place: Path) -> Outcome:
+    """Return what is said of the boot that `place` keeps."""
+    kept = msgspec.json.decode((place / KEPT_BOOT).read_bytes(), type=Kept)
+    if kept.boot is None:
+        return Outcome(False, [kept.failed], kept.seconds)
+    with TemporaryDirectory() as scratch:
+        own, plan = _edited_lab(case, texts, Path(scratch))
+        made = Recordings(kept.release, place / RECORDED, kept.boot)
+        try:
+            recordings = lay_out(plan, own.drivers(plan.setup), made)
+            points = all_points(recordings)
+        except GuestError as error:
+            return Outcome(False, [str(error)], kept.seconds)
+    found = []
+    if case.is_checked:
+        found = known_to_model(read_findings(made.folder, recordings.died), recordings)
+    told = [f"{finding.function} {finding.line}".strip() for finding in found]
+    told += [line for point in points for line in (*point.notes, point.cause) if line]
+    agrees = all_agree(points) and not found
+    return Outcome(agrees, list(dict.fromkeys(told)), kept.seconds)
 
 
 # --- all of them ---------------------------------------------------------------------------------
 
 
-def outcomes() -> dict[str, Outcome]:
-    """Return what is known, by `content`."""
-    if not STATE.is_file():
-        return {}
-    return msgspec.json.decode(STATE.read_bytes(), type=dict[str, Outcome])
+def known(case: Case) -> Outcome | None:
+    """Return what is said of a case; None: it was not booted."""
+    texts = edited(case)
+    place = KEPT / content(case, texts)
+    return judged(case, texts, place) if (place / KEPT_BOOT).is_file() else None
 
 
 def run(chosen: Sequence[Case], jobs: int) -> Iterator[tuple[Case, Outcome]]:
-    """Yield each case with its outcome, those that are known first; keep each at once."""
-    known = outcomes()
-    left = []
-    for case in chosen:
+    """Yield each case with its outcome; each is kept at once."""
+
+    def one(case: Case) -> Outcome:
         texts = edited(case)
-        digest = content(case, texts)
-        if digest in known:
-            yield case, known[digest]
-        else:
-            left.append((case, texts, digest))
+        place = KEPT / content(case, texts)
+        if not (place / KEPT_BOOT).is_file():
+            boot(case, texts, place)
+        return judged(case, texts, place)
+
     with ThreadPoolExecutor(jobs) as pool:
-        boots = [(case, digest, pool.submit(boot, case, texts)) for case, texts, digest in left]
-        for case, digest, future in boots:
-            known[digest] = future.result()
-            STATE.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(STATE, msgspec.json.encode(known))
-            yield case, known[digest]
+        yield from zip(chosen, pool.map(one, chosen), strict=True)
 
 
 def shown(case: Case, edit: Edit, outcome: Outcome | None) -> str:
@@ -212,17 +283,22 @@ def page(found: Sequence[tuple[Case, Outcome | None]]) -> str:
     """Return docs/pair-mutants.md; None: the boot has not been run."""
     rows = [(case, edit, outcome) for case, outcome in found for edit in case.edits]
     bugs, rewrites = [r for r in rows if r[0].is_bug], [r for r in rows if not r[0].is_bug]
-    by = {command: [r for r in bugs if r[1].by == command] for command in (RUN, SETTING, EXPLORE)}
+    by = {
+        command: [r for r in bugs if r[1].by == command]
+        for command in (RUN, SETTING, HOSTS, CHECK, EXPLORE)
+    }
     head = "| edit | by | told | s |\n|---|---|---|---|"
     tables = ["\n".join([head, *(shown(*row) for row in part)]) for part in (bugs, rewrites)]
     return (
         "# What tells which bug\n\n"
         f"The defaults of `lab pair run` tell {_right(by[RUN])} bugs, another setting of it "
-        f"{_right(by[SETTING])};\n{len(by[EXPLORE])} need several CPUs. "
+        f"{_right(by[SETTING])},\n`lab pair check` {_right(by[CHECK])}, and of pci-epf-ntb "
+        f"`lab pair run --function ntb` {_right(by[HOSTS])};\n"
+        f"{len(by[EXPLORE])} need several CPUs. "
         f"Of the rewrites that change nothing {_right(rewrites)} agree.\n\n"
         "`make test-mutants` wrote this page. The edits of Linux 7.3's files are in\n"
-        "`tests/support/kit_*.py`. A boot has one of either driver, or one of the NTB stack; the\n"
-        "seconds are those of its build and of the boot, on a machine that other work shared.\n\n"
+        "`tests/support/kit_*.py`. A boot has one of either driver, of the NTB stack or of\n"
+        "pci-epf-ntb; the seconds are those of its build and boot, beside other work.\n\n"
         f"## Bugs\n\n{tables[0]}\n\n## Rewrites\n\n{tables[1]}\n"
     )
 
@@ -247,8 +323,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="edits whose name has one of these words")
     args = parser.parse_args()
     if args.page:
-        known = outcomes()
-        write_page([(case, known.get(content(case, edited(case)))) for case in cases()])
+        write_page([(case, known(case)) for case in cases()])
         return 0
     chosen = [c for c in cases() if not args.words or any(w in c.name for w in args.words)]
     found, failures = [], 0

@@ -15,7 +15,8 @@ from ntbbench.cli import lab_kernel
 from ntbbench.cli.main import main
 from ntbbench.lab.commands import BuildError
 from ntbbench.lab.pair import runner
-from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings
+from ntbbench.lab.pair.boot.left import PairRecordings
+from ntbbench.lab.pair.plan import EP, RC, PairPlan
 from ntbbench.lab.pair.sources import DRIVERS
 
 

@@ -14,7 +14,8 @@ from pair_recordings import DATA, load
 from ntbbench.cli import lab_kernel
 from ntbbench.core.result_file import load_as
 from ntbbench.lab.pair import runner
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings
+from ntbbench.lab.pair.plan import PairPlan
 from ntbbench.lab.pair.records import PAIR_SCHEMA, PairPoint, PairResult
 from ntbbench.lab.pair.sources import FILES
 

@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from ntbbench.lab.packages.cache import Cache, default_root
+from ntbbench.lab.pair.boot.left import PairRecordings
 from ntbbench.lab.pair.pair_kernel import RUN, pair_kernel
-from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.plan import PairPlan
 from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.pair.sources import DRIVERS
 

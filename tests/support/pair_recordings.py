@@ -5,8 +5,9 @@ import re
 from functools import cache
 from pathlib import Path
 
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings, PointRecording
 from ntbbench.lab.pair.observed_patches import read_observations
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup, PointRecording
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.records import PairPoint, PairResult
 from ntbbench.pair.setting import Traffic

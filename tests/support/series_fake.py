@@ -15,8 +15,9 @@ from series_mails import Commits
 
 from ntbbench.cli import lab_series
 from ntbbench.lab.commands import BuildError
+from ntbbench.lab.pair.boot.left import DriverSource
 from ntbbench.lab.pair.pair_kernel import RUN, PairKernel
-from ntbbench.lab.pair.plan import EP, RC, DriverSource
+from ntbbench.lab.pair.plan import EP, RC
 from ntbbench.lab.pair.points import all_points
 from ntbbench.lab.pair.records import PairFinding, PairObserved, PairPoint
 from ntbbench.lab.pair.sources import DRIVERS, FILES, DebianSource, SourceManifest

@@ -4,7 +4,7 @@
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from ntbbench import __version__
@@ -59,6 +59,8 @@ class Baseline(Struct, frozen=True, kw_only=True):
     cautions: tuple[str, ...]
     begun: float | None
     metrics: list[BaselineMetric]
+    # of which only bounds are known; unset: none
+    bounded: list[BaselineMetric] | UnsetType = UNSET
 
 
 AS_THEY_ARE = (
@@ -78,7 +80,9 @@ def baseline_of(variant: Variant) -> Baseline:
     """
     known: dict[str, Any] = {name: getattr(variant, name) for name in AS_THEY_ARE}
     known |= {name: sorted(getattr(variant, name)) for name in SETS}
-    return Baseline(**known, metrics=[_thinned(series) for series in variant.series.values()])
+    metrics = [_thinned(series) for series in variant.series.values()]
+    bounded = [_thinned(series) for series in variant.bounded.values()]
+    return Baseline(**known, metrics=metrics, bounded=bounded or UNSET)
 
 
 def _thinned(series: Series) -> BaselineMetric:
@@ -93,7 +97,8 @@ def variant_of(baseline: Baseline, label: str) -> Variant:
     known: dict[str, Any] = {name: getattr(baseline, name) for name in AS_THEY_ARE}
     known |= {name: set(getattr(baseline, name)) for name in SETS}
     series = {one.metric: _series(one) for one in baseline.metrics}
-    return Variant(**known | {"label": label}, series=series)
+    bounded = {one.metric: _series(one) for one in baseline.bounded or ()}
+    return Variant(**known | {"label": label}, series=series, bounded=bounded)
 
 
 def _series(one: BaselineMetric) -> Series:

@@ -6,7 +6,7 @@ import msgspec
 from ntbbench.compare.readers.commit_series import CommitSeries
 from ntbbench.compare.readers.content import Content, Keys, ResultReader, begins
 from ntbbench.compare.readers.explored_seeds import ExploredSeeds
-from ntbbench.compare.readers.pair_results import Pairs
+from ntbbench.compare.readers.pair_results import HostPairs, Pairs
 from ntbbench.compare.readers.result_kinds import (
     CompatCells,
     Flows,
@@ -26,6 +26,7 @@ OWN = (
     LabRuns(),
     Flows(),
     Pairs(),
+    HostPairs(),
     CommitSeries(),
     ExploredSeeds(),
     Simulations(),

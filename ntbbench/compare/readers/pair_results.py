@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import fields
 
 from ntbbench.compare.readers.results import OK, Metrics, Results, add
-from ntbbench.compare.series import Variant
+from ntbbench.compare.series import Series, Variant
 from ntbbench.core.fields import Declared
+from ntbbench.lab.hosts.bridge_records import HOSTS_SCHEMA, RENAMED, HostPoint, HostResult
 from ntbbench.lab.pair.records import (
     CHECK,
     FAILED,
@@ -25,7 +27,15 @@ from ntbbench.lab.pair.records import (
 
 AFTER = "after"  # the driver that carries the series, or what is to replace it
 # Of doorbells that meet: when they do is of one build of the guest, and the model only bounds them.
-BOUNDED = ("msis_raised", "events", "runs_per_qp")
+# By field what they are at least and at most.
+BOUNDED = {
+    name: (f"least_{what}", f"most_{what}")
+    for name, what in (
+        ("msis_raised", "msis"),
+        ("events", "events"),
+        ("runs_per_qp", "runs_per_qp"),
+    )
+}
 OF_A_BOOT = ("link", "agrees", "warnings", "ep_qp_count", "rc_qp_count")
 HIGHER = {"better": "higher"}
 BITS = 64  # doorbell bits; ntb_transport's qp_bitmap is a u64
@@ -54,7 +64,12 @@ class Pairs(Results):
     )
     context: Sequence[str] = ("kernel",)
     also: Sequence[str] = ("kind", "scenario", "complete", "findings", "rounds", "checks")
-    needed = ("ep_driver", "rc_driver", "ep_patches", "rc_patches", "spaced")
+    needed: Sequence[str] = (
+        *("ep_driver", "rc_driver", "ep_patches", "rc_patches", "spaced"),
+        *(bound for bounds in BOUNDED.values() for bound in bounds),
+    )
+    told: Sequence[str] = ("ep_driver", "ep_patches", "rc_driver", "rc_patches")  # as context
+    ends: tuple[str, str] = ("EP", "RC")
     later = ("queues",)
     statuses = (FAILED, UNAVAILABLE, OK)
     order = (
@@ -69,9 +84,10 @@ class Pairs(Results):
     def side(self, result: Any, label: str) -> Variant:
         """Return the side with the drivers that ran; `result:complete` tells what is unfinished."""
         variant = replace(super().side(result, label), cautions=())
-        for name in ("ep_driver", "ep_patches", "rc_driver", "rc_patches"):
+        names = {field.name: field.encode_name for field in fields(self.point)}
+        for name in self.told:
             told = {_told(getattr(point, name)) for point in result.points}
-            variant.context[name] = "; ".join(sorted(told))
+            variant.context[names[name]] = "; ".join(sorted(told))
         harmless = {NUMBER.sub("N", w) for p in result.points for w in p.warnings if _harmless(w)}
         variant.context["harmless kernel warnings"] = "; ".join(sorted(harmless)) or "none"
         return variant
@@ -89,8 +105,9 @@ class Pairs(Results):
         counts = Counter(short.values())
         # A name that two files share tells neither from the other: then it is their paths that do.
         told = {driver: name if counts[name] == 1 else driver for driver, name in short.items()}
+        first, second = self.ends
         for point in result.points:
-            drivers = f"EP {told[point.ep_driver]}/RC {told[point.rc_driver]}/"
+            drivers = f"{first} {told[point.ep_driver]}/{second} {told[point.rc_driver]}/"
             yield (drivers if len(pairs) > 1 else "") + self.name_of(point)
 
     def status(self, value: str, where: str) -> dict[str, Any]:
@@ -118,6 +135,29 @@ class Pairs(Results):
         else:
             yield from super().metrics(about, value, point, where)
 
+    def more(self, variant: Variant, point: Any, name: str, where: str) -> None:
+        """Add the bounds of what `lacks` leaves out: they meet the numbers of a side that has some.
+
+        A count that is not within them, where the model disagrees, is one of them.
+        """
+        if point.link == "down" or point.spaced is not False:
+            return
+        for about in (field for field in self._fields if field.name in BOUNDED):
+            ends = [getattr(point, bound) for bound in BOUNDED[about.name]]
+            if UNSET in ends:  # of an older version
+                continue
+            known = self._known_of(about, point)
+            parts = [
+                self.metrics(about, value, point, where)
+                for value in (getattr(point, about.name), *ends)
+            ]
+            for (quantity, own), (_, least), (_, most) in zip(*parts, strict=True):
+                three = [part["value"] for part in (own, least, most)]
+                metric = f"{name}:{quantity}"
+                variant.bounded[metric] = Series(
+                    metric=metric, kind="exact", **known, **own, bounds=(min(three), max(three))
+                )
+
     def end(self, variant: Variant, result: Any) -> None:
         """Add whether the result is whole and, of a check, what it found and how hard it looked."""
         for name, point in zip(self.names(result), result.points, strict=True):
@@ -142,6 +182,20 @@ class Pairs(Results):
         counts = {f"{kind} findings": found[kind] for kind in dict.fromkeys((*FINDINGS, *found))}
         for told, count in (counts | places).items():
             add(variant, f"{CHECK}:{told}", {"better": "lower"}, {"value": count})
+
+
+class HostPairs(Pairs):
+    """The same of two hosts that pci-epf-ntb joins."""
+
+    schema, result, point = HOSTS_SCHEMA, HostResult, HostPoint
+    name = (
+        "{direction}/{ep_slots} slots/{mw_count} windows/queues {queues}"
+        "/{flows} flows of {packets}, {gap_us} us"
+    )
+    needed = (*Pairs.needed, "ntb_driver")
+    told = (*Pairs.told, "ntb_driver")
+    ends = ("host 1", "host 2")
+    called: ClassVar = {name: RENAMED[name] for name in ("ep_qp_count", "rc_qp_count")}
 
 
 def place(finding: PairFinding) -> str:

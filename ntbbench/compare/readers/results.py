@@ -54,8 +54,12 @@ class Results:
 
     def __init__(self, without: Collection[str] = ()) -> None:
         """Prepare the reading; of points that are named `without` some axes."""
-        about = declared(self.point)
-        known = {n: d for n, d in about.items() if d.kind in self.kinds and n != "status"}
+        about = declared(self.point).items()
+        known = {  # by the record's own name, whatever a file calls it
+            name: msgspec.structs.replace(field, name=name)
+            for name, field in about
+            if field.kind in self.kinds and name != "status"
+        }
         ordered = dict.fromkeys((*self.order, *known))
         # The compared fields in the order of their metrics; of joined lists the first.
         self._fields = tuple(known[name] for name in ordered if name not in self.joined[1:])
@@ -220,7 +224,8 @@ class Results:
             kind = Raw if name in self.joined else types[name]
             asked = name in axes and name not in self.later
             parts.append((name, kind) if asked else (name, kind | UnsetType, UNSET))
-        point = defstruct("Point", parts, frozen=True, kw_only=True, gc=False)
+        renamed = {f.name: f.encode_name for f in msgspec.structs.fields(self.point)}
+        point = defstruct("Point", parts, frozen=True, kw_only=True, gc=False, rename=renamed)
         types = get_type_hints(self.result)
         defaults = {f.name: f.default for f in msgspec.structs.fields(self.result)}
         whole: list[Any] = [("schema", str), (self.points, list[point])]  # type: ignore[valid-type]

@@ -22,7 +22,7 @@ from ntbbench.lab.explore.records import (
     ExploreFinding,
     ExploreSeed,
 )
-from ntbbench.lab.explore.schedules import Draws
+from ntbbench.lab.explore.schedules import ScheduleDraws
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Exploration:
     def add(
         self,
         lab: ExploreLab,
-        drawn: Draws,
+        drawn: ScheduleDraws,
         numbers: Sequence[int],
         hooks: PoolHooks[int, list[SeedRun]],
         *,

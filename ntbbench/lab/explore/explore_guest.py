@@ -16,10 +16,13 @@ from ntbbench.lab.explore.schedules import guest_lines, names_of
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.packages.fetch import NTB_FILES
 from ntbbench.lab.packages.modules import ModuleSet, build_modules, build_program
+from ntbbench.lab.pair.boot.laid_out import warnings
+from ntbbench.lab.pair.boot.left import DriverSource
+from ntbbench.lab.pair.boot.pair_task import DEBUG_FACTOR, machine, task
 from ntbbench.lab.pair.pair_kernel import CHECK
 from ntbbench.lab.pair.pair_modules import build_pair, build_stack, driver_sources, merged
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairSetup
-from ntbbench.lab.pair.runner import DEBUG_FACTOR, PairLab, machine, task, warnings
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
+from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.qemu import TCG, Boot
 from ntbbench.lab.watch import Limits
 

@@ -11,7 +11,7 @@ from ntbbench.lab.explore.code_points import ENTRY, CodePoint, code_points, loca
 from ntbbench.lab.explore.explore_guest import ExploreBoot, ExploreLab, GuestRun
 from ntbbench.lab.explore.oracles import Judgement, judged
 from ntbbench.lab.explore.records import HELD, Coverage, ExploreSeed, PlaceInCode, Schedule
-from ntbbench.lab.explore.schedules import Draws, Field, Workload, draw, pct_bound, plain
+from ntbbench.lab.explore.schedules import Field, ScheduleDraws, Workload, draw, pct_bound, plain
 
 PROFILE_RUNS = 6
 BATCH = 40  # schedules of a boot
@@ -32,7 +32,7 @@ class Seeds:
     """The seeds of one pair of drivers."""
 
     lab: ExploreLab
-    drawn: Draws
+    drawn: ScheduleDraws
     profile: Profile
     pairs: set[tuple[str, str]] = field(default_factory=set)  # of points that met in this order
     boots: int = 1  # with the profile's

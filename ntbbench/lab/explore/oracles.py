@@ -16,7 +16,7 @@ from ntbbench.lab.explore.records import (
     WARNED,
     Schedule,
 )
-from ntbbench.lab.pair.plan import DriverSource
+from ntbbench.lab.pair.boot.left import DriverSource
 from ntbbench.lab.pair.predict import PairModel
 from ntbbench.lab.qemu import HUNG as HUNG_WORDS
 from ntbbench.pair.drivers.patches import driver

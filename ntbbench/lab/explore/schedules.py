@@ -32,7 +32,7 @@ PCT_DEPTH = 3  # orderings that a bug needs, for the bound
 
 
 @dataclass(frozen=True)
-class Draws:
+class ScheduleDraws:
     """How schedules are drawn."""
 
     workload: Workload
@@ -50,7 +50,7 @@ class Field:
     steps: int = 0  # hits of all points, in one run
 
 
-def draw(field: Field, seed: int, drawn: Draws) -> Schedule:
+def draw(field: Field, seed: int, drawn: ScheduleDraws) -> Schedule:
     """Return the schedule of a seed: for the same field always the same."""
     choice = random.Random(f"{drawn.workload} {drawn.strategy} {seed}")  # noqa: S311 - not for secrets
     senders = tuple(_sender(choice, field, number) for number in range(choice.randint(*SENDERS)))
@@ -67,7 +67,7 @@ def draw(field: Field, seed: int, drawn: Draws) -> Schedule:
 
 def plain(field: Field, seed: int, workload: Workload) -> Schedule:
     """Return a schedule without delays."""
-    return draw(replace(field, points=(), steps=0), seed, Draws(workload, "random"))
+    return draw(replace(field, points=(), steps=0), seed, ScheduleDraws(workload, "random"))
 
 
 def _sender(choice: random.Random, field: Field, number: int) -> PacketSender:

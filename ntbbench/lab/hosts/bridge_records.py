@@ -28,6 +28,9 @@ class HostPoint(PairPoint, frozen=True, kw_only=True, rename=RENAMED):
 
     ep_driver: Annotated[str, axis("host 1", DRIVER)]
     rc_driver: Annotated[str, axis("host 2", DRIVER)]
+    ntb_driver: Annotated[str, axis("joined by", "pci-epf-ntb: after, debian:VERSION, a file")] = (
+        "after"
+    )
     ep_patches: Annotated[list[int], fact("host 1 patches", PATCHES)]
     rc_patches: Annotated[list[int], fact("host 2 patches", PATCHES)]
     ep_behaves: Annotated[str, fact("host 1 behaves as", "empty: it was not observed")] = ""

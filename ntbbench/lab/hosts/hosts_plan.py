@@ -12,6 +12,7 @@ from ntbbench.core.options import Axis, Word, Words
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
+    NTB_DRIVER,
     NTB_SLOTS,
     WINDOWS,
     DriverNames,
@@ -63,6 +64,7 @@ class HostScenario(Struct, frozen=True, kw_only=True, rename=RENAMED):
     source: str | None = None
     ep_driver: DriverNames = (BEFORE, AFTER)
     rc_driver: DriverNames = (BEFORE, AFTER)
+    ntb_driver: Annotated[str, Word((), NTB_DRIVER)] = AFTER
     ep_slots: Annotated[tuple[int, ...], Axis(NTB_SLOTS.low, NTB_SLOTS.high, NTB_SLOTS.text)] = (8,)
     mw_count: Annotated[tuple[int, ...], Axis(WINDOWS.low, WINDOWS.high, WINDOWS.text)] = (2,)
     queues: Queues = None
@@ -81,6 +83,7 @@ class HostScenario(Struct, frozen=True, kw_only=True, rename=RENAMED):
             HostSetup(
                 host1_driver=one,
                 host2_driver=two,
+                ntb_driver=self.ntb_driver,
                 ep_slots=slots,
                 mw_count=windows,
                 queues=self.queues,

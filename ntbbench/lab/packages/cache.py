@@ -73,6 +73,21 @@ class Cache:
         reason = f"lacks what this run needs and cannot be written: {error.strerror}"
         return InputError("--cache", str(self.root), reason)
 
+    def kept(
+        self, place: Path, words: str, say: Callable[[str], None], fill: Callable[[Path], None]
+    ) -> Path:
+        """Return folder `place`, which `fill` fills the first time; `say` is told `words` then.
+
+        Exceptions as of `publish`.
+        """
+        if place.is_dir():  # it appeared whole: no need to wait for others that build
+            return place
+        with self.lock(say):
+            if not place.is_dir():
+                say(words)
+                self.publish(place, fill)
+        return place
+
     def publish(self, place: Path, fill: Callable[[Path], None]) -> None:
         """Make folder `place` appear all at once: `fill` a temporary one, then rename it.
 

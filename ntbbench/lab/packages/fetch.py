@@ -33,11 +33,16 @@ UNUSED = re.compile(
     r"|iio|infiniband|input|interconnect|isdn|leds|md|media|mfd|misc|mmc|mtd|nvme|perf|phy|pinctrl"
     r"|platform|power|regulator|remoteproc|s390|scsi|soc|spi|staging|target|thunderbolt|usb|video|w1"
     r"|watchdog|net/[^/]+)"
-    r"|fs/(?!proc/|sysfs/|kernfs/|configfs/|debugfs/|tracefs/|ramfs/|notify/|iomap/)[^/]+"
+    r"|fs/(?!proc/|sysfs/|kernfs/|configfs/|debugfs/|tracefs/|devpts/|ramfs/|notify/|iomap/)[^/]+"
     r"|net/(?!core/|ipv4/|ipv6/|sched/|netlink/|ethtool/|ethernet/)[^/]+"
     r"|tools/(testing|perf|net|power|verification|virtio))/"
 )
 READ_ANYWAY = re.compile(r"(Kconfig|Makefile|Kbuild)[^/]*$")
+
+
+def is_read(name: str) -> bool:
+    """Return whether a build of the lab's kernel reads this file of the tree."""
+    return not UNUSED.match(name) or READ_ANYWAY.search(name) is not None
 
 
 def unpack_files(deb: Path, names: tuple[str, ...], folder: Path) -> None:
@@ -62,7 +67,7 @@ def unpack_tree(deb: Path, folder: Path) -> None:
     with _tree(deb) as inner:
         for member in inner:
             member.name = member.name.partition("/")[2]
-            if member.name and (not UNUSED.match(member.name) or READ_ANYWAY.search(member.name)):
+            if member.name and is_read(member.name):
                 inner.extract(member, folder, filter="tar")
 
 

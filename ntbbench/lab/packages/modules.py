@@ -120,20 +120,8 @@ def build_modules(cache: Cache, wanted: ModuleSet, say: Callable[[str], None]) -
     BuildError: with the compiler's first error."""
     settings = (*compiler_settings(wanted.kbuild), *wanted.flags)
     place = cache.root / "modules" / _key(wanted, settings)
-    words = f"the modules for {wanted.label}"
-    return _built(cache, place, words, say, lambda folder: _make(folder, wanted, settings))
-
-
-def _built(
-    cache: Cache, place: Path, words: str, say: Callable[[str], None], fill: Callable[[Path], None]
-) -> Path:
-    if place.is_dir():  # it appeared whole: no need to wait for others that build
-        return place
-    with cache.lock(say):
-        if not place.is_dir():
-            say(f"building {words}")
-            cache.publish(place, fill)
-    return place
+    words = f"building the modules for {wanted.label}"
+    return cache.kept(place, words, say, lambda folder: _make(folder, wanted, settings))
 
 
 def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
@@ -141,16 +129,27 @@ def build_program(cache: Cache, name: str, say: Callable[[str], None]) -> Path:
 
     BuildError: with the compiler's first error.
     """
-    source = Path(str(files("ntbbench.lab") / "guest" / f"{name}.c"))
-    place = cache.root / "programs" / hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    return compile_program(cache, Path(str(files("ntbbench.lab") / "guest" / f"{name}.c")), (), say)
+
+
+def compile_program(
+    cache: Cache, source: Path, headers: tuple[Path, ...], say: Callable[[str], None]
+) -> Path:
+    """Return the program that is one C file, linked statically, with the headers that are not the
+    compiler's; BuildError: with the compiler's first error."""
+    content = b"".join(path.read_bytes() for path in (source, *headers))
+    place = cache.root / "programs" / hashlib.sha256(content).hexdigest()[:16]
+    name = source.stem
+    beside = [f"-I{path.parent}" for path in headers]
 
     def compile_into(folder: Path) -> None:
-        command: list[str | Path] = ["gcc", "-O2", "-static", "-o", folder / name, source]
-        result = run(command)
+        # a program may say the name of its file: never where that lies
+        named = f"-fmacro-prefix-map={source.parent}/="
+        result = run(["gcc", "-O2", "-static", named, *beside, "-o", folder / name, source])
         if result.status:
             raise BuildError(f"{source.name}: {first_error(result, source.parent)}")
 
-    return _built(cache, place, name, say, compile_into) / name
+    return cache.kept(place, f"building {name}", say, compile_into) / name
 
 
 def compiler_settings(kbuild: Path) -> tuple[str, ...]:

@@ -17,10 +17,13 @@ from ntbbench.pair.setting import (
     EP_TO_RC,
     HOST1_TO_HOST2,
     HOST2_TO_HOST1,
-    HOST_ENDS,
     RC_TO_EP,
     SPACED_US,
     Traffic,
+)
+
+STALE = (
+    "rx_err_ver"  # an entry's number is not the next: no lack of buffers and no burst makes it so
 )
 
 
@@ -126,7 +129,7 @@ def cautions(
     if recorded.trace.backward:
         yield f"{recorded.trace.backward} doorbells the other way"
     for name, count in recorded.counted.rx_errors.items():
-        if count:
+        if count and name != STALE:
             yield f"{name}: {count}"
     yield from recorded.counted.doubts
 
@@ -147,10 +150,9 @@ def _uneven(recorded: RecordedPoint) -> Iterator[str]:
         )
 
 
-# What the API probe asks, and that it knows no pair of hosts.
+# What the API probe asks.
 PROBED = "several bits at once, masks, scratchpads, windows, link down and up"
 UNPROBED = f"{PROBED} (lab pair run)"
-UNPROBED_HOSTS = f"{PROBED} (only with --function vntb)"
 # Where the doorbells of each direction go, by endpoint function.
 WHITHER: tuple[dict[str, str], ...] = (
     {EP_TO_RC: "the root complex", RC_TO_EP: "the endpoint"},
@@ -220,9 +222,7 @@ def not_exercised(points: Sequence[PairPoint], *, probed: bool) -> list[str]:
     """
     run = [point for point in points if point.status == OK]
     untried = list(dict.fromkeys(_untried(run, [point for point in run if _is_up(point)])))
-    of_hosts = any(point.direction in HOST_ENDS.directions for point in run)
-    unprobed = UNPROBED_HOSTS if of_hosts else UNPROBED
-    return untried + ([unprobed] if run and not probed else [])
+    return untried + ([UNPROBED] if run and not probed else [])
 
 
 def _untried(run: Sequence[PairPoint], up: Sequence[PairPoint]) -> Iterator[str]:

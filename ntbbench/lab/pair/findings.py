@@ -8,10 +8,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ntbbench.core.text_file import read_small
-from ntbbench.lab.pair.plan import HostSetup, PairRecordings
+from ntbbench.lab.pair.boot.laid_out import EXPECTED
+from ntbbench.lab.pair.boot.left import PairRecordings
+from ntbbench.lab.pair.plan import HostSetup
 from ntbbench.lab.pair.predict import PairModel, pair_model
 from ntbbench.lab.pair.records import PairFinding
-from ntbbench.lab.pair.runner import EXPECTED
 from ntbbench.lab.qemu import ENDED, HUNG, before_oops, cause_of, stacks_of_hang
 from ntbbench.lab.qemu import PANIC as PANIC_LINE
 from ntbbench.pair.behaviour import receiving, sending

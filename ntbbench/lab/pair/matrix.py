@@ -14,6 +14,7 @@ from ntbbench.core.ending import scratch_folder
 from ntbbench.core.options import Axis
 from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import GuestError
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings, without_points
 from ntbbench.lab.pair.plan import (
     AFTER,
     BEFORE,
@@ -21,11 +22,9 @@ from ntbbench.lab.pair.plan import (
     AnySetup,
     Directions,
     DriverNames,
-    DriverSource,
     Flows,
     Packets,
     PairPlan,
-    PairRecordings,
     PairSetup,
     Queues,
 )
@@ -36,7 +35,7 @@ from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.setting import DIRECTIONS, DOORBELL, GAP, PACKETS, SLOTS_TEXT, Traffic
 
 BootPair = Callable[[PairPlan, Path], PairRecordings]  # leaves its recordings in the folder
-FindDrivers = Callable[[AnySetup], tuple[DriverSource, DriverSource]]
+FindDrivers = Callable[[AnySetup], tuple[DriverSource, ...]]
 Key = tuple[object, ...]
 
 
@@ -170,7 +169,7 @@ def booted(
         return recordings, all_points(recordings)
     except GuestError as error:  # it left nothing that can be read
         died = str(error)
-        nothing = PairRecordings(plan, folder, "", *drivers(plan.setup), "down", died, died=died)
+        nothing = without_points(plan, folder, drivers(plan.setup), died, died=died)
         return nothing, failed_points(nothing)
 
 

@@ -5,11 +5,12 @@ Only observations decide. Nothing that traffic counts is among them, so a model 
 found here can still be wrong about the counts.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
-from ntbbench.lab.pair.plan import EP, AnySetup, Behaviour, DriverSource, PairSetup, named_patches
+from ntbbench.lab.pair.boot.left import SOC, Behaviour
+from ntbbench.lab.pair.plan import EP
 from ntbbench.pair.drivers.kernel_around import DriverError
 from ntbbench.pair.drivers.patches import (
     KERNELS,
@@ -21,7 +22,6 @@ from ntbbench.pair.drivers.patches import (
 )
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.observations import (
-    FILLED,
     LOOKS_UP,
     PROBED,
     Observations,
@@ -34,6 +34,7 @@ from ntbbench.pair.observations import (
 
 BOUND = "db_valid_mask"  # what only a driver with an NTB device shows
 SHOWN_MAX = 3  # observations that a finding tells in words
+NO_FIT = "no known behaviour fits: "
 FEW_MISSING = 2  # so many patches less are told as what is missing
 Patches = frozenset[int]
 
@@ -54,6 +55,7 @@ class Question:
     # mw_count, window_size: the memory windows of the setting, and the bytes of each
     mw_count: int = 0
     window_size: int = 0
+    mw1_offset: int | None = None  # as `expected_operations` takes it
 
     @property
     def is_bound(self) -> bool:
@@ -82,7 +84,8 @@ class Question:
         try:
             if PROBED not in self.seen:
                 return expected_observations(*asked)
-            operations = expected_operations(self.side, self.mw_count, self.window_size)
+            windows = (self.mw_count, self.window_size, self.mw1_offset)
+            operations = expected_operations(self.side, *windows)
             return {**expected_observations(*asked), **expected_probe(*asked), **operations}
         except DriverError:
             return None
@@ -93,37 +96,6 @@ class Question:
         if expected is None:
             return [BOUND]
         return [key for key, value in expected.items() if self.seen.get(key) != value]
-
-
-def observed_driver(
-    source: DriverSource, setup: AnySetup, observed: Mapping[str, Observations]
-) -> DriverSource:
-    """Return the driver with the patches that explain the observations of its side, if any.
-
-    `observed`: the observations of either side.
-    """
-    seen = observed.get(source.side)
-    if not seen or not isinstance(setup, PairSetup):  # nobody observes a host of two
-        return source
-    given = setup.ep_patches if source.side == EP else setup.rc_patches
-    wanted = named_patches(source.side, source.spec) if given is None else given
-    question = Question(
-        side=source.side,
-        seen=seen,
-        slots=setup.slots_of(source.side),
-        doorbell=setup.doorbell,
-        # one word rings all slots of an embedded doorbell; another CPU may poll before the observer
-        filled=None
-        if setup.doorbell == Doorbell.EMBEDDED or setup.cpus > 1
-        else frozenset(map(int, observed.get(EP, {}).get(FILLED, "").split())),
-        wanted=None if wanted is None else frozenset(wanted),
-        said_by=f"`{source.spec}` is" if given is None else f"--{source.side}-patches says",
-        hint=frozenset(source.patches),
-        mw_count=setup.mw_count,
-        window_size=setup.window_size,
-    )
-    behaviour = explain(question)
-    return replace(source, patches=behaviour.patches, behaviour=behaviour)
 
 
 def explain(question: Question) -> Behaviour:
@@ -153,7 +125,7 @@ def _unexplained(question: Question, known: list[Patches]) -> Behaviour:
     nearest = question.wanted
     if nearest is None:
         nearest = min(known, key=lambda patches: len(question.differing(patches)))
-    finding = f"no known behaviour fits: {_told(question, nearest, _alien(question))}"
+    finding = f"{NO_FIT}{_told(question, nearest, _alien(question))}"
     words = f"none known; nearest is {behaviour_words(question.side, nearest)}"
     return _behaviour(question, nearest, words, [finding], 0)
 
@@ -212,8 +184,13 @@ def _told(question: Question, patches: Patches, first: Collection[str] = ()) -> 
     if expected is None:
         return f"it binds, {behaviour_words(question.side, patches)} would not"
     keys = sorted(question.differing(patches), key=lambda key: key not in first)
+    return differences(question.seen, expected, keys)
+
+
+def differences(seen: Observations, expected: Observations, keys: Sequence[str]) -> str:
+    """Return what was seen instead of what was expected: the first of `keys`, and how many more."""
     told = [
-        f"{key}: {question.seen.get(key) or 'none'} instead of {expected[key] or 'none'}"
+        f"{key}: {seen.get(key) or 'none'} instead of {expected[key] or 'none'}"
         for key in keys[:SHOWN_MAX]
     ]
     more = len(keys) - len(told)
@@ -250,7 +227,7 @@ def read_observations(lines: Iterable[str]) -> Mapping[str, Observations]:
     for line in lines:
         side, _, rest = line.partition(" ")
         key, equals, value = rest.partition("=")
-        if not equals or side not in ("ep", "rc"):
+        if not equals or side not in ("ep", "rc", SOC):
             raise ValueError(line)
         if not key.startswith("function "):
             found.setdefault(side, {})[key] = value.strip()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from ntbbench.core.clock import NS, monotonic
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import BuildError, program, run
 from ntbbench.lab.packages.apt import parse_spec, version_key
@@ -27,8 +28,12 @@ from ntbbench.lab.pair.sources import (
 
 IMAGE, KBUILD = "bzImage", "kbuild"
 KERNELS = "pair-kernels"  # folder in the cache
-RUN, CHECK = "run", "check"
-FRAGMENTS = {RUN: ("kernel.config",), CHECK: ("kernel.config", "check.config")}
+RUN, CHECK, BOARD = "run", "check", "board"
+FRAGMENTS = {
+    RUN: ("kernel.config",),
+    CHECK: ("kernel.config", "check.config"),
+    BOARD: ("kernel.config", "board.config"),
+}
 OPTION = re.compile(r"^(?:(CONFIG_\w+)=(.+)|# (CONFIG_\w+) is not set)$", re.MULTILINE)
 # The same image on any machine and day: the guest's words, and so its timing, do not change.
 STAMPS = {
@@ -67,6 +72,15 @@ class PairKernel:
         return self.folder / KBUILD
 
 
+@dataclass(frozen=True)
+class KernelTree:
+    """A whole kernel tree to build."""
+
+    origin: str  # what it is, in words
+    content: str  # a digest of it
+    unpack: Callable[[Path], None]  # writes it to a new folder
+
+
 def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKernel:
     """Return the kernel `spec` (`debian:VERSION`), building it unless the cache has just this one.
 
@@ -78,16 +92,29 @@ def pair_kernel(cache: Cache, spec: str, say: Say, variant: str = RUN) -> PairKe
     wanted = _wanted(spec)
     # a source that is not there yet has no kernel either: its package is kept, to be fetched once
     source = fetch_source(cache, wanted, say, keep=cached_source(cache, wanted) is None)
-    place = cache.root / KERNELS / kernel_key(source, variant)
+
+    def unpack(folder: Path) -> None:
+        unpack_tree(fetch_source(cache, source.manifest.version, say, keep=True).package, folder)
+
+    tree = KernelTree(source.origin, source.manifest.sha256, unpack)
+    place = built_kernel(cache, tree, say, variant)
+    return PairKernel(spec, variant, place, source)
+
+
+def built_kernel(cache: Cache, tree: KernelTree, say: Say, variant: str) -> Path:
+    """Return the folder of a tree's kernel, building it unless the cache has just this one;
+    BuildError, MissingToolError: as `pair_kernel`."""
+    place = cache.root / KERNELS / kernel_key(tree.content, variant)
     if not (place / IMAGE).is_file():
         for name in PROGRAMS:
             program(name)
-        source = fetch_source(cache, source.manifest.version, say, keep=True)
         with cache.lock(say, f"{KERNELS}.lock"):
             if not (place / IMAGE).is_file():
-                say(f"building a {variant} kernel from {source.origin} (once; some minutes)")
-                cache.publish(place, lambda folder: _build(folder, source, variant))
-    return PairKernel(spec, variant, place, source)
+                say(f"building a {variant} kernel from {tree.origin} (once; some minutes)")
+                start = monotonic()
+                cache.publish(place, lambda folder: _build(folder, tree, variant))
+                say(f"built it in {(monotonic() - start) / NS:.0f} s")
+    return place
 
 
 def _wanted(spec: str) -> str:
@@ -106,9 +133,9 @@ def fragment(variant: str) -> str:
     return "".join((GUEST / name).read_text() for name in FRAGMENTS[variant])
 
 
-def kernel_key(source: DebianSource, variant: str) -> str:
+def kernel_key(content: str, variant: str) -> str:
     """Return what a built kernel is kept by: its source, configuration, flags and compiler."""
-    parts = [source.manifest.sha256, fragment(variant), QUICK]
+    parts = [content, fragment(variant), QUICK]
     for tool in ("gcc", "ld"):
         parts.append(run([tool, "--version"]).stdout.partition("\n")[0])
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -124,10 +151,10 @@ def untaken(asked: str, config: str) -> list[str]:
     return wrong
 
 
-def _build(folder: Path, source: DebianSource, variant: str) -> None:
+def _build(folder: Path, source: KernelTree, variant: str) -> None:
     """Build into `folder`; the tree and the objects, over a GB, are gone afterwards."""
     tree, objects = folder / "tree", folder / "objects"
-    unpack_tree(source.package, tree)
+    source.unpack(tree)
     asked = folder / "fragment"
     asked.write_text(fragment(variant))
     objects.mkdir()
@@ -146,7 +173,7 @@ def _build(folder: Path, source: DebianSource, variant: str) -> None:
     write_checksums(folder)
 
 
-def _make(source: DebianSource, tree: Path, objects: Path, *words: str, **env: str) -> None:
+def _make(source: KernelTree, tree: Path, objects: Path, *words: str, **env: str) -> None:
     places = ("-s", "-C", tree, f"O={objects}")
     result = make(*places, *words, **{**STAMPS, "KCFLAGS": QUICK, **env})
     if result.status:

@@ -10,8 +10,9 @@ from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import BuildError, program, run
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.modules import ModuleSet, build_modules, ntb_sources
+from ntbbench.lab.pair.boot.left import DriverSource
 from ntbbench.lab.pair.pair_kernel import GUEST, PairKernel, Say
-from ntbbench.lab.pair.plan import EP, RC, DriverSource
+from ntbbench.lab.pair.plan import EP, RC
 from ntbbench.lab.pair.sources import DRIVERS, read_driver
 
 
@@ -40,6 +41,9 @@ PAIR_STACK = Stack(
 SYMBOLS = "Module.symvers"  # what the stack exports, with checksums
 SYMBOLS_OF_STACK = "stack.symvers"  # as driver.kbuild names them
 SIDE_NAMES = {EP: "endpoint", RC: "root complex"}
+# The same where pci-epf-ntb joins two hosts: epc_loop is another there, for its BARs are no plain
+# memory.
+HOSTS_STACK = Stack("Kbuild.hosts", (*PAIR_STACK.modules, "ntb_bridge.ko"))
 DRIVER_MODULES = {EP: "pci-epf-vntb.ko", RC: "ntb_hw_epf.ko"}
 OTHER_STACK = (
     "--source takes the tree's whole NTB stack, for a kernel of {}; --ep-driver and --rc-driver "

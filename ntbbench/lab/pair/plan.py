@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which runs of the driver pair are possible, and what comes back; no file is touched here."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import Struct
@@ -14,6 +12,7 @@ from ntbbench.core.names import parse_int_axis
 from ntbbench.core.options import Count, Counts, Word, Words
 from ntbbench.pair.drivers.kernel_around import EP_DB_COUNT_MAX
 from ntbbench.pair.drivers.patches import Side, number_ranges, side_patches
+from ntbbench.pair.drivers.pci_epf_ntb import align_up
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell
 from ntbbench.pair.joined_hosts import HostSetting
 from ntbbench.pair.setting import (
@@ -39,6 +38,7 @@ WINDOW_MIN, WINDOW_MAX = 1 << 20, 1 << 24  # bytes; the most that epc_loop's win
 # BAR 2 holds window 1 and, in front of it, as much for the doorbells: both are one of epc_loop's
 # windows, of which two controllers have 8 MiB each.
 HOST_WINDOW_MAX = 4 << 20
+DOORBELL_BYTES = 4096  # of a slot: what epc_loop aligns outbound memory to
 ENTRIES = 16  # of a QP's ring: more than ntb_netdev's tx_start, so that it carries traffic
 FRAME = 1 << 16  # ntb_transport.c: transport_mtu
 QUEUES_MAX = 64  # ntb_netdev.c: NTB_NETDEV_MAX_QUEUES
@@ -46,6 +46,7 @@ ROUNDS_MAX = 1000
 CPUS_MAX = 8  # of the guest's kernel: CONFIG_NR_CPUS
 NONE, FULL = "none", "full"
 DRIVER = "before or after the series, debian:VERSION, a C file, a kernel tree"
+NTB_DRIVER = f"pci-epf-ntb: {DRIVER}"
 WINDOWS = Count(1, WINDOWS_MAX, "memory windows")
 NTB_SLOTS = Count(1, EP_DB_COUNT_MAX, "db_count of pci-epf-ntb, link and unused slot included")
 DriverName = Annotated[str, Word((), DRIVER)]
@@ -108,7 +109,11 @@ class PairSetup(AnySlots, frozen=True, kw_only=True):
     cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1
 
     devices: ClassVar[dict[Side, str]] = DEVICES
-    is_observed: ClassVar[bool] = True  # ntb_observe and ntb_probe know its two devices
+
+    @property
+    def driver_specs(self) -> tuple[str, ...]:
+        """The drivers of a boot, as they are asked for."""
+        return self.ep_driver, self.rc_driver
 
     @property
     def interrupts_endpoint(self) -> bool:
@@ -146,7 +151,6 @@ class HostSetup(HostSetting, frozen=True, kw_only=True):
 
     ends: ClassVar[Ends] = HOST_ENDS
     devices: ClassVar[dict[Side, str]] = HOST_DEVICES
-    is_observed: ClassVar[bool] = False
     interrupts_endpoint: ClassVar[bool] = False  # nobody rings the function between the hosts
     ep_patches: ClassVar[None] = None
     rc_patches: ClassVar[None] = None
@@ -155,7 +159,13 @@ class HostSetup(HostSetting, frozen=True, kw_only=True):
     queues: Queues = None
     host1_driver: DriverName = AFTER
     host2_driver: DriverName = AFTER
+    ntb_driver: Annotated[str, Word((), NTB_DRIVER)] = AFTER
     cpus: Annotated[int, Count(1, CPUS_MAX, "CPUs of the guest")] = 1
+
+    @property
+    def driver_specs(self) -> tuple[str, ...]:
+        """The drivers of a boot, as they are asked for."""
+        return self.host1_driver, self.host2_driver, self.ntb_driver
 
     @property
     def ep_driver(self) -> str:
@@ -176,6 +186,14 @@ class HostSetup(HostSetting, frozen=True, kw_only=True):
     def window_size(self) -> int:
         """The bytes of a memory window."""
         return _window_size(self, HOST_WINDOW_MAX)
+
+    @property
+    def mw1_offset(self) -> int:
+        """The bytes of BAR 2 in front of the first window, where the doorbells are.
+
+        Source: pci-epf-ntb.c (epf_ntb_alloc_peer_mem).
+        """
+        return align_up(self.ep_slots * DOORBELL_BYTES, self.window_size)
 
     @property
     def most_qps(self) -> int:
@@ -256,75 +274,6 @@ class PairPlan:
             raise InputError("--cpus", self.setup.cpus, "1 in deterministic mode")
 
 
-@dataclass(frozen=True)
-class Behaviour:
-    """What a driver was seen to do at its set-up, and the patches that explain it."""
-
-    # what the model goes by: as said, or else as seen; the nearest where nothing fits
-    patches: tuple[int, ...]
-    prerequisites: frozenset[str]  # what the driver has of what the series stands on
-    words: str  # what it behaves as
-    findings: tuple[str, ...] = ()  # why that is wrong, in words; empty: it is not
-    alike: int = 0  # other sets of patches that nothing observed tells from this one
-    inferred: bool = True  # nobody said which patches the driver carries
-    observations: Mapping[str, str] = field(default_factory=dict)  # what was seen, by question
-
-
-@dataclass(frozen=True)
-class DriverSource:
-    """The source of one side's driver."""
-
-    side: Side  # `ep` (pci-epf-vntb) or `rc` (ntb_hw_epf)
-    spec: str  # as asked: `before`, `after`, a path
-    origin: str  # where it was found: `linux-source-6.12 6.12.95-1~bpo12+1`, or the file's path
-    path: Path  # the C file
-    # numbers of the series, sorted: 1 .. 7 on the endpoint, 8 .. 12 on the root complex. Until the
-    # driver was observed a hint: those of its name, or that its text shows
-    patches: tuple[int, ...]
-    behaviour: Behaviour | None = None  # what it was seen to do; None: it was not
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What is wrong with what it was seen to do, each with its side."""
-        told = self.behaviour.findings if self.behaviour else ()
-        return tuple(f"{self.side.upper()} driver: {finding}" for finding in told)
-
-
 def named_patches(side: Side, spec: str) -> tuple[int, ...] | None:
     """Return the patches that `before` and `after` stand for; None: of another driver."""
     return {BEFORE: (), AFTER: side_patches(side)}.get(spec)
-
-
-@dataclass(frozen=True)
-class PointRecording:
-    """One point that came back."""
-
-    traffic: Traffic
-    folder: Path  # holds `point`, `state`, `trace`, `before-*`, `after-*`, `sent`, `received`
-    link: str  # `up` or `down`; down: there is no `trace` and nothing was sent
-
-
-@dataclass(frozen=True)
-class PairRecordings:
-    """What one boot recorded."""
-
-    plan: PairPlan  # that was carried out
-    folder: Path  # holds `kernel`, `setup` (key=value lines), `dmesg`, and a folder a point
-    release: str  # the guest's uname -r
-    # ep, rc: the drivers
-    ep: DriverSource
-    rc: DriverSource
-    link: str  # `up` or `down`
-    cause: str  # why the link is down, or why the mode is not to be had; empty if it is up
-    available: bool = True  # False: the driver has not this doorbell mode; nothing was measured
-    # ep_qp_count, rc_qp_count: QPs that each side's ntb_transport computed; None: it has no device
-    ep_qp_count: int | None = None
-    rc_qp_count: int | None = None
-    points: tuple[PointRecording, ...] = ()
-    warnings: tuple[str, ...] = ()  # the guest kernel's complaints, one line each
-    died: str = ""  # how the guest panicked, hung or gave up, in one line; empty: it did not
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """What is wrong with what the two drivers were seen to do."""
-        return (*self.ep.findings, *self.rc.findings)

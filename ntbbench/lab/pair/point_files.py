@@ -24,7 +24,8 @@ from ntbbench.capture.readers.qp_stats import (
 from ntbbench.core.errors import InputError
 from ntbbench.core.text_file import read_small
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.pair.plan import DEVICES, AnySetup, DriverSource
+from ntbbench.lab.pair.boot.left import DriverSource
+from ntbbench.lab.pair.plan import DEVICES, AnySetup
 from ntbbench.lab.pair.ring_trace_file import WORDS, Addresses, PairTrace, read_pair_trace
 from ntbbench.pair.drivers.kernel_around import EPF_IRQ_DB_START
 from ntbbench.pair.drivers.patches import SIDES, Side
@@ -168,6 +169,7 @@ class RecordedPoint:
     # sent, received: packets, as the two programs counted them
     sent: int
     received: int
+    handed: int  # packets that the sender's ntb_transport put into its rings: each rings once
     preemptible: bool  # the guest's kernel preempts kernel code
     # what db_read() shows of a side once all has come to rest; empty: it was not asked
     registers: Mapping[str, int] = field(default_factory=dict)
@@ -201,9 +203,20 @@ def read_point_folder(
         links={side: _links(folder, devices[side]) for side in SIDES},
         sent=_first_number(folder / "sent"),
         received=_first_number(folder / "received"),
+        handed=_handed(folder, devices[traffic.sender]),
         preemptible=PREEMPT.search(read_small(folder.parent / "kernel")) is not None,
         registers=read_registers(folder / "registers"),
     )
+
+
+def _handed(folder: Path, device: str) -> int:
+    """Return the packets that a device's QPs took from the network, by their counters."""
+    before, after = (
+        {key: read_stats_file(path).counters for key, path in find_stats(place).items()}
+        for place in (folder / "before-stats", folder / "after-stats")
+    )
+    both = (key for key in after if key[0] == device and key in before)
+    return sum(after[key].get("tx_pkts", 0) - before[key].get("tx_pkts", 0) for key in both)
 
 
 def read_registers(path: Path) -> dict[str, int]:

@@ -8,13 +8,15 @@ from typing import Any
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.hosts.bridge_records import HostPoint
+from ntbbench.lab.pair.boot.left import PairRecordings, PointRecording
 from ntbbench.lab.pair.disagreements import (
+    STALE,
     cautions,
     count_complaints,
     register_complaints,
     slot_complaints,
 )
-from ntbbench.lab.pair.plan import EP, HostSetup, PairRecordings, PointRecording
+from ntbbench.lab.pair.plan import EP, HostSetup
 from ntbbench.lab.pair.point_files import READ_PATCHES, RecordedPoint, read_point_folder
 from ntbbench.lab.pair.predict import (
     LINK_DOWN,
@@ -80,14 +82,14 @@ def observed(recordings: PairRecordings) -> list[PairObserved]:
     """Return what either driver was observed to do; a driver that was not observed is left out."""
     return [
         PairObserved(
-            side=driver.side,
+            side=driver.place or driver.side,
             driver=driver.spec,
             behaves=driver.behaviour.words,
             alike=driver.behaviour.alike,
             findings=list(driver.behaviour.findings),
             observations=dict(driver.behaviour.observations),
         )
-        for driver in (recordings.ep, recordings.rc)
+        for driver in recordings.drivers
         if driver.behaviour is not None
     ]
 
@@ -124,8 +126,9 @@ class _Boot:
             "predicted_rc_qp_count": self.link.counts[1],
             "warnings": list(self.recordings.warnings),
         }
-        kind = HostPoint if isinstance(setup, HostSetup) else PairPoint
-        return kind(**shared | found)
+        if isinstance(setup, HostSetup):
+            return HostPoint(**shared | found, ntb_driver=setup.ntb_driver)
+        return PairPoint(**shared | found)
 
     def failed(self, traffic: Traffic, cause: str) -> PairPoint:
         """Return a point that the guest did not come to: of no driver does the model say that."""
@@ -232,6 +235,10 @@ def _complaints(
     works = predicted_verdict(boot.model, traffic.direction, trace.doorbells) in WORKING
     if recorded.sent != recorded.received and works:
         yield f"{recorded.sent} packets sent, {recorded.received} received"
+    if stale := recorded.counted.rx_errors[STALE]:
+        yield f"{STALE}: {stale}: the receiver took what was no new packet for one"
+    if recorded.handed != trace.rings:
+        yield f"{trace.rings} doorbells of {recorded.handed} packets in the sender's rings"
     slots = None if traffic.by_msi else boot.recordings.plan.setup.ep_slots
     yield from slot_complaints(trace, slots)
     yield from count_complaints(trace, predicted)

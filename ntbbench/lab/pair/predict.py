@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
-from ntbbench.lab.pair.plan import DriverSource, PairRecordings
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings
 from ntbbench.lab.pair.ring_trace_file import PairTrace, Wake
 from ntbbench.pair.coalesce import Hop, event_hops, msi_hops
 from ntbbench.pair.drivers.patches import Driver, driver

@@ -198,7 +198,7 @@ class PairFinding(Struct, frozen=True, kw_only=True):
 class PairObserved(Struct, frozen=True, kw_only=True):
     """What one driver was observed to do at the set-up of a boot, before any traffic."""
 
-    side: Annotated[str, axis("side", "ep or rc")]
+    side: Annotated[str, axis("side", "ep, rc, host1, host2, or soc: pci-epf-ntb")]
     driver: Annotated[str, axis("driver", "as it was asked for")]
     behaves: Annotated[str, fact("behaves as", "the patches of the series that explain it")]
     alike: Annotated[

@@ -19,7 +19,8 @@ from ntbbench.lab.commands import FetchError, program
 from ntbbench.lab.packages.apt import Archive, Package, matches, parse_spec, version_key
 from ntbbench.lab.packages.cache import Cache, sha256
 from ntbbench.lab.packages.fetch import NTB_FILES, unpack_files
-from ntbbench.lab.pair.plan import AFTER, BEFORE, EP, RC, DriverSource
+from ntbbench.lab.pair.boot.left import DriverSource
+from ntbbench.lab.pair.plan import AFTER, BEFORE, EP, RC
 from ntbbench.pair.drivers.patches import Side, side_patches
 
 MANIFEST = "source.json"

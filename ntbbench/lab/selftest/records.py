@@ -9,6 +9,7 @@ from ntbbench.core.fields import axis, fact
 from ntbbench.core.fields import verdict as conclusion
 
 SELFTEST_SCHEMA = "ntbbench.selftest/1"
+HOST_SELFTEST_SCHEMA = "ntbbench.selftest-ntb/1"
 PASSED, FAILED, KNOWN, NOT_RUN = "passed", "failed", "known", "not run"
 
 
@@ -32,6 +33,18 @@ class SelftestPart(Struct, frozen=True, kw_only=True):
     log: Annotated[list[str], fact("log", "the guest kernel's, during this part")] = []
 
 
+class HostSelftestPart(
+    SelftestPart,
+    frozen=True,
+    kw_only=True,
+    rename={"ep_driver": "host1_driver", "rc_driver": "host2_driver"},
+):
+    """One part of ntb_test.sh between two hosts that pci-epf-ntb joins."""
+
+    ep_driver: Annotated[str, axis("host 1", "its driver, as it was asked for")]
+    rc_driver: Annotated[str, axis("host 2", "its driver, as it was asked for")]
+
+
 class SelftestResult(Struct, frozen=True, kw_only=True):
     """The kernel's own tests on the pair."""
 
@@ -45,3 +58,10 @@ class SelftestResult(Struct, frozen=True, kw_only=True):
     parts: list[SelftestPart]
     warnings: list[str] = []
     scenario: dict[str, Any] = {}
+
+
+class HostSelftestResult(SelftestResult, frozen=True, kw_only=True):
+    """The kernel's own tests between two hosts."""
+
+    schema: str = HOST_SELFTEST_SCHEMA
+    parts: list[HostSelftestPart]  # type: ignore[assignment]  # a list is of one kind or the other

@@ -21,6 +21,7 @@ from ntbbench.lab.pair.sources import (
 from ntbbench.lab.series.mailbox import Mailbox, read_mailbox
 from ntbbench.lab.series.repository import Repository, git, left_out
 from ntbbench.lab.series.series_scenario import SeriesScenario
+from ntbbench.lab.series.whole_tree import NEAR, is_built_in, is_whole
 
 MAKEFILE = "Makefile"  # tells a tree's version
 RANGE = ".."
@@ -37,6 +38,7 @@ class SeriesStep:
     left_out: tuple[str, ...] = ()  # what it changes beside them
     folder: Path | None = None  # the files after it; None: it does not apply
     refused: str = ""  # why it does not apply
+    kernel: str = ""  # the commit whose whole tree is its kernel; empty: that of --kernel
 
     @property
     def files(self) -> Path:
@@ -153,14 +155,7 @@ def _of_range(
     missing = [name for name in names if not (start / name).is_file()]
     if missing:
         raise InputError("--tree", str(tree), f"a kernel's repository with {missing[0]}")
-    steps = [SeriesStep(0, "the base", base, folder=start)]
-    for number, commit in enumerate(range_of.commits(*names), 1):
-        changed = range_of.changed(commit)
-        ours = tuple(name for name in changed if name in names)
-        folder = range_of.export(commit, names, scratch / str(number))
-        subject = range_of.subject(commit)
-        step = SeriesStep(number, subject, commit, ours, left_out(changed, names), folder)
-        steps.append(step)
+    steps = list(range_of.steps(names, start, scratch))
     every = range_of.commits()
     if not every:
         raise InputError("BASE..HEAD", asked.series, "a range with at least one commit")
@@ -197,6 +192,27 @@ class _Range:
     def changed(self, commit: str) -> tuple[str, ...]:
         words = ("diff-tree", "--no-commit-id", "--name-only", "-r", "-z", "--root", commit)
         return tuple(name for name in self._git(*words).split("\0") if name)
+
+    def steps(self, names: tuple[str, ...], start: Path, scratch: Path) -> Iterator[SeriesStep]:
+        """Yield the base, whose files are in `start`, and each commit that changes what runs.
+
+        What a commit changes beside `names` runs where the repository has a whole kernel: in one
+        that is built of the last such commit.
+        """
+        whole = is_whole(self.tree, self.base, tree_version(start))
+        found = [(c, self.changed(c)) for c in self.commits(*names, *NEAR * whole)]
+        builds = whole and any(is_built_in(name) for _, changed in found for name in changed)
+        kernel, number = self.base if builds else "", 0
+        yield SeriesStep(number, "the base", self.base, folder=start, kernel=kernel)
+        for commit, changed in found:
+            ours = tuple(name for name in changed if name in names)
+            built = tuple(name for name in changed if builds and is_built_in(name))
+            if ours or built:
+                kernel, number = commit if built else kernel, number + 1
+                folder = self.export(commit, names, scratch / str(number))
+                beside = left_out(changed, (*ours, *built))
+                subject = self.subject(commit)
+                yield SeriesStep(number, subject, commit, ours, beside, folder, kernel=kernel)
 
     def export(self, commit: str, names: tuple[str, ...], folder: Path) -> Path:
         """Write those of the files that there are to a new folder, and return it."""

@@ -27,6 +27,7 @@ class Pairing:
     rc_driver: str
     tree: Path | None  # whose NTB core, transport and network device run; None: the kernel's
     checked: bool = False  # on the debug kernel
+    kernel: str = ""  # as `SeriesStep.kernel`
 
     @property
     def label(self) -> str:
@@ -54,7 +55,7 @@ def _pairing(
         return who if of is None else driver_of(of, side)
 
     drivers = driver(EP, ep), driver(RC, rc)
-    return Pairing(step.number, ep, rc, *drivers, _tree(series, step), checked)
+    return Pairing(step.number, ep, rc, *drivers, _tree(series, step), checked, step.kernel)
 
 
 def driver_of(step: SeriesStep, side: Side) -> str:
@@ -90,7 +91,13 @@ def of_prefixes(
             ep,
             rc,
             Pairing(
-                last.number, NEW, NEW, driver_of(ep, EP), driver_of(rc, RC), _tree(series, last)
+                commit=last.number,
+                ep=NEW,
+                rc=NEW,
+                ep_driver=driver_of(ep, EP),
+                rc_driver=driver_of(rc, RC),
+                tree=_tree(series, last),
+                kernel=last.kernel,
             ),
         )
         for ep in halves[0]

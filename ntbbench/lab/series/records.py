@@ -31,6 +31,7 @@ class SeriesCommit(Struct, frozen=True, kw_only=True):
     commit: Annotated[str, fact("id", "of the commit, or of the mail")] = ""
     files: Annotated[list[str], fact("files", "of the lab's that it changes")] = []
     left_out: Annotated[list[str], fact("left out", "files that it changes and nothing here runs")]
+    kernel: Annotated[str, fact("kernel", "the commit whose tree it is; empty: as asked for")] = ""
     applies: Annotated[bool, conclusion("applies", "to what the commits before it left")]
     builds: Annotated[bool | None, conclusion("builds", "every module of it")] = None
     works: Annotated[

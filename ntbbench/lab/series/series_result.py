@@ -89,6 +89,7 @@ class KnownSeries:
             commit=step.commit,
             files=list(step.names),
             left_out=list(step.left_out),
+            kernel=step.kernel,
             applies=step.folder is not None,
             findings=[f"does not apply: {step.refused}"] if step.refused else [],
         )

@@ -4,7 +4,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import BuildError
 from ntbbench.lab.packages.cache import Cache, sha256
+from ntbbench.lab.pair.boot.left import without_points
 from ntbbench.lab.pair.findings import known_to_model, read_findings
 from ntbbench.lab.pair.matrix import booted, failures
-from ntbbench.lab.pair.pair_kernel import CHECK, PairKernel, pair_kernel
+from ntbbench.lab.pair.pair_kernel import CHECK, RUN, PairKernel, built_kernel, pair_kernel
 from ntbbench.lab.pair.pair_modules import build_pair
-from ntbbench.lab.pair.plan import PairPlan, PairRecordings
+from ntbbench.lab.pair.plan import PairPlan
 from ntbbench.lab.pair.points import evaluate, observed
 from ntbbench.lab.pair.records import OK, PairFinding, PairObserved, PairPoint
 from ntbbench.lab.pair.runner import RELEASES, PairLab
@@ -27,6 +28,7 @@ from ntbbench.lab.series.judge import NOT_BUILT
 from ntbbench.lab.series.pairings import BASE, NEW, Pairing
 from ntbbench.lab.series.records import SeriesResult
 from ntbbench.lab.series.series_scenario import SeriesScenario
+from ntbbench.lab.series.whole_tree import kernel_tree
 
 Say = Callable[[str], None]
 
@@ -49,21 +51,43 @@ class SeriesLab:
     asked: SeriesScenario
     say: Say
     releases: set[str] = field(default_factory=set)  # fills with the guests' uname -r
-    _labs: dict[tuple[Path | None, bool], PairLab] = field(default_factory=dict)
-
-    @cached_property
-    def debug_kernel(self) -> PairKernel:
-        """The kernel of the check; it is built the first time."""
-        return pair_kernel(self.cache, self.asked.kernel, self.say, CHECK)
+    # by commit and variant; one that does not build is not tried again
+    _kernels: dict[tuple[str, str], PairKernel | BuildError] = field(default_factory=dict)
+    _labs: dict[tuple[Path | None, PairKernel], PairLab] = field(default_factory=dict)
 
     def lab(self, pairing: Pairing) -> PairLab:
-        """Return the pair lab with the kernel and the NTB stack of a pairing."""
-        place = pairing.tree, pairing.checked
+        """Return the pair lab with the kernel and the NTB stack of a pairing.
+
+        BuildError: its kernel does not build.
+        """
+        kernel = self._kernel(pairing.kernel, CHECK if pairing.checked else RUN)
+        place = pairing.tree, kernel
         if place not in self._labs:
-            kernel = self.debug_kernel if pairing.checked else self.kernel
             lab = PairLab(self.cache, kernel, pairing.tree, self.say, releases=self.releases)
             self._labs[place] = lab
         return self._labs[place]
+
+    def _kernel(self, commit: str, variant: str) -> PairKernel:
+        """Return a kernel; it is built the first time."""
+        key = commit, variant
+        if key not in self._kernels:
+            try:
+                self._kernels[key] = self._built(commit, variant)
+            except BuildError as error:
+                self._kernels[key] = error
+        kernel = self._kernels[key]
+        if isinstance(kernel, BuildError):
+            raise kernel
+        return kernel
+
+    def _built(self, commit: str, variant: str) -> PairKernel:
+        if commit:
+            tree = kernel_tree(Path(self.asked.tree or ""), commit)
+            place = built_kernel(self.cache, tree, self.say, variant)
+            return replace(self.kernel, label=tree.origin, variant=variant, folder=place)
+        if variant == RUN:
+            return self.kernel
+        return pair_kernel(self.cache, self.asked.kernel, self.say, variant)
 
     def plan(self, pairing: Pairing) -> PairPlan:
         """Return the boot of a pairing."""
@@ -74,7 +98,9 @@ class SeriesLab:
         """Return the fields of a `SeriesResult` that tell where it is from."""
         facts = PairLab(self.cache, self.kernel, None, self.say, releases=self.releases).facts()
         names = ("kernel", "kernel_source", "accelerator", "deterministic", "environment")
-        checked = [lab.checks for (_, checked), lab in self._labs.items() if checked]
+        if any(commit for commit, _ in self._kernels):
+            facts["kernel_source"] = f"commits of {self.asked.tree}"
+        checked = [lab.checks for lab in self._labs.values() if lab.kernel.variant == CHECK]
         return {name: facts[name] for name in names} | {"checks": checked[0] if checked else []}
 
     def go_on(self, previous: SeriesResult) -> None:
@@ -113,9 +139,9 @@ class SeriesLab:
     def unbuilt(self, pairing: Pairing, cause: str) -> list[PairPoint]:
         """Return the points of a pairing that does not build: nothing was measured."""
         plan = self.plan(pairing)
-        drivers = self.lab(pairing).drivers(plan.setup)
+        drivers = PairLab(self.cache, self.kernel, pairing.tree, self.say).drivers(plan.setup)
         why = f"{NOT_BUILT}: {cause}"
-        nothing = PairRecordings(plan, Path(), "", *drivers, "down", why, available=False)
+        nothing = without_points(plan, Path(), drivers, why, available=False)
         return evaluate(nothing)
 
 

@@ -57,6 +57,7 @@ class Epf:
         self.db_count = 0
         self.mw_count = 0
         self.db_val = 0  # before patch 11 an int that holds a number, after it a mask
+        self.link_events = 0  # calls of ntb_link_event()
         self.requested: set[int] = set()  # vectors whose irq has a handler
         self._valid_mask = 0
         self._db_event = db_event
@@ -109,6 +110,7 @@ class Epf:
             irq_no = self._irq_no(slot)
             if not self.driver.has(11):
                 self.db_val = irq_no + 1
+            self.link_events += irq_no == EPF_IRQ_LINK
             base = self.driver.db_start if self.driver.has(10) else 0
             # Below it are the link and, with patch 10, the reserved slot, which gives a warning.
             if not EPF_IRQ_LINK <= irq_no < max(base, EPF_IRQ_LINK + 1):

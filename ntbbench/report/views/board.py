@@ -14,7 +14,6 @@ from ntbbench.compare.records import Report
 from ntbbench.core.units import duration_text
 from ntbbench.report.document import (
     Block,
-    Cell,
     Column,
     Document,
     Section,
@@ -23,19 +22,13 @@ from ntbbench.report.document import (
     Tone,
     words,
 )
+from ntbbench.report.views import board_tables as tables
 from ntbbench.report.views import comparison
 from ntbbench.report.views import comparison_words as say
 from ntbbench.report.views.ab import TONES, WHY, change
 from ntbbench.report.wording import plural
 
-UNITS = {"bit/s": (1e9, "Gbit/s"), "s": (1e-6, "us"), "s/packet": (1e-6, "us/packet")}
 SIDES = ("rc", "ep")
-PER = 95  # per cent of the medians' intervals
-DRAWS = 2000
-ONE_QUEUE = (
-    "one queue: a series that changes which queue a doorbell wakes changes nothing there; a "
-    "difference has another cause"
-)
 
 
 def document(result: BoardResult) -> Document:
@@ -44,9 +37,11 @@ def document(result: BoardResult) -> Document:
     blocks = plural(max((run.block for run in result.runs), default=0), "block")
     restored = "" if result.restored else "; NOT RESTORED"
     verdict = f"{_answer(report, result)}; {blocks}, {WHY[result.stopped]}{restored}"
-    tables: list[Block] = [
+    own: list[Block] = [
         _cells(result),
-        _beside(result),
+        tables.beside(result),
+        tables.movable(result, report),
+        tables.latency(result),
         *_queues(result),
         _drift(result),
         _raw(result),
@@ -57,8 +52,8 @@ def document(result: BoardResult) -> Document:
             verdict=verdict,
             record=result,
             lines=[*_lines(result)],
-            blocks=tables,
-            warnings=[*_warnings(result)],
+            blocks=own,
+            warnings=[*_warnings(result), *tables.control_warnings(result, report)],
             sheet=lambda: _sheet(result),
             figures=lambda: _figures(result),
         )
@@ -70,8 +65,8 @@ def document(result: BoardResult) -> Document:
         tone=_tone(report),
         record=result,
         lines=[*_lines(result), *whole.lines],
-        blocks=[*whole.blocks, *tables],
-        warnings=[*whole.warnings, *_warnings(result)],
+        blocks=[*whole.blocks, *own],
+        warnings=[*whole.warnings, *_warnings(result), *tables.control_warnings(result, report)],
         sheet=lambda: _sheet(result),
         figures=lambda: [*(whole.figures() if whole.figures else ()), *_figures(result)],
     )
@@ -92,6 +87,8 @@ def _tone(report: Report) -> Tone:
 
 
 def _lines(result: BoardResult) -> Iterator[str]:
+    if note := result.board.get("how", {}).get("note"):
+        yield f"note: {note}"
     for side in SIDES:
         table = result.board.get(side, {})
         drivers = result.drivers.get(side, {})
@@ -129,49 +126,13 @@ def _cells(result: BoardResult) -> Table:
     units = {one.name: one.unit for run in result.runs for one in run.measures}
     variants = [one["name"] for one in result.board.get("variants", ())]
     rows = []
-    for cell, name in dict.fromkeys((key[0], key[1]) for key in values):
-        scale, unit = UNITS.get(units[name], (1.0, units[name]))
-        told = [_median(values.get((cell, name, variant), []), scale) for variant in variants]
-        rows.append((*words(result.cells[cell].label, name, unit), *told))
-    columns = [Column("cell", align="left"), Column("number", align="left")]
-    columns += [Column("unit", align="left")]
-    columns += [Column(f"{name} ({PER} %)") for name in variants]
-    return Table("Medians", columns, rows, keys=2)
-
-
-def _median(samples: Sequence[float], scale: float) -> Cell:
-    if not samples:
-        return Cell("-")
-    low, high = median_interval(samples)
-    middle = float(np.median(samples))
-    told = f"{middle / scale:.4g} [{low / scale:.4g}, {high / scale:.4g}]"
-    return Cell(told, middle)
-
-
-def median_interval(samples: Sequence[float]) -> tuple[float, float]:
-    """Return the bootstrap interval of a median; of few samples it is their range or less."""
-    rng = np.random.default_rng(len(samples))
-    drawn = rng.choice(np.asarray(samples), (DRAWS, len(samples)))
-    edge = (100 - PER) / 200
-    low, high = np.quantile(np.median(drawn, axis=1), (edge, 1 - edge))
-    return float(low), float(high)
-
-
-def _beside(result: BoardResult) -> Table:
-    """Return the cells beside the simulator, which has seen one queue of the first variant."""
-    titles = ("measured (Gbit/s)", "simulated (Gbit/s)", "difference (%)")
-    rows = []
-    for one in result.predictions:
-        told = ["-", "-"]
-        if one.simulated is not None:
-            off = 100 * (one.simulated / one.measured - 1)
-            told = [f"{one.simulated / 1e9:.4g}", "fitted" if one.is_fitted else f"{off:+.1f}"]
-        label = result.cells[one.cell].label
-        rows.append(words(label, one.variant, f"{one.measured / 1e9:.4g}", *told))
-    columns = [Column("cell", align="left"), Column("variant", align="left")]
-    columns += [Column(title) for title in titles]
-    title = f"Beside the simulator ({result.board.get('how', {}).get('preset', '')})"
-    return Table(title, columns, rows, keys=2)
+    for cell, name in sorted(dict.fromkeys(key[:2] for key in values), key=lambda key: key[0]):
+        scale, unit = tables.UNITS.get(units[name], (1.0, units[name]))
+        told = [tables.median(values.get((cell, name, one), []), scale) for one in variants]
+        rows.append((result.cells[cell].label, (*words(tables.with_unit(name, unit)), *told)))
+    columns = [Column("number", align="left")]
+    columns += [Column(f"{name} ({tables.PER} %)") for name in variants]
+    return Table("Medians", columns, **tables.grouped(rows))
 
 
 def _queues(result: BoardResult) -> Iterator[Table]:
@@ -254,9 +215,6 @@ def _warnings(result: BoardResult) -> Iterator[tuple[str, list[str]]]:
         for caution in run.cautions if run.block > 0 else ():
             found[caution].append(_where(run, result.cells[run.cell]))
     yield from found.items()
-    controls = [cell.label for cell in result.cells if cell.queues == 1]
-    if controls and len(controls) < len(result.cells):
-        yield ONE_QUEUE, controls
     if not result.restored and result.complete:
         yield "the hosts were not seen as they were found", ["ntbbench board restore BOARD.toml"]
 

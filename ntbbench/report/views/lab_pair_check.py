@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ntbbench.lab.pair.records import UNAVAILABLE, PairFinding, PairResult
 from ntbbench.report.document import Check, Document, Notes
 from ntbbench.report.views import lab_pair_points as pair
-from ntbbench.report.views.lab_pair_points import named
+from ntbbench.report.views.lab_pair_axes import named
 from ntbbench.report.views.lab_pair_run import blocks
 from ntbbench.report.wording import plural
 

@@ -9,16 +9,31 @@ from ntbbench.core.fields import declared
 from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.report.document import Block, Cell, Column, Document, Notes, Table, column, words
 from ntbbench.report.views import lab_pair_points as pair
-from ntbbench.report.views.lab_pair_points import asked_cells, differing, named, title
+from ntbbench.report.views.lab_pair_axes import asked_cells, differing, named, title
+from ntbbench.report.views.lab_pair_judged import (
+    AGREES,
+    BOUNDED,
+    DIED,
+    DISAGREES,
+    NOT_RUN,
+    between,
+    difference,
+    judgement,
+    kind_of_points,
+    qp_counts,
+    qps_hint,
+    runs_per_doorbell,
+    slots_text,
+)
 from ntbbench.report.wording import plural
 
 DIFFERS = "DIFFERS"
 MATCHES = {
-    pair.AGREES: pair.AGREES,
-    pair.BOUNDED: pair.BOUNDED,
-    pair.DISAGREES: DIFFERS,
-    pair.DIED: DIFFERS,
-    pair.NOT_RUN: "-",
+    AGREES: AGREES,
+    BOUNDED: BOUNDED,
+    DISAGREES: DIFFERS,
+    DIED: DIFFERS,
+    NOT_RUN: "-",
 }
 # After those of the drivers, the slots and the QPs.
 COLUMNS = (
@@ -99,13 +114,13 @@ def _tables(points: Sequence[PairPoint]) -> Iterator[Table]:
 
 
 def _columns(points: Sequence[PairPoint]) -> list[Column]:
-    kind = pair.kind_of_points(points)
+    kind = kind_of_points(points)
     about = declared(kind)["ep_slots"]
     return [
         column(kind, "ep_driver"),
         column(kind, "rc_driver"),
         Column(about.title, about.definition, align="left"),
-        Column("QPs", pair.qps_hint(points), align="left"),
+        Column("QPs", qps_hint(points), align="left"),
         *COLUMNS,
     ]
 
@@ -124,16 +139,16 @@ def _rows(points: list[PairPoint]) -> list[MatrixRow]:
 
 
 def _row(point: PairPoint) -> MatrixRow:
-    ratio = pair.runs_per_doorbell(point)
+    ratio = runs_per_doorbell(point)
     return MatrixRow(
         ep=point.ep_driver,
         rc=point.rc_driver,
         slots=(point.ep_slots, point.ep_slots),
-        qps=pair.qp_counts(point),
+        qps=qp_counts(point),
         measured=point.verdict or "-" if point.status == OK else point.status,
         model=point.predicted_verdict if point.status != UNAVAILABLE else "-",
         runs="-" if ratio is None else f"{ratio:.2f}",
-        match=MATCHES[pair.judgement(point)],
+        match=MATCHES[judgement(point)],
     )
 
 
@@ -143,7 +158,7 @@ def _differences(points: Sequence[PairPoint]) -> Iterator[str]:
     wrong = [point for point in run if not point.agrees]
     if run and not wrong:
         which = "" if len(run) == len(points) else " that was run"
-        bounded = sum(pair.judgement(point) == pair.BOUNDED for point in run)
+        bounded = sum(judgement(point) == BOUNDED for point in run)
         only = f"; {plural(bounded, 'point')} of {len(run)} only within bounds" if bounded else ""
         yield f"Model and kernel differ in no cell{which}{only}."
     for point in wrong:
@@ -154,7 +169,7 @@ def _differences(points: Sequence[PairPoint]) -> Iterator[str]:
 def _qps(points: Sequence[PairPoint]) -> Table:
     """Return each QP of a point whose link is up, beside what the model says of its runs."""
     axes = differing(points)
-    kind = pair.kind_of_points(points)
+    kind = kind_of_points(points)
     names = [column(kind, name) for name in ("direction", *axes)]
     rows = [(*asked_cells(point, axes), *cells) for point in points for cells in _qp_cells(point)]
     return Table("QPs", [*names, *OF_A_QP], rows, shown="page")
@@ -164,12 +179,12 @@ def _qp_cells(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
     bounds = zip(point.least_runs_per_qp, point.most_runs_per_qp, strict=True)
     counts = zip(point.doorbells_per_qp, point.runs_per_qp, bounds, strict=True)
     for qp_num, (rung, runs, bound) in enumerate(counts):
-        slot = pair.slots_text(point.slots_per_bit.get(str(qp_num), [])) or "-"
-        allowed = Cell(pair.between(*bound), bound[0])
-        yield *words(qp_num, rung, runs), allowed, pair.difference(runs, *bound), Cell(slot)
+        slot = slots_text(point.slots_per_bit.get(str(qp_num), [])) or "-"
+        allowed = Cell(between(*bound), bound[0])
+        yield *words(qp_num, rung, runs), allowed, difference(runs, *bound), Cell(slot)
 
 
 def _legend(points: Sequence[PairPoint]) -> Block:
     used = {word for p in points for word in (p.verdict, p.predicted_verdict, p.status)}
     lines = [f"{word}: {meaning}" for word, meaning in VERDICTS.items() if word in used]
-    return pair.legend(points, ["ep_slots"], f"QPs: {pair.qps_hint(points)}", *lines)
+    return pair.legend(points, ["ep_slots"], f"QPs: {qps_hint(points)}", *lines)

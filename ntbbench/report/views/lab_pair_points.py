@@ -2,14 +2,12 @@
 """Points of the pair, as the reports of run, matrix and check show them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import PurePath
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec.structs import fields, replace
+from msgspec.structs import fields
 
 from ntbbench.core.fields import declared
-from ntbbench.lab.hosts.bridge_records import HostPoint
+from ntbbench.lab.pair.boot.left import SOC, TITLES
 from ntbbench.lab.pair.records import (
     FAILED,
     HARMLESS,
@@ -20,7 +18,6 @@ from ntbbench.lab.pair.records import (
     PairResult,
 )
 from ntbbench.pair.drivers.patches import number_ranges
-from ntbbench.pair.setting import RC_TO_EP
 from ntbbench.report.document import (
     Block,
     Cell,
@@ -34,14 +31,27 @@ from ntbbench.report.document import (
     Tone,
     column,
     number,
-    words,
+)
+from ntbbench.report.views.lab_pair_axes import asked, asked_cells, differing, named, shared, title
+from ntbbench.report.views.lab_pair_judged import (
+    BOUNDED,
+    DIED,
+    DISAGREES,
+    allowed_runs,
+    between,
+    by_msi,
+    has_counts,
+    judgement,
+    kind_of_points,
+    qp_counts,
+    qps_hint,
+    runs_per_doorbell,
+    slots_text,
 )
 from ntbbench.report.views.record_tables import PER_QP, qp_sheet
 from ntbbench.report.wording import plural
 
 LABELS = declared(PairPoint)
-AGREES, BOUNDED, DISAGREES, NOT_RUN = "agrees", "in bounds", "DISAGREES", "not run"
-DIED = "failed"
 BOUNDS = "in bounds: where doorbells meet, as in a burst, the model only bounds the counts"
 FACTS = ("kernel", "kernel_source", "accelerator", "deterministic")
 COUNTS = ("doorbells_rung", "msis_raised", "events", "packets_sent", "packets_received")
@@ -142,80 +152,7 @@ def _machine(result: PairResult) -> str:
     return f"Linux {result.kernel} ({result.kernel_source}), {how}"
 
 
-def judgement(point: PairPoint) -> str:
-    """Return what the comparison with the model says of a point."""
-    if point.status == UNAVAILABLE:
-        return NOT_RUN
-    if point.status == FAILED:
-        return DIED
-    if not point.agrees:
-        return DISAGREES
-    return AGREES if point.spaced or point.link == "down" else BOUNDED
-
-
-def has_counts(point: PairPoint) -> bool:
-    """Tell whether a point was measured over a link that is up."""
-    return point.status == OK and point.link == "up"
-
-
-def between(low: int, high: int) -> str:
-    """Return what the model allows: one number, or the first and the last of a range."""
-    return str(low) if low == high else f"{low} .. {high}"
-
-
-def difference(measured: int, low: int, high: int) -> Cell:
-    """Return by how much a count is above or below what the model allows."""
-    by = measured - min(max(measured, low), high)
-    return Cell(f"{by:+d}" if by else "0" if low == high else "within", by)
-
-
-def allowed_runs(point: PairPoint) -> tuple[int, int]:
-    """Return the fewest and the most runs that the model allows, all QPs together."""
-    if point.spaced:
-        return (sum(point.predicted_runs_per_qp),) * 2
-    return sum(point.least_runs_per_qp), sum(point.most_runs_per_qp)
-
-
-def runs_per_doorbell(point: PairPoint) -> float | None:
-    """Return how often receive tasklets ran for each doorbell; None: none rang."""
-    if not has_counts(point) or not point.doorbells_rung:
-        return None
-    return sum(point.runs_per_qp) / point.doorbells_rung
-
-
-def kind_of_points(points: Sequence[PairPoint]) -> type[PairPoint]:
-    """Return the kind of records that points are: all of one."""
-    return type(points[0]) if points else PairPoint
-
-
-def ends(points: Sequence[PairPoint]) -> tuple[str, str]:
-    """Return what the two ends are called: EP and RC, or the two hosts."""
-    titles = declared(kind_of_points(points))
-    return titles["ep_driver"].title, titles["rc_driver"].title
-
-
-def qps_hint(points: Sequence[PairPoint]) -> str:
-    """Return what the column of QPs has."""
-    return "qp_count that ntb_transport computed on {} and {}".format(*ends(points))
-
-
-def by_msi(point: PairPoint) -> bool:
-    """Tell whether a point's doorbells are MSIs."""
-    return point.direction != RC_TO_EP
-
-
-def qp_counts(point: PairPoint) -> str:
-    """Return the qp_count of EP and RC; a side without a device has none."""
-    counts = (point.ep_qp_count, point.rc_qp_count)
-    return "/".join("-" if count is None else str(count) for count in counts)
-
-
-def slots_text(slots: list[int]) -> str:
-    """Return the slots that one doorbell bit rang: 2, 2+3; ? is a word that is no slot's."""
-    return "+".join("?" if slot < 0 else str(slot) for slot in slots)
-
-
-def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> Notes:
+def _drivers(points: Sequence[PairPoint], observed: Sequence[PairObserved]) -> Notes:
     """Return what each driver behaves as; of one that was not observed, its patches."""
     told: dict[str, None] = {}
     count = {
@@ -223,15 +160,22 @@ def _drivers(points: Iterable[PairPoint], observed: Iterable[PairObserved]) -> N
         for driver in observed
         if not driver.findings
     }
+    names = {field.name: field.encode_name for field in fields(kind_of_points(points))}
     for point in points:
         for side in ("ep", "rc"):
             name = asked(point, [f"{side}_driver"])
+            place = names[f"{side}_driver"].removesuffix("_driver")
             if behaves := getattr(point, f"{side}_behaves"):
-                told[f"{name} behaves as: {behaves}{count.get(side, '')}"] = None
+                told[f"{name} behaves as: {behaves}{count.get(place, '')}"] = None
             else:
                 patches = number_ranges(getattr(point, f"{side}_patches")) or "none"
                 told[f"{name}: patches {patches} (not observed)"] = None
-    return Notes("Drivers", [(line, ()) for line in sorted(told)])
+    joints = (
+        f"{TITLES[SOC]} {one.driver} behaves as: {one.behaves}{count.get(SOC, '')}"
+        for one in observed
+        if one.side == SOC
+    )
+    return Notes("Drivers", [(line, ()) for line in (*sorted(told), *joints)])
 
 
 def legend(points: Sequence[PairPoint], names: Iterable[str], *more: str) -> Notes:
@@ -324,78 +268,3 @@ def check(point: PairPoint, name: str) -> Check:
     reason = "" if point.agrees else why
     told = [*lines, *filter(None, [point.cause]), *point.notes]
     return Check(name, point.agrees, reason, told)
-
-
-# What a point was asked, and how a sentence says it.
-AXES: dict[str, Callable[[Any], str]] = {
-    "ep_driver": str,
-    "rc_driver": str,
-    "ep_slots": lambda slots: plural(slots, "slot"),
-    "mw_count": lambda windows: plural(windows, "window"),
-    "doorbell": str,
-    "queues": lambda queues: "" if queues is None else f"max_num_clients {queues}",
-    "flows": lambda flows: plural(flows, "flow"),
-    "packets": lambda packets: f"{plural(packets, 'packet')} each",
-    "gap_us": lambda gap: f"{gap} us apart" if gap else "a burst",
-}
-
-
-def named(points: Sequence[PairPoint]) -> list[PairPoint]:
-    """Return points with each driver's path cut to the shortest tail that no other one has."""
-    drivers = {name for point in points for name in (point.ep_driver, point.rc_driver)}
-    tails = {name: _tail(name, drivers - {name}) for name in drivers}
-    return [
-        replace(point, ep_driver=tails[point.ep_driver], rc_driver=tails[point.rc_driver])
-        for point in points
-    ]
-
-
-def _tail(name: str, others: set[str]) -> str:
-    parts = PurePath(name).parts
-    for count in range(1, len(parts)):
-        if not any(PurePath(other).parts[-count:] == parts[-count:] for other in others):
-            return str(PurePath(*parts[-count:]))
-    return name
-
-
-def differing(points: Sequence[PairPoint]) -> list[str]:
-    """Return the axes in which points differ: the others are said once.
-
-    By default the flows follow the windows, one per QP.
-    """
-    names = [name for name in AXES if not _alike(points, name)]
-    return [name for name in names if name != "flows" or "mw_count" not in names]
-
-
-def _alike(points: Sequence[PairPoint], name: str) -> bool:
-    return len({getattr(point, name) for point in points}) <= 1
-
-
-def asked(point: PairPoint, names: Iterable[str]) -> str:
-    """Return what a point was asked on these axes, in words."""
-    return ", ".join(filter(None, (_said(point, name) for name in names)))
-
-
-def _said(point: PairPoint, name: str) -> str:
-    text = AXES[name](getattr(point, name))
-    if name.endswith("_driver"):
-        return f"{declared(type(point))[name].title} {text}"
-    # how rings reach a host of two is no choice
-    return "" if name == "doorbell" and isinstance(point, HostPoint) else text
-
-
-def shared(points: Sequence[PairPoint]) -> list[str]:
-    """Return in one line what all points were asked alike."""
-    same = [name for name in AXES if _alike(points, name)]
-    return [asked(point, same) for point in points[:1]]
-
-
-def title(point: PairPoint, axes: Iterable[str]) -> str:
-    """Return what tells a point from the others: its direction and these axes."""
-    return ", ".join(filter(None, [point.direction, asked(point, axes)]))
-
-
-def asked_cells(point: PairPoint, axes: Iterable[str]) -> tuple[Cell, ...]:
-    """Return the cells of a point's direction and of these axes."""
-    values = (getattr(point, name) for name in axes)
-    return words(point.direction, *("unset" if value is None else value for value in values))

@@ -9,7 +9,23 @@ from ntbbench.lab.pair.records import OK, UNAVAILABLE, PairPoint, PairResult
 from ntbbench.pair.drivers.kernel_around import slot_of
 from ntbbench.report.document import Block, Cell, Column, Details, Document, Notes, Table, number
 from ntbbench.report.views import lab_pair_points as pair
-from ntbbench.report.views.lab_pair_points import differing, named, title
+from ntbbench.report.views.lab_pair_axes import differing, named, title
+from ntbbench.report.views.lab_pair_judged import (
+    AGREES,
+    BOUNDED,
+    DIED,
+    DISAGREES,
+    NOT_RUN,
+    allowed_runs,
+    between,
+    by_msi,
+    difference,
+    ends,
+    has_counts,
+    judgement,
+    runs_per_doorbell,
+    slots_text,
+)
 from ntbbench.report.wording import plural
 
 MEASURED = (
@@ -19,11 +35,11 @@ MEASURED = (
     Column("difference"),
 )
 JUDGED = {
-    pair.AGREES: "the model agrees",
-    pair.BOUNDED: "within the model's bounds",
-    pair.DISAGREES: "the model DISAGREES",
-    pair.NOT_RUN: UNAVAILABLE,
-    pair.DIED: "the guest failed",
+    AGREES: "the model agrees",
+    BOUNDED: "within the model's bounds",
+    DISAGREES: "the model DISAGREES",
+    NOT_RUN: UNAVAILABLE,
+    DIED: "the guest failed",
 }
 LEGEND = ("doorbells_rung", "msis_raised", "events", "runs_per_qp", "agrees")
 NONE = "none"
@@ -49,8 +65,8 @@ def _details(points: Sequence[PairPoint]) -> Iterator[Details]:
     axes = differing(points)
     for point in points:
         told = [*_facts(point), *point.notes, *_warned(point)]
-        table = [Table("", MEASURED, [*_rows(point)])] if pair.has_counts(point) else []
-        name = f"{title(point, axes)}: {JUDGED[pair.judgement(point)]}"
+        table = [Table("", MEASURED, [*_rows(point)])] if has_counts(point) else []
+        name = f"{title(point, axes)}: {JUDGED[judgement(point)]}"
         blocks: list[Block] = [*table, Notes("", [(line, ()) for line in told])]
         yield Details(name, blocks, attention=not point.agrees)
 
@@ -65,10 +81,10 @@ def _rows(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
     events = (point.predicted_events,) * 2
     if point.most_events:
         events = (point.least_events, point.most_events)
-    if pair.by_msi(point):
+    if by_msi(point):
         yield _row(pair.LABELS["msis_raised"].title, point.msis_raised, msis)
     yield _row(pair.LABELS["events"].title, point.events, events)
-    yield _row("tasklet runs", sum(point.runs_per_qp), pair.allowed_runs(point))
+    yield _row("tasklet runs", sum(point.runs_per_qp), allowed_runs(point))
     for qp_num, runs in enumerate(point.runs_per_qp):
         rung = point.doorbells_per_qp[qp_num] if qp_num < len(point.doorbells_per_qp) else 0
         allowed = point.least_runs_per_qp[qp_num], point.most_runs_per_qp[qp_num]
@@ -78,8 +94,8 @@ def _rows(point: PairPoint) -> Iterator[tuple[Cell, ...]]:
 def _row(name: str, measured: int, allowed: tuple[int, int] | None) -> tuple[Cell, ...]:
     if allowed is None:
         return Cell(name), number(measured), Cell(""), Cell("")
-    predicted = Cell(pair.between(*allowed), allowed[0])
-    return Cell(name), number(measured), predicted, pair.difference(measured, *allowed)
+    predicted = Cell(between(*allowed), allowed[0])
+    return Cell(name), number(measured), predicted, difference(measured, *allowed)
 
 
 def _facts(point: PairPoint) -> Iterator[str]:
@@ -88,7 +104,7 @@ def _facts(point: PairPoint) -> Iterator[str]:
         yield point.cause
     if point.status != OK:
         return
-    titles = pair.ends([point])
+    titles = ends([point])
     predicted = _qp_counts(titles, point.predicted_ep_qp_count, point.predicted_rc_qp_count)
     measured = _qp_counts(titles, point.ep_qp_count, point.rc_qp_count)
     counts = f"qp_count: {measured}"
@@ -99,7 +115,7 @@ def _facts(point: PairPoint) -> Iterator[str]:
         return
     if point.verdict:
         yield f"doorbells: {point.verdict} (predicted {point.predicted_verdict})"
-    if (ratio := pair.runs_per_doorbell(point)) is not None:
+    if (ratio := runs_per_doorbell(point)) is not None:
         yield f"runs per doorbell: {ratio:.2f}"
     for name in ("ep_qp_links", "rc_qp_links"):
         yield f"{declared(type(point))[name].title}: {_links(getattr(point, name))}"
@@ -124,13 +140,13 @@ def _slots(point: PairPoint) -> Iterator[str]:
     rang = point.slots_per_bit
     known = {bit: [slot_of(int(bit))] for bit in rang}
     told, wanted = (
-        ", ".join(f"{bit}: {pair.slots_text(slots)}" for bit, slots in one.items())
+        ", ".join(f"{bit}: {slots_text(slots)}" for bit, slots in one.items())
         for one in (rang, known)
     )
     if rang:
         how = "as expected" if rang == known else f"expected {wanted}"
         yield f"{pair.LABELS['slots_per_bit'].title}: {told} ({how})"
-    if not pair.by_msi(point) and point.slots_per_number:
+    if not by_msi(point) and point.slots_per_number:
         yield f"{pair.LABELS['slots_per_number'].title}: {_by_key(point.slots_per_number)}"
 
 

@@ -251,6 +251,10 @@ def _changes(result: SeriesResult) -> Notes:
 
 
 def _more(result: SeriesResult) -> Iterator[Notes]:
+    kernels = {commit.kernel: commit for commit in reversed(result.commits) if commit.kernel}
+    if kernels:
+        rows = [(f"{c.number} {c.subject}: {c.kernel[:12]}", ()) for c in [*kernels.values()][::-1]]
+        yield Notes("Kernels of this tree, each from a commit on", rows, detail=True)
     left = dict.fromkeys(name for commit in result.commits for name in commit.left_out)
     yield Notes("Left out: no code that runs here", [(name, ()) for name in left], detail=True)
     yield Notes(

@@ -8,7 +8,7 @@ import pytest
 from golden_cases import INPUTS
 
 BENCH = INPUTS / "bench-base.json"
-OWN = ("sweep-base", "simulation-base", "pair-run", "lab-netdev", "series-v1")
+OWN = ("sweep-base", "simulation-base", "pair-run", "lab-netdev", "series-v1", "pair-hosts")
 
 
 @pytest.fixture
@@ -34,6 +34,18 @@ def test_a_result_equals_its_own_medians_and_counts(name: str, baseline, ntbbenc
     noisy = [c for c in found if c["kind"] == "noisy"]
     assert {c["verdict"] for c in noisy} <= {"inconclusive"}
     assert ran.code == (3 if noisy else 0)
+
+
+def test_bounds_meet_a_number_in_a_baseline_too(baseline, ntbbench) -> None:
+    """Of two hosts, one way of which is only bounded in the newer result."""
+    bounded, exact = INPUTS / "pair-hosts-new.json", INPUTS / "pair-hosts.json"
+    ran = ntbbench("gate", baseline(bounded), exact, "--format", "json")
+    whole = ntbbench("gate", bounded, exact, "--format", "json")
+    verdicts = {c["metric"]: c["verdict"] for c in ran.report["comparisons"]}
+    assert verdicts == {c["metric"]: c["verdict"] for c in whole.report["comparisons"]}
+    assert ran.code == whole.code == 1  # the old host wakes more queues
+    reasons = {c["reason"] for c in ran.report["comparisons"] if c["verdict"] == "inconclusive"}
+    assert reasons == {"the bounds overlap"}
 
 
 def test_a_count_is_gated_and_a_time_is_shown(baseline, ntbbench, tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ METRICS = {
     "pair-run": "status|link|agrees|kernel warnings|ep_qp_count|rc_qp_count|doorbells_rung|"
     "msis_raised|events|packets_sent|packets_received|slot of bit 0|slot of bit 1|runs|"
     "runs of QP 0|runs of QP 1|complete",
+    "pair-hosts": "status|link|agrees|kernel warnings|host1_qp_count|host2_qp_count|"
+    "doorbells_rung|msis_raised|events|packets_sent|packets_received|slot of bit 0|slot of bit 1|"
+    "runs|runs of QP 0|runs of QP 1|complete",
 }
 
 

@@ -10,11 +10,11 @@ from pair_kit import EDITS
 from ntbbench.lab.explore.explore_guest import ExploreLab
 from ntbbench.lab.explore.explore_run import Seeds, profiled, run_batch
 from ntbbench.lab.explore.records import HELD, STUCK
-from ntbbench.lab.explore.schedules import Draws
+from ntbbench.lab.explore.schedules import ScheduleDraws
 from ntbbench.lab.pair.plan import AFTER, PairSetup
 
 pytestmark = pytest.mark.guest
-TRAFFIC = Draws("traffic", "random")
+TRAFFIC = ScheduleDraws("traffic", "random")
 
 
 def outcomes(seeds: range, ep: str = AFTER) -> list[str]:

@@ -10,8 +10,8 @@ from ntbbench.lab.explore.records import ANY, EACH, Delay, PacketSender, Schedul
 from ntbbench.lab.explore.schedules import (
     STRATEGIES,
     WORKLOADS,
-    Draws,
     Field,
+    ScheduleDraws,
     draw,
     guest_lines,
     pct_bound,
@@ -23,11 +23,11 @@ POINTS = (CodePoint("a", "f", 0, "w"), CodePoint("a", "g", 4, "r"), CodePoint("b
 DRIVER = CodePoint("ntb_hw_epf", "isr", 4, "m")
 FIELD = Field(2, 4, POINTS, {point.name: 5 for point in POINTS}, 100)
 seeds = st.integers(0, 10**6)
-draws = st.builds(Draws, st.sampled_from(WORKLOADS), st.sampled_from(STRATEGIES))
+draws = st.builds(ScheduleDraws, st.sampled_from(WORKLOADS), st.sampled_from(STRATEGIES))
 
 
 @given(seeds, draws)
-def test_a_seed_draws_one_schedule(seed: int, drawn: Draws) -> None:
+def test_a_seed_draws_one_schedule(seed: int, drawn: ScheduleDraws) -> None:
     schedule = draw(FIELD, seed, drawn)
     assert schedule == draw(FIELD, seed, drawn)
     assert schedule != draw(FIELD, seed + 1, drawn)
@@ -45,13 +45,13 @@ def test_a_plain_schedule_has_no_delays() -> None:
 def test_a_driver_has_twice_the_share_of_another_module() -> None:
     points = (*(CodePoint("ntb", f"f{n}", 0, "w") for n in range(9)), DRIVER)
     field = Field(2, 4, points, {point.name: 5 for point in points}, 100)
-    drawn = [draw(field, seed, Draws("traffic", "random")) for seed in range(400)]
+    drawn = [draw(field, seed, ScheduleDraws("traffic", "random")) for seed in range(400)]
     names = [delay.point for schedule in drawn for delay in schedule.delays]
     assert 0.61 < names.count(DRIVER.name) / len(names) < 0.72
 
 
 @given(seeds, draws)
-def test_smaller_schedules_are_smaller(seed: int, drawn: Draws) -> None:
+def test_smaller_schedules_are_smaller(seed: int, drawn: ScheduleDraws) -> None:
     schedule = draw(FIELD, seed, drawn)
     found = list(smaller_ones(schedule))
     assert all(smaller.size < schedule.size for smaller in found)

@@ -2,13 +2,17 @@
 """Two real hosts beside the model: recordings of a host before the series and one after it."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from host_recordings import DATA, load
 
 from ntbbench.lab.hosts.bridge_records import HostPoint
-from ntbbench.lab.pair.disagreements import UNPROBED_HOSTS, not_exercised
-from ntbbench.lab.pair.points import evaluate
+from ntbbench.lab.pair.boot.left import PairRecordings
+from ntbbench.lab.pair.disagreements import UNPROBED, not_exercised
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.observed_patches import read_observations
+from ntbbench.lab.pair.points import evaluate, observed
 from ntbbench.pair.setting import HOST_ENDS
 
 FORTH, BACK = HOST_ENDS.directions
@@ -65,4 +69,67 @@ def test_what_no_point_tried_is_told_in_the_names_of_hosts() -> None:
     points = [*points_of("before-after-slots-5").values()]
     untried = not_exercised(points[:1], probed=False)
     assert "doorbells towards host 1 (--direction host2-to-host1)" in untried
-    assert UNPROBED_HOSTS in untried
+    assert UNPROBED in untried
+
+
+def answers(old: str = "", new: str = "") -> PairRecordings:
+    """The boot of 5 slots whose answers have `new` in place of `old`."""
+    lines = (DATA / "before-after-slots-5" / "setup" / "observed").read_text()
+    assert old in lines
+    recordings = load(DATA / "before-after-slots-5")
+    seen = read_observations(lines.replace(old, new).splitlines())
+    setup = recordings.plan.setup
+    assert recordings.joint is not None
+    return replace(
+        recordings,
+        **{
+            place: observed_driver(getattr(recordings, place), setup, seen)
+            for place in ("ep", "rc", "joint")
+        },
+    )
+
+
+def test_both_hosts_and_what_joins_them_are_observed() -> None:
+    found = {one.side: one for one in observed(answers())}
+    assert [found[side].behaves for side in ("soc", "host1", "host2")] == [
+        "that of Linux 7.3",
+        "no patch of the series",
+        "patches 8-12 (all)",
+    ]
+    assert not any(one.findings for one in found.values())
+    assert min(len(one.observations) for one in found.values()) > 50
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "soc host 1 rings slot 3, MSIs=4 at host 2",
+            "soc host 1 rings slot 3, MSIs=1 at host 2",
+            "pci-epf-ntb: no known behaviour fits: "
+            "host 1 rings slot 3, MSIs: 1 at host 2 instead of 4 at host 2",
+        ),
+        (
+            "rc db_vector_count=6",
+            "rc db_vector_count=5",
+            "host 2 driver: no known behaviour fits: db_vector_count: 5 instead of 6",
+        ),
+        (
+            "ep link_disable does as LINK_DOWN=yes",
+            "ep link_disable does as LINK_DOWN=no",
+            "host 1 driver: no known behaviour fits: "
+            "link_disable does as LINK_DOWN: no instead of yes",
+        ),
+    ],
+)
+def test_an_answer_that_differs_is_told_of_whom_it_is(old: str, new: str, said: str) -> None:
+    recordings = answers(old, new)
+    assert recordings.findings == (said,)
+    assert all(point.agrees is False and said in point.notes for point in evaluate(recordings))
+
+
+def test_a_slot_that_leads_elsewhere_is_not_told_of_the_host_that_rings_it() -> None:
+    """Where pci-epf-ntb leads a ring nowhere, no host's own ring comes out there."""
+    lines = "soc host 2 rings slot 2, MSIs=3 at host 1"
+    recordings = answers(lines, lines.partition("=")[0] + "=")
+    assert [finding.partition(":")[0] for finding in recordings.findings] == ["pci-epf-ntb"]

@@ -16,7 +16,7 @@ from ntbbench.lab.pair.findings import (
     known_to_model,
     read_findings,
 )
-from ntbbench.lab.pair.observed_patches import observed_driver
+from ntbbench.lab.pair.observed_drivers import observed_driver
 from ntbbench.lab.pair.predict import pair_model
 
 SLEEP = """\

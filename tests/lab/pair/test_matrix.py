@@ -10,8 +10,9 @@ from msgspec import structs
 from pair_recordings import DATA, load
 
 from ntbbench.lab.commands import BuildError, GuestError
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings
 from ntbbench.lab.pair.matrix import MatrixHooks, MatrixScenario, plan_key, point_key, run_matrix
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.records import FAILED, PairPoint
 
 HUNG = "the guest hung: no end after 9 s: it said nothing"

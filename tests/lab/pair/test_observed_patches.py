@@ -10,14 +10,10 @@ from hypothesis import strategies as st
 from pair_recordings import DATA, load, observations
 from pair_strategies import subsets
 
-from ntbbench.lab.pair.observed_patches import (
-    Question,
-    behaviour_words,
-    explain,
-    observed_driver,
-    read_observations,
-)
-from ntbbench.lab.pair.plan import Behaviour, DriverSource, PairSetup
+from ntbbench.lab.pair.boot.left import Behaviour, DriverSource
+from ntbbench.lab.pair.observed_drivers import observed_driver
+from ntbbench.lab.pair.observed_patches import Question, behaviour_words, explain, read_observations
+from ntbbench.lab.pair.plan import PairSetup
 from ntbbench.lab.pair.points import evaluate, observed
 from ntbbench.pair.drivers.patches import Driver, Side, driver, number_ranges, side_patches
 from ntbbench.pair.drivers.pci_epf_vntb import Doorbell

@@ -11,11 +11,11 @@ from ntbbench.lab.commands import BuildError
 from ntbbench.lab.packages.cache import Cache
 from ntbbench.lab.packages.modules import ModuleSet
 from ntbbench.lab.pair import pair_modules
+from ntbbench.lab.pair.boot.left import DriverSource
 from ntbbench.lab.pair.pair_kernel import (
     PairKernel,
 )
 from ntbbench.lab.pair.pair_modules import asks_for_doorbells, check_driver, imported
-from ntbbench.lab.pair.plan import DriverSource
 from ntbbench.lab.pair.sources import (
     DRIVERS,
     DebianSource,

@@ -348,3 +348,24 @@ def test_a_bit_that_no_race_check_has_cleared_is_told(tmp_path, boot, shown, tol
             else []
         )
         assert point.agrees == (not bits)
+
+
+@pytest.mark.parametrize(
+    ("side", "counter", "told"),
+    [
+        ("0000:10:00.0", "tx_pkts", "20 doorbells of 23 packets in the sender's rings"),
+        ("0010:00:00.0", "rx_err_ver", "rx_err_ver: 3: the receiver took what was no new packet"),
+    ],
+)
+def test_a_counter_that_no_correct_transport_shows_is_told(tmp_path, side, counter, told) -> None:
+    folder = copied(tmp_path, "after-after")
+    point = folder / "ep-to-rc-f4-n5-g2000"
+    path = point / "after-stats" / side / "qp1"
+    lines = path.read_text().splitlines(keepends=True)
+    (number,) = (n for n, line in enumerate(lines) if line.startswith(counter))
+    head, count = lines[number].rsplit(maxsplit=1)
+    path.write_text("".join([*lines[:number], f"{head}\t{int(count) + 3}\n", *lines[number + 1 :]]))
+    points = {point.name: point for point in evaluate(load(folder))}
+    changed = points.pop("ep-to-rc-f4-n5-g2000")
+    assert not changed.agrees and changed.notes[0].startswith(told)
+    assert all(point.agrees for point in points.values())

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ntbbench.capture.readers.doorbell_point import read_point
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
-from ntbbench.lab.pair.plan import DriverSource, PairSetup
+from ntbbench.lab.pair.boot.left import DriverSource
+from ntbbench.lab.pair.plan import PairSetup
 from ntbbench.lab.pair.point_files import read_sides, read_words, write_point, write_state
 from ntbbench.lab.pair.predict import measured_verdict
 from ntbbench.lab.pair.ring_trace_file import (

@@ -14,14 +14,16 @@ from pair_recordings import DATA, OBSERVED, load, observations
 from ntbbench.core.errors import InputError
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.guest_task import Recordings
-from ntbbench.lab.pair import plan, runner
-from ntbbench.lab.pair import runner as task
-from ntbbench.lab.pair.observed_patches import observed_driver
+from ntbbench.lab.pair import plan
+from ntbbench.lab.pair.boot import pair_task as task
+from ntbbench.lab.pair.boot.laid_out import lay_out, read_result, warnings
+from ntbbench.lab.pair.boot.left import DriverSource, PairRecordings
+from ntbbench.lab.pair.boot.pair_task import accelerator_options, machine
+from ntbbench.lab.pair.observed_drivers import observed_driver
 from ntbbench.lab.pair.pair_kernel import GUEST
-from ntbbench.lab.pair.plan import DriverSource, PairPlan, PairRecordings, PairSetup
+from ntbbench.lab.pair.plan import PairPlan, PairSetup
 from ntbbench.lab.pair.points import all_points
 from ntbbench.lab.pair.records import FAILED, UNAVAILABLE
-from ntbbench.lab.pair.runner import accelerator_options, machine
 from ntbbench.lab.qemu import Boot
 from ntbbench.pair.setting import Traffic
 
@@ -50,7 +52,7 @@ def laid_out(
     set_up(folder, RESULT % irqs, seen.replace(*WRONG, 1) if wrong else seen)
     boot = Boot("", "", "55 s of processor time" if died else "")
     plan = PairPlan(PairSetup(doorbell=doorbell), (Traffic(), Traffic("rc-to-ep")))
-    return runner.lay_out(plan, *drivers(folder), Recordings("7.3.4", folder, boot))
+    return lay_out(plan, drivers(folder), Recordings("7.3.4", folder, boot))
 
 
 def test_a_hung_guest_whose_driver_is_wrong_is_a_failed_point(tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def test_damaged_observations_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "setup" / "observed").write_text("ep what is this\n")
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
     with pytest.raises(GuestError, match="setup/observed: ep what is this"):
-        runner.lay_out(PairPlan(PairSetup()), *drivers(tmp_path), recordings)
+        lay_out(PairPlan(PairSetup()), drivers(tmp_path), recordings)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +117,10 @@ DOWN = "ep_qp_count=4\nrc_qp_count=\nep_queues=4\nrc_queues=4\nlink=down\ncause=
 
 def test_a_result_says_who_computed_what(tmp_path: Path) -> None:
     (tmp_path / "result").write_text(DOWN)
-    assert runner.read_result(tmp_path / "result")["cause"] == "a = b"
+    assert read_result(tmp_path / "result")["cause"] == "a = b"
     (tmp_path / "result").write_text(DOWN.replace("link=down\n", ""))
     with pytest.raises(GuestError, match="reported no link"):
-        runner.read_result(tmp_path / "result")
+        read_result(tmp_path / "result")
 
 
 def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
@@ -128,8 +130,8 @@ def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
     (place / "sent").write_text("send: Network is unreachable\n")
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
     with pytest.raises(GuestError, match="sent: send: Network is unreachable"):
-        runner.lay_out(PairPlan(PairSetup()), *drivers(tmp_path), recordings)
-    kept = runner.lay_out(PairPlan(PairSetup(), may_die=True), *drivers(tmp_path), recordings)
+        lay_out(PairPlan(PairSetup()), drivers(tmp_path), recordings)
+    kept = lay_out(PairPlan(PairSetup(), may_die=True), drivers(tmp_path), recordings)
     assert kept.died == f"the guest gave up: {place.name}: sent: send: Network is unreachable"
     assert kept.points == ()
 
@@ -137,7 +139,7 @@ def test_traffic_that_failed_is_told_in_its_own_words(tmp_path: Path) -> None:
 def test_the_remark_of_every_boot_is_no_warning() -> None:
     remark = "[    0.47] WARNING: drivers/pci/endpoint/pci-epc-core.c:1089 at __pci_epc_create+0x97"
     other = "[    0.48] WARNING: drivers/pci/endpoint/pci-epc-core.c:1089 at pci_epc_raise_irq+0x9"
-    assert runner.warnings(f"{remark}\n{other}\n") == [other.partition("] ")[2]]
+    assert warnings(f"{remark}\n{other}\n") == [other.partition("] ")[2]]
 
 
 @pytest.mark.parametrize("recorded", [False, True])
@@ -153,9 +155,9 @@ def test_what_the_oops_of_the_lab_provokes_is_no_warning_of_a_driver(tmp_path, r
         set_up(tmp_path, DOWN)
     hung = Recordings("7.3.4", tmp_path, Boot(own + provoked, "", "9 s of processor time"))
     plan = PairPlan(PairSetup(), may_die=True)
-    laid_out = runner.lay_out(plan, *drivers(tmp_path), hung)
-    assert laid_out.died.startswith("the guest hung: ")
-    assert laid_out.warnings == (own.partition("] ")[2].strip(),)
+    left = lay_out(plan, drivers(tmp_path), hung)
+    assert left.died.startswith("the guest hung: ")
+    assert left.warnings == (own.partition("] ")[2].strip(),)
 
 
 @pytest.mark.parametrize(

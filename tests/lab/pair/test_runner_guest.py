@@ -19,12 +19,14 @@ from ntbbench.datapath.engine import ENGINES, simulate
 from ntbbench.lab.commands import BuildError, GuestError
 from ntbbench.lab.guest_task import Task, record
 from ntbbench.lab.pair import runner
+from ntbbench.lab.pair.boot import laid_out, pair_task
+from ntbbench.lab.pair.boot.left import PairRecordings, PointRecording
+from ntbbench.lab.pair.boot.pair_task import machine
 from ntbbench.lab.pair.pair_modules import build_pair
-from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairRecordings, PairSetup, PointRecording
+from ntbbench.lab.pair.plan import EP, RC, PairPlan, PairSetup
 from ntbbench.lab.pair.point_files import read_point_folder
 from ntbbench.lab.pair.points import evaluate
 from ntbbench.lab.pair.ring_trace_file import WireSlots
-from ntbbench.lab.pair.runner import machine
 from ntbbench.lab.qemu import TCG
 from ntbbench.lab.watch import Limits
 from ntbbench.pair.setting import Traffic
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.guest
 QPS = 4
 PACKETS = 20  # of a flow; a flow for each QP
 BOTH = (Traffic("ep-to-rc", QPS, PACKETS), Traffic("rc-to-ep", QPS, PACKETS))
+ON_QP_0 = (Traffic("ep-to-rc", 1, PACKETS), Traffic("rc-to-ep", 1, PACKETS))
 # Receive-tasklet runs of one ring on each of the four QPs, by the receiver's driver: facts measured
 # before. Before the series every QP runs, and the race check hits whichever db_read() names.
 AFTER_RUNS, BEFORE_RC_RUNS, BEFORE_EP_RUNS = 8, 23, 23
@@ -52,8 +55,9 @@ def plan(ep: str = "after", rc: str = "after", **setting: object) -> PairPlan:
     ids="-".join,
 )
 def mix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PairRecordings:
-    """A boot with old or new drivers on either side."""
-    return boot(plan(*request.param), tmp_path_factory.mktemp("mix"))
+    """A boot with old or new drivers on either side: a flow for each QP, then one on QP 0."""
+    both = replace(plan(*request.param), traffic=(*BOTH, *ON_QP_0))
+    return boot(both, tmp_path_factory.mktemp("mix"))
 
 
 def test_old_and_new_drivers_carry_traffic_both_ways(mix: PairRecordings) -> None:
@@ -65,7 +69,7 @@ def test_old_and_new_drivers_carry_traffic_both_ways(mix: PairRecordings) -> Non
     assert (recordings.ep_qp_count, recordings.rc_qp_count) == (QPS, QPS)
     assert recordings.ep.patches == (tuple(range(1, 8)) if ep == "after" else ())
     assert recordings.rc.patches == (tuple(range(8, 13)) if rc == "after" else ())
-    to_rc, to_ep = (counts(point.folder) for point in recordings.points)
+    to_rc, to_ep = (counts(point.folder) for point in recordings.points[: len(BOTH)])
     rung = QPS * PACKETS
     assert to_rc == {
         **dict.fromkeys(("peer_db_set", "raise_irq", "isr", "db_event"), rung),
@@ -87,17 +91,45 @@ EACH_AT_ITS_SLOT = {(bit, bit + 2): PACKETS for bit in range(QPS)}
 
 def test_bit_b_rings_slot_b_plus_2_in_both_directions(mix: PairRecordings) -> None:
     """The wire contract: of the four mixes each receiver serves what the other rang."""
-    for point in mix.points:
+    for point in mix.points[: len(BOTH)]:
         slots = slots_of(point, polled=point.traffic.receiver == EP)
         assert slots.rung == EACH_AT_ITS_SLOT and not slots.absent
         assert slots.served == {slot: PACKETS for _, slot in EACH_AT_ITS_SLOT}
 
 
 def test_the_simulators_engines_run_as_often_as_the_kernel(mix: PairRecordings) -> None:
-    for point, measured in zip(mix.points, evaluate(mix), strict=True):
+    for point, measured in list(zip(mix.points, evaluate(mix), strict=True))[: len(BOTH)]:
         system = system_of(mix, point)
         for engine in ENGINES:
             assert runs_per_qp(simulate(system, 1, engine)) == measured.runs_per_qp
+
+
+# Receive-tasklet runs of a doorbell of QP 0, towards the root complex and towards the endpoint.
+FACTS = {
+    ("after", "after"): (2, 2),
+    ("before", "before"): (5, 6),
+    ("after", "before"): (5, 2),
+    ("before", "after"): (2, 6),
+}
+
+
+def test_a_flow_on_qp_0_costs_what_the_facts_say(mix: PairRecordings) -> None:
+    facts = FACTS[mix.plan.setup.ep_driver, mix.plan.setup.rc_driver]
+    points = evaluate(mix)[len(BOTH) :]
+    for point, runs_a_doorbell in zip(points, facts, strict=True):
+        assert point.link == "up" and point.agrees
+        assert point.packets_received == point.doorbells_rung == point.events == PACKETS
+        assert sum(point.runs_per_qp) == PACKETS * runs_a_doorbell
+        assert point.runs_per_qp == point.predicted_runs_per_qp
+    assert points[0].msis_raised == PACKETS
+
+
+def test_recordings_have_the_layout_of_every_doorbell_recording(mix: PairRecordings) -> None:
+    for point, port in zip(mix.points[: len(BOTH)], (1, 0), strict=True):
+        recording = read_recording(point.folder)
+        assert recording.port == port and recording.cautions == ()
+        assert [qp.qp_num for qp in recording.qps if qp.is_up] == list(range(QPS))
+        assert recording.point.sending_qps == tuple(range(QPS))
 
 
 def test_two_boots_leave_the_same_files(tmp_path: Path) -> None:
@@ -122,15 +154,6 @@ def differing(compared: filecmp.dircmp[str]) -> list[str]:
     )
     below = [name for folder in compared.subdirs.values() for name in differing(folder)]
     return [*compared.left_only, *compared.right_only, *wrong, *errors, *below]
-
-
-def test_recordings_have_the_layout_of_every_doorbell_recording(tmp_path: Path) -> None:
-    recordings = boot(plan(), tmp_path)
-    for point, port in zip(recordings.points, (1, 0), strict=True):
-        recording = read_recording(point.folder)
-        assert recording.port == port and recording.cautions == ()
-        assert [qp.qp_num for qp in recording.qps if qp.is_up] == list(range(QPS))
-        assert recording.point.sending_qps == tuple(range(QPS))
 
 
 @pytest.mark.parametrize(("doorbell", "events"), [("msi", 1), ("embedded", EVERY_SLOT)])
@@ -166,18 +189,6 @@ def test_an_endpoint_that_does_not_bind_is_a_result(tmp_path: Path) -> None:
     recordings = boot(plan(ep_slots=2), tmp_path)
     assert (recordings.link, recordings.ep_qp_count, recordings.rc_qp_count) == ("down", None, None)
     assert recordings.cause == "pci-epf-vntb refuses db_count=2"
-
-
-@pytest.mark.parametrize("doorbell", ["poll", "msi", "embedded"])
-def test_the_endpoint_unbinds_and_binds_and_all_unloads(doorbell: str, tmp_path: Path) -> None:
-    setup = PairSetup(queues=QPS, doorbell=doorbell)
-    recordings = boot(PairPlan(setup, (Traffic(packets=1),), rounds=2), tmp_path)
-    assert told_of_rounds(recordings) == ["round=1 cause=", "round=2 cause=", "unload cause="]
-    assert recordings.warnings == ()
-
-
-def told_of_rounds(recordings: PairRecordings) -> list[str]:
-    return (recordings.folder / "rounds" / "result").read_text().splitlines()
 
 
 def test_vectors_are_spread_over_the_cpus(tmp_path: Path) -> None:
@@ -228,14 +239,14 @@ def test_instances_have_a_bus_and_a_doorbell_each(tmp_path: Path) -> None:
         *("epc_loop.0", "epc_loop.1"),
         *("0010:00", "0011:00"),
     ]
-    assert runner.warnings(recordings.boot.console) == []
+    assert laid_out.warnings(recordings.boot.console) == []
 
 
 def test_modules_and_programs_of_the_guests_are_in_the_kernels_style() -> None:
     checkpatch = rig().kernel.kbuild / "scripts" / "checkpatch.pl"
     lab = Path(runner.__file__).parent
     sources = [*sorted((lab / "guest").glob("*.[ch]")), *sorted((lab.parent / "guest").glob("*.c"))]
-    assert len(sources) == 10 + 3
+    assert len(sources) == 14 + 3
     for source in sources:
         command = ["perl", str(checkpatch), "--no-tree", "--strict", "--file", str(source)]
         told = children.run(command, capture_output=True, text=True, check=False)
@@ -298,7 +309,7 @@ LOOKS = 3  # at a CPU that is idle most of the time: a tick, or the endpoint's p
 def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkeypatch) -> None:
     driver = hang(tmp_path, statements)
     # a healthy boot comes to the first packet, and to the end without a link, in less
-    monkeypatch.setattr(runner, "limits", lambda _plan, _factor: Limits(12))
+    monkeypatch.setattr(pair_task, "limits", lambda _plan, _factor: Limits(12))
     lines = []
     while len(lines) < LOOKS and not any(told in line for line in lines):
         with pytest.raises(GuestError) as caught:
@@ -311,7 +322,7 @@ def test_a_guest_that_hangs_tells_where(hang, statements, told, tmp_path, monkey
 
 
 def test_memory_that_is_not_set_aside_is_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("ntbbench.lab.pair.runner.POOL", "1M$0x1f000000")
+    monkeypatch.setattr("ntbbench.lab.pair.boot.pair_task.POOL", "1M$0x1f000000")
     with pytest.raises(GuestError, match=r"gave up: .*epc_loop"):
         boot(plan(), tmp_path)
 

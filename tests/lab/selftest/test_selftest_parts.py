@@ -66,7 +66,7 @@ def test_what_a_guest_died_in_hides_no_other_part(tmp_path: Path, last: str, sta
         ran(tmp_path / name, "  Passed", 0)
     console = "RIP: 0010:ntb_msi_setup_mws+0x1/0x2\nKernel panic - not syncing: Fatal exception\n"
     recordings = Recordings("7.3.4", tmp_path, Boot(console, ""))
-    found = dict(zip(names, judged_parts(recordings, polled=False), strict=True))
+    found = dict(zip(names, judged_parts(recordings, PARTS, polled=False), strict=True))
     assert found[last]["status"] == status
     for name in names[names.index(last) + 1 :]:
         assert found[name] == {"status": NOT_RUN, "reason": f"the guest had died in {last}"}
@@ -76,7 +76,9 @@ def test_a_pair_that_does_not_join_runs_nothing(tmp_path: Path) -> None:
     (tmp_path / "setup").mkdir()
     (tmp_path / "setup" / "result").write_text("cause=pci-epf-vntb refuses 16=db_count\n")
     recordings = Recordings("7.3.4", tmp_path, Boot("", ""))
-    reasons = {(one["status"], one["reason"]) for one in judged_parts(recordings, polled=False)}
+    reasons = {
+        (one["status"], one["reason"]) for one in judged_parts(recordings, PARTS, polled=False)
+    }
     assert reasons == {(NOT_RUN, "pci-epf-vntb refuses 16=db_count")}
 
 

@@ -8,6 +8,10 @@
  *   epc_loop_host.c	 the host's view: configuration space and root bus
  *   epc_loop_msi.c	 interrupts from the endpoint to the host
  *   epc_loop_doorbell.c interrupts from the host to the endpoint
+ *   epc_loop_features.c what it claims to endpoint functions
+ *   epc_loop_reach.c	 outbound windows that translate: any memory of the host
+ *   epc_loop_forward.c	 a BAR that is led elsewhere while the host uses it
+ *   epc_loop_msix.c	 MSI-X and INTx
  *   epc_loop_bridge.c	 two controllers for pci-epf-ntb; CONFIG_EPC_LOOP_BRIDGE
  */
 #ifndef EPC_LOOP_H
@@ -27,6 +31,9 @@
 #define EPC_LOOP_SHARE		(2 * EPC_LOOP_WINDOWS + 1)	/* windows, registers */
 #define EPC_LOOP_BRIDGES	IS_ENABLED(CONFIG_EPC_LOOP_BRIDGE)
 #define EPC_LOOP_MSI_CAP	0x50	/* where it lies in configuration space */
+#define EPC_LOOP_MSIX_CAP	0x70
+#define EPC_LOOP_MSIXS		2048	/* of the MSI-X capability, PCI spec 6.8.2 */
+#define EPC_LOOP_REACHES	16	/* outbound windows that translate */
 #define EPC_LOOP_CONFIG_SIZE	256
 #define EPC_LOOP_DOMAIN		0x10	/* PCI domain of the first instance */
 
@@ -37,7 +44,7 @@ enum epc_loop_doorbell {
 };
 
 /**
- * struct epc_loop_vector - one MSI of the endpoint function
+ * struct epc_loop_vector - one interrupt of the endpoint function
  * @work: raises @virq in hard interrupt context, on this CPU
  * @call: the same, on another CPU
  * @virq: Linux' number of the interrupt; 0: the host has not allocated it
@@ -59,12 +66,14 @@ struct epc_loop_vector {
  * @phys: its memory; also its address on the host's bus
  * @size: of the memory; 0: the BAR is not set
  * @window: number of the inbound window behind it, or -1
+ * @flags: its type, as in the BAR
  * @sizing: the host has written all ones to learn the size
  */
 struct epc_loop_bar {
 	phys_addr_t phys;
 	size_t size;
 	int window;
+	u32 flags;
 	bool sizing;
 };
 
@@ -80,6 +89,18 @@ struct epc_loop_window {
 	enum pci_barno bar;
 	size_t size;
 	bool allocated;
+};
+
+/**
+ * struct epc_loop_reach - one outbound window that translates
+ * @pci_addr: where it leads on the host's bus
+ * @size: that it was mapped with; 0: it is not mapped
+ * @before: what the endpoint found in it
+ */
+struct epc_loop_reach {
+	u64 pci_addr;
+	size_t size;
+	void *before;
 };
 
 /**
@@ -124,7 +145,11 @@ struct epc_loop_edu {
  * @mem: its window to the pool
  * @db_mem: its window to the doorbell register
  * @msi_domain: the host bus' interrupts
- * @vector: its MSIs
+ * @vector: its MSIs, or its MSI-Xs
+ * @vectors: how many there may be
+ * @msix_bar: the BAR that holds the MSI-X table
+ * @msix_offset: where in it
+ * @intx: its INTx
  * @refused: raise_irq() calls that no interrupt came of
  * @edu: the doorbell register
  * @db_domain: the interrupts behind the doorbell register: one a slot, or one
@@ -136,6 +161,14 @@ struct epc_loop_edu {
  * @db_phys: the other host's doorbell entries, in our outbound space
  * @db_entry: bytes of one
  * @db_count: how many lead to our host's MSIs
+ * @translates: outbound windows lead to any memory of the host
+ * @reach: those windows
+ * @reach_size: largest mapping, and the distance between two
+ * @dma: the host's memory that it let the endpoint reach
+ * @dma_lock: of @dma
+ * @strays: bytes that the endpoint wrote anywhere else, and mappings that never were
+ * @forward: looks whether the host has written to @forwarded
+ * @forwarded: the word of a BAR that leads to the doorbell register
  */
 struct epc_loop {
 	struct list_head list;
@@ -167,7 +200,11 @@ struct epc_loop {
 	struct resource db_mem;
 
 	struct irq_domain *msi_domain;
-	struct epc_loop_vector vector[EPC_LOOP_MSIS];
+	struct epc_loop_vector *vector;
+	unsigned int vectors;
+	enum pci_barno msix_bar;
+	u32 msix_offset;
+	struct epc_loop_vector intx;
 	unsigned long refused;
 
 	struct epc_loop_edu edu;
@@ -181,6 +218,15 @@ struct epc_loop {
 	phys_addr_t db_phys;
 	u32 db_entry;
 	u32 db_count;
+
+	bool translates;
+	struct epc_loop_reach reach[EPC_LOOP_REACHES];
+	size_t reach_size;
+	struct list_head dma;
+	spinlock_t dma_lock;	/* of @dma */
+	unsigned long strays;
+	struct delayed_work forward;
+	u32 *forwarded;
 };
 
 /* epc_loop_memory.c */
@@ -188,6 +234,7 @@ int epc_loop_memory_init(struct epc_loop *loop, phys_addr_t base, size_t size);
 int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked);
 void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno);
 void *epc_loop_bar_memory(struct epc_loop *loop, enum pci_barno barno);
+void *epc_loop_virt(struct epc_loop *loop, phys_addr_t phys);
 int epc_loop_map(struct epc_loop *loop, phys_addr_t phys, u64 pci_addr,
 		 size_t size);
 void epc_loop_unmap(struct epc_loop *loop, phys_addr_t phys);
@@ -208,7 +255,43 @@ void epc_loop_set_msi(struct epc_loop *loop, u8 count);
 int epc_loop_get_msi(struct epc_loop *loop);
 int epc_loop_raise_msi(struct epc_loop *loop, u16 number);
 
+void epc_loop_raise(struct epc_loop_vector *vector);
+void epc_loop_vector_init(struct epc_loop_vector *vector);
+struct epc_loop_vector *epc_loop_vector_of(struct epc_loop *loop, u64 address,
+					   u32 data);
+
+/* epc_loop_msix.c */
+int epc_loop_intx_init(struct epc_loop *loop);
+int epc_loop_raise_intx(struct epc_loop *loop);
+int epc_loop_set_msix(struct epc_loop *loop, u16 count, enum pci_barno barno,
+		      u32 offset);
+int epc_loop_get_msix(struct epc_loop *loop);
+int epc_loop_raise_msix(struct epc_loop *loop, u16 number);
+
+/* epc_loop_features.c */
+bool epc_loop_features_valid(void);
+void epc_loop_claim(struct epc_loop *loop);
+size_t epc_loop_outbound_size(struct epc_loop *loop);
+bool epc_loop_aligns(void);
+
+/* epc_loop_reach.c */
+extern const struct dma_map_ops epc_loop_reach_ops;
+void epc_loop_reach_init(struct epc_loop *loop);
+void epc_loop_reach_none(struct epc_loop *loop);
+u64 epc_loop_align(struct epc_loop *loop, u64 pci_addr, size_t *size,
+		   size_t *offset);
+int epc_loop_reach(struct epc_loop *loop, phys_addr_t phys, u64 pci_addr,
+		   size_t size);
+void epc_loop_leave(struct epc_loop *loop, phys_addr_t phys);
+
+/* epc_loop_forward.c */
+int epc_loop_forward_init(struct epc_loop *loop);
+int epc_loop_redirect(struct epc_loop *loop, const struct pci_epf_bar *asked);
+void epc_loop_restore(struct epc_loop *loop, enum pci_barno barno);
+
 /* epc_loop_doorbell.c */
+phys_addr_t epc_loop_doorbell_register(struct epc_loop *loop);
+void epc_loop_ring(struct epc_loop *loop, u32 val);
 int epc_loop_doorbell_init(struct epc_loop *loop);
 unsigned int epc_loop_doorbell_irqs(struct epc_loop *loop);
 int epc_loop_doorbell_resource(struct epc_loop *loop,

@@ -54,22 +54,24 @@ int epc_loop_map_msi(struct epc_loop *loop, phys_addr_t phys, u8 count,
 }
 
 /*
- * The message that a write puts on the bus must be one of the host's MSIs, and
- * the one whose slot was written. Instances do not come and go while a host
- * has its driver: the list needs no lock.
+ * A write is an MSI where it goes to the address of the host's MSIs with data
+ * of one of them, whichever slot's; else it goes elsewhere in the host's memory
+ * and nobody is interrupted. Instances do not come and go while a host has its
+ * driver: the list needs no lock.
  */
 static void ring(struct epc_loop *loop, unsigned long at, u32 val)
 {
-	u32 slot = at / loop->db_entry;
 	u32 address = get_unaligned_le32(loop->config + MSI_MESSAGE);
 	u32 data = get_unaligned_le16(loop->config + MSI_DATA);
+	u32 number = val - data;
 
-	if (at % loop->db_entry != (address & (loop->db_entry - 1)) ||
-	    val != (data | slot))
-		epc_loop_broken(loop, "slot %u: %x at %lx is not its MSI", slot,
-				val, at % loop->db_entry);
+	if (at % loop->db_entry == (address & (loop->db_entry - 1)) &&
+	    number < EPC_LOOP_MSIS)
+		epc_loop_raise_msi(loop, number + 1);
 	else
-		epc_loop_raise_msi(loop, slot + 1);
+		dev_warn_ratelimited(loop->dev, "slot %lu: %x at %lx is no MSI\n",
+				     at / loop->db_entry, val,
+				     at % loop->db_entry);
 }
 
 void epc_loop_writel(u32 val, void __iomem *addr)

@@ -28,10 +28,6 @@ static uint instances = 1;
 module_param(instances, uint, 0444);
 MODULE_PARM_DESC(instances, "Number of controllers");
 
-static uint reserved_bars = BIT(BAR_1) | BIT(BAR_3);
-module_param(reserved_bars, uint, 0444);
-MODULE_PARM_DESC(reserved_bars, "Bit n: BARn is not to be had, as NXP's 1 and 3");
-
 static char *doorbell = "poll";
 module_param(doorbell, charp, 0444);
 MODULE_PARM_DESC(doorbell, "How the host rings the endpoint: poll, embedded, msi");
@@ -97,13 +93,28 @@ static void loop_clear_bar(struct pci_epc *epc, u8 func, u8 vfunc,
 static int loop_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			 phys_addr_t phys, u64 pci_addr, size_t size)
 {
-	return epc_loop_map(epc_get_drvdata(epc), phys, pci_addr, size);
+	struct epc_loop *loop = epc_get_drvdata(epc);
+
+	if (loop->translates)
+		return epc_loop_reach(loop, phys, pci_addr, size);
+	return epc_loop_map(loop, phys, pci_addr, size);
 }
 
 static void loop_unmap_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			    phys_addr_t phys)
 {
-	epc_loop_unmap(epc_get_drvdata(epc), phys);
+	struct epc_loop *loop = epc_get_drvdata(epc);
+
+	if (loop->translates)
+		epc_loop_leave(loop, phys);
+	else
+		epc_loop_unmap(loop, phys);
+}
+
+static u64 loop_align_addr(struct pci_epc *epc, u64 pci_addr, size_t *size,
+			   size_t *offset)
+{
+	return epc_loop_align(epc_get_drvdata(epc), pci_addr, size, offset);
 }
 
 static int loop_set_msi(struct pci_epc *epc, u8 func, u8 vfunc, u8 count)
@@ -117,12 +128,32 @@ static int loop_get_msi(struct pci_epc *epc, u8 func, u8 vfunc)
 	return epc_loop_get_msi(epc_get_drvdata(epc));
 }
 
+static int loop_set_msix(struct pci_epc *epc, u8 func, u8 vfunc, u16 count,
+			 enum pci_barno barno, u32 offset)
+{
+	return epc_loop_set_msix(epc_get_drvdata(epc), count, barno, offset);
+}
+
+static int loop_get_msix(struct pci_epc *epc, u8 func, u8 vfunc)
+{
+	return epc_loop_get_msix(epc_get_drvdata(epc));
+}
+
 static int loop_raise_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 			  unsigned int type, u16 number)
 {
-	if (type != PCI_IRQ_MSI)
+	struct epc_loop *loop = epc_get_drvdata(epc);
+
+	switch (type) {
+	case PCI_IRQ_MSI:
+		return epc_loop_raise_msi(loop, number);
+	case PCI_IRQ_MSIX:
+		return epc_loop_raise_msix(loop, number);
+	case PCI_IRQ_INTX:
+		return epc_loop_raise_intx(loop);
+	default:
 		return -EINVAL;
-	return epc_loop_raise_msi(epc_get_drvdata(epc), number);
+	}
 }
 
 static int loop_map_msi_irq(struct pci_epc *epc, u8 func, u8 vfunc,
@@ -172,7 +203,8 @@ static int loop_get_aux_resources(struct pci_epc *epc, u8 func, u8 vfunc,
 	return epc_loop_doorbell_resource(epc_get_drvdata(epc), resources);
 }
 
-static const struct pci_epc_ops loop_ops = {
+/* .align_addr is what tells functions that they need not align. */
+static struct pci_epc_ops loop_ops = {
 	.write_header			= loop_write_header,
 	.set_bar			= loop_set_bar,
 	.clear_bar			= loop_clear_bar,
@@ -180,6 +212,8 @@ static const struct pci_epc_ops loop_ops = {
 	.unmap_addr			= loop_unmap_addr,
 	.set_msi			= loop_set_msi,
 	.get_msi			= loop_get_msi,
+	.set_msix			= loop_set_msix,
+	.get_msix			= loop_get_msix,
 	.raise_irq			= loop_raise_irq,
 	.map_msi_irq			= EPC_LOOP_BRIDGES ? loop_map_msi_irq : NULL,
 	.start				= loop_start,
@@ -198,21 +232,16 @@ static void free_outbound(void *epc)
 /* A page of outbound memory is a whole window: the n-th address is window n. */
 static int create_epc(struct epc_loop *loop)
 {
-	int i, ret;
+	size_t page = loop->translates ? loop->reach_size : loop->window_size;
+	int ret;
 
-	loop->features.msi_capable = true;
-	loop->features.align = SZ_4K;
-	for (i = 0; i < PCI_STD_NUM_BARS; i++)
-		if (reserved_bars & BIT(i))
-			loop->features.bar[i].type = BAR_RESERVED;
 	loop->epc = devm_pci_epc_create(loop->dev, &loop_ops);
 	if (IS_ERR(loop->epc))
 		return PTR_ERR(loop->epc);
 	epc_set_drvdata(loop->epc, loop);
 	loop->epc->max_functions = 1;
 	ret = pci_epc_mem_init(loop->epc, loop->base,
-			       EPC_LOOP_WINDOWS * loop->window_size,
-			       loop->window_size);
+			       epc_loop_outbound_size(loop), page);
 	if (ret)
 		return ret;
 	ret = devm_add_action_or_reset(loop->dev, free_outbound, loop->epc);
@@ -231,7 +260,7 @@ static int stats_show(struct seq_file *file, void *unused)
 
 	seq_printf(file, "broken %u\nrefused %lu\ndoorbell_irqs %u\n",
 		   loop->broken, loop->refused, epc_loop_doorbell_irqs(loop));
-	for (i = 0; i < EPC_LOOP_MSIS; i++) {
+	for (i = 0; i < loop->vectors; i++) {
 		struct epc_loop_vector *vector = &loop->vector[i];
 
 		if (vector->virq)
@@ -244,6 +273,9 @@ static int stats_show(struct seq_file *file, void *unused)
 			seq_printf(file, "bar %d at %pa size %zu window %d\n",
 				   i, &loop->bar[i].phys, loop->bar[i].size,
 				   loop->bar[i].window);
+	if (loop->translates)
+		seq_printf(file, "strays %lu\nintx %lu\n", loop->strays,
+			   loop->intx.raised);
 	for (i = 0; i < EPC_LOOP_WINDOWS; i++)
 		if (loop->outbound[i].size)
 			seq_printf(file, "outbound %d at %pa size %zu\n", i,
@@ -308,14 +340,20 @@ static int epc_loop_probe(struct platform_device *pdev)
 	loop->dev = &pdev->dev;
 	loop->id = pdev->id;
 	loop->doorbell = doorbell_mode();
+	epc_loop_claim(loop);
+	epc_loop_reach_init(loop);
 	platform_set_drvdata(pdev, loop);
 	epc_loop_host_init(loop);
 	ret = epc_loop_memory_init(loop, epc_loop_pool_base + loop->id * share,
 				   share);
 	if (!ret)
+		ret = epc_loop_forward_init(loop);
+	if (!ret)
 		ret = remember_instance(loop);
 	if (!ret)
 		ret = epc_loop_msi_init(loop);
+	if (!ret)
+		ret = epc_loop_intx_init(loop);
 	if (!ret)
 		ret = epc_loop_doorbell_init(loop);
 	if (!ret)
@@ -376,6 +414,12 @@ static int __init epc_loop_init(void)
 		       INSTANCES_MAX);
 		return -EINVAL;
 	}
+	if (!epc_loop_features_valid()) {
+		pr_err("align and window are powers of 2, windows 1 .. %d, msix 0 .. %d\n",
+		       EPC_LOOP_REACHES, EPC_LOOP_MSIXS);
+		return -EINVAL;
+	}
+	loop_ops.align_addr = epc_loop_aligns() ? loop_align_addr : NULL;
 	ret = epc_loop_memory_register();
 	if (ret)
 		return ret;

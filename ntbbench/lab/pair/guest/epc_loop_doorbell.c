@@ -107,12 +107,24 @@ static int get_edu(struct epc_loop *loop)
 	return devm_add_action_or_reset(loop->dev, put_edu, edu);
 }
 
+/* Where the register lies; 0: there is none. */
+phys_addr_t epc_loop_doorbell_register(struct epc_loop *loop)
+{
+	return loop->edu.pdev ? loop->edu.phys + EDU_RAISE : 0;
+}
+
+/* As the host would, whose BAR cannot lead there. */
+void epc_loop_ring(struct epc_loop *loop, u32 val)
+{
+	writel(val, loop->edu.regs + EDU_RAISE);
+}
+
 int epc_loop_doorbell_resource(struct epc_loop *loop,
 			       struct pci_epc_aux_resource *resource)
 {
 	*resource = (struct pci_epc_aux_resource){
 		.type		= PCI_EPC_AUX_DOORBELL_MMIO,
-		.phys_addr	= loop->edu.phys + EDU_RAISE,
+		.phys_addr	= epc_loop_doorbell_register(loop),
 		.size		= sizeof(u32),
 		.bar		= NO_BAR,
 		.u.db_mmio.irq	= loop->db_irq,
@@ -276,7 +288,7 @@ static int init_shared(struct epc_loop *loop)
 static void compose_msg(struct irq_data *data, struct msi_msg *msg)
 {
 	struct epc_loop *loop = irq_data_get_irq_chip_data(data);
-	phys_addr_t target = loop->edu.phys + EDU_RAISE;
+	phys_addr_t target = epc_loop_doorbell_register(loop);
 
 	msg->address_hi = upper_32_bits(target);
 	msg->address_lo = lower_32_bits(target);

@@ -17,6 +17,8 @@
 #define MSI_FLAGS_WRITABLE	(PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE)
 #define MSI_ADDRESS		(EPC_LOOP_MSI_CAP + PCI_MSI_ADDRESS_LO)
 #define MSI_END			(EPC_LOOP_MSI_CAP + PCI_MSI_MASK_64)
+#define MSIX_FLAGS		(EPC_LOOP_MSIX_CAP + PCI_MSIX_FLAGS)
+#define MSIX_FLAGS_WRITABLE	(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
 #define BAR_OF(where)		(((where) - PCI_BASE_ADDRESS_0) / 4)
 
 static struct epc_loop *bus_to_loop(struct pci_bus *bus)
@@ -44,15 +46,23 @@ static phys_addr_t bus_address(struct epc_loop *loop, int barno)
 	return loop->bar[barno].phys;
 }
 
-/* A 32-bit, not prefetchable BAR: its flag bits are all zero. */
+/* The pool lies below 4 GiB: nothing but all ones is ever in an upper half. */
+static bool is_upper_half(struct epc_loop *loop, int barno)
+{
+	return barno && loop->bar[barno - 1].size &&
+	       loop->bar[barno - 1].flags & PCI_BASE_ADDRESS_MEM_TYPE_64;
+}
+
 static u32 read_bar(struct epc_loop *loop, int barno)
 {
 	const struct epc_loop_bar *bar = &loop->bar[barno];
 
+	if (is_upper_half(loop, barno))
+		return bar->sizing ? ~0U : 0;
 	if (!bar->size)
 		return 0;
-	return bar->sizing ? ~(u32)(bar->size - 1) :
-			     (u32)bus_address(loop, barno);
+	return (bar->sizing ? ~(u32)(bar->size - 1) :
+			      (u32)bus_address(loop, barno)) | bar->flags;
 }
 
 static void write_bar(struct epc_loop *loop, int barno, u32 val)
@@ -60,6 +70,7 @@ static void write_bar(struct epc_loop *loop, int barno, u32 val)
 	struct epc_loop_bar *bar = &loop->bar[barno];
 
 	bar->sizing = val == ~0U;
+	val &= PCI_BASE_ADDRESS_MEM_MASK;
 	if (bar->size && !bar->sizing && val != bus_address(loop, barno))
 		epc_loop_broken(loop, "the host moves BAR%d from %pa to %x",
 				barno, &bar->phys, val);
@@ -104,6 +115,8 @@ static int config_write(struct pci_bus *bus, unsigned int devfn, int where,
 		write_masked(loop, where, val, COMMAND_WRITABLE);
 	else if (where == MSI_FLAGS && size == 2)
 		write_masked(loop, where, val, MSI_FLAGS_WRITABLE);
+	else if (where == MSIX_FLAGS && size == 2)
+		write_masked(loop, where, val, MSIX_FLAGS_WRITABLE);
 	else if (where >= MSI_ADDRESS && where + size <= MSI_END)
 		memcpy(loop->config + where, &val, size);
 	return PCIBIOS_SUCCESSFUL;
@@ -113,6 +126,22 @@ static struct pci_ops config_ops = {
 	.read = config_read,
 	.write = config_write,
 };
+
+static void write_capabilities(struct epc_loop *loop)
+{
+	u8 *config = loop->config, *next = config + PCI_CAPABILITY_LIST;
+
+	put_unaligned_le16(PCI_STATUS_CAP_LIST, config + PCI_STATUS);
+	if (loop->features.msi_capable) {
+		*next = EPC_LOOP_MSI_CAP;
+		config[EPC_LOOP_MSI_CAP] = PCI_CAP_ID_MSI;
+		next = config + EPC_LOOP_MSI_CAP + PCI_CAP_LIST_NEXT;
+	}
+	if (loop->features.msix_capable) {
+		*next = EPC_LOOP_MSIX_CAP;
+		config[EPC_LOOP_MSIX_CAP] = PCI_CAP_ID_MSIX;
+	}
+}
 
 void epc_loop_write_header(struct epc_loop *loop,
 			   const struct pci_epf_header *header)
@@ -128,9 +157,7 @@ void epc_loop_write_header(struct epc_loop *loop,
 	put_unaligned_le16(header->subsys_vendor_id,
 			   config + PCI_SUBSYSTEM_VENDOR_ID);
 	put_unaligned_le16(header->subsys_id, config + PCI_SUBSYSTEM_ID);
-	put_unaligned_le16(PCI_STATUS_CAP_LIST, config + PCI_STATUS);
-	config[PCI_CAPABILITY_LIST] = EPC_LOOP_MSI_CAP;
-	config[EPC_LOOP_MSI_CAP] = PCI_CAP_ID_MSI;
+	write_capabilities(loop);
 }
 
 /* --- the bus -------------------------------------------------------------- */
@@ -184,6 +211,8 @@ static void populate(struct epc_loop *loop)
 	pci_bus_claim_resources(loop->bus);
 	list_for_each_entry(pdev, &loop->bus->devices, bus_list) {
 		check_resources(loop, pdev);
+		if (loop->intx.virq)
+			pdev->irq = loop->intx.virq;
 		epc_loop_set_host_dma(pdev);
 	}
 	pci_bus_add_devices(loop->bus);
@@ -194,6 +223,8 @@ static void attach_bus(struct epc_loop *loop)
 	LIST_HEAD(resources);
 
 	epc_loop_label_slots(loop);
+	if (loop->features.linkup_notifier)
+		pci_epc_linkup(loop->epc);
 	add_resources(loop, &resources);
 	loop->sysdata.domain = EPC_LOOP_DOMAIN + loop->id;
 	loop->sysdata.node = NUMA_NO_NODE;
@@ -219,6 +250,9 @@ static void detach_bus(struct epc_loop *loop)
 	pci_unlock_rescan_remove();
 	pci_free_host_bridge(bridge);
 	loop->bus = NULL;
+	epc_loop_reach_none(loop);
+	if (loop->features.linkup_notifier)
+		pci_epc_linkdown(loop->epc);
 }
 
 /*

@@ -14,6 +14,9 @@
  *
  * Both allocators go by order, as the drivers do. What set_bar() and map_addr()
  * are told later must name the very same memory; if not, epc_loop_broken().
+ *
+ * A function that maps whatever the host tells it takes other outbound windows:
+ * see epc_loop_reach.c.
  */
 #include <linux/bitmap.h>
 #include <linux/dma-map-ops.h>
@@ -23,7 +26,8 @@
 
 #include "epc_loop.h"
 
-static void *to_virt(struct epc_loop *loop, phys_addr_t phys)
+/* Where the kernel sees memory of the pool. */
+void *epc_loop_virt(struct epc_loop *loop, phys_addr_t phys)
 {
 	return loop->virt + (phys - loop->base);
 }
@@ -84,6 +88,8 @@ int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked)
 		return check_bar(loop, asked);
 	if (!asked->phys_addr)
 		return reserve_window(loop, asked->barno, asked->size);
+	if (loop->translates && bar->size)
+		return epc_loop_redirect(loop, asked);
 	if (!is_power_of_2(asked->size) ||
 	    !IS_ALIGNED(asked->phys_addr, asked->size)) {
 		epc_loop_broken(loop, "BAR%d: no BAR starts at %pad with %zx bytes",
@@ -96,6 +102,7 @@ int epc_loop_set_bar(struct epc_loop *loop, const struct pci_epf_bar *asked)
 	bar->phys = asked->phys_addr;
 	bar->size = asked->size;
 	bar->window = -1;
+	bar->flags = asked->flags;
 	return 0;
 }
 
@@ -104,6 +111,7 @@ void epc_loop_clear_bar(struct epc_loop *loop, enum pci_barno barno)
 	struct epc_loop_bar *bar = &loop->bar[barno];
 
 	guard(mutex)(&loop->lock);
+	epc_loop_restore(loop, barno);
 	if (bar->size && bar->window >= 0)
 		loop->inbound[bar->window].bar = NO_BAR;
 	*bar = (struct epc_loop_bar){ .window = -1 };
@@ -118,7 +126,7 @@ void *epc_loop_bar_memory(struct epc_loop *loop, enum pci_barno barno)
 	guard(mutex)(&loop->lock);
 	if (!bar->size || bar->phys < loop->base || bar->phys >= end)
 		return NULL;
-	return to_virt(loop, bar->phys);
+	return epc_loop_virt(loop, bar->phys);
 }
 
 /* --- outbound windows: the endpoint's way to the host's memory ------------ */
@@ -161,6 +169,10 @@ void epc_loop_unmap(struct epc_loop *loop, phys_addr_t phys)
 	struct epc_loop_window *window;
 
 	guard(mutex)(&loop->lock);
+	if (EPC_LOOP_BRIDGES && phys == loop->db_phys) {
+		WRITE_ONCE(loop->db_count, 0);
+		return;
+	}
 	window = outbound_at(loop, phys);
 	if (window)
 		window->size = 0;
@@ -172,7 +184,7 @@ static void *zeroed(struct epc_loop *loop, phys_addr_t phys, size_t size,
 		    dma_addr_t *handle)
 {
 	*handle = phys;
-	return memset(to_virt(loop, phys), 0, size);
+	return memset(epc_loop_virt(loop, phys), 0, size);
 }
 
 static struct epc_loop_window *window_of(struct epc_loop_window *windows,
@@ -270,7 +282,7 @@ static int count_reserved(struct epc_loop *loop)
  */
 static phys_addr_t bridged_window(struct epc_loop *loop, int n)
 {
-	u32 *mw1_offset = to_virt(loop, loop->bar[BAR_0].phys) + 0x24;
+	u32 *mw1_offset = epc_loop_virt(loop, loop->bar[BAR_0].phys) + 0x24;
 
 	return loop->outbound[n].phys + (n ? 0 : *mw1_offset);
 }
@@ -351,7 +363,10 @@ static const struct dma_map_ops host_dma_ops = {
 
 void epc_loop_set_host_dma(struct pci_dev *pdev)
 {
-	set_dma_ops(&pdev->dev, &host_dma_ops);
+	struct epc_loop *loop = epc_loop_of_host(pdev);
+
+	set_dma_ops(&pdev->dev, loop->translates ? &epc_loop_reach_ops :
+						   &host_dma_ops);
 }
 
 /*

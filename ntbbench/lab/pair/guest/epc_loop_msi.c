@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * epc_loop: MSIs from the endpoint function to its host.
+ * epc_loop: interrupts from the endpoint function to its host, and its MSIs.
  *
  * raise_irq() may sleep and comes from process context, an interrupt handler
  * must run in hard interrupt context on the vector's CPU: an irq_work lies
  * between, or a call of the other CPU. A vector that is pending when it is
- * raised again is one interrupt, as on a bus. MSI-X is not offered: pci-epf-vntb raises none.
+ * raised again is one interrupt, as on a bus.
  */
 #include <linux/bitfield.h>
 #include <linux/irq.h>
@@ -88,18 +88,26 @@ static void flush_vector(struct epc_loop_vector *vector)
 	smp_call_function_single(vector->cpu, nothing, NULL, true);
 }
 
+void epc_loop_raise(struct epc_loop_vector *vector)
+{
+	vector->raised++;
+	if (!queue_vector(vector))
+		vector->merged++;
+}
+
+void epc_loop_vector_init(struct epc_loop_vector *vector)
+{
+	vector->work = IRQ_WORK_INIT_HARD(deliver_here);
+	INIT_CSD(&vector->call, deliver_there, vector);
+}
+
 int epc_loop_raise_msi(struct epc_loop *loop, u16 number)
 {
-	struct epc_loop_vector *vector;
-
 	if (number < 1 || number > epc_loop_get_msi(loop)) {
 		loop->refused++;
 		return -EINVAL;
 	}
-	vector = &loop->vector[number - 1];
-	vector->raised++;
-	if (!queue_vector(vector))
-		vector->merged++;
+	epc_loop_raise(&loop->vector[number - 1]);
 	return 0;
 }
 
@@ -110,6 +118,15 @@ static void compose_msg(struct irq_data *data, struct msi_msg *msg)
 	msg->address_hi = 0;
 	msg->address_lo = MSI_TARGET;
 	msg->data = MSI_DATA + data->hwirq;
+}
+
+/* Whose message that is; NULL: nobody's. */
+struct epc_loop_vector *epc_loop_vector_of(struct epc_loop *loop, u64 address,
+					   u32 data)
+{
+	if (address != MSI_TARGET || data - MSI_DATA >= loop->vectors)
+		return NULL;
+	return &loop->vector[data - MSI_DATA];
 }
 
 static void ack(struct irq_data *data)
@@ -146,7 +163,7 @@ static int domain_alloc(struct irq_domain *domain, unsigned int virq,
 	struct epc_loop *loop = domain->host_data;
 	unsigned int first = desc->msi_index, i;
 
-	if (first + count > EPC_LOOP_MSIS)
+	if (first + count > loop->vectors)
 		return -ENOSPC;
 	for (i = 0; i < count; i++) {
 		struct epc_loop_vector *vector = &loop->vector[first + i];
@@ -188,8 +205,9 @@ static bool init_dev_msi_info(struct device *dev, struct irq_domain *domain,
 {
 	const struct msi_parent_ops *parent = real_parent->msi_parent_ops;
 
-	if (info->bus_token != DOMAIN_BUS_PCI_DEVICE_MSI)
-		return false;	/* no MSI-X */
+	if (info->bus_token != DOMAIN_BUS_PCI_DEVICE_MSI &&
+	    info->bus_token != DOMAIN_BUS_PCI_DEVICE_MSIX)
+		return false;
 	info->flags &= parent->supported_flags;
 	info->flags |= parent->required_flags;
 	info->chip->irq_ack = ack;
@@ -198,7 +216,8 @@ static bool init_dev_msi_info(struct device *dev, struct irq_domain *domain,
 
 static const struct msi_parent_ops parent_ops = {
 	.supported_flags	= MSI_GENERIC_FLAGS_MASK |
-				  MSI_FLAG_MULTI_PCI_MSI,
+				  MSI_FLAG_MULTI_PCI_MSI |
+				  MSI_FLAG_PCI_MSIX,
 	.required_flags		= MSI_FLAG_USE_DEF_DOM_OPS |
 				  MSI_FLAG_USE_DEF_CHIP_OPS,
 	.bus_select_token	= DOMAIN_BUS_NEXUS,
@@ -220,17 +239,18 @@ static void remove_domain(void *domain)
 int epc_loop_msi_init(struct epc_loop *loop)
 {
 	struct irq_domain_info info = {
-		.size		= EPC_LOOP_MSIS,
+		.size		= loop->vectors,
 		.ops		= &domain_ops,
 		.host_data	= loop,
 	};
 	int i, ret;
 
-	for (i = 0; i < EPC_LOOP_MSIS; i++) {
-		loop->vector[i].work = IRQ_WORK_INIT_HARD(deliver_here);
-		INIT_CSD(&loop->vector[i].call, deliver_there,
-			 &loop->vector[i]);
-	}
+	loop->vector = devm_kcalloc(loop->dev, loop->vectors,
+				    sizeof(*loop->vector), GFP_KERNEL);
+	if (!loop->vector)
+		return -ENOMEM;
+	for (i = 0; i < loop->vectors; i++)
+		epc_loop_vector_init(&loop->vector[i]);
 	info.fwnode = irq_domain_alloc_named_id_fwnode("EPC-LOOP-MSI",
 						       loop->id);
 	if (!info.fwnode)

@@ -9,17 +9,24 @@
  *
  *   masks	db_valid_mask, db_vector_count, db_vector_mask of every vector
  *   slots	each interrupt slot is rung as a correct peer would; which
- *		vectors the driver reports, what db_read shows and db_clear leaves
+ *		vectors and link events the driver reports, what db_read shows
+ *		and db_clear leaves
  *   rings	each bit is rung by the driver; which slots the wire carries
  *
  * With "probe" it asks more, of what no traffic of ntb_transport shows:
  *
  *   together	pairs of slots and 0x15 at once, cleared bit by bit; one slot
- *		with its bits masked
+ *		with its bits masked, one masked while it is pending
  *   pairs	pairs of bits and 0x15 in one ring, bits outside the valid
- *		mask, a ring before the work of another one has run
+ *		mask, a ring before the work of another one has run, rings while
+ *		it runs
+ *   rest	interrupts that a handler said were not its own
  *
  * All bits are cleared afterwards.
+ *
+ * With CONFIG_EPC_LOOP_BRIDGE both devices are hosts that pci-epf-ntb joins, ep
+ * the first. What a host rings is seen as the MSI of the other one; what its
+ * table says is asked by ntb_bridge.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -34,6 +41,8 @@
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
+
+#include "epc_loop.h"
 
 /* What the endpoint publishes in BAR 0: the wire between the two drivers. */
 #define CTRL_BAR	0
@@ -53,7 +62,17 @@
 #define SEEN_MAX	64
 #define POLL_MS		20	/* three polls of the endpoint */
 #define WORK_MS		5	/* deferred work, and the interrupt it raises */
+#define WORK_RINGS	12	/* more than the snapshots that a work takes at once */
 #define BUFFER_SIZE	SZ_64K
+
+/* What raises an MSI, and which of its arguments is the number. */
+#if EPC_LOOP_BRIDGES
+#define RAISE		"epc_loop_raise_msi"
+#define RAISE_NUMBER	1
+#else
+#define RAISE		"pci_epc_raise_irq"
+#define RAISE_NUMBER	4
+#endif
 
 static char *ep = "0000:10:00.0";
 module_param(ep, charp, 0444);
@@ -62,10 +81,6 @@ MODULE_PARM_DESC(ep, "PCI address of the endpoint's NTB device");
 static char *rc = "0010:00:00.0";
 module_param(rc, charp, 0444);
 MODULE_PARM_DESC(rc, "PCI address of the root complex's NTB device");
-
-static char *controller = "epc_loop.0";
-module_param(controller, charp, 0444);
-MODULE_PARM_DESC(controller, "endpoint controller");
 
 static bool polled = true;
 module_param(polled, bool, 0444);
@@ -88,6 +103,7 @@ struct seen_event {
  * struct side - one NTB device and what it was seen to do
  * @name:	"ep" or "rc"
  * @ntb:	the device; NULL: there is none
+ * @links:	calls of ntb_link_event()
  * @lock:	protects what follows
  * @events:	calls of ntb_db_event(), with db_read() at that moment
  * @count:	how many
@@ -96,6 +112,7 @@ struct seen_event {
 struct side {
 	const char *name;
 	struct ntb_dev *ntb;
+	atomic_t links;
 	spinlock_t lock;	/* events, count, work */
 	struct seen_event events[SEEN_MAX];
 	unsigned int count;
@@ -110,14 +127,22 @@ static struct side sides[] = {
 #define EP	(&sides[0])
 #define RC	(&sides[1])
 
+/* Whether a side has ntb_hw_epf: its doorbells are MSIs of a controller. */
+static bool is_host(const struct side *side)
+{
+	return EPC_LOOP_BRIDGES || side == RC;
+}
+
 static void __iomem *ctrl;
 static void __iomem *doorbells;
-static struct pci_epc *epc;
+static struct pci_epc *epcs[EPC_LOOP_BRIDGES ? 2 : 1];
 static struct dentry *file;
 
 static u32 raised[SEEN_MAX];	/* MSI numbers, 1-based */
 static atomic_t raised_count;
 static atomic_t vector_lookups;
+static atomic_t work_rings;	/* left to make while deferred work raises */
+static struct task_struct *ringer;	/* no deferred work of the driver's */
 
 /* --- what is seen --------------------------------------------------------- */
 
@@ -137,8 +162,16 @@ static void see_event(void *ctx, int vector)
 	spin_unlock_irqrestore(&side->lock, flags);
 }
 
+static void see_link(void *ctx)
+{
+	struct side *side = ctx;
+
+	atomic_inc(&side->links);
+}
+
 static const struct ntb_ctx_ops ctx_ops = {
-	.db_event = see_event,
+	.link_event	= see_link,
+	.db_event	= see_event,
 };
 
 static int see_raise(struct kprobe *probe, struct pt_regs *regs)
@@ -146,7 +179,9 @@ static int see_raise(struct kprobe *probe, struct pt_regs *regs)
 	int n = atomic_inc_return(&raised_count) - 1;
 
 	if (n < SEEN_MAX)
-		raised[n] = (u16)regs_get_kernel_argument(regs, 4);
+		raised[n] = (u16)regs_get_kernel_argument(regs, RAISE_NUMBER);
+	if (current != ringer && atomic_dec_if_positive(&work_rings) >= 0)
+		ntb_peer_db_set(EP->ntb, BIT_ULL(n & 1));
 	return 0;
 }
 
@@ -157,7 +192,7 @@ static int see_lookup(struct kprobe *probe, struct pt_regs *regs)
 }
 
 static struct kprobe raise_probe = {
-	.symbol_name	= "pci_epc_raise_irq",
+	.symbol_name	= RAISE,
 	.pre_handler	= see_raise,
 };
 
@@ -174,6 +209,7 @@ static void forget(void)
 		spin_lock_irq(&sides[i].lock);
 		sides[i].count = 0;
 		spin_unlock_irq(&sides[i].lock);
+		atomic_set(&sides[i].links, 0);
 	}
 	atomic_set(&raised_count, 0);
 }
@@ -195,18 +231,25 @@ static void ring_ep(unsigned int slot)
 		writel(0, word(slot));
 }
 
-static void ring_rc(unsigned int slot)
+static void raise(struct side *side, unsigned int slot)
 {
+	struct pci_epc *epc = epcs[EPC_LOOP_BRIDGES ? side - sides : 0];
+
 	pci_epc_raise_irq(epc, 0, 0, PCI_IRQ_MSI, slot + 1);
+}
+
+static void ring_host(struct side *side, unsigned int slot)
+{
+	raise(side, slot);
 	msleep(WORK_MS);
 }
 
 static void ring_slot(struct side *side, unsigned int slot)
 {
-	if (side == EP)
-		ring_ep(slot);
+	if (is_host(side))
+		ring_host(side, slot);
 	else
-		ring_rc(slot);
+		ring_ep(slot);
 }
 
 /* The slots whose words the root complex has just written. */
@@ -286,7 +329,7 @@ static void show_masks(struct seq_file *s, struct side *side)
 		   ntb_db_valid_mask(side->ntb));
 	seq_printf(s, "%s db_vector_count=%d\n", side->name,
 		   ntb_db_vector_count(side->ntb));
-	for (vector = 0; vector < VECTORS; vector++)
+	for (vector = probe ? -1 : 0; vector < VECTORS; vector++)
 		seq_printf(s, "%s db_vector_mask(%d)=%#llx\n", side->name,
 			   vector, ntb_db_vector_mask(side->ntb, vector));
 }
@@ -320,6 +363,9 @@ static void show_slot(struct seq_file *s, struct side *side, unsigned int slot)
 
 	forget();
 	ring_slot(side, slot);
+	if (probe)
+		seq_printf(s, "%s slot %u, link events=%d\n", side->name, slot,
+			   atomic_read(&side->links));
 	show_events(s, side, slot);
 	read = ntb_db_read(side->ntb);
 	ntb_db_clear(side->ntb, read);
@@ -373,7 +419,7 @@ static void show_rings(struct seq_file *s, struct side *side, u64 bits,
 			 side->name, bits);
 	forget();
 	seq_printf(s, "%s, slots=", name);
-	if (side == RC) {
+	if (!EPC_LOOP_BRIDGES && side == RC) {
 		local_irq_save(flags);	/* before the endpoint takes them */
 		ret = ring_peer(side, bits, then);
 		show_written(s);
@@ -382,7 +428,7 @@ static void show_rings(struct seq_file *s, struct side *side, u64 bits,
 		ret = ring_peer(side, bits, then);
 	}
 	msleep(WORK_MS);
-	if (side == EP)
+	if (EPC_LOOP_BRIDGES || side == EP)
 		show_raised(s);
 	seq_printf(s, "\n%s=%d\n", name, ret);
 	ntb_db_clear(peer->ntb, ~0ULL);
@@ -433,12 +479,12 @@ static void show_several(struct seq_file *s, struct side *side,
 	for (bit = 0; bit <= 4 && bit < bits; bit += 2) {
 		unsigned int slot = FIRST_DB_SLOT + bit;
 
-		if (side == EP && polled)
+		if (is_host(side))
+			raise(side, slot);
+		else if (polled)
 			writel(readl(ctrl + DB_DATA(slot)), word(slot));
-		else if (side == EP)
-			ring_ep(slot);	/* one word for all may merge rings */
 		else
-			pci_epc_raise_irq(epc, 0, 0, PCI_IRQ_MSI, slot + 1);
+			ring_ep(slot);	/* one word for all may merge rings */
 	}
 	msleep(POLL_MS);
 	seq_printf(s, "%s bits 0x15 at once, vectors=", side->name);
@@ -446,7 +492,7 @@ static void show_several(struct seq_file *s, struct side *side,
 	seq_printf(s, "%s bits 0x15 at once, db_read as they are cleared=",
 		   side->name);
 	show_clearing(s, side, clears, ARRAY_SIZE(clears));
-	if (side != EP || !polled)
+	if (is_host(side) || !polled)
 		return;
 	for (bit = 0; bit <= 4; bit += 2)
 		writel(0, word(FIRST_DB_SLOT + bit));
@@ -471,6 +517,24 @@ static void show_masked(struct seq_file *s, struct side *side)
 		   ntb_db_clear_mask(side->ntb, valid));
 }
 
+/* Nor does it forget one, or report it again, that was pending before. */
+static void show_pending_masked(struct seq_file *s, struct side *side)
+{
+	u64 valid = ntb_db_valid_mask(side->ntb);
+
+	ring_slot(side, FIRST_DB_SLOT);
+	forget();
+	ntb_db_set_mask(side->ntb, valid);
+	seq_printf(s, "%s slot 2 pending, db_read masked, unmasked= %#llx",
+		   side->name, ntb_db_read(side->ntb));
+	ntb_db_clear_mask(side->ntb, valid);
+	seq_printf(s, " %#llx\n", ntb_db_read(side->ntb));
+	seq_printf(s, "%s slot 2 pending, then masked and unmasked, vectors=",
+		   side->name);
+	show_vectors(s, side);
+	ntb_db_clear(side->ntb, ~0ULL);
+}
+
 /* Every bit with its neighbour and with bit 0. */
 static void probe_receiver(struct seq_file *s, struct side *side,
 			   unsigned int count)
@@ -483,12 +547,30 @@ static void probe_receiver(struct seq_file *s, struct side *side,
 	}
 	show_several(s, side, bits);
 	show_masked(s, side);
+	show_pending_masked(s, side);
+}
+
+/* Rings that come while deferred work raises others; a driver without raises once. */
+static void show_rings_of_work(struct seq_file *s, struct side *side)
+{
+	forget();
+	ringer = current;
+	atomic_set(&work_rings, WORK_RINGS);
+	ntb_peer_db_set(side->ntb, BIT_ULL(0));
+	msleep(POLL_MS);
+	atomic_set(&work_rings, 0);
+	seq_printf(s, "%s peer_db_set from its own work, slots=", side->name);
+	show_raised(s);
+	seq_puts(s, "\n");
+	ntb_db_clear(RC->ntb, ~0ULL);
 }
 
 static void probe_sender(struct seq_file *s, struct side *side)
 {
 	unsigned int bit;
 
+	if (!is_host(side))
+		show_rings_of_work(s, side);
 	for (bit = 1; bit < RINGS; bit++) {
 		show_ring(s, side, BIT_ULL(bit) | BIT_ULL(bit - 1));
 		if (bit > 1)
@@ -501,11 +583,25 @@ static void probe_sender(struct seq_file *s, struct side *side)
 	show_ring(s, side, BIT_ULL(NO_SLOT_BIT));
 }
 
+/* A handler that did its work and says that it had none. */
+static void show_unhandled(struct seq_file *s, struct side *side)
+{
+	unsigned int count = 0;
+	int irq, i;
+
+	for (i = 0; (irq = pci_irq_vector(side->ntb->pdev, i)) > 0; i++) {
+		struct irq_data *data = irq_get_irq_data(irq);
+
+		count += data && irq_data_to_desc(data)->irqs_unhandled;
+	}
+	seq_printf(s, "%s irqs not handled=%u\n", side->name, count);
+}
+
 static unsigned int slots_of(struct side *side)
 {
 	unsigned int count = 0;
 
-	if (side == EP)
+	if (!is_host(side))
 		return slots;
 	while (pci_irq_vector(side->ntb->pdev, count) > 0)
 		count++;
@@ -517,7 +613,7 @@ static void observe_receiver(struct seq_file *s, struct side *side)
 	unsigned int count = slots_of(side), slot;
 
 	show_masks(s, side);
-	if (side == EP)
+	if (!is_host(side))
 		show_table(s, side);
 	atomic_set(&vector_lookups, 0);
 	for (slot = 0; slot < count; slot++)
@@ -525,10 +621,12 @@ static void observe_receiver(struct seq_file *s, struct side *side)
 	show_clear(s, side);
 	if (probe)
 		probe_receiver(s, side, count);
-	if (side == RC)
+	if (is_host(side))
 		seq_printf(s, "%s irq looked up by the handler=%s\n",
 			   side->name,
 			   atomic_read(&vector_lookups) ? "yes" : "no");
+	if (is_host(side) && probe)
+		show_unhandled(s, side);
 }
 
 static void observe_sender(struct seq_file *s, struct side *side)
@@ -541,7 +639,7 @@ static void observe_sender(struct seq_file *s, struct side *side)
 	if (probe)
 		probe_sender(s, side);
 	show_functions(s, side);
-	if (side == RC)
+	if (is_host(side))
 		show_handlers(s, side);
 }
 
@@ -591,9 +689,9 @@ static int observe_probe(struct ntb_client *client, struct ntb_dev *ntb)
 	struct side *side = !strcmp(name, ep) ? EP : RC;
 	int ret;
 
-	if (side == RC) {
-		if (strcmp(name, rc))
-			return -ENODEV;
+	if (side == RC && strcmp(name, rc))
+		return -ENODEV;
+	if (!EPC_LOOP_BRIDGES && side == RC) {
 		ret = map_wire(ntb->pdev);
 		if (ret)
 			return ret;
@@ -605,7 +703,7 @@ static int observe_probe(struct ntb_client *client, struct ntb_dev *ntb)
 static void observe_remove(struct ntb_client *client, struct ntb_dev *ntb)
 {
 	ntb_clear_ctx(ntb);
-	if (RC->ntb != ntb)
+	if (EPC_LOOP_BRIDGES || RC->ntb != ntb)
 		return;
 	iounmap(ctrl);
 	iounmap(doorbells);
@@ -618,13 +716,38 @@ static struct ntb_client observe_client = {
 	},
 };
 
+static void put_epcs(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(epcs); i++)
+		pci_epc_put(epcs[i]);	/* NULL: nothing */
+}
+
+static int get_epcs(void)
+{
+	static const char * const names[] = { "epc_loop.0", "epc_loop.1" };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(epcs); i++) {
+		struct pci_epc *epc = pci_epc_get(names[i]);
+
+		if (IS_ERR(epc)) {
+			put_epcs();
+			return PTR_ERR(epc);
+		}
+		epcs[i] = epc;
+	}
+	return 0;
+}
+
 static int __init observe_init(void)
 {
 	int ret;
 
-	epc = pci_epc_get(controller);
-	if (IS_ERR(epc))
-		return PTR_ERR(epc);
+	ret = get_epcs();
+	if (ret)
+		return ret;
 	ret = register_kprobe(&raise_probe);
 	if (ret)
 		goto err_epc;
@@ -643,7 +766,7 @@ err_lookup:
 err_raise:
 	unregister_kprobe(&raise_probe);
 err_epc:
-	pci_epc_put(epc);
+	put_epcs();
 	return ret;
 }
 module_init(observe_init);
@@ -654,7 +777,7 @@ static void __exit observe_exit(void)
 	ntb_unregister_client(&observe_client);
 	unregister_kprobe(&lookup_probe);
 	unregister_kprobe(&raise_probe);
-	pci_epc_put(epc);
+	put_epcs();
 }
 module_exit(observe_exit);
 

@@ -2,6 +2,7 @@
 """One run: a server, a client, the counters of both sides around them, a capture of each."""
 
 import io
+import re
 import shlex
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,9 +24,12 @@ from ntbbench.board.hosts import (
     ended,
     last,
 )
-from ntbbench.board.programs import SERVER_READY, numbers, program_of
-from ntbbench.board.settings import SIDES, Board
-from ntbbench.capture.ingest import ingest
+from ntbbench.board.one_run.built_in import Counters, ProgramOutput
+from ntbbench.board.one_run.programs import SERVER_READY, numbers, program_of
+from ntbbench.board.settings import SIDES, Board, BoardSide
+from ntbbench.capture.ingest import RUNS, amplifications, ingest
+from ntbbench.capture.latency_records import DELAY
+from ntbbench.capture.records import Amplification, Measured
 from ntbbench.capture.script import BEGUN, script_text
 from ntbbench.core.clock import NS, monotonic, sleep
 from ntbbench.core.errors import InputError
@@ -34,10 +38,13 @@ HERTZ = 100  # USER_HZ of /proc/stat on every architecture of Linux but alpha an
 PROBE = 0.5  # seconds until the flows of a start are told apart by the packets of the queues
 BUSY = 0.05  # of the busiest queue: fewer packets are acknowledgements, or of others
 SPARE = 20.0  # seconds that a client may take beside its run
-WITHOUT_TRACE = ("/usr/bin/env", "NTBBENCH_TRACE=no")
+# The script comes by stdin: dropbear takes no command of more than 9000 characters.
+CAPTURE = (
+    'script=$(head -c "$1") && export NTBBENCH_TRACE="$2" && '
+    'exec /bin/sh -c "$script" capture.sh "$3" -'
+)
 SMALL = 1 << 24  # bytes of a capture, compressed
 KINDS = ("system", "irq", "softirq")
-Counters = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Capture:
 
 def counters(host: Host, board: Board) -> dict[str, float]:
     """Return the counters of a host; exceptions as of `Host.run`."""
-    script = files("ntbbench.board").joinpath("counters.sh").read_text(encoding="utf-8")
+    script = files("ntbbench.board.one_run").joinpath("counters.sh").read_text(encoding="utf-8")
     words = ["/bin/sh", "-c", script, "counters", board.side(host.name).netdev]
     told = (line.partition("\t") for line in host.checked(shlex.join(words)).text.splitlines())
     return {key: float(value) for key, _, value in told if value}
@@ -88,9 +95,10 @@ def measured(
         raise CommandFailed(f"{sender}: {program.client:.80} exits {done.code}: {last(done)}")
     grown = {side: _grown(before[side], after[side]) for side in SIDES}
     queues = _queues(grown[sender])
-    found = numbers(board, cell, done.out)
+    told = ProgramOutput(done.out.decode(errors="backslashreplace"), before, after)
+    found = numbers(board, cell, told)
     found += _cpu(grown[sender], grown[receiver])
-    found += _doorbells(capture.folder / receiver, grown[receiver], cautions)
+    found += doorbells(capture.folder / receiver, board.side(receiver), grown[receiver], cautions)
     if cell.flows > 1 and not _spread(queues, cell):
         cautions.append("the flows have not every queue that they could have")
     return RunNumbers(
@@ -185,11 +193,40 @@ def _cpu(sender: Counters, receiver: Counters) -> list[BoardMeasure]:
     return found
 
 
-def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[BoardMeasure]:
-    """Return interrupts, runs and amplification with its bounds, of the receiver's capture."""
+def own_counts(read: Measured, side: BoardSide, device: str) -> Measured:
+    """Return what a capture has of one NTB device: a host may have two, as both ends of one link.
+
+    A trace tells no device, so that of two there are counters alone.
+
+    Parameters
+    ----------
+    device : that of the side's network device; empty: not known, all are taken for it.
+    """
+    if not device or {qp.device for qp in read.qps} <= {device}:
+        return read
+    lines = [
+        irq
+        for irq in read.interrupts
+        if irq.device in ("", device)
+        if not side.irqs or re.search(side.irqs, f"{irq.chip} {irq.action}")
+    ]
+    own = Measured(
+        interrupts=lines,
+        qps=[qp for qp in read.qps if qp.device == device],
+        errors=read.errors,
+    )
+    amplifications(own, "")
+    return own
+
+
+def doorbells(
+    folder: Path, side: BoardSide, grown: Counters, cautions: list[str]
+) -> list[BoardMeasure]:
+    """Return interrupts, amplification with its bounds, and latency, of the receiver's capture."""
     if not folder.is_dir():
         return []
-    read = ingest([folder])
+    device = next((key.partition(" ")[2] for key in grown if key.startswith("device ")), "")
+    read = own_counts(ingest([folder]), side, device)
     cautions += read.errors
     packets = grown.get("rx_packets", 0)
     totals = [irq.total for irq in read.interrupts if irq.is_doorbell and irq.total is not None]
@@ -197,11 +234,23 @@ def _doorbells(folder: Path, grown: Counters, cautions: list[str]) -> list[Board
     if totals and packets > 0:
         rate = sum(totals) / packets
         found.append(BoardMeasure(name="doorbell interrupts", unit="1/packet", value=rate))
-    for row in read.amplification[:1]:
-        found.append(BoardMeasure(name="amplification", unit="", value=row.low))
-        if row.high is not None:
-            found.append(BoardMeasure(name="amplification at most", unit="", value=row.high))
+    rows = {row.quantity: row for row in reversed(read.amplification)}  # a trace's come first
+    for row in rows.values():
+        found += _amplified(row)
+    for one in read.run_times:
+        if one.what == DELAY:
+            found += [
+                BoardMeasure(name=f"{DELAY} p50", unit="s", value=one.p50_low),
+                BoardMeasure(name=f"{DELAY} p99", unit="s", value=one.p99_low),
+            ]
     return found
+
+
+def _amplified(row: Amplification) -> Iterator[BoardMeasure]:
+    name = "amplification" if row.quantity == RUNS else "effective amplification"
+    yield BoardMeasure(name=name, unit="", value=row.low)
+    if row.high is not None:
+        yield BoardMeasure(name=f"{name} at most", unit="", value=row.high)
 
 
 @contextmanager
@@ -224,13 +273,12 @@ def captured(
             _fetch(hosts[side], f"{capture.place}/{side}", folder / side)
 
     with ExitStack() as stack:
-        before = () if capture.traced else WITHOUT_TRACE
+        script = script_text().encode()
+        words = ["/bin/sh", "-c", CAPTURE, "sh", str(len(script)), "" if capture.traced else "no"]
         for side, host in hosts.items():
             place = f"{capture.place}/{side}"
             stack.callback(_removed, host, place)
-            running[side] = host.launch(
-                [*before, "/bin/sh", "-c", script_text(), "capture.sh", place, "-"]
-            )
+            running[side] = host.launch([*words, place], script)
             stack.callback(ended, running[side])
         for side, one in running.items():
             _wait_begun(side, one, stop)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from ntbbench.core.ending import scratch_folder
 from ntbbench.lab.guest_task import packed
 from ntbbench.lab.packages.modules import build_program
+from ntbbench.lab.pair.boot.pair_task import MULTI_CPU, machine, task
 from ntbbench.lab.pair.pair_kernel import GUEST
 from ntbbench.lab.pair.plan import PairPlan, PairSetup
-from ntbbench.lab.pair.runner import MULTI_CPU, PairLab, machine, task
+from ntbbench.lab.pair.runner import PairLab
 from ntbbench.lab.qemu import KVM_OPTIONS, interact, kvm_runs
 
 
@@ -20,8 +21,7 @@ def open_shell(lab: PairLab, setup: PairSetup) -> None:
     InputError, FetchError, BuildError: as `PairLab.boot`.
     HostError: QEMU failed.
     """
-    ep, rc = lab.drivers(setup)
-    modules = lab.modules(ep, rc)
+    modules = lab.modules(lab.drivers(setup))
     plan = PairPlan(setup, deterministic=False)
     usual = task(plan)
     wanted = replace(usual, settings={**usual.settings, "INSTEAD": "shell"})

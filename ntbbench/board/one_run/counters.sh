@@ -5,6 +5,11 @@ export LC_ALL
 say() { printf '%s\t%s\n' "$1" "$2"; }
 read -r up _ </proc/uptime
 say uptime "$up"
+for file in /sys/kernel/debug/ntb_pingpong/*/count; do
+	{ read -r value <"$file"; } 2>/dev/null && say "ping-pong count" "$value"
+done
+{ read -r value </sys/module/ntb_pingpong/parameters/delay_ms; } 2>/dev/null &&
+	say "ping-pong delay" "$value"
 awk '$1 == "cpu" {
 	print "cpu user\t" $2 + $3; print "cpu system\t" $4
 	print "cpu irq\t" $7; print "cpu softirq\t" $8
@@ -12,10 +17,14 @@ awk '$1 == "cpu" {
 for name in rx_packets tx_packets rx_dropped tx_dropped; do
 	{ read -r value <"/sys/class/net/$1/statistics/$name"; } 2>/dev/null && say "$name" "$value"
 done
-# The packets of each transmit queue: those of the QPs, else those that the qdisc mq counts.
+# The packets of each transmit queue: those of its device's QPs, else those that the qdisc mq counts.
+path=$(readlink -f "/sys/class/net/$1/device" 2>/dev/null)
 for file in /sys/kernel/debug/ntb_transport/*/qp*/stats; do
 	[ -r "$file" ] || continue
 	qp=${file%/stats}
+	device=${qp%/*}
+	case $path/ in */"${device##*/}"/*) ;; *) continue ;; esac
+	[ -n "${qps-}" ] || say "device ${device##*/}" 1
 	say "queue ${qp##*/qp}" "$(sed -n 's/^tx_pkts[^0-9]*//p' "$file")"
 	qps=yes
 done
