@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ntbbench.lab.commands import GuestError
 from ntbbench.lab.explore.code_points import CodePoint
 from ntbbench.lab.explore.explore_guest import ExploreLab, GuestRun
 from ntbbench.lab.explore.explore_run import SeedRun, Seeds
@@ -52,6 +53,8 @@ def replayed(lab: ExploreLab, points: Sequence[CodePoint], schedule: Schedule) -
         failing = [(one, run) for one, run in judgements if one.oracle != HELD]
         if failing or (missing and not there):
             break
+    if not judgements:
+        raise GuestError(boot.died or boot.cause or "the schedule came to no end")
     one, run = (failing or judgements)[0]
     return Replay(one, len(failing), len(judgements), boots, run, missing)
 

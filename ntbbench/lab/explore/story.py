@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ntbbench.lab.explore.code_points import BOTH, ENTRY, READ, CodePoint
+from ntbbench.lab.explore.code_points import BOTH, ENTRY, READ, WRITE, CodePoint
 from ntbbench.lab.explore.explore_guest import GuestEvent, GuestRun
 from ntbbench.lab.explore.oracles import PEER
 from ntbbench.lab.explore.records import SIDES, StoryLine
@@ -29,9 +29,21 @@ def told(run: GuestRun, points: Sequence[CodePoint]) -> list[StoryLine]:
     sender, qp = pairs[0]
     start, end = _span(run, held, sender, qp)
     near = [event for event in run.log if start <= event.ns <= end]
-    places = set(_held_at(near))
+    places = set(_held_at(near)) or shared(near, points)
     kept = [event for event in near if _matters(event, sender, qp, places)]
     return [_line(event, points) for event in kept][:LINES_MAX]
+
+
+def shared(near: Sequence[GuestEvent], points: Sequence[CodePoint]) -> set[int]:
+    """Return the words of memory that two modules touch and one of them writes."""
+    modules: dict[int, set[str]] = {}
+    written: set[int] = set()
+    for event in near:
+        if event.what >= 0 and event.value:
+            point, word = points[event.what], event.value // WORD
+            modules.setdefault(word, set()).add(point.module)
+            written |= {word} if point.access in (WRITE, BOTH) else set()
+    return {word for word in written if len(modules[word]) > 1}
 
 
 def _held_at(near: Sequence[GuestEvent]) -> Iterator[int]:

@@ -137,6 +137,12 @@ def test_a_dead_guest(died: str, oracle: str) -> None:
     assert [one and one.oracle for one in found] == [HELD, oracle, None]
 
 
+def test_a_pair_that_loses_packets_by_itself() -> None:
+    known = boot(runs={"1": run("dead"), "2": run("dead")})
+    found = [judged(lab(), SCHEDULE, name, known) for name in "12"]
+    assert [one and one.oracle for one in found] == [LOST, None]
+
+
 def test_the_story_of_a_wiped_ring() -> None:
     lines = told(run("stuck", "2"), POINTS)
     assert [(line.cpu, line.text) for line in lines][6:] == [

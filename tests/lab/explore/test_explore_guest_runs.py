@@ -9,7 +9,7 @@ from pair_kit import EDITS
 
 from ntbbench.lab.explore.explore_guest import ExploreLab
 from ntbbench.lab.explore.explore_run import Seeds, profiled, run_batch
-from ntbbench.lab.explore.records import HELD, STUCK
+from ntbbench.lab.explore.records import HELD, LOST, STUCK
 from ntbbench.lab.explore.schedules import ScheduleDraws
 from ntbbench.lab.pair.plan import AFTER, PairSetup
 
@@ -35,3 +35,8 @@ def test_a_ring_between_a_slots_event_and_its_clearing_is_wiped() -> None:
 def test_a_poll_that_clears_the_slot_first_wipes_nothing(tmp_path: Path) -> None:
     found = outcomes(range(20), edited(tmp_path, "ep: the slot is cleared first"))
     assert set(found) == {HELD}
+
+
+def test_an_endpoint_whose_rings_overwrite_each_other_loses_packets(tmp_path: Path) -> None:
+    found = outcomes(range(2), edited(tmp_path, "ep: a ring overwrites those pending"))
+    assert set(found) == {LOST}

@@ -64,7 +64,6 @@ def test_the_smallest_schedule_has_none_smaller() -> None:
         workload="traffic",
         strategy="random",
         senders=(),
-        delays=(Delay(POINTS[0].name, 1, 20),),
     )
     assert list(smaller_ones(smallest)) == []
 
