@@ -32,6 +32,7 @@ void explore_begin(void);
 void explore_end(void);
 bool explore_is_delaying(void);
 u32 explore_delayed_us(void);
+void explore_detour(void);
 u64 explore_clock(void);
 void explore_note(int mark, u64 value);
 void explore_show_points(struct seq_file *s);

@@ -109,23 +109,21 @@ static u64 started;
 
 static unsigned long *met;	/* bitmap: of pairs of points, all schedules */
 
-void explore_detour(void);
-
 /* Flags and what a C function may change; the pass lies on the stack. */
 asm(".text\n"
-    ".type explore_detour, @function\n"
-    "explore_detour:\n"
-    "	pushfq\n"
-    "	push %rax\n	push %rcx\n	push %rdx\n	push %rsi\n	push %rdi\n"
-    "	push %r8\n	push %r9\n	push %r10\n	push %r11\n"
-    "	mov 80(%rsp), %rdi\n"
-    "	call explore_wait\n"
-    "	pop %r11\n	pop %r10\n	pop %r9\n	pop %r8\n"
-    "	pop %rdi\n	pop %rsi\n	pop %rdx\n	pop %rcx\n	pop %rax\n"
-    "	popfq\n"
-    "	lea 8(%rsp), %rsp\n"
-    "	ret\n"
-    ".size explore_detour, . - explore_detour\n");
+	".type explore_detour, @function\n"
+	"explore_detour:\n"
+	"\tpushfq\n"
+	"\tpush %rax\n\tpush %rcx\n\tpush %rdx\n\tpush %rsi\n\tpush %rdi\n"
+	"\tpush %r8\n\tpush %r9\n\tpush %r10\n\tpush %r11\n"
+	"\tmov 80(%rsp), %rdi\n"
+	"\tcall explore_wait\n"
+	"\tpop %r11\n\tpop %r10\n\tpop %r9\n\tpop %r8\n"
+	"\tpop %rdi\n\tpop %rsi\n\tpop %rdx\n\tpop %rcx\n\tpop %rax\n"
+	"\tpopfq\n"
+	"\tlea 8(%rsp), %rsp\n"
+	"\tret\n"
+	".size explore_detour, . - explore_detour\n");
 STACK_FRAME_NON_STANDARD(explore_detour);
 
 /* --- the log ---------------------------------------------------------------- */
@@ -291,7 +289,7 @@ int explore_add_point(char *words)
 	struct point *point;
 	int ret, id;
 
-	point = kzalloc(sizeof(*point), GFP_KERNEL);
+	point = kzalloc_obj(*point);
 	if (!point)
 		return -ENOMEM;
 	ret = -EINVAL;
@@ -397,7 +395,7 @@ static struct place *place_of(u64 phys)
 	hash_for_each_possible(places, place, node, phys)
 		if (place->phys == phys)
 			return place;
-	place = kzalloc(sizeof(*place), GFP_KERNEL);
+	place = kzalloc_obj(*place);
 	if (place) {
 		place->phys = phys;
 		hash_add(places, &place->node, phys);
