@@ -16,6 +16,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE_MAX = 1_500_000  # bytes
+# Of what an install can lose: compiled modules, files beside the code, programs, commands. The rest
+# is the same Python that `make test` has just tested.
+TESTS = [
+    f"tests/{name}"
+    for name in (
+        *("dispatch", "ntb", "report", "lab", "test_golden.py", "test_readme.py"),
+        *("test_ci_examples.py", "test_kernel_ci_examples.py"),
+    )
+]
 KERNELS = sorted(path.stem for path in (ROOT / "ext").glob("*.pyx"))
 
 
@@ -128,6 +137,7 @@ def main(dist: Path) -> None:
             "-q",
             "-m",
             "not guest and not netns",
+            *TESTS,
             cwd=work,
             NTBBENCH_WHEEL=wheel_here,
         )

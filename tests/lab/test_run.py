@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import children
@@ -15,7 +16,7 @@ from ntbbench.capture.replay import replay_log
 from ntbbench.capture.replay_records import AGREES
 from ntbbench.lab.commands import LAB_FAILED
 from ntbbench.lab.qemu import TCG, GuestMachine, boot, pack_initramfs
-from ntbbench.lab.watch import Limits
+from ntbbench.lab.watch import Limits, exceeded
 
 # Boots a real kernel: `make test-guest`.
 pytestmark = pytest.mark.guest
@@ -154,7 +155,7 @@ def test_code_that_does_not_build_names_its_line(tmp_path, capsys) -> None:
 def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:
     nothing = tmp_path / "initramfs"
     nothing.write_bytes(b"")
-    booted = boot(kernel().image, nothing, TCG, Limits(1), GuestMachine())
+    booted = boot(kernel().image, nothing, TCG, GuestMachine(), partial(exceeded, limits=Limits(1)))
     assert booted.died.startswith("the guest hung: no end after 1 s of processor time: ")
     assert guests_of(os.getpid()) == []
 
