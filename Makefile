@@ -26,7 +26,7 @@ reference: $(VENV)/.dev  ## write docs/reference/ anew from what the code declar
 	$(BIN)/python tests/support/reference_pages.py
 
 test-guest: $(VENV)/.dev guest  ## boot a real kernel in QEMU beside the model (fetches it once)
-	$(BIN)/pytest -m guest
+	$(BIN)/pytest -m guest $(PYTEST)
 
 test-board: $(VENV)/.dev board-tools  ## run `board` between two network namespaces, as root
 	$(BIN)/pytest -m netns

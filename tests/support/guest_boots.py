@@ -18,9 +18,10 @@ OPTION = "--boots-page"
 HEAD = ("| tests of | tests | boots | processor s |", "|---|---|---|---|")
 ABOUT = """# What CI boots
 
-`make test-guest` boots these kernels in QEMU; `.ci/run` runs it beside its other steps. The seconds
-are those of processors: of guests, and of the modules that are built for them. `pytest -m guest
---boots-page docs/guest-boots.md` wrote this page; each run prints the table of its own.
+`make test-guest` boots these kernels in QEMU; `.ci/run` runs it beside its other steps, but for the
+rehearsal. The seconds are those of processors: of guests, and of the modules that are built for
+them. `pytest -m guest --boots-page docs/guest-boots.md` wrote this page; each run prints the table
+of its own.
 
 """
 
