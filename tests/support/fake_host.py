@@ -40,7 +40,7 @@ class FakeHost(Host):
 
     def launch(self, words: Sequence[str], first: bytes = b"") -> Running:
         """Nothing is launched: `run` answers."""
-        raise NotImplementedError(words)
+        raise AssertionError(f"nothing is launched, `run` answers: {words}")
 
     def run(self, line: str, limit: float = 1.0, stop: Stop = lambda: False) -> Done:
         """Return what the board would tell."""
